@@ -1,0 +1,125 @@
+"""What a check is: one requirement, declared on the pytest function that judges it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+ATTRIBUTE: Final = "__readiness_check__"
+_ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Severity(StrEnum):
+    """How much a failed check weighs: `minor` is listed and never decides."""
+
+    BLOCKER = "blocker"
+    MAJOR = "major"
+    MINOR = "minor"
+
+    @property
+    def decides(self) -> bool:
+        """Whether a check of this severity can decide the verdict."""
+        return self is not Severity.MINOR
+
+
+class Effect(StrEnum):
+    """What a check does to the target."""
+
+    OBSERVE = "observe"
+    """Reads."""
+    WRITE = "write"
+    """Writes its own synthetic data and cleans it up."""
+    LOAD = "load"
+    """Sends significant traffic."""
+    DISRUPT = "disrupt"
+    """Deploys, restarts, scales, takes things away."""
+
+    @property
+    def needs_quiet(self) -> bool:
+        """Whether the check runs alone, after the parallel phase."""
+        return self in {Effect.LOAD, Effect.DISRUPT}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """What is known of a check before it runs.
+
+    Attributes:
+        id: `suite.slug`, stable for ever.
+        title: the requirement, as one sentence that can be true or false.
+        severity: how much a failure weighs.
+        effect: what it does to the target.
+        why: why the requirement matters, for somebody who has to decide at night.
+        fix: how to mend a failure, with the command.
+        each: the kind of subject it is judged on, once for each (`service`, `database`, ...),
+            and the name of the test function's argument; empty for the target as a whole.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    effect: Effect
+    why: str
+    fix: str
+    each: str = ""
+
+    @property
+    def suite(self) -> str:
+        """The suite the check belongs to."""
+        return self.id.partition(".")[0]
+
+
+def check(
+    id: str,  # noqa: A002 - the field's word, and the one the reports use
+    *,
+    title: str,
+    why: str,
+    fix: str,
+    severity: Severity | str = Severity.MAJOR,
+    effect: Effect | str = Effect.OBSERVE,
+    each: str = "",
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Declare a pytest function to be a check.
+
+    Args:
+        id: `suite.slug`, lower case, words joined with `-`.
+        title: see `CheckSpec`, as for all the others.
+        why: why the requirement matters.
+        fix: how to mend a failure.
+        severity: `blocker`, `major` or `minor`.
+        effect: `observe`, `write`, `load` or `disrupt`.
+        each: the kind of subject the check runs once for; the function takes an argument of
+            that name.
+
+    Raises:
+        ValueError: the id is not of that form, or a text is empty.
+    """
+    if not _ID.fullmatch(id):
+        raise ValueError(f"check id {id!r} is not of the form 'suite.slug' in lower case")
+    if not (title.strip() and why.strip() and fix.strip()):
+        raise ValueError(f"check {id!r} needs a title, a why and a fix")
+    spec = CheckSpec(
+        id=id,
+        title=title,
+        severity=Severity(severity),
+        effect=Effect(effect),
+        why=" ".join(why.split()),
+        fix=fix.strip(),
+        each=each,
+    )
+
+    def declare(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        setattr(function, ATTRIBUTE, spec)
+        return function
+
+    return declare
+
+
+def spec_of(function: object) -> CheckSpec | None:
+    """The spec declared on a test function, or None where it is not a check."""
+    spec = getattr(function, ATTRIBUTE, None)
+    return spec if isinstance(spec, CheckSpec) else None

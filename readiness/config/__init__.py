@@ -1,0 +1,1 @@
+"""The target as `readiness.toml` describes it: models, loading, diagnostics, schema."""

@@ -1,0 +1,76 @@
+"""The kinds of subject a check can be judged on, and where the target declares them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from readiness.config.models import Config
+from readiness.errors import UsageError
+
+
+class Subject(Protocol):
+    """Anything with a name that becomes part of a check's id."""
+
+    @property
+    def name(self) -> str:
+        """The name, as the configuration gives it."""
+        ...
+
+
+class _Item:
+    """A required sign-off, by name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+_Find = Callable[[Config], Sequence[Subject]]
+
+# kind -> (where it is declared, as the report tells a user, and how to find it)
+_KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
+    "service": ("[services.NAME]", lambda c: list(c.services.values())),
+    "drilled_service": (
+        "[services.NAME.drill]",
+        lambda c: [s for s in c.services.values() if s.drill],
+    ),
+    "counted_service": (
+        "[services.NAME.truth]",
+        lambda c: [s for s in c.services.values() if s.truth],
+    ),
+    "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
+    "backup": ("[backup.NAME]", lambda c: list(c.backup.values())),
+    "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
+    "query": ("[[performance.queries]]", lambda c: c.performance.queries),
+    "signoff_item": (
+        "[signoffs] required",
+        lambda c: [_Item(name) for name in c.signoffs.required] if c.signoffs else [],
+    ),
+}
+
+
+def declared_in(kind: str) -> str:
+    """Where subjects of this kind are declared, for a message.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    return _kind(kind)[0]
+
+
+def subjects(config: Config, kind: str) -> list[Subject]:
+    """The subjects of a kind that the target declares, sorted by name.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    return sorted(_kind(kind)[1](config), key=lambda subject: subject.name)
+
+
+def _kind(kind: str) -> tuple[str, _Find]:
+    try:
+        return _KINDS[kind]
+    except KeyError:
+        raise UsageError(
+            f"there is no kind of subject named {kind!r}",
+            where=f"@check(each={kind!r})",
+            remedy=f"use one of: {', '.join(sorted(_KINDS))}",
+        ) from None

@@ -1,0 +1,107 @@
+"""The errors, one small tree; each says what went wrong, where, and what to do.
+
+ReadinessError
+├── UsageError            the command line, or a file named on it          exit 2
+├── ConfigError           readiness.toml; carries every problem found      exit 2
+├── SafetyRefusal         an effect that the safety rules do not allow     exit 2
+├── RecordError           a record that cannot be read, or was altered     exit 2
+├── ReferenceSystemError  the reference system did not start, or a lever failed
+└── CouldNotMeasure       a probe got no answer that may be judged: outcome `error`
+    ├── Unreachable       nobody answered, or not to us
+    ├── NoData            an answer without anything in it to judge
+    ├── NotPermitted      the credentials do not allow the question
+    └── TookTooLong       a deadline passed first
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ReadinessError(Exception):
+    """Base of all our errors.
+
+    Args:
+        message: what went wrong, one sentence, with the observed value.
+        where: the file, key, address or query it concerns.
+        remedy: the next action, with the command if there is one.
+    """
+
+    def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n  → {self.remedy}" if self.remedy else text
+
+    @property
+    def sentence(self) -> str:
+        """The same on one line, for a table or an annotation."""
+        return " ".join(str(self).replace("\n  → ", ". ").split())
+
+
+class UsageError(ReadinessError):
+    """The command line, or a file named on it, cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a configuration file.
+
+    Attributes:
+        where: file, line and key, as `readiness.toml:12 [backup.orders] pth`.
+        message: what is wrong and what was expected.
+        remedy: what to write instead.
+    """
+
+    where: str
+    message: str
+    remedy: str = ""
+
+
+class ConfigError(ReadinessError):
+    """A configuration that must not be run; lists every problem, not the first one."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        super().__init__(first.message, where=first.where, remedy=first.remedy)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            str(ReadinessError(p.message, where=p.where, remedy=p.remedy)) for p in self.problems
+        )
+
+
+class SafetyRefusal(ReadinessError):
+    """An effect on the target that the safety rules do not allow."""
+
+
+class RecordError(ReadinessError):
+    """A run record that cannot be read, or that was altered after it was written."""
+
+
+class ReferenceSystemError(ReadinessError):
+    """The reference system did not start, or one of its levers failed."""
+
+
+class CouldNotMeasure(ReadinessError):
+    """A probe got no answer that may be judged. Never a pass, and never a fail."""
+
+
+class Unreachable(CouldNotMeasure):
+    """Nobody answered at that address, or not to us."""
+
+
+class NoData(CouldNotMeasure):
+    """An answer came, with nothing in it to judge: no rows, NaN, an empty list."""
+
+
+class NotPermitted(CouldNotMeasure):
+    """The credentials given do not allow the question."""
+
+
+class TookTooLong(CouldNotMeasure):
+    """A deadline passed before the answer came."""
