@@ -166,7 +166,9 @@ class WritePath(Model):
     service: Name
     path: Path_
     method: Literal["POST", "PUT"] = "POST"
-    body: Text = Field(..., description="the JSON body; `{n}` becomes a number never sent before")
+    body: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)] = Field(
+        ..., description="the JSON body; `{n}` becomes a number never sent before"
+    )
     rows_per_request: Count = Field(..., description="rows that one request stores")
     count_sql: Text = Field(..., description="counts the rows that these requests stored")
     cleanup_sql: Text = Field(..., description="removes exactly those rows")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -335,6 +336,15 @@ def test_an_unknown_provider_or_release_is_refused() -> None:
         ReferenceSystem.start(version="9.9")
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that another account may pass through; pytest keeps its own to itself."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
 OWNER = """
 import sys, time
 from readiness.guardian import Guardian
@@ -358,7 +368,7 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("when", ["starting PostgreSQL", "filling", "started"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_owner_that_dies_leaves_no_process_and_no_folder(
-    tmp_path: Path, when: str, number: signal.Signals
+    open_folder: Path, when: str, number: signal.Signals
 ) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER],
@@ -368,7 +378,7 @@ def test_an_owner_that_dies_leaves_no_process_and_no_folder(
         env={
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[2]),
-            "TMPDIR": str(tmp_path),
+            "TMPDIR": str(open_folder),
         },
     )
     assert owner.stdout is not None
@@ -380,4 +390,4 @@ def test_an_owner_that_dies_leaves_no_process_and_no_folder(
         owner.send_signal(number)
         status = owner.wait(60)
     assert status == (130 if number is signal.SIGINT else -number)
-    assert eventually(lambda: watchdog.guarded(guard) == [] and not list(tmp_path.iterdir()))
+    assert eventually(lambda: watchdog.guarded(guard) == [] and not list(open_folder.iterdir()))
