@@ -38,7 +38,7 @@ class CheckFailed(AssertionError):
     """A measurement missed its limit."""
 
 
-class NotApplicable(Exception):  # noqa: N818 - a conclusion, not an error
+class NotApplicable(Exception):
     """The requirement does not exist for this subject."""
 
 
