@@ -130,7 +130,7 @@ class Ledger:
 
     def results(self) -> list[CheckResult]:
         """One result for each check that was planned and selected, whatever became of it."""
-        return [self._result(p) for p in self.plan.values() if p.selected]
+        return [self.result_of(p.nodeid) for p in self.plan.values() if p.selected]
 
     def unreported(self) -> list[str]:
         """The node ids of selected checks that have not reported their end."""
@@ -195,7 +195,9 @@ class Ledger:
         elif status not in {"passed", "failed"} and not has_finding:
             progress.add(Outcome.NOT_RUN, text or f"reported as {status!r}")
 
-    def _result(self, planned: Planned) -> CheckResult:
+    def result_of(self, nodeid: str) -> CheckResult:
+        """The result of one planned check, as far as it is known."""
+        planned = self.plan[nodeid]
         progress = self._progress.get(planned.nodeid, _Progress())
         outcome, message = self._conclusion(planned, progress)
         return CheckResult(

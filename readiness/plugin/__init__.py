@@ -19,12 +19,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _is_a_run(config):
         return
     from readiness.errors import ReadinessError
-    from readiness.plugin.state import or_exit
+    from readiness.plugin.state import refuse
 
     try:
         _join(config)
     except ReadinessError as error:
-        raise or_exit(error) from error
+        raise refuse(config, error) from error
 
 
 def _is_a_run(config: pytest.Config) -> bool:

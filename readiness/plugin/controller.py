@@ -17,7 +17,7 @@ from readiness.ledger import Ledger, Planned
 from readiness.measurement import now
 from readiness.plugin import collection, handover, quiet
 from readiness.plugin.running import finding_of
-from readiness.plugin.state import State, or_exit
+from readiness.plugin.state import State, refuse
 from readiness.record import RunRecord
 from readiness.report import write_all
 from readiness.report.clean import printable
@@ -99,7 +99,7 @@ class Controller:
 
     def _refuse(self, error: ReadinessError) -> pytest.exit.Exception:
         self._refused = True
-        return or_exit(error)
+        return refuse(self.config, error)
 
     def _accept(self, planned: list[Planned], *, worker: str) -> None:
         first = not self.ledger.plan

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 from uuid import uuid4
 
 import pytest
@@ -23,7 +23,8 @@ from readiness.record import RunFacts, Selection, TargetFacts
 from readiness.safety import Permission, fingerprint, permissions
 
 KEY = pytest.StashKey["State"]()
-_FILE = "gate.json"
+REFUSAL: Final = "refused.txt"
+_FILE: Final = "gate.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,9 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def or_exit(error: ReadinessError) -> pytest.exit.Exception:
+def refuse(config: pytest.Config, error: ReadinessError) -> pytest.exit.Exception:
     """The exception that ends pytest with exit code 2 and our message."""
+    if config.option.readiness_folder:
+        note = Path(config.option.readiness_folder) / REFUSAL
+        note.write_text(str(error), encoding="utf-8")
     return pytest.exit.Exception(f"readiness: {error}", returncode=2)
