@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TextIO
 from readiness.evidence import Outcome
 from readiness.journal import Event
 from readiness.ledger import Ledger, Planned
-from readiness.report.clean import printable
+from readiness.report.clean import line as printable
 
 HEARTBEAT_S: Final = 30.0
 _STYLES: Final = {
