@@ -40,7 +40,7 @@ def summary(record: RunRecord, *, width: int, color: bool, report: str = "") -> 
         color: whether to use colours.
         report: where the page lies, for the last line.
     """
-    view = build(record, longest_source=200)
+    view = build(record)
     lines = _lines(view, max(width, NARROWEST), _painter(color), report)
     return "\n".join(map(_harmless, lines)) + "\n"
 
@@ -115,7 +115,7 @@ def _finding(group: Group, outcome: Outcome, width: int, paint: _Paint) -> Itera
             yield from _wrap(row.waiver, width, "  ", "  ")
     if len(group.rows) > _MOST_FINDINGS:
         yield f"  and {len(group.rows) - _MOST_FINDINGS:,} more subjects, in the report"
-    if outcome is not Outcome.WAIVED and group.fix:
+    if outcome is not Outcome.WAIVED and group.was_measured:
         yield from _fix(group.fix, width)
 
 

@@ -14,6 +14,7 @@ from readiness.report.view import (
     SHAPES,
     Figure,
     Group,
+    Room,
     Row,
     View,
     build,
@@ -37,7 +38,7 @@ _CUT: Final = (
 
 def render(record: RunRecord) -> str:
     """The record as GitHub-flavoured Markdown; cut between findings where it would be too long."""
-    view = build(record, longest_source=_LONGEST_SOURCE)
+    view = build(record, Room(source=_LONGEST_SOURCE))
     kept: list[str] = []
     room = LARGEST - len(_CUT.encode())
     for chunk in _chunks(view):
@@ -132,7 +133,7 @@ def _finding(group: Group) -> str:
     head = f"{SHAPES[group.outcome]} <b>{escape_html(group.title)}</b>"
     name = f"<code>{escape_html(group.id)}</code>"
     rows = "".join(map(_row, group.rows))
-    fix = f"\nHow to fix it: {_rich(group.fix)}\n" if group.fix else ""
+    fix = f"\nHow to fix it: {_rich(group.fix)}\n" if group.fix and group.was_measured else ""
     why = f"\nWhy it matters: {_rich(group.why)}\n" if group.why else ""
     summary = f"{head} · {name} · {escape_html(weight)} · {escape_html(tally_of(group))}"
     return (

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Final
@@ -27,7 +27,7 @@ from readiness.record import (
     WaiverState,
 )
 from readiness.report import figures
-from readiness.report.clean import clean, line
+from readiness.report.clean import line
 from readiness.report.richtext import RichText, rich
 
 SOON_DAYS: Final = 14
@@ -118,6 +118,7 @@ class Row:
     took: str
     started: str
     figures: tuple[Figure, ...]
+    left_out: int
     waiver: str
 
     @property
@@ -147,6 +148,30 @@ class Group:
         return min((row.outcome for row in self.rows), key=ORDER.index)
 
     @property
+    def was_measured(self) -> bool:
+        """Whether its `fix` helps: it mends a failure, and not a question without an answer."""
+        return self.outcome not in {Outcome.ERROR, Outcome.NOT_RUN}
+
+    @property
+    def common_source(self) -> str:
+        """The source of all figures, where several subjects were asked the same."""
+        sources = {figure.source for row in self.rows for figure in row.figures}
+        return sources.pop() if len(sources) == 1 and len(self.rows) > 1 else ""
+
+    @property
+    def common_figure(self) -> Figure | None:
+        """The one figure, where each subject passed by one of the same name and limit."""
+        found = [figure for row in self.rows for figure in row.figures]
+        if self.needs_reading or any(len(r.figures) != 1 or r.left_out for r in self.rows):
+            return None
+        return found[0] if len({(f.name, f.limit) for f in found}) == 1 else None
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether anything was measured at all."""
+        return any(row.figures for row in self.rows)
+
+    @property
     def tally(self) -> str:
         """What its rows ended as, in words: `1 fail, 3 pass`."""
         return tally(count_rows(self.rows))
@@ -158,7 +183,7 @@ class Group:
 
     def only(self, outcome: Outcome) -> "Group":
         """The same check, with the rows of one outcome."""
-        rows = tuple(row for row in self.rows if row.outcome is outcome)
+        rows = tuple(row for row in self.rows if row.outcome == outcome)
         return Group(
             self.id, self.anchor, self.suite, self.title, self.severity, self.effect,
             self.decides, self.why, self.fix, rows,
@@ -267,13 +292,24 @@ class View:
         return tuple(sorted((g for g in kept if g.rows), key=lambda g: not g.decides))
 
 
-def build(record: RunRecord, *, longest_source: int = 400) -> View:
-    """Make the view of a record.
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of the evidence is shown.
 
-    Args:
-        record: the run.
-        longest_source: characters that are shown of a source.
+    Attributes:
+        source: characters of a source.
+        passed_source: the same, for what passed.
+        passed_figures: figures of a check that passed; those that were judged come first.
     """
+
+    source: int = 400
+    passed_source: int = 400
+    passed_figures: int = 1000
+
+
+def build(record: RunRecord, room: Room | None = None) -> View:
+    """Make the view of a record, with as much of the evidence as there is room for."""
+    room = room or Room()
     day = figures.in_utc(record.run.started).date()
     today = figures.in_utc(record.run.finished).date()
     anchors = _anchors(record.checks)
@@ -287,7 +323,7 @@ def build(record: RunRecord, *, longest_source: int = 400) -> View:
         facts=tuple((name, value) for name, value in _facts(record) if value),
         counts=record.counts,
         total=len(record.checks),
-        suites=_suites(record, anchors, day, longest_source),
+        suites=_suites(record, anchors, day, room),
         since=_since(record, anchors),
         incidents=tuple((line(i.kind, 80), line(i.message)) for i in record.incidents),
         waivers=tuple(_waiver(w, today) for w in record.waivers),
@@ -360,15 +396,22 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "Target", line(target.name, 200)
     yield "Environment", line(target.environment, 200)
     yield "Release", line(target.release, 200)
-    yield "Fingerprint", line(target.fingerprint, 200)
-    yield "Started", figures.when(run.started)
-    yield "Finished", f"{figures.when(run.finished)}, after {figures.duration(run.duration_s)}"
+    yield "Measured", _span(run.started, run.finished)
+    yield "Took", figures.duration(run.duration_s)
     yield "Run by", " on ".join(line(part, 200) for part in (run.user, run.host) if part)
-    yield "Run", line(run.id, 100)
     yield "Selection", _selection(record)
-    yield "Configuration", line(run.config_file, 300)
-    yield "Configuration SHA-256", line(run.config_sha256, 64)
     yield "Tool", f"readiness {line(run.tool_version, 60)}"
+    yield "Run", line(run.id, 100)
+    yield "Fingerprint of the target", line(target.fingerprint, 200)
+    yield "Configuration", line(run.config_file, 300)
+    yield "SHA-256 of the configuration", line(run.config_sha256, 64)
+
+
+def _span(started: datetime, finished: datetime) -> str:
+    begin, end = figures.in_utc(started), figures.in_utc(finished)
+    if begin.date() != end.date():
+        return f"{figures.when(begin)} to {figures.when(end)}"
+    return f"{begin:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC"
 
 
 def _selection(record: RunRecord) -> str:
@@ -379,7 +422,7 @@ def _selection(record: RunRecord) -> str:
 
 
 def _suites(
-    record: RunRecord, anchors: Mapping[tuple[str, str], str], day: date, longest_source: int
+    record: RunRecord, anchors: Mapping[tuple[str, str], str], day: date, room: Room
 ) -> tuple[Suite, ...]:
     ordered = sorted(record.checks, key=lambda c: (c.suite, c.id, c.subject))
     checks = {name: tuple(found) for name, found in groupby(ordered, key=lambda c: c.suite)}
@@ -388,7 +431,7 @@ def _suites(
         name: SuiteResult(name=name, state=SuiteState.VERIFIED) for name in checks.keys() - declared
     }
     return tuple(
-        _suite(suite, checks.get(name, ()), anchors, day, longest_source)
+        _suite(suite, checks.get(name, ()), anchors, day, room)
         for name, suite in sorted((declared | unknown).items())
     )
 
@@ -398,13 +441,13 @@ def _suite(
     checks: tuple[CheckResult, ...],
     anchors: Mapping[tuple[str, str], str],
     day: date,
-    longest_source: int,
+    room: Room,
 ) -> Suite:
     counts = dict.fromkeys(ORDER, 0)
     for check in checks:
         counts[check.outcome] += 1
     groups = tuple(
-        _group(tuple(found), anchors, day, longest_source)
+        _group(tuple(found), anchors, day, room)
         for _, found in groupby(checks, key=lambda c: c.id)
     )
     return Suite(
@@ -417,7 +460,7 @@ def _group(
     checks: tuple[CheckResult, ...],
     anchors: Mapping[tuple[str, str], str],
     day: date,
-    longest_source: int,
+    room: Room,
 ) -> Group:
     first = checks[0]
     return Group(
@@ -430,21 +473,26 @@ def _group(
         decides=first.severity.decides,
         why=rich(first.why),
         fix=rich(first.fix),
-        rows=tuple(_row(c, anchors[c.id, c.subject], day, longest_source) for c in checks),
+        rows=tuple(_row(c, anchors[c.id, c.subject], day, room) for c in checks),
     )
 
 
-def _row(check: CheckResult, at: str, day: date, longest_source: int) -> Row:
+def _row(check: CheckResult, at: str, day: date, room: Room) -> Row:
     waiver = check.waiver
+    kept, longest = check.measurements, room.source
+    if check.outcome is Outcome.PASS:
+        judged_first = sorted(kept, key=lambda m: m.limit is None)
+        kept, longest = tuple(judged_first[: room.passed_figures]), room.passed_source
     return Row(
         name=line(check.name, 300),
         subject=line(check.subject, 200),
         anchor=at,
         outcome=check.outcome,
         message=line(check.message),
-        took=figures.duration(check.duration_s),
+        took=figures.duration(check.duration_s) if check.duration_s else "",
         started=figures.clock(check.started, day) if check.started else "",
-        figures=tuple(_figure(m, day, longest_source) for m in check.measurements),
+        figures=tuple(_figure(m, day, longest) for m in kept),
+        left_out=len(check.measurements) - len(kept),
         waiver=f"accepted by {line(waiver.approver, 100)} for {line(waiver.owner, 100)}"
         f" until {waiver.expires}: {line(waiver.reason, 500)}"
         if waiver
@@ -462,10 +510,15 @@ def _figure(measurement: Measurement, day: date, longest_source: int) -> Figure:
         limit=limit,
         holds=_holds(measurement),
         samples=figures.number(measurement.samples),
-        source=clean(measurement.source, longest_source) or "source not given",
+        source=_source(measurement.source, longest_source),
         at=figures.clock(measurement.at, day),
         measurement=measurement,
     )
+
+
+def _source(source: str, longest: int) -> str:
+    text = line(source, 4000)
+    return f"{text[: longest - 1]}…" if len(text) > longest else text or "source not given"
 
 
 def _holds(measurement: Measurement) -> bool | None:
