@@ -132,9 +132,11 @@ def test_a_command_that_fails_is_an_error_and_back_is_run_all_the_same(
 ) -> None:
     undo = Watched()
     back = ["touch", str(tmp_path / "was-run")]
-    with drilled(tmp_path, away=away, back=back) as (_, service):
-        with pytest.raises(CouldNotMeasure, match=expected) as caught:
-            judged(service, undo)
+    with (
+        drilled(tmp_path, away=away, back=back) as (_, service),
+        pytest.raises(CouldNotMeasure, match=expected) as caught,
+    ):
+        judged(service, undo)
 
     assert (tmp_path / "was-run").exists()
     assert undo.commands == {}
@@ -143,9 +145,11 @@ def test_a_command_that_fails_is_an_error_and_back_is_run_all_the_same(
 
 def test_what_could_not_be_brought_back_stays_with_the_guardian(tmp_path: Path) -> None:
     undo = Watched()
-    with drilled(tmp_path, back=["false"]) as (_, service):
-        with pytest.raises(CouldNotMeasure, match="bring back the database ended with 1"):
-            judged(service, undo)
+    with (
+        drilled(tmp_path, back=["false"]) as (_, service),
+        pytest.raises(CouldNotMeasure, match="bring back the database ended with 1"),
+    ):
+        judged(service, undo)
 
     assert list(undo.commands.values()) == [["false"]]
 

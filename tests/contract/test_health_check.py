@@ -38,7 +38,7 @@ def test_a_healthy_service_passes_with_its_figures() -> None:
         ("/health", Reply("[1]"), "is JSON, but no object"),
         ("/health", Reply('{"status": "ok"}'), "without version"),
         ("/health", Reply('{"status": "", "version": null}'), "without status, version"),
-        ("/health", Reply('{"status": 1, "version": 1}', content_type=""), "content type of /health none"),
+        ("/health", Reply('{"status": 1, "version": 1}', content_type=""), "of /health none"),
         ("/health/ready", Reply("{}", 500), "200 of /health/ready 0"),
         ("/health/ready", Reply(status=301, headers={"Location": "/"}), "answered 301 to /"),
         ("/health/live", Reply("{}", 204), "200 of /health/live 0"),

@@ -7,7 +7,7 @@ from monitored_service import TEXT_FORMAT, MonitoredService, misses, suite
 from small_servers import Reply
 
 from readiness.config.models import Service, Truth
-from readiness.errors import CouldNotMeasure, NoData, UsageError
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.evidence import Evidence
 
 
@@ -166,5 +166,5 @@ def test_a_counter_that_nobody_declares_is_an_error() -> None:
 
 
 def test_a_selector_that_cannot_be_read_is_a_mistake_of_the_configuration() -> None:
-    with MonitoredService() as server, pytest.raises(UsageError):
+    with MonitoredService() as server, pytest.raises(CouldNotMeasure, match="in the selector"):
         counters(server.service(truth=truth(counter="rate(hits_total[1m])")))

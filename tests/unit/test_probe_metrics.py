@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from readiness.errors import NoData, UsageError
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes.http import Answer
 from readiness.probes.metrics import (
     Exposition,
@@ -239,7 +239,7 @@ def test_an_answer_of_another_status_is_no_data() -> None:
      'hits_total{route="/a"', 'hits_total{route="/a"} > 0', 'hits_total{route!="/a"}'],
 )  # fmt: skip
 def test_a_selector_of_another_form_is_a_mistake_of_the_configuration(selector: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(CouldNotMeasure) as caught:
         parse_selector(selector)
 
     assert "http_requests_total{" in caught.value.remedy
