@@ -182,6 +182,9 @@ class Ingest(Model):
     min_rows_per_s: Positive = 1000
     rows: Count = Field(20_000, description="rows a COPY sample writes")
     samples: Annotated[int, Field(ge=3)] = 5
+    triggers: bool = Field(
+        True, description="run the table's insert triggers too; what they write elsewhere stays"
+    )
     write_path: WritePath | None = None
 
 
