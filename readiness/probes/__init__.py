@@ -1,1 +1,1 @@
-"""The probes: one module for each kind of thing we talk to; they measure, and know no limits."""
+"""Probes: each talks to one kind of thing, and measures. They know no limits and no pytest."""
