@@ -5,14 +5,14 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from readiness.errors import NoData
 
 Op = Literal["<=", "<", ">=", ">", "==", "!="]
 Value = float | int | str | bool
 
-_OPERATORS: Final[dict[Op, Callable[[object, object], bool]]] = {
+_OPERATORS: Final[dict[Op, Callable[[Any, Any], bool]]] = {
     "<=": operator.le,
     "<": operator.lt,
     ">=": operator.ge,
