@@ -214,9 +214,7 @@ def session_for(service: Service) -> Session:
     return Session(timeout_s=service.timeout_s, bearer=service.bearer, verify=service.verify_tls)
 
 
-def ask(
-    service: Service, path: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES
-) -> Answer:
+def ask(service: Service, path: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES) -> Answer:
     """Ask a service once, as its configuration says; see `Session.request`."""
     with session_for(service) as session:
         return session.get(f"{service.url}{path}", accept=accept, max_bytes=max_bytes)

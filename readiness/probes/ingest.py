@@ -41,7 +41,9 @@ class CopyRate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
+class Sample:
+    """One COPY: rows sent, rows that are in the table since, and seconds it took."""
+
     sent: int
     stored: int
     seconds: float
@@ -73,20 +75,24 @@ def copy_rate(ingest: Ingest) -> CopyRate:
     return CopyRate(_rate(samples, source), round_trip, _driver())
 
 
-def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[_Sample]:
-    pilot = _copy(connection, scratch, _PILOT_ROWS, 0)
+def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[Sample]:
+    pilot = copy_rows(connection, scratch, _PILOT_ROWS, 0)
     end = perf_counter() + _BUDGET_S
     share = _BUDGET_S / (ingest.samples + 1)
     rows = max(1, min(ingest.rows, scratch.largest, int(pilot.sent / pilot.seconds * share)))
     for number in range(ingest.samples + 1):
         if perf_counter() > end:
             return
-        yield _copy(connection, scratch, rows, _PILOT_ROWS + number * rows)
+        yield copy_rows(connection, scratch, rows, _PILOT_ROWS + number * rows)
 
 
-def _copy(connection: Connection, scratch: ScratchTable, rows: int, first: int) -> _Sample:
-    """One COPY; encoding before and counting after it are outside the clock."""
-    blocks = _encoded(connection, scratch.rows_statement(rows, first))
+def copy_rows(connection: Connection, scratch: ScratchTable, rows: int, first: int) -> Sample:
+    """One COPY that commits; encoding before and counting after it are outside the clock.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+    """
+    blocks = encoded(connection, scratch.rows_statement(rows, first))
     before = _count(connection, scratch)
     statement = scratch.copy_statement()
     with translated(source_of(statement, connection)), connection.cursor() as cursor:
@@ -95,11 +101,15 @@ def _copy(connection: Connection, scratch: ScratchTable, rows: int, first: int) 
             for block in blocks:
                 copy.write(block)
         seconds = perf_counter() - started
-    return _Sample(rows, _count(connection, scratch) - before, seconds)
+    return Sample(rows, _count(connection, scratch) - before, seconds)
 
 
-def _encoded(connection: Connection, statement: sql.Composed) -> list[bytes]:
-    """The rows as the server itself writes them for COPY, in blocks."""
+def encoded(connection: Connection, statement: sql.Composed) -> list[bytes]:
+    """The rows as the server itself writes them for COPY, in blocks of 128 KiB.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+    """
     blocks: list[bytes] = []
     pending = bytearray()
     with (
@@ -119,7 +129,7 @@ def _count(connection: Connection, scratch: ScratchTable) -> int:
     return int(fetch_value(connection, sql.SQL("select count(*) from {}").format(scratch.name)))
 
 
-def _rate(samples: Sequence[_Sample], source: str) -> Measurement:
+def _rate(samples: Sequence[Sample], source: str) -> Measurement:
     rates = [sample.stored / sample.seconds for sample in samples]
     return Measurement(
         name="rows stored by COPY",

@@ -216,7 +216,7 @@ def parse_selector(selector: str) -> Series:
         raise UsageError(
             f"{problem} in the selector {clean(selector)!r}",
             where="[services.NAME.truth]",
-            remedy="write it as `http_requests_total{route=\"/x\"}`; `=` is the only comparison",
+            remedy='write it as `http_requests_total{route="/x"}`; `=` is the only comparison',
         )
     return series
 

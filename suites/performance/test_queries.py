@@ -36,7 +36,7 @@ def _measure(benchmark: BenchmarkFixture, execution: RunningQuery, query: Query)
     """The times of all executions, in seconds, as pytest-benchmark took them."""
     benchmark.group = "query latency"
     benchmark.name = query.name
-    benchmark.pedantic(
+    benchmark.pedantic(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
         execution.execute,
         rounds=execution.plan.rounds,
         iterations=1,

@@ -5,7 +5,6 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -47,7 +46,7 @@ def test_parameters_and_percent_signs(dsn: Dsn) -> None:
 
 def test_a_server_that_is_off(closed_port: int) -> None:
     dsn = Dsn(f"postgresql://me:hidden-word@127.0.0.1:{closed_port}/db")
-    with pytest.raises(Unreachable, match="pg_isready -h 127.0.0.1") as caught:
+    with pytest.raises(Unreachable, match=r"pg_isready -h 127\.0\.0\.1") as caught:
         connect(dsn, timeout_s=2).__enter__()
     assert "hidden-word" not in str(caught.value)
 
@@ -102,22 +101,27 @@ def test_a_statement_that_takes_too_long(dsn: Dsn) -> None:
 
 
 def test_the_whole_use_of_a_connection_has_a_deadline(dsn: Dsn) -> None:
+    with pytest.raises(TookTooLong, match="given up"):
+        _ask_for_ever(dsn)
+
+
+def _ask_for_ever(dsn: Dsn) -> None:
     end = time.monotonic() + 30
-    with (
-        pytest.raises(TookTooLong, match="given up"),
-        connect(dsn, timeout_s=5, total_s=0.2) as connection,
-    ):
+    with connect(dsn, timeout_s=5, total_s=0.2) as connection:
         while time.monotonic() < end:
             fetch(connection, "select 1")
 
 
-def test_a_server_that_hangs_does_not_hang_us(tmp_path: Path) -> None:
-    with PrivatePostgres.start(tmp_path, settings={"fsync": "off"}) as server:
-        with (
-            pytest.raises(TookTooLong, match="given up"),
-            connect(Dsn(server.dsn()), timeout_s=5, total_s=0.5) as connection,
-        ):
-            backend = connection.info.backend_pid
-            os.kill(backend, signal.SIGSTOP)
+def test_a_server_that_hangs_does_not_hang_us(dsn: Dsn) -> None:
+    with pytest.raises(TookTooLong, match="given up"):
+        _ask_one_that_hangs(dsn)
+
+
+def _ask_one_that_hangs(dsn: Dsn) -> None:
+    with connect(dsn, timeout_s=5, total_s=0.5) as connection:
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        try:
             fetch(connection, "select 1")
-        os.kill(backend, signal.SIGCONT)
+        finally:
+            os.kill(backend, signal.SIGCONT)
