@@ -15,6 +15,7 @@ from readiness.sampling import fewest_samples, percentile, percentile_bounds, qu
 
 _Q: Final = 0.95
 _FEWEST: Final = fewest_samples(_Q)
+_FEWEST_TO_FAIL: Final = 2
 _WARM_UP: Final = 20
 _PILOT: Final = 5
 # How many budgets the least sample that can pass may take, before it is cut shorter still:
@@ -120,7 +121,7 @@ def plan(query: Query, execution_s: float) -> Plan:
     if most >= _FEWEST + _WARM_UP:
         return Plan(_FEWEST, _WARM_UP)
     # The pilot has warmed the connection; what is left to tell is by how much it fails.
-    return Plan(max(1, min(most, _FEWEST)), 0)
+    return Plan(max(_FEWEST_TO_FAIL, min(most, _FEWEST)), 0)
 
 
 def latency(query: Query, seconds: Sequence[float]) -> Latency:
