@@ -38,7 +38,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except ReadinessError as error:
-            from readiness.report.clean import printable
+            from readiness.report.clean import line as printable
             from readiness.secrets import redact
 
             for line in redact(str(error)).splitlines():

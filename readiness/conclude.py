@@ -6,7 +6,7 @@ from pathlib import Path
 from readiness import waivers
 from readiness.config.models import Config
 from readiness.evidence import Outcome
-from readiness.ledger import Ledger, Planned
+from readiness.ledger import DECLARE, Ledger, Planned
 from readiness.measurement import now
 from readiness.record import (
     CheckResult,
@@ -106,5 +106,8 @@ def _why_not(planned: Sequence[Planned]) -> str:
     selected = [p for p in planned if p.selected]
     if not selected:
         return "it was not selected"
+    if all(p.undeclared for p in selected):
+        missing = ", ".join(sorted({p.undeclared for p in selected}))
+        return f"the target declares no {missing}; {DECLARE}"
     reasons = sorted({p.reason for p in selected if p.reason})
     return "; ".join(reasons) or "none of its checks ran"

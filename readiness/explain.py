@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from readiness import catalogue
-from readiness.commands.configured import configured
+from readiness.config.locate import configured
 from readiness.commands.terminal import width
 from readiness.errors import UsageError
 

@@ -20,26 +20,26 @@ class Fault:
         name: the name of the function.
         story: what is broken, as one sentence.
         turns_red: names of checks, `suite.slug[subject]`.
-        suites: the suites that are run to see it.
         apply: breaks the system on entering, and restores exactly what was on leaving.
     """
 
     name: str
     story: str
     turns_red: frozenset[str]
-    suites: tuple[str, ...]
     apply: Break
 
+    @property
+    def suites(self) -> frozenset[str]:
+        """The suites of the checks that it turns red."""
+        return frozenset(name.partition(".")[0] for name in self.turns_red)
 
-def fault(
-    *, turns_red: Iterable[str], story: str, suites: Iterable[str] = ()
-) -> Callable[[Break], Fault]:
+
+def fault(*, turns_red: Iterable[str], story: str) -> Callable[[Break], Fault]:
     """Declare a context manager to be a fault.
 
     Args:
         turns_red: the names of exactly those checks that must not pass, `suite.slug[subject]`.
         story: what is broken, as one sentence.
-        suites: further suites to run, besides those of `turns_red`.
 
     Raises:
         ValueError: nothing is turned red.
@@ -47,14 +47,12 @@ def fault(
     names = frozenset(turns_red)
     if not names:
         raise ValueError("a fault that turns nothing red proves nothing")
-    seen_by = sorted({name.partition(".")[0] for name in names} | set(suites))
 
     def declare(apply: Break) -> Fault:
         return Fault(
             name=apply.__name__,
             story=" ".join(story.split()),
             turns_red=names,
-            suites=tuple(seen_by),
             apply=apply,
         )
 

@@ -30,6 +30,7 @@ from readiness.journal import Event
 from readiness.measurement import Measurement
 from readiness.record import CheckResult, Incident
 
+DECLARE: Final = "add it, or say under [gate.not_applicable] why it does not apply"
 _PHASES: Final = {"setup", "call", "teardown"}
 _MEASUREMENTS: Final = TypeAdapter(tuple[Measurement, ...])
 
@@ -41,6 +42,7 @@ class Planned:
     Attributes:
         nodeid: pytest's name of it.
         settled: an outcome that is known without running it, with its `reason`.
+        undeclared: the part of the configuration that is missing for it, if that is why.
         selected: whether the user's selection includes it.
     """
 
@@ -55,6 +57,7 @@ class Planned:
     fix: str
     settled: Literal["", "not-run", "not-applicable"] = ""
     reason: str = ""
+    undeclared: str = ""
     selected: bool = True
 
     def to_dict(self) -> dict[str, object]:

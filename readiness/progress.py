@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TextIO
 from readiness.evidence import Outcome
 from readiness.journal import Event
 from readiness.ledger import Ledger, Planned
-from readiness.report.clean import printable
+from readiness.report.clean import clean, line
 
 HEARTBEAT_S: Final = 30.0
 _STYLES: Final = {
@@ -80,19 +80,19 @@ class Lines:
         self._heartbeat_s = heartbeat_s
         self._running = _Running()
         self._last = time.monotonic()
-        self._done = 0
+        self._planned = False
 
     def event(self, event: Event, ledger: Ledger) -> None:
         """Write a line when a check has ended."""
         self._running.take(event)
-        if event["event"] == "plan" and not self._done:
+        if event["event"] == "plan" and not self._planned:
+            self._planned = True
             selected = sum(p.selected for p in ledger.plan.values())
             self._say(f"{selected} checks planned")
         nodeid = str(event.get("nodeid", ""))
         outcome = ledger.outcome_of(nodeid)
         ends = event["event"] == "crash" or event.get("when") == "teardown"
         if outcome and ends and nodeid in ledger.plan:
-            self._done += 1
             result = ledger.result_of(nodeid)
             took = f"{result.duration_s:.1f} s"
             note = "" if outcome is Outcome.PASS else f"  {result.message}"
@@ -112,7 +112,7 @@ class Lines:
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
-        self._out.write(printable(text) + "\n")
+        self._out.write(clean(text).replace("\n", " ") + "\n")
         self._out.flush()
 
 
@@ -156,7 +156,7 @@ class Live:
                 Text(f"{n} {outcome}", style=_STYLES.get(outcome, ""))
                 for outcome, n in sorted(found.items())
             )
-            now = f"{printable(oldest[0].partition('.')[2])} {oldest[1]:.0f} s" if oldest else ""
+            now = f"{line(oldest[0].partition('.')[2])} {oldest[1]:.0f} s" if oldest else ""
             table.add_row(
                 Text(suite, style="bold"),
                 f"{sum(found.values())}/{len(mine)}",

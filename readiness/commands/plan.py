@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from readiness.check import Effect
-from readiness.commands.configured import configured
+from readiness.config.locate import configured
 from readiness.conclude import begun
 from readiness.errors import UsageError
 from readiness.ledger import Ledger, Planned
 from readiness.progress import Silent, name_of
-from readiness.report.clean import printable
+from readiness.report.clean import line as printable
 from readiness.run import Options
 from readiness.run import run as collect
 

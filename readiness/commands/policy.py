@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from readiness import signoffs
-from readiness.commands.configured import configured
+from readiness.config.locate import configured
 from readiness.config.models import Signoff
 from readiness.config.show import show as shown
 from readiness.errors import UsageError

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from readiness.check import Effect
-from readiness.commands.configured import configured
+from readiness.config.locate import configured
 from readiness.commands.terminal import colored, width
 from readiness.config.loading import load
 from readiness.errors import UsageError

@@ -3,71 +3,132 @@
 Every limit has a documented default. Lengths of time end in `_s`, `_ms` or `_h`.
 """
 
+import re
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
+from pydantic_core import PydanticCustomError
 
 from readiness.check import Effect
-from readiness.secrets import Dsn, Secret
+from readiness.secrets import Dsn, Interpolated, Secret, register
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+PATH_PATTERN: Final = r"^/\S*$"
+URL_PATTERN: Final = r"^https?://[^\s/?#]+[^\s?#]*$"
+
+
+def _guard_credentials(url: object) -> object:
+    """Hide credentials that came from the environment; refuse a password in the file."""
+    found = re.match(r"[^/]*//([^/@]*)@", url) if isinstance(url, str) else None
+    if not found:
+        return url
+    _, colon, password = found[1].rpartition(":")
+    if isinstance(url, Interpolated):
+        register(password)
+    elif colon and password:
+        raise PydanticCustomError(
+            "secret_literal", "a password must not stand in the file: write it as ${VARIABLE}"
+        )
+    return url
+
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that becomes part of check ids: letters, digits, `.`, `_`, `-`."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-Path_ = Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=2000)]
+Path_ = Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=2000)]
 Url = Annotated[
     str,
-    StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"),
+    BeforeValidator(_guard_credentials),
+    StringConstraints(pattern=URL_PATTERN),
     AfterValidator(lambda url: url.rstrip("/")),
 ]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Command = Annotated[list[str], Field(min_length=1)]
+# TOML has no enumerations: the word stands for the member, and nothing else is coerced.
+EffectWord = Annotated[Effect, Field(strict=False)]
 
 
 class Model(BaseModel):
-    """Base of all tables: frozen, and an unknown key is an error."""
+    """Base of all tables: frozen, strict, and an unknown key is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    A list or table that may be left out must not be given empty where nothing would then be
+    judged: such fields have `min_length=1`, which pydantic does not apply to the default.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
 
 
 class Named(Model):
     """A table with a name of its own, `[services.NAME]`: the name is set by the loader."""
 
-    name: Name = ""
+    name: Name = Field("", description="set from the table's name; not written in the file")
 
 
 class HttpMarker(Model):
     """Where the target says over HTTP which environment it is."""
 
-    service: Name
-    path: Path_ = "/version"
+    service: Name = Field(..., description="the [services.NAME] that serves it")
+    path: Path_ = Field("/version", description="path that answers with a JSON object")
     field: Text = Field("environment", description="the key of the JSON answer")
 
 
 class DatabaseMarker(Model):
     """Where the target says in a database which environment it is."""
 
-    database: Name
-    sql: Text = Field("select environment from readiness_marker")
+    database: Name = Field(..., description="the [databases.NAME] that stores it")
+    sql: Text = Field(
+        "select environment from readiness_marker",
+        description="statement that gives one row with one text",
+    )
+
+
+def _kind_of_marker(marker: object) -> str:
+    """Which of the two a table means, so that only that one's mistakes are told."""
+    if isinstance(marker, dict):
+        return "DatabaseMarker" if {"database", "sql"} & marker.keys() else "HttpMarker"
+    return type(marker).__name__ if isinstance(marker, Model) else "HttpMarker"
+
+
+Marker = Annotated[
+    Annotated[HttpMarker, Tag("HttpMarker")] | Annotated[DatabaseMarker, Tag("DatabaseMarker")],
+    Discriminator(_kind_of_marker),
+]
 
 
 class Target(Model):
     """What is judged, and what may be done to it."""
 
-    name: Name
+    name: Name = Field(..., description="the name of the system, as the report shows it")
     environment: Name = Field(
         "production", description="what you believe it is; the target's own marker must agree"
     )
     release: Text = Field("unknown", description="the release or commit that is judged")
     deployer: str = Field("", description="who deploys this release; may not sign it off")
-    marker: HttpMarker | DatabaseMarker | None = Field(
+    marker: Marker | None = Field(
         None, description="where the target itself says its environment; none means production"
     )
-    allow: list[Effect] = Field(
+    allow: list[EffectWord] = Field(
         default=[Effect.OBSERVE], description="effects that checks may have on the target"
     )
-    allow_in_production: list[Effect] = Field(
+    allow_in_production: list[EffectWord] = Field(
         default=[Effect.OBSERVE],
         description="the same, where the target's marker says production, or says nothing",
     )
@@ -80,9 +141,9 @@ class Gate(Model):
     not_applicable: dict[str, Text] = Field(
         default={}, description="suite or check id that does not apply here, with the reason"
     )
-    check_timeout_s: Positive = Field(300, description="a check that takes longer is an error")
-    run_timeout_s: Positive = Field(3600, description="a run that takes longer is stopped")
-    waiver_max_days: Count = Field(90, description="how far ahead a waiver may expire")
+    check_timeout_s: Positive = Field(300, description="seconds; a slower check is an error")
+    run_timeout_s: Positive = Field(3600, description="seconds; a run that takes longer is stopped")
+    waiver_max_days: Count = Field(90, description="days; how far ahead a waiver may expire")
 
 
 class Truth(Model):
@@ -90,10 +151,10 @@ class Truth(Model):
 
     path: Path_ = Field(..., description="a request that succeeds and that nobody else sends")
     counter: Text = Field(..., description='series, as `http_requests_total{route="/x"}`')
-    requests: Count = 20
+    requests: Count = Field(20, description="how many of them are sent")
     error_path: Path_ = Field(..., description="a request that fails and is counted as an error")
-    error_counter: Text
-    errors: Count = 5
+    error_counter: Text = Field(..., description="the series that counts the failed ones")
+    errors: Count = Field(5, description="how many failing requests are sent")
 
 
 class Drill(Model):
@@ -102,58 +163,62 @@ class Drill(Model):
     dependency: Text = Field(..., description="what is taken away, in words")
     away: Command = Field(..., description="the command that takes it away, as a list")
     back: Command = Field(..., description="the command that brings it back, as a list")
-    within_s: Positive = Field(10, description="how soon ready must answer 503, and 200 again")
+    within_s: Positive = Field(10, description="seconds until ready must answer 503, and 200 again")
 
 
 class Service(Named):
     """An HTTP service."""
 
-    url: Url
-    health: Path_ = "/health"
-    ready: Path_ = "/health/ready"
-    live: Path_ = "/health/live"
-    metrics: Path_ = "/metrics"
-    health_fields: list[Text] = Field(
+    url: Url = Field(..., description="its address, as `https://api.example.com`")
+    health: Path_ = Field("/health", description="path that tells status and version as JSON")
+    ready: Path_ = Field("/health/ready", description="path that is 200 when it can serve")
+    live: Path_ = Field("/health/live", description="path that is 200 when it need not restart")
+    metrics: Path_ = Field("/metrics", description="path of the Prometheus metrics")
+    health_fields: Annotated[list[Text], Field(min_length=1)] = Field(
         default=["status", "version"], description="keys that the JSON of `health` must have"
     )
-    health_max_ms: Positive = Field(500, description="slowest of the answers of health endpoints")
-    timeout_s: Positive = 5
+    health_max_ms: Positive = Field(
+        500, description="milliseconds; slowest of the answers of health endpoints"
+    )
+    timeout_s: Positive = Field(5, description="seconds until a request counts as unanswered")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
-    verify_tls: bool = True
-    truth: Truth | None = None
-    drill: Drill | None = None
+    verify_tls: bool = Field(True, description="whether its certificate must be valid")
+    truth: Truth | None = Field(None, description="a counter that is compared with what was sent")
+    drill: Drill | None = Field(None, description="how to take a dependency away and bring it back")
 
 
 class Database(Named):
     """A PostgreSQL database, as a monitoring role sees it."""
 
-    dsn: Dsn
-    timeout_s: Positive = 10
+    dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
+    timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
 
 
 class Prometheus(Model):
     """The Prometheus that watches the target."""
 
-    url: Url
-    timeout_s: Positive = 10
+    url: Url = Field(..., description="its address, as `http://prometheus:9090`")
+    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
 
 
 class Alertmanager(Model):
     """The Alertmanager, all peers of it."""
 
-    urls: Annotated[list[Url], Field(min_length=1)]
-    timeout_s: Positive = 10
+    urls: Annotated[list[Url], Field(min_length=1)] = Field(
+        ..., description="the addresses of all peers"
+    )
+    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
 
 
 class Backup(Named):
     """A logical backup: a folder of `pg_dump -Fc` files, each with a manifest beside it."""
 
-    database: Name
+    database: Name = Field(..., description="the [databases.NAME] that is backed up")
     path: Text = Field(..., description="the folder the backups are written to")
-    pattern: Text = "*.dump"
-    max_age_h: Positive = Field(26, description="age of the newest one: a day and two hours")
-    min_bytes: Count = Field(1024, description="a smaller file is no backup")
-    rto_s: Positive = Field(900, description="longest restore, from start to the last index")
+    pattern: Text = Field("*.dump", description="which files of the folder are backups")
+    max_age_h: Positive = Field(26, description="hours; age of the newest one: a day and two")
+    min_bytes: Count = Field(1024, description="bytes; a smaller file is no backup")
+    rto_s: Positive = Field(900, description="seconds; longest restore, to the last index")
     scratch_dsn: Dsn | None = Field(
         None,
         description="an empty server to restore into; default: a private one on this machine",
@@ -163,9 +228,9 @@ class Backup(Named):
 class WritePath(Model):
     """How the application itself writes rows: one HTTP request that stores many."""
 
-    service: Name
-    path: Path_
-    method: Literal["POST", "PUT"] = "POST"
+    service: Name = Field(..., description="the [services.NAME] that takes the request")
+    path: Path_ = Field(..., description="path of the request")
+    method: Literal["POST", "PUT"] = Field("POST", description="method of the request")
     body: Text = Field(..., description="the JSON body; `{n}` becomes a number never sent before")
     rows_per_request: Count = Field(..., description="rows that one request stores")
     count_sql: Text = Field(..., description="counts the rows that these requests stored")
@@ -176,82 +241,94 @@ class WritePath(Model):
 class Ingest(Model):
     """A table that takes rows in."""
 
-    name: Name
+    name: Name = Field(..., description="its name in the report")
     table: Text = Field(..., description="schema.table whose shape is written to")
     dsn: Dsn = Field(..., description="a role that may create a schema and read the table")
-    min_rows_per_s: Positive = 1000
+    min_rows_per_s: Positive = Field(1000, description="rows a second that it must take at least")
     rows: Count = Field(20_000, description="rows a COPY sample writes")
-    samples: Annotated[int, Field(ge=3)] = 5
+    samples: Annotated[int, Field(ge=3)] = Field(5, description="how often the COPY is measured")
     triggers: bool = Field(
         True, description="run the table's insert triggers too; what they write elsewhere stays"
     )
-    write_path: WritePath | None = None
+    write_path: WritePath | None = Field(None, description="how the application writes rows")
 
 
 class Query(Model):
     """A query whose latency is promised."""
 
-    name: Name
+    name: Name = Field(..., description="its name in the report")
     dsn: Dsn = Field(..., description="the role the application uses, or one like it")
-    sql: Text
-    params: list[list[str | int | float | bool]] = Field(
+    sql: Text = Field(..., description="the statement, with `%s` for each parameter")
+    params: Annotated[list[list[str | int | float | bool]], Field(min_length=1)] = Field(
         default=[[]], description="parameter sets, rotated; take them from real traffic"
     )
-    max_p95_ms: Positive = 100
+    max_p95_ms: Positive = Field(100, description="milliseconds; slowest p95 that is promised")
     samples: Annotated[int, Field(ge=59)] = Field(
         400, description="executions measured; 59 are the least that can bound a p95"
     )
-    budget_s: Positive = Field(15, description="a slow query is measured less often than that")
+    budget_s: Positive = Field(15, description="seconds; a slow query is measured less often")
 
 
 class Performance(Model):
     """Performance baselines."""
 
-    ingest: list[Ingest] = []
-    queries: list[Query] = []
+    ingest: Annotated[list[Ingest], Field(min_length=1)] = Field(
+        default=[], description="tables that take rows in, as [[performance.ingest]]"
+    )
+    queries: Annotated[list[Query], Field(min_length=1)] = Field(
+        default=[], description="queries with a promised latency, as [[performance.queries]]"
+    )
 
 
 class Signoff(Model):
     """What a person attests for one release."""
 
-    item: Name
-    person: Text
+    item: Name = Field(..., description="one of [signoffs] required")
+    person: Text = Field(..., description="who attests it; not the deployer")
     evidence: Text = Field(..., description="a link or document number")
-    release: Text
-    expires: date
+    release: Text = Field(..., description="the release it was given for; no other counts")
+    expires: date = Field(..., description="last day (UTC) on which it counts")
 
 
 class SignoffPolicy(Model):
     """Which sign-offs a release needs."""
 
-    required: Annotated[list[Name], Field(min_length=1)]
+    required: Annotated[list[Name], Field(min_length=1)] = Field(
+        ..., description="the items that somebody must sign, by name"
+    )
 
 
 class Waiver(Model):
     """An accepted failure."""
 
-    check: Text
+    check: Text = Field(..., description="the id of the check, as `backup.age`")
     subject: str = Field("", description="one subject; empty for all of the check")
-    owner: Text
-    approver: Text
-    reason: Text
-    expires: date
+    owner: Text = Field(..., description="who mends it")
+    approver: Text = Field(..., description="who accepted it")
+    reason: Text = Field(..., description="why it may stay for now")
+    expires: date = Field(..., description="last day (UTC) on which it counts")
 
 
 class Config(Model):
     """The whole of `readiness.toml`."""
 
-    target: Target
-    gate: Gate = Gate()
-    services: dict[Name, Service] = {}
-    databases: dict[Name, Database] = {}
-    prometheus: Prometheus | None = None
-    alertmanager: Alertmanager | None = None
-    backup: dict[Name, Backup] = {}
-    performance: Performance = Performance()
-    signoffs: SignoffPolicy | None = None
-    signoff: list[Signoff] = []
-    waiver: list[Waiver] = []
+    target: Target = Field(..., description="what is judged, and what may be done to it")
+    gate: Gate = Field(Gate(), description="how the gate decides")
+    services: Annotated[dict[Name, Service], Field(min_length=1)] = Field(
+        default={}, description="the HTTP services, as [services.NAME]"
+    )
+    databases: Annotated[dict[Name, Database], Field(min_length=1)] = Field(
+        default={}, description="the PostgreSQL databases, as [databases.NAME]"
+    )
+    prometheus: Prometheus | None = Field(None, description="the Prometheus that watches it")
+    alertmanager: Alertmanager | None = Field(None, description="the Alertmanager that notifies")
+    backup: Annotated[dict[Name, Backup], Field(min_length=1)] = Field(
+        default={}, description="the backups, as [backup.NAME]"
+    )
+    performance: Performance = Field(Performance(), description="performance baselines")
+    signoffs: SignoffPolicy | None = Field(None, description="which sign-offs a release needs")
+    signoff: list[Signoff] = Field(default=[], description="what people attested")
+    waiver: list[Waiver] = Field(default=[], description="failures that are accepted for a time")
 
     def named(self) -> Self:
         """The same, with each table's name written into it."""

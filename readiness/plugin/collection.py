@@ -11,7 +11,7 @@ from readiness import bundle
 from readiness.check import CheckSpec, spec_of
 from readiness.config.subjects import declared_in, subjects
 from readiness.errors import ConfigError, Problem, UsageError
-from readiness.ledger import Planned
+from readiness.ledger import DECLARE, Planned
 from readiness.plugin.state import State
 from readiness.waivers import unknown_ids, unmatched
 
@@ -63,15 +63,12 @@ def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
     subject = "" if missing else callspec.id if callspec else state.target.name
     declared = gate.not_applicable.get(spec.suite) or gate.not_applicable.get(spec.id)
     permission = state.permissions[spec.effect]
-    settled, reason = "", ""
+    settled, reason, undeclared = "", "", ""
     if declared:
         settled, reason = "not-applicable", declared
     elif missing:
-        settled = "not-run"
-        reason = (
-            f"the target declares no {declared_in(spec.each)}: add it, or give the reason under"
-            f" [gate.not_applicable]"
-        )
+        settled, undeclared = "not-run", declared_in(spec.each)
+        reason = f"the target declares no {undeclared}; {DECLARE}"
     elif not permission.allowed:
         settled, reason = "not-run", permission.reason
     return Planned(
@@ -86,6 +83,7 @@ def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
         fix=spec.fix,
         settled=settled,  # type: ignore[arg-type]
         reason=reason,
+        undeclared=undeclared,
         selected=_selected(spec, subject, state),
     )
 

@@ -20,7 +20,7 @@ from readiness.plugin.running import finding_of
 from readiness.plugin.state import State, refuse
 from readiness.record import RunRecord
 from readiness.report import write_all
-from readiness.report.clean import printable
+from readiness.report.clean import line as printable
 from readiness.secrets import redact
 
 _BROKEN: Final = {Outcome.FAIL, Outcome.ERROR}

@@ -15,7 +15,8 @@ import pytest
 
 from readiness import __version__
 from readiness.check import Effect
-from readiness.config.loading import Loaded, find, load
+from readiness.config.loading import Loaded, load
+from readiness.config.locate import configured
 from readiness.errors import ReadinessError, UsageError
 from readiness.measurement import now
 from readiness.probes import marker
@@ -90,7 +91,7 @@ def begin(config: pytest.Config) -> State:
         ReadinessError: there is no configuration, it has mistakes, or safety refuses.
     """
     option = config.option
-    loaded = load(config_path(option.readiness_config), os.environ)
+    loaded = configured(Path(option.readiness_config) if option.readiness_config else None)
     seen = marker.environment(loaded.config)
     selection = Selection(
         suites=tuple(option.readiness_suite),
@@ -128,22 +129,6 @@ def begin(config: pytest.Config) -> State:
             user=_user(),
         ),
     )
-
-
-def config_path(explicit: str | None) -> Path:
-    """The configuration to use.
-
-    Raises:
-        UsageError: there is none.
-    """
-    path = find(Path.cwd(), Path(explicit) if explicit else None, os.environ)
-    if path is None:
-        raise UsageError(
-            "there is no readiness.toml here, nor in a folder above",
-            remedy="make one with `readiness init`, name one with --config FILE, or see the"
-            " tool work on its own reference system: `readiness run --reference`",
-        )
-    return path
 
 
 def _effects(names: Collection[str]) -> list[Effect]:

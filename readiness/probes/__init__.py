@@ -1,1 +1,1 @@
-"""Probes: each talks to one kind of thing, and measures. They know no limits and no pytest."""
+"""One module for each kind of thing we talk to; they measure, and judge nothing."""

@@ -26,6 +26,7 @@ from readiness.secrets import Secret
 MAX_BYTES: Final = 1024 * 1024
 JSON: Final = "application/json"
 _CLOSE_TIMEOUT_S: Final = 1.0
+_LAST_PORT: Final = 65535
 _USER_INFO: Final = re.compile(r"(?<=//)[^/?#]*@")
 
 
@@ -80,12 +81,10 @@ class Session:
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
-        self._client = httpx.AsyncClient(
+        # Not a client: that keeps cookies, and refuses answers that redirect to nonsense.
+        self._transport = httpx.AsyncHTTPTransport(
             verify=_trust(verify=self._verify),
-            # httpx bounds each read; the deadline here is on the whole, see `_exchange`.
-            timeout=None,  # noqa: S113
             trust_env=False,  # a proxy of this machine must not answer for the target
-            follow_redirects=False,
         )
         return self
 
@@ -149,13 +148,14 @@ class Session:
         if self._bearer:
             headers["authorization"] = f"Bearer {self._bearer.reveal()}"
         with _explained(_shown(url), self._timeout_s):
-            request = self._client.build_request(method, url, content=content, headers=headers)
+            request = _build(method, url, content, headers)
             return self._loop.run_until_complete(self._exchange(request, max_bytes))
 
     async def _exchange(self, request: httpx.Request, max_bytes: int) -> Answer:
         started = time.perf_counter()
+        # httpx bounds each read; only a deadline on the whole ends an answer that drips.
         async with asyncio.timeout(self._timeout_s):
-            response = await self._client.send(request, stream=True)
+            response = await self._transport.handle_async_request(request)
             try:
                 body = await _read(response, _shown(str(request.url)), max_bytes)
             finally:
@@ -173,7 +173,7 @@ class Session:
     async def _close(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await self._client.aclose()
+                await self._transport.aclose()
                 await self._loop.shutdown_asyncgens()
 
 
@@ -220,6 +220,16 @@ def ask(service: Service, path: str, *, accept: str = "*/*", max_bytes: int = MA
         return session.get(f"{service.url}{path}", accept=accept, max_bytes=max_bytes)
 
 
+def _build(method: str, url: str, content: bytes | None, headers: dict[str, str]) -> httpx.Request:
+    request = httpx.Request(method, url, content=content, headers=headers)
+    if (request.url.port or 0) > _LAST_PORT:
+        raise httpx.InvalidURL("port")
+    if request.url.userinfo and "authorization" not in headers:
+        login = httpx.BasicAuth(request.url.username, request.url.password)
+        return next(login.auth_flow(request))
+    return request
+
+
 async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity":
@@ -261,7 +271,7 @@ def _explained(url: str, timeout_s: float) -> Iterator[None]:
             remedy=f"see how far it comes: curl -sv --max-time 30 '{url}'; if it may take that"
             " long, raise `timeout_s`",
         ) from None
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, OverflowError):
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise Unreachable(
             "is no address that can be asked", where=url, remedy="correct `url` in readiness.toml"
         ) from None

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from readiness.config.models import Service
-from readiness.errors import NoData, UsageError
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes.http import Answer, ask
 from readiness.probes.text import clean
 
@@ -172,7 +172,7 @@ def read(exposition: Exposition, selector: str) -> Reading:
     A counter with labels has no series before its first event: absent then means 0.
 
     Raises:
-        UsageError: the selector is not of the form `name{label="value"}`.
+        CouldNotMeasure: the selector is not of the form `name{label="value"}`.
         NoData: the answer is no exposition, the metric is not in it at all, or the sum is NaN.
     """
     wanted = parse_selector(selector)
@@ -191,7 +191,7 @@ def select(exposition: Exposition, selector: str) -> float:
     """Sum the series that a selector such as `name{label="value"}` matches.
 
     Raises:
-        UsageError: the selector is not of that form.
+        CouldNotMeasure: the selector is not of that form.
         NoData: no series matches it, or as for `read`.
     """
     reading = read(exposition, selector)
@@ -204,7 +204,7 @@ def parse_selector(selector: str) -> Series:
     """Read a selector: a metric name, with labels and the values they must have.
 
     Raises:
-        UsageError: it is not of the form `name{label="value"}`.
+        CouldNotMeasure: it is not of the form `name{label="value"}`.
     """
     try:
         series, rest = _series(selector.strip())
@@ -213,7 +213,7 @@ def parse_selector(selector: str) -> Series:
     else:
         problem = f"unexpected {clean(rest, 40)!r}" if rest.strip() else ""
     if problem:
-        raise UsageError(
+        raise CouldNotMeasure(
             f"{problem} in the selector {clean(selector)!r}",
             where="[services.NAME.truth]",
             remedy='write it as `http_requests_total{route="/x"}`; `=` is the only comparison',

@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from readiness.errors import Unreachable
+from readiness.errors import ReadinessError, Unreachable
 from readiness.guardian import Guardian
 from readiness.secrets import register
 from readiness.servers.account import (
@@ -26,6 +25,7 @@ from readiness.servers.account import (
     server_account,
 )
 from readiness.servers.binaries import OVERRIDE, Binaries, Origin, find_binaries
+from readiness.servers.ports import free_port
 
 __all__ = ["OVERRIDE", "Binaries", "Origin", "PrivatePostgres", "StopMode", "find_binaries"]
 
@@ -107,7 +107,7 @@ class PrivatePostgres:
                 server._tokens.append(guardian.remove(home))
             server.binaries = reachable_binaries(binaries, account, home)
             server._make_data(settings or {})
-            server._launch(_free_port())
+            server._launch(free_port())
         except BaseException:  # an interrupt too must leave nothing
             server._remove_home()
             raise
@@ -200,7 +200,7 @@ class PrivatePostgres:
             self._spawn()
             if self._answers():
                 return
-            port = _free_port()  # somebody else took it in the meantime
+            port = free_port()  # somebody else took it in the meantime
         raise Unreachable("no free port on 127.0.0.1", remedy="see what listens: ss -ltn")
 
     def _spawn(self) -> None:
@@ -217,7 +217,11 @@ class PrivatePostgres:
                 **self._account.popen,
             )
         if self._guardian:
-            self._tokens.append(self._guardian.kill(self.process.pid, signal.SIGQUIT))
+            try:
+                self._tokens.append(self._guardian.kill(self.process.pid, signal.SIGQUIT))
+            except ReadinessError:
+                self.halt("immediate")
+                raise
 
     def _answers(self) -> bool:
         """Wait until the server answers; False if its port is taken."""
@@ -264,10 +268,3 @@ class PrivatePostgres:
 
     def __exit__(self, *_: object) -> None:
         self.stop("immediate")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from readiness.errors import Unreachable
-from readiness.servers import postgres
+from readiness.servers import ports, postgres
 from readiness.servers.postgres import SCRATCH, Binaries, PrivatePostgres, find_binaries
 
 
@@ -77,12 +77,12 @@ def test_several_side_by_side(tmp_path: Path) -> None:
 def test_a_port_taken_in_the_meantime_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = postgres._free_port
+    free = ports.free_port
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         answers = iter([taken.getsockname()[1]])
-        monkeypatch.setattr(postgres, "_free_port", lambda: next(answers, 0) or free())
+        monkeypatch.setattr(postgres, "free_port", lambda: next(answers, 0) or free())
         with PrivatePostgres.start(tmp_path / "pg") as server:
             assert server.port != taken.getsockname()[1]
             assert one(server.dsn(), "select 1") == 1

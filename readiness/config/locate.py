@@ -1,4 +1,4 @@
-"""The configuration that a command works on."""
+"""Finds and loads the configuration that a command or a run works on."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from readiness.config.loading import Loaded, find, load
 from readiness.errors import UsageError
 
 
-def config_path(explicit: Path | None) -> Path:
+def locate(explicit: Path | None) -> Path:
     """The file to use: the one named, or the one that is found.
 
     Raises:
@@ -30,4 +30,4 @@ def configured(explicit: Path | None) -> Loaded:
         UsageError: there is none.
         ConfigError: it has mistakes.
     """
-    return load(config_path(explicit), os.environ)
+    return load(locate(explicit), os.environ)

@@ -1,0 +1,148 @@
+"""What no single key can get wrong: names that lead nowhere, things said twice, dates."""
+
+import re
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from datetime import date, timedelta
+
+from readiness.config.leaves import leaves
+from readiness.config.lines import Path
+from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
+from readiness.config.source import Mistake
+from readiness.secrets import Dsn, Secret
+from readiness.suggest import did_you_mean
+
+
+def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
+    """Mistakes that show only when the tables are seen together."""
+    yield from _secrets(config)
+    yield from _names(config)
+    yield from _repeated(config)
+    yield from _dates(config, today)
+    yield from _placeholders(config.performance.queries)
+    yield from _signoffs(config)
+
+
+def _secrets(config: Config) -> Iterator[Mistake]:
+    for path, value in leaves(config):
+        if isinstance(value, Secret) and not value.reveal().strip():
+            yield Mistake(path, "the secret is empty", "set its environment variable")
+        elif isinstance(value, Dsn) and not re.match(
+            r"postgres(ql)?://|\s*\w+\s*=", value.reveal()
+        ):
+            yield Mistake(
+                path,
+                "is not the address of a PostgreSQL database",
+                "write postgresql://user:${PASSWORD}@host:5432/database",
+            )
+
+
+def _names(config: Config) -> Iterator[Mistake]:
+    match config.target.marker:
+        case HttpMarker(service=name):
+            yield from _known(("target", "marker", "service"), name, "services", config.services)
+        case DatabaseMarker(database=name):
+            yield from _known(("target", "marker", "database"), name, "databases", config.databases)
+    for key, backup in config.backup.items():
+        yield from _known(
+            ("backup", key, "database"), backup.database, "databases", config.databases
+        )
+    for index, ingest in enumerate(config.performance.ingest):
+        if ingest.write_path:
+            yield from _known(
+                ("performance", "ingest", index, "write_path", "service"),
+                ingest.write_path.service,
+                "services",
+                config.services,
+            )
+
+
+def _known(path: Path, name: str, table: str, known: Collection[str]) -> Iterator[Mistake]:
+    if name not in known:
+        hint = did_you_mean(name, known)
+        message = f"there is no [{table}.{name}]"
+        yield Mistake(path, f"{message}. {hint}" if hint else message, f"declare [{table}.{name}]")
+
+
+def _repeated(config: Config) -> Iterator[Mistake]:
+    performance = config.performance
+    yield from _twice(("performance", "ingest"), "name", (i.name for i in performance.ingest))
+    yield from _twice(("performance", "queries"), "name", (q.name for q in performance.queries))
+    yield from _twice(("waiver",), "check", ((w.check, w.subject) for w in config.waiver))
+    required = config.signoffs.required if config.signoffs else []
+    yield from _twice(("signoffs", "required"), "", required)
+
+
+def _twice(path: Path, key: str, identities: Iterable[Hashable]) -> Iterator[Mistake]:
+    seen: set[Hashable] = set()
+    for index, identity in enumerate(identities):
+        if identity in seen:
+            words = identity if isinstance(identity, tuple) else (identity,)
+            told = " and ".join(repr(word) for word in words if word)
+            yield Mistake(
+                (*path, index, key) if key else (*path, index),
+                f"{told} stands here a second time",
+                "keep one of them",
+            )
+        seen.add(identity)
+
+
+def _dates(config: Config, today: date) -> Iterator[Mistake]:
+    days = config.gate.waiver_max_days
+    try:
+        last = today + timedelta(days=days)
+    except OverflowError:
+        last = date.max
+    for index, waiver in enumerate(config.waiver):
+        if waiver.expires > last:
+            yield Mistake(
+                ("waiver", index, "expires"),
+                f"expires on {waiver.expires}, further ahead than the {days} days"
+                " of [gate] waiver_max_days",
+                f"choose {last} or earlier, and renew it when it is still needed",
+            )
+
+
+def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
+    for index, query in enumerate(queries):
+        # In quotes it is text: like '%server'.
+        unquoted = re.sub(r"'[^']*'", "", query.sql).replace("%%", "")
+        wanted = len(re.findall(r"%[sbt]", unquoted))
+        for number, values in enumerate(query.params):
+            if len(values) != wanted:
+                yield Mistake(
+                    ("performance", "queries", index, "params"),
+                    f"set {number + 1} has {len(values)} values, the statement {wanted} of '%s'",
+                    "give one value for each '%s'",
+                )
+
+
+def _signoffs(config: Config) -> Iterator[Mistake]:
+    required = config.signoffs.required if config.signoffs else []
+    yield from signoff_mistakes([(s.item, s.release) for s in config.signoff], required)
+    if config.signoffs and not config.target.deployer.strip():
+        yield Mistake(
+            ("target", "deployer"),
+            "is needed where sign-offs are: without it nobody can tell whether the deployer signed",
+            "name who deploys this release",
+        )
+
+
+def signoff_mistakes(
+    signed: Sequence[tuple[str, str]], required: Sequence[str]
+) -> Iterator[Mistake]:
+    """Sign-offs that stand twice, or that nothing asks for.
+
+    Args:
+        signed: item and release of each sign-off, in the order of the file.
+        required: the items of `[signoffs] required`.
+    """
+    yield from _twice(("signoff",), "item", signed)
+    for index, (item, _) in enumerate(signed):
+        if item not in required:
+            yield Mistake(
+                ("signoff", index, "item"),
+                f"nothing requires a sign-off of {item!r}. {did_you_mean(item, required)}".rstrip(
+                    ". "
+                ),
+                "name it in [signoffs] required",
+            )

@@ -1,0 +1,185 @@
+"""The mistakes that validation finds, in the words of `readiness.toml`."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from readiness.config.interpolation import Interpolation
+from readiness.config.lines import Path
+from readiness.config.models import NAME_PATTERN, PATH_PATTERN, URL_PATTERN, Config, Named
+from readiness.config.places import place_of, places, tables_in
+from readiness.config.source import Mistake, Source
+from readiness.secrets import redact
+from readiness.suggest import did_you_mean, nearest
+
+_LONGEST_SHOWN: Final = 60
+_PATTERNS: Final = {
+    NAME_PATTERN: "a name of at most 64 letters, digits, '.', '_' and '-'"
+    " that begins with a letter or digit",
+    PATH_PATTERN: "a path that begins with '/' and has no spaces",
+    URL_PATTERN: "an address as https://host:port/path, without '?' and '#'",
+}
+_EXPECTED: Final = {
+    "string_type": "text",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "date_type": "a date as 2030-12-31",
+    "finite_number": "a finite number",
+    "greater_than": "a number greater than {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number less than {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "string_too_short": "text that is not empty",
+    "string_too_long": "text of at most {max_length} characters",
+    "too_short": "at least {min_length} entry",
+    "too_long": "at most {max_length} entries",
+}
+_SECRET: Final = {
+    "secret_type": "a secret is text, written as ${VARIABLE}",
+    "secret_literal": "a secret must not stand in the file: write it as ${VARIABLE}",
+}
+
+
+def mistakes_of(error: ValidationError, source: Source, values: Interpolation) -> Iterator[Mistake]:
+    """What validation found, one mistake for each place; never shows a secret."""
+    grouped: dict[Path, list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        grouped.setdefault(path_of(detail, source), []).append(detail)
+    for path, details in grouped.items():
+        yield _mistake(path, details, source, values.variables.get(path, ()))
+
+
+def misplaced_names(source: Source) -> Iterator[Mistake]:
+    """`name` inside a table whose header is its name: the header would win, silently."""
+    for kind, field in Config.model_fields.items():
+        shape, models = tables_in(field.annotation)
+        tables = source.raw.get(kind)
+        if shape != "named" or not isinstance(tables, dict):
+            continue
+        if not any(issubclass(model, Named) for model in models):
+            continue
+        for name, table in tables.items():
+            if isinstance(table, dict) and "name" in table:
+                yield Mistake(
+                    (kind, name, "name"),
+                    "unknown key 'name': the header of the table is its name",
+                    "remove it",
+                )
+
+
+def path_of(detail: ErrorDetails, source: Source) -> Path:
+    """The path in the file that an error is about; words that only pydantic uses drop out."""
+    path: Path = ()
+    for part in detail["loc"]:
+        if source.value((*path, part)) is not None:
+            path = (*path, part)
+    if detail["type"] == "missing":
+        path = (*path, detail["loc"][-1])
+    return path
+
+
+def _mistake(
+    path: Path, details: Sequence[ErrorDetails], source: Source, variables: Sequence[str]
+) -> Mistake:
+    first = details[0]
+    if first["type"] == "missing":
+        return _missing(path)
+    if first["type"] == "extra_forbidden":
+        return _unknown(path, source.value(path))
+    if first["type"] in _SECRET:
+        return Mistake(path, _SECRET[first["type"]])
+    if first["loc"][-1] == "[key]":
+        return Mistake(path, f"expected {_expected(first)}, found {_shown(path[-1])}")
+    expected = " or ".join(_alternatives(details))
+    found = _found(first["input"], variables)
+    hint = "" if variables else _hint(first)
+    message = f"expected {expected}, found {found}{hint}"
+    return Mistake(path, redact(message), _remedy(path, first["input"]))
+
+
+def _missing(path: Path) -> Mistake:
+    place = place_of(path[:-1])
+    field = place.keys.get(str(path[-1])) if place else None
+    meaning = field.description if field and field.description else "it has no default"
+    word = "table" if place_of(path) else "key"
+    return Mistake(path, f"the {word} {str(path[-1])!r} is missing", f"add it: {meaning}")
+
+
+def _unknown(path: Path, value: object) -> Mistake:
+    key = str(path[-1])
+    word = "table" if isinstance(value, dict) else "key"
+    place = place_of(path[:-1])
+    valid = sorted(place.keys) if place else []
+    near = nearest(key, valid)
+    elsewhere = [p.label or "the top of the file" for p in places() if key in p.keys]
+    if near and not elsewhere:
+        return Mistake(path, f"unknown {word} {key!r}. Did you mean {near!r}?")
+    if elsewhere:
+        belongs = " or ".join(elsewhere[:3])
+        return Mistake(path, f"unknown {word} {key!r} here; it belongs in {belongs}")
+    return Mistake(path, f"unknown {word} {_shown(key)}", f"use one of: {', '.join(valid)}")
+
+
+def _alternatives(details: Sequence[ErrorDetails]) -> list[str]:
+    words = list(dict.fromkeys(_expected(detail) for detail in details))
+    return [word for word in words if not (word == "a whole number" and "a number" in words)]
+
+
+def _expected(detail: ErrorDetails) -> str:
+    context: Mapping[str, Any] = detail.get("ctx", {})
+    kind = detail["type"]
+    if kind in {"enum", "literal_error"}:
+        return f"one of {', '.join(_options(context))}"
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS.get(context["pattern"], f"text of the form {context['pattern']}")
+    if kind in _EXPECTED:
+        return _EXPECTED[kind].format_map(context)
+    # Whatever pydantic adds later, or a validator of ours says.
+    told = re.sub(r"^(Input should be|Value error,|Assertion failed,) *", "", detail["msg"])
+    return told[:1].lower() + told[1:]
+
+
+def _options(context: Mapping[str, Any]) -> list[str]:
+    return re.findall(r"'[^']*'", str(context.get("expected", "")))
+
+
+def _hint(detail: ErrorDetails) -> str:
+    options = [option.strip("'") for option in _options(detail.get("ctx", {}))]
+    word = detail["input"]
+    meant = did_you_mean(word, options) if isinstance(word, str) else ""
+    return f". {meant}" if meant else ""
+
+
+def _remedy(path: Path, value: object) -> str:
+    if path[:2] == ("gate", "not_applicable") and isinstance(value, dict):
+        return f'put quotes around an id that has a dot in it: "{path[-1]}.…" = "reason"'
+    return ""
+
+
+def _found(value: object, variables: Sequence[str]) -> str:
+    if variables:
+        return "the value of " + " and ".join(f"${{{name}}}" for name in variables)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a table" if value else "an empty table"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if isinstance(value, int | float | date):
+        return str(value)[:_LONGEST_SHOWN]
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
+    """A text in quotes, short, without credentials."""
+    text = re.sub(r"(?<=//)[^/\s]*@", "…@", str(value))
+    text = re.sub(r"(?i)(password\s*[=:]\s*)\S+", r"\1…", text)
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")

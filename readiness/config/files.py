@@ -1,0 +1,85 @@
+"""Which file is the configuration, and its bytes."""
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from readiness.errors import ConfigError, Problem
+
+FILE: Final = "readiness.toml"
+PROJECT_FILE: Final = "pyproject.toml"
+VARIABLE: Final = "READINESS_CONFIG"
+_LARGEST: Final = 1024 * 1024
+
+
+def find(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The one file that is used, or None where there is none.
+
+    `--config`, else `READINESS_CONFIG`, else the nearest folder from `start` upwards that has a
+    `readiness.toml`, or a `pyproject.toml` with `[tool.readiness]`. The search ends at the root
+    of the repository (the folder with `.git`). A file that is named need not exist: `load` says
+    what is wrong with it.
+    """
+    if explicit is not None:
+        return explicit
+    if environ.get(VARIABLE):
+        return start / environ[VARIABLE]
+    for folder in _upwards(start.resolve()):
+        # A link that leads nowhere must not make us use another folder's file.
+        if os.path.lexists(folder / FILE):
+            return folder / FILE
+        if _mentions_us(folder / PROJECT_FILE):
+            return folder / PROJECT_FILE
+    return None
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a configuration file, at most 1 MiB.
+
+    Raises:
+        ConfigError: it cannot be read, is no file, or is too large.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _unreadable(path, "is a folder" if path.is_dir() else "is not a regular file")
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise _unreadable(path, "does not exist") from None
+    except PermissionError:
+        raise _unreadable(path, "may not be read by this user") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise _unreadable(path, f"cannot be read: {reason}") from None
+    if len(data) > _LARGEST:
+        raise _unreadable(path, "is larger than 1 MiB")
+    return data
+
+
+def _upwards(folder: Path) -> Iterator[Path]:
+    for place in (folder, *folder.parents):
+        yield place
+        if (place / ".git").exists():
+            return
+
+
+def _mentions_us(path: Path) -> bool:
+    try:
+        text = read(path).decode()
+    except (ConfigError, UnicodeDecodeError):
+        return False
+    try:
+        return "readiness" in tomllib.loads(text).get("tool", {})
+    except (ValueError, RecursionError, TypeError):
+        # Broken, but meant for us: `load` will say what is wrong with it.
+        return bool(re.search(r"^\s*\[+\s*tool\s*\.\s*readiness\b", text, re.MULTILINE))
+
+
+def _unreadable(path: Path, what: str) -> ConfigError:
+    return ConfigError(
+        [Problem(str(path), what, "name another file with --config, or make one: readiness init")]
+    )

@@ -1,0 +1,203 @@
+"""Where each key of a TOML text stands: dotted path to line number.
+
+`tomllib` checks the text and gives the values, but forgets the lines. This scanner only looks
+for keys; on text that is not TOML it finds what it can, and never raises.
+"""
+
+import contextlib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+Path = tuple[str | int, ...]
+"""Keys and list indexes from the top of the file down."""
+
+# Deeper keys have no line of their own; it keeps hostile text from taking quadratic time.
+_DEEPEST: Final = 32
+
+_TOKEN: Final = re.compile(
+    r"""
+    (?P<string>\"\"\"(?:\\.|[^\\])*?\"\"\"\"{0,2} | '''.*?''''{0,2}
+             | "(?:\\.|[^"\\\n])*" | '[^'\n]*')
+  | (?P<space>[ \t\r]+ | \#[^\n]*)
+  | (?P<line>\n)
+  | (?P<mark>[\[\]{}=,.])
+  | (?P<bare>[^\s\[\]{}=,."'#]+)
+  | (?P<stray>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    line: int
+    start: int
+
+
+@dataclass(slots=True)
+class Lines:
+    """What the scanner found.
+
+    Attributes:
+        at: the line (from 1) on which a key or table first stands.
+        twice: keys that were given again: path, first line, second line.
+    """
+
+    at: dict[Path, int] = field(default_factory=dict)
+    twice: list[tuple[Path, int, int]] = field(default_factory=list)
+
+    def of(self, path: Path) -> int | None:
+        """The line of a path, or of the nearest thing around it that stands somewhere."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.at:
+                return self.at[path[:end]]
+        return None
+
+
+def scan(text: str) -> Lines:
+    """Find the lines of all keys and tables."""
+    scanner = _Scanner(text)
+    # The text ends, or nests too deep, in the middle of something: what was found counts.
+    with contextlib.suppress(StopIteration, RecursionError):
+        scanner.document()
+    return scanner.found
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self.found = Lines()
+        self._tokens = _tokens(text)
+        self._arrays: dict[Path, int] = {}
+        self._tables: set[Path] = set()
+        self._next()
+
+    def _next(self) -> None:
+        self._token = next(self._tokens)
+
+    def document(self) -> None:
+        table: Path = ()
+        while True:
+            if self._token.kind == "line":
+                self._next()
+            elif self._token.text == "[" and self._token.kind == "mark":
+                table = self._header()
+            elif self._token.kind in {"bare", "string"}:
+                self._pair(table)
+                self._skip_line()
+            else:
+                self._skip_line()
+
+    def _header(self) -> Path:
+        opening = self._token
+        self._next()
+        array = self._token.text == "[" and self._token.start == opening.start + 1
+        if array:
+            self._next()
+        path = self._resolve(self._key())
+        if array:
+            self._arrays[path] = self._arrays.get(path, -1) + 1
+            self._define(path, opening.line)
+            path = (*path, self._arrays[path])
+        elif path in self._tables:
+            self.found.twice.append((path, self.found.at[path], opening.line))
+        self._tables.add(path)
+        self._define(path, opening.line)
+        self._skip_line()
+        return path
+
+    def _resolve(self, keys: Path) -> Path:
+        """A header below an array of tables means the array's last element."""
+        path: Path = ()
+        for key in keys[:-1]:
+            path = (*path, key)
+            if path in self._arrays:
+                path = (*path, self._arrays[path])
+        return path + keys[-1:]
+
+    def _pair(self, table: Path) -> None:
+        line = self._token.line
+        path = table + self._key()
+        if path in self.found.at and path != table:
+            self.found.twice.append((path, self.found.at[path], line))
+        self._define(path, line)
+        if self._token.text == "=":
+            self._next()
+            self._value(path)
+
+    def _define(self, path: Path, line: int) -> None:
+        path = path[:_DEEPEST]
+        for end in range(1, len(path) + 1):
+            self.found.at.setdefault(path[:end], line)
+
+    def _key(self) -> Path:
+        parts: list[str] = []
+        while self._token.kind in {"bare", "string"} or self._token.text == ".":
+            if self._token.text != ".":
+                parts.append(_plain(self._token.text))
+            self._next()
+        return tuple(parts[:_DEEPEST])
+
+    def _value(self, path: Path) -> None:
+        if self._token.text == "[":
+            self._next()
+            self._list(path)
+        elif self._token.text == "{":
+            self._next()
+            self._inline_table(path)
+        else:
+            while self._token.kind != "line" and self._token.text not in {",", "]", "}"}:
+                self._next()
+
+    def _list(self, path: Path) -> None:
+        index = 0
+        while self._token.text != "]":
+            if self._token.kind == "line":
+                self._next()
+            elif self._token.text == ",":
+                index += 1
+                self._next()
+            else:
+                self._define((*path, index), self._token.line)
+                self._value((*path, index))
+                self._leave_unexpected()
+        self._next()
+
+    def _inline_table(self, path: Path) -> None:
+        while self._token.text != "}":
+            if self._token.kind in {"bare", "string"}:
+                self._pair(path)
+            else:
+                self._next()
+        self._next()
+
+    def _leave_unexpected(self) -> None:
+        """After a value in a list only these may follow; anything else must not hold us up."""
+        if self._token.kind != "line" and self._token.text not in {",", "]"}:
+            self._next()
+
+    def _skip_line(self) -> None:
+        while self._token.kind != "line":
+            self._next()
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    line = 1
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or "stray"
+        if kind != "space":
+            yield _Token(kind, match.group(), line, match.start())
+        line += match.group().count("\n")
+    yield _Token("line", "\n", line, len(text))
+
+
+def _plain(key: str) -> str:
+    if key[0] not in "\"'":
+        return key
+    try:
+        return str(tomllib.loads(f"key = {key}")["key"])
+    except ValueError:
+        return key

@@ -1,0 +1,202 @@
+"""Loads `readiness.toml`: one validated configuration, or every mistake in it."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from readiness.config.crosschecks import cross_mistakes
+from readiness.config.diagnostics import misplaced_names, mistakes_of, path_of
+from readiness.config.files import PROJECT_FILE, find, read
+from readiness.config.interpolation import Interpolation, interpolate, scalar
+from readiness.config.leaves import dotted, leaves
+from readiness.config.lines import Path as KeyPath
+from readiness.config.lines import scan
+from readiness.config.models import Config
+from readiness.config.source import Mistake, Raw, Source
+from readiness.errors import ConfigError, Problem
+
+__all__ = ["Draft", "Loaded", "examine", "find", "load"]
+
+_SCALARS: Final = {"float_type", "int_type", "bool_type", "date_type"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, and where it comes from.
+
+    Attributes:
+        config: the validated configuration, names set.
+        path: the file.
+        sha256: of the bytes of the file.
+        origins: for each dotted key `file:line`, `env VARIABLE` or `default`.
+    """
+
+    config: Config
+    path: Path
+    sha256: str
+    origins: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A configuration that was examined, right or wrong.
+
+    Attributes:
+        source: the file.
+        values: its values, with the environment filled in.
+        mistakes: everything that is wrong; empty where `config` can be used.
+        config: the configuration, if its tables are right each for itself.
+    """
+
+    source: Source
+    values: Interpolation
+    mistakes: tuple[Mistake, ...]
+    config: Config | None
+
+
+def load(path: Path, environ: Mapping[str, str], *, today: date | None = None) -> Loaded:
+    """Load a configuration file.
+
+    Args:
+        path: `readiness.toml`, or a `pyproject.toml` with `[tool.readiness]`.
+        environ: where `${VARIABLE}` comes from.
+        today: the day that waivers are held against; by default today (UTC).
+
+    Raises:
+        ConfigError: with every mistake found.
+    """
+    data = read(path)
+    draft = examine(path, data, environ, today or datetime.now(UTC).date())
+    if draft.config is None or draft.mistakes:
+        raise ConfigError(draft.source.problems(draft.mistakes))
+    return Loaded(
+        config=draft.config,
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        origins={dotted(key): _origin(key, draft) for key, _ in leaves(draft.config)},
+    )
+
+
+def examine(path: Path, data: bytes, environ: Mapping[str, str], today: date) -> Draft:
+    """Everything that is to be said about the bytes of a configuration file.
+
+    Raises:
+        ConfigError: it is not TOML, so that nothing more can be said.
+    """
+    source = _parse(path, data)
+    try:
+        values = interpolate(source.raw, environ)
+        config, mistakes = _validate(source, values)
+    except RecursionError:
+        raise ConfigError([Problem(str(path), "its tables or lists nest too deep")]) from None
+    mistakes = [*values.mistakes, *mistakes, *misplaced_names(source)]
+    if config and not mistakes:
+        mistakes = list(cross_mistakes(config, today))
+    return Draft(source, values, tuple(mistakes), config)
+
+
+def _parse(path: Path, data: bytes) -> Source:
+    name = str(path)
+    try:
+        # Editors on Windows put a byte order mark in front.
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = Problem(f"{name}:{line}", "is not UTF-8 text", "save the file as UTF-8")
+        raise ConfigError([problem]) from None
+    try:
+        raw = tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError([_syntax_problem(name, text, str(error))]) from None
+    except RecursionError:
+        raise ConfigError([Problem(name, "its tables or lists nest too deep")]) from None
+    if path.name != PROJECT_FILE:
+        return Source(name, raw, scan(text))
+    return Source(name, _own_table(name, raw), scan(text), root=("tool", "readiness"))
+
+
+def _own_table(name: str, raw: Raw) -> Raw:
+    tool = raw.get("tool")
+    table = tool.get("readiness") if isinstance(tool, dict) else None
+    if not isinstance(table, dict):
+        raise ConfigError(
+            [Problem(name, "has no table [tool.readiness]", "make a file: readiness init")]
+        )
+    return table
+
+
+def _syntax_problem(name: str, text: str, message: str) -> Problem:
+    twice = scan(text).twice
+    if twice and re.search("overwrite|twice|mutate|redefine|[Dd]uplicate", message):
+        path, first, second = twice[0]
+        return Problem(
+            f"{name}:{second}",
+            f"{dotted(path)!r} is given twice, first on line {first}",
+            "keep one of them",
+        )
+    place = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    what = re.sub(r"\s*\(at .*\)$", "", message)
+    where = f"{name}:{place[1]}" if place else f"{name}:{text.rstrip().count(chr(10)) + 1}"
+    column = f" (column {place[2]})" if place else " (the file ends too early)"
+    told = f"is not valid TOML: {what[:1].lower()}{what[1:]}{column}"
+    return Problem(where, told, _syntax_remedy(what))
+
+
+def _syntax_remedy(what: str) -> str:
+    if what == "Invalid value":
+        return "put quotes around text; write true and false in lower case"
+    return ""
+
+
+def _validate(source: Source, values: Interpolation) -> tuple[Config | None, list[Mistake]]:
+    """Validate, taking texts of the environment for numbers where a number is wanted."""
+    try:
+        return Config.model_validate(values.values).named(), []
+    except ValidationError as error:
+        if not _take_scalars(error, source, values):
+            return None, _mistakes(error, source, values)
+    try:
+        return Config.model_validate(values.values).named(), []
+    except ValidationError as error:
+        return None, _mistakes(error, source, values)
+
+
+def _take_scalars(error: ValidationError, source: Source, values: Interpolation) -> bool:
+    """Turn whole texts of the environment into numbers, truth values and dates, where wanted."""
+    wanted = {path_of(e, source) for e in error.errors() if e["type"] in _SCALARS}
+    taken = wanted & values.whole
+    for path in taken:
+        _replace(values.values, path)
+    return bool(taken)
+
+
+def _replace(values: Raw, path: KeyPath) -> None:
+    node: object = values
+    for key in path[:-1]:
+        node = node[key]  # type: ignore[index]
+    node[path[-1]] = scalar(str(node[path[-1]]))  # type: ignore[index]
+
+
+def _mistakes(error: ValidationError, source: Source, values: Interpolation) -> list[Mistake]:
+    """The mistakes of validation, without those that follow from a reference left unfilled."""
+    unfilled = {mistake.path for mistake in values.mistakes}
+    return [m for m in mistakes_of(error, source, values) if m.path not in unfilled]
+
+
+def _origin(path: KeyPath, draft: Draft) -> str:
+    names = [
+        name
+        for place, variables in draft.values.variables.items()
+        if place[: len(path)] == path
+        for name in variables
+    ]
+    if names:
+        return f"env {', '.join(dict.fromkeys(names))}"
+    return draft.source.origin(path) if draft.source.value(path) is not None else "default"
