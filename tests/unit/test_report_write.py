@@ -54,7 +54,9 @@ def test_a_fault_in_one_output_does_not_keep_the_others(
     assert (tmp_path / "readiness.md").is_file()
 
 
-def test_an_older_file_is_left_whole_when_writing_fails(tmp_path: Path) -> None:
+def test_an_older_file_is_left_whole_when_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_all(small_record(), tmp_path, environ={})
     before = (tmp_path / "readiness.html").read_bytes()
 
@@ -62,8 +64,8 @@ def test_an_older_file_is_left_whole_when_writing_fails(tmp_path: Path) -> None:
         yield "<!DOCTYPE html>"
         raise OSError(28, "No space left on device")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ReadinessError, match="No space"):
-        patch.setattr(html, "render", torn)
+    monkeypatch.setattr(html, "render", torn)
+    with pytest.raises(ReadinessError, match="No space"):
         write_all(make_record(), tmp_path, environ={})
     assert (tmp_path / "readiness.html").read_bytes() == before
     assert not list(tmp_path.glob(".*"))
