@@ -28,7 +28,7 @@ def clean(text: str, limit: int = 4000) -> str:
     """The text without control characters, escapes and marks that reorder it.
 
     Args:
-        text: anything; line ends become `\\n`.
+        text: anything; every line end becomes a line feed.
         limit: characters to keep; what was cut is counted at the end.
     """
     if not _PLAIN.fullmatch(text):

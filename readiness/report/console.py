@@ -7,8 +7,9 @@ from typing import Final
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord, Verdict
+from readiness.report.build import build
 from readiness.report.richtext import RichText
-from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, View, build, tally
+from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, View, tally
 
 NARROWEST: Final = 40
 _MOST_REASONS: Final = 8
@@ -69,7 +70,7 @@ def _lines(view: View, width: int, paint: _Paint, report: str) -> Iterator[str]:
         yield f"  and {len(view.reasons) - _MOST_REASONS:,} more reasons"
     yield ""
     yield from _table(view, width, paint)
-    for outcome in (*ORDER[:5],):
+    for outcome in ORDER[:5]:
         yield from _findings(view, outcome, width, paint)
     if report:
         yield ""
@@ -92,7 +93,9 @@ def _table(view: View, width: int, paint: _Paint) -> Iterator[str]:
         rows = textwrap.wrap(words, width - first - 4) or [""]
         yield f"{paint(mark, worst.value if worst else 'soft')} {name}  {rows[0]}"
         yield from (" " * (first + 4) + row for row in rows[1:])
-    yield paint(f"  {'all'.ljust(first)}  {tally(view.counts)}", "bold")
+    lead = f"  {'all'.ljust(first)}  "
+    total = _wrap(tally(view.counts), width, " " * len(lead), lead)
+    yield from (paint(row, "bold") for row in total)
 
 
 def _findings(view: View, outcome: Outcome, width: int, paint: _Paint) -> Iterator[str]:
@@ -109,7 +112,8 @@ def _findings(view: View, outcome: Outcome, width: int, paint: _Paint) -> Iterat
 
 def _finding(group: Group, outcome: Outcome, width: int, paint: _Paint) -> Iterator[str]:
     for row in group.rows[:_MOST_FINDINGS]:
-        yield paint(f"{SHAPES[outcome]} {row.name}", outcome.value)
+        name = _wrap(f"{SHAPES[outcome]} {row.name}", width, "  ")
+        yield from (paint(part, outcome.value) for part in name)
         yield from _wrap(row.message or group.title, width, "  ", "  ")
         if row.waiver:
             yield from _wrap(row.waiver, width, "  ", "  ")

@@ -40,10 +40,8 @@ def changes(old: RunRecord, new: Facts) -> Changes:
 
 def render_diff(found: Changes) -> str:
     """The differences as text for a terminal."""
-    rows = [
-        f"Since run {line(found.since_run, 100)} of {figures.when(found.since)}"
-        f" ({found.since_verdict}):"
-    ]
+    since = f"run {line(found.since_run, 100)} of {figures.when(found.since)}"
+    rows = [f"Since {since} ({found.since_verdict}):"]
     for kind, heading in CHANGE_HEADINGS.items():
         items = [item for item in found.items if item.kind == kind]
         if items:
