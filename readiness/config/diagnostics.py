@@ -39,7 +39,7 @@ _EXPECTED: Final = {
     "less_than_equal": "a number of at most {le:g}",
     "string_too_short": "text that is not empty",
     "string_too_long": "text of at most {max_length} characters",
-    "too_short": "at least {min_length} entry",
+    "too_short": "{min_length} or more entries",
     "too_long": "at most {max_length} entries",
 }
 _SECRET: Final = {
@@ -118,13 +118,14 @@ def _unknown(path: Path, value: object) -> Mistake:
     word = "table" if isinstance(value, dict) else "key"
     place = place_of(path[:-1])
     valid = sorted(place.keys) if place else []
-    near = nearest(key, valid)
-    elsewhere = [p.label or "the top of the file" for p in places() if key in p.keys]
-    if near and not elsewhere:
+    elsewhere = [p.label or "the top level" for p in places() if key in p.keys]
+    # What is almost a key of this table was meant for it, even where another table has the word.
+    near = nearest(key, valid, cutoff=0.8 if elsewhere else 0.6)
+    if near:
         return Mistake(path, f"unknown {word} {key!r}. Did you mean {near!r}?")
     if elsewhere:
         belongs = " or ".join(elsewhere[:3])
-        return Mistake(path, f"unknown {word} {key!r} here; it belongs in {belongs}")
+        return Mistake(path, f"unknown {word} {key!r} here; it belongs to {belongs}")
     return Mistake(path, f"unknown {word} {_shown(key)}", f"use one of: {', '.join(valid)}")
 
 
@@ -161,6 +162,10 @@ def _hint(detail: ErrorDetails) -> str:
 def _remedy(path: Path, value: object) -> str:
     if path[:2] == ("gate", "not_applicable") and isinstance(value, dict):
         return f'put quotes around an id that has a dot in it: "{path[-1]}.…" = "reason"'
+    if isinstance(value, dict | list):
+        step = "[]" if isinstance(value, dict) else "NAME"
+        meant = [place.label for place in places() if place.path == (*path, step)]
+        return f"write {meant[0]}" if value and meant else ""
     return ""
 
 
