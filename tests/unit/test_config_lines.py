@@ -72,7 +72,7 @@ def test_what_is_given_twice() -> None:
     ]
 
 
-@given(st.text(alphabet='ab.=[]{}",\'\n #0\\', max_size=60))
+@given(st.text(alphabet="ab.=[]{}\",'\n #0\\", max_size=60))
 def test_any_text(text: str) -> None:
     last = text.count("\n") + 1
     assert all(1 <= line <= last for line in scan(text).at.values())
