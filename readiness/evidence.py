@@ -1,6 +1,7 @@
 """What a check hands over: its measurements, judged, and what it concluded."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -123,12 +124,20 @@ class Finding:
             {
                 "outcome": self.outcome,
                 "message": redact(self.message),
-                "measurements": [encode_measurement(m) for m in self.measurements],
+                "measurements": [_encode_or_tell(m) for m in self.measurements],
                 "started": self.started.isoformat(),
                 "duration_s": self.duration_s,
             },
             default=_last_resort,
         )
+
+
+def _encode_or_tell(measurement: Measurement) -> dict[str, object]:
+    try:
+        return encode_measurement(measurement)
+    except Exception as error:  # noqa: BLE001 - what a check put in must not lose its report (H6)
+        told = f"<a measurement that cannot be shown: {type(error).__name__}>"
+        return encode_measurement(Measurement("unreadable", told, "text", source="the check"))
 
 
 def encode_measurement(measurement: Measurement) -> dict[str, object]:
@@ -139,12 +148,14 @@ def encode_measurement(measurement: Measurement) -> dict[str, object]:
         "value": _encode_value(measurement.value),
         "unit": str(measurement.unit),
         "limit": {"op": limit.op, "value": _encode_value(limit.value)} if limit else None,
-        "samples": measurement.samples,
+        "samples": int(measurement.samples),
         "source": redact(str(measurement.source)),
         "at": measurement.at.isoformat(),
     }
     if measurement.quantiles:
-        encoded["quantiles"] = [[float(q), float(v)] for q, v in measurement.quantiles]
+        encoded["quantiles"] = [
+            [float(q), float(v)] for q, v in measurement.quantiles if math.isfinite(v)
+        ]
     if measurement.timeline:
         encoded["timeline"] = [_encode_moment(m) for m in measurement.timeline]
     return encoded
@@ -157,7 +168,7 @@ def _encode_moment(moment: Moment) -> dict[str, object]:
 def _encode_value(value: object) -> float | int | str | bool:
     if isinstance(value, bool | int):
         return value
-    if isinstance(value, float) and abs(value) < float("inf"):
+    if isinstance(value, float) and math.isfinite(value):
         return value
     return redact(_last_resort(value))
 

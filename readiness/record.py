@@ -251,9 +251,7 @@ def load(path: Path) -> RunRecord:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise RecordError(
-            f"{place}: {first['msg']}", where=str(path), remedy=remedy
-        ) from error
+        raise RecordError(f"{place}: {first['msg']}", where=str(path), remedy=remedy) from error
     if raw.pop("record_sha256", "") != _digest(raw):
         raise RecordError(
             "was altered after it was written: record_sha256 does not match its content",
@@ -277,9 +275,7 @@ def _check_payload(check: CheckResult) -> dict[str, object]:
         "fix": check.fix,
         "started": _time(check.started) if check.started else None,
         "duration_s": check.duration_s,
-        "measurements": [
-            encode_measurement(m) | {"at": _time(m.at)} for m in check.measurements
-        ],
+        "measurements": [encode_measurement(m) | {"at": _time(m.at)} for m in check.measurements],
         "waiver": check.waiver.model_dump(mode="json") if check.waiver else None,
     }
 

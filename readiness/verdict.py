@@ -38,10 +38,13 @@ def _gaps(facts: Facts) -> Iterator[str]:
         yield "No check was judged at all."
     if facts.run.selection.partial:
         yield _sentence("Only a part of the checks was selected", facts.run.selection.reason)
+    not_verified = {s.name for s in facts.suites if s.state is SuiteState.NOT_VERIFIED}
     for suite in facts.suites:
-        if suite.state is SuiteState.NOT_VERIFIED:
+        if suite.name in not_verified:
             yield _sentence(f"Suite {suite.name} is not verified", suite.reason)
     for check in facts.checks:
+        if check.outcome is Outcome.NOT_RUN and check.suite in not_verified:
+            continue  # said once, for the suite
         if check.outcome in _UNJUDGED and check.severity.decides:
             verb = "could not be judged" if check.outcome is Outcome.ERROR else "did not run"
             yield _sentence(f"{check.name} {verb}", check.message)

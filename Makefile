@@ -1,0 +1,59 @@
+# Two commands on a fresh machine: `make ready` and `make test`. Both make what they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help ready test lint prove bench lock docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make ready   judge the reference system; the page is reports/readiness.html"
+	@echo "make test    run all tests"
+	@echo "make prove   break the reference system in every way, and see each break caught"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   speed, as ratios"
+	@echo "make lock    renew the lock files"
+	@echo "make docs    renew the generated pages"
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/ready requirements-dev.lock
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+ready: $(VENV)/ready
+	$(BIN)/readiness run --reference
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+prove: $(VENV)/ready
+	$(BIN)/readiness prove --html reports/prove.html
+
+bench: $(VENV)/test
+	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/ready
+	$(BIN)/python -m readiness.docs
+
+# By version and hash, and without the address of any index.
+lock: $(VENV)/test
+	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
+	  --output-file requirements.lock pyproject.toml requirements-build.in
+	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
+	  --constraint requirements.lock --output-file requirements-dev.lock requirements-dev.in
+
+clean:
+	rm -rf $(VENV) reports/*.html reports/*.json reports/*.xml reports/*.md reports/history

@@ -1,0 +1,115 @@
+"""`readiness waivers`, `signoff` and `config`: the people's part of the file."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+
+from readiness import signoffs
+from readiness.config.locate import configured
+from readiness.config.models import Signoff
+from readiness.config.show import show as shown
+from readiness.errors import UsageError
+from readiness.measurement import now
+
+_SOON = timedelta(days=14)
+
+
+def waivers(config: Path | None) -> None:
+    """Print every waiver with its state today."""
+    loaded = configured(config)
+    if not loaded.config.waiver:
+        click.echo("no waivers: every failure counts")
+    for waiver in loaded.config.waiver:
+        subject = f"[{waiver.subject}]" if waiver.subject else ""
+        click.echo(f"{waiver.check}{subject}")
+        click.echo(f"  {_state(waiver.expires)}")
+        click.echo(f"  owner {waiver.owner}, approved by {waiver.approver}")
+        click.echo(f"  {waiver.reason}")
+
+
+def signoff(
+    *,
+    item: str | None,
+    config: Path | None,
+    person: str | None,
+    evidence: str | None,
+    release: str | None,
+    expires: str | None,
+    write: bool,
+) -> None:
+    """List the sign-offs, or make one."""
+    loaded = configured(config)
+    target = loaded.config.target
+    if item is None:
+        _list_signoffs(config)
+        return
+    if not person or not evidence:
+        raise UsageError(
+            "a sign-off needs the person and the evidence",
+            where="readiness signoff",
+            remedy=f"readiness signoff {item} --person NAME --evidence LINK --expires YYYY-MM-DD",
+        )
+    if person.strip().casefold() == target.deployer.strip().casefold() and person.strip():
+        raise UsageError(
+            f"{person} deploys this release and may not sign it off",
+            where="--person",
+            remedy="let another person sign",
+        )
+    made = Signoff(
+        item=item,
+        person=person,
+        evidence=evidence,
+        release=release or target.release,
+        expires=_date(expires) if expires else now().date() + timedelta(days=30),
+    )
+    if write:
+        signoffs.append(loaded.path, made)
+        click.echo(f"appended the sign-off of {item} to {loaded.path}")
+    else:
+        click.echo(signoffs.block(made))
+
+
+def _list_signoffs(config: Path | None) -> None:
+    loaded = configured(config)
+    target, policy = loaded.config.target, loaded.config.signoffs
+    if policy is None:
+        click.echo("no sign-offs are required: add [signoffs] required = [...]")
+        return
+    for item in policy.required:
+        state = signoffs.state(
+            item,
+            loaded.config.signoff,
+            release=target.release,
+            deployer=target.deployer,
+            today=now().date(),
+        )
+        click.echo(f"{item}: {'signed' if state.signed else '; '.join(state.problems)}")
+
+
+def show(config: Path | None) -> None:
+    """Print the effective configuration."""
+    click.echo(shown(configured(config)))
+
+
+def check(config: Path | None) -> None:
+    """Say that the file is sound; its mistakes come as errors."""
+    loaded = configured(config)
+    click.echo(f"{loaded.path}: no mistakes found")
+
+
+def _state(expires: date) -> str:
+    today = now().date()
+    if expires < today:
+        return f"EXPIRED on {expires}: the failure counts again"
+    soon = " (soon)" if expires - today <= _SOON else ""
+    return f"expires on {expires}{soon}"
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a date", where="--expires", remedy="write it as YYYY-MM-DD"
+        ) from None

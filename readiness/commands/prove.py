@@ -1,0 +1,62 @@
+"""`readiness prove`."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from readiness import catalogue
+from readiness.errors import UsageError
+from readiness.faults import Fault
+from readiness.prove import Proof, Prover
+from readiness.report.files import write
+from readiness.report.proofs import page, table
+
+
+def run(
+    *,
+    pattern: str,
+    healthy: int,
+    systems: int,
+    provider: str | None,
+    form: str,
+    html: Path | None,
+) -> int:
+    """Prove the checks; 0 only if every fault was proven.
+
+    Raises:
+        UsageError: no fault matches.
+        ReferenceSystemError: the reference system does not start.
+    """
+    faults = [fault for fault in catalogue.faults() if _matches(fault, pattern)]
+    if not faults:
+        raise UsageError(
+            f"no fault matches {pattern!r}",
+            where="-k",
+            remedy="see `readiness list --format json` for their names",
+        )
+    prover = Prover(provider=provider, systems=systems, say=_say)
+    # A part of the faults is asked for while working on them; the healthy runs are for the whole.
+    proofs = list(prover.prove(faults, healthy=0 if pattern else healthy))
+    if form == "json":
+        click.echo(json.dumps([proof.to_dict() for proof in proofs], indent=1))
+    else:
+        click.echo(table(proofs))
+    if html:
+        write(html, [page(proofs)])
+    return 0 if proofs and all(map(_proven, proofs)) else 1
+
+
+def _matches(fault: Fault, pattern: str) -> bool:
+    return any(pattern in text for text in (fault.name, *fault.turns_red))
+
+
+def _proven(proof: Proof) -> bool:
+    return proof.proven
+
+
+def _say(text: str) -> None:
+    """Progress goes to stderr: machine data never mixes in."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

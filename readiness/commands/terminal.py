@@ -1,0 +1,17 @@
+"""What the terminal can show."""
+
+import os
+import shutil
+from typing import TextIO
+
+
+def width() -> int:
+    """Columns to write in: those of the terminal, between 60 and 100."""
+    return max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
+
+
+def colored(out: TextIO) -> bool:
+    """Whether to use colour: NO_COLOR and FORCE_COLOR are honoured, then a terminal decides."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or out.isatty()

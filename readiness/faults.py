@@ -1,0 +1,64 @@
+"""What a fault is: a reversible break of the reference system, and what it must turn red."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
+
+Break = Callable[["ReferenceSystem"], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A break, and the exact set of checks that must not pass while it lasts.
+
+    Attributes:
+        name: the name of the function.
+        story: what is broken, as one sentence.
+        turns_red: names of checks, `suite.slug[subject]`.
+        apply: breaks the system on entering, and restores exactly what was on leaving.
+    """
+
+    name: str
+    story: str
+    turns_red: frozenset[str]
+    apply: Break
+
+    @property
+    def suites(self) -> frozenset[str]:
+        """The suites of the checks that it turns red."""
+        return frozenset(name.partition(".")[0] for name in self.turns_red)
+
+
+def fault(*, turns_red: Iterable[str], story: str) -> Callable[[Break], Fault]:
+    """Declare a context manager to be a fault.
+
+    Args:
+        turns_red: the names of exactly those checks that must not pass, `suite.slug[subject]`.
+        story: what is broken, as one sentence.
+
+    Raises:
+        ValueError: nothing is turned red.
+    """
+    names = frozenset(turns_red)
+    if not names:
+        raise ValueError("a fault that turns nothing red proves nothing")
+
+    def declare(apply: Break) -> Fault:
+        return Fault(
+            name=apply.__name__,
+            story=" ".join(story.split()),
+            turns_red=names,
+            apply=apply,
+        )
+
+    return declare
+
+
+def faults_of(module: ModuleType) -> list[Fault]:
+    """The faults that a module declares, in their order there."""
+    return [value for value in vars(module).values() if isinstance(value, Fault)]

@@ -1,0 +1,67 @@
+"""The pytest plugin: thin hooks that join a run, as its holder, a worker, or its quiet phase."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readiness.plugin.options import add_options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Join the run, if this is one."""
+    if not _is_a_run(config):
+        return
+    from readiness.errors import ReadinessError
+    from readiness.plugin.state import refuse
+
+    try:
+        _join(config)
+    except ReadinessError as error:
+        raise refuse(config, error) from error
+
+
+def _is_a_run(config: pytest.Config) -> bool:
+    """Whether checks are to be judged: asked for, or the shipped suites are run."""
+    if config.option.readiness or hasattr(config, "workerinput"):
+        return config.option.readiness or "readiness_folder" in config.workerinput
+    from readiness import bundle
+
+    places = [
+        (config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args
+    ]
+    return any(place.is_relative_to(bundle.suites()) for place in places)
+
+
+def _join(config: pytest.Config) -> None:
+    from readiness.plugin.running import Running
+    from readiness.plugin.state import State, begin
+
+    role: Any
+    if hasattr(config, "workerinput"):
+        from readiness.plugin.handover import Last, Worker
+
+        state = State.join(Path(config.workerinput["readiness_folder"]))
+        role = Worker(state, config.workerinput["workerid"])
+        config.pluginmanager.register(Last(role), "readiness-handover")
+    elif config.option.readiness_quiet_phase:
+        from readiness.plugin.quiet import QuietPhase
+
+        state = State.join(Path(config.option.readiness_folder))
+        role = QuietPhase(config, state)
+    else:
+        from readiness.plugin.appendix import Appendix
+        from readiness.plugin.controller import Controller
+
+        state = begin(config)
+        role = Controller(config, state)
+        config.option.continue_on_collection_errors = True
+        config.pluginmanager.register(Appendix(config), "readiness-appendix")
+    config.pluginmanager.register(Running(state), "readiness-running")
+    config.pluginmanager.register(role, "readiness-role")

@@ -1,0 +1,47 @@
+"""The options that the plugin adds to pytest."""
+
+import pytest
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add `--readiness` and its companions."""
+    group = parser.getgroup("readiness", "production readiness gate")
+    group.addoption(
+        "--readiness",
+        action="store_true",
+        help="judge the target with the collected checks (implied by running the shipped suites)",
+    )
+    group.addoption("--readiness-config", metavar="FILE", help="the readiness.toml to use")
+    group.addoption(
+        "--readiness-reports", metavar="DIR", default="reports", help="where the reports go"
+    )
+    for name, what in (
+        ("suite", "judge this suite only"),
+        ("select", "judge this check only: id or id[subject]"),
+        ("ignore", "leave this check out: id or id[subject]"),
+        ("allow", "allow an effect on the target: load or disrupt"),
+    ):
+        group.addoption(
+            f"--readiness-{name}",
+            action="append",
+            default=[],
+            metavar=name.upper(),
+            help=f"{what} (repeatable)",
+        )
+    group.addoption(
+        "--readiness-confirm",
+        metavar="FINGERPRINT",
+        help="the target, as `readiness plan` names it",
+    )
+    group.addoption("--readiness-baseline", metavar="FILE", help="record to compare with")
+    group.addoption(
+        "--readiness-report-only", action="store_true", help="exit 0 whatever the verdict"
+    )
+    # Between the processes of one run; not for people.
+    group.addoption("--readiness-folder", help=pytest_hidden())
+    group.addoption("--readiness-quiet-phase", help=pytest_hidden())
+
+
+def pytest_hidden() -> str:
+    """The help text of options that are not for people."""
+    return "(internal)"

@@ -1,0 +1,192 @@
+"""Takes a dependency away from a service, watches what it says of itself, brings it back."""
+
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from readiness.config.models import Drill, Service
+from readiness.errors import CouldNotMeasure
+from readiness.measurement import Moment
+from readiness.probes.http import ask
+from readiness.probes.text import clean
+
+OK: Final = 200
+NOT_READY: Final = 503
+_COMMAND_S: Final = 60.0
+_POLL_S: Final = 0.2
+# One 503 may be a hiccup; so many in a row are a state.
+_IN_A_ROW: Final = 3
+
+
+class Undo(Protocol):
+    """What brings the dependency back if this process dies (`readiness.guardian.Guardian`)."""
+
+    def run(self, argv: Sequence[str]) -> int:
+        """Run this command when the process has died; returns a token for `forget`."""
+        ...
+
+    def forget(self, token: int) -> None:
+        """It has been done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Drilled:
+    """What a drill showed. Seconds count from the end of the command that changed something.
+
+    Attributes:
+        not_ready_s: when `ready` began to answer 503 for good; None if it never did.
+        ready_again_s: when `ready` began to answer 200 for good; None if it never did.
+        ready_said: what `ready` last answered while the dependency was away.
+        live_failures: how often `live` answered anything but 200.
+        live_said: the last such answer.
+        polls: how often both were asked.
+        timeline: every change, in seconds since the drill began.
+    """
+
+    not_ready_s: float | None
+    ready_again_s: float | None
+    ready_said: str
+    live_failures: int
+    live_said: str
+    polls: int
+    timeline: tuple[Moment, ...]
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Asks `ready` and `live` again and again, and notes every change."""
+
+    service: Service
+    began: float = field(default_factory=time.monotonic)
+    ready: str = "200"
+    live: str = "200"
+    live_said: str = ""
+    live_failures: int = 0
+    polls: int = 0
+    timeline: list[Moment] = field(default_factory=list)
+
+    def note(self, label: str, *, good: bool | None = None) -> None:
+        self.timeline.append(Moment(time.monotonic() - self.began, label, good))
+
+    def poll(self) -> None:
+        ready = _said(self.service, self.service.ready)
+        live = _said(self.service, self.service.live)
+        if ready != self.ready:
+            self.note(f"ready: {ready}", good=ready == str(OK))
+        if live != self.live:
+            self.note(f"live: {live}", good=live == str(OK))
+        if live != str(OK):
+            self.live_failures += 1
+            self.live_said = live
+        self.ready, self.live, self.polls = ready, live, self.polls + 1
+
+    def until_ready_says(self, status: int, within_s: float) -> float | None:
+        """Seconds until `ready` answered so several times in a row; None if not in time."""
+        began = time.monotonic()
+        first: float | None = None
+        in_a_row = 0
+        while in_a_row < _IN_A_ROW:
+            asked = time.monotonic() - began
+            self.poll()
+            if self.ready == str(status):
+                first = asked if first is None else first
+                in_a_row += 1
+            elif asked > within_s:
+                return None
+            else:
+                first, in_a_row = None, 0
+            time.sleep(_POLL_S)
+        return first
+
+
+def run(service: Service, drill: Drill, undo: Undo) -> Drilled:
+    """Take the dependency away, watch, and bring it back whatever happens.
+
+    Args:
+        service: whose `ready` and `live` are watched.
+        drill: the commands, and how long each change may take.
+        undo: brings the dependency back if this process is killed meanwhile.
+
+    Raises:
+        CouldNotMeasure: the service is not well before the drill, or a command failed.
+    """
+    _must_be_well(service)
+    watch = _Watch(service)
+    token = undo.run(drill.back)
+    try:
+        watch.note(f"{drill.dependency}: taking away")
+        _command(drill.away, "take away", drill)
+        watch.note(f"{drill.dependency}: away")
+        not_ready_s = watch.until_ready_says(NOT_READY, drill.within_s)
+        ready_said = watch.ready
+    finally:
+        _command(drill.back, "bring back", drill)
+        undo.forget(token)
+    watch.note(f"{drill.dependency}: back")
+    ready_again_s = watch.until_ready_says(OK, drill.within_s)
+    return Drilled(
+        not_ready_s=not_ready_s,
+        ready_again_s=ready_again_s,
+        ready_said=ready_said,
+        live_failures=watch.live_failures,
+        live_said=watch.live_said,
+        polls=watch.polls,
+        timeline=tuple(watch.timeline),
+    )
+
+
+def _must_be_well(service: Service) -> None:
+    for path in (service.ready, service.live):
+        answer = ask(service, path)
+        if answer.status != OK:
+            raise CouldNotMeasure(
+                f"answers {answer.status} before anything was taken away",
+                where=f"GET {answer.url}",
+                remedy="bring the service into order first, then drill",
+            )
+
+
+def _said(service: Service, path: str) -> str:
+    """The status as text, or that there was no answer: during a drill, that too is a finding."""
+    try:
+        return str(ask(service, path).status)
+    except CouldNotMeasure as error:
+        return f"no answer ({error.message})"
+
+
+def _command(argv: Sequence[str], verb: str, drill: Drill) -> None:
+    shown = shlex.join(argv)
+    # A file, not a pipe: a daemon that the command starts would hold a pipe open for ever.
+    with tempfile.TemporaryFile() as output:
+        try:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_COMMAND_S,
+                check=False,
+                start_new_session=True,  # a Ctrl-C must not end the command that brings it back
+            )
+        except subprocess.TimeoutExpired:
+            problem = f"is not done after {_COMMAND_S:g} s"
+        except OSError as error:
+            problem = f"cannot be started: {error.strerror}"
+        else:
+            if done.returncode == 0:
+                return
+            output.seek(max(0, output.seek(0, os.SEEK_END) - 300))
+            said = clean(output.read().decode("utf-8", "replace"), 300)
+            problem = f"ended with {done.returncode}: {said}"
+    raise CouldNotMeasure(
+        f"the command to {verb} {drill.dependency} {problem}",
+        where=shown,
+        remedy=f"run it by hand, and make sure that {drill.dependency} is there:"
+        f" {shlex.join(drill.back)}",
+    )

@@ -1,0 +1,15 @@
+"""Foreign text, made fit to stand in a message."""
+
+import re
+from typing import Final
+
+LONGEST: Final = 200
+# Control characters would drive the reader's terminal (ANSI), or forge a line of a log; the
+# second range reorders text (bidirectional marks), so that it reads as something else.
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """The text on one line, without control characters, at most `longest` characters."""
+    fit = _UNFIT.sub(" ", text[: longest * 4]).strip()
+    return fit if len(fit) <= longest else f"{fit[: longest - 1]}…"

@@ -1,0 +1,199 @@
+"""Proves the checks: breaks a reference system, and sees exactly the right checks turn red."""
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from readiness import bundle
+from readiness.check import Effect
+from readiness.config.loading import load
+from readiness.errors import ReadinessError
+from readiness.evidence import Outcome
+from readiness.faults import Fault
+from readiness.probes import marker
+from readiness.progress import Silent
+from readiness.record import RunRecord, Verdict
+from readiness.reference.system import ReferenceSystem
+from readiness.run import Options, run
+from readiness.safety import fingerprint
+
+HEALTHY: Final = "healthy system"
+_EFFECTS: Final = tuple(effect.value for effect in Effect if effect.needs_quiet)
+_MEASURES_SPEED: Final = "performance"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of one fault, or of one run of the healthy system.
+
+    Attributes:
+        fault: its name.
+        story: what was broken.
+        expected: names of the checks that must not pass.
+        seen: names of those that did not, each with its outcome.
+        after: names of those that still did not once the system was restored.
+        error: why it could not be tried; empty if it was.
+        duration_s: seconds it took.
+    """
+
+    fault: str
+    story: str
+    expected: tuple[str, ...]
+    seen: dict[str, Outcome]
+    after: dict[str, Outcome]
+    error: str
+    duration_s: float
+
+    @property
+    def proven(self) -> bool:
+        """Exactly the expected checks turned red, and all are green again."""
+        return not self.error and not self.after and set(self.seen) == set(self.expected)
+
+    def to_dict(self) -> dict[str, object]:
+        """As `readiness prove --format json` prints it."""
+        return {
+            "fault": self.fault,
+            "expected": list(self.expected),
+            "seen": sorted(self.seen),
+            "proven": self.proven,
+            "duration_s": round(self.duration_s, 3),
+            "outcomes": dict(sorted(self.seen.items())),
+            "after": dict(sorted(self.after.items())),
+            "error": self.error,
+        }
+
+
+class Prover:
+    """Tries faults on reference systems, several at a time, each on a system of its own."""
+
+    def __init__(self, *, provider: str | None, systems: int, say: Callable[[str], None]) -> None:
+        self._provider = provider
+        self._systems = max(1, systems)
+        self._say = say
+
+    def prove(self, faults: Sequence[Fault], *, healthy: int) -> Iterator[Proof]:
+        """Try every fault, then run the healthy system some times; yields as they end.
+
+        What measures speed is tried alone, on a machine that does nothing else.
+        """
+        alone = [fault for fault in faults if _MEASURES_SPEED in fault.suites]
+        together = [fault for fault in faults if fault not in alone]
+        lanes = min(self._systems, len(together))
+        if lanes:
+            queue = _Queue(together)
+            with ThreadPoolExecutor(lanes) as pool:
+                for lane in as_completed([pool.submit(self._lane, queue) for _ in range(lanes)]):
+                    yield from lane.result()
+        if alone:
+            yield from self._lane(_Queue(alone))
+        if healthy:
+            yield from self._healthy(healthy)
+
+    def _lane(self, queue: "_Queue") -> list[Proof]:
+        proofs = []
+        with ReferenceSystem.start(provider=self._provider) as system:
+            while (fault := queue.take()) is not None:
+                proof = _try(fault, system)
+                self._say(f"{'proven' if proof.proven else 'NOT PROVEN'}  {fault.name}")
+                proofs.append(proof)
+        return proofs
+
+    def _healthy(self, times: int) -> Iterator[Proof]:
+        with ReferenceSystem.start(provider=self._provider) as system:
+            for turn in range(1, times + 1):
+                began = time.monotonic()
+                seen, error = _not_passing(system, ())
+                proof = Proof(
+                    fault=f"{HEALTHY}, run {turn} of {times}",
+                    story="nothing is broken",
+                    expected=(),
+                    seen=seen,
+                    after={},
+                    error=error,
+                    duration_s=time.monotonic() - began,
+                )
+                self._say(f"{'green' if proof.proven else 'NOT GREEN'}  {proof.fault}")
+                yield proof
+
+
+class _Queue:
+    """Hands out faults, one at a time, to several lanes."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._left = list(faults)
+        self._lock = threading.Lock()
+
+    def take(self) -> Fault | None:
+        with self._lock:
+            return self._left.pop(0) if self._left else None
+
+
+def _try(fault: Fault, system: ReferenceSystem) -> Proof:
+    """Break, look, restore, look again."""
+    began = time.monotonic()
+    seen: dict[str, Outcome] = {}
+    after: dict[str, Outcome] = {}
+    error = ""
+    try:
+        with fault.apply(system):
+            seen, error = _not_passing(system, _watching(fault))
+        if not error:
+            after, error = _not_passing(system, _watching(fault))
+    except ReadinessError as problem:
+        error = problem.sentence
+    return Proof(
+        fault=fault.name,
+        story=fault.story,
+        expected=tuple(sorted(fault.turns_red)),
+        seen=seen,
+        after=after,
+        error=error,
+        duration_s=time.monotonic() - began,
+    )
+
+
+def _watching(fault: Fault) -> list[str]:
+    """The suites that are run while a fault lasts: every one, so that nothing else turns red.
+
+    Only those that measure speed are left out where the fault does not concern them: they need
+    a machine that does nothing else, and several systems are tried side by side.
+    """
+    names = {path.parent.name for path in bundle.suites().glob("*/faults.py")}
+    return sorted(names if _MEASURES_SPEED in fault.suites else names - {_MEASURES_SPEED})
+
+
+def _not_passing(system: ReferenceSystem, suites: Sequence[str]) -> tuple[dict[str, Outcome], str]:
+    """The checks that do not pass now; all suites if none is named. And why, if none could run."""
+    with tempfile.TemporaryDirectory(prefix="readiness-prove-") as folder:
+        loaded = load(system.config_path, os.environ | system.environ)
+        environment = marker.environment(loaded.config).environment
+        ended = run(
+            Options(
+                loaded,
+                Path(folder),
+                suites=tuple(suites),
+                allow=_EFFECTS,
+                confirm=fingerprint(loaded.config, environment),
+                workers="2",
+                environ=system.environ,
+            ),
+            Silent(),
+        )
+    if ended.record is None:
+        return {}, f"nothing was judged: {ended.refusal}"
+    return _findings(ended.record, whole=not suites)
+
+
+def _findings(record: RunRecord, *, whole: bool) -> tuple[dict[str, Outcome], str]:
+    found = {check.name: check.outcome for check in record.checks if check.outcome != Outcome.PASS}
+    if record.incidents:
+        return found, "; ".join(incident.message for incident in record.incidents)
+    if whole and not found and record.verdict is not Verdict.READY:
+        return found, f"{record.verdict}: {' '.join(record.reasons)}"
+    return found, ""

@@ -1,0 +1,48 @@
+"""Files that are changed for a while, and put back to the byte."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    content: bytes
+    mode: int
+    times_ns: tuple[int, int]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever reads a half of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def kept(path: Path) -> Iterator[None]:
+    """Put a file, or all files directly in a folder, back to what they were before the block."""
+    before = _take(path)
+    try:
+        yield
+    finally:
+        for name in _take(path).keys() - before.keys():
+            name.unlink()
+        for name, file in before.items():
+            write_whole(name, file.content)
+            name.chmod(file.mode)
+            os.utime(name, ns=file.times_ns)
+
+
+def _take(path: Path) -> dict[Path, _File]:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {file: _read(file) for file in files if file.is_file()}
+
+
+def _read(path: Path) -> _File:
+    info = path.stat()
+    times = (info.st_atime_ns, info.st_mtime_ns)
+    return _File(path.read_bytes(), stat.S_IMODE(info.st_mode), times)

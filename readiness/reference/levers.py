@@ -1,0 +1,263 @@
+"""Levers: each breaks the reference system in one way, and puts back exactly what was."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from readiness.errors import ReferenceSystemError
+from readiness.reference import backup_levers, drill
+from readiness.reference.database import NAME, Shop
+from readiness.reference.files import kept, write_whole
+from readiness.reference.processes import Daemon, request_json
+from readiness.reference.providers import Server
+from readiness.reference.service.behaviour import Behaviour
+
+Lever = AbstractContextManager[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the levers act on.
+
+    Attributes:
+        server: the PostgreSQL server.
+        shop: how to reach the shop's database.
+        service: the order service.
+        programs: the monitoring programs that run, by name.
+        behaviour: the file that tells the service how to misbehave.
+        config: the system's readiness.toml.
+        backups: the folder of the backups; None where there are none.
+    """
+
+    server: Server
+    shop: Shop
+    service: Daemon
+    programs: Mapping[str, Daemon]
+    behaviour: Path
+    config: Path
+    backups: Path | None
+
+
+class Levers:
+    """What can be broken. Every method gives a context manager; they may be nested."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @contextlib.contextmanager
+    def behave(self, **switches: Any) -> Iterator[None]:
+        """Make the service misbehave, on top of how it does already: see `Behaviour`.
+
+        Raises:
+            pydantic.ValidationError: there is no such switch.
+        """
+        path = self._parts.behaviour
+        with kept(path):
+            text = path.read_text(encoding="utf-8") if path.exists() else "{}"
+            now = Behaviour.model_validate_json(text).model_dump(exclude_unset=True)
+            for name, value in switches.items():
+                now[name] = {**now.get(name, {}), **value} if isinstance(value, dict) else value
+            write_whole(path, Behaviour(**now).model_dump_json(exclude_unset=True).encode())
+            yield
+
+    @contextlib.contextmanager
+    def database_away(self) -> Iterator[None]:
+        """Refuse all connections to the shop's database."""
+        drill.away(self._parts.shop.admin)
+        try:
+            yield
+        finally:
+            drill.back(self._parts.shop.admin)
+
+    @contextlib.contextmanager
+    def stop_database(self) -> Iterator[None]:
+        """Stop the PostgreSQL server."""
+        self._parts.server.halt()
+        try:
+            yield
+        finally:
+            self._parts.server.restart()
+
+    def stop_service(self) -> Lever:
+        """Stop the order service: connections are refused."""
+        return self._parts.service.stopped()
+
+    def pause_service(self) -> Lever:
+        """Make the order service hang: connections are accepted, and nothing answers."""
+        return self._parts.service.paused()
+
+    def stop_program(self, name: str) -> Lever:
+        """Stop one program of the monitoring, such as `prometheus`.
+
+        Raises:
+            ReferenceSystemError: it does not run.
+        """
+        return self._program(name).stopped()
+
+    @contextlib.contextmanager
+    def inbox_fault(self, channel: str, **fault: int | bool) -> Iterator[None]:
+        """Give one channel of the inbox a fault: `status`, `delay_ms` or `loses`."""
+        port = self._program("inbox").port
+        before = request_json(port, "GET", "/_ctl")["faults"]
+        request_json(port, "POST", "/_ctl", {**before, channel: fault})
+        try:
+            yield
+        finally:
+            request_json(port, "POST", "/_ctl", before)
+
+    @contextlib.contextmanager
+    def sql(self, do: str, undo: str) -> Iterator[None]:
+        """Run statements as superuser in the shop's database, and others to put it back."""
+        self._execute(do)
+        try:
+            yield
+        finally:
+            self._execute(undo)
+
+    def slow_insert(self, table: str, ms: float) -> Lever:
+        """Make each inserted row of `schema.table` take that much longer."""
+        name = sql.Identifier(*table.split("."))
+        do = sql.SQL(
+            "create function public.readiness_slow() returns trigger language plpgsql as"
+            " 'begin perform pg_sleep({seconds}); return new; end';"
+            "create trigger readiness_slow before insert on {name}"
+            " for each row execute function public.readiness_slow()"
+        ).format(seconds=sql.Literal(ms / 1000), name=name)
+        undo = sql.SQL(
+            "drop trigger readiness_slow on {name}; drop function public.readiness_slow()"
+        ).format(name=name)
+        return self.sql(_text(do), _text(undo))
+
+    def slow_view(self, view: str, ms: float) -> Lever:
+        """Make each query of `schema.view` take that much longer."""
+        definition = str(self._value("select pg_get_viewdef(%s::regclass)", view)).rstrip(";")
+        name = _text(sql.Identifier(*view.split(".")))
+        return self.sql(
+            f"create or replace view {name} as with pause as materialized"  # noqa: S608 - our own
+            f" (select pg_sleep({ms / 1000})) select v.* from ({definition}) v, pause",
+            f"create or replace view {name} as {definition}",
+        )
+
+    def drop_index(self, name: str) -> Lever:
+        """Drop the index `schema.name`."""
+        definition = str(self._value("select pg_get_indexdef(%s::regclass)", name))
+        return self.sql(f"drop index {_text(sql.Identifier(*name.split('.')))}", definition)
+
+    def revoke(self, privilege: str, *, of: str, on: str = "") -> Lever:
+        """Take a privilege `on` something, or membership of a role, away from the role `of`."""
+        what = f"{privilege} on {on}" if on else privilege
+        return self.sql(f"revoke {what} from {of}", f"grant {what} to {of}")
+
+    @contextlib.contextmanager
+    def set_environment_marker(self, value: str) -> Iterator[None]:
+        """Let the target call itself something else: in its database, and over HTTP."""
+        before = str(self._value("select environment from public.readiness_marker"))
+        change = "update public.readiness_marker set environment = "
+        do, undo = (change + _text(sql.Literal(name)) for name in (value, before))
+        with self.sql(do, undo), self.behave(environment=value):
+            yield
+
+    @contextlib.contextmanager
+    def edit_config(self, edit: Callable[[str], str]) -> Iterator[None]:
+        """Change the system's readiness.toml."""
+        path = self._parts.config
+        with kept(path):
+            write_whole(path, edit(path.read_text(encoding="utf-8")).encode())
+            yield
+
+    def replace_in_config(self, old: str, new: str) -> Lever:
+        """Replace a text in the system's readiness.toml, everywhere.
+
+        Raises:
+            ReferenceSystemError: the text is not there.
+        """
+        return self.edit_config(lambda text: _replaced(text, old, new))
+
+    def age_backup(self, hours: float) -> Lever:
+        """Make the backups that many hours older: their files, and what the manifests say."""
+        return backup_levers.aged(self._backups(), hours)
+
+    def truncate_backup(self) -> Lever:
+        """Cut the newest dump in half."""
+        return backup_levers.truncated(self._backups())
+
+    def remove_backups(self) -> Lever:
+        """Remove all backups."""
+        return backup_levers.removed(self._backups())
+
+    @contextlib.contextmanager
+    def drop_rows_from_backup(self) -> Iterator[None]:
+        """Replace the newest dump by a whole one of a database that lacks some rows."""
+        shop = self._parts.shop
+        lacking = "readiness_lacking"
+        self._admin(f"create database {lacking} template {NAME}")
+        try:
+            dsn = shop.superuser.rpartition("/")[0] + f"/{lacking}"
+            with psycopg.connect(dsn) as connection:
+                connection.execute("delete from shop.orders where order_id % 97 = 0")
+            with backup_levers.replaced(self._backups(), dsn, self._parts.server):
+                yield
+        finally:
+            self._admin(f"drop database if exists {lacking} with (force)")
+
+    @contextlib.contextmanager
+    def dump_without_role(self) -> Iterator[None]:
+        """Replace the newest dump by one that grants to a role no manifest tells of."""
+        ghost = "readiness_ghost"
+        made = self.sql(
+            f"create role {ghost}; grant select on shop.orders to {ghost}",
+            f"drop owned by {ghost}; drop role {ghost}",
+        )
+        with contextlib.ExitStack() as stack:
+            with made:
+                stack.enter_context(
+                    backup_levers.replaced(
+                        self._backups(), self._parts.shop.superuser, self._parts.server
+                    )
+                )
+            yield
+
+    def _backups(self) -> Path:
+        if self._parts.backups is None:
+            raise ReferenceSystemError("this system has no backups")
+        return self._parts.backups
+
+    def _program(self, name: str) -> Daemon:
+        try:
+            return self._parts.programs[name]
+        except KeyError:
+            raise ReferenceSystemError(f"{name} does not run here") from None
+
+    def _execute(self, statements: str) -> None:
+        with psycopg.connect(self._parts.shop.superuser, connect_timeout=5) as connection:
+            connection.execute("set lock_timeout = '10s'")
+            connection.execute(statements.encode())
+
+    def _admin(self, statement: str) -> None:
+        with psycopg.connect(
+            self._parts.shop.admin, autocommit=True, connect_timeout=5
+        ) as connection:
+            connection.execute(statement.encode())
+
+    def _value(self, query: str, *parameters: str) -> object:
+        with psycopg.connect(self._parts.shop.superuser, connect_timeout=5) as connection:
+            row = connection.execute(query.encode(), parameters).fetchone()
+        if row is None:
+            raise ReferenceSystemError("no row", where=query)
+        return row[0]
+
+
+def _text(composable: sql.Composable) -> str:
+    return composable.as_string(None)
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise ReferenceSystemError(f"there is no {old!r} to replace", where="readiness.toml")
+    return text.replace(old, new)

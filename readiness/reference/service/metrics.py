@@ -1,0 +1,78 @@
+"""What the service tells Prometheus: one answer for all workers."""
+
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from readiness.reference.service.behaviour import Behaviour
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_FIRST_ERROR: Final = 400
+
+REQUESTS: Final = Counter(
+    "http_requests_total", "Requests answered.", ["route", "method", "status"]
+)
+DURATION: Final = Histogram(
+    "http_request_duration_seconds",
+    "Time to answer a request.",
+    ["route", "method"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+ORDERS: Final = Counter("orders_created_total", "Orders stored.")
+BUILD: Final = Gauge(
+    "service_build_info", "The release that runs.", ["version"], multiprocess_mode="max"
+)
+POOL_SIZE: Final = Gauge(
+    "db_pool_connections", "Connections in the pool.", multiprocess_mode="livesum"
+)
+POOL_IDLE: Final = Gauge(
+    "db_pool_connections_idle", "Connections that wait for work.", multiprocess_mode="livesum"
+)
+POOL_WAITING: Final = Gauge(
+    "db_pool_requests_waiting", "Requests that wait for a connection.", multiprocess_mode="livesum"
+)
+
+
+def count(route: str, method: str, status: int, seconds: float, behaviour: Behaviour) -> None:
+    """Count one answered request."""
+    if behaviour.freeze_counters:
+        return
+    if behaviour.ignore_error_counter and status >= _FIRST_ERROR:
+        return
+    REQUESTS.labels(route, method, str(status)).inc()
+    DURATION.labels(route, method).observe(seconds)
+
+
+def worker_starts(version: str, routes: Iterable[tuple[str, str]]) -> None:
+    """Tell the release, and begin the error counters at zero: an alert needs a series to watch."""
+    BUILD.labels(version).set(1)
+    for route, method in routes:
+        REQUESTS.labels(route, method, "500").inc(0)
+
+
+def exposition(behaviour: Behaviour) -> bytes:
+    """All series of all workers, in the text format."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    text = generate_latest(registry)
+    if behaviour.duplicate_series:
+        samples = [line for line in text.splitlines() if not line.startswith(b"#")]
+        text += samples[0] + b"\n"
+    if behaviour.malformed_metrics:
+        text += b'http_requests_total{route="/broken} oops\n'
+    return text
+
+
+def worker_ends() -> None:
+    """Take this worker's gauges out of the sums."""
+    multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

@@ -1,0 +1,156 @@
+"""Writes the readiness.toml of the reference system; it is an example to copy from, too."""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+_ROWS: Final = 100
+_SIGNOFF_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the file tells of one running system.
+
+    Attributes:
+        service: the address of the order service.
+        release: the release that runs.
+        prometheus: its address, or None.
+        alertmanager: its address, or None.
+        backups: the folder of the backups, or None.
+    """
+
+    service: str
+    release: str
+    prometheus: str | None
+    alertmanager: str | None
+    backups: Path | None
+
+
+def readiness_toml(facts: Facts) -> str:
+    """The whole file. Secrets stand in it as `${VARIABLE}`."""
+    parts = [
+        _HEAD.format(release=facts.release),
+        _SERVICE.format(url=facts.service, python=_quoted(sys.executable)),
+        _DATABASE,
+        f'\n[prometheus]\nurl = "{facts.prometheus}"\n' if facts.prometheus else "",
+        f'\n[alertmanager]\nurls = ["{facts.alertmanager}"]\n' if facts.alertmanager else "",
+        _BACKUP.format(folder=_quoted(str(facts.backups))) if facts.backups else "",
+        _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
+        _SIGNOFFS.format(
+            release=facts.release,
+            expires=(datetime.now(UTC) + timedelta(days=_SIGNOFF_DAYS)).date().isoformat(),
+        ),
+    ]
+    return "".join(parts)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _body() -> str:
+    order = '{"customer_id": 7, "product_id": 11, "note": "readiness-probe {n}"}'
+    return "[\n" + ",\n".join([order] * _ROWS) + "\n]"
+
+
+_HEAD: Final = """\
+# The reference system, as a target of the readiness gate.
+# Secrets are never written here: ${{VARIABLE}} takes them from the environment.
+
+[target]
+name = "reference"
+# What you believe it is. The gate asks the target itself (marker), and the two must agree.
+environment = "reference"
+release = "{release}"
+# Whoever deploys this release may not sign it off.
+deployer = "deploy-bot"
+# Where the target says which environment it is: GET /version has {{"environment": "..."}}.
+marker = {{ service = "orders", path = "/version", field = "environment" }}
+# What checks may do to it. Never give all four to a production system.
+allow = ["observe", "write", "load", "disrupt"]
+"""
+
+_SERVICE: Final = """
+[services.orders]
+url = "{url}"
+
+# A counter that must move by exactly what happened. The requests are ones that nobody else sends.
+[services.orders.truth]
+path = "/api/orders/1"
+counter = 'http_requests_total{{route="/api/orders/{{order_id}}",method="GET",status="200"}}'
+error_path = "/api/orders/0"
+error_counter = 'http_requests_total{{route="/api/orders/{{order_id}}",method="GET",status="404"}}'
+
+# How to take the database away from the service, and bring it back.
+[services.orders.drill]
+dependency = "the shop database"
+away = [{python}, "-m", "readiness.reference.drill", "away"]
+back = [{python}, "-m", "readiness.reference.drill", "back"]
+"""
+
+_DATABASE: Final = """
+# As a role that may read the statistics (pg_monitor) and the tables.
+[databases.shop]
+dsn = "${REFERENCE_MONITOR_DSN}"
+"""
+
+_BACKUP: Final = """
+# The newest of these dumps is restored into a private server and compared with its manifest.
+[backup.shop]
+database = "shop"
+path = {folder}
+"""
+
+_PERFORMANCE: Final = """
+[[performance.ingest]]
+name = "orders"
+table = "shop.orders"
+dsn = "${REFERENCE_OWNER_DSN}"
+
+# How the application itself writes: one request stores @ROWS@ orders.
+[performance.ingest.write_path]
+service = "orders"
+path = "/api/orders"
+rows_per_request = @ROWS@
+dsn = "${REFERENCE_APP_DSN}"
+count_sql = "select count(*) from shop.orders where note like 'readiness-probe %'"
+cleanup_sql = "delete from shop.orders where note like 'readiness-probe %'"
+body = '''
+@BODY@'''
+
+[[performance.queries]]
+name = "orders-of-a-customer"
+dsn = "${REFERENCE_APP_DSN}"
+sql = '''
+select order_id, status, total_cents from shop.orders
+where customer_id = %s order by created_at desc limit 20'''
+params = [[1], [7], [42], [1234], [4999]]
+
+[[performance.queries]]
+name = "recent-orders"
+dsn = "${REFERENCE_APP_DSN}"
+sql = "select * from shop.recent_orders order by created_at desc limit 50"
+"""
+
+_SIGNOFFS: Final = """
+[signoffs]
+required = ["uat", "on-call"]
+
+[[signoff]]
+item = "uat"
+person = "Ada Lovelace"
+evidence = "https://example.com/uat/{release}"
+release = "{release}"
+expires = {expires}
+
+[[signoff]]
+item = "on-call"
+person = "Grace Hopper"
+evidence = "https://example.com/on-call/rota"
+release = "{release}"
+expires = {expires}
+"""

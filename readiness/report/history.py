@@ -1,0 +1,53 @@
+"""Earlier records: kept, found again, and thinned out."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from readiness.errors import RecordError
+from readiness.record import RunRecord, load
+from readiness.report import figures
+from readiness.report.files import write
+
+FOLDER: Final = "history"
+KEPT: Final = 100
+_OURS: Final = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9._-]+\.json")
+
+
+def store(record: RunRecord, folder: Path) -> Path:
+    """Keep the record in `folder/history`, and only the newest 100 there.
+
+    Raises:
+        ReadinessError: it cannot be written.
+    """
+    run = record.run
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", run.id)[:80] or "run"
+    path = folder / FOLDER / f"{figures.in_utc(run.started):%Y%m%dT%H%M%SZ}-{slug}.json"
+    write(path, [record.to_json()])
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def latest(folder: Path, target_name: str) -> RunRecord | None:
+    """The newest readable record of a target in `folder/history`; None where there is none.
+
+    Ask before the run that is to be compared is stored. Files that cannot be read, or were
+    altered, are passed over.
+    """
+    for path in _newest_first(folder):
+        try:
+            record = load(path)
+        except RecordError:
+            continue
+        if record.target.name == target_name:
+            return record
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    try:
+        found = [p for p in (folder / FOLDER).iterdir() if _OURS.fullmatch(p.name)]
+    except OSError:
+        return []
+    return sorted(found, key=lambda path: path.name, reverse=True)

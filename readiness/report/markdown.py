@@ -1,0 +1,195 @@
+"""`readiness.md`: for a pull request or a job summary, always under 1 MiB."""
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from readiness.evidence import Outcome
+from readiness.record import RunRecord
+from readiness.report.richtext import RichText
+from readiness.report.view import (
+    HEADINGS,
+    ORDER,
+    SHAPES,
+    Figure,
+    Group,
+    Room,
+    Row,
+    View,
+    build,
+    tally,
+)
+
+# GitHub refuses a summary of 1 MiB as a whole; a step may have written to it before us.
+LARGEST: Final = 900_000
+_MOST_REASONS: Final = 50
+_LONGEST_SOURCE: Final = 300
+_SYNTAX: Final = re.compile(r"[\\`*_\[\]{}()#|~$!:.^=]")
+_LEADING: Final = re.compile(r"^([-+])|^(\d+)(?=\\?[.)])")
+# Mentions and references are found in the text after it was rendered, where no escape is left;
+# an invisible joiner keeps them from being found.
+_REFERENCE: Final = re.compile(r"([@#])(?=\w)|(\bGH)(?=-\d)", re.IGNORECASE)
+_CUT: Final = (
+    "\n> **Cut here**: the rest does not fit into 1 MiB."
+    " It stands in `readiness.html` and `readiness.json`.\n"
+)
+
+
+def render(record: RunRecord) -> str:
+    """The record as GitHub-flavoured Markdown; cut between findings where it would be too long."""
+    view = build(record, Room(source=_LONGEST_SOURCE))
+    kept: list[str] = []
+    room = LARGEST - len(_CUT.encode())
+    for chunk in _chunks(view):
+        room -= len(chunk.encode("utf-8", "backslashreplace"))
+        if room < 0:
+            kept.append(_CUT)
+            break
+        kept.append(chunk)
+    return "".join(kept)
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it stands: no syntax, no HTML, no mention, no reference."""
+    text = " ".join(text.split())
+    text = _REFERENCE.sub(_apart, text)
+    text = _SYNTAX.sub(r"\\\g<0>", text)
+    text = _LEADING.sub(lambda m: f"\\{m[1]}" if m[1] else m[0], text)
+    return html.escape(text, quote=False)
+
+
+def escape_html(text: str) -> str:
+    """The same inside of an HTML tag, where Markdown is not read."""
+    return html.escape(_REFERENCE.sub(_apart, " ".join(text.split())))
+
+
+def _apart(match: re.Match[str]) -> str:
+    return f"{match[0]}\u2060"
+
+
+def _chunks(view: View) -> Iterator[str]:
+    yield f"# {view.shape} {view.verdict}\n\n{escape(view.title)}\n"
+    for banner in view.banners:
+        yield f"\n> **{escape(banner)}**\n"
+    yield from _reasons(view)
+    facts = " · ".join(f"{name}: {escape(value)}" for name, value in view.facts)
+    yield f"\n{facts}\n"
+    yield from _suites(view)
+    yield from _changes(view)
+    for outcome in ORDER[:3]:
+        yield from _findings(view, outcome)
+    yield from _waivers(view)
+    yield from _signoffs(view)
+    yield from _findings(view, Outcome.WARN)
+    yield f"\nRecord SHA-256: `{view.record_sha256 or 'none'}`. All times are UTC.\n"
+
+
+def _reasons(view: View) -> Iterator[str]:
+    yield "\n"
+    for reason in view.reasons[:_MOST_REASONS]:
+        yield f"- {escape(reason.text)}\n"
+    if len(view.reasons) > _MOST_REASONS:
+        yield f"- and {len(view.reasons) - _MOST_REASONS:,} more reasons\n"
+
+
+def _suites(view: View) -> Iterator[str]:
+    heads = " | ".join(["Suite", "State", *ORDER, "total"])
+    marks = " | ".join(["---", "---", *["--:"] * (len(ORDER) + 1)])
+    yield f"\n## Suites\n\n| {heads} |\n| {marks} |\n"
+    for suite in view.suites:
+        state = escape(f"{suite.state}: {suite.reason}" if suite.reason else suite.state)
+        counts = " | ".join(f"{suite.counts[o]:,}" for o in ORDER)
+        yield f"| {escape(suite.name)} | {state} | {counts} | {suite.total:,} |\n"
+    counts = " | ".join(f"{view.counts[o]:,}" for o in ORDER)
+    yield f"| **All** | | {counts} | {view.total:,} |\n"
+    for kind, message in view.incidents:
+        yield f"\n> **{escape(kind)}**: {escape(message)}\n"
+
+
+def _changes(view: View) -> Iterator[str]:
+    if view.since is None:
+        return
+    yield f"\n## What changed\n\nCompared with {escape(view.since.text)}.\n"
+    for group in view.since.groups:
+        rows = (f"{line.name}: {line.text}" if line.text else line.name for line in group.lines)
+        items = "".join(f"- {escape(row)}\n" for row in rows)
+        yield f"\n{group.heading} ({len(group.lines):,})\n\n{items}"
+    if not view.since.groups:
+        yield "\nNothing changed.\n"
+
+
+def _findings(view: View, outcome: Outcome) -> Iterator[str]:
+    groups = view.groups(outcome)
+    if not groups:
+        return
+    yield f"\n## {HEADINGS[outcome]} ({view.counts[outcome]:,})\n"
+    for group in groups:
+        yield _finding(group)
+
+
+def _finding(group: Group) -> str:
+    weight = group.severity if group.decides else f"{group.severity}, does not decide"
+    head = f"{SHAPES[group.outcome]} <b>{escape_html(group.title)}</b>"
+    name = f"<code>{escape_html(group.id)}</code>"
+    rows = "".join(map(_row, group.rows))
+    fix = f"\nHow to fix it: {_rich(group.fix)}\n" if group.fix and group.was_measured else ""
+    why = f"\nWhy it matters: {_rich(group.why)}\n" if group.why else ""
+    summary = f"{head} · {name} · {escape_html(weight)} · {escape_html(tally_of(group))}"
+    return (
+        f"\n<details>\n<summary>{summary}</summary>\n\n{rows}{why}{fix}\n</details>\n"
+    )
+
+
+def tally_of(group: Group) -> str:
+    """What the rows of a finding ended as, in words."""
+    return tally({o: sum(row.outcome is o for row in group.rows) for o in ORDER})
+
+
+def _row(row: Row) -> str:
+    subject = f"**{escape(row.subject)}**: " if row.subject else ""
+    waiver = f" ({escape(row.waiver)})" if row.waiver else ""
+    figures = "".join(f"  - {_figure(f)}\n" for f in row.figures)
+    return f"- {subject}{escape(row.message) or row.outcome}{waiver}\n{figures}"
+
+
+def _figure(figure: Figure) -> str:
+    source = f"<code>{escape(figure.source)}</code>"
+    return f"{escape(str(figure))} (n={figure.samples}, {escape(figure.at)}, {source})"
+
+
+def _rich(blocks: RichText) -> str:
+    words = (
+        f"<code>{escape(span.text)}</code>" if span.kind == "code" else _prose(span.text)
+        for block in blocks
+        for span in block.spans
+    )
+    return "".join(words).strip()
+
+
+def _prose(text: str) -> str:
+    # The words of a paragraph keep the blanks at their ends, which `escape` takes off.
+    before = " " if text[:1].isspace() else ""
+    after = " " if text[-1:].isspace() else ""
+    return f"{before}{escape(text)}{after}"
+
+
+def _waivers(view: View) -> Iterator[str]:
+    if view.waivers:
+        yield "\n## Waivers\n\n| Check | State | Reason | Owner | Approved by | Expires |\n"
+        yield "| --- | --- | --- | --- | --- | --- |\n"
+    for waiver in view.waivers:
+        expires = f"{waiver.expires} **{waiver.note}**" if waiver.note else waiver.expires
+        cells = (waiver.name, waiver.state, waiver.reason, waiver.owner, waiver.approver)
+        yield f"| {' | '.join(map(escape, cells))} | {expires} |\n"
+    yield from _findings(view, Outcome.WAIVED)
+
+
+def _signoffs(view: View) -> Iterator[str]:
+    if view.signoffs:
+        yield "\n## Sign-offs\n\n| Item | Person | Evidence | Release | Expires |\n"
+        yield "| --- | --- | --- | --- | --- |\n"
+    for signoff in view.signoffs:
+        expires = f"{signoff.expires} **{signoff.note}**" if signoff.note else signoff.expires
+        cells = (signoff.item, signoff.person, signoff.evidence, signoff.release)
+        yield f"| {' | '.join(map(escape, cells))} | {expires} |\n"

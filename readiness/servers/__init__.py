@@ -1,0 +1,1 @@
+"""Servers that we start ourselves, privately, and leave nothing of."""

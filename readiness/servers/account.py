@@ -1,0 +1,104 @@
+"""The account that PostgreSQL runs as: ourselves, or `nobody` when we are root.
+
+PostgreSQL refuses to run as root. We make no account for it: the number of an existing
+unprivileged one is enough, as long as the folders on the way are open to it.
+"""
+
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from readiness.servers.binaries import Binaries
+
+
+class AsAccount(TypedDict, total=False):
+    """The arguments of `subprocess.Popen` that change the account."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and group number.
+
+    Attributes:
+        uid: the user's number.
+        gid: the group's number.
+        other: whether it is not our own.
+    """
+
+    uid: int
+    gid: int
+    other: bool
+
+    @property
+    def popen(self) -> AsAccount:
+        """What to pass to `subprocess.Popen`."""
+        if not self.other:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def own(self, path: Path) -> None:
+        """Give this file or folder to the account, and to nobody else."""
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        if self.other:
+            os.chown(path, self.uid, self.gid)
+
+    def reaches(self, path: Path) -> bool:
+        """Whether the account may pass through all folders down to this one."""
+        if not self.other:
+            return True
+        return all(self._passes(folder) for folder in (path, *path.parents) if folder.exists())
+
+    def _passes(self, folder: Path) -> bool:
+        info = folder.stat()
+        if info.st_uid == self.uid:
+            return bool(info.st_mode & stat.S_IXUSR)
+        if info.st_gid == self.gid:
+            return bool(info.st_mode & stat.S_IXGRP)
+        return bool(info.st_mode & stat.S_IXOTH)
+
+
+def server_account() -> Account:
+    """The account to run PostgreSQL as."""
+    if os.geteuid() != 0:
+        return Account(os.geteuid(), os.getegid(), other=False)
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return Account(65534, 65534, other=True)
+    return Account(entry.pw_uid, entry.pw_gid, other=True)
+
+
+def reachable_folder(folder: Path, account: Account) -> Path:
+    """The folder itself, or one in the system's temporary folder that the account can reach."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if account.reaches(folder.resolve()):
+        return folder.resolve()
+    substitute = Path(tempfile.mkdtemp(prefix="readiness-postgres-"))
+    substitute.chmod(0o711)
+    return substitute
+
+
+def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Binaries:
+    """The binaries themselves, or a copy under `home` where the account cannot reach them.
+
+    That is so when root keeps the Python environment with the wheel in its own home folder.
+    """
+    if account.reaches(binaries.folder.resolve()):
+        return binaries
+    installation = binaries.folder.parent
+    package, copy = installation.parent, home / "programs"
+    shutil.copytree(installation, copy / package.name / installation.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")  # found by its place beside the package
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+    folder = copy / package.name / installation.name / binaries.folder.name
+    return Binaries(folder, binaries.version, binaries.origin)

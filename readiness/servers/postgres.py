@@ -1,0 +1,270 @@
+"""A private PostgreSQL server: its own folder, port and password, gone when it is stopped."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, Self
+from urllib.parse import quote
+
+import psycopg
+
+from readiness.errors import ReadinessError, Unreachable
+from readiness.guardian import Guardian
+from readiness.secrets import register
+from readiness.servers.account import (
+    Account,
+    reachable_binaries,
+    reachable_folder,
+    server_account,
+)
+from readiness.servers.binaries import OVERRIDE, Binaries, Origin, find_binaries
+from readiness.servers.ports import free_port
+
+__all__ = ["OVERRIDE", "Binaries", "Origin", "PrivatePostgres", "StopMode", "find_binaries"]
+
+StopMode = Literal["smart", "fast", "immediate"]
+SCRATCH: Final[Mapping[str, str]] = MappingProxyType(
+    {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+)
+"""Settings for a server whose data may be lost: quicker, and quiet."""
+
+_START_TIMEOUT_S: Final = 60.0
+_STOP_TIMEOUT_S: Final = 30.0
+_PORT_ATTEMPTS: Final = 5
+_SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
+    "smart": signal.SIGTERM,
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+}
+_LOG_TAIL_BYTES: Final = 2000
+
+
+class PrivatePostgres:
+    """A running server that listens on 127.0.0.1 alone. Made by `start`.
+
+    Attributes:
+        host: always 127.0.0.1.
+        port: a free one that it found.
+        superuser: the name of the superuser.
+        password: the superuser's, made for this server.
+        process: the postmaster.
+        binaries: the programs it runs.
+        home: the folder that holds `data` and `postgres.log`.
+    """
+
+    host: Final = "127.0.0.1"
+    superuser: Final = "postgres"
+
+    def __init__(
+        self, home: Path, binaries: Binaries, account: Account, guardian: Guardian | None
+    ) -> None:
+        self.home = home
+        self.binaries = binaries
+        self.port = 0
+        self.password = secrets.token_hex(16)
+        self.process: subprocess.Popen[bytes]
+        self._account = account
+        self._guardian = guardian
+        self._tokens: list[int] = []
+        self._owns_home = False
+        register(self.password)
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        *,
+        binaries: Binaries | None = None,
+        settings: Mapping[str, str] | None = None,
+        guardian: Guardian | None = None,
+    ) -> Self:
+        """Make a new server and wait until it answers.
+
+        Args:
+            folder: where its data goes, the caller's to remove. Where the account that the
+                server runs as cannot reach it, a temporary folder is used and removed instead.
+            binaries: the programs to run; by default those that `find_binaries` finds.
+            settings: lines of its postgresql.conf.
+            guardian: stops the server when this process dies.
+
+        Raises:
+            Unreachable: there are no programs, or the server did not start within a minute.
+        """
+        account = server_account()
+        binaries = binaries or find_binaries()
+        home = reachable_folder(folder, account)
+        server = cls(home, binaries, account, guardian)
+        server._owns_home = home != folder.resolve()
+        try:
+            if server._owns_home and guardian:
+                server._tokens.append(guardian.remove(home))
+            server.binaries = reachable_binaries(binaries, account, home)
+            server._make_data(settings or {})
+            server._launch(free_port())
+        except BaseException:  # an interrupt too must leave nothing
+            server._remove_home()
+            raise
+        return server
+
+    def dsn(
+        self, database: str = "postgres", user: str | None = None, password: str | None = None
+    ) -> str:
+        """A connection string; the superuser's unless another user is named."""
+        user = user or self.superuser
+        if password is None:
+            password = self.password if user == self.superuser else ""
+        secret = f":{quote(password, safe='')}" if password else ""
+        return (
+            f"postgresql://{quote(user, safe='')}{secret}@{self.host}:{self.port}"
+            f"/{quote(database, safe='')}"
+        )
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop the server. Harmless when it is stopped already.
+
+        Args:
+            mode: as in `pg_ctl stop`: `smart` waits for clients, `fast` ends them, `immediate`
+                does not write the data out.
+        """
+        self.halt(mode)
+        self._remove_home()
+
+    def restart(self) -> None:
+        """Stop the server if it runs, and start it with the same data on the same port.
+
+        Raises:
+            Unreachable: it did not start again.
+        """
+        self.halt("fast")
+        self._launch(self.port)
+
+    def halt(self, mode: StopMode = "fast") -> None:
+        """Stop the server and keep its data, for `restart`."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(_SIGNALS[mode])
+        for harder in (signal.SIGQUIT, signal.SIGKILL):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_STOP_TIMEOUT_S)
+                return
+            self.process.send_signal(harder)
+        self.process.wait(_STOP_TIMEOUT_S)
+
+    def _data(self) -> Path:
+        return self.home / "data"
+
+    def _make_data(self, settings: Mapping[str, str]) -> None:
+        data, password_file = self._data(), self.home / "password"
+        data.mkdir()
+        self._account.own(data)
+        with password_file.open("x") as file:
+            self._account.own(password_file)
+            file.write(self.password)
+        initdb = subprocess.run(
+            [
+                *(self.binaries.program("initdb"), "-D", data, "-U", self.superuser),
+                *("--auth=scram-sha-256", f"--pwfile={password_file}"),
+                *("--encoding=UTF8", "--locale=C", "--no-sync"),
+            ],
+            env=self._environ(),
+            cwd="/",
+            capture_output=True,
+            timeout=_START_TIMEOUT_S,
+            check=False,
+            start_new_session=True,
+            **self._account.popen,
+        )
+        password_file.unlink()
+        if initdb.returncode != 0:
+            raise Unreachable(
+                f"initdb failed: {initdb.stderr.decode(errors='replace')[-_LOG_TAIL_BYTES:]}",
+                where=str(self.binaries.folder),
+            )
+        own = {"listen_addresses": self.host, "unix_socket_directories": ""}
+        lines = [
+            f"{k} = '{v.replace(chr(39), chr(39) * 2)}'" for k, v in {**settings, **own}.items()
+        ]
+        with (data / "postgresql.conf").open("a") as file:
+            file.write("\n" + "\n".join(lines) + "\n")
+
+    def _launch(self, port: int) -> None:
+        for _ in range(_PORT_ATTEMPTS):
+            self.port = port
+            self._spawn()
+            if self._answers():
+                return
+            port = free_port()  # somebody else took it in the meantime
+        raise Unreachable("no free port on 127.0.0.1", remedy="see what listens: ss -ltn")
+
+    def _spawn(self) -> None:
+        log_path = self.home / "postgres.log"
+        with log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [self.binaries.program("postgres"), "-D", self._data(), "-p", str(self.port)],
+                env=self._environ(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._account.popen,
+            )
+        if self._guardian:
+            try:
+                self._tokens.append(self._guardian.kill(self.process.pid, signal.SIGQUIT))
+            except ReadinessError:
+                self.halt("immediate")
+                raise
+
+    def _answers(self) -> bool:
+        """Wait until the server answers; False if its port is taken."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        try:
+            while time.monotonic() < deadline:
+                if self.process.poll() is not None:
+                    return self._port_was_taken()
+                with contextlib.suppress(psycopg.OperationalError):
+                    psycopg.connect(self.dsn(), connect_timeout=2).close()
+                    return True
+                time.sleep(0.05)
+        except BaseException:  # an interrupt must not leave it running
+            self.halt("immediate")
+            raise
+        self.halt("immediate")
+        raise Unreachable(f"no answer within {_START_TIMEOUT_S:g} s", where=self._place())
+
+    def _port_was_taken(self) -> bool:
+        log = (self.home / "postgres.log").read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+        if "could not bind" in log or "Address already in use" in log:
+            return False
+        raise Unreachable(
+            f"PostgreSQL ended with status {self.process.returncode}: {log.strip()}",
+            where=self._place(),
+        )
+
+    def _place(self) -> str:
+        return f"PostgreSQL {self.binaries.version} at {self.host}:{self.port}"
+
+    def _environ(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        guard = self._guardian.environ if self._guardian else {}
+        return {**kept, "LC_ALL": "C", **guard}
+
+    def _remove_home(self) -> None:
+        if self._owns_home:
+            shutil.rmtree(self.home, ignore_errors=True)
+        while self._guardian and self._tokens:
+            self._guardian.forget(self._tokens.pop())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop("immediate")

@@ -1,0 +1,43 @@
+"""What must turn a sign-off red: attestations that say nothing about this release."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from readiness.faults import fault
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
+
+_ITEM: Final = {"signoff.manual-items[uat]"}
+
+
+def _uat(key: str, value: str) -> Callable[[str], str]:
+    """An edit of readiness.toml: another value for one key of the sign-off of `uat`."""
+    entry = re.compile(rf'(item = "uat"\n(?:\w+ = .*\n)*?{key} = ).*')
+    return lambda text: entry.sub(rf"\g<1>{value}", text, count=1)
+
+
+@fault(turns_red=_ITEM, story="the sign-off has expired")
+@contextmanager
+def signoff_has_expired(system: "ReferenceSystem") -> Iterator[None]:
+    """What was attested long ago."""
+    with system.levers.edit_config(_uat("expires", "2020-02-02")):
+        yield
+
+
+@fault(turns_red=_ITEM, story="the sign-off is for an earlier release")
+@contextmanager
+def signoff_is_of_another_release(system: "ReferenceSystem") -> Iterator[None]:
+    """What was copied from the last change ticket."""
+    with system.levers.edit_config(_uat("release", '"0.0.1"')):
+        yield
+
+
+@fault(turns_red=_ITEM, story="the person who deploys has signed")
+@contextmanager
+def signoff_is_by_the_deployer(system: "ReferenceSystem") -> Iterator[None]:
+    """What four eyes are against."""
+    with system.levers.edit_config(_uat("person", '"Deploy-Bot"')):
+        yield

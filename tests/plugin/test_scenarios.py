@@ -1,0 +1,257 @@
+"""Every way a run can end, serially and under xdist: the verdict, the exit code, the files."""
+
+import pytest
+
+from tests.plugin.conftest import CONFIG, Gate
+
+PASS = """
+@check("own.good", title="t", why="w", fix="f", severity="blocker")
+def test_good(evidence):
+    evidence.judge(figure(1), at_most(2))
+"""
+FAIL = """
+@check("own.bad", title="t", why="w", fix="f", severity="blocker")
+def test_bad(evidence):
+    evidence.judge(figure(3), at_most(2), "too slow")
+"""
+MANY = """
+@check("own.many", title="t", why="w", fix="f")
+@pytest.mark.parametrize("n", range(8))
+def test_many(evidence, n):
+    evidence.judge(figure(1), at_most(2))
+"""
+
+
+def test_all_pass_is_ready(gate: Gate) -> None:
+    run = gate(PASS)
+    assert (run.code, run.verdict) == (0, "READY")
+    assert run.outcomes == {"own.good[demo]": "pass"}
+    assert set(run.files) >= {
+        "reports/readiness.html",
+        "reports/readiness.json",
+        "reports/readiness.xml",
+        "reports/readiness.md",
+        "reports/pytest.html",
+    }
+
+
+def test_a_failure_is_not_ready_and_keeps_its_figures(gate: Gate) -> None:
+    run = gate(PASS + FAIL)
+    assert (run.code, run.verdict) == (1, "NOT READY")
+    bad = next(c for c in run.record["checks"] if c["id"] == "own.bad")
+    assert bad["message"] == "figure 3 ms, must be <= 2: too slow"
+    assert bad["measurements"][0]["value"] == 3
+    assert bad["measurements"][0]["limit"] == {"op": "<=", "value": 2}
+
+
+def test_a_failed_minor_never_decides(gate: Gate) -> None:
+    run = gate(PASS + FAIL.replace('severity="blocker"', 'severity="minor"'))
+    assert (run.code, run.verdict) == (0, "READY")
+    assert run.outcomes["own.bad[demo]"] == "fail"
+
+
+def test_a_plain_assert_is_a_failure(gate: Gate) -> None:
+    run = gate(
+        """
+@check("own.plain", title="t", why="w", fix="f")
+def test_plain(evidence):
+    assert 1 == 2, "one is not two"
+"""
+    )
+    assert run.code == 1
+    assert "one is not two" in run.record["checks"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        ("errors.Unreachable('nobody there', where='http://x', remedy='start it')", "start it"),
+        ("ValueError('surprise')", "unexpected ValueError: surprise"),
+    ],
+    ids=["could-not-measure", "unexpected"],
+)
+def test_what_could_not_be_measured_is_incomplete(gate: Gate, raised: str, words: str) -> None:
+    run = gate(
+        PASS
+        + f"""
+from readiness import errors
+@check("own.lost", title="t", why="w", fix="f")
+def test_lost(evidence):
+    raise {raised}
+"""
+    )
+    assert (run.code, run.verdict) == (3, "INCOMPLETE")
+    assert run.outcomes["own.lost[demo]"] == "error"
+    assert words in " ".join(run.record["reasons"])
+
+
+def test_a_measured_miss_stands_though_the_check_broke_after_it(gate: Gate) -> None:
+    run = gate(
+        """
+@check("own.both", title="t", why="w", fix="f")
+def test_both(evidence):
+    evidence.judge(figure(3), at_most(2))
+    raise ValueError("and then")
+"""
+    )
+    assert run.code == 1
+    assert "and then" in run.record["checks"][0]["message"]
+
+
+def test_a_check_that_judged_nothing_has_not_passed(gate: Gate) -> None:
+    run = gate(
+        """
+@check("own.empty", title="t", why="w", fix="f")
+def test_empty(evidence):
+    evidence.record(figure(1))
+"""
+    )
+    assert (run.code, run.outcomes) == (3, {"own.empty[demo]": "error"})
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "'text'"])
+def test_a_value_that_cannot_be_compared_is_an_error(gate: Gate, value: str) -> None:
+    run = gate(PASS.replace("figure(1)", f"figure({value})"))
+    assert (run.code, run.outcomes) == (3, {"own.good[demo]": "error"})
+
+
+def test_a_broken_fixture_is_an_error_not_a_failure(gate: Gate) -> None:
+    run = gate(
+        """
+@pytest.fixture
+def broken():
+    assert False, "no server"
+@check("own.setup", title="t", why="w", fix="f")
+def test_setup(evidence, broken):
+    evidence.judge(figure(1), at_most(2))
+"""
+    )
+    assert (run.code, run.outcomes) == (3, {"own.setup[demo]": "error"})
+
+
+def test_a_failed_cleanup_is_not_a_pass(gate: Gate) -> None:
+    run = gate(
+        """
+@pytest.fixture
+def leaving():
+    yield
+    raise OSError("the scratch schema is still there")
+@check("own.cleanup", title="t", why="w", fix="f")
+def test_cleanup(evidence, leaving):
+    evidence.judge(figure(1), at_most(2))
+"""
+    )
+    assert (run.code, run.outcomes) == (3, {"own.cleanup[demo]": "error"})
+    assert "scratch schema" in run.record["checks"][0]["message"]
+
+
+def test_a_warning_is_listed_and_never_decides(gate: Gate) -> None:
+    run = gate(
+        """
+@check("own.warn", title="t", why="w", fix="f")
+def test_warn(evidence):
+    evidence.judge(figure(3), at_most(2), warn_only=True)
+"""
+    )
+    assert (run.code, run.outcomes) == (0, {"own.warn[demo]": "warn"})
+
+
+def test_a_check_that_hangs_is_interrupted(gate: Gate) -> None:
+    run = gate(
+        PASS
+        + """
+import threading
+@check("own.hangs", title="t", why="w", fix="f")
+def test_hangs(evidence):
+    threading.Event().wait(60)
+""",
+        config=CONFIG + "[gate]\ncheck_timeout_s = 0.5\n",
+    )
+    assert (run.code, run.outcomes["own.hangs[demo]"]) == (3, "error")
+    assert "took longer than 0.5 s" in " ".join(run.record["reasons"])
+
+
+def test_a_subject_that_is_not_declared_is_planned_and_not_run(gate: Gate) -> None:
+    run = gate(
+        PASS
+        + """
+@check("own.backup", title="t", why="w", fix="f", each="backup")
+def test_backup(backup, evidence):
+    evidence.judge(figure(1), at_most(2))
+"""
+    )
+    assert (run.code, run.outcomes["own.backup"]) == (3, "not-run")
+    assert "[backup.NAME]" in " ".join(run.record["reasons"])
+
+
+def test_what_is_declared_not_applicable_does_not_count_as_a_pass(gate: Gate) -> None:
+    run = gate(
+        PASS
+        + """
+@check("own.backup", title="t", why="w", fix="f", each="backup")
+def test_backup(backup, evidence):
+    evidence.judge(figure(1), at_most(2))
+""",
+        config=CONFIG + '[gate.not_applicable]\n"own.backup" = "nothing is stored"\n',
+    )
+    assert (run.code, run.verdict) == (0, "READY")
+    assert run.record["counts"]["not-applicable"] == 1
+    assert run.record["counts"]["pass"] == 1
+
+
+def test_load_and_disrupt_are_not_run_unless_allowed(gate: Gate) -> None:
+    run = gate(PASS + PASS.replace("good", "load").replace('fix="f"', 'fix="f", effect="load"'))
+    assert (run.code, run.outcomes["own.load[demo]"]) == (3, "not-run")
+
+
+def test_quiet_checks_run_alone_after_the_others(gate: Gate) -> None:
+    config = """
+[target]
+name = "demo"
+allow = ["observe", "load"]
+allow_in_production = ["observe", "load"]
+"""
+    source = (
+        PASS
+        + """
+import os, pathlib
+@check("own.load", title="t", why="w", fix="f", effect="load")
+def test_load(evidence, benchmark):
+    benchmark.pedantic(lambda: None, rounds=5)
+    assert "PYTEST_XDIST_WORKER" not in os.environ
+    evidence.judge(figure(len(benchmark.stats.stats.data)), at_most(5))
+"""
+    )
+    refused = gate(source, "--readiness-allow=load", config=config)
+    assert refused.code == 2
+    assert not refused.has_record
+    fingerprint = _fingerprint(config)
+    run = gate(
+        source, "--readiness-allow=load", f"--readiness-confirm={fingerprint}", config=config
+    )
+    assert (run.code, run.verdict) == (0, "READY"), run.text
+    assert run.outcomes == {"own.good[demo]": "pass", "own.load[demo]": "pass"}
+
+
+def _fingerprint(config: str) -> str:
+    import tomllib
+
+    from readiness.config.models import Config
+    from readiness.safety import fingerprint
+
+    return fingerprint(Config.model_validate(tomllib.loads(config)), "production")
+
+
+def test_report_only_exits_0_and_says_so_everywhere(gate: Gate) -> None:
+    run = gate(FAIL, "--readiness-report-only")
+    assert (run.code, run.verdict) == (0, "NOT READY")
+    assert run.record["run"]["report_only"] is True
+    for name in ("reports/readiness.html", "reports/readiness.md"):
+        assert "report-only" in run.files[name].lower() or "report only" in run.files[name].lower()
+
+
+def test_xdist_and_serial_agree(gate: Gate) -> None:
+    run = gate(PASS + FAIL + MANY)
+    assert run.code == 1
+    assert run.record["counts"]["pass"] == 9
+    assert run.record["counts"]["fail"] == 1
