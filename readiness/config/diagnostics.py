@@ -42,6 +42,9 @@ _EXPECTED: Final = {
     "too_short": "{min_length} or more entries",
     "too_long": "at most {max_length} entries",
 }
+# Kinds that compare what was found with something; the others are sentences of validators.
+_COMPARED: Final = {*_EXPECTED, "enum", "literal_error", "string_pattern_mismatch"}
+_WANTED: Final = "Input should be "
 _SECRET: Final = {
     "secret_type": "a secret is text, written as ${VARIABLE}",
     "secret_literal": "a secret must not stand in the file: write it as ${VARIABLE}",
@@ -96,7 +99,9 @@ def _mistake(
         return _unknown(path, source.value(path))
     if first["type"] in _SECRET:
         return Mistake(path, _SECRET[first["type"]])
-    if first["loc"][-1] == "[key]":
+    if first["type"] not in _COMPARED and not first["msg"].startswith(_WANTED):
+        return Mistake(path, redact(re.sub(r"^(Value error|Assertion failed), ", "", first["msg"])))
+    if first["loc"][-1:] == ("[key]",):
         return Mistake(path, f"expected {_expected(first)}, found {_shown(path[-1])}")
     expected = " or ".join(_alternatives(details))
     found = _found(first["input"], variables)
@@ -143,9 +148,7 @@ def _expected(detail: ErrorDetails) -> str:
         return _PATTERNS.get(context["pattern"], f"text of the form {context['pattern']}")
     if kind in _EXPECTED:
         return _EXPECTED[kind].format_map(context)
-    # Whatever pydantic adds later, or a validator of ours says.
-    told = re.sub(r"^(Input should be|Value error,|Assertion failed,) *", "", detail["msg"])
-    return told[:1].lower() + told[1:]
+    return detail["msg"].removeprefix(_WANTED)
 
 
 def _options(context: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readiness.config.lines import scan
@@ -72,6 +72,7 @@ def test_what_is_given_twice() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.=[]{}\",'\n #0\\", max_size=60))
 def test_any_text(text: str) -> None:
     last = text.count("\n") + 1

@@ -82,21 +82,23 @@ def valid(value: object, schema: Any, root: Any) -> bool:
     """As much of JSON schema as ours uses."""
     if "$ref" in schema:
         return valid(value, root["definitions"][schema["$ref"].rpartition("/")[2]], root)
-    if not all(valid(value, inner, root) for inner in schema.get("allOf", [])):
-        return False
-    if "anyOf" in schema and not any(valid(value, inner, root) for inner in schema["anyOf"]):
-        return False
-    if "type" in schema and not isinstance(value, TYPES[schema["type"]]):
-        return False
-    if "enum" in schema and value not in schema["enum"]:
-        return False
-    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
-        return False
+    return (
+        all(valid(value, inner, root) for inner in schema.get("allOf", []))
+        and ("anyOf" not in schema or any(valid(value, s, root) for s in schema["anyOf"]))
+        and isinstance(value, TYPES.get(schema.get("type", ""), (object,)))
+        and value in schema.get("enum", [value])
+        and valid_inside(value, schema, root)
+    )
+
+
+def valid_inside(value: object, schema: Any, root: Any) -> bool:
     if isinstance(value, list):
         enough = len(value) >= schema.get("minItems", 0)
         return enough and all(valid(item, schema.get("items", {}), root) for item in value)
     if isinstance(value, dict):
         return valid_table(value, schema, root)
+    if isinstance(value, str):
+        return re.search(schema.get("pattern", ""), value) is not None
     return not isinstance(value, int | float) or value > schema.get("exclusiveMinimum", -1e9)
 
 
@@ -104,11 +106,8 @@ def valid_table(value: dict[str, object], schema: Any, root: Any) -> bool:
     if not set(schema.get("required", [])) <= value.keys():
         return False
     for key, inner in value.items():
-        by_pattern = [
-            s
-            for pattern, s in schema.get("patternProperties", {}).items()
-            if re.search(pattern, key)
-        ]
+        patterns = schema.get("patternProperties", {}).items()
+        by_pattern = [table for pattern, table in patterns if re.search(pattern, key)]
         known = schema.get("properties", {}).get(key) or next(iter(by_pattern), None)
         if known is None:
             known = schema.get("additionalProperties", {})
