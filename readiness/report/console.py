@@ -1,6 +1,5 @@
 """The summary on the terminal."""
 
-import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from readiness.evidence import Outcome
 from readiness.record import RunRecord, Verdict
 from readiness.report.build import build
+from readiness.report.clean import no_command
 from readiness.report.richtext import RichText
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, View, tally
 
@@ -27,8 +27,6 @@ _COLOURS: Final = {
     "bold": "1",
     "soft": "2",
 }
-# A line that starts like this is a command to a CI runner, whoever printed it.
-_RUNNER_COMMAND: Final = re.compile(r"^(\s*):(?=:)|##\[")
 _Paint = Callable[[str, str], str]
 
 
@@ -43,7 +41,7 @@ def summary(record: RunRecord, *, width: int, color: bool, report: str = "") -> 
     """
     view = build(record)
     lines = _lines(view, max(width, NARROWEST), _painter(color), report)
-    return "\n".join(map(_harmless, lines)) + "\n"
+    return "\n".join(map(no_command, lines)) + "\n"
 
 
 def _painter(color: bool) -> _Paint:
@@ -52,10 +50,6 @@ def _painter(color: bool) -> _Paint:
         return f"\x1b[{code}m{text}\x1b[0m" if color and code else text
 
     return paint
-
-
-def _harmless(row: str) -> str:
-    return _RUNNER_COMMAND.sub(lambda m: f"{m[0][:-1]}\u2060{m[0][-1]}", row)
 
 
 def _lines(view: View, width: int, paint: _Paint, report: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from readiness.evidence import Outcome
 from readiness.record import Change, Changes, CheckResult, Facts, RunRecord
 from readiness.report import figures
-from readiness.report.clean import line
+from readiness.report.clean import line, no_command
 from readiness.report.view import CHANGE_HEADINGS, change_text
 
 _Key = tuple[str, str]
@@ -48,7 +48,7 @@ def render_diff(found: Changes) -> str:
             rows += ["", f"{heading} ({len(items)})", *map(_row, items)]
     if not found.items:
         rows.append("  nothing changed")
-    return "\n".join(rows) + "\n"
+    return "\n".join(map(no_command, rows)) + "\n"
 
 
 def _row(item: Change) -> str:

@@ -15,8 +15,8 @@ from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Group, Row, V
 LARGEST: Final = 900_000
 _MOST_REASONS: Final = 50
 _LONGEST_SOURCE: Final = 300
-_SYNTAX: Final = re.compile(r"[\\`*_\[\]{}()#|~$!:.^=]")
-_LEADING: Final = re.compile(r"^([-+])|^(\d+)(?=\\?[.)])")
+_SYNTAX: Final = re.compile(r"[\\`*_\[\]#|~$]|:(?=[a-z/+_])|(?<=\bwww)\.", re.IGNORECASE)
+_LEADING: Final = re.compile(r"^(\d*)(?=[-+=.)])")
 # Mentions and references are found in the text after it was rendered, where no escape is left;
 # an invisible joiner keeps them from being found.
 _REFERENCE: Final = re.compile(r"([@#])(?=\w)|(\bGH)(?=-\d)", re.IGNORECASE)
@@ -45,7 +45,7 @@ def escape(text: str) -> str:
     text = " ".join(text.split())
     text = _REFERENCE.sub(_apart, text)
     text = _SYNTAX.sub(r"\\\g<0>", text)
-    text = _LEADING.sub(lambda m: f"\\{m[1]}" if m[1] else m[0], text)
+    text = _LEADING.sub(r"\1\\", text)
     return html.escape(text, quote=False)
 
 

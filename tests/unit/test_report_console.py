@@ -43,8 +43,8 @@ def test_a_command_in_a_fix_stays_on_its_line() -> None:
 
 
 def test_a_large_run_stays_short_and_counts_what_it_leaves_out() -> None:
-    text = summary(make_many(10_000), width=80, color=False, report="reports/readiness.html")
+    text = summary(make_many(3000), width=80, color=False, report="reports/readiness.html")
     assert len(text.splitlines()) < 200
     assert "more checks, in the report" in text
-    assert "100 fail, 9,900 pass" in text
+    assert "30 fail, 2,970 pass" in text
     assert text.endswith("Report: reports/readiness.html\n")
