@@ -315,7 +315,7 @@ def test_backups_are_spoiled_and_come_back_to_the_byte(
 def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
     system: ReferenceSystem, levers: Levers
 ) -> None:
-    from readiness.backup_manifest import read_manifest, sha256_of  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from readiness.backup_manifest import read_manifest, sha256_of  # type: ignore[import-not-found,unused-ignore]
 
     folder = system.folder / "backups"
     (dump,), (manifest,) = folder.glob("*.dump"), folder.glob("*.manifest.json")

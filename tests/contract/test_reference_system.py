@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,11 +15,11 @@ import psycopg
 import pytest
 
 from readiness import watchdog
+from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.errors import ReferenceSystemError
 from readiness.reference import packages
 from readiness.reference.system import ReferenceSystem
-from readiness.secrets import Interpolated
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +43,8 @@ def eventually(condition: Callable[[], bool], seconds: float = 40) -> bool:
     return True
 
 
-def interpolated(value: object, environ: dict[str, str]) -> object:
-    if isinstance(value, dict):
-        return {key: interpolated(item, environ) for key, item in value.items()}
-    if isinstance(value, list):
-        return [interpolated(item, environ) for item in value]
-    if isinstance(value, str) and value.startswith("${"):
-        return Interpolated(environ[value[2:-1]])
-    return value
-
-
 def config_of(system: ReferenceSystem) -> Config:
-    content = tomllib.loads(system.config_path.read_text())
-    return Config.model_validate(interpolated(content, system.environ))
+    return load(system.config_path, system.environ).config
 
 
 def messages(system: ReferenceSystem, channel: str) -> list[dict[str, str]]:
