@@ -1,1 +1,3 @@
-"""Puts this folder on the path, so that tests can import `records`."""
+"""What all tests share: pytester, and gates in folders of their own."""
+
+pytest_plugins = ["pytester", "tests.plugin.gates"]

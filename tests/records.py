@@ -120,7 +120,7 @@ def make_record(
                 if suites is None
                 else suites
             ),
-            **facts,  # type: ignore[arg-type]
+            **facts,
         )
     )
 

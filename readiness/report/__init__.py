@@ -42,10 +42,7 @@ def write_all(
         lambda: history.store(record, folder, as_json()),
     ]
     if github.is_wanted(environ):
-        steps += [
-            partial(github.print_annotations, record),
-            partial(github.append_summary, record, environ),
-        ]
+        steps.append(partial(github.announce, record, environ))
     return _all_of(steps)
 
 

@@ -121,6 +121,8 @@ def _limits(key: _Key, old: CheckResult, new: CheckResult) -> Iterator[Change]:
 def _limits_by_name(check: CheckResult) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for measurement in check.measurements:
+        if measurement.limit is None or isinstance(measurement.limit.value, str):
+            continue  # such as a checksum: what it must equal is no limit that somebody chose
         limit = figures.limit_alone(measurement.limit, measurement.unit)
         found.setdefault(measurement.name, set()).add(limit)
     return {name: sorted(limits) for name, limits in found.items()}

@@ -22,6 +22,17 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
+def announce(record: RunRecord, environ: Mapping[str, str]) -> None:
+    """Tell a GitHub Actions job what was found; elsewhere do nothing.
+
+    Raises:
+        ReadinessError: the job summary cannot be written.
+    """
+    if is_wanted(environ):
+        print_annotations(record)
+        append_summary(record, environ)
+
+
 def annotations(record: RunRecord) -> list[str]:
     """Workflow commands for the ten weightiest findings, and one that counts the rest."""
     found = list(_pairs(build(record)))

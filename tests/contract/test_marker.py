@@ -6,13 +6,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from small_servers import Line, Reply, SmallServer, in_time, raw_server
 
 from readiness.config.models import Config
 from readiness.probes import marker
 from readiness.probes.marker import Marker, environment
 from readiness.secrets import Interpolated
 from readiness.servers.postgres import PrivatePostgres
+from tests.contract.small_servers import Line, Reply, SmallServer, in_time, raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 STAGING = Reply(json.dumps({"version": "1", "environment": "staging"}))

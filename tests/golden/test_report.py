@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 import pytest
-from records import small_record
 
 from readiness.record import load
 from readiness.report import html, junit, markdown
 from readiness.report.console import summary
+from tests.records import small_record
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parents[1] / "reports" / "sample"

@@ -7,14 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from records import make_many, make_record, small_record
-from sample_record import sample
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord
 from readiness.report import write_all
 from readiness.report.console import summary
 from readiness.report.view import ORDER
+from tests.records import make_many, make_record, small_record
+from tests.sample_record import sample
 
 Counts = dict[str, int]
 RECORDS: dict[str, Callable[[], RunRecord]] = {

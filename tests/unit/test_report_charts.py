@@ -1,8 +1,8 @@
 import pytest
-from records import make_measurement
 
 from readiness.measurement import Moment, Value, at_least, at_most, equal_to
 from readiness.report import charts
+from tests.records import make_measurement
 
 
 def test_a_bar_is_to_scale() -> None:

@@ -1,9 +1,9 @@
 import re
 
 import pytest
-from records import make_check, make_many, make_record, small_record
 
 from readiness.report.console import summary
+from tests.records import make_check, make_many, make_record, small_record
 
 
 @pytest.mark.parametrize("width", [80, 100, 40, 5])

@@ -1,11 +1,11 @@
 from datetime import timedelta
 
 import pytest
-from records import BEGAN, make_check, make_measurement, make_record
 
 from readiness.measurement import at_most
 from readiness.record import Changes, RunRecord
 from readiness.report.diff import changes, render_diff
+from tests.records import BEGAN, make_check, make_measurement, make_record
 
 
 def _record(outcome: str | None, limit: float = 100, days: int = 0) -> RunRecord:

@@ -1,8 +1,7 @@
 import io
 
-from records import make_check, make_record
-
 from readiness.report import github
+from tests.records import make_check, make_record
 
 
 def test_weighty_findings_come_first_and_ten_at_most() -> None:

@@ -1,10 +1,9 @@
 from datetime import timedelta
 from pathlib import Path
 
-from records import BEGAN, make_record
-
 from readiness.record import RunRecord, TargetFacts
 from readiness.report import history
+from tests.records import BEGAN, make_record
 
 
 def _record(minute: int, target: str = "orders") -> RunRecord:

@@ -7,8 +7,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from markdown_it import MarkdownIt
-from records import BEGAN, make_check, make_measurement, make_record, small_record
-from sample_record import sample
 
 from readiness.measurement import Limit, Moment
 from readiness.record import (
@@ -28,6 +26,8 @@ from readiness.record import (
 from readiness.report import github, write_all
 from readiness.report.console import summary
 from readiness.report.diff import render_diff
+from tests.records import BEGAN, make_check, make_measurement, make_record, small_record
+from tests.sample_record import sample
 
 HOSTILE = {
     "element": "<img src=x onerror=alert(1)><script>alert(2)</script>",

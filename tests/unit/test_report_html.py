@@ -5,11 +5,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from records import make_check, make_many, make_measurement, make_record, small_record
-from sample_record import sample
 
 from readiness.record import RunRecord, Selection
 from readiness.report import html
+from tests.records import make_check, make_many, make_measurement, make_record, small_record
+from tests.sample_record import sample
 
 CSS = (Path(html.__file__).parent / "templates" / "style.css").read_text()
 

@@ -1,10 +1,10 @@
 from xml.etree import ElementTree as ET
 
 import pytest
-from records import make_check, make_record, small_record
 
 from readiness.record import RunRecord, SuiteResult, SuiteState
 from readiness.report import junit
+from tests.records import make_check, make_record, small_record
 
 
 def _root(record: RunRecord) -> ET.Element:

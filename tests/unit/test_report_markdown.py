@@ -1,8 +1,8 @@
 import pytest
 from markdown_it import MarkdownIt
-from records import make_check, make_record, small_record
 
 from readiness.report import markdown
+from tests.records import make_check, make_record, small_record
 
 RENDER = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
 

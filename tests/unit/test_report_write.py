@@ -3,11 +3,11 @@ import os
 from pathlib import Path
 
 import pytest
-from records import make_check, make_record, small_record
 
 from readiness.errors import ReadinessError
 from readiness.record import load
 from readiness.report import html, write_all
+from tests.records import make_check, make_record, small_record
 
 FILES = ["readiness.json", "readiness.html", "readiness.xml", "readiness.md"]
 

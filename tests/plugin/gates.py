@@ -4,8 +4,6 @@ import pytest
 
 from tests.plugin.harness import CONFIG, HEAD, Gate, Run
 
-pytest_plugins = ["pytester"]
-
 
 @pytest.fixture(params=["0", "2"], ids=["serial", "xdist"])
 def workers(request: pytest.FixtureRequest) -> str:
@@ -27,7 +25,10 @@ def gate(pytester: pytest.Pytester, workers: str) -> Gate:
         if conftest:
             (checks / "conftest.py").write_text(conftest)
         result = pytester.runpytest_subprocess(
-            "--readiness", "-p", "no:locust", "-p", "no:hypothesispytest", "-n", workers, *arguments, "checks", timeout=120
+            *("--readiness", "-p", "no:locust", "-p", "no:hypothesispytest", "-n", workers),
+            *arguments,
+            "checks",
+            timeout=120,
         )
         return Run(int(result.ret), result.stdout.str() + result.stderr.str(), pytester.path)
 
