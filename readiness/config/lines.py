@@ -102,7 +102,7 @@ class _Scanner:
             self._arrays[path] = self._arrays.get(path, -1) + 1
             self._define(path, opening.line)
             path = (*path, self._arrays[path])
-        elif path in self._tables:
+        elif path in self._tables and path in self.found.at:
             self.found.twice.append((path, self.found.at[path], opening.line))
         self._tables.add(path)
         self._define(path, opening.line)

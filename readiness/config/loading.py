@@ -4,7 +4,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from readiness.config.lines import scan
 from readiness.config.models import Config
 from readiness.config.source import Mistake, Raw, Source
 from readiness.errors import ConfigError, Problem
+from readiness.secrets import SHORTEST
 
 __all__ = ["Draft", "Loaded", "examine", "find", "load"]
 
@@ -105,7 +106,19 @@ def examine(path: Path, data: bytes, environ: Mapping[str, str], today: date) ->
     mistakes = [*values.mistakes, *mistakes, *misplaced_names(source)]
     if config and not mistakes:
         mistakes = list(cross_mistakes(config, today))
-    return Draft(source, values, tuple(mistakes), config)
+    return Draft(source, values, tuple(_veiled(m, values, environ) for m in mistakes), config)
+
+
+def _veiled(mistake: Mistake, values: Interpolation, environ: Mapping[str, str]) -> Mistake:
+    """The mistake with `${VARIABLE}` in place of its value: it may be a secret, put astray."""
+    message, remedy = mistake.message, mistake.remedy
+    names = {name for variables in values.variables.values() for name in variables}
+    for name in sorted(names, key=lambda name: (-len(environ.get(name, "")), name)):
+        text = environ.get(name, "").strip()
+        if len(text) >= SHORTEST:
+            message = message.replace(text, f"${{{name}}}")
+            remedy = remedy.replace(text, f"${{{name}}}")
+    return replace(mistake, message=message, remedy=remedy)
 
 
 def _parse(path: Path, data: bytes) -> Source:

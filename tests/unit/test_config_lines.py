@@ -72,6 +72,10 @@ def test_what_is_given_twice() -> None:
     ]
 
 
+def test_empty_headers() -> None:
+    assert scan("[]\n[]\n[[]]\n[[]]\n[" + "a." * 40 + "a]\n" * 2).twice == []
+
+
 @settings(deadline=None)
 @given(st.text(alphabet="ab.=[]{}\",'\n #0\\", max_size=60))
 def test_any_text(text: str) -> None:
