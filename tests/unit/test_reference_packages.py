@@ -32,7 +32,7 @@ class Apt:
         self.fails = set(fails)
         self.calls: list[list[str]] = []
 
-    def __call__(self, argv: Sequence[str], folder: Path, deadline: float) -> None:
+    def __call__(self, argv: Sequence[str], folder: Path, _deadline: float) -> None:
         self.calls.append(list(argv))
         own = any(word.startswith("-oDir::State") for word in argv)
         word = "own" if own and "download" in argv else argv[1]
