@@ -38,11 +38,13 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except ReadinessError as error:
-            from readiness.report.clean import line as printable
+            from readiness.report.clean import clean
             from readiness.secrets import redact
 
-            for line in redact(str(error)).splitlines():
-                click.echo(f"readiness: {printable(line)}".replace("readiness:   →", "  →"), err=True)
+            first, *rest = redact(str(error)).splitlines()
+            click.echo(f"readiness: {clean(first)}", err=True)
+            for text in rest:
+                click.echo(clean(text), err=True)
             ctx.exit(2)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,8 +12,10 @@ from readiness.config.models import Backup, Config, Database, Service
 from readiness.errors import CouldNotMeasure, ReadinessError, UsageError
 from readiness.exitcodes import ExitCode
 from readiness.probes import http, marker, postgres
+from readiness.reference import packages
+from readiness.reference.packages import Package
 from readiness.report.clean import line as printable
-from readiness.servers.postgres import find_binaries
+from readiness.servers.postgres import Binaries, find_binaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,9 @@ def run(path: Path | None, *, reference: bool) -> int:
 
 def tools() -> Iterator[Diagnosis]:
     """The programs on this machine that checks and the reference system use."""
-    from readiness.reference import packages, providers
-
-    yield _diagnose("PostgreSQL programs", lambda: str(find_binaries()))
-    for name, found in packages.survey().items():
-        yield Diagnosis(name, found.well, found.detail, needed=False)
-    docker = providers.docker_answers()
-    yield Diagnosis("Docker engine", docker.well, docker.detail, needed=False)
+    yield _diagnose("PostgreSQL programs", lambda: _programs(find_binaries()))
+    for package in packages.ALL:
+        yield replace(_diagnose(package.debian, lambda p=package: _program(p)), needed=False)  # type: ignore[misc]
 
 
 def target(config: Config) -> Iterator[Diagnosis]:
@@ -80,6 +78,14 @@ def target(config: Config) -> Iterator[Diagnosis]:
         yield _diagnose(f"backup {backup.name}", lambda b=backup: _backup(b))  # type: ignore[misc]
     for name, url in _watchers(config):
         yield _diagnose(name, lambda u=url: f"{http.get(f'{u}/-/ready', timeout_s=5).status} {u}")  # type: ignore[misc]
+
+
+def _programs(binaries: Binaries) -> str:
+    return f"{binaries.version} in {binaries.folder} ({binaries.origin})"
+
+
+def _program(package: Package) -> str:
+    return packages.command(package)[-1]
 
 
 def _diagnose(thing: str, look: Callable[[], str]) -> Diagnosis:

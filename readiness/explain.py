@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from readiness import catalogue
-from readiness.config.locate import configured
 from readiness.commands.terminal import width
+from readiness.config.locate import configured
 from readiness.errors import UsageError
 
 

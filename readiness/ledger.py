@@ -17,7 +17,7 @@ after a kill, another process applies the same events from the journal and gets 
 | `end` | `verdict` |
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Final, Literal, Self
@@ -103,33 +103,24 @@ class Ledger:
         self.incidents: list[Incident] = []
         self._progress: dict[str, _Progress] = {}
         self._unplanned: set[str] = set()
+        self._takers: dict[str, Callable[[Event], None]] = {
+            "begin": self._begin,
+            "plan": self._planned,
+            "deselected": self._deselected,
+            "partial": self._partially,
+            "start": self._started,
+            "report": self._reported,
+            "crash": self._crashed,
+            "incident": lambda e: self._incident(str(e["kind"]), str(e["message"])),
+            "interrupted": self._interrupt,
+            "end": self._end,
+        }
 
     def apply(self, event: Event) -> None:
         """Take one event in. Events of unknown kinds are passed over."""
-        match event.get("event"):
-            case "begin":
-                self.begun = event
-            case "plan":
-                self._planned(event)
-            case "deselected":
-                nodeid = str(event["nodeid"])
-                self.plan[nodeid] = replace(self.plan[nodeid], selected=False)
-            case "partial":
-                self.partial = str(event["reason"])
-            case "start":
-                self._of(event).started = datetime.fromisoformat(str(event["at"]))
-            case "report":
-                self._reported(event)
-            case "crash":
-                progress = self._of(event)
-                progress.finished = True
-                progress.add(Outcome.ERROR, "the process that ran it died")
-            case "incident":
-                self._incident(str(event["kind"]), str(event["message"]))
-            case "interrupted":
-                self.interrupted = True
-            case "end":
-                self.ended = event
+        take = self._takers.get(str(event.get("event")))
+        if take is not None:
+            take(event)
 
     def results(self) -> list[CheckResult]:
         """One result for each check that was planned and selected, whatever became of it."""
@@ -147,6 +138,30 @@ class Ledger:
         """The outcome so far of one check; None while it has not finished."""
         progress = self._progress.get(nodeid)
         return progress.outcome if progress and progress.finished else None
+
+    def _begin(self, event: Event) -> None:
+        self.begun = event
+
+    def _end(self, event: Event) -> None:
+        self.ended = event
+
+    def _interrupt(self, _event: Event) -> None:
+        self.interrupted = True
+
+    def _partially(self, event: Event) -> None:
+        self.partial = str(event["reason"])
+
+    def _deselected(self, event: Event) -> None:
+        nodeid = str(event["nodeid"])
+        self.plan[nodeid] = replace(self.plan[nodeid], selected=False)
+
+    def _started(self, event: Event) -> None:
+        self._of(event).started = datetime.fromisoformat(str(event["at"]))
+
+    def _crashed(self, event: Event) -> None:
+        progress = self._of(event)
+        progress.finished = True
+        progress.add(Outcome.ERROR, "the process that ran it died")
 
     def _planned(self, event: Event) -> None:
         items = event["items"]

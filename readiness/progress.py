@@ -127,7 +127,7 @@ class Live:
         self._live: Any = RichLive(console=Console(), refresh_per_second=8, transient=True)
         self._live.start()
 
-    def event(self, event: Event, ledger: Ledger) -> None:
+    def event(self, event: Event, ledger: Ledger) -> None:  # noqa: ARG002 - drawn at the tick
         """Follow what runs."""
         self._running.take(event)
 

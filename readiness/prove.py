@@ -191,7 +191,9 @@ def _not_passing(system: ReferenceSystem, suites: Sequence[str]) -> tuple[dict[s
 
 
 def _findings(record: RunRecord, *, whole: bool) -> tuple[dict[str, Outcome], str]:
-    found = {check.name: check.outcome for check in record.checks if check.outcome != Outcome.PASS}
+    found: dict[str, Outcome] = {
+        check.name: check.outcome for check in record.checks if check.outcome != Outcome.PASS
+    }
     if record.incidents:
         return found, "; ".join(incident.message for incident in record.incidents)
     if whole and not found and record.verdict is not Verdict.READY:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -121,7 +121,7 @@ def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) 
         ledger.apply({"event": "interrupted"})
     config = options.loaded.config
     record = conclude(ledger, config, options.reports, baseline=options.baseline)
-    write_all(record, options.reports)
+    write_all(record, options.reports, environ={})
     code = exit_code(
         record.verdict, interrupted=follower.interrupted, report_only=options.report_only
     )
@@ -208,10 +208,8 @@ def _terminate_like_ctrl_c() -> Iterator[None]:
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
     """Leave no worker behind, however the child ended."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()
 
 
@@ -289,5 +287,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-
-

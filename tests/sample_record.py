@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import date
 
-from records import LAST_WEEK, make_check, make_measurement, make_record
-
 from readiness.evidence import Outcome
 from readiness.measurement import Limit, Measurement, Moment, at_least, at_most, equal_to
 from readiness.record import (
@@ -18,6 +16,7 @@ from readiness.record import (
     WaiverState,
 )
 from readiness.report.diff import changes
+from tests.records import LAST_WEEK, make_check, make_measurement, make_record
 
 _API = "https://orders.staging.example"
 _WAIVER = WaiverNote(

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from readiness.check import Effect
-from readiness.config.locate import configured
 from readiness.conclude import begun
+from readiness.config.locate import configured
 from readiness.errors import UsageError
 from readiness.ledger import Ledger, Planned
 from readiness.progress import Silent, name_of

@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 
 from readiness.check import Effect
-from readiness.config.locate import configured
 from readiness.commands.terminal import colored, width
 from readiness.config.loading import load
+from readiness.config.locate import configured
 from readiness.errors import UsageError
 from readiness.probes import marker
 from readiness.progress import Progress, choose
 from readiness.record import RunRecord
+from readiness.report import console, github
 from readiness.run import Ended, Options
 from readiness.run import run as judge
 from readiness.safety import fingerprint
@@ -108,13 +109,12 @@ def _judge(options: Options) -> int:
 def _show(ended: Ended, reports: Path) -> None:
     if ended.record is None:
         raise UsageError(ended.refusal)
+    github.announce(ended.record, os.environ)
     click.echo(summary(ended.record, reports))
 
 
 def summary(record: RunRecord, reports: Path) -> str:
     """The verdict for the terminal, and where the page lies."""
-    from readiness.report import console
-
     text = console.summary(record, width=width(), color=colored(sys.stdout))
     return f"{text.rstrip()}\n\nReport: {reports / 'readiness.html'}"
 

@@ -29,8 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _is_a_run(config: pytest.Config) -> bool:
     """Whether checks are to be judged: asked for, or the shipped suites are run."""
-    if config.option.readiness or hasattr(config, "workerinput"):
-        return config.option.readiness or "readiness_folder" in config.workerinput
+    worker: dict[str, str] | None = getattr(config, "workerinput", None)
+    if worker is not None:
+        return "readiness_folder" in worker
+    if config.option.readiness:
+        return True
     from readiness import bundle
 
     places = [

@@ -10,8 +10,8 @@ import pytest
 
 from readiness.conclude import conclude
 from readiness.errors import ReadinessError
-from readiness.exitcodes import ExitCode, exit_code
 from readiness.evidence import Outcome
+from readiness.exitcodes import ExitCode, exit_code
 from readiness.journal import FILE, Journal
 from readiness.ledger import Ledger, Planned
 from readiness.measurement import now
@@ -97,7 +97,7 @@ class Controller:
             raise self._refuse(error) from error
         self._narrowed(kept)
 
-    def _refuse(self, error: ReadinessError) -> pytest.exit.Exception:
+    def _refuse(self, error: ReadinessError) -> BaseException:
         self._refused = True
         return refuse(self.config, error)
 
@@ -197,7 +197,12 @@ class Controller:
         self._doubt(session)
         try:
             self.record = self._conclude()
-            write_all(self.record, Path(self.config.option.readiness_reports))
+            write_all(
+                self.record,
+                Path(self.config.option.readiness_reports),
+                # Under `readiness run` nobody reads what we print: it tells GitHub itself.
+                environ={} if self.config.option.readiness_folder else None,
+            )
         except ReadinessError as error:
             sys.stderr.write(f"readiness: {error}\n")
             session.exitstatus = ExitCode.INCOMPLETE if self.record else ExitCode.NOTHING_JUDGED

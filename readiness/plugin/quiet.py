@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import pytest
 
@@ -57,13 +57,14 @@ def run(controller: "Controller", session: pytest.Session) -> None:
         )
 
 
-def _start(config: pytest.Config, state: State, log: object) -> subprocess.Popen[bytes]:
+def _start(config: pytest.Config, state: State, log: IO[bytes]) -> subprocess.Popen[bytes]:
     places = [str(config.invocation_params.dir / arg) for arg in config.args]
     ini = ["-c", str(config.inipath)] if config.inipath else []
     command: Sequence[str] = [
         *(sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider"),
         *ini,
         *("--rootdir", str(config.rootpath)),
+        *("--confcutdir", str(config.option.confcutdir or config.rootpath)),
         *("--readiness", "--readiness-quiet-phase", str(state.folder / _RELAY)),
         *("--readiness-folder", str(state.folder)),
         *places,
@@ -71,7 +72,7 @@ def _start(config: pytest.Config, state: State, log: object) -> subprocess.Popen
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=log,  # type: ignore[arg-type]
+        stdout=log,
         stderr=subprocess.STDOUT,
         cwd=config.invocation_params.dir,
         # pytest-benchmark switches itself off where it sees a worker's name.

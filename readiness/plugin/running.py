@@ -165,15 +165,13 @@ def _first_line(error: BaseException) -> str:
 
 
 def _redact_report(report: pytest.TestReport) -> None:
-    if report.longrepr is not None:
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, redact(reason))
+    elif report.longrepr is not None:
         shown = str(report.longrepr)
-        safe = redact(shown)
-        if safe != shown:
-            report.longrepr = (
-                (*map(redact, map(str, report.longrepr[:1])), report.longrepr[1], safe)
-                if isinstance(report.longrepr, tuple)
-                else safe
-            )
+        if redact(shown) != shown:
+            report.longrepr = redact(shown)
     report.sections = [(title, redact(text)) for title, text in report.sections]
 
 

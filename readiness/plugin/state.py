@@ -150,7 +150,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def refuse(config: pytest.Config, error: ReadinessError) -> pytest.exit.Exception:
+def refuse(config: pytest.Config, error: ReadinessError) -> BaseException:
     """The exception that ends pytest with exit code 2 and our message."""
     if config.option.readiness_folder:
         note = Path(config.option.readiness_folder) / REFUSAL

@@ -43,6 +43,7 @@ POSTGRES_EXPORTER: Final = Package(
 NODE_EXPORTER: Final = Package(
     ("node_exporter", "prometheus-node-exporter"), "prometheus-node-exporter"
 )
+ALL: Final = (PROMETHEUS, ALERTMANAGER, POSTGRES_EXPORTER, NODE_EXPORTER)
 
 
 class AbsentError(ReferenceSystemError):

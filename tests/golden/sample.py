@@ -6,11 +6,10 @@ PYTHONPATH=. python tests/golden/sample.py
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from sample_record import sample
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from readiness.report import files, html, markdown
+from tests.sample_record import sample
 
 FOLDER = Path(__file__).parents[2] / "reports" / "sample"
 

@@ -1,14 +1,10 @@
-"""A gate in a folder of its own, run as a user would run it with plain pytest."""
+"""What a gate in a folder of its own is made of, and what it leaves."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-pytest_plugins = ["pytester"]
 
 HEAD = """
 import pytest
@@ -62,30 +58,3 @@ class Run:
 
 
 Gate = Callable[..., Run]
-
-
-@pytest.fixture(params=["0", "2"], ids=["serial", "xdist"])
-def workers(request: pytest.FixtureRequest) -> str:
-    """Both ways to run: in one process, and with two workers."""
-    return str(request.param)
-
-
-@pytest.fixture
-def gate(pytester: pytest.Pytester, workers: str) -> Gate:
-    """Run checks: `gate(source, *arguments, config=..., conftest=...)`."""
-
-    def run(
-        source: str, *arguments: str, config: str = CONFIG, conftest: str = "", head: str = HEAD
-    ) -> Run:
-        (pytester.path / "readiness.toml").write_text(config)
-        checks = pytester.path / "checks"
-        checks.mkdir(exist_ok=True)
-        (checks / "test_checks.py").write_text(head + source)
-        if conftest:
-            (checks / "conftest.py").write_text(conftest)
-        result = pytester.runpytest_subprocess(
-            "--readiness", "-p", "no:locust", "-n", workers, *arguments, "checks", timeout=120
-        )
-        return Run(int(result.ret), result.stdout.str() + result.stderr.str(), pytester.path)
-
-    return run

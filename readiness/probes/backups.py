@@ -1,0 +1,123 @@
+"""Looks at a folder of backups: which is the newest, how old, how large."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from readiness.backup_manifest import manifest_path, read_manifest
+from readiness.config.models import Backup
+from readiness.errors import CouldNotMeasure, NotPermitted, Unreachable
+from readiness.measurement import Measurement, now
+
+# Two machines never agree on the time to the second; five minutes are no accident.
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFile:
+    """One backup.
+
+    Attributes:
+        path: the dump.
+        taken_at: when it was complete: as its manifest says, else when the file last changed.
+        size: in bytes.
+        dated_by: what `taken_at` was taken from, in words.
+    """
+
+    path: Path
+    taken_at: datetime
+    size: int
+    dated_by: str
+
+    @property
+    def manifest(self) -> Path:
+        """Where its manifest lies, if it has one."""
+        return manifest_path(self.path)
+
+
+def backups(backup: Backup) -> list[BackupFile]:
+    """All backups in the folder, the newest first.
+
+    Raises:
+        Unreachable: there is no such folder.
+        NotPermitted: the folder cannot be read.
+        CouldNotMeasure: a file in it cannot be looked at.
+    """
+    folder = Path(backup.path)
+    try:
+        # `glob` passes over what it may not read: ask for the list first.
+        names = sorted(entry.name for entry in folder.iterdir())
+        files = [folder / n for n in names if Path(n).match(backup.pattern)]
+        found = [_look_at(file) for file in files if file.is_file()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Unreachable(
+            "there is no such folder, or it is not mounted here",
+            where=str(error.filename or folder),
+            remedy=f"see `path` in [backup.{backup.name}], and: findmnt -T '{folder}'",
+        ) from error
+    except PermissionError as error:
+        raise NotPermitted(
+            "the folder of the backups cannot be read",
+            where=str(error.filename or folder),
+            remedy="let the user that runs this read it: setfacl -m u:USER:rx FOLDER",
+        ) from error
+    except OSError as error:
+        raise CouldNotMeasure(
+            f"the folder of the backups cannot be read: {error.strerror}", where=str(folder)
+        ) from error
+    return sorted(found, key=lambda file: (file.taken_at, file.path.name), reverse=True)
+
+
+def newest(backup: Backup) -> BackupFile | None:
+    """The newest backup in the folder, or None where there is none.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `backups`.
+    """
+    return next(iter(backups(backup)), None)
+
+
+def number_of(backup: Backup) -> Measurement:
+    """How many backups there are.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `backups`.
+    """
+    source = f"{backup.path}/{backup.pattern}"
+    return Measurement("backups found", len(backups(backup)), "count", source)
+
+
+def age_of(file: BackupFile) -> Measurement:
+    """How old a backup is, in hours.
+
+    Raises:
+        CouldNotMeasure: it is from the future, so that one of two clocks is wrong.
+    """
+    age = now() - file.taken_at
+    if age < -_CLOCKS_DIFFER:
+        raise CouldNotMeasure(
+            f"the backup is from the future: {file.taken_at:%Y-%m-%d %H:%M:%S} UTC",
+            where=f"{file.path}, dated by {file.dated_by}",
+            remedy="set the clocks of this machine and of the one that writes the backups:"
+            " timedatectl",
+        )
+    hours = max(age, timedelta()) / timedelta(hours=1)
+    return Measurement("age of the newest backup", hours, "h", f"{file.path}, {file.dated_by}")
+
+
+def size_of(file: BackupFile) -> Measurement:
+    """How large a backup is."""
+    return Measurement("size of the newest backup", file.size, "bytes", str(file.path))
+
+
+def _look_at(file: Path) -> BackupFile:
+    status = file.stat()
+    try:
+        manifest = read_manifest(manifest_path(file))
+    except CouldNotMeasure:
+        # A backup without a manifest has an age all the same; what else it lacks is told by the
+        # check that needs the manifest.
+        changed = datetime.fromtimestamp(status.st_mtime, UTC)
+        return BackupFile(file, changed, status.st_size, "the file's time")
+    return BackupFile(file, manifest.finished_at, status.st_size, "its manifest")

@@ -1,0 +1,111 @@
+"""Runs PostgreSQL's own programs: bounded in time, no password among their arguments."""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Final
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from readiness.secrets import Dsn, redact
+from readiness.servers.binaries import Binaries
+
+_SHOWN: Final = 20
+_LONGEST_LINE: Final = 500
+_ERROR: Final = re.compile(rb"\S+: (error|fatal): ")
+# What the programs say is searched for words: it has to come in one language.
+_LANGUAGE: Final = {"LC_ALL": "C", "LANGUAGE": "C"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
+
+    Attributes:
+        status: its exit status; None if it was stopped because its time was over.
+        errors: how many lines of its stderr tell of an error.
+        said: the first of these lines; or its first lines, if none tells of an error.
+    """
+
+    status: int | None
+    errors: int
+    said: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether it ended well, and told of no error either."""
+        return self.status == 0 and not self.errors
+
+    def __str__(self) -> str:
+        ended = "stopped, its time was over" if self.status is None else f"status {self.status}"
+        return ": ".join((ended, *self.said[:3]))
+
+
+def run_program(
+    binaries: Binaries,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    timeout_s: float,
+    dsn: Dsn | None = None,
+    output: IO[bytes] | None = None,
+) -> Ended:
+    """Run one of the programs to its end.
+
+    Args:
+        binaries: where the program is.
+        name: such as `pg_dump`.
+        arguments: what it is called with; `dsn` is added to them.
+        timeout_s: it is killed after so many seconds.
+        dsn: where it connects to.
+        output: takes its stdout; by default nobody reads that.
+
+    Raises:
+        Unreachable: there is no such program.
+    """
+    target, password = _split(dsn) if dsn else ([], {})
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [str(binaries.program(name)), *arguments, *target],
+            stdin=subprocess.DEVNULL,
+            stdout=output or subprocess.DEVNULL,
+            stderr=said,
+            env={**os.environ, **_LANGUAGE, **password},
+        )
+        status: int | None = None
+        try:
+            status = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.kill()
+            process.wait()
+        return _ended(status, said)
+
+
+def _split(dsn: Dsn) -> tuple[list[str], dict[str, str]]:
+    """The connection as an argument that everybody on this machine may read, and the rest."""
+    words = {name: str(value) for name, value in conninfo_to_dict(dsn.reveal()).items()}
+    password = words.pop("password", None)
+    return [f"--dbname={make_conninfo(**words)}"], {"PGPASSWORD": password} if password else {}
+
+
+def _ended(status: int | None, said: IO[bytes]) -> Ended:
+    said.seek(0)
+    first: list[str] = []
+    errors: list[str] = []
+    count = 0
+    for line in said:
+        if _ERROR.match(line):
+            count += 1
+            _keep(errors, line)
+        _keep(first, line)
+    return Ended(status, count, tuple(errors or first))
+
+
+def _keep(lines: list[str], line: bytes) -> None:
+    if len(lines) < _SHOWN and line.strip():
+        lines.append(redact(line[:_LONGEST_LINE].decode(errors="replace").strip()))

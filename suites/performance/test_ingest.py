@@ -1,0 +1,59 @@
+"""Does the system take rows in as fast as it must?"""
+
+from readiness import Evidence, at_least, check, equal_to
+from readiness.config.models import Config, Ingest, WritePath
+from readiness.errors import CouldNotMeasure
+from readiness.probes.ingest import copy_rate
+from readiness.probes.write_path import write_rate
+
+
+@check(
+    "performance.ingest-rate",
+    title="The table takes rows in at the required rate",
+    each="ingest",
+    severity="blocker",
+    effect="load",
+    why="""If rows arrive faster than they are stored, a queue grows until something drops them.
+    A trigger, an index too many or a commit for each row costs a factor of ten to a thousand,
+    and is not seen while traffic is low.""",
+    fix="""Slow by COPY already: look at what the table does for each row,
+      psql -c '\\d+ SCHEMA.TABLE'   (triggers, indexes, foreign keys)
+    and at what the server waits for while the check runs:
+      select wait_event_type, wait_event, count(*) from pg_stat_activity
+      where state = 'active' group by 1, 2;
+    Fast by COPY and slow by the application: it commits each row. Store many rows in one
+    statement and one commit; see the network round trip in the measurements.
+    Writes failed: the application's log has the reason, the message the first answer.""",
+)
+def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None:
+    """Rows are counted in the table, by COPY and (where declared) by the application's path."""
+    measured = copy_rate(ingest)
+    evidence.record(measured.round_trip)
+    evidence.record(measured.driver)
+    evidence.judge(
+        measured.rate,
+        at_least(ingest.min_rows_per_s),
+        f"{ingest.table} itself is too slow: look at its triggers, indexes and foreign keys",
+    )
+    if ingest.write_path:
+        _judge_application(ingest, ingest.write_path, target, evidence)
+
+
+def _judge_application(ingest: Ingest, path: WritePath, target: Config, evidence: Evidence) -> None:
+    service = target.services.get(path.service)
+    if service is None:
+        raise CouldNotMeasure(
+            f"there is no service {path.service!r}",
+            where=f"[performance.ingest.write_path] of {ingest.name}",
+            remedy=f"declare [services.{path.service}], or name one that is declared",
+        )
+    measured = write_rate(path, service, rows=ingest.rows)
+    evidence.judge(measured.failed, equal_to(0), f"first of them: {measured.first_failure}")
+    evidence.judge(
+        measured.missing, equal_to(0), "the application said yes, and the rows are not there"
+    )
+    evidence.judge(
+        measured.rate,
+        at_least(ingest.min_rows_per_s),
+        "the application is too slow; compare with the rate by COPY",
+    )

@@ -1,0 +1,88 @@
+"""What the probes are held against: real servers, private to the test session."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from readiness.secrets import Dsn
+from readiness.servers.postgres import PrivatePostgres
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
+    """A PostgreSQL server of our own."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with PrivatePostgres.start(folder, settings={"fsync": "off"}) as running:
+        yield running
+
+
+@pytest.fixture
+def dsn(server: PrivatePostgres) -> Dsn:
+    """A new, empty database, as its superuser."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    return Dsn(server.dsn(name))
+
+
+Run = Callable[[str], None]
+
+
+@pytest.fixture
+def run(dsn: Dsn) -> Run:
+    """Runs SQL statements in the database."""
+
+    def run_sql(text: str) -> None:
+        with psycopg.connect(dsn.reveal(), autocommit=True) as connection:
+            connection.execute(text)
+
+    return run_sql
+
+
+@pytest.fixture
+def role(server: PrivatePostgres, dsn: Dsn) -> Dsn:
+    """The same database, as a role with a password and no rights at all."""
+    name = f"role_{next(_numbers)}"
+    with psycopg.connect(dsn.reveal(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create role {} login password 'correct horse'").format(sql.Identifier(name))
+        )
+    database = dsn.address.rpartition("/")[2]
+    return Dsn(server.dsn(database, user=name, password="correct horse"))
+
+
+@pytest.fixture
+def shop(dsn: Dsn, run: Run) -> Dsn:
+    """A database with customers and orders, a foreign key, and unique keys."""
+    run(
+        """
+        create schema shop;
+        create table shop.customers (id int primary key, email text not null);
+        create unique index on shop.customers (lower(email));
+        create table shop.orders (
+            id bigserial primary key,
+            customer_id int not null references shop.customers,
+            placed_at timestamptz not null default now(),
+            amount numeric(10, 2) not null check (amount > 0),
+            note text);
+        create index on shop.orders (customer_id);
+        insert into shop.customers select n, n || '@example.org' from generate_series(1, 20) n;
+        insert into shop.orders (customer_id, amount, note)
+            select 1 + n % 20, n, E'a \\t tab, a \\\\ and ü' from generate_series(1, 500) n;
+        """
+    )
+    return dsn
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for backups."""
+    made = tmp_path / "backups"
+    made.mkdir()
+    return made

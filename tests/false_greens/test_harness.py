@@ -1,0 +1,366 @@
+"""H: how the harness of other tools has passed what it must not (FALSE_GREENS)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.harness import CONFIG, HEAD, Gate
+
+PASS = """
+@check("own.good", title="t", why="w", fix="f", severity="blocker")
+def test_good(evidence):
+    evidence.judge(figure(1), at_most(2))
+"""
+MANY = """
+@check("own.many", title="t", why="w", fix="f")
+@pytest.mark.parametrize("n", range(6))
+def test_many(evidence, n):
+    evidence.judge(figure(1), at_most(2))
+"""
+CRASH = """
+import os
+@check("own.crash", title="t", why="w", fix="f")
+def test_crash(evidence):
+    os._exit(9)
+"""
+
+
+def test_h1_a_module_that_fails_to_import_is_incomplete(
+    gate: Gate, pytester: pytest.Pytester
+) -> None:
+    (pytester.path / "checks").mkdir()
+    (pytester.path / "checks/test_broken.py").write_text("import no_such_module\n")
+    run = gate(PASS)
+    assert (run.code, run.verdict) == (3, "INCOMPLETE")
+    assert run.outcomes["own.good[demo]"] == "pass"
+    assert "test_broken.py could not be collected" in " ".join(run.record["reasons"])
+
+
+def test_h1_a_module_that_skips_itself_is_incomplete(
+    gate: Gate, pytester: pytest.Pytester
+) -> None:
+    (pytester.path / "checks").mkdir()
+    (pytester.path / "checks/test_skipped.py").write_text(
+        "import pytest\npytest.importorskip('no_such_module')\n"
+    )
+    run = gate(PASS)
+    assert (run.code, run.verdict) == (3, "INCOMPLETE")
+
+
+@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@pytest.mark.parametrize("restart", ["", "--max-worker-restart=0"])
+def test_h2_a_dead_worker_loses_nothing(gate: Gate, restart: str) -> None:
+    run = gate(CRASH + MANY, *filter(None, [restart]))
+    assert (run.code, run.verdict) == (3, "INCOMPLETE")
+    assert run.outcomes["own.crash[demo]"] == "error"
+    assert len(run.outcomes) == 7
+    assert "own.crash[demo] could not be judged" in " ".join(run.record["reasons"])
+    assert "test_crash" in run.files["reports/pytest.html"]
+
+
+@pytest.mark.parametrize("workers", ["2"], indirect=True)
+def test_h2_what_a_dead_worker_left_unrun_is_listed(gate: Gate) -> None:
+    both = CRASH + CRASH.replace("crash", "crash-too").replace("test_crash-too", "test_two")
+    run = gate(both + MANY, "--max-worker-restart=0", "--dist=loadfile")
+    assert run.code == 3
+    assert "not-run" in run.outcomes.values()
+    assert len(run.outcomes) == 8
+
+
+def test_h3_everything_skipped_is_incomplete(gate: Gate) -> None:
+    run = gate(PASS.replace("    evidence.judge", '    pytest.skip("no")\n    evidence.judge'))
+    assert (run.code, run.verdict) == (3, "INCOMPLETE")
+    assert run.outcomes == {"own.good[demo]": "not-run"}
+
+
+@pytest.mark.parametrize("option", ["--readiness-select=own.none", "--readiness-suite=none"])
+def test_h4_a_selection_that_matches_nothing_judges_nothing(gate: Gate, option: str) -> None:
+    run = gate(PASS, option)
+    assert run.code == 2
+    assert not run.has_record
+
+
+def test_h4_an_empty_folder_judges_nothing(gate: Gate) -> None:
+    run = gate("", head="")
+    assert run.code == 2
+    assert not run.has_record
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--readiness-ignore=own.many", "-k=good", "--deselect=checks/test_checks.py::test_many"],
+)
+def test_h5_a_partial_selection_is_never_ready(gate: Gate, option: str) -> None:
+    run = gate(PASS + MANY, *option.split("=", 1) if option.startswith("-k") else [option])
+    assert (run.code, run.verdict) == (3, "INCOMPLETE")
+    assert run.record["run"]["selection"]["partial"] is True
+
+
+def test_h5_a_partial_selection_can_say_not_ready(gate: Gate) -> None:
+    run = gate(PASS.replace("figure(1)", "figure(3)") + MANY, "--readiness-ignore=own.many")
+    assert (run.code, run.verdict) == (1, "NOT READY")
+
+
+@pytest.mark.parametrize("value", ["object()", "Raises()", "10**400", "b'\\xff'"])
+def test_h6_evidence_that_cannot_be_encoded_changes_no_verdict(gate: Gate, value: str) -> None:
+    run = gate(
+        """
+class Raises:
+    def __str__(self):
+        raise ValueError("no")
+    __repr__ = __str__
+@check("own.odd", title="t", why="w", fix="f")
+def test_odd(evidence):
+    evidence.record(figure("""
+        + value
+        + """))
+    evidence.judge(figure(1), at_most(2))
+"""
+        + MANY
+    )
+    assert (run.code, run.verdict) == (0, "READY"), run.text
+    assert len(run.outcomes) == 7
+
+
+def test_h6_a_foreign_property_that_cannot_be_sent_loses_no_report(
+    gate: Gate, workers: str
+) -> None:
+    run = gate(
+        MANY
+        + """
+@check("own.foreign", title="t", why="w", fix="f")
+def test_foreign(evidence, record_property):
+    record_property("x", object())
+    evidence.judge(figure(1), at_most(2))
+"""
+    )
+    assert run.verdict == ("READY" if workers == "0" else "INCOMPLETE")
+    assert run.code == (0 if workers == "0" else 3)
+
+
+def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate) -> None:
+    run = gate(
+        PASS,
+        conftest="def pytest_sessionfinish(session):\n"
+        "    if not hasattr(session.config, 'workerinput'):\n"
+        "        raise RuntimeError('plugin bug')\n",
+    )
+    assert run.code != 0
+    assert run.verdict == "INCOMPLETE"
+    assert "plugin bug" in " ".join(run.record["reasons"])
+
+
+def test_h8_the_exit_code_is_the_verdicts_in_one_function() -> None:
+    from readiness.exitcodes import exit_code
+    from readiness.record import Verdict
+
+    assert {verdict: exit_code(verdict) for verdict in Verdict} == {
+        Verdict.READY: 0,
+        Verdict.NOT_READY: 1,
+        Verdict.INCOMPLETE: 3,
+    }
+
+
+def test_h9_the_totals_count_every_suite(gate: Gate) -> None:
+    other = PASS.replace("own.good", "other.good").replace("test_good", "test_other")
+    run = gate(PASS + other + MANY)
+    assert run.record["counts"]["pass"] == 8
+    assert {s["name"] for s in run.record["suites"]} == {"own", "other"}
+
+
+def test_h10_no_output_has_a_verdict_of_its_own(gate: Gate) -> None:
+    run = gate(PASS.replace("figure(1)", "figure(3)"))
+    for name in ("html", "json", "xml", "md"):
+        assert "NOT READY" in run.files[f"reports/readiness.{name}"]
+    assert "readiness: NOT READY" in run.text
+    assert run.code == 1
+
+
+def test_h11_the_worst_of_all_reports_of_a_check_counts() -> None:
+    from tests.plugin.events import ledger_of, plan_event, report_event
+
+    for order in (("passed", "failed"), ("failed", "passed")):
+        ledger = ledger_of(
+            plan_event("a"),
+            *(report_event("a", status=status, when="call") for status in order),
+            report_event("a", status="passed", when="teardown"),
+        )
+        assert ledger.results()[0].outcome == "fail"
+
+
+@pytest.mark.parametrize("body", ["assert False", "evidence.judge(figure(1), at_most(2))"])
+def test_h12_a_gate_has_no_expected_failures(gate: Gate, body: str) -> None:
+    run = gate(
+        f"""
+@check("own.expected", title="t", why="w", fix="f")
+@pytest.mark.xfail(strict=False)
+def test_expected(evidence):
+    {body}
+"""
+    )
+    assert (run.code, run.outcomes) == (1, {"own.expected[demo]": "fail"})
+
+
+def test_h13_a_failed_subtest_fails_the_check(gate: Gate) -> None:
+    run = gate(
+        """
+@check("own.parts", title="t", why="w", fix="f")
+def test_parts(evidence, subtests):
+    evidence.judge(figure(1), at_most(2))
+    with subtests.test("part"):
+        assert 1 == 2
+"""
+    )
+    assert (run.code, run.outcomes) == (1, {"own.parts[demo]": "fail"})
+
+
+def _user_run(folder: Path, source: str, *arguments: str) -> subprocess.Popen[bytes]:
+    (folder / "readiness.toml").write_text(CONFIG + '[gate]\nsuites = ["checks"]\n')
+    (folder / "checks").mkdir()
+    (folder / "checks/test_own.py").write_text(HEAD + source)
+    return subprocess.Popen(
+        [sys.executable, "-m", "readiness", "run", "-n", "2", *arguments],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _wait_for(path: Path, seconds: float = 60) -> str:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text().strip():
+            return path.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} did not appear in {seconds} s")
+
+
+WAITS = """
+import os, pathlib, threading
+@check("own.waits", title="t", why="w", fix="f")
+def test_waits(evidence):
+    pathlib.Path(os.environ["MARK"]).write_text(str(os.getppid()))
+    threading.Event().wait(120)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+def test_h14_a_run_that_is_killed_ends_in_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    run = _user_run(tmp_path, WAITS + PASS)
+    os.kill(int(_wait_for(tmp_path / "mark")), how)
+    assert run.wait(60) == 3
+    record = json.loads((tmp_path / "reports/readiness.json").read_text())
+    assert record["verdict"] == "INCOMPLETE"
+    waits = next(c for c in record["checks"] if c["id"] == "own.waits")
+    assert waits["outcome"] == "error"
+    assert any("before it could judge" in reason for reason in record["reasons"])
+    for name in ("html", "xml", "md"):
+        assert (tmp_path / f"reports/readiness.{name}").exists()
+
+
+def test_h14_a_run_that_takes_too_long_ends_in_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    run = _user_run(tmp_path, WAITS)
+    # The deadline is that of the run, in the file; a check's own time-out is longer.
+    run.kill()
+    run.wait(10)
+    (tmp_path / "readiness.toml").write_text(
+        CONFIG + '[gate]\nsuites = ["checks"]\nrun_timeout_s = 8\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "readiness", "run", "-n", "2"],
+        cwd=tmp_path,
+        timeout=100,
+        capture_output=True,
+        check=False,
+    )
+    record = json.loads((tmp_path / "reports/readiness.json").read_text())
+    assert (done.returncode, record["verdict"]) in {(3, "INCOMPLETE"), (130, "INCOMPLETE")}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_h15_an_interrupted_run_is_never_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    run = _user_run(tmp_path, WAITS + PASS)
+    _wait_for(tmp_path / "mark")
+    run.send_signal(how)
+    assert run.wait(60) == 130
+    record = json.loads((tmp_path / "reports/readiness.json").read_text())
+    assert record["verdict"] == "INCOMPLETE"
+    assert record["run"]["interrupted"] is True
+
+
+def test_h15_a_run_that_ends_early_lists_what_it_did_not_run(gate: Gate) -> None:
+    run = gate(
+        PASS.replace("figure(1)", "figure(3)") + MANY.replace("range(6)", "range(40)"),
+        "--maxfail=1",
+    )
+    assert (run.code, run.verdict) == (1, "NOT READY")
+    assert len(run.outcomes) == 41
+    assert "not-run" in run.outcomes.values()
+
+
+@pytest.mark.parametrize("workers", ["2"], indirect=True)
+def test_h16_workers_that_collect_differently_are_incomplete(gate: Gate) -> None:
+    run = gate(
+        """
+import os
+names = ["a", "b"] if os.environ["PYTEST_XDIST_WORKER"] == "gw0" else ["b", "c"]
+@check("own.differs", title="t", why="w", fix="f")
+@pytest.mark.parametrize("name", names)
+def test_differs(evidence, name):
+    evidence.judge(figure(1), at_most(2))
+"""
+    )
+    assert run.verdict == "INCOMPLETE"
+    assert run.code != 0
+
+
+def test_h16_subjects_are_sorted(gate: Gate) -> None:
+    services = "".join(
+        f'[services.{name}]\nurl = "http://127.0.0.1:1"\n' for name in ("zeta", "alpha", "mid")
+    )
+    run = gate(
+        """
+@check("own.each", title="t", why="w", fix="f", each="service")
+def test_each(service, evidence):
+    evidence.judge(figure(1), at_most(2))
+""",
+        "-v",
+        config=CONFIG + services,
+    )
+    assert list(run.outcomes) == ["own.each[alpha]", "own.each[mid]", "own.each[zeta]"]
+
+
+def test_h17_a_dry_run_carries_no_outcome(gate: Gate) -> None:
+    run = gate(PASS, "--collect-only")
+    assert run.code != 0
+    assert run.verdict == "INCOMPLETE"
+    assert set(run.outcomes.values()) == {"not-run"}
+
+
+@pytest.mark.parametrize("workers", ["2"], indirect=True)
+def test_h18_an_internal_error_in_a_worker_is_incomplete(gate: Gate) -> None:
+    run = gate(
+        PASS + MANY,
+        conftest="import pytest\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_runtest_protocol(item):\n"
+        "    if 'good' in item.nodeid:\n"
+        "        raise RuntimeError('loop exit')\n",
+    )
+    assert run.code != 0
+    assert run.verdict == "INCOMPLETE"

@@ -1,0 +1,47 @@
+"""Journal events for tests of the ledger."""
+
+from readiness.check import Effect, Severity
+from readiness.journal import Event
+from readiness.ledger import Ledger, Planned
+
+
+def planned(nodeid: str) -> Planned:
+    """A planned check."""
+    return Planned(
+        nodeid=nodeid,
+        id=f"own.{nodeid}",
+        subject="demo",
+        suite="own",
+        title="t",
+        severity=Severity.BLOCKER,
+        effect=Effect.OBSERVE,
+        why="w",
+        fix="f",
+    )
+
+
+def plan_event(*nodeids: str, worker: str = "") -> Event:
+    """A plan of these checks."""
+    items = [planned(nodeid).to_dict() for nodeid in nodeids]
+    return {"event": "plan", "worker": worker, "items": items}
+
+
+def report_event(nodeid: str, *, status: str = "passed", when: str = "call") -> Event:
+    """A report without a finding."""
+    return {
+        "event": "report",
+        "nodeid": nodeid,
+        "when": when,
+        "status": status,
+        "xfail": False,
+        "finding": None,
+        "text": status,
+    }
+
+
+def ledger_of(*events: Event) -> Ledger:
+    """A ledger that took these events in."""
+    ledger = Ledger()
+    for event in events:
+        ledger.apply(event)
+    return ledger
