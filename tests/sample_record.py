@@ -79,7 +79,7 @@ _PARITY = _Text(
     "A restored backup has every row",
     "A dump that restores without an error may still lack rows. Only the contents tell.",
     "Compare the table named above in the source and in the restored copy, then take a new "
-    "backup:\n\n    pg_dump -Fc --file=orders.dump \"$DATABASE_URL\"",
+    'backup:\n\n    pg_dump -Fc --file=orders.dump "$DATABASE_URL"',
     "blocker",
     "write",
 )

@@ -18,7 +18,7 @@ from readiness.reference.files import kept, write_whole
 from readiness.reference.providers import Server
 
 _TIMES: Final = ("started_at", "finished_at")
-_DUMP_TIMEOUT_S: Final = 120
+_TIMEOUT_S: Final = 120
 
 
 @contextlib.contextmanager
@@ -69,16 +69,55 @@ def replaced(folder: Path, dsn: str, server: Server) -> Iterator[None]:
         yield
 
 
-def _dump(dsn: str, server: Server) -> bytes:
+def restore_newest(folder: Path, dsn: str, server: Server) -> None:
+    """Restore the newest dump into an empty database of the same server.
+
+    Raises:
+        ReferenceSystemError: pg_restore failed.
+    """
+    database = _connection_environ(dsn)["PGDATABASE"]
+    _run(server, dsn, "pg_restore", "--exit-on-error", f"--dbname={database}", str(_newest(folder)))
+
+
+def restore_newest(folder: Path, dsn: str, server: Server) -> None:
+    """Restore the newest dump into an empty database.
+
+    Raises:
+        ReferenceSystemError: it does not restore without an error.
+    """
     done = subprocess.run(
-        [programs_for(server).program("pg_dump"), "--format=custom"],
+        [
+            programs_for(server).program("pg_restore"),
+            "--exit-on-error",
+            f"--dbname={conninfo_to_dict(dsn)['dbname']}",
+            str(_newest(folder)),
+        ],
         env={**os.environ, **_connection_environ(dsn)},
         capture_output=True,
         timeout=_DUMP_TIMEOUT_S,
         check=False,
     )
     if done.returncode != 0:
-        raise ReferenceSystemError(f"pg_dump failed: {done.stderr[-500:].decode(errors='replace')}")
+        said = done.stderr[-500:].decode(errors="replace")
+        raise ReferenceSystemError(f"pg_restore failed: {said}")
+
+
+def _dump(dsn: str, server: Server) -> bytes:
+    return _run(server, dsn, "pg_dump", "--format=custom")
+
+
+def _run(server: Server, dsn: str, program: str, *arguments: str) -> bytes:
+    done = subprocess.run(
+        [programs_for(server).program(program), *arguments],
+        env={**os.environ, **_connection_environ(dsn)},
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ReferenceSystemError(
+            f"{program} failed: {done.stderr[-500:].decode(errors='replace')}"
+        )
     return done.stdout
 
 

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from readiness.errors import ReferenceSystemError
 from readiness.reference import backup_levers, drill
-from readiness.reference.database import NAME, Shop
+from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
 from readiness.reference.processes import Daemon, request_json
 from readiness.reference.providers import Server
@@ -194,17 +194,19 @@ class Levers:
     @contextlib.contextmanager
     def drop_rows_from_backup(self) -> Iterator[None]:
         """Replace the newest dump by a whole one of a database that lacks some rows."""
-        shop = self._parts.shop
         lacking = "readiness_lacking"
-        self._admin(f"create database {lacking} template {NAME}")
-        try:
-            dsn = shop.superuser.rpartition("/")[0] + f"/{lacking}"
-            with psycopg.connect(dsn) as connection:
-                connection.execute("delete from shop.orders where order_id % 97 = 0")
-            with backup_levers.replaced(self._backups(), dsn, self._parts.server):
-                yield
-        finally:
-            self._admin(f"drop database if exists {lacking} with (force)")
+        backups, server = self._backups(), self._parts.server
+        self._admin(f"create database {lacking}")
+        with contextlib.ExitStack() as stack:
+            try:
+                dsn = server.dsn(lacking)
+                backup_levers.restore_newest(backups, dsn, server)
+                with psycopg.connect(dsn) as connection:
+                    connection.execute("delete from shop.order_items where order_id % 97 = 0")
+                stack.enter_context(backup_levers.replaced(backups, dsn, server))
+            finally:
+                self._admin(f"drop database if exists {lacking} with (force)")
+            yield
 
     @contextlib.contextmanager
     def dump_without_role(self) -> Iterator[None]:

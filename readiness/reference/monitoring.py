@@ -124,6 +124,8 @@ class Monitoring:
             "--storage.tsdb.retention.time=1d",
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
+            # By default an alert that fires before Alertmanager is found waits for a minute.
+            "--rules.alert.resend-delay=5s",
         ]
 
 

@@ -79,7 +79,7 @@ def start_server(
 
 def _start(name: str, folder: Path, guardian: Guardian) -> Server:
     if name == "docker":
-        from readiness.reference.docker import DockerPostgres  # noqa: PLC0415 - slow to import
+        from readiness.reference.docker import DockerPostgres
 
         return DockerPostgres.start(guardian, {**_SETTINGS, **_STATISTICS})
     binaries = find_binaries(name)

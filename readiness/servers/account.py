@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from readiness.errors import Unreachable
 from readiness.servers.binaries import Binaries
 
 
@@ -78,13 +79,24 @@ def server_account() -> Account:
 
 
 def reachable_folder(folder: Path, account: Account) -> Path:
-    """The folder itself, or one in the system's temporary folder that the account can reach."""
+    """The folder itself, or one in the system's temporary folder that the account can reach.
+
+    Raises:
+        Unreachable: there is none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if account.reaches(folder.resolve()):
         return folder.resolve()
-    substitute = Path(tempfile.mkdtemp(prefix="readiness-postgres-"))
-    substitute.chmod(0o711)
-    return substitute
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp makes it safe
+        if account.reaches(Path(place).resolve()):
+            substitute = Path(tempfile.mkdtemp(prefix="readiness-postgres-", dir=place))
+            substitute.chmod(0o711)
+            return substitute
+    raise Unreachable(
+        f"the account {account.uid}, which PostgreSQL must run as, can reach no temporary folder",
+        where=str(folder),
+        remedy="set TMPDIR to a folder that everybody may enter, or do not run as root",
+    )
 
 
 def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Binaries:

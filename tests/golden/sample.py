@@ -1,6 +1,6 @@
 """Makes `reports/sample/`: the page that the documentation shows, from an invented run.
 
-    PYTHONPATH=. python tests/golden/sample.py
+PYTHONPATH=. python tests/golden/sample.py
 """
 
 import sys
@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sample_record import sample  # noqa: E402 - found on the path set above
+from sample_record import sample
 
-from readiness.report import files, html, markdown  # noqa: E402
+from readiness.report import files, html, markdown
 
 FOLDER = Path(__file__).parents[2] / "reports" / "sample"
 
