@@ -247,7 +247,7 @@ def load(path: Path) -> RunRecord:
             remedy=remedy,
         )
     try:
-        record = RunRecord.model_validate_json(text)
+        record = RunRecord.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the record"

@@ -200,7 +200,7 @@ def small_record() -> RunRecord:
                         evidence="https://wiki.example/oncall?id=7&v=2",
                         expires=date(2027, 1, 31)),
         ),
-        incidents=(Incident(kind="worker-lost", message="Worker gw1 died; its check is not judged"),),
+        incidents=(Incident(kind="worker-lost", message="Worker gw1 died, and its check"),),
         suites=[
             SuiteResult(name="backup", state=SuiteState.NOT_VERIFIED, reason="nothing configured"),
             SuiteResult(name="database", state=SuiteState.VERIFIED),

@@ -183,81 +183,204 @@ def _check(
     waiver: WaiverNote | None = None,
 ) -> CheckResult:
     return make_check(
-        text.id, subject, outcome, title=text.title, why=text.why, fix=text.fix,
-        severity=text.severity, effect=text.effect, message=message,
-        measurements=measurements, duration_s=duration_s, waiver=waiver,
-    )  # fmt: skip
+        text.id,
+        subject,
+        outcome,
+        title=text.title,
+        why=text.why,
+        fix=text.fix,
+        severity=text.severity,
+        effect=text.effect,
+        message=message,
+        measurements=measurements,
+        duration_s=duration_s,
+        waiver=waiver,
+    )
 
 
 def _m(
-    name: str, value: float | str | bool, unit: str, limit: Limit | None, source: str,
-    samples: int = 1, after_s: float = 40, quantiles: tuple[tuple[float, float], ...] = (),
+    name: str,
+    value: float | str | bool,
+    unit: str,
+    limit: Limit | None,
+    source: str,
+    samples: int = 1,
+    after_s: float = 40,
+    quantiles: tuple[tuple[float, float], ...] = (),
     timeline: tuple[Moment, ...] = (),
-) -> Measurement:  # fmt: skip
+) -> Measurement:
     return make_measurement(
-        value, limit, name=name, unit=unit, source=source, samples=samples, after_s=after_s,
-        quantiles=quantiles, timeline=timeline,
-    )  # fmt: skip
+        value,
+        limit,
+        name=name,
+        unit=unit,
+        source=source,
+        samples=samples,
+        after_s=after_s,
+        quantiles=quantiles,
+        timeline=timeline,
+    )
 
 
 def _monitoring() -> list[CheckResult]:
     health = [
         _check(
-            _HEALTH, service, "pass",
-            _m("slowest answer", slowest, "ms", at_most(500),
-               f"GET https://{service}.staging.example/health", 20, 4),
-            _m("missing fields", 0, "count", equal_to(0),
-               f"GET https://{service}.staging.example/health", 20, 4),
+            _HEALTH,
+            service,
+            "pass",
+            _m(
+                "slowest answer",
+                slowest,
+                "ms",
+                at_most(500),
+                f"GET https://{service}.staging.example/health",
+                20,
+                4,
+            ),
+            _m(
+                "missing fields",
+                0,
+                "count",
+                equal_to(0),
+                f"GET https://{service}.staging.example/health",
+                20,
+                4,
+            ),
         )
         for service, slowest in (("orders", 38.412), ("payments", 61.07), ("stock", 204.9))
-    ]  # fmt: skip
+    ]
     up = [
-        _check(_TARGETS, service, "pass",
-               _m("failed scrapes in 10 min", 0, "count", equal_to(0),
-                  f'count_over_time(up{{job="{service}"}}[10m]) - sum_over_time(up{{job="{service}"}}[10m])',
-                  40, 6))
+        _check(
+            _TARGETS,
+            service,
+            "pass",
+            _m(
+                "failed scrapes in 10 min",
+                0,
+                "count",
+                equal_to(0),
+                f'count_over_time(up{{job="{service}"}}[10m])'
+                f' - sum_over_time(up{{job="{service}"}}[10m])',
+                40,
+                6,
+            ),
+        )
         for service in ("orders", "payments")
-    ]  # fmt: skip
+    ]
     lost = _check(
-        _TARGETS, "stock", "error",
+        _TARGETS,
+        "stock",
+        "error",
         message='no series matches up{job="stock"}: Prometheus does not know the service',
-    )  # fmt: skip
+    )
     truth = _check(
-        _TRUTH, "orders", "pass",
-        _m("requests sent and not counted", 0, "count", equal_to(0),
-           'http_requests_total{service="orders",route="/readiness-probe"}', 20, 22),
-        _m("errors sent and not counted", 0, "count", equal_to(0),
-           'http_requests_total{service="orders",status="500"}', 5, 22), duration_s=16.2,
-    )  # fmt: skip
+        _TRUTH,
+        "orders",
+        "pass",
+        _m(
+            "requests sent and not counted",
+            0,
+            "count",
+            equal_to(0),
+            'http_requests_total{service="orders",route="/readiness-probe"}',
+            20,
+            22,
+        ),
+        _m(
+            "errors sent and not counted",
+            0,
+            "count",
+            equal_to(0),
+            'http_requests_total{service="orders",status="500"}',
+            5,
+            22,
+        ),
+        duration_s=16.2,
+    )
     return [*health, *up, lost, truth]
 
 
 def _alerting() -> list[CheckResult]:
     return [
-        _check(_DELIVERY, "", "pass",
-               _m("time until it arrived", 12.8, "s", at_most(60),
-                  "IMAP inbox on-call@staging.example", 1, 70),
-               duration_s=14.1),
-        _check(_RUNBOOK, "", "warn",
-               _m("paging rules without a runbook", 2, "count", at_most(0),
-                  "GET http://prometheus:9090/api/v1/rules", 31, 12),
-               message="paging rules without a runbook 2, must be <= 0: StockSyncLate, DiskFillsSoon"),
-    ]  # fmt: skip
+        _check(
+            _DELIVERY,
+            "",
+            "pass",
+            _m(
+                "time until it arrived",
+                12.8,
+                "s",
+                at_most(60),
+                "IMAP inbox on-call@staging.example",
+                1,
+                70,
+            ),
+            duration_s=14.1,
+        ),
+        _check(
+            _RUNBOOK,
+            "",
+            "warn",
+            _m(
+                "paging rules without a runbook",
+                2,
+                "count",
+                at_most(0),
+                "GET http://prometheus:9090/api/v1/rules",
+                31,
+                12,
+            ),
+            message="paging rules without a runbook 2, must be <= 0: StockSyncLate",
+        ),
+    ]
 
 
 def _backup() -> list[CheckResult]:
     return [
-        _check(_AGE, "orders-db", "pass",
-               _m("age", 38_412.0, "s", at_most(93_600), "/backups/orders/2026-11-20T0322Z.dump")),
-        _check(_PARITY, "orders-db", "pass",
-               _m("rows that differ", 0, "count", equal_to(0),
-                  "select count(*) from each of 41 tables, source and restored", 41, 190),
-               _m("time to restore", 148.3, "s", at_most(900), "pg_restore --jobs=4", 1, 190,
-                  timeline=(Moment(0, "empty server started"), Moment(3.1, "schema restored"),
-                            Moment(96.4, "rows restored"), Moment(148.3, "last index built"))),
-               _m("size", 2_418_331_904, "bytes", at_least(1024),
-                  "/backups/orders/2026-11-20T0322Z.dump"), duration_s=201.7),
-    ]  # fmt: skip
+        _check(
+            _AGE,
+            "orders-db",
+            "pass",
+            _m("age", 38_412.0, "s", at_most(93_600), "/backups/orders/2026-11-20T0322Z.dump"),
+        ),
+        _check(
+            _PARITY,
+            "orders-db",
+            "pass",
+            _m(
+                "rows that differ",
+                0,
+                "count",
+                equal_to(0),
+                "select count(*) from each of 41 tables, source and restored",
+                41,
+                190,
+            ),
+            _m(
+                "time to restore",
+                148.3,
+                "s",
+                at_most(900),
+                "pg_restore --jobs=4",
+                1,
+                190,
+                timeline=(
+                    Moment(0, "empty server started"),
+                    Moment(3.1, "schema restored"),
+                    Moment(96.4, "rows restored"),
+                    Moment(148.3, "last index built"),
+                ),
+            ),
+            _m(
+                "size",
+                2_418_331_904,
+                "bytes",
+                at_least(1024),
+                "/backups/orders/2026-11-20T0322Z.dump",
+            ),
+            duration_s=201.7,
+        ),
+    ]
 
 
 def _deployment() -> list[CheckResult]:
@@ -271,76 +394,216 @@ def _deployment() -> list[CheckResult]:
         Moment(60, "prober stops"),
     )
     return [
-        _check(_ROLLBACK, "orders", "fail",
-               _m("failed requests", 412, "count", equal_to(0), f"GET {_API}/orders, open loop", 6000, 420),
-               _m("longest gap", 4.13, "s", at_most(1), f"GET {_API}/orders, open loop", 6000, 420,
-                  timeline=drill),
-               _m("versions seen", "2026.11.3, 2026.11.3-broken", "text", None, f"GET {_API}/version", 6000, 420),
-               message="failed requests 412, must be == 0; longest gap 4.13 s, must be <= 1",
-               duration_s=71.9),
-        _check(_VERSION, "orders", "pass",
-               _m("release", "2026.11.3", "text", equal_to("2026.11.3"), f"GET {_API}/version")),
-        _check(_SCALE, "orders", "not-run", duration_s=0,
-               message="effect load is not allowed for this target: start with --allow load"),
-    ]  # fmt: skip
+        _check(
+            _ROLLBACK,
+            "orders",
+            "fail",
+            _m(
+                "failed requests",
+                412,
+                "count",
+                equal_to(0),
+                f"GET {_API}/orders, open loop",
+                6000,
+                420,
+            ),
+            _m(
+                "longest gap",
+                4.13,
+                "s",
+                at_most(1),
+                f"GET {_API}/orders, open loop",
+                6000,
+                420,
+                timeline=drill,
+            ),
+            _m(
+                "versions seen",
+                "2026.11.3, 2026.11.3-broken",
+                "text",
+                None,
+                f"GET {_API}/version",
+                6000,
+                420,
+            ),
+            message="failed requests 412, must be == 0; longest gap 4.13 s, must be <= 1",
+            duration_s=71.9,
+        ),
+        _check(
+            _VERSION,
+            "orders",
+            "pass",
+            _m("release", "2026.11.3", "text", equal_to("2026.11.3"), f"GET {_API}/version"),
+        ),
+        _check(
+            _SCALE,
+            "orders",
+            "not-run",
+            duration_s=0,
+            message="effect load is not allowed for this target: start with --allow load",
+        ),
+    ]
 
 
 def _performance() -> list[CheckResult]:
     slow = (
-        (0.5, 34.2), (0.75, 58.8), (0.9, 88.3), (0.95, 104.6), (0.99, 212.4), (1.0, 341.9),
-    )  # fmt: skip
+        (0.5, 34.2),
+        (0.75, 58.8),
+        (0.9, 88.3),
+        (0.95, 104.6),
+        (0.99, 212.4),
+        (1.0, 341.9),
+    )
     fast = ((0.5, 1.9), (0.75, 2.4), (0.9, 3.3), (0.95, 4.1), (0.99, 9.7), (1.0, 31.5))
     return [
-        _check(_QUERY, "open-orders", "fail",
-               _m("p95 latency", 104.6, "ms", at_most(100),
-                  "select id, total from orders where customer = $1 and state = 'open' order by created desc limit 50",
-                  400, 300, quantiles=slow),
-               message="p95 latency 104.6 ms, must be <= 100: customers wait for this list",
-               duration_s=22.4),
-        _check(_QUERY, "order-by-id", "pass",
-               _m("p95 latency", 4.1, "ms", at_most(25), "select * from orders where id = $1",
-                  400, 320, quantiles=fast), duration_s=2.1),
-        _check(_INGEST, "orders", "pass",
-               _m("rate", 18_211.4, "rows/s", at_least(5000), "COPY readiness_probe.orders FROM STDIN",
-                  5, 340), duration_s=6.6),
-    ]  # fmt: skip
+        _check(
+            _QUERY,
+            "open-orders",
+            "fail",
+            _m(
+                "p95 latency",
+                104.6,
+                "ms",
+                at_most(100),
+                "select id, total from orders where customer = $1 and state = 'open'"
+                " order by created desc limit 50",
+                400,
+                300,
+                quantiles=slow,
+            ),
+            message="p95 latency 104.6 ms, must be <= 100: customers wait for this list",
+            duration_s=22.4,
+        ),
+        _check(
+            _QUERY,
+            "order-by-id",
+            "pass",
+            _m(
+                "p95 latency",
+                4.1,
+                "ms",
+                at_most(25),
+                "select * from orders where id = $1",
+                400,
+                320,
+                quantiles=fast,
+            ),
+            duration_s=2.1,
+        ),
+        _check(
+            _INGEST,
+            "orders",
+            "pass",
+            _m(
+                "rate",
+                18_211.4,
+                "rows/s",
+                at_least(5000),
+                "COPY readiness_probe.orders FROM STDIN",
+                5,
+                340,
+            ),
+            duration_s=6.6,
+        ),
+    ]
 
 
 def _rest() -> list[CheckResult]:
     return [
-        _check(_INDEX, "orders-db", "waived",
-               _m("sequential reads of large tables", 0.31, "ratio", at_most(0.05),
-                  "pg_stat_user_tables, 7.2 days since the last reset", 41),
-               message="sequential reads of large tables 0.31 ratio, must be <= 0.05: public.audit_log",
-               waiver=_WAIVER),
-        _check(_CONNECTIONS, "orders-db", "pass",
-               _m("connections used at the peak", 0.61, "ratio", at_most(0.75),
-                  "max_over_time(pg_stat_activity_count[7d]) / pg_settings_max_connections", 10_080)),
-        _check(_DEAD, "orders-db", "pass",
-               _m("dead rows in the worst table", 0.043, "ratio", at_most(0.2), "pg_stat_user_tables", 41)),
+        _check(
+            _INDEX,
+            "orders-db",
+            "waived",
+            _m(
+                "sequential reads of large tables",
+                0.31,
+                "ratio",
+                at_most(0.05),
+                "pg_stat_user_tables, 7.2 days since the last reset",
+                41,
+            ),
+            message="sequential reads of large tables 0.31 ratio, must be <= 0.05: audit_log",
+            waiver=_WAIVER,
+        ),
+        _check(
+            _CONNECTIONS,
+            "orders-db",
+            "pass",
+            _m(
+                "connections used at the peak",
+                0.61,
+                "ratio",
+                at_most(0.75),
+                "max_over_time(pg_stat_activity_count[7d]) / pg_settings_max_connections",
+                10_080,
+            ),
+        ),
+        _check(
+            _DEAD,
+            "orders-db",
+            "pass",
+            _m(
+                "dead rows in the worst table",
+                0.043,
+                "ratio",
+                at_most(0.2),
+                "pg_stat_user_tables",
+                41,
+            ),
+        ),
         _check(_LAG, "orders-db", "not-applicable", message="the target declares no replica"),
-        _check(_TLS, "orders", "pass",
-               _m("old versions accepted", "none", "text", equal_to("none"),
-                  "TLS handshakes with orders.staging.example:443", 4)),
-        _check(_SECRETS, "orders-db", "pass",
-               _m("default accounts let in", 0, "count", equal_to(0),
-                  "connecting to orders-db.staging.example:5432", 6)),
-        _check(_SIGNED, "on-call", "pass",
-               _m("days until it expires", 71, "count", at_least(0), "[[signoff]] on-call")),
-        _check(_SIGNED, "security-review", "pass",
-               _m("days until it expires", 9, "count", at_least(0), "[[signoff]] security-review")),
-    ]  # fmt: skip
+        _check(
+            _TLS,
+            "orders",
+            "pass",
+            _m(
+                "old versions accepted",
+                "none",
+                "text",
+                equal_to("none"),
+                "TLS handshakes with orders.staging.example:443",
+                4,
+            ),
+        ),
+        _check(
+            _SECRETS,
+            "orders-db",
+            "pass",
+            _m(
+                "default accounts let in",
+                0,
+                "count",
+                equal_to(0),
+                "connecting to orders-db.staging.example:5432",
+                6,
+            ),
+        ),
+        _check(
+            _SIGNED,
+            "on-call",
+            "pass",
+            _m("days until it expires", 71, "count", at_least(0), "[[signoff]] on-call"),
+        ),
+        _check(
+            _SIGNED,
+            "security-review",
+            "pass",
+            _m("days until it expires", 9, "count", at_least(0), "[[signoff]] security-review"),
+        ),
+    ]
 
 
 def _before() -> RunRecord:
     """The same target a week earlier: another query limit, and two other outcomes."""
     earlier = [
-        c.model_copy(update={"outcome": Outcome.PASS}) if c.id == _ROLLBACK.id
-        else c.model_copy(update={"outcome": Outcome.FAIL}) if c.id == _DELIVERY.id
+        c.model_copy(update={"outcome": Outcome.PASS})
+        if c.id == _ROLLBACK.id
+        else c.model_copy(update={"outcome": Outcome.FAIL})
+        if c.id == _DELIVERY.id
         else c
         for c in _all()
         if c.id != _RUNBOOK.id
-    ]  # fmt: skip
+    ]
     limits = {"order-by-id": at_most(40)}
     earlier = [
         c.model_copy(
@@ -383,20 +646,30 @@ def sample() -> RunRecord:
                 check=_INDEX.id, subject="orders-db", state="applied", **_WAIVER.model_dump()
             ),
             WaiverState(
-                check=_DEAD.id, subject="stock-db", owner="bo.lind@example.com",
-                approver="head-of-platform@example.com", state="unused",
-                reason="The nightly import leaves dead rows until noon.", expires=date(2026, 12, 31),
+                check=_DEAD.id,
+                subject="stock-db",
+                owner="bo.lind@example.com",
+                approver="head-of-platform@example.com",
+                state="unused",
+                reason="The nightly import leaves dead rows until noon.",
+                expires=date(2026, 12, 31),
             ),
         ),
         signoffs=(
             SignoffNote(
-                item="on-call", person="Dee Okafor", release="2026.11.3",
-                evidence="https://wiki.example/on-call/orders", expires=date(2027, 1, 30),
+                item="on-call",
+                person="Dee Okafor",
+                release="2026.11.3",
+                evidence="https://wiki.example/on-call/orders",
+                expires=date(2027, 1, 30),
             ),
             SignoffNote(
-                item="security-review", person="Ines Falk", release="2026.11.3",
-                evidence="SEC-1182", expires=date(2026, 11, 29),
+                item="security-review",
+                person="Ines Falk",
+                release="2026.11.3",
+                evidence="SEC-1182",
+                expires=date(2026, 11, 29),
             ),
         ),
         changes=changes(_before(), record),
-    )  # fmt: skip
+    )

@@ -39,9 +39,12 @@ _EXPECTED: Final = {
     "less_than_equal": "a number of at most {le:g}",
     "string_too_short": "text that is not empty",
     "string_too_long": "text of at most {max_length} characters",
-    "too_short": "at least {min_length} entry",
+    "too_short": "{min_length} or more entries",
     "too_long": "at most {max_length} entries",
 }
+# Kinds that compare what was found with something; the others are sentences of validators.
+_COMPARED: Final = {*_EXPECTED, "enum", "literal_error", "string_pattern_mismatch"}
+_WANTED: Final = "Input should be "
 _SECRET: Final = {
     "secret_type": "a secret is text, written as ${VARIABLE}",
     "secret_literal": "a secret must not stand in the file: write it as ${VARIABLE}",
@@ -96,7 +99,9 @@ def _mistake(
         return _unknown(path, source.value(path))
     if first["type"] in _SECRET:
         return Mistake(path, _SECRET[first["type"]])
-    if first["loc"][-1] == "[key]":
+    if first["type"] not in _COMPARED and not first["msg"].startswith(_WANTED):
+        return Mistake(path, redact(re.sub(r"^(Value error|Assertion failed), ", "", first["msg"])))
+    if first["loc"][-1:] == ("[key]",):
         return Mistake(path, f"expected {_expected(first)}, found {_shown(path[-1])}")
     expected = " or ".join(_alternatives(details))
     found = _found(first["input"], variables)
@@ -118,13 +123,14 @@ def _unknown(path: Path, value: object) -> Mistake:
     word = "table" if isinstance(value, dict) else "key"
     place = place_of(path[:-1])
     valid = sorted(place.keys) if place else []
-    near = nearest(key, valid)
-    elsewhere = [p.label or "the top of the file" for p in places() if key in p.keys]
-    if near and not elsewhere:
+    elsewhere = [p.label or "the top level" for p in places() if key in p.keys]
+    # What is almost a key of this table was meant for it, even where another table has the word.
+    near = nearest(key, valid, cutoff=0.8 if elsewhere else 0.6)
+    if near:
         return Mistake(path, f"unknown {word} {key!r}. Did you mean {near!r}?")
     if elsewhere:
         belongs = " or ".join(elsewhere[:3])
-        return Mistake(path, f"unknown {word} {key!r} here; it belongs in {belongs}")
+        return Mistake(path, f"unknown {word} {key!r} here; it belongs to {belongs}")
     return Mistake(path, f"unknown {word} {_shown(key)}", f"use one of: {', '.join(valid)}")
 
 
@@ -142,9 +148,7 @@ def _expected(detail: ErrorDetails) -> str:
         return _PATTERNS.get(context["pattern"], f"text of the form {context['pattern']}")
     if kind in _EXPECTED:
         return _EXPECTED[kind].format_map(context)
-    # Whatever pydantic adds later, or a validator of ours says.
-    told = re.sub(r"^(Input should be|Value error,|Assertion failed,) *", "", detail["msg"])
-    return told[:1].lower() + told[1:]
+    return detail["msg"].removeprefix(_WANTED)
 
 
 def _options(context: Mapping[str, Any]) -> list[str]:
@@ -161,6 +165,10 @@ def _hint(detail: ErrorDetails) -> str:
 def _remedy(path: Path, value: object) -> str:
     if path[:2] == ("gate", "not_applicable") and isinstance(value, dict):
         return f'put quotes around an id that has a dot in it: "{path[-1]}.…" = "reason"'
+    if isinstance(value, dict | list):
+        step = "[]" if isinstance(value, dict) else "NAME"
+        meant = [place.label for place in places() if place.path == (*path, step)]
+        return f"write {meant[0]}" if value and meant else ""
     return ""
 
 

@@ -25,6 +25,12 @@ from readiness.errors import ConfigError, Problem
 __all__ = ["Draft", "Loaded", "examine", "find", "load"]
 
 _SCALARS: Final = {"float_type", "int_type", "bool_type", "date_type"}
+_SYNTAX: Final = {
+    "Invalid value": "put quotes around text; write true and false in lower case",
+    "Illegal character '\\n'": "close the quotes on the same line, or use three of them",
+    "Invalid hex value": "put text with backslashes in single quotes",
+    "Unescaped": "put text with backslashes in single quotes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +156,7 @@ def _syntax_problem(name: str, text: str, message: str) -> Problem:
 
 
 def _syntax_remedy(what: str) -> str:
-    if what == "Invalid value":
-        return "put quotes around text; write true and false in lower case"
-    return ""
+    return next((remedy for start, remedy in _SYNTAX.items() if what.startswith(start)), "")
 
 
 def _validate(source: Source, values: Interpolation) -> tuple[Config | None, list[Mistake]]:

@@ -45,6 +45,7 @@ def _guard_credentials(url: object) -> object:
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that becomes part of check ids: letters, digits, `.`, `_`, `-`."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
 Path_ = Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=2000)]
 Url = Annotated[
     str,
@@ -231,9 +232,7 @@ class WritePath(Model):
     service: Name = Field(..., description="the [services.NAME] that takes the request")
     path: Path_ = Field(..., description="path of the request")
     method: Literal["POST", "PUT"] = Field("POST", description="method of the request")
-    body: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)] = Field(
-        ..., description="the JSON body; `{n}` becomes a number never sent before"
-    )
+    body: Body = Field(..., description="the JSON body; `{n}` becomes a number never sent before")
     rows_per_request: Count = Field(..., description="rows that one request stores")
     count_sql: Text = Field(..., description="counts the rows that these requests stored")
     cleanup_sql: Text = Field(..., description="removes exactly those rows")

@@ -74,7 +74,7 @@ class Source:
 
     def _is_table(self, path: Path) -> bool:
         value = self.value(path)
-        if isinstance(value, dict) and isinstance(path[-1], str):
+        if isinstance(value, dict) and (not path or isinstance(path[-1], str)):
             return True
         return place_of(path) is not None and (value is None or isinstance(value, dict))
 

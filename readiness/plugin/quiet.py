@@ -64,6 +64,7 @@ def _start(config: pytest.Config, state: State, log: object) -> subprocess.Popen
         *(sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider"),
         *ini,
         *("--rootdir", str(config.rootpath)),
+        *("--confcutdir", str(config.option.confcutdir or config.rootpath)),
         *("--readiness", "--readiness-quiet-phase", str(state.folder / _RELAY)),
         *("--readiness-folder", str(state.folder)),
         *places,

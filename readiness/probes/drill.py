@@ -65,6 +65,7 @@ class _Watch:
     service: Service
     began: float = field(default_factory=time.monotonic)
     ready: str = "200"
+    ready_at: float = 0.0
     live: str = "200"
     live_said: str = ""
     live_failures: int = 0
@@ -76,6 +77,7 @@ class _Watch:
 
     def poll(self) -> None:
         ready = _said(self.service, self.service.ready)
+        self.ready_at = time.monotonic()
         live = _said(self.service, self.service.live)
         if ready != self.ready:
             self.note(f"ready: {ready}", good=ready == str(OK))
@@ -95,7 +97,7 @@ class _Watch:
             asked = time.monotonic() - began
             self.poll()
             if self.ready == str(status):
-                first = asked if first is None else first
+                first = self.ready_at - began if first is None else first
                 in_a_row += 1
             elif asked > within_s:
                 return None

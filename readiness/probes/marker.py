@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,11 +19,13 @@ from readiness.config.models import (
     Service,
 )
 from readiness.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
+from readiness.probes import http
 from readiness.secrets import redact
 
 DEADLINE_S: Final = 5.0
 _LARGEST: Final = 64 * 1024
 _SILENT: Final = "production"
+_Rows = list[tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,79 +58,68 @@ def environment(config: Config) -> Marker:
         return Marker(_SILENT, "", "no [target.marker] is declared")
     source = _source(marker, config)
     try:
-        return Marker(asyncio.run(_ask_in_time(marker, config)), source, "")
+        return Marker(_ask(marker, config), source, "")
     except CouldNotMeasure as error:
         return Marker(_SILENT, source, redact(error.message))
 
 
-async def _ask_in_time(marker: HttpMarker | DatabaseMarker, config: Config) -> str:
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            answer = await _ask(marker, config)
-    except TimeoutError as error:
-        raise TookTooLong(f"no answer within {DEADLINE_S:g} s") from error
-    if not isinstance(answer, str) or not re.match(NAME_PATTERN, answer):
+def _ask(marker: HttpMarker | DatabaseMarker, config: Config) -> str:
+    if isinstance(marker, HttpMarker):
+        answer = _over_http(marker, config.services)
+    else:
+        answer = _from_database(marker, config.databases)
+    if not isinstance(answer, str) or not re.fullmatch(NAME_PATTERN, answer):
         raise NoData("the answer is not the name of an environment")
     return answer
 
 
-async def _ask(marker: HttpMarker | DatabaseMarker, config: Config) -> object:
-    if isinstance(marker, HttpMarker):
-        service = config.services.get(marker.service)
-        if service is None:
-            raise NoData(f"there is no [services.{marker.service}]")
-        return await _over_http(marker, service)
-    database = config.databases.get(marker.database)
+def _over_http(marker: HttpMarker, services: Mapping[str, Service]) -> object:
+    service = services.get(marker.service)
+    if service is None:
+        raise NoData(f"there is no [services.{marker.service}]")
+    answer = http.get(
+        service.url + marker.path,
+        timeout_s=DEADLINE_S,
+        bearer=service.bearer,
+        verify=service.verify_tls,
+        accept=http.JSON,
+        max_bytes=_LARGEST,
+    )
+    if answer.status != httpx.codes.OK:
+        raise NoData(f"the answer has status {answer.status}")
+    try:
+        content = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise NoData("the answer is not JSON") from None
+    if not isinstance(content, dict) or marker.field not in content:
+        raise NoData(f"the answer has no key {marker.field!r}")
+    return content[marker.field]
+
+
+def _from_database(marker: DatabaseMarker, databases: Mapping[str, Database]) -> object:
+    database = databases.get(marker.database)
     if database is None:
         raise NoData(f"there is no [databases.{marker.database}]")
-    return await _from_database(marker, database)
-
-
-async def _over_http(marker: HttpMarker, service: Service) -> object:
     try:
-        body = await _fetch(service, marker.path)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-        raise Unreachable(f"no answer: {type(error).__name__}: {error}") from error
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise NoData("the answer is not JSON") from error
-    if not isinstance(answer, dict) or marker.field not in answer:
-        raise NoData(f"the answer has no key {marker.field!r}")
-    return answer[marker.field]
-
-
-async def _fetch(service: Service, path: str) -> bytes:
-    headers = {"accept-encoding": "identity"}
-    if service.bearer:
-        headers["authorization"] = f"Bearer {service.bearer.reveal()}"
-    # A proxy named in the process environment could answer in the target's place.
-    transport = httpx.AsyncHTTPTransport(verify=service.verify_tls)
-    async with (
-        httpx.AsyncClient(transport=transport, trust_env=False, timeout=DEADLINE_S) as client,
-        client.stream("GET", service.url + path, headers=headers) as response,
-    ):
-        if response.status_code != httpx.codes.OK:
-            raise NoData(f"the answer has status {response.status_code}")
-        body = b""
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > _LARGEST:
-                raise NoData("the answer is larger than 64 kB")
-        return body
-
-
-async def _from_database(marker: DatabaseMarker, database: Database) -> object:
-    try:
-        rows = await _select(marker.sql, database)
+        rows = asyncio.run(_in_time(_select(marker.sql, database)))
     except (psycopg.Error, OSError, UnicodeError) as error:
-        raise Unreachable(f"no answer: {type(error).__name__}: {error}") from error
+        # Some of its messages quote the connection string.
+        raise Unreachable(f"no answer ({type(error).__name__})") from error
     if len(rows) != 1 or len(rows[0]) != 1:
         raise NoData("the answer is not one row with one value")
     return rows[0][0]
 
 
-async def _select(sql: str, database: Database) -> list[tuple[object, ...]]:
+async def _in_time(rows: Awaitable[_Rows]) -> _Rows:
+    """A server that hangs keeps no time itself: the deadline is ours, on the whole of it."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return await rows
+    except TimeoutError:
+        raise TookTooLong(f"no answer within {DEADLINE_S:g} s") from None
+
+
+async def _select(sql: str, database: Database) -> _Rows:
     connection = await psycopg.AsyncConnection.connect(
         database.dsn.reveal(), connect_timeout=int(DEADLINE_S)
     )
@@ -143,5 +135,6 @@ async def _select(sql: str, database: Database) -> list[tuple[object, ...]]:
 def _source(marker: HttpMarker | DatabaseMarker, config: Config) -> str:
     if isinstance(marker, HttpMarker):
         service = config.services.get(marker.service)
-        return redact(f"GET {service.url if service else marker.service}{marker.path}")
+        address = re.sub(r"//[^/]*@", "//", service.url) if service else marker.service
+        return redact(f"GET {address}{marker.path}")
     return redact(f"{marker.sql} (database {marker.database})")

@@ -79,29 +79,6 @@ def restore_newest(folder: Path, dsn: str, server: Server) -> None:
     _run(server, dsn, "pg_restore", "--exit-on-error", f"--dbname={database}", str(_newest(folder)))
 
 
-def restore_newest(folder: Path, dsn: str, server: Server) -> None:
-    """Restore the newest dump into an empty database.
-
-    Raises:
-        ReferenceSystemError: it does not restore without an error.
-    """
-    done = subprocess.run(
-        [
-            programs_for(server).program("pg_restore"),
-            "--exit-on-error",
-            f"--dbname={conninfo_to_dict(dsn)['dbname']}",
-            str(_newest(folder)),
-        ],
-        env={**os.environ, **_connection_environ(dsn)},
-        capture_output=True,
-        timeout=_DUMP_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        said = done.stderr[-500:].decode(errors="replace")
-        raise ReferenceSystemError(f"pg_restore failed: {said}")
-
-
 def _dump(dsn: str, server: Server) -> bytes:
     return _run(server, dsn, "pg_dump", "--format=custom")
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from readiness.errors import ReadinessError
@@ -33,12 +33,13 @@ def write_all(
     """
     environ = os.environ if environ is None else environ
     files.make_folder(folder)
+    as_json = lru_cache(record.to_json)
     steps: list[Callable[[], Path | None]] = [
-        partial(_write, folder / "readiness.json", lambda: [record.to_json()]),
+        partial(_write, folder / "readiness.json", lambda: [as_json()]),
         partial(_write, folder / "readiness.html", partial(html.render, record)),
         partial(_write, folder / "readiness.xml", lambda: [junit.render(record)]),
         partial(_write, folder / "readiness.md", lambda: [markdown.render(record)]),
-        partial(history.store, record, folder),
+        lambda: history.store(record, folder, as_json()),
     ]
     if github.is_wanted(environ):
         steps += [

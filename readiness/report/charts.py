@@ -34,7 +34,7 @@ class QuantileBar:
     text: str
     y: int
     width: int
-    over: bool
+    missed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def distribution(measurement: Measurement) -> Distribution | None:
             quantity(v, measurement.unit, share=False),
             20 + index * 18,
             max(1, round(v * scale)),
-            allowed is not None and v > allowed,
+            allowed is not None and v == measurement.value and v > allowed,
         )
         for index, (q, v) in enumerate(pairs)
     )

@@ -21,6 +21,8 @@ _HIDDEN: Final = re.compile(
 )
 # What neither UTF-8 nor XML can hold.
 _INVALID: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+# A line of output like this is a command to a CI runner, whoever printed it.
+_RUNNER_COMMAND: Final = re.compile(r"^\s*:(?=:)|##\[")
 _PLAIN: Final = re.compile(r"[ -~]*")
 
 
@@ -28,7 +30,7 @@ def clean(text: str, limit: int = 4000) -> str:
     """The text without control characters, escapes and marks that reorder it.
 
     Args:
-        text: anything; line ends become `\\n`.
+        text: anything; every line end becomes a line feed.
         limit: characters to keep; what was cut is counted at the end.
     """
     if not _PLAIN.fullmatch(text):
@@ -42,3 +44,8 @@ def clean(text: str, limit: int = 4000) -> str:
 def line(text: str, limit: int = 1000) -> str:
     """The same on one line."""
     return " ".join(clean(text, limit).split())
+
+
+def no_command(row: str) -> str:
+    """A line to be printed, kept from being a command to a CI runner by an invisible joiner."""
+    return _RUNNER_COMMAND.sub(lambda m: f"{m[0][:-1]}\u2060{m[0][-1]}", row)

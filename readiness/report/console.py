@@ -1,14 +1,15 @@
 """The summary on the terminal."""
 
-import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord, Verdict
+from readiness.report.build import build
+from readiness.report.clean import no_command
 from readiness.report.richtext import RichText
-from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, View, build, tally
+from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, View, tally
 
 NARROWEST: Final = 40
 _MOST_REASONS: Final = 8
@@ -26,8 +27,6 @@ _COLOURS: Final = {
     "bold": "1",
     "soft": "2",
 }
-# A line that starts like this is a command to a CI runner, whoever printed it.
-_RUNNER_COMMAND: Final = re.compile(r"^(\s*):(?=:)|##\[")
 _Paint = Callable[[str, str], str]
 
 
@@ -42,7 +41,7 @@ def summary(record: RunRecord, *, width: int, color: bool, report: str = "") -> 
     """
     view = build(record)
     lines = _lines(view, max(width, NARROWEST), _painter(color), report)
-    return "\n".join(map(_harmless, lines)) + "\n"
+    return "\n".join(map(no_command, lines)) + "\n"
 
 
 def _painter(color: bool) -> _Paint:
@@ -51,10 +50,6 @@ def _painter(color: bool) -> _Paint:
         return f"\x1b[{code}m{text}\x1b[0m" if color and code else text
 
     return paint
-
-
-def _harmless(row: str) -> str:
-    return _RUNNER_COMMAND.sub(lambda m: f"{m[0][:-1]}\u2060{m[0][-1]}", row)
 
 
 def _lines(view: View, width: int, paint: _Paint, report: str) -> Iterator[str]:
@@ -69,7 +64,7 @@ def _lines(view: View, width: int, paint: _Paint, report: str) -> Iterator[str]:
         yield f"  and {len(view.reasons) - _MOST_REASONS:,} more reasons"
     yield ""
     yield from _table(view, width, paint)
-    for outcome in (*ORDER[:5],):
+    for outcome in ORDER[:5]:
         yield from _findings(view, outcome, width, paint)
     if report:
         yield ""
@@ -92,7 +87,9 @@ def _table(view: View, width: int, paint: _Paint) -> Iterator[str]:
         rows = textwrap.wrap(words, width - first - 4) or [""]
         yield f"{paint(mark, worst.value if worst else 'soft')} {name}  {rows[0]}"
         yield from (" " * (first + 4) + row for row in rows[1:])
-    yield paint(f"  {'all'.ljust(first)}  {tally(view.counts)}", "bold")
+    lead = f"  {'all'.ljust(first)}  "
+    total = _wrap(tally(view.counts), width, " " * len(lead), lead)
+    yield from (paint(row, "bold") for row in total)
 
 
 def _findings(view: View, outcome: Outcome, width: int, paint: _Paint) -> Iterator[str]:
@@ -109,7 +106,8 @@ def _findings(view: View, outcome: Outcome, width: int, paint: _Paint) -> Iterat
 
 def _finding(group: Group, outcome: Outcome, width: int, paint: _Paint) -> Iterator[str]:
     for row in group.rows[:_MOST_FINDINGS]:
-        yield paint(f"{SHAPES[outcome]} {row.name}", outcome.value)
+        name = _wrap(f"{SHAPES[outcome]} {row.name}", width, "  ")
+        yield from (paint(part, outcome.value) for part in name)
         yield from _wrap(row.message or group.title, width, "  ", "  ")
         if row.waiver:
             yield from _wrap(row.waiver, width, "  ", "  ")

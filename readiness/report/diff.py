@@ -6,7 +6,7 @@ from typing import Final, Literal
 from readiness.evidence import Outcome
 from readiness.record import Change, Changes, CheckResult, Facts, RunRecord
 from readiness.report import figures
-from readiness.report.clean import line
+from readiness.report.clean import line, no_command
 from readiness.report.view import CHANGE_HEADINGS, change_text
 
 _Key = tuple[str, str]
@@ -40,17 +40,15 @@ def changes(old: RunRecord, new: Facts) -> Changes:
 
 def render_diff(found: Changes) -> str:
     """The differences as text for a terminal."""
-    rows = [
-        f"Since run {line(found.since_run, 100)} of {figures.when(found.since)}"
-        f" ({found.since_verdict}):"
-    ]
+    since = f"run {line(found.since_run, 100)} of {figures.when(found.since)}"
+    rows = [f"Since {since} ({found.since_verdict}):"]
     for kind, heading in CHANGE_HEADINGS.items():
         items = [item for item in found.items if item.kind == kind]
         if items:
             rows += ["", f"{heading} ({len(items)})", *map(_row, items)]
     if not found.items:
         rows.append("  nothing changed")
-    return "\n".join(rows) + "\n"
+    return "\n".join(map(no_command, rows)) + "\n"
 
 
 def _row(item: Change) -> str:

@@ -1,5 +1,6 @@
 """Writing a report file whole or not at all."""
 
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,7 +54,9 @@ def write(path: Path, pieces: Iterable[str]) -> None:
 def _replace(path: Path, pieces: Iterable[str]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        with os.fdopen(
+            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as file:
             file.writelines(pieces)
         Path(name).chmod(_MODE)
         Path(name).replace(path)

@@ -9,7 +9,8 @@ from readiness.errors import ReadinessError
 from readiness.evidence import Outcome
 from readiness.record import RunRecord
 from readiness.report import markdown
-from readiness.report.view import Group, Row, build
+from readiness.report.build import build
+from readiness.report.view import Group, Row, View
 
 # GitHub shows ten of a kind at most, and drops the others without a word.
 MOST: Final = 10
@@ -23,7 +24,7 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
 
 def annotations(record: RunRecord) -> list[str]:
     """Workflow commands for the ten weightiest findings, and one that counts the rest."""
-    found = [pair for outcome in _FOUND for pair in _pairs(record, outcome)]
+    found = list(_pairs(build(record)))
     found.sort(key=lambda pair: not pair[0].decides)
     commands = [_annotation(group, row) for group, row in found[:MOST]]
     if len(found) > MOST:
@@ -61,10 +62,11 @@ def append_summary(record: RunRecord, environ: Mapping[str, str]) -> None:
         ) from error
 
 
-def _pairs(record: RunRecord, outcome: Outcome) -> Iterator[tuple[Group, Row]]:
-    for group in build(record).groups(outcome):
-        for row in group.rows:
-            yield group, row
+def _pairs(view: View) -> Iterator[tuple[Group, Row]]:
+    for outcome in _FOUND:
+        for group in view.groups(outcome):
+            for row in group.rows:
+                yield group, row
 
 
 def _annotation(group: Group, row: Row) -> str:

@@ -14,8 +14,13 @@ KEPT: Final = 100
 _OURS: Final = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9._-]+\.json")
 
 
-def store(record: RunRecord, folder: Path) -> Path:
+def store(record: RunRecord, folder: Path, text: str | None = None) -> Path:
     """Keep the record in `folder/history`, and only the newest 100 there.
+
+    Args:
+        record: the run.
+        folder: the folder of the reports.
+        text: the record as JSON, where it was made already.
 
     Raises:
         ReadinessError: it cannot be written.
@@ -23,7 +28,7 @@ def store(record: RunRecord, folder: Path) -> Path:
     run = record.run
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", run.id)[:80] or "run"
     path = folder / FOLDER / f"{figures.in_utc(run.started):%Y%m%dT%H%M%SZ}-{slug}.json"
-    write(path, [record.to_json()])
+    write(path, [record.to_json() if text is None else text])
     for old in _newest_first(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path

@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from readiness.evidence import Outcome
 from readiness.record import RunRecord
 from readiness.report import charts
-from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, Room, build, tally
+from readiness.report.build import Room, build
+from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, tally
 
 # Beyond so many checks the page says the same with fewer bytes: no pictures of what passed, and
 # of a long source only its beginning. The record holds all of it.

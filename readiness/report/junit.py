@@ -5,7 +5,8 @@ from xml.etree import ElementTree as ET
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord, Verdict
-from readiness.report.view import Row, Suite, View, build
+from readiness.report.build import build
+from readiness.report.view import Row, Suite, View
 
 _FAILURE: Final = frozenset({Outcome.FAIL})
 _ERROR: Final = frozenset({Outcome.ERROR, Outcome.NOT_RUN})

@@ -7,26 +7,16 @@ from typing import Final
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord
+from readiness.report.build import Room, build
 from readiness.report.richtext import RichText
-from readiness.report.view import (
-    HEADINGS,
-    ORDER,
-    SHAPES,
-    Figure,
-    Group,
-    Room,
-    Row,
-    View,
-    build,
-    tally,
-)
+from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Group, Row, View
 
 # GitHub refuses a summary of 1 MiB as a whole; a step may have written to it before us.
 LARGEST: Final = 900_000
 _MOST_REASONS: Final = 50
 _LONGEST_SOURCE: Final = 300
-_SYNTAX: Final = re.compile(r"[\\`*_\[\]{}()#|~$!:.^=]")
-_LEADING: Final = re.compile(r"^([-+])|^(\d+)(?=\\?[.)])")
+_SYNTAX: Final = re.compile(r"[\\`*_\[\]#|~$]|:(?=[a-z/+_])|(?<=\bwww)\.", re.IGNORECASE)
+_LEADING: Final = re.compile(r"^(\d*)(?=[-+=.)])")
 # Mentions and references are found in the text after it was rendered, where no escape is left;
 # an invisible joiner keeps them from being found.
 _REFERENCE: Final = re.compile(r"([@#])(?=\w)|(\bGH)(?=-\d)", re.IGNORECASE)
@@ -55,7 +45,7 @@ def escape(text: str) -> str:
     text = " ".join(text.split())
     text = _REFERENCE.sub(_apart, text)
     text = _SYNTAX.sub(r"\\\g<0>", text)
-    text = _LEADING.sub(lambda m: f"\\{m[1]}" if m[1] else m[0], text)
+    text = _LEADING.sub(r"\1\\", text)
     return html.escape(text, quote=False)
 
 
@@ -135,15 +125,8 @@ def _finding(group: Group) -> str:
     rows = "".join(map(_row, group.rows))
     fix = f"\nHow to fix it: {_rich(group.fix)}\n" if group.fix and group.was_measured else ""
     why = f"\nWhy it matters: {_rich(group.why)}\n" if group.why else ""
-    summary = f"{head} · {name} · {escape_html(weight)} · {escape_html(tally_of(group))}"
-    return (
-        f"\n<details>\n<summary>{summary}</summary>\n\n{rows}{why}{fix}\n</details>\n"
-    )
-
-
-def tally_of(group: Group) -> str:
-    """What the rows of a finding ended as, in words."""
-    return tally({o: sum(row.outcome is o for row in group.rows) for o in ORDER})
+    summary = f"{head} · {name} · {escape_html(weight)} · {escape_html(group.tally)}"
+    return f"\n<details>\n<summary>{summary}</summary>\n\n{rows}{why}{fix}\n</details>\n"
 
 
 def _row(row: Row) -> str:

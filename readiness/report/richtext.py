@@ -7,7 +7,9 @@ from typing import Final, Literal
 from readiness.report.clean import clean
 
 _LONGEST: Final = 4000
-_INLINE: Final = re.compile(r"`(?P<code>[^`\n]+)`|(?P<link>https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)])")
+_INLINE: Final = re.compile(
+    r"`(?P<code>[^`\n]+)`|(?P<link>https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)])"
+)
 
 
 @dataclass(frozen=True, slots=True)

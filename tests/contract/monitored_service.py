@@ -8,10 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from small_servers import Reply, SmallServer
-
 from readiness.config.models import Drill, Service, Truth
 from readiness.evidence import Evidence
+from tests.contract.small_servers import Reply, SmallServer
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 

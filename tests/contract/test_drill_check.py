@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from monitored_service import drilled, misses, suite
-from small_servers import HANG_S, Reply
 
 from readiness.config.models import Service
 from readiness.errors import CouldNotMeasure, Unreachable
 from readiness.evidence import Evidence
+from tests.contract.monitored_service import drilled, misses, suite
+from tests.contract.small_servers import HANG_S, Reply
 
 
 class Watched:
@@ -180,3 +180,18 @@ def test_a_service_that_is_down_is_not_drilled(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
         judged(service)
     assert (tmp_path / "database").exists()
+
+
+def test_the_time_a_slow_answer_takes_counts(tmp_path: Path) -> None:
+    with drilled(tmp_path) as (server, service):
+
+        def slowly() -> Reply:
+            threading.Event().wait(0.0 if server._well() else 0.3)
+            return server._ready()
+
+        server.routes["/health/ready"] = slowly
+        evidence = judged(service)
+
+    not_ready = next(m for m in evidence.measurements if m.name.startswith("not ready after"))
+    assert isinstance(not_ready.value, float)
+    assert not_ready.value >= 0.3

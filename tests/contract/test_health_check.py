@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from monitored_service import MonitoredService, misses, suite
-from small_servers import Reply
 
 from readiness.config.models import Service
 from readiness.errors import NoData, Unreachable
 from readiness.evidence import Evidence
+from tests.contract.monitored_service import MonitoredService, misses, suite
+from tests.contract.small_servers import Reply
 
 
 def judged(service: Service) -> Evidence:

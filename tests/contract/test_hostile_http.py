@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_servers import Line, Reply, SmallServer, in_time, raw_server
 
 from readiness.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.probes import health, http
 from readiness.secrets import Secret
+from tests.contract.small_servers import Line, Reply, SmallServer, in_time, raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 SOON_S = 0.6

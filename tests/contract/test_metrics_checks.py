@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from monitored_service import TEXT_FORMAT, MonitoredService, misses, suite
-from small_servers import Reply
 
 from readiness.config.models import Service, Truth
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.evidence import Evidence
+from tests.contract.monitored_service import TEXT_FORMAT, MonitoredService, misses, suite
+from tests.contract.small_servers import Reply
 
 
 def endpoint(service: Service) -> Evidence:

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from monitored_service import misses, suite
 
 from readiness.config.models import Config, Signoff, SignoffPolicy, Target
 from readiness.config.subjects import subjects
 from readiness.evidence import Evidence
+from tests.contract.monitored_service import misses, suite
 
 TODAY = datetime.now(UTC).date()
 

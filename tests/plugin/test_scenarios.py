@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.plugin.conftest import CONFIG, Gate
+from tests.plugin.harness import CONFIG, Gate
 
 PASS = """
 @check("own.good", title="t", why="w", fix="f", severity="blocker")

@@ -49,7 +49,8 @@ def registry(value: str = "x") -> CollectorRegistry:
 def test_what_the_reference_library_writes_has_no_problem(value: str) -> None:
     found = registry(value)
     text = parsed(generate_latest(found), CONTENT_TYPE_LATEST)
-    opened = parsed(openmetrics.generate_latest(found), openmetrics.CONTENT_TYPE_LATEST)
+    written: bytes = openmetrics.generate_latest(found)  # type: ignore[no-untyped-call]
+    opened = parsed(written, openmetrics.CONTENT_TYPE_LATEST)
 
     for exposition in (text, opened):
         assert exposition.problems == ()
