@@ -95,7 +95,7 @@ class Secret:
             raise PydanticCustomError("secret_type", "a secret is text from the environment")
         if cls._is_exposed(value):
             raise PydanticCustomError(
-                "secret_literal", "a secret must not stand in the file: write it as ${{VARIABLE}}"
+                "secret_literal", "a secret must not stand in the file: write it as ${VARIABLE}"
             )
         return cls(value)
 

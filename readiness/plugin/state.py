@@ -108,6 +108,7 @@ def begin(config: pytest.Config) -> State:
             seen.environment,
             asked=_effects(option.readiness_allow),
             confirm=option.readiness_confirm,
+            said=seen.said,
         ),
         target=TargetFacts(
             name=loaded.config.target.name,
