@@ -108,7 +108,7 @@ class Prover:
         with ReferenceSystem.start(provider=self._provider) as system:
             for turn in range(1, times + 1):
                 began = time.monotonic()
-                seen, error = _not_passing(system, ())
+                seen, error = _not_passing(system, (), workers="2")
                 proof = Proof(
                     fault=f"{HEALTHY}, run {turn} of {times}",
                     story="nothing is broken",
@@ -168,7 +168,9 @@ def _watching(fault: Fault) -> list[str]:
     return sorted(names if _MEASURES_SPEED in fault.suites else names - {_MEASURES_SPEED})
 
 
-def _not_passing(system: ReferenceSystem, suites: Sequence[str]) -> tuple[dict[str, Outcome], str]:
+def _not_passing(
+    system: ReferenceSystem, suites: Sequence[str], workers: str = "0"
+) -> tuple[dict[str, Outcome], str]:
     """The checks that do not pass now; all suites if none is named. And why, if none could run."""
     with tempfile.TemporaryDirectory(prefix="readiness-prove-") as folder:
         loaded = load(system.config_path, os.environ | system.environ)
@@ -180,7 +182,7 @@ def _not_passing(system: ReferenceSystem, suites: Sequence[str]) -> tuple[dict[s
                 suites=tuple(suites),
                 allow=_EFFECTS,
                 confirm=fingerprint(loaded.config, environment),
-                workers="2",
+                workers=workers,
                 environ=system.environ,
             ),
             Silent(),

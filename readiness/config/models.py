@@ -142,7 +142,7 @@ class Gate(Model):
     not_applicable: dict[str, Text] = Field(
         default={}, description="suite or check id that does not apply here, with the reason"
     )
-    check_timeout_s: Positive = Field(300, description="seconds; a slower check is an error")
+    check_timeout_s: Positive = Field(1200, description="seconds; a slower check is an error")
     run_timeout_s: Positive = Field(3600, description="seconds; a run that takes longer is stopped")
     waiver_max_days: Count = Field(90, description="days; how far ahead a waiver may expire")
 
@@ -264,6 +264,9 @@ class Query(Model):
         default=[[]], description="parameter sets, rotated; take them from real traffic"
     )
     max_p95_ms: Positive = Field(100, description="milliseconds; slowest p95 that is promised")
+    max_stall_ms: Positive = Field(
+        1000, description="milliseconds; slowest single execution, which a percentile hides"
+    )
     samples: Annotated[int, Field(ge=59)] = Field(
         400, description="executions measured; 59 are the least that can bound a p95"
     )

@@ -46,7 +46,7 @@ name = "my-system"
 #[gate]
 # Folders with checks of your own.
 #suites = []
-#check_timeout_s = 300
+#check_timeout_s = 1200
 #run_timeout_s = 3600
 # How far ahead a waiver may expire.
 #waiver_max_days = 90
@@ -124,6 +124,8 @@ name = "my-system"
 #table = "public.orders"
 #dsn = "postgresql://load:${LOAD_PASSWORD}@db.staging.example.com:5432/orders"
 #min_rows_per_s = 1000
+# Copy the triggers of the table too; false where they must not run for invented rows.
+#triggers = true
 #rows = 20000
 #samples = 5
 
@@ -146,6 +148,7 @@ name = "my-system"
 # Sets of parameters, rotated; take them from real traffic.
 #params = [[17], [4711]]
 #max_p95_ms = 100
+#max_stall_ms = 1000
 #samples = 400
 #budget_s = 15
 

@@ -39,11 +39,14 @@ class Latency:
         p95: of the samples, with the distribution.
         lower: the true p95 is above it; None if there are too few samples.
         upper: the true p95 is below it; None if there are fewer than 59 samples.
+        slowest: the slowest execution. One stall of seconds among hundreds of quick executions
+            is no percentile's business, and all the same everybody waited for it.
     """
 
     p95: Measurement
     lower: Measurement | None
     upper: Measurement | None
+    slowest: Measurement
 
 
 class RunningQuery:
@@ -144,6 +147,7 @@ def latency(query: Query, seconds: Sequence[float]) -> Latency:
         p95=p95,
         lower=_bound(p95, "p95 latency, 95 % lower bound", bounds.lower),
         upper=_bound(p95, "p95 latency, 95 % upper bound", bounds.upper),
+        slowest=replace(p95, name="slowest execution", value=max(times), quantiles=()),
     )
 
 

@@ -52,10 +52,10 @@ def health_names_no_version(system: "ReferenceSystem") -> Iterator[None]:
         yield
 
 
-@fault(turns_red=_HEALTH, story="/health/live sends everybody to the login page")
+@fault(turns_red=_HEALTH | _DRILL, story="/health/live sends everybody to the login page")
 @contextmanager
 def live_redirects(system: "ReferenceSystem") -> Iterator[None]:
-    """What a login does that covers all paths."""
+    """What a login does that covers all paths. A service that is not well is not drilled."""
     with system.levers.behave(status={"/health/live": 302}):
         yield
 

@@ -30,6 +30,7 @@ def test_query_latency(query: Query, evidence: Evidence, benchmark: BenchmarkFix
     with running(query) as execution:
         latency = execution.latency(_measure(benchmark, execution, query))
     _judge(latency, query.max_p95_ms, evidence)
+    evidence.judge(latency.slowest, at_most(query.max_stall_ms), "a stall that the p95 hides")
 
 
 def _measure(benchmark: BenchmarkFixture, execution: RunningQuery, query: Query) -> list[float]:

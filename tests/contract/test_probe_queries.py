@@ -60,7 +60,7 @@ def test_a_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
     benchmark = Benchmark()
     outcome, evidence = _judge(query, benchmark)
     assert outcome is Outcome.PASS
-    shown, judged = evidence.measurements
+    shown, judged, _ = evidence.measurements
     assert (shown.samples, shown.unit, len(shown.quantiles)) == (100, "ms", 21)
     assert judged.name.endswith("upper bound")
     assert isinstance(judged.value, float)
@@ -126,3 +126,16 @@ def test_a_query_that_returns_no_result_set_is_explained(shop: Dsn) -> None:
     with pytest.raises(CouldNotMeasure) as caught:
         _judge(_query(shop, "set application_name = 'x'"))
     assert caught.value.where == "set application_name = 'x'"
+
+
+def test_a_stall_that_the_p95_hides_is_a_miss(shop: Dsn) -> None:
+    # One execution in a hundred stands still: no p95 shows it, and somebody waited for it.
+    query = _query(
+        shop,
+        "select pg_sleep(case when %s = 1 then 0.3 else 0 end)",
+        params=[[0]] * 60 + [[1]] + [[0]] * 60,
+        max_p95_ms=250,
+        max_stall_ms=290,
+    )
+    with pytest.raises(CheckFailed, match="stall that the p95 hides"):
+        _judge(query)

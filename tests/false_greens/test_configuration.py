@@ -1,0 +1,118 @@
+"""C: how configurations of other tools have passed what they must not (FALSE_GREENS)."""
+
+import pytest
+
+from tests.plugin.harness import CONFIG, Gate
+
+PASS = """
+@check("own.good", title="t", why="w", fix="f", severity="blocker")
+def test_good(evidence):
+    evidence.judge(figure(1), at_most(2))
+"""
+FAIL = PASS.replace("figure(1)", "figure(3)").replace("good", "bad")
+
+WAIVER = """
+[[waiver]]
+check = "own.bad"
+owner = "Ada"
+approver = "Grace"
+reason = "the new index is built on Thursday"
+expires = {expires}
+"""
+
+
+@pytest.fixture
+def soon() -> str:
+    """A day in a month."""
+    from datetime import UTC, datetime, timedelta
+
+    return (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+
+
+@pytest.mark.parametrize(
+    ("addition", "words"),
+    [
+        ("[sevices.api]\nurl = 'http://x'\n", "services"),
+        ("[gate]\nchek_timeout_s = 3\n", "check_timeout_s"),
+        ("[target]\nname = 'again'\n", "target"),
+        ("[gate]\nsuites = []\nsuites = []\n", "suites"),
+        ("[signoffs]\nrequired = []\n", "required"),
+        ("[services.api]\nurl = '${NO_SUCH_VARIABLE}'\n", "NO_SUCH_VARIABLE"),
+        (
+            "[services.api]\nurl = 'http://x'\nbearer = '${NO_SUCH_SECRET}'\n",
+            "NO_SUCH_SECRET",
+        ),
+        ("[services.api]\nurl = 'http://x'\nbearer = 'in-the-clear'\n", "bearer"),
+    ],
+    ids=[
+        "c1-section", "c1-key", "c2-table", "c2-key", "c3-empty", "c4-unset", "c9-secret",
+        "c9-literal",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("workers", ["0"], indirect=True)
+def test_a_mistake_judges_nothing_and_is_named(gate: Gate, addition: str, words: str) -> None:
+    run = gate(PASS, config=CONFIG + addition)
+    assert run.code == 2
+    assert words in run.text
+    assert "Traceback" not in run.text
+    assert "in-the-clear" not in run.text
+    assert not run.has_record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("own.bad", "own.bda"),
+        ('check = "own.bad"', 'check = "own.bad"\nsubject = "dmeo"'),
+    ],
+    ids=["check", "subject"],
+)
+def test_c5_a_waiver_that_matches_nothing_judges_nothing(
+    gate: Gate, soon: str, change: tuple[str, str]
+) -> None:
+    run = gate(FAIL, config=CONFIG + WAIVER.format(expires=soon).replace(*change))
+    assert run.code == 2
+    assert "Did you mean" in run.text
+    assert not run.has_record
+
+
+def test_c5_what_is_not_applicable_must_exist(gate: Gate) -> None:
+    run = gate(PASS, config=CONFIG + '[gate.not_applicable]\n"own.godo" = "a typo"\n')
+    assert run.code == 2
+    assert "own.good" in run.text
+
+
+@pytest.mark.parametrize("workers", ["0"], indirect=True)
+def test_c6_an_expired_waiver_no_longer_counts(gate: Gate) -> None:
+    run = gate(FAIL, config=CONFIG + WAIVER.format(expires="2024-01-31"))
+    assert (run.code, run.verdict) == (1, "NOT READY")
+    assert "expired" in " ".join(run.record["reasons"])
+    assert "Ada" in run.files["reports/readiness.html"]
+
+
+@pytest.mark.parametrize("workers", ["0"], indirect=True)
+def test_c7_c8_a_waiver_is_an_outcome_of_its_own_and_always_shown(gate: Gate, soon: str) -> None:
+    run = gate(PASS + FAIL, config=CONFIG + WAIVER.format(expires=soon))
+    assert (run.code, run.verdict) == (0, "READY")
+    assert run.record["counts"]["waived"] == 1
+    assert run.record["counts"]["pass"] == 1
+    for name in ("readiness.html", "readiness.md"):
+        page = run.files[f"reports/{name}"]
+        assert "Ada" in page
+        assert soon in page
+
+
+@pytest.mark.parametrize("workers", ["0"], indirect=True)
+def test_c7_a_waiver_that_was_not_needed_is_shown_too(gate: Gate, soon: str) -> None:
+    run = gate(
+        PASS + FAIL.replace("figure(3)", "figure(1)"), config=CONFIG + WAIVER.format(expires=soon)
+    )
+    assert run.record["waivers"][0]["state"] == "unused"
+    assert "unused" in run.files["reports/readiness.html"]
+
+
+@pytest.mark.parametrize("workers", ["0"], indirect=True)
+def test_an_error_cannot_be_waived(gate: Gate, soon: str) -> None:
+    source = FAIL.replace("evidence.judge(figure(3), at_most(2))", "raise ValueError('x')")
+    run = gate(source, config=CONFIG + WAIVER.format(expires=soon))
+    assert (run.code, run.outcomes) == (3, {"own.bad[demo]": "error"})

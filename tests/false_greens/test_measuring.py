@@ -1,0 +1,105 @@
+"""M: how measurements of other tools have passed what they must not (FALSE_GREENS).
+
+What the engine and the first suites can answer is tested here or, where it takes a real server,
+beside the probe's contract tests; `EXPECTED` names the rest, for the suites that bring it.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from readiness.errors import CouldNotMeasure, NoData
+from readiness.evidence import Evidence
+from readiness.measurement import Measurement, at_least, at_most, equal_to
+from tests.plugin.harness import CONFIG, Gate
+
+ANSWERED_HERE = {"M1", "M2", "M6", "M22"}
+ANSWERED_ELSEWHERE = {
+    # id -> (test file, a word of the test's name)
+    "M10": ("tests/contract/test_probe_queries.py", "stall"),
+    "M12": ("tests/contract/test_probe_postgres.py", "a_mistake_in_sql"),
+    "M14": ("tests/contract/test_health_check.py", "where_every_path_answers_200"),
+    "M16": ("tests/contract/test_restore.py", "a_dump_that_lacks_rows"),
+    "M18": ("tests/contract/test_probe_write_path.py", "rows_acknowledged_and_not_stored"),
+}
+EXPECTED = {
+    "M3": "configuration", "M4": "configuration", "M5": "security", "M7": "deployment",
+    "M8": "deployment", "M9": "deployment", "M11": "deployment", "M13": "database",
+    "M15": "security", "M17": "alerting", "M19": "performance", "M20": "performance",
+    "M21": "performance", "M23": "database", "M24": "backup", "M25": "database", "M26": "backup",
+}  # fmt: skip
+
+
+def test_every_line_of_the_list_is_answered_or_expected() -> None:
+    named = ANSWERED_HERE | set(ANSWERED_ELSEWHERE) | set(EXPECTED)
+    assert named == {f"M{n}" for n in range(1, 27)}
+    assert len(ANSWERED_HERE) + len(ANSWERED_ELSEWHERE) + len(EXPECTED) == 26
+
+
+@pytest.mark.parametrize("line", sorted(ANSWERED_ELSEWHERE))
+def test_what_is_answered_elsewhere_is_there(line: str) -> None:
+    name, word = ANSWERED_ELSEWHERE[line]
+    text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
+    assert re.search(rf"def test_\w*{word}", text)
+
+
+def test_m1_no_data_is_never_a_pass() -> None:
+    with pytest.raises(NoData):
+        Evidence().conclude()
+    for value in (float("nan"), "no rows"):
+        with pytest.raises(NoData):
+            Evidence().judge(Measurement("x", value, "ms", source="s"), at_most(1))
+
+
+def test_m1_an_empty_text_is_not_the_expected_one() -> None:
+    evidence = Evidence()
+    assert not evidence.judge(Measurement("x", "", "text", source="s"), equal_to("ok"))
+
+
+@pytest.mark.parametrize("workers", ["0"], indirect=True)
+def test_m2_checks_of_a_service_that_is_down_are_errors_each(gate: Gate) -> None:
+    run = gate(
+        """
+from readiness.probes import http
+@check("own.one", title="t", why="w", fix="f", each="service")
+def test_one(service, evidence):
+    http.ask(service, "/")
+@check("own.two", title="t", why="w", fix="f", each="service")
+def test_two(service, evidence):
+    http.ask(service, "/")
+""",
+        config=CONFIG + '[services.api]\nurl = "http://127.0.0.1:9"\n',
+    )
+    assert (run.code, run.verdict) == (3, "INCOMPLETE")
+    assert run.outcomes == {"own.one[api]": "error", "own.two[api]": "error"}
+    assert all("127.0.0.1:9" in check["message"] for check in run.record["checks"])
+
+
+def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
+    from readiness.evidence import Outcome
+    from readiness.prove import Proof
+
+    def proof(**changes: object) -> Proof:
+        facts = {
+            "fault": "f", "story": "s", "expected": ("a.b[c]",), "seen": {"a.b[c]": Outcome.FAIL},
+            "after": {}, "error": "", "duration_s": 0.0,
+        }  # fmt: skip
+        return Proof(**(facts | changes))  # type: ignore[arg-type]
+
+    assert proof().proven
+    assert not proof(seen={}).proven
+    assert not proof(seen={"a.b[c]": Outcome.FAIL, "a.x": Outcome.ERROR}).proven
+    assert not proof(after={"a.b[c]": Outcome.FAIL}).proven
+    assert not proof(error="could not be tried").proven
+
+
+def test_m22_nothing_is_rounded_before_it_is_judged() -> None:
+    evidence = Evidence()
+    assert not evidence.judge(Measurement("p95", 100.4, "ms", source="s"), at_most(100))
+    assert not evidence.judge(Measurement("rate", 999.9999, "rows/s", source="s"), at_least(1000))
+
+
+def test_could_not_measure_says_where_and_what_to_do() -> None:
+    error = CouldNotMeasure("no answer", where="http://x", remedy="start it")
+    assert error.sentence == "http://x: no answer. start it"
