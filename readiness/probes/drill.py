@@ -20,7 +20,9 @@ NOT_READY: Final = 503
 _COMMAND_S: Final = 60.0
 _POLL_S: Final = 0.2
 # One 503 may be a hiccup; so many in a row are a state.
-_IN_A_ROW: Final = 3
+_AWAY_IN_A_ROW: Final = 3
+# More, since several workers answer in turn and each has to find its way back by itself.
+_BACK_IN_A_ROW: Final = 10
 
 
 class Undo(Protocol):
@@ -88,21 +90,21 @@ class _Watch:
             self.live_said = live
         self.ready, self.live, self.polls = ready, live, self.polls + 1
 
-    def until_ready_says(self, status: int, within_s: float) -> float | None:
-        """Seconds until `ready` answered so several times in a row; None if not in time."""
+    def until_ready_says(self, status: int, in_a_row: int, within_s: float) -> float | None:
+        """Seconds until `ready` began to answer so, time after time; None if not in time."""
         began = time.monotonic()
         first: float | None = None
-        in_a_row = 0
-        while in_a_row < _IN_A_ROW:
+        seen = 0
+        while seen < in_a_row:
             asked = time.monotonic() - began
             self.poll()
             if self.ready == str(status):
                 first = self.ready_at - began if first is None else first
-                in_a_row += 1
+                seen += 1
             elif asked > within_s:
                 return None
             else:
-                first, in_a_row = None, 0
+                first, seen = None, 0
             time.sleep(_POLL_S)
         return first
 
@@ -125,13 +127,13 @@ def run(service: Service, drill: Drill, undo: Undo) -> Drilled:
         watch.note(f"{drill.dependency}: taking away")
         _command(drill.away, "take away", drill)
         watch.note(f"{drill.dependency}: away")
-        not_ready_s = watch.until_ready_says(NOT_READY, drill.within_s)
+        not_ready_s = watch.until_ready_says(NOT_READY, _AWAY_IN_A_ROW, drill.within_s)
         ready_said = watch.ready
     finally:
         _command(drill.back, "bring back", drill)
         undo.forget(token)
     watch.note(f"{drill.dependency}: back")
-    ready_again_s = watch.until_ready_says(OK, drill.within_s)
+    ready_again_s = watch.until_ready_says(OK, _BACK_IN_A_ROW, drill.within_s)
     return Drilled(
         not_ready_s=not_ready_s,
         ready_again_s=ready_again_s,

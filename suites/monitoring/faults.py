@@ -52,14 +52,6 @@ def health_names_no_version(system: "ReferenceSystem") -> Iterator[None]:
         yield
 
 
-@fault(turns_red=_HEALTH | _DRILL, story="/health/live sends everybody to the login page")
-@contextmanager
-def live_redirects(system: "ReferenceSystem") -> Iterator[None]:
-    """What a login does that covers all paths. A service that is not well is not drilled."""
-    with system.levers.behave(status={"/health/live": 302}):
-        yield
-
-
 @fault(turns_red=_DRILL, story="/health/ready answers 200 whatever the database does")
 @contextmanager
 def ready_is_constant(system: "ReferenceSystem") -> Iterator[None]:
