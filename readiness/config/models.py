@@ -179,7 +179,7 @@ class Service(Named):
         default=["status", "version"], description="keys that the JSON of `health` must have"
     )
     health_max_ms: Positive = Field(
-        500, description="milliseconds; slowest of the answers of health endpoints"
+        500, description="milliseconds; median of five answers of each health endpoint"
     )
     timeout_s: Positive = Field(5, description="seconds until a request counts as unanswered")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
