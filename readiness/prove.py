@@ -145,8 +145,8 @@ def _try(fault: Fault, system: ReferenceSystem) -> Proof:
             seen, error = _not_passing(system, _watching(fault))
         if not error:
             after, error = _not_passing(system, _watching(fault))
-    except ReadinessError as problem:
-        error = problem.sentence
+    except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
+        error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
     return Proof(
         fault=fault.name,
         story=fault.story,

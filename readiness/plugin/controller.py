@@ -166,8 +166,8 @@ class Controller:
         self.incident("internal-error", f"pytest failed inside: {lines[-1] if lines else '?'}")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Somebody pressed Ctrl-C (a refusal of ours comes this way too)."""
-        if isinstance(excinfo.value, KeyboardInterrupt):
+        """Somebody pressed Ctrl-C. `--maxfail` and `pytest.exit` come this way too."""
+        if excinfo.type is KeyboardInterrupt:
             self.note(event="interrupted")
 
     # Phases and the end

@@ -42,9 +42,7 @@ def test_h1_a_module_that_fails_to_import_is_incomplete(
     assert "test_broken.py could not be collected" in " ".join(run.record["reasons"])
 
 
-def test_h1_a_module_that_skips_itself_is_incomplete(
-    gate: Gate, pytester: pytest.Pytester
-) -> None:
+def test_h1_a_module_that_skips_itself_is_incomplete(gate: Gate, pytester: pytest.Pytester) -> None:
     (pytester.path / "checks").mkdir()
     (pytester.path / "checks/test_skipped.py").write_text(
         "import pytest\npytest.importorskip('no_such_module')\n"

@@ -1,5 +1,7 @@
 """A gate in a folder of its own, run as a user would run it with plain pytest."""
 
+import os
+
 import pytest
 
 from tests.plugin.harness import CONFIG, HEAD, Gate, Run
@@ -12,8 +14,11 @@ def workers(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def gate(pytester: pytest.Pytester, workers: str) -> Gate:
+def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Run checks: `gate(source, *arguments, config=..., conftest=...)`."""
+    # These tests may run in a worker themselves; the gate inside must not think that it does.
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        monkeypatch.delenv(name)
 
     def run(
         source: str, *arguments: str, config: str = CONFIG, conftest: str = "", head: str = HEAD
