@@ -17,9 +17,8 @@ FILES = ("readiness.html", "readiness.json", "readiness.xml", "readiness.md")
 def measure(count: int) -> str:
     """Write all outputs of so many checks in this process: seconds, bytes and peak memory."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.records import make_many
-
     from readiness.report import write_all
+    from tests.records import make_many
 
     record = make_many(count)
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness import bundle
+from readiness import catalogue
 from readiness.check import Effect
 from readiness.config.loading import load
 from readiness.errors import ReadinessError
@@ -18,7 +18,7 @@ from readiness.evidence import Outcome
 from readiness.faults import Fault
 from readiness.probes import marker
 from readiness.progress import Silent
-from readiness.record import RunRecord, Verdict
+from readiness.record import CheckResult, RunRecord, Verdict
 from readiness.reference.system import ReferenceSystem
 from readiness.run import Options, run
 from readiness.safety import fingerprint
@@ -26,6 +26,9 @@ from readiness.safety import fingerprint
 HEALTHY: Final = "healthy system"
 _EFFECTS: Final = tuple(effect.value for effect in Effect if effect.needs_quiet)
 _MEASURES_SPEED: Final = "performance"
+
+Findings = dict[str, CheckResult]
+"""Checks that did not pass, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Proof:
         fault: its name.
         story: what was broken.
         expected: names of the checks that must not pass.
-        seen: names of those that did not, each with its outcome.
-        after: names of those that still did not once the system was restored.
+        seen: those that did not, by name.
+        after: those that still did not once the system was restored.
         error: why it could not be tried; empty if it was.
         duration_s: seconds it took.
     """
@@ -45,8 +48,8 @@ class Proof:
     fault: str
     story: str
     expected: tuple[str, ...]
-    seen: dict[str, Outcome]
-    after: dict[str, Outcome]
+    seen: Findings
+    after: Findings
     error: str
     duration_s: float
 
@@ -63,8 +66,8 @@ class Proof:
             "seen": sorted(self.seen),
             "proven": self.proven,
             "duration_s": round(self.duration_s, 3),
-            "outcomes": dict(sorted(self.seen.items())),
-            "after": dict(sorted(self.after.items())),
+            "outcomes": {name: check.outcome for name, check in sorted(self.seen.items())},
+            "after": {name: check.outcome for name, check in sorted(self.after.items())},
             "error": self.error,
         }
 
@@ -72,7 +75,7 @@ class Proof:
 class Prover:
     """Tries faults on reference systems, several at a time, each on a system of its own."""
 
-    def __init__(self, *, provider: str | None, systems: int, say: Callable[[str], None]) -> None:
+    def __init__(self, *, provider: str | None, systems: int, say: Callable[[Proof], None]) -> None:
         self._provider = provider
         self._systems = max(1, systems)
         self._say = say
@@ -100,7 +103,7 @@ class Prover:
         with ReferenceSystem.start(provider=self._provider) as system:
             while (fault := queue.take()) is not None:
                 proof = _try(fault, system)
-                self._say(f"{'proven' if proof.proven else 'NOT PROVEN'}  {fault.name}")
+                self._say(proof)
                 proofs.append(proof)
         return proofs
 
@@ -118,7 +121,7 @@ class Prover:
                     error=error,
                     duration_s=time.monotonic() - began,
                 )
-                self._say(f"{'green' if proof.proven else 'NOT GREEN'}  {proof.fault}")
+                self._say(proof)
                 yield proof
 
 
@@ -137,14 +140,14 @@ class _Queue:
 def _try(fault: Fault, system: ReferenceSystem) -> Proof:
     """Break, look, restore, look again."""
     began = time.monotonic()
-    seen: dict[str, Outcome] = {}
-    after: dict[str, Outcome] = {}
+    seen: Findings = {}
+    after: Findings = {}
     error = ""
     try:
         with fault.apply(system):
-            seen, error = _not_passing(system, _watching(fault))
+            seen, error = _not_passing(system, _blind_to(fault))
         if not error:
-            after, error = _not_passing(system, _watching(fault))
+            after, error = _not_passing(system, _blind_to(fault))
     except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
         error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
     return Proof(
@@ -158,28 +161,32 @@ def _try(fault: Fault, system: ReferenceSystem) -> Proof:
     )
 
 
-def _watching(fault: Fault) -> list[str]:
-    """The suites that are run while a fault lasts: every one, so that nothing else turns red.
+def _blind_to(fault: Fault) -> list[str]:
+    """The checks that are left out while a fault lasts.
 
-    Only those that measure speed are left out where the fault does not concern them: they need
-    a machine that does nothing else, and several systems are tried side by side.
+    Every other one is run, so that it shows if anything else turns red. What loads or disrupts
+    the system on behalf of another suite cannot see the fault, and would disturb its neighbours.
     """
-    names = {path.parent.name for path in bundle.suites().glob("*/faults.py")}
-    return sorted(names if _MEASURES_SPEED in fault.suites else names - {_MEASURES_SPEED})
+    return [
+        entry.spec.id
+        for entry in catalogue.entries()
+        if entry.spec.effect.needs_quiet and entry.spec.suite not in fault.suites
+    ]
 
 
 def _not_passing(
-    system: ReferenceSystem, suites: Sequence[str], workers: str = "0"
-) -> tuple[dict[str, Outcome], str]:
-    """The checks that do not pass now; all suites if none is named. And why, if none could run."""
-    with tempfile.TemporaryDirectory(prefix="readiness-prove-") as folder:
+    system: ReferenceSystem, ignore: Sequence[str], workers: str = "0"
+) -> tuple[Findings, str]:
+    """The checks that do not pass now, among all that are not ignored; and why none could run."""
+    # In the system's own folder: what a killed run leaves there goes with the system.
+    with tempfile.TemporaryDirectory(dir=system.folder) as folder:
         loaded = load(system.config_path, os.environ | system.environ)
         environment = marker.environment(loaded.config).environment
         ended = run(
             Options(
                 loaded,
                 Path(folder),
-                suites=tuple(suites),
+                ignore=tuple(ignore),
                 allow=_EFFECTS,
                 confirm=fingerprint(loaded.config, environment),
                 workers=workers,
@@ -189,13 +196,11 @@ def _not_passing(
         )
     if ended.record is None:
         return {}, f"nothing was judged: {ended.refusal}"
-    return _findings(ended.record, whole=not suites)
+    return _findings(ended.record, whole=not ignore)
 
 
-def _findings(record: RunRecord, *, whole: bool) -> tuple[dict[str, Outcome], str]:
-    found: dict[str, Outcome] = {
-        check.name: check.outcome for check in record.checks if check.outcome != Outcome.PASS
-    }
+def _findings(record: RunRecord, *, whole: bool) -> tuple[Findings, str]:
+    found = {check.name: check for check in record.checks if check.outcome != Outcome.PASS}
     if record.incidents:
         return found, "; ".join(incident.message for incident in record.incidents)
     if whole and not found and record.verdict is not Verdict.READY:

@@ -78,16 +78,18 @@ def run(options: Options, progress: Progress) -> Ended:
     Raises:
         ReadinessError: the reports cannot be written.
     """
-    folder = Path(tempfile.mkdtemp(prefix="readiness-run-"))
-    try:
-        return _run(options, progress, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with Guardian() as guardian:
+        folder = Path(tempfile.mkdtemp(prefix="readiness-run-"))
+        guardian.remove(folder)
+        try:
+            return _run(options, progress, folder, guardian)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(options: Options, progress: Progress, folder: Path) -> Ended:
+def _run(options: Options, progress: Progress, folder: Path, guardian: Guardian) -> Ended:
     ledger = Ledger()
-    with Guardian() as guardian, (folder / _LOG).open("wb") as log:
+    with (folder / _LOG).open("wb") as log:
         child = subprocess.Popen(
             _command(options, folder),
             stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from readiness.errors import UsageError
 from readiness.faults import Fault
 from readiness.prove import Proof, Prover
 from readiness.report.files import write
-from readiness.report.proofs import page, table
+from readiness.report.proofs import block, page, summary
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     if form == "json":
         click.echo(json.dumps([proof.to_dict() for proof in proofs], indent=1))
     else:
-        click.echo(table(proofs))
+        click.echo(summary(proofs))
     if html:
         write(html, [page(proofs)])
     return 0 if proofs and all(map(_proven, proofs)) else 1
@@ -56,7 +56,7 @@ def _proven(proof: Proof) -> bool:
     return proof.proven
 
 
-def _say(text: str) -> None:
+def _say(proof: Proof) -> None:
     """Progress goes to stderr: machine data never mixes in."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write("\n".join(block(proof)) + "\n")
     sys.stderr.flush()

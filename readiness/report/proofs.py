@@ -5,36 +5,50 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from readiness.record import CheckResult
+from readiness.report.clean import line
+
 if TYPE_CHECKING:
     from readiness.prove import Proof
 
 _WIDTH = 40
 
 
-def table(proofs: "Sequence[Proof]") -> str:
-    """One block a fault: what was expected, what was seen, how long it took."""
-    lines = []
+def block(proof: "Proof") -> list[str]:
+    """A fault for the terminal: what was expected, what was seen, how long it took."""
+    word = "proven" if proof.proven else "NOT PROVEN"
+    first = f"{word:<11} {proof.fault:<{_WIDTH}} {proof.duration_s:6.1f} s"
+    return [first, *(f"            {text}" for text in details(proof))]
+
+
+def summary(proofs: "Sequence[Proof]") -> str:
+    """The table of all faults, and how many of them are proven."""
+    lines = [f"{'':<11} {'fault':<{_WIDTH}} {'expected':>8} {'seen':>5} {'time':>9}"]
     for proof in proofs:
         word = "proven" if proof.proven else "NOT PROVEN"
-        lines.append(f"{word:<11} {proof.fault:<{_WIDTH}} {proof.duration_s:6.1f} s")
-        lines += [f"            {text}" for text in details(proof)]
+        figures = f"{len(proof.expected):>8} {len(proof.seen):>5} {proof.duration_s:>7.1f} s"
+        lines.append(f"{word:<11} {proof.fault:<{_WIDTH}} {figures}")
+        lines += [] if proof.proven else [f"            {text}" for text in details(proof)]
     proven = sum(proof.proven for proof in proofs)
-    lines += ["", f"{proven} of {len(proofs)} proven"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"{proven} of {len(proofs)} proven"])
 
 
 def details(proof: "Proof") -> list[str]:
     """What was expected and seen; for a proven one just what turned red."""
     if proof.error:
-        return [f"could not be tried: {proof.error}"]
+        return [f"could not be tried: {line(proof.error)}"]
     if proof.proven:
-        return [f"{outcome}: {name}" for name, outcome in sorted(proof.seen.items())]
-    lines = [f"expected: {name}" for name in proof.expected if name not in proof.seen]
+        return [f"{check.outcome}: {name}" for name, check in sorted(proof.seen.items())]
+    lines = [f"expected, not seen: {name}" for name in proof.expected if name not in proof.seen]
     lines += [
-        f"{'seen' if name in proof.expected else 'seen, not expected'}: {name} ({outcome})"
-        for name, outcome in sorted(proof.seen.items())
+        f"{'seen' if name in proof.expected else 'seen, not expected'}: {_told(check)}"
+        for name, check in sorted(proof.seen.items())
     ]
-    return lines + [f"still {o} afterwards: {name}" for name, o in sorted(proof.after.items())]
+    return lines + [f"still afterwards: {_told(c)}" for _, c in sorted(proof.after.items())]
+
+
+def _told(check: CheckResult) -> str:
+    return f"{check.name} ({check.outcome}): {line(check.message, 300)}"
 
 
 def page(proofs: "Sequence[Proof]") -> str:

@@ -79,18 +79,21 @@ def test_two(service, evidence):
 def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
     from readiness.evidence import Outcome
     from readiness.prove import Proof
+    from tests.records import make_check
+
+    red = make_check(outcome=Outcome.FAIL)
 
     def proof(**changes: object) -> Proof:
         facts = {
-            "fault": "f", "story": "s", "expected": ("a.b[c]",), "seen": {"a.b[c]": Outcome.FAIL},
+            "fault": "f", "story": "s", "expected": ("a.b[c]",), "seen": {"a.b[c]": red},
             "after": {}, "error": "", "duration_s": 0.0,
         }  # fmt: skip
         return Proof(**(facts | changes))  # type: ignore[arg-type]
 
     assert proof().proven
     assert not proof(seen={}).proven
-    assert not proof(seen={"a.b[c]": Outcome.FAIL, "a.x": Outcome.ERROR}).proven
-    assert not proof(after={"a.b[c]": Outcome.FAIL}).proven
+    assert not proof(seen={"a.b[c]": red, "a.x": red}).proven
+    assert not proof(after={"a.b[c]": red}).proven
     assert not proof(error="could not be tried").proven
 
 

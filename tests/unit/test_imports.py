@@ -62,5 +62,5 @@ def test_locust_and_the_command_line_are_imported_nowhere(package: str) -> None:
     for path in files(package):
         names = set(imports(path))
         assert not any(name.partition(".")[0] == "locust" for name in names), path
-        if path.name not in {"__main__.py"}:
+        if path.name != "__main__.py":
             assert not any(name.startswith("readiness.cli") for name in names), path
