@@ -35,7 +35,8 @@ ready: compiled
 	$(BIN)/readiness run --reference
 
 test: $(VENV)/test compiled
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --ignore tests/end_to_end
+	$(BIN)/python -m pytest tests/end_to_end
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

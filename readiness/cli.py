@@ -111,7 +111,7 @@ def init(path: Path) -> None:
 @_config_option
 @click.option("--reference", is_flag=True, help="See what the reference system would run on.")
 def doctor(config: Path | None, reference: bool) -> None:
-    """See whether everything the gate needs is there; change nothing."""
+    """See whether everything the gate needs is there."""
     from readiness import doctor as command
 
     sys.exit(command.run(config, reference=reference))
@@ -121,7 +121,7 @@ def doctor(config: Path | None, reference: bool) -> None:
 @_config_option
 @_selection_options
 def plan(**asked: Any) -> None:
-    """Show what would run, what it may do, and the fingerprint of the target."""
+    """Show what would run, and the target's fingerprint."""
     from readiness.commands import plan as command
 
     sys.exit(command.run(**asked))
@@ -141,7 +141,7 @@ def list_(config: Path | None, form: str) -> None:
 @click.argument("id")
 @_config_option
 def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument's name in the help
-    """Explain one check: what, why, how to fix, and what proves it."""
+    """Explain one check, and what proves it."""
     from readiness import explain as command
 
     command.show_one(id, config)
@@ -155,7 +155,7 @@ def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument'
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the table as a page too.")
 def prove(**asked: Any) -> None:
-    """Prove the checks: break the reference system, and see exactly the right ones turn red."""
+    """Prove the checks: break a system, see them turn red."""
     from readiness.commands import prove as command
 
     sys.exit(command.run(**asked))
@@ -186,7 +186,7 @@ def diff(old: Path, new: Path) -> None:
 @main.command()
 @_config_option
 def waivers(config: Path | None) -> None:
-    """List the waivers: what they accept, who answers for it, until when."""
+    """List the waivers, with owner and expiry."""
     from readiness.commands import policy as command
 
     command.waivers(config)

@@ -21,6 +21,7 @@ from readiness.errors import ReadinessError, UsageError
 from readiness.measurement import now
 from readiness.probes import marker
 from readiness.record import RunFacts, Selection, TargetFacts
+from readiness.record import load as load_record
 from readiness.safety import Permission, fingerprint, permissions
 
 KEY = pytest.StashKey["State"]()
@@ -93,6 +94,8 @@ def begin(config: pytest.Config) -> State:
     option = config.option
     loaded = configured(Path(option.readiness_config) if option.readiness_config else None)
     seen = marker.environment(loaded.config)
+    if option.readiness_baseline:
+        load_record(Path(option.readiness_baseline))  # a mistake in it must not cost a whole run
     selection = Selection(
         suites=tuple(option.readiness_suite),
         select=tuple(option.readiness_select),

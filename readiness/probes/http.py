@@ -27,6 +27,8 @@ MAX_BYTES: Final = 1024 * 1024
 JSON: Final = "application/json"
 _CLOSE_TIMEOUT_S: Final = 1.0
 _LAST_PORT: Final = 65535
+_FIRST_ERROR: Final = 400
+_EXCERPT: Final = 300
 _USER_INFO: Final = re.compile(r"(?<=//)[^/?#]*@")
 
 
@@ -59,7 +61,10 @@ class Answer:
 
     def __str__(self) -> str:
         leads = f" to {self.location}" if self.location else ""
-        return f"{self.url} answered {self.status}{leads}"
+        wrong = self.status >= _FIRST_ERROR and self.body
+        # An error mostly says its reason, and the next request may get another answer.
+        says = f": {clean(self.body[:_EXCERPT].decode(errors='replace'))}" if wrong else ""
+        return f"{self.url} answered {self.status}{leads}{says}"
 
 
 class Session:

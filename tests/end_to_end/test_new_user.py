@@ -1,0 +1,200 @@
+"""As a new user does it: install the wheel, run it from an empty folder, read the page."""
+
+import json
+import os
+import signal
+import site
+import subprocess
+import sys
+import time
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from readiness.config.loading import load
+from readiness.probes import marker
+from readiness.reference.system import ReferenceSystem
+from readiness.safety import fingerprint
+
+ROOT = Path(__file__).parents[2]
+FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md", "pytest.html"}
+
+
+def clean_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "READINESS_"))}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `readiness` command of the wheel, in an environment without a checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "readiness/_bundle/conftest.py" in names
+    assert "readiness/_bundle/suites/ids.txt" in names
+    assert not any(name.startswith(("suites/", "tests/", "fixtures/")) for name in names)
+    home = folder / "venv"
+    venv.create(home, with_pip=False)
+    (packages,) = home.glob("lib/python*/site-packages")
+    # The dependencies come from here; a .pth inside of a .pth is not followed, so that the
+    # checkout does not come along.
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile", "--target", packages,
+         "--quiet", "--disable-pip-version-check", wheel],
+        check=True,
+    )  # fmt: skip
+    command = home / "bin" / "readiness"
+    command.write_text(
+        f"#!{home / 'bin' / 'python'}\nfrom readiness.cli import main\nmain(prog_name='readiness')\n"
+    )
+    command.chmod(0o755)
+    return command
+
+
+def test_the_wheel_judges_the_reference_system_from_an_empty_folder(
+    installed: Path, tmp_path: Path
+) -> None:
+    run = subprocess.run(
+        [installed, "run", "--reference", "-n", "2"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "READY" in run.stdout
+    record = json.loads((tmp_path / "reports/readiness.json").read_text())
+    assert record["verdict"] == "READY"
+    assert set(record["counts"]) >= {"pass", "fail", "error"}
+    assert record["counts"]["pass"] == len(record["checks"]) == 12
+    assert {path.name for path in (tmp_path / "reports").iterdir()} == FILES | {"history"}
+    assert all(line == line.rstrip() or len(line) <= 200 for line in run.stdout.splitlines())
+
+
+def test_readiness_without_a_file_judges_nothing_and_says_what_to_do(
+    installed: Path, tmp_path: Path
+) -> None:
+    run = subprocess.run(
+        [installed], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert "readiness init" in run.stderr
+    assert "--reference" in run.stderr
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[ReferenceSystem]:
+    with ReferenceSystem.start() as started:
+        yield started
+
+
+def test_plain_pytest_gives_the_same_as_the_command(
+    system: ReferenceSystem, tmp_path: Path
+) -> None:
+    loaded = load(system.config_path, os.environ | system.environ)
+    seal = fingerprint(loaded.config, marker.environment(loaded.config).environment)
+    environment = clean_environment() | system.environ
+    common = ["--allow", "load", "--allow", "disrupt", "--confirm", seal, "--reports"]
+    command = [sys.executable, "-m", "readiness", "run", "--config", str(system.config_path)]
+    by_command = subprocess.run(
+        [*command, *common, str(tmp_path / "command"), "-n", "2"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    options = [
+        f"--readiness-{word.removeprefix('--')}" if word.startswith("--") else word
+        for word in common
+    ]
+    by_pytest = subprocess.run(
+        [sys.executable, "-m", "pytest", "suites", "-n", "2", "--readiness-config",
+         str(system.config_path), *options, str(tmp_path / "pytest")],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert by_command.returncode == by_pytest.returncode == 0, by_pytest.stdout
+    records = [
+        json.loads((tmp_path / name / "readiness.json").read_text())
+        for name in ("command", "pytest")
+    ]
+    outcomes = [
+        {(c["id"], c["subject"]): c["outcome"] for c in record["checks"]} for record in records
+    ]
+    assert outcomes[0] == outcomes[1]
+    assert records[0]["verdict"] == records[1]["verdict"] == "READY"
+    assert {p.name for p in (tmp_path / "command").iterdir()} == {
+        p.name for p in (tmp_path / "pytest").iterdir()
+    }
+
+
+def test_no_secret_reaches_an_output(system: ReferenceSystem, tmp_path: Path) -> None:
+    """The canary: whatever fails, no password of the target stands in any file."""
+    with system.levers.stop_service(), system.levers.revoke("select", of="shop_app", on=""):
+        run = subprocess.run(
+            [sys.executable, "-m", "readiness", "run", "--config", str(system.config_path),
+             "--reports", str(tmp_path / "r"), "-n", "2"],
+            cwd=tmp_path, env=clean_environment() | system.environ, capture_output=True, text=True,
+            timeout=300, check=False,
+        )  # fmt: skip
+    assert run.returncode in {1, 3}, run.stdout
+    secrets = [
+        value.partition("://")[2].partition("@")[0].partition(":")[2]
+        for name, value in system.environ.items()
+        if name.endswith("_DSN")
+    ] + [value for name, value in system.environ.items() if not name.endswith("_DSN")]
+    assert all(len(secret) > 8 for secret in secrets)
+    assert len(secrets) >= 5
+    texts = [run.stdout, run.stderr] + [
+        path.read_text(errors="replace") for path in (tmp_path / "r").rglob("*") if path.is_file()
+    ]
+    assert len(texts) > 6
+    for secret in secrets:
+        assert not any(secret in text for text in texts)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found through /proc")
+def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    scratch.chmod(0o755)
+    environment = clean_environment() | {"TMPDIR": str(scratch), "CANARY": str(tmp_path)}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "readiness", "run", "--reference", "-n", "2"],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert run.stdout
+    for line in run.stdout:
+        if "checks planned" in line:
+            break
+    run.send_signal(signal.SIGKILL)
+    run.wait(10)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (_mine(tmp_path) or list(scratch.iterdir())):
+        time.sleep(0.2)
+    assert _mine(tmp_path) == []
+    assert list(scratch.iterdir()) == []
+
+
+def _mine(folder: Path) -> list[str]:
+    """Processes that carry the canary of a run in their environment or command line."""
+    found = []
+    for path in Path("/proc").iterdir():
+        if not path.name.isdecimal() or int(path.name) == os.getpid():
+            continue
+        try:
+            marks = (path / "environ").read_bytes() + (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"CANARY={folder}".encode() in marks or f"{folder}/tmp".encode() in marks:
+            found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found

@@ -1,0 +1,35 @@
+"""The page in a browser: it prints whole, and asks nobody for anything."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from readiness.report import files, html
+from tests.sample_record import sample
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PDFTOTEXT = shutil.which("pdftotext")
+QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
+
+
+@pytest.mark.skipif(not (CHROMIUM and PDFTOTEXT), reason="needs chromium and pdftotext")
+def test_what_is_folded_on_the_screen_is_printed(tmp_path: Path) -> None:
+    record = sample()
+    files.write(tmp_path / "page.html", html.render(record))
+    subprocess.run(
+        [str(CHROMIUM), *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer",
+         f"--print-to-pdf={tmp_path / 'page.pdf'}", (tmp_path / "page.html").as_uri()],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    subprocess.run(
+        [str(PDFTOTEXT), "-layout", tmp_path / "page.pdf", tmp_path / "page.txt"], check=True
+    )
+    printed = re.sub(r"\s+", "", (tmp_path / "page.txt").read_text())
+    for check in record.checks:
+        for measurement in check.measurements:
+            source = re.sub(r"\s+", "", measurement.source)
+            assert source[:30] in printed, f"{check.name}: {measurement.source}"

@@ -1,0 +1,100 @@
+"""What the command line answers to mistakes: one clear message, exit code 2, no traceback.
+
+`READINESS_GOLDEN=update` rewrites the expected texts.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from readiness.cli import main
+
+EXPECTED = Path(__file__).parent / "cli_errors"
+NO_FILE = {
+    "nothing": [],
+    "missing-config": ["run", "--config", "nope.toml"],
+    "misspelt-command": ["rnu"],
+    "misspelt-option": ["run", "--relport-only"],
+    "misspelt-subcommand": ["config", "chekc"],
+    "reference-and-config": ["run", "--reference", "--config", "x.toml"],
+    "unknown-provider": ["run", "--reference", "--provider", "podman"],
+    "unknown-check": ["explain", "backup.restore-row-partiy"],
+    "missing-record": ["report", "nope.json"],
+    "missing-old-record": ["diff", "a.json", "b.json"],
+    "unknown-fault": ["prove", "-k", "no such fault"],
+    "workers": ["run", "-n", "many"],
+    "unknown-format": ["list", "--format", "yaml"],
+}
+WITH_FILE = {
+    "init-twice": ["init"],
+    "unknown-effect": ["run", "--allow", "lod"],
+    "not-allowed-in-file": ["run", "--allow", "disrupt", "--confirm", "x"],
+    "missing-baseline": ["run", "--baseline", "nope.json"],
+    "unknown-suite": ["run", "--suite", "monitorng"],
+    "unknown-selection": ["run", "--select", "backup.backup-frehs"],
+    "signoff-without-person": ["signoff", "uat"],
+    "signoff-by-the-deployer": ["signoff", "uat", "--person", "Bot", "--evidence", "x"],
+    "signoff-date": [
+        *("signoff", "uat", "--person", "Ada", "--evidence", "x"),
+        *("--expires", "tomorrow"),
+    ],
+}
+RECORDS = {
+    "not-json": "verdict: READY\n",
+    "another-format": '{"format": "readiness/0"}',
+    "a-list": "[]",
+    "a-field-is-missing": '{"format": "readiness/1", "verdict": "READY"}',
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in [n for n in os.environ if n.startswith(("READINESS_CONFIG", "PYTEST_XDIST"))]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def compare(name: str, arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments, prog_name="readiness")
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    told = f"$ readiness {' '.join(arguments)}\n{result.output}"
+    path = EXPECTED / f"{name}.txt"
+    if os.environ.get("READINESS_GOLDEN") == "update":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(told, encoding="utf-8")
+    assert told == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NO_FILE)
+def test_a_mistake_without_a_file(name: str) -> None:
+    compare(name, NO_FILE[name])
+
+
+@pytest.mark.parametrize("name", WITH_FILE)
+def test_a_mistake_with_a_file(name: str, folder: Path) -> None:
+    (folder / "readiness.toml").write_text(
+        '[target]\nname = "demo"\nrelease = "1"\ndeployer = "bot"\n'
+    )
+    compare(name, WITH_FILE[name])
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_mistake_in_a_record(name: str, folder: Path) -> None:
+    (folder / "record.json").write_text(RECORDS[name])
+    compare(f"record-{name}", ["report", "record.json"])
+
+
+def test_a_record_that_was_altered_is_refused(folder: Path) -> None:
+    from tests.records import small_record
+
+    text = small_record().to_json()
+    for old, new in (('"outcome": "fail"', '"outcome": "pass"'), ("NOT READY", "READY")):
+        assert old in text
+        (folder / "record.json").write_text(text.replace(old, new))
+        result = CliRunner().invoke(main, ["report", "record.json"])
+        assert result.exit_code == 2
+        assert "Traceback" not in result.output
