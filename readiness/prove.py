@@ -91,8 +91,12 @@ class Prover:
         if lanes:
             queue = _Queue(together)
             with ThreadPoolExecutor(lanes) as pool:
-                for lane in as_completed([pool.submit(self._lane, queue) for _ in range(lanes)]):
-                    yield from lane.result()
+                try:
+                    futures = [pool.submit(self._lane, queue) for _ in range(lanes)]
+                    for lane in as_completed(futures):
+                        yield from lane.result()
+                finally:
+                    queue.clear()  # after Ctrl-C, no lane begins another one
         if alone:
             yield from self._lane(_Queue(alone))
         if healthy:
@@ -135,6 +139,10 @@ class _Queue:
     def take(self) -> Fault | None:
         with self._lock:
             return self._left.pop(0) if self._left else None
+
+    def clear(self) -> None:
+        with self._lock:
+            self._left.clear()
 
 
 def _try(fault: Fault, system: ReferenceSystem) -> Proof:

@@ -89,7 +89,7 @@ def run(options: Options, progress: Progress) -> Ended:
 
 def _run(options: Options, progress: Progress, folder: Path, guardian: Guardian) -> Ended:
     ledger = Ledger()
-    with (folder / _LOG).open("wb") as log:
+    with _interruptible(), (folder / _LOG).open("wb") as log:
         child = subprocess.Popen(
             _command(options, folder),
             stdin=subprocess.DEVNULL,
@@ -145,14 +145,13 @@ class _Follower:
 
     def follow(self, timeout_s: float) -> None:
         """Return when the child has ended."""
-        with _terminate_like_ctrl_c():
-            try:
-                if not self._until_end(timeout_s):
-                    self.timed_out_s = timeout_s
-                    self._stop()
-            except KeyboardInterrupt:
-                self.interrupted = True
+        try:
+            if not self._until_end(timeout_s):
+                self.timed_out_s = timeout_s
                 self._stop()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self._stop()
         self._take()
 
     def epitaph(self, log: str) -> str:
@@ -192,8 +191,12 @@ class _Follower:
 
 
 @contextmanager
-def _terminate_like_ctrl_c() -> Iterator[None]:
-    """A CI system stops a job with SIGTERM: end as on Ctrl-C, with a report."""
+def _interruptible() -> Iterator[None]:
+    """End on Ctrl-C and on SIGTERM, with which CI systems stop a job; both with a report.
+
+    Also where we were started with Ctrl-C ignored, as in the background of a script: the child
+    would inherit that, and could not be asked to end.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -201,11 +204,13 @@ def _terminate_like_ctrl_c() -> Iterator[None]:
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, interrupt) for number in asked]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(asked, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

@@ -54,7 +54,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     command = home / "bin" / "readiness"
     command.write_text(
-        f"#!{home / 'bin' / 'python'}\nfrom readiness.cli import main\nmain(prog_name='readiness')\n"
+        f"#!{home / 'bin' / 'python'}\n"
+        "from readiness.cli import main\n"
+        "main(prog_name='readiness')\n"
     )
     command.chmod(0o755)
     return command
@@ -179,15 +181,15 @@ def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     run.send_signal(signal.SIGKILL)
     run.wait(10)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (_mine(tmp_path) or list(scratch.iterdir())):
+    while time.monotonic() < deadline and (_mine(tmp_path) or any(scratch.iterdir())):
         time.sleep(0.2)
     assert _mine(tmp_path) == []
-    assert list(scratch.iterdir()) == []
+    assert not any(scratch.iterdir())
 
 
 def _mine(folder: Path) -> list[str]:
     """Processes that carry the canary of a run in their environment or command line."""
-    found = []
+    found: list[str] = []
     for path in Path("/proc").iterdir():
         if not path.name.isdecimal() or int(path.name) == os.getpid():
             continue

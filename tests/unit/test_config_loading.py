@@ -63,7 +63,7 @@ def test_values_names_hash_and_origins(tmp_path: Path) -> None:
 def test_what_the_file_does_not_say_is_a_default(tmp_path: Path) -> None:
     loaded = load(written(tmp_path, MINIMAL), {})
     assert loaded.origins["gate.check_timeout_s"] == "default"
-    assert loaded.config.gate.check_timeout_s == 300
+    assert loaded.config.gate.check_timeout_s == 1200
 
 
 def test_a_table_means_a_database_marker_by_its_keys(tmp_path: Path) -> None:
