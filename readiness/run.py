@@ -229,6 +229,7 @@ def _command(options: Options, folder: Path) -> list[str]:
         *("--rootdir", root, "--confcutdir", root),
         *("-n", options.workers, "--dist", "loadfile"),
         *("--readiness", "--readiness-folder", str(folder)),
+        *("--basetemp", str(folder / "tmp")),  # what checks put down goes with the run
         *("--readiness-config", str(options.loaded.path)),
         *("--readiness-reports", str(options.reports)),
     ]

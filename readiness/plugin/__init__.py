@@ -43,8 +43,9 @@ def _is_a_run(config: pytest.Config) -> bool:
 
 
 def _join(config: pytest.Config) -> None:
+    from readiness.plugin import fixtures
     from readiness.plugin.running import Running
-    from readiness.plugin.state import State, begin
+    from readiness.plugin.state import KEY, State, begin
 
     role: Any
     if hasattr(config, "workerinput"):
@@ -66,5 +67,7 @@ def _join(config: pytest.Config) -> None:
         role = Controller(config, state)
         config.option.continue_on_collection_errors = True
         config.pluginmanager.register(Appendix(config), "readiness-appendix")
+    config.stash[KEY] = state
+    config.pluginmanager.register(fixtures, "readiness-fixtures")
     config.pluginmanager.register(Running(state), "readiness-running")
     config.pluginmanager.register(role, "readiness-role")

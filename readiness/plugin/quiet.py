@@ -67,6 +67,7 @@ def _start(config: pytest.Config, state: State, log: IO[bytes]) -> subprocess.Po
         *("--confcutdir", str(config.option.confcutdir or config.rootpath)),
         *("--readiness", "--readiness-quiet-phase", str(state.folder / _RELAY)),
         *("--readiness-folder", str(state.folder)),
+        *("--basetemp", str(state.folder / "quiet-tmp")),
         *places,
     ]
     return subprocess.Popen(

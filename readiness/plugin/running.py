@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.config.models import Config
 from readiness.errors import CouldNotMeasure, TookTooLong
 from readiness.evidence import (
     PROPERTY,
@@ -37,16 +36,6 @@ class Running:
 
     def __init__(self, state: State) -> None:
         self.state = state
-
-    @pytest.fixture
-    def evidence(self, request: pytest.FixtureRequest) -> Evidence:
-        """Collects what the check measured: `evidence.judge(measurement, limit)`."""
-        return request.node.stash[EVIDENCE]  # type: ignore[no-any-return]
-
-    @pytest.fixture(scope="session")
-    def target(self) -> Config:
-        """The whole configuration of the target."""
-        return self.state.loaded.config
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each check once for each of its subjects."""

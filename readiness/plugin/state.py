@@ -24,7 +24,7 @@ from readiness.record import RunFacts, Selection, TargetFacts
 from readiness.record import load as load_record
 from readiness.safety import Permission, fingerprint, permissions
 
-KEY = pytest.StashKey["State"]()
+KEY: Final = pytest.StashKey["State"]()
 REFUSAL: Final = "refused.txt"
 _FILE: Final = "gate.json"
 

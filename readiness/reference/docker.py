@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import docker  # type: ignore[import-untyped]
+from docker.constants import (  # type: ignore[import-untyped]
+    DEFAULT_DOCKER_API_VERSION,
+)
 from docker.errors import (  # type: ignore[import-untyped]
     DockerException,
     ImageNotFound,
 )
-from testcontainers.postgres import PostgresContainer
+from testcontainers.community.postgres import PostgresContainer
 
 from readiness.errors import Unreachable
 from readiness.guardian import Guardian
@@ -92,14 +95,10 @@ class DockerPostgres:
 
 
 def _need_image(image: str) -> None:
+    # With a version given, the client asks the engine nothing before it can be closed again.
+    client = docker.from_env(timeout=_ENGINE_TIMEOUT_S, version=DEFAULT_DOCKER_API_VERSION)
     try:
-        client = docker.from_env(timeout=_ENGINE_TIMEOUT_S)
-        client.ping()
-    except DockerException:
-        raise Unreachable(
-            f"no Docker engine answers within {_ENGINE_TIMEOUT_S} s", remedy="docker info"
-        ) from None
-    try:
+        _ping(client)
         client.images.get(image)
     except ImageNotFound:
         _pull(image)
@@ -107,6 +106,15 @@ def _need_image(image: str) -> None:
         raise Unreachable(f"the Docker engine fails: {problem}", where=image) from None
     finally:
         client.close()
+
+
+def _ping(client: Any) -> None:
+    try:
+        client.ping()
+    except (DockerException, OSError):
+        raise Unreachable(
+            f"no Docker engine answers within {_ENGINE_TIMEOUT_S} s", remedy="docker info"
+        ) from None
 
 
 def _pull(image: str) -> None:

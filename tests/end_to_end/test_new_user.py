@@ -141,7 +141,7 @@ def test_plain_pytest_gives_the_same_as_the_command(
 
 def test_no_secret_reaches_an_output(system: ReferenceSystem, tmp_path: Path) -> None:
     """The canary: whatever fails, no password of the target stands in any file."""
-    with system.levers.stop_service(), system.levers.revoke("select", of="shop_app", on=""):
+    with system.levers.stop_service(), system.levers.revoke("pg_monitor", of="shop_monitor"):
         run = subprocess.run(
             [sys.executable, "-m", "readiness", "run", "--config", str(system.config_path),
              "--reports", str(tmp_path / "r"), "-n", "2"],
@@ -180,6 +180,7 @@ def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
             break
     run.send_signal(signal.SIGKILL)
     run.wait(10)
+    run.stdout.close()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (_mine(tmp_path) or any(scratch.iterdir())):
         time.sleep(0.2)

@@ -33,11 +33,13 @@ def test_what_is_folded_on_the_screen_is_printed(tmp_path: Path) -> None:
          f"--print-to-pdf={tmp_path / 'page.pdf'}", (tmp_path / "page.html").as_uri()],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
-    subprocess.run(
-        [str(PDFTOTEXT), "-layout", tmp_path / "page.pdf", tmp_path / "page.txt"], check=True
-    )
-    printed = re.sub(r"\s+", "", (tmp_path / "page.txt").read_text())
+    subprocess.run([str(PDFTOTEXT), tmp_path / "page.pdf", tmp_path / "page.txt"], check=True)
+    printed = _letters((tmp_path / "page.txt").read_text())
     for check in record.checks:
         for measurement in check.measurements:
-            source = re.sub(r"\s+", "", measurement.source)
-            assert source[:30] in printed, f"{check.name}: {measurement.source}"
+            assert _letters(measurement.source)[:30] in printed, measurement.source
+
+
+def _letters(text: str) -> str:
+    """Without what a line break on paper adds or takes away."""
+    return re.sub(r"[\s\u00ad-]+", "", text)
