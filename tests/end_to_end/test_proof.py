@@ -20,7 +20,7 @@ def proofs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, obje
     page = folder / "proofs.html"
     run = subprocess.run(
         [sys.executable, "-m", "readiness", "prove", "--format", "json", "--html", page,
-         "--healthy", str(RUNS)],
+         "--healthy", str(RUNS), "-n", "1"],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
         capture_output=True,
