@@ -18,7 +18,7 @@ after a kill, another process applies the same events from the journal and gets 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Final, Literal, Self
 
@@ -62,15 +62,18 @@ class Planned:
 
     def to_dict(self) -> dict[str, object]:
         """As JSON types."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Self:
         """Back from JSON types."""
-        known = {f.name: raw[f.name] for f in fields(cls)}
+        known = {name: raw[name] for name in _FIELDS}
         known["severity"] = Severity(str(raw["severity"]))
         known["effect"] = Effect(str(raw["effect"]))
         return cls(**known)  # type: ignore[arg-type]
+
+
+_FIELDS: Final = tuple(f.name for f in fields(Planned))
 
 
 @dataclass(slots=True)

@@ -19,7 +19,6 @@ from readiness.config.loading import Loaded, load
 from readiness.config.locate import configured
 from readiness.errors import ReadinessError, UsageError
 from readiness.measurement import now
-from readiness.probes import marker
 from readiness.record import RunFacts, Selection, TargetFacts
 from readiness.record import load as load_record
 from readiness.safety import Permission, fingerprint, permissions
@@ -91,6 +90,8 @@ def begin(config: pytest.Config) -> State:
     Raises:
         ReadinessError: there is no configuration, it has mistakes, or safety refuses.
     """
+    from readiness.probes import marker  # only the holder of the run asks the target who it is
+
     option = config.option
     loaded = configured(Path(option.readiness_config) if option.readiness_config else None)
     seen = marker.environment(loaded.config)

@@ -1,14 +1,15 @@
-"""Reads which environment the target itself says it is; silence means production."""
+"""Reads which environment the target itself says it is; silence means production.
+
+The clients are imported where they are used: every run asks here, and many have no marker.
+"""
 
 import asyncio
 import json
 import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
-
-import httpx
-import psycopg
 
 from readiness.config.models import (
     NAME_PATTERN,
@@ -19,7 +20,6 @@ from readiness.config.models import (
     Service,
 )
 from readiness.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
-from readiness.probes import http
 from readiness.secrets import redact
 
 DEADLINE_S: Final = 5.0
@@ -74,6 +74,8 @@ def _ask(marker: HttpMarker | DatabaseMarker, config: Config) -> str:
 
 
 def _over_http(marker: HttpMarker, services: Mapping[str, Service]) -> object:
+    from readiness.probes import http
+
     service = services.get(marker.service)
     if service is None:
         raise NoData(f"there is no [services.{marker.service}]")
@@ -85,7 +87,7 @@ def _over_http(marker: HttpMarker, services: Mapping[str, Service]) -> object:
         accept=http.JSON,
         max_bytes=_LARGEST,
     )
-    if answer.status != httpx.codes.OK:
+    if answer.status != HTTPStatus.OK:
         raise NoData(f"the answer has status {answer.status}")
     try:
         content = json.loads(answer.body)
@@ -97,6 +99,8 @@ def _over_http(marker: HttpMarker, services: Mapping[str, Service]) -> object:
 
 
 def _from_database(marker: DatabaseMarker, databases: Mapping[str, Database]) -> object:
+    import psycopg
+
     database = databases.get(marker.database)
     if database is None:
         raise NoData(f"there is no [databases.{marker.database}]")
@@ -120,6 +124,8 @@ async def _in_time(rows: Awaitable[_Rows]) -> _Rows:
 
 
 async def _select(sql: str, database: Database) -> _Rows:
+    import psycopg
+
     connection = await psycopg.AsyncConnection.connect(
         database.dsn.reveal(), connect_timeout=int(DEADLINE_S)
     )
