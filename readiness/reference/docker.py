@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import subprocess
 from collections.abc import Mapping
 from typing import Any, Final, Self
@@ -24,6 +25,8 @@ from readiness.servers.postgres import StopMode
 
 IMAGE_VARIABLE: Final = "READINESS_POSTGRES_IMAGE"
 DEFAULT_IMAGE: Final = "postgres:17"
+_UNIX: Final = "unix://"
+_DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 _ENGINE_TIMEOUT_S: Final = 2
 _PULL_TIMEOUT_S: Final = 60
 _SIGNALS: Final[Mapping[StopMode, str]] = {
@@ -95,6 +98,7 @@ class DockerPostgres:
 
 
 def _need_image(image: str) -> None:
+    _need_socket(os.environ.get("DOCKER_HOST") or _DEFAULT_HOST)
     # With a version given, the client asks the engine nothing before it can be closed again.
     client = docker.from_env(timeout=_ENGINE_TIMEOUT_S, version=DEFAULT_DOCKER_API_VERSION)
     try:
@@ -108,13 +112,29 @@ def _need_image(image: str) -> None:
         client.close()
 
 
+def _need_socket(host: str) -> None:
+    """Knock first: where nobody listens, the client would leave its socket open."""
+    if not host.startswith(_UNIX):
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(_ENGINE_TIMEOUT_S)
+            knock.connect(host.removeprefix(_UNIX))
+    except OSError:
+        raise _silent() from None
+
+
 def _ping(client: Any) -> None:
     try:
         client.ping()
     except (DockerException, OSError):
-        raise Unreachable(
-            f"no Docker engine answers within {_ENGINE_TIMEOUT_S} s", remedy="docker info"
-        ) from None
+        raise _silent() from None
+
+
+def _silent() -> Unreachable:
+    return Unreachable(
+        f"no Docker engine answers within {_ENGINE_TIMEOUT_S} s", remedy="docker info"
+    )
 
 
 def _pull(image: str) -> None:
