@@ -3,6 +3,8 @@
 from functools import cache
 from pathlib import Path
 
+from readiness.errors import ReadinessError
+
 
 @cache
 def root() -> Path:
@@ -18,9 +20,16 @@ def suites() -> Path:
 
 
 def known_ids() -> frozenset[str]:
-    """The ids of all shipped checks, as `suites/ids.txt` lists them."""
+    """The ids of all shipped checks, as `suites/ids.txt` lists them.
+
+    Raises:
+        ReadinessError: the list is not there; without it a check could be missing unseen.
+    """
+    path = suites() / "ids.txt"
     try:
-        lines = (suites() / "ids.txt").read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        return frozenset()
+        raise ReadinessError(
+            "the list of shipped checks is missing", where=str(path), remedy="install it again"
+        ) from None
     return frozenset(line.strip() for line in lines if line.strip())

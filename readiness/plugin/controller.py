@@ -106,7 +106,7 @@ class Controller:
         if first and not self.ledger.incidents:
             # With a broken collection nobody can say which ids exist: the run is INCOMPLETE.
             collection.validate(planned, self.state)
-        if [p.nodeid for p in planned] == list(self.ledger.plan):
+        if not first and [p.nodeid for p in planned] == list(self.ledger.plan):
             return  # as the first worker said
         self.note(event="plan", worker=worker, items=[p.to_dict() for p in planned])
         if first:

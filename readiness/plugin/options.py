@@ -1,6 +1,10 @@
 """The options that the plugin adds to pytest."""
 
+from typing import Final
+
 import pytest
+
+_INTERNAL: Final = "(internal)"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -38,10 +42,5 @@ def add_options(parser: pytest.Parser) -> None:
         "--readiness-report-only", action="store_true", help="exit 0 whatever the verdict"
     )
     # Between the processes of one run; not for people.
-    group.addoption("--readiness-folder", help=pytest_hidden())
-    group.addoption("--readiness-quiet-phase", help=pytest_hidden())
-
-
-def pytest_hidden() -> str:
-    """The help text of options that are not for people."""
-    return "(internal)"
+    group.addoption("--readiness-folder", help=_INTERNAL)
+    group.addoption("--readiness-quiet-phase", help=_INTERNAL)
