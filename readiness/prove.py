@@ -68,6 +68,9 @@ class Proof:
             "duration_s": round(self.duration_s, 3),
             "outcomes": {name: check.outcome for name, check in sorted(self.seen.items())},
             "after": {name: check.outcome for name, check in sorted(self.after.items())},
+            "messages": {
+                name: check.message for name, check in sorted((self.seen | self.after).items())
+            },
             "error": self.error,
         }
 

@@ -24,7 +24,7 @@ from readiness.guardian import Guardian
 from readiness.journal import FILE, Reader
 from readiness.ledger import Ledger
 from readiness.measurement import now
-from readiness.plugin.state import REFUSAL
+from readiness.plugin.state import REFUSAL, STOPPED
 from readiness.progress import Progress
 from readiness.record import RunFacts, RunRecord, Selection, TargetFacts, load
 from readiness.report import write_all
@@ -99,7 +99,7 @@ def _run(options: Options, progress: Progress, folder: Path, guardian: Guardian)
             start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
         )
         guardian.kill(child.pid, signal.SIGINT)
-        follower = _Follower(child, Reader(folder / FILE), ledger, progress)
+        follower = _Follower(child, folder, ledger, progress)
         try:
             follower.follow(options.loaded.config.gate.run_timeout_s)
         finally:
@@ -134,20 +134,23 @@ class _Follower:
     """Follows a child's journal until it ends, is stopped, or takes too long."""
 
     def __init__(
-        self, child: subprocess.Popen[bytes], reader: Reader, ledger: Ledger, progress: Progress
+        self, child: subprocess.Popen[bytes], folder: Path, ledger: Ledger, progress: Progress
     ) -> None:
         self._child = child
-        self._reader = reader
+        self._folder = folder
+        self._reader = Reader(folder / FILE)
         self._ledger = ledger
         self._progress = progress
         self.interrupted = False
-        self.timed_out_s: float | None = None
+        self._stopped = ""
 
     def follow(self, timeout_s: float) -> None:
         """Return when the child has ended."""
         try:
             if not self._until_end(timeout_s):
-                self.timed_out_s = timeout_s
+                self._stopped = f"The run was stopped after {timeout_s:g} s ([gate] run_timeout_s)."
+                # The child reads it when it is told to end, and judges accordingly.
+                (self._folder / STOPPED).write_text(self._stopped, encoding="utf-8")
                 self._stop()
         except KeyboardInterrupt:
             self.interrupted = True
@@ -158,8 +161,8 @@ class _Follower:
         """What became of the child, in a sentence."""
         lines = [line for line in log.strip().splitlines() if line.strip()]
         last = f" Its last words: {lines[-1]}" if lines else ""
-        if self.timed_out_s is not None:
-            return f"The run was stopped after {self.timed_out_s:g} s ([gate] run_timeout_s)."
+        if self._stopped:
+            return self._stopped
         if self.interrupted:
             return "The run was interrupted and did not end by itself."
         code = self._child.returncode

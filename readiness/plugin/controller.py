@@ -17,7 +17,7 @@ from readiness.ledger import Ledger, Planned
 from readiness.measurement import now
 from readiness.plugin import collection, handover, quiet
 from readiness.plugin.running import finding_of
-from readiness.plugin.state import State, refuse
+from readiness.plugin.state import STOPPED, State, refuse
 from readiness.record import RunRecord
 from readiness.report import write_all
 from readiness.report.clean import line as printable
@@ -52,6 +52,10 @@ class Controller:
     def distributed(self) -> bool:
         """Whether xdist's workers run the checks."""
         return self.config.pluginmanager.has_plugin("dsession")
+
+    @property
+    def _was_stopped(self) -> bool:
+        return self.ledger.interrupted or any(i.kind == "timed-out" for i in self.ledger.incidents)
 
     def note(self, **event: object) -> None:
         """Write an event to the journal, and take it into the ledger."""
@@ -168,8 +172,13 @@ class Controller:
         self.incident("internal-error", f"pytest failed inside: {lines[-1] if lines else '?'}")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Somebody pressed Ctrl-C. `--maxfail` and `pytest.exit` come this way too."""
-        if excinfo.type is KeyboardInterrupt:
+        """Somebody pressed Ctrl-C, or the run took too long. `--maxfail` comes this way too."""
+        if excinfo.type is not KeyboardInterrupt:
+            return
+        stopped = self.state.folder / STOPPED
+        if stopped.exists():
+            self.incident("timed-out", stopped.read_text(encoding="utf-8"))
+        else:
             self.note(event="interrupted")
 
     # Phases and the end
@@ -224,7 +233,7 @@ class Controller:
         broken = [r for r in self.ledger.results() if r.outcome in _BROKEN]
         if status == pytest.ExitCode.TESTS_FAILED and not broken and not self.ledger.incidents:
             self.incident("status", "pytest says that tests failed, and no check says so")
-        elif status not in _ORDINARY and not self.ledger.interrupted:
+        elif status not in _ORDINARY and not self._was_stopped:
             self.incident("status", f"pytest ended with its status {status}")
 
     def _conclude(self) -> RunRecord:

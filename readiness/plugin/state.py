@@ -25,6 +25,9 @@ from readiness.safety import Permission, fingerprint, permissions
 
 KEY: Final = pytest.StashKey["State"]()
 REFUSAL: Final = "refused.txt"
+"""In the run's folder: why nothing was judged, told to the process that holds pytest."""
+STOPPED: Final = "stopped.txt"
+"""In the run's folder: why that process stopped pytest, if nobody pressed Ctrl-C."""
 _FILE: Final = "gate.json"
 
 

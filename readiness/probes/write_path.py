@@ -38,6 +38,11 @@ class WriteRate:
     missing: Measurement
     first_failure: str
 
+    @property
+    def lost_something(self) -> bool:
+        """Whether a write failed, or was acknowledged and is not there."""
+        return bool(self.failed.value or self.missing.value)
+
 
 @dataclass(slots=True)
 class _Sent:

