@@ -4,11 +4,11 @@ import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import pytest
 
-from readiness.conclude import conclude
 from readiness.errors import ReadinessError
 from readiness.evidence import Outcome
 from readiness.exitcodes import ExitCode, exit_code
@@ -19,8 +19,6 @@ from readiness.plugin import collection, handover, quiet
 from readiness.plugin.running import finding_of
 from readiness.plugin.state import STOPPED, State, refuse
 from readiness.record import RunRecord
-from readiness.report import write_all
-from readiness.report.clean import line as printable
 from readiness.secrets import redact
 
 _BROKEN: Final = {Outcome.FAIL, Outcome.ERROR}
@@ -133,6 +131,8 @@ class Controller:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a check has ended."""
+        if report.when == "setup" and report.passed and not report.user_properties:
+            return  # says nothing that the start and the end do not say
         self.note(
             event="report",
             nodeid=report.nodeid,
@@ -186,6 +186,7 @@ class Controller:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """After the parallel phase, run the checks that need quiet, alone."""
+        _outputs()
         result = yield
         if self.distributed:
             quiet.run(self, session)
@@ -206,9 +207,10 @@ class Controller:
         if self._refused:
             return
         self._doubt(session)
+        outputs = _outputs()
         try:
             self.record = self._conclude()
-            write_all(
+            outputs.write_all(
                 self.record,
                 Path(self.config.option.readiness_reports),
                 # Under `readiness run` nobody reads what we print: it tells GitHub itself.
@@ -237,6 +239,8 @@ class Controller:
             self.incident("status", f"pytest ended with its status {status}")
 
     def _conclude(self) -> RunRecord:
+        from readiness.conclude import conclude
+
         baseline = self.config.option.readiness_baseline
         return conclude(
             self.ledger,
@@ -248,6 +252,8 @@ class Controller:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdict below pytest's own summary."""
         if self.record:
+            from readiness.report.clean import line as printable
+
             terminalreporter.section(f"readiness: {self.record.verdict}")
             for reason in self.record.reasons:
                 terminalreporter.write_line(f"* {printable(reason)}")
@@ -260,6 +266,13 @@ class Controller:
         self._journal.close()
         if not self.config.option.readiness_folder:
             shutil.rmtree(self.state.folder, ignore_errors=True)
+
+
+def _outputs() -> ModuleType:
+    """What is needed at the end only: imported while the workers are starting, not before them."""
+    from readiness import report
+
+    return report
 
 
 def _last_line(report: pytest.TestReport | pytest.CollectReport) -> str:
