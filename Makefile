@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# A run has many processes: without bytecode, each would compile all of pytest and of ours again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help ready test lint prove bench lock docs clean
 .DEFAULT_GOAL := help
@@ -22,19 +24,14 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Bytecode, also where Python may not write it by itself: every worker of every run starts faster.
-.PHONY: compiled
-compiled: $(VENV)/ready
-	@$(BIN)/python -m compileall -q readiness suites fixtures
-
 $(VENV)/test: $(VENV)/ready requirements-dev.lock
 	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 
-ready: compiled
+ready: $(VENV)/ready
 	$(BIN)/readiness run --reference
 
-test: $(VENV)/test compiled
+test: $(VENV)/test
 	$(BIN)/python -m pytest -n auto --ignore tests/end_to_end
 	$(BIN)/python -m pytest tests/end_to_end
 
@@ -43,7 +40,7 @@ lint: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-prove: compiled
+prove: $(VENV)/ready
 	$(BIN)/readiness prove --html reports/prove.html
 
 bench: $(VENV)/test

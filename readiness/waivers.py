@@ -56,18 +56,21 @@ def unmatched(
     return problems
 
 
-def unknown_ids(ids: Iterable[str], known_ids: Collection[str], where: str) -> list[Problem]:
-    """One problem for each id that no check has.
+def unknown_ids(
+    ids: Iterable[str], known_ids: Collection[str], where: str, kind: str = "check"
+) -> list[Problem]:
+    """One problem for each id that no check (or suite) has.
 
     Args:
         ids: what was written.
         known_ids: the ids there are.
         where: the file and key, or the option, they were written in.
+        kind: what the ids stand for.
     """
     return [
         Problem(
             where,
-            f"there is no check {name!r}. {did_you_mean(name, known_ids)}".rstrip(),
+            f"there is no {kind} {name!r}. {did_you_mean(name, known_ids)}".rstrip(),
             "`readiness list` shows all ids",
         )
         for name in ids

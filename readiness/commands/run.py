@@ -75,7 +75,7 @@ def reference_options(reports: Path, provider: str | None) -> Iterator[Options]:
 
     with ReferenceSystem.start(provider=provider, progress=_say) as system:
         for part, reason in sorted(system.absent.items()):
-            _say(f"without {part}: {reason}")
+            _say(f"{part} is not used: {reason}")
         loaded = load(system.config_path, os.environ | system.environ)
         seen = marker.environment(loaded.config)
         yield Options(

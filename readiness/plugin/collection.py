@@ -119,7 +119,7 @@ def validate(planned: Sequence[Planned], state: State) -> None:
     names = {p.id for p in planned} | {f"{p.id}[{p.subject}]" for p in planned if p.subject}
     suites = {p.suite for p in planned}
     problems: list[Problem] = [
-        *unknown_ids(choice.suites, suites, "--suite"),
+        *unknown_ids(choice.suites, suites, "--suite", "suite"),
         *unknown_ids(choice.select, names, "--select"),
         *unknown_ids(choice.ignore, names, "--ignore"),
         *unknown_ids(config.gate.not_applicable, names | suites, "[gate.not_applicable]"),

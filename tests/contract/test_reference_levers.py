@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,7 @@ from readiness.errors import ReferenceSystemError
 from readiness.reference.files import kept
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
+from tests.waiting import eventually
 
 needs_backup = pytest.mark.skipif(
     importlib.util.find_spec("readiness.backup_manifest") is None,
@@ -39,15 +40,6 @@ def levers(system: ReferenceSystem) -> Levers:
 def client(system: ReferenceSystem) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=system.service_url, trust_env=False, timeout=10) as opened:
         yield opened
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def ready(client: httpx.Client) -> int:

@@ -5,8 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from readiness.config.models import Config
 from readiness.errors import ReferenceSystemError
 from readiness.reference import packages
 from readiness.reference.system import ReferenceSystem
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +32,6 @@ def system() -> Iterator[ReferenceSystem]:
 def client(system: ReferenceSystem) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=system.service_url, trust_env=False, timeout=10) as opened:
         yield opened
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 40) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def config_of(system: ReferenceSystem) -> Config:
