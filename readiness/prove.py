@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness import catalogue
-from readiness.check import Effect
+from readiness.check import CheckSpec, Effect
 from readiness.config.loading import load
 from readiness.errors import ReadinessError
 from readiness.evidence import Outcome
@@ -158,7 +158,7 @@ def _try(fault: Fault, system: ReferenceSystem) -> Proof:
         with fault.apply(system):
             seen, error = _not_passing(system, _blind_to(fault))
         if not error:
-            after, error = _not_passing(system, _blind_to(fault))
+            after, error = _not_passing(system, _untouched_by(fault))
     except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
         error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
     return Proof(
@@ -178,11 +178,21 @@ def _blind_to(fault: Fault) -> list[str]:
     Every other one is run, so that it shows if anything else turns red. What loads or disrupts
     the system on behalf of another suite cannot see the fault, and would disturb its neighbours.
     """
-    return [
-        entry.spec.id
-        for entry in catalogue.entries()
-        if entry.spec.effect.needs_quiet and entry.spec.suite not in fault.suites
-    ]
+    return [spec.id for spec in _quiet() if spec.suite not in fault.suites]
+
+
+def _untouched_by(fault: Fault) -> list[str]:
+    """The checks that are left out once a fault is over: those, and what it left green.
+
+    Loading and disrupting takes long, and what did not turn red need not turn green again.
+    """
+    red = {name.partition("[")[0] for name in fault.turns_red}
+    return [spec.id for spec in _quiet() if spec.id not in red]
+
+
+def _quiet() -> Iterator[CheckSpec]:
+    """The checks that load or disrupt the system."""
+    return (entry.spec for entry in catalogue.entries() if entry.spec.effect.needs_quiet)
 
 
 def _not_passing(
