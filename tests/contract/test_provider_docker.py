@@ -47,15 +47,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(autouse=True)
-def _own_engine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def engine(host: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of the engine, which holds nothing when the test begins, and when it ends."""
     monkeypatch.setenv("DOCKER_HOST", host)
     monkeypatch.delenv(IMAGE_VARIABLE, raising=False)
-
-
-@pytest.fixture
-def engine(host: str) -> Iterator[Any]:
-    """A client of the engine, which holds nothing when the test begins, and when it ends."""
     with closing(docker.DockerClient(host)) as client:
         assert held(client) == []
         yield client
