@@ -120,11 +120,7 @@ class PrivatePostgres:
         user = user or self.superuser
         if password is None:
             password = self.password if user == self.superuser else ""
-        secret = f":{quote(password, safe='')}" if password else ""
-        return (
-            f"postgresql://{quote(user, safe='')}{secret}@{self.host}:{self.port}"
-            f"/{quote(database, safe='')}"
-        )
+        return loopback_dsn(self.port, database, user, password)
 
     def stop(self, mode: StopMode = "fast") -> None:
         """Stop the server. Harmless when it is stopped already.
@@ -268,3 +264,9 @@ class PrivatePostgres:
 
     def __exit__(self, *_: object) -> None:
         self.stop("immediate")
+
+
+def loopback_dsn(port: int, database: str, user: str, password: str) -> str:
+    """The connection string of a server on 127.0.0.1; without a password if that is empty."""
+    name, secret, base = (quote(text, safe="") for text in (user, password, database))
+    return f"postgresql://{name}{secret and f':{secret}'}@127.0.0.1:{port}/{base}"
