@@ -32,7 +32,7 @@ ready: $(VENV)/ready
 	$(BIN)/readiness run --reference
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest -n auto --ignore tests/end_to_end
+	$(BIN)/python -m pytest -rs -n auto --ignore tests/end_to_end
 	$(BIN)/python -m pytest tests/end_to_end
 
 lint: $(VENV)/test

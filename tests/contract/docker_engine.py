@@ -22,17 +22,14 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 _START_TIMEOUT_S: Final = 60
 
 
-def why_not() -> str:
-    """Why no engine can be started here; empty if one can."""
-    if os.geteuid() != 0:
-        return "a Docker engine of our own needs root"
-    absent = [name for name in ("dockerd", "unshare", "ip") if not shutil.which(name)]
-    return f"needs {', '.join(absent)}: apt-get install docker.io iproute2" if absent else ""
-
-
 @contextmanager
 def docker_engine() -> Iterator[str]:
-    """Run an engine; gives its address, as for DOCKER_HOST."""
+    """Run an engine; gives its address, as for DOCKER_HOST.
+
+    Raises:
+        ReadinessError: none can be started here.
+    """
+    _need_means()
     guardian = Guardian()
     process = None
     try:
@@ -53,6 +50,16 @@ def docker_engine() -> Iterator[str]:
         guardian.undo()
         if process is not None:
             process.wait()
+
+
+def _need_means() -> None:
+    if os.geteuid() != 0:
+        raise ReadinessError("a Docker engine of our own needs root")
+    absent = [name for name in ("dockerd", "unshare", "ip") if not shutil.which(name)]
+    if absent:
+        raise ReadinessError(
+            f"{', '.join(absent)} not found", remedy="apt-get install docker.io iproute2"
+        )
 
 
 def _make_bridge(name: str) -> None:
