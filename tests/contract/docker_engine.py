@@ -70,7 +70,9 @@ def _make_bridge(name: str) -> None:
         ["address", "add", address, "dev", name],
         ["link", "set", name, "up"],
     ):
-        subprocess.run(["ip", *command], check=True)
+        done = subprocess.run(["ip", *command], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ReadinessError(f"a bridge cannot be made: {done.stderr.strip()}")
 
 
 def _start(folder: Path, name: str) -> subprocess.Popen[bytes]:
