@@ -106,10 +106,8 @@ def begin(config: pytest.Config) -> State:
         ignore=tuple(option.readiness_ignore),
     )
     moment = now()
-    folder = option.readiness_folder or tempfile.mkdtemp(prefix="readiness-run-")
     return State(
         loaded=loaded,
-        folder=Path(folder),
         permissions=permissions(
             loaded.config,
             seen.environment,
@@ -136,6 +134,8 @@ def begin(config: pytest.Config) -> State:
             host=platform.node(),
             user=_user(),
         ),
+        # Last, so that a run that is refused has made none.
+        folder=Path(option.readiness_folder or tempfile.mkdtemp(prefix="readiness-run-")),
     )
 
 

@@ -1,5 +1,7 @@
 """Every way a run can end, serially and under xdist: the verdict, the exit code, the files."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.plugin.harness import CONFIG, Gate
@@ -204,7 +206,9 @@ def test_load_and_disrupt_are_not_run_unless_allowed(gate: Gate) -> None:
     assert (run.code, run.outcomes["own.load[demo]"]) == (3, "not-run")
 
 
-def test_quiet_checks_run_alone_after_the_others(gate: Gate) -> None:
+def test_quiet_checks_run_alone_after_the_others(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = """
 [target]
 name = "demo"
@@ -222,9 +226,11 @@ def test_load(evidence, benchmark):
     evidence.judge(figure(len(benchmark.stats.stats.data)), at_most(5))
 """
     )
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     refused = gate(source, "--readiness-allow=load", config=config)
     assert refused.code == 2
     assert not refused.has_record
+    assert not list(tmp_path.glob("readiness-run-*"))
     fingerprint = _fingerprint(config)
     run = gate(
         source, "--readiness-allow=load", f"--readiness-confirm={fingerprint}", config=config
