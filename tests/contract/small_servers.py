@@ -61,7 +61,8 @@ class SmallServer:
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # a client may have read enough
+                    self.wfile.write(body)
 
             do_POST = do_GET  # noqa: N815 - theirs
             do_PUT = do_GET  # noqa: N815 - theirs
