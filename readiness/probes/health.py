@@ -34,6 +34,11 @@ class Endpoint:
         """The last answer that was not 200, or else the last one."""
         return next((a for a in reversed(self.answers) if a.status != OK), self.last)
 
+    @property
+    def is_well(self) -> bool:
+        """Whether all answers were 200."""
+        return self.worst.status == OK
+
     def times_ok(self) -> Measurement:
         """How many of the answers were 200."""
         good = sum(answer.status == OK for answer in self.answers)
@@ -43,11 +48,14 @@ class Endpoint:
         """The content type of the last answer without its parameters; `none` if it has none."""
         return self._measured("content type of", self.last.media_type or "none", "text")
 
+    @property
+    def median_ms(self) -> float:
+        """The median time to the last byte. One slow answer says little on a busy host."""
+        return statistics.median(a.elapsed_ms for a in self.answers)
+
     def latency(self) -> Measurement:
-        """The median time to the last byte, in ms. One slow answer says little on a busy host."""
-        return self._measured(
-            "median latency of", statistics.median(a.elapsed_ms for a in self.answers), "ms"
-        )
+        """That median, in ms."""
+        return self._measured("median latency of", self.median_ms, "ms")
 
     def _measured(self, what: str, value: float | str, unit: str) -> Measurement:
         return Measurement(
