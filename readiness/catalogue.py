@@ -33,8 +33,7 @@ def entries(own: Iterable[Path] = ()) -> list[Entry]:
     proofs = faults()
     specs = sorted(_specs([bundle.suites(), *own]), key=lambda spec: spec.id)
     return [
-        Entry(spec, tuple(f for f in proofs if spec.id in {_id(name) for name in f.turns_red}))
-        for spec in specs
+        Entry(spec, tuple(fault for fault in proofs if spec.id in fault.checks)) for spec in specs
     ]
 
 
@@ -44,10 +43,6 @@ def faults() -> list[Fault]:
     for path in sorted(bundle.suites().glob("*/faults.py")):
         found += faults_of(_module(path, f"_readiness_faults_{path.parent.name}"))
     return found
-
-
-def _id(name: str) -> str:
-    return name.partition("[")[0]
 
 
 def _specs(folders: Iterable[Path]) -> Iterator[CheckSpec]:

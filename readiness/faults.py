@@ -29,6 +29,11 @@ class Fault:
     apply: Break
 
     @property
+    def checks(self) -> frozenset[str]:
+        """The ids of the checks that it turns red, without their subjects."""
+        return frozenset(name.partition("[")[0] for name in self.turns_red)
+
+    @property
     def suites(self) -> frozenset[str]:
         """The suites of the checks that it turns red."""
         return frozenset(name.partition(".")[0] for name in self.turns_red)

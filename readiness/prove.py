@@ -186,8 +186,7 @@ def _untouched_by(fault: Fault) -> list[str]:
 
     Loading and disrupting takes long, and what did not turn red need not turn green again.
     """
-    red = {name.partition("[")[0] for name in fault.turns_red}
-    return [spec.id for spec in _quiet() if spec.id not in red]
+    return [spec.id for spec in _quiet() if spec.id not in fault.checks]
 
 
 def _quiet() -> Iterator[CheckSpec]:

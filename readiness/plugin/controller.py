@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import pytest
@@ -186,7 +185,7 @@ class Controller:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """After the parallel phase, run the checks that need quiet, alone."""
-        _outputs()
+        _import_the_end()
         result = yield
         if self.distributed:
             quiet.run(self, session)
@@ -197,7 +196,7 @@ class Controller:
         """Judge once, write everything, set the exit code; whatever other plugins do."""
         try:
             return (yield)
-        except BaseException as error:
+        except BaseException as error:  # whatever it was, the run must not look whole
             self.incident("internal-error", f"another plugin failed at the end: {error!r}")
             raise
         finally:
@@ -206,11 +205,12 @@ class Controller:
     def _finish(self, session: pytest.Session) -> None:
         if self._refused:
             return
+        from readiness.report import write_all
+
         self._doubt(session)
-        outputs = _outputs()
         try:
             self.record = self._conclude()
-            outputs.write_all(
+            write_all(
                 self.record,
                 Path(self.config.option.readiness_reports),
                 # Under `readiness run` nobody reads what we print: it tells GitHub itself.
@@ -268,11 +268,9 @@ class Controller:
             shutil.rmtree(self.state.folder, ignore_errors=True)
 
 
-def _outputs() -> ModuleType:
-    """What is needed at the end only: imported while the workers are starting, not before them."""
-    from readiness import report
-
-    return report
+def _import_the_end() -> None:
+    """Import what is needed at the end only while the workers are starting, not before them."""
+    from readiness import conclude, report  # noqa: F401
 
 
 def _last_line(report: pytest.TestReport | pytest.CollectReport) -> str:

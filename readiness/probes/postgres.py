@@ -167,7 +167,7 @@ def _open(dsn: Dsn, timeout_s: float, application_name: str) -> Connection:
         raise _not_connected(error, dsn) from None
     try:
         fetch(connection, f"set statement_timeout = {round(timeout_s * 1000)}")
-    except BaseException:
+    except BaseException:  # an interrupt too must leave no connection
         connection.close()
         raise
     return connection

@@ -74,7 +74,7 @@ def _silent(host: str, reason: str) -> Unreachable:
     return Unreachable(
         f"no Docker engine answers within {_KNOCK_TIMEOUT_S} s: {reason}",
         where=host,
-        remedy="docker info",
+        remedy="start one, or choose --provider local",
     )
 
 

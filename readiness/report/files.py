@@ -60,7 +60,7 @@ def _replace(path: Path, pieces: Iterable[str]) -> None:
             file.writelines(pieces)
         Path(name).chmod(_MODE)
         Path(name).replace(path)
-    except BaseException:
+    except BaseException:  # an interrupt too must leave no half of a file
         Path(name).unlink(missing_ok=True)
         raise
 

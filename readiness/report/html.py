@@ -1,19 +1,10 @@
 """`readiness.html`: the static page for the change ticket."""
 
-import os
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
-from jinja2 import (
-    Environment,
-    FileSystemBytecodeCache,
-    PackageLoader,
-    StrictUndefined,
-    Template,
-)
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord
@@ -28,7 +19,6 @@ _LONG_SOURCE: Final = 400
 _SHORT_SOURCE: Final = 60
 _MOST_REASONS: Final = 12
 _BUFFERED_NODES: Final = 400
-_CACHE: Final = Path(__file__).parent / "templates" / "__pycache__"
 # What is opened for the reader, and coloured in the table of suites.
 _LOUD: Final = frozenset({Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN})
 
@@ -55,7 +45,6 @@ def _template() -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=_cache(),
     )
     environment.filters["n"] = "{:,}".format
     environment.globals.update(
@@ -70,14 +59,3 @@ def _template() -> Template:
         timeline_of=charts.timeline,
     )
     return environment.get_template("readiness.html")
-
-
-def _cache() -> FileSystemBytecodeCache | None:
-    """Keep the compiled template as Python keeps a compiled module: beside it, if it may."""
-    if sys.dont_write_bytecode:
-        return None
-    try:
-        _CACHE.mkdir(exist_ok=True)
-    except OSError:
-        return None
-    return FileSystemBytecodeCache(str(_CACHE)) if os.access(_CACHE, os.W_OK) else None

@@ -5,8 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from readiness.servers.ports import free_port
 from readiness.servers.postgres import StopMode
 from tests.contract import postgres_image
 from tests.contract.docker_engine import docker_engine
+from tests.waiting import eventually
 
 NEEDED = "READINESS_TEST_NEEDS_DOCKER"
 SETTINGS = {"shared_preload_libraries": "pg_stat_statements", "log_line_prefix": "a 'b' "}
@@ -84,15 +84,6 @@ def value(dsn: str, query: str) -> object:
         row = connection.execute(query.encode()).fetchone()
     assert row
     return row[0]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 40) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_it_answers_with_the_settings_and_only_on_this_machine(

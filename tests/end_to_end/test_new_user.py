@@ -6,7 +6,6 @@ import signal
 import site
 import subprocess
 import sys
-import time
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from readiness.config.loading import load
 from readiness.probes import marker
 from readiness.reference.system import ReferenceSystem
 from readiness.safety import fingerprint
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md", "pytest.html"}
@@ -170,6 +170,7 @@ def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     scratch.mkdir()
     scratch.chmod(0o755)
     environment = clean_environment() | {"TMPDIR": str(scratch), "CANARY": str(tmp_path)}
+    before = _in_memory()
     run = subprocess.Popen(
         [sys.executable, "-m", "readiness", "run", "--reference", "-n", "2"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -181,11 +182,15 @@ def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     run.send_signal(signal.SIGKILL)
     run.wait(10)
     run.stdout.close()
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (_mine(tmp_path) or any(scratch.iterdir())):
-        time.sleep(0.2)
+    eventually(lambda: not (_mine(tmp_path) or any(scratch.iterdir()) or _in_memory() - before), 60)
     assert _mine(tmp_path) == []
     assert not any(scratch.iterdir())
+    assert _in_memory() <= before
+
+
+def _in_memory() -> set[Path]:
+    """What reference systems keep outside of the temporary folder."""
+    return set(Path("/dev/shm").glob("readiness-*"))
 
 
 def _mine(folder: Path) -> list[str]:
