@@ -3,7 +3,9 @@
 import re
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
+from itertools import chain
 
+from readiness.config.alerting import Alerting
 from readiness.config.leaves import leaves
 from readiness.config.lines import Path
 from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
@@ -54,6 +56,22 @@ def _names(config: Config) -> Iterator[Mistake]:
                 "services",
                 config.services,
             )
+    if config.alerting:
+        yield from _channels(config.alerting)
+
+
+def _channels(alerting: Alerting) -> Iterator[Mistake]:
+    for key, policy in alerting.severities.items():
+        path = ("alerting", "severities", key, "channels")
+        for name in chain.from_iterable(policy.channels):
+            yield from _known(path, name, "alerting.channels", alerting.channels)
+    if alerting.dead_man:
+        yield from _known(
+            ("alerting", "dead_man", "channel"),
+            alerting.dead_man.channel,
+            "alerting.channels",
+            alerting.channels,
+        )
 
 
 def _known(path: Path, name: str, table: str, known: Collection[str]) -> Iterator[Mistake]:

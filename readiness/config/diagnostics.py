@@ -8,10 +8,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from readiness.config.alerting import LABEL_PATTERN, LISTEN_PATTERN
+from readiness.config.base import NAME_PATTERN, PATH_PATTERN, URL_PATTERN
 from readiness.config.interpolation import Interpolation
 from readiness.config.lines import Path
-from readiness.config.models import NAME_PATTERN, PATH_PATTERN, URL_PATTERN, Config, Named
-from readiness.config.places import place_of, places, tables_in
+from readiness.config.places import NAME, place_of, places
 from readiness.config.source import Mistake, Source
 from readiness.secrets import redact
 from readiness.suggest import did_you_mean, nearest
@@ -21,6 +22,8 @@ _PATTERNS: Final = {
     NAME_PATTERN: "a name of at most 64 letters, digits, '.', '_' and '-'"
     " that begins with a letter or digit",
     PATH_PATTERN: "a path that begins with '/' and has no spaces",
+    LABEL_PATTERN: "the name of a label: letters, digits and '_'",
+    LISTEN_PATTERN: "an address to listen on, as 127.0.0.1:9469",
     URL_PATTERN: "an address as https://host:port/path, without '?' and '#'",
 }
 _EXPECTED: Final = {
@@ -62,20 +65,28 @@ def mistakes_of(error: ValidationError, source: Source, values: Interpolation) -
 
 def misplaced_names(source: Source) -> Iterator[Mistake]:
     """`name` inside a table whose header is its name: the header would win, silently."""
-    for kind, field in Config.model_fields.items():
-        shape, models = tables_in(field.annotation)
-        tables = source.raw.get(kind)
-        if shape != "named" or not isinstance(tables, dict):
+    for place in places():
+        if place.path[-1:] != (NAME,) or "name" in place.keys:
             continue
-        if not any(issubclass(model, Named) for model in models):
-            continue
-        for name, table in tables.items():
-            if isinstance(table, dict) and "name" in table:
+        for path, table in _tables(source.raw, place.path):
+            if "name" in table:
                 yield Mistake(
-                    (kind, name, "name"),
+                    (*path, "name"),
                     "unknown key 'name': the header of the table is its name",
                     "remove it",
                 )
+
+
+def _tables(raw: object, pattern: Path) -> Iterator[tuple[Path, Mapping[str, object]]]:
+    """The tables of a file at the paths that a pattern stands for."""
+    if not isinstance(raw, dict):
+        return
+    if not pattern:
+        yield (), raw
+        return
+    for key in raw if pattern[0] == NAME else {pattern[0]} & raw.keys():
+        for path, table in _tables(raw[key], pattern[1:]):
+            yield (key, *path), table
 
 
 def path_of(detail: ErrorDetails, source: Source) -> Path:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from readiness.config.base import Model, Named
 from readiness.config.lines import Path
-from readiness.config.models import Config, Model, Named
+from readiness.config.models import Config
 
 
 def leaves(config: Config) -> Iterator[tuple[Path, object]]:

@@ -3,84 +3,28 @@
 Every limit has a documented default. Lengths of time end in `_s`, `_ms` or `_h`.
 """
 
-import re
 from datetime import date
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
 
 from readiness.check import Effect
-from readiness.secrets import Dsn, Interpolated, Secret, register
-
-NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-PATH_PATTERN: Final = r"^/\S*$"
-URL_PATTERN: Final = r"^https?://[^\s/?#]+[^\s?#]*$"
-
-
-def _guard_credentials(url: object) -> object:
-    """Hide credentials that came from the environment; refuse a password in the file."""
-    found = re.match(r"[^/]*//([^/@]*)@", url) if isinstance(url, str) else None
-    if not found:
-        return url
-    _, colon, password = found[1].rpartition(":")
-    if isinstance(url, Interpolated):
-        register(password)
-    elif colon and password:
-        raise PydanticCustomError(
-            "secret_literal", "a password must not stand in the file: write it as ${VARIABLE}"
-        )
-    return url
-
-
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-"""A name that becomes part of check ids: letters, digits, `.`, `_`, `-`."""
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-Body = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
-Path_ = Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=2000)]
-Url = Annotated[
-    str,
-    BeforeValidator(_guard_credentials),
-    StringConstraints(pattern=URL_PATTERN),
-    AfterValidator(lambda url: url.rstrip("/")),
-]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
-Command = Annotated[list[str], Field(min_length=1)]
-# TOML has no enumerations: the word stands for the member, and nothing else is coerced.
-EffectWord = Annotated[Effect, Field(strict=False)]
-
-
-class Model(BaseModel):
-    """Base of all tables: frozen, strict, and an unknown key is an error.
-
-    A list or table that may be left out must not be given empty where nothing would then be
-    judged: such fields have `min_length=1`, which pydantic does not apply to the default.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        strict=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        arbitrary_types_allowed=True,
-    )
-
-
-class Named(Model):
-    """A table with a name of its own, `[services.NAME]`: the name is set by the loader."""
-
-    name: Name = Field("", description="set from the table's name; not written in the file")
+from readiness.config.alerting import Alerting, Alertmanager
+from readiness.config.base import (
+    Body,
+    Command,
+    Count,
+    EffectWord,
+    Model,
+    Name,
+    Named,
+    Path_,
+    Positive,
+    Text,
+    Url,
+)
+from readiness.config.monitoring import ErrorTracker, Grafana, Prometheus
+from readiness.secrets import Dsn, Secret
 
 
 class HttpMarker(Model):
@@ -184,6 +128,9 @@ class Service(Named):
     timeout_s: Positive = Field(5, description="seconds until a request counts as unanswered")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
+    private: list[Path_] = Field(
+        default=[], description="paths that must refuse whoever has no credentials, as `/admin`"
+    )
     truth: Truth | None = Field(None, description="a counter that is compared with what was sent")
     drill: Drill | None = Field(None, description="how to take a dependency away and bring it back")
 
@@ -193,22 +140,6 @@ class Database(Named):
 
     dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
     timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
-
-
-class Prometheus(Model):
-    """The Prometheus that watches the target."""
-
-    url: Url = Field(..., description="its address, as `http://prometheus:9090`")
-    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
-
-
-class Alertmanager(Model):
-    """The Alertmanager, all peers of it."""
-
-    urls: Annotated[list[Url], Field(min_length=1)] = Field(
-        ..., description="the addresses of all peers"
-    )
-    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
 
 
 class Backup(Named):
@@ -326,6 +257,9 @@ class Config(Model):
     )
     prometheus: Prometheus | None = Field(None, description="the Prometheus that watches it")
     alertmanager: Alertmanager | None = Field(None, description="the Alertmanager that notifies")
+    grafana: Grafana | None = Field(None, description="the dashboards, and what shows them")
+    error_tracker: ErrorTracker | None = Field(None, description="where errors are collected")
+    alerting: Alerting | None = Field(None, description="how people are told")
     backup: Annotated[dict[Name, Backup], Field(min_length=1)] = Field(
         default={}, description="the backups, as [backup.NAME]"
     )
@@ -336,12 +270,21 @@ class Config(Model):
 
     def named(self) -> Self:
         """The same, with each table's name written into it."""
-        return self.model_copy(
-            update={
-                kind: {
-                    name: table.model_copy(update={"name": name})
-                    for name, table in sorted(getattr(self, kind).items())
-                }
-                for kind in ("services", "databases", "backup")
+        return _named(self)
+
+
+_M = TypeVar("_M", bound=Model)
+
+
+def _named(model: _M) -> _M:
+    """Write into each `Named` of a table of tables the key it stands under, at any depth."""
+    updates: dict[str, object] = {}
+    for field, value in model:
+        if isinstance(value, Model):
+            updates[field] = _named(value)
+        elif isinstance(value, dict) and any(isinstance(v, Named) for v in value.values()):
+            updates[field] = {
+                name: _named(table).model_copy(update={"name": name})
+                for name, table in sorted(value.items())
             }
-        )
+    return model.model_copy(update=updates) if updates else model

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from readiness.config.base import Model, Named
 from readiness.config.lines import Path
-from readiness.config.models import Config, Model, Named
+from readiness.config.models import Config
 
 Shape = Literal["one", "named", "many"]
-_NAME: Final = "NAME"
+NAME: Final = "NAME"
 _EACH: Final = "[]"
 
 
@@ -58,7 +59,7 @@ def place_of(path: Path) -> Place | None:
 
 def _matches(pattern: tuple[str, ...], path: Path) -> bool:
     return len(pattern) == len(path) and all(
-        isinstance(key, int) if expected == _EACH else expected in {_NAME, key}
+        isinstance(key, int) if expected == _EACH else expected in {NAME, key}
         for expected, key in zip(pattern, path, strict=True)
     )
 
@@ -74,7 +75,7 @@ def _places(path: tuple[str, ...], models: tuple[type[BaseModel], ...]) -> Itera
     for name, field in keys.items():
         shape, inner = tables_in(field.annotation)
         if inner:
-            step = {"one": (), "named": (_NAME,), "many": (_EACH,)}[shape]
+            step = {"one": (), "named": (NAME,), "many": (_EACH,)}[shape]
             yield from _places((*path, name, *step), inner)
 
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from readiness.config.models import Config, Named
+from readiness.config.base import Named
+from readiness.config.models import Config
 
 FILE: Final = Path(__file__).with_name("readiness.schema.json")
 """The copy that ships with the package; a test keeps it equal to `render()`."""

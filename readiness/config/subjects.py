@@ -1,8 +1,9 @@
 """The kinds of subject a check can be judged on, and where the target declares them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+from readiness.config.base import Named
 from readiness.config.models import Config
 from readiness.errors import UsageError
 
@@ -25,6 +26,13 @@ class _Item:
 
 _Find = Callable[[Config], Sequence[Subject]]
 
+_S = TypeVar("_S", bound=Named)
+
+
+def _of(tables: Mapping[str, _S]) -> list[_S]:
+    return list(tables.values())
+
+
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
     "service": ("[services.NAME]", lambda c: list(c.services.values())),
@@ -36,6 +44,32 @@ _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
         "[services.NAME.truth]",
         lambda c: [s for s in c.services.values() if s.truth],
     ),
+    "private_service": (
+        "[services.NAME] private",
+        lambda c: [s for s in c.services.values() if s.private],
+    ),
+    "job": ("[prometheus.jobs.NAME]", lambda c: _of(c.prometheus.jobs if c.prometheus else {})),
+    "probe": (
+        "[prometheus.probes.NAME]",
+        lambda c: _of(c.prometheus.probes if c.prometheus else {}),
+    ),
+    "dashboard": (
+        "[grafana.dashboards.NAME]",
+        lambda c: _of(c.grafana.dashboards if c.grafana else {}),
+    ),
+    "alert_severity": (
+        "[alerting.severities.NAME]",
+        lambda c: _of(c.alerting.severities if c.alerting else {}),
+    ),
+    "alert_channel": (
+        "[alerting.channels.NAME]",
+        lambda c: _of(c.alerting.channels if c.alerting else {}),
+    ),
+    "observed_channel": (
+        "[alerting.channels.NAME] inbox",
+        lambda c: [ch for ch in _of(c.alerting.channels if c.alerting else {}) if ch.inbox],
+    ),
+    "alert_rule": ("[alerting.rules.NAME]", lambda c: _of(c.alerting.rules if c.alerting else {})),
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
     "backup": ("[backup.NAME]", lambda c: list(c.backup.values())),
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),

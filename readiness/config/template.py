@@ -69,6 +69,8 @@ name = "my-system"
 # A token sent as `Authorization: Bearer`.
 #bearer = "${API_TOKEN}"
 #verify_tls = true
+# Paths that must refuse whoever has no credentials.
+#private = ["/admin"]
 
 # A counter that must move by exactly what was sent.
 #[services.api.truth]
@@ -96,11 +98,167 @@ name = "my-system"
 #[prometheus]
 #url = "http://prometheus.staging.example.com:9090"
 #timeout_s = 10
+#bearer = "${PROMETHEUS_TOKEN}"
+#verify_tls = true
+# Fifteen days.
+#retention_min_h = 360
+#clock_skew_max_s = 2
+# How much of the scrape time-out the slowest scrape may take, and how many must succeed, within
+# the last hour.
+#scrape_time_max_share = 0.5
+#up_min_share = 0.99
+#window_s = 3600
+#samples_max = 20000
+# Being scraped may take one percent: of time, of CPU, of the database's time.
+#overhead_max_share = 0.01
 
-# The Alertmanager, all peers of it.
-#[alertmanager]
-#urls = ["http://alertmanager.staging.example.com:9093"]
+# A scrape job that must be there, one table for each, under the name it has in Prometheus.
+#[prometheus.jobs.api]
+#interval_s = 30
+#min_targets = 3
+#required_metrics = ["http_requests_total"]
+# `up` is only about the exporter: these say whether it reaches what it exports.
+#must_be_one = []
+#must_be_zero = []
+
+# What a blackbox exporter asks, one table for each.
+#[prometheus.probes.shop]
+#instance = "https://shop.staging.example.com"
+#certificate_min_days = 14
+
+# The dashboards, and the Grafana that shows them.
+#[grafana]
+#url = "https://grafana.staging.example.com"
+#token = "${GRAFANA_TOKEN}"
 #timeout_s = 10
+#verify_tls = true
+# The uids of data sources that must be healthy.
+#datasources = ["prometheus"]
+
+# A dashboard, from Grafana by its uid, or from a file by `file`: then no Grafana is needed.
+#[grafana.dashboards.overview]
+#uid = "overview"
+# file = "dashboards/overview.json"
+#min_panels = 11
+#window_s = 3600
+#variables = { instance = "api-1" }
+# Titles of panels that show nothing while all is well.
+#may_be_empty = ["Firing alerts"]
+
+# Where errors are collected: Sentry, or what speaks like it. A test event is sent, and read.
+#[error_tracker]
+#dsn = "${SENTRY_DSN}"
+#url = "https://sentry.io"
+#token = "${SENTRY_TOKEN}"
+#organization = "shop"
+#project = "api"
+#within_s = 60
+#timeout_s = 10
+
+# The Alertmanager, all peers of it, in the order of their position.
+#[alertmanager]
+#urls = ["http://am-0.staging.example.com:9093", "http://am-1.staging.example.com:9093"]
+#timeout_s = 10
+#bearer = "${ALERTMANAGER_TOKEN}"
+#verify_tls = true
+# Where Prometheus knows a peer by another address than this machine.
+#seen_as = { "http://am-0:9093" = "http://am-0.staging.example.com:9093" }
+# Its --cluster.peer-timeout.
+#peer_timeout_s = 15
+# How to stop the first peer, and start it again.
+#stop_peer = ["docker", "compose", "stop", "am-0"]
+#start_peer = ["docker", "compose", "start", "am-0"]
+
+# How people are told.
+#[alerting]
+# Metrics that rules may name before their first series, and receivers that may be empty.
+#no_series_yet = []
+#unreached = ["blackhole"]
+# Alerts at once, of which none may be lost.
+#storm = 300
+
+# What alerts of one severity must reach: of each inner list at least one channel.
+#[alerting.severities.critical]
+#channels = [["pagerduty", "sms"], ["slack"]]
+#budget_s = 30
+#repeat_max_s = 14400
+#may_be_muted = false
+
+# A way to reach people, one table for each, and where it can be read what arrived there.
+#[alerting.channels.slack]
+#integration = "slack"
+# Whether the end of an alert must be told here, too.
+#resolves = true
+#[alerting.channels.slack.inbox]
+#slack_channel = "C0123456789"
+#token = "${SLACK_TOKEN}"
+#url = "https://slack.com/api"
+
+#[alerting.channels.pagerduty]
+#integration = "pagerduty"
+#[alerting.channels.pagerduty.inbox]
+#pagerduty_service = "PABC123"
+#token = "${PAGERDUTY_TOKEN}"
+#url = "https://api.pagerduty.com"
+
+# Two channels with the same kind of integration are told apart by the receivers they stand in.
+#[alerting.channels.sms]
+#integration = "webhook"
+#receivers = ["sms-gateway"]
+#[alerting.channels.sms.inbox]
+#url = "https://sms.staging.example.com/sent"
+#query = "limit=50"
+#bearer = "${SMS_TOKEN}"
+
+#[alerting.channels.email]
+#integration = "email"
+#[alerting.channels.email.inbox]
+#imap_host = "imap.example.com"
+#port = 993
+#tls = true
+#user = "probe"
+#password = "${IMAP_PASSWORD}"
+#mailbox = "INBOX"
+
+#[alerting.channels.chat]
+#integration = "webhook"
+#receivers = ["chat"]
+#[alerting.channels.chat.inbox]
+#command = ["./read-chat", "--last", "50"]
+
+# An alert rule that must be loaded, under the name of its alert.
+#[alerting.rules.SlowQueries]
+#severity = "warning"
+# One of these, in `unit`; `metric_unit` where the rule compares in another one.
+#above = 3000
+# below = 1
+# equals = 0
+#unit = "ms"
+#metric_unit = "s"
+#max_for_s = 300
+
+# How synthetic alerts are told from real ones, and the only receiver they may reach.
+#[alerting.probe]
+#label = "readiness_probe"
+#receiver = "readiness-probe"
+#labels = { severity = "critical" }
+#budget_s = 30
+# Where a webhook of that receiver ends on this machine: shows how Alertmanager retries.
+#listen = "0.0.0.0:9469"
+
+# A metric that is made to breach, to walk the whole way from the scrape to the channel.
+#[alerting.canary]
+#alert = "ReadinessCanary"
+#breach = ["./canary", "breach", "{probe}"]
+#clear = ["./canary", "clear"]
+#evaluation_max_s = 1
+
+# The alert that always fires, so that its silence is noticed before a dead Prometheus's alerts
+# are called resolved (after four minutes).
+#[alerting.dead_man]
+#alert = "Watchdog"
+#channel = "chat"
+#max_silence_s = 240
 
 # A backup, one table for each: a folder of `pg_dump -Fc` files.
 #[backup.orders]

@@ -42,6 +42,7 @@ class Answer:
         content_type: the header, empty where there is none.
         location: where a redirect leads, empty where there is none.
         retry_after: the header, empty where there is none.
+        date: the header, empty where there is none.
         body: at most as many bytes as were allowed.
         elapsed_ms: from the first byte sent (connecting included) to the last one received.
     """
@@ -51,6 +52,7 @@ class Answer:
     content_type: str
     location: str
     retry_after: str
+    date: str
     body: bytes
     elapsed_ms: float
 
@@ -171,6 +173,7 @@ class Session:
             content_type=clean(response.headers.get("content-type", "")),
             location=clean(response.headers.get("location", "")),
             retry_after=clean(response.headers.get("retry-after", "")),
+            date=clean(response.headers.get("date", "")),
             body=body,
             elapsed_ms=(time.perf_counter() - started) * 1000,
         )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+from readiness.config.base import NAME_PATTERN
 from readiness.config.models import (
-    NAME_PATTERN,
     Config,
     Database,
     DatabaseMarker,

@@ -1,4 +1,5 @@
 import hashlib
+import re
 from datetime import date
 from pathlib import Path
 
@@ -15,13 +16,7 @@ from readiness.secrets import redact
 
 TODAY = date(2026, 11, 1)
 CANARY = "correct-horse-battery"
-ENVIRONMENT = {
-    "API_TOKEN": CANARY,
-    "MONITOR_PASSWORD": CANARY,
-    "RESTORE_PASSWORD": CANARY,
-    "LOAD_PASSWORD": CANARY,
-    "APP_PASSWORD": CANARY,
-}
+ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", TEMPLATE), CANARY)
 EVERYTHING = "\n".join(
     line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
     for line in TEMPLATE.splitlines()

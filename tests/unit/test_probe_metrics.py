@@ -28,7 +28,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 def parsed(body: str | bytes, content_type: str = TEXT, status: int = 200) -> Exposition:
     raw = body if isinstance(body, bytes) else body.encode()
-    return parse(Answer("http://t/metrics", status, content_type, "", "", raw, 1.0))
+    return parse(Answer("http://t/metrics", status, content_type, "", "", "", raw, 1.0))
 
 
 def registry(value: str = "x") -> CollectorRegistry:
