@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.durations import seconds
 from readiness.errors import NoData
 from readiness.measurement import Measurement
-from readiness.probes.prometheus import Prometheus, seconds
+from readiness.probes.prometheus import Prometheus
 from readiness.probes.text import clean
 
 _HOUR_S: Final = 3600
