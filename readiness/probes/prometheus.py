@@ -329,6 +329,10 @@ class Prometheus:
         series = api.shaped(_VECTOR, result.result, answer, _NAME)
         return tuple(Sample(s.metric, float(s.value[1]), s.value[0]) for s in series if s.value)
 
+    def now(self) -> float:
+        """Unix time by its own clock, which its samples and scrapes have too."""
+        return self.query("vector(1)")[0].at
+
     def number(self, expression: str) -> float:
         """The one number that an expression gives.
 

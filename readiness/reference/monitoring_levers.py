@@ -3,10 +3,12 @@
 import contextlib
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import yaml
 
@@ -18,6 +20,9 @@ from readiness.reference.processes import Daemon, request, request_json
 
 _OK: Final = 200
 _RELOAD_TIMEOUT_S: Final = 20.0
+# Some scrapes and evaluations, and a window of 30 s.
+_NOTICED_S: Final = 90.0
+_POLL_S: Final = 0.3
 Edit = Callable[[Document], object]
 
 
@@ -89,6 +94,42 @@ class MonitoringLevers:
             yield
         finally:
             request_json(port, "POST", "/_ctl", before)
+
+    def await_series(self, expression: str, within_s: float = _NOTICED_S) -> None:
+        """Wait until a query of Prometheus gives a series.
+
+        Raises:
+            ReferenceSystemError: it does not, in time.
+        """
+        asked = urlencode({"query": expression})
+        self.await_answer(
+            f"/api/v1/query?{asked}", lambda found: bool(found["data"]["result"]), within_s
+        )
+
+    def await_targets(self, good: Callable[[list[Document]], bool]) -> None:
+        """Wait until the active targets of Prometheus are as they must be.
+
+        Raises:
+            ReferenceSystemError: they are not, in time.
+        """
+        self.await_answer(
+            "/api/v1/targets?state=active", lambda found: good(found["data"]["activeTargets"])
+        )
+
+    def await_answer(
+        self, path: str, good: Callable[[Any], bool], within_s: float = _NOTICED_S
+    ) -> None:
+        """Wait until Prometheus answers a GET as it must.
+
+        Raises:
+            ReferenceSystemError: it does not, in time.
+        """
+        port = self._program("prometheus").port
+        deadline = time.monotonic() + within_s
+        while not good(request_json(port, "GET", path)):
+            if time.monotonic() > deadline:
+                raise ReferenceSystemError(f"did not come true within {within_s:g} s", where=path)
+            time.sleep(_POLL_S)
 
     @contextlib.contextmanager
     def told(self, name: str, **fault: object) -> Iterator[None]:

@@ -86,7 +86,7 @@ _JOBS: Final = {
 # `up` is about the exporter; these are about the database behind it.
 [prometheus.jobs.postgres]
 interval_s = 5
-must_be_one = ["pg_up"]
+must_be_one = ["pg_up", "pg_scrape_collector_success"]
 must_be_zero = ["pg_exporter_last_scrape_error"]
 """,
     "node_exporter": """
