@@ -57,7 +57,7 @@ def _jobs(watch: Watch) -> str:
 def _probes(watch: Watch) -> str:
     if "blackbox_exporter" not in watch.running:
         return ""
-    probes = _PROBE.format(name="health", instance=f"{watch.service}/health")
+    probes = _PROBE.format(name="service", instance=f"{watch.service}/version")
     return probes + (_PROBE.format(name="site", instance=watch.site) if watch.site else "")
 
 
