@@ -210,8 +210,9 @@ class Monitoring:
             job: self.running[name].port for job, name in _JOBS.items() if name in self.running
         }
         peers = [self.running[name].port for name in PEERS if name in self.running]
-        # A path that needs no database: a drill that takes it away must not be seen afterwards.
-        probed = [url for url in (f"{service.url}/version", self.site_url) if url]
+        # Without what needs the database: a drill that takes it away must not be seen afterwards.
+        pages = (f"{service.url}/version", self.site_url, f"http://127.0.0.1:{port}/-/healthy")
+        probed = [url for url in pages if url]
         document = monitoring_config.prometheus(targets, probed, peers)
         config.write_text(json.dumps(document, indent=2))
         return [

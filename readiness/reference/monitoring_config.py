@@ -28,8 +28,6 @@ def prometheus(targets: Mapping[str, int], probed: list[str], alertmanagers: lis
         for job, port in targets.items()
         if job != "blackbox"
     ]
-    if alertmanagers:
-        jobs.append({"job_name": "alertmanager", "static_configs": _at(*alertmanagers)})
     if "blackbox" in targets:
         jobs.append(_blackbox_job(probed, targets["blackbox"]))
     return {

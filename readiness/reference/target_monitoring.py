@@ -51,7 +51,10 @@ def dsn(tracker: str, key: str) -> str:
 
 
 def _jobs(watch: Watch) -> str:
-    return "".join(text for program, text in _JOBS.items() if program in watch.running)
+    pages = 3 if watch.site else 2
+    return "".join(
+        text.format(pages=pages) for program, text in _JOBS.items() if program in watch.running
+    )
 
 
 def _probes(watch: Watch) -> str:
@@ -97,11 +100,8 @@ required_metrics = ["node_memory_MemAvailable_bytes"]
     "blackbox_exporter": """
 [prometheus.jobs.blackbox]
 interval_s = 5
-""",
-    "alertmanager_2": """
-[prometheus.jobs.alertmanager]
-interval_s = 5
-min_targets = 2
+# Two or three pages: that of Prometheus itself is asked too.
+min_targets = {pages}
 """,
 }
 
