@@ -66,7 +66,7 @@ class Prometheus(Model):
         2, description="seconds that its clock may differ from this machine's"
     )
     scrape_time_max_share: Share = Field(
-        0.5, description="share of the scrape time-out that the slowest scrape may take"
+        0.5, description="share of the scrape time-out within which nine of ten scrapes must end"
     )
     window_s: Positive = Field(
         3600, description="seconds; how far back stability and duration of scrapes are judged"

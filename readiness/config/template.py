@@ -103,8 +103,8 @@ name = "my-system"
 # Fifteen days.
 #retention_min_h = 360
 #clock_skew_max_s = 2
-# How much of the scrape time-out the slowest scrape may take, and how many must succeed, within
-# the last hour.
+# The share of the scrape time-out within which nine of ten scrapes must end, and the share of
+# scrapes that must succeed; both within the last hour.
 #scrape_time_max_share = 0.5
 #up_min_share = 0.99
 #window_s = 3600

@@ -158,12 +158,12 @@ def availability(prometheus: Prometheus, job: Job, window_s: float) -> list[Meas
     ]
 
 
-def slowest_scrapes(
+def slow_scrapes(
     prometheus: Prometheus, job: Job, window_s: float
 ) -> list[tuple[Target, Measurement]]:
-    """For each target, the longest that a scrape took within a window."""
-    asked = "max_over_time(scrape_duration_seconds{%s}[%ds])"
-    return _of_each(prometheus, job, asked, window_s, "slowest scrape of {}", "s")
+    """For each target, what nine of ten scrapes within a window took at most."""
+    asked = "quantile_over_time(0.9, scrape_duration_seconds{%s}[%ds])"
+    return _of_each(prometheus, job, asked, window_s, "nine of ten scrapes of {}", "s")
 
 
 def usual_scrapes(

@@ -19,7 +19,7 @@ from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
 from readiness.reference.processes import Daemon, request, request_json
 
 _OK: Final = 200
-_RELOAD_TIMEOUT_S: Final = 20.0
+_TIMEOUT_S: Final = 20.0
 # Some scrapes and evaluations, and a window of 30 s.
 _NOTICED_S: Final = 90.0
 _POLL_S: Final = 0.3
@@ -126,7 +126,7 @@ class MonitoringLevers:
         """
         port = self._program("prometheus").port
         deadline = time.monotonic() + within_s
-        while not good(request_json(port, "GET", path)):
+        while not good(request_json(port, "GET", path, timeout_s=_TIMEOUT_S)):
             if time.monotonic() > deadline:
                 raise ReferenceSystemError(f"did not come true within {within_s:g} s", where=path)
             time.sleep(_POLL_S)
@@ -136,12 +136,12 @@ class MonitoringLevers:
         """Give a server of our own a fault: `error_tracker`, `grafana` or `site`."""
         port = self._program(name).port
         before = request_json(port, "GET", "/_ctl")
-        request_json(port, "POST", "/_ctl", fault, timeout_s=_RELOAD_TIMEOUT_S)
+        request_json(port, "POST", "/_ctl", fault, timeout_s=_TIMEOUT_S)
         try:
             yield
         finally:
             healthy = before.get("door", before)
-            request_json(port, "POST", "/_ctl", healthy, timeout_s=_RELOAD_TIMEOUT_S)
+            request_json(port, "POST", "/_ctl", healthy, timeout_s=_TIMEOUT_S)
 
     @contextlib.contextmanager
     def with_argument(self, name: str, old: str, new: str) -> Iterator[None]:
@@ -206,7 +206,7 @@ def _reload(program: Daemon, *, loads: bool) -> None:
         ReferenceSystemError: it was to accept it and did not, or the other way round.
     """
     try:
-        status, body = request(program.port, "POST", "/-/reload", timeout_s=_RELOAD_TIMEOUT_S)
+        status, body = request(program.port, "POST", "/-/reload", timeout_s=_TIMEOUT_S)
     except (OSError, http.client.HTTPException) as problem:
         status, body = 0, str(problem).encode()
     if (status == _OK) is not loads:

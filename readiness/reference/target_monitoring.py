@@ -70,8 +70,10 @@ _PROMETHEUS: Final = """
 url = "{url}"
 # One day is all that a system to try things on needs.
 retention_min_h = 24
-# Six scrapes.
+# Six scrapes, of which a busy machine may lose one, or be slow to take one.
 window_s = 30
+up_min_share = 0.8
+scrape_time_max_share = 0.75
 samples_max = 4000
 # The default of one percent is meant for a scrape every 30 s: six times as many take six percent.
 overhead_max_share = 0.06
@@ -119,9 +121,11 @@ datasources = ["{'", "'.join(grafana.SOURCES)}"]
 # One dashboard as Grafana has it, and the same from the file that it was provisioned from.
 [grafana.dashboards.shop]
 uid = "{grafana.DASHBOARD}"
+window_s = 900
 
 [grafana.dashboards.shop-file]
 file = "{{file}}"
+window_s = 900
 """
 
 _TRACKER: Final = f"""
@@ -132,5 +136,5 @@ url = "{{url}}"
 token = "${{{{{error_tracker.TOKEN}}}}}"
 organization = "{error_tracker.ORGANIZATION}"
 project = "{error_tracker.PROJECT}"
-within_s = 5
+within_s = 15
 """
