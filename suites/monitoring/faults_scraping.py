@@ -111,7 +111,7 @@ def exporter_comes_and_goes(system: "ReferenceSystem") -> Iterator[None]:
         while not ended.is_set():
             with system.levers.stop_program("blackbox_exporter"):
                 system.levers.await_series('max(max_over_time(up{job="blackbox"}[11s])) == 0')
-            system.levers.await_series('min(up{job="blackbox"}) == 1')
+            system.levers.await_series('min(sum_over_time(up{job="blackbox"}[12s])) >= 2')
 
     thread = threading.Thread(target=come_and_go)
     thread.start()

@@ -107,8 +107,7 @@ The share that is allowed is `scrape_time_max_share` in [prometheus].""",
     each="job",
 )
 def test_scrape_duration(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
-    """Within `window_s`; of the target that comes closest to its time-out. One disturbed scrape
-    is no finding."""
+    """Of the target that comes closest to its time-out; one disturbed scrape is no finding."""
     share = watcher.settings.scrape_time_max_share
     found = scraping.slow_scrapes(watcher, job, watcher.settings.window_s)
     target, slow = max(found, key=lambda pair: float(pair[1].value) / pair[0].timeout_s)
