@@ -1,9 +1,6 @@
 """Takes a dependency away from a service, watches what it says of itself, brings it back."""
 
-import os
 import shlex
-import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +9,11 @@ from typing import Final, Protocol
 from readiness.config.models import Drill, Service
 from readiness.errors import CouldNotMeasure
 from readiness.measurement import Moment
+from readiness.probes import command
 from readiness.probes.http import ask
-from readiness.probes.text import clean
 
 OK: Final = 200
 NOT_READY: Final = 503
-_COMMAND_S: Final = 60.0
 _POLL_S: Final = 0.2
 # One 503 may be a hiccup; so many in a row are a state.
 _AWAY_IN_A_ROW: Final = 3
@@ -165,32 +161,7 @@ def _said(service: Service, path: str) -> str:
 
 
 def _command(argv: Sequence[str], verb: str, drill: Drill) -> None:
-    shown = shlex.join(argv)
-    # A file, not a pipe: a daemon that the command starts would hold a pipe open for ever.
-    with tempfile.TemporaryFile() as output:
-        try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=_COMMAND_S,
-                check=False,
-                start_new_session=True,  # a Ctrl-C must not end the command that brings it back
-            )
-        except subprocess.TimeoutExpired:
-            problem = f"is not done after {_COMMAND_S:g} s"
-        except OSError as error:
-            problem = f"cannot be started: {error.strerror}"
-        else:
-            if done.returncode == 0:
-                return
-            output.seek(max(0, output.seek(0, os.SEEK_END) - 300))
-            said = clean(output.read().decode("utf-8", "replace"), 300)
-            problem = f"ended with {done.returncode}: {said}"
-    raise CouldNotMeasure(
-        f"the command to {verb} {drill.dependency} {problem}",
-        where=shown,
-        remedy=f"run it by hand, and make sure that {drill.dependency} is there:"
-        f" {shlex.join(drill.back)}",
+    remedy = (
+        f"run it by hand, and make sure that {drill.dependency} is there: {shlex.join(drill.back)}"
     )
+    command.run(argv, f"{verb} {drill.dependency}", remedy)

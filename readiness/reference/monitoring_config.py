@@ -125,7 +125,8 @@ def _routes() -> Document:
             {
                 "matchers": ['alertname="Watchdog"'],
                 "receiver": "watchdog",
-                "repeat_interval": "4s",
+                "group_interval": "2s",
+                "repeat_interval": "1s",
             },
             {"matchers": ['severity="critical"'], "receiver": "pagerduty", "continue": True},
             {"matchers": ['severity="critical"'], "receiver": "sms", "continue": True},

@@ -37,7 +37,7 @@ _ALERTMANAGER: Final = """
 # Both peers of the cluster. To pause the first one shows whether the other one takes over.
 [alertmanager]
 urls = [{urls}]
-peer_timeout_s = 1
+peer_timeout_s = 3
 stop_peer = [{python}, "-m", "readiness.reference.pause", "pause", "alertmanager"]
 start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanager"]
 """
@@ -83,7 +83,7 @@ _PROBE: Final = """
 [alerting.probe]
 receiver = "readiness-probe"
 labels = {{ severity = "critical" }}
-budget_s = 30
+budget_s = 8
 
 # Those whose id begins with `drill-` end at a webhook that the checks themselves answer.
 [alerting.probe.drill]
