@@ -80,6 +80,10 @@ _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
         "[alerting.channels.NAME] inbox",
         lambda c: [channel for channel in probed_channels(c) if channel.resolves],
     ),
+    "synthetic_probe": (
+        "[alerting.probe]",
+        lambda c: [_Item(c.alerting.probe.receiver)] if c.alerting and c.alerting.probe else [],
+    ),
     "delivery_drill": (
         "[alerting.probe.drill]",
         lambda c: (

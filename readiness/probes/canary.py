@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from readiness.alerting.config import parse
 from readiness.alerting.routing import possible_labels, routes_of
@@ -18,22 +18,11 @@ from readiness.probes.inboxes import reader_of
 from readiness.probes.prometheus import Prometheus, Rule, RuleGroup
 from readiness.probes.round_trip import Watched, wait
 from readiness.probes.synthetic import new_probe
+from readiness.probes.undo import Undo
 
 _POLL_S: Final = 0.05
 # What the sums of the intervals do not contain: the duration of a scrape, and of an evaluation.
 _SPARE_S: Final = 5.0
-
-
-class Undo(Protocol):
-    """What ends the breach if this process dies (`readiness.guardian.Guardian`)."""
-
-    def run(self, argv: Sequence[str]) -> int:
-        """Run this command when the process has died; returns a token for `forget`."""
-        ...
-
-    def forget(self, token: int) -> None:
-        """It has been done."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +69,11 @@ class Walk:
         rule: the rule that watches the canary.
         scrape_s: seconds between two scrapes of the canary.
         group_wait_s: seconds that Alertmanager waits for more alerts of the group.
-        group_interval_s: seconds until it looks at the group again.
         breached: when the metric breached.
         active: when Prometheus evaluated that; None if it never did.
         fired: when the alert fired, after `for`; None if Alertmanager never had it.
         handed_over: when Alertmanager had it; None if it never did.
         arrived: when each channel had it, by its name.
-        cleared: when the breach was ended.
-        ended: when each channel had its end, by its name.
     """
 
     probe: str
@@ -95,14 +81,11 @@ class Walk:
     rule: Rule
     scrape_s: float
     group_wait_s: float
-    group_interval_s: float
     breached: float = 0.0
     active: float | None = None
     fired: float | None = None
     handed_over: float | None = None
     arrived: dict[str, float] = field(default_factory=dict)
-    cleared: float = 0.0
-    ended: dict[str, float] = field(default_factory=dict)
 
     @property
     def detection_s(self) -> float:
@@ -113,7 +96,7 @@ class Walk:
 
 
 def walk(plan: CanaryPlan, undo: Undo) -> Walk:
-    """Let the canary breach, follow the alert to every channel, clear it, follow its end.
+    """Let the canary breach, follow the alert to every channel, and clear it.
 
     Raises:
         SafetyRefusal: the alert would reach somebody else.
@@ -139,21 +122,10 @@ def walk(plan: CanaryPlan, undo: Undo) -> Walk:
         finally:
             command.run(clear, "end the canary's breach", "run it by hand")
             undo.forget(token)
-        seen.cleared = time.time()
-        told = [w for w in watched if w.channel.resolves and w.told(ended=False)]
-        limit = seen.detection_s + seen.group_interval_s + plan.probe.budget_s
-        wait(told, probe, time.monotonic() + limit, ended=True)
         for one in watched:
-            _note(seen, one)
+            if (after := one.after_s(seen.breached, ended=False)) is not None:
+                seen.arrived[one.channel.name] = seen.breached + after
     return seen
-
-
-def _note(seen: Walk, watched: Watched) -> None:
-    name = watched.channel.name
-    if (after := watched.after_s(seen.breached, ended=False)) is not None:
-        seen.arrived[name] = seen.breached + after
-    if (after := watched.after_s(seen.cleared, ended=True)) is not None:
-        seen.ended[name] = seen.cleared + after
 
 
 def _order(argv: Sequence[str], probe: str, verb: str) -> None:
@@ -184,7 +156,6 @@ def _prepared(plan: CanaryPlan, probe: str, prometheus: Prometheus, peers: Seque
         rule=rule,
         scrape_s=max(target.interval_s for target in prometheus.targets()),
         group_wait_s=max(hop.group_wait_s for hop in hops),
-        group_interval_s=max(hop.group_interval_s for hop in hops),
     )
 
 

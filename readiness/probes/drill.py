@@ -4,13 +4,14 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from readiness.config.models import Drill, Service
 from readiness.errors import CouldNotMeasure
 from readiness.measurement import Moment
 from readiness.probes import command
 from readiness.probes.http import ask
+from readiness.probes.undo import Undo
 
 OK: Final = 200
 NOT_READY: Final = 503
@@ -19,18 +20,6 @@ _POLL_S: Final = 0.2
 _AWAY_IN_A_ROW: Final = 3
 # More, since several workers answer in turn and each has to find its way back by itself.
 _BACK_IN_A_ROW: Final = 10
-
-
-class Undo(Protocol):
-    """What brings the dependency back if this process dies (`readiness.guardian.Guardian`)."""
-
-    def run(self, argv: Sequence[str]) -> int:
-        """Run this command when the process has died; returns a token for `forget`."""
-        ...
-
-    def forget(self, token: int) -> None:
-        """It has been done."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
@@ -70,7 +70,9 @@ class Synthetic:
     def __exit__(self, *_: object) -> None:
         try:
             for sent in list(self._sent.values()):
-                self.end(sent, lost=len(self.peers))
+                # A check that failed midway: what cannot be ended now ends by itself.
+                with suppress(CouldNotMeasure):
+                    self.end(sent)
         finally:
             self._stack.close()
 
@@ -95,20 +97,20 @@ class Synthetic:
         """The labels of a synthetic alert."""
         return {ALERT_NAME: ALERT, **self._probe.labels, self._probe.label: probe}
 
-    def send(self, probe: str, *, count: int = 1, lost: int = 0) -> Sent:
+    def send(self, probe: str, *, count: int = 1, skip: int = 0) -> Sent:
         """Hand alerts over to every peer, as Prometheus does; the same ones if sent before.
 
         Args:
             probe: their id.
             count: how many; several differ in the label `number`.
-            lost: how many peers may be away.
+            skip: how many peers, from the first on, are left out: they are away.
 
         Raises:
-            CouldNotMeasure: more peers than that do not take it.
+            CouldNotMeasure: a peer does not take them.
         """
         sent = self._sent.get(probe) or self._new(probe, count)
         self._sent[probe] = sent  # before it is sent: it has to be ended even if that fails
-        self._to_all(sent.alerts, lost)
+        self._to_peers(sent.alerts, self.peers[skip:])
         return sent
 
     def _new(self, probe: str, count: int) -> Sent:
@@ -119,14 +121,15 @@ class Synthetic:
         alerts = [NewAlert(labels | more, _annotations(probe), now, ends) for more in numbers]
         return Sent(probe, now.timestamp(), tuple(alerts))
 
-    def end(self, sent: Sent, *, lost: int = 0) -> float:
+    def end(self, sent: Sent, *, skip: int = 0) -> float:
         """End alerts at every peer; gives the Unix time of their end.
 
         Raises:
-            CouldNotMeasure: more peers than may be lost do not take it.
+            CouldNotMeasure: a peer does not take it.
         """
         now = datetime.now(UTC)
-        self._to_all([replace(alert, ends_at=now) for alert in sent.alerts], lost)
+        ended = [replace(alert, ends_at=now) for alert in sent.alerts]
+        self._to_peers(ended, self.peers[skip:])
         self._sent.pop(sent.probe, None)
         return now.timestamp()
 
@@ -138,14 +141,15 @@ class Synthetic:
             for alert in peer.alerts(f'{self._probe.label}="{probe}"')
         ]
 
-    def _to_all(self, alerts: Sequence[NewAlert], lost: int) -> None:
+    def _to_peers(self, alerts: Sequence[NewAlert], peers: Sequence[Peer]) -> None:
+        """Hand over to each of them, to the others even where one does not take it."""
         failures = []
-        for peer in self.peers:
+        for peer in peers:
             try:
                 peer.post(alerts)
             except CouldNotMeasure as error:
                 failures.append(error)
-        if len(failures) > lost:
+        if failures:
             raise failures[0]
 
 

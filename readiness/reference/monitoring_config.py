@@ -114,7 +114,8 @@ def _routes() -> Document:
                 "matchers": [f'{PROBE_LABEL}=~"drill-.+"'],
                 "receiver": "readiness-drill",
                 "group_by": [PROBE_LABEL],
-                **at_once,
+                "group_wait": "1s",  # so that a storm is one message
+                "group_interval": "1s",
             },
             {
                 "matchers": [f'{PROBE_LABEL}!=""'],

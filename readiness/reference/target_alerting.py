@@ -83,7 +83,7 @@ _PROBE: Final = """
 [alerting.probe]
 receiver = "readiness-probe"
 labels = {{ severity = "critical" }}
-budget_s = 8
+budget_s = 5
 
 # Those whose id begins with `drill-` end at a webhook that the checks themselves answer.
 [alerting.probe.drill]

@@ -73,13 +73,3 @@ def _judge_channels(seen: Walk, handed_over: float, plan: CanaryPlan, evidence: 
                 Measurement(f"hand-over to {channel.name}", at - handed_over, "s", source),
                 at_most(seen.group_wait_s + plan.probe.budget_s),
             )
-        if arrived and channel.resolves:
-            evidence.judge(
-                Measurement(
-                    f"end arrived at {channel.name}",
-                    int(channel.name in seen.ended),
-                    "count",
-                    source,
-                ),
-                equal_to(1),
-            )
