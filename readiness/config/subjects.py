@@ -39,8 +39,9 @@ def probed_channels(config: Config) -> list[Channel]:
     alerting = config.alerting
     if alerting is None:
         return []
-    dead_man = alerting.dead_man.channel if alerting.dead_man else ""
-    return [c for c in alerting.channels.values() if c.inbox and c.name != dead_man]
+    dead_man = alerting.dead_man
+    apart = {dead_man.channel, dead_man.calls} if dead_man else set()
+    return [c for c in alerting.channels.values() if c.inbox and c.name not in apart]
 
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
@@ -95,6 +96,22 @@ _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
     "canary": (
         "[alerting.canary]",
         lambda c: [_Item(c.alerting.canary.alert)] if c.alerting and c.alerting.canary else [],
+    ),
+    "mortal_canary": (
+        "[alerting.canary] stop_source",
+        lambda c: (
+            [_Item(c.alerting.canary.alert)]
+            if c.alerting and c.alerting.canary and c.alerting.canary.stop_source
+            else []
+        ),
+    ),
+    "calling_dead_man": (
+        "[alerting.dead_man] stop",
+        lambda c: (
+            [_Item(c.alerting.dead_man.alert)]
+            if c.alerting and c.alerting.dead_man and c.alerting.dead_man.stop
+            else []
+        ),
     ),
     "dead_man": (
         "[alerting.dead_man]",

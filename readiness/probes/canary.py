@@ -1,8 +1,8 @@
 """Walks the whole way of an alert: a metric breaches, and each hop until the message is timed."""
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,6 +69,8 @@ class Walk:
         rule: the rule that watches the canary.
         scrape_s: seconds between two scrapes of the canary.
         group_wait_s: seconds that Alertmanager waits for more alerts of the group.
+        group_interval_s: seconds until it looks at the group again.
+        labels: those of the alert, as Prometheus has it.
         breached: when the metric breached.
         active: when Prometheus evaluated that; None if it never did.
         fired: when the alert fired, after `for`; None if Alertmanager never had it.
@@ -81,6 +83,8 @@ class Walk:
     rule: Rule
     scrape_s: float
     group_wait_s: float
+    group_interval_s: float
+    labels: dict[str, str] = field(default_factory=dict)
     breached: float = 0.0
     active: float | None = None
     fired: float | None = None
@@ -96,7 +100,14 @@ class Walk:
 
 
 def walk(plan: CanaryPlan, undo: Undo) -> Walk:
-    """Let the canary breach, follow the alert to every channel, and clear it.
+    """Let the canary breach, follow the alert to every channel, and clear it; see `walking`."""
+    with walking(plan, undo) as (seen, _):
+        return seen
+
+
+@contextmanager
+def walking(plan: CanaryPlan, undo: Undo) -> Iterator[tuple[Walk, list[Watched]]]:
+    """Let the canary breach and follow its alert to every channel; it fires during the block.
 
     Raises:
         SafetyRefusal: the alert would reach somebody else.
@@ -119,13 +130,13 @@ def walk(plan: CanaryPlan, undo: Undo) -> Walk:
             seen.breached = time.time()
             _follow(seen, plan, prometheus, peers)
             wait(watched, probe, time.monotonic() + seen.group_wait_s + plan.probe.budget_s)
+            for one in watched:
+                if (after := one.after_s(seen.breached, ended=False)) is not None:
+                    seen.arrived[one.channel.name] = seen.breached + after
+            yield seen, watched
         finally:
             command.run(clear, "end the canary's breach", "run it by hand")
             undo.forget(token)
-        for one in watched:
-            if (after := one.after_s(seen.breached, ended=False)) is not None:
-                seen.arrived[one.channel.name] = seen.breached + after
-    return seen
 
 
 def _order(argv: Sequence[str], probe: str, verb: str) -> None:
@@ -156,6 +167,7 @@ def _prepared(plan: CanaryPlan, probe: str, prometheus: Prometheus, peers: Seque
         rule=rule,
         scrape_s=max(target.interval_s for target in prometheus.targets()),
         group_wait_s=max(hop.group_wait_s for hop in hops),
+        group_interval_s=max(hop.group_interval_s for hop in hops),
     )
 
 
@@ -179,7 +191,7 @@ def _follow(seen: Walk, plan: CanaryPlan, prometheus: Prometheus, peers: Sequenc
         if seen.active is None:
             for alert in prometheus.alerts():
                 if alert.labels.get(label) == seen.probe:
-                    seen.active = alert.active_at.timestamp()
+                    seen.active, seen.labels = alert.active_at.timestamp(), alert.labels
         for peer in peers:
             for held in peer.alerts(f'{label}="{seen.probe}"'):
                 seen.fired = held.starts_at.timestamp()

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from readiness.guardian import Guardian
-from readiness.reference import monitoring_config, packages
+from readiness.reference import canary, monitoring_config, packages
 from readiness.reference.processes import Daemon, request_json
 from readiness.servers.ports import free_port
 
 PEERS: Final = ("alertmanager", "alertmanager_2")
 CONFIG: Final = "alertmanager.yml"
-TEXTFILES: Final = "textfiles"
 _JOBS: Final = {
     "postgres": "postgres_exporter",
     "node": "node_exporter",
     "blackbox": "blackbox_exporter",
+    "canary": "canary",
 }
 
 
@@ -62,15 +62,16 @@ class Monitoring:
             self.guardian,
             "/_ctl",
         ).start()
+        self.running["canary"] = Daemon(
+            "canary",
+            lambda port: [sys.executable, "-m", "readiness.reference.canary", "serve", str(port)],
+            self.folder,
+            self.guardian,
+            "/metrics",
+            {canary.FOLDER: str(self.folder)},
+        ).start()
         self._start_alertmanagers()
-        textfiles = self.folder / TEXTFILES
-        textfiles.mkdir(exist_ok=True)
-        self._start(
-            "node_exporter",
-            packages.NODE_EXPORTER,
-            lambda port: [*_listen(port), f"--collector.textfile.directory={textfiles}"],
-            ready="/",
-        )
+        self._start("node_exporter", packages.NODE_EXPORTER, _listen, ready="/")
         config = self.folder / "blackbox.yml"
         config.write_text(json.dumps(monitoring_config.blackbox(), indent=2))
         self._start(

@@ -255,3 +255,35 @@ def _gateway_to_listener(
 
         with system.levers.edit_alertmanager(lead):
             yield
+
+
+@fault(
+    turns_red={"alerting.false-all-clear[ReadinessCanary]"},
+    story="a relabelling of alerts drops those that a target of the job `canary` is down",
+)
+@contextmanager
+def loss_is_relabelled_away(system: "ReferenceSystem") -> Iterator[None]:
+    """The rule is there and fires; the all-clear is all that is told."""
+
+    def drop(document: "Document") -> None:
+        document["alerting"]["alert_relabel_configs"] = [
+            {
+                "source_labels": ["alertname", "job"],
+                "regex": "TargetDown;canary",
+                "action": "drop",
+            }
+        ]
+
+    with system.levers.edit_prometheus(drop):
+        yield
+
+
+@fault(
+    turns_red={"alerting.dead-man-calls[Watchdog]"},
+    story="the dead man's switch is paused, and calls nobody",
+)
+@contextmanager
+def dead_man_calls_nobody(system: "ReferenceSystem") -> Iterator[None]:
+    """Beats arrive, and their end is noticed by nobody."""
+    with system.levers.inbox_fault("dead-man", loses=True):
+        yield
