@@ -233,9 +233,14 @@ class Prometheus:
 
     Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
     wants a login, `NoData` when something else answers or the question is refused.
+
+    Attributes:
+        settings: how the configuration describes it.
+        url: its address.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.url = settings.url
         self._session = Session(
             timeout_s=settings.timeout_s, bearer=settings.bearer, verify=settings.verify_tls
@@ -323,6 +328,10 @@ class Prometheus:
             raise NoData(f"the query gives a {result.kind}, not a vector", where=expression)
         series = api.shaped(_VECTOR, result.result, answer, _NAME)
         return tuple(Sample(s.metric, float(s.value[1]), s.value[0]) for s in series if s.value)
+
+    def now(self) -> float:
+        """Unix time by its own clock, which its samples and scrapes have too."""
+        return self.query("vector(1)")[0].at
 
     def number(self, expression: str) -> float:
         """The one number that an expression gives.

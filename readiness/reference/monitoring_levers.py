@@ -4,22 +4,27 @@ import contextlib
 import http.client
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import yaml
 
 from readiness.errors import ReferenceSystemError
 from readiness.reference.files import kept, write_whole
 from readiness.reference.gateway import READY, Gateway
-from readiness.reference.monitoring import CONFIG, PEERS
+from readiness.reference.monitoring import CONFIG, DASHBOARD, PEERS
 from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
 from readiness.reference.processes import Daemon, request, request_json
 
 _OK: Final = 200
 _RELOAD_TIMEOUT_S: Final = 20.0
+# Some scrapes and evaluations, and a window of 30 s.
+_NOTICED_S: Final = 90.0
+_POLL_S: Final = 0.3
 Edit = Callable[[Document], object]
 
 
@@ -129,6 +134,88 @@ class MonitoringLevers:
             yield
         finally:
             request_json(port, "POST", "/_ctl", before)
+
+    def await_series(self, expression: str, within_s: float = _NOTICED_S) -> None:
+        """Wait until a query of Prometheus gives a series.
+
+        Raises:
+            ReferenceSystemError: it does not, in time.
+        """
+        asked = urlencode({"query": expression})
+        self.await_answer(
+            f"/api/v1/query?{asked}", lambda found: bool(found["data"]["result"]), within_s
+        )
+
+    def await_targets(self, good: Callable[[list[Document]], bool]) -> None:
+        """Wait until the active targets of Prometheus are as they must be.
+
+        Raises:
+            ReferenceSystemError: they are not, in time.
+        """
+        self.await_answer(
+            "/api/v1/targets?state=active", lambda found: good(found["data"]["activeTargets"])
+        )
+
+    def await_answer(
+        self, path: str, good: Callable[[Any], bool], within_s: float = _NOTICED_S
+    ) -> None:
+        """Wait until Prometheus answers a GET as it must.
+
+        Raises:
+            ReferenceSystemError: it does not, in time.
+        """
+        port = self._program("prometheus").port
+        deadline = time.monotonic() + within_s
+        while not good(request_json(port, "GET", path)):
+            if time.monotonic() > deadline:
+                raise ReferenceSystemError(f"did not come true within {within_s:g} s", where=path)
+            time.sleep(_POLL_S)
+
+    @contextlib.contextmanager
+    def told(self, name: str, **fault: object) -> Iterator[None]:
+        """Give a server of our own a fault: `error_tracker`, `grafana` or `site`."""
+        port = self._program(name).port
+        before = request_json(port, "GET", "/_ctl")
+        request_json(port, "POST", "/_ctl", fault, timeout_s=_RELOAD_TIMEOUT_S)
+        try:
+            yield
+        finally:
+            healthy = before.get("door", before)
+            request_json(port, "POST", "/_ctl", healthy, timeout_s=_RELOAD_TIMEOUT_S)
+
+    @contextlib.contextmanager
+    def with_argument(self, name: str, old: str, new: str) -> Iterator[None]:
+        """Run a program with another argument on its command line.
+
+        Raises:
+            ReferenceSystemError: it has no such argument.
+        """
+        program = self._program(name)
+        before = program.command
+
+        def changed(port: int) -> list[str]:
+            arguments = list(before(port))
+            if old not in arguments:
+                raise ReferenceSystemError(f"{name} has no argument {old}")
+            return [new if argument == old else argument for argument in arguments]
+
+        try:
+            with program.stopped():
+                program.command = changed
+            yield
+        finally:
+            with program.stopped():
+                program.command = before
+
+    @contextlib.contextmanager
+    def edit_dashboard(self, edit: Edit) -> Iterator[None]:
+        """Change the file of the dashboard; Grafana has read it already."""
+        file = self._folder / DASHBOARD
+        with kept(file):
+            document = json.loads(file.read_bytes())
+            edit(document)
+            write_whole(file, json.dumps(document).encode())
+            yield
 
     @contextlib.contextmanager
     def _edited(self, files: Mapping[Path, Daemon], edit: Edit, *, loads: bool) -> Iterator[None]:
