@@ -38,10 +38,10 @@ def entries(own: Iterable[Path] = ()) -> list[Entry]:
 
 
 def faults() -> list[Fault]:
-    """All faults of the shipped suites, sorted by suite."""
+    """All faults of the shipped suites, sorted by suite; a suite may have several modules."""
     found: list[Fault] = []
-    for path in sorted(bundle.suites().glob("*/faults.py")):
-        found += faults_of(_module(path, f"_readiness_faults_{path.parent.name}"))
+    for path in sorted(bundle.suites().glob("*/faults*.py")):
+        found += faults_of(_module(path, f"_readiness_faults_{path.parent.name}_{path.stem}"))
     return found
 
 
