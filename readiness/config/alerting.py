@@ -25,7 +25,7 @@ class Alertmanager(Model):
     """The Alertmanager, all peers of it."""
 
     urls: Annotated[list[Url], Field(min_length=1)] = Field(
-        ..., description="the addresses of all peers, in the order of their position"
+        ..., description="the addresses of all peers"
     )
     timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
@@ -54,7 +54,14 @@ class HttpInbox(Model):
     """Messages as anything that HTTP can read: the text is searched for the probe's id."""
 
     url: Url = Field(..., description="answers with the newest messages, as JSON or text")
-    query: str = Field("", description="what follows `?`, as `channel=slack`")
+    query: str = Field(
+        "", description="what follows `?`, as `channel=slack`; `{probe}` becomes the probe's id"
+    )
+    time_field: Text = Field(
+        "at",
+        description="where the answer is a list of JSON objects: their key that says when it came,"
+        " as RFC 3339; without it, the moment counts in which it was first seen",
+    )
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
 
 
@@ -128,6 +135,9 @@ class Channel(Named):
         None, description="where it can be read what arrived; none: it is judged on paper only"
     )
     resolves: bool = Field(True, description="whether the end of an alert must be told here, too")
+    resolved_text: Text = Field(
+        "resolve", description="what only the message of an ended alert contains, in any case"
+    )
 
 
 class SeverityPolicy(Named):
@@ -176,6 +186,23 @@ class RequiredRule(Named):
         return self
 
 
+class DeliveryDrill(Model):
+    """A second receiver for synthetic alerts, one webhook of which ends at a check.
+
+    Its route matches the probe's label with `=~"drill-.+"` and groups by that label.
+    """
+
+    listen: Listen = Field(
+        ..., description="host:port of this machine on which that webhook ends, while a check runs"
+    )
+    receiver: Text = Field("readiness-drill", description="the receiver")
+    beside: Name = Field(
+        ...,
+        description="the [alerting.channels.NAME] that the same receiver serves, and that must"
+        " not wait for a broken webhook",
+    )
+
+
 class SyntheticProbe(Model):
     """How synthetic alerts are told from real ones, and where they may go."""
 
@@ -189,10 +216,8 @@ class SyntheticProbe(Model):
         default={}, description="further labels that your routes or templates need"
     )
     budget_s: Positive = Field(30, description="seconds until a synthetic alert must be told")
-    listen: Listen | None = Field(
-        None,
-        description="host:port of this machine on which a webhook of the probe's receiver ends:"
-        " what is done there (errors, delays) shows how Alertmanager retries",
+    drill: DeliveryDrill | None = Field(
+        None, description="a receiver whose webhook is answered with errors, to see what then"
     )
 
 

@@ -65,13 +65,13 @@ def _channels(alerting: Alerting) -> Iterator[Mistake]:
         path = ("alerting", "severities", key, "channels")
         for name in chain.from_iterable(policy.channels):
             yield from _known(path, name, "alerting.channels", alerting.channels)
+    found: dict[Path, str] = {}
     if alerting.dead_man:
-        yield from _known(
-            ("alerting", "dead_man", "channel"),
-            alerting.dead_man.channel,
-            "alerting.channels",
-            alerting.channels,
-        )
+        found["alerting", "dead_man", "channel"] = alerting.dead_man.channel
+    if alerting.probe and alerting.probe.drill:
+        found["alerting", "probe", "drill", "beside"] = alerting.probe.drill.beside
+    for place, name in found.items():
+        yield from _known(place, name, "alerting.channels", alerting.channels)
 
 
 def _known(path: Path, name: str, table: str, known: Collection[str]) -> Iterator[Mistake]:

@@ -155,7 +155,7 @@ name = "my-system"
 #within_s = 60
 #timeout_s = 10
 
-# The Alertmanager, all peers of it, in the order of their position.
+# The Alertmanager, all peers of it.
 #[alertmanager]
 #urls = ["http://am-0.staging.example.com:9093", "http://am-1.staging.example.com:9093"]
 #timeout_s = 10
@@ -189,6 +189,8 @@ name = "my-system"
 #integration = "slack"
 # Whether the end of an alert must be told here, too.
 #resolves = true
+# What only the message of an ended alert contains.
+#resolved_text = "resolve"
 #[alerting.channels.slack.inbox]
 #slack_channel = "C0123456789"
 #token = "${SLACK_TOKEN}"
@@ -207,7 +209,9 @@ name = "my-system"
 #receivers = ["sms-gateway"]
 #[alerting.channels.sms.inbox]
 #url = "https://sms.staging.example.com/sent"
-#query = "limit=50"
+#query = "limit=50&search={probe}"
+# The key that says when a message came, where the answer is a list of objects.
+#time_field = "at"
 #bearer = "${SMS_TOKEN}"
 
 #[alerting.channels.email]
@@ -243,8 +247,13 @@ name = "my-system"
 #receiver = "readiness-probe"
 #labels = { severity = "critical" }
 #budget_s = 30
-# Where a webhook of that receiver ends on this machine: shows how Alertmanager retries.
+
+# A second receiver, for ids that begin with `drill-`. One webhook of it ends at a check, which
+# answers with errors and delays; the other channel must not wait for it.
+#[alerting.probe.drill]
+#receiver = "readiness-drill"
 #listen = "0.0.0.0:9469"
+#beside = "chat"
 
 # A metric that is made to breach, to walk the whole way from the scrape to the channel.
 #[alerting.canary]

@@ -13,13 +13,13 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, TypeAdapter
 
 from readiness.config.monitoring import Prometheus as Settings
+from readiness.durations import seconds
 from readiness.errors import NoData, TookTooLong
 from readiness.probes import api
 from readiness.probes.http import Answer, Session
 from readiness.probes.text import clean
 
 _NAME: Final = "Prometheus"
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 Labels = dict[str, str]
 
 
@@ -404,21 +404,3 @@ class Prometheus:
             f"it refuses the question ({envelope.error_type}): {clean(envelope.error, 300)}",
             where=answer.url,
         )
-
-
-def seconds(duration: str) -> float:
-    """A duration as Prometheus writes it (`1m30s`), in seconds.
-
-    Raises:
-        NoData: it is none.
-    """
-    total, rest = 0.0, duration.strip()
-    while rest:
-        digits = len(rest) - len(rest.lstrip("0123456789."))
-        letters = len(rest[digits:]) - len(rest[digits:].lstrip("hmsdwy"))
-        word, unit = rest[:digits], rest[digits : digits + letters]
-        if unit not in _UNITS or not word:
-            raise NoData(f"{duration!r} is no duration as Prometheus writes them")
-        total += float(word) * _UNITS[unit]
-        rest = rest[digits + letters :]
-    return total

@@ -1,6 +1,7 @@
 """Records what the alerting sends: mail over SMTP, and HTTP posts, one channel for each path.
 
-Run as `python -m readiness.reference.inbox PORT`. `GET /messages?channel=slack` shows what came;
+Run as `python -m readiness.reference.inbox PORT`.
+`GET /messages?channel=slack&contains=TEXT` shows what came;
 `POST /_ctl` sets faults, such as `{"slack": {"status": 500, "delay_ms": 2000}}`.
 """
 
@@ -59,12 +60,14 @@ class Inbox:
             {"id": next(self._numbers), "channel": channel, "at": now, "body": body, **more}
         )
 
-    def messages(self, channel: str | None, after: int) -> list[dict[str, Any]]:
-        """Those of one channel (or all), with a number above `after`."""
+    def messages(self, channel: str | None, after: int, text: str = "") -> list[dict[str, Any]]:
+        """Those of one channel (or all), with a number above `after`, that contain a text."""
         return [
             message
             for message in self._messages
-            if message["id"] > after and channel in (None, message["channel"])
+            if message["id"] > after
+            and channel in (None, message["channel"])
+            and (text in message["body"] or text in message.get("subject", ""))
         ]
 
     def fault(self, channel: str) -> Fault:
@@ -97,7 +100,8 @@ def application(inbox: Inbox, smtp_port: int) -> Starlette:
 
     async def get_messages(request: Request) -> Response:
         query = request.query_params
-        return JSONResponse(inbox.messages(query.get("channel"), int(query.get("after", "0"))))
+        after, text = int(query.get("after", "0")), query.get("contains", "")
+        return JSONResponse(inbox.messages(query.get("channel"), after, text))
 
     async def control(request: Request) -> Response:
         if request.method == "POST":

@@ -14,7 +14,8 @@ from readiness.errors import ReferenceSystemError
 from readiness.reference import backup_levers, drill
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
-from readiness.reference.processes import Daemon, request_json
+from readiness.reference.monitoring_levers import MonitoringLevers
+from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
 from readiness.reference.service.behaviour import Behaviour
 
@@ -44,10 +45,11 @@ class Parts:
     backups: Path | None
 
 
-class Levers:
+class Levers(MonitoringLevers):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.programs, parts.config.parent)
         self._parts = parts
 
     @contextlib.contextmanager
@@ -91,25 +93,6 @@ class Levers:
     def pause_service(self) -> Lever:
         """Make the order service hang: connections are accepted, and nothing answers."""
         return self._parts.service.paused()
-
-    def stop_program(self, name: str) -> Lever:
-        """Stop one program of the monitoring, such as `prometheus`.
-
-        Raises:
-            ReferenceSystemError: it does not run.
-        """
-        return self._program(name).stopped()
-
-    @contextlib.contextmanager
-    def inbox_fault(self, channel: str, **fault: int | bool) -> Iterator[None]:
-        """Give one channel of the inbox a fault: `status`, `delay_ms` or `loses`."""
-        port = self._program("inbox").port
-        before = request_json(port, "GET", "/_ctl")["faults"]
-        request_json(port, "POST", "/_ctl", {**before, channel: fault})
-        try:
-            yield
-        finally:
-            request_json(port, "POST", "/_ctl", before)
 
     @contextlib.contextmanager
     def sql(self, do: str, undo: str) -> Iterator[None]:
@@ -229,12 +212,6 @@ class Levers:
         if self._parts.backups is None:
             raise ReferenceSystemError("this system has no backups")
         return self._parts.backups
-
-    def _program(self, name: str) -> Daemon:
-        try:
-            return self._parts.programs[name]
-        except KeyError:
-            raise ReferenceSystemError(f"{name} does not run here") from None
 
     def _execute(self, statements: str) -> None:
         with psycopg.connect(self._parts.shop.superuser, connect_timeout=5) as connection:

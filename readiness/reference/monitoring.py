@@ -1,18 +1,28 @@
 """The monitoring stack: exporters, Prometheus, Alertmanager, and the inbox for what they send."""
 
 import json
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from readiness.guardian import Guardian
-from readiness.reference import packages
+from readiness.reference import monitoring_config, packages
 from readiness.reference.processes import Daemon, request_json
+from readiness.servers.ports import free_port
 
-_INTERVAL = "5s"
+PEERS: Final = ("alertmanager", "alertmanager_2")
+CONFIG: Final = "alertmanager.yml"
+TEXTFILES: Final = "textfiles"
+_JOBS: Final = {
+    "postgres": "postgres_exporter",
+    "node": "node_exporter",
+    "blackbox": "blackbox_exporter",
+}
 
 
 @dataclass(slots=True)
@@ -20,23 +30,31 @@ class Monitoring:
     """What runs of the stack.
 
     Attributes:
-        running: the programs that run, by name: `prometheus`, `alertmanager`, `inbox`,
-            `postgres_exporter`, `node_exporter`.
+        running: the programs that run, by name: `prometheus`, `alertmanager`,
+            `alertmanager_2`, `inbox`, `postgres_exporter`, `node_exporter`,
+            `blackbox_exporter`.
         absent: why each of the others does not.
+        listener: the port that checks listen on to see how Alertmanager retries.
     """
 
     folder: Path
     guardian: Guardian
     running: dict[str, Daemon] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    listener: int = field(default_factory=free_port)
 
     def url(self, name: str) -> str | None:
         """The address of one program; None when it does not run."""
         daemon = self.running.get(name)
         return daemon.url if daemon else None
 
+    @property
+    def peers(self) -> list[str]:
+        """The addresses of the Alertmanagers that run."""
+        return [self.running[name].url for name in PEERS if name in self.running]
+
     def start_outputs(self) -> None:
-        """Start what needs nothing of the target: the inbox, Alertmanager, node_exporter."""
+        """Start what needs nothing of the target: inbox, Alertmanagers, two exporters."""
         self.running["inbox"] = Daemon(
             "inbox",
             lambda port: [sys.executable, "-m", "readiness.reference.inbox", str(port)],
@@ -44,8 +62,36 @@ class Monitoring:
             self.guardian,
             "/_ctl",
         ).start()
-        self._start("alertmanager", packages.ALERTMANAGER, self._alertmanager_arguments)
-        self._start("node_exporter", packages.NODE_EXPORTER, _listen, ready="/")
+        self._start_alertmanagers()
+        textfiles = self.folder / TEXTFILES
+        textfiles.mkdir(exist_ok=True)
+        self._start(
+            "node_exporter",
+            packages.NODE_EXPORTER,
+            lambda port: [*_listen(port), f"--collector.textfile.directory={textfiles}"],
+            ready="/",
+        )
+        config = self.folder / "blackbox.yml"
+        config.write_text(json.dumps(monitoring_config.blackbox(), indent=2))
+        self._start(
+            "blackbox_exporter",
+            packages.BLACKBOX_EXPORTER,
+            lambda port: [*_listen(port), f"--config.file={config}"],
+            ready="/",
+        )
+
+    def _start_alertmanagers(self) -> None:
+        """Start both peers, the first one first: that makes it the one that sends at once."""
+        inbox = self.running["inbox"]
+        smtp_port = request_json(inbox.port, "GET", "/_ctl")["smtp_port"]
+        config = monitoring_config.alertmanager(inbox.url, smtp_port, self.listener)
+        gossip = [free_port() for _ in PEERS]
+        for name, port in zip(PEERS, gossip, strict=True):
+            folder = self.folder / name
+            folder.mkdir(exist_ok=True)
+            (folder / CONFIG).write_text(json.dumps(config, indent=2))
+            (folder / monitoring_config.SLACK_URL_FILE).write_text(f"{inbox.url}/slack")
+            self._start(name, packages.ALERTMANAGER, _peer(folder, port, gossip), works_in=folder)
 
     def start_postgres_exporter(self, dsn: str) -> None:
         """Start the exporter of the database's figures, as its monitoring role."""
@@ -82,6 +128,7 @@ class Monitoring:
         *,
         ready: str = "/-/ready",
         environ: dict[str, str] | None = None,
+        works_in: Path | None = None,
     ) -> None:
         try:
             command = packages.command(package)
@@ -95,29 +142,19 @@ class Monitoring:
             self.guardian,
             ready,
             environ or {},
+            works_in=works_in,
+            # Two peers that are told to leave at once wait five seconds for each other.
+            ended_by=signal.SIGKILL if name in PEERS else signal.SIGTERM,
         ).start()
-
-    def _alertmanager_arguments(self, port: int) -> list[str]:
-        inbox = self.running["inbox"]
-        smtp_port = request_json(inbox.port, "GET", "/_ctl")["smtp_port"]
-        config = self.folder / "alertmanager.yml"
-        config.write_text(json.dumps(_alertmanager_config(inbox.url, smtp_port), indent=2))
-        return [
-            f"--config.file={config}",
-            f"--storage.path={self.folder / 'alertmanager'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
-        ]
 
     def _prometheus_arguments(self, port: int, service: Daemon) -> list[str]:
         config = self.folder / "prometheus.yml"
-        targets = {"orders": service.port, "prometheus": port}
-        for job, name in (("postgres", "postgres_exporter"), ("node", "node_exporter")):
-            if name in self.running:
-                targets[job] = self.running[name].port
-        alertmanager = self.running.get("alertmanager")
-        alerts_to = alertmanager.port if alertmanager else None
-        config.write_text(json.dumps(_prometheus_config(targets, alerts_to), indent=2))
+        targets = {"orders": service.port, "prometheus": port} | {
+            job: self.running[name].port for job, name in _JOBS.items() if name in self.running
+        }
+        peers = [self.running[name].port for name in PEERS if name in self.running]
+        document = monitoring_config.prometheus(targets, f"{service.url}/health", peers)
+        config.write_text(json.dumps(document, indent=2))
         return [
             f"--config.file={config}",
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
@@ -133,80 +170,18 @@ def _listen(port: int) -> list[str]:
     return [f"--web.listen-address=127.0.0.1:{port}"]
 
 
-# Both read YAML, of which JSON is a part: no library is needed to write it.
-
-
-def _prometheus_config(targets: dict[str, int], alertmanager: int | None) -> dict[str, object]:
-    def at(port: int) -> list[dict[str, list[str]]]:
-        return [{"targets": [f"127.0.0.1:{port}"]}]
-
-    return {
-        "global": {
-            "scrape_interval": _INTERVAL,
-            "scrape_timeout": "4s",
-            "evaluation_interval": _INTERVAL,
-        },
-        "rule_files": ["alerts.yml"],
-        "scrape_configs": [
-            {"job_name": job, "static_configs": at(port)} for job, port in targets.items()
-        ],
-        "alerting": {
-            "alertmanagers": [{"static_configs": at(alertmanager)}] if alertmanager else []
-        },
-    }
-
-
-def _alertmanager_config(inbox: str, smtp_port: int) -> dict[str, object]:
-    def webhook(channel: str) -> list[dict[str, object]]:
-        return [{"url": f"{inbox}/{channel}", "send_resolved": True}]
-
-    return {
-        "global": {
-            "smtp_smarthost": f"127.0.0.1:{smtp_port}",
-            "smtp_from": "alertmanager@example.com",
-            "smtp_require_tls": False,
-            "resolve_timeout": "1m",
-        },
-        "route": {
-            "receiver": "email",
-            "group_by": ["alertname"],
-            "group_wait": "1s",
-            "group_interval": "5s",
-            "repeat_interval": "1h",
-            "routes": [
-                {"matchers": ['alertname="Watchdog"'], "receiver": "watchdog"},
-                {"matchers": ['severity="critical"'], "receiver": "pagerduty", "continue": True},
-                {"matchers": ['severity="critical"'], "receiver": "sms", "continue": True},
-                {
-                    "matchers": ['severity=~"critical|warning"'],
-                    "receiver": "slack",
-                    "continue": True,
-                },
-                {"matchers": [], "receiver": "email"},
-            ],
-        },
-        "receivers": [
-            {
-                "name": "email",
-                "email_configs": [{"to": "on-call@example.com", "send_resolved": True}],
-            },
-            {
-                "name": "slack",
-                "slack_configs": [
-                    {
-                        "api_url": f"{inbox}/slack",
-                        "channel": "#alerts",
-                        "text": "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ end }}",
-                    }
-                ],
-            },
-            {"name": "sms", "webhook_configs": webhook("sms")},
-            {
-                "name": "pagerduty",
-                "pagerduty_configs": [
-                    {"url": f"{inbox}/pagerduty", "routing_key": "reference", "send_resolved": True}
-                ],
-            },
-            {"name": "watchdog", "webhook_configs": webhook("watchdog")},
-        ],
-    }
+def _peer(folder: Path, gossip: int, all_gossip: Sequence[int]) -> Callable[[int], list[str]]:
+    """The arguments of one Alertmanager: a cluster that finds itself within a second."""
+    others = [f"--cluster.peer=127.0.0.1:{port}" for port in all_gossip if port != gossip]
+    return lambda port: [
+        f"--config.file={folder / CONFIG}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        f"--cluster.listen-address=127.0.0.1:{gossip}",
+        f"--cluster.advertise-address=127.0.0.1:{gossip}",
+        *others,
+        # The usual values wait for ten seconds until a cluster has settled.
+        "--cluster.gossip-interval=20ms",
+        "--cluster.reconnect-interval=500ms",
+        "--cluster.peer-timeout=1s",
+    ]

@@ -43,7 +43,10 @@ POSTGRES_EXPORTER: Final = Package(
 NODE_EXPORTER: Final = Package(
     ("node_exporter", "prometheus-node-exporter"), "prometheus-node-exporter"
 )
-ALL: Final = (PROMETHEUS, ALERTMANAGER, POSTGRES_EXPORTER, NODE_EXPORTER)
+BLACKBOX_EXPORTER: Final = Package(
+    ("blackbox_exporter", "prometheus-blackbox-exporter"), "prometheus-blackbox-exporter"
+)
+ALL: Final = (PROMETHEUS, ALERTMANAGER, POSTGRES_EXPORTER, NODE_EXPORTER, BLACKBOX_EXPORTER)
 
 
 class AbsentError(ReferenceSystemError):

@@ -36,6 +36,8 @@ class Daemon:
         ready_path: answers 200 once it is up.
         environ: variables on top of this process's.
         port: where it listens, from `start` on.
+        works_in: its working folder; default: `folder`.
+        ended_by: the signal that the guardian ends it with.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Daemon:
     ready_path: str = "/"
     environ: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
+    works_in: Path | None = None
+    ended_by: int = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = None
     _token: int = 0
 
@@ -131,18 +135,22 @@ class Daemon:
             self.process = subprocess.Popen(
                 list(self.command(port)),
                 env={**os.environ, **self.environ, **self.guardian.environ},
-                cwd=self.folder,
+                cwd=self.works_in or self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._pid_file().write_text(str(self.process.pid))
         try:
-            self._token = self.guardian.kill(self.process.pid)
+            self._token = self.guardian.kill(self.process.pid, self.ended_by)
         except ReadinessError:  # we are being stopped
             self.signal(signal.SIGKILL)
             self.process.wait(_STOP_TIMEOUT_S)
             raise
+
+    def _pid_file(self) -> Path:
+        return self.folder / f"{self.name}.pid"
 
     def _log(self) -> Path:
         return self.folder / f"{self.name}.log"
@@ -160,14 +168,16 @@ def _answers(port: int, path: str) -> bool:
         return False
 
 
-def request(port: int, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+def request(
+    port: int, method: str, path: str, body: object = None, timeout_s: float = 2.0
+) -> tuple[int, bytes]:
     """Status and body of one request to 127.0.0.1; never by way of a proxy.
 
     Raises:
-        OSError: nobody answers within two seconds.
+        OSError: nobody answers in time.
         http.client.HTTPException: the answer is not HTTP.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         sent = None if body is None else json.dumps(body).encode()
         connection.request(method, path, sent, {"content-type": "application/json"})

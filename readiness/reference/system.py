@@ -13,12 +13,12 @@ from typing import Final, Self
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.reference import target
+from readiness.reference import canary, pause, target
 from readiness.reference.backup_job import is_available, programs_for, run_backup
 from readiness.reference.database import Shop, create_shop, fill_shop
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.levers import Levers, Parts
-from readiness.reference.monitoring import Monitoring
+from readiness.reference.monitoring import TEXTFILES, Monitoring
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server, start_server
 from readiness.reference.service.settings import RELEASES
@@ -220,12 +220,16 @@ class ReferenceSystem:
             "REFERENCE_OWNER_DSN": shop.owner,
             "REFERENCE_BACKUP_DSN": shop.backup,
             ADMIN_DSN: shop.admin,
+            canary.FOLDER: str(self.folder / TEXTFILES),
+            pause.FOLDER: str(self.folder),
         }
         facts = target.Facts(
             service=running.service.url,
             release=self._version,
             prometheus=stack.url("prometheus"),
-            alertmanager=stack.url("alertmanager"),
+            alertmanagers=stack.peers,
+            inbox=stack.url("inbox"),
+            listener=stack.listener,
             backups=running.backups,
         )
         self.config_path.write_text(target.readiness_toml(facts), encoding="utf-8")

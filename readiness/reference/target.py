@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from readiness.reference.target_alerting import alerting
+
 _ROWS: Final = 500
 _SIGNOFF_DAYS: Final = 30
 
@@ -18,14 +20,18 @@ class Facts:
         service: the address of the order service.
         release: the release that runs.
         prometheus: its address, or None.
-        alertmanager: its address, or None.
+        alertmanagers: the addresses of all peers.
+        inbox: the address of what stands for the vendors, or None.
+        listener: the port on which checks listen, to see how Alertmanager retries.
         backups: the folder of the backups, or None.
     """
 
     service: str
     release: str
     prometheus: str | None
-    alertmanager: str | None
+    alertmanagers: list[str]
+    inbox: str | None
+    listener: int
     backups: Path | None
 
 
@@ -36,7 +42,7 @@ def readiness_toml(facts: Facts) -> str:
         _SERVICE.format(url=facts.service, python=_quoted(sys.executable)),
         _DATABASE,
         f'\n[prometheus]\nurl = "{facts.prometheus}"\n' if facts.prometheus else "",
-        f'\n[alertmanager]\nurls = ["{facts.alertmanager}"]\n' if facts.alertmanager else "",
+        _alerting(facts),
         _BACKUP.format(folder=_quoted(str(facts.backups))) if facts.backups else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
@@ -45,6 +51,13 @@ def readiness_toml(facts: Facts) -> str:
         ),
     ]
     return "".join(parts)
+
+
+def _alerting(facts: Facts) -> str:
+    if not (facts.alertmanagers and facts.inbox):
+        return ""
+    python = _quoted(sys.executable)
+    return alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
 
 
 def _quoted(text: str) -> str:

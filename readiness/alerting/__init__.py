@@ -1,0 +1,1 @@
+"""Alertmanager on paper: its configuration, and what it does with an alert. Reads nothing."""

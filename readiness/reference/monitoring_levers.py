@@ -1,0 +1,129 @@
+"""Levers of the monitoring: programs that stop, and configurations that say something else."""
+
+import contextlib
+import http.client
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from readiness.errors import ReferenceSystemError
+from readiness.reference.files import kept, write_whole
+from readiness.reference.monitoring import CONFIG, PEERS
+from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
+from readiness.reference.processes import Daemon, request, request_json
+
+_OK: Final = 200
+_RELOAD_TIMEOUT_S: Final = 20.0
+Edit = Callable[[Document], object]
+
+
+class MonitoringLevers:
+    """What can be broken in the monitoring. Every method gives a context manager.
+
+    Args:
+        programs: those that run, by name.
+        folder: where their configurations lie.
+    """
+
+    def __init__(self, programs: Mapping[str, Daemon], folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+
+    def stop_program(self, name: str) -> AbstractContextManager[None]:
+        """Stop one program of the monitoring, such as `prometheus`.
+
+        Raises:
+            ReferenceSystemError: it does not run.
+        """
+        return self._program(name).stopped()
+
+    def pause_program(self, name: str) -> AbstractContextManager[None]:
+        """Make one program hang: connections are accepted, and nothing answers.
+
+        Raises:
+            ReferenceSystemError: it does not run.
+        """
+        return self._program(name).paused()
+
+    def edit_prometheus(self, edit: Edit, *, loads: bool = True) -> AbstractContextManager[None]:
+        """Change Prometheus's configuration and reload it.
+
+        Args:
+            edit: changes the document in place.
+            loads: whether Prometheus is to accept it; if not, it goes on with what it had.
+        """
+        file = self._folder / "prometheus.yml"
+        return self._edited({file: self._program("prometheus")}, edit, loads=loads)
+
+    def edit_rules(self, edit: Edit, *, loads: bool = True) -> AbstractContextManager[None]:
+        """Change the alert rules and reload them; see `edit_prometheus`."""
+        file = self._folder / "alerts.yml"
+        return self._edited({file: self._program("prometheus")}, edit, loads=loads)
+
+    def edit_alertmanager(
+        self, edit: Edit, *, peers: Sequence[str] = PEERS, loads: bool = True
+    ) -> AbstractContextManager[None]:
+        """Change the configuration of Alertmanager, at all peers or some; see `edit_prometheus`."""
+        files = {self._folder / peer / CONFIG: self._program(peer) for peer in peers}
+        return self._edited(files, edit, loads=loads)
+
+    @contextlib.contextmanager
+    def stale_secret(self, peer: str) -> Iterator[None]:
+        """Let one peer have an old copy of Slack's secret address: nobody answers there."""
+        file = self._folder / peer / SLACK_URL_FILE
+        with kept(file):
+            write_whole(file, b"http://127.0.0.1:9/old")
+            yield
+
+    @contextlib.contextmanager
+    def inbox_fault(self, channel: str, **fault: int | bool) -> Iterator[None]:
+        """Give one channel of the inbox a fault: `status`, `delay_ms` or `loses`."""
+        port = self._program("inbox").port
+        before = request_json(port, "GET", "/_ctl")["faults"]
+        request_json(port, "POST", "/_ctl", {**before, channel: fault})
+        try:
+            yield
+        finally:
+            request_json(port, "POST", "/_ctl", before)
+
+    @contextlib.contextmanager
+    def _edited(self, files: Mapping[Path, Daemon], edit: Edit, *, loads: bool) -> Iterator[None]:
+        try:
+            with contextlib.ExitStack() as stack:
+                for file, program in files.items():
+                    stack.enter_context(kept(file))
+                    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+                    edit(document)
+                    write_whole(file, json.dumps(document, indent=2).encode())
+                    _reload(program, loads=loads)
+                yield
+        finally:
+            for program in files.values():
+                _reload(program, loads=True)
+
+    def _program(self, name: str) -> Daemon:
+        try:
+            return self._programs[name]
+        except KeyError:
+            raise ReferenceSystemError(f"{name} does not run here") from None
+
+
+def _reload(program: Daemon, *, loads: bool) -> None:
+    """Let a program read its configuration again.
+
+    Raises:
+        ReferenceSystemError: it was to accept it and did not, or the other way round.
+    """
+    try:
+        status, body = request(program.port, "POST", "/-/reload", timeout_s=_RELOAD_TIMEOUT_S)
+    except (OSError, http.client.HTTPException) as problem:
+        status, body = 0, str(problem).encode()
+    if (status == _OK) is not loads:
+        raise ReferenceSystemError(
+            f"{program.name} answered {status}: {body[:300].decode(errors='replace').strip()}",
+            where="POST /-/reload",
+        )
