@@ -1,6 +1,6 @@
 """The models of what watches the target: Prometheus, its jobs and probes, the dashboards."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -38,9 +38,16 @@ class BlackboxProbe(Named):
         14, description="days that its certificate must still be valid"
     )
 
+    @property
+    def is_https(self) -> bool:
+        """Whether there is a certificate."""
+        return self.instance.startswith("https://")
+
 
 class Prometheus(Model):
     """The Prometheus that watches the target."""
+
+    name: ClassVar[str] = "prometheus"
 
     url: Url = Field(..., description="its address, as `http://prometheus:9090`")
     timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
@@ -102,6 +109,8 @@ class Dashboard(Named):
 class Grafana(Model):
     """The dashboards, and the Grafana that shows them."""
 
+    name: ClassVar[str] = "grafana"
+
     url: Url | None = Field(None, description="its address; not needed for dashboards from files")
     token: Secret | None = Field(None, description="token of a service account that may read")
     timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
@@ -116,6 +125,8 @@ class Grafana(Model):
 
 class ErrorTracker(Model):
     """Where errors of the application are collected; Sentry, or what speaks like it."""
+
+    name: ClassVar[str] = "error-tracker"
 
     dsn: Secret = Field(..., description="the DSN that events are sent to")
     url: Url = Field("https://sentry.io", description="address of its web API")

@@ -5,6 +5,7 @@ from typing import Final, Protocol, TypeVar
 
 from readiness.config.base import Named
 from readiness.config.models import Config
+from readiness.config.monitoring import BlackboxProbe, Job
 from readiness.errors import UsageError
 
 
@@ -33,6 +34,14 @@ def _of(tables: Mapping[str, _S]) -> list[_S]:
     return list(tables.values())
 
 
+def _jobs(config: Config) -> list[Job]:
+    return _of(config.prometheus.jobs if config.prometheus else {})
+
+
+def _probes(config: Config) -> list[BlackboxProbe]:
+    return _of(config.prometheus.probes if config.prometheus else {})
+
+
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
     "service": ("[services.NAME]", lambda c: list(c.services.values())),
@@ -48,11 +57,29 @@ _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
         "[services.NAME] private",
         lambda c: [s for s in c.services.values() if s.private],
     ),
-    "job": ("[prometheus.jobs.NAME]", lambda c: _of(c.prometheus.jobs if c.prometheus else {})),
+    "prometheus": ("[prometheus]", lambda c: [c.prometheus] if c.prometheus else []),
+    "job": ("[prometheus.jobs.NAME]", _jobs),
+    "measured_job": (
+        "[prometheus.jobs.NAME] required_metrics",
+        lambda c: [job for job in _jobs(c) if job.required_metrics],
+    ),
+    "exporter_job": (
+        "[prometheus.jobs.NAME] must_be_one",
+        lambda c: [job for job in _jobs(c) if job.must_be_one or job.must_be_zero],
+    ),
     "probe": (
         "[prometheus.probes.NAME]",
-        lambda c: _of(c.prometheus.probes if c.prometheus else {}),
+        _probes,
     ),
+    "https_probe": (
+        "[prometheus.probes.NAME] instance with https://",
+        lambda c: [probe for probe in _probes(c) if probe.is_https],
+    ),
+    "grafana": (
+        "[grafana] datasources",
+        lambda c: [c.grafana] if c.grafana and c.grafana.datasources else [],
+    ),
+    "error_tracker": ("[error_tracker]", lambda c: [c.error_tracker] if c.error_tracker else []),
     "dashboard": (
         "[grafana.dashboards.NAME]",
         lambda c: _of(c.grafana.dashboards if c.grafana else {}),

@@ -233,9 +233,14 @@ class Prometheus:
 
     Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
     wants a login, `NoData` when something else answers or the question is refused.
+
+    Attributes:
+        settings: how the configuration describes it.
+        url: its address.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.url = settings.url
         self._session = Session(
             timeout_s=settings.timeout_s, bearer=settings.bearer, verify=settings.verify_tls
