@@ -144,6 +144,7 @@ def written_test(
     expected: Mapping[str, tuple[float, float]],
     *,
     rules: bool = False,
+    ends: bool = False,
 ) -> str:
     """One test, as JSON, which is YAML.
 
@@ -152,6 +153,7 @@ def written_test(
         inputs: for each stretch of time the series, and the second at which it ends.
         expected: for each expression when it is asked (s), and the one value it must give.
         rules: whether the rules are loaded.
+        ends: whether a series ends that is not in a stretch; else it goes on, at 0.
     """
     return json.dumps(
         {
@@ -161,7 +163,7 @@ def written_test(
                 {
                     "interval": _ms(step_s),
                     "input_series": [
-                        {"series": str(key), "values": _notation(key, inputs, step_s)}
+                        {"series": str(key), "values": _notation(key, inputs, step_s, ends=ends)}
                         for key in sorted({key for part, _ in inputs for key in part}, key=str)
                     ],
                     "promql_expr_test": [
@@ -178,11 +180,15 @@ def written_test(
     )
 
 
-def _notation(key: Key, inputs: Sequence[tuple[Inputs, float]], step_s: float) -> str:
+def _notation(
+    key: Key, inputs: Sequence[tuple[Inputs, float]], step_s: float, *, ends: bool
+) -> str:
     """The values of one series as promtool writes them: `start+gainxTIMES`, for each stretch."""
     words: list[str] = []
     now, level = 0, 0.0
     for part, end_s in inputs:
+        if ends and key not in part:
+            return " ".join([*words, "stale"])
         line = part.get(key, Line(0.0, accumulates=_accumulates(key, inputs)))
         times = round(end_s / step_s) - now
         gain = line.slope * step_s
