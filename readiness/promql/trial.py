@@ -19,6 +19,7 @@ Files = dict[str, str]
 RULES: Final = "rules.yml"
 _MOST_STEPS: Final = 6_000
 _SHARE: Final = 0.02
+_SAMPLES: Final = 20  # within the shortest range
 _LONGEST_STEP_S: Final = 60.0
 _SHORTEST_STEP_S: Final = 0.1
 
@@ -49,8 +50,8 @@ class Trial:
     @property
     def step_s(self) -> float:
         """Seconds between two samples, and two evaluations, of the trial."""
-        windows = [found.seconds / 4 for found in ranges(self.expression)]
-        fine = min([self.interval_s, _LONGEST_STEP_S, *windows])
+        shortest = min((found.seconds for found in ranges(self.expression)), default=0.0)
+        fine = min(shortest / _SAMPLES if shortest else self.interval_s, _LONGEST_STEP_S)
         whole = 2 * (self.span_s + self.for_s)
         return round(max(fine, whole / _MOST_STEPS, _SHORTEST_STEP_S), 3)
 

@@ -68,7 +68,7 @@ def _named(wrong: list[str]) -> str:
     why="""A rule on a metric that is called something else is loaded, healthy and inactive, exactly
     as one that has nothing to complain of. It happens with a typing error, and with every
     upgrade of an exporter that renames a metric.""",
-    fix="""The message names the rule, and what of its selector does not exist. Look for the right name:
+    fix="""The message names the rule, and what does not exist. Look for the right name:
     curl -s 'PROMETHEUS/api/v1/label/__name__/values' | jq -r '.data[]' | grep WORD
 A metric that has its first series with the first error: let the service begin it at 0, or name it
 in `no_series_yet` of [alerting]. One that may rightly be missing: write `absent(...)` for it, or
