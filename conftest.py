@@ -1,3 +1,9 @@
 """Lists the fixtures that the suites use; each concern has its module in `fixtures/`."""
 
-pytest_plugins = ["fixtures.backup", "fixtures.guardian", "fixtures.http", "fixtures.prometheus"]
+pytest_plugins = [
+    "fixtures.backup",
+    "fixtures.grafana",
+    "fixtures.guardian",
+    "fixtures.http",
+    "fixtures.prometheus",
+]

@@ -33,12 +33,13 @@ def address(url: str, path: str, parameters: Parameters | None = None) -> str:
     return f"{url}{path}?{urlencode(list(pairs))}" if pairs else f"{url}{path}"
 
 
-def document(answer: Answer, what: str) -> object:
+def document(answer: Answer, what: str, key: str = "bearer") -> object:
     """The JSON of an answer, whatever its status.
 
     Args:
         answer: what came.
         what: the name of the program that should have answered, as `Prometheus`.
+        key: the key of readiness.toml that has the token for it.
 
     Raises:
         NotPermitted: it wants a login.
@@ -48,14 +49,14 @@ def document(answer: Answer, what: str) -> object:
         raise NotPermitted(
             f"answered {answer.status}: it wants credentials, or does not accept these",
             where=answer.url,
-            remedy=f"set `bearer` in the table of {what}, or write user and password into its"
+            remedy=f"set `{key}` in the table of {what}, or write user and password into its"
             " address as https://${USER}:${PASSWORD}@host",
         )
     if answer.status in _REDIRECTS:
         raise NoData(
             f"answered {answer.status} and leads to {answer.location or 'nowhere'}: mostly a login",
             where=answer.url,
-            remedy=f"name the address of {what} itself, or set `bearer`",
+            remedy=f"name the address of {what} itself, or set `{key}`",
         )
     try:
         return json.loads(answer.body)

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -114,10 +114,17 @@ class Session:
         content_type: str = JSON,
         accept: str = "*/*",
         max_bytes: int = MAX_BYTES,
+        more: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send with POST; see `request`."""
         return self.request(
-            "POST", url, content, content_type=content_type, accept=accept, max_bytes=max_bytes
+            "POST",
+            url,
+            content,
+            content_type=content_type,
+            accept=accept,
+            max_bytes=max_bytes,
+            more=more,
         )
 
     def request(
@@ -129,6 +136,7 @@ class Session:
         content_type: str = JSON,
         accept: str = "*/*",
         max_bytes: int = MAX_BYTES,
+        more: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request and read the whole answer.
 
@@ -139,6 +147,7 @@ class Session:
             content_type: what the body is; not sent without one.
             accept: the media types asked for.
             max_bytes: the longest body taken.
+            more: further headers, with names in lower case.
 
         Raises:
             Unreachable: refused, reset, no such name, certificate not accepted, or not HTTP.
@@ -149,6 +158,7 @@ class Session:
             "accept": accept,
             "accept-encoding": "identity",  # a compressed body could unfold to any size
             "user-agent": f"readiness/{__version__}",
+            **(more or {}),
         }
         if content is not None:
             headers["content-type"] = content_type

@@ -27,6 +27,7 @@ class Shop:
         app: what the service runs as.
         monitor: reads statistics and rows.
         backup: reads everything.
+        has_statistics: whether it counts the time of statements.
     """
 
     superuser: str
@@ -35,6 +36,7 @@ class Shop:
     app: str
     monitor: str
     backup: str
+    has_statistics: bool
 
 
 def create_shop(server: Server) -> Shop:
@@ -55,7 +57,7 @@ def create_shop(server: Server) -> Shop:
             connection.execute(statement.encode())
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
         connection.execute("grant create on schema public to shop_owner")
-        _add_statement_statistics(connection)
+        has_statistics = _add_statement_statistics(connection)
     dsns = {role: server.dsn(NAME, role, password) for role, password in passwords.items()}
     return Shop(
         superuser=server.dsn(NAME),
@@ -64,6 +66,7 @@ def create_shop(server: Server) -> Shop:
         app=dsns["shop_app"],
         monitor=dsns["shop_monitor"],
         backup=dsns["shop_backup"],
+        has_statistics=has_statistics,
     )
 
 
@@ -88,10 +91,13 @@ def _make_roles(
         )
 
 
-def _add_statement_statistics(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def _add_statement_statistics(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Let the server count the time of statements; False where it cannot."""
     available = connection.execute(
         "select 1 from pg_available_extensions where name = 'pg_stat_statements'"
     ).fetchone()
     loaded = connection.execute("show shared_preload_libraries").fetchone()
-    if available and loaded and "pg_stat_statements" in str(loaded[0]):
+    can = bool(available and loaded and "pg_stat_statements" in str(loaded[0]))
+    if can:
         connection.execute("create extension pg_stat_statements")
+    return can

@@ -1,28 +1,40 @@
 """The monitoring stack: exporters, Prometheus, Alertmanager, and the inbox for what they send."""
 
 import json
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from readiness.guardian import Guardian
-from readiness.reference import monitoring_config, packages
+from readiness.reference import error_tracker, grafana, monitoring_config, packages
 from readiness.reference.processes import Daemon, request_json
+from readiness.secrets import register
 from readiness.servers.ports import free_port
 
 PEERS: Final = ("alertmanager", "alertmanager_2")
 CONFIG: Final = "alertmanager.yml"
+DASHBOARD: Final = "dashboard.json"
+RETENTION: Final = "1d"
 TEXTFILES: Final = "textfiles"
 _JOBS: Final = {
     "postgres": "postgres_exporter",
     "node": "node_exporter",
     "blackbox": "blackbox_exporter",
 }
+
+
+def _secrets() -> dict[str, str]:
+    made = {name: token_hex(16) for name in (grafana.TOKEN, error_tracker.KEY, error_tracker.TOKEN)}
+    for secret in made.values():
+        register(secret)
+    return made
 
 
 @dataclass(slots=True)
@@ -32,8 +44,9 @@ class Monitoring:
     Attributes:
         running: the programs that run, by name: `prometheus`, `alertmanager`,
             `alertmanager_2`, `inbox`, `postgres_exporter`, `node_exporter`,
-            `blackbox_exporter`.
+            `blackbox_exporter`, `grafana`, `error_tracker`, `site`.
         absent: why each of the others does not.
+        secrets: the tokens of what stands for Grafana and Sentry, by variable.
         listener: the port that checks listen on to see how Alertmanager retries.
     """
 
@@ -41,6 +54,7 @@ class Monitoring:
     guardian: Guardian
     running: dict[str, Daemon] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=_secrets)
     listener: int = field(default_factory=free_port)
 
     def url(self, name: str) -> str | None:
@@ -55,13 +69,9 @@ class Monitoring:
 
     def start_outputs(self) -> None:
         """Start what needs nothing of the target: inbox, Alertmanagers, two exporters."""
-        self.running["inbox"] = Daemon(
-            "inbox",
-            lambda port: [sys.executable, "-m", "readiness.reference.inbox", str(port)],
-            self.folder,
-            self.guardian,
-            "/_ctl",
-        ).start()
+        self._start_own("inbox")
+        self._start_own("error_tracker", environ=self.secrets)
+        self._start_site()
         self._start_alertmanagers()
         textfiles = self.folder / TEXTFILES
         textfiles.mkdir(exist_ok=True)
@@ -79,6 +89,36 @@ class Monitoring:
             lambda port: [*_listen(port), f"--config.file={config}"],
             ready="/",
         )
+
+    def _start_site(self) -> None:
+        """Start the page with a certificate, where there is a program that makes one."""
+        if shutil.which("openssl"):
+            self._start_own("site", str(self.folder))
+        else:
+            self.absent["site"] = "openssl is not here. apt-get install openssl"
+
+    @property
+    def site_url(self) -> str | None:
+        """The address of the page over TLS; None where it does not run."""
+        if "site" not in self.running:
+            return None
+        port = request_json(self.running["site"].port, "GET", "/_ctl")["tls_port"]
+        return f"https://127.0.0.1:{port}"
+
+    @property
+    def dashboard(self) -> Path:
+        """The file of the dashboard, the system's own copy."""
+        return self.folder / DASHBOARD
+
+    def _start_grafana(self) -> None:
+        """Start what stands for Grafana, in front of Prometheus."""
+        prometheus = self.url("prometheus")
+        if prometheus is None:
+            self.absent["grafana"] = "it has no Prometheus to ask"
+            return
+        copy = resources.files("readiness.reference").joinpath(DASHBOARD).read_bytes()
+        self.dashboard.write_bytes(copy)
+        self._start_own("grafana", prometheus, str(self.dashboard), environ=self.secrets)
 
     def _start_alertmanagers(self) -> None:
         """Start both peers, the first one first: that makes it the one that sends at once."""
@@ -113,6 +153,7 @@ class Monitoring:
             packages.PROMETHEUS,
             lambda port: self._prometheus_arguments(port, service),
         )
+        self._start_grafana()
 
     def start_all(self, executor: Executor, service: "Future[Daemon]", dsn: "Future[str]") -> None:
         """Start the whole stack, in parallel with the target that it watches."""
@@ -120,6 +161,22 @@ class Monitoring:
         self.start_postgres_exporter(dsn.result())
         outputs.result()
         self.start_prometheus(service.result())
+
+    def _start_own(
+        self, module: str, *arguments: str, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a server of our own, that stands for something we cannot ship."""
+        self.running[module] = Daemon(
+            module,
+            lambda port: [
+                *(sys.executable, "-m", f"readiness.reference.{module}", str(port)),
+                *arguments,
+            ],
+            self.folder,
+            self.guardian,
+            "/_ctl",
+            environ or {},
+        ).start()
 
     def _start(
         self,
@@ -154,12 +211,13 @@ class Monitoring:
             job: self.running[name].port for job, name in _JOBS.items() if name in self.running
         }
         peers = [self.running[name].port for name in PEERS if name in self.running]
-        document = monitoring_config.prometheus(targets, f"{service.url}/health", peers)
+        probed = [url for url in (f"{service.url}/health", self.site_url) if url]
+        document = monitoring_config.prometheus(targets, probed, peers)
         config.write_text(json.dumps(document, indent=2))
         return [
             f"--config.file={config}",
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
-            "--storage.tsdb.retention.time=1d",
+            f"--storage.tsdb.retention.time={RETENTION}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
             # By default an alert that fires before Alertmanager is found waits for a minute.

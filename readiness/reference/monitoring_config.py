@@ -15,12 +15,12 @@ SLACK_URL_FILE: Final = "slack_url"
 """Beside each Alertmanager's configuration, as a secret that each peer has a copy of."""
 
 
-def prometheus(targets: Mapping[str, int], probed: str, alertmanagers: list[int]) -> Document:
+def prometheus(targets: Mapping[str, int], probed: list[str], alertmanagers: list[int]) -> Document:
     """Prometheus's configuration.
 
     Args:
         targets: the port of each job.
-        probed: the address that the job `blackbox` asks for.
+        probed: the addresses that the job `blackbox` asks.
         alertmanagers: the ports of all peers.
     """
     jobs = [
@@ -28,6 +28,8 @@ def prometheus(targets: Mapping[str, int], probed: str, alertmanagers: list[int]
         for job, port in targets.items()
         if job != "blackbox"
     ]
+    if alertmanagers:
+        jobs.append({"job_name": "alertmanager", "static_configs": _at(*alertmanagers)})
     if "blackbox" in targets:
         jobs.append(_blackbox_job(probed, targets["blackbox"]))
     return {
@@ -48,12 +50,12 @@ def _at(*ports: int) -> list[dict[str, list[str]]]:
     return [{"targets": [f"127.0.0.1:{port}" for port in ports]}]
 
 
-def _blackbox_job(probed: str, port: int) -> Document:
+def _blackbox_job(probed: list[str], port: int) -> Document:
     return {
         "job_name": "blackbox",
         "metrics_path": "/probe",
         "params": {"module": ["http_2xx"]},
-        "static_configs": [{"targets": [probed]}],
+        "static_configs": [{"targets": probed}],
         "relabel_configs": [
             {"source_labels": ["__address__"], "target_label": "__param_target"},
             {"source_labels": ["__param_target"], "target_label": "instance"},

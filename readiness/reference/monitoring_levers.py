@@ -12,7 +12,7 @@ import yaml
 
 from readiness.errors import ReferenceSystemError
 from readiness.reference.files import kept, write_whole
-from readiness.reference.monitoring import CONFIG, PEERS
+from readiness.reference.monitoring import CONFIG, DASHBOARD, PEERS
 from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
 from readiness.reference.processes import Daemon, request, request_json
 
@@ -89,6 +89,52 @@ class MonitoringLevers:
             yield
         finally:
             request_json(port, "POST", "/_ctl", before)
+
+    @contextlib.contextmanager
+    def told(self, name: str, **fault: object) -> Iterator[None]:
+        """Give a server of our own a fault: `error_tracker`, `grafana` or `site`."""
+        port = self._program(name).port
+        before = request_json(port, "GET", "/_ctl")
+        request_json(port, "POST", "/_ctl", fault, timeout_s=_RELOAD_TIMEOUT_S)
+        try:
+            yield
+        finally:
+            healthy = before.get("door", before)
+            request_json(port, "POST", "/_ctl", healthy, timeout_s=_RELOAD_TIMEOUT_S)
+
+    @contextlib.contextmanager
+    def with_argument(self, name: str, old: str, new: str) -> Iterator[None]:
+        """Run a program with another argument on its command line.
+
+        Raises:
+            ReferenceSystemError: it has no such argument.
+        """
+        program = self._program(name)
+        before = program.command
+
+        def changed(port: int) -> list[str]:
+            arguments = list(before(port))
+            if old not in arguments:
+                raise ReferenceSystemError(f"{name} has no argument {old}")
+            return [new if argument == old else argument for argument in arguments]
+
+        try:
+            with program.stopped():
+                program.command = changed
+            yield
+        finally:
+            with program.stopped():
+                program.command = before
+
+    @contextlib.contextmanager
+    def edit_dashboard(self, edit: Edit) -> Iterator[None]:
+        """Change the file of the dashboard; Grafana has read it already."""
+        file = self._folder / DASHBOARD
+        with kept(file):
+            document = json.loads(file.read_bytes())
+            edit(document)
+            write_whole(file, json.dumps(document).encode())
+            yield
 
     @contextlib.contextmanager
     def _edited(self, files: Mapping[Path, Daemon], edit: Edit, *, loads: bool) -> Iterator[None]:

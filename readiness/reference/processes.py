@@ -187,14 +187,16 @@ def request(
         connection.close()
 
 
-def request_json(port: int, method: str, path: str, body: object = None) -> Any:
+def request_json(
+    port: int, method: str, path: str, body: object = None, timeout_s: float = 2.0
+) -> Any:
     """The JSON that one request to 127.0.0.1 is answered with.
 
     Raises:
         ReferenceSystemError: the answer is not JSON with status 200.
     """
     try:
-        status, answer = request(port, method, path, body)
+        status, answer = request(port, method, path, body, timeout_s)
         if status == _OK:
             return json.loads(answer)
     except (OSError, http.client.HTTPException, ValueError) as problem:

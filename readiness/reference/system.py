@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.reference import canary, pause, target
+from readiness.reference import canary, error_tracker, pause, target, target_monitoring
 from readiness.reference.backup_job import is_available, programs_for, run_backup
 from readiness.reference.database import Shop, create_shop, fill_shop
 from readiness.reference.drill import ADMIN_DSN
@@ -222,11 +222,24 @@ class ReferenceSystem:
             ADMIN_DSN: shop.admin,
             canary.FOLDER: str(self.folder / TEXTFILES),
             pause.FOLDER: str(self.folder),
+            **stack.secrets,
         }
+        if tracker := stack.url("error_tracker"):
+            key = stack.secrets[error_tracker.KEY]
+            self.environ["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
         facts = target.Facts(
             service=running.service.url,
             release=self._version,
-            prometheus=stack.url("prometheus"),
+            watch=target_monitoring.Watch(
+                prometheus=stack.url("prometheus"),
+                running=stack.running,
+                service=running.service.url,
+                site=stack.site_url,
+                grafana=stack.url("grafana"),
+                dashboard=stack.dashboard,
+                tracker=stack.url("error_tracker"),
+            ),
+            has_statistics=shop.has_statistics,
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             listener=stack.listener,

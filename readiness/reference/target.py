@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.reference.target_alerting import alerting
+from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
 
 _ROWS: Final = 500
@@ -20,7 +21,8 @@ class Facts:
     Attributes:
         service: the address of the order service.
         release: the release that runs.
-        prometheus: its address, or None.
+        watch: what watches it.
+        has_statistics: whether its database counts the time of statements.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
@@ -29,7 +31,8 @@ class Facts:
 
     service: str
     release: str
-    prometheus: str | None
+    watch: Watch
+    has_statistics: bool
     alertmanagers: list[str]
     inbox: str | None
     listener: int
@@ -42,7 +45,8 @@ def readiness_toml(facts: Facts) -> str:
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=_quoted(sys.executable)),
         _DATABASE,
-        f'\n[prometheus]\nurl = "{facts.prometheus}"\n' if facts.prometheus else "",
+        "" if facts.has_statistics else _NO_STATISTICS,
+        monitoring(facts.watch),
         _alerting(facts),
         _BACKUP.format(folder=_quoted(str(facts.backups))) if facts.backups else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
@@ -88,9 +92,17 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 """
 
+_NO_STATISTICS: Final = """
+# A suite or check that does not apply, with the reason.
+[gate.not_applicable]
+"monitoring.database-overhead" = "this PostgreSQL comes without pg_stat_statements"
+"""
+
 _SERVICE: Final = """
 [services.orders]
 url = "{url}"
+# Nobody may see these without credentials.
+private = ["/admin/stats"]
 
 # A counter that must move by exactly what happened. The requests are ones that nobody else sends.
 [services.orders.truth]

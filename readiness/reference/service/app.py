@@ -149,11 +149,16 @@ async def post_orders(request: Request) -> Response:
     return Json({"order_ids": numbers}, 201)
 
 
+async def get_stats(request: Request) -> Response:
+    """The figures of the pool of connections; for the administrator alone."""
+    if not _is_admin(request):
+        return error(401, "a bearer token is needed")
+    return Json(_pool(request).get_stats())
+
+
 async def post_maintenance(request: Request) -> Response:
     """Correct the totals; for the administrator alone."""
-    token = f"Bearer {_settings(request).admin_token}"
-    given = request.headers.get("authorization", "")
-    if not (_behaviour(request).admin_is_open or _same(given, token)):
+    if not _is_admin(request):
         return error(401, "a bearer token is needed")
     async with _pool(request).connection() as connection:
         return Json({"corrected": await orders.correct_totals(connection)})
@@ -166,6 +171,12 @@ async def post_expire(request: Request) -> Response:
         return error(401, "the scheduler's secret is needed")
     async with _pool(request).connection() as connection:
         return Json({"expired": await orders.expire(connection)})
+
+
+def _is_admin(request: Request) -> bool:
+    token = f"Bearer {_settings(request).admin_token}"
+    given = request.headers.get("authorization", "")
+    return _behaviour(request).admin_is_open or _same(given, token)
 
 
 def _same(given: str, wanted: str) -> bool:
@@ -217,6 +228,7 @@ ROUTES: Final = [
     Route("/api/orders", get_orders),
     Route("/api/orders", post_orders, methods=["POST"]),
     Route("/api/orders/{order_id}", get_order),
+    Route("/admin/stats", get_stats),
     Route("/admin/maintenance", post_maintenance, methods=["POST"]),
     Route("/cron/expire-orders", post_expire, methods=["POST"]),
 ]

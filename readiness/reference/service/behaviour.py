@@ -19,6 +19,7 @@ class Behaviour(BaseModel):
     live_needs_database: bool = False
     duplicate_series: bool = False
     malformed_metrics: bool = False
+    series_by_customer: bool = False
     freeze_counters: bool = False
     ignore_error_counter: bool = False
     drop_writes: bool = False

@@ -18,6 +18,7 @@ from readiness.reference.service.behaviour import Behaviour
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _FIRST_ERROR: Final = 400
+_CUSTOMERS: Final = 5000
 
 REQUESTS: Final = Counter(
     "http_requests_total", "Requests answered.", ["route", "method", "status"]
@@ -68,6 +69,9 @@ def exposition(behaviour: Behaviour) -> bytes:
     if behaviour.duplicate_series:
         samples = [line for line in text.splitlines() if not line.startswith(b"#")]
         text += samples[0] + b"\n"
+    if behaviour.series_by_customer:
+        text += b"# TYPE orders_by_customer gauge\n"
+        text += b"".join(b'orders_by_customer{customer="%d"} 1\n' % n for n in range(_CUSTOMERS))
     if behaviour.malformed_metrics:
         text += b'http_requests_total{route="/broken} oops\n'
     return text
