@@ -42,14 +42,19 @@ def missed(prometheus: Prometheus) -> tuple[Missed, ...]:
     """
     of_all = f"sum by (rule_group) (increase({_ALL}[{_WINDOW}]))"
     of_missed = f"sum by (rule_group) (increase({_MISSED}[{_WINDOW}]))"
-    within = patience_s(prometheus.rules())
+    groups = prometheus.rules()
+    names, within = {group.name for group in groups}, patience_s(groups)
     if not prometheus.query(f"count({_ALL}) > 0"):
         return _observed(prometheus, within)
     totals = _by_group(until(lambda: prometheus.query(f"{of_all} > 0"), bool, within_s=within))
     if not totals:
         return _observed(prometheus, within)
     counts = _by_group(prometheus.query(of_missed))
-    return tuple(_of(key, counts.get(key, 0.0), all_, of_missed) for key, all_ in totals.items())
+    return tuple(
+        _of(key, counts.get(key, 0.0), all_, of_missed)
+        for key, all_ in totals.items()
+        if key.rpartition(";")[2] in names  # those that were loaded before are history
+    )
 
 
 def _by_group(samples: Sequence[Sample]) -> dict[str, float]:

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from readiness.errors import NoData
 from readiness.probes import promtool
-from readiness.probes.prometheus import Prometheus, Rule
+from readiness.probes.patience import until
+from readiness.probes.prometheus import Prometheus, Rule, Target
 from readiness.promql.bounds import Bound, Direction, bounds
 from readiness.promql.job_trial import job_trial_files
 from readiness.promql.series import Undrivable
 from readiness.promql.trial import Trial, Values, trial_files, values
+
+# After a start or a reload, targets appear once discovery has looked around: every 5 s.
+_DISCOVERY_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +126,8 @@ def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
         NoData: the job has no target.
         CouldNotMeasure: see `promtool.run_tests`.
     """
-    found = prometheus.targets()
-    own = [t.labels for t in found if job in (t.pool, t.labels.get("job"))]
+    found = until(prometheus.targets, lambda seen: bool(_of(job, seen)), within_s=_DISCOVERY_S)
+    own = _of(job, found)
     if not own:
         raise NoData(
             f"the job {job} has no target",
@@ -133,3 +138,7 @@ def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
     told = [{"alert": r.name, "expr": r.query, "for_s": r.for_s, "labels": r.labels} for r in rules]
     did = promtool.run_tests(job_trial_files(told, own[0].get("job", job), own, others))
     return Loss(down=did["down.yml"], gone=did["gone.yml"])
+
+
+def _of(job: str, targets: Sequence[Target]) -> list[dict[str, str]]:
+    return [t.labels for t in targets if job in (t.pool, t.labels.get("job"))]

@@ -31,7 +31,8 @@ def job_trial_files(
 
     Returns:
         `down.yml` passes if one fires when the targets are down, `gone.yml` if one does when
-        there is no `up` of the job any more. A rule that waits longer than an hour is too late.
+        there is no `up` of the job any more, `well.yml` if the rules can be evaluated at all
+        while nothing is wrong. A rule that waits longer than an hour is too late.
     """
     waits = [float(str(rule["for_s"])) for rule in rules]
     patience = max((w for w in waits if w <= _LONGEST_FOR_S), default=0.0)
@@ -45,6 +46,8 @@ def job_trial_files(
     before = end - settled
     new = f"count({_FIRING} unless {_FIRING} offset {round(before)}s) > bool 0"
     files = control([_rule(rule) for rule in rules], _STEP_S)
+    well: list[tuple[Inputs, float]] = [(up | exported, settled)]
+    files["well.yml"] = written_test(_STEP_S, well, {"vector(1)": (settled, 1)}, rules=True)
     for name, after in (("down.yml", down), ("gone.yml", gone)):
         stretches: list[tuple[Inputs, float]] = [(up | exported, settled), (after, end)]
         files[name] = written_test(_STEP_S, stretches, {new: (end, 1)}, rules=True, ends=True)
