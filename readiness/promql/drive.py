@@ -89,9 +89,10 @@ class _Plan:
         found = [b for b in bounds(node.prettify()) if b.text == node.prettify()]
         if not found:
             raise Undrivable("it compares with no number", where=node.prettify())
-        if found[0].text != self.target:
+        inner = node.lhs if number(node.lhs) is None else node.rhs
+        if found[0].text != self.target and not self._is_in(inner):
             value = _that_holds(found[0])
-        self.solve(node.lhs if number(node.lhs) is None else node.rhs, Line(value))
+        self.solve(inner, Line(value))
 
     def solve(self, node: Expr, value: Line, *, summed: bool = False) -> None:
         """Bring a part of the expression to a value."""

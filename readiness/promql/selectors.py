@@ -16,6 +16,8 @@ from promql_parser import (
     VectorSelector,
 )
 
+from readiness.alerting.regex import compiled
+from readiness.errors import NoData
 from readiness.promql.tree import COMPARISONS, SETS, bare, children, operator, parse
 
 Op = Literal["=", "!=", "=~", "!~"]
@@ -38,12 +40,12 @@ class Match:
     value: str
 
     def holds(self, value: str) -> bool | None:
-        """Whether a label of that value matches; None for a pattern that Python cannot read."""
+        """Whether a label of that value matches; None for a pattern that is not read here."""
         if self.op in {"=", "!="}:
             return (value == self.value) is (self.op == "=")
         try:
-            found = re.fullmatch(self.value, value, re.DOTALL) is not None
-        except re.error:
+            found = compiled(self.value).matches(value)
+        except NoData:
             return None
         return found is (self.op == "=~")
 

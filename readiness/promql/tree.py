@@ -19,7 +19,6 @@ from promql_parser import (
 )
 
 from readiness.errors import NoData
-from readiness.probes.text import clean
 
 COMPARISONS: Final = frozenset({"==", "!=", ">", "<", ">=", "<="})
 SETS: Final = frozenset({"and", "or", "unless"})
@@ -47,11 +46,17 @@ def parse(expression: str) -> Expr:
         return promql_parser.parse(expression)
     except ValueError as problem:
         raise NoData(
-            f"the expression cannot be read: {clean(str(problem), 120)}",
-            where=clean(expression, _SHOWN),
+            f"the expression cannot be read: {_shown(str(problem))}",
+            where=_shown(expression),
             remedy="promtool check rules tells whether Prometheus can; what is experimental in"
             " PromQL is not judged here",
         ) from None
+
+
+def _shown(text: str) -> str:
+    """Foreign text on one line, of characters that only print."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
 def bare(node: Expr) -> Expr:

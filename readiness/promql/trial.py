@@ -76,7 +76,9 @@ def values(direction: Direction, required: float) -> Values:
     if direction == "equals":
         return Values(required, required + 1, required)
     room = min(abs(required), 1 - required) if 0 < required < 1 else abs(required)
-    margin = _SHARE * room or 1.0
+    if not room:  # a counter is never below 0, and at 0 the rule must not fire yet
+        return Values(-1.0 if direction == "below" else 1.0, 0.0, 0.0)
+    margin = _SHARE * room
     if direction == "below":
         margin = -margin
     return Values(required + margin, required - margin, required)
