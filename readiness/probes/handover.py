@@ -20,6 +20,8 @@ _NAME: Final = "alertname"
 _RESEND_DELAY: Final = "1m"
 _LONGEST_WAIT_S: Final = 180.0
 _SLACK_S: Final = 5.0
+# Prometheus's discovery looks around every 5 s.
+_DISCOVERY_S: Final = 10.0
 _SENT: Final = "prometheus_notifications_sent_total"
 _FAILED: Final = ("prometheus_notifications_errors_total", "prometheus_notifications_dropped_total")
 _QUEUED: Final = "prometheus_notifications_queue_length"
@@ -57,7 +59,7 @@ def receivers(prometheus: Prometheus, settings: Settings) -> tuple[Receiver, ...
     listed = until(
         prometheus.alertmanagers,
         lambda found: len(found) == len(settings.urls),
-        within_s=_SLACK_S,
+        within_s=_DISCOVERY_S,
     )
     return tuple(_receiver(url, settings) for url in sorted(listed))
 
@@ -181,7 +183,8 @@ def watch_sending(prometheus: Prometheus) -> Sent:
     Raises:
         NoData: it sends nothing for as long as it may take to send again, or has no such counters.
     """
-    to = prometheus.alertmanagers()
+    # Just started or reloaded it has found none yet, and drops what fires meanwhile.
+    to = until(prometheus.alertmanagers, bool, within_s=_DISCOVERY_S)
     before = _counters(prometheus)
     after = until(
         lambda: _counters(prometheus),
