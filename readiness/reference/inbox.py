@@ -3,6 +3,7 @@
 Run as `python -m readiness.reference.inbox PORT`.
 `GET /messages?channel=slack&contains=TEXT` shows what came;
 `POST /_ctl` sets faults, such as `{"slack": {"status": 500, "delay_ms": 2000}}`.
+`GET /runbooks/NAME` stands for the pages that alerts refer to.
 """
 
 import asyncio
@@ -42,6 +43,10 @@ class Fault(BaseModel):
     loses: bool = False
 
 
+RUNBOOKS: Final = frozenset(
+    {"canary", "database", "error-rate", "errors", "memory", "service-down", "slow-queries",
+     "target-down"}
+)  # fmt: skip
 _Faults: Final = TypeAdapter(dict[str, Fault])
 # What each service answers when it has taken a message.
 _ANSWERS: Final = {
@@ -142,9 +147,18 @@ def application(inbox: Inbox, smtp_port: int) -> Starlette:
         status, answer, media_type = _ANSWERS.get(channel, (200, "{}", "application/json"))
         return Response(answer, status, media_type=media_type)
 
+    async def get_runbook(request: Request) -> Response:
+        known = request.path_params["name"] in RUNBOOKS
+        return (
+            Response("What to do: ...", media_type="text/plain")
+            if known
+            else Response(status_code=404)
+        )
+
     return Starlette(
         routes=[
             Route("/messages", get_messages),
+            Route("/runbooks/{name}", get_runbook),
             Route("/_ctl", control, methods=["GET", "POST"]),
             Route("/{channel}", post, methods=["POST"]),
             Route("/{channel}/{rest:path}", post, methods=["POST"]),

@@ -153,7 +153,8 @@ class Monitoring:
     def start_prometheus(self, service: Daemon) -> None:
         """Start Prometheus, once all that it scrapes has a port."""
         rules = resources.files("readiness.reference").joinpath("alerts.yml").read_text()
-        (self.folder / "alerts.yml").write_text(rules)
+        runbooks = f"{self.running['inbox'].url}/runbooks"
+        (self.folder / "alerts.yml").write_text(rules.replace("@RUNBOOKS@", runbooks))
         self._start(
             "prometheus",
             packages.PROMETHEUS,
