@@ -15,11 +15,12 @@ from pydantic import Field, TypeAdapter
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.durations import seconds
 from readiness.errors import NoData, TookTooLong
-from readiness.probes import api
+from readiness.probes import api, metrics
 from readiness.probes.http import Answer, Session
 from readiness.probes.text import clean
 
 _NAME: Final = "Prometheus"
+_OK: Final = 200
 Labels = dict[str, str]
 
 
@@ -390,6 +391,22 @@ class Prometheus:
         theirs = self.number("time()")
         after = time.time()
         return theirs - (before + after) / 2, (after - before) / 2
+
+    def metrics(self) -> metrics.Exposition:
+        """Its own metrics, which a proxy before it may hide.
+
+        Raises:
+            NoData: it does not answer with metrics.
+        """
+        answer = self._session.get(f"{self.url}/metrics", max_bytes=api.MAX_BYTES)
+        exposition = metrics.parse(answer)
+        if exposition.status != _OK or not exposition.samples:
+            raise NoData(
+                f"answered {exposition.status} and no metrics",
+                where=exposition.url,
+                remedy="let this machine read Prometheus's own /metrics, through its proxy too",
+            )
+        return exposition
 
     def _ask(
         self, path: str, parameters: api.Parameters | None = None, *, post: bool = False

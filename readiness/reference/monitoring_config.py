@@ -114,7 +114,8 @@ def _routes() -> Document:
                 "matchers": [f'{PROBE_LABEL}=~"drill-.+"'],
                 "receiver": "readiness-drill",
                 "group_by": [PROBE_LABEL],
-                **at_once,
+                "group_wait": "1s",  # so that a storm is one message
+                "group_interval": "1s",
             },
             {
                 "matchers": [f'{PROBE_LABEL}!=""'],
@@ -125,7 +126,8 @@ def _routes() -> Document:
             {
                 "matchers": ['alertname="Watchdog"'],
                 "receiver": "watchdog",
-                "repeat_interval": "4s",
+                "group_interval": "2s",
+                "repeat_interval": "1s",
             },
             {"matchers": ['severity="critical"'], "receiver": "pagerduty", "continue": True},
             {"matchers": ['severity="critical"'], "receiver": "sms", "continue": True},

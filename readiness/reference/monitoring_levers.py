@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ import yaml
 
 from readiness.errors import ReferenceSystemError
 from readiness.reference.files import kept, write_whole
+from readiness.reference.gateway import READY, Gateway
 from readiness.reference.monitoring import CONFIG, DASHBOARD, PEERS
 from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
 from readiness.reference.processes import Daemon, request, request_json
@@ -37,6 +39,22 @@ class MonitoringLevers:
     def __init__(self, programs: Mapping[str, Daemon], folder: Path) -> None:
         self._programs = programs
         self._folder = folder
+
+    def program_url(self, name: str) -> str:
+        """The address of one program.
+
+        Raises:
+            ReferenceSystemError: it does not run.
+        """
+        return self._program(name).url
+
+    @property
+    def drill_listener(self) -> str:
+        """Where the webhook of the drills' receiver leads: to whichever check listens there."""
+        file = self._folder / PEERS[0] / CONFIG
+        receivers = json.loads(file.read_text(encoding="utf-8"))["receivers"]
+        drill = next(r for r in receivers if r["name"] == "readiness-drill")
+        return str(drill["webhook_configs"][0]["url"])
 
     def stop_program(self, name: str) -> AbstractContextManager[None]:
         """Stop one program of the monitoring, such as `prometheus`.
@@ -75,6 +93,28 @@ class MonitoringLevers:
         """Change the configuration of Alertmanager, at all peers or some; see `edit_prometheus`."""
         files = {self._folder / peer / CONFIG: self._program(peer) for peer in peers}
         return self._edited(files, edit, loads=loads)
+
+    @contextlib.contextmanager
+    def gateway(
+        self, *to: str, swallows: Sequence[int] = (), refuses: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Start a gateway that gets something wrong; gives its address. See `gateway.Gateway`."""
+        plan = Gateway(to=list(to), swallows=list(swallows), refuses=list(refuses))
+        inbox = self._program("inbox")
+        daemon = Daemon(
+            "gateway",
+            lambda port: [
+                sys.executable, "-m", "readiness.reference.gateway", str(port),
+                plan.model_dump_json(),
+            ],
+            self._folder,
+            inbox.guardian,
+            READY,
+        ).start()  # fmt: skip
+        try:
+            yield daemon.url
+        finally:
+            daemon.stop()
 
     @contextlib.contextmanager
     def stale_secret(self, peer: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from readiness.reference.target_alerting import alerting
 from readiness.reference.target_monitoring import Watch, monitoring
+from readiness.reference.target_rules import RULES
 
 _ROWS: Final = 500
 _SIGNOFF_DAYS: Final = 30
@@ -61,7 +62,7 @@ def _alerting(facts: Facts) -> str:
     if not (facts.alertmanagers and facts.inbox):
         return ""
     python = _quoted(sys.executable)
-    return alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
+    return alerting(facts.alertmanagers, facts.inbox, facts.listener, python) + RULES
 
 
 def _quoted(text: str) -> str:

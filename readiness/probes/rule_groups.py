@@ -1,0 +1,123 @@
+"""Whether a Prometheus evaluates its rules as often as it should."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.errors import NoData
+from readiness.measurement import Measurement
+from readiness.probes.patience import until
+from readiness.probes.prometheus import Prometheus, RuleGroup, Sample
+from readiness.probes.rules import patience_s
+
+_MISSED: Final = "prometheus_rule_group_iterations_missed_total"
+_ALL: Final = "prometheus_rule_group_iterations_total"
+_WINDOW: Final = "10m"
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The evaluations of one group that did not take place.
+
+    Attributes:
+        group: its name.
+        share: how many of them, 0 to 1.
+        measurement: the same, to be judged.
+    """
+
+    group: str
+    share: float
+    measurement: Measurement
+
+
+def missed(prometheus: Prometheus) -> tuple[Missed, ...]:
+    """For each group, the share of its evaluations that were skipped in the last ten minutes.
+
+    Asked of Prometheus as its own target; where it does not scrape itself, read from its own
+    metrics twice, for as long as it takes to evaluate every group.
+
+    Raises:
+        NoData: neither is to be had.
+    """
+    of_all = f"sum by (rule_group) (increase({_ALL}[{_WINDOW}]))"
+    of_missed = f"sum by (rule_group) (increase({_MISSED}[{_WINDOW}]))"
+    groups = prometheus.rules()
+    names, within = {group.name for group in groups}, patience_s(groups)
+    if not prometheus.query(f"count({_ALL}) > 0"):
+        return _observed(prometheus, within)
+    totals = _by_group(until(lambda: prometheus.query(f"{of_all} > 0"), bool, within_s=within))
+    if not totals:
+        return _observed(prometheus, within)
+    counts = _by_group(prometheus.query(of_missed))
+    return tuple(
+        _of(key, counts.get(key, 0.0), all_, of_missed)
+        for key, all_ in totals.items()
+        if key.rpartition(";")[2] in names  # those that were loaded before are history
+    )
+
+
+def _by_group(samples: Sequence[Sample]) -> dict[str, float]:
+    return {sample.labels.get("rule_group", ""): sample.value for sample in samples}
+
+
+def _of(key: str, count: float, total: float, source: str) -> Missed:
+    # The key is the file and the name, and which folder the file lies in concerns nobody.
+    name = key.rpartition(";")[2]
+    share = min(1.0, count / total) if total else 0.0
+    return Missed(
+        name,
+        share,
+        Measurement(
+            f"evaluations missed of the group {name}", share, "ratio", source, round(total)
+        ),
+    )
+
+
+def _observed(prometheus: Prometheus, within_s: float) -> tuple[Missed, ...]:
+    before = _counters(prometheus)
+
+    def grown() -> dict[str, tuple[float, float]]:
+        after = _counters(prometheus)
+        return {
+            key: (now[0] - before[key][0], now[1] - before[key][1])
+            for key, now in after.items()
+            if key in before
+        }
+
+    found = until(grown, lambda seen: all(total for _, total in seen.values()), within_s=within_s)
+    if not any(total > 0 for _, total in found.values()):
+        raise NoData(
+            f"{_ALL} did not move for {within_s:g} s",
+            where=f"{prometheus.url}/metrics",
+            remedy="let Prometheus scrape itself, so that its history tells",
+        )
+    return tuple(
+        _of(key, count, total, f"GET {prometheus.url}/metrics")
+        for key, (count, total) in found.items()
+        if total > 0
+    )
+
+
+def _counters(prometheus: Prometheus) -> dict[str, tuple[float, float]]:
+    """Missed and all evaluations since the start, by group."""
+    sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for series, value in prometheus.metrics().samples.items():
+        if series.name in {_MISSED, _ALL}:
+            sums[series.name, dict(series.labels).get("rule_group", "")] += value
+    groups = {group for name, group in sums if name == _ALL}
+    return {group: (sums[_MISSED, group], sums[_ALL, group]) for group in groups}
+
+
+def busiest(groups: tuple[RuleGroup, ...]) -> list[Measurement]:
+    """For each group, the share of its interval that its last evaluation took."""
+    return [
+        Measurement(
+            f"time to evaluate the group {group.name}",
+            group.evaluation_s / group.interval_s,
+            "ratio of the interval",
+            "/api/v1/rules",
+        )
+        for group in groups
+        if group.interval_s
+    ]
