@@ -1,6 +1,6 @@
 """The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,8 @@ Integration = Literal[
 
 class Alertmanager(Model):
     """The Alertmanager, all peers of it."""
+
+    name: ClassVar[str] = "alertmanager"
 
     urls: Annotated[list[Url], Field(min_length=1)] = Field(
         ..., description="the addresses of all peers"
