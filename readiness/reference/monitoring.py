@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from readiness.guardian import Guardian
-from readiness.reference import monitoring_config, packages
+from readiness.reference import monitoring_config
 from readiness.reference.processes import Daemon, request_json
+from readiness.servers import packages
 from readiness.servers.ports import free_port
 
 PEERS: Final = ("alertmanager", "alertmanager_2")
