@@ -52,9 +52,9 @@ def cluster(settings: Alertmanager) -> list[Seen]:
     """What every peer sees; one that has just started gets some time to find the others."""
     return until(
         lambda: [_seen(url, settings) for url in settings.urls],
-        lambda seen: all(
-            not peer.answers or (peer.status != "settling" and peer.peers in {0, len(seen)})
-            for peer in seen
+        lambda seen: (
+            not all(peer.answers for peer in seen)
+            or all(peer.status != "settling" and peer.peers in {0, len(seen)} for peer in seen)
         ),
         within_s=_SETTLES_WITHIN_S,
     )
