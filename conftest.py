@@ -7,4 +7,6 @@ pytest_plugins = [
     "fixtures.guardian",
     "fixtures.http",
     "fixtures.prometheus",
+    "fixtures.shadow",
+    "fixtures.synthetic",
 ]

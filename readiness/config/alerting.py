@@ -1,6 +1,6 @@
 """The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
 
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -33,6 +33,8 @@ def _both_or_none(model: _M, first: str, second: str) -> _M:
 
 class Alertmanager(Model):
     """The Alertmanager, all peers of it."""
+
+    name: ClassVar[str] = "alertmanager"
 
     urls: Annotated[list[Url], Field(min_length=1)] = Field(
         ..., description="the addresses of all peers"

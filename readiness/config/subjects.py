@@ -95,9 +95,16 @@ _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
         "[grafana.dashboards.NAME]",
         lambda c: _of(c.grafana.dashboards if c.grafana else {}),
     ),
+    "alertmanager": ("[alertmanager]", lambda c: [c.alertmanager] if c.alertmanager else []),
     "alert_severity": (
         "[alerting.severities.NAME]",
         lambda c: _of(c.alerting.severities if c.alerting else {}),
+    ),
+    "unmuted_severity": (
+        "[alerting.severities.NAME] without may_be_muted",
+        lambda c: [
+            s for s in _of(c.alerting.severities if c.alerting else {}) if not s.may_be_muted
+        ],
     ),
     "alert_channel": (
         "[alerting.channels.NAME]",

@@ -13,15 +13,10 @@ from secrets import token_hex
 from typing import Final
 
 from readiness.guardian import Guardian
-from readiness.reference import (
-    canary,
-    error_tracker,
-    grafana,
-    monitoring_config,
-    packages,
-)
+from readiness.reference import canary, error_tracker, grafana, monitoring_config
 from readiness.reference.processes import Daemon, request_json
 from readiness.secrets import register
+from readiness.servers import packages
 from readiness.servers.ports import free_port
 
 PEERS: Final = ("alertmanager", "alertmanager_2")

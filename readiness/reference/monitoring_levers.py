@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -25,6 +26,7 @@ _TIMEOUT_S: Final = 20.0
 # Some scrapes and evaluations, and a window of 30 s.
 _NOTICED_S: Final = 90.0
 _POLL_S: Final = 0.3
+_GOSSIP_TIMEOUT_S: Final = 20.0
 Edit = Callable[[Document], object]
 
 
@@ -218,6 +220,37 @@ class MonitoringLevers:
             yield
 
     @contextlib.contextmanager
+    def silenced(self, labels: Mapping[str, str], *, days: int) -> Iterator[None]:
+        """Silence alerts with these labels, at the peer that runs; the others hear of it."""
+        port = self._program(PEERS[0]).port
+        now = datetime.now(UTC)
+        silence = {
+            "matchers": [
+                {"name": name, "value": value, "isRegex": False} for name, value in labels.items()
+            ],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + timedelta(days=days)).isoformat(),
+            "createdBy": "ops",
+            "comment": "deployment",
+        }
+        made = request_json(port, "POST", "/api/v2/silences", silence)
+        try:
+            yield
+        finally:
+            request(port, "DELETE", f"/api/v2/silence/{made['silenceID']}")
+            self._wait_unsilenced(made["silenceID"])
+
+    def _wait_unsilenced(self, silence: str) -> None:
+        """Wait until every peer that runs has heard that the silence is over."""
+        deadline = time.monotonic() + _GOSSIP_TIMEOUT_S
+        for peer in PEERS:
+            path, port = f"/api/v2/silence/{silence}", self._program(peer).port
+            while _state(port, path) == "active":
+                if time.monotonic() > deadline:
+                    raise ReferenceSystemError("the silence does not end", where=peer)
+                time.sleep(0.05)
+
+    @contextlib.contextmanager
     def _edited(self, files: Mapping[Path, Daemon], edit: Edit, *, loads: bool) -> Iterator[None]:
         try:
             with contextlib.ExitStack() as stack:
@@ -237,6 +270,11 @@ class MonitoringLevers:
             return self._programs[name]
         except KeyError:
             raise ReferenceSystemError(f"{name} does not run here") from None
+
+
+def _state(port: int, path: str) -> str:
+    status, body = request(port, "GET", path)
+    return str(json.loads(body)["status"]["state"]) if status == _OK else ""
 
 
 def _reload(program: Daemon, *, loads: bool) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fixtures.alerting import Trips
+from fixtures.synthetic import Trips
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.config.alerting import Channel
 from readiness.config.models import Config

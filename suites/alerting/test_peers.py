@@ -1,111 +1,97 @@
-"""What the cluster of Alertmanagers promises: a silence holds everywhere, one peer may fail."""
+"""Whether all peers of Alertmanager run what they should, and know each other."""
 
-from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.alerting import Alertmanager, SyntheticProbe
-from readiness.config.models import Config
-from readiness.config.subjects import Subject, probed_channels
-from readiness.errors import NoData
-from readiness.guardian import Guardian
-from readiness.probes.failover import fail_over
-from readiness.probes.silencing import silence_round_trip
+from collections import Counter
 
-
-@check(
-    "alerting.silence-round-trip",
-    title="A silence holds an alert back at every peer, and lets it through once it ends",
-    why="""At night a silence is how a known problem is kept from waking somebody again. Made at
-    one peer of a cluster whose gossip is broken, it is honoured by that one alone. One that
-    does not end, or cannot be made at all, is noticed when it is needed.""",
-    fix="""Try it by hand:
-    amtool silence add readiness_probe=by-hand --duration=5m --comment=test --alertmanager.url=URL
-    amtool silence query --alertmanager.url=URL-OF-EACH-PEER
-Refused: the proxy in front of Alertmanager lets nobody write; a role that may is needed.
-Not at every peer: curl -s URL/api/v2/status | jq .cluster, and port 9094 by TCP *and* UDP.""",
-    severity="major",
-    effect="write",
-    each="synthetic_probe",
-)
-def test_silence_round_trip(synthetic_probe: Subject, target: Config, evidence: Evidence) -> None:
-    """A second alert, which nothing silences, shows that the silence is what holds the first."""
-    settings, probe = _configured(target)
-    seen = silence_round_trip(settings, probe, probed_channels(target))
-    source = f"{synthetic_probe.name} {seen.probe}"
-    if not seen.control:
-        raise NoData(
-            "an alert that nothing silenced did not arrive either, so that silence says nothing",
-            where=source,
-            remedy="see alerting.delivery",
-        )
-    evidence.judge(
-        Measurement("state while silenced", "+".join(seen.state) or "lost", "text", source),
-        equal_to("suppressed"),
-    )
-    evidence.judge(
-        Measurement("channels told all the same", len(seen.told), "count", source),
-        equal_to(0),
-        ", ".join(seen.told),
-    )
-    came = evidence.judge(
-        Measurement("told after the silence", int(seen.after_s is not None), "count", source),
-        equal_to(1),
-        "the silence outlived its end",
-    )
-    if came and seen.after_s is not None:
-        evidence.judge(
-            Measurement("from its end to the message", seen.after_s, "s", source),
-            at_most(seen.group_interval_s + probe.budget_s),
-        )
+from readiness import Evidence, Measurement, check, equal_to
+from readiness.config.alerting import Alertmanager
+from readiness.probes import peers
+from readiness.probes.peers import Loaded, Seen
+from readiness.probes.text import clean, listed
 
 
 @check(
-    "alerting.failover",
-    title="With the first Alertmanager gone, the others tell in its place",
-    why="""The second peer of a cluster sends nothing while the first one does. Whether it can is
-    unknown until the first one fails: an old copy of a secret, a firewall that lets one address
-    out and not the other, a configuration that was never reloaded.""",
-    fix="""Look at the log of the other peers while the first one is stopped:
-    journalctl -u alertmanager -f | grep -i notify
-Compare what the peers have: files of secrets, environment, and the way out of their network.
-Alerts have to be handed to every peer: list all of them in `alerting:` of prometheus.yml.""",
-    severity="major",
-    effect="disrupt",
-    each="stoppable_peer",
+    "alerting.alertmanager-config",
+    title="Every Alertmanager runs its newest configuration, and all run the same one",
+    why="""A configuration with a mistake is refused at reload, with one line in a log, and the old
+    one runs on. Where two peers run different ones, who is told depends on which of them gets
+    the alert first.""",
+    fix="""Find the mistake, bring the same file to all peers, and reload each:
+    amtool check-config /etc/alertmanager/alertmanager.yml
+    curl -X POST ALERTMANAGER/-/reload
+    curl -s ALERTMANAGER/metrics | grep alertmanager_config""",
+    severity="blocker",
+    effect="observe",
+    each="alertmanager",
 )
-def test_failover(
-    stoppable_peer: Subject, target: Config, guardian: Guardian, evidence: Evidence
-) -> None:
-    """They take over after peer_timeout; that and group_wait are granted on top."""
-    settings, probe = _configured(target)
-    seen = fail_over(settings, probe, probed_channels(target), guardian)
-    waits_s = settings.peer_timeout_s * (len(settings.urls) - 1) + seen.group_wait_s
-    for channel, after_s in seen.arrived.items():
-        source = f"{seen.probe} at {channel}, without the {stoppable_peer.name}"
-        arrived = evidence.judge(
-            Measurement(f"arrived at {channel}", int(after_s is not None), "count", source),
-            equal_to(1),
-            "no other peer told it",
-        )
-        if arrived and after_s is not None:
-            evidence.judge(
-                Measurement(f"until {channel} had it", after_s, "s", source),
-                at_most(waits_s + probe.budget_s),
-            )
+def test_alertmanager_config(alertmanager: Alertmanager, evidence: Evidence) -> None:
+    """By their own metrics. A peer that is away is judged by alertmanager-cluster."""
+    found = peers.configurations(alertmanager)
+    refused = [clean(peer.url) for peer in found if not peer.succeeded]
     evidence.judge(
         Measurement(
-            "peer is back", int(seen.back_s is not None), "count", settings.urls[0],
-            timeline=seen.timeline,
+            "peers whose last reload failed",
+            len(refused),
+            "count",
+            "alertmanager_config_last_reload_successful",
+            samples=len(found),
         ),
-        equal_to(1),
-        "it does not answer, or does not find the others",
-    )  # fmt: skip
+        equal_to(0),
+        f"{listed(refused)} runs an older configuration than the one on its disk",
+    )
+    others = _in_the_minority(found)
+    evidence.judge(
+        Measurement(
+            "peers that run another configuration than the others",
+            len(others),
+            "count",
+            "alertmanager_config_hash",
+            samples=len(found),
+        ),
+        equal_to(0),
+        f"{listed(others)}: who is told depends on which peer sends",
+    )
 
 
-def _configured(target: Config) -> tuple[Alertmanager, SyntheticProbe]:
-    probe = target.alerting.probe if target.alerting else None
-    if target.alertmanager is None or probe is None:
-        raise NoData(
-            "this check needs [alertmanager] and [alerting.probe]",
-            where="readiness.toml",
-            remedy="see `readiness init` for an example",
-        )
-    return target.alertmanager, probe
+def _in_the_minority(found: list[Loaded]) -> list[str]:
+    most = Counter(peer.fingerprint for peer in found).most_common(1)[0][0]
+    return [clean(peer.url) for peer in found if peer.fingerprint != most]
+
+
+@check(
+    "alerting.alertmanager-cluster",
+    title="Every Alertmanager answers, and knows all the others",
+    why="""Peers that do not know each other tell everybody everything twice; and a second one that
+    is not there at all is noticed on the day on which the first one fails.""",
+    fix="""Start the one that is away, and let all peers name each other:
+    alertmanager --cluster.listen-address=0.0.0.0:9094 --cluster.peer=OTHER:9094
+The port needs TCP and UDP. See what each knows: curl -s ALERTMANAGER/api/v2/status
+Which ones there are is `urls` in [alertmanager].""",
+    severity="major",
+    effect="observe",
+    each="alertmanager",
+)
+def test_alertmanager_cluster(alertmanager: Alertmanager, evidence: Evidence) -> None:
+    """As each of them sees it; one that starts is given some time to settle."""
+    seen = peers.cluster(alertmanager)
+    source = "GET /api/v2/status of each peer"
+    away = [f"{clean(peer.url)}: {clean(peer.status)}" for peer in seen if not peer.answers]
+    evidence.judge(
+        Measurement("peers that answer", len(seen) - len(away), "count", source),
+        equal_to(len(seen)),
+        listed(away, between="; "),
+    )
+    lost = [
+        f"{clean(peer.url)} is {clean(peer.status)} and sees {peer.peers} of {len(seen)}"
+        for peer in seen
+        if peer.answers and not _knows_all(peer, len(seen))
+    ]
+    evidence.judge(
+        Measurement("peers that do not know all the others", len(lost), "count", source),
+        equal_to(0),
+        listed(lost, between="; "),
+    )
+
+
+def _knows_all(peer: Seen, count: int) -> bool:
+    alone = count == 1 and peer.status == "disabled"
+    return alone or (peer.status == "ready" and peer.peers == count)

@@ -10,8 +10,8 @@ import pytest
 from readiness.config.monitoring import Job
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.guardian import Guardian
-from readiness.reference import packages
 from readiness.reference.processes import Daemon
+from readiness.servers import packages
 
 INTERVAL_S = 1
 

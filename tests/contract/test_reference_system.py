@@ -18,8 +18,8 @@ from readiness import watchdog
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.errors import ReferenceSystemError
-from readiness.reference import packages
 from readiness.reference.system import ReferenceSystem
+from readiness.servers import packages
 from tests.waiting import eventually
 
 
