@@ -87,7 +87,7 @@ def metrics_show_a_series_twice(system: "ReferenceSystem") -> Iterator[None]:
 @contextmanager
 def metrics_are_malformed(system: "ReferenceSystem") -> Iterator[None]:
     """What a label value does that is not escaped: Prometheus drops the whole scrape."""
-    down = 'ALERTS{alertname="ServiceDown",alertstate="firing"}'
+    down = 'ALERTS{alertname="TargetDown",alertstate="firing",job="orders"}'
     # The dashboards show a time before the fault, if there was one.
     system.levers.await_series('count_over_time(http_requests_total{job="orders"}[2m]) >= 9')
     with system.levers.behave(malformed_metrics=True):
