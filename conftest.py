@@ -1,9 +1,12 @@
 """Lists the fixtures that the suites use; each concern has its module in `fixtures/`."""
 
 pytest_plugins = [
+    "fixtures.alerting",
     "fixtures.backup",
     "fixtures.grafana",
     "fixtures.guardian",
     "fixtures.http",
     "fixtures.prometheus",
+    "fixtures.shadow",
+    "fixtures.synthetic",
 ]

@@ -12,9 +12,9 @@ from readiness.config.models import Backup, Config, Database, Service
 from readiness.errors import CouldNotMeasure, ReadinessError, UsageError
 from readiness.exitcodes import ExitCode
 from readiness.probes import http, marker, postgres
-from readiness.reference import packages
-from readiness.reference.packages import Package
 from readiness.report.clean import line as printable
+from readiness.servers import packages
+from readiness.servers.packages import Package
 from readiness.servers.postgres import Binaries, find_binaries
 
 

@@ -48,6 +48,11 @@ def templated(labels: Labels) -> list[str]:
     return [name for name, value in labels.items() if _TEMPLATE in value]
 
 
+def placed(labels: Labels) -> dict[str, str]:
+    """The labels with a text that nothing asks for in the place of each template."""
+    return {k: PLACEHOLDER if _TEMPLATE in value else value for k, value in labels.items()}
+
+
 def possible_labels(config: Config, labels: Labels) -> list[dict[str, str]]:
     """What a rule's labels can become, as far as the routes make a difference between them.
 

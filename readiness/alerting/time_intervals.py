@@ -1,7 +1,7 @@
 """Time intervals: when Alertmanager holds a route back, to the minute."""
 
 import calendar
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
@@ -185,6 +185,13 @@ def rest(spans: Iterable[Span], start: datetime, end: datetime) -> list[Span]:
             found.append((at, begin))
         at = max(at, until)
     return [*found, (at, end)] if at < end else found
+
+
+def common(lists: Sequence[Iterable[Span]], start: datetime, end: datetime) -> list[Span]:
+    """The time between two instants that each of the lists covers; none of no list."""
+    if not lists:
+        return []
+    return rest((span for spans in lists for span in rest(spans, start, end)), start, end)
 
 
 def muted(

@@ -1,6 +1,6 @@
 """The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -21,8 +21,20 @@ Integration = Literal[
 """Kinds of integration that Alertmanager has, as in `KIND_configs`."""
 
 
+_M = TypeVar("_M", bound=Model)
+
+
+def _both_or_none(model: _M, first: str, second: str) -> _M:
+    """What is taken away has to be brought back."""
+    if (getattr(model, first) is None) is not (getattr(model, second) is None):
+        raise PydanticCustomError("pair", f"`{first}` and `{second}` need each other")
+    return model
+
+
 class Alertmanager(Model):
     """The Alertmanager, all peers of it."""
+
+    name: ClassVar[str] = "alertmanager"
 
     urls: Annotated[list[Url], Field(min_length=1)] = Field(
         ..., description="the addresses of all peers"
@@ -45,9 +57,7 @@ class Alertmanager(Model):
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
-        if (self.stop_peer is None) is not (self.start_peer is None):
-            raise PydanticCustomError("pair", "`stop_peer` and `start_peer` need each other")
-        return self
+        return _both_or_none(self, "stop_peer", "start_peer")
 
 
 class HttpInbox(Model):
@@ -232,6 +242,18 @@ class Canary(Model):
     evaluation_max_s: Positive = Field(
         1, description="seconds from the rule's evaluation until Alertmanager has the alert"
     )
+    stop_source: Command | None = Field(
+        None,
+        description="the command that stops what exposes the metric (alerting.false-all-clear)",
+    )
+    start_source: Command | None = Field(None, description="the command that starts it again")
+    loss_max_s: Positive = Field(
+        60, description="seconds from the all-clear until an alert tells that the source is gone"
+    )
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        return _both_or_none(self, "stop_source", "start_source")
 
 
 class DeadMan(Model):
@@ -244,6 +266,18 @@ class DeadMan(Model):
         description="seconds between two beats; a dead Prometheus's alerts are called resolved"
         " after four minutes, so that it must be missed before",
     )
+    stop: Command | None = Field(
+        None, description="the command that stops Prometheus (alerting.dead-man-calls)"
+    )
+    start: Command | None = Field(None, description="the command that starts it again")
+    calls: Name | None = Field(
+        None, description="the [alerting.channels.NAME] at which it calls when no beat comes"
+    )
+    call_text: Text = Field("Watchdog", description="what the message of such a call contains")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        return _both_or_none(self, "stop", "start")
 
 
 class Alerting(Model):

@@ -68,6 +68,8 @@ def _channels(alerting: Alerting) -> Iterator[Mistake]:
     found: dict[Path, str] = {}
     if alerting.dead_man:
         found["alerting", "dead_man", "channel"] = alerting.dead_man.channel
+        if alerting.dead_man.calls:
+            found["alerting", "dead_man", "calls"] = alerting.dead_man.calls
     if alerting.probe and alerting.probe.drill:
         found["alerting", "probe", "drill", "beside"] = alerting.probe.drill.beside
     for place, name in found.items():

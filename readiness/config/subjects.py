@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
+from readiness.config.alerting import Channel
 from readiness.config.base import Named
 from readiness.config.models import Config
 from readiness.config.monitoring import BlackboxProbe, Job
@@ -19,7 +20,7 @@ class Subject(Protocol):
 
 
 class _Item:
-    """A required sign-off, by name."""
+    """What has no table of its own but a name: a required sign-off, an alert, a receiver."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -32,6 +33,16 @@ _S = TypeVar("_S", bound=Named)
 
 def _of(tables: Mapping[str, _S]) -> list[_S]:
     return list(tables.values())
+
+
+def probed_channels(config: Config) -> list[Channel]:
+    """Those that can be read, but for the dead man's: no synthetic alert goes there."""
+    alerting = config.alerting
+    if alerting is None:
+        return []
+    dead_man = alerting.dead_man
+    apart = {dead_man.channel, dead_man.calls} if dead_man else set()
+    return [c for c in alerting.channels.values() if c.inbox and c.name not in apart]
 
 
 def _jobs(config: Config) -> list[Job]:
@@ -84,17 +95,65 @@ _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
         "[grafana.dashboards.NAME]",
         lambda c: _of(c.grafana.dashboards if c.grafana else {}),
     ),
+    "alertmanager": ("[alertmanager]", lambda c: [c.alertmanager] if c.alertmanager else []),
     "alert_severity": (
         "[alerting.severities.NAME]",
         lambda c: _of(c.alerting.severities if c.alerting else {}),
+    ),
+    "unmuted_severity": (
+        "[alerting.severities.NAME] without may_be_muted",
+        lambda c: [
+            s for s in _of(c.alerting.severities if c.alerting else {}) if not s.may_be_muted
+        ],
     ),
     "alert_channel": (
         "[alerting.channels.NAME]",
         lambda c: _of(c.alerting.channels if c.alerting else {}),
     ),
-    "observed_channel": (
+    "probed_channel": ("[alerting.channels.NAME] inbox", probed_channels),
+    "resolving_channel": (
         "[alerting.channels.NAME] inbox",
-        lambda c: [ch for ch in _of(c.alerting.channels if c.alerting else {}) if ch.inbox],
+        lambda c: [channel for channel in probed_channels(c) if channel.resolves],
+    ),
+    "synthetic_probe": (
+        "[alerting.probe]",
+        lambda c: [_Item(c.alerting.probe.receiver)] if c.alerting and c.alerting.probe else [],
+    ),
+    "delivery_drill": (
+        "[alerting.probe.drill]",
+        lambda c: (
+            [_Item(c.alerting.probe.drill.receiver)]
+            if c.alerting and c.alerting.probe and c.alerting.probe.drill
+            else []
+        ),
+    ),
+    "canary": (
+        "[alerting.canary]",
+        lambda c: [_Item(c.alerting.canary.alert)] if c.alerting and c.alerting.canary else [],
+    ),
+    "mortal_canary": (
+        "[alerting.canary] stop_source",
+        lambda c: (
+            [_Item(c.alerting.canary.alert)]
+            if c.alerting and c.alerting.canary and c.alerting.canary.stop_source
+            else []
+        ),
+    ),
+    "calling_dead_man": (
+        "[alerting.dead_man] stop",
+        lambda c: (
+            [_Item(c.alerting.dead_man.alert)]
+            if c.alerting and c.alerting.dead_man and c.alerting.dead_man.stop
+            else []
+        ),
+    ),
+    "dead_man": (
+        "[alerting.dead_man]",
+        lambda c: [_Item(c.alerting.dead_man.alert)] if c.alerting and c.alerting.dead_man else [],
+    ),
+    "stoppable_peer": (
+        "[alertmanager] stop_peer",
+        lambda c: [_Item("first-peer")] if c.alertmanager and c.alertmanager.stop_peer else [],
     ),
     "alert_rule": ("[alerting.rules.NAME]", lambda c: _of(c.alerting.rules if c.alerting else {})),
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),

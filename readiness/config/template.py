@@ -261,6 +261,11 @@ name = "my-system"
 #breach = ["./canary", "breach", "{probe}"]
 #clear = ["./canary", "clear"]
 #evaluation_max_s = 1
+# What exposes the metric is stopped while the alert fires: the all-clear that follows is false,
+# and an alert has to say so.
+#stop_source = ["docker", "compose", "stop", "canary"]
+#start_source = ["docker", "compose", "start", "canary"]
+#loss_max_s = 60
 
 # The alert that always fires, so that its silence is noticed before a dead Prometheus's alerts
 # are called resolved (after four minutes).
@@ -268,6 +273,11 @@ name = "my-system"
 #alert = "Watchdog"
 #channel = "chat"
 #max_silence_s = 240
+# How to stop Prometheus, and where the dead man's switch calls when its beats no longer come.
+#stop = ["docker", "compose", "stop", "prometheus"]
+#start = ["docker", "compose", "start", "prometheus"]
+#calls = "sms"
+#call_text = "Watchdog"
 
 # A backup, one table for each: a folder of `pg_dump -Fc` files.
 #[backup.orders]

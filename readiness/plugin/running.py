@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.errors import CouldNotMeasure, TookTooLong
+from readiness.errors import ReadinessError, TookTooLong
 from readiness.evidence import (
     PROPERTY,
     CheckFailed,
@@ -143,7 +143,7 @@ def _classify(error: BaseException, evidence: Evidence, phase: str) -> tuple[Out
 
 
 def _describe(error: BaseException) -> str:
-    if isinstance(error, CouldNotMeasure):
+    if isinstance(error, ReadinessError):
         return error.sentence
     return f"unexpected {type(error).__name__}: {_first_line(error)}"
 

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from pydantic import Field, TypeAdapter
 
+from readiness.alerting import matchers
 from readiness.config.alerting import Alertmanager as Settings
 from readiness.errors import NoData
 from readiness.probes import api, metrics
@@ -99,6 +100,13 @@ class Matcher(api.Reply):
     value: str
     is_regex: bool = Field(False, alias="isRegex")
     is_equal: bool = Field(True, alias="isEqual")
+
+    def on_paper(self) -> matchers.Matcher:
+        """The same as a condition that can be asked."""
+        op: matchers.Op = (
+            ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
+        )
+        return matchers.Matcher(self.name, op, self.value)
 
 
 class _SilenceState(api.Reply):

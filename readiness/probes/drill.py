@@ -1,40 +1,25 @@
 """Takes a dependency away from a service, watches what it says of itself, brings it back."""
 
-import os
 import shlex
-import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from readiness.config.models import Drill, Service
 from readiness.errors import CouldNotMeasure
 from readiness.measurement import Moment
+from readiness.probes import command
 from readiness.probes.http import ask
-from readiness.probes.text import clean
+from readiness.probes.undo import Undo
 
 OK: Final = 200
 NOT_READY: Final = 503
-_COMMAND_S: Final = 60.0
 _POLL_S: Final = 0.2
 # One 503 may be a hiccup; so many in a row are a state.
 _AWAY_IN_A_ROW: Final = 3
 # More, since several workers answer in turn and each has to find its way back by itself.
 _BACK_IN_A_ROW: Final = 10
-
-
-class Undo(Protocol):
-    """What brings the dependency back if this process dies (`readiness.guardian.Guardian`)."""
-
-    def run(self, argv: Sequence[str]) -> int:
-        """Run this command when the process has died; returns a token for `forget`."""
-        ...
-
-    def forget(self, token: int) -> None:
-        """It has been done."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,32 +150,7 @@ def _said(service: Service, path: str) -> str:
 
 
 def _command(argv: Sequence[str], verb: str, drill: Drill) -> None:
-    shown = shlex.join(argv)
-    # A file, not a pipe: a daemon that the command starts would hold a pipe open for ever.
-    with tempfile.TemporaryFile() as output:
-        try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=_COMMAND_S,
-                check=False,
-                start_new_session=True,  # a Ctrl-C must not end the command that brings it back
-            )
-        except subprocess.TimeoutExpired:
-            problem = f"is not done after {_COMMAND_S:g} s"
-        except OSError as error:
-            problem = f"cannot be started: {error.strerror}"
-        else:
-            if done.returncode == 0:
-                return
-            output.seek(max(0, output.seek(0, os.SEEK_END) - 300))
-            said = clean(output.read().decode("utf-8", "replace"), 300)
-            problem = f"ended with {done.returncode}: {said}"
-    raise CouldNotMeasure(
-        f"the command to {verb} {drill.dependency} {problem}",
-        where=shown,
-        remedy=f"run it by hand, and make sure that {drill.dependency} is there:"
-        f" {shlex.join(drill.back)}",
+    remedy = (
+        f"run it by hand, and make sure that {drill.dependency} is there: {shlex.join(drill.back)}"
     )
+    command.run(argv, f"{verb} {drill.dependency}", remedy)

@@ -32,16 +32,17 @@ def cpu_shares(prometheus: Prometheus, jobs: Iterable[Job], window_s: float) -> 
         NoData: an exporter tells no CPU time.
     """
     shares: dict[str, float] = defaultdict(float)
-    asked = ""
+    window = f"[{round(window_s)}s]"
     for job in jobs:
         matchers = present_targets_of(prometheus, job).matchers
         names = _exporters(prometheus, job, matchers)
-        asked = f"rate(process_cpu_seconds_total{{{matchers}}}[{round(window_s)}s])"
+        asked = f"rate(process_cpu_seconds_total{{{matchers}}}{window})"
         for instance, used in _used(prometheus, job, asked, names).items():
             shares[_machine(instance)] += used
     cores = _cores(prometheus)
+    source = f"rate(process_cpu_seconds_total{window}) of the exporters, by cores"
     return [
-        Measurement(f"CPU of the exporters on {name}", used / cores.get(name, 1), "ratio", asked)
+        Measurement(f"CPU of the exporters on {name}", used / cores.get(name, 1), "ratio", source)
         for name, used in sorted(shares.items())
     ]
 

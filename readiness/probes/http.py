@@ -77,13 +77,20 @@ class Session:
         bearer: token sent as `Authorization: Bearer`.
         verify: whether the server's certificate must be valid: signed by an authority that this
             machine trusts, or by a public one.
+        scheme: what stands before the token instead of `Bearer `.
     """
 
     def __init__(
-        self, *, timeout_s: float, bearer: Secret | None = None, verify: bool = True
+        self,
+        *,
+        timeout_s: float,
+        bearer: Secret | None = None,
+        verify: bool = True,
+        scheme: str = "Bearer ",
     ) -> None:
         self._timeout_s = timeout_s
         self._bearer = bearer
+        self._scheme = scheme
         self._verify = verify
 
     def __enter__(self) -> Self:
@@ -163,7 +170,7 @@ class Session:
         if content is not None:
             headers["content-type"] = content_type
         if self._bearer:
-            headers["authorization"] = f"Bearer {self._bearer.reveal()}"
+            headers["authorization"] = f"{self._scheme}{self._bearer.reveal()}"
         with _explained(_shown(url), self._timeout_s):
             request = _build(method, url, content, headers)
             return self._loop.run_until_complete(self._exchange(request, max_bytes))

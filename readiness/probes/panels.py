@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +82,7 @@ class Direct:
         if query.instant:
             values = [sample.value for sample in self.prometheus.query(expression)]
         else:
-            now = time.time()
+            now = self.prometheus.now()
             series = self.prometheus.query_range(expression, now - window_s, now, step_s)
             values = [value for points in series for _, value in points.values]
         return sum(not math.isnan(value) for value in values)
@@ -162,7 +161,7 @@ def least_points(panel: Panel, asker: Asker, window_s: float, patience_s: float)
 
 def patience_s(prometheus: Prometheus, scrape_s: float) -> float:
     """Seconds until a Prometheus that has just started has enough scrapes for a rate."""
-    age_s = prometheus.number("time()") - prometheus.runtime().started.timestamp()
+    age_s = prometheus.now() - prometheus.runtime().started.timestamp()
     return max(0.0, 2 * _SCRAPES_FOR_A_RATE * scrape_s - age_s)
 
 

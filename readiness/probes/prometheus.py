@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Self
 
+import yaml
 from pydantic import Field, TypeAdapter
 
 from readiness.config.monitoring import Prometheus as Settings
@@ -204,6 +205,10 @@ class _Peers(api.Reply):
     active: tuple[_Peer, ...] = Field(alias="activeAlertmanagers")
 
 
+class _Loaded(api.Reply):
+    yaml: str
+
+
 class _Result(api.Reply):
     kind: Literal["vector", "scalar", "matrix", "string"] = Field(alias="resultType")
     result: Any
@@ -223,6 +228,8 @@ _PEERS: Final = TypeAdapter(_Peers)
 _RUNTIME: Final = TypeAdapter(RuntimeInfo)
 _FLAGS: Final = TypeAdapter(dict[str, str])
 _BUILD: Final = TypeAdapter(dict[str, str])
+_LOADED: Final = TypeAdapter(_Loaded)
+_STRINGS: Final = TypeAdapter(dict[str, str])
 _RESULT: Final = TypeAdapter(_Result)
 _VECTOR: Final = TypeAdapter(tuple[_Series, ...])
 _SCALAR: Final = TypeAdapter(tuple[float, str])
@@ -290,6 +297,23 @@ class Prometheus:
         peers = api.shaped(_PEERS, found, answer, _NAME).active
         return tuple(peer.url.partition("/api/")[0] for peer in peers)
 
+    def external_labels(self) -> Labels:
+        """The labels that it adds to each alert which does not have them already.
+
+        Raises:
+            NoData: it does not show its configuration.
+        """
+        found, answer = self._ask("/api/v1/status/config")
+        text = api.shaped(_LOADED, found, answer, _NAME).yaml
+        loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # texts alone: `1` stays "1"
+        try:
+            document = yaml.load(text, loader)  # noqa: S506 - it makes nothing but texts
+        except yaml.YAMLError:
+            raise NoData("its configuration is no YAML", where=answer.url) from None
+        part = document.get("global") if isinstance(document, dict) else None
+        labels = part.get("external_labels") if isinstance(part, dict) else None
+        return api.shaped(_STRINGS, labels or {}, answer, _NAME)
+
     def runtime(self) -> RuntimeInfo:
         """How it runs."""
         found, answer = self._ask("/api/v1/status/runtimeinfo")
@@ -329,6 +353,10 @@ class Prometheus:
             raise NoData(f"the query gives a {result.kind}, not a vector", where=expression)
         series = api.shaped(_VECTOR, result.result, answer, _NAME)
         return tuple(Sample(s.metric, float(s.value[1]), s.value[0]) for s in series if s.value)
+
+    def now(self) -> float:
+        """Unix time by its own clock, which its samples and scrapes have too."""
+        return self.query("vector(1)")[0].at
 
     def number(self, expression: str) -> float:
         """The one number that an expression gives.

@@ -1,6 +1,5 @@
 """How long a Prometheus keeps what it knows, as it says so itself."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +10,6 @@ from readiness.probes.prometheus import Prometheus
 from readiness.probes.text import clean
 
 _HOUR_S: Final = 3600
-_DURATION: Final = re.compile(r"(\d+(ms|[smhdwy]))+")
 _KEPT_SINCE: Final = "max(time() - prometheus_tsdb_lowest_timestamp_seconds)"
 
 
@@ -37,10 +35,12 @@ def read(text: str) -> Promise:
     hours: float | None = None
     size = ""
     for word in filter(None, (part.strip() for part in text.split(" or "))):
-        if not _DURATION.fullmatch(word):
+        try:
+            said_h = seconds(word) / _HOUR_S
+        except NoData:
             size = word
-        elif seconds(word) > 0:
-            hours = seconds(word) / _HOUR_S
+        else:
+            hours = said_h or None
     if hours is None and not size:
         raise NoData(
             f"it does not say how long it keeps samples ({text!r})",

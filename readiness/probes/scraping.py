@@ -253,7 +253,7 @@ def _targets(prometheus: Prometheus, job: str) -> Scraped:
     found = tuple(
         target for target in prometheus.targets() if job in (target.pool, target.labels.get("job"))
     )
-    return Scraped(job, found, prometheus.number("time()"))
+    return Scraped(job, found, prometheus.now())
 
 
 def _of_each(

@@ -1,6 +1,7 @@
 """Foreign text, made fit to stand in a message."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 LONGEST: Final = 200
@@ -13,3 +14,10 @@ def clean(text: str, longest: int = LONGEST) -> str:
     """The text on one line, without control characters, at most `longest` characters."""
     fit = _UNFIT.sub(" ", text[: longest * 4]).strip()
     return fit if len(fit) <= longest else f"{fit[: longest - 1]}…"
+
+
+def listed(texts: Iterable[str], *, most: int = 3, between: str = ", ") -> str:
+    """The first of some foreign texts, made fit, and how many more there are."""
+    found = list(texts)
+    more = f"{between}and {len(found) - most} more" if len(found) > most else ""
+    return between.join(clean(text) for text in found[:most]) + more

@@ -11,6 +11,7 @@ import email
 import email.policy
 import itertools
 import sys
+import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,6 +25,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 MAIL: Final = "email"
+BEATS: Final = "watchdog"
+DEAD_MAN: Final = "dead-man"
+SILENCE_S: Final = 12.0
+_LOOK_S: Final = 0.25
 KEPT: Final = 2000
 BODY_LIMIT_BYTES: Final = 1 << 20
 
@@ -51,16 +56,32 @@ _ANSWERS: Final = {
 
 
 class Inbox:
-    """The messages, newest last, and the faults of the channels."""
+    """The messages, newest last, and the faults of the channels.
+
+    It is a dead man's switch, too: it calls when the beats of the Watchdog no longer come.
+    """
 
     def __init__(self) -> None:
         self._messages: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._numbers = itertools.count(1)
         self.faults: dict[str, Fault] = {}
+        self._last_beat: float | None = None
+
+    async def call_when_silent(self) -> None:
+        """Call once whenever no beat has come for a while, after there were some."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            silent = self._last_beat and time.monotonic() - self._last_beat > SILENCE_S
+            if silent and not self.fault(DEAD_MAN).loses:
+                self.keep(DEAD_MAN, f"Watchdog: no beat for {SILENCE_S:g} s, is Prometheus dead?")
+            if silent:
+                self._last_beat = None
 
     def keep(self, channel: str, body: str, **more: object) -> None:
         """Keep one message."""
         now = datetime.now(UTC).isoformat()
+        if channel == BEATS:
+            self._last_beat = time.monotonic()
         self._messages.append(
             {"id": next(self._numbers), "channel": channel, "at": now, "body": body, **more}
         )
@@ -165,8 +186,10 @@ async def main(port: int) -> None:
         log_level="warning",
         timeout_graceful_shutdown=1,
     )
+    switch = asyncio.create_task(inbox.call_when_silent())
     async with mail:
         await uvicorn.Server(config).serve()
+    switch.cancel()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from readiness.errors import ReferenceSystemError
-from readiness.reference import backup_levers, drill
+from readiness.reference import backup_levers, drill, skewed, statement_levers
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
 from readiness.reference.monitoring_levers import MonitoringLevers
@@ -103,6 +103,10 @@ class Levers(MonitoringLevers):
         finally:
             self._execute(undo)
 
+    def busy_monitoring(self, share: float) -> Lever:
+        """Let the monitoring role take that share of the time that statements took so far."""
+        return statement_levers.spent(self._parts.shop, share)
+
     def slow_insert(self, table: str, ms: float) -> Lever:
         """Make each inserted row of `schema.table` take that much longer."""
         name = sql.Identifier(*table.split("."))
@@ -161,6 +165,16 @@ class Levers(MonitoringLevers):
             ReferenceSystemError: the text is not there.
         """
         return self.edit_config(lambda text: _replaced(text, old, new))
+
+    @contextlib.contextmanager
+    def prometheus_clock_ahead(self, seconds: float) -> Iterator[None]:
+        """Let the target name a Prometheus whose clock is ahead by so many seconds."""
+        prometheus = self._program("prometheus")
+        with (
+            skewed.clock_ahead(prometheus.port, seconds) as url,
+            self.replace_in_config(f'"{prometheus.url}"', f'"{url}"'),
+        ):
+            yield
 
     def age_backup(self, hours: float) -> Lever:
         """Make the backups that many hours older: their files, and what the manifests say."""

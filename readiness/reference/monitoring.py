@@ -13,20 +13,21 @@ from secrets import token_hex
 from typing import Final
 
 from readiness.guardian import Guardian
-from readiness.reference import error_tracker, grafana, monitoring_config, packages
+from readiness.reference import canary, error_tracker, grafana, monitoring_config
 from readiness.reference.processes import Daemon, request_json
 from readiness.secrets import register
+from readiness.servers import packages
 from readiness.servers.ports import free_port
 
 PEERS: Final = ("alertmanager", "alertmanager_2")
 CONFIG: Final = "alertmanager.yml"
 DASHBOARD: Final = "dashboard.json"
 RETENTION: Final = "1d"
-TEXTFILES: Final = "textfiles"
 _JOBS: Final = {
     "postgres": "postgres_exporter",
     "node": "node_exporter",
     "blackbox": "blackbox_exporter",
+    "canary": "canary",
 }
 
 
@@ -70,17 +71,18 @@ class Monitoring:
     def start_outputs(self) -> None:
         """Start what needs nothing of the target: inbox, Alertmanagers, two exporters."""
         self._start_own("inbox")
+        self.running["canary"] = Daemon(
+            "canary",
+            lambda port: [sys.executable, "-m", "readiness.reference.canary", "serve", str(port)],
+            self.folder,
+            self.guardian,
+            "/metrics",
+            {canary.FOLDER: str(self.folder)},
+        ).start()
         self._start_own("error_tracker", environ=self.secrets)
         self._start_site()
         self._start_alertmanagers()
-        textfiles = self.folder / TEXTFILES
-        textfiles.mkdir(exist_ok=True)
-        self._start(
-            "node_exporter",
-            packages.NODE_EXPORTER,
-            lambda port: [*_listen(port), f"--collector.textfile.directory={textfiles}"],
-            ready="/",
-        )
+        self._start("node_exporter", packages.NODE_EXPORTER, _listen, ready="/")
         config = self.folder / "blackbox.yml"
         config.write_text(json.dumps(monitoring_config.blackbox(), indent=2))
         self._start(
@@ -211,7 +213,9 @@ class Monitoring:
             job: self.running[name].port for job, name in _JOBS.items() if name in self.running
         }
         peers = [self.running[name].port for name in PEERS if name in self.running]
-        probed = [url for url in (f"{service.url}/health", self.site_url) if url]
+        # Without what needs the database: a drill that takes it away must not be seen afterwards.
+        pages = (f"{service.url}/version", self.site_url, f"http://127.0.0.1:{port}/-/healthy")
+        probed = [url for url in pages if url]
         document = monitoring_config.prometheus(targets, probed, peers)
         config.write_text(json.dumps(document, indent=2))
         return [
@@ -242,5 +246,5 @@ def _peer(folder: Path, gossip: int, all_gossip: Sequence[int]) -> Callable[[int
         # The usual values wait for ten seconds until a cluster has settled.
         "--cluster.gossip-interval=20ms",
         "--cluster.reconnect-interval=500ms",
-        "--cluster.peer-timeout=1s",
+        "--cluster.peer-timeout=3s",
     ]

@@ -28,8 +28,6 @@ def prometheus(targets: Mapping[str, int], probed: list[str], alertmanagers: lis
         for job, port in targets.items()
         if job != "blackbox"
     ]
-    if alertmanagers:
-        jobs.append({"job_name": "alertmanager", "static_configs": _at(*alertmanagers)})
     if "blackbox" in targets:
         jobs.append(_blackbox_job(probed, targets["blackbox"]))
     return {
@@ -116,7 +114,8 @@ def _routes() -> Document:
                 "matchers": [f'{PROBE_LABEL}=~"drill-.+"'],
                 "receiver": "readiness-drill",
                 "group_by": [PROBE_LABEL],
-                **at_once,
+                "group_wait": "1s",  # so that a storm is one message
+                "group_interval": "1s",
             },
             {
                 "matchers": [f'{PROBE_LABEL}!=""'],
@@ -127,7 +126,8 @@ def _routes() -> Document:
             {
                 "matchers": ['alertname="Watchdog"'],
                 "receiver": "watchdog",
-                "repeat_interval": "4s",
+                "group_interval": "2s",
+                "repeat_interval": "1s",
             },
             {"matchers": ['severity="critical"'], "receiver": "pagerduty", "continue": True},
             {"matchers": ['severity="critical"'], "receiver": "sms", "continue": True},

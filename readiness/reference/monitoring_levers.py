@@ -3,21 +3,30 @@
 import contextlib
 import http.client
 import json
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import yaml
 
 from readiness.errors import ReferenceSystemError
 from readiness.reference.files import kept, write_whole
+from readiness.reference.gateway import READY, Gateway
 from readiness.reference.monitoring import CONFIG, DASHBOARD, PEERS
 from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
 from readiness.reference.processes import Daemon, request, request_json
 
 _OK: Final = 200
 _RELOAD_TIMEOUT_S: Final = 20.0
+# Some scrapes and evaluations, and a window of 30 s.
+_NOTICED_S: Final = 90.0
+_POLL_S: Final = 0.3
+_GOSSIP_TIMEOUT_S: Final = 20.0
 Edit = Callable[[Document], object]
 
 
@@ -32,6 +41,22 @@ class MonitoringLevers:
     def __init__(self, programs: Mapping[str, Daemon], folder: Path) -> None:
         self._programs = programs
         self._folder = folder
+
+    def program_url(self, name: str) -> str:
+        """The address of one program.
+
+        Raises:
+            ReferenceSystemError: it does not run.
+        """
+        return self._program(name).url
+
+    @property
+    def drill_listener(self) -> str:
+        """Where the webhook of the drills' receiver leads: to whichever check listens there."""
+        file = self._folder / PEERS[0] / CONFIG
+        receivers = json.loads(file.read_text(encoding="utf-8"))["receivers"]
+        drill = next(r for r in receivers if r["name"] == "readiness-drill")
+        return str(drill["webhook_configs"][0]["url"])
 
     def stop_program(self, name: str) -> AbstractContextManager[None]:
         """Stop one program of the monitoring, such as `prometheus`.
@@ -72,6 +97,28 @@ class MonitoringLevers:
         return self._edited(files, edit, loads=loads)
 
     @contextlib.contextmanager
+    def gateway(
+        self, *to: str, swallows: Sequence[int] = (), refuses: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Start a gateway that gets something wrong; gives its address. See `gateway.Gateway`."""
+        plan = Gateway(to=list(to), swallows=list(swallows), refuses=list(refuses))
+        inbox = self._program("inbox")
+        daemon = Daemon(
+            "gateway",
+            lambda port: [
+                sys.executable, "-m", "readiness.reference.gateway", str(port),
+                plan.model_dump_json(),
+            ],
+            self._folder,
+            inbox.guardian,
+            READY,
+        ).start()  # fmt: skip
+        try:
+            yield daemon.url
+        finally:
+            daemon.stop()
+
+    @contextlib.contextmanager
     def stale_secret(self, peer: str) -> Iterator[None]:
         """Let one peer have an old copy of Slack's secret address: nobody answers there."""
         file = self._folder / peer / SLACK_URL_FILE
@@ -89,6 +136,42 @@ class MonitoringLevers:
             yield
         finally:
             request_json(port, "POST", "/_ctl", before)
+
+    def await_series(self, expression: str, within_s: float = _NOTICED_S) -> None:
+        """Wait until a query of Prometheus gives a series.
+
+        Raises:
+            ReferenceSystemError: it does not, in time.
+        """
+        asked = urlencode({"query": expression})
+        self.await_answer(
+            f"/api/v1/query?{asked}", lambda found: bool(found["data"]["result"]), within_s
+        )
+
+    def await_targets(self, good: Callable[[list[Document]], bool]) -> None:
+        """Wait until the active targets of Prometheus are as they must be.
+
+        Raises:
+            ReferenceSystemError: they are not, in time.
+        """
+        self.await_answer(
+            "/api/v1/targets?state=active", lambda found: good(found["data"]["activeTargets"])
+        )
+
+    def await_answer(
+        self, path: str, good: Callable[[Any], bool], within_s: float = _NOTICED_S
+    ) -> None:
+        """Wait until Prometheus answers a GET as it must.
+
+        Raises:
+            ReferenceSystemError: it does not, in time.
+        """
+        port = self._program("prometheus").port
+        deadline = time.monotonic() + within_s
+        while not good(request_json(port, "GET", path)):
+            if time.monotonic() > deadline:
+                raise ReferenceSystemError(f"did not come true within {within_s:g} s", where=path)
+            time.sleep(_POLL_S)
 
     @contextlib.contextmanager
     def told(self, name: str, **fault: object) -> Iterator[None]:
@@ -137,6 +220,37 @@ class MonitoringLevers:
             yield
 
     @contextlib.contextmanager
+    def silenced(self, labels: Mapping[str, str], *, days: int) -> Iterator[None]:
+        """Silence alerts with these labels, at the peer that runs; the others hear of it."""
+        port = self._program(PEERS[0]).port
+        now = datetime.now(UTC)
+        silence = {
+            "matchers": [
+                {"name": name, "value": value, "isRegex": False} for name, value in labels.items()
+            ],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + timedelta(days=days)).isoformat(),
+            "createdBy": "ops",
+            "comment": "deployment",
+        }
+        made = request_json(port, "POST", "/api/v2/silences", silence)
+        try:
+            yield
+        finally:
+            request(port, "DELETE", f"/api/v2/silence/{made['silenceID']}")
+            self._wait_unsilenced(made["silenceID"])
+
+    def _wait_unsilenced(self, silence: str) -> None:
+        """Wait until every peer that runs has heard that the silence is over."""
+        deadline = time.monotonic() + _GOSSIP_TIMEOUT_S
+        for peer in PEERS:
+            path, port = f"/api/v2/silence/{silence}", self._program(peer).port
+            while _state(port, path) == "active":
+                if time.monotonic() > deadline:
+                    raise ReferenceSystemError("the silence does not end", where=peer)
+                time.sleep(0.05)
+
+    @contextlib.contextmanager
     def _edited(self, files: Mapping[Path, Daemon], edit: Edit, *, loads: bool) -> Iterator[None]:
         try:
             with contextlib.ExitStack() as stack:
@@ -156,6 +270,11 @@ class MonitoringLevers:
             return self._programs[name]
         except KeyError:
             raise ReferenceSystemError(f"{name} does not run here") from None
+
+
+def _state(port: int, path: str) -> str:
+    status, body = request(port, "GET", path)
+    return str(json.loads(body)["status"]["state"]) if status == _OK else ""
 
 
 def _reload(program: Daemon, *, loads: bool) -> None:

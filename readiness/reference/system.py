@@ -18,7 +18,7 @@ from readiness.reference.backup_job import is_available, programs_for, run_backu
 from readiness.reference.database import Shop, create_shop, fill_shop
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.levers import Levers, Parts
-from readiness.reference.monitoring import TEXTFILES, Monitoring
+from readiness.reference.monitoring import Monitoring
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server, start_server
 from readiness.reference.service.settings import RELEASES
@@ -220,7 +220,7 @@ class ReferenceSystem:
             "REFERENCE_OWNER_DSN": shop.owner,
             "REFERENCE_BACKUP_DSN": shop.backup,
             ADMIN_DSN: shop.admin,
-            canary.FOLDER: str(self.folder / TEXTFILES),
+            canary.FOLDER: str(self.folder),
             pause.FOLDER: str(self.folder),
             **stack.secrets,
         }

@@ -16,7 +16,7 @@ def alerting(peers: list[str], inbox: str, listener: int, python: str) -> str:
     channels = "".join(_channel(name, inbox) for name in _CHANNELS)
     head = _ALERTMANAGER.format(urls=urls, python=python)
     rest = _PROBE.format(listener=listener, python=python)
-    return head + _SEVERITIES + channels + _WATCHDOG.format(inbox=inbox) + rest
+    return head + _SEVERITIES + channels + _WATCHDOG.format(inbox=inbox, python=python) + rest
 
 
 def _channel(name: str, inbox: str) -> str:
@@ -37,7 +37,7 @@ _ALERTMANAGER: Final = """
 # Both peers of the cluster. To pause the first one shows whether the other one takes over.
 [alertmanager]
 urls = [{urls}]
-peer_timeout_s = 1
+peer_timeout_s = 3
 stop_peer = [{python}, "-m", "readiness.reference.pause", "pause", "alertmanager"]
 start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanager"]
 """
@@ -76,6 +76,17 @@ alert = "Watchdog"
 channel = "watchdog"
 # It repeats every few seconds here, and a dead Prometheus's alerts end after 20 s.
 max_silence_s = 15
+stop = [{python}, "-m", "readiness.reference.pause", "pause", "prometheus"]
+start = [{python}, "-m", "readiness.reference.pause", "resume", "prometheus"]
+calls = "dead-man"
+
+# Where it calls: the switch lies outside of this monitoring, and waits for the beats.
+[alerting.channels.dead-man]
+integration = "webhook"
+receivers = ["dead-man"]
+[alerting.channels.dead-man.inbox]
+url = "{inbox}/messages"
+query = "channel=dead-man&contains={{probe}}"
 """
 
 _PROBE: Final = """
@@ -83,7 +94,7 @@ _PROBE: Final = """
 [alerting.probe]
 receiver = "readiness-probe"
 labels = {{ severity = "critical" }}
-budget_s = 30
+budget_s = 5
 
 # Those whose id begins with `drill-` end at a webhook that the checks themselves answer.
 [alerting.probe.drill]
@@ -91,7 +102,11 @@ receiver = "readiness-drill"
 listen = "127.0.0.1:{listener}"
 beside = "email"
 
+# Its metric has an exporter of its own, which may hang without anybody missing anything else.
 [alerting.canary]
 breach = [{python}, "-m", "readiness.reference.canary", "breach", "{{probe}}"]
 clear = [{python}, "-m", "readiness.reference.canary", "clear"]
+stop_source = [{python}, "-m", "readiness.reference.pause", "pause", "canary"]
+start_source = [{python}, "-m", "readiness.reference.pause", "resume", "canary"]
+loss_max_s = 40
 """

@@ -51,13 +51,16 @@ def dsn(tracker: str, key: str) -> str:
 
 
 def _jobs(watch: Watch) -> str:
-    return "".join(text for program, text in _JOBS.items() if program in watch.running)
+    pages = 3 if watch.site else 2
+    return "".join(
+        text.format(pages=pages) for program, text in _JOBS.items() if program in watch.running
+    )
 
 
 def _probes(watch: Watch) -> str:
     if "blackbox_exporter" not in watch.running:
         return ""
-    probes = _PROBE.format(name="health", instance=f"{watch.service}/health")
+    probes = _PROBE.format(name="service", instance=f"{watch.service}/version")
     return probes + (_PROBE.format(name="site", instance=watch.site) if watch.site else "")
 
 
@@ -86,7 +89,7 @@ _JOBS: Final = {
 # `up` is about the exporter; these are about the database behind it.
 [prometheus.jobs.postgres]
 interval_s = 5
-must_be_one = ["pg_up"]
+must_be_one = ["pg_up", "pg_scrape_collector_success"]
 must_be_zero = ["pg_exporter_last_scrape_error"]
 """,
     "node_exporter": """
@@ -97,11 +100,8 @@ required_metrics = ["node_memory_MemAvailable_bytes"]
     "blackbox_exporter": """
 [prometheus.jobs.blackbox]
 interval_s = 5
-""",
-    "alertmanager_2": """
-[prometheus.jobs.alertmanager]
-interval_s = 5
-min_targets = 2
+# Two or three pages: that of Prometheus itself is asked too.
+min_targets = {pages}
 """,
 }
 

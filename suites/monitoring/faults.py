@@ -13,6 +13,13 @@ _HEALTH: Final = {"monitoring.health-endpoints[orders]"}
 _DRILL: Final = {"monitoring.ready-tracks-dependency[orders]"}
 _ENDPOINT: Final = {"monitoring.metrics-endpoint[orders]"}
 _TRUTH: Final = {"monitoring.metrics-truth[orders]"}
+# To Prometheus, the target is down: nothing of it can be told any more.
+_UNREADABLE: Final = _ENDPOINT | {
+    "monitoring.scrape-jobs[orders]",
+    "monitoring.scrape-stability[orders]",
+    "monitoring.required-metrics[orders]",
+    "monitoring.cardinality[orders]",
+}
 # Three times the limit of the reference target: slow beyond all doubt, and no time-out.
 _SLOW_MS: Final = 1500
 
@@ -76,12 +83,16 @@ def metrics_show_a_series_twice(system: "ReferenceSystem") -> Iterator[None]:
         yield
 
 
-@fault(turns_red=_ENDPOINT, story="/metrics has a line that Prometheus cannot read")
+@fault(turns_red=_UNREADABLE, story="/metrics has a line that Prometheus cannot read")
 @contextmanager
 def metrics_are_malformed(system: "ReferenceSystem") -> Iterator[None]:
-    """What a label value does that is not escaped."""
+    """What a label value does that is not escaped: Prometheus drops the whole scrape."""
+    down = 'ALERTS{alertname="ServiceDown",alertstate="firing"}'
     with system.levers.behave(malformed_metrics=True):
+        system.levers.await_series(down)
         yield
+    # The alert has ended, and the window that stability is judged in holds no failed scrape.
+    system.levers.await_series(f'min_over_time(up{{job="orders"}}[31s]) == 1 unless on () {down}')
 
 
 @fault(turns_red=_ENDPOINT, story="/metrics says that it is HTML")

@@ -4,9 +4,10 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.models import Service
 from readiness.measurement import Limit
 from readiness.probes import drill, health
-from readiness.probes.drill import Drilled, Undo
+from readiness.probes.drill import Drilled
 from readiness.probes.health import Endpoint
 from readiness.probes.interference import undisturbed
+from readiness.probes.undo import Undo
 
 _HTML = "text/html"
 _JSON = "application/json"

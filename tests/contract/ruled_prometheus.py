@@ -11,8 +11,8 @@ import pytest
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.guardian import Guardian
 from readiness.probes.prometheus import Prometheus
-from readiness.reference import packages
 from readiness.reference.processes import Daemon, request
+from readiness.servers import packages
 from tests.waiting import eventually
 
 Document = dict[str, Any]

@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
+from readiness.config.loading import load
 from readiness.errors import ReferenceSystemError
+from readiness.probes import statement_time
 from readiness.reference.files import kept
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
@@ -241,6 +243,25 @@ def test_a_privilege_is_gone_for_a_while(system: ReferenceSystem, levers: Levers
     ):
         assert (value(system, allowed), value(system, member)) == (False, False)
     assert (value(system, allowed), value(system, member)) == (True, True)
+
+
+def test_each_customer_is_a_series_for_a_while(levers: Levers, client: httpx.Client) -> None:
+    def series() -> int:
+        return client.get("/metrics").text.count("orders_by_customer{")
+
+    with levers.behave(series_by_customer=True):
+        assert series() == 5000
+    assert series() == 0
+
+
+def test_the_monitoring_role_takes_a_share_and_the_statistics_forget_it(
+    system: ReferenceSystem, levers: Levers
+) -> None:
+    database = load(system.config_path, system.environ).config.named().databases["shop"]
+    before = statement_time.times(database)
+    with levers.busy_monitoring(share=0.1):
+        assert statement_time.times(database).share > 0.1
+    assert statement_time.times(database).own_s < before.own_s + 1
 
 
 def test_it_calls_itself_production_for_a_while(

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -17,8 +18,8 @@ from readiness import watchdog
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.errors import ReferenceSystemError
-from readiness.reference import packages
 from readiness.reference.system import ReferenceSystem
+from readiness.servers import packages
 from tests.waiting import eventually
 
 
@@ -66,11 +67,11 @@ def test_its_configuration_is_valid_and_tells_no_secret(system: ReferenceSystem)
     assert {signed.item for signed in config.signoff} == set(config.signoffs.required)
     text = system.config_path.read_text()
     passwords = [
-        psycopg.conninfo.conninfo_to_dict(value)["password"] if "://" in value else value
+        urlsplit(value).password or urlsplit(value).username or value
         for name, value in system.environ.items()
         if not name.endswith("FOLDER")
     ]
-    assert len(passwords) == 7
+    assert len(passwords) == 11
     assert not [password for password in passwords if str(password) in text]
 
 
@@ -196,6 +197,13 @@ def test_protected_paths_want_their_secret(
     assert client.post(path, headers={header: f"{prefix}wrong"}).status_code == 401
     good = client.post(path, headers={header: prefix + system.environ[variable]})
     assert (good.status_code, sum(good.json().values())) == (200, 0)
+
+
+def test_figures_are_for_the_administrator(system: ReferenceSystem, client: httpx.Client) -> None:
+    assert client.get("/admin/stats").status_code == 401
+    token = system.environ["REFERENCE_ADMIN_TOKEN"]
+    good = client.get("/admin/stats", headers={"authorization": f"Bearer {token}"})
+    assert good.json()["pool_size"] >= 1
 
 
 def counter(client: httpx.Client, *labels: str) -> float:

