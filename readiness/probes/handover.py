@@ -66,11 +66,13 @@ def receivers(prometheus: Prometheus, settings: Settings) -> tuple[Receiver, ...
 
 def _receiver(listed: str, settings: Settings) -> Receiver:
     asked = settings.seen_as.get(listed, listed)
+    # The token is for those that were declared: whom else Prometheus sends to is not known to us.
+    declared = asked.rstrip("/") in {url.rstrip("/") for url in settings.urls}
     try:
         answer = http.get(
             f"{asked}/-/ready",
             timeout_s=settings.timeout_s,
-            bearer=settings.bearer,
+            bearer=settings.bearer if declared else None,
             verify=settings.verify_tls,
         )
     except CouldNotMeasure as problem:

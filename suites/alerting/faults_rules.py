@@ -55,9 +55,11 @@ def _delete(document: dict[str, Any], alert: str) -> None:
 
 def _add(document: dict[str, Any], rule: dict[str, Any], **group: str) -> None:
     """Load one more rule, well described, in a group of its own."""
-    annotations = _rule(document, "MemoryHigh")["annotations"]
-    more = {"annotations": {**annotations, "summary": "Made up"}} if "alert" in rule else {}
-    document["groups"].append({"name": "fault", **group, "rules": [{**rule, **more}]})
+    name = rule.get("alert") or rule["record"]
+    described = {**_rule(document, "MemoryHigh")["annotations"], "summary": "Made up"}
+    more = {"annotations": described} if "alert" in rule else {}
+    # Each group has a name of its own: of evaluations that were missed there is a memory.
+    document["groups"].append({"name": f"fault-{name}", **group, "rules": [{**rule, **more}]})
 
 
 def _wait_until_firing(system: "ReferenceSystem", alert: str) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from readiness.config.alerting import RequiredRule
+from readiness.config.alerting import Alertmanager, RequiredRule
 from readiness.config.models import Config
 from readiness.config.monitoring import Job
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import Evidence
+from readiness.probes import handover as handover_probe
 from readiness.probes import rules as rules_probe
 from readiness.probes.prometheus import Prometheus
+from readiness.secrets import Secret
 from readiness.servers.ports import free_port
 from tests.contract.monitored_service import TEXT_FORMAT, misses, suite
 from tests.contract.ruled_prometheus import LABELS, Ruled, rule, ruled
@@ -356,6 +358,20 @@ def test_an_alertmanager_is_asked_itself(prometheus: Ruled, alertmanager: FakeAl
         assert "answered 404" in misses(ask([alertmanager.url]))
     finally:
         alertmanager.routes["/-/ready"] = ready
+
+
+def test_the_token_goes_to_declared_alertmanagers_alone(
+    prometheus: Ruled, alertmanager: FakeAlertmanager
+) -> None:
+    def sent(*urls: str) -> str | None:
+        settings = Alertmanager(urls=list(urls), bearer=Secret("for-our-own"))
+        with Prometheus(prometheus.settings) as watcher:
+            handover_probe.receivers(watcher, settings)
+        asked = [headers for _, path, headers in alertmanager.requests if path == "/-/ready"]
+        return asked[-1].get("authorization")
+
+    assert sent(alertmanager.url) == "Bearer for-our-own"
+    assert sent("http://127.0.0.1:9") is None
 
 
 def test_losses_are_counted_while_watched(

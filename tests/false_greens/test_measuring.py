@@ -21,12 +21,13 @@ ANSWERED_ELSEWHERE = {
     "M12": ("tests/contract/test_probe_postgres.py", "a_mistake_in_sql"),
     "M14": ("tests/contract/test_health_check.py", "where_every_path_answers_200"),
     "M16": ("tests/contract/test_restore.py", "a_dump_that_lacks_rows"),
+    "M17": ("tests/contract/test_rules_checks.py", "a_bad_rule_is_found_and_named"),
     "M18": ("tests/contract/test_probe_write_path.py", "rows_acknowledged_and_not_stored"),
 }
 EXPECTED = {
     "M3": "configuration", "M4": "configuration", "M5": "security", "M7": "deployment",
     "M8": "deployment", "M9": "deployment", "M11": "deployment", "M13": "database",
-    "M15": "security", "M17": "alerting", "M19": "performance", "M20": "performance",
+    "M15": "security", "M19": "performance", "M20": "performance",
     "M21": "performance", "M23": "database", "M24": "backup", "M25": "database", "M26": "backup",
 }  # fmt: skip
 
