@@ -262,9 +262,7 @@ class DeadMan(Model):
     alert: Text = Field("Watchdog", description="its name")
     channel: Name = Field(..., description="the [alerting.channels.NAME] that misses it")
     max_silence_s: Positive = Field(
-        240,
-        description="seconds between two beats; a dead Prometheus's alerts are called resolved"
-        " after four minutes, so that it must be missed before",
+        240, description="seconds that may pass between two beats, and from the last to the call"
     )
     stop: Command | None = Field(
         None, description="the command that stops Prometheus (alerting.dead-man-calls)"

@@ -267,8 +267,8 @@ name = "my-system"
 #start_source = ["docker", "compose", "start", "canary"]
 #loss_max_s = 60
 
-# The alert that always fires, so that its silence is noticed before a dead Prometheus's alerts
-# are called resolved (after four minutes).
+# The alert that always fires, so that its silence is noticed: a dead Prometheus's alerts are
+# called resolved after four minutes.
 #[alerting.dead_man]
 #alert = "Watchdog"
 #channel = "chat"

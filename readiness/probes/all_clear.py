@@ -101,7 +101,9 @@ def _gone(plan: CanaryPlan, loss: Loss) -> bool:
         return _until(
             lambda: (
                 not any(
-                    alert.labels.get("job") == job and alert.labels.get("instance") == instance
+                    alert.labels.get("job") == job
+                    and alert.labels.get("instance") == instance
+                    and plan.probe.label not in alert.labels
                     for alert in prometheus.alerts()
                 )
             ),
@@ -126,7 +128,8 @@ class Call:
     Attributes:
         called_s: seconds from the stop until it called; None if it did not in time.
         all_clear_s: seconds after which Alertmanager calls all alerts of a dead Prometheus
-            resolved: four times the interval in which they are sent again.
+            resolved: four times the interval in which they are sent again. Until then it goes on
+            beating by itself.
         steady: whether Prometheus answers, and beats come again.
     """
 
@@ -157,7 +160,8 @@ def stop_prometheus(settings: PrometheusSettings, alerting: Alerting, undo: Undo
         before = len(watched.messages)
         with _stopped(dead_man.stop, dead_man.start, "Prometheus", undo):
             began = time.monotonic()
-            called = _until(lambda: _looks(watched, dead_man.call_text) > before, all_clear_s)
+            longest_s = all_clear_s + dead_man.max_silence_s
+            called = _until(lambda: _looks(watched, dead_man.call_text) > before, longest_s)
             called_s = time.monotonic() - began if called else None
     if watched.problem:
         raise watched.problem
