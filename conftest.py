@@ -1,6 +1,7 @@
 """Lists the fixtures that the suites use; each concern has its module in `fixtures/`."""
 
 pytest_plugins = [
+    "fixtures.alert_engine",
     "fixtures.alerting",
     "fixtures.backup",
     "fixtures.grafana",

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from readiness.config.alert_engine import AlertEngine
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url
 from readiness.secrets import Secret
 
@@ -300,3 +301,17 @@ class Alerting(Model):
     probe: SyntheticProbe | None = Field(None, description="how synthetic alerts are sent")
     canary: Canary | None = Field(None, description="a metric that is made to breach")
     dead_man: DeadMan | None = Field(None, description="the alert that always fires")
+    engine: AlertEngine | None = Field(
+        None, description="an alert engine of the target's own, beside Alertmanager"
+    )
+
+    @property
+    def engine_only(self) -> frozenset[str]:
+        """The channels that Alertmanager is not expected to serve.
+
+        They are those that `engine` names and no severity does.
+        """
+        wanted = {
+            name for s in self.severities.values() for one_of in s.channels for name in one_of
+        }
+        return (self.engine.reaches if self.engine else frozenset()) - wanted

@@ -1,11 +1,12 @@
 """What no single key can get wrong: names that lead nowhere, things said twice, dates."""
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import chain
 
-from readiness.config.alerting import Alerting
+from readiness.config.alert_engine import AlertEngine
+from readiness.config.alerting import Alerting, Channel
 from readiness.config.leaves import leaves
 from readiness.config.lines import Path
 from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
@@ -74,6 +75,25 @@ def _channels(alerting: Alerting) -> Iterator[Mistake]:
         found["alerting", "probe", "drill", "beside"] = alerting.probe.drill.beside
     for place, name in found.items():
         yield from _known(place, name, "alerting.channels", alerting.channels)
+    if alerting.engine:
+        yield from _engine(alerting.engine, alerting.channels)
+
+
+def _engine(engine: AlertEngine, channels: Mapping[str, Channel]) -> Iterator[Mistake]:
+    """What it tells must be there, and be readable: nothing else is known of its channels."""
+    place: Path = ("alerting", "engine")
+    names = [((*place, "channels", number), name) for number, name in enumerate(engine.channels)]
+    if engine.escalation:
+        names.append(((*place, "escalation", "second"), engine.escalation.second))
+    for path, name in names:
+        yield from _known(path, name, "alerting.channels", channels)
+        if name in channels and channels[name].inbox is None:
+            yield Mistake(
+                path,
+                f"[alerting.channels.{name}] has no inbox: nobody can look whether it arrived",
+                f"declare [alerting.channels.{name}.inbox]",
+            )
+    yield from _twice((*place, "channels"), "", engine.channels)
 
 
 def _known(path: Path, name: str, table: str, known: Collection[str]) -> Iterator[Mistake]:

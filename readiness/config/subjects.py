@@ -1,8 +1,9 @@
 """The kinds of subject a check can be judged on, and where the target declares them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
+from readiness.config.alert_engine import AlertEngine
 from readiness.config.alerting import Channel
 from readiness.config.base import Named
 from readiness.config.models import Config
@@ -26,6 +27,7 @@ class _Item:
         self.name = name
 
 
+_ENGINE: Final = "engine"
 _Find = Callable[[Config], Sequence[Subject]]
 
 _S = TypeVar("_S", bound=Named)
@@ -36,12 +38,15 @@ def _of(tables: Mapping[str, _S]) -> list[_S]:
 
 
 def probed_channels(config: Config) -> list[Channel]:
-    """Those that can be read, but for the dead man's: no synthetic alert goes there."""
+    """Those that can be read and that Alertmanager's synthetic alerts are led to.
+
+    None goes to the dead man's, nor to those that only an engine of the target's own tells.
+    """
     alerting = config.alerting
     if alerting is None:
         return []
     dead_man = alerting.dead_man
-    apart = {dead_man.channel, dead_man.calls} if dead_man else set()
+    apart = alerting.engine_only | ({dead_man.channel, dead_man.calls} if dead_man else set())
     return [c for c in alerting.channels.values() if c.inbox and c.name not in apart]
 
 
@@ -51,6 +56,16 @@ def _jobs(config: Config) -> list[Job]:
 
 def _probes(config: Config) -> list[BlackboxProbe]:
     return _of(config.prometheus.probes if config.prometheus else {})
+
+
+def _engine_subjects(names: Callable[[AlertEngine], Iterable[str]]) -> _Find:
+    """Subjects that have no table but names, of what the engine has."""
+
+    def find(config: Config) -> list[Subject]:
+        engine = config.alerting.engine if config.alerting else None
+        return [_Item(name) for name in dict.fromkeys(names(engine))] if engine else []
+
+    return find
 
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
@@ -150,6 +165,19 @@ _KINDS: Final[Mapping[str, tuple[str, _Find]]] = {
     "dead_man": (
         "[alerting.dead_man]",
         lambda c: [_Item(c.alerting.dead_man.alert)] if c.alerting and c.alerting.dead_man else [],
+    ),
+    "engine_channel": ("[alerting.engine] channels", _engine_subjects(lambda e: e.channels)),
+    "engine_history": (
+        "[alerting.engine.history]",
+        _engine_subjects(lambda e: [_ENGINE] if e.history else []),
+    ),
+    "engine_statistics": (
+        "[alerting.engine.statistics]",
+        _engine_subjects(lambda e: [_ENGINE] if e.statistics else []),
+    ),
+    "engine_escalation": (
+        "[alerting.engine.escalation]",
+        _engine_subjects(lambda e: [e.escalation.second] if e.escalation else []),
     ),
     "stoppable_peer": (
         "[alertmanager] stop_peer",

@@ -279,6 +279,36 @@ name = "my-system"
 #calls = "sms"
 #call_text = "Watchdog"
 
+# An alert engine of the target's own, beside Alertmanager or instead of it: what raises an alert
+# in it and ends it, and which channels must hear of it. A channel that stands only here, and in
+# no severity, is not expected of Alertmanager.
+#[alerting.engine]
+#trigger = ["./alerts", "raise", "{probe}"]
+#resolve = ["./alerts", "resolve", "{probe}"]
+#channels = ["chat"]
+#within_s = 30
+
+# Where it keeps what it told; the entry is found by the id, and its end by a key that is set ...
+#[alerting.engine.history]
+#url = "https://api.staging.example.com/alerts"
+#query = "search={probe}"
+#end_field = "resolved_at"
+# ... or else by what only the entry of an ended alert contains.
+#resolved_text = "resolve"
+#bearer = "${API_TOKEN}"
+
+# The number of all alerts so far, by its keys.
+#[alerting.engine.statistics]
+#url = "https://api.staging.example.com/alerts/statistics"
+#field = "alerts.total"
+#bearer = "${API_TOKEN}"
+
+# Who is told when nobody acknowledges.
+#[alerting.engine.escalation]
+#second = "email"
+#after_s = 900
+#acknowledge = ["./alerts", "acknowledge", "{probe}"]
+
 # A backup, one table for each: a folder of `pg_dump -Fc` files.
 #[backup.orders]
 #database = "orders"

@@ -45,7 +45,7 @@ class Monitoring:
     Attributes:
         running: the programs that run, by name: `prometheus`, `alertmanager`,
             `alertmanager_2`, `inbox`, `postgres_exporter`, `node_exporter`,
-            `blackbox_exporter`, `grafana`, `error_tracker`, `site`.
+            `blackbox_exporter`, `grafana`, `error_tracker`, `site`, `pager`.
         absent: why each of the others does not.
         secrets: the tokens of what stands for Grafana and Sentry, by variable.
         listener: the port that checks listen on to see how Alertmanager retries.
@@ -79,6 +79,7 @@ class Monitoring:
             "/metrics",
             {canary.FOLDER: str(self.folder)},
         ).start()
+        self._start_own("pager", self.running["inbox"].url)
         self._start_own("error_tracker", environ=self.secrets)
         self._start_site()
         self._start_alertmanagers()

@@ -137,6 +137,17 @@ class MonitoringLevers:
         finally:
             request_json(port, "POST", "/_ctl", before)
 
+    @contextlib.contextmanager
+    def pager_fault(self, **fault: bool) -> Iterator[None]:
+        """Let the alert engine of the application get something wrong: see `pager.Fault`."""
+        port = self._program("pager").port
+        before = request_json(port, "GET", "/_ctl")
+        request_json(port, "POST", "/_ctl", {**before, **fault})
+        try:
+            yield
+        finally:
+            request_json(port, "POST", "/_ctl", before)
+
     def await_series(self, expression: str, within_s: float = _NOTICED_S) -> None:
         """Wait until a query of Prometheus gives a series.
 

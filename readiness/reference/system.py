@@ -242,6 +242,7 @@ class ReferenceSystem:
             has_statistics=shop.has_statistics,
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
+            pager=stack.url("pager"),
             listener=stack.listener,
             backups=running.backups,
         )

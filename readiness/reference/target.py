@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.reference.target_alerting import alerting
+from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
 
@@ -25,6 +26,7 @@ class Facts:
         has_statistics: whether its database counts the time of statements.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
+        pager: the address of the application's own alert engine, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
         backups: the folder of the backups, or None.
     """
@@ -35,6 +37,7 @@ class Facts:
     has_statistics: bool
     alertmanagers: list[str]
     inbox: str | None
+    pager: str | None
     listener: int
     backups: Path | None
 
@@ -59,10 +62,14 @@ def readiness_toml(facts: Facts) -> str:
 
 
 def _alerting(facts: Facts) -> str:
-    if not (facts.alertmanagers and facts.inbox):
+    if not (facts.alertmanagers and facts.inbox and facts.pager):
         return ""
     python = _quoted(sys.executable)
-    return alerting(facts.alertmanagers, facts.inbox, facts.listener, python) + RULES
+    return (
+        alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
+        + own_engine(facts.pager, facts.inbox)
+        + RULES
+    )
 
 
 def _quoted(text: str) -> str:

@@ -51,24 +51,24 @@ def messages_in(body: str, probe: str, time_field: str) -> list[Message]:
     except (ValueError, RecursionError):
         found = body.splitlines()
     entries = found if isinstance(found, list) else [found]
-    messages = [Message("\n".join(_texts(e)), _time_of(e, time_field)) for e in entries]
+    messages = [Message("\n".join(texts(e)), _time_of(e, time_field)) for e in entries]
     return [message for message in messages if probe in message.text]
 
 
-def _texts(found: object) -> Iterator[str]:
+def texts(found: object) -> Iterator[str]:
     """All texts, those inside of JSON inside of a text too."""
     if isinstance(found, dict):
         for value in found.values():
-            yield from _texts(value)
+            yield from texts(value)
     elif isinstance(found, list):
         for value in found:
-            yield from _texts(value)
+            yield from texts(value)
     elif isinstance(found, str):
         inner = _unfolded(found)
         if inner is None:
             yield found
         else:
-            yield from _texts(inner)
+            yield from texts(inner)
 
 
 def _unfolded(text: str) -> object:
