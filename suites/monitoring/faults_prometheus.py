@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     story="Prometheus has refused its new configuration, and runs the old one",
 )
 @contextmanager
-def configuration_is_refused(system: "ReferenceSystem") -> Iterator[None]:
+def prometheus_refuses_its_configuration(system: "ReferenceSystem") -> Iterator[None]:
     """What a mistake does that nobody had checked."""
 
     def spoil(document: Any) -> None:
