@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Lever = AbstractContextManager[None]
 
-_JOBS: Final = ("alertmanager", "blackbox", "node", "orders", "postgres", "prometheus")
+_JOBS: Final = ("blackbox", "node", "orders", "postgres", "prometheus")
 _TARGET: Final = "[prometheus]"
 _WAIT_S: Final = 30.0
 _WARNING: Final = {"severity": "warning"}
