@@ -1,7 +1,7 @@
 """Whether a Prometheus evaluates its rules as often as it should."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,17 +43,36 @@ def missed(prometheus: Prometheus) -> tuple[Missed, ...]:
     of_all = f"sum by (rule_group) (increase({_ALL}[{_WINDOW}]))"
     of_missed = f"sum by (rule_group) (increase({_MISSED}[{_WINDOW}]))"
     groups = prometheus.rules()
-    names, within = {group.name for group in groups}, patience_s(groups)
+    intervals, within = {g.name: g.interval_s for g in groups}, patience_s(groups)
     if not prometheus.query(f"count({_ALL}) > 0"):
-        return _observed(prometheus, within)
+        return _observed(prometheus, intervals, within)
     totals = _by_group(until(lambda: prometheus.query(f"{of_all} > 0"), bool, within_s=within))
     if not totals:
-        return _observed(prometheus, within)
-    counts = _by_group(prometheus.query(of_missed))
+        return _observed(prometheus, intervals, within)
+    missing = _by_group(prometheus.query(of_missed))
+    counts = {key: (missing.get(key, 0.0), total) for key, total in totals.items()}
+    return _judged(counts, intervals, of_missed)
+
+
+def _judged(
+    counts: Mapping[str, tuple[float, float]], intervals: Mapping[str, float], source: str
+) -> tuple[Missed, ...]:
+    """The shares, without the time in which no group at all was evaluated.
+
+    Prometheus itself did not run then: a machine that slept, a drill that paused it. A group that
+    is too slow misses more than that; and where all of them are, their durations tell.
+    """
+    # The key is the file and the name, and which folder the file lies in concerns nobody. Groups
+    # that are no longer loaded are history.
+    loaded = {
+        name: (missing, total, intervals[name])
+        for key, (missing, total) in counts.items()
+        if (name := key.rpartition(";")[2]) in intervals and total > 0
+    }
+    stopped_s = min(((m + 1) * interval for m, _, interval in loaded.values()), default=0.0)
     return tuple(
-        _of(key, counts.get(key, 0.0), all_, of_missed)
-        for key, all_ in totals.items()
-        if key.rpartition(";")[2] in names  # those that were loaded before are history
+        _share(name, max(0.0, missing * interval - stopped_s), total * interval, source, total)
+        for name, (missing, total, interval) in sorted(loaded.items())
     )
 
 
@@ -61,20 +80,15 @@ def _by_group(samples: Sequence[Sample]) -> dict[str, float]:
     return {sample.labels.get("rule_group", ""): sample.value for sample in samples}
 
 
-def _of(key: str, count: float, total: float, source: str) -> Missed:
-    # The key is the file and the name, and which folder the file lies in concerns nobody.
-    name = key.rpartition(";")[2]
-    share = min(1.0, count / total) if total else 0.0
-    return Missed(
-        name,
-        share,
-        Measurement(
-            f"evaluations missed of the group {name}", share, "ratio", source, round(total)
-        ),
-    )
+def _share(name: str, missed_s: float, whole_s: float, source: str, total: float) -> Missed:
+    share = min(1.0, missed_s / whole_s)
+    named = f"evaluations missed of the group {name}"
+    return Missed(name, share, Measurement(named, share, "ratio", source, round(total)))
 
 
-def _observed(prometheus: Prometheus, within_s: float) -> tuple[Missed, ...]:
+def _observed(
+    prometheus: Prometheus, intervals: Mapping[str, float], within_s: float
+) -> tuple[Missed, ...]:
     before = _counters(prometheus)
 
     def grown() -> dict[str, tuple[float, float]]:
@@ -92,11 +106,7 @@ def _observed(prometheus: Prometheus, within_s: float) -> tuple[Missed, ...]:
             where=f"{prometheus.url}/metrics",
             remedy="let Prometheus scrape itself, so that its history tells",
         )
-    return tuple(
-        _of(key, count, total, f"GET {prometheus.url}/metrics")
-        for key, (count, total) in found.items()
-        if total > 0
-    )
+    return _judged(found, intervals, f"GET {prometheus.url}/metrics")
 
 
 def _counters(prometheus: Prometheus) -> dict[str, tuple[float, float]]:
