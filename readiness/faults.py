@@ -67,3 +67,17 @@ def fault(*, turns_red: Iterable[str], story: str) -> Callable[[Break], Fault]:
 def faults_of(module: ModuleType) -> list[Fault]:
     """The faults that a module declares, in their order there."""
     return [value for value in vars(module).values() if isinstance(value, Fault)]
+
+
+def one_for_each_check(faults: Iterable[Fault]) -> list[Fault]:
+    """Enough of the faults to prove every check that they prove: those that turn least red first.
+
+    Several faults of one check show several ways to break it; each of them is proof enough.
+    """
+    proven: set[str] = set()
+    chosen = []
+    for fault in sorted(faults, key=lambda fault: (len(fault.checks), fault.name)):
+        if not fault.checks <= proven:
+            chosen.append(fault)
+            proven |= fault.checks
+    return chosen

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness import catalogue
-from readiness.check import CheckSpec, Effect
+from readiness.check import Effect
 from readiness.config.loading import load
 from readiness.errors import ReadinessError
 from readiness.evidence import Outcome
@@ -80,7 +80,15 @@ class Proof:
 class Prover:
     """Tries faults on reference systems, several at a time, each on a system of its own."""
 
-    def __init__(self, *, provider: str | None, systems: int, say: Callable[[Proof], None]) -> None:
+    def __init__(
+        self,
+        *,
+        provider: str | None,
+        systems: int,
+        say: Callable[[Proof], None],
+        quick: bool = False,
+    ) -> None:
+        self._quick = quick
         self._provider = provider
         self._systems = max(1, systems)
         self._say = say
@@ -111,7 +119,7 @@ class Prover:
         proofs = []
         with ReferenceSystem.start(provider=self._provider) as system:
             while (fault := queue.take()) is not None:
-                proof = _try(fault, system)
+                proof = _try(fault, system, quick=self._quick)
                 self._say(proof)
                 proofs.append(proof)
         return proofs
@@ -150,7 +158,7 @@ class _Queue:
             self._left.clear()
 
 
-def _try(fault: Fault, system: ReferenceSystem) -> Proof:
+def _try(fault: Fault, system: ReferenceSystem, *, quick: bool) -> Proof:
     """Break, look, restore, look again."""
     began = time.monotonic()
     seen: Findings = {}
@@ -158,9 +166,9 @@ def _try(fault: Fault, system: ReferenceSystem) -> Proof:
     error = ""
     try:
         with fault.apply(system):
-            seen, error = _not_passing(system, _blind_to(fault))
+            seen, error = _not_passing(system, _blind_to(fault, quick=quick))
         if not error:
-            after, error = _not_passing(system, _untouched_by(fault))
+            after, error = _not_passing(system, _untouched_by(fault, quick=quick))
     except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
         error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
     return Proof(
@@ -174,30 +182,30 @@ def _try(fault: Fault, system: ReferenceSystem) -> Proof:
     )
 
 
-def _blind_to(fault: Fault) -> list[str]:
+def _blind_to(fault: Fault, *, quick: bool) -> list[str]:
     """The checks that are left out while a fault lasts.
 
     Every other one is run, so that it shows if anything else turns red. What loads or disrupts
     the system on behalf of another suite cannot see the fault, and would disturb its neighbours.
+    To be quick, all of the other suites are left out, and what loads or disrupts in vain.
     """
-    return [spec.id for spec in _quiet() if spec.suite not in fault.suites]
+    specs = [entry.spec for entry in catalogue.entries()]
+    if not quick:
+        return [s.id for s in specs if s.effect.needs_quiet and s.suite not in fault.suites]
+    quiet = {s.id for s in specs if s.effect.needs_quiet} - fault.checks
+    return [s.id for s in specs if s.id in quiet or s.suite not in fault.suites]
 
 
-def _untouched_by(fault: Fault) -> list[str]:
-    """The checks that are left out once a fault is over: other suites', and what takes long.
+def _untouched_by(fault: Fault, *, quick: bool) -> list[str]:
+    """The checks that are left out once a fault is over: those, and what it left green.
 
-    What it should have left alone has just been seen to pass; that it still does shows while the
-    next fault lasts. Loading and disrupting takes long, and only what turned red must be green
-    again.
+    Loading and disrupting takes long, and what did not turn red need not turn green again. To be
+    quick, only what turned red is looked at: the others are while the next fault lasts.
     """
-    quiet = {spec.id for spec in _quiet()} - fault.checks
-    specs = (entry.spec for entry in catalogue.entries())
-    return [spec.id for spec in specs if spec.suite not in fault.suites or spec.id in quiet]
-
-
-def _quiet() -> Iterator[CheckSpec]:
-    """The checks that load or disrupt the system."""
-    return (entry.spec for entry in catalogue.entries() if entry.spec.effect.needs_quiet)
+    specs = [entry.spec for entry in catalogue.entries()]
+    if quick:
+        return [s.id for s in specs if s.id not in fault.checks]
+    return [s.id for s in specs if s.effect.needs_quiet and s.id not in fault.checks]
 
 
 def _not_passing(

@@ -8,7 +8,7 @@ import click
 
 from readiness import catalogue
 from readiness.errors import UsageError
-from readiness.faults import Fault
+from readiness.faults import Fault, one_for_each_check
 from readiness.prove import Proof, Prover
 from readiness.report.files import write
 from readiness.report.proofs import block, page, summary
@@ -17,6 +17,7 @@ from readiness.report.proofs import block, page, summary
 def run(
     *,
     pattern: str,
+    quick: bool,
     healthy: int,
     systems: int,
     provider: str | None,
@@ -36,7 +37,9 @@ def run(
             where="-k",
             remedy="see `readiness list --format json` for their names",
         )
-    prover = Prover(provider=provider, systems=systems, say=_say)
+    if quick:
+        faults = one_for_each_check(faults)
+    prover = Prover(provider=provider, systems=systems, say=_say, quick=quick)
     # A part of the faults is asked for while working on them; the healthy runs are for the whole.
     proofs = list(prover.prove(faults, healthy=0 if pattern else healthy))
     if form == "json":
