@@ -1,8 +1,9 @@
 """Whether an all-clear can be believed: what fell silent is not what is well."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.config.alerting_subjects import probed_channels
 from readiness.config.models import Config
-from readiness.config.subjects import Subject, probed_channels
+from readiness.config.subject import Subject
 from readiness.errors import NoData
 from readiness.guardian import Guardian
 from readiness.probes.all_clear import lose_source, stop_prometheus

@@ -2,8 +2,9 @@
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.config.alerting import Alertmanager, SyntheticProbe
+from readiness.config.alerting_subjects import probed_channels
 from readiness.config.models import Config
-from readiness.config.subjects import Subject, probed_channels
+from readiness.config.subject import Subject
 from readiness.errors import NoData
 from readiness.guardian import Guardian
 from readiness.probes.failover import fail_over

@@ -4,7 +4,7 @@ import time
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.models import Config
-from readiness.config.subjects import Subject
+from readiness.config.subject import Subject
 from readiness.errors import NoData
 from readiness.probes.alertmanager import Peer
 from readiness.probes.heartbeat import next_beat

@@ -2,7 +2,7 @@
 
 from fixtures.alert_engine import EngineAlerts
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.subjects import Subject
+from readiness.config.subject import Subject
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.guardian import Guardian
 from readiness.probes.engine_records import Entry

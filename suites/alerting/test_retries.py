@@ -5,7 +5,7 @@ from typing import Final
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.models import Config
-from readiness.config.subjects import Subject
+from readiness.config.subject import Subject
 from readiness.probes.delivery_drill import Drilled, DrillPlan, answered, beside_hanging
 from readiness.probes.listener import OK, Answer, Call
 

@@ -1,8 +1,9 @@
 """The whole way of an alert, from the metric to the message, hop by hop against its budget."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.config.alerting_subjects import probed_channels
 from readiness.config.models import Config
-from readiness.config.subjects import Subject, probed_channels
+from readiness.config.subject import Subject
 from readiness.guardian import Guardian
 from readiness.probes.canary import CanaryPlan, Walk, walk
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from readiness import Evidence, Measurement, at_least, check
 from readiness.config.models import Config
-from readiness.config.subjects import Subject
+from readiness.config.subject import Subject
 from readiness.signoffs import state
 
 

@@ -1,33 +1,27 @@
 """Reads a channel over HTTP: whatever answers with the newest messages."""
 
-from typing import Final, Self
+from typing import Final
 from urllib.parse import quote
 
 from readiness.config.alerting import HttpInbox
 from readiness.errors import NoData, NotPermitted
 from readiness.probes.http import Session
 from readiness.probes.inboxes.message import TIMEOUT_S, Message, messages_in
+from readiness.probes.inboxes.over_http import OverHttp
 
 _OK: Final = 200
 _LOGIN: Final = {401, 403}
 _MAX_BYTES: Final = 32 * 1024 * 1024
 
 
-class HttpReader:
+class HttpReader(OverHttp):
     """See `Reader`."""
 
     poll_s = 0.02
 
     def __init__(self, inbox: HttpInbox) -> None:
         self._inbox = inbox
-        self._session = Session(timeout_s=TIMEOUT_S, bearer=inbox.bearer)
-
-    def __enter__(self) -> Self:
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._session.__exit__(*exception)
+        super().__init__(Session(timeout_s=TIMEOUT_S, bearer=inbox.bearer))
 
     def read(self, probe: str) -> list[Message]:
         """See `Reader`."""

@@ -4,7 +4,7 @@ https://developer.pagerduty.com/api-reference/9d0b4b12e36f9-list-incidents
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Final
 
 from pydantic import Field, TypeAdapter
 
@@ -12,6 +12,7 @@ from readiness.config.alerting import PagerDutyInbox
 from readiness.probes import api
 from readiness.probes.http import Session
 from readiness.probes.inboxes.message import TIMEOUT_S, Message, unix_time
+from readiness.probes.inboxes.over_http import OverHttp
 from readiness.secrets import Secret
 
 _NAME: Final = "PagerDuty"
@@ -33,7 +34,7 @@ class _Incidents(api.Reply):
 _INCIDENTS: Final = TypeAdapter(_Incidents)
 
 
-class PagerDutyReader:
+class PagerDutyReader(OverHttp):
     """See `Reader`. An incident that ended counts as a second message, which says so."""
 
     # The REST API permits 960 calls a minute to an account.
@@ -42,14 +43,7 @@ class PagerDutyReader:
     def __init__(self, inbox: PagerDutyInbox) -> None:
         self._inbox = inbox
         token = Secret(f"token={inbox.token.reveal()}")
-        self._session = Session(timeout_s=TIMEOUT_S, bearer=token, scheme="Token ")
-
-    def __enter__(self) -> Self:
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._session.__exit__(*exception)
+        super().__init__(Session(timeout_s=TIMEOUT_S, bearer=token, scheme="Token "))
 
     def read(self, probe: str) -> list[Message]:
         """See `Reader`."""

@@ -4,7 +4,7 @@ https://docs.slack.dev/reference/methods/conversations.history
 """
 
 import json
-from typing import Final, Self
+from typing import Final
 
 from pydantic import TypeAdapter
 
@@ -13,6 +13,7 @@ from readiness.errors import NotPermitted
 from readiness.probes import api
 from readiness.probes.http import Session
 from readiness.probes.inboxes.message import TIMEOUT_S, Message, messages_in
+from readiness.probes.inboxes.over_http import OverHttp
 
 _NAME: Final = "Slack"
 _NEWEST: Final = "100"
@@ -27,7 +28,7 @@ class _History(api.Reply):
 _HISTORY: Final = TypeAdapter(_History)
 
 
-class SlackReader:
+class SlackReader(OverHttp):
     """See `Reader`."""
 
     # Slack permits fifty calls a minute to workspaces of one's own apps (tier 3).
@@ -35,14 +36,7 @@ class SlackReader:
 
     def __init__(self, inbox: SlackInbox) -> None:
         self._inbox = inbox
-        self._session = Session(timeout_s=TIMEOUT_S, bearer=inbox.token)
-
-    def __enter__(self) -> Self:
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._session.__exit__(*exception)
+        super().__init__(Session(timeout_s=TIMEOUT_S, bearer=inbox.token))
 
     def read(self, probe: str) -> list[Message]:
         """See `Reader`."""

@@ -1,0 +1,34 @@
+"""What a check can be judged on: anything with a name that becomes part of the check's id."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from readiness.config.base import Named
+from readiness.config.models import Config
+
+_S = TypeVar("_S", bound=Named)
+
+
+class Subject(Protocol):
+    """Anything with a name that becomes part of a check's id."""
+
+    @property
+    def name(self) -> str:
+        """The name, as the configuration gives it."""
+        ...
+
+
+class Item:
+    """What has no table of its own but a name: a required sign-off, an alert, a receiver."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+Find = Callable[[Config], Sequence[Subject]]
+"""Finds the subjects of one kind."""
+
+
+def of(tables: Mapping[str, _S]) -> list[_S]:
+    """The tables of a table of tables."""
+    return list(tables.values())
