@@ -2,8 +2,9 @@
 
 from readiness.config.alert_engine import AlertEngine, EngineEscalation
 from readiness.config.alerting import Alerting, Channel, HttpInbox, SeverityPolicy
+from readiness.config.alerting_subjects import probed_channels
 from readiness.config.models import Config, Target
-from readiness.config.subjects import probed_channels, subjects
+from readiness.config.subjects import subjects
 
 INBOX = HttpInbox(url="http://inbox.example.com/messages")
 CHANNELS = {
