@@ -50,7 +50,7 @@ def test_retry_on_error(delivery_drill: Subject, target: Config, evidence: Evide
 
 @check(
     "alerting.retry-on-rate-limit",
-    title="A channel that answers `too many requests` is tried again within the budget",
+    title="A channel that answers 429, too many requests, is tried again within the budget",
     why="""Slack and others answer 429 in a storm of alerts, which is when they matter most.
     Alertmanager does not try again after a 4xx until the group's next turn: with the default
     group_interval that is five minutes later.""",

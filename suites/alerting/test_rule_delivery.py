@@ -5,6 +5,7 @@ from readiness.config.alerting_subjects import probed_channels
 from readiness.config.models import Config
 from readiness.config.subject import Subject
 from readiness.guardian import Guardian
+from readiness.measurement import Moment
 from readiness.probes.canary import CanaryPlan, Walk, walk
 
 
@@ -59,6 +60,23 @@ def test_rule_delivery(
         at_most(plan.canary.evaluation_max_s),
     )
     _judge_channels(seen, seen.handed_over, plan, evidence)
+    evidence.record(
+        Measurement(
+            "breach to the last message",
+            max(seen.arrived.values(), default=seen.handed_over) - seen.breached,
+            "s",
+            source,
+            timeline=_hops(seen),
+        )
+    )
+
+
+def _hops(seen: Walk) -> tuple[Moment, ...]:
+    hops = [("the metric breaches", seen.breached), ("the rule sees it", seen.active)]
+    hops += [("the alert fires", seen.fired), ("Alertmanager has it", seen.handed_over)]
+    hops += [(f"{name} has it", at) for name, at in seen.arrived.items()]
+    known = [(at, label) for label, at in hops if at is not None]
+    return tuple(Moment(at - seen.breached, label) for at, label in sorted(known))
 
 
 def _judge_channels(seen: Walk, handed_over: float, plan: CanaryPlan, evidence: Evidence) -> None:
