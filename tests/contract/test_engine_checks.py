@@ -130,12 +130,12 @@ def test_an_engine_that_is_well_passes(check: str, servers: tuple[str, str]) -> 
 @pytest.mark.parametrize(
     ("check", "fault", "miss"),
     [
-        ("delivery", "tells_first", "arrived is 0"),
-        ("history", "remembers", "entries while it lasts is 0"),
+        ("delivery", "tells_first", "arrived 0"),
+        ("history", "remembers", "entries while it lasts 0"),
         ("history", "remembers_ends", "it lasts for ever there"),
-        ("statistics", "counts", "alerts counted for one is 0"),
+        ("statistics", "counts", "alerts counted for one 0"),
         ("escalation", "escalates", "nobody further was told"),
-        ("escalation", "waits", "must be at least 3.5"),
+        ("escalation", "waits", "must be >= 3.5"),
         ("escalation", "heeds_acknowledgements", "somebody was at work on it already"),
     ],
 )
