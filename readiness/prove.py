@@ -27,7 +27,7 @@ HEALTHY: Final = "healthy system"
 _EFFECTS: Final = tuple(effect.value for effect in Effect if effect.needs_quiet)
 _MEASURES_SPEED: Final = "performance"
 # Most checks wait for something, such as the next scrape: several at a time wait together.
-_WORKERS: Final = "4"
+_WORKERS: Final = "2"
 
 Findings = dict[str, CheckResult]
 """Checks that did not pass, by name."""
