@@ -1,5 +1,6 @@
 """What Prometheus hands to Alertmanager, and whether it gets there."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,16 +183,22 @@ class _Counters:
 def watch_sending(prometheus: Prometheus) -> Sent:
     """Read its own counters twice, with one attempt at least at every Alertmanager between them.
 
+    Every group of rules has its turn meanwhile: what is lost may be the alert of one group alone.
+
     Raises:
         NoData: it sends nothing for as long as it may take to send again, or has no such counters.
     """
     # Just started or reloaded it has found none yet, and drops what fires meanwhile.
     to = until(prometheus.alertmanagers, bool, within_s=_DISCOVERY_S)
+    turn_s = max((group.interval_s for group in prometheus.rules()), default=0.0)
+    turn_over = time.monotonic() + turn_s
     before = _counters(prometheus)
     after = until(
         lambda: _counters(prometheus),
-        lambda now: now.since(before, to) > 0 or now.lost > before.lost,
-        within_s=_resend_s(prometheus),
+        lambda now: (
+            now.lost > before.lost or (now.since(before, to) > 0 and time.monotonic() > turn_over)
+        ),
+        within_s=max(turn_s, _resend_s(prometheus)),
     )
     sent, lost = sum(after.sent.values()) - sum(before.sent.values()), after.lost - before.lost
     if min(sent, lost) < 0 or max(sent, lost) <= 0:
