@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _CONFIG: Final = {"alerting.alertmanager-config[alertmanager]"}
 _CLUSTER: Final = {"alerting.alertmanager-cluster[alertmanager]"}
+# With one peer named, the other one is a stranger to Prometheus's list, and there is no failover.
+_ONE_PEER: Final = {
+    "alerting.alertmanagers-reachable[prometheus]",
+    "alerting.failover[first-peer]",
+}
 _SILENCES: Final = {"alerting.silences[alertmanager]"}
 _SECOND: Final = "alertmanager_2"
 Document = dict[str, Any]
@@ -57,7 +62,10 @@ def configuration_is_refused(system: "ReferenceSystem") -> Iterator[None]:
         yield
 
 
-@fault(turns_red=_CLUSTER, story="a peer is in the cluster of which readiness.toml knows nothing")
+@fault(
+    turns_red=_CLUSTER | _ONE_PEER,
+    story="a peer is in the cluster of which readiness.toml knows nothing",
+)
 @contextmanager
 def second_peer_is_not_named(system: "ReferenceSystem") -> Iterator[None]:
     """It waits for its turn and sends all the same; what is measured at the first one is half."""
