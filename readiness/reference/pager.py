@@ -64,7 +64,10 @@ class Pager:
 
     def __init__(self, inbox: str) -> None:
         self._inbox = inbox
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False)
+        # A connection for each message: servers close an idle one after five seconds, which is
+        # when the second tier is told, and a message sent into a closing one would be lost.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, limits=alone)
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
         self._total = 0
         self._tasks: set[asyncio.Task[None]] = set()
