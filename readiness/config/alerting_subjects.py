@@ -47,7 +47,6 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
         lambda c: [s for s in of(_alerting(c).severities) if not s.may_be_muted],
     ),
     "alert_rule": ("[alerting.rules.NAME]", lambda c: of(_alerting(c).rules)),
-    "alert_channel": ("[alerting.channels.NAME]", lambda c: of(_alerting(c).channels)),
     "probed_channel": ("[alerting.channels.NAME] inbox", probed_channels),
     "resolving_channel": (
         "[alerting.channels.NAME] inbox",
