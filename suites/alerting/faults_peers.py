@@ -52,7 +52,7 @@ def peers_run_different_configurations(system: "ReferenceSystem") -> Iterator[No
 
 @fault(turns_red=_CONFIG, story="the configuration on disk is broken, and the old one runs on")
 @contextmanager
-def configuration_is_refused(system: "ReferenceSystem") -> Iterator[None]:
+def alertmanager_refuses_its_configuration(system: "ReferenceSystem") -> Iterator[None]:
     """What a reload answers that nobody reads."""
 
     def edit(config: Document) -> None:
