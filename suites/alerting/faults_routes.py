@@ -239,10 +239,14 @@ def warning_inhibits_pages(system: "ReferenceSystem") -> Iterator[None]:
         yield
 
 
-@fault(turns_red=_SHADOW, story="the canary of the monitoring holds critical alerts back")
+@fault(
+    turns_red=_SHADOW
+    | {"alerting.rule-delivery[ReadinessCanary]", "alerting.false-all-clear[ReadinessCanary]"},
+    story="the canary of the monitoring holds critical alerts back",
+)
 @contextmanager
 def canary_inhibits_pages(system: "ReferenceSystem") -> Iterator[None]:
-    """A test of the alerting switches it off, for as long as it lasts."""
+    """A test of the alerting switches it off while it lasts: the canary is refused, too."""
     with _inhibits(system, _rule('alertname="ReadinessCanary"', 'severity="critical"')):
         yield
 
