@@ -13,10 +13,12 @@ from readiness.alerting.safety import ALERT_NAME, refuse_unless_contained
 from readiness.config.alerting import Alertmanager, SyntheticProbe
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.probes.alertmanager import HeldAlert, NewAlert, Peer, Status
+from readiness.probes.patience import until
 
 ALERT: Final = "ReadinessProbe"
 DRILL_PREFIX: Final = "drill-"
 _NOT_READY: Final = "settling"
+_SETTLING_S: Final = 30.0
 # A run that is killed leaves alerts that end by themselves, this long after their budget.
 _SPARE_S: Final = 60.0
 
@@ -191,7 +193,10 @@ def _annotations(probe: str) -> dict[str, str]:
 
 
 def _settled(peer: Peer) -> Status:
-    status = peer.status()
+    """How a peer is, once it has found the others; a restarted one takes some seconds for that."""
+    status = until(
+        peer.status, lambda found: found.cluster.status != _NOT_READY, within_s=_SETTLING_S
+    )
     if status.cluster.status == _NOT_READY:
         raise Unreachable(
             "is still looking for its peers and tells nobody anything",
