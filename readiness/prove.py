@@ -168,7 +168,9 @@ def _try(fault: Fault, system: ReferenceSystem, *, quick: bool) -> Proof:
         with fault.apply(system):
             seen, error = _not_passing(system, _blind_to(fault, quick=quick))
         if not error:
-            after, error = _not_passing(system, _untouched_by(fault, quick=quick))
+            # A few checks are sooner done in one process than two others are started.
+            workers = "0" if quick else _WORKERS
+            after, error = _not_passing(system, _untouched_by(fault, quick=quick), workers)
     except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
         error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
     return Proof(
