@@ -103,12 +103,12 @@ def answered(
     """
     probe = new_probe(DRILL_PREFIX)
     with (
-        listening(plan.drill.listen, answer) as listener,
+        listening(plan.drill.listen, answer, plan.probe.label, probe) as listener,
         synthetic(plan.alertmanager, plan.probe, drill=True) as sender,
     ):
         sender.hops(probe)
         sent = sender.send(probe, count=count)
-        calls = listener.wait(plan.probe.label, probe, enough, within_s)
+        calls = listener.wait(enough, within_s)
         if not calls:
             raise _never_called(plan, within_s)
         sender.end(sent)
@@ -125,14 +125,15 @@ def beside_hanging(plan: DrillPlan, hang_s: float) -> Drilled:
     """
     probe = new_probe(DRILL_PREFIX)
     with ExitStack() as stack:
-        listener = stack.enter_context(listening(plan.drill.listen, lambda _: (OK, hang_s)))
+        hang = listening(plan.drill.listen, lambda _: (OK, hang_s), plan.probe.label, probe)
+        listener = stack.enter_context(hang)
         sender = stack.enter_context(synthetic(plan.alertmanager, plan.probe, drill=True))
         watched = Watched(plan.beside, stack.enter_context(reader_of(plan.beside)))
         sender.hops(probe)
         watched.look(probe)
         sent = sender.send(probe)
         began = time.monotonic()
-        calls = listener.wait(plan.probe.label, probe, bool, hang_s)
+        calls = listener.wait(bool, hang_s)
         if not calls:
             raise _never_called(plan, hang_s)
         wait([watched], probe, began + hang_s)

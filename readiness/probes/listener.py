@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
@@ -64,30 +64,29 @@ Answer = Callable[[int], tuple[int, float]]
 
 
 class Listener:
-    """The calls that came, and how the next ones are answered."""
+    """The calls that came for one alert, and how the next ones are answered.
 
-    def __init__(self, answer: Answer) -> None:
+    What comes for another one, such as the late word of a peer on the check before, is taken and
+    does not count.
+    """
+
+    def __init__(self, answer: Answer, label: str, value: str) -> None:
         self._answer = answer
+        self._wanted = label, value
         self._calls: list[Call] = []
         self._came = threading.Condition()
         self._closing = threading.Event()
 
-    def calls(self, label: str, value: str) -> list[Call]:
-        """The calls so far whose alerts carry this label."""
-        with self._came:
-            return [call for call in self._calls if call.has(label, value)]
-
-    def wait(self, label: str, value: str, enough: Callable[[Sequence[Call]], bool],
-             within_s: float) -> list[Call]:  # fmt: skip
-        """Wait until the calls with this label are enough, or the time is over; gives them."""
+    def wait(self, enough: Callable[[Sequence[Call]], bool], within_s: float) -> list[Call]:
+        """Wait until the calls are enough, or the time is over; gives them."""
         deadline = time.monotonic() + within_s
         with self._came:
-            while not enough(found := [c for c in self._calls if c.has(label, value)]):
+            while not enough(self._calls):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
                 self._came.wait(left)
-            return found
+            return list(self._calls)
 
     def take(self, body: bytes) -> int:
         """Note a call, and say how it is to be answered, after the delay that was asked for."""
@@ -96,8 +95,11 @@ class Listener:
         except (ValueError, ValidationError):
             told = None
         with self._came:
+            call = Call(time.time(), OK, told)
+            if not call.has(*self._wanted):
+                return OK
             status, delay_s = self._answer(len(self._calls))
-            self._calls.append(Call(time.time(), status, told))
+            self._calls.append(replace(call, status=status))
             self._came.notify_all()
         self._closing.wait(delay_s)
         return status
@@ -108,14 +110,20 @@ class Listener:
 
 
 @contextmanager
-def listening(listen: str, answer: Answer) -> Iterator[Listener]:
-    """Listen on `host:port` while the block runs.
+def listening(listen: str, answer: Answer, label: str, value: str) -> Iterator[Listener]:
+    """Listen on `host:port` for one alert while the block runs.
+
+    Args:
+        listen: the address.
+        answer: how its calls are answered.
+        label: which label tells the alert from others.
+        value: its value.
 
     Raises:
         CouldNotMeasure: that address cannot be listened on.
     """
     host, _, port = listen.rpartition(":")
-    listener = Listener(answer)
+    listener = Listener(answer, label, value)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

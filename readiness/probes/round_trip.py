@@ -140,6 +140,7 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
         wait(watched, probe, time.monotonic() + 2 * budget_s)
         missing = [w.channel.name for w in watched if not w.told(ended=False)]
         diagnosis = diagnose(synthetic, sent) if missing else ""
+        synthetic.let_others_pass()
         for _ in range(_REPEATS):
             synthetic.send(probe)
         ended_at = synthetic.end(sent)

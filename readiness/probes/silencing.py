@@ -76,6 +76,7 @@ def silence_round_trip(
         interval_s = max(hop.group_interval_s for hop in hops)
         wait(of_quiet, quiet, time.monotonic() + interval_s + probe.budget_s)
         times = [w.after_s(ended, ended=False) for w in of_quiet]
+        sender.let_others_pass()
     found = [at for at in times if at is not None]
     return Silenced(
         probe=quiet,

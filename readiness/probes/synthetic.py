@@ -1,6 +1,7 @@
 """Sends synthetic alerts to all peers of an Alertmanager, and ends them again."""
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ ALERT: Final = "ReadinessProbe"
 DRILL_PREFIX: Final = "drill-"
 _NOT_READY: Final = "settling"
 _SETTLING_S: Final = 30.0
+_GOSSIP_S: Final = 0.5
 # A run that is killed leaves alerts that end by themselves, this long after their budget.
 _SPARE_S: Final = 60.0
 
@@ -122,6 +124,14 @@ class Synthetic:
         labels = self.labels(probe)
         alerts = [NewAlert(labels | more, _annotations(probe), now, ends) for more in numbers]
         return Sent(probe, now.timestamp(), tuple(alerts))
+
+    def let_others_pass(self) -> None:
+        """Wait until every other peer had its turn to tell, and saw that it is told already.
+
+        An alert that ended before would be told by them as firing, after its end: they wait with
+        what they were handed, and compare it with what was told last.
+        """
+        time.sleep(self._settings.peer_timeout_s * (len(self.peers) - 1) + _GOSSIP_S)
 
     def end(self, sent: Sent, *, skip: int = 0) -> float:
         """End alerts at every peer; gives the Unix time of their end.

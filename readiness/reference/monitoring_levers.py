@@ -20,6 +20,7 @@ from readiness.reference.gateway import READY, Gateway
 from readiness.reference.monitoring import CONFIG, DASHBOARD, PEERS
 from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
 from readiness.reference.processes import Daemon, request, request_json
+from readiness.servers.ports import free_port
 
 _OK: Final = 200
 _TIMEOUT_S: Final = 20.0
@@ -117,6 +118,51 @@ class MonitoringLevers:
             yield daemon.url
         finally:
             daemon.stop()
+
+    @contextlib.contextmanager
+    def third_peer(self) -> Iterator[None]:
+        """Let a peer that nobody declared join the cluster of the two."""
+        known = self._program(PEERS[1])
+        arguments = list(known.command(0))
+        joined = next(a for a in arguments if a.startswith("--cluster.listen-address="))
+        address = joined.partition("=")[2]
+        gossip = f"127.0.0.1:{free_port()}"
+        own = ("--cluster.", "--web.listen-address=", "--storage.path=")
+        kept_as_they_are = [a for a in arguments if not a.startswith(own)]
+        daemon = Daemon(
+            "alertmanager_3",
+            lambda port: [
+                *kept_as_they_are,
+                f"--web.listen-address=127.0.0.1:{port}",
+                f"--storage.path={self._folder / 'alertmanager_3'}",
+                f"--cluster.listen-address={gossip}",
+                f"--cluster.advertise-address={gossip}",
+                f"--cluster.peer={address}",
+            ],
+            self._folder,
+            known.guardian,
+            "/-/ready",
+            works_in=known.works_in,
+        ).start()
+        try:
+            self._await_peers(len(PEERS) + 1)
+            yield
+        finally:
+            daemon.stop()
+            self._await_peers(len(PEERS))
+
+    def _await_peers(self, count: int) -> None:
+        """Wait until each of our peers sees so many.
+
+        Raises:
+            ReferenceSystemError: one does not, in time.
+        """
+        deadline = time.monotonic() + _NOTICED_S
+        ports = [self._program(peer).port for peer in PEERS]
+        while any(_peers_seen(port) != count for port in ports):
+            if time.monotonic() > deadline:
+                raise ReferenceSystemError(f"not every peer sees {count}", where="/api/v2/status")
+            time.sleep(_POLL_S)
 
     @contextlib.contextmanager
     def stale_secret(self, peer: str) -> Iterator[None]:
@@ -286,6 +332,10 @@ class MonitoringLevers:
 def _state(port: int, path: str) -> str:
     status, body = request(port, "GET", path)
     return str(json.loads(body)["status"]["state"]) if status == _OK else ""
+
+
+def _peers_seen(port: int) -> int:
+    return len(request_json(port, "GET", "/api/v2/status")["cluster"]["peers"])
 
 
 def _reload(program: Daemon, *, loads: bool) -> None:

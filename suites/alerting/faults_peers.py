@@ -75,3 +75,11 @@ def second_peer_is_not_named(system: "ReferenceSystem") -> Iterator[None]:
 
     with system.levers.edit_config(edit):
         yield
+
+
+@fault(turns_red=_CLUSTER, story="a third peer has joined the cluster, and nobody knows of it")
+@contextmanager
+def third_peer_has_joined(system: "ReferenceSystem") -> Iterator[None]:
+    """What is left of a migration: it is not handed any alert, and is one more to wait for."""
+    with system.levers.third_peer():
+        yield

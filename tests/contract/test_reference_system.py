@@ -241,7 +241,9 @@ def test_prometheus_scrapes_all_that_runs(system: ReferenceSystem) -> None:
         answer = httpx.get(f"{prometheus.url}/api/v1/query?query=up", trust_env=False).json()
         return {s["metric"]["job"]: s["value"][1] for s in answer["data"]["result"]}
 
-    expected = dict.fromkeys(["orders", "prometheus", "postgres", "node", "blackbox"], "1")
+    expected = dict.fromkeys(
+        ["orders", "prometheus", "postgres", "node", "blackbox", "canary"], "1"
+    )
     assert eventually(lambda: up() == expected), up()
     rules = httpx.get(f"{prometheus.url}/api/v1/rules", trust_env=False).json()["data"]["groups"]
     assert {rule["name"] for group in rules for rule in group["rules"]} >= {
