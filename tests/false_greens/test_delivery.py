@@ -1,0 +1,72 @@
+"""M18: accepted is not arrived. The sender is content in each case; the receiver has nothing."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from readiness.config.alerting_subjects import probed_channels
+from readiness.config.loading import load
+from readiness.config.models import Config
+from readiness.probes.alertmanager import Peer
+from readiness.probes.round_trip import Trip, travel
+from readiness.probes.synthetic import synthetic
+from readiness.reference.monitoring_config import Document
+from readiness.reference.system import ReferenceSystem
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[ReferenceSystem]:
+    with ReferenceSystem.start(provider="local") as started:
+        if "alertmanager" in started.absent:
+            pytest.skip(started.absent["alertmanager"])
+        yield started
+
+
+@pytest.fixture
+def target(system: ReferenceSystem) -> Config:
+    return load(system.config_path, os.environ | system.environ).config
+
+
+def trip(target: Config) -> Trip:
+    assert target.alertmanager
+    assert target.alerting
+    assert target.alerting.probe
+    with synthetic(target.alertmanager, target.alerting.probe) as sender:
+        return travel(sender, probed_channels(target), 1.0)
+
+
+def failures(target: Config) -> float:
+    """What Alertmanager counts as failed, at all peers."""
+    assert target.alertmanager
+    total = 0.0
+    for url in target.alertmanager.urls:
+        with Peer(url, target.alertmanager) as peer:
+            found = peer.metrics().samples
+            total += sum(v for s, v in found.items() if "requests_failed_total" in s.name)
+    return total
+
+
+@pytest.mark.parametrize("channel", ["email", "slack"])
+def test_m18_taken_and_lost(system: ReferenceSystem, target: Config, channel: str) -> None:
+    before = failures(target)
+    with system.levers.inbox_fault(channel, loses=True):
+        found = trip(target)
+    assert found.arrivals[channel].fired == ()
+    assert "calls it active" in found.diagnosis
+    assert failures(target) == before, "no counter of failures moved"
+    others = found.arrivals.keys() - {channel}
+    assert all(found.arrivals[name].fired for name in others)
+
+
+def test_m18_muted_all_week(system: ReferenceSystem, target: Config) -> None:
+    def mute(document: Document) -> None:
+        document["time_intervals"] = [{"name": "always", "time_intervals": [{}]}]
+        document["route"]["routes"][1]["mute_time_intervals"] = ["always"]
+
+    before = failures(target)
+    with system.levers.edit_alertmanager(mute):
+        found = trip(target)
+    assert all(arrival.fired == () for arrival in found.arrivals.values())
+    assert "calls it active" in found.diagnosis
+    assert failures(target) == before, "no counter of failures moved"
