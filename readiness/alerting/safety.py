@@ -33,7 +33,7 @@ def refuse_unless_contained(
             " alone: nothing was sent",
             where=where,
             remedy=f"""make this the first route: matchers: ['{unique}!=""'], receiver:"""
-            f" {receiver}, group_by: ['...'], group_wait: 0s, group_interval: 10s, and no"
+            f" {receiver}, group_by: ['...'], group_wait: 0s, group_interval: 20s, and no"
             " `continue`",
         )
     for rule in config.inhibit_rules:

@@ -146,8 +146,9 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
         ended_at = synthetic.end(sent)
         telling = [w for w in watched if w.channel.resolves and w.told(ended=False)]
         wait(telling, probe, time.monotonic() + interval_s + budget_s + _LAST_LOOK_S, ended=True)
+        synthetic.let_others_pass()
         for one in watched:
-            one.look(probe)  # what came twice shows at the end
+            one.look(probe)  # what came twice, or once more after its end, shows now
         held = len(synthetic.held(probe))
     return Trip(probe, {w.channel.name: _arrival(w, sent.at, ended_at) for w in watched},
                 interval_s, held, diagnosis)  # fmt: skip

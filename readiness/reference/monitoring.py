@@ -247,5 +247,5 @@ def _peer(folder: Path, gossip: int, all_gossip: Sequence[int]) -> Callable[[int
         # The usual values wait for ten seconds until a cluster has settled.
         "--cluster.gossip-interval=20ms",
         "--cluster.reconnect-interval=500ms",
-        "--cluster.peer-timeout=3s",
+        "--cluster.peer-timeout=1s",
     ]

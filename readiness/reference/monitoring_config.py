@@ -101,7 +101,9 @@ def alertmanager(inbox: str, smtp_port: int, listener: int) -> Document:
 
 
 def _routes() -> Document:
-    at_once = {"group_wait": "0s", "group_interval": "1s"}
+    # Longer than the second peer waits for the first one (--cluster.peer-timeout): else it would
+    # tell once more of what is over, from what it was handed before.
+    at_once = {"group_wait": "0s", "group_interval": "2s"}
     return {
         "receiver": "email",
         "group_by": ["alertname"],
@@ -115,7 +117,7 @@ def _routes() -> Document:
                 "receiver": "readiness-drill",
                 "group_by": [PROBE_LABEL],
                 "group_wait": "1s",  # so that a storm is one message
-                "group_interval": "1s",
+                "group_interval": "2s",
             },
             {
                 "matchers": [f'{PROBE_LABEL}!=""'],

@@ -37,7 +37,7 @@ _ALERTMANAGER: Final = """
 # Both peers of the cluster. To pause the first one shows whether the other one takes over.
 [alertmanager]
 urls = [{urls}]
-peer_timeout_s = 3
+peer_timeout_s = 1
 stop_peer = [{python}, "-m", "readiness.reference.pause", "pause", "alertmanager"]
 start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanager"]
 """

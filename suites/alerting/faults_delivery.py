@@ -112,6 +112,21 @@ def slack_is_told_twice(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
+    turns_red=_each("duplicates"),
+    story="the group's turn comes sooner than the second peer's",
+)
+@contextmanager
+def second_peer_tells_what_is_over(system: "ReferenceSystem") -> Iterator[None]:
+    """It waits with what it was handed, and finds that the last that was told is its end."""
+
+    def hurry(document: "Document") -> None:
+        document["route"]["routes"][_PROBE]["group_interval"] = "300ms"
+
+    with system.levers.edit_alertmanager(hurry):
+        yield
+
+
+@fault(
     turns_red={"alerting.rule-delivery[ReadinessCanary]"},
     story="a relabelling of alerts drops those of the canary on their way to Alertmanager",
 )

@@ -18,7 +18,7 @@ _ROUTE: Final = """The first route leads synthetic alerts to test channels of th
       receiver: readiness-probe
       group_by: ['...']
       group_wait: 0s
-      group_interval: 10s"""
+      group_interval: 20s"""
 
 
 @check(
@@ -147,10 +147,13 @@ def test_payload(probed_channel: Channel, target: Config, trips: Trips, evidence
     title="One alert is told once, however often it is handed over",
     why="""Prometheus hands each alert over again every minute, to every peer. Where the same
     integration stands twice, peers do not find each other, or the alert repeats within seconds,
-    each page comes several times, and people learn to look away.""",
+    each page comes several times, and people learn to look away. A second peer that waits for
+    longer than the group's interval even tells as firing what has just ended.""",
     fix="""Count the integrations of that kind in the receiver, and the routes that `continue`:
     amtool config routes test --config.file=alertmanager.yml readiness_probe=x
 See whether the peers know each other: curl -s URL/api/v2/status | jq .cluster
+After its end, from the second peer: group_interval of the route has to be longer than
+--cluster.peer-timeout times the number of the other peers.
 repeat_interval is in hours, not in seconds.""",
     severity="major",
     effect="write",

@@ -20,7 +20,7 @@ _SETUP: Final = """A receiver for drills, whose webhook ends at the machine that
       receiver: readiness-drill
       group_by: [readiness_probe]
       group_wait: 0s
-      group_interval: 10s"""
+      group_interval: 20s"""
 
 
 @check(
