@@ -102,6 +102,9 @@ class Lines:
         """Say that we live, when nothing was said for long."""
         if time.monotonic() - self._last < self._heartbeat_s:
             return
+        if not ledger.plan:
+            self._say("... collecting the checks")
+            return
         oldest = self._running.oldest(ledger.plan)
         what = f"running {oldest[0]} for {oldest[1]:.0f} s" if oldest else "waiting"
         left = len(ledger.unreported())

@@ -42,6 +42,12 @@ def test_a_heartbeat_says_what_runs() -> None:
     assert out.getvalue() == "... running own.a[demo] for 0 s; 2 checks to go\n"
 
 
+def test_a_heartbeat_before_anything_is_planned() -> None:
+    out = io.StringIO()
+    Lines(out, heartbeat_s=0).tick(ledger_of())
+    assert out.getvalue() == "... collecting the checks\n"
+
+
 def test_live_lines_show_each_suite_and_what_runs() -> None:
     progress = Live()
     ledger = ledger_of(PLAN, START)
