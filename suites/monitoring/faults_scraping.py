@@ -99,33 +99,6 @@ def scrapes_are_nearly_too_slow(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"monitoring.scrape-duration[orders]"},
-    story="Now and then a scrape of the service takes 3.1 s, and is given up after 4 s",
-)
-@contextmanager
-def some_scrapes_are_slow(system: "ReferenceSystem") -> Iterator[None]:
-    """Every third one: too seldom to cost much, and often enough to be lost one day."""
-    ended = threading.Event()
-    latest = f"scrape_duration_seconds{_ORDERS}"
-
-    def now_and_then() -> None:
-        while not ended.is_set():
-            with system.levers.behave(delay_ms={"/metrics": 3100}):
-                system.levers.await_series(f"{latest} > 3")
-            system.levers.await_series(f"max_over_time({latest}[12s]) < 1")
-
-    thread = threading.Thread(target=now_and_then)
-    thread.start()
-    try:
-        system.levers.await_series(f"quantile_over_time(0.9, {latest}{_WINDOW}) > 3")
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    system.levers.await_series(f"max_over_time({latest}{_WINDOW}) < 1")
-
-
-@fault(
     turns_red={"monitoring.scrape-stability[blackbox]"},
     story="An exporter comes and goes, and is up whenever somebody looks",
 )
