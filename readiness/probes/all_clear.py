@@ -1,7 +1,7 @@
 """Stops what is watched, or what watches, while an alert fires: is the all-clear seen through?"""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,8 +13,8 @@ from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes import command
 from readiness.probes.alertmanager import Peer
 from readiness.probes.canary import CanaryPlan, Walk, walking
-from readiness.probes.heartbeat import next_beat
-from readiness.probes.inboxes import reader_of
+from readiness.probes.heartbeat import beats, next_beat
+from readiness.probes.patience import until
 from readiness.probes.prometheus import Prometheus
 from readiness.probes.round_trip import Watched, wait
 from readiness.probes.undo import Undo
@@ -31,7 +31,7 @@ class Loss:
 
     Attributes:
         probe: the id of the canary's alert.
-        target: job and instance of what was stopped.
+        job: of what was stopped.
         all_clear_s: seconds from the stop until the alert was called resolved; None if it never
             was.
         noticed_s: seconds from the stop until an alert of the loss was held; None if it never was.
@@ -40,7 +40,7 @@ class Loss:
     """
 
     probe: str
-    target: str
+    job: str
     all_clear_s: float | None
     noticed_s: float | None
     noticed_by: str
@@ -72,53 +72,59 @@ def lose_source(plan: CanaryPlan, undo: Undo) -> Loss:
 
 
 def _watch_loss(plan: CanaryPlan, seen: Walk, told: Watched) -> Loss:
-    began = time.time()
-    job, instance = seen.labels.get("job", ""), seen.labels.get("instance", "")
+    began, job = time.time(), seen.labels.get("job", "")
+    if not job:
+        raise NoData(
+            "the canary's alert has no label `job`: an alert of its loss could not be recognized",
+            where=seen.rule.query,
+            remedy="let the rule keep the labels of the series: readiness_canary > 0",
+        )
     longest = seen.detection_s + seen.group_interval_s + plan.probe.budget_s
     with ExitStack() as stack:
         peers = [
             stack.enter_context(Peer(url, plan.alertmanager)) for url in plan.alertmanager.urls
         ]
-
-        def notices() -> str:
-            return _alert_of(peers, {"job": job, "instance": instance}, plan.probe.label)
-
         wait([told], seen.probe, time.monotonic() + longest, ended=True)
+        told.must_be_read()
         clear_s = told.after_s(began, ended=True)
-        deadline = time.monotonic() + plan.canary.loss_max_s
-        name = notices()
-        while not name and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-            name = notices()
+        name = until(
+            lambda: _loss_told(peers, job, plan.probe.label, began),
+            bool,
+            within_s=plan.canary.loss_max_s,
+            every_s=_POLL_S,
+        )
         noticed_s = time.time() - began if name else None
-    return Loss(seen.probe, f"{job} {instance}", clear_s, noticed_s, name, steady=False)
+    return Loss(seen.probe, job, clear_s, noticed_s, name, steady=False)
 
 
 def _gone(plan: CanaryPlan, loss: Loss) -> bool:
     """Wait until Prometheus no longer has an alert of the loss: the next check begins steady."""
-    job, _, instance = loss.target.partition(" ")
     with Prometheus(plan.prometheus) as prometheus:
-        return _until(
+        return _comes_true(
             lambda: (
                 not any(
-                    alert.labels.get("job") == job
-                    and alert.labels.get("instance") == instance
-                    and plan.probe.label not in alert.labels
+                    alert.labels.get("job") == loss.job and plan.probe.label not in alert.labels
                     for alert in prometheus.alerts()
                 )
-            ),
-            _STEADY_S,
+            )
         )
 
 
-def _alert_of(peers: Sequence[Peer], labels: Mapping[str, str], probe_label: str) -> str:
-    """The name of a real alert on that target, if any peer holds one."""
-    filters = [f'{name}="{value}"' for name, value in labels.items()]
+def _loss_told(peers: Sequence[Peer], job: str, probe_label: str, since: float) -> str:
+    """The name of a real alert on that job, if a peer has one that began meanwhile.
+
+    What fired before says nothing of the loss, and what is silenced or inhibited says it to nobody.
+    """
     for peer in peers:
-        for alert in peer.alerts(*filters):
-            if probe_label not in alert.labels:
+        for alert in peer.alerts(f'job="{job}"'):
+            began = alert.starts_at.timestamp() >= since
+            if began and probe_label not in alert.labels and alert.status.state == "active":
                 return alert.labels.get("alertname", "?")
     return ""
+
+
+def _comes_true(condition: Callable[[], bool]) -> bool:
+    return until(condition, bool, within_s=_STEADY_S, every_s=_POLL_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +160,12 @@ def stop_prometheus(settings: PrometheusSettings, alerting: Alerting, undo: Undo
     with Prometheus(settings) as prometheus:
         all_clear_s = _RESENDS * _resend_s(prometheus)
     _beats(alerting, dead_man)
-    with reader_of(channel) as reader:
-        watched = Watched(channel, reader)
-        watched.look(dead_man.call_text)
-        before = len(watched.messages)
-        with _stopped(dead_man.stop, dead_man.start, "Prometheus", undo):
-            began = time.monotonic()
-            longest_s = all_clear_s + dead_man.max_silence_s
-            called = _until(lambda: _looks(watched, dead_man.call_text) > before, longest_s)
-            called_s = time.monotonic() - began if called else None
-    if watched.problem:
-        raise watched.problem
-    return Call(called_s, all_clear_s, _until(lambda: _answers(settings, dead_man), _STEADY_S))
+    with (
+        beats(channel, dead_man.call_text) as calls,
+        _stopped(dead_man.stop, dead_man.start, "Prometheus", undo),
+    ):
+        called_s = calls.next_s(all_clear_s + dead_man.max_silence_s)
+    return Call(called_s, all_clear_s, _comes_true(lambda: _answers(settings, dead_man)))
 
 
 def _beats(alerting: Alerting, dead_man: DeadMan) -> None:
@@ -176,11 +176,6 @@ def _beats(alerting: Alerting, dead_man: DeadMan) -> None:
             where=f"[alerting.channels.{channel.name}]",
             remedy="see alerting.dead-man",
         )
-
-
-def _looks(watched: Watched, text: str) -> int:
-    watched.look(text)
-    return len(watched.messages)
 
 
 def _resend_s(prometheus: Prometheus) -> float:
@@ -200,15 +195,6 @@ def _answers(settings: PrometheusSettings, dead_man: DeadMan) -> bool:
             )
     except CouldNotMeasure:
         return False
-
-
-def _until(condition: Callable[[], bool], within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
 
 
 @contextmanager

@@ -131,6 +131,8 @@ def walking(plan: CanaryPlan, undo: Undo) -> Iterator[tuple[Walk, list[Watched]]
             _follow(seen, plan, prometheus, peers)
             wait(watched, probe, time.monotonic() + seen.group_wait_s + plan.probe.budget_s)
             for one in watched:
+                if not one.messages:
+                    one.must_be_read()
                 if (after := one.after_s(seen.breached, ended=False)) is not None:
                     seen.arrived[one.channel.name] = seen.breached + after
             yield seen, watched

@@ -137,8 +137,8 @@ def beside_hanging(plan: DrillPlan, hang_s: float) -> Drilled:
         if not calls:
             raise _never_called(plan, hang_s)
         wait([watched], probe, began + hang_s)
-        if watched.problem and not watched.messages:
-            raise watched.problem
+        if not watched.messages:
+            watched.must_be_read()
         listener.close()
         sender.end(sent)
     return Drilled(probe, sent.at, tuple(calls), watched.after_s(sent.at, ended=False))

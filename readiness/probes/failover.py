@@ -92,6 +92,9 @@ def _sent_without_first(
         one.look(probe_id)
     sent = sender.send(probe_id, skip=1)
     wait(watched, probe_id, time.monotonic() + within_s)
+    for one in watched:
+        if not one.messages:
+            one.must_be_read()
     arrived = {w.channel.name: w.after_s(sent.at, ended=False) for w in watched}
     sender.end(sent, skip=1)
     return arrived

@@ -1,13 +1,14 @@
 """Waits for the next beat of an alert that always fires, where it is missed when it stops."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from readiness.config.alerting import Channel
 from readiness.errors import NoData
-from readiness.probes.inboxes import Message, reader_of
+from readiness.probes.inboxes import Message, Reader, reader_of
 from readiness.probes.round_trip import Watched
 
 
@@ -24,6 +25,58 @@ class Beat:
     last_known: str
 
 
+class Beats:
+    """Waits for a message that was not there when it began to look.
+
+    Raises:
+        CouldNotMeasure: the channel cannot be read: what is there later might be old.
+    """
+
+    def __init__(self, channel: Channel, reader: Reader, text: str) -> None:
+        self._watched = Watched(channel, reader)
+        self._text = text
+        self._look()
+        self.before = self._watched.messages
+
+    def next_s(self, within_s: float) -> float | None:
+        """Seconds until one comes; None if none does in time.
+
+        Raises:
+            CouldNotMeasure: the channel cannot be read at the end of that time.
+        """
+        began = time.monotonic()
+        while time.monotonic() - began <= within_s:
+            self._watched.look(self._text)
+            if _is_newer(self._watched.messages, self.before):
+                return time.monotonic() - began
+            time.sleep(self._watched.reader.poll_s)
+        self._look()
+        came = _is_newer(self._watched.messages, self.before)
+        return time.monotonic() - began if came else None
+
+    def _look(self) -> None:
+        self._watched.look(self._text)
+        self._watched.must_be_read()
+
+
+@contextmanager
+def beats(channel: Channel, text: str) -> Iterator[Beats]:
+    """Look at a channel for messages with some text, from now on.
+
+    Raises:
+        NoData: the channel has no inbox.
+        CouldNotMeasure: it cannot be read.
+    """
+    if channel.inbox is None:
+        raise NoData(
+            f"the channel {channel.name} has no inbox: nobody can see what arrives there",
+            where=f"[alerting.channels.{channel.name}]",
+            remedy="add its inbox",
+        )
+    with reader_of(channel) as reader:
+        yield Beats(channel, reader, text)
+
+
 def next_beat(channel: Channel, name: str, within_s: float) -> Beat:
     """Wait until one more message about an alert arrives than were there before.
 
@@ -36,25 +89,8 @@ def next_beat(channel: Channel, name: str, within_s: float) -> Beat:
         NoData: the channel has no inbox.
         CouldNotMeasure: it cannot be read.
     """
-    if channel.inbox is None:
-        raise NoData(
-            f"the channel {channel.name} has no inbox: nobody can see whether a beat arrives",
-            where=f"[alerting.channels.{channel.name}]",
-            remedy="add its inbox",
-        )
-    with reader_of(channel) as reader:
-        watched = Watched(channel, reader)
-        watched.look(name)
-        before = watched.messages
-        began = time.monotonic()
-        while not (came := _is_newer(watched.messages, before)):
-            if time.monotonic() - began > within_s:
-                break
-            time.sleep(reader.poll_s)
-            watched.look(name)
-        if watched.problem:
-            raise watched.problem
-        return Beat(time.monotonic() - began if came else None, _in_words(_newest(before)))
+    with beats(channel, name) as seen:
+        return Beat(seen.next_s(within_s), _in_words(_newest(seen.before)))
 
 
 def _is_newer(messages: Sequence[Message], before: Sequence[Message]) -> bool:

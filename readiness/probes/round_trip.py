@@ -78,6 +78,15 @@ class Watched:
         self.seen_at += [now] * (len(found) - len(self.seen_at))
         self.next_look = time.monotonic() + self.reader.poll_s
 
+    def must_be_read(self) -> None:
+        """Raise what kept the last look from seeing anything: it is not that nothing was there.
+
+        Raises:
+            CouldNotMeasure: the channel could not be read.
+        """
+        if self.problem:
+            raise self.problem
+
     def told(self, *, ended: bool) -> list[tuple[Message, float]]:
         """The messages of one kind, with when each was seen."""
         word = self.channel.resolved_text.lower()

@@ -66,8 +66,10 @@ def silence_round_trip(
             sender.send(loud)
             wait_s = max(hop.group_wait_s for hop in hops)
             wait(of_loud, loud, time.monotonic() + wait_s + probe.budget_s)
+            sender.let_others_pass()  # a peer that does not know the silence comes to its turn
             for watched in of_quiet:
                 watched.look(quiet)
+                watched.must_be_read()
             told = tuple(w.channel.name for w in of_quiet if w.messages)
             state = tuple(sorted({held.status.state for _, held in sender.held(quiet)}))
         finally:

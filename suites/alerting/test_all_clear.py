@@ -35,7 +35,7 @@ def test_false_all_clear(
         target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
     )
     seen = lose_source(plan, guardian)
-    source = f"{mortal_canary.name} {seen.probe}, {seen.target} stopped"
+    source = f"{mortal_canary.name} {seen.probe}, {seen.job} stopped"
     if seen.all_clear_s is not None:
         evidence.record(Measurement("until the false all-clear", seen.all_clear_s, "s", source))
     noticed = evidence.judge(

@@ -74,7 +74,7 @@ def test_resolution(
 ) -> None:
     """Judged only where the alert itself arrived: else there is nothing to end."""
     trip = trips.first()
-    arrival = trips.arrival(resolving_channel.name)
+    arrival = trips.arrival(resolving_channel.name, to_the_end=True)
     if not arrival.fired:
         raise NoData(
             "the alert itself did not arrive, so that its end cannot be waited for",
@@ -165,7 +165,7 @@ def test_duplicates(probed_channel: Channel, trips: Trips, evidence: Evidence) -
     told = []
     for attempt in range(_TRIES):
         trip = trips.another() if attempt else trip
-        arrival = trips.arrival(probed_channel.name, trip)
+        arrival = trips.arrival(probed_channel.name, trip, to_the_end=True)
         if not arrival.fired:
             raise NoData(
                 "nothing arrived that could be counted",
