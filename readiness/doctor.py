@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from readiness.config.backup import Backup
+from readiness.config.database import Database
 from readiness.config.locate import configured
-from readiness.config.models import Backup, Config, Database, Service
+from readiness.config.models import Config, Service
 from readiness.errors import CouldNotMeasure, ReadinessError, UsageError
 from readiness.exitcodes import ExitCode
 from readiness.probes import http, marker, postgres

@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag
 
 from readiness.check import Effect
 from readiness.config.alerting import Alerting, Alertmanager
+from readiness.config.backup import Backup
 from readiness.config.base import (
     Body,
     Command,
@@ -23,6 +24,7 @@ from readiness.config.base import (
     Text,
     Url,
 )
+from readiness.config.database import Database
 from readiness.config.monitoring import ErrorTracker, Grafana, Prometheus
 from readiness.secrets import Dsn, Secret
 
@@ -133,28 +135,6 @@ class Service(Named):
     )
     truth: Truth | None = Field(None, description="a counter that is compared with what was sent")
     drill: Drill | None = Field(None, description="how to take a dependency away and bring it back")
-
-
-class Database(Named):
-    """A PostgreSQL database, as a monitoring role sees it."""
-
-    dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
-    timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
-
-
-class Backup(Named):
-    """A logical backup: a folder of `pg_dump -Fc` files, each with a manifest beside it."""
-
-    database: Name = Field(..., description="the [databases.NAME] that is backed up")
-    path: Text = Field(..., description="the folder the backups are written to")
-    pattern: Text = Field("*.dump", description="which files of the folder are backups")
-    max_age_h: Positive = Field(26, description="hours; age of the newest one: a day and two")
-    min_bytes: Count = Field(1024, description="bytes; a smaller file is no backup")
-    rto_s: Positive = Field(900, description="seconds; longest restore, to the last index")
-    scratch_dsn: Dsn | None = Field(
-        None,
-        description="an empty server to restore into; default: a private one on this machine",
-    )
 
 
 class WritePath(Model):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from readiness.config import alerting_subjects
+from readiness.config import alerting_subjects, backup_subjects, database_subjects
 from readiness.config.models import Config
 from readiness.config.monitoring import BlackboxProbe, Job
 from readiness.config.subject import Find, Item, Subject, of
@@ -61,8 +61,8 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
         lambda c: of(c.grafana.dashboards if c.grafana else {}),
     ),
     **alerting_subjects.KINDS,
-    "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
-    "backup": ("[backup.NAME]", lambda c: list(c.backup.values())),
+    **database_subjects.KINDS,
+    **backup_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),
     "signoff_item": (

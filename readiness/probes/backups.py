@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.backup_manifest import manifest_path, read_manifest
-from readiness.config.models import Backup
+from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, NotPermitted, Unreachable
 from readiness.measurement import Measurement, now
 

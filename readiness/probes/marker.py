@@ -12,13 +12,8 @@ from http import HTTPStatus
 from typing import Final
 
 from readiness.config.base import NAME_PATTERN
-from readiness.config.models import (
-    Config,
-    Database,
-    DatabaseMarker,
-    HttpMarker,
-    Service,
-)
+from readiness.config.database import Database
+from readiness.config.models import Config, DatabaseMarker, HttpMarker, Service
 from readiness.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.secrets import redact
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.config.models import Database
+from readiness.config.database import Database
 from readiness.errors import NoData
 from readiness.probes import postgres
 from readiness.probes.postgres import Connection

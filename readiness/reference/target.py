@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from readiness.reference.target_alerting import alerting
+from readiness.reference.target_backup import backup
+from readiness.reference.target_database import database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
+from readiness.reference.toml import quoted
 
 _ROWS: Final = 500
 _SIGNOFF_DAYS: Final = 30
@@ -46,12 +49,12 @@ def readiness_toml(facts: Facts) -> str:
     """The whole file. Secrets stand in it as `${VARIABLE}`."""
     parts = [
         _HEAD.format(release=facts.release),
-        _SERVICE.format(url=facts.service, python=_quoted(sys.executable)),
-        _DATABASE,
+        _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
+        database(),
         "" if facts.has_statistics else _NO_STATISTICS,
         monitoring(facts.watch),
         _alerting(facts),
-        _BACKUP.format(folder=_quoted(str(facts.backups))) if facts.backups else "",
+        backup(facts.backups) if facts.backups else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,
@@ -64,17 +67,12 @@ def readiness_toml(facts: Facts) -> str:
 def _alerting(facts: Facts) -> str:
     if not (facts.alertmanagers and facts.inbox and facts.pager):
         return ""
-    python = _quoted(sys.executable)
+    python = quoted(sys.executable)
     return (
         alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
         + own_engine(facts.pager, facts.inbox)
         + RULES
     )
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _body() -> str:
@@ -123,19 +121,6 @@ error_counter = 'http_requests_total{{route="/api/orders/{{order_id}}",method="G
 dependency = "the shop database"
 away = [{python}, "-m", "readiness.reference.drill", "away"]
 back = [{python}, "-m", "readiness.reference.drill", "back"]
-"""
-
-_DATABASE: Final = """
-# As a role that may read the statistics (pg_monitor) and the tables.
-[databases.shop]
-dsn = "${REFERENCE_MONITOR_DSN}"
-"""
-
-_BACKUP: Final = """
-# The newest of these dumps is restored into a private server and compared with its manifest.
-[backup.shop]
-database = "shop"
-path = {folder}
 """
 
 _PERFORMANCE: Final = """

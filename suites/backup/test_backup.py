@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.backup_manifest import Manifest, read_manifest
-from readiness.config.models import Backup
+from readiness.config.backup import Backup
 from readiness.errors import NoData
 from readiness.probes.backups import age_of, newest, number_of, size_of
 from readiness.probes.restore import Restored

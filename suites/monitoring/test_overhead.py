@@ -1,7 +1,8 @@
 """Whether watching the target costs little of what is watched."""
 
 from readiness import Evidence, Measurement, at_most, check
-from readiness.config.models import Config, Database
+from readiness.config.database import Database
+from readiness.config.models import Config
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.errors import NoData
 from readiness.probes import exporters, scraping, statement_time

@@ -11,7 +11,7 @@ import pytest
 from fixtures.backup import Restores
 from readiness import Evidence
 from readiness.backup_manifest import Manifest, manifest_path, read_manifest, write_backup
-from readiness.config.models import Backup
+from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import CheckFailed, Outcome
 from readiness.probes.postgres import connect, fetch

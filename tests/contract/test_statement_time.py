@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from readiness.config.models import Config, Database
+from readiness.config.database import Database
+from readiness.config.models import Config
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.evidence import Evidence
 from readiness.probes import statement_time

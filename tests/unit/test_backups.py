@@ -10,7 +10,7 @@ import pytest
 
 from readiness import Evidence
 from readiness.backup_manifest import manifest_path
-from readiness.config.models import Backup
+from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, Unreachable
 from readiness.evidence import CheckFailed, Outcome
 from readiness.probes.backups import age_of, newest
