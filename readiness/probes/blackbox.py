@@ -8,7 +8,8 @@ from readiness.config.monitoring import BlackboxProbe
 from readiness.errors import NoData
 from readiness.measurement import Measurement
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, Sample
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Sample
 
 _DAY_S: Final = 86400
 # Two intervals of a minute, which is what most ask at.

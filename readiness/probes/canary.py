@@ -15,7 +15,8 @@ from readiness.errors import NoData, SafetyRefusal
 from readiness.probes import command
 from readiness.probes.alertmanager import Peer
 from readiness.probes.inboxes import reader_of
-from readiness.probes.prometheus import Prometheus, Rule, RuleGroup
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Rule, RuleGroup
 from readiness.probes.round_trip import Watched, wait
 from readiness.probes.synthetic import new_probe
 from readiness.probes.undo import Undo

@@ -8,7 +8,8 @@ from readiness.config.monitoring import Job
 from readiness.errors import NoData
 from readiness.measurement import Measurement
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, Sample
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Sample
 from readiness.probes.scraping import present_targets_of
 
 # By convention every exporter exposes this, and nothing else does.

@@ -12,7 +12,8 @@ from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes import http
 from readiness.probes.alertmanager import HeldAlert, Peer
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Alert, Prometheus
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Alert
 from readiness.probes.rules import patience_s
 
 _OK: Final = 200

@@ -4,18 +4,17 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from readiness.errors import CouldNotMeasure
 from readiness.probes import api
+from readiness.probes.webhooks import served
 
 OK: Final = 200
-_LONGEST: Final = 64 * 1024 * 1024
 
 
 class _Alert(api.Reply):
@@ -124,42 +123,18 @@ def listening(listen: str, answer: Answer, label: str, value: str) -> Iterator[L
     """
     host, _, port = listen.rpartition(":")
     listener = Listener(answer, label, value)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = min(int(self.headers.get("content-length", "0")), _LONGEST)
-            status = listener.take(self.rfile.read(length))
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            # A connection that stays open would bring the next listener's calls here.
-            self.send_header("connection", "close")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """The record of the calls is enough."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        allow_reuse_address = True
-
-        def handle_error(self, *_: object) -> None:
-            """A client that hung up while it was kept waiting: that is what is being tried."""
-
-    try:
-        server = Server((host, int(port)), Handler)
-    except (OSError, OverflowError) as error:
-        raise CouldNotMeasure(
-            f"cannot be listened on: {getattr(error, 'strerror', None) or error}",
-            where=f"[alerting.probe.drill] listen = {listen}",
-            remedy="name an address of this machine and a port that is free"
-            f" (ss -ltnp | grep {port})",
-        ) from None
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(
+                # A connection that stays open would bring the next listener's calls here.
+                served(host, int(port), lambda _, body: listener.take(body), kept_alive=False)
+            )
+        except (OSError, OverflowError) as error:
+            raise CouldNotMeasure(
+                f"cannot be listened on: {getattr(error, 'strerror', None) or error}",
+                where=f"[alerting.probe.drill] listen = {listen}",
+                remedy="name an address of this machine and a port that is free"
+                f" (ss -ltnp | grep {port})",
+            ) from None
+        stack.callback(listener.close)
         yield listener
-    finally:
-        listener.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()

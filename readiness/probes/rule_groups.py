@@ -8,7 +8,8 @@ from typing import Final
 from readiness.errors import NoData
 from readiness.measurement import Measurement
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, RuleGroup, Sample
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import RuleGroup, Sample
 from readiness.probes.rules import patience_s
 
 _MISSED: Final = "prometheus_rule_group_iterations_missed_total"

@@ -8,7 +8,8 @@ from typing import Final
 from readiness.errors import NoData
 from readiness.probes import promtool
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, Rule, Target
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Rule, Target
 from readiness.promql.bounds import Bound, Direction, bounds
 from readiness.promql.job_trial import job_trial_files
 from readiness.promql.series import Undrivable

@@ -6,7 +6,8 @@ from typing import Final
 
 from readiness.errors import NoData
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, Rule, RuleGroup
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Rule, RuleGroup
 from readiness.promql.selectors import Match, Selector, selectors
 
 _LONGEST_WAIT_S: Final = 90.0

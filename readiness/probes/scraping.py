@@ -11,7 +11,8 @@ from readiness.config.monitoring import Job
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.measurement import Measurement
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, Sample, Target
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Sample, Target
 from readiness.probes.text import clean
 
 # After a start or a reload, targets appear once discovery has looked around: every 5 s.

@@ -1,18 +1,17 @@
 """Takes what a private Alertmanager sends to webhooks, and remembers when it came."""
 
 import json
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from typing import Final, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from readiness.probes import api
-
-_MOST_BYTES: Final = 64 * 1024 * 1024
+from readiness.probes.webhooks import served
 
 
 class _Alert(api.Reply):
@@ -52,20 +51,22 @@ class Sink:
         self._raw: list[tuple[str, bytes, float]] = []
         self._read = 0
         self._told: list[Told] = []
-        self._server = _Server(self._keep)
+        self._serving = ExitStack()
+        self._port = 0
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        # Connections are kept, as Alertmanager wants it.
+        serving = served("127.0.0.1", 0, self._keep, kept_alive=True)
+        self._port = self._serving.enter_context(serving)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._serving.close()
 
     def told(self) -> list[Told]:
         """Every alert that firing messages told of, in the order in which they came."""
@@ -82,31 +83,7 @@ class Sink:
             ]
         return self._told
 
-    def _keep(self, path: str, body: bytes) -> None:
+    def _keep(self, path: str, body: bytes) -> int:
+        """The time is taken before the message is looked at."""
         self._raw.append((path, body, time.monotonic()))
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # Many groups are told at once; the usual five would make the others try again later.
-    request_queue_size = 512
-
-    def __init__(self, keep: Callable[[str, bytes], None]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.keep = keep
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # connections are kept, as Alertmanager wants it
-    server: _Server
-
-    def do_POST(self) -> None:
-        """Take one message. The time is taken before it is looked at."""
-        length = min(int(self.headers.get("content-length") or 0), _MOST_BYTES)
-        self.server.keep(self.path, self.rfile.read(length))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        return HTTPStatus.OK

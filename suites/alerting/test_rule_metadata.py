@@ -9,7 +9,8 @@ from readiness.config.monitoring import Job
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.errors import NoData, Unreachable
 from readiness.probes import rule_trial, rules, runbooks
-from readiness.probes.prometheus import Prometheus, Rule
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Rule
 from readiness.promql import possible_labels, referenced_labels
 
 _SHOWN: Final = 5

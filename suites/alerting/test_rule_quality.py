@@ -8,7 +8,8 @@ from readiness.config.monitoring import Prometheus as Settings
 from readiness.errors import NoData
 from readiness.probes import rule_groups, rules
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, Rule
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Rule
 from readiness.probes.rules import Loaded
 
 _SHOWN: Final = 5

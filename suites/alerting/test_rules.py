@@ -9,7 +9,8 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.alerting import RequiredRule
 from readiness.errors import NoData
 from readiness.probes import rule_trial
-from readiness.probes.prometheus import Prometheus, Rule
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Rule
 from readiness.probes.rules import loaded
 from readiness.promql import Bound, bounds
 from readiness.promql.bounds import Direction

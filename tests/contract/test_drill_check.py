@@ -1,7 +1,6 @@
 """monitoring.ready-tracks-dependency against a real server whose database is a file."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,34 +10,17 @@ from readiness.errors import CouldNotMeasure, Unreachable
 from readiness.evidence import Evidence
 from tests.contract.monitored_service import drilled, misses, suite
 from tests.contract.small_servers import HANG_S, Reply
+from tests.contract.undo import Undo
 
 
-class Watched:
-    """Stands in for the guardian: what is registered now."""
-
-    def __init__(self) -> None:
-        self.commands: dict[int, list[str]] = {}
-        self.ever = 0
-
-    def run(self, argv: Sequence[str]) -> int:
-        self.ever += 1
-        self.commands[self.ever] = list(argv)
-        return self.ever
-
-    def forget(self, token: int) -> None:
-        del self.commands[token]
-
-
-def judged(service: Service, undo: Watched | None = None) -> Evidence:
+def judged(service: Service, undo: Undo | None = None) -> Evidence:
     evidence = Evidence()
-    suite("monitoring.test_health").test_ready_tracks_dependency(
-        service, evidence, undo or Watched()
-    )
+    suite("monitoring.test_health").test_ready_tracks_dependency(service, evidence, undo or Undo())
     return evidence
 
 
 def test_a_service_that_follows_its_database_passes(tmp_path: Path) -> None:
-    undo = Watched()
+    undo = Undo()
     with drilled(tmp_path) as (_, service):
         evidence = judged(service, undo)
 
@@ -130,7 +112,7 @@ def test_a_ready_that_does_not_come_back_is_a_miss(tmp_path: Path) -> None:
 def test_a_command_that_fails_is_an_error_and_back_is_run_all_the_same(
     tmp_path: Path, away: list[str], expected: str
 ) -> None:
-    undo = Watched()
+    undo = Undo()
     back = ["touch", str(tmp_path / "was-run")]
     with (
         drilled(tmp_path, away=away, back=back) as (_, service),
@@ -144,7 +126,7 @@ def test_a_command_that_fails_is_an_error_and_back_is_run_all_the_same(
 
 
 def test_what_could_not_be_brought_back_stays_with_the_guardian(tmp_path: Path) -> None:
-    undo = Watched()
+    undo = Undo()
     with (
         drilled(tmp_path, back=["false"]) as (_, service),
         pytest.raises(CouldNotMeasure, match="bring back the database ended with 1"),
@@ -163,7 +145,7 @@ def test_a_command_whose_daemon_keeps_its_output_open_does_not_hang(tmp_path: Pa
 
 @pytest.mark.parametrize("path", ["/health/ready", "/health/live"])
 def test_a_service_that_is_not_well_before_is_not_drilled(tmp_path: Path, path: str) -> None:
-    undo = Watched()
+    undo = Undo()
     with drilled(tmp_path) as (server, service):
         server.routes[path] = Reply("{}", 503)
         with pytest.raises(CouldNotMeasure, match="answers 503 before anything was taken away"):

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,7 @@ from readiness.reference import pager, pager_command
 from readiness.reference.processes import Daemon
 from tests.contract.monitored_service import misses, suite
 from tests.contract.small_servers import Reply, SmallServer
+from tests.contract.undo import Undo
 from tests.waiting import eventually
 
 FIRST, SECOND = pager.TIERS
@@ -35,22 +36,6 @@ KINDS = {
     "history": "engine_history",
     "statistics": "engine_statistics",
 }
-
-
-class Undo:
-    """Stands in for the guardian: what is registered now."""
-
-    def __init__(self) -> None:
-        self.commands: dict[int, list[str]] = {}
-        self.ever = 0
-
-    def run(self, argv: Sequence[str]) -> int:
-        self.ever += 1
-        self.commands[self.ever] = list(argv)
-        return self.ever
-
-    def forget(self, token: int) -> None:
-        del self.commands[token]
 
 
 @pytest.fixture(scope="module")

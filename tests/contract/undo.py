@@ -1,0 +1,19 @@
+"""Stands in for the guardian where a test wants to see what is registered with it."""
+
+from collections.abc import Sequence
+
+
+class Undo:
+    """Stands in for the guardian: what is registered now."""
+
+    def __init__(self) -> None:
+        self.commands: dict[int, list[str]] = {}
+        self.ever = 0
+
+    def run(self, argv: Sequence[str]) -> int:
+        self.ever += 1
+        self.commands[self.ever] = list(argv)
+        return self.ever
+
+    def forget(self, token: int) -> None:
+        del self.commands[token]
