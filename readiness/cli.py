@@ -150,7 +150,7 @@ def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument'
 @main.command()
 @click.option("-k", "pattern", default="", help="Only faults whose name or checks contain this.")
 @click.option(
-    "--quick", is_flag=True, help="One fault a check, and only the fault's own suites are run."
+    "--quick", is_flag=True, help="One fault a check, seen by what observes in its own suite."
 )
 @click.option("--healthy", default=5, show_default=True, help="Runs of the healthy system.")
 @click.option("-n", "systems", default=2, show_default=True, help="Reference systems at a time.")
