@@ -6,12 +6,13 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help ready test lint prove bench lock docs clean
+.PHONY: help ready test test-matrix lint prove bench lock docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make ready   judge the reference system; the page is reports/readiness.html"
 	@echo "make test    run all tests"
+	@echo "make test-matrix  what reads databases, on PostgreSQL 13 to 18 (needs npm)"
 	@echo "make prove   break the reference system in every way, and see each break caught"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed, as ratios"
@@ -34,6 +35,9 @@ ready: $(VENV)/ready
 test: $(VENV)/test
 	$(BIN)/python -m pytest -rs -n auto --ignore tests/end_to_end
 	$(BIN)/python -m pytest tests/end_to_end
+
+test-matrix: $(VENV)/test
+	$(BIN)/python -m tests.matrix
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

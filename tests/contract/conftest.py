@@ -1,5 +1,7 @@
 """What the probes are held against: real servers, private to the test session."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -9,17 +11,41 @@ import pytest
 from psycopg import sql
 
 from readiness.secrets import Dsn
+from readiness.servers.binaries import Binaries
 from readiness.servers.postgres import PrivatePostgres
+from tests.matrix import SERVER
 
 _numbers = count(1)
+_CLIENTS = {"binaries"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server and no client programs: tests/matrix.py runs it on each release."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if "server" in names and not names & _CLIENTS:
+            item.add_marker("server")
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
     """A PostgreSQL server of our own."""
     folder = tmp_path_factory.mktemp("postgres")
-    with PrivatePostgres.start(folder, settings={"fsync": "off"}) as running:
+    binaries = _server_of_the_matrix()
+    settings = {"fsync": "off"}
+    with PrivatePostgres.start(folder, binaries=binaries, settings=settings) as running:
         yield running
+
+
+def _server_of_the_matrix() -> Binaries | None:
+    """The release that tests/matrix.py is at; it has no programs but the server's."""
+    folder = os.environ.get(SERVER)
+    if not folder:
+        return None
+    said = subprocess.run(
+        [f"{folder}/postgres", "--version"], capture_output=True, text=True, check=True
+    )
+    return Binaries(Path(folder), said.stdout.split()[2], "local")
 
 
 @pytest.fixture
