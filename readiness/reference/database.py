@@ -13,7 +13,7 @@ from readiness.reference.providers import Server
 from readiness.secrets import register
 
 NAME: Final = "shop"
-_ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup")
+_ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup", "shop_replica")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,10 @@ class Shop:
         app: what the service runs as.
         monitor: reads statistics and rows.
         backup: reads everything.
+        replica: copies the server, and streams what it writes.
+        release: of the server, as `15.4`.
         has_statistics: whether it counts the time of statements.
+        has_amcheck: whether it can look for damage.
     """
 
     superuser: str
@@ -36,7 +39,10 @@ class Shop:
     app: str
     monitor: str
     backup: str
+    replica: str
+    release: str
     has_statistics: bool
+    has_amcheck: bool
 
 
 def create_shop(server: Server) -> Shop:
@@ -52,12 +58,15 @@ def create_shop(server: Server) -> Shop:
             f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup",
             "grant pg_monitor to shop_monitor",
             "grant pg_read_all_data to shop_backup",
+            "alter role shop_replica replication",
             "alter role shop_app set statement_timeout = '15s'",
         ):
             connection.execute(statement.encode())
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
         connection.execute("grant create on schema public to shop_owner")
         has_statistics = _add_statement_statistics(connection)
+        has_amcheck = _add_amcheck(connection)
+        release = str(connection.info.parameter_status("server_version")).partition(" ")[0]
     dsns = {role: server.dsn(NAME, role, password) for role, password in passwords.items()}
     return Shop(
         superuser=server.dsn(NAME),
@@ -66,7 +75,10 @@ def create_shop(server: Server) -> Shop:
         app=dsns["shop_app"],
         monitor=dsns["shop_monitor"],
         backup=dsns["shop_backup"],
+        replica=dsns["shop_replica"],
+        release=release,
         has_statistics=has_statistics,
+        has_amcheck=has_amcheck,
     )
 
 
@@ -101,3 +113,19 @@ def _add_statement_statistics(connection: psycopg.Connection[tuple[object, ...]]
     if can:
         connection.execute("create extension pg_stat_statements")
     return can
+
+
+def _add_amcheck(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Let the monitoring role look for damage; False where the server has no amcheck."""
+    if not connection.execute(
+        "select 1 from pg_available_extensions where name = 'amcheck'"
+    ).fetchone():
+        return False
+    connection.execute("create extension amcheck")
+    functions = connection.execute(
+        "select oid::regprocedure::text from pg_proc"
+        " where proname in ('bt_index_check', 'verify_heapam')"
+    ).fetchall()
+    for (function,) in functions:
+        connection.execute(f"grant execute on function {function} to shop_monitor".encode())
+    return True

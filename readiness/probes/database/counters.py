@@ -17,7 +17,7 @@ from readiness.probes.postgres import Connection
 from readiness.probes.text import clean, listed
 
 HOUR_S: Final = 3600.0
-FEWEST_BLOCKS: Final = 10_000
+FEWEST_BLOCKS: Final = 100_000
 FEWEST_CHECKPOINTS: Final = 10
 _FROM_14: Final = 140000
 _FROM_17: Final = 170000
@@ -27,7 +27,8 @@ _DATABASES: Final = """
 select coalesce(d.datname, 'what all databases share'), d.deadlocks, d.temp_bytes, d.temp_files,
        d.blks_hit, d.blks_read,
        extract(epoch from now() - greatest(d.stats_reset, b.stats_reset))::float8
-from pg_stat_database d cross join pg_stat_bgwriter b"""
+from pg_stat_database d cross join pg_stat_bgwriter b
+where d.datid = 0 or d.datid in (select oid from pg_database where not datistemplate)"""
 _CHECKPOINTS: Final = """
 select checkpoints_timed, checkpoints_req, extract(epoch from now() - stats_reset)::float8
 from pg_stat_bgwriter"""
