@@ -14,6 +14,15 @@ from readiness.secrets import register
 
 NAME: Final = "shop"
 _ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup", "shop_replica")
+_ORDERS: Final = 30_000
+_LOOKED_UP: Final = 500
+_TIMES: Final = 4
+_LOOK_UP: Final = """
+select sum(i.quantity * p.price_cents) from shop.orders o
+join shop.order_items i using (order_id)
+join shop.products p using (product_id)
+join shop.customers c using (customer_id)
+where o.order_id between %s and %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,14 @@ def fill_shop(shop: Shop) -> None:
     with psycopg.connect(shop.superuser, autocommit=True) as connection:
         # Vacuumed too, so that autovacuum has no reason to disturb a measurement.
         connection.execute("vacuum analyze")
+
+
+def read_shop(shop: Shop) -> None:
+    """Look orders up for a while, as on any day: a cache that was never used tells nothing."""
+    with psycopg.connect(shop.app, autocommit=True) as connection:
+        connection.execute("set enable_hashjoin = off; set enable_mergejoin = off")
+        for first in _TIMES * tuple(range(1, _ORDERS, _LOOKED_UP)):
+            connection.execute(_LOOK_UP, [first, first + _LOOKED_UP - 1])
 
 
 def _make_roles(

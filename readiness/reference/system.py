@@ -25,7 +25,7 @@ from readiness.reference import (
     target_monitoring,
 )
 from readiness.reference.backup_job import is_available, programs_for, run_backup
-from readiness.reference.database import Shop, create_shop, fill_shop
+from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.levers import Levers, Parts
 from readiness.reference.monitoring import Monitoring
@@ -169,6 +169,7 @@ class ReferenceSystem:
             pooling = executor.submit(start_pooler, shop, self.folder / "pooler", self._guardian)
             service.set_result(self._service(shop).start())
             filled.result()
+            reading = executor.submit(read_shop, shop)
             standby, no_standby = following.result()
             pooler, no_pooler = pooling.result()
         except BaseException as problem:
@@ -183,6 +184,7 @@ class ReferenceSystem:
         if watching:
             progress("starting the monitoring")
             watching.result()
+        reading.result()
         missing = {"standby": no_standby, "pooler": no_pooler}
         absent = {
             **{f"provider {k}": v for k, v in reasons.items()},
