@@ -1,8 +1,11 @@
 """The models of [databases.NAME]: where a database is, and what its health is held against."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from readiness.config.base import Named, Positive
+from readiness.config.base import Name, Named, Positive
+from readiness.config.database_health import HealthLimits, Pooler, Standby
 from readiness.secrets import Dsn
 
 
@@ -11,3 +14,8 @@ class Database(Named):
 
     dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
     timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
+    limits: HealthLimits = Field(HealthLimits(), description="what its health is held against")
+    standbys: Annotated[dict[Name, Standby], Field(min_length=1)] = Field(
+        default={}, description="its streaming standbys, as [databases.NAME.standbys.NAME]"
+    )
+    pooler: Pooler | None = Field(None, description="the PgBouncer in front of it")

@@ -8,4 +8,12 @@ from readiness.config.subject import Find
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
+    "replicated_database": (
+        "[databases.NAME.standbys.NAME]",
+        lambda c: [database for database in c.databases.values() if database.standbys],
+    ),
+    "pooled_database": (
+        "[databases.NAME.pooler]",
+        lambda c: [database for database in c.databases.values() if database.pooler],
+    ),
 }

@@ -94,6 +94,53 @@ name = "my-system"
 #dsn = "postgresql://monitor:${MONITOR_PASSWORD}@db.staging.example.com:5432/orders"
 #timeout_s = 10
 
+# What its health is held against. A `warn` is where a warning begins, the `max` (or `min`) beside
+# it where it fails. These are the defaults.
+#[databases.orders.limits]
+# The oldest release of the server that may run; left out: any that is still supported.
+#min_version = "16.4"
+#minors_behind_max = 1
+#connections_warn_share = 0.8
+#connections_max_share = 0.9
+#transaction_warn_s = 300
+#transaction_max_s = 1800
+#idle_transaction_warn_s = 60
+#idle_transaction_max_s = 600
+#blocked_warn_s = 5
+#blocked_max_s = 60
+#deadlocks_max_per_h = 1
+# Transactions since the oldest unfrozen one, and since the oldest that rows are kept for.
+#wraparound_max_age = 1000000000
+#horizon_warn_xids = 1000000
+#horizon_max_xids = 50000000
+#prepared_max_s = 300
+#vacuum_overdue_h = 24
+#cache_hit_warn_share = 0.99
+#cache_hit_min_share = 0.95
+#temp_warn_bytes_per_h = 1073741824
+#temp_max_bytes_per_h = 10737418240
+#checkpoints_forced_warn_share = 0.3
+#checkpoints_forced_max_share = 0.5
+#replication_lag_max_s = 10
+#slot_warn_bytes = 1073741824
+#slot_max_bytes = 10737418240
+#slot_idle_max_s = 3600
+#sequence_warn_share = 0.75
+#sequence_max_share = 0.9
+# How much of it is read to find damage.
+#corruption_sample_bytes = 1073741824
+
+# A streaming standby, one table for each; `application_name` as in its primary_conninfo.
+#[databases.orders.standbys.replica]
+#dsn = "postgresql://monitor:${MONITOR_PASSWORD}@replica.staging.example.com:5432/orders"
+#application_name = "replica"
+
+# The console of the PgBouncer in front of it, as one of its `stats_users`.
+#[databases.orders.pooler]
+#dsn = "postgresql://monitor:${MONITOR_PASSWORD}@db.staging.example.com:6432/pgbouncer"
+#wait_warn_s = 1
+#wait_max_s = 5
+
 # The Prometheus that watches the target.
 #[prometheus]
 #url = "http://prometheus.staging.example.com:9090"

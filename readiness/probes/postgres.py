@@ -31,6 +31,7 @@ def connect(
     timeout_s: float,
     total_s: float | None = None,
     application_name: str = "readiness",
+    console: bool = False,
 ) -> Iterator[Connection]:
     """A connection in autocommit, closed at the end; every wait on it has a deadline.
 
@@ -40,6 +41,7 @@ def connect(
         total_s: longest use of the connection, whatever is done with it; also ends a wait for a
             server that hangs and no longer keeps time itself. Default: six times `timeout_s`.
         application_name: how the server names us in its views and logs.
+        console: it is that of a pooler, which takes its own commands and no settings of ours.
 
     Raises:
         Unreachable: nobody answered, or the server would not let anybody in.
@@ -48,6 +50,8 @@ def connect(
         CouldNotMeasure: any other error of the server; `where` names the statement or the server.
     """
     connection = _open(dsn, timeout_s, application_name)
+    if not console:
+        _limit_statements(connection, timeout_s)
     watchdog = _Watchdog(connection, total_s or 6 * timeout_s)
     try:
         with watchdog, translated(dsn.address):
@@ -150,7 +154,7 @@ class _Watchdog:
 
 def _open(dsn: Dsn, timeout_s: float, application_name: str) -> Connection:
     try:
-        connection = psycopg.connect(
+        return psycopg.connect(
             dsn.reveal(),
             autocommit=True,
             connect_timeout=max(2, round(timeout_s)),
@@ -165,12 +169,14 @@ def _open(dsn: Dsn, timeout_s: float, application_name: str) -> Connection:
         ) from None
     except psycopg.OperationalError as error:
         raise _not_connected(error, dsn) from None
+
+
+def _limit_statements(connection: Connection, timeout_s: float) -> None:
     try:
         fetch(connection, f"set statement_timeout = {round(timeout_s * 1000)}")
     except BaseException:  # an interrupt too must leave no connection
         connection.close()
         raise
-    return connection
 
 
 def _not_connected(error: psycopg.OperationalError, dsn: Dsn) -> CouldNotMeasure:

@@ -13,7 +13,16 @@ from readiness.reference.providers import Server
 from readiness.secrets import register
 
 NAME: Final = "shop"
-_ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup")
+_ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup", "shop_replica")
+_ORDERS: Final = 30_000
+_LOOKED_UP: Final = 500
+_TIMES: Final = 4
+_LOOK_UP: Final = """
+select sum(i.quantity * p.price_cents) from shop.orders o
+join shop.order_items i using (order_id)
+join shop.products p using (product_id)
+join shop.customers c using (customer_id)
+where o.order_id between %s and %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,10 @@ class Shop:
         app: what the service runs as.
         monitor: reads statistics and rows.
         backup: reads everything.
+        replica: copies the server, and streams what it writes.
+        release: of the server, as `15.4`.
         has_statistics: whether it counts the time of statements.
+        has_amcheck: whether it can look for damage.
     """
 
     superuser: str
@@ -36,7 +48,10 @@ class Shop:
     app: str
     monitor: str
     backup: str
+    replica: str
+    release: str
     has_statistics: bool
+    has_amcheck: bool
 
 
 def create_shop(server: Server) -> Shop:
@@ -52,12 +67,15 @@ def create_shop(server: Server) -> Shop:
             f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup",
             "grant pg_monitor to shop_monitor",
             "grant pg_read_all_data to shop_backup",
+            "alter role shop_replica replication",
             "alter role shop_app set statement_timeout = '15s'",
         ):
             connection.execute(statement.encode())
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
         connection.execute("grant create on schema public to shop_owner")
         has_statistics = _add_statement_statistics(connection)
+        has_amcheck = _add_amcheck(connection)
+        release = str(connection.info.parameter_status("server_version")).partition(" ")[0]
     dsns = {role: server.dsn(NAME, role, password) for role, password in passwords.items()}
     return Shop(
         superuser=server.dsn(NAME),
@@ -66,7 +84,10 @@ def create_shop(server: Server) -> Shop:
         app=dsns["shop_app"],
         monitor=dsns["shop_monitor"],
         backup=dsns["shop_backup"],
+        replica=dsns["shop_replica"],
+        release=release,
         has_statistics=has_statistics,
+        has_amcheck=has_amcheck,
     )
 
 
@@ -78,6 +99,14 @@ def fill_shop(shop: Shop) -> None:
     with psycopg.connect(shop.superuser, autocommit=True) as connection:
         # Vacuumed too, so that autovacuum has no reason to disturb a measurement.
         connection.execute("vacuum analyze")
+
+
+def read_shop(shop: Shop) -> None:
+    """Look orders up for a while, as on any day: a cache that was never used tells nothing."""
+    with psycopg.connect(shop.app, autocommit=True) as connection:
+        connection.execute("set enable_hashjoin = off; set enable_mergejoin = off")
+        for first in _TIMES * tuple(range(1, _ORDERS, _LOOKED_UP)):
+            connection.execute(_LOOK_UP, [first, first + _LOOKED_UP - 1])
 
 
 def _make_roles(
@@ -101,3 +130,19 @@ def _add_statement_statistics(connection: psycopg.Connection[tuple[object, ...]]
     if can:
         connection.execute("create extension pg_stat_statements")
     return can
+
+
+def _add_amcheck(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Let the monitoring role look for damage; False where the server has no amcheck."""
+    if not connection.execute(
+        "select 1 from pg_available_extensions where name = 'amcheck'"
+    ).fetchone():
+        return False
+    connection.execute("create extension amcheck")
+    functions = connection.execute(
+        "select oid::regprocedure::text from pg_proc"
+        " where proname in ('bt_index_check', 'verify_heapam')"
+    ).fetchall()
+    for (function,) in functions:
+        connection.execute(f"grant execute on function {function} to shop_monitor".encode())
+    return True

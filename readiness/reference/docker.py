@@ -61,7 +61,7 @@ class DockerPostgres:
             .with_env("POSTGRES_USER", _SUPERUSER)
             .with_env("POSTGRES_PASSWORD", self._password)
             # As the servers of the other providers are made.
-            .with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C --no-sync")
+            .with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C --no-sync -k")
         )
         self._guardian = guardian
         self._token = guardian.run(

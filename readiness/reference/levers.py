@@ -14,10 +14,13 @@ from readiness.errors import ReferenceSystemError
 from readiness.reference import backup_levers, drill, skewed, statement_levers
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
+from readiness.reference.health_levers import HealthLevers
 from readiness.reference.monitoring_levers import MonitoringLevers
+from readiness.reference.pooler import Pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
 from readiness.reference.service.behaviour import Behaviour
+from readiness.servers.standby import PrivateStandby
 
 Lever = AbstractContextManager[None]
 
@@ -28,6 +31,8 @@ class Parts:
 
     Attributes:
         server: the PostgreSQL server.
+        standby: what follows it; None where there is none.
+        pooler: what stands in front of it; None where nothing does.
         shop: how to reach the shop's database.
         service: the order service.
         programs: the monitoring programs that run, by name.
@@ -37,6 +42,8 @@ class Parts:
     """
 
     server: Server
+    standby: PrivateStandby | None
+    pooler: Pooler | None
     shop: Shop
     service: Daemon
     programs: Mapping[str, Daemon]
@@ -45,7 +52,7 @@ class Parts:
     backups: Path | None
 
 
-class Levers(MonitoringLevers):
+class Levers(HealthLevers, MonitoringLevers):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:

@@ -13,10 +13,14 @@ from readiness.servers.postgres import PrivatePostgres, StopMode
 CHOICE: Final = "READINESS_PROVIDER"
 ORDER: Final = ("docker", "local", "wheel")
 _SETTINGS: Final[Mapping[str, str]] = {
-    "max_connections": "100",
+    "max_connections": "150",
     "shared_buffers": "64MB",
     "track_io_timing": "on",
     "log_min_duration_statement": "1000",
+    "max_prepared_transactions": "5",
+    # A standby that is away must not fill the disk; when it is back, it comes at once.
+    "max_slot_wal_keep_size": "2GB",
+    "wal_retrieve_retry_interval": "500ms",
 }
 _STATISTICS: Final[Mapping[str, str]] = {"shared_preload_libraries": "pg_stat_statements"}
 

@@ -92,3 +92,4 @@ grant usage on schema shop to shop_app, shop_monitor;
 grant select, insert, update, delete on all tables in schema shop to shop_app;
 grant usage on all sequences in schema shop to shop_app;
 grant select on all tables in schema shop to shop_monitor;
+grant select on all sequences in schema shop to shop_monitor;

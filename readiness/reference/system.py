@@ -7,22 +7,35 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.reference import canary, error_tracker, pause, target, target_monitoring
+from readiness.reference import (
+    canary,
+    database,
+    error_tracker,
+    pause,
+    target,
+    target_database,
+    target_monitoring,
+)
 from readiness.reference.backup_job import is_available, programs_for, run_backup
-from readiness.reference.database import Shop, create_shop, fill_shop
+from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.levers import Levers, Parts
 from readiness.reference.monitoring import Monitoring
+from readiness.reference.pooler import Pooler, start_pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server, start_server
 from readiness.reference.service.settings import RELEASES
+from readiness.reference.standby import start_standby
 from readiness.secrets import register
+from readiness.servers.standby import PrivateStandby
 
 ENVIRONMENT: Final = "reference"
 Progress = Callable[[str], None]
@@ -37,6 +50,8 @@ class _Started:
     shop: Shop
     service: Daemon
     monitoring: Monitoring
+    standby: PrivateStandby | None
+    pooler: Pooler | None
     backups: Path | None
     absent: dict[str, str]
 
@@ -113,6 +128,10 @@ class ReferenceSystem:
         if running:
             for daemon in (running.service, *running.monitoring.running.values()):
                 daemon.stop()
+            if running.pooler:
+                running.pooler.stop()
+            if running.standby:
+                running.standby.stop("immediate")
             running.server.stop("immediate")
 
     def _start(self, provider: str | None, monitoring: bool, progress: Progress) -> None:
@@ -145,8 +164,14 @@ class ReferenceSystem:
             dsn.set_result(shop.monitor)
             progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
             filled = executor.submit(fill_shop, shop)
+            places = (self.folder / "standby", self._guardian)
+            following = executor.submit(start_standby, server, shop, *places)
+            pooling = executor.submit(start_pooler, shop, self.folder / "pooler", self._guardian)
             service.set_result(self._service(shop).start())
             filled.result()
+            reading = executor.submit(read_shop, shop)
+            standby, no_standby = following.result()
+            pooler, no_pooler = pooling.result()
         except BaseException as problem:
             # Whoever waits for these must not wait for ever.
             for future in (dsn, service):
@@ -159,8 +184,16 @@ class ReferenceSystem:
         if watching:
             progress("starting the monitoring")
             watching.result()
-        absent = {**{f"provider {k}": v for k, v in reasons.items()}, **stack.absent}
-        return _Started(name, server, shop, service.result(), stack, backups, absent)
+        reading.result()
+        missing = {"standby": no_standby, "pooler": no_pooler}
+        absent = {
+            **{f"provider {k}": v for k, v in reasons.items()},
+            **stack.absent,
+            **{part: reason for part, reason in missing.items() if reason},
+        }
+        return _Started(
+            name, server, shop, service.result(), stack, standby, pooler, backups, absent
+        )
 
     def _memory_folder(self) -> Path:
         """Where the workers keep their counters, in memory if the system has such a place.
@@ -219,6 +252,7 @@ class ReferenceSystem:
             "REFERENCE_APP_DSN": shop.app,
             "REFERENCE_OWNER_DSN": shop.owner,
             "REFERENCE_BACKUP_DSN": shop.backup,
+            **_dsns_around(running),
             ADMIN_DSN: shop.admin,
             canary.FOLDER: str(self.folder),
             pause.FOLDER: str(self.folder),
@@ -240,6 +274,7 @@ class ReferenceSystem:
                 tracker=stack.url("error_tracker"),
             ),
             has_statistics=shop.has_statistics,
+            around=_around(running),
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             pager=stack.url("pager"),
@@ -250,6 +285,8 @@ class ReferenceSystem:
         self.levers = Levers(
             Parts(
                 server=running.server,
+                standby=running.standby,
+                pooler=running.pooler,
                 shop=shop,
                 service=running.service,
                 programs=stack.running,
@@ -264,3 +301,30 @@ class ReferenceSystem:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _dsns_around(running: _Started) -> dict[str, str]:
+    found = {}
+    if running.standby:
+        # The same role and password as on the primary, whose copy it is.
+        user = urlsplit(running.shop.monitor)
+        found["REFERENCE_STANDBY_DSN"] = running.standby.dsn(
+            database.NAME, user.username, user.password
+        )
+    if running.pooler:
+        found["REFERENCE_POOLER_DSN"] = running.pooler.console
+    return found
+
+
+def _around(running: _Started) -> target_database.Around:
+    return target_database.Around(
+        standby=running.standby is not None,
+        pooler=running.pooler is not None,
+        lacking=target_database.lacking(
+            no_standby=running.absent.get("standby", ""),
+            no_pooler=running.absent.get("pooler", ""),
+            has_amcheck=running.shop.has_amcheck,
+            release=running.shop.release,
+            today=datetime.now(UTC).date(),
+        ),
+    )

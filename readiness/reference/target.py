@@ -8,7 +8,7 @@ from typing import Final
 
 from readiness.reference.target_alerting import alerting
 from readiness.reference.target_backup import backup
-from readiness.reference.target_database import database
+from readiness.reference.target_database import Around, database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
@@ -27,6 +27,7 @@ class Facts:
         release: the release that runs.
         watch: what watches it.
         has_statistics: whether its database counts the time of statements.
+        around: what its database has around it.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
@@ -38,6 +39,7 @@ class Facts:
     release: str
     watch: Watch
     has_statistics: bool
+    around: Around
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
@@ -50,8 +52,8 @@ def readiness_toml(facts: Facts) -> str:
     parts = [
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
-        database(),
-        "" if facts.has_statistics else _NO_STATISTICS,
+        database(facts.around),
+        _not_applicable(facts),
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
@@ -62,6 +64,15 @@ def readiness_toml(facts: Facts) -> str:
         ),
     ]
     return "".join(parts)
+
+
+def _not_applicable(facts: Facts) -> str:
+    """What this machine or provider cannot have, with the reasons."""
+    reasons = dict(facts.around.lacking)
+    if not facts.has_statistics:
+        reasons["monitoring.database-overhead"] = _NO_STATISTICS
+    lines = [f"{quoted(check)} = {quoted(reason)}\n" for check, reason in sorted(reasons.items())]
+    return "".join([_NOT_APPLICABLE, *lines]) if lines else ""
 
 
 def _alerting(facts: Facts) -> str:
@@ -97,10 +108,10 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 """
 
-_NO_STATISTICS: Final = """
+_NO_STATISTICS: Final = "this PostgreSQL comes without pg_stat_statements"
+_NOT_APPLICABLE: Final = """
 # A suite or check that does not apply, with the reason.
 [gate.not_applicable]
-"monitoring.database-overhead" = "this PostgreSQL comes without pg_stat_statements"
 """
 
 _SERVICE: Final = """

@@ -167,7 +167,7 @@ class PrivatePostgres:
             [
                 *(self.binaries.program("initdb"), "-D", data, "-U", self.superuser),
                 *("--auth=scram-sha-256", f"--pwfile={password_file}"),
-                *("--encoding=UTF8", "--locale=C", "--no-sync"),
+                *("--encoding=UTF8", "--locale=C", "--no-sync", "--data-checksums"),
             ],
             env=self._environ(),
             cwd="/",

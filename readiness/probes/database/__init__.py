@@ -1,0 +1,1 @@
+"""What a PostgreSQL database tells of its own health, one module for each topic."""
