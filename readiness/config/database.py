@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from readiness.config.base import Named, Positive
+from readiness.config.timescale import Timescale
 from readiness.secrets import Dsn
 
 
@@ -11,3 +12,4 @@ class Database(Named):
 
     dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
     timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
+    timescale: Timescale | None = Field(None, description="what TimescaleDB keeps in it")

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+from readiness.config import timescale_subjects
 from readiness.config.subject import Find
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
+    **timescale_subjects.KINDS,
 }
