@@ -18,6 +18,8 @@ from readiness.reference.backup_job import is_available, programs_for, run_backu
 from readiness.reference.database import Shop, create_shop, fill_shop
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.levers import Levers, Parts
+from readiness.reference.metrics import PART as TIMESCALE
+from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server, start_server
@@ -38,6 +40,7 @@ class _Started:
     service: Daemon
     monitoring: Monitoring
     backups: Path | None
+    metrics: Metrics | None
     absent: dict[str, str]
 
 
@@ -114,6 +117,8 @@ class ReferenceSystem:
             for daemon in (running.service, *running.monitoring.running.values()):
                 daemon.stop()
             running.server.stop("immediate")
+            if running.metrics:
+                running.metrics.server.stop("immediate")
 
     def _start(self, provider: str | None, monitoring: bool, progress: Progress) -> None:
         executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reference")
@@ -137,6 +142,7 @@ class ReferenceSystem:
         stack = Monitoring(self.folder, self._guardian)
         dsn: Future[str] = Future()
         service: Future[Daemon] = Future()
+        metrics = executor.submit(start_metrics, self.folder / "metrics", self._guardian)
         watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
         try:
             progress("starting PostgreSQL")
@@ -160,7 +166,19 @@ class ReferenceSystem:
             progress("starting the monitoring")
             watching.result()
         absent = {**{f"provider {k}": v for k, v in reasons.items()}, **stack.absent}
-        return _Started(name, server, shop, service.result(), stack, backups, absent)
+        measured = metrics.result()
+        if isinstance(measured, str):
+            absent[TIMESCALE] = measured
+        return _Started(
+            provider=name,
+            server=server,
+            shop=shop,
+            service=service.result(),
+            monitoring=stack,
+            backups=backups,
+            metrics=None if isinstance(measured, str) else measured,
+            absent=absent,
+        )
 
     def _memory_folder(self) -> Path:
         """Where the workers keep their counters, in memory if the system has such a place.
@@ -224,6 +242,8 @@ class ReferenceSystem:
             pause.FOLDER: str(self.folder),
             **stack.secrets,
         }
+        if running.metrics:
+            self.environ["REFERENCE_METRICS_DSN"] = running.metrics.monitor
         if tracker := stack.url("error_tracker"):
             key = stack.secrets[error_tracker.KEY]
             self.environ["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
@@ -245,6 +265,7 @@ class ReferenceSystem:
             pager=stack.url("pager"),
             listener=stack.listener,
             backups=running.backups,
+            without_timescale=running.absent.get(TIMESCALE, ""),
         )
         self.config_path.write_text(target.readiness_toml(facts), encoding="utf-8")
         self.levers = Levers(
@@ -256,6 +277,7 @@ class ReferenceSystem:
                 behaviour=self.folder / "behaviour.json",
                 config=self.config_path,
                 backups=running.backups,
+                metrics=running.metrics,
             )
         )
 

@@ -12,6 +12,8 @@ from readiness.reference.target_database import database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
+from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
+from readiness.reference.target_timescale import timescale
 from readiness.reference.toml import quoted
 
 _ROWS: Final = 500
@@ -32,6 +34,7 @@ class Facts:
         pager: the address of the application's own alert engine, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
         backups: the folder of the backups, or None.
+        without_timescale: why there is no TimescaleDB; empty where it runs.
     """
 
     service: str
@@ -43,6 +46,7 @@ class Facts:
     pager: str | None
     listener: int
     backups: Path | None
+    without_timescale: str
 
 
 def readiness_toml(facts: Facts) -> str:
@@ -51,7 +55,8 @@ def readiness_toml(facts: Facts) -> str:
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
         database(),
-        "" if facts.has_statistics else _NO_STATISTICS,
+        "" if facts.without_timescale else timescale(),
+        _not_applicable(facts),
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
@@ -73,6 +78,15 @@ def _alerting(facts: Facts) -> str:
         + own_engine(facts.pager, facts.inbox)
         + RULES
     )
+
+
+def _not_applicable(facts: Facts) -> str:
+    """[gate.not_applicable]: what this machine cannot have, each with the reason."""
+    reasons = {} if facts.has_statistics else {_OVERHEAD: _NO_STATISTICS}
+    if facts.without_timescale:
+        reasons |= dict.fromkeys(TIMESCALE_CHECKS, facts.without_timescale)
+    lines = [f"{quoted(check)} = {quoted(reason)}" for check, reason in sorted(reasons.items())]
+    return "\n".join([_NOT_APPLICABLE, *lines, ""]) if lines else ""
 
 
 def _body() -> str:
@@ -97,11 +111,11 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 """
 
-_NO_STATISTICS: Final = """
+_NOT_APPLICABLE: Final = """
 # A suite or check that does not apply, with the reason.
-[gate.not_applicable]
-"monitoring.database-overhead" = "this PostgreSQL comes without pg_stat_statements"
-"""
+[gate.not_applicable]"""
+_OVERHEAD: Final = "monitoring.database-overhead"
+_NO_STATISTICS: Final = "this PostgreSQL comes without pg_stat_statements"
 
 _SERVICE: Final = """
 [services.orders]

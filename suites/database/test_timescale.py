@@ -77,7 +77,7 @@ def _judge_versions(
             Measurement(
                 f"release {found.version} is at least {least}",
                 found.release >= versions.parsed(least),
-                "",
+                "text",
                 "pg_extension",
             ),
             equal_to(value=True),

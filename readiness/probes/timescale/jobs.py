@@ -17,7 +17,7 @@ from readiness.probes.timescale import extension
 _FIRST_LOOK_S: Final = 15.0
 # Telemetry fails wherever there is no way to the internet, and nobody misses it.
 _JOBS: Final = """
-select j.job_id, j.application_name, coalesce(j.hypertable_name, ''), j.scheduled,
+select j.job_id, j.proc_schema || '.' || j.proc_name, coalesce(j.hypertable_name, ''), j.scheduled,
        coalesce(s.last_run_status, ''), coalesce(s.total_runs, 0), coalesce(s.total_failures, 0),
        coalesce(s.job_status, '') = 'Running',
        not coalesce(isfinite(j.next_start), false)
@@ -40,7 +40,7 @@ class Job:
 
     Attributes:
         job: its number.
-        title: its name, with its number.
+        procedure: what it calls, as `schema.name`.
         hypertable: what it works on; empty if that is not one hypertable.
         scheduled: whether it is switched on.
         last_run: `Success`, `Failed`, or empty where none has ended.
@@ -52,7 +52,7 @@ class Job:
     """
 
     job: int
-    title: str
+    procedure: str
     hypertable: str
     scheduled: bool
     last_run: str
@@ -74,7 +74,8 @@ class Job:
 
     def __str__(self) -> str:
         work = f" on {self.hypertable}" if self.hypertable else ""
-        return f"{self.title}{work} ({self.failures} of {self.runs} runs failed)"
+        failed = f"{self.failures} of {self.runs} runs failed"
+        return f"job {self.job}, {self.procedure}{work} ({failed})"
 
 
 def jobs(connection: Connection) -> Sequence[Job]:
