@@ -123,7 +123,7 @@ class Prover:
         proofs = []
         with ReferenceSystem.start(provider=self._provider) as system:
             while (fault := queue.take()) is not None:
-                missing = system.absent.get(fault.needs, "")
+                missing = system.absent.get(fault.needs, "") if fault.needs else ""
                 proof = (
                     _untried(fault, missing) if missing else _try(fault, system, quick=self._quick)
                 )

@@ -11,7 +11,8 @@ from readiness.probes.timescale import extension
 
 _START_S: Final = 10.0
 _SETTINGS: Final = """
-select case when d.setrole = 0 then 'alter database ' || current_database()
+select case when d.setrole = 0 and d.setdatabase = 0 then 'alter role all'
+            when d.setrole = 0 then 'alter database ' || current_database()
             when d.setdatabase = 0 then 'alter role ' || d.setrole::regrole::text
             else 'alter role ' || d.setrole::regrole::text || ' in database '
                  || current_database() end
@@ -21,7 +22,7 @@ where d.setdatabase in (0, (select oid from pg_database where datname = current_
 union all
 select 'the server (' || source || ')' from pg_settings
 where name = 'timescaledb.restoring' and setting = 'on'
-  and source not in ('database', 'user', 'database user', 'session')"""
+  and source not in ('database', 'user', 'database user', 'global', 'session')"""
 _SCHEDULERS: Final = """
 select count(*) from pg_stat_activity
 where datname = current_database() and backend_type like 'TimescaleDB Background Worker Scheduler%'
