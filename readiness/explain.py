@@ -10,6 +10,7 @@ from readiness import catalogue
 from readiness.commands.terminal import width
 from readiness.config.locate import configured
 from readiness.errors import UsageError
+from readiness.faults import Fault
 
 
 def show_all(config: Path | None, form: str) -> None:
@@ -52,7 +53,7 @@ def show_one(name: str, config: Path | None) -> None:
     click.echo(f"Why it matters\n{_indented(spec.why)}\n\nHow to fix it\n{_indented(spec.fix)}\n")
     click.echo("Proven by")
     for fault in entry.faults:
-        click.echo(f"  {fault.name}: {fault.story}")
+        click.echo(f"  {fault.name}: {fault.story}{_needs(fault)}")
     if not entry.faults:
         click.echo("  no fault: it is a check of your own")
 
@@ -80,10 +81,14 @@ def markdown(entries: list[catalogue.Entry]) -> str:
             f"**How to fix.** {spec.fix}",
             "",
             "**Proven by** "
-            + "; ".join(f"`{fault.name}` ({fault.story})" for fault in entry.faults),
+            + "; ".join(f"`{fault.name}` ({fault.story}){_needs(fault)}" for fault in entry.faults),
             "",
         ]
     return "\n".join(lines)
+
+
+def _needs(fault: Fault) -> str:
+    return f" Needs {fault.needs}." if fault.needs else ""
 
 
 def _as_json(entry: catalogue.Entry) -> dict[str, object]:

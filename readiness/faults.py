@@ -21,12 +21,15 @@ class Fault:
         story: what is broken, as one sentence.
         turns_red: names of checks, `suite.slug[subject]`.
         apply: breaks the system on entering, and restores exactly what was on leaving.
+        needs: the part of the reference system that it breaks, as `ReferenceSystem.absent` calls
+            it, where not every machine has it; empty for all others.
     """
 
     name: str
     story: str
     turns_red: frozenset[str]
     apply: Break
+    needs: str = ""
 
     @property
     def checks(self) -> frozenset[str]:
@@ -39,12 +42,14 @@ class Fault:
         return frozenset(name.partition(".")[0] for name in self.turns_red)
 
 
-def fault(*, turns_red: Iterable[str], story: str) -> Callable[[Break], Fault]:
+def fault(*, turns_red: Iterable[str], story: str, needs: str = "") -> Callable[[Break], Fault]:
     """Declare a context manager to be a fault.
 
     Args:
         turns_red: the names of exactly those checks that must not pass, `suite.slug[subject]`.
         story: what is broken, as one sentence.
+        needs: a part of the reference system that not every machine has: where it is absent the
+            fault cannot be tried, which is told, and is no proof.
 
     Raises:
         ValueError: nothing is turned red.
@@ -59,6 +64,7 @@ def fault(*, turns_red: Iterable[str], story: str) -> Callable[[Break], Fault]:
             story=" ".join(story.split()),
             turns_red=names,
             apply=apply,
+            needs=needs,
         )
 
     return declare

@@ -45,6 +45,7 @@ class Proof:
         after: those that still did not once the system was restored.
         error: why it could not be tried; empty if it was.
         duration_s: seconds it took.
+        untried: why it cannot be tried on this machine, which proves nothing; empty if it was.
     """
 
     fault: str
@@ -54,11 +55,13 @@ class Proof:
     after: Findings
     error: str
     duration_s: float
+    untried: str = ""
 
     @property
     def proven(self) -> bool:
         """Exactly the expected checks turned red, and all are green again."""
-        return not self.error and not self.after and set(self.seen) == set(self.expected)
+        found = set(self.seen) == set(self.expected)
+        return found and not self.error and not self.after and not self.untried
 
     def to_dict(self) -> dict[str, object]:
         """As `readiness prove --format json` prints it."""
@@ -74,6 +77,7 @@ class Proof:
                 name: check.message for name, check in sorted((self.seen | self.after).items())
             },
             "error": self.error,
+            "untried": self.untried,
         }
 
 
@@ -119,7 +123,10 @@ class Prover:
         proofs = []
         with ReferenceSystem.start(provider=self._provider) as system:
             while (fault := queue.take()) is not None:
-                proof = _try(fault, system, quick=self._quick)
+                missing = system.absent.get(fault.needs, "") if fault.needs else ""
+                proof = (
+                    _untried(fault, missing) if missing else _try(fault, system, quick=self._quick)
+                )
                 self._say(proof)
                 proofs.append(proof)
         return proofs
@@ -156,6 +163,20 @@ class _Queue:
     def clear(self) -> None:
         with self._lock:
             self._left.clear()
+
+
+def _untried(fault: Fault, reason: str) -> Proof:
+    """What is said of a fault whose part of the system this machine does not have."""
+    return Proof(
+        fault=fault.name,
+        story=fault.story,
+        expected=tuple(sorted(fault.turns_red)),
+        seen={},
+        after={},
+        error="",
+        duration_s=0.0,
+        untried=f"{fault.needs} is absent: {reason}",
+    )
 
 
 def _try(fault: Fault, system: ReferenceSystem, *, quick: bool) -> Proof:

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from readiness import catalogue
 from readiness.errors import UsageError
+from readiness.exitcodes import ExitCode
 from readiness.faults import Fault, one_for_each_check
 from readiness.prove import Proof, Prover
 from readiness.report.files import write
@@ -24,7 +26,11 @@ def run(
     form: str,
     html: Path | None,
 ) -> int:
-    """Prove the checks; 0 only if every fault was proven.
+    """Prove the checks; the exit code is that of a gate.
+
+    Returns:
+        0 only if every fault was proven; 1 if one was not; 3 if what was tried is proven, and
+        something could not be tried on this machine.
 
     Raises:
         UsageError: no fault matches.
@@ -48,7 +54,13 @@ def run(
         click.echo(summary(proofs))
     if html:
         write(html, [page(proofs)])
-    return 0 if proofs and all(map(_proven, proofs)) else 1
+    return _exit_code(proofs)
+
+
+def _exit_code(proofs: Sequence[Proof]) -> ExitCode:
+    if not proofs or not all(proof.proven or proof.untried for proof in proofs):
+        return ExitCode.NOT_READY
+    return ExitCode.READY if all(map(_proven, proofs)) else ExitCode.INCOMPLETE
 
 
 def _matches(fault: Fault, pattern: str) -> bool:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from readiness.config.base import Name, Named, Positive
 from readiness.config.database_health import HealthLimits, Pooler, Standby
+from readiness.config.timescale import Timescale
 from readiness.secrets import Dsn
 
 
@@ -19,3 +20,4 @@ class Database(Named):
         default={}, description="its streaming standbys, as [databases.NAME.standbys.NAME]"
     )
     pooler: Pooler | None = Field(None, description="the PgBouncer in front of it")
+    timescale: Timescale | None = Field(None, description="what TimescaleDB keeps in it")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from readiness.config import timescale_subjects
 from readiness.config.subject import Find
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
@@ -16,4 +17,5 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
         "[databases.NAME.pooler]",
         lambda c: [database for database in c.databases.values() if database.pooler],
     ),
+    **timescale_subjects.KINDS,
 }

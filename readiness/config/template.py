@@ -140,6 +140,22 @@ name = "my-system"
 #dsn = "postgresql://monitor:${MONITOR_PASSWORD}@db.staging.example.com:6432/pgbouncer"
 #wait_warn_s = 1
 #wait_max_s = 5
+# Where TimescaleDB keeps tables in it: one table for each hypertable.
+#[databases.orders.timescale]
+#min_version = "2.14"
+
+#[databases.orders.timescale.hypertables.readings]
+#table = "telemetry.readings"
+# Not judged if it is left out.
+#chunk_interval_h = 24
+# Its older chunks must be compressed: those that the policy's age makes due, and by how much.
+#compressed = true
+#compression_min_coverage = 1.0
+#compression_min_ratio = 0.7
+# Days after which rows must be gone; kept for ever if it is left out.
+#keep_d = 90
+# What the rows of 30 days may take on disk, compressed where they are to be.
+#growth_max_gb = 1.0
 
 # The Prometheus that watches the target.
 #[prometheus]

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes.postgres import Connection, connect, fetch
+from readiness.probes.timescale import shape
 from readiness.secrets import Dsn
 
 _SAMPLED_ROWS: Final = 1000
@@ -134,7 +135,7 @@ def scratch_copy(
     """An empty table of the shape of `table`, in a schema of its own; dropped at the end.
 
     It has the columns, defaults, indexes, constraints, foreign keys and (if asked for) the
-    enabled insert triggers of the table.
+    enabled insert triggers of the table; it is a hypertable if the table is one.
 
     Raises:
         NoData: the table is empty, so there are no rows to take as samples.
@@ -233,6 +234,7 @@ def _create(
         fetch(connection, "set local search_path = ''")
         for statement in (
             *_tables(schema, scratch, columns),
+            *shape.like(connection, oid, scratch.name),
             *_constraints(connection, scratch, oid),
             *(_trigger_statements(connection, scratch, oid) if triggers else ()),
         ):

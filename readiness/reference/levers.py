@@ -15,11 +15,13 @@ from readiness.reference import backup_levers, drill, skewed, statement_levers
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
 from readiness.reference.health_levers import HealthLevers
+from readiness.reference.metrics import Metrics
 from readiness.reference.monitoring_levers import MonitoringLevers
 from readiness.reference.pooler import Pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
 from readiness.reference.service.behaviour import Behaviour
+from readiness.reference.timescale_levers import TimescaleLevers
 from readiness.servers.standby import PrivateStandby
 
 Lever = AbstractContextManager[None]
@@ -39,6 +41,7 @@ class Parts:
         behaviour: the file that tells the service how to misbehave.
         config: the system's readiness.toml.
         backups: the folder of the backups; None where there are none.
+        metrics: the TimescaleDB server; None where there is none.
     """
 
     server: Server
@@ -50,6 +53,7 @@ class Parts:
     behaviour: Path
     config: Path
     backups: Path | None
+    metrics: Metrics | None
 
 
 class Levers(HealthLevers, MonitoringLevers):
@@ -58,6 +62,15 @@ class Levers(HealthLevers, MonitoringLevers):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.programs, parts.config.parent)
         self._parts = parts
+
+    @property
+    def timescale(self) -> TimescaleLevers:
+        """Those of the metrics.
+
+        Raises:
+            ReferenceSystemError: this system has none.
+        """
+        return TimescaleLevers(self._parts.metrics)
 
     @contextlib.contextmanager
     def behave(self, **switches: Any) -> Iterator[None]:

@@ -22,7 +22,8 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "max_slot_wal_keep_size": "2GB",
     "wal_retrieve_retry_interval": "500ms",
 }
-_STATISTICS: Final[Mapping[str, str]] = {"shared_preload_libraries": "pg_stat_statements"}
+STATISTICS: Final = "pg_stat_statements"
+_STATISTICS: Final[Mapping[str, str]] = {"shared_preload_libraries": STATISTICS}
 
 
 class Server(Protocol):
@@ -87,8 +88,14 @@ def _start(name: str, folder: Path, guardian: Guardian) -> Server:
 
         return DockerPostgres.start(guardian, {**_SETTINGS, **_STATISTICS})
     binaries = find_binaries(name)
-    settings = {**_SETTINGS, **(_STATISTICS if _has_statistics(binaries) else {})}
-    return PrivatePostgres.start(folder, binaries=binaries, settings=settings, guardian=guardian)
+    return PrivatePostgres.start(
+        folder, binaries=binaries, settings=settings_of(binaries), guardian=guardian
+    )
+
+
+def settings_of(binaries: Binaries) -> dict[str, str]:
+    """What a server of the reference system is set to, if it runs these programs."""
+    return {**_SETTINGS, **(_STATISTICS if _has_statistics(binaries) else {})}
 
 
 def _has_statistics(binaries: Binaries) -> bool:

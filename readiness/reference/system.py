@@ -28,6 +28,8 @@ from readiness.reference.backup_job import is_available, programs_for, run_backu
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.levers import Levers, Parts
+from readiness.reference.metrics import PART as TIMESCALE
+from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
 from readiness.reference.pooler import Pooler, start_pooler
 from readiness.reference.processes import Daemon
@@ -53,6 +55,7 @@ class _Started:
     standby: PrivateStandby | None
     pooler: Pooler | None
     backups: Path | None
+    metrics: Metrics | None
     absent: dict[str, str]
 
 
@@ -133,6 +136,8 @@ class ReferenceSystem:
             if running.standby:
                 running.standby.stop("immediate")
             running.server.stop("immediate")
+            if running.metrics:
+                running.metrics.server.stop("immediate")
 
     def _start(self, provider: str | None, monitoring: bool, progress: Progress) -> None:
         executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reference")
@@ -156,6 +161,7 @@ class ReferenceSystem:
         stack = Monitoring(self.folder, self._guardian)
         dsn: Future[str] = Future()
         service: Future[Daemon] = Future()
+        metrics = executor.submit(start_metrics, self.folder / "metrics", self._guardian)
         watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
         try:
             progress("starting PostgreSQL")
@@ -185,14 +191,28 @@ class ReferenceSystem:
             progress("starting the monitoring")
             watching.result()
         reading.result()
-        missing = {"standby": no_standby, "pooler": no_pooler}
+        measured = metrics.result()
+        missing = {
+            "standby": no_standby,
+            "pooler": no_pooler,
+            TIMESCALE: measured if isinstance(measured, str) else "",
+        }
         absent = {
             **{f"provider {k}": v for k, v in reasons.items()},
             **stack.absent,
             **{part: reason for part, reason in missing.items() if reason},
         }
         return _Started(
-            name, server, shop, service.result(), stack, standby, pooler, backups, absent
+            provider=name,
+            server=server,
+            shop=shop,
+            service=service.result(),
+            monitoring=stack,
+            standby=standby,
+            pooler=pooler,
+            backups=backups,
+            metrics=None if isinstance(measured, str) else measured,
+            absent=absent,
         )
 
     def _memory_folder(self) -> Path:
@@ -258,6 +278,8 @@ class ReferenceSystem:
             pause.FOLDER: str(self.folder),
             **stack.secrets,
         }
+        if running.metrics:
+            self.environ["REFERENCE_METRICS_DSN"] = running.metrics.monitor
         if tracker := stack.url("error_tracker"):
             key = stack.secrets[error_tracker.KEY]
             self.environ["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
@@ -280,6 +302,7 @@ class ReferenceSystem:
             pager=stack.url("pager"),
             listener=stack.listener,
             backups=running.backups,
+            without_timescale=running.absent.get(TIMESCALE, ""),
         )
         self.config_path.write_text(target.readiness_toml(facts), encoding="utf-8")
         self.levers = Levers(
@@ -293,6 +316,7 @@ class ReferenceSystem:
                 behaviour=self.folder / "behaviour.json",
                 config=self.config_path,
                 backups=running.backups,
+                metrics=running.metrics,
             )
         )
 

@@ -1,6 +1,7 @@
 """Writes the readiness.toml of the reference system; it is an example to copy from, too."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from readiness.reference.target_database import Around, database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
+from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
+from readiness.reference.target_timescale import timescale
 from readiness.reference.toml import quoted
 
 _ROWS: Final = 500
@@ -33,6 +36,7 @@ class Facts:
         pager: the address of the application's own alert engine, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
         backups: the folder of the backups, or None.
+        without_timescale: why there is no TimescaleDB; empty where it runs.
     """
 
     service: str
@@ -45,6 +49,7 @@ class Facts:
     pager: str | None
     listener: int
     backups: Path | None
+    without_timescale: str
 
 
 def readiness_toml(facts: Facts) -> str:
@@ -53,7 +58,8 @@ def readiness_toml(facts: Facts) -> str:
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
         database(facts.around),
-        _not_applicable(facts),
+        "" if facts.without_timescale else timescale(),
+        _not_applicable(_lacking(facts)),
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
@@ -66,13 +72,19 @@ def readiness_toml(facts: Facts) -> str:
     return "".join(parts)
 
 
-def _not_applicable(facts: Facts) -> str:
-    """What this machine or provider cannot have, with the reasons."""
-    reasons = dict(facts.around.lacking)
+def _lacking(facts: Facts) -> dict[str, str]:
+    """The checks that this machine or provider cannot have, each with the reason."""
+    lacking = dict(facts.around.lacking)
     if not facts.has_statistics:
-        reasons["monitoring.database-overhead"] = _NO_STATISTICS
-    lines = [f"{quoted(check)} = {quoted(reason)}\n" for check, reason in sorted(reasons.items())]
-    return "".join([_NOT_APPLICABLE, *lines]) if lines else ""
+        lacking |= dict.fromkeys(_STATISTICS_CHECKS, _NO_STATISTICS)
+    if facts.without_timescale:
+        lacking |= dict.fromkeys(TIMESCALE_CHECKS, facts.without_timescale)
+    return lacking
+
+
+def _not_applicable(lacking: Mapping[str, str]) -> str:
+    lines = [f"{quoted(check)} = {quoted(reason)}" for check, reason in sorted(lacking.items())]
+    return "\n".join([_NOT_APPLICABLE, *lines, ""]) if lines else ""
 
 
 def _alerting(facts: Facts) -> str:
@@ -109,10 +121,10 @@ allow = ["observe", "write", "load", "disrupt"]
 """
 
 _NO_STATISTICS: Final = "this PostgreSQL comes without pg_stat_statements"
+_STATISTICS_CHECKS: Final = ("monitoring.database-overhead",)
 _NOT_APPLICABLE: Final = """
 # A suite or check that does not apply, with the reason.
-[gate.not_applicable]
-"""
+[gate.not_applicable]"""
 
 _SERVICE: Final = """
 [services.orders]

@@ -16,8 +16,7 @@ _WIDTH = 40
 
 def block(proof: "Proof") -> list[str]:
     """A fault for the terminal: what was expected, what was seen, how long it took."""
-    word = "proven" if proof.proven else "NOT PROVEN"
-    first = f"{word:<11} {proof.fault:<{_WIDTH}} {proof.duration_s:6.1f} s"
+    first = f"{verdict(proof):<11} {proof.fault:<{_WIDTH}} {proof.duration_s:6.1f} s"
     return [first, *(f"            {text}" for text in details(proof))]
 
 
@@ -25,16 +24,31 @@ def summary(proofs: "Sequence[Proof]") -> str:
     """The table of all faults, and how many of them are proven."""
     lines = [f"{'':<11} {'fault':<{_WIDTH}} {'expected':>8} {'seen':>5} {'time':>9}"]
     for proof in proofs:
-        word = "proven" if proof.proven else "NOT PROVEN"
         figures = f"{len(proof.expected):>8} {len(proof.seen):>5} {proof.duration_s:>7.1f} s"
-        lines.append(f"{word:<11} {proof.fault:<{_WIDTH}} {figures}")
+        lines.append(f"{verdict(proof):<11} {proof.fault:<{_WIDTH}} {figures}")
         lines += [] if proof.proven else [f"            {text}" for text in details(proof)]
+    return "\n".join([*lines, "", heading(proofs)])
+
+
+def verdict(proof: "Proof") -> str:
+    """One word or two: what could not be tried is neither proven nor refuted."""
+    if proof.untried:
+        return "NOT TRIED"
+    return "proven" if proof.proven else "NOT PROVEN"
+
+
+def heading(proofs: "Sequence[Proof]") -> str:
+    """How many are proven, of all that there are."""
     proven = sum(proof.proven for proof in proofs)
-    return "\n".join([*lines, "", f"{proven} of {len(proofs)} proven"])
+    untried = sum(bool(proof.untried) for proof in proofs)
+    told = f"{proven} of {len(proofs)} proven"
+    return f"{told}, {untried} not tried" if untried else told
 
 
 def details(proof: "Proof") -> list[str]:
     """What was expected and seen; for a proven one just what turned red."""
+    if proof.untried:
+        return [f"cannot be tried here: {line(proof.untried)}"]
     if proof.error:
         return [f"could not be tried: {line(proof.error)}"]
     if proof.proven:
@@ -56,6 +70,5 @@ def page(proofs: "Sequence[Proof]") -> str:
     environment = Environment(
         loader=PackageLoader("readiness.report"), autoescape=True, undefined=StrictUndefined
     )
-    rows = [(proof, details(proof)) for proof in proofs]
-    proven = sum(proof.proven for proof in proofs)
-    return environment.get_template("proofs.html").render(rows=rows, proven=proven)
+    rows = [(proof, verdict(proof), details(proof)) for proof in proofs]
+    return environment.get_template("proofs.html").render(rows=rows, heading=heading(proofs))

@@ -96,6 +96,7 @@ def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
     assert not proof(seen={"a.b[c]": red, "a.x": red}).proven
     assert not proof(after={"a.b[c]": red}).proven
     assert not proof(error="could not be tried").proven
+    assert not proof(expected=(), seen={}, untried="there is no TimescaleDB here").proven
 
 
 def test_m22_nothing_is_rounded_before_it_is_judged() -> None:
