@@ -9,11 +9,13 @@ import click
 
 from readiness.config.backup import Backup
 from readiness.config.database import Database
+from readiness.config.database_health import Pooler
 from readiness.config.locate import configured
 from readiness.config.models import Config, Service
 from readiness.errors import CouldNotMeasure, ReadinessError, UsageError
 from readiness.exitcodes import ExitCode
 from readiness.probes import http, marker, postgres
+from readiness.probes.database import pooler
 from readiness.report.clean import line as printable
 from readiness.servers import packages
 from readiness.servers.packages import Package
@@ -76,6 +78,7 @@ def target(config: Config) -> Iterator[Diagnosis]:
         yield _diagnose(f"service {service.name}", lambda s=service: _service(s))  # type: ignore[misc]
     for database in config.databases.values():
         yield _diagnose(f"database {database.name}", lambda d=database: _database(d))  # type: ignore[misc]
+        yield from _around(database)
     for backup in config.backup.values():
         yield _diagnose(f"backup {backup.name}", lambda b=backup: _backup(b))  # type: ignore[misc]
     for name, url in _watchers(config):
@@ -100,6 +103,18 @@ def _diagnose(thing: str, look: Callable[[], str]) -> Diagnosis:
 def _service(service: Service) -> str:
     answer = http.ask(service, service.live)
     return f"{service.url} answers {answer.status} at {service.live}"
+
+
+def _around(database: Database) -> Iterator[Diagnosis]:
+    for standby in database.standbys.values():
+        follower = database.model_copy(update={"dsn": standby.dsn})
+        yield _diagnose(f"standby {standby.name}", lambda d=follower: _database(d))  # type: ignore[misc]
+    if database.pooler:
+        yield _diagnose(f"pooler of {database.name}", lambda p=database.pooler: _pooler(p))  # type: ignore[misc]
+
+
+def _pooler(settings: Pooler) -> str:
+    return f"{settings.dsn.address}, serves {', '.join(pooler.pools(settings).databases)}"
 
 
 def _database(database: Database) -> str:

@@ -11,6 +11,7 @@ from readiness.config.database_health import Pooler as PoolerSettings
 from readiness.errors import ReferenceSystemError
 from readiness.probes.database import pooler as console
 from readiness.reference import scratch_levers, session_levers, standby_levers
+from readiness.reference.files import kept, write_whole
 from readiness.reference.pooler import SIZE
 from readiness.reference.session_levers import await_true
 from readiness.secrets import Dsn
@@ -62,11 +63,9 @@ class HealthLevers:
         before = path.read_text(encoding="utf-8")
         if _LIMITS not in before:
             raise ReferenceSystemError(f"there is no {_LIMITS.strip()}", where="readiness.toml")
-        path.write_text(before.replace(_LIMITS, _LIMITS + lines), encoding="utf-8")
-        try:
+        with kept(path):
+            write_whole(path, before.replace(_LIMITS, _LIMITS + lines).encode())
             yield
-        finally:
-            path.write_text(before, encoding="utf-8")
 
     @contextlib.contextmanager
     def server_setting(self, name: str, value: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -266,8 +266,8 @@ def test_a_pool_is_well_until_somebody_waits_in_it(pooler: str) -> None:
     subject = pooled(f"{pooler}pgbouncer", wait_warn_s=0.001, wait_max_s=0.01)
     assert failures("pooler.pool-saturation", subject) == ""
     with (
-        psycopg.connect(f"{pooler}shop", autocommit=True) as holder,
-        psycopg.connect(f"{pooler}shop", autocommit=True) as waiter,
+        closing(psycopg.connect(f"{pooler}shop", autocommit=True)) as holder,
+        closing(psycopg.connect(f"{pooler}shop", autocommit=True)) as waiter,
     ):
         holder.execute("begin")
         assert failures("pooler.pool-saturation", subject) == "", "full, and nobody waits"

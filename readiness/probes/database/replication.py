@@ -13,6 +13,7 @@ from readiness.probes.patience import until
 from readiness.probes.text import clean
 
 _POLL_S: Final = 0.02
+_STREAMING: Final = "streaming"
 # A standby whose connection broke comes back by itself after wal_retrieve_retry_interval, 5 s.
 _PATIENCE_S: Final = 12.0
 _FROM_17: Final = 170000
@@ -53,7 +54,7 @@ class Link:
     @property
     def streams(self) -> bool:
         """Whether WAL flows, as both ends say."""
-        return self.follows and self.on_primary == self.on_standby == "streaming"
+        return self.follows and self.on_primary == self.on_standby == _STREAMING
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ def _links(database: Database) -> tuple[list[Link], list[str]]:
         if in_recovery(connection):
             raise _is_standby(database)
         rows = postgres.fetch(connection, _ON_PRIMARY)
-    states = {name: state for name, state, _ in rows}
+    # Several may have one name, such as the default `walreceiver`.
+    states = {name: state for name, state, _ in sorted(rows, key=lambda row: row[1] == _STREAMING)}
     found = []
     for standby in database.standbys.values():
         follows, receiver = _receiver(database, standby)

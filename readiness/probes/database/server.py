@@ -22,7 +22,7 @@ _HIDDEN_SEQUENCES: Final = """
 select format('%I.%I', n.nspname, c.relname)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not like 'readiness\\_%'
-  and not (has_sequence_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage'))
+  and not (has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'))
 order by 1"""
 # setting -> the value with which a crash, or damage, loses data
 _UNSAFE: Final = {

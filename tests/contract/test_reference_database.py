@@ -1,0 +1,88 @@
+"""What the reference system's database has around it, and that it survives what faults do."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import psycopg
+import pytest
+
+from readiness.config.database import Database
+from readiness.config.loading import load
+from readiness.probes.database import pooler, replication
+from readiness.reference.system import ReferenceSystem
+from readiness.reference.target_database import lacking
+from tests.contract.database_health import failures
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[ReferenceSystem]:
+    with ReferenceSystem.start(provider="local", monitoring=False) as started:
+        yield started
+
+
+@pytest.fixture
+def shop(system: ReferenceSystem) -> Database:
+    return load(system.config_path, system.environ).config.named().databases["shop"]
+
+
+def test_the_standby_follows_and_comes_back_when_the_server_was_away(
+    system: ReferenceSystem, shop: Database
+) -> None:
+    if not shop.standbys:
+        pytest.skip(system.absent["standby"])
+    assert failures("replication.standby-connected", shop) == ""
+    with system.levers.stop_database():
+        pass
+    assert eventually(lambda: all(link.streams for link in replication.links(shop)[0]))
+    assert failures("replication.replication-lag", shop) == ""
+    assert failures("replication.replication-slots", shop) == ""
+
+
+def test_the_pooler_serves_the_shop(system: ReferenceSystem, shop: Database) -> None:
+    if shop.pooler is None:
+        pytest.skip(system.absent["pooler"])
+    assert pooler.pools(shop.pooler).databases == ("shop",)
+
+
+def test_other_limits_are_gone_with_the_lever(system: ReferenceSystem) -> None:
+    before = system.config_path.read_bytes()
+    with system.levers.limits(min_version="98.4", transaction_max_s=3):
+        limits = load(system.config_path, system.environ).config.databases["shop"].limits
+        assert (limits.min_version, limits.transaction_max_s) == ("98.4", 3)
+    assert system.config_path.read_bytes() == before
+
+
+def test_a_setting_of_the_server_is_put_back(system: ReferenceSystem) -> None:
+    def shown() -> object:
+        with psycopg.connect(system.environ["REFERENCE_MONITOR_DSN"]) as connection:
+            row = connection.execute("show full_page_writes").fetchone()
+            return row and row[0]
+
+    with system.levers.server_setting("full_page_writes", "off"):
+        assert shown() == "off"
+    assert shown() == "on"
+
+
+_DAY = date(2026, 11, 22)
+
+
+@pytest.mark.parametrize(
+    ("release", "old"),
+    [("15.20", False), ("15.18", False), ("15.4", True), ("14.25", True), ("18.6", False)],
+)
+def test_an_old_server_of_this_machine_is_no_finding_here(release: str, old: bool) -> None:
+    found = lacking(no_standby="", no_pooler="", has_amcheck=True, release=release, today=_DAY)
+    assert found.keys() == ({"database.version-supported"} if old else set())
+
+
+def test_what_a_machine_lacks_is_declared_with_the_reason() -> None:
+    found = lacking(
+        no_standby="why", no_pooler="why", has_amcheck=False, release="18.6", today=_DAY
+    )
+    assert found.keys() == {
+        "database.standby-connected",
+        "database.replication-lag",
+        "database.pool-saturation",
+        "database.corruption-sample",
+    }
