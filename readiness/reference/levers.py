@@ -17,6 +17,7 @@ from readiness.reference.files import kept, write_whole
 from readiness.reference.monitoring_levers import MonitoringLevers
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
+from readiness.reference.schema_levers import SchemaLevers
 from readiness.reference.service.behaviour import Behaviour
 
 Lever = AbstractContextManager[None]
@@ -34,6 +35,7 @@ class Parts:
         behaviour: the file that tells the service how to misbehave.
         config: the system's readiness.toml.
         backups: the folder of the backups; None where there are none.
+        migrations: the folder of the migrations, as the repository has them.
     """
 
     server: Server
@@ -43,13 +45,15 @@ class Parts:
     behaviour: Path
     config: Path
     backups: Path | None
+    migrations: Path
 
 
-class Levers(MonitoringLevers):
+class Levers(SchemaLevers, MonitoringLevers):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.programs, parts.config.parent)
+        self._migrations = parts.migrations
         self._parts = parts
 
     @contextlib.contextmanager

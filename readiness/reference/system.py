@@ -13,7 +13,16 @@ from typing import Final, Self
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.reference import canary, error_tracker, pause, target, target_monitoring
+from readiness.probes.migrations.squawk import is_installed as has_squawk
+from readiness.reference import (
+    canary,
+    error_tracker,
+    migrate,
+    pause,
+    target,
+    target_monitoring,
+    target_schema,
+)
 from readiness.reference.backup_job import is_available, programs_for, run_backup
 from readiness.reference.database import Shop, create_shop, fill_shop
 from readiness.reference.drill import ADMIN_DSN
@@ -224,6 +233,8 @@ class ReferenceSystem:
             pause.FOLDER: str(self.folder),
             **stack.secrets,
         }
+        migrations = migrate.copy_files(self.folder)
+        manifest = migrate.save_manifest(shop.monitor, self.folder)
         if tracker := stack.url("error_tracker"):
             key = stack.secrets[error_tracker.KEY]
             self.environ["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
@@ -240,6 +251,7 @@ class ReferenceSystem:
                 tracker=stack.url("error_tracker"),
             ),
             has_statistics=shop.has_statistics,
+            schema=target_schema.Facts(manifest, migrations, has_squawk()),
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             pager=stack.url("pager"),
@@ -256,6 +268,7 @@ class ReferenceSystem:
                 behaviour=self.folder / "behaviour.json",
                 config=self.config_path,
                 backups=running.backups,
+                migrations=migrations,
             )
         )
 

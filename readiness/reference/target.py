@@ -1,6 +1,7 @@
 """Writes the readiness.toml of the reference system; it is an example to copy from, too."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from readiness.reference.target_database import database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
+from readiness.reference.target_schema import Facts as SchemaFacts
+from readiness.reference.target_schema import schema
 from readiness.reference.toml import quoted
 
 _ROWS: Final = 500
@@ -27,6 +30,7 @@ class Facts:
         release: the release that runs.
         watch: what watches it.
         has_statistics: whether its database counts the time of statements.
+        schema: what its schema is held against, and its migrations.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
@@ -38,6 +42,7 @@ class Facts:
     release: str
     watch: Watch
     has_statistics: bool
+    schema: SchemaFacts
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
@@ -51,7 +56,8 @@ def readiness_toml(facts: Facts) -> str:
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
         database(),
-        "" if facts.has_statistics else _NO_STATISTICS,
+        schema(facts.schema),
+        _not_applicable(_missing(facts)),
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
@@ -62,6 +68,21 @@ def readiness_toml(facts: Facts) -> str:
         ),
     ]
     return "".join(parts)
+
+
+def _missing(facts: Facts) -> dict[str, str]:
+    """What cannot be had here: suite or check, and the reason."""
+    found = {}
+    if not facts.has_statistics:
+        found["monitoring.database-overhead"] = "this PostgreSQL comes without pg_stat_statements"
+    if not facts.schema.has_squawk:
+        found["schema.migrations-lint"] = "squawk is not installed here: pip install squawk-cli"
+    return found
+
+
+def _not_applicable(reasons: Mapping[str, str]) -> str:
+    lines = [f"{quoted(name)} = {quoted(reason)}" for name, reason in sorted(reasons.items())]
+    return "\n".join([_NOT_APPLICABLE, *lines, ""]) if lines else ""
 
 
 def _alerting(facts: Facts) -> str:
@@ -97,11 +118,9 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 """
 
-_NO_STATISTICS: Final = """
-# A suite or check that does not apply, with the reason.
-[gate.not_applicable]
-"monitoring.database-overhead" = "this PostgreSQL comes without pg_stat_statements"
-"""
+_NOT_APPLICABLE: Final = """
+# Suites or checks that do not apply, with the reason.
+[gate.not_applicable]"""
 
 _SERVICE: Final = """
 [services.orders]
