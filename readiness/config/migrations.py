@@ -37,6 +37,9 @@ class Migrations(Model):
     ignore: list[Text] = Field(
         default=[], description="patterns of objects that do not come from migrations"
     )
+    base: Text | None = Field(
+        None, description="an SQL file run before the first: what the migrations take for granted"
+    )
     seed: Text | None = Field(
         None, description="an SQL file with a few rows, run before the newest; they must survive"
     )

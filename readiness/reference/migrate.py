@@ -17,7 +17,8 @@ def migrate(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """Apply all migrations in one transaction; the rows come after the first, before the keys."""
     connection.execute(
         b"create table public.schema_migrations (version text primary key,"
-        b" applied_at timestamptz not null default now())"
+        b" applied_at timestamptz not null default now());"
+        b" grant select on public.schema_migrations to shop_monitor"
     )
     for number, file in enumerate(_files(_UP)):
         connection.execute(file.read_bytes())
