@@ -210,6 +210,23 @@ def signoff(**asked: Any) -> None:
     command.signoff(**asked)
 
 
+@main.group(name="schema")
+def database_schema() -> None:
+    """Write down what a database's schema is to be."""
+
+
+@database_schema.command()
+@click.argument("database", required=False)
+@_config_option
+@click.option("--to", type=click.Path(path_type=Path), help="The file; default: its `manifest`.")
+@click.option("--check", is_flag=True, help="Write nothing; say what differs, and exit 1 if any.")
+def save(**asked: Any) -> None:
+    """Save a database's schema, for schema.fingerprint to compare with."""
+    from readiness.commands import schema as command
+
+    sys.exit(command.save(**asked))
+
+
 @main.group()
 def config() -> None:
     """Show, check and describe readiness.toml."""

@@ -4,13 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from readiness.config.base import Name, Named, Positive
+from readiness.config.base import Name, Positive
 from readiness.config.database_health import HealthLimits, Pooler, Standby
+from readiness.config.database_schema import WithSchema
+from readiness.config.migrations import Migrations
 from readiness.config.timescale import Timescale
+from readiness.config.transfers import Transfer
 from readiness.secrets import Dsn
 
 
-class Database(Named):
+class Database(WithSchema):
     """A PostgreSQL database, as a monitoring role sees it."""
 
     dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
@@ -21,3 +24,7 @@ class Database(Named):
     )
     pooler: Pooler | None = Field(None, description="the PgBouncer in front of it")
     timescale: Timescale | None = Field(None, description="what TimescaleDB keeps in it")
+    migrations: Migrations | None = Field(None, description="how its schema is changed")
+    transfers: Annotated[dict[Name, Transfer], Field(min_length=1)] = Field(
+        default={}, description="data that moves to new tables, as [databases.NAME.transfers.NAME]"
+    )

@@ -1,6 +1,7 @@
 """The JSON schema of `readiness.toml`, for editors (Draft 7: Taplo, Even Better TOML)."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +25,9 @@ def json_schema() -> Schema:
         ref_template="#/definitions/{model}", schema_generator=_Generator
     )
     definitions = schema.pop("$defs")
-    for model in Named.__subclasses__():
-        definitions[model.__name__]["properties"].pop("name")
+    for model in _kinds_of(Named):
+        if model.__name__ in definitions:  # not one that only others are made of
+            definitions[model.__name__]["properties"].pop("name")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "readiness.toml",
@@ -37,6 +39,12 @@ def json_schema() -> Schema:
 def render() -> str:
     """The schema as the text of a file."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _kinds_of(model: type[Named]) -> Iterator[type[Named]]:
+    for kind in model.__subclasses__():
+        yield kind
+        yield from _kinds_of(kind)
 
 
 class _Generator(GenerateJsonSchema):

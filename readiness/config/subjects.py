@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from readiness.config import alerting_subjects, backup_subjects, database_subjects
+from readiness.config import (
+    alerting_subjects,
+    backup_subjects,
+    database_subjects,
+    schema_subjects,
+)
 from readiness.config.models import Config
 from readiness.config.monitoring import BlackboxProbe, Job
 from readiness.config.subject import Find, Item, Subject, of
@@ -62,6 +67,7 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     ),
     **alerting_subjects.KINDS,
     **database_subjects.KINDS,
+    **schema_subjects.KINDS,
     **backup_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),

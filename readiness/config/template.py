@@ -156,6 +156,92 @@ name = "my-system"
 #keep_d = 90
 # What the rows of 30 days may take on disk, compressed where they are to be.
 #growth_max_gb = 1.0
+# What the database must consist of. `readiness schema save orders` writes the manifest from a
+# database that is as it should be; keep the file with the code.
+#[databases.orders.schema]
+#manifest = "db/schema.json"
+# What may come and go, such as partitions by day (`*` stands for anything).
+#ignore = ["* shop.orders_2026_*"]
+# As the manifest names them.
+#objects = ["table shop.orders", "view shop.recent_orders"]
+# The version that was agreed, or "*" for any.
+#extensions = { pgcrypto = "*" }
+# Tables whose rows must be guarded by row level security.
+#row_security = ["shop.invoices"]
+# The role that the application connects as: what it may do, and what it sees.
+#app_dsn = "postgresql://app:${APP_PASSWORD}@db.staging.example.com:5432/orders"
+# Rows that lead nowhere are looked for in so many rows of a table, and for so long in all.
+#max_rows = 200000
+#timeout_s = 30
+
+# A table that must have rows, and new ones.
+#[databases.orders.schema.rows."shop.orders"]
+#min_rows = 1000
+#newest = "created_at"
+#max_age_h = 24
+
+# A table of several tenants: each is tried. The application says which one it acts for by a
+# setting, or each tenant has a login of its own.
+#[databases.orders.schema.tenancy."shop.invoices"]
+#column = "tenant_id"
+#tenants = ["17", "18"]
+#setting = "app.tenant"
+# logins = { 17 = "${TENANT_17_DSN}", 18 = "${TENANT_18_DSN}" }
+
+# How the schema is changed: "alembic", "django", "flyway", or "sql" for files as
+# `0001_name.up.sql` with `0001_name.down.sql`.
+#[databases.orders.migrations]
+#tool = "sql"
+#folder = "db/migrations"
+#table = "public.schema_migrations"
+#column = "version"
+# With alembic or django: commands that print the SQL of one migration, and change nothing.
+# up = ["alembic", "upgrade", "{previous}:{version}", "--sql"]
+# down = ["alembic", "downgrade", "{version}:{previous}", "--sql"]
+# How many of the newest are held to their way back, their locks, and squawk.
+#newest = 3
+#irreversible = []
+# Objects that do not come from migrations.
+#ignore = []
+# SQL files: what the first migration takes for granted, and rows that the newest must keep.
+#base = "db/base.sql"
+#seed = "db/seed.sql"
+# How long others may have to wait behind a migration that waits for a lock.
+#max_blocked_s = 5
+# A larger table must not be written anew under a lock.
+#rewrite_max_mb = 100
+#lint_exclude = []
+# An empty server to try them on; left out: a private one on this machine.
+#scratch_dsn = "postgresql://scratch:${SCRATCH_PASSWORD}@scratch.example.com:5432/postgres"
+#timeout_s = 60
+
+# Data that moves to new tables while the system runs: "full-copy", "dual-write", or
+# "table-by-table".
+#[databases.orders.transfers.accounts]
+#strategy = "dual-write"
+# Where the new tables are, if not in this database; and who may write there.
+# new_dsn = "postgresql://monitor:${MONITOR_PASSWORD}@new.staging.example.com:5432/accounts"
+#write_dsn = "postgresql://app:${APP_PASSWORD}@db.staging.example.com:5432/orders"
+# What was written in the last day must be in step, after two seconds.
+#window_s = 86400
+#settle_s = 2
+#timeout_s = 300
+# Table by table: how far each has come ("waiting", "copied", "verified", "switched"), in order.
+# states = "select old_table, state from shop.moves order by position"
+
+# One of its tables: the old one by its name, the new one, and `old = "new"` for the columns.
+#[databases.orders.transfers.accounts.tables."shop.customers"]
+#to = "shop.accounts"
+#key = { customer_id = "account_id" }
+#columns = { email = "email", name = "full_name" }
+#where = "deleted_at is null"
+# The columns that tell when a row was written, on the old side and on the new one.
+#changed = "updated_at"
+#new_changed = "updated_at"
+# Writes one row to the new table; it is taken back. It must be seen in the old one.
+#canary = '''
+# insert into shop.accounts (account_id, email, full_name)
+# values (-1, 'readiness@example.com', 'x') returning account_id'''
 
 # The Prometheus that watches the target.
 #[prometheus]

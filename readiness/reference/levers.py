@@ -20,6 +20,7 @@ from readiness.reference.monitoring_levers import MonitoringLevers
 from readiness.reference.pooler import Pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
+from readiness.reference.schema_levers import SchemaLevers
 from readiness.reference.service.behaviour import Behaviour
 from readiness.reference.timescale_levers import TimescaleLevers
 from readiness.servers.standby import PrivateStandby
@@ -42,6 +43,7 @@ class Parts:
         config: the system's readiness.toml.
         backups: the folder of the backups; None where there are none.
         metrics: the TimescaleDB server; None where there is none.
+        migrations: the folder of the migrations, as the repository has them.
     """
 
     server: Server
@@ -54,13 +56,15 @@ class Parts:
     config: Path
     backups: Path | None
     metrics: Metrics | None
+    migrations: Path
 
 
-class Levers(HealthLevers, MonitoringLevers):
+class Levers(HealthLevers, SchemaLevers, MonitoringLevers):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.programs, parts.config.parent)
+        self._migrations = parts.migrations
         self._parts = parts
 
     @property

@@ -15,14 +15,17 @@ from urllib.parse import urlsplit
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
+from readiness.probes.migrations.squawk import is_installed as has_squawk
 from readiness.reference import (
     canary,
     database,
     error_tracker,
+    migrate,
     pause,
     target,
     target_database,
     target_monitoring,
+    target_schema,
 )
 from readiness.reference.backup_job import is_available, programs_for, run_backup
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
@@ -280,6 +283,8 @@ class ReferenceSystem:
         }
         if running.metrics:
             self.environ["REFERENCE_METRICS_DSN"] = running.metrics.monitor
+        migrations = migrate.copy_files(self.folder)
+        manifest = migrate.save_manifest(shop.monitor, self.folder)
         if tracker := stack.url("error_tracker"):
             key = stack.secrets[error_tracker.KEY]
             self.environ["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
@@ -297,6 +302,7 @@ class ReferenceSystem:
             ),
             has_statistics=shop.has_statistics,
             around=_around(running),
+            schema=target_schema.Facts(manifest, migrations, has_squawk()),
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             pager=stack.url("pager"),
@@ -317,6 +323,7 @@ class ReferenceSystem:
                 config=self.config_path,
                 backups=running.backups,
                 metrics=running.metrics,
+                migrations=migrations,
             )
         )
 

@@ -13,6 +13,8 @@ from readiness.reference.target_database import Around, database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
+from readiness.reference.target_schema import Facts as SchemaFacts
+from readiness.reference.target_schema import schema
 from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
 from readiness.reference.target_timescale import timescale
 from readiness.reference.toml import quoted
@@ -31,6 +33,7 @@ class Facts:
         watch: what watches it.
         has_statistics: whether its database counts the time of statements.
         around: what its database has around it.
+        schema: what its schema is held against, and its migrations.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
@@ -44,6 +47,7 @@ class Facts:
     watch: Watch
     has_statistics: bool
     around: Around
+    schema: SchemaFacts
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
@@ -58,6 +62,7 @@ def readiness_toml(facts: Facts) -> str:
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
         database(facts.around),
+        schema(facts.schema),
         "" if facts.without_timescale else timescale(),
         _not_applicable(_lacking(facts)),
         monitoring(facts.watch),
@@ -77,6 +82,8 @@ def _lacking(facts: Facts) -> dict[str, str]:
     lacking = dict(facts.around.lacking)
     if not facts.has_statistics:
         lacking |= dict.fromkeys(_STATISTICS_CHECKS, _NO_STATISTICS)
+    if not facts.schema.has_squawk:
+        lacking["schema.migrations-lint"] = "squawk is not installed here: pip install squawk-cli"
     if facts.without_timescale:
         lacking |= dict.fromkeys(TIMESCALE_CHECKS, facts.without_timescale)
     return lacking

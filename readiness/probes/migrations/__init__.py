@@ -1,0 +1,1 @@
+"""The migrations that lead to a schema: read, replayed on a scratch server, and linted."""

@@ -1,0 +1,111 @@
+"""Whether sequences are ahead of the rows whose numbers they give."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from readiness.errors import NotPermitted
+from readiness.probes.postgres import Connection, fetch, fetch_value
+from readiness.probes.schema.rows import all_rows
+
+# A cycling one begins again on purpose, and one that counts down is not compared with the
+# largest. Without an index on the column its largest value would cost reading the table.
+_SEQUENCES: Final = r"""
+    select sn.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement,
+        has_sequence_privilege(s.oid, 'SELECT'), has_column_privilege(t.oid, a.attnum, 'SELECT'),
+        exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum
+            and i.indisvalid and i.indpred is null)
+    from pg_sequence q join pg_class s on s.oid = q.seqrelid
+        join pg_namespace sn on sn.oid = s.relnamespace
+        join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid
+            and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+        join pg_class t on t.oid = d.refobjid and t.relkind in ('r', 'p')
+        join pg_namespace tn on tn.oid = t.relnamespace
+        join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+            and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+    where sn.nspname !~ '^(pg_|readiness_|_timescaledb_)' and not q.seqcycle and q.seqincrement > 0
+        and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass
+            and e.objid = t.oid and e.deptype = 'e')
+    order by 3, 4, 5"""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A column whose values come from a sequence.
+
+    Attributes:
+        sequence: schema and name.
+        table: schema and name.
+        column: the column.
+        following: the number that the sequence gives next.
+        largest: the largest that the table has; None if it has no row.
+    """
+
+    sequence: tuple[str, str]
+    table: tuple[str, str]
+    column: str
+    following: int
+    largest: int | None
+
+    @property
+    def behind(self) -> bool:
+        """Whether the next row gets a number that is taken already, or will be."""
+        return self.largest is not None and self.following <= self.largest
+
+    def __str__(self) -> str:
+        table = ".".join(self.table)
+        return f"{table}.{self.column} has {self.largest}, and {self.following} comes next"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """What was found: the numbered columns, and those without an index, not looked at."""
+
+    looked_at: tuple[Numbered, ...]
+    left_out: tuple[str, ...]
+
+
+def sequences(connection: Connection) -> Sequences:
+    """Every sequence that a column owns, with the column's largest value.
+
+    Raises:
+        NotPermitted: the role may not read a sequence or its table, or row security hides rows.
+        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+    """
+    found, left_out = [], []
+    for sn, sequence, tn, table, column, step, may_count, may_read, indexed in fetch(
+        connection, _SEQUENCES
+    ):
+        if not (may_count and may_read):
+            thing = f"sequence {sn}.{sequence}" if not may_count else f"{tn}.{table}"
+            raise NotPermitted(
+                f"the role may not read {thing}",
+                where="pg_sequence",
+                remedy=f"grant select on {thing} to the monitoring role; for all of them:"
+                f" grant select on all sequences in schema {sn}",
+            )
+        if not indexed:
+            left_out.append(f"{tn}.{table}.{column}")
+            continue
+        # The rows first: a sequence only goes up, so that it is ahead of what was there before.
+        largest = _largest(connection, (tn, table), column)
+        following = _following(connection, (sn, sequence), step)
+        found.append(Numbered((sn, sequence), (tn, table), column, following, largest))
+    return Sequences(tuple(found), tuple(left_out))
+
+
+def _largest(connection: Connection, table: tuple[str, str], column: str) -> int | None:
+    statement = sql.SQL("select max({}) from {}").format(
+        sql.Identifier(column), sql.Identifier(*table)
+    )
+    with all_rows(connection):
+        value = fetch(connection, statement)[0][0]
+    return None if value is None else int(value)
+
+
+def _following(connection: Connection, sequence: tuple[str, str], step: int) -> int:
+    statement = sql.SQL(
+        "select last_value + case when is_called then {} else 0 end from {}"
+    ).format(sql.Literal(step), sql.Identifier(*sequence))
+    return int(fetch_value(connection, statement))

@@ -1,0 +1,2 @@
+set lock_timeout = '1s';
+drop table shop.delivery_notes;
