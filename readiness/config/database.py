@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from readiness.config.base import Named, Positive
+from readiness.config.database_history import Bloat, History, Indexes, Statements
 from readiness.secrets import Dsn
 
 
@@ -11,3 +12,7 @@ class Database(Named):
 
     dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
     timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
+    statements: Statements = Field(Statements(), description="how fast its statements must be")
+    indexes: Indexes = Field(Indexes(), description="what is expected of its indexes")
+    bloat: Bloat = Field(Bloat(), description="how much of its tables and indexes may be empty")
+    history: History | None = Field(None, description="the snapshots that are taken of it")

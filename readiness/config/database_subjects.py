@@ -8,4 +8,16 @@ from readiness.config.subject import Find
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
+    "remembered_database": (
+        "[databases.NAME.history]",
+        lambda c: [d for d in c.databases.values() if d.history],
+    ),
+    "timed_database": (
+        "[databases.NAME.statements.p95]",
+        lambda c: [d for d in c.databases.values() if d.statements.p95],
+    ),
+    "alerted_database": (
+        "[databases.NAME.statements.slow_alert]",
+        lambda c: [d for d in c.databases.values() if d.statements.slow_alert],
+    ),
 }
