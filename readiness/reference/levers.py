@@ -18,6 +18,7 @@ from readiness.reference.monitoring_levers import MonitoringLevers
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
 from readiness.reference.service.behaviour import Behaviour
+from readiness.reference.statistics_levers import StatisticsLevers
 
 Lever = AbstractContextManager[None]
 
@@ -45,7 +46,7 @@ class Parts:
     backups: Path | None
 
 
-class Levers(MonitoringLevers):
+class Levers(MonitoringLevers, StatisticsLevers):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:

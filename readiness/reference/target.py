@@ -101,6 +101,7 @@ _NO_STATISTICS: Final = """
 # A suite or check that does not apply, with the reason.
 [gate.not_applicable]
 "monitoring.database-overhead" = "this PostgreSQL comes without pg_stat_statements"
+"database.slow-query-tracking" = "this PostgreSQL comes without pg_stat_statements"
 """
 
 _SERVICE: Final = """
