@@ -28,6 +28,7 @@ class Shop:
         monitor: reads statistics and rows.
         backup: reads everything.
         has_statistics: whether it counts the time of statements.
+        measures_bloat: whether it can tell how much of a table is empty.
     """
 
     superuser: str
@@ -37,6 +38,7 @@ class Shop:
     monitor: str
     backup: str
     has_statistics: bool
+    measures_bloat: bool
 
 
 def create_shop(server: Server) -> Shop:
@@ -58,6 +60,7 @@ def create_shop(server: Server) -> Shop:
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
         connection.execute("grant create on schema public to shop_owner")
         has_statistics = _add_statement_statistics(connection)
+        measures_bloat = _add(connection, "pgstattuple")
     dsns = {role: server.dsn(NAME, role, password) for role, password in passwords.items()}
     return Shop(
         superuser=server.dsn(NAME),
@@ -67,6 +70,7 @@ def create_shop(server: Server) -> Shop:
         monitor=dsns["shop_monitor"],
         backup=dsns["shop_backup"],
         has_statistics=has_statistics,
+        measures_bloat=measures_bloat,
     )
 
 
@@ -93,11 +97,16 @@ def _make_roles(
 
 def _add_statement_statistics(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     """Let the server count the time of statements; False where it cannot."""
-    available = connection.execute(
-        "select 1 from pg_available_extensions where name = 'pg_stat_statements'"
-    ).fetchone()
     loaded = connection.execute("show shared_preload_libraries").fetchone()
-    can = bool(available and loaded and "pg_stat_statements" in str(loaded[0]))
-    if can:
-        connection.execute("create extension pg_stat_statements")
-    return can
+    can = bool(loaded and "pg_stat_statements" in str(loaded[0]))
+    return can and _add(connection, "pg_stat_statements")
+
+
+def _add(connection: psycopg.Connection[tuple[object, ...]], extension: str) -> bool:
+    """Make an extension; False where the server has none of that name."""
+    available = connection.execute(
+        "select 1 from pg_available_extensions where name = %s", [extension]
+    ).fetchone()
+    if available:
+        connection.execute(sql.SQL("create extension {}").format(sql.Identifier(extension)))
+    return bool(available)

@@ -35,6 +35,7 @@ class Parts:
         behaviour: the file that tells the service how to misbehave.
         config: the system's readiness.toml.
         backups: the folder of the backups; None where there are none.
+        history: the file of the snapshots of the database.
     """
 
     server: Server
@@ -44,6 +45,7 @@ class Parts:
     behaviour: Path
     config: Path
     backups: Path | None
+    history: Path
 
 
 class Levers(MonitoringLevers, StatisticsLevers):

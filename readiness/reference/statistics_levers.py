@@ -1,19 +1,25 @@
 """Levers on what the server counts and logs."""
 
 import contextlib
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg import sql
 
 from readiness.errors import ReferenceSystemError
+from readiness.history.snapshot import BloatSnapshot
+from readiness.reference import history
+from readiness.reference.files import kept
 
 if TYPE_CHECKING:
     from readiness.reference.levers import Parts
 
 _RELOAD_S: Final = 10.0
+_DAY_S: Final = 86400.0
 
 
 class StatisticsLevers:
@@ -39,6 +45,37 @@ class StatisticsLevers:
         finally:
             self._alter(sql.SQL("alter system reset {}").format(sql.Identifier(name)))
             self._await(name, lambda shown: shown == before)
+
+    @contextlib.contextmanager
+    def history_changed(self, change: Callable[[sqlite3.Connection], object]) -> Iterator[None]:
+        """Change the file of the snapshots."""
+        with kept(self._parts.history):
+            with contextlib.closing(sqlite3.connect(self._parts.history)) as file, file:
+                change(file)
+            yield
+
+    @contextlib.contextmanager
+    def history_begun_anew(self) -> Iterator[None]:
+        """Give the database another past of forty days: as it is now, all that time."""
+        path = self._parts.history
+        with kept(path):
+            path.unlink()
+            history.begin(path, *history.taken(self._parts.shop.monitor))
+            yield
+
+    def bloat_dated_back(self, days: float) -> AbstractContextManager[None]:
+        """Make the snapshot of the bloat older."""
+
+        def change(file: sqlite3.Connection) -> None:
+            rows = file.execute("select at, body from snapshots where kind = 'bloat'").fetchall()
+            for at, body in rows:
+                older = BloatSnapshot.unpacked(body).model_copy(update={"at": at - days * _DAY_S})
+                file.execute(
+                    "update snapshots set at = ?, body = ? where kind = 'bloat' and at = ?",
+                    (older.at, older.packed(), at),
+                )
+
+        return self.history_changed(change)
 
     def _alter(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.superuser, autocommit=True) as connection:

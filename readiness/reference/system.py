@@ -13,7 +13,15 @@ from typing import Final, Self
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.reference import canary, error_tracker, pause, target, target_monitoring
+from readiness.reference import (
+    canary,
+    customers,
+    error_tracker,
+    history,
+    pause,
+    target,
+    target_monitoring,
+)
 from readiness.reference.backup_job import is_available, programs_for, run_backup
 from readiness.reference.database import Shop, create_shop, fill_shop
 from readiness.reference.drill import ADMIN_DSN
@@ -155,7 +163,9 @@ class ReferenceSystem:
                         problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
                     )
             raise
+        remembered = executor.submit(self._remember, shop)
         backups = self._back_up(server, shop, stack, progress)
+        remembered.result()
         if watching:
             progress("starting the monitoring")
             watching.result()
@@ -199,6 +209,16 @@ class ReferenceSystem:
             },
         )
 
+    @property
+    def history(self) -> Path:
+        """The file of the snapshots of its database."""
+        return self.folder / "shop.history"
+
+    def _remember(self, shop: Shop) -> None:
+        """Let the shop be used, and give it a past."""
+        customers.visit(shop.app)
+        history.begin(self.history, *history.taken(shop.monitor))
+
     def _back_up(
         self, server: Server, shop: Shop, stack: Monitoring, progress: Progress
     ) -> Path | None:
@@ -240,6 +260,8 @@ class ReferenceSystem:
                 tracker=stack.url("error_tracker"),
             ),
             has_statistics=shop.has_statistics,
+            measures_bloat=shop.measures_bloat,
+            history=self.history,
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             pager=stack.url("pager"),
@@ -256,6 +278,7 @@ class ReferenceSystem:
                 behaviour=self.folder / "behaviour.json",
                 config=self.config_path,
                 backups=running.backups,
+                history=self.history,
             )
         )
 

@@ -27,6 +27,8 @@ class Facts:
         release: the release that runs.
         watch: what watches it.
         has_statistics: whether its database counts the time of statements.
+        measures_bloat: whether it can tell how much of a table is empty.
+        history: the file of the snapshots of the database.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
@@ -38,6 +40,8 @@ class Facts:
     release: str
     watch: Watch
     has_statistics: bool
+    measures_bloat: bool
+    history: Path
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
@@ -50,8 +54,8 @@ def readiness_toml(facts: Facts) -> str:
     parts = [
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
-        database(),
-        "" if facts.has_statistics else _NO_STATISTICS,
+        database(facts.history),
+        *_absent(facts),
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
@@ -62,6 +66,19 @@ def readiness_toml(facts: Facts) -> str:
         ),
     ]
     return "".join(parts)
+
+
+def _absent(facts: Facts) -> list[str]:
+    """What this system cannot have, each with the reason."""
+    found = [
+        text
+        for there, text in (
+            (facts.has_statistics, _NO_STATISTICS),
+            (facts.measures_bloat, _NO_BLOAT),
+        )
+        if not there
+    ]
+    return [_ABSENT, *found] if found else []
 
 
 def _alerting(facts: Facts) -> str:
@@ -97,11 +114,20 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 """
 
-_NO_STATISTICS: Final = """
+_ABSENT: Final = """
 # A suite or check that does not apply, with the reason.
 [gate.not_applicable]
+"""
+_NO_STATISTICS: Final = """\
 "monitoring.database-overhead" = "this PostgreSQL comes without pg_stat_statements"
 "database.slow-query-tracking" = "this PostgreSQL comes without pg_stat_statements"
+"database.statement-latency" = "this PostgreSQL comes without pg_stat_statements"
+"database.statement-eviction" = "this PostgreSQL comes without pg_stat_statements"
+"""
+_NO_BLOAT: Final = """\
+"database.table-bloat" = "this PostgreSQL comes without pgstattuple"
+"database.index-bloat" = "this PostgreSQL comes without pgstattuple"
+"database.snapshots-run" = "this PostgreSQL comes without pgstattuple"
 """
 
 _SERVICE: Final = """
