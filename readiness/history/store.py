@@ -78,6 +78,14 @@ class Store:
         """
         return self._read("usage", Snapshot, server, since)
 
+    def usage_at(self, server: Server, at: float) -> Snapshot | None:
+        """The last snapshot of the counters until a time, else the first one; see `usage`."""
+        found = "select coalesce(max(case when at <= ? then at end), min(at)) from snapshots"
+        with self._opened("ro") as connection:
+            self._check(connection)
+            row = connection.execute(f"{found} where kind = 'usage'", (at,)).fetchone()
+        return None if row[0] is None else self._read("usage", Snapshot, server, row[0], 1)[0]
+
     def newest_usage(self, server: Server) -> Snapshot | None:
         """The last snapshot of the counters, see `usage`; None if there is none."""
         return self._newest("usage", Snapshot, server)
@@ -93,11 +101,14 @@ class Store:
             newest = row.fetchone()[0]
         return self._read(kind, shape, server, newest)[-1] if newest is not None else None
 
-    def _read(self, kind: _Kind, shape: type[_S], server: Server, since: float) -> list[_S]:
+    def _read(
+        self, kind: _Kind, shape: type[_S], server: Server, since: float, most: int = -1
+    ) -> list[_S]:
         with self._opened("ro") as connection:
             self._check(connection)
             rows = connection.execute(
-                "select body from snapshots where kind = ? and at >= ? order by at", (kind, since)
+                "select body from snapshots where kind = ? and at >= ? order by at limit ?",
+                (kind, since, most),
             )
             found = [shape.unpacked(body) for (body,) in rows]
         if found and found[-1].server.is_other_than(server):

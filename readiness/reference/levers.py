@@ -110,7 +110,8 @@ class Levers(MonitoringLevers, StatisticsLevers):
         """Let the monitoring role take that share of the time that statements took so far."""
         return statement_levers.spent(self._parts.shop, share)
 
-    def slow_insert(self, table: str, ms: float) -> Lever:
+    @contextlib.contextmanager
+    def slow_insert(self, table: str, ms: float) -> Iterator[None]:
         """Make each inserted row of `schema.table` take that much longer."""
         name = sql.Identifier(*table.split("."))
         do = sql.SQL(
@@ -122,17 +123,21 @@ class Levers(MonitoringLevers, StatisticsLevers):
         undo = sql.SQL(
             "drop trigger readiness_slow on {name}; drop function public.readiness_slow()"
         ).format(name=name)
-        return self.sql(_text(do), _text(undo))
+        with self.statements_forgotten(f"%insert into {table}%"), self.sql(_text(do), _text(undo)):
+            yield
 
-    def slow_view(self, view: str, ms: float) -> Lever:
+    @contextlib.contextmanager
+    def slow_view(self, view: str, ms: float) -> Iterator[None]:
         """Make each query of `schema.view` take that much longer."""
         definition = str(self._value("select pg_get_viewdef(%s::regclass)", view)).rstrip(";")
         name = _text(sql.Identifier(*view.split(".")))
-        return self.sql(
+        slowly = (
             f"create or replace view {name} as with pause as materialized"  # noqa: S608 - our own
-            f" (select pg_sleep({ms / 1000})) select v.* from ({definition}) v, pause",
-            f"create or replace view {name} as {definition}",
+            f" (select pg_sleep({ms / 1000})) select v.* from ({definition}) v, pause"
         )
+        as_before = f"create or replace view {name} as {definition}"
+        with self.statements_forgotten(f"%{view}%"), self.sql(slowly, as_before):
+            yield
 
     def drop_index(self, name: str) -> Lever:
         """Drop the index `schema.name`."""

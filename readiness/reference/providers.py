@@ -21,7 +21,7 @@ _SETTINGS: Final[Mapping[str, str]] = {
 _STATISTICS: Final[Mapping[str, str]] = {
     "shared_preload_libraries": "pg_stat_statements",
     # Enough for many runs of the gate, whose schemas have names of their own: none is thrown out.
-    "pg_stat_statements.max": "20000",
+    "pg_stat_statements.max": "10000",
 }
 
 

@@ -3,7 +3,8 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from psycopg import sql
 
 from readiness.errors import ReferenceSystemError
 from readiness.history.snapshot import BloatSnapshot
-from readiness.reference import history
+from readiness.reference import customers, history
 from readiness.reference.files import kept
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 _RELOAD_S: Final = 10.0
 _DAY_S: Final = 86400.0
+_REPORT: Final = "select count(*) as report_of_the_day, pg_sleep(%s) from shop.products limit 1"
+_FORGET: Final = """
+select pg_stat_statements_reset(userid, dbid, queryid)
+from pg_stat_statements where query like %s"""
+_FORGIVEN_S: Final = 30.0
 
 
 class StatisticsLevers:
@@ -45,6 +51,58 @@ class StatisticsLevers:
         finally:
             self._alter(sql.SQL("alter system reset {}").format(sql.Identifier(name)))
             self._await(name, lambda shown: shown == before)
+
+    @contextlib.contextmanager
+    def sql_each(self, do: Sequence[str], undo: Sequence[str]) -> Iterator[None]:
+        """As `sql`, each statement for itself: `vacuum` is not one that a transaction may hold."""
+        with psycopg.connect(self.superuser, autocommit=True) as connection:
+            try:
+                for statement in do:
+                    connection.execute(statement.encode())
+                yield
+            finally:
+                for statement in undo:
+                    connection.execute(statement.encode())
+
+    @contextlib.contextmanager
+    def slow_report(self, *, seconds: float, calls: int) -> Iterator[None]:
+        """Let the application run a slow statement so often; the statistics forget it after."""
+        with self.statements_forgotten("%report_of_the_day%"):
+            with ThreadPoolExecutor(calls) as pool:
+                for ended in [pool.submit(self._as_app, _REPORT, seconds) for _ in range(calls)]:
+                    ended.result()
+            yield
+
+    @contextlib.contextmanager
+    def statements_evicted(self) -> Iterator[None]:
+        """Run more different statements than are counted; the statistics begin anew after.
+
+        Until they have counted for some seconds, what little the monitoring does looks like much.
+        """
+        room = int(self._shown("pg_stat_statements.max"))
+        many = ";".join(f"with no_{n} as (select 1) table no_{n}" for n in range(room))
+        try:
+            self._as_app(many)
+            yield
+        finally:
+            with psycopg.connect(self.superuser, autocommit=True) as connection:
+                connection.execute("select pg_stat_statements_reset()")
+            customers.visit(self._parts.shop.app)
+            time.sleep(_FORGIVEN_S)
+
+    @contextlib.contextmanager
+    def statements_forgotten(self, like: str) -> Iterator[None]:
+        """Let the statistics forget, after, what was slow meanwhile; by a pattern of LIKE."""
+        try:
+            yield
+        finally:
+            if self._parts.shop.has_statistics:
+                with psycopg.connect(self.superuser, autocommit=True) as connection:
+                    connection.execute(_FORGET.encode(), [like])
+
+    def _as_app(self, statement: str, *parameters: float) -> None:
+        with psycopg.connect(self._parts.shop.app, autocommit=True) as connection:
+            connection.execute(statement.encode(), parameters or None)
 
     @contextlib.contextmanager
     def history_changed(self, change: Callable[[sqlite3.Connection], object]) -> Iterator[None]:

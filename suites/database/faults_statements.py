@@ -19,3 +19,25 @@ def slow_statements_unlogged(system: "ReferenceSystem") -> Iterator[None]:
     """What is left of a slow statement is a mean among others."""
     with system.levers.setting("log_min_duration_statement", "-1"):
         yield
+
+
+@fault(
+    turns_red={"database.statement-latency[shop]"},
+    story="A report of the application takes 0.7 s each time",
+)
+@contextmanager
+def report_is_slow(system: "ReferenceSystem") -> Iterator[None]:
+    """Thirty times, as thirty customers do."""
+    with system.levers.slow_report(seconds=0.7, calls=30):
+        yield
+
+
+@fault(
+    turns_red={"database.statement-eviction[shop]"},
+    story="The application writes each number into the statement's text",
+)
+@contextmanager
+def statements_all_differ(system: "ReferenceSystem") -> Iterator[None]:
+    """More different ones than pg_stat_statements has room for."""
+    with system.levers.statements_evicted():
+        yield
