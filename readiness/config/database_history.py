@@ -159,7 +159,7 @@ class History(Model):
         26, description="hours; age of the newest snapshot of bloat: it is taken daily"
     )
     coverage_min_share: Share = Field(
-        0.9, description="share of the indexes and tables that the newest snapshots must hold"
+        0.5, description="share of the indexes and tables that the newest snapshots must hold"
     )
     keep_days: Count = Field(400, description="days; older snapshots are removed")
     growth_max_bytes: Count = Field(

@@ -156,7 +156,7 @@ name = "my-system"
 #path = "/var/lib/readiness/orders.history"
 #index_max_age_h = 2
 #bloat_max_age_h = 26
-#coverage_min_share = 0.9
+#coverage_min_share = 0.5
 #keep_days = 400
 # A month has 30 days; the snapshots have to reach back seven to judge it.
 #growth_max_bytes = 1000000000

@@ -54,7 +54,7 @@ def readiness_toml(facts: Facts) -> str:
     parts = [
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
-        database(facts.history),
+        database(facts.history, alerts=bool(facts.watch.prometheus) and _alerts(facts)),
         *_absent(facts),
         monitoring(facts.watch),
         _alerting(facts),
@@ -81,8 +81,13 @@ def _absent(facts: Facts) -> list[str]:
     return [_ABSENT, *found] if found else []
 
 
+def _alerts(facts: Facts) -> bool:
+    """Whether there is somebody to be told of anything."""
+    return bool(facts.alertmanagers and facts.inbox and facts.pager)
+
+
 def _alerting(facts: Facts) -> str:
-    if not (facts.alertmanagers and facts.inbox and facts.pager):
+    if not _alerts(facts) or facts.inbox is None or facts.pager is None:
         return ""
     python = quoted(sys.executable)
     return (

@@ -6,13 +6,15 @@ from typing import Final
 from readiness.reference.toml import quoted
 
 
-def database(history: Path) -> str:
+def database(history: Path, *, alerts: bool) -> str:
     """[databases.shop] and its tables.
 
     Args:
         history: the file of its snapshots.
+        alerts: whether there is somebody to be told of a slow statement.
     """
-    return _DATABASE + _STATEMENTS + _HISTORY.format(path=quoted(str(history)))
+    told = _SLOW_ALERT if alerts else ""
+    return _DATABASE + _STATEMENTS + told + _BLOAT + _HISTORY.format(path=quoted(str(history)))
 
 
 _DATABASE: Final = """
@@ -25,10 +27,21 @@ _STATEMENTS: Final = """
 # Of the application alone: what monitoring, backups and the gate itself run is not promised.
 [databases.shop.statements]
 roles = ["shop_app"]
+"""
 
+_SLOW_ALERT: Final = """
+# A statement is slow on purpose, and somebody has to be told.
+[databases.shop.statements.slow_alert]
+dsn = "${REFERENCE_APP_DSN}"
+alert = "SlowQueries"
+severity = "warning"
+channel = "slack"
+"""
+
+_BLOAT: Final = """
 # The tables are small; what is written and deleted to measure the speed leaves them full of holes.
 [databases.shop.bloat]
-min_bytes = 30000000
+min_bytes = 20000000
 """
 
 _HISTORY: Final = """

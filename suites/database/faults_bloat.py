@@ -9,9 +9,17 @@ from readiness.faults import fault
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
 
-# About 45 MB of table, 40 MB of index; both are looked at from 30 MB on.
-_WIDE: Final = 100_000
-_LONG: Final = 1_500_000
+# About 27 MB of table, 22 MB of index; both are looked at from 20 MB on.
+_WIDE: Final = 60_000
+_LONG: Final = 1_000_000
+_EVENTS: Final = f"""
+create table bloated.events as select n, repeat('x', 400) as payload
+from generate_series(1, {_WIDE}) n"""  # noqa: S608 - a constant
+_CLEAN_UP: Final = f"delete from bloated.events where n % 4 <> 0 and n < {_WIDE}"  # noqa: S608 - a constant
+_QUEUE: Final = f"""
+create table bloated.queue as select n::bigint from generate_series(1, {_LONG}) n"""  # noqa: S608 - a constant
+_REFILL: Final = f"""
+insert into bloated.queue select 0 from generate_series(1, {_LONG} * 9 / 10)"""  # noqa: S608 - a constant
 _UNDO: Final = "drop schema bloated cascade"
 
 
@@ -25,9 +33,8 @@ def table_mostly_empty(system: "ReferenceSystem") -> Iterator[None]:
     with system.levers.sql_each(
         (
             "create schema bloated",
-            "create table bloated.events as select n, repeat('x', 400) as payload"  # noqa: S608 - a constant
-            f" from generate_series(1, {_WIDE}) n",
-            f"delete from bloated.events where n % 4 <> 0 and n < {_WIDE}",  # noqa: S608 - a constant
+            _EVENTS,
+            _CLEAN_UP,
             "vacuum analyze bloated.events",
         ),
         (_UNDO,),
@@ -41,13 +48,15 @@ def table_mostly_empty(system: "ReferenceSystem") -> Iterator[None]:
 )
 @contextmanager
 def index_mostly_empty(system: "ReferenceSystem") -> Iterator[None]:
-    """The table is shortened after, as `truncate` of a part would: only the index is sparse."""
+    """The table's own room is taken by rows of one value, of which an index takes little."""
     with system.levers.sql_each(
         (
             "create schema bloated",
-            f"create table bloated.queue as select n::bigint from generate_series(1, {_LONG}) n",
+            _QUEUE,
             "create index queue_idx on bloated.queue (n)",
             "delete from bloated.queue where n % 10 <> 0",
+            "vacuum bloated.queue",
+            _REFILL,
             "vacuum analyze bloated.queue",
         ),
         (_UNDO,),

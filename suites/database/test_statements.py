@@ -5,14 +5,16 @@ from pathlib import Path
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.database import Database
 from readiness.config.database_history import Statements
+from readiness.config.models import Config
 from readiness.errors import NoData
 from readiness.history.snapshot import Snapshot
 from readiness.history.store import Store
 from readiness.probes import postgres
-from readiness.probes.statements import counters, snapshot, tracking
+from readiness.probes.statements import counters, slow_alert, snapshot, tracking
 from readiness.probes.statements.counters import Counters
 from readiness.probes.statements.told import worst
 from readiness.probes.statements.window import Ran, Window, start, window
+from readiness.probes.text import clean
 
 _VIEW = "pg_stat_statements"
 _HOUR_S = 3600.0
@@ -114,9 +116,8 @@ def test_statement_latency(database: Database, evidence: Evidence) -> None:
         f"slowest mean of {len(slowest_first)} statements", slowest.mean_ms, "ms", told,
         slowest.calls,
     )  # fmt: skip
-    if evidence.judge(
-        mean, at_most(limits.alert_ms), _slow(slowest_first, limits.alert_ms, limits)
-    ):
+    because = _slow(slowest_first, limits)
+    if evidence.judge(mean, at_most(limits.alert_ms), because):
         evidence.judge(mean, at_most(limits.warning_ms), because, warn_only=True)
     _record_rest(ran, len(slowest_first), limits, evidence)
 
@@ -215,3 +216,47 @@ def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
     since = start(counted, before)
     known = before.evictions or 0 if before and since == before.at else 0
     return max(0, counted.evictions - known), since
+
+
+@check(
+    "database.slow-query-alert",
+    title="Somebody is told when a statement is slow",
+    why="""A statement that holds its locks for minutes stops the application, and no error counter
+    moves: nobody fails, everybody waits. Rules on it are written once and never seen to fire; they
+    watch the wrong database, a metric that is 0, or a threshold in another unit.""",
+    fix="""Follow it by hand: run the statement, and look at each step on the way.
+    psql -c 'select pg_sleep(60)' DATABASE
+    curl -s EXPORTER/metrics | grep max_tx_duration
+    curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[].labels'
+    amtool alert query --alertmanager.url=URL
+The alert, its severity and its channel stand in [databases.NAME.statements.slow_alert].""",
+    severity="major",
+    effect="disrupt",
+    each="alerted_database",
+)
+def test_slow_query_alert(alerted_database: Database, target: Config, evidence: Evidence) -> None:
+    """A real alert, which reaches real people: so it needs their consent, as what disrupts does."""
+    alert = alerted_database.statements.slow_alert
+    if alert is None or target.alerting is None:
+        raise NoData("needs [databases.NAME.statements.slow_alert] and [alerting.channels.NAME]")
+    found = slow_alert.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
+    source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
+    arrived = evidence.judge(
+        Measurement("arrived", int(found.after_s is not None), "count", source),
+        equal_to(1),
+        f"a statement ran for {found.ran_s:.0f} s, and nobody was told",
+    )
+    if not arrived or found.after_s is None:
+        return
+    evidence.judge(
+        Measurement("from its start to the message", found.after_s, "s", source),
+        at_most(alert.message_within_s),
+    )
+    evidence.judge(
+        Measurement(
+            f"says {alert.severity}", int(alert.severity.lower() in found.text.lower()), "count",
+            source,
+        ),
+        equal_to(1),
+        f"it arrived with another severity: {clean(found.text)}",
+    )  # fmt: skip
