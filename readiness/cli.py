@@ -165,6 +165,16 @@ def prove(**asked: Any) -> None:
 
 
 @main.command()
+@_config_option
+@click.option("--database", "names", multiple=True, metavar="NAME", help="Of this one only.")
+def snapshot(config: Path | None, names: tuple[str, ...]) -> None:
+    """Keep what the databases count: each hour, by cron."""
+    from readiness.commands import snapshot as command
+
+    sys.exit(command.run(config, names))
+
+
+@main.command()
 @click.argument("record", type=click.Path(path_type=Path))
 @click.option(
     "--reports", default=Path("reports"), type=click.Path(path_type=Path), show_default=True

@@ -59,6 +59,27 @@ def _names(config: Config) -> Iterator[Mistake]:
             )
     if config.alerting:
         yield from _channels(config.alerting)
+    yield from _slow_alerts(config)
+
+
+def _slow_alerts(config: Config) -> Iterator[Mistake]:
+    """Whoever is told of a slow statement must be there, and be readable."""
+    channels = config.alerting.channels if config.alerting else {}
+    for key, database in config.databases.items():
+        if alert := database.statements.slow_alert:
+            path = ("databases", key, "statements", "slow_alert", "channel")
+            yield from _known(path, alert.channel, "alerting.channels", channels)
+            if alert.channel in channels:
+                yield from _unreadable(path, alert.channel, channels)
+
+
+def _unreadable(path: Path, name: str, channels: Mapping[str, Channel]) -> Iterator[Mistake]:
+    if channels[name].inbox is None:
+        yield Mistake(
+            path,
+            f"[alerting.channels.{name}] has no inbox: nobody can look whether it arrived",
+            f"declare [alerting.channels.{name}.inbox]",
+        )
 
 
 def _channels(alerting: Alerting) -> Iterator[Mistake]:
@@ -87,12 +108,8 @@ def _engine(engine: AlertEngine, channels: Mapping[str, Channel]) -> Iterator[Mi
         names.append(((*place, "escalation", "second"), engine.escalation.second))
     for path, name in names:
         yield from _known(path, name, "alerting.channels", channels)
-        if name in channels and channels[name].inbox is None:
-            yield Mistake(
-                path,
-                f"[alerting.channels.{name}] has no inbox: nobody can look whether it arrived",
-                f"declare [alerting.channels.{name}.inbox]",
-            )
+        if name in channels:
+            yield from _unreadable(path, name, channels)
     yield from _twice((*place, "channels"), "", engine.channels)
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from readiness.config.base import Name, Positive
 from readiness.config.database_health import HealthLimits, Pooler, Standby
+from readiness.config.database_history import Bloat, History, Indexes, Statements
 from readiness.config.database_schema import WithSchema
 from readiness.config.migrations import Migrations
 from readiness.config.timescale import Timescale
@@ -28,3 +29,7 @@ class Database(WithSchema):
     transfers: Annotated[dict[Name, Transfer], Field(min_length=1)] = Field(
         default={}, description="data that moves to new tables, as [databases.NAME.transfers.NAME]"
     )
+    statements: Statements = Field(Statements(), description="how fast its statements must be")
+    indexes: Indexes = Field(Indexes(), description="what is expected of its indexes")
+    bloat: Bloat = Field(Bloat(), description="how much of its tables and indexes may be empty")
+    history: History | None = Field(None, description="the snapshots that are taken of it")

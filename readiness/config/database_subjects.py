@@ -18,4 +18,16 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
         lambda c: [database for database in c.databases.values() if database.pooler],
     ),
     **timescale_subjects.KINDS,
+    "remembered_database": (
+        "[databases.NAME.history]",
+        lambda c: [d for d in c.databases.values() if d.history],
+    ),
+    "timed_database": (
+        "[databases.NAME.statements.p95]",
+        lambda c: [d for d in c.databases.values() if d.statements.p95],
+    ),
+    "alerted_database": (
+        "[databases.NAME.statements.slow_alert]",
+        lambda c: [d for d in c.databases.values() if d.statements.slow_alert],
+    ),
 }

@@ -242,6 +242,76 @@ name = "my-system"
 #canary = '''
 # insert into shop.accounts (account_id, email, full_name)
 # values (-1, 'readiness@example.com', 'x') returning account_id'''
+# How fast its statements must be, by pg_stat_statements.
+#[databases.orders.statements]
+# The roles whose statements are judged; empty: all but the role of `dsn`.
+#roles = ["orders_app"]
+# Milliseconds of the mean: up to the first is good, then a warning, an alert, critical.
+#warning_ms = 100
+#alert_ms = 500
+#critical_ms = 1000
+# Fewer calls within the window do not tell how fast a statement is.
+#min_calls = 20
+# The window is this long where the history has a snapshot of then, and at most so long without.
+#window_h = 24
+#window_max_h = 192
+# Slower statements must be written to the server's log.
+#logged_from_ms = 500
+# Each takes 5 % of its statements out of pg_stat_statements.
+#evictions_max_per_day = 20
+
+# Where the p95 of each statement can be read. PostgreSQL itself only has means.
+#[databases.orders.statements.p95]
+#query = "histogram_quantile(0.95, sum by (le, statement) (rate(db_statement_seconds_bucket[1h])))"
+#calls = "sum by (statement) (increase(db_statement_seconds_count[1h]))"
+#label = "statement"
+#unit = "s"
+
+# The alert that a slow statement must raise: one is run, and the message is looked for.
+#[databases.orders.statements.slow_alert]
+#dsn = "postgresql://orders_app:${APP_PASSWORD}@db.staging.example.com:5432/orders"
+#alert = "SlowQueries"
+#severity = "warning"
+#channel = "slack"
+#message_within_s = 60
+
+# What is expected of its indexes.
+#[databases.orders.indexes]
+# Days: an index that was used within them is active; one without use for so long is unused.
+#active_days = 7
+#unused_days = 30
+# Below these sizes, unused and duplicate indexes are warnings.
+#unused_max_bytes = 104857600
+#duplicate_max_bytes = 1073741824
+# Rows of a table from which on its foreign keys need an index.
+#foreign_key_min_rows = 10000
+# Indexes that may be unused.
+#keep = ["public.orders_year_idx"]
+
+# How much of its tables and indexes may be dead or empty.
+#[databases.orders.bloat]
+#monitor_share = 0.10
+#warning_share = 0.20
+#critical_share = 0.50
+#index_warning_share = 0.30
+#index_critical_share = 0.50
+# Smaller ones are not looked at; and at most so much is read to measure exactly.
+#min_bytes = 10485760
+#read_max_bytes = 2147483648
+
+# The snapshots that `readiness snapshot` takes each hour: see the guide for cron and systemd.
+#[databases.orders.history]
+#path = "/var/lib/readiness/orders.history"
+#index_max_age_h = 2
+#bloat_max_age_h = 26
+#coverage_min_share = 0.5
+#keep_days = 400
+# A month has 30 days; the snapshots have to reach back seven to judge it.
+#growth_max_bytes = 1000000000
+#growth_min_days = 7
+# How far back the statistics must reach to tell what is unused.
+#evidence_warning_days = 30
+#evidence_min_days = 7
 
 # The Prometheus that watches the target.
 #[prometheus]

@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from readiness.secrets import Dsn, redact
 Connection = psycopg.Connection[tuple[Any, ...]]
 Statement = str | sql.SQL | sql.Composed
 Row = tuple[Any, ...]
+Params = Sequence[object] | Mapping[str, object]
 
 _LONGEST_SOURCE: Final = 400
 _WRONG_PASSWORD: Final = ("authentication failed", "no password supplied", "pg_hba.conf")
@@ -66,9 +67,7 @@ def connect(
         connection.close()
 
 
-def fetch(
-    connection: Connection, statement: Statement, params: Sequence[object] | None = None
-) -> list[Row]:
+def fetch(connection: Connection, statement: Statement, params: Params | None = None) -> list[Row]:
     """All rows that a statement returns; errors name the statement.
 
     Raises:
@@ -79,9 +78,7 @@ def fetch(
         return cursor.fetchall() if cursor.description else []
 
 
-def fetch_value(
-    connection: Connection, statement: Statement, params: Sequence[object] | None = None
-) -> Any:
+def fetch_value(connection: Connection, statement: Statement, params: Params | None = None) -> Any:
     """The one value that a statement returns.
 
     Raises:

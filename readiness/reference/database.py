@@ -40,6 +40,7 @@ class Shop:
         release: of the server, as `15.4`.
         has_statistics: whether it counts the time of statements.
         has_amcheck: whether it can look for damage.
+        measures_bloat: whether it can tell how much of a table is empty.
     """
 
     superuser: str
@@ -52,6 +53,7 @@ class Shop:
     release: str
     has_statistics: bool
     has_amcheck: bool
+    measures_bloat: bool
 
 
 def create_shop(server: Server) -> Shop:
@@ -79,6 +81,7 @@ def create_shop(server: Server) -> Shop:
         has_statistics = _add_statement_statistics(connection)
         has_amcheck = _add_amcheck(connection)
         release = str(connection.info.parameter_status("server_version")).partition(" ")[0]
+        measures_bloat = _add(connection, "pgstattuple")
     dsns = {role: server.dsn(NAME, role, password) for role, password in passwords.items()}
     return Shop(
         superuser=server.dsn(NAME),
@@ -91,6 +94,7 @@ def create_shop(server: Server) -> Shop:
         release=release,
         has_statistics=has_statistics,
         has_amcheck=has_amcheck,
+        measures_bloat=measures_bloat,
     )
 
 
@@ -124,23 +128,15 @@ def _make_roles(
 
 def _add_statement_statistics(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     """Let the server count the time of statements; False where it cannot."""
-    available = connection.execute(
-        "select 1 from pg_available_extensions where name = 'pg_stat_statements'"
-    ).fetchone()
     loaded = connection.execute("show shared_preload_libraries").fetchone()
-    can = bool(available and loaded and "pg_stat_statements" in str(loaded[0]))
-    if can:
-        connection.execute("create extension pg_stat_statements")
-    return can
+    can = bool(loaded and "pg_stat_statements" in str(loaded[0]))
+    return can and _add(connection, "pg_stat_statements")
 
 
 def _add_amcheck(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     """Let the monitoring role look for damage; False where the server has no amcheck."""
-    if not connection.execute(
-        "select 1 from pg_available_extensions where name = 'amcheck'"
-    ).fetchone():
+    if not _add(connection, "amcheck"):
         return False
-    connection.execute("create extension amcheck")
     functions = connection.execute(
         "select oid::regprocedure::text from pg_proc"
         " where proname in ('bt_index_check', 'verify_heapam')"
@@ -148,3 +144,13 @@ def _add_amcheck(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     for (function,) in functions:
         connection.execute(f"grant execute on function {function} to shop_monitor".encode())
     return True
+
+
+def _add(connection: psycopg.Connection[tuple[object, ...]], extension: str) -> bool:
+    """Make an extension; False where the server has none of that name."""
+    available = connection.execute(
+        "select 1 from pg_available_extensions where name = %s", [extension]
+    ).fetchone()
+    if available:
+        connection.execute(sql.SQL("create extension {}").format(sql.Identifier(extension)))
+    return bool(available)

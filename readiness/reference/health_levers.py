@@ -73,11 +73,11 @@ class HealthLevers:
         before = self._shown(name)
         self._superuser(f"alter system set {name} = '{value}'", "select pg_reload_conf()")
         try:
-            self._await(f"select current_setting('{name}') <> '{before}'")
+            self._until_true(f"select current_setting('{name}') <> '{before}'")
             yield
         finally:
             self._superuser(f"alter system reset {name}", "select pg_reload_conf()")
-            self._await(f"select current_setting('{name}') = '{before}'")
+            self._until_true(f"select current_setting('{name}') = '{before}'")
 
     def connections_taken(self, *, left: float) -> Lever:
         """Take connections until only that share of them is left."""
@@ -146,7 +146,7 @@ class HealthLevers:
             connection.execute("begin; select txid_current()")
             connection.execute(f"prepare transaction '{_GID}'".encode())
             try:
-                self._await(
+                self._until_true(
                     f"select clock_timestamp() - prepared > interval '{seconds} s'"  # noqa: S608
                     f" from pg_prepared_xacts where gid = '{_GID}'"
                 )
@@ -220,12 +220,12 @@ class HealthLevers:
         return self._parts.standby
 
     def _await_session(self, since: str, seconds: float) -> None:
-        self._await(
+        self._until_true(
             f"select coalesce(max(clock_timestamp() - {since}) > interval '{seconds} s', false)"  # noqa: S608
             f" from pg_stat_activity where application_name = '{session_levers.NAME}'"
         )
 
-    def _await(self, query: str) -> None:
+    def _until_true(self, query: str) -> None:
         await_true(self._parts.shop.admin, query)
 
     def _shown(self, name: str) -> str:

@@ -22,6 +22,7 @@ from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
 from readiness.reference.schema_levers import SchemaLevers
 from readiness.reference.service.behaviour import Behaviour
+from readiness.reference.statistics_levers import StatisticsLevers
 from readiness.reference.timescale_levers import TimescaleLevers
 from readiness.servers.standby import PrivateStandby
 
@@ -44,6 +45,7 @@ class Parts:
         backups: the folder of the backups; None where there are none.
         metrics: the TimescaleDB server; None where there is none.
         migrations: the folder of the migrations, as the repository has them.
+        history: the file of the snapshots of the database.
     """
 
     server: Server
@@ -57,9 +59,10 @@ class Parts:
     backups: Path | None
     metrics: Metrics | None
     migrations: Path
+    history: Path
 
 
-class Levers(HealthLevers, SchemaLevers, MonitoringLevers):
+class Levers(HealthLevers, SchemaLevers, StatisticsLevers, MonitoringLevers):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:
@@ -131,7 +134,8 @@ class Levers(HealthLevers, SchemaLevers, MonitoringLevers):
         """Let the monitoring role take that share of the time that statements took so far."""
         return statement_levers.spent(self._parts.shop, share)
 
-    def slow_insert(self, table: str, ms: float) -> Lever:
+    @contextlib.contextmanager
+    def slow_insert(self, table: str, ms: float) -> Iterator[None]:
         """Make each inserted row of `schema.table` take that much longer."""
         name = sql.Identifier(*table.split("."))
         do = sql.SQL(
@@ -143,17 +147,21 @@ class Levers(HealthLevers, SchemaLevers, MonitoringLevers):
         undo = sql.SQL(
             "drop trigger readiness_slow on {name}; drop function public.readiness_slow()"
         ).format(name=name)
-        return self.sql(_text(do), _text(undo))
+        with self.statements_forgotten(f"%insert into {table}%"), self.sql(_text(do), _text(undo)):
+            yield
 
-    def slow_view(self, view: str, ms: float) -> Lever:
+    @contextlib.contextmanager
+    def slow_view(self, view: str, ms: float) -> Iterator[None]:
         """Make each query of `schema.view` take that much longer."""
         definition = str(self._value("select pg_get_viewdef(%s::regclass)", view)).rstrip(";")
         name = _text(sql.Identifier(*view.split(".")))
-        return self.sql(
+        slowly = (
             f"create or replace view {name} as with pause as materialized"  # noqa: S608 - our own
-            f" (select pg_sleep({ms / 1000})) select v.* from ({definition}) v, pause",
-            f"create or replace view {name} as {definition}",
+            f" (select pg_sleep({ms / 1000})) select v.* from ({definition}) v, pause"
         )
+        as_before = f"create or replace view {name} as {definition}"
+        with self.statements_forgotten(f"%{view}%"), self.sql(slowly, as_before):
+            yield
 
     def drop_index(self, name: str) -> Lever:
         """Drop the index `schema.name`."""

@@ -1,65 +1,18 @@
 """The reference system as a whole: starts in seconds, and leaves nothing."""
 
-import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
-from typing import Final, Self
-from urllib.parse import urlsplit
+from typing import Self
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.probes.migrations.squawk import is_installed as has_squawk
-from readiness.reference import (
-    canary,
-    database,
-    error_tracker,
-    migrate,
-    pause,
-    target,
-    target_database,
-    target_monitoring,
-    target_schema,
-)
-from readiness.reference.backup_job import is_available, programs_for, run_backup
-from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
-from readiness.reference.drill import ADMIN_DSN
+from readiness.reference import describing, target
 from readiness.reference.levers import Levers, Parts
-from readiness.reference.metrics import PART as TIMESCALE
-from readiness.reference.metrics import Metrics, start_metrics
-from readiness.reference.monitoring import Monitoring
-from readiness.reference.pooler import Pooler, start_pooler
-from readiness.reference.processes import Daemon
-from readiness.reference.providers import Server, start_server
 from readiness.reference.service.settings import RELEASES
-from readiness.reference.standby import start_standby
-from readiness.secrets import register
-from readiness.servers.standby import PrivateStandby
+from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, Progress, Running, Starter
 
-ENVIRONMENT: Final = "reference"
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """What runs once everything has started."""
-
-    provider: str
-    server: Server
-    shop: Shop
-    service: Daemon
-    monitoring: Monitoring
-    standby: PrivateStandby | None
-    pooler: Pooler | None
-    backups: Path | None
-    metrics: Metrics | None
-    absent: dict[str, str]
+__all__ = ["ENVIRONMENT", "Progress", "ReferenceSystem"]
 
 
 class ReferenceSystem:
@@ -87,7 +40,7 @@ class ReferenceSystem:
         self.inbox_url: str | None = None
         self._guardian = guardian
         self._version = version
-        self._running: _Started | None = None
+        self._running: Running | None = None
 
     @classmethod
     def start(
@@ -132,198 +85,31 @@ class ReferenceSystem:
         shutil.rmtree(self.folder, ignore_errors=True)
         running, self._running = self._running, None
         if running:
-            for daemon in (running.service, *running.monitoring.running.values()):
-                daemon.stop()
-            if running.pooler:
-                running.pooler.stop()
-            if running.standby:
-                running.standby.stop("immediate")
-            running.server.stop("immediate")
-            if running.metrics:
-                running.metrics.server.stop("immediate")
+            running.stop()
 
     def _start(self, provider: str | None, monitoring: bool, progress: Progress) -> None:
-        executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reference")
-        try:
-            self._running = self._start_parts(executor, provider, monitoring, progress)
-        except BaseException:
-            # End the programs first: that ends the threads that wait for them.
-            self._guardian.undo()
-            raise
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
-        self._describe(self._running)
-
-    def _start_parts(
-        self,
-        executor: ThreadPoolExecutor,
-        provider: str | None,
-        monitoring: bool,
-        progress: Progress,
-    ) -> _Started:
-        stack = Monitoring(self.folder, self._guardian)
-        dsn: Future[str] = Future()
-        service: Future[Daemon] = Future()
-        metrics = executor.submit(start_metrics, self.folder / "metrics", self._guardian)
-        watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
-        try:
-            progress("starting PostgreSQL")
-            name, server, reasons = start_server(provider, self.folder / "postgres", self._guardian)
-            shop = create_shop(server)
-            dsn.set_result(shop.monitor)
-            progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
-            filled = executor.submit(fill_shop, shop)
-            places = (self.folder / "standby", self._guardian)
-            following = executor.submit(start_standby, server, shop, *places)
-            pooling = executor.submit(start_pooler, shop, self.folder / "pooler", self._guardian)
-            service.set_result(self._service(shop).start())
-            filled.result()
-            reading = executor.submit(read_shop, shop)
-            standby, no_standby = following.result()
-            pooler, no_pooler = pooling.result()
-        except BaseException as problem:
-            # Whoever waits for these must not wait for ever.
-            for future in (dsn, service):
-                if not future.done():
-                    future.set_exception(
-                        problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
-                    )
-            raise
-        backups = self._back_up(server, shop, stack, progress)
-        if watching:
-            progress("starting the monitoring")
-            watching.result()
-        reading.result()
-        measured = metrics.result()
-        missing = {
-            "standby": no_standby,
-            "pooler": no_pooler,
-            TIMESCALE: measured if isinstance(measured, str) else "",
-        }
-        absent = {
-            **{f"provider {k}": v for k, v in reasons.items()},
-            **stack.absent,
-            **{part: reason for part, reason in missing.items() if reason},
-        }
-        return _Started(
-            provider=name,
-            server=server,
-            shop=shop,
-            service=service.result(),
-            monitoring=stack,
-            standby=standby,
-            pooler=pooler,
-            backups=backups,
-            metrics=None if isinstance(measured, str) else measured,
-            absent=absent,
-        )
-
-    def _memory_folder(self) -> Path:
-        """Where the workers keep their counters, in memory if the system has such a place.
-
-        They are files mapped into memory: on a disk that is busy, counting a request stands
-        still until the page is written, and the whole event loop with it.
-        """
-        memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
-        place = memory if os.access(memory, os.W_OK) else self.folder
-        made = Path(tempfile.mkdtemp(prefix="readiness-metrics-", dir=place))
-        self._guardian.remove(made)
-        return made
-
-    def _service(self, shop: Shop) -> Daemon:
-        multiprocess = self._memory_folder()
-        self.environ |= {
-            "REFERENCE_ADMIN_TOKEN": token_hex(16),
-            "REFERENCE_CRON_SECRET": token_hex(16),
-        }
-        for secret in self.environ.values():
-            register(secret)
-        return Daemon(
-            "service",
-            lambda port: [sys.executable, "-m", "readiness.reference.service", str(port)],
-            self.folder,
-            self._guardian,
-            "/health/ready",
-            {
-                "SERVICE_VERSION": self._version,
-                "SERVICE_ENVIRONMENT": ENVIRONMENT,
-                "SERVICE_BEHAVIOUR": str(self.folder / "behaviour.json"),
-                "DATABASE_URL": shop.app,
-                "ADMIN_TOKEN": self.environ["REFERENCE_ADMIN_TOKEN"],
-                "CRON_SECRET": self.environ["REFERENCE_CRON_SECRET"],
-                "PROMETHEUS_MULTIPROC_DIR": str(multiprocess),
-            },
-        )
-
-    def _back_up(
-        self, server: Server, shop: Shop, stack: Monitoring, progress: Progress
-    ) -> Path | None:
-        if not is_available():
-            stack.absent["backup"] = "this installation has no writer of manifests"
-            return None
-        progress("writing a backup")
-        folder = self.folder / "backups"
-        run_backup(shop.backup, folder, programs_for(server))
-        return folder
-
-    def _describe(self, running: _Started) -> None:
-        shop, stack = running.shop, running.monitoring
+        starter = Starter(self.folder, self._guardian, self._version, progress)
+        running = self._running = starter.start(provider, monitoring=monitoring)
         self.provider, self.absent = running.provider, running.absent
-        self.service_url, self.inbox_url = running.service.url, stack.url("inbox")
-        self.environ |= {
-            "REFERENCE_MONITOR_DSN": shop.monitor,
-            "REFERENCE_APP_DSN": shop.app,
-            "REFERENCE_OWNER_DSN": shop.owner,
-            "REFERENCE_BACKUP_DSN": shop.backup,
-            **_dsns_around(running),
-            ADMIN_DSN: shop.admin,
-            canary.FOLDER: str(self.folder),
-            pause.FOLDER: str(self.folder),
-            **stack.secrets,
-        }
-        if running.metrics:
-            self.environ["REFERENCE_METRICS_DSN"] = running.metrics.monitor
-        migrations = migrate.copy_files(self.folder)
-        manifest = migrate.save_manifest(shop.monitor, self.folder)
-        if tracker := stack.url("error_tracker"):
-            key = stack.secrets[error_tracker.KEY]
-            self.environ["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
-        facts = target.Facts(
-            service=running.service.url,
-            release=self._version,
-            watch=target_monitoring.Watch(
-                prometheus=stack.url("prometheus"),
-                running=stack.running,
-                service=running.service.url,
-                site=stack.site_url,
-                grafana=stack.url("grafana"),
-                dashboard=stack.dashboard,
-                tracker=stack.url("error_tracker"),
-            ),
-            has_statistics=shop.has_statistics,
-            around=_around(running),
-            schema=target_schema.Facts(manifest, migrations, has_squawk()),
-            alertmanagers=stack.peers,
-            inbox=stack.url("inbox"),
-            pager=stack.url("pager"),
-            listener=stack.listener,
-            backups=running.backups,
-            without_timescale=running.absent.get(TIMESCALE, ""),
-        )
-        self.config_path.write_text(target.readiness_toml(facts), encoding="utf-8")
+        self.service_url = running.service.url
+        self.inbox_url = running.monitoring.url("inbox")
+        self.environ = describing.environ(running, self.folder)
+        text = target.readiness_toml(describing.facts(running))
+        self.config_path.write_text(text, encoding="utf-8")
         self.levers = Levers(
             Parts(
                 server=running.server,
                 standby=running.standby,
                 pooler=running.pooler,
-                shop=shop,
+                shop=running.shop,
                 service=running.service,
-                programs=stack.running,
-                behaviour=self.folder / "behaviour.json",
+                programs=running.monitoring.running,
+                behaviour=self.folder / BEHAVIOUR,
                 config=self.config_path,
                 backups=running.backups,
                 metrics=running.metrics,
-                migrations=migrations,
+                migrations=running.migrations,
+                history=running.history,
             )
         )
 
@@ -332,30 +118,3 @@ class ReferenceSystem:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _dsns_around(running: _Started) -> dict[str, str]:
-    found = {}
-    if running.standby:
-        # The same role and password as on the primary, whose copy it is.
-        user = urlsplit(running.shop.monitor)
-        found["REFERENCE_STANDBY_DSN"] = running.standby.dsn(
-            database.NAME, user.username, user.password
-        )
-    if running.pooler:
-        found["REFERENCE_POOLER_DSN"] = running.pooler.console
-    return found
-
-
-def _around(running: _Started) -> target_database.Around:
-    return target_database.Around(
-        standby=running.standby is not None,
-        pooler=running.pooler is not None,
-        lacking=target_database.lacking(
-            no_standby=running.absent.get("standby", ""),
-            no_pooler=running.absent.get("pooler", ""),
-            has_amcheck=running.shop.has_amcheck,
-            release=running.shop.release,
-            today=datetime.now(UTC).date(),
-        ),
-    )

@@ -15,7 +15,6 @@ from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
 from readiness.reference.target_schema import Facts as SchemaFacts
 from readiness.reference.target_schema import schema
-from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
 from readiness.reference.target_timescale import timescale
 from readiness.reference.toml import quoted
 
@@ -31,29 +30,29 @@ class Facts:
         service: the address of the order service.
         release: the release that runs.
         watch: what watches it.
-        has_statistics: whether its database counts the time of statements.
         around: what its database has around it.
         schema: what its schema is held against, and its migrations.
+        history: the file of the snapshots of the database.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
         backups: the folder of the backups, or None.
-        without_timescale: why there is no TimescaleDB; empty where it runs.
+        lacking: the checks that this machine cannot have, each with the reason.
     """
 
     service: str
     release: str
     watch: Watch
-    has_statistics: bool
     around: Around
     schema: SchemaFacts
+    history: Path
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
     listener: int
     backups: Path | None
-    without_timescale: str
+    lacking: Mapping[str, str]
 
 
 def readiness_toml(facts: Facts) -> str:
@@ -61,10 +60,10 @@ def readiness_toml(facts: Facts) -> str:
     parts = [
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
-        database(facts.around),
+        database(facts.around, facts.history, alerts=_alerts(facts)),
         schema(facts.schema),
-        "" if facts.without_timescale else timescale(),
-        _not_applicable(_lacking(facts)),
+        timescale() if facts.around.timescale else "",
+        _not_applicable(facts.lacking),
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
@@ -77,25 +76,18 @@ def readiness_toml(facts: Facts) -> str:
     return "".join(parts)
 
 
-def _lacking(facts: Facts) -> dict[str, str]:
-    """The checks that this machine or provider cannot have, each with the reason."""
-    lacking = dict(facts.around.lacking)
-    if not facts.has_statistics:
-        lacking |= dict.fromkeys(_STATISTICS_CHECKS, _NO_STATISTICS)
-    if not facts.schema.has_squawk:
-        lacking["schema.migrations-lint"] = "squawk is not installed here: pip install squawk-cli"
-    if facts.without_timescale:
-        lacking |= dict.fromkeys(TIMESCALE_CHECKS, facts.without_timescale)
-    return lacking
-
-
 def _not_applicable(lacking: Mapping[str, str]) -> str:
     lines = [f"{quoted(check)} = {quoted(reason)}" for check, reason in sorted(lacking.items())]
     return "\n".join([_NOT_APPLICABLE, *lines, ""]) if lines else ""
 
 
+def _alerts(facts: Facts) -> bool:
+    """Whether there is somebody to be told of anything."""
+    return bool(facts.alertmanagers and facts.inbox and facts.pager)
+
+
 def _alerting(facts: Facts) -> str:
-    if not (facts.alertmanagers and facts.inbox and facts.pager):
+    if not _alerts(facts) or facts.inbox is None or facts.pager is None:
         return ""
     python = quoted(sys.executable)
     return (
@@ -127,8 +119,6 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 """
 
-_NO_STATISTICS: Final = "this PostgreSQL comes without pg_stat_statements"
-_STATISTICS_CHECKS: Final = ("monitoring.database-overhead",)
 _NOT_APPLICABLE: Final = """
 # A suite or check that does not apply, with the reason.
 [gate.not_applicable]"""

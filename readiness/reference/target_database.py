@@ -1,11 +1,10 @@
 """The part of the reference system's readiness.toml that tells of its database."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from readiness.probes.database.releases import Release, newest_minor, supported_until
+from readiness.reference.toml import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,52 +14,33 @@ class Around:
     Attributes:
         standby: whether a standby follows it.
         pooler: whether a pooler stands in front of it.
-        lacking: the checks that do not apply for want of something, each with the reason.
+        timescale: whether there is a database with TimescaleDB beside it.
     """
 
     standby: bool
     pooler: bool
-    lacking: Mapping[str, str] = field(default_factory=dict)
+    timescale: bool
 
 
-def database(around: Around) -> str:
-    """[databases.shop] and its tables."""
+def database(around: Around, history: Path, *, alerts: bool) -> str:
+    """[databases.shop] and its tables.
+
+    Args:
+        around: what it has around it.
+        history: the file of its snapshots.
+        alerts: whether there is somebody to be told of a slow statement.
+    """
     return "".join(
         (
             _DATABASE,
             _STANDBY if around.standby else "",
             _POOLER if around.pooler else "",
+            _STATEMENTS,
+            _SLOW_ALERT if alerts else "",
+            _BLOAT,
+            _HISTORY.format(path=quoted(str(history))),
         )
     )
-
-
-def lacking(
-    *, no_standby: str, no_pooler: str, has_amcheck: bool, release: str, today: date
-) -> dict[str, str]:
-    """The checks that do not apply to a database which lacks that, each with the reason.
-
-    Args:
-        no_standby: why there is no standby; empty if there is one.
-        no_pooler: why there is no pooler; empty if there is one.
-        has_amcheck: whether the server can look for damage.
-        release: of the server: what this machine has may be old, and is no finding here.
-        today: the day, for that.
-    """
-    found: dict[str, str] = {}
-    if no_standby:
-        found["database.standby-connected"] = found["database.replication-lag"] = no_standby
-    if no_pooler:
-        found["database.pool-saturation"] = no_pooler
-    if not has_amcheck:
-        found["database.corruption-sample"] = "this PostgreSQL comes without amcheck"
-    if _is_old(Release.read(release), today):
-        found["database.version-supported"] = f"{release} is old, and what this machine has"
-    return found
-
-
-def _is_old(release: Release, today: date) -> bool:
-    newest = newest_minor(release.major, today)
-    return today > supported_until(release.major) or release.minor < newest - 1
 
 
 _DATABASE: Final = """
@@ -83,4 +63,35 @@ _POOLER: Final = """
 # The console of PgBouncer.
 [databases.shop.pooler]
 dsn = "${REFERENCE_POOLER_DSN}"
+"""
+
+_STATEMENTS: Final = """
+# Of the application alone: what monitoring, backups and the gate itself run is not promised.
+[databases.shop.statements]
+roles = ["shop_app"]
+"""
+
+_SLOW_ALERT: Final = """
+# A statement is slow on purpose, and somebody has to be told.
+[databases.shop.statements.slow_alert]
+dsn = "${REFERENCE_APP_DSN}"
+alert = "SlowQueries"
+severity = "warning"
+channel = "slack"
+"""
+
+_BLOAT: Final = """
+# The tables are small; what is written and deleted to measure the speed leaves them full of holes.
+[databases.shop.bloat]
+min_bytes = 20000000
+"""
+
+_HISTORY: Final = """
+# `readiness snapshot` writes it. This system is seconds old: its past is real snapshots, dated
+# back. It lives for some hours, without a cron that would take more.
+[databases.shop.history]
+path = {path}
+index_max_age_h = 12
+# A small shop.
+growth_max_bytes = 100000000
 """

@@ -14,12 +14,10 @@ class Facts:
     Attributes:
         manifest: the file that says what it is to be.
         migrations: the folder of the migrations.
-        has_squawk: whether they can be linted here.
     """
 
     manifest: Path
     migrations: Path
-    has_squawk: bool
 
 
 def schema(facts: Facts) -> str:

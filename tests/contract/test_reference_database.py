@@ -1,7 +1,6 @@
 """What the reference system's database has around it, and that it survives what faults do."""
 
 from collections.abc import Iterator
-from datetime import date
 
 import psycopg
 import pytest
@@ -10,7 +9,6 @@ from readiness.config.database import Database
 from readiness.config.loading import load
 from readiness.probes.database import pooler, replication
 from readiness.reference.system import ReferenceSystem
-from readiness.reference.target_database import lacking
 from tests.contract.database_health import failures
 from tests.waiting import eventually
 
@@ -62,27 +60,3 @@ def test_a_setting_of_the_server_is_put_back(system: ReferenceSystem) -> None:
     with system.levers.server_setting("full_page_writes", "off"):
         assert shown() == "off"
     assert shown() == "on"
-
-
-_DAY = date(2026, 11, 22)
-
-
-@pytest.mark.parametrize(
-    ("release", "old"),
-    [("15.20", False), ("15.18", False), ("15.4", True), ("14.25", True), ("18.6", False)],
-)
-def test_an_old_server_of_this_machine_is_no_finding_here(release: str, old: bool) -> None:
-    found = lacking(no_standby="", no_pooler="", has_amcheck=True, release=release, today=_DAY)
-    assert found.keys() == ({"database.version-supported"} if old else set())
-
-
-def test_what_a_machine_lacks_is_declared_with_the_reason() -> None:
-    found = lacking(
-        no_standby="why", no_pooler="why", has_amcheck=False, release="18.6", today=_DAY
-    )
-    assert found.keys() == {
-        "database.standby-connected",
-        "database.replication-lag",
-        "database.pool-saturation",
-        "database.corruption-sample",
-    }

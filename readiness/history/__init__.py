@@ -1,0 +1,1 @@
+"""What a database was like before: snapshots of its counters, and what follows from them."""

@@ -1,0 +1,1 @@
+"""Statements, indexes and bloat: what PostgreSQL counts of them, and what its catalogues say."""

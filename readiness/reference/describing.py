@@ -1,0 +1,80 @@
+"""Tells of a running reference system: its readiness.toml, and the variables that it refers to."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from readiness.reference import (
+    canary,
+    database,
+    error_tracker,
+    pause,
+    target,
+    target_monitoring,
+    target_schema,
+)
+from readiness.reference.drill import ADMIN_DSN
+from readiness.reference.lacking import lacking
+from readiness.reference.starting import Running
+from readiness.reference.target_database import Around
+
+
+def environ(running: Running, folder: Path) -> dict[str, str]:
+    """The variables, secrets among them."""
+    shop, stack = running.shop, running.monitoring
+    found = {
+        **running.secrets,
+        "REFERENCE_MONITOR_DSN": shop.monitor,
+        "REFERENCE_APP_DSN": shop.app,
+        "REFERENCE_OWNER_DSN": shop.owner,
+        "REFERENCE_BACKUP_DSN": shop.backup,
+        ADMIN_DSN: shop.admin,
+        canary.FOLDER: str(folder),
+        pause.FOLDER: str(folder),
+        **stack.secrets,
+    }
+    if running.standby:
+        # The same role and password as on the primary, whose copy it is.
+        user = urlsplit(shop.monitor)
+        found["REFERENCE_STANDBY_DSN"] = running.standby.dsn(
+            database.NAME, user.username, user.password
+        )
+    if running.pooler:
+        found["REFERENCE_POOLER_DSN"] = running.pooler.console
+    if running.metrics:
+        found["REFERENCE_METRICS_DSN"] = running.metrics.monitor
+    if tracker := stack.url("error_tracker"):
+        key = stack.secrets[error_tracker.KEY]
+        found["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
+    return found
+
+
+def facts(running: Running) -> target.Facts:
+    """What its readiness.toml tells."""
+    stack = running.monitoring
+    return target.Facts(
+        service=running.service.url,
+        release=running.release,
+        watch=target_monitoring.Watch(
+            prometheus=stack.url("prometheus"),
+            running=stack.running,
+            service=running.service.url,
+            site=stack.site_url,
+            grafana=stack.url("grafana"),
+            dashboard=stack.dashboard,
+            tracker=stack.url("error_tracker"),
+        ),
+        around=Around(
+            standby=running.standby is not None,
+            pooler=running.pooler is not None,
+            timescale=running.metrics is not None,
+        ),
+        schema=target_schema.Facts(running.manifest, running.migrations),
+        history=running.history,
+        alertmanagers=stack.peers,
+        inbox=stack.url("inbox"),
+        pager=stack.url("pager"),
+        listener=stack.listener,
+        backups=running.backups,
+        lacking=lacking(running.shop, running.absent, datetime.now(UTC).date()),
+    )

@@ -1,0 +1,61 @@
+"""What must turn each check of the statements red."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from readiness.faults import fault
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
+
+
+@fault(
+    turns_red={"database.slow-query-tracking[shop]"},
+    story="Somebody switched the log of slow statements off, as it was too long",
+)
+@contextmanager
+def slow_statements_unlogged(system: "ReferenceSystem") -> Iterator[None]:
+    """What is left of a slow statement is a mean among others."""
+    with system.levers.setting("log_min_duration_statement", "-1"):
+        yield
+
+
+@fault(
+    turns_red={"database.statement-latency[shop]"},
+    story="A report of the application takes 0.7 s each time",
+)
+@contextmanager
+def report_is_slow(system: "ReferenceSystem") -> Iterator[None]:
+    """Thirty times, as thirty customers do."""
+    with system.levers.slow_report(seconds=0.7, calls=30):
+        yield
+
+
+@fault(
+    turns_red={"database.statement-eviction[shop]"},
+    story="The application writes each number into the statement's text",
+)
+@contextmanager
+def statements_all_differ(system: "ReferenceSystem") -> Iterator[None]:
+    """More different ones than pg_stat_statements has room for."""
+    with system.levers.statements_evicted():
+        yield
+
+
+@fault(
+    turns_red={"database.slow-query-alert[shop]"},
+    story="The rule on slow statements watches another database of the server",
+)
+@contextmanager
+def rule_watches_another_database(system: "ReferenceSystem") -> Iterator[None]:
+    """It has the right threshold, and a series: only that nothing ever runs there."""
+    with system.levers.edit_rules(_watch_postgres):
+        yield
+
+
+def _watch_postgres(document: dict[str, Any]) -> None:
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            if rule.get("alert") == "SlowQueries":
+                rule["expr"] = rule["expr"].replace('datname="shop"', 'datname="postgres"')

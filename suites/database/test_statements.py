@@ -1,0 +1,262 @@
+"""Whether slow statements are known, few, and told of."""
+
+from pathlib import Path
+
+from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.config.database import Database
+from readiness.config.database_history import Statements
+from readiness.config.models import Config
+from readiness.errors import NoData
+from readiness.history.snapshot import Snapshot
+from readiness.history.store import Store
+from readiness.probes import postgres
+from readiness.probes.statements import counters, slow_alert, snapshot, tracking
+from readiness.probes.statements.counters import Counters
+from readiness.probes.statements.told import worst
+from readiness.probes.statements.window import Ran, Window, start, window
+from readiness.probes.text import clean
+
+_VIEW = "pg_stat_statements"
+_HOUR_S = 3600.0
+_DAY_S = 24 * _HOUR_S
+
+
+@check(
+    "database.slow-query-tracking",
+    title="The server counts every statement, and logs the slow ones",
+    why="""In an incident the first question is which statement it is. Without pg_stat_statements
+    and a log of slow statements there is no answer, and both must be there before: the library is
+    only loaded at a restart, which nobody wants in the middle of an incident.""",
+    fix="""In postgresql.conf, the first line with a restart, the others with pg_reload_conf():
+    shared_preload_libraries = 'pg_stat_statements'
+    pg_stat_statements.track = top
+    log_min_duration_statement = 500
+In the database: create extension pg_stat_statements;
+For the monitoring role: grant pg_monitor to ROLE;""",
+    severity="major",
+    effect="observe",
+    each="database",
+)
+def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
+    """By the settings as they are in force, and by what this role can really read."""
+    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        found = tracking.read(connection)
+    for name, there, because in (
+        ("pg_stat_statements is loaded", found.loaded, "it is not in shared_preload_libraries"),
+        ("its view is in this database", found.created, "create extension pg_stat_statements;"),
+    ):
+        evidence.judge(Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because)
+    if found.loaded and found.created:
+        _judge_counting(found, evidence)
+    limit_ms = database.statements.logged_from_ms
+    if found.logged_from_ms is None:
+        evidence.judge(
+            Measurement("slow statements are logged", 0, "count", "pg_settings"),
+            equal_to(1),
+            f"{found.logged_by} does: alter system set log_min_duration_statement = {limit_ms:g};"
+            " select pg_reload_conf();",
+        )
+        return
+    evidence.judge(
+        Measurement("statements are logged from", found.logged_from_ms, "ms", found.logged_by),
+        at_most(limit_ms),
+        f"what takes less leaves no trace: alter system set {found.logged_by} = {limit_ms:g};"
+        " select pg_reload_conf();",
+    )
+
+
+def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
+    evidence.judge(
+        Measurement("statements are counted", int(found.track != "none"), "count", "pg_settings"),
+        equal_to(1),
+        "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();",
+    )
+    evidence.judge(
+        Measurement("statements that are hidden from this role", found.hidden, "count", _VIEW),
+        equal_to(0),
+        "grant pg_monitor to the monitoring role",
+    )
+    evidence.judge(
+        Measurement("statements of other roles that can be read", found.readable, "count", _VIEW),
+        at_least(1),
+        "nothing of the application has been counted yet",
+    )
+
+
+@check(
+    "database.statement-latency",
+    title="No statement of the application is slow on average",
+    why="""A statement that takes half a second holds a connection, its locks and a thread of the
+    application for as long; twenty users at once are enough to empty the pool. It is found here by
+    what all calls took, and not by the one that somebody happened to watch.""",
+    fix="""See where its time goes; the finding names role and statement:
+    explain (analyze, buffers, settings) STATEMENT;
+Most often it reads a table for want of an index, or reads more rows than anybody looks at.
+The levels are `warning_ms`, `alert_ms` and `critical_ms` in [databases.NAME.statements].""",
+    severity="major",
+    effect="observe",
+    each="database",
+)
+def test_statement_latency(database: Database, evidence: Evidence) -> None:
+    """The mean of each statement of each role, within the window; not since the last restart."""
+    limits = database.statements
+    ran = _window(database)
+    slowest_first = ran.enough(limits.min_calls)
+    told = f"{_VIEW}, the last {ran.hours:.3g} h"
+    if not slowest_first:
+        raise NoData(
+            f"no statement of the application ran {limits.min_calls} times within the"
+            f" {ran.hours:.3g} h that are told of; {len(ran.ran)} ran less often",
+            where=_VIEW,
+            remedy="run the gate after some traffic, as the end-to-end tests, and look whether"
+            " `roles` in [databases.NAME.statements] are the application's",
+        )
+    slowest = slowest_first[0]
+    mean = Measurement(
+        f"slowest mean of {len(slowest_first)} statements", slowest.mean_ms, "ms", told,
+        slowest.calls,
+    )  # fmt: skip
+    because = _slow(slowest_first, limits)
+    if evidence.judge(mean, at_most(limits.alert_ms), because):
+        evidence.judge(mean, at_most(limits.warning_ms), because, warn_only=True)
+    _record_rest(ran, len(slowest_first), limits, evidence)
+
+
+def _slow(ran: list[Ran], limits: Statements) -> str:
+    return worst(
+        f"{_level(one.mean_ms, limits)}: {one.mean_ms:.0f} ms in {one.calls} calls by"
+        f" {one.statement.role}: {one.statement.text}"
+        for one in ran
+        if one.mean_ms > limits.warning_ms
+    )
+
+
+def _level(mean_ms: float, limits: Statements) -> str:
+    if mean_ms > limits.critical_ms:
+        return "critical"
+    return "alert" if mean_ms > limits.alert_ms else "warning"
+
+
+def _record_rest(ran: Window, judged: int, limits: Statements, evidence: Evidence) -> None:
+    for name, count in (
+        (f"not judged: fewer than {limits.min_calls} calls", len(ran.ran) - judged),
+        ("left out: of other roles", ran.others),
+        ("left out: sent by the gate itself", ran.own),
+    ):
+        evidence.record(Measurement(f"statements {name}", count, "count", _VIEW))
+
+
+def _window(database: Database) -> Window:
+    limits = database.statements
+    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        counted = counters.read(connection)
+        now, server = snapshot.server_of(connection)
+        monitor = connection.info.user
+    before = None
+    if database.history:
+        store = Store(Path(database.history.path))
+        before = store.usage_at(server, now - limits.window_h * _HOUR_S)
+    ran = window(counted, before, now=now, roles=limits.roles, monitor=monitor)
+    if ran.hours > limits.window_max_h:
+        raise NoData(
+            f"the means are those of {ran.hours / 24:.0f} days: what became slow today does not"
+            " show in them",
+            where=_VIEW,
+            remedy="declare [databases.NAME.history] and run `readiness snapshot` each hour",
+        )
+    return ran
+
+
+@check(
+    "database.statement-eviction",
+    title="The server has room for the figures of all statements",
+    why="""pg_stat_statements holds so many statements and no more. Where they differ in their text
+    each time, as with a number of values in each IN list, old ones are thrown out all the time:
+    the slow statement of yesterday is gone, and what is shown begins anew each time.""",
+    fix="""See how often, and make room (with a restart); 10,000 of them take about 10 MB:
+    select dealloc, stats_reset from pg_stat_statements_info;
+    alter system set pg_stat_statements.max = 10000;
+Better: let the statements be alike, `= any($1)` with an array instead of `in (...)`.""",
+    severity="minor",
+    effect="observe",
+    each="database",
+)
+def test_statement_eviction(database: Database, evidence: Evidence) -> None:
+    """Since the snapshot of a day ago, else since the counters began."""
+    limits = database.statements
+    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        counted = counters.read(connection)
+        now, server = snapshot.server_of(connection)
+    before = None
+    if database.history:
+        before = Store(Path(database.history.path)).usage_at(server, now - _DAY_S)
+    count, since = _evictions(counted, before)
+    days = (now - since) / _DAY_S
+    source = f"pg_stat_statements_info.dealloc, the last {days * 24:.3g} h"
+    measured = Measurement("times that statements were thrown out", count, "count", source)
+    because = "each takes 5 % of the statements: raise pg_stat_statements.max"
+    most = limits.evictions_max_per_day * max(1.0, days)
+    if evidence.judge(measured, at_most(most), because):
+        evidence.judge(measured, equal_to(0), because, warn_only=True)
+
+
+def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
+    """How often since when.
+
+    Raises:
+        NoData: the server does not count it.
+    """
+    if counted.evictions is None:
+        raise NoData(
+            "the server does not count how often statements are thrown out",
+            where="pg_stat_statements_info",
+            remedy="PostgreSQL 14 and later do; after an upgrade:"
+            " alter extension pg_stat_statements update;",
+        )
+    since = start(counted, before)
+    known = before.evictions or 0 if before and since == before.at else 0
+    return max(0, counted.evictions - known), since
+
+
+@check(
+    "database.slow-query-alert",
+    title="Somebody is told when a statement is slow",
+    why="""A statement that holds its locks for minutes stops the application, and no error counter
+    moves: nobody fails, everybody waits. Rules on it are written once and never seen to fire; they
+    watch the wrong database, a metric that is 0, or a threshold in another unit.""",
+    fix="""Follow it by hand: run the statement, and look at each step on the way.
+    psql -c 'select pg_sleep(60)' DATABASE
+    curl -s EXPORTER/metrics | grep max_tx_duration
+    curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[].labels'
+    amtool alert query --alertmanager.url=URL
+The alert, its severity and its channel stand in [databases.NAME.statements.slow_alert].""",
+    severity="major",
+    effect="disrupt",
+    each="alerted_database",
+)
+def test_slow_query_alert(alerted_database: Database, target: Config, evidence: Evidence) -> None:
+    """A real alert, which reaches real people: so it needs their consent, as what disrupts does."""
+    alert = alerted_database.statements.slow_alert
+    if alert is None or target.alerting is None:
+        raise NoData("needs [databases.NAME.statements.slow_alert] and [alerting.channels.NAME]")
+    found = slow_alert.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
+    source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
+    arrived = evidence.judge(
+        Measurement("arrived", int(found.after_s is not None), "count", source),
+        equal_to(1),
+        f"a statement ran for {found.ran_s:.0f} s, and nobody was told",
+    )
+    if not arrived or found.after_s is None:
+        return
+    evidence.judge(
+        Measurement("from its start to the message", found.after_s, "s", source),
+        at_most(alert.message_within_s),
+    )
+    evidence.judge(
+        Measurement(
+            f"says {alert.severity}", int(alert.severity.lower() in found.text.lower()), "count",
+            source,
+        ),
+        equal_to(1),
+        f"it arrived with another severity: {clean(found.text)}",
+    )  # fmt: skip
