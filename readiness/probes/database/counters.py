@@ -18,7 +18,7 @@ from readiness.probes.text import clean, listed
 
 HOUR_S: Final = 3600.0
 FEWEST_BLOCKS: Final = 100_000
-FEWEST_CHECKPOINTS: Final = 10
+FEWEST_CHECKPOINTS: Final = 20
 _FROM_14: Final = 140000
 _FROM_17: Final = 170000
 # From PostgreSQL 15 on, a crash empties a database's counters and leaves their age NULL; that of
@@ -138,7 +138,7 @@ class Checkpoints:
 
     @property
     def forced_share(self) -> Measurement:
-        """The part that the volume of WAL forced, at most; of ten checkpoints at least."""
+        """The part that the volume of WAL forced, at most; of twenty checkpoints at least."""
         total = max(self.timed + self.requested, FEWEST_CHECKPOINTS)
         return Measurement(
             "checkpoints that the volume of WAL forced",
