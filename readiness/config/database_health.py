@@ -87,7 +87,7 @@ class HealthLimits(Model):
         0.9, description="share of its numbers that a sequence may have used up; PgHero"
     )
     corruption_sample_bytes: Count = Field(
-        _GB, description="bytes of tables and indexes that are read to find damage"
+        1 << 28, description="bytes of tables and indexes that are read to find damage, in 6 s"
     )
 
 

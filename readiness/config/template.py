@@ -127,8 +127,8 @@ name = "my-system"
 #slot_idle_max_s = 3600
 #sequence_warn_share = 0.75
 #sequence_max_share = 0.9
-# How much of it is read to find damage.
-#corruption_sample_bytes = 1073741824
+# How much of it is read to find damage, as far as six seconds go.
+#corruption_sample_bytes = 268435456
 
 # A streaming standby, one table for each; `application_name` as in its primary_conninfo.
 #[databases.orders.standbys.replica]

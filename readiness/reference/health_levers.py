@@ -36,7 +36,7 @@ _OLDEST: Final = "select max(age(datfrozenxid)) from pg_database"
 _FORCED: Final = """
 select least(checkpoints_req, wal_bytes / (pg_size_bytes(current_setting('max_wal_size'))
              / (1 + current_setting('checkpoint_completion_target')::numeric)))
-       > 0.6 * greatest(checkpoints_req + checkpoints_timed, 10)
+       > 0.6 * greatest(checkpoints_req + checkpoints_timed, 20)
 from pg_stat_bgwriter, pg_stat_wal"""
 _FORCED_17: Final = (
     _FORCED.replace("checkpoints_req", "num_requested")

@@ -20,11 +20,13 @@ _COUNTED: Final = "select {} from pg_stat_database where datname = 'readiness_fa
 _SPILL: Final = """
 set work_mem = '64kB';
 select count(*) from (select g from generate_series(1, 2500000) g order by -g offset 0) s"""
-# Larger than a quarter of the shared buffers: a scan of it reads every page anew.
+# Larger than a quarter of the shared buffers: a scan of it keeps nothing in them. What was
+# inserted lies there, though, until it is written anew.
 _LARGE: Final = """
 create unlogged table large (filler text);
 alter table large alter filler set storage plain;
 insert into large select repeat('x', 7500) from generate_series(1, 5000)"""
+_ANEW: Final = "vacuum full large"
 _HITS: Final = """
 select sum(blks_hit)::float8 / sum(blks_hit + blks_read) < 0.985 from pg_stat_database"""
 
@@ -63,6 +65,7 @@ def uncached(server: Server) -> Iterator[None]:
     """So many reads of a table that does not fit into the cache that the share of hits falls."""
     with database(server) as dsn:
         _run(dsn, _LARGE)
+        _run(dsn, _ANEW)
         with contextlib.closing(connected(dsn)) as connection:
             for _ in range(_MOST_SCANS // _SCANS):
                 for _ in range(_SCANS):

@@ -132,7 +132,8 @@ def exporter_comes_and_goes(system: "ReferenceSystem") -> Iterator[None]:
 def exporter_is_not_let_in(system: "ReferenceSystem") -> Iterator[None]:
     """What tightening the rights does: one collector fails, with a line in a log."""
     success = 'min(pg_scrape_collector_success{job="postgres"})'
-    with system.levers.revoke("select", of="public", on="pg_stat_bgwriter"):
+    # What no check of the database reads: only the exporter is to be hit.
+    with system.levers.revoke("execute", of="public", on="function pg_database_size(name)"):
         system.levers.await_series(f"{success} == 0")
         yield
     system.levers.await_series(f"{success} == 1")

@@ -40,7 +40,7 @@ def test_the_cache_serves_a_share_of_all_reads() -> None:
     ("timed", "requested", "by_volume", "share"),
     [
         (0, 0, 0.0, 0.0),
-        (0, 1, 0.2, 0.02),
+        (0, 1, 0.2, 0.01),
         (10, 10, 10.0, 0.5),
         (10, 90, 1.0, 0.01),
         (10, 10, 50.0, 0.5),

@@ -18,7 +18,7 @@ from readiness.probes.text import clean, listed
 
 HOUR_S: Final = 3600.0
 FEWEST_BLOCKS: Final = 100_000
-FEWEST_CHECKPOINTS: Final = 10
+FEWEST_CHECKPOINTS: Final = 20
 _FROM_14: Final = 140000
 _FROM_17: Final = 170000
 # From PostgreSQL 15 on, a crash empties a database's counters and leaves their age NULL; that of
@@ -36,6 +36,10 @@ _CHECKPOINTS_17: Final = """
 select num_timed, num_requested, extract(epoch from now() - stats_reset)::float8
 from pg_stat_checkpointer"""
 _WAL: Final = "select wal_bytes, extract(epoch from now() - stats_reset)::float8 from pg_stat_wal"
+# Before, only all that was ever written is known: more than since the counters began.
+_WAL_13: Final = """
+select pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                            else pg_current_wal_lsn() end, '0/0')"""
 # When this much WAL was written, a checkpoint begins: half of what it may be at its end.
 _DISTANCE: Final = """
 select pg_size_bytes(current_setting('max_wal_size'))
@@ -123,8 +127,7 @@ class Checkpoints:
     Attributes:
         timed: those that the clock began.
         requested: those that something else began: the volume of WAL, a backup, a command.
-        by_volume: how many of those the WAL that was written can have forced, at most; all of
-            them where the server does not count its WAL (before PostgreSQL 14).
+        by_volume: how many of those the WAL that was written can have forced, at most.
         seconds: that were counted.
     """
 
@@ -135,7 +138,7 @@ class Checkpoints:
 
     @property
     def forced_share(self) -> Measurement:
-        """The part that the volume of WAL forced, at most; of ten checkpoints at least."""
+        """The part that the volume of WAL forced, at most; of twenty checkpoints at least."""
         total = max(self.timed + self.requested, FEWEST_CHECKPOINTS)
         return Measurement(
             "checkpoints that the volume of WAL forced",
@@ -183,16 +186,14 @@ def checkpoints(database: Database) -> Checkpoints:
             connection, _CHECKPOINTS_17 if new else _CHECKPOINTS
         )[0]
         by_volume = _by_volume(connection, float(seconds))
-    return Checkpoints(
-        timed, requested, requested if by_volume is None else by_volume, float(seconds)
-    )
+    return Checkpoints(timed, requested, by_volume, float(seconds))
 
 
-def _by_volume(connection: Connection, seconds: float) -> float | None:
-    """Checkpoints that so much WAL can have forced; None if the server does not count it."""
-    if connection.info.server_version < _FROM_14:
-        return None
-    written, since = postgres.fetch(connection, _WAL)[0]
+def _by_volume(connection: Connection, seconds: float) -> float:
+    """Checkpoints that so much WAL can have forced since the counters began."""
     distance = float(postgres.fetch_value(connection, _DISTANCE))
+    if connection.info.server_version < _FROM_14:
+        return float(postgres.fetch_value(connection, _WAL_13)) / distance
+    written, since = postgres.fetch(connection, _WAL)[0]
     # The two counters may have been reset at different times.
     return float(written) * (seconds / max(float(since), 1.0)) / distance
