@@ -202,6 +202,7 @@ class ReferenceSystem:
                 "SERVICE_VERSION": self._version,
                 "SERVICE_ENVIRONMENT": ENVIRONMENT,
                 "SERVICE_BEHAVIOUR": str(self.folder / "behaviour.json"),
+                "SERVICE_STATEMENTS": str(self.folder / customers.FILE),
                 "DATABASE_URL": shop.app,
                 "ADMIN_TOKEN": self.environ["REFERENCE_ADMIN_TOKEN"],
                 "CRON_SECRET": self.environ["REFERENCE_CRON_SECRET"],
@@ -216,7 +217,7 @@ class ReferenceSystem:
 
     def _remember(self, shop: Shop) -> None:
         """Let the shop be used, and give it a past."""
-        customers.visit(shop.app)
+        customers.visit(shop.app, self.folder / customers.FILE)
         history.begin(self.history, *history.taken(shop.monitor))
 
     def _back_up(

@@ -51,10 +51,11 @@ class Facts:
 
 def readiness_toml(facts: Facts) -> str:
     """The whole file. Secrets stand in it as `${VARIABLE}`."""
+    watched = bool(facts.watch.prometheus)
     parts = [
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
-        database(facts.history, alerts=bool(facts.watch.prometheus) and _alerts(facts)),
+        database(facts.history, watched=watched, alerts=watched and _alerts(facts)),
         *_absent(facts),
         monitoring(facts.watch),
         _alerting(facts),

@@ -6,15 +6,16 @@ from typing import Final
 from readiness.reference.toml import quoted
 
 
-def database(history: Path, *, alerts: bool) -> str:
+def database(history: Path, *, watched: bool, alerts: bool) -> str:
     """[databases.shop] and its tables.
 
     Args:
         history: the file of its snapshots.
+        watched: whether a Prometheus shows how long statements take.
         alerts: whether there is somebody to be told of a slow statement.
     """
-    told = _SLOW_ALERT if alerts else ""
-    return _DATABASE + _STATEMENTS + told + _BLOAT + _HISTORY.format(path=quoted(str(history)))
+    watching = (_P95 if watched else "") + (_SLOW_ALERT if alerts else "")
+    return _DATABASE + _STATEMENTS + watching + _BLOAT + _HISTORY.format(path=quoted(str(history)))
 
 
 _DATABASE: Final = """
@@ -27,6 +28,14 @@ _STATEMENTS: Final = """
 # Of the application alone: what monitoring, backups and the gate itself run is not promised.
 [databases.shop.statements]
 roles = ["shop_app"]
+"""
+
+# As the application times its statements. Of all time: a system of seconds has no rate yet.
+_P95: Final = """
+[databases.shop.statements.p95]
+query = '''
+histogram_quantile(0.95, sum by (le, statement) (db_statement_duration_seconds_bucket))'''
+calls = "sum by (statement) (db_statement_duration_seconds_count)"
 """
 
 _SLOW_ALERT: Final = """
