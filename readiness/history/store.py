@@ -66,25 +66,22 @@ class Store:
             connection.execute("commit")
 
     def usage(self, server: Server, *, since: float = 0.0) -> list[Snapshot]:
-        """The snapshots of the counters from a time on, the oldest first.
+        """The snapshots of the counters that tell of a time and all after it, the oldest first.
 
         Args:
             server: the database that they have to be of.
-            since: Unix time.
+            since: Unix time; the last snapshot before it is the first one given.
 
         Raises:
             NoData: there is no file, or it is another database's.
             CouldNotMeasure: it cannot be read.
         """
-        return self._read("usage", Snapshot, server, since)
+        return self._read("usage", Snapshot, server, self._last_until(since))
 
     def usage_at(self, server: Server, at: float) -> Snapshot | None:
         """The last snapshot of the counters until a time, else the first one; see `usage`."""
-        found = "select coalesce(max(case when at <= ? then at end), min(at)) from snapshots"
-        with self._opened("ro") as connection:
-            self._check(connection)
-            row = connection.execute(f"{found} where kind = 'usage'", (at,)).fetchone()
-        return None if row[0] is None else self._read("usage", Snapshot, server, row[0], 1)[0]
+        found = self._read("usage", Snapshot, server, self._last_until(at), 1)
+        return found[0] if found else None
 
     def newest_usage(self, server: Server) -> Snapshot | None:
         """The last snapshot of the counters, see `usage`; None if there is none."""
@@ -93,6 +90,17 @@ class Store:
     def newest_bloat(self, server: Server) -> BloatSnapshot | None:
         """The last snapshot of the bloat, see `usage`; None if there is none."""
         return self._newest("bloat", BloatSnapshot, server)
+
+    def _last_until(self, at: float) -> float:
+        """When the last snapshot of the counters until a time was taken, else the first one."""
+        with self._opened("ro") as connection:
+            self._check(connection)
+            row = connection.execute(
+                "select coalesce(max(case when at <= ? then at end), min(at), 0)"
+                " from snapshots where kind = 'usage'",
+                (at,),
+            ).fetchone()
+        return float(row[0])
 
     def _newest(self, kind: _Kind, shape: type[_S], server: Server) -> _S | None:
         with self._opened("ro") as connection:

@@ -216,6 +216,7 @@ class Starter:
                 "SERVICE_VERSION": self._release,
                 "SERVICE_ENVIRONMENT": ENVIRONMENT,
                 "SERVICE_BEHAVIOUR": str(self._folder / BEHAVIOUR),
+                "SERVICE_STATEMENTS": str(self._folder / customers.FILE),
                 "DATABASE_URL": shop.app,
                 "ADMIN_TOKEN": self._secrets["REFERENCE_ADMIN_TOKEN"],
                 "CRON_SECRET": self._secrets["REFERENCE_CRON_SECRET"],
@@ -226,7 +227,7 @@ class Starter:
     def _use(self, shop: Shop) -> Path:
         """Let the shop be used, and give it a past; gives the file of that."""
         file = self._folder / _HISTORY
-        customers.visit(shop.app)
+        customers.visit(shop.app, self._folder / customers.FILE)
         history.begin(file, *history.taken(shop.monitor))
         return file
 

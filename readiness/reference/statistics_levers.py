@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -74,6 +75,17 @@ class StatisticsLevers:
             yield
 
     @contextlib.contextmanager
+    def report_slow_at_times(self) -> Iterator[None]:
+        """Let the application run a statement that is slow one time of ten."""
+        with self.statements_forgotten("%monthly_report%"), kept(self._timings):
+            customers.visit(self._parts.shop.app, self._timings, customers.REPORT)
+            yield
+
+    @property
+    def _timings(self) -> Path:
+        return self._parts.config.parent / customers.FILE
+
+    @contextlib.contextmanager
     def statements_evicted(self) -> Iterator[None]:
         """Run more different statements than are counted; the statistics begin anew after.
 
@@ -87,7 +99,7 @@ class StatisticsLevers:
         finally:
             with psycopg.connect(self.superuser, autocommit=True) as connection:
                 connection.execute("select pg_stat_statements_reset()")
-            customers.visit(self._parts.shop.app)
+            customers.visit(self._parts.shop.app, self._timings)
             time.sleep(_FORGIVEN_S)
 
     @contextlib.contextmanager

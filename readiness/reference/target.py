@@ -57,10 +57,16 @@ class Facts:
 
 def readiness_toml(facts: Facts) -> str:
     """The whole file. Secrets stand in it as `${VARIABLE}`."""
+    watched = bool(facts.watch.prometheus)
     parts = [
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
-        database(facts.around, facts.history, alerts=_alerts(facts)),
+        database(
+            facts.around,
+            facts.history,
+            watched=watched,
+            alerts=watched and _alerts(facts),
+        ),
         schema(facts.schema),
         timescale() if facts.around.timescale else "",
         _not_applicable(facts.lacking),

@@ -22,12 +22,13 @@ class Around:
     timescale: bool
 
 
-def database(around: Around, history: Path, *, alerts: bool) -> str:
+def database(around: Around, history: Path, *, watched: bool, alerts: bool) -> str:
     """[databases.shop] and its tables.
 
     Args:
         around: what it has around it.
         history: the file of its snapshots.
+        watched: whether a Prometheus shows how long statements take.
         alerts: whether there is somebody to be told of a slow statement.
     """
     return "".join(
@@ -36,6 +37,7 @@ def database(around: Around, history: Path, *, alerts: bool) -> str:
             _STANDBY if around.standby else "",
             _POOLER if around.pooler else "",
             _STATEMENTS,
+            _P95 if watched else "",
             _SLOW_ALERT if alerts else "",
             _BLOAT,
             _HISTORY.format(path=quoted(str(history))),
@@ -69,6 +71,14 @@ _STATEMENTS: Final = """
 # Of the application alone: what monitoring, backups and the gate itself run is not promised.
 [databases.shop.statements]
 roles = ["shop_app"]
+"""
+
+# As the application times its statements. Of all time: a system of seconds has no rate yet.
+_P95: Final = """
+[databases.shop.statements.p95]
+query = '''
+histogram_quantile(0.95, sum by (le, statement) (db_statement_duration_seconds_bucket))'''
+calls = "sum by (statement) (db_statement_duration_seconds_count)"
 """
 
 _SLOW_ALERT: Final = """

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from readiness.faults import fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
+
+_REPORT: Final = 'db_statement_duration_seconds_count{statement="monthly-report"}'
 
 
 @fault(
@@ -52,6 +54,20 @@ def rule_watches_another_database(system: "ReferenceSystem") -> Iterator[None]:
     """It has the right threshold, and a series: only that nothing ever runs there."""
     with system.levers.edit_rules(_watch_postgres):
         yield
+
+
+@fault(
+    turns_red={"database.statement-p95[shop]"},
+    story="A report of the application takes 0.7 s one time of ten, and nothing the other times",
+)
+@contextmanager
+def report_is_slow_at_times(system: "ReferenceSystem") -> Iterator[None]:
+    """Its mean is 70 ms: who looks at means sees nothing."""
+    levers = system.levers
+    with levers.report_slow_at_times():
+        levers.await_series(_REPORT)
+        yield
+    levers.await_series(f"absent({_REPORT})")
 
 
 def _watch_postgres(document: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from readiness.errors import NoData
 from readiness.history.snapshot import Snapshot
 from readiness.history.store import Store
 from readiness.probes import postgres
-from readiness.probes.statements import counters, slow_alert, snapshot, tracking
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.statements import counters, percentiles, slow_alert, snapshot, tracking
 from readiness.probes.statements.counters import Counters
 from readiness.probes.statements.told import worst
 from readiness.probes.statements.window import Ran, Window, start, window
@@ -165,6 +166,56 @@ def _window(database: Database) -> Window:
             remedy="declare [databases.NAME.history] and run `readiness snapshot` each hour",
         )
     return ran
+
+
+@check(
+    "database.statement-p95",
+    title="Nineteen of twenty calls of each statement are quick",
+    why="""A mean hides the call that everybody remembers: quick nine times of ten and slow the
+    tenth is a harmless mean. PostgreSQL keeps no distribution, and one that is made up from mean
+    and deviation is wrong by a factor of two either way. So it is read where calls are timed.""",
+    fix="""Look at the distribution, and at what differs between quick and slow calls:
+    sum by (le) (increase(db_statement_duration_seconds_bucket{statement="NAME"}[1h]))
+Often it is the parameters (a customer with a million orders), a lock, or a cold cache:
+auto_explain.log_min_duration with auto_explain.log_analyze shows the plan of the slow ones.
+The levels are those of database.statement-latency.""",
+    severity="major",
+    effect="observe",
+    each="timed_database",
+)
+def test_statement_p95(timed_database: Database, watcher: Prometheus, evidence: Evidence) -> None:
+    """By the application's own histogram; statements with too few calls are not judged."""
+    limits = timed_database.statements
+    if limits.p95 is None:
+        raise NoData("there is no [databases.NAME.statements.p95]", where=timed_database.name)
+    timed = percentiles.read(watcher, limits.p95)
+    told = [one for one in timed if one.calls >= limits.min_calls]
+    if not told:
+        raise NoData(
+            f"none of {len(timed)} statements was called {limits.min_calls} times: fewer calls"
+            " have no p95",
+            where=limits.p95.calls,
+            remedy="run the gate after some traffic, as the end-to-end tests",
+        )
+    because = worst(
+        f"{_level(one.p95_ms, limits)}: {one.p95_ms:.0f} ms of {one.calls:.0f} calls, {one.name}"
+        for one in told
+        if one.p95_ms > limits.warning_ms
+    )
+    p95 = Measurement(
+        f"slowest p95 of {len(told)} statements", told[0].p95_ms, "ms", limits.p95.query,
+        int(told[0].calls),
+    )  # fmt: skip
+    if evidence.judge(p95, at_most(limits.alert_ms), because):
+        evidence.judge(p95, at_most(limits.warning_ms), because, warn_only=True)
+    evidence.record(
+        Measurement(
+            f"statements not judged: fewer than {limits.min_calls} calls",
+            len(timed) - len(told),
+            "count",
+            limits.p95.calls,
+        )
+    )
 
 
 @check(

@@ -64,6 +64,13 @@ def test_the_snapshot_of_a_time_is_the_last_before_it_else_the_first(store: Stor
         assert found.at == NOW + expected
 
 
+def test_what_is_read_since_a_time_begins_with_the_last_before_it(store: Store) -> None:
+    store.append(usage(NOW), usage(NOW + HOUR), usage(NOW + 2 * HOUR), keep_days=400)
+
+    found = store.usage(SERVER, since=NOW + 1.5 * HOUR)
+    assert [snapshot.at for snapshot in found] == [NOW + HOUR, NOW + 2 * HOUR]
+
+
 def test_old_snapshots_go_and_older_days_keep_one_each(store: Store) -> None:
     start = NOW - 10 * DAY
     hours = [start + n * HOUR for n in range(24 * 10 + 1)]

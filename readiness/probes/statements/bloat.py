@@ -134,6 +134,8 @@ def _measured(
     connection: Connection, limits: Bloat, statement: sql.SQL, read: _Read, which: int
 ) -> BloatSnapshot:
     at, server = server_of(connection)
+    # Even to tell the size of a table that a migration locks, the server waits.
+    postgres.fetch(connection, "set lock_timeout = '2s'")
     looked_at = int(postgres.fetch(connection, _COUNT.format(scope=SCOPE))[0][which])
     if not looked_at:
         raise NoData(
@@ -191,7 +193,6 @@ def _read_all(
     found: list[Bloated] = []
     left_out: list[str] = []
     budget, deadline = limits.read_max_bytes, time.monotonic() + _TIME_S
-    postgres.fetch(connection, "set lock_timeout = '2s'")
     for one in large:
         if one.cost <= budget and time.monotonic() < deadline:
             budget -= one.cost

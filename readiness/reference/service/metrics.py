@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
@@ -72,9 +73,19 @@ def exposition(behaviour: Behaviour) -> bytes:
     if behaviour.series_by_customer:
         text += b"# TYPE orders_by_customer gauge\n"
         text += b"".join(b'orders_by_customer{customer="%d"} 1\n' % n for n in range(_CUSTOMERS))
+    text += _beside()
     if behaviour.malformed_metrics:
         text += b'http_requests_total{route="/broken} oops\n'
     return text
+
+
+def _beside() -> bytes:
+    """What jobs beside the service have measured, from the file that they write."""
+    file = os.environ.get("SERVICE_STATEMENTS", "")
+    try:
+        return Path(file).read_bytes() if file else b""
+    except FileNotFoundError:
+        return b""
 
 
 def worker_ends() -> None:
