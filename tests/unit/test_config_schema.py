@@ -77,7 +77,7 @@ def test_every_key_of_every_table_is_described_and_has_its_default() -> None:
                           "calls", "engine", "resolve", "history", "statistics", "escalation",
                           "end_field",
                           "schema", "manifest", "objects", "extensions", "row_security",
-                          "app_dsn", "rows", "tenancy", "newest", "setting", "logins",
+                          "app_dsn", "newest_by", "setting", "logins",
                           "migrations", "table", "up", "down", "base", "seed", "new_dsn",
                           "write_dsn", "changed", "new_changed", "states"}  # fmt: skip
             if (table["title"], key) == ("Grafana", "url"):
