@@ -284,7 +284,11 @@ def _lately(side: Side, other: Side, transfer: Transfer) -> Recent:
 
 def _looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[Row, str]:
     """The rows with these keys, found by the table's own index: its types are used."""
-    types = dict(fetch(connection, _TYPES, [named(side.table).as_string(connection)]))
+    types: dict[str, str] = dict(
+        fetch(connection, _TYPES, [named(side.table).as_string(connection)])
+    )
+    # The types are the server's own names for them.
+    arrays = [f"%s::text[]::{types.get(key, 'text')}[]" for key in side.keys]
     names = [f"key_{number}" for number in range(len(side.keys))]
     equal = sql.SQL(" and ").join(
         sql.SQL("{} = wanted.{}").format(sql.Identifier(key), sql.Identifier(name))
@@ -292,10 +296,7 @@ def _looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[
     )
     statement = sql.SQL(_LOOKED_UP).format(
         **side.fields(),
-        # The types are the server's own names for them.
-        arrays=sql.SQL(", ").join(
-            sql.SQL(f"%s::text[]::{types.get(key, 'text')}[]") for key in side.keys
-        ),
+        arrays=sql.SQL(", ".join(arrays)),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         equal=equal,
     )
