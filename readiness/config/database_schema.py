@@ -17,7 +17,7 @@ class RowFloor(Named):
     """How many rows a table must have: one that was erased and made again is empty."""
 
     min_rows: Count = Field(1, description="rows; counting stops there")
-    newest: Identifier | None = Field(
+    newest_by: Identifier | None = Field(
         None, description="the column that tells when a row was written; it needs an index"
     )
     max_age_h: Positive = Field(24, description="hours; age of the newest row, by that column")
@@ -63,11 +63,12 @@ class DatabaseSchema(Model):
     max_rows: Count = Field(
         200_000, description="rows of a referencing table that are looked at for orphans"
     )
-    rows: Annotated[dict[Table, RowFloor], Field(min_length=1)] | None = Field(
-        None, description='tables that must have rows, as [databases.NAME.schema.rows."s.t"]'
+    rows: Annotated[dict[Table, RowFloor], Field(min_length=1)] = Field(
+        default={}, description='tables that must have rows, as [databases.NAME.schema.rows."s.t"]'
     )
-    tenancy: Annotated[dict[Table, Tenancy], Field(min_length=1)] | None = Field(
-        None, description='tables of several tenants, as [databases.NAME.schema.tenancy."s.t"]'
+    tenancy: Annotated[dict[Table, Tenancy], Field(min_length=1)] = Field(
+        default={},
+        description='tables of tenants, as [databases.NAME.schema.tenancy."s.t"]',
     )
 
 

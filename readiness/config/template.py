@@ -177,7 +177,7 @@ name = "my-system"
 # A table that must have rows, and new ones.
 #[databases.orders.schema.rows."shop.orders"]
 #min_rows = 1000
-#newest = "created_at"
+#newest_by = "created_at"
 #max_age_h = 24
 
 # A table of several tenants: each is tried. The application says which one it acts for by a

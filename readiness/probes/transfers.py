@@ -34,10 +34,13 @@ _RECENT: Final = """
 _LOOKED_UP: Final = """
     select {keys}, md5({columns}::text) from {table}
     join unnest({arrays}) wanted({names}) on {equal} where {where}"""
+_TYPES: Final = """
+    select attname, format_type(atttypid, null) from pg_attribute
+    where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped"""
 _LARGEST_PART: Final = 200_000
 _MOST_RECENT: Final = 10_000
 
-Row = tuple[Any, ...]
+Row = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Side:
         return {
             "table": named(self.table),
             "key": key,
-            "keys": sql.SQL(", ").join(map(_column, self.keys)),
+            "keys": sql.SQL(", ").join(map(_text, self.keys)),
             "columns": columns,
             "bucket": sql.SQL(_BUCKET).format(key=key),
             "sum": sql.SQL(_SUM).format(columns=columns),
@@ -280,14 +283,20 @@ def _lately(side: Side, other: Side, transfer: Transfer) -> Recent:
 
 
 def _looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[Row, str]:
+    """The rows with these keys, found by the table's own index: its types are used."""
+    types: dict[str, str] = dict(
+        fetch(connection, _TYPES, [named(side.table).as_string(connection)])
+    )
+    # The types are the server's own names for them.
+    arrays = [f"%s::text[]::{types.get(key, 'text')}[]" for key in side.keys]
     names = [f"key_{number}" for number in range(len(side.keys))]
     equal = sql.SQL(" and ").join(
-        sql.SQL("{} = wanted.{}").format(_column(key), sql.Identifier(name))
+        sql.SQL("{} = wanted.{}").format(sql.Identifier(key), sql.Identifier(name))
         for key, name in zip(side.keys, names, strict=True)
     )
     statement = sql.SQL(_LOOKED_UP).format(
         **side.fields(),
-        arrays=sql.SQL(", ").join([sql.SQL("%s")] * len(names)),
+        arrays=sql.SQL(", ".join(arrays)),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         equal=equal,
     )
@@ -315,13 +324,12 @@ def _snapshot(connection: Connection) -> Iterator[None]:
 
 def _row(columns: Sequence[str]) -> sql.Composed:
     """All values as text: a number is the same number in a wider type."""
-    values = (sql.SQL("{}::text").format(_column(column)) for column in columns)
-    return sql.SQL("row({})").format(sql.SQL(", ").join(values))
+    return sql.SQL("row({})").format(sql.SQL(", ").join(map(_text, columns)))
 
 
-def _column(name: str) -> sql.Identifier:
-    return sql.Identifier(name)
+def _text(column: str) -> sql.Composed:
+    return sql.SQL("{}::text").format(sql.Identifier(column))
 
 
 def _told(key: Row) -> str:
-    return ", ".join(map(str, key))
+    return ", ".join(key)

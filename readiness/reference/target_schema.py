@@ -43,7 +43,7 @@ app_dsn = "${REFERENCE_APP_DSN}"
 
 [databases.shop.schema.rows."shop.orders"]
 min_rows = 25000
-newest = "created_at"
+newest_by = "created_at"
 
 [databases.shop.schema.rows."shop.customers"]
 min_rows = 4000

@@ -67,7 +67,7 @@ def test_row_security(guarded_schema: SchemaOf, evidence: Evidence) -> None:
 def test_row_security_behaviour(tenant_schema: SchemaOf, evidence: Evidence) -> None:
     """Everything that is tried is taken back: it runs in transactions that are rolled back."""
     database, schema = tenant_schema.database, tenant_schema.schema
-    for table, tenancy in (schema.tenancy or {}).items():
+    for table, tenancy in schema.tenancy.items():
         for sight in sights(
             database.dsn, schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
         ):

@@ -59,14 +59,14 @@ def test_row_floors(floored_schema: SchemaOf, evidence: Evidence) -> None:
     """Counted up to the floor and no further."""
     database = floored_schema.database
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        for table, floor in (floored_schema.schema.rows or {}).items():
+        for table, floor in floored_schema.schema.rows.items():
             rows = rows_up_to(connection, table, floor.min_rows)
             enough = evidence.judge(
                 rows, at_least(floor.min_rows), f"{table} was erased, or never filled"
             )
-            if enough and floor.newest:
+            if enough and floor.newest_by:
                 evidence.judge(
-                    age_of_newest(connection, table, floor.newest),
+                    age_of_newest(connection, table, floor.newest_by),
                     at_most(floor.max_age_h),
                     f"nothing has written to {table} since",
                 )

@@ -78,7 +78,7 @@ def test_every_key_of_every_table_is_described_and_has_its_default() -> None:
                           "end_field", "pooler", "min_version", "application_name",
                           "timescale", "chunk_interval_h", "keep_d",
                           "schema", "manifest", "objects", "extensions", "row_security",
-                          "app_dsn", "rows", "tenancy", "newest", "setting", "logins",
+                          "app_dsn", "newest_by", "setting", "logins",
                           "migrations", "table", "up", "down", "base", "seed", "new_dsn",
                           "write_dsn", "changed", "new_changed", "states",
                           "p95", "slow_alert"}  # fmt: skip

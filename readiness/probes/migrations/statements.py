@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# What a semicolon may stand in without ending a statement.
+# What a semicolon may stand in without ending a statement: `begin atomic` is a function's body.
 _PART: Final = re.compile(
     r"--[^\n]*|/\*|(?:\b[eE])?'|\"|\$(?P<tag>[A-Za-z_\x80-\uffff]?[\w\x80-\uffff]*)\$|;"
+    r"|\b(?:begin\s+atomic|case|end)\b",
+    re.IGNORECASE,
 )
 _COMMENT: Final = re.compile(r"/\*|\*/")
 _TRANSACTION: Final = re.compile(
@@ -41,13 +43,17 @@ def script(text: str) -> Script:
 
 def split(text: str) -> Iterator[str]:
     """The statements of a text, without those that are empty or comments alone."""
-    start = place = 0
+    start = place = depth = 0
     while found := _PART.search(text, place):
-        if found[0] == ";":
-            yield from _kept(text[start : found.end()])
-            start = place = found.end()
-        else:
-            place = _end_of(text, found)
+        place = _end_of(text, found)
+        word = found[0].lower()
+        if word.startswith("begin"):
+            depth = 1
+        elif depth and word in ("case", "end"):
+            depth += 1 if word == "case" else -1
+        elif word == ";" and not depth:
+            yield from _kept(text[start:place])
+            start = place
     yield from _kept(text[start:])
 
 
@@ -59,7 +65,7 @@ def _kept(statement: str) -> Iterator[str]:
 def _end_of(text: str, found: re.Match[str]) -> int:
     """Where a comment, a quoted text or a dollar-quoted one ends; the text's end if it does not."""
     opening = found[0]
-    if opening.startswith("--"):
+    if opening.startswith("--") or opening[-1] not in "*$'\"":
         return found.end()
     if opening == "/*":
         return _end_of_comment(text, found.end())

@@ -12,7 +12,8 @@ from typing import Final
 from readiness.config.database_history import P95
 from readiness.errors import NoData
 from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus, Sample
+from readiness.probes.prometheus import Prometheus
+from readiness.probes.prometheus_replies import Sample
 
 _PATIENCE_S: Final = 20.0
 _MS: Final = {"s": 1000.0, "ms": 1.0}
