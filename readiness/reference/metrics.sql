@@ -39,3 +39,22 @@ select add_job('telemetry.summarise', interval '1 hour');
 
 grant usage on schema telemetry to metrics_monitor;
 grant select on all tables in schema telemetry to metrics_monitor;
+
+-- The monitoring role may look for damage and for bloat, where the server can.
+do $$
+declare
+    checker regprocedure;
+begin
+    if exists (select from pg_available_extensions where name = 'amcheck') then
+        create extension amcheck;
+        for checker in
+            select oid from pg_proc where proname in ('bt_index_check', 'verify_heapam')
+        loop
+            execute format('grant execute on function %s to metrics_monitor', checker);
+        end loop;
+    end if;
+    if exists (select from pg_available_extensions where name = 'pgstattuple') then
+        create extension pgstattuple;
+    end if;
+end
+$$;

@@ -16,6 +16,10 @@ _BROKEN: Final = """
 create or replace procedure telemetry.summarise(job_id integer, config jsonb) language plpgsql
 as 'begin raise exception ''no such sensor''; end'"""
 _DEFINITION: Final = "select pg_get_functiondef('telemetry.summarise'::regproc)"
+_SCHEDULER: Final = """
+select count(*) from pg_stat_activity
+where datname = current_database() and backend_type like 'TimescaleDB Background Worker Scheduler%'
+"""
 _RUNS: Final = """
 select j.job_id, coalesce(s.total_runs, 0), coalesce(s.last_run_status, '')
 from timescaledb_information.jobs j
@@ -48,6 +52,8 @@ class TimescaleLevers:
             with self._connected() as connection:
                 connection.execute(undo.encode())
             with self._connected() as connection:
+                connection.autocommit = True
+                _await_scheduler(connection)
                 await_jobs(connection)
 
     @contextlib.contextmanager
@@ -80,6 +86,20 @@ class TimescaleLevers:
 
     def _connected(self) -> _Connection:
         return psycopg.connect(self._dsn, connect_timeout=5)
+
+
+def _await_scheduler(connection: _Connection) -> None:
+    """Wait until the scheduler runs, and start it again until it does.
+
+    One that timescaledb_post_restore() starts may read the setting before the change of it is
+    committed; it then ends at once, and nobody starts another.
+    """
+    deadline = time.monotonic() + _JOB_S
+    while not _row(connection, _SCHEDULER)[0]:
+        if time.monotonic() > deadline:
+            raise ReferenceSystemError(f"TimescaleDB's scheduler is not back after {_JOB_S:g} s")
+        connection.execute("select _timescaledb_functions.start_background_workers()")
+        time.sleep(0.5)
 
 
 def _runs(connection: _Connection, procedure: str) -> tuple[int, int, str]:

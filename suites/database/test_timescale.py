@@ -188,9 +188,11 @@ def test_timescale_jobs(timescale_database: TimescaleDatabase, evidence: Evidenc
     fix="""In that database, as its owner or a superuser:
     select timescaledb_post_restore();
 It says that the catalog is of another release: see database.timescale-extension.
-Only the scheduler is missing: raise max_worker_processes (one for each database, and as many as
-timescaledb.max_background_workers), and restart; or, if somebody stopped it:
-    select _timescaledb_functions.start_background_workers();""",
+Only the scheduler is missing: it may have started before the change was committed, or somebody
+stopped it; in either case nobody starts it again:
+    select _timescaledb_functions.start_background_workers();
+It does not stay: raise max_worker_processes (one for each database, and as many as
+timescaledb.max_background_workers), and restart.""",
     severity="blocker",
     effect="observe",
     each="timescale_database",
