@@ -39,7 +39,8 @@ join pg_namespace n on n.oid = t.relnamespace
 cross join lateral (
     select sum(greatest(l.reltuples, s.n_live_tup, 0,
                         case when l.reltuples <= 0 then pg_relation_size(l.oid) / 200 end)) as rows,
-           sum(pg_relation_size(l.oid)) as bytes
+           sum(case when l.reltuples <= 0 then pg_relation_size(l.oid) else
+                    l.relpages * current_setting('block_size')::bigint end) as bytes
     from (select k.conrelid::oid as oid
           union select p.relid::oid from pg_partition_tree(k.conrelid) p where p.isleaf) parts
     join pg_class l on l.oid = parts.oid and l.relkind <> 'p'

@@ -15,6 +15,8 @@ from readiness.probes.statements.scope import SCOPE
 _FROM_15: Final = 150000
 
 # Of a partitioned index only the root is told of: a part of it cannot be dropped by itself.
+# Sizes are those of the last vacuum or analyze: to ask for the true ones would open ten thousand
+# indexes, and wait for whoever locks one.
 # The expressions are compared as text: the trees in the catalogue say where each word stood.
 INDEXES: Final = sql.SQL("""
 select c.oid::bigint, n.nspname, c.relname, t.relname,
@@ -27,21 +29,24 @@ select c.oid::bigint, n.nspname, c.relname, t.relname,
        i.indisunique, {nulls}, i.indisexclusion,
        i.indisvalid and i.indisready and i.indislive, i.indisreplident or i.indisclustered,
        0 = any(i.indkey::int2[]),
-       (select quote_ident(k.conname) from pg_constraint k where k.conindid = c.oid
-          and k.contype in ('p', 'u', 'x') limit 1),
-       exists (select 1 from pg_constraint k where k.conindid = c.oid and k.contype = 'f'),
+       k.own, coalesce(k.referenced, false),
        exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass
                  and d.objid = c.oid and d.deptype = 'e'),
-       exists (select 1 from pg_stat_progress_create_index p where p.relid = i.indrelid
-                 and p.datid = (select oid from pg_database where datname = current_database())),
-       case c.relkind when 'i' then pg_relation_size(c.oid)
-            else (select coalesce(sum(pg_relation_size(p.relid)), 0)
-                  from pg_partition_tree(c.oid) p) end::bigint
+       i.indrelid in (select p.relid from pg_stat_progress_create_index p where p.datid =
+                      (select oid from pg_database where datname = current_database())),
+       (current_setting('block_size')::bigint * case c.relkind when 'i' then c.relpages
+            else (select coalesce(sum(l.relpages), 0) from pg_partition_tree(c.oid) p
+                  join pg_class l on l.oid = p.relid) end)::bigint
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_namespace n on n.oid = c.relnamespace
 join pg_class t on t.oid = i.indrelid
 join pg_namespace tn on tn.oid = t.relnamespace
+left join (
+    select conindid, min(quote_ident(conname)) filter (where contype in ('p', 'u', 'x')) as own,
+           bool_or(contype = 'f') as referenced
+    from pg_constraint where conindid <> 0 group by 1
+) k on k.conindid = c.oid
 where {scope} and not c.relispartition
 order by n.nspname, c.relname""")
 
@@ -67,7 +72,7 @@ class Index:
         referenced: whether foreign keys lead to it.
         of_extension: whether it came with an extension.
         building: whether an index of its table is being built just now.
-        size: in bytes, with all its parts.
+        size: in bytes, with all its parts, as of the last vacuum or analyze.
     """
 
     oid: int

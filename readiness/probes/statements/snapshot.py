@@ -24,17 +24,23 @@ _INDEXES: Final = sql.SQL("""
 select u.root::bigint, n.nspname || '.' || c.relname, u.scans::bigint, u.bytes::bigint, u.last
 from (
     select coalesce(pg_partition_root(s.indexrelid)::oid, s.indexrelid) as root,
-           sum(coalesce(s.idx_scan, 0)) as scans, sum(pg_relation_size(s.indexrelid)) as bytes,
-           {last} as last
-    from pg_stat_user_indexes s group by 1
+           sum(coalesce(s.idx_scan, 0)) as scans,
+           sum(l.relpages) * current_setting('block_size')::bigint as bytes, {last} as last
+    from pg_stat_user_indexes s join pg_class l on l.oid = s.indexrelid group by 1
 ) u join pg_class c on c.oid = u.root join pg_namespace n on n.oid = c.relnamespace
 where {scope}""")
 _LAST: Final = "extract(epoch from max(s.last_idx_scan))::float8"
+# As of the last vacuum or analyze: that opens no table, and waits for nobody who locks one.
 _TABLES: Final = sql.SQL("""
-select n.nspname || '.' || c.relname, pg_total_relation_size(c.oid)
+select n.nspname || '.' || c.relname,
+       (c.relpages + coalesce(t.relpages, 0) + coalesce(i.pages, 0))
+       * current_setting('block_size')::bigint
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join pg_class t on t.oid = c.reltoastrelid
+left join (select x.indrelid, sum(y.relpages) as pages
+           from pg_index x join pg_class y on y.oid = x.indexrelid group by 1) i
+    on i.indrelid = c.oid
 where c.relkind in ('r', 'm') and {scope}""")
-# A table may be dropped between the list and its size: that one is left out.
 _SIZE: Final = "select pg_database_size(current_database())"
 # The most of them run a few times and never again; what matters is among those with most time.
 _MOST_STATEMENTS: Final = 2000
@@ -72,9 +78,9 @@ def take(connection: Connection) -> Snapshot:
         at=at,
         server=server,
         size=postgres.fetch_value(connection, _SIZE),
-        tables={name: size for name, size in tables if size is not None},
+        tables={name: int(size) for name, size in tables},
         indexes=tuple(
-            IndexUse(oid=oid, name=name, scans=scans, size=size or 0, last_scan=used)
+            IndexUse(oid=oid, name=name, scans=scans, size=int(size), last_scan=used)
             for oid, name, scans, size, used in indexes
         ),
         statements=_most(counted) if counted else {},
