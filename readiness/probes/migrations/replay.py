@@ -176,6 +176,9 @@ def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
     lost = _changed(rows, rows_back, settings)
     if left or lost:
         return WayBack(migration.version, "", tuple(left), lost, rows_before=counted)
+    if settings.tool == "alembic" and not migration.after:
+        # Printed for an empty database, its first migration makes the table of versions, too.
+        apply(dsn, f"drop table if exists {version_table(settings)}", settings.timeout_s)
     try:
         run(dsn, settings, migration)
     except CouldNotMeasure as error:

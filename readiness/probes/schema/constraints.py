@@ -144,17 +144,17 @@ def orphans(
             remedy=f"grant select on {', '.join(tables[:5])} to the monitoring role",
         )
     end = time.monotonic() + within_s
-    for done, key in enumerate(keys):
-        if time.monotonic() > end:
-            raise TookTooLong(
-                f"{done} of {len(keys)} foreign keys were looked at in {within_s:g} s",
-                where=str(key),
-                remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
-            )
-        sampled = key.rows > most
-        with all_rows(connection):
+    with all_rows(connection):
+        for done, key in enumerate(keys):
+            if time.monotonic() > end:
+                raise TookTooLong(
+                    f"{done} of {len(keys)} foreign keys were looked at in {within_s:g} s",
+                    where=str(key),
+                    remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
+                )
+            sampled = key.rows > most
             rows = int(fetch_value(connection, _statement(key, most, sampled=sampled)))
-        yield Orphans(key, rows, sampled)
+            yield Orphans(key, rows, sampled)
 
 
 def _statement(key: ForeignKey, most: int, *, sampled: bool) -> sql.Composed:

@@ -1,12 +1,13 @@
 """Whether sequences are ahead of the rows whose numbers they give."""
 
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Final
 
 from psycopg import sql
 
 from readiness.errors import NotPermitted
-from readiness.probes.postgres import Connection, fetch, fetch_value
+from readiness.probes.postgres import Connection, fetch
 from readiness.probes.schema.rows import all_rows
 
 # A cycling one begins again on purpose, and one that counts down is not compared with the
@@ -28,6 +29,9 @@ _SEQUENCES: Final = r"""
         and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass
             and e.objid = t.oid and e.deptype = 'e')
     order by 3, 4, 5"""
+_AT_ONCE: Final = 100
+
+_Column = tuple[tuple[str, str], tuple[str, str], str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def sequences(connection: Connection) -> Sequences:
         NotPermitted: the role may not read a sequence or its table, or row security hides rows.
         CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
     """
-    found, left_out = [], []
+    columns, left_out = [], []
     for sn, sequence, tn, table, column, step, may_count, may_read, indexed in fetch(
         connection, _SEQUENCES
     ):
@@ -85,27 +89,35 @@ def sequences(connection: Connection) -> Sequences:
                 remedy=f"grant select on {thing} to the monitoring role; for all of them:"
                 f" grant select on all sequences in schema {sn}",
             )
-        if not indexed:
+        if indexed:
+            columns.append(((sn, sequence), (tn, table), str(column), int(step)))
+        else:
             left_out.append(f"{tn}.{table}.{column}")
-            continue
-        # The rows first: a sequence only goes up, so that it is ahead of what was there before.
-        largest = _largest(connection, (tn, table), column)
-        following = _following(connection, (sn, sequence), step)
-        found.append(Numbered((sn, sequence), (tn, table), column, following, largest))
+    found: list[Numbered] = []
+    with all_rows(connection):
+        for start in range(0, len(columns), _AT_ONCE):
+            some = columns[start : start + _AT_ONCE]
+            asked = sql.SQL(" union all ").join(starmap(_statement, enumerate(some)))
+            rows = sorted(fetch(connection, asked))
+            for (name, owner, column, _), (_, largest, following) in zip(some, rows, strict=True):
+                found.append(Numbered(name, owner, column, following, largest))
     return Sequences(tuple(found), tuple(left_out))
 
 
-def _largest(connection: Connection, table: tuple[str, str], column: str) -> int | None:
-    statement = sql.SQL("select max({}) from {}").format(
-        sql.Identifier(column), sql.Identifier(*table)
+def _statement(number: int, numbered: _Column) -> sql.Composed:
+    """The largest number and the next one.
+
+    The rows are those of the statement's beginning, and a sequence only goes up: it is ahead of
+    all that were there, whoever writes meanwhile.
+    """
+    sequence, table, column, step = numbered
+    return sql.SQL(
+        "select {}, (select max({}) from {}), last_value + case when is_called then {} else 0 end"
+        " from {}"
+    ).format(
+        sql.Literal(number),
+        sql.Identifier(column),
+        sql.Identifier(*table),
+        sql.Literal(step),
+        sql.Identifier(*sequence),
     )
-    with all_rows(connection):
-        value = fetch(connection, statement)[0][0]
-    return None if value is None else int(value)
-
-
-def _following(connection: Connection, sequence: tuple[str, str], step: int) -> int:
-    statement = sql.SQL(
-        "select last_value + case when is_called then {} else 0 end from {}"
-    ).format(sql.Literal(step), sql.Identifier(*sequence))
-    return int(fetch_value(connection, statement))
