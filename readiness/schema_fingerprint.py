@@ -1,0 +1,146 @@
+"""What a database's schema is made of: every object with its definition, and how two differ."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from typing import Final, Literal
+
+from readiness.errors import CouldNotMeasure
+from readiness.probes.postgres import Connection, fetch
+
+Fingerprint = dict[str, str]
+"""The name of each object, its kind first (`column note on shop.orders`), and its definition."""
+
+ROLES: Final = frozenset({"owner", "grant"})
+"""The kinds that name roles: another server may not have them."""
+
+_STATEMENT: Final = (files("readiness") / "schema_fingerprint.sql").read_text(encoding="utf-8")
+# The text of a definition depends on these; fixed, it is the same in every session.
+_FIXED: Final = {
+    "search_path": "",
+    "datestyle": "ISO, YMD",
+    "timezone": "UTC",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "quote_all_identifiers": "off",
+}
+_LONGEST_SHOWN: Final = 90
+_WHOLES: Final = ("table", "view", "function")
+# `column note on shop.orders`, `owner of table shop.orders`, `grant to app on column a of shop.t`
+_PART: Final = re.compile(r"^.* o[nf] (?:(?:table|view|function|sequence) )?(.+)$")
+_NO_SCHEMA: Final = (
+    "grant usage is not needed, the catalogues are open to all: is this the database?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An object in which two schemas differ; None stands for an object that is not there.
+
+    Attributes:
+        name: of the object, its kind first.
+        parts: how many more objects came or went with it: the columns of a table, say.
+    """
+
+    name: str
+    expected: str | None
+    found: str | None
+    parts: int = 0
+
+    @property
+    def what(self) -> Literal["missing", "unexpected", "changed"]:
+        """Which way it differs."""
+        if self.found is None:
+            return "missing"
+        return "unexpected" if self.expected is None else "changed"
+
+    def __str__(self) -> str:
+        if self.expected is not None and self.found is not None:
+            return f"{self.name} is `{_short(self.found)}`, expected `{_short(self.expected)}`"
+        more = f" (and {self.parts} objects of it)" if self.parts else ""
+        state = "is missing" if self.found is None else "was not expected"
+        return f"{self.name} {state}{more}"
+
+
+def fingerprint(connection: Connection) -> Fingerprint:
+    """Every object of the database's own schemas, with its definition.
+
+    Left out: the system's schemas, `readiness_…` and those of TimescaleDB's chunks, temporary
+    tables, and what belongs to an extension (the extension itself is there, with its version).
+    A long text, such as a function's, is there as its MD5 sum. Needs no privilege but CONNECT.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+    """
+    with connection.transaction():
+        for name, value in _FIXED.items():
+            fetch(connection, "select set_config(%s, %s, true)", [name, value])
+        rows = fetch(connection, _STATEMENT)
+    if not rows:
+        raise CouldNotMeasure("the database has not one schema of its own", remedy=_NO_SCHEMA)
+    return {f"{kind} {name}": definition or "" for kind, name, definition in rows}
+
+
+def kind_of(name: str) -> str:
+    """The kind of the object with this name; `owner` and `grant` are kinds of their own."""
+    return name.partition(" ")[0]
+
+
+def differences(
+    expected: Mapping[str, str],
+    found: Mapping[str, str],
+    *,
+    without: Collection[str] = (),
+    ignore: Collection[str] = (),
+) -> list[Change]:
+    """In which objects two schemas differ: first what is missing, then changed, then unexpected.
+
+    What came or went together with its table is counted there, and not named.
+
+    Args:
+        expected: as it should be.
+        found: as it is.
+        without: kinds to leave out, such as those in `ROLES`.
+        ignore: patterns (`*`, `?`) of names to leave out, such as `*shop.orders_2026_*`.
+    """
+    changes = [
+        Change(name, expected.get(name), found.get(name))
+        for name in sorted(expected.keys() | found.keys())
+        if expected.get(name) != found.get(name)
+        and kind_of(name) not in without
+        and not any(fnmatchcase(name, pattern) for pattern in ignore)
+    ]
+    order = ("missing", "changed", "unexpected")
+    return sorted(_gathered(changes), key=lambda c: (order.index(c.what), -c.parts, c.name))
+
+
+def _gathered(changes: list[Change]) -> list[Change]:
+    """Puts what came or went with its table, view or function together with it."""
+    parts: dict[tuple[str, str], int] = {
+        (change.name.partition(" ")[2], change.what): 0
+        for change in changes
+        if change.what != "changed" and kind_of(change.name) in _WHOLES
+    }
+    rest: list[Change] = []
+    for change in changes:
+        whole = (_whole_of(change.name), change.what)
+        if whole in parts:
+            parts[whole] += 1
+        else:
+            rest.append(change)
+    return [
+        replace(change, parts=parts.get((change.name.partition(" ")[2], change.what), 0))
+        for change in rest
+    ]
+
+
+def _whole_of(name: str) -> str:
+    """The table, view or function that the object is a part of; empty if of none."""
+    found = _PART.search(name)
+    return found[1] if found else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
