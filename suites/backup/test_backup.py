@@ -6,8 +6,8 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.backup_manifest import Manifest, read_manifest
 from readiness.config.backup import Backup
 from readiness.errors import NoData
-from readiness.probes.backups import age_of, newest, number_of, size_of
-from readiness.probes.restore import Restored
+from readiness.probes.backup.files import age_of, newest, number_of, size_of
+from readiness.probes.backup.restore import Restored
 from readiness.table_contents import Difference, TableContent, differences
 
 _NAMED = 3

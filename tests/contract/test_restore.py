@@ -15,7 +15,7 @@ from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import CheckFailed, Outcome
 from readiness.probes.postgres import connect, fetch
-from readiness.probes.restore import Restored
+from readiness.probes.backup.restore import Restored
 from readiness.secrets import Dsn
 from readiness.servers.binaries import find_binaries
 from readiness.servers.client import run_program

@@ -13,7 +13,7 @@ from readiness.backup_manifest import manifest_path
 from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, Unreachable
 from readiness.evidence import CheckFailed, Outcome
-from readiness.probes.backups import age_of, newest
+from readiness.probes.backup.files import age_of, newest
 from suites.backup import test_backup as suite
 
 

@@ -44,17 +44,30 @@ def backups(backup: Backup) -> list[BackupFile]:
         NotPermitted: the folder cannot be read.
         CouldNotMeasure: a file in it cannot be looked at.
     """
-    folder = Path(backup.path)
+    return files_in(Path(backup.path), backup.pattern, f"[backup.{backup.name}]")
+
+
+def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
+    """All files of a folder that a pattern fits, the newest first.
+
+    Args:
+        folder: where they lie.
+        pattern: as for the shell.
+        table: where the folder is named, for a message.
+
+    Raises:
+        Unreachable, NotPermitted, CouldNotMeasure: as for `backups`.
+    """
     try:
         # `glob` passes over what it may not read: ask for the list first.
         names = sorted(entry.name for entry in folder.iterdir())
-        files = [folder / n for n in names if Path(n).match(backup.pattern)]
+        files = [folder / n for n in names if Path(n).match(pattern)]
         found = [_look_at(file) for file in files if file.is_file()]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unreachable(
             "there is no such folder, or it is not mounted here",
             where=str(error.filename or folder),
-            remedy=f"see `path` in [backup.{backup.name}], and: findmnt -T '{folder}'",
+            remedy=f"see `path` in {table}, and: findmnt -T '{folder}'",
         ) from error
     except PermissionError as error:
         raise NotPermitted(

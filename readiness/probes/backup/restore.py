@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from readiness.backup_manifest import Manifest, read_manifest, sha256_of
 from readiness.errors import CouldNotMeasure
 from readiness.measurement import Measurement, Moment
-from readiness.probes.backups import BackupFile
+from readiness.probes.backup.files import BackupFile
 from readiness.probes.postgres import Connection, connect, fetch
 from readiness.secrets import Dsn
 from readiness.servers.binaries import Binaries
