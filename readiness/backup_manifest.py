@@ -55,6 +55,7 @@ class Manifest(BaseModel):
         objects: every object of the schema with its definition; None in a manifest of before.
         sequences: how far each had come when the dump began; None in a manifest of before.
         large_objects: how many, and their checksum; None in a manifest of before.
+        database_bytes: the size of the database, indexes included; None in one of before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +73,7 @@ class Manifest(BaseModel):
     objects: Fingerprint | None = None
     sequences: dict[str, Sequence] | None = None
     large_objects: LargeObjects | None = None
+    database_bytes: Annotated[int, Field(ge=0)] | None = None
 
 
 def write_backup(
@@ -214,6 +216,7 @@ def _dump(
             objects=fingerprint(connection),
             sequences=values,
             large_objects=large_objects(connection),
+            database_bytes=fetch_value(connection, "select pg_database_size(current_database())"),
         )
 
 

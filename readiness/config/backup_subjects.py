@@ -55,6 +55,10 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
         _which(lambda b: b.application is not None and is_restorable(b)),
     ),
     "promised_backup": ("[backup.NAME] rpo_s", _which(_promised)),
+    "controlled_backup": (
+        "[backup.NAME] with tool = 'dump', or of a tool that archives WAL",
+        _which(lambda b: b.tool == "dump" or b.tool in _ARCHIVES),
+    ),
     "physical_backup": (
         "[backup.NAME.physical]",
         _which(lambda b: b.physical is not None),
@@ -65,7 +69,7 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     ),
     "drilled_backup": (
         "[backup.NAME.physical] dsn",
-        _which(lambda b: _drilled(b)),
+        _which(_drilled),
     ),
     "drilled_restorable_backup": (
         "[backup.NAME.physical] dsn of a tool that can restore here",

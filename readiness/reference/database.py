@@ -13,7 +13,7 @@ from readiness.reference.providers import Server
 from readiness.secrets import register
 
 NAME: Final = "shop"
-_ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup")
+_ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup", "shop_drill")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Shop:
         app: what the service runs as.
         monitor: reads statistics and rows.
         backup: reads everything.
+        drill: makes schemas of its own, restore points, and finishes WAL files.
         has_statistics: whether it counts the time of statements.
     """
 
@@ -36,6 +37,7 @@ class Shop:
     app: str
     monitor: str
     backup: str
+    drill: str
     has_statistics: bool
 
 
@@ -49,14 +51,19 @@ def create_shop(server: Server) -> Shop:
         for statement in (
             f"create database {NAME} owner shop_owner",
             f"revoke all on database {NAME} from public",
-            f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup",
+            f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup, shop_drill",
+            f"grant create on database {NAME} to shop_drill",
             "grant pg_monitor to shop_monitor",
             "grant pg_read_all_data to shop_backup",
+            "alter role shop_backup bypassrls",
             "alter role shop_app set statement_timeout = '15s'",
         ):
             connection.execute(statement.encode())
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
         connection.execute("grant create on schema public to shop_owner")
+        connection.execute(
+            "grant execute on function pg_create_restore_point(text), pg_switch_wal() to shop_drill"
+        )
         has_statistics = _add_statement_statistics(connection)
     dsns = {role: server.dsn(NAME, role, password) for role, password in passwords.items()}
     return Shop(
@@ -66,6 +73,7 @@ def create_shop(server: Server) -> Shop:
         app=dsns["shop_app"],
         monitor=dsns["shop_monitor"],
         backup=dsns["shop_backup"],
+        drill=dsns["shop_drill"],
         has_statistics=has_statistics,
     )
 

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from readiness.errors import ReferenceSystemError
 from readiness.reference import backup_levers, drill, skewed, statement_levers
+from readiness.reference.backups import Backups
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
 from readiness.reference.monitoring_levers import MonitoringLevers
@@ -33,7 +34,7 @@ class Parts:
         programs: the monitoring programs that run, by name.
         behaviour: the file that tells the service how to misbehave.
         config: the system's readiness.toml.
-        backups: the folder of the backups; None where there are none.
+        backups: where the backups are; None where there are none.
     """
 
     server: Server
@@ -42,7 +43,7 @@ class Parts:
     programs: Mapping[str, Daemon]
     behaviour: Path
     config: Path
-    backups: Path | None
+    backups: Backups | None
 
 
 class Levers(MonitoringLevers):
@@ -225,7 +226,7 @@ class Levers(MonitoringLevers):
     def _backups(self) -> Path:
         if self._parts.backups is None:
             raise ReferenceSystemError("this system has no backups")
-        return self._parts.backups
+        return self._parts.backups.folder
 
     def _execute(self, statements: str) -> None:
         with psycopg.connect(self._parts.shop.superuser, connect_timeout=5) as connection:

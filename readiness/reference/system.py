@@ -13,16 +13,27 @@ from typing import Final, Self
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.reference import canary, error_tracker, pause, target, target_monitoring
-from readiness.reference.backup_job import is_available, programs_for, run_backup
+from readiness.reference import (
+    canary,
+    error_tracker,
+    pause,
+    target,
+    target_monitoring,
+    vault,
+    wal_archive,
+)
+from readiness.reference.backup_job import is_available, programs_for
+from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.levers import Levers, Parts
 from readiness.reference.monitoring import Monitoring
 from readiness.reference.processes import Daemon
-from readiness.reference.providers import Server, start_server
+from readiness.reference.providers import LOCAL, Server, start_server
 from readiness.reference.service.settings import RELEASES
+from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
+from readiness.servers.postgres import PrivatePostgres
 
 ENVIRONMENT: Final = "reference"
 Progress = Callable[[str], None]
@@ -37,7 +48,7 @@ class _Started:
     shop: Shop
     service: Daemon
     monitoring: Monitoring
-    backups: Path | None
+    backups: Backups | None
     absent: dict[str, str]
 
 
@@ -140,11 +151,16 @@ class ReferenceSystem:
         watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
         try:
             progress("starting PostgreSQL")
-            name, server, reasons = start_server(provider, self.folder / "postgres", self._guardian)
+            place = wal_archive.prepare(self.folder / "archive", self._guardian)
+            local = {} if isinstance(place, str) else place.settings()
+            name, server, reasons = start_server(
+                provider, self.folder / "postgres", self._guardian, local
+            )
+            archiving = executor.submit(_begin, place, server, name)
             shop = create_shop(server)
             dsn.set_result(shop.monitor)
             progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
-            filled = executor.submit(fill_shop, shop)
+            filled = executor.submit(_fill, shop)
             service.set_result(self._service(shop).start())
             filled.result()
         except BaseException as problem:
@@ -155,7 +171,11 @@ class ReferenceSystem:
                         problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
                     )
             raise
-        backups = self._back_up(server, shop, stack, progress)
+        begun = archiving.result()
+        archive = None if isinstance(begun, str) else begun
+        if isinstance(begun, str):
+            stack.absent[wal_archive.PART] = begun
+        backups = self._back_up(server, shop, stack, progress, archive)
         if watching:
             progress("starting the monitoring")
             watching.result()
@@ -200,15 +220,18 @@ class ReferenceSystem:
         )
 
     def _back_up(
-        self, server: Server, shop: Shop, stack: Monitoring, progress: Progress
-    ) -> Path | None:
+        self,
+        server: Server,
+        shop: Shop,
+        stack: Monitoring,
+        progress: Progress,
+        archive: WalArchive | None,
+    ) -> Backups | None:
         if not is_available():
             stack.absent["backup"] = "this installation has no writer of manifests"
             return None
         progress("writing a backup")
-        folder = self.folder / "backups"
-        run_backup(shop.backup, folder, programs_for(server))
-        return folder
+        return make_backups(shop, self.folder, programs_for(server), archive)
 
     def _describe(self, running: _Started) -> None:
         shop, stack = running.shop, running.monitoring
@@ -219,6 +242,8 @@ class ReferenceSystem:
             "REFERENCE_APP_DSN": shop.app,
             "REFERENCE_OWNER_DSN": shop.owner,
             "REFERENCE_BACKUP_DSN": shop.backup,
+            "REFERENCE_DRILL_DSN": shop.drill,
+            vault.FOLDER: str(self.folder / "vault"),
             ADMIN_DSN: shop.admin,
             canary.FOLDER: str(self.folder),
             pause.FOLDER: str(self.folder),
@@ -245,6 +270,7 @@ class ReferenceSystem:
             pager=stack.url("pager"),
             listener=stack.listener,
             backups=running.backups,
+            without_archive=self.absent.get(wal_archive.PART, ""),
         )
         self.config_path.write_text(target.readiness_toml(facts), encoding="utf-8")
         self.levers = Levers(
@@ -264,3 +290,21 @@ class ReferenceSystem:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _fill(shop: Shop) -> None:
+    fill_shop(shop)
+    file_receipts(shop)
+
+
+def _begin(place: WalArchive | str, server: Server, provider: str) -> WalArchive | str:
+    """The archive, once it holds a backup of this server; or why there is none."""
+    if isinstance(place, str):
+        return place
+    if provider != LOCAL or not isinstance(server, PrivatePostgres):
+        return f"WAL is archived on this machine, and the provider is {provider}"
+    try:
+        place.begin(server)
+    except ReferenceSystemError as problem:
+        return problem.sentence
+    return place

@@ -1,13 +1,14 @@
 """Writes the readiness.toml of the reference system; it is an example to copy from, too."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
+from readiness.reference.backups import Backups
 from readiness.reference.target_alerting import alerting
-from readiness.reference.target_backup import backup
+from readiness.reference.target_backup import ARCHIVE_CHECKS, backup
 from readiness.reference.target_database import database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
@@ -31,7 +32,8 @@ class Facts:
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
-        backups: the folder of the backups, or None.
+        backups: where the backups are, or None.
+        without_archive: why WAL is not archived; empty where it is.
     """
 
     service: str
@@ -42,7 +44,8 @@ class Facts:
     inbox: str | None
     pager: str | None
     listener: int
-    backups: Path | None
+    backups: Backups | None
+    without_archive: str
 
 
 def readiness_toml(facts: Facts) -> str:
@@ -51,7 +54,7 @@ def readiness_toml(facts: Facts) -> str:
         _HEAD.format(release=facts.release),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
         database(),
-        "" if facts.has_statistics else _NO_STATISTICS,
+        _not_applicable(_missing(facts)),
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
@@ -62,6 +65,21 @@ def readiness_toml(facts: Facts) -> str:
         ),
     ]
     return "".join(parts)
+
+
+def _missing(facts: Facts) -> dict[str, str]:
+    """What cannot be had here: suite or check, and the reason."""
+    found = {}
+    if not facts.has_statistics:
+        found["monitoring.database-overhead"] = "this PostgreSQL comes without pg_stat_statements"
+    if facts.without_archive:
+        found |= dict.fromkeys(ARCHIVE_CHECKS, facts.without_archive)
+    return found
+
+
+def _not_applicable(reasons: Mapping[str, str]) -> str:
+    lines = [f"{quoted(name)} = {quoted(reason)}" for name, reason in sorted(reasons.items())]
+    return "\n".join([_NOT_APPLICABLE, *lines, ""]) if lines else ""
 
 
 def _alerting(facts: Facts) -> str:
@@ -97,11 +115,9 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 """
 
-_NO_STATISTICS: Final = """
-# A suite or check that does not apply, with the reason.
-[gate.not_applicable]
-"monitoring.database-overhead" = "this PostgreSQL comes without pg_stat_statements"
-"""
+_NOT_APPLICABLE: Final = """
+# Suites or checks that do not apply, with the reason.
+[gate.not_applicable]"""
 
 _SERVICE: Final = """
 [services.orders]

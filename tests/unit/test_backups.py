@@ -14,7 +14,7 @@ from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, Unreachable
 from readiness.evidence import CheckFailed, Outcome
 from readiness.probes.backup.files import age_of, newest
-from suites.backup import test_backup as suite
+from suites.backup import test_files as suite
 
 
 def _write(

@@ -4,25 +4,31 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from readiness.backup_manifest import Manifest, read_manifest, sha256_of
+from readiness.beside_tables import LargeObjects, large_objects, sequences
+from readiness.beside_tables import Sequence as Sequence_
 from readiness.errors import CouldNotMeasure
 from readiness.measurement import Measurement, Moment
 from readiness.probes.backup.files import BackupFile
+from readiness.probes.backup.sound import Soundness, amcheck
 from readiness.probes.postgres import Connection, connect, fetch
+from readiness.schema_fingerprint import Fingerprint, fingerprint
 from readiness.secrets import Dsn
-from readiness.servers.binaries import Binaries
+from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.client import Ended, run_program
 from readiness.table_contents import TableContent, table_contents
 
 _TIMEOUT_S: Final = 30.0
+_LONG_S: Final = 6 * 3600.0
+_T = TypeVar("_T")
 _LARGEST_LISTING: Final = 16 * 1024 * 1024
 _TOO_NEW: Final = "unsupported version"
 _VERSION: Final = re.compile(r"^; +Dumped from database version: (\d+)", re.MULTILINE)
@@ -41,6 +47,7 @@ class Restored:
         elapsed_s: from creating the database to the end of `pg_restore`, indexes included.
         timeline: what happened when.
         dsn: the scratch database; None if there is none.
+        binaries: the programs that fit the scratch server.
     """
 
     file: BackupFile
@@ -49,6 +56,20 @@ class Restored:
     elapsed_s: float = 0.0
     timeline: tuple[Moment, ...] = ()
     dsn: Dsn | None = None
+    binaries: Binaries | None = None
+    _known: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The dump, for a message."""
+        return str(self.file.path)
+
+    def errors(self) -> list[tuple[Measurement, str]]:
+        """What must be zero, with what it means if it is not."""
+        found = [(self.reading_errors(), str(self.reading))]
+        if self.restoring is not None:
+            found.append((self.restore_errors(), str(self.restoring)))
+        return found
 
     def reading_errors(self) -> Measurement:
         """Errors while the dump was read to its end."""
@@ -72,17 +93,52 @@ class Restored:
             timeline=self.timeline,
         )
 
-    def contents(self) -> dict[str, TableContent]:
-        """What the restored tables hold.
+    def database(self) -> Dsn:
+        """The scratch database.
 
         Raises:
-            CouldNotMeasure: the dump could not be restored at all, or could not be read back.
+            CouldNotMeasure: the dump could not be restored at all.
         """
         if self.dsn is None:
             self._tried()
             raise CouldNotMeasure("there is no restored database", where=str(self.file.path))
-        with connect(self.dsn, timeout_s=60 * _TIMEOUT_S, total_s=60 * _TIMEOUT_S) as connection:
-            return table_contents(connection)
+        return self.dsn
+
+    def contents(self) -> dict[str, TableContent]:
+        """What the restored tables hold; read once.
+
+        Raises:
+            CouldNotMeasure: the dump could not be restored at all, or could not be read back.
+        """
+        return self._read("contents", table_contents)
+
+    def objects(self) -> Fingerprint:
+        """Every object of the restored schema; read once. Raises as `contents`."""
+        return self._read("objects", fingerprint)
+
+    def sequences(self) -> dict[str, Sequence_]:
+        """How far each restored sequence has come; read once. Raises as `contents`."""
+        return self._read("sequences", sequences)
+
+    def large_objects(self) -> LargeObjects:
+        """The restored large objects; read once. Raises as `contents`."""
+        return self._read("large objects", large_objects)
+
+    def sound(self) -> Soundness:
+        """What amcheck says of the restored database; asked once. Raises as `contents`."""
+        if "sound" not in self._known:
+            self._known["sound"] = amcheck(
+                self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S
+            )
+        found: Soundness = self._known["sound"]
+        return found
+
+    def _read(self, name: str, read: Callable[[Connection], _T]) -> _T:
+        if name not in self._known:
+            with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
+                self._known[name] = read(connection)
+        found: _T = self._known[name]
+        return found
 
     def sha256(self) -> Measurement:
         """The SHA-256 of the dump as it lies there."""
@@ -140,7 +196,7 @@ def restored(
         )
         elapsed = time.perf_counter() - started
         clock.note("restored, with all indexes", good=restoring.clean)
-        yield Restored(file, reading, restoring, elapsed, clock.moments(), dsn)
+        yield Restored(file, reading, restoring, elapsed, clock.moments(), dsn, binaries)
 
 
 class _Clock:
