@@ -23,8 +23,7 @@ class Backup(Named):
     )
     path: Text = Field(
         ...,
-        description="the folder the backups are written to; for pgbackrest, barman and wal-g, the"
-        " repository as messages are to name it",
+        description="the folder the backups are written to, or the repository of another tool",
     )
     pattern: Text = Field("*.dump", description="which files of the folder are backups")
     max_age_h: Positive = Field(26, description="hours; age of the newest one: a day and two")

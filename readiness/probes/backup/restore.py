@@ -17,6 +17,8 @@ from readiness.beside_tables import LargeObjects, large_objects, sequences
 from readiness.beside_tables import Sequence as Sequence_
 from readiness.errors import CouldNotMeasure
 from readiness.measurement import Measurement, Moment
+from readiness.plain_dump import read_plain_dump
+from readiness.probes.backup.contents import head_of, known_as
 from readiness.probes.backup.files import BackupFile
 from readiness.probes.backup.sound import Soundness, amcheck
 from readiness.probes.postgres import Connection, connect, fetch
@@ -31,7 +33,7 @@ _LONG_S: Final = 6 * 3600.0
 _T = TypeVar("_T")
 _LARGEST_LISTING: Final = 16 * 1024 * 1024
 _TOO_NEW: Final = "unsupported version"
-_VERSION: Final = re.compile(r"^; +Dumped from database version: (\d+)", re.MULTILINE)
+_VERSION: Final = re.compile(r"^(?:;|--) +Dumped from database version:? (\d+)", re.MULTILINE)
 _EXTENSION: Final = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
 
 
@@ -191,9 +193,8 @@ def restored(
         _database(scratch, name, clock),
     ):
         started = time.perf_counter()
-        restoring = run_program(
-            binaries, "pg_restore", [str(file.path)], timeout_s=timeout_s, dsn=dsn
-        )
+        program, arguments = _how_to_restore(file)
+        restoring = run_program(binaries, program, arguments, timeout_s=timeout_s, dsn=dsn)
         elapsed = time.perf_counter() - started
         clock.note("restored, with all indexes", good=restoring.clean)
         yield Restored(file, reading, restoring, elapsed, clock.moments(), dsn, binaries)
@@ -217,6 +218,8 @@ def _errors(ended: Ended) -> int:
 
 def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, Ended]:
     """The list of what is in the dump, and how reading all of it went."""
+    if _is_plain(file):
+        return _read_plain(file)
     with tempfile.TemporaryFile() as output:
         path = str(file.path)
         listed = run_program(
@@ -236,6 +239,25 @@ def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, 
     # The list stands at the start of the file: only reading it all tells that it is all there.
     arguments = ["--file=/dev/null", path]
     return listing, run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
+
+
+def _is_plain(file: BackupFile) -> bool:
+    return known_as(head_of(file.path)) == "plain text"
+
+
+def _read_plain(file: BackupFile) -> tuple[str, Ended]:
+    """The same for plain SQL: psql ends with 0 whatever is missing, so its last lines count."""
+    with file.path.open("rb") as opened:
+        problems = read_plain_dump(opened).problems
+    return head_of(file.path).decode(errors="replace"), Ended(
+        int(bool(problems)), len(problems), problems
+    )
+
+
+def _how_to_restore(file: BackupFile) -> tuple[str, list[str]]:
+    if _is_plain(file):
+        return "psql", ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={file.path}"]
+    return "pg_restore", [str(file.path)]
 
 
 def _check_versions(
