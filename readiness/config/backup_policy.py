@@ -18,9 +18,9 @@ class Layer(Named):
         description="full, schema, data: of the database, by pg_dump; globals: roles, by"
         " pg_dumpall; volume: a tar archive of files",
     )
-    path: Text | None = Field(None, description="its folder; default: that of the backup")
+    folder: Text | None = Field(None, description="its folder; default: that of the backup")
     pattern: Text = Field(..., description="which files of the folder are this layer")
-    max_age_h: Positive | None = Field(
+    newest_max_h: Positive | None = Field(
         None, description="hours; age of the newest; default: that of the backup"
     )
 
@@ -28,7 +28,7 @@ class Layer(Named):
 class Copy(Named):
     """A second copy, `[backup.NAME.copies.NAME]`: a folder, or a command that lists it."""
 
-    path: Text | None = Field(None, description="the folder, where it is mounted here")
+    folder: Text | None = Field(None, description="the folder, where it is mounted here")
     list_command: Command | None = Field(
         None, description="prints a line for each file there: its size in bytes, a tab, its name"
     )
@@ -41,8 +41,8 @@ class Copy(Named):
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
-        if (self.path is None) is (self.list_command is None):
-            raise PydanticCustomError("copy_place", "needs one of `path` and `list_command`")
+        if (self.folder is None) is (self.list_command is None):
+            raise PydanticCustomError("copy_place", "needs one of `folder` and `list_command`")
         return self
 
 

@@ -346,11 +346,11 @@ name = "my-system"
 # What else is backed up: full, schema, data (pg_dump), globals (pg_dumpall), volume (tar).
 #[backup.orders.layers.roles]
 #holds = "globals"
-#path = "/var/backups/globals"
+#folder = "/var/backups/globals"
 #pattern = "globals-*.sql"
-#max_age_h = 26
+#newest_max_h = 26
 
-# A second copy: a command that prints SIZE<tab>NAME, or the `path` of a folder that is mounted here.
+# A second copy: a command that prints SIZE<tab>NAME, or a `folder` that is mounted here.
 #[backup.orders.copies.offsite]
 #list_command = ["rclone", "lsf", "--format", "sp", "--separator", "\t", "offsite:orders"]
 #other_device = true

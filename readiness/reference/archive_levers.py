@@ -80,18 +80,21 @@ class ArchiveLevers:
             hidden.rename(lost)
 
     @contextlib.contextmanager
-    def old_file_damaged(self) -> Iterator[None]:
-        """Damage a WAL file from before the backup: no restore needs it any more."""
-        oldest = self._segments()[0]
-        with kept(oldest):
-            info = oldest.stat()
-            content = bytearray(oldest.read_bytes())
+    def old_backup_damaged(self) -> Iterator[None]:
+        """Make another backup, and damage the one before it: no restore of the newest needs it."""
+        self._archive.run("--type=full", "backup")
+        oldest = min(self._archive.repository.glob("backup/*/*F"))
+        files = [path for path in oldest.rglob("*") if path.is_file()]
+        largest = max(files, key=lambda path: path.stat().st_size)
+        owner = largest.stat()
+        with kept(largest):
+            content = bytearray(largest.read_bytes())
             middle = len(content) // 2
             content[middle : middle + 3] = bytes(b ^ 0xFF for b in content[middle : middle + 3])
-            write_whole(oldest, bytes(content))
-            os.chown(oldest, info.st_uid, info.st_gid)
+            write_whole(largest, bytes(content))
+            os.chown(largest, owner.st_uid, owner.st_gid)
             yield
-        os.chown(oldest, info.st_uid, info.st_gid)
+        os.chown(largest, owner.st_uid, owner.st_gid)
 
     @contextlib.contextmanager
     def unencrypted(self) -> Iterator[None]:

@@ -61,27 +61,27 @@ writes = ["insert into shop.orders (customer_id, total_cents) values (1, 100) re
 
 [backup.shop.layers.roles]
 holds = "globals"
-path = {layers}
+folder = {layers}
 pattern = "globals.sql"
 
 [backup.shop.layers.schema]
 holds = "schema"
-path = {layers}
+folder = {layers}
 pattern = "schema.sql"
 
 [backup.shop.layers.rows]
 holds = "data"
-path = {layers}
+folder = {layers}
 pattern = "rows.dump"
 
 [backup.shop.layers.uploads]
 holds = "volume"
-path = {layers}
+folder = {layers}
 pattern = "uploads.tar.gz"
 
 # Only a reference system has its second copy on the same machine.
 [backup.shop.copies.offsite]
-path = {offsite}
+folder = {offsite}
 other_device = false
 
 [backup.shop.immutable]

@@ -46,12 +46,12 @@ def wal_file_lost(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"backup.tool-verified[shop-wal]"},
-    story="A file in the repository lost three bytes to the disk.",
+    story="A file of an older backup lost three bytes to the disk.",
 )
 @contextmanager
-def wal_file_damaged(system: ReferenceSystem) -> Iterator[None]:
+def old_backup_damaged(system: ReferenceSystem) -> Iterator[None]:
     """`pgbackrest verify` says so, and ends with 0."""
-    with system.levers.archive.old_file_damaged():
+    with system.levers.archive.old_backup_damaged():
         yield
 
 

@@ -112,7 +112,7 @@ def _judge_layer(backup: Backup, layer: Layer, evidence: Evidence) -> None:
     there = Measurement(f"files of layer {layer.name}", int(file is not None), "count", place)
     if not evidence.judge(there, at_least(1), "this layer is in no backup") or file is None:
         return
-    limit = at_most(layer.max_age_h or backup.max_age_h)
+    limit = at_most(layer.newest_max_h or backup.max_age_h)
     evidence.judge(age_of(file, f"age of layer {layer.name}"), limit, "nobody made it since")
     content = layers.content(file.path, backup)
     held = layers.held(content, layer)

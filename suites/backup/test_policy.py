@@ -65,8 +65,8 @@ def test_off_site(copied_backup: Backup, evidence: Evidence) -> None:
 
 
 def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: Evidence) -> None:
-    place = copy.path or " ".join(copy.list_command or [])
-    if copy.path and copy.other_device:
+    place = copy.folder or " ".join(copy.list_command or [])
+    if copy.folder and copy.other_device:
         apart = copies.is_apart(backup, copy)
         name = f"file systems between the backups and {copy.name}"
         evidence.judge(

@@ -75,7 +75,10 @@ def test_every_key_of_every_table_is_described_and_has_its_default() -> None:
                           "below", "equals", "metric_unit", "listen", "probe", "canary",
                           "dead_man", "token", "stop_source", "start_source", "stop", "start",
                           "calls", "engine", "resolve", "history", "statistics", "escalation",
-                          "end_field"}  # fmt: skip
+                          "end_field", "rpo_s", "retention_days", "role", "immutable",
+                          "application", "physical", "folder", "list_command", "remove", "command",
+                          "commands", "server", "account", "dsn", "heartbeat_sql", "restore",
+                          "newest_max_h"}  # fmt: skip
             if (table["title"], key) == ("Grafana", "url"):
                 continue  # the one address that may be left out
             assert ("default" in schema) == (optional and key not in no_default), key

@@ -18,9 +18,9 @@ def sizes(backup: Backup, copy: Copy) -> dict[str, int]:
     Raises:
         CouldNotMeasure: the copy cannot be listed; and its kinds.
     """
-    if copy.path is not None:
+    if copy.folder is not None:
         table = f"[backup.{backup.name}.copies.{copy.name}]"
-        return {f.path.name: f.size for f in files_in(Path(copy.path), backup.pattern, table)}
+        return {f.path.name: f.size for f in files_in(Path(copy.folder), backup.pattern, table)}
     return _listed(copy)
 
 
@@ -43,10 +43,10 @@ def is_apart(backup: Backup, copy: Copy) -> bool:
         Unreachable: one of the two is not there.
         NoData: the copy is no folder.
     """
-    if copy.path is None:
+    if copy.folder is None:
         raise NoData("a copy that a command lists has no file system here", where=copy.name)
     try:
-        return Path(copy.path).stat().st_dev != Path(backup.path).stat().st_dev
+        return Path(copy.folder).stat().st_dev != Path(backup.path).stat().st_dev
     except OSError as error:
         raise Unreachable(f"{error.strerror}", where=str(error.filename)) from error
 

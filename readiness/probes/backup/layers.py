@@ -34,7 +34,7 @@ def newest(backup: Backup, layer: Layer) -> BackupFile | None:
     Raises:
         CouldNotMeasure: and its kinds, see `readiness.probes.backup.files.backups`.
     """
-    folder = Path(layer.path or backup.path)
+    folder = Path(layer.folder or backup.path)
     table = f"[backup.{backup.name}.layers.{layer.name}]"
     return next(iter(files_in(folder, layer.pattern, table)), None)
 
@@ -51,7 +51,7 @@ def newest_files(backup: Backup) -> list[BackupFile]:
 
 def place_of(backup: Backup, layer: Layer) -> str:
     """Where the files of a layer lie."""
-    return f"{layer.path or backup.path}/{layer.pattern}"
+    return f"{layer.folder or backup.path}/{layer.pattern}"
 
 
 def content(path: Path, backup: Backup) -> Content:
