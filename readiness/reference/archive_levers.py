@@ -4,9 +4,9 @@ import contextlib
 import os
 import re
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from readiness.reference.backups import Backups
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
 from readiness.reference.wal_archive import WalArchive
+from readiness.servers.account import server_account
 
 _PATIENCE_S: Final = 90.0
 _SEGMENT: Final = re.compile(r"^([0-9A-F]{24})-")
@@ -124,7 +125,12 @@ class ArchiveLevers:
     def restore_rots(self, replace: Replace) -> Iterator[None]:
         """Let what is restored be damaged on its way, by way of the tool's command."""
         words = ", ".join(f'"{word}"' for word in self._archive.command)
-        rotten = f'"{sys.executable}", "-m", "readiness.reference.rotten", {words}'
+        script = self._archive.folder / "rotten.sh"
+        script.write_bytes(
+            resources.files("readiness.reference").joinpath(script.name).read_bytes()
+        )
+        server_account().own(script)
+        rotten = f'"/bin/sh", "{script}", {words}'
         with replace(f"command = [{words}]", f"command = [{rotten}]"):
             yield
 
