@@ -21,7 +21,7 @@ from readiness.reference.backup_job import run_backup
 from readiness.reference.database import Shop
 from readiness.reference.files import write_whole
 from readiness.reference.wal_archive import WalArchive
-from readiness.servers.binaries import Binaries
+from readiness.servers.binaries import Binaries, find_binaries
 
 _TIMEOUT_S: Final = 120
 _OLDER: Final = timedelta(days=8)
@@ -43,6 +43,7 @@ class Backups:
         offsite: the second copy of the dumps.
         vault: the store that locks what it holds.
         archive: the server's files and its WAL; None where that cannot be had.
+        has_amcheck: whether what is restored here can be checked physically.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Backups:
     offsite: Path
     vault: Path
     archive: WalArchive | None
+    has_amcheck: bool
 
 
 def make_backups(shop: Shop, root: Path, binaries: Binaries, archive: WalArchive | None) -> Backups:
@@ -58,7 +60,8 @@ def make_backups(shop: Shop, root: Path, binaries: Binaries, archive: WalArchive
     Raises:
         ReferenceSystemError: a program of PostgreSQL failed.
     """
-    made = Backups(root / "backups", root / "layers", root / "offsite", root / "vault", archive)
+    folders = (root / name for name in ("backups", "layers", "offsite", "vault"))
+    made = Backups(*folders, archive, _has_amcheck(find_binaries()))
     made.layers.mkdir()
     vault.make(made.vault)
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -76,6 +79,12 @@ def file_receipts(shop: Shop) -> None:
         for number in range(_FIRST_RECEIPT, _FIRST_RECEIPT + _NUMBER):
             connection.execute(_RECEIPTS.encode(), [number, f"receipt {number} "])
             connection.execute(f"grant select on large object {number} to shop_backup".encode())
+
+
+def _has_amcheck(binaries: Binaries) -> bool:
+    """Whether these binaries come with amcheck (the wheel's do not)."""
+    there = any(binaries.folder.parent.glob("lib/**/amcheck.*"))
+    return there and (binaries.folder / "pg_amcheck").is_file()
 
 
 def _make_layers(shop: Shop, folder: Path, root: Path, binaries: Binaries) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from readiness.reference.backups import Backups
 from readiness.reference.target_alerting import alerting
-from readiness.reference.target_backup import ARCHIVE_CHECKS, backup
+from readiness.reference.target_backup import AMCHECK, ARCHIVE_CHECKS, backup
 from readiness.reference.target_database import database
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
@@ -72,6 +72,8 @@ def _missing(facts: Facts) -> dict[str, str]:
     found = {}
     if not facts.has_statistics:
         found["monitoring.database-overhead"] = "this PostgreSQL comes without pg_stat_statements"
+    if facts.backups and not facts.backups.has_amcheck:
+        found[AMCHECK] = "this PostgreSQL comes without amcheck"
     if facts.without_archive:
         found |= dict.fromkeys(ARCHIVE_CHECKS, facts.without_archive)
     return found

@@ -8,6 +8,10 @@ from readiness.reference.backups import Backups
 from readiness.reference.toml import quoted
 from readiness.reference.wal_archive import WalArchive
 
+AMCHECK: Final = "backup.restored-sound"
+"""What cannot be judged without amcheck."""
+_ALL: Final = 8
+_WITHOUT_AMCHECK: Final = 4
 ARCHIVE_CHECKS: Final = (
     "backup.archive-end-to-end",
     "backup.archiver",
@@ -26,6 +30,7 @@ def backup(backups: Backups) -> str:
         layers=quoted(str(backups.layers)),
         offsite=quoted(str(backups.offsite)),
         python=quoted(sys.executable),
+        level=_ALL if backups.has_amcheck else _WITHOUT_AMCHECK,
     )
     return text + (_archive(backups.archive) if backups.archive else "")
 
@@ -48,7 +53,7 @@ role = "shop_backup"
 retention_days = 7
 # What was written since the newest dump is lost; between two dumps, the archive below helps.
 rpo_s = 93600
-restore_level = 8
+restore_level = {level}
 
 # What the application does, tried in the restored copy and rolled back.
 [backup.shop.application]

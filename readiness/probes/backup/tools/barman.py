@@ -64,15 +64,17 @@ class Barman:
         return Verified(False, (*problems, verify.said), verify.status, source)
 
     def segments(self) -> list[str]:
-        """Every WAL file that its backups can use."""
-        words = ["list-files", "--target", "full", self._server, "oldest"]
-        answer = self._calls.ask(*words, verb="list the archive")
-        if answer.status != 0:
-            raise CouldNotMeasure(
-                f"barman ended with {answer.status}: {answer.said}",
-                where=self._source("list-files"),
-            )
-        names = {Path(line.strip()).name for line in answer.output.splitlines()}
+        """Every WAL file that one of its backups can use."""
+        names: set[str] = set()
+        for backup in self.backups():
+            words = ["list-files", "--target", "wal", self._server, backup.label]
+            answer = self._calls.ask(*words, verb="list the archive")
+            if answer.status != 0:
+                raise CouldNotMeasure(
+                    f"barman ended with {answer.status}: {answer.said}",
+                    where=self._source("list-files"),
+                )
+            names |= {Path(line.strip()).name for line in answer.output.splitlines()}
         return sorted(name for name in names if parse(name))
 
     def pieces(self) -> list[Piece]:
@@ -142,7 +144,7 @@ def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
         CouldNotMeasure: it printed something else.
     """
     found = parsed(Answer(0, answer.output, answer.said), [source], "check the server")
-    checks = found.get(server)
+    checks = found.get(server) if isinstance(found, dict) else None
     if not isinstance(checks, dict) or not checks:
         raise strange("no checks", source)
     return tuple(

@@ -1,7 +1,6 @@
 """Commands of the user's that stand for a tool, or for a part of one."""
 
 import shlex
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from readiness.probes.backup.tools.tool import (
     parsed,
     physical_of,
     strange,
+    time_of,
 )
 from readiness.probes.command import Answer
 from readiness.wal_segments import parse
@@ -104,7 +104,7 @@ class Commands:
     def _backup_of(self, entry: dict[str, Any]) -> PhysicalBackup:
         return PhysicalBackup(
             label=str(entry["label"]),
-            taken_at=datetime.fromisoformat(entry["finished_at"]),
+            taken_at=time_of(entry["finished_at"], "finished_at"),
             size=int(entry["size"]),
             failed=bool(entry.get("failed")),
             first_segment=entry.get("first_segment"),

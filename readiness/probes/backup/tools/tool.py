@@ -218,3 +218,18 @@ def strange(what: str, where: str) -> CouldNotMeasure:
 def at(seconds: float) -> datetime:
     """A time, from seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def time_of(text: object, where: str) -> datetime:
+    """A time, from RFC 3339.
+
+    Raises:
+        CouldNotMeasure: it is none, or has no zone.
+    """
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise strange(f"{text!r} where a time should be", where) from None
+    if found.tzinfo is None:
+        raise strange(f"a time without a zone, {text!r}", where)
+    return found

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from readiness.probes.backup.tools.tool import (
     parsed,
     physical_of,
     strange,
+    time_of,
 )
 from readiness.probes.command import Answer
 
@@ -80,7 +80,7 @@ class WalG:
         finished = entry.get("finish_time") or entry["time"]
         return PhysicalBackup(
             label=entry["backup_name"],
-            taken_at=datetime.fromisoformat(finished),
+            taken_at=time_of(finished, "wal-g backup-list"),
             size=int(entry.get("compressed_size") or 0),
             failed=False,
             first_segment=entry["wal_file_name"],
