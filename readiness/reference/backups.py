@@ -60,8 +60,14 @@ def make_backups(shop: Shop, root: Path, binaries: Binaries, archive: WalArchive
     Raises:
         ReferenceSystemError: a program of PostgreSQL failed.
     """
-    folders = (root / name for name in ("backups", "layers", "offsite", "vault"))
-    made = Backups(*folders, archive, _has_amcheck(find_binaries()))
+    made = Backups(
+        folder=root / "backups",
+        layers=root / "layers",
+        offsite=root / "offsite",
+        vault=root / "vault",
+        archive=archive,
+        has_amcheck=_has_amcheck(find_binaries()),
+    )
     made.layers.mkdir()
     vault.make(made.vault)
     with ThreadPoolExecutor(max_workers=2) as pool:
