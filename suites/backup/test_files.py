@@ -12,7 +12,7 @@ from readiness.probes.backup import layers
 from readiness.probes.backup.contents import Content, Format
 from readiness.probes.backup.files import age_of, number_of, size_of
 from readiness.probes.backup.sizes import size_of_tables
-from readiness.probes.backup.taken import newest_taken, taken
+from readiness.probes.backup.taken import newest_taken, whole
 
 _NAMED = 3
 
@@ -57,8 +57,8 @@ def test_backup_fresh(backup: Backup, evidence: Evidence) -> None:
     Very well compressed: set `database_share_min` in [backup.NAME].""",
 )
 def test_size_sane(backup: Backup, target: Config, evidence: Evidence) -> None:
-    """Against the backup before it, if there is one, and the size of the tables on disk."""
-    found = taken(backup)
+    """Whole ones: against the one before it, if there is one, and the tables' size on disk."""
+    found = whole(backup)
     if not found:
         raise NoData("there is no backup", where=backup.path, remedy="see backup.backup-fresh")
     newest, before = found[0], found[1:2]

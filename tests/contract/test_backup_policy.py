@@ -203,6 +203,9 @@ def test_the_bytes_tell_who_can_read_them(shop: Dsn, folder: Path) -> None:
     assert [str(found) for found in clear] == ["all.dump shows a pg_dump archive"]
     (folder / "all.dump").write_bytes(b"Salted__" + bytes(range(256)))
     assert readable(pieces_of(backup(folder))) == []
+    page = b"\1\2\3" + bytes(600)
+    (folder / "all.dump").write_bytes(page)
+    assert [found.shows for found in readable(pieces_of(backup(folder)))] == ["bytes in the clear"]
     assert known_as(b"age-encryption.org/v1\n-> X25519 abc\n") == ""
     assert known_as(b"-- PostgreSQL database dump\n") == "plain text"
 

@@ -100,7 +100,9 @@ def known_as(head: bytes) -> str:
     if head[offset : offset + len(mark)] == mark:
         return "tar"
     # PEM and ASCII armour are text, and say so themselves.
-    armoured = head.startswith((b"-----BEGIN PGP MESSAGE", b"age-encryption.org/"))
+    armoured = head.startswith(
+        (b"-----BEGIN PGP MESSAGE", b"age-encryption.org/", b"-----BEGIN AGE")
+    )
     return "plain text" if head and set(head) <= _PRINTABLE and not armoured else ""
 
 

@@ -1,6 +1,7 @@
 """Looks at the very bytes of a backup: whether whoever finds them can read them."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from readiness.config.backup import Backup
 from readiness.errors import NoData
@@ -8,6 +9,10 @@ from readiness.probes.backup.contents import head_of, known_as
 from readiness.probes.backup.files import backups
 from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.backup.tools.tool import Piece
+
+_ENOUGH: Final = 256
+_DIFFERENT: Final = 128
+_ARMOURED: Final = (b"-----BEGIN PGP MESSAGE", b"age-encryption.org/", b"-----BEGIN AGE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +44,12 @@ def pieces_of(backup: Backup) -> list[Piece]:
 
 def readable(pieces: list[Piece]) -> list[Readable]:
     """Those that are no cipher text."""
-    return [Readable(p.name, shown) for p in pieces if (shown := known_as(p.head))]
+    return [Readable(p.name, shown) for p in pieces if (shown := _shows(p.head))]
+
+
+def _shows(head: bytes) -> str:
+    """Cipher text has all bytes alike often; a page of a table is mostly zeros."""
+    if known := known_as(head):
+        return known
+    even = len(head) < _ENOUGH or len(set(head)) >= _DIFFERENT or head.startswith(_ARMOURED)
+    return "" if even else "bytes in the clear"

@@ -18,6 +18,17 @@ def taken(backup: Backup) -> Sequence[Dated]:
     return [one for one in tool_of(backup).backups() if not one.failed]
 
 
+def whole(backup: Backup) -> Sequence[Dated]:
+    """Those of them that need no backup before them, the newest first: alike in size.
+
+    Raises:
+        CouldNotMeasure: as for `taken`.
+    """
+    if backup.tool == "dump":
+        return backups(backup)
+    return [one for one in tool_of(backup).backups() if one.whole and not one.failed]
+
+
 def newest_taken(backup: Backup) -> Dated | None:
     """The newest one, or None where there is none.
 

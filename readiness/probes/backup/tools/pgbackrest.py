@@ -105,6 +105,7 @@ class PgBackRest:
             restored_bytes=int(entry["info"].get("size", 0)),
             where=f"{self._backup.path} {entry['label']}",
             dated_by=self._source,
+            whole=entry["type"] == "full",
         )
 
     def _repository(self) -> list[str]:

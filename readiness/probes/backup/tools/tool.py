@@ -36,6 +36,7 @@ class PhysicalBackup:
         restored_bytes: how large it is once restored; 0 where the tool does not tell.
         where: the backup, for a message.
         dated_by: what `taken_at` was taken from, in words.
+        whole: whether it needs no backup before it; others are much smaller.
     """
 
     label: str
@@ -46,6 +47,7 @@ class PhysicalBackup:
     restored_bytes: int
     where: str
     dated_by: str
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class WalG:
             restored_bytes=int(entry.get("uncompressed_size") or 0),
             where=f"{self._backup.path} {entry['backup_name']}",
             dated_by="wal-g backup-list",
+            whole="_D_" not in entry["backup_name"],
         )
 
     def _source(self, *words: str) -> str:
