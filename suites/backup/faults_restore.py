@@ -22,12 +22,17 @@ def backup_lacks_rows(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
-    turns_red={"backup.restore-succeeds[shop]", _LEVEL},
+    turns_red={
+        "backup.restore-succeeds[shop]",
+        "backup.restored-schema[shop]",
+        "backup.restored-application[shop]",
+        _LEVEL,
+    },
     story="A role that the dump grants rights to is in no backup.",
 )
 @contextmanager
 def backup_without_role(system: ReferenceSystem) -> Iterator[None]:
-    """All rows come back, and the application may not read them."""
+    """All rows come back; with the one right, every other one on that table is lost."""
     with system.levers.dump_without_role():
         yield
 

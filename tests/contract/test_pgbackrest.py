@@ -14,7 +14,7 @@ from readiness.config.database import Database
 from readiness.errors import CouldNotMeasure, NotPermitted, Unreachable
 from readiness.evidence import CheckFailed, Evidence, Outcome
 from readiness.guardian import Guardian
-from readiness.probes.backup.archive import continuity_of, deliver
+from readiness.probes.backup.archive import archiver_of, continuity_of, deliver
 from readiness.probes.backup.cluster import restored_cluster
 from readiness.probes.backup.point import restore_to_point
 from readiness.probes.backup.secrecy import pieces_of, readable
@@ -232,3 +232,23 @@ def test_what_is_no_data_directory_does_not_start(guardian: Guardian) -> None:
         pytest.raises((CouldNotMeasure, Unreachable), match="no data directory"),
     ):
         place.start("postgres", {}, timeout_s=5)
+
+
+def test_an_archive_that_is_nowhere_looks_well_and_is_seen(
+    backup: Backup, database: Database, source: PrivatePostgres
+) -> None:
+    """The last one: what is not archived here is a gap from now on."""
+    assert backup.physical
+    hasty = backup.model_copy(
+        update={"physical": backup.physical.model_copy(update={"archived_within_s": 3})}
+    )
+    with psycopg.connect(source.dsn(), autocommit=True) as connection:
+        connection.execute("alter system set archive_command = '/bin/true'")
+        connection.execute("select pg_reload_conf()")
+    delivered = deliver(hasty)
+    archiver = archiver_of(database)
+    assert (archiver.mode, archiver.failing, delivered.arrived) == ("on", False, False)
+    evidence = Evidence()
+    suite.test_archive_end_to_end(hasty, evidence)
+    with pytest.raises(CheckFailed, match="is not there after 3 s"):
+        evidence.conclude()
