@@ -77,6 +77,13 @@ def test_pgbackrest_that_says_nothing_is_not_believed() -> None:
         read_verify(pgbackrest_says("stanza: shop\nstatus: ok\n"), "verify")
 
 
+def test_pgbackrest_that_gives_up_on_what_it_read_found_damage() -> None:
+    found = read_verify(pgbackrest_says("ERROR: [029]: zlib threw error: [-3] data error", 29), "v")
+    assert (found.good, len(found.problems)) == (False, 1)
+    with pytest.raises(CouldNotMeasure):
+        read_verify(pgbackrest_says("ERROR: [031]: option 'stanza' is missing", 31), "v")
+
+
 def barman_check(**checks: str) -> Answer:
     entries = {name: {"hint": f"hint of {name}", "status": s} for name, s in checks.items()}
     return Answer(1, json.dumps({"shop": entries}), "")

@@ -28,6 +28,8 @@ _STATUS: Final = re.compile(r"^ *status: (\w+)", re.MULTILINE)
 _CHECKED: Final = re.compile(r"total WAL checked: (\d+)")
 _BAD_BACKUP: Final = re.compile(r"backup: \S+, status: (?!valid)\S+.*")
 _COUNTS: Final = re.compile(r"\b(missing|checksum invalid|size invalid|other): ([1-9]\d*)")
+# Its errors of checksum, file, format and decryption: it gave up on what it read.
+_DAMAGED: Final = re.compile(r"ERROR: \[0(26|28|29|95)\]")
 _WAL: Final = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(?:-[0-9a-f]{40}\S*)?$")
 _PIECES: Final = 5
 
@@ -135,6 +137,8 @@ def read_verify(answer: Answer, source: str) -> Verified:
         NoData: it had nothing to verify.
     """
     found = _STATUS.search(answer.output)
+    if found is None and _DAMAGED.search(answer.said):
+        return Verified(False, (answer.said,), answer.status, source)
     if found is None:
         raise CouldNotMeasure(
             f"pgBackRest does not say how it ended ({answer.status}): {answer.said}", where=source
