@@ -99,12 +99,12 @@ def age_limit_too_wide(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
-    turns_red={_LEVEL},
+    turns_red={"backup.restored-application", _LEVEL},
     story="Nobody tries any more whether the application works in the restored copy.",
 )
 @contextmanager
 def application_not_tried(system: ReferenceSystem) -> Iterator[None]:
-    """The table was taken out of readiness.toml, and the check with it."""
+    """The table was taken out of readiness.toml, so that there is no subject any more."""
 
     def without(text: str) -> str:
         before, _, rest = text.partition("[backup.shop.application]")

@@ -111,7 +111,7 @@ def test_its_check_is_read_and_not_believed(backup: Backup, archive: WalArchive)
         found = tool_of(backup).verify()
         evidence = Evidence()
         suite.test_tool_verified(backup, evidence)
-        with pytest.raises(CheckFailed, match="checksum invalid 1|other 1|data error"):
+        with pytest.raises(CheckFailed, match=r"checksum invalid 1|other 1|data error"):
             evidence.conclude()
     finally:
         wal.write_bytes(before)
