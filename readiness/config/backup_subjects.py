@@ -49,7 +49,10 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
         "[backup.NAME] retention_days",
         _which(lambda b: b.retention_days is not None),
     ),
-    "owned_backup": ("[backup.NAME] role", _which(lambda b: b.role is not None)),
+    "owned_backup": (
+        "[backup.NAME] role",
+        _which(lambda b: b.role is not None and b.tool == "dump"),
+    ),
     "tried_backup": (
         "[backup.NAME.application]",
         _which(lambda b: b.application is not None and is_restorable(b)),

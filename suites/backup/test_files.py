@@ -9,7 +9,7 @@ from readiness.config.models import Config
 from readiness.errors import NoData
 from readiness.evidence import NotApplicable
 from readiness.probes.backup import layers
-from readiness.probes.backup.contents import Content, head_of, known_as
+from readiness.probes.backup.contents import Content
 from readiness.probes.backup.files import age_of, number_of, size_of
 from readiness.probes.backup.sizes import size_of_tables
 from readiness.probes.backup.taken import newest_taken, whole
@@ -149,12 +149,7 @@ def _problem(content: Content) -> str:
 )
 def test_dump_complete(dump_backup: Backup, evidence: Evidence) -> None:
     """Of the newest dump and of each layer's newest file: those that are plain SQL."""
-    plain = [
-        (file, content.plain)
-        for file in layers.newest_files(dump_backup)
-        if known_as(head_of(file.path)) == "plain text"
-        and (content := layers.content(file.path, dump_backup)).plain
-    ]
+    plain = layers.plain_dumps(dump_backup)
     if not plain:
         raise NotApplicable("no file of this backup is plain SQL")
     for file, dump in plain:

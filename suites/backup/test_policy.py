@@ -7,7 +7,7 @@ from readiness.config.models import Config
 from readiness.errors import NoData
 from readiness.guardian import Guardian
 from readiness.measurement import now
-from readiness.probes.backup import copies, immutable
+from readiness.probes.backup import copies, immutable, layers
 from readiness.probes.backup.files import BackupFile, backups
 from readiness.probes.backup.filtered import sight_of
 from readiness.probes.backup.secrecy import pieces_of, readable
@@ -168,3 +168,10 @@ def test_not_filtered(owned_backup: Backup, target: Config, evidence: Evidence) 
         equal_to(True),
         f"row security hides rows from it: {hidden}",
     )
+    for file, dump in layers.plain_dumps(owned_backup):
+        evidence.judge(
+            Measurement(f"{file.path.name} sets row_security = on", dump.filtered, "text",
+                        str(file.path)),
+            equal_to(False),
+            "it was made with --enable-row-security, and holds what the policies let through",
+        )  # fmt: skip

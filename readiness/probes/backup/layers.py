@@ -7,7 +7,8 @@ from typing import Final
 
 from readiness.config.backup import Backup
 from readiness.config.backup_policy import Holds, Layer
-from readiness.probes.backup.contents import Content, content_of
+from readiness.plain_dump import PlainDump
+from readiness.probes.backup.contents import Content, content_of, head_of, known_as
 from readiness.probes.backup.files import BackupFile, backups, files_in
 from readiness.servers.binaries import find_binaries
 
@@ -47,6 +48,20 @@ def newest_files(backup: Backup) -> list[BackupFile]:
     """
     found = [*backups(backup)[:1], *(newest(backup, layer) for layer in backup.layers.values())]
     return [file for file in found if file]
+
+
+def plain_dumps(backup: Backup) -> list[tuple[BackupFile, PlainDump]]:
+    """Those of the newest files that are plain SQL, each read to its end.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `readiness.probes.backup.files.backups`.
+    """
+    return [
+        (file, plain)
+        for file in newest_files(backup)
+        if known_as(head_of(file.path)) == "plain text"
+        and (plain := content(file.path, backup).plain)
+    ]
 
 
 def place_of(backup: Backup, layer: Layer) -> str:
