@@ -42,19 +42,19 @@ class Backups:
         layers: roles, schema, rows, and the files of the shop.
         offsite: the second copy of the dumps.
         vault: the store that locks what it holds.
-        archive: the server's files and its WAL; None where that cannot be had.
         has_amcheck: whether what is restored here can be checked physically.
+        archive: the server's files and its WAL; None where that cannot be had.
     """
 
     folder: Path
     layers: Path
     offsite: Path
     vault: Path
-    archive: WalArchive | None
     has_amcheck: bool
+    archive: WalArchive | None = None
 
 
-def make_backups(shop: Shop, root: Path, binaries: Binaries, archive: WalArchive | None) -> Backups:
+def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
     """Make one of each kind, and one dump that is a week old.
 
     Raises:
@@ -65,7 +65,6 @@ def make_backups(shop: Shop, root: Path, binaries: Binaries, archive: WalArchive
         layers=root / "layers",
         offsite=root / "offsite",
         vault=root / "vault",
-        archive=archive,
         has_amcheck=_has_amcheck(find_binaries()),
     )
     made.layers.mkdir()

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, Self
@@ -171,11 +171,12 @@ class ReferenceSystem:
                         problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
                     )
             raise
+        backups = self._back_up(server, shop, stack, progress)
         begun = archiving.result()
-        archive = None if isinstance(begun, str) else begun
         if isinstance(begun, str):
             stack.absent[wal_archive.PART] = begun
-        backups = self._back_up(server, shop, stack, progress, archive)
+        elif backups:
+            backups = replace(backups, archive=begun)
         if watching:
             progress("starting the monitoring")
             watching.result()
@@ -225,13 +226,12 @@ class ReferenceSystem:
         shop: Shop,
         stack: Monitoring,
         progress: Progress,
-        archive: WalArchive | None,
     ) -> Backups | None:
         if not is_available():
             stack.absent["backup"] = "this installation has no writer of manifests"
             return None
         progress("writing a backup")
-        return make_backups(shop, self.folder, programs_for(server), archive)
+        return make_backups(shop, self.folder, programs_for(server))
 
     def _describe(self, running: _Started) -> None:
         shop, stack = running.shop, running.monitoring
