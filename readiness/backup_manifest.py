@@ -15,9 +15,11 @@ import click
 import psycopg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from readiness.beside_tables import LargeObjects, Sequence, large_objects, sequences
 from readiness.errors import CouldNotMeasure, ReadinessError, UsageError
 from readiness.measurement import now
 from readiness.probes.postgres import Connection, connect, fetch, fetch_value
+from readiness.schema_fingerprint import Fingerprint, fingerprint
 from readiness.secrets import Dsn
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.client import run_program
@@ -50,6 +52,10 @@ class Manifest(BaseModel):
         bytes: its size.
         roles: who owns or is granted anything in the dump; they must exist where it is restored.
         tables: rows and checksum of every table, by `schema.table`.
+        objects: every object of the schema with its definition; None in a manifest of before.
+        sequences: how far each had come when the dump began; None in a manifest of before.
+        large_objects: how many, and their checksum; None in a manifest of before.
+        database_bytes: the size of the database, indexes included; None in one of before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +70,10 @@ class Manifest(BaseModel):
     bytes: Annotated[int, Field(ge=0)]
     roles: list[str]
     tables: dict[str, TableContent]
+    objects: Fingerprint | None = None
+    sequences: dict[str, Sequence] | None = None
+    large_objects: LargeObjects | None = None
+    database_bytes: Annotated[int, Field(ge=0)] | None = None
 
 
 def write_backup(
@@ -190,6 +200,7 @@ def _dump(
         fetch(connection, "set local idle_in_transaction_session_timeout = 0")
         snapshot = fetch_value(connection, "select pg_export_snapshot()")
         started = now()
+        values = sequences(connection)  # before the dump: these keep to no snapshot
         _pg_dump(binaries, where, snapshot, partial)
         finished = now()
         return Manifest(
@@ -202,6 +213,10 @@ def _dump(
             bytes=partial.stat().st_size,
             roles=[role for (role,) in fetch(connection, _ROLES)],
             tables=table_contents(connection),
+            objects=fingerprint(connection),
+            sequences=values,
+            large_objects=large_objects(connection),
+            database_bytes=fetch_value(connection, "select pg_database_size(current_database())"),
         )
 
 

@@ -15,6 +15,7 @@ from readiness.config.models import Config, Service
 from readiness.errors import CouldNotMeasure, ReadinessError, UsageError
 from readiness.exitcodes import ExitCode
 from readiness.probes import http, marker, postgres
+from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.database import pooler
 from readiness.report.clean import line as printable
 from readiness.servers import packages
@@ -133,6 +134,8 @@ def _database(database: Database) -> str:
 
 
 def _backup(backup: Backup) -> str:
+    if backup.tool != "dump":
+        return f"{len(tool_of(backup).backups())} backups of {backup.tool} in {backup.path}"
     folder = Path(backup.path)
     if not os.access(folder, os.R_OK | os.X_OK):
         raise UsageError(

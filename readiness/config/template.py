@@ -540,6 +540,75 @@ name = "my-system"
 #rto_s = 900
 # An empty server to restore into; left out: a private one on this machine.
 #scratch_dsn = "postgresql://restore:${RESTORE_PASSWORD}@scratch.example.com:5432/postgres"
+# The newest must be at least so large, against the one before it and the tables on disk.
+#previous_share_min = 0.5
+#database_share_min = 0.005
+# Seconds of writes that may be lost, measured at the restored copy.
+#rpo_s = 93600
+# How far back one must be able to go.
+#retention_days = 30
+# The role that makes the dumps: no policy may hide rows from it.
+#role = "backup"
+# Whether whoever finds the files must not be able to read them.
+#encrypted = false
+# How far the proof of restore must go: 3 restores without an error, 4 has the same rows, schema
+# and sequences, 5 is physically sound, 6 the application writes in it, 7 within rpo_s and rto_s,
+# 8 damaged copies are rejected.
+#restore_level = 4
+
+# What the application does, tried as its role in the restored copy and rolled back.
+#[backup.orders.application]
+#role = "orders_app"
+#reads = ["select id from orders order by id desc limit 1"]
+#writes = ["insert into orders (customer_id, total) values (1, 100) returning id"]
+
+# What else is backed up: full, schema, data (pg_dump), globals (pg_dumpall), volume (tar).
+#[backup.orders.layers.roles]
+#holds = "globals"
+#folder = "/var/backups/globals"
+#pattern = "globals-*.sql"
+#newest_max_h = 26
+
+# A second copy: a command that prints SIZE<tab>NAME, or a `folder` that is mounted here.
+#[backup.orders.copies.offsite]
+#list_command = ["rclone", "lsf", "--format", "sp", "--separator", "\t", "offsite:orders"]
+#other_device = true
+#behind_max_h = 4
+
+# An object of our own that the application must not be able to delete.
+#[backup.orders.immutable]
+#put = ["aws", "s3", "cp", "/etc/hostname", "s3://backups/{object}"]
+#exists = ["aws", "s3api", "head-object", "--bucket", "backups", "--key", "{object}"]
+#delete = ["aws", "--profile", "app", "s3", "rm", "s3://backups/{object}"]
+#remove = ["aws", "--profile", "keeper", "s3", "rm", "s3://backups/{object}"]
+
+# The server's files and its WAL, copied by pgbackrest, barman, wal-g, basebackup or a command.
+#[backup.orders-wal]
+#database = "orders"
+#tool = "pgbackrest"
+#path = "s3://backups/pgbackrest"
+#[backup.orders-wal.physical]
+#command = ["pgbackrest", "--stanza=orders"]
+# Barman's name of the server.
+#server = "orders"
+# Who the tool and the restored server run as, where the gate runs as root.
+#account = "postgres"
+# May create a schema, pg_create_restore_point and pg_switch_wal: for the two checks that write.
+#dsn = "postgresql://drill:${DRILL_PASSWORD}@db.staging.example.com:5432/orders"
+#archived_within_s = 60
+#backlog_max = 10
+#superuser = "postgres"
+# A row that somebody writes regularly: how old it is in the restored copy is what would be lost.
+#heartbeat_sql = "select max(at) from heartbeat"
+# Settings that the restored server needs beside our own.
+#[backup.orders-wal.physical.settings]
+#shared_preload_libraries = "timescaledb"
+# Where tool = "command": each prints what a tool would; {folder} and {point} are filled in.
+#[backup.orders-wal.physical.commands]
+#list = ["./backups", "list", "--json"]
+#verify = ["./backups", "verify", "--json"]
+#segments = ["./backups", "wal"]
+#restore = ["./backups", "restore", "--into", "{folder}", "--to", "{point}"]
 
 # Performance baselines: [[performance.ingest]] and [[performance.queries]].
 #[performance]

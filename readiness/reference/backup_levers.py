@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -36,11 +36,11 @@ def aged(folder: Path, hours: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def truncated(folder: Path) -> Iterator[None]:
-    """Cut the newest dump in half."""
+    """Cut off the last two fifths of the newest dump."""
     with kept(folder):
-        dump = _newest(folder)
+        dump = newest(folder)
         content = dump.read_bytes()
-        write_whole(dump, content[: len(content) // 2])
+        write_whole(dump, content[: len(content) * 3 // 5])
         yield
 
 
@@ -54,14 +54,14 @@ def removed(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replaced(folder: Path, dsn: str, server: Server) -> Iterator[None]:
+def replaced(folder: Path, dsn: str, server: Server, options: Sequence[str] = ()) -> Iterator[None]:
     """Put a dump of another database in the place of the newest one.
 
     The manifest tells the size and the sum of the new file, and the contents of the old one.
     """
     with kept(folder):
-        dump = _newest(folder)
-        other = _dump(dsn, server)
+        dump = newest(folder)
+        other = _dump(dsn, server, options)
         write_whole(dump, other)
         facts = {"sha256": hashlib.sha256(other).hexdigest(), "bytes": len(other)}
         manifest = dump.with_name(dump.name.removesuffix(".dump") + ".manifest.json")
@@ -76,11 +76,11 @@ def restore_newest(folder: Path, dsn: str, server: Server) -> None:
         ReferenceSystemError: pg_restore failed.
     """
     database = _connection_environ(dsn)["PGDATABASE"]
-    _run(server, dsn, "pg_restore", "--exit-on-error", f"--dbname={database}", str(_newest(folder)))
+    _run(server, dsn, "pg_restore", "--exit-on-error", f"--dbname={database}", str(newest(folder)))
 
 
-def _dump(dsn: str, server: Server) -> bytes:
-    return _run(server, dsn, "pg_dump", "--format=custom")
+def _dump(dsn: str, server: Server, options: Sequence[str]) -> bytes:
+    return _run(server, dsn, "pg_dump", "--format=custom", *options)
 
 
 def _run(server: Server, dsn: str, program: str, *arguments: str) -> bytes:
@@ -108,7 +108,12 @@ def _connection_environ(dsn: str) -> dict[str, str]:
     }
 
 
-def _newest(folder: Path) -> Path:
+def newest(folder: Path) -> Path:
+    """The newest dump of a folder, by the file's time.
+
+    Raises:
+        ReferenceSystemError: there is none.
+    """
     dumps = sorted(folder.glob("*.dump"), key=lambda dump: dump.stat().st_mtime_ns)
     if not dumps:
         raise ReferenceSystemError("there is no dump", where=str(folder))

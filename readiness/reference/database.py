@@ -13,7 +13,14 @@ from readiness.reference.providers import Server
 from readiness.secrets import register
 
 NAME: Final = "shop"
-_ROLES: Final = ("shop_owner", "shop_app", "shop_monitor", "shop_backup", "shop_replica")
+_ROLES: Final = (
+    "shop_owner",
+    "shop_app",
+    "shop_monitor",
+    "shop_backup",
+    "shop_replica",
+    "shop_drill",
+)
 _ORDERS: Final = 30_000
 _LOOKED_UP: Final = 500
 _TIMES: Final = 4
@@ -38,6 +45,7 @@ class Shop:
         backup: reads everything.
         replica: copies the server, and streams what it writes.
         release: of the server, as `15.4`.
+        drill: makes schemas of its own, restore points, and finishes WAL files.
         has_statistics: whether it counts the time of statements.
         has_amcheck: whether it can look for damage.
         measures_bloat: whether it can tell how much of a table is empty.
@@ -51,6 +59,7 @@ class Shop:
     backup: str
     replica: str
     release: str
+    drill: str
     has_statistics: bool
     has_amcheck: bool
     measures_bloat: bool
@@ -66,7 +75,8 @@ def create_shop(server: Server) -> Shop:
         for statement in (
             f"create database {NAME} owner shop_owner",
             f"revoke all on database {NAME} from public",
-            f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup",
+            f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup, shop_drill",
+            f"grant create on database {NAME} to shop_drill",
             "grant pg_monitor to shop_monitor",
             "grant pg_read_all_data to shop_backup",
             "alter role shop_replica replication",
@@ -78,6 +88,9 @@ def create_shop(server: Server) -> Shop:
             connection.execute(statement.encode())
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
         connection.execute("grant create on schema public to shop_owner")
+        connection.execute(
+            "grant execute on function pg_create_restore_point(text), pg_switch_wal() to shop_drill"
+        )
         has_statistics = _add_statement_statistics(connection)
         has_amcheck = _add_amcheck(connection)
         release = str(connection.info.parameter_status("server_version")).partition(" ")[0]
@@ -92,6 +105,7 @@ def create_shop(server: Server) -> Shop:
         backup=dsns["shop_backup"],
         replica=dsns["shop_replica"],
         release=release,
+        drill=dsns["shop_drill"],
         has_statistics=has_statistics,
         has_amcheck=has_amcheck,
         measures_bloat=measures_bloat,

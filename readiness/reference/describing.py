@@ -12,6 +12,7 @@ from readiness.reference import (
     target,
     target_monitoring,
     target_schema,
+    vault,
 )
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.lacking import lacking
@@ -28,6 +29,8 @@ def environ(running: Running, folder: Path) -> dict[str, str]:
         "REFERENCE_APP_DSN": shop.app,
         "REFERENCE_OWNER_DSN": shop.owner,
         "REFERENCE_BACKUP_DSN": shop.backup,
+        "REFERENCE_DRILL_DSN": shop.drill,
+        vault.FOLDER: str(folder / "vault"),
         ADMIN_DSN: shop.admin,
         canary.FOLDER: str(folder),
         pause.FOLDER: str(folder),

@@ -5,14 +5,18 @@ from datetime import date
 from typing import Final
 
 from readiness.probes.database.releases import Release, newest_minor, supported_until
+from readiness.reference import wal_archive
 from readiness.reference.database import Shop
 from readiness.reference.metrics import PART as TIMESCALE
+from readiness.reference.target_backup import AMCHECK, ARCHIVE_CHECKS
 from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
 
 # part of the system -> the checks that need it
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "standby": ("database.standby-connected", "database.replication-lag"),
     "pooler": ("database.pool-saturation",),
+    "amcheck": (AMCHECK,),
+    wal_archive.PART: ARCHIVE_CHECKS,
     "squawk": ("schema.migrations-lint",),
     TIMESCALE: TIMESCALE_CHECKS,
 }

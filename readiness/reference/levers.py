@@ -12,6 +12,9 @@ from psycopg import sql
 
 from readiness.errors import ReferenceSystemError
 from readiness.reference import backup_levers, drill, skewed, statement_levers
+from readiness.reference.archive_levers import ArchiveLevers, archive_levers
+from readiness.reference.backup_spoilers import BackupSpoilers, spoilers
+from readiness.reference.backups import Backups
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
 from readiness.reference.health_levers import HealthLevers
@@ -42,7 +45,7 @@ class Parts:
         programs: the monitoring programs that run, by name.
         behaviour: the file that tells the service how to misbehave.
         config: the system's readiness.toml.
-        backups: the folder of the backups; None where there are none.
+        backups: where the backups are; None where there are none.
         metrics: the TimescaleDB server; None where there is none.
         migrations: the folder of the migrations, as the repository has them.
         history: the file of the snapshots of the database.
@@ -56,7 +59,7 @@ class Parts:
     programs: Mapping[str, Daemon]
     behaviour: Path
     config: Path
-    backups: Path | None
+    backups: Backups | None
     metrics: Metrics | None
     migrations: Path
     history: Path
@@ -213,51 +216,43 @@ class Levers(HealthLevers, SchemaLevers, StatisticsLevers, MonitoringLevers):
         return backup_levers.aged(self._backups(), hours)
 
     def truncate_backup(self) -> Lever:
-        """Cut the newest dump in half."""
+        """Cut off the last two fifths of the newest dump."""
         return backup_levers.truncated(self._backups())
 
     def remove_backups(self) -> Lever:
         """Remove all backups."""
         return backup_levers.removed(self._backups())
 
-    @contextlib.contextmanager
-    def drop_rows_from_backup(self) -> Iterator[None]:
+    def drop_rows_from_backup(self) -> Lever:
         """Replace the newest dump by a whole one of a database that lacks some rows."""
-        lacking = "readiness_lacking"
-        backups, server = self._backups(), self._parts.server
-        self._admin(f"create database {lacking}")
-        with contextlib.ExitStack() as stack:
-            try:
-                dsn = server.dsn(lacking)
-                backup_levers.restore_newest(backups, dsn, server)
-                with psycopg.connect(dsn) as connection:
-                    connection.execute("delete from shop.order_items where order_id % 97 = 0")
-                stack.enter_context(backup_levers.replaced(backups, dsn, server))
-            finally:
-                self._admin(f"drop database if exists {lacking} with (force)")
-            yield
+        return self.backups.replaced("delete from shop.order_items where order_id % 97 = 0")
 
-    @contextlib.contextmanager
-    def dump_without_role(self) -> Iterator[None]:
+    def dump_without_role(self) -> Lever:
         """Replace the newest dump by one that grants to a role no manifest tells of."""
-        ghost = "readiness_ghost"
-        made = self.sql(
-            f"create role {ghost}; grant select on shop.orders to {ghost}",
-            f"drop owned by {ghost}; drop role {ghost}",
-        )
-        with contextlib.ExitStack() as stack:
-            with made:
-                stack.enter_context(
-                    backup_levers.replaced(
-                        self._backups(), self._parts.shop.superuser, self._parts.server
-                    )
-                )
-            yield
+        return self.backups.replaced_by_one_for("readiness_ghost")
+
+    @property
+    def backups(self) -> BackupSpoilers:
+        """More of what can be wrong with the backups.
+
+        Raises:
+            ReferenceSystemError: this system has none.
+        """
+        return spoilers(self._parts.backups, self._parts.server, self._parts.shop)
+
+    @property
+    def archive(self) -> ArchiveLevers:
+        """What can be wrong with the WAL archive.
+
+        Raises:
+            ReferenceSystemError: this system has none.
+        """
+        return archive_levers(self._parts.backups, self._parts.shop)
 
     def _backups(self) -> Path:
         if self._parts.backups is None:
             raise ReferenceSystemError("this system has no backups")
-        return self._parts.backups
+        return self._parts.backups.folder
 
     def _execute(self, statements: str) -> None:
         with psycopg.connect(self._parts.shop.superuser, connect_timeout=5) as connection:

@@ -11,7 +11,8 @@ from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.postgres import PrivatePostgres, StopMode
 
 CHOICE: Final = "READINESS_PROVIDER"
-ORDER: Final = ("docker", "local", "wheel")
+LOCAL: Final = "local"
+ORDER: Final = ("docker", LOCAL, "wheel")
 _SETTINGS: Final[Mapping[str, str]] = {
     "max_connections": "150",
     "shared_buffers": "64MB",
@@ -54,7 +55,7 @@ class Server(Protocol):
 
 
 def start_server(
-    choice: str | None, folder: Path, guardian: Guardian
+    choice: str | None, folder: Path, guardian: Guardian, local: Mapping[str, str] | None = None
 ) -> tuple[str, Server, dict[str, str]]:
     """Start PostgreSQL with the first provider that can.
 
@@ -62,6 +63,7 @@ def start_server(
         choice: one provider, and no other; else READINESS_PROVIDER, else the first that can.
         folder: where its data goes.
         guardian: ends it when this process dies.
+        local: settings of a server that is installed on this machine, beside those of all.
 
     Returns:
         The provider's name, the server, and why each provider before it could not.
@@ -77,7 +79,7 @@ def start_server(
     reasons: dict[str, str] = {}
     for name in (choice,) if choice else ORDER:
         try:
-            return name, _start(name, folder, guardian), reasons
+            return name, _start(name, folder, guardian, local or {}), reasons
         except Unreachable as problem:
             reasons[name] = problem.sentence
     told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
@@ -87,15 +89,14 @@ def start_server(
     )
 
 
-def _start(name: str, folder: Path, guardian: Guardian) -> Server:
+def _start(name: str, folder: Path, guardian: Guardian, local: Mapping[str, str]) -> Server:
     if name == "docker":
         from readiness.reference.docker import DockerPostgres
 
         return DockerPostgres.start(guardian, {**_SETTINGS, **_STATISTICS})
     binaries = find_binaries(name)
-    return PrivatePostgres.start(
-        folder, binaries=binaries, settings=settings_of(binaries), guardian=guardian
-    )
+    settings = {**settings_of(binaries), **(local if name == LOCAL else {})}
+    return PrivatePostgres.start(folder, binaries=binaries, settings=settings, guardian=guardian)
 
 
 def settings_of(binaries: Binaries) -> dict[str, str]:

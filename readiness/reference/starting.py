@@ -13,22 +13,26 @@ from typing import Final
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.probes.migrations.squawk import is_installed as has_squawk
-from readiness.reference import customers, history, migrate
-from readiness.reference.backup_job import is_available, programs_for, run_backup
+from readiness.reference import customers, history, migrate, wal_archive
+from readiness.reference.backup_job import is_available, programs_for
+from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
 from readiness.reference.pooler import Pooler, start_pooler
 from readiness.reference.processes import Daemon
-from readiness.reference.providers import Server, start_server
+from readiness.reference.providers import LOCAL, Server, start_server
 from readiness.reference.standby import start_standby
+from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
+from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
 
 ENVIRONMENT: Final = "reference"
 BEHAVIOUR: Final = "behaviour.json"
 _HISTORY: Final = "shop.history"
+_AMCHECK: Final = "this PostgreSQL comes without amcheck"
 _SQUAWK: Final = "squawk is not installed here: pip install squawk-cli"
 Progress = Callable[[str], None]
 
@@ -47,7 +51,7 @@ class Running:
         standby: follows the server; None where there is none.
         pooler: stands in front of the server; None where there is none.
         metrics: a database with TimescaleDB; None where there is none.
-        backups: the folder of the backups; None where there are none.
+        backups: where the backups are; None where there are none.
         migrations: the folder of the migrations, as the repository has them.
         manifest: what the schema is held against.
         history: the file of the snapshots of the shop's database.
@@ -64,7 +68,7 @@ class Running:
     standby: PrivateStandby | None
     pooler: Pooler | None
     metrics: Metrics | None
-    backups: Path | None
+    backups: Backups | None
     migrations: Path
     manifest: Path
     history: Path
@@ -132,13 +136,18 @@ class Starter:
         watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
         try:
             self._progress("starting PostgreSQL")
+            place = wal_archive.prepare(self._folder / "archive", self._guardian)
             name, server, reasons = start_server(
-                provider, self._folder / "postgres", self._guardian
+                provider,
+                self._folder / "postgres",
+                self._guardian,
+                {} if isinstance(place, str) else place.settings(),
             )
+            archiving = executor.submit(_begin, place, server, name)
             shop = create_shop(server)
             dsn.set_result(shop.monitor)
             self._progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
-            filled = executor.submit(fill_shop, shop)
+            filled = executor.submit(_fill, shop)
             following = executor.submit(
                 start_standby, server, shop, self._folder / "standby", self._guardian
             )
@@ -155,7 +164,9 @@ class Starter:
             raise
         using = executor.submit(self._use, shop)
         reading = executor.submit(read_shop, shop)
-        backups = self._back_up(server, shop, stack)
+        begun = archiving.result()
+        archive = None if isinstance(begun, str) else begun
+        backups = self._back_up(server, shop, stack, archive)
         migrations = migrate.copy_files(self._folder)
         manifest = migrate.save_manifest(shop.monitor, self._folder)
         if watching:
@@ -168,6 +179,8 @@ class Starter:
         missing = {
             "standby": no_standby,
             "pooler": no_pooler,
+            wal_archive.PART: begun if isinstance(begun, str) else "",
+            "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
             "squawk": "" if has_squawk() else _SQUAWK,
             TIMESCALE: measured if isinstance(measured, str) else "",
         }
@@ -231,11 +244,29 @@ class Starter:
         history.begin(file, *history.taken(shop.monitor))
         return file
 
-    def _back_up(self, server: Server, shop: Shop, stack: Monitoring) -> Path | None:
+    def _back_up(
+        self, server: Server, shop: Shop, stack: Monitoring, archive: WalArchive | None
+    ) -> Backups | None:
         if not is_available():
             stack.absent["backup"] = "this installation has no writer of manifests"
             return None
         self._progress("writing a backup")
-        folder = self._folder / "backups"
-        run_backup(shop.backup, folder, programs_for(server))
-        return folder
+        return make_backups(shop, self._folder, programs_for(server), archive)
+
+
+def _fill(shop: Shop) -> None:
+    fill_shop(shop)
+    file_receipts(shop)
+
+
+def _begin(place: WalArchive | str, server: Server, provider: str) -> WalArchive | str:
+    """The archive, once it holds a backup of this server; or why there is none."""
+    if isinstance(place, str):
+        return place
+    if provider != LOCAL or not isinstance(server, PrivatePostgres):
+        return f"WAL is archived on this machine, and the provider is {provider}"
+    try:
+        place.begin(server)
+    except ReferenceSystemError as problem:
+        return problem.sentence
+    return place

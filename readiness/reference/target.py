@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from readiness.reference.backups import Backups
 from readiness.reference.target_alerting import alerting
 from readiness.reference.target_backup import backup
 from readiness.reference.target_database import Around, database
@@ -37,7 +38,7 @@ class Facts:
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
-        backups: the folder of the backups, or None.
+        backups: where the backups are, or None.
         lacking: the checks that this machine cannot have, each with the reason.
     """
 
@@ -51,7 +52,7 @@ class Facts:
     inbox: str | None
     pager: str | None
     listener: int
-    backups: Path | None
+    backups: Backups | None
     lacking: Mapping[str, str]
 
 

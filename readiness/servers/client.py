@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Final
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from readiness.secrets import Dsn, redact
+from readiness.servers.account import Account
 from readiness.servers.binaries import Binaries
 
 _SHOWN: Final = 20
@@ -52,6 +53,8 @@ def run_program(
     timeout_s: float,
     dsn: Dsn | None = None,
     output: IO[bytes] | None = None,
+    environ: Mapping[str, str] | None = None,
+    account: Account | None = None,
 ) -> Ended:
     """Run one of the programs to its end.
 
@@ -62,6 +65,8 @@ def run_program(
         timeout_s: it is killed after so many seconds.
         dsn: where it connects to.
         output: takes its stdout; by default nobody reads that.
+        environ: variables on top of the environment.
+        account: who runs it; default: whoever we are.
 
     Raises:
         Unreachable: there is no such program.
@@ -73,7 +78,8 @@ def run_program(
             stdin=subprocess.DEVNULL,
             stdout=output or subprocess.DEVNULL,
             stderr=said,
-            env={**os.environ, **_LANGUAGE, **password},
+            env={**os.environ, **_LANGUAGE, **password, **(environ or {})},
+            **(account.popen if account else {}),
         )
         status: int | None = None
         try:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from readiness.config.loading import load
 from readiness.errors import ReferenceSystemError
 from readiness.probes import statement_time
+from readiness.reference.backup_levers import newest
 from readiness.reference.files import kept
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
@@ -321,6 +322,9 @@ def test_backups_are_spoiled_and_come_back_to_the_byte(
         levers.remove_backups(),
         levers.drop_rows_from_backup(),
         levers.dump_without_role(),
+        levers.backups.shrunk(),
+        levers.backups.without_old(),
+        levers.backups.made_of("select setval('shop.orders_order_id_seq', 1)"),
     ):
         with lever:
             assert snapshot(folder) != before
@@ -334,7 +338,8 @@ def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
     from readiness.backup_manifest import read_manifest, sha256_of  # type: ignore[import-not-found,unused-ignore]
 
     folder = system.folder / "backups"
-    (dump,), (manifest,) = folder.glob("*.dump"), folder.glob("*.manifest.json")
+    dump = newest(folder)
+    manifest = dump.with_suffix(".manifest.json")
     healthy = read_manifest(manifest)
     with levers.drop_rows_from_backup():
         spoiled = read_manifest(manifest)
@@ -342,3 +347,20 @@ def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
         assert spoiled.tables == healthy.tables
     with levers.age_backup(48):
         assert (healthy.finished_at - read_manifest(manifest).finished_at).total_seconds() == 172800
+
+
+@needs_backup
+def test_layers_copy_and_store_are_spoiled_and_come_back_to_the_byte(
+    system: ReferenceSystem, levers: Levers
+) -> None:
+    for name, lever in (
+        ("layers", levers.backups.layer_missing("globals.sql")),
+        ("layers", levers.backups.layer_cut_off("schema.sql")),
+        ("offsite", levers.backups.copy_stopped()),
+        ("offsite", levers.backups.copy_cut_off()),
+        ("vault", levers.backups.vault_opened()),
+    ):
+        before = snapshot(system.folder / name)
+        with lever:
+            assert snapshot(system.folder / name) != before
+        assert snapshot(system.folder / name) == before

@@ -14,13 +14,13 @@ from readiness.backup_manifest import Manifest, manifest_path, read_manifest, wr
 from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import CheckFailed, Outcome
+from readiness.probes.backup.restore import Restored
 from readiness.probes.postgres import connect, fetch
-from readiness.probes.restore import Restored
 from readiness.secrets import Dsn
 from readiness.servers.binaries import find_binaries
 from readiness.servers.client import run_program
 from readiness.servers.postgres import PrivatePostgres
-from suites.backup import test_backup as suite
+from suites.backup import test_restore as suite
 
 Run = Callable[[str], None]
 RestoreOf = Callable[[Backup], Restored]
@@ -44,7 +44,7 @@ def backup(folder: Path, server: PrivatePostgres, dsn: Dsn) -> Iterator[Backup]:
 def restore_of(backup: Backup) -> Iterator[RestoreOf]:
     """As the suite has it, for one test."""
     with ExitStack() as stack:
-        yield Restores(stack).of
+        yield Restores(stack).dump
 
 
 def _left(dsn: Dsn) -> list[str]:

@@ -22,13 +22,15 @@ ANSWERED_ELSEWHERE = {
     "M14": ("tests/contract/test_health_check.py", "where_every_path_answers_200"),
     "M16": ("tests/contract/test_restore.py", "a_dump_that_lacks_rows"),
     "M17": ("tests/contract/test_rules_checks.py", "a_bad_rule_is_found_and_named"),
+    "M24": ("tests/contract/test_pgbackrest.py", "its_check_is_read_and_not_believed"),
+    "M26": ("tests/contract/test_pgbackrest.py", "an_archive_that_is_nowhere"),
     "M18": ("tests/contract/test_probe_write_path.py", "rows_acknowledged_and_not_stored"),
 }
 EXPECTED = {
     "M3": "configuration", "M4": "configuration", "M5": "security", "M7": "deployment",
     "M8": "deployment", "M9": "deployment", "M11": "deployment", "M13": "database",
     "M15": "security", "M19": "performance", "M20": "performance",
-    "M21": "performance", "M23": "database", "M24": "backup", "M25": "database", "M26": "backup",
+    "M21": "performance", "M23": "database", "M25": "database",
 }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from readiness.backup_manifest import manifest_path
 from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, Unreachable
 from readiness.evidence import CheckFailed, Outcome
-from readiness.probes.backups import age_of, newest
-from suites.backup import test_backup as suite
+from readiness.probes.backup.files import age_of, newest
+from suites.backup import test_files as suite
 
 
 def _write(

@@ -9,8 +9,11 @@ from readiness.reference.database import Shop
 from readiness.reference.lacking import lacking
 
 DAY = date(2026, 11, 22)
+ROLES = ("superuser", "admin", "owner", "app", "monitor", "backup", "replica", "drill")
 WHOLE = Shop(
-    **dict.fromkeys(("superuser", "admin", "owner", "app", "monitor", "backup", "replica"), ""),
+    **dict.fromkeys(
+        ("superuser", "admin", "owner", "app", "monitor", "backup", "replica", "drill"), ""
+    ),
     release="18.6",
     has_statistics=True,
     has_amcheck=True,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from readiness.backup_manifest import manifest_path, read_manifest
 from readiness.config.backup import Backup
@@ -12,6 +12,30 @@ from readiness.measurement import Measurement, now
 
 # Two machines never agree on the time to the second; five minutes are no accident.
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+class Dated(Protocol):
+    """A backup of any kind: when it was taken, how large it is, and where."""
+
+    @property
+    def taken_at(self) -> datetime:
+        """When it was complete."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The backup, for a message."""
+        ...
+
+    @property
+    def dated_by(self) -> str:
+        """What `taken_at` was taken from, in words."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +55,11 @@ class BackupFile:
     dated_by: str
 
     @property
+    def where(self) -> str:
+        """The dump, for a message."""
+        return str(self.path)
+
+    @property
     def manifest(self) -> Path:
         """Where its manifest lies, if it has one."""
         return manifest_path(self.path)
@@ -44,17 +73,30 @@ def backups(backup: Backup) -> list[BackupFile]:
         NotPermitted: the folder cannot be read.
         CouldNotMeasure: a file in it cannot be looked at.
     """
-    folder = Path(backup.path)
+    return files_in(Path(backup.path), backup.pattern, f"[backup.{backup.name}]")
+
+
+def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
+    """All files of a folder that a pattern fits, the newest first.
+
+    Args:
+        folder: where they lie.
+        pattern: as for the shell.
+        table: where the folder is named, for a message.
+
+    Raises:
+        Unreachable, NotPermitted, CouldNotMeasure: as for `backups`.
+    """
     try:
         # `glob` passes over what it may not read: ask for the list first.
         names = sorted(entry.name for entry in folder.iterdir())
-        files = [folder / n for n in names if Path(n).match(backup.pattern)]
+        files = [folder / n for n in names if Path(n).match(pattern)]
         found = [_look_at(file) for file in files if file.is_file()]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unreachable(
             "there is no such folder, or it is not mounted here",
             where=str(error.filename or folder),
-            remedy=f"see `path` in [backup.{backup.name}], and: findmnt -T '{folder}'",
+            remedy=f"see `path` in {table}, and: findmnt -T '{folder}'",
         ) from error
     except PermissionError as error:
         raise NotPermitted(
@@ -78,37 +120,32 @@ def newest(backup: Backup) -> BackupFile | None:
     return next(iter(backups(backup)), None)
 
 
-def number_of(backup: Backup) -> Measurement:
-    """How many backups there are.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `backups`.
-    """
-    source = f"{backup.path}/{backup.pattern}"
-    return Measurement("backups found", len(backups(backup)), "count", source)
+def number_of(backup: Backup, number: int) -> Measurement:
+    """How many backups there are."""
+    return Measurement("backups found", number, "count", f"{backup.path}/{backup.pattern}")
 
 
-def age_of(file: BackupFile) -> Measurement:
+def age_of(taken: Dated, name: str = "age of the newest backup") -> Measurement:
     """How old a backup is, in hours.
 
     Raises:
         CouldNotMeasure: it is from the future, so that one of two clocks is wrong.
     """
-    age = now() - file.taken_at
+    age = now() - taken.taken_at
     if age < -_CLOCKS_DIFFER:
         raise CouldNotMeasure(
-            f"the backup is from the future: {file.taken_at:%Y-%m-%d %H:%M:%S} UTC",
-            where=f"{file.path}, dated by {file.dated_by}",
+            f"the backup is from the future: {taken.taken_at:%Y-%m-%d %H:%M:%S} UTC",
+            where=f"{taken.where}, dated by {taken.dated_by}",
             remedy="set the clocks of this machine and of the one that writes the backups:"
             " timedatectl",
         )
     hours = max(age, timedelta()) / timedelta(hours=1)
-    return Measurement("age of the newest backup", hours, "h", f"{file.path}, {file.dated_by}")
+    return Measurement(name, hours, "h", f"{taken.where}, {taken.dated_by}")
 
 
-def size_of(file: BackupFile) -> Measurement:
+def size_of(taken: Dated) -> Measurement:
     """How large a backup is."""
-    return Measurement("size of the newest backup", file.size, "bytes", str(file.path))
+    return Measurement("size of the newest backup", taken.size, "bytes", taken.where)
 
 
 def _look_at(file: Path) -> BackupFile:

@@ -4,28 +4,36 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from readiness.backup_manifest import Manifest, read_manifest, sha256_of
+from readiness.beside_tables import LargeObjects, large_objects, sequences
+from readiness.beside_tables import Sequence as Sequence_
 from readiness.errors import CouldNotMeasure
 from readiness.measurement import Measurement, Moment
-from readiness.probes.backups import BackupFile
+from readiness.plain_dump import read_plain_dump
+from readiness.probes.backup.contents import head_of, known_as
+from readiness.probes.backup.files import BackupFile
+from readiness.probes.backup.sound import Soundness, amcheck
 from readiness.probes.postgres import Connection, connect, fetch
+from readiness.schema_fingerprint import Fingerprint, fingerprint
 from readiness.secrets import Dsn
-from readiness.servers.binaries import Binaries
+from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.client import Ended, run_program
 from readiness.table_contents import TableContent, table_contents
 
 _TIMEOUT_S: Final = 30.0
+_LONG_S: Final = 6 * 3600.0
+_T = TypeVar("_T")
 _LARGEST_LISTING: Final = 16 * 1024 * 1024
 _TOO_NEW: Final = "unsupported version"
-_VERSION: Final = re.compile(r"^; +Dumped from database version: (\d+)", re.MULTILINE)
+_VERSION: Final = re.compile(r"^(?:;|--) +Dumped from database version:? (\d+)", re.MULTILINE)
 _EXTENSION: Final = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
 
 
@@ -41,6 +49,7 @@ class Restored:
         elapsed_s: from creating the database to the end of `pg_restore`, indexes included.
         timeline: what happened when.
         dsn: the scratch database; None if there is none.
+        binaries: the programs that fit the scratch server.
     """
 
     file: BackupFile
@@ -49,6 +58,20 @@ class Restored:
     elapsed_s: float = 0.0
     timeline: tuple[Moment, ...] = ()
     dsn: Dsn | None = None
+    binaries: Binaries | None = None
+    _known: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The dump, for a message."""
+        return str(self.file.path)
+
+    def errors(self) -> list[tuple[Measurement, str]]:
+        """What must be zero, with what it means if it is not."""
+        found = [(self.reading_errors(), str(self.reading))]
+        if self.restoring is not None:
+            found.append((self.restore_errors(), str(self.restoring)))
+        return found
 
     def reading_errors(self) -> Measurement:
         """Errors while the dump was read to its end."""
@@ -72,17 +95,52 @@ class Restored:
             timeline=self.timeline,
         )
 
-    def contents(self) -> dict[str, TableContent]:
-        """What the restored tables hold.
+    def database(self) -> Dsn:
+        """The scratch database.
 
         Raises:
-            CouldNotMeasure: the dump could not be restored at all, or could not be read back.
+            CouldNotMeasure: the dump could not be restored at all.
         """
         if self.dsn is None:
             self._tried()
             raise CouldNotMeasure("there is no restored database", where=str(self.file.path))
-        with connect(self.dsn, timeout_s=60 * _TIMEOUT_S, total_s=60 * _TIMEOUT_S) as connection:
-            return table_contents(connection)
+        return self.dsn
+
+    def contents(self) -> dict[str, TableContent]:
+        """What the restored tables hold; read once.
+
+        Raises:
+            CouldNotMeasure: the dump could not be restored at all, or could not be read back.
+        """
+        return self._read("contents", table_contents)
+
+    def objects(self) -> Fingerprint:
+        """Every object of the restored schema; read once. Raises as `contents`."""
+        return self._read("objects", fingerprint)
+
+    def sequences(self) -> dict[str, Sequence_]:
+        """How far each restored sequence has come; read once. Raises as `contents`."""
+        return self._read("sequences", sequences)
+
+    def large_objects(self) -> LargeObjects:
+        """The restored large objects; read once. Raises as `contents`."""
+        return self._read("large objects", large_objects)
+
+    def sound(self) -> Soundness:
+        """What amcheck says of the restored database; asked once. Raises as `contents`."""
+        if "sound" not in self._known:
+            self._known["sound"] = amcheck(
+                self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S
+            )
+        found: Soundness = self._known["sound"]
+        return found
+
+    def _read(self, name: str, read: Callable[[Connection], _T]) -> _T:
+        if name not in self._known:
+            with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
+                self._known[name] = read(connection)
+        found: _T = self._known[name]
+        return found
 
     def sha256(self) -> Measurement:
         """The SHA-256 of the dump as it lies there."""
@@ -135,12 +193,11 @@ def restored(
         _database(scratch, name, clock),
     ):
         started = time.perf_counter()
-        restoring = run_program(
-            binaries, "pg_restore", [str(file.path)], timeout_s=timeout_s, dsn=dsn
-        )
+        program, arguments = _how_to_restore(file)
+        restoring = run_program(binaries, program, arguments, timeout_s=timeout_s, dsn=dsn)
         elapsed = time.perf_counter() - started
         clock.note("restored, with all indexes", good=restoring.clean)
-        yield Restored(file, reading, restoring, elapsed, clock.moments(), dsn)
+        yield Restored(file, reading, restoring, elapsed, clock.moments(), dsn, binaries)
 
 
 class _Clock:
@@ -161,6 +218,8 @@ def _errors(ended: Ended) -> int:
 
 def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, Ended]:
     """The list of what is in the dump, and how reading all of it went."""
+    if _is_plain(file):
+        return _read_plain(file)
     with tempfile.TemporaryFile() as output:
         path = str(file.path)
         listed = run_program(
@@ -180,6 +239,25 @@ def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, 
     # The list stands at the start of the file: only reading it all tells that it is all there.
     arguments = ["--file=/dev/null", path]
     return listing, run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
+
+
+def _is_plain(file: BackupFile) -> bool:
+    return known_as(head_of(file.path)) == "plain text"
+
+
+def _read_plain(file: BackupFile) -> tuple[str, Ended]:
+    """The same for plain SQL: psql ends with 0 whatever is missing, so its last lines count."""
+    with file.path.open("rb") as opened:
+        problems = read_plain_dump(opened).problems
+    return head_of(file.path).decode(errors="replace"), Ended(
+        int(bool(problems)), len(problems), problems
+    )
+
+
+def _how_to_restore(file: BackupFile) -> tuple[str, list[str]]:
+    if _is_plain(file):
+        return "psql", ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={file.path}"]
+    return "pg_restore", [str(file.path)]
 
 
 def _check_versions(

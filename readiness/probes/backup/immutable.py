@@ -1,0 +1,63 @@
+"""Tries to delete an object of its own with the application's credentials."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.config.backup_policy import Immutable
+from readiness.errors import CouldNotMeasure
+from readiness.probes import command
+from readiness.probes.undo import Undo
+
+_REMEDY: Final = "run the commands of [backup.NAME.immutable] by hand, one after the other"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of the attempt.
+
+    Attributes:
+        survived: whether the object was still there afterwards.
+        said: what the attempt was answered.
+        source: the command that tried it.
+    """
+
+    survived: bool
+    said: str
+    source: str
+
+
+def try_to_delete(plan: Immutable, undo: Undo) -> Attempt:
+    """Write an object, try to delete it, and look whether it is still there.
+
+    What the attempt says of itself does not count: some stores answer a refusal with success.
+
+    Raises:
+        CouldNotMeasure: the object could not be written, or was not there to begin with.
+    """
+    name = f"readiness-probe-{secrets.token_hex(8)}"
+    token = undo.run(_argv(plan.remove, name)) if plan.remove else None
+    try:
+        command.run(_argv(plan.put, name), "write the object", _REMEDY)
+        if not _exists(plan, name):
+            raise CouldNotMeasure(
+                "the object is not there after it was written: `exists` or `put` is wrong",
+                where=" ".join(_argv(plan.exists, name)),
+                remedy=_REMEDY,
+            )
+        argv = _argv(plan.delete, name)
+        answer = command.ask(argv, "delete the object", _REMEDY)
+        return Attempt(_exists(plan, name), answer.said, " ".join(argv))
+    finally:
+        if plan.remove and token is not None:
+            command.ask(_argv(plan.remove, name), "remove the object", _REMEDY)
+            undo.forget(token)
+
+
+def _exists(plan: Immutable, name: str) -> bool:
+    return command.ask(_argv(plan.exists, name), "look for the object", _REMEDY).status == 0
+
+
+def _argv(argv: Sequence[str], name: str) -> list[str]:
+    return [word.replace("{object}", name) for word in argv]
