@@ -45,7 +45,8 @@ def of(snapshots: Sequence[Snapshot], live: Snapshot, *, least_days: float) -> G
     Raises:
         NoData: the snapshots do not reach back so far.
     """
-    within = [s for s in snapshots if live.at - MONTH_S <= s.at < live.at]
+    # Of older days one snapshot each is kept: the one before the month may be a day older.
+    within = [s for s in snapshots if live.at - MONTH_S - _DAY_S <= s.at < live.at]
     if not within:
         raise NoData("there is no snapshot of the last 30 days", remedy="run `readiness snapshot`")
     first, days = within[0], (live.at - within[0].at) / _DAY_S

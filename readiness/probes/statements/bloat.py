@@ -16,7 +16,7 @@ from readiness.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.history.snapshot import Bloated, BloatSnapshot
 from readiness.probes import postgres
 from readiness.probes.postgres import Connection
-from readiness.probes.statements.scope import SCOPE
+from readiness.probes.statements.scope import SCOPE, uncompiled
 from readiness.probes.statements.snapshot import server_of
 
 _TIME_S: Final = 25.0
@@ -139,6 +139,7 @@ def take(connection: Connection, limits: Bloat) -> BloatSnapshot:
 def _measured(
     connection: Connection, limits: Bloat, statement: sql.SQL, read: _Read, which: int
 ) -> BloatSnapshot:
+    uncompiled(connection)
     at, server = server_of(connection)
     # Even to tell the size of a table that a migration locks, the server waits.
     postgres.fetch(connection, "set lock_timeout = '2s'")

@@ -8,7 +8,7 @@ from psycopg import sql
 from readiness.errors import NoData
 from readiness.probes import postgres
 from readiness.probes.postgres import Connection
-from readiness.probes.statements.scope import SCOPE
+from readiness.probes.statements.scope import SCOPE, uncompiled
 
 # The leading columns as a set: (b, a) serves a key on (a, b). A partial index does not, unless it
 # leaves out nothing but NULL, which references nothing. Rows of a table that was never analysed
@@ -90,6 +90,7 @@ def read(connection: Connection) -> list[ForeignKey]:
         NoData: there is not even a table.
         CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
+    uncompiled(connection)
     found = postgres.fetch(connection, _FOREIGN_KEYS.format(scope=SCOPE))
     if not found and not postgres.fetch_value(connection, _TABLES.format(scope=SCOPE)):
         raise NoData(

@@ -10,7 +10,7 @@ from psycopg import sql
 from readiness.errors import NoData
 from readiness.probes import postgres
 from readiness.probes.postgres import Connection
-from readiness.probes.statements.scope import SCOPE
+from readiness.probes.statements.scope import SCOPE, uncompiled
 
 _FROM_15: Final = 150000
 
@@ -129,6 +129,7 @@ def read(connection: Connection) -> list[Index]:
         NoData: there is none: it is not the application's database, or it is empty.
         CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
+    uncompiled(connection)
     nulls = "not i.indnullsnotdistinct" if connection.info.server_version >= _FROM_15 else "true"
     statement = INDEXES.format(nulls=sql.SQL(nulls), scope=SCOPE)
     found = [_index(row) for row in postgres.fetch(connection, statement)]

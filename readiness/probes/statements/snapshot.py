@@ -9,7 +9,7 @@ from readiness.history.snapshot import IndexUse, Server, Snapshot, StatementUse
 from readiness.probes import postgres
 from readiness.probes.postgres import Connection
 from readiness.probes.statements import counters
-from readiness.probes.statements.scope import SCOPE
+from readiness.probes.statements.scope import SCOPE, uncompiled
 
 _FROM_16: Final = 160000
 _SYSTEM: Final = "select system_identifier::text from pg_control_system()"
@@ -69,6 +69,7 @@ def take(connection: Connection) -> Snapshot:
     Raises:
         CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
+    uncompiled(connection)
     at, server = server_of(connection)
     last = _LAST if server.version >= _FROM_16 else "null::float8"
     indexes = postgres.fetch(connection, _INDEXES.format(last=sql.SQL(last), scope=SCOPE))
