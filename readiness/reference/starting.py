@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -164,9 +164,10 @@ class Starter:
             raise
         using = executor.submit(self._use, shop)
         reading = executor.submit(read_shop, shop)
+        backups = self._back_up(server, shop, stack)
         begun = archiving.result()
-        archive = None if isinstance(begun, str) else begun
-        backups = self._back_up(server, shop, stack, archive)
+        if backups and not isinstance(begun, str):
+            backups = replace(backups, archive=begun)
         migrations = migrate.copy_files(self._folder)
         manifest = migrate.save_manifest(shop.monitor, self._folder)
         if watching:
@@ -244,14 +245,12 @@ class Starter:
         history.begin(file, *history.taken(shop.monitor))
         return file
 
-    def _back_up(
-        self, server: Server, shop: Shop, stack: Monitoring, archive: WalArchive | None
-    ) -> Backups | None:
+    def _back_up(self, server: Server, shop: Shop, stack: Monitoring) -> Backups | None:
         if not is_available():
             stack.absent["backup"] = "this installation has no writer of manifests"
             return None
         self._progress("writing a backup")
-        return make_backups(shop, self._folder, programs_for(server), archive)
+        return make_backups(shop, self._folder, programs_for(server))
 
 
 def _fill(shop: Shop) -> None:

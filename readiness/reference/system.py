@@ -2,12 +2,6 @@
 
 import shutil
 import tempfile
-<<<<<<< ours
-=======
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
->>>>>>> theirs
 from pathlib import Path
 from typing import Self
 
@@ -94,119 +88,8 @@ class ReferenceSystem:
             running.stop()
 
     def _start(self, provider: str | None, monitoring: bool, progress: Progress) -> None:
-<<<<<<< ours
         starter = Starter(self.folder, self._guardian, self._version, progress)
         running = self._running = starter.start(provider, monitoring=monitoring)
-=======
-        executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reference")
-        try:
-            self._running = self._start_parts(executor, provider, monitoring, progress)
-        except BaseException:
-            # End the programs first: that ends the threads that wait for them.
-            self._guardian.undo()
-            raise
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
-        self._describe(self._running)
-
-    def _start_parts(
-        self,
-        executor: ThreadPoolExecutor,
-        provider: str | None,
-        monitoring: bool,
-        progress: Progress,
-    ) -> _Started:
-        stack = Monitoring(self.folder, self._guardian)
-        dsn: Future[str] = Future()
-        service: Future[Daemon] = Future()
-        watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
-        try:
-            progress("starting PostgreSQL")
-            place = wal_archive.prepare(self.folder / "archive", self._guardian)
-            local = {} if isinstance(place, str) else place.settings()
-            name, server, reasons = start_server(
-                provider, self.folder / "postgres", self._guardian, local
-            )
-            archiving = executor.submit(_begin, place, server, name)
-            shop = create_shop(server)
-            dsn.set_result(shop.monitor)
-            progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
-            filled = executor.submit(_fill, shop)
-            service.set_result(self._service(shop).start())
-            filled.result()
-        except BaseException as problem:
-            # Whoever waits for these must not wait for ever.
-            for future in (dsn, service):
-                if not future.done():
-                    future.set_exception(
-                        problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
-                    )
-            raise
-        backups = self._back_up(server, shop, stack, progress)
-        begun = archiving.result()
-        if isinstance(begun, str):
-            stack.absent[wal_archive.PART] = begun
-        elif backups:
-            backups = replace(backups, archive=begun)
-        if watching:
-            progress("starting the monitoring")
-            watching.result()
-        absent = {**{f"provider {k}": v for k, v in reasons.items()}, **stack.absent}
-        return _Started(name, server, shop, service.result(), stack, backups, absent)
-
-    def _memory_folder(self) -> Path:
-        """Where the workers keep their counters, in memory if the system has such a place.
-
-        They are files mapped into memory: on a disk that is busy, counting a request stands
-        still until the page is written, and the whole event loop with it.
-        """
-        memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
-        place = memory if os.access(memory, os.W_OK) else self.folder
-        made = Path(tempfile.mkdtemp(prefix="readiness-metrics-", dir=place))
-        self._guardian.remove(made)
-        return made
-
-    def _service(self, shop: Shop) -> Daemon:
-        multiprocess = self._memory_folder()
-        self.environ |= {
-            "REFERENCE_ADMIN_TOKEN": token_hex(16),
-            "REFERENCE_CRON_SECRET": token_hex(16),
-        }
-        for secret in self.environ.values():
-            register(secret)
-        return Daemon(
-            "service",
-            lambda port: [sys.executable, "-m", "readiness.reference.service", str(port)],
-            self.folder,
-            self._guardian,
-            "/health/ready",
-            {
-                "SERVICE_VERSION": self._version,
-                "SERVICE_ENVIRONMENT": ENVIRONMENT,
-                "SERVICE_BEHAVIOUR": str(self.folder / "behaviour.json"),
-                "DATABASE_URL": shop.app,
-                "ADMIN_TOKEN": self.environ["REFERENCE_ADMIN_TOKEN"],
-                "CRON_SECRET": self.environ["REFERENCE_CRON_SECRET"],
-                "PROMETHEUS_MULTIPROC_DIR": str(multiprocess),
-            },
-        )
-
-    def _back_up(
-        self,
-        server: Server,
-        shop: Shop,
-        stack: Monitoring,
-        progress: Progress,
-    ) -> Backups | None:
-        if not is_available():
-            stack.absent["backup"] = "this installation has no writer of manifests"
-            return None
-        progress("writing a backup")
-        return make_backups(shop, self.folder, programs_for(server))
-
-    def _describe(self, running: _Started) -> None:
-        shop, stack = running.shop, running.monitoring
->>>>>>> theirs
         self.provider, self.absent = running.provider, running.absent
         self.service_url = running.service.url
         self.inbox_url = running.monitoring.url("inbox")
