@@ -44,6 +44,8 @@ from readiness.report.view import (
 
 SOON_DAYS: Final = 14
 _LONGEST_ANCHOR: Final = 80
+# More of them say only that a suite was added, or that the last run was of a part.
+_MOST_NEW: Final = 10
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -279,7 +281,8 @@ def _since(record: RunRecord, anchors: Mapping[tuple[str, str], str]) -> Since |
     for kind, heading in CHANGE_HEADINGS.items():
         lines = tuple(_change(c, anchors) for c in changes.items if c.kind == kind)
         if lines:
-            groups.append(ChangeGroup(heading, lines))
+            folded = kind == "new" and len(lines) > _MOST_NEW
+            groups.append(ChangeGroup(heading, lines, folded))
     since = f"run {line(changes.since_run, 100)} of {figures.when(changes.since)}"
     return Since(f"{since}, which was {changes.since_verdict}", tuple(groups))
 

@@ -104,7 +104,11 @@ def _changes(view: View) -> Iterator[str]:
     for group in view.since.groups:
         rows = (f"{line.name}: {line.text}" if line.text else line.name for line in group.lines)
         items = "".join(f"- {escape(row)}\n" for row in rows)
-        yield f"\n{group.heading} ({len(group.lines):,})\n\n{items}"
+        heading = f"{group.heading} ({len(group.lines):,})"
+        if group.folded:
+            yield f"\n<details><summary>{heading}</summary>\n\n{items}\n</details>\n"
+        else:
+            yield f"\n{heading}\n\n{items}"
     if not view.since.groups:
         yield "\nNothing changed.\n"
 

@@ -237,10 +237,15 @@ class ChangeLine:
 
 @dataclass(frozen=True, slots=True)
 class ChangeGroup:
-    """Differences of one kind."""
+    """Differences of one kind.
+
+    Attributes:
+        folded: whether they are many, and none of them is bad news.
+    """
 
     heading: str
     lines: tuple[ChangeLine, ...]
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
