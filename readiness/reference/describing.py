@@ -70,10 +70,10 @@ def facts(running: Running) -> target.Facts:
         around=Around(
             standby=running.standby is not None,
             pooler=running.pooler is not None,
-            timescale=running.metrics is not None,
         ),
         schema=target_schema.Facts(running.manifest, running.migrations),
         history=running.history,
+        metrics_history=running.metrics_history,
         alertmanagers=stack.peers,
         inbox=stack.url("inbox"),
         pager=stack.url("pager"),

@@ -32,6 +32,7 @@ from readiness.servers.standby import PrivateStandby
 ENVIRONMENT: Final = "reference"
 BEHAVIOUR: Final = "behaviour.json"
 _HISTORY: Final = "shop.history"
+_METRICS_HISTORY: Final = "metrics.history"
 _AMCHECK: Final = "this PostgreSQL comes without amcheck"
 _SQUAWK: Final = "squawk is not installed here: pip install squawk-cli"
 Progress = Callable[[str], None]
@@ -55,6 +56,7 @@ class Running:
         migrations: the folder of the migrations, as the repository has them.
         manifest: what the schema is held against.
         history: the file of the snapshots of the shop's database.
+        metrics_history: that of the metrics; None where there are none.
         secrets: of the service, by the variable that holds each.
         absent: the parts that could not be had here, each with the reason.
     """
@@ -72,6 +74,7 @@ class Running:
     migrations: Path
     manifest: Path
     history: Path
+    metrics_history: Path | None
     secrets: dict[str, str]
     absent: dict[str, str]
 
@@ -199,6 +202,7 @@ class Starter:
             migrations=migrations,
             manifest=manifest,
             history=using.result(),
+            metrics_history=None if isinstance(measured, str) else self._remember(measured),
             secrets=self._secrets,
             absent={
                 **{f"provider {k}": v for k, v in reasons.items()},
@@ -243,6 +247,11 @@ class Starter:
         file = self._folder / _HISTORY
         customers.visit(shop.app, self._folder / customers.FILE)
         history.begin(file, *history.taken(shop.monitor))
+        return file
+
+    def _remember(self, metrics: Metrics) -> Path:
+        file = self._folder / _METRICS_HISTORY
+        history.begin(file, *history.taken(metrics.monitor))
         return file
 
     def _back_up(self, server: Server, shop: Shop, stack: Monitoring) -> Backups | None:

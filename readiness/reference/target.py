@@ -34,6 +34,7 @@ class Facts:
         around: what its database has around it.
         schema: what its schema is held against, and its migrations.
         history: the file of the snapshots of the database.
+        metrics_history: that of the TimescaleDB beside it; None where there is none.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
@@ -48,6 +49,7 @@ class Facts:
     around: Around
     schema: SchemaFacts
     history: Path
+    metrics_history: Path | None
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
@@ -69,7 +71,7 @@ def readiness_toml(facts: Facts) -> str:
             alerts=watched and _alerts(facts),
         ),
         schema(facts.schema),
-        timescale() if facts.around.timescale else "",
+        timescale(facts.metrics_history) if facts.metrics_history else "",
         _not_applicable(facts.lacking),
         monitoring(facts.watch),
         _alerting(facts),

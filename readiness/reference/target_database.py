@@ -14,12 +14,10 @@ class Around:
     Attributes:
         standby: whether a standby follows it.
         pooler: whether a pooler stands in front of it.
-        timescale: whether there is a database with TimescaleDB beside it.
     """
 
     standby: bool
     pooler: bool
-    timescale: bool
 
 
 def database(around: Around, history: Path, *, watched: bool, alerts: bool) -> str:
