@@ -22,6 +22,8 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "max_prepared_transactions": "5",
     # A standby that is away must not fill the disk; when it is back, it comes at once.
     "max_slot_wal_keep_size": "2GB",
+    # A checkpoint that began before the standby's slot was made would take the WAL away from it.
+    "wal_keep_size": "64MB",
     "wal_retrieve_retry_interval": "500ms",
 }
 STATISTICS: Final = "pg_stat_statements"

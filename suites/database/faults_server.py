@@ -21,7 +21,11 @@ def monitoring_is_superuser(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
-    turns_red={"database.privileges[shop]", "database.sequence-exhaustion[shop]"},
+    turns_red={
+        "database.privileges[shop]",
+        "database.sequence-exhaustion[shop]",
+        "schema.sequences-ahead[shop]",
+    },
     story="The monitoring role may not read the sequences.",
 )
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
 
-from readiness.errors import CouldNotMeasure, SafetyRefusal
+from readiness.errors import CouldNotMeasure, SafetyRefusal, TookTooLong, Unreachable
 from readiness.probes.postgres import connect, fetch
 from readiness.secrets import Dsn
 
@@ -26,14 +26,14 @@ def refuse_source(scratch: Dsn, source: Dsn) -> None:
 
     Raises:
         SafetyRefusal: it is the source.
-        CouldNotMeasure: the scratch server does not answer.
+        CouldNotMeasure: the scratch server does not answer, or the source does not say who it is.
     """
     if _addresses(scratch) & _addresses(source):
         raise _is_source("has the host and port of the database itself", scratch)
     mine = _instance(scratch)
     try:
         theirs = _instance(source)
-    except CouldNotMeasure:
+    except (Unreachable, TookTooLong):
         return  # the source is away, and nothing that answers can be it
     if mine == theirs:
         raise _is_source("is the very server that runs the database, by another address", scratch)
