@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from readiness.history.snapshot import IndexUse, Snapshot
+from readiness.history.snapshot import IndexUse, Mark, Scans, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Evidence:
         return (self.until - self.since) / 86400
 
 
-def reaching(snapshots: Sequence[Snapshot], live: Snapshot, *, gap_max_s: float) -> Evidence:
+def reaching(snapshots: Sequence[Mark], live: Mark, *, gap_max_s: float) -> Evidence:
     """How far back counters and snapshots reach together.
 
     Counters that began anew between two snapshots tell nothing of the time before they did: from
@@ -47,13 +47,13 @@ def reaching(snapshots: Sequence[Snapshot], live: Snapshot, *, gap_max_s: float)
     unseen = 0.0
     for number in range(len(chain) - 2, -1, -1):
         before, after = chain[number], chain[number + 1]
-        gap = after.server.counters_since - before.at
+        gap = after.counters_since - before.at
         if gap > gap_max_s:
-            began = after.server.counters_since
+            began = after.counters_since
             first = number + 1 if number + 1 < len(snapshots) else None
             return Evidence(began, live.at, unseen, first, began)
         unseen += max(0.0, gap)
-    since = min(chain[0].at, chain[0].server.counters_since)
+    since = min(chain[0].at, chain[0].counters_since)
     return Evidence(since, live.at, unseen, 0 if snapshots else None, None)
 
 
@@ -79,29 +79,28 @@ class Use:
         return now - (self.known_since if self.last is None else max(self.last, self.known_since))
 
 
-def uses(snapshots: Sequence[Snapshot], live: Snapshot) -> list[Use]:
+def uses(snapshots: Sequence[Scans], live: Snapshot) -> list[Use]:
     """When each index of today was used, as far as these snapshots tell.
 
     Args:
         snapshots: those that belong to the evidence, the oldest first.
         live: what is counted now.
     """
-    chain = [*snapshots, live]
+    chain = [*snapshots, live.scans]
+    begins = chain[0].mark.at
     known: dict[int, float] = {}
     # What was counted before the first of them may have been counted until then.
-    last = {index.oid: chain[0].at for index in chain[0].indexes if index.scans}
+    last = {oid: begins for oid, scans in chain[0].by_index.items() if scans}
     for before, after in pairwise(chain):
-        earlier = {index.oid: index for index in before.indexes}
-        began_anew = after.server.counters_since > before.at
-        for index in earlier.values():
-            known.setdefault(index.oid, before.at)
-        for index in after.indexes:
-            if _was_used(earlier.get(index.oid), index, began_anew=began_anew):
-                last[index.oid] = after.at
+        began_anew = after.mark.counters_since > before.mark.at
+        for oid in before.by_index:
+            known.setdefault(oid, before.mark.at)
+        for oid, scans in after.by_index.items():
+            if _was_used(before.by_index.get(oid), scans, began_anew=began_anew):
+                last[oid] = after.mark.at
     for index in live.indexes:
         if index.last_scan is not None:
             last[index.oid] = max(last.get(index.oid, 0.0), index.last_scan)
-    begins = chain[0].at
     return [
         Use(i, since, last.get(i.oid), since <= begins)
         for i in live.indexes
@@ -109,12 +108,12 @@ def uses(snapshots: Sequence[Snapshot], live: Snapshot) -> list[Use]:
     ]
 
 
-def _was_used(before: IndexUse | None, after: IndexUse, *, began_anew: bool) -> bool:
+def _was_used(before: int | None, after: int, *, began_anew: bool) -> bool:
     """Whether scans were counted in between.
 
     A counter that runs backwards without a reset is another node's: nobody can tell, and so it
     counts as used.
     """
     if before is None or began_anew:
-        return after.scans > 0
-    return after.scans != before.scans
+        return after > 0
+    return after != before

@@ -1,6 +1,9 @@
 """What a snapshot holds. Times are Unix times by the clock of the database's server."""
 
+import json
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +13,28 @@ from readiness.errors import CouldNotMeasure
 FORMAT: Final = 1
 _LARGEST: Final = 1 << 28
 _LEVEL: Final = 6
+_UNREADABLE: Final = "a snapshot in it cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """When a snapshot was taken, and since when its counters counted then."""
+
+    at: float
+    counters_since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """How often each index had been scanned: all that a snapshot of long ago is asked for.
+
+    Attributes:
+        mark: when that was.
+        by_index: scans, by the number of the index.
+    """
+
+    mark: Mark
+    by_index: Mapping[int, int]
 
 
 class _Part(BaseModel):
@@ -83,13 +108,9 @@ class _Body(_Part):
             CouldNotMeasure: it is damaged, or of another format.
         """
         try:
-            unpacker = zlib.decompressobj()
-            text = unpacker.decompress(stored, _LARGEST)
-            if not unpacker.eof:
-                raise CouldNotMeasure("a snapshot in it is cut off, or larger than 256 MiB")
-            return cls.model_validate_json(text)
-        except (zlib.error, ValidationError):
-            raise CouldNotMeasure("a snapshot in it cannot be read") from None
+            return cls.model_validate_json(_inflated(stored))
+        except ValidationError:
+            raise CouldNotMeasure(_UNREADABLE) from None
 
 
 class Snapshot(_Body):
@@ -112,6 +133,41 @@ class Snapshot(_Body):
     statements: dict[str, StatementUse] = {}
     statements_since: float | None = None
     evictions: int | None = None
+
+    @property
+    def mark(self) -> Mark:
+        """When it was taken, and since when its counters count."""
+        return Mark(self.at, self.server.counters_since)
+
+    @property
+    def scans(self) -> Scans:
+        """How often each index had been scanned."""
+        return Scans(self.mark, {index.oid: index.scans for index in self.indexes})
+
+
+def unpacked_scans(stored: bytes) -> Scans:
+    """The scans alone, without a model for each of ten thousand indexes.
+
+    Raises:
+        CouldNotMeasure: it is damaged, or of another format.
+    """
+    try:
+        body = json.loads(_inflated(stored))
+        mark = Mark(float(body["at"]), float(body["server"]["counters_since"]))
+        return Scans(mark, {int(index["oid"]): int(index["scans"]) for index in body["indexes"]})
+    except (ValueError, KeyError, TypeError):
+        raise CouldNotMeasure(_UNREADABLE) from None
+
+
+def _inflated(stored: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(stored, _LARGEST)
+    except zlib.error:
+        raise CouldNotMeasure(_UNREADABLE) from None
+    if not unpacker.eof:
+        raise CouldNotMeasure("a snapshot in it is cut off, or larger than 256 MiB")
+    return text
 
 
 class Bloated(_Part):

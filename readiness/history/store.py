@@ -2,12 +2,20 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from readiness.errors import CouldNotMeasure, NoData
-from readiness.history.snapshot import FORMAT, BloatSnapshot, Server, Snapshot
+from readiness.history.snapshot import (
+    FORMAT,
+    BloatSnapshot,
+    Mark,
+    Scans,
+    Server,
+    Snapshot,
+    unpacked_scans,
+)
 
 _APPLICATION: Final = 0x52445931  # "RDY1", in the header of the file: another one's is refused
 _WAIT_S: Final = 10.0
@@ -33,6 +41,7 @@ and (kind, at) not in (
     where next > at)"""
 _Kind = Literal["usage", "bloat"]
 _S = TypeVar("_S", Snapshot, BloatSnapshot)
+_T = TypeVar("_T")
 _CRON: Final = "take them each hour: 7 * * * * readiness snapshot --config FILE"
 
 
@@ -65,8 +74,20 @@ class Store:
             connection.execute(_THIN, (newest - _WHOLE_S,))
             connection.execute("commit")
 
-    def usage(self, server: Server, *, since: float = 0.0) -> list[Snapshot]:
-        """The snapshots of the counters that tell of a time and all after it, the oldest first.
+    def marks(self, server: Server, *, since: float = 0.0) -> list[Mark]:
+        """When the snapshots of the counters were taken, the oldest first; see `scans`."""
+        self.newest_usage(server)  # refuses another database's
+        first = self._last_until(since)
+        with self._opened("ro") as connection:
+            rows = connection.execute(
+                "select at, counters_since from snapshots where kind = 'usage' and at >= ?"
+                " order by at",
+                (first,),
+            )
+            return [Mark(*row) for row in rows]
+
+    def scans(self, server: Server, *, since: float = 0.0) -> list[Scans]:
+        """The scans of the indexes at a time and all after it, the oldest first.
 
         Args:
             server: the database that they have to be of.
@@ -76,19 +97,20 @@ class Store:
             NoData: there is no file, or it is another database's.
             CouldNotMeasure: it cannot be read.
         """
-        return self._read("usage", Snapshot, server, self._last_until(since))
+        self.newest_usage(server)  # refuses another database's
+        return self._decoded("usage", unpacked_scans, self._last_until(since))
 
     def usage_at(self, server: Server, at: float) -> Snapshot | None:
-        """The last snapshot of the counters until a time, else the first one; see `usage`."""
+        """The last snapshot of the counters until a time, else the first one; see `scans`."""
         found = self._read("usage", Snapshot, server, self._last_until(at), 1)
         return found[0] if found else None
 
     def newest_usage(self, server: Server) -> Snapshot | None:
-        """The last snapshot of the counters, see `usage`; None if there is none."""
+        """The last snapshot of the counters, see `scans`; None if there is none."""
         return self._newest("usage", Snapshot, server)
 
     def newest_bloat(self, server: Server) -> BloatSnapshot | None:
-        """The last snapshot of the bloat, see `usage`; None if there is none."""
+        """The last snapshot of the bloat, see `scans`; None if there is none."""
         return self._newest("bloat", BloatSnapshot, server)
 
     def _last_until(self, at: float) -> float:
@@ -112,16 +134,21 @@ class Store:
     def _read(
         self, kind: _Kind, shape: type[_S], server: Server, since: float, most: int = -1
     ) -> list[_S]:
+        found = self._decoded(kind, shape.unpacked, since, most)
+        if found and found[-1].server.is_other_than(server):
+            raise self._other(found[-1].server)
+        return found
+
+    def _decoded(
+        self, kind: _Kind, decode: Callable[[bytes], _T], since: float, most: int = -1
+    ) -> list[_T]:
         with self._opened("ro") as connection:
             self._check(connection)
             rows = connection.execute(
                 "select body from snapshots where kind = ? and at >= ? order by at limit ?",
                 (kind, since, most),
             )
-            found = [shape.unpacked(body) for (body,) in rows]
-        if found and found[-1].server.is_other_than(server):
-            raise self._other(found[-1].server)
-        return found
+            return [decode(body) for (body,) in rows]
 
     @contextlib.contextmanager
     def _opened(self, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Connection]:

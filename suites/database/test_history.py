@@ -9,7 +9,7 @@ from readiness.errors import NoData
 from readiness.history import evidence as past
 from readiness.history import growth
 from readiness.history.evidence import Use
-from readiness.history.snapshot import Snapshot
+from readiness.history.snapshot import Scans, Snapshot
 from readiness.history.store import Store
 from readiness.measurement import Limit
 from readiness.probes import postgres
@@ -245,18 +245,26 @@ def _history(database: Database) -> History:
     return database.history
 
 
-def _evidence(database: Database, live: Snapshot) -> tuple[list[Snapshot], past.Evidence]:
+def _since(database: Database, live: Snapshot) -> float:
+    """A little more than is asked for: of the older days one snapshot each is kept."""
+    days = max(database.indexes.unused_days, _history(database).evidence_warning_days) + 2
+    return live.at - days * _DAY_S
+
+
+def _evidence(database: Database, live: Snapshot) -> tuple[list[Scans], past.Evidence]:
     """The snapshots that the evidence is made of, and how far it reaches."""
     history = _history(database)
-    # A little more than is asked for: of the older days one snapshot each is kept.
-    days = max(database.indexes.unused_days, history.evidence_warning_days) + 2
-    stored = Store(Path(history.path)).usage(live.server, since=live.at - days * _DAY_S)
-    snapshots = [s for s in stored if s.at < live.at]
-    reach = past.reaching(snapshots, live, gap_max_s=history.index_max_age_h * _HOUR_S)
+    stored = Store(Path(history.path)).scans(live.server, since=_since(database, live))
+    snapshots = [one for one in stored if one.mark.at < live.at]
+    marks = [one.mark for one in snapshots]
+    reach = past.reaching(marks, live.mark, gap_max_s=history.index_max_age_h * _HOUR_S)
     return ([] if reach.first is None else snapshots[reach.first :]), reach
 
 
 def _reach(database: Database, live: Snapshot) -> past.Evidence:
-    if database.history is None:
-        return past.reaching([], live, gap_max_s=0.0)
-    return _evidence(database, live)[1]
+    history = database.history
+    if history is None:
+        return past.reaching([], live.mark, gap_max_s=0.0)
+    stored = Store(Path(history.path)).marks(live.server, since=_since(database, live))
+    marks = [mark for mark in stored if mark.at < live.at]
+    return past.reaching(marks, live.mark, gap_max_s=history.index_max_age_h * _HOUR_S)

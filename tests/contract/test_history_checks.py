@@ -94,7 +94,7 @@ def test_the_command_writes_what_the_checks_read(own: PrivatePostgres, tmp_path:
 
     again = CliRunner().invoke(main, ["snapshot", "--config", str(config)], env=environ)
     assert "bloat" not in again.output
-    assert len(Store(path).usage(live(watched(own, path)).server)) == 2
+    assert len(Store(path).marks(live(watched(own, path)).server)) == 2
     assert misses(judged("snapshots_run", watched(own, path))) == ""
 
 
@@ -186,7 +186,7 @@ def test_a_clean_restart_keeps_the_counters(own: PrivatePostgres) -> None:
 
     assert after.server.counters_since == before.server.counters_since
     assert after.server.started > before.server.started
-    assert reaching([before], after, gap_max_s=1).broken_at is None
+    assert reaching([before.mark], after.mark, gap_max_s=1).broken_at is None
 
 
 def test_a_crash_within_the_allowed_gap_keeps_the_rest(

@@ -4,7 +4,7 @@ import pytest
 
 from readiness.errors import NoData
 from readiness.history import growth
-from readiness.history.evidence import reaching, uses
+from readiness.history.evidence import Evidence, Use, reaching, uses
 from readiness.history.snapshot import IndexUse, Server, Snapshot
 
 DAY = 86400.0
@@ -45,12 +45,20 @@ def shot(
     )
 
 
+def reach_of(snapshots: list[Snapshot], live: Snapshot, *, gap_max_s: float) -> Evidence:
+    return reaching([one.mark for one in snapshots], live.mark, gap_max_s=gap_max_s)
+
+
+def uses_of(snapshots: list[Snapshot], live: Snapshot) -> list[Use]:
+    return uses([one.scans for one in snapshots], live)
+
+
 def reach_days(snapshots: list[Snapshot], live: Snapshot, gap_h: float = 2) -> float:
-    return reaching(snapshots, live, gap_max_s=gap_h * HOUR).days
+    return reach_of(snapshots, live, gap_max_s=gap_h * HOUR).days
 
 
 def test_counters_alone_reach_back_to_their_reset() -> None:
-    found = reaching([], shot(0, since_days=12), gap_max_s=HOUR)
+    found = reach_of([], shot(0, since_days=12), gap_max_s=HOUR)
 
     assert found.days == 12
     assert found.first is None
@@ -63,7 +71,7 @@ def test_snapshots_of_one_life_reach_back_to_the_first_or_to_the_counters() -> N
 
 def test_a_crash_shortly_after_a_snapshot_is_a_small_gap() -> None:
     before = [shot(40, since_days=50), shot(1, since_days=50)]
-    found = reaching(before, shot(0, since_days=1 - 1 / 24), gap_max_s=2 * HOUR)
+    found = reach_of(before, shot(0, since_days=1 - 1 / 24), gap_max_s=2 * HOUR)
 
     assert found.days == 50
     assert found.unseen_s == pytest.approx(HOUR)
@@ -72,7 +80,7 @@ def test_a_crash_shortly_after_a_snapshot_is_a_small_gap() -> None:
 
 def test_a_crash_long_after_the_last_snapshot_breaks_the_evidence() -> None:
     before = [shot(40, since_days=50), shot(10, since_days=50)]
-    found = reaching(before, shot(0, since_days=3), gap_max_s=2 * HOUR)
+    found = reach_of(before, shot(0, since_days=3), gap_max_s=2 * HOUR)
 
     assert found.days == 3
     assert found.first is None
@@ -81,7 +89,7 @@ def test_a_crash_long_after_the_last_snapshot_breaks_the_evidence() -> None:
 
 def test_what_follows_the_break_still_belongs_to_it() -> None:
     chain = [shot(40, since_days=50), shot(2, since_days=3), shot(1, since_days=3)]
-    found = reaching(chain, shot(0, since_days=3), gap_max_s=2 * HOUR)
+    found = reach_of(chain, shot(0, since_days=3), gap_max_s=2 * HOUR)
 
     assert found.days == 3
     assert found.first == 1
@@ -89,7 +97,7 @@ def test_what_follows_the_break_still_belongs_to_it() -> None:
 
 def test_a_counter_that_stands_still_is_no_use_and_one_that_moves_is() -> None:
     chain = [shot(40, scans={1: 5, 2: 5}), shot(10, scans={1: 5, 2: 6})]
-    still, moved = uses(chain, shot(0, scans={1: 5, 2: 6}))
+    still, moved = uses_of(chain, shot(0, scans={1: 5, 2: 6}))
 
     assert still.idle_s(NOW) == 40 * DAY
     assert moved.last == NOW - 10 * DAY
@@ -98,21 +106,21 @@ def test_a_counter_that_stands_still_is_no_use_and_one_that_moves_is() -> None:
 
 def test_after_a_reset_any_count_is_a_use() -> None:
     chain = [shot(40, scans={1: 5, 2: 5})]
-    used, not_used = uses(chain, shot(0, since_days=39, scans={1: 1, 2: 0}))
+    used, not_used = uses_of(chain, shot(0, since_days=39, scans={1: 1, 2: 0}))
 
     assert used.idle_s(NOW) == 0
     assert not_used.idle_s(NOW) == 40 * DAY
 
 
 def test_a_counter_that_runs_backwards_without_a_reset_counts_as_a_use() -> None:
-    (found,) = uses([shot(40, scans={1: 5})], shot(0, scans={1: 3}))
+    (found,) = uses_of([shot(40, scans={1: 5})], shot(0, scans={1: 3}))
 
     assert found.idle_s(NOW) == 0
 
 
 def test_an_index_is_not_older_than_the_first_snapshot_that_has_it() -> None:
     chain = [shot(40, scans={1: 0}), shot(10, scans={1: 0, 2: 0})]
-    old, young = uses(chain, shot(0, scans={1: 0, 2: 0}))
+    old, young = uses_of(chain, shot(0, scans={1: 0, 2: 0}))
 
     assert old.known_from_the_start
     assert not young.known_from_the_start
@@ -120,19 +128,21 @@ def test_an_index_is_not_older_than_the_first_snapshot_that_has_it() -> None:
 
 
 def test_an_index_made_anew_under_the_old_name_is_a_new_one() -> None:
-    (found,) = uses([shot(40, scans={1: 7})], shot(0, scans={2: 0}))
+    (found,) = uses_of([shot(40, scans={1: 7})], shot(0, scans={2: 0}))
 
     assert found.idle_s(NOW) == 0
 
 
 def test_the_server_s_own_word_of_the_last_scan_counts() -> None:
-    (found,) = uses([shot(40, scans={1: 7})], shot(0, scans={1: 7}, last_scan={1: NOW - 3 * DAY}))
+    (found,) = uses_of(
+        [shot(40, scans={1: 7})], shot(0, scans={1: 7}, last_scan={1: NOW - 3 * DAY})
+    )
 
     assert found.idle_s(NOW) == 3 * DAY
 
 
 def test_what_was_counted_before_any_snapshot_may_have_been_counted_just_now() -> None:
-    (found,) = uses([], shot(0, since_days=90, scans={1: 1}))
+    (found,) = uses_of([], shot(0, since_days=90, scans={1: 1}))
 
     assert found.last == NOW
     assert found.idle_s(NOW) == 0

@@ -48,7 +48,8 @@ def test_what_is_stored_is_read_again(store: Store) -> None:
     store.append(usage(NOW), keep_days=400)
     store.append(bloated(NOW + 1), keep_days=400)
 
-    assert store.usage(SERVER) == [usage(NOW)]
+    assert store.scans(SERVER) == [usage(NOW).scans]
+    assert store.marks(SERVER) == [usage(NOW).mark]
     assert store.newest_usage(SERVER) == usage(NOW)
     newest = store.newest_bloat(SERVER)
     assert newest == bloated(NOW + 1)
@@ -67,8 +68,10 @@ def test_the_snapshot_of_a_time_is_the_last_before_it_else_the_first(store: Stor
 def test_what_is_read_since_a_time_begins_with_the_last_before_it(store: Store) -> None:
     store.append(usage(NOW), usage(NOW + HOUR), usage(NOW + 2 * HOUR), keep_days=400)
 
-    found = store.usage(SERVER, since=NOW + 1.5 * HOUR)
-    assert [snapshot.at for snapshot in found] == [NOW + HOUR, NOW + 2 * HOUR]
+    since = NOW + 1.5 * HOUR
+    assert [mark.at for mark in store.marks(SERVER, since=since)] == [NOW + HOUR, NOW + 2 * HOUR]
+    found = [scans.mark for scans in store.scans(SERVER, since=since)]
+    assert found == store.marks(SERVER, since=since)
 
 
 def test_old_snapshots_go_and_older_days_keep_one_each(store: Store) -> None:
@@ -76,7 +79,7 @@ def test_old_snapshots_go_and_older_days_keep_one_each(store: Store) -> None:
     hours = [start + n * HOUR for n in range(24 * 10 + 1)]
     store.append(usage(NOW - 500 * DAY), *map(usage, hours), keep_days=400)
 
-    kept = [snapshot.at for snapshot in store.usage(SERVER)]
+    kept = [mark.at for mark in store.marks(SERVER)]
     assert kept[0] == start
     recent = [at for at in kept if at >= NOW - 3 * DAY]
     assert len(recent) == 3 * 24 + 1
@@ -90,12 +93,12 @@ def test_the_last_snapshot_before_a_reset_is_kept(store: Store) -> None:
     hours = [start + n * HOUR for n in range(24 * 10 + 1)]
     store.append(*(usage(at, since=crash if at > crash else 1.0) for at in hours), keep_days=400)
 
-    assert start + 5 * HOUR in [snapshot.at for snapshot in store.usage(SERVER)]
+    assert start + 5 * HOUR in [mark.at for mark in store.marks(SERVER)]
 
 
 def test_no_file_is_said_with_the_line_for_cron(store: Store) -> None:
     with pytest.raises(NoData, match="no history yet") as problem:
-        store.usage(SERVER)
+        store.scans(SERVER)
     assert "readiness snapshot" in problem.value.remedy
 
 
@@ -108,7 +111,7 @@ def test_a_file_without_a_snapshot_of_that_kind_has_none(store: Store) -> None:
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\x00" + b"x"])
 def test_a_broken_file_is_one_error_for_readers_and_writers(store: Store, content: bytes) -> None:
     store.path.write_bytes(content)
-    for use in (lambda: store.usage(SERVER), lambda: store.append(usage(NOW), keep_days=1)):
+    for use in (lambda: store.scans(SERVER), lambda: store.append(usage(NOW), keep_days=1)):
         with pytest.raises(CouldNotMeasure, match="not a history of readiness") as problem:
             use()
         assert problem.value.where == str(store.path)
@@ -123,7 +126,7 @@ def test_another_program_s_file_is_left_alone(store: Store) -> None:
     with pytest.raises(CouldNotMeasure, match="not a history of readiness"):
         store.append(usage(NOW), keep_days=400)
     with pytest.raises(CouldNotMeasure, match="not a history of readiness"):
-        store.usage(SERVER)
+        store.scans(SERVER)
 
 
 def test_a_later_format_says_which(store: Store) -> None:
@@ -132,7 +135,7 @@ def test_a_later_format_says_which(store: Store) -> None:
         file.execute("pragma user_version = 2")
     file.close()
     with pytest.raises(CouldNotMeasure, match="has format 2, this program reads format 1"):
-        store.usage(SERVER)
+        store.scans(SERVER)
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"x\x9c\x03\x00\x00\x00\x00\x01"])
@@ -142,7 +145,7 @@ def test_a_damaged_snapshot_is_one_error(store: Store, body: bytes) -> None:
         file.execute("update snapshots set body = ?", (body,))
     file.close()
     with pytest.raises(CouldNotMeasure, match="snapshot in it") as problem:
-        store.usage(SERVER)
+        store.scans(SERVER)
     assert problem.value.where == str(store.path)
 
 
@@ -153,16 +156,16 @@ def test_a_damaged_snapshot_is_one_error(store: Store, body: bytes) -> None:
 def test_the_history_of_another_database_is_refused(store: Store, other: Server) -> None:
     store.append(usage(NOW), keep_days=400)
     with pytest.raises(NoData, match="history of another database: d of the cluster 7"):
-        store.usage(other)
+        store.scans(other)
     with pytest.raises(NoData, match="history of another database"):
         store.append(usage(NOW + 1, server=other), keep_days=400)
-    assert len(store.usage(SERVER)) == 1
+    assert len(store.scans(SERVER)) == 1
 
 
 def test_a_server_that_does_not_tell_its_identifier_is_known_by_its_name(store: Store) -> None:
     store.append(usage(NOW), keep_days=400)
 
-    assert store.usage(SERVER.model_copy(update={"system": ""}))
+    assert store.scans(SERVER.model_copy(update={"system": ""}))
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -177,7 +180,7 @@ def test_a_killed_writer_leaves_what_was_there(store: Store) -> None:
     other.execute("delete from snapshots")
     other.close()  # as the end of its process does
 
-    assert len(store.usage(SERVER)) == 1
+    assert len(store.scans(SERVER)) == 1
 
 
 def test_ten_thousand_indexes_take_little_room(store: Store) -> None:
