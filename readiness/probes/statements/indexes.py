@@ -31,7 +31,10 @@ select c.oid::bigint, n.nspname, c.relname, t.relname,
        0 = any(i.indkey::int2[]),
        k.own, coalesce(k.referenced, false),
        exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass
-                 and d.objid = c.oid and d.deptype = 'e'),
+                 and d.objid = c.oid and d.deptype = 'e')
+       or exists (select 1 from pg_inherits h join pg_class hc on hc.oid = h.inhrelid
+                  join pg_namespace hn on hn.oid = hc.relnamespace
+                  where h.inhparent = i.indrelid and hn.nspname ~ '^_timescaledb_'),
        i.indrelid in (select p.relid from pg_stat_progress_create_index p where p.datid =
                       (select oid from pg_database where datname = current_database())),
        (current_setting('block_size')::bigint * case c.relkind when 'i' then c.relpages
@@ -70,7 +73,8 @@ class Index:
         expression: whether it holds an expression, of which the planner then keeps statistics.
         constraint: the constraint that it stands for, as SQL needs it; None if it is plain.
         referenced: whether foreign keys lead to it.
-        of_extension: whether it came with an extension.
+        of_extension: whether it came with an extension, or is a hypertable's, whose own one is
+            never used: that of each chunk is.
         building: whether an index of its table is being built just now.
         size: in bytes, with all its parts, as of the last vacuum or analyze.
     """
