@@ -87,7 +87,8 @@ def chunk_is_not_compressed(system: ReferenceSystem) -> Iterator[None]:
     """The ratio of the others is as good as ever."""
     with system.levers.timescale.sql(
         f"select decompress_chunk({_CHUNK}) {_CHUNKS}"
-        " and range_end between now() - interval '5 days' and now() - interval '4 days'",
+        " and range_end between now() - interval '5 days' and now() - interval '4 days';"
+        "analyze telemetry.readings",
         f"select compress_chunk({_CHUNK}) {_CHUNKS} and not is_compressed"
         " and range_end < now() - interval '2 days'",
     ):
@@ -121,7 +122,8 @@ def compression_saves_nothing(system: ReferenceSystem) -> Iterator[None]:
         "insert into telemetry.readings (at, sensor, value, note)"  # noqa: S608 - our own
         " select date_trunc('day', now()) - interval '20 days' + n * interval '1 second', n % 10,"
         f" random(), {_RANDOM} from generate_series(1, 60000) n;"
-        f"select compress_chunk({_CHUNK}) {_CHUNKS} and range_end < now() - interval '15 days'",
+        f"select compress_chunk({_CHUNK}) {_CHUNKS} and range_end < now() - interval '15 days';"
+        "analyze telemetry.readings",
         "select drop_chunks('telemetry.readings', older_than => interval '15 days')",
     ):
         yield
@@ -229,7 +231,8 @@ def readings_grow_too_fast(system: ReferenceSystem) -> Iterator[None]:
         " select date_trunc('day', now()) - interval '14 days' + n * interval '2 seconds',"
         f" n % 10, 20, left({_RANDOM}, 60) || repeat('-', 300) from generate_series(1, 100000) n;"
         f"select compress_chunk({_CHUNK}) {_CHUNKS} and not is_compressed"
-        " and range_end < now() - interval '10 days'",
+        " and range_end < now() - interval '10 days';"
+        "analyze telemetry.readings",
         "select drop_chunks('telemetry.readings', older_than => interval '11 days')",
     ):
         yield

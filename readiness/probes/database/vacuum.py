@@ -72,7 +72,8 @@ tables as (
   where n.nspname not like 'readiness\\_%' and c.relpersistence <> 't')
 select name, dead, least(base + scale * rows, most)::float8, hours::float8, bytes, enabled
 from tables order by dead desc"""
-# What pg_stats shows is the truth, where the role may see it; else when it was last analyzed.
+# What pg_stats shows is the truth, where the role may see it; else when it was last analyzed. A
+# chunk that TimescaleDB has compressed is an empty file, whose rows still count as live.
 _STATISTICS: Final = """
 with since as (
   select greatest(d.stats_reset, b.stats_reset) as at
@@ -93,6 +94,7 @@ cross join since
 left join seen on seen.schemaname = n.nspname and seen.tablename = c.relname
 where c.relkind in ('r', 'm') and c.relpersistence <> 't'
   and n.nspname not like 'readiness\\_%'
+  and not (n.nspname like '\\_timescaledb\\_%' and c.relpages = 0)
 order by rows desc"""
 
 
