@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import Final, Protocol
 
 _LONGEST_PIECE: Final = 1 << 20
 # `\unrestrict` and blank lines come after it, since the minor releases of August 2025.
@@ -17,6 +17,14 @@ _BEGINS: Final = {
     "roles": (b"CREATE ROLE ",),
 }
 _FILTERED: Final = b"SET row_security = on"
+
+
+class Lines(Protocol):
+    """A file, or what unpacks one."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The next line, or so many bytes of it; nothing at the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class PlainDump:
     problems: tuple[str, ...]
 
 
-def read_plain_dump(file: IO[bytes]) -> PlainDump:
+def read_plain_dump(file: Lines) -> PlainDump:
     """Read it from its first byte to its last; only one line is in memory at a time."""
     counts = dict.fromkeys(_BEGINS, 0)
     last: deque[bytes] = deque(maxlen=_LAST_LINES)
@@ -69,7 +77,7 @@ def _problems(
         yield "its \\restrict has no \\unrestrict with the same key: psql refuses the rest"
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
+def _lines(file: Lines) -> Iterator[bytes]:
     """The lines; of a very long one, the first piece, and `-` for each further one."""
     begins = True
     while piece := file.readline(_LONGEST_PIECE):

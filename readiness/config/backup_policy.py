@@ -51,8 +51,13 @@ class Immutable(Model):
 
     put: Command = Field(..., description="writes the object, as the backup job does")
     exists: Command = Field(..., description="ends with 0 while the object is there, else not")
+    let_in: Command = Field(
+        ...,
+        description="does what the application's credentials may do, as reading the object; has"
+        " to succeed: credentials that nobody knows are refused everything",
+    )
     delete: Command = Field(
-        ..., description="tries to delete it with the application's credentials; has to fail"
+        ..., description="tries to delete it with those same credentials; has to fail"
     )
     remove: Command | None = Field(
         None, description="removes it with the keeper's credentials; none: retention does"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 LONGEST: Final = 200
+_SENTENCE: Final = 600
 # Control characters would drive the reader's terminal (ANSI), or forge a line of a log; the
 # second range reorders text (bidirectional marks), so that it reads as something else.
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
@@ -16,8 +17,18 @@ def clean(text: str, longest: int = LONGEST) -> str:
     return fit if len(fit) <= longest else f"{fit[: longest - 1]}…"
 
 
-def listed(texts: Iterable[str], *, most: int = 3, between: str = ", ") -> str:
+def listed(
+    texts: Iterable[str], *, most: int = 3, between: str = ", ", longest: int = LONGEST
+) -> str:
     """The first of some foreign texts, made fit, and how many more there are."""
     found = list(texts)
     more = f"{between}and {len(found) - most} more" if len(found) > most else ""
-    return between.join(clean(text) for text in found[:most]) + more
+    return between.join(clean(text, longest) for text in found[:most]) + more
+
+
+def worst(texts: Iterable[str]) -> str:
+    """The first three of some sentences about objects, and how many more there are.
+
+    A statement that mends is longer than a name: it must not be cut in the middle.
+    """
+    return listed(texts, between="; ", longest=_SENTENCE)

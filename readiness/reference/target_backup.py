@@ -92,6 +92,7 @@ other_device = false
 [backup.shop.immutable]
 put = [{python}, "-m", "readiness.reference.vault", "backup", "put", "{{object}}"]
 exists = [{python}, "-m", "readiness.reference.vault", "backup", "exists", "{{object}}"]
+let_in = [{python}, "-m", "readiness.reference.vault", "application", "exists", "{{object}}"]
 delete = [{python}, "-m", "readiness.reference.vault", "application", "delete", "{{object}}"]
 remove = [{python}, "-m", "readiness.reference.vault", "keeper", "delete", "{{object}}"]
 """

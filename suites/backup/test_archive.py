@@ -6,8 +6,7 @@ from readiness.config.models import Config
 from readiness.probes.backup.archive import archiver_of, continuity_of, deliver
 from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.backup.tools.tool import physical_of
-
-_NAMED = 3
+from readiness.probes.text import worst
 
 
 @check(
@@ -32,7 +31,7 @@ def test_tool_verified(physical_backup: Backup, evidence: Evidence) -> None:
     evidence.judge(
         Measurement("problems that the tool names", len(problems), "count", verified.source),
         equal_to(0),
-        _some(problems),
+        worst(problems),
     )
 
 
@@ -125,11 +124,5 @@ def test_wal_continuity(archived_backup: Backup, target: Config, evidence: Evide
     evidence.judge(
         Measurement("WAL files missing", len(found.missing), "count", source),
         equal_to(0),
-        f"{_some(found.missing)}: a restore ends there",
+        f"{worst(found.missing)}: a restore ends there",
     )
-
-
-def _some(things: tuple[str, ...]) -> str:
-    named = "; ".join(things[:_NAMED])
-    more = len(things) - _NAMED
-    return f"{named}; and {more} more" if more > 0 else named

@@ -1,7 +1,5 @@
 """Is there a backup: fresh, as large as it should be, of every layer, and whole?"""
 
-from collections.abc import Sequence
-
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.backup import Backup
 from readiness.config.backup_policy import Layer
@@ -13,8 +11,7 @@ from readiness.probes.backup.contents import Content
 from readiness.probes.backup.files import age_of, number_of, size_of
 from readiness.probes.backup.sizes import size_of_tables
 from readiness.probes.backup.taken import newest_taken, whole
-
-_NAMED = 3
+from readiness.probes.text import listed, worst
 
 
 @check(
@@ -150,6 +147,12 @@ def _problem(content: Content) -> str:
 def test_dump_complete(dump_backup: Backup, evidence: Evidence) -> None:
     """Of the newest dump and of each layer's newest file: those that are plain SQL."""
     plain = layers.plain_dumps(dump_backup)
+    if closed := layers.closed(dump_backup):
+        raise NoData(
+            f"cannot be looked into: {listed(file.path.name for file in closed)}",
+            where=dump_backup.path,
+            remedy="compress with gzip, or with pg_dump -Fc, which says itself when it is cut off",
+        )
     if not plain:
         raise NotApplicable("no file of this backup is plain SQL")
     for file, dump in plain:
@@ -157,11 +160,5 @@ def test_dump_complete(dump_backup: Backup, evidence: Evidence) -> None:
             Measurement(f"signs of damage in {file.path.name}", len(dump.problems), "count",
                         str(file.path)),
             equal_to(0),
-            _worst(dump.problems),
+            worst(dump.problems),
         )  # fmt: skip
-
-
-def _worst(problems: Sequence[str]) -> str:
-    named = "; ".join(problems[:_NAMED])
-    more = len(problems) - _NAMED
-    return f"{named}; and {more} more" if more > 0 else named

@@ -12,8 +12,7 @@ from readiness.probes.backup.files import BackupFile, backups
 from readiness.probes.backup.filtered import sight_of
 from readiness.probes.backup.secrecy import pieces_of, readable
 from readiness.probes.backup.taken import taken
-
-_NAMED = 3
+from readiness.probes.text import listed, worst
 
 
 @check(
@@ -38,7 +37,7 @@ def test_encrypted(encrypted_backup: Backup, evidence: Evidence) -> None:
         Measurement("files that anybody can read", len(clear), "count", encrypted_backup.path,
                     samples=len(pieces)),
         equal_to(0),
-        "; ".join(map(str, clear[:_NAMED])),
+        worst(map(str, clear)),
     )  # fmt: skip
 
 
@@ -162,7 +161,7 @@ def test_not_filtered(owned_backup: Backup, target: Config, evidence: Evidence) 
     sight = sight_of(role, target.databases[owned_backup.database])
     tables = len(sight.tables)
     evidence.record(Measurement("tables whose rows would be hidden", tables, "count", sight.source))
-    hidden = ", ".join(sight.tables[:_NAMED]) or "no table yet, and the first policy will"
+    hidden = listed(sight.tables) or "no table yet, and the first policy will"
     evidence.judge(
         Measurement(f"{role} passes by policies", sight.bypasses, "text", sight.source),
         equal_to(True),

@@ -1,6 +1,6 @@
 """Does the newest backup restore, and is everything in it? Proven, not believed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
@@ -14,12 +14,12 @@ from readiness.probes.backup.application import try_application
 from readiness.probes.backup.cluster import RestoredCluster
 from readiness.probes.backup.controls import archive_controls, dump_controls
 from readiness.probes.backup.restore import Restored
+from readiness.probes.text import worst
 from readiness.restore_ladder import STEPS, first_gap, level_of
 from readiness.restore_proof import data_loss, steps_of
 from readiness.schema_fingerprint import differences as schema_differences
 from readiness.table_contents import TableContent, differences
 
-_NAMED = 3
 _T = TypeVar("_T")
 
 AnyRestore = Restored | RestoredCluster
@@ -93,7 +93,7 @@ def test_restore_row_parity(
     evidence.judge(
         Measurement("tables that differ", len(differing), "count", str(restore.file.manifest)),
         equal_to(0),
-        _worst(list(map(str, differing))),
+        worst(map(str, differing)),
     )
 
 
@@ -122,7 +122,7 @@ def test_restored_schema(
     evidence.judge(
         Measurement("objects that differ", len(changes), "count", source, samples=len(expected)),
         equal_to(0),
-        _worst(list(map(str, changes))),
+        worst(map(str, changes)),
     )
 
 
@@ -149,7 +149,7 @@ def test_restored_sequences(
     evidence.judge(
         Measurement("sequences behind", len(behind), "count", source, samples=len(expected)),
         equal_to(0),
-        _worst(behind),
+        worst(behind),
     )
 
 
@@ -210,7 +210,7 @@ def test_restored_sound(
         Measurement("relations that amcheck complains of", len(found.corrupt), "count",
                     found.source, samples=found.relations),
         equal_to(0),
-        _worst(found.corrupt),
+        worst(found.corrupt),
     )  # fmt: skip
     if isinstance(restore, RestoredCluster):
         bad = restore.bad_checksums()
@@ -298,7 +298,7 @@ def test_negative_controls(
         Measurement("damaged copies that would have passed", len(passed), "count",
                     f"copies of {backup.name}", samples=len(controls)),
         equal_to(0),
-        _worst(passed),
+        worst(passed),
     )  # fmt: skip
 
 
@@ -342,9 +342,3 @@ def _compared(manifest: Manifest, found: dict[str, TableContent]) -> Measurement
     rows = sum(content.rows for content in found.values())
     source = f"counts and checksums of {len(manifest.tables)} tables"
     return Measurement("rows compared", rows, "count", source, samples=len(manifest.tables))
-
-
-def _worst(found: Sequence[str]) -> str:
-    named = "; ".join(found[:_NAMED])
-    more = len(found) - _NAMED
-    return f"{named}; and {more} more" if more > 0 else named

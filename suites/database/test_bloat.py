@@ -6,7 +6,8 @@ from readiness.errors import NoData
 from readiness.history.snapshot import Bloated, BloatSnapshot
 from readiness.probes import postgres
 from readiness.probes.statements import bloat
-from readiness.probes.statements.told import size, worst
+from readiness.probes.statements.told import size
+from readiness.probes.text import worst
 
 # A minute for what is read, however large the database is.
 _PATIENCE = 12

@@ -15,7 +15,8 @@ from readiness.measurement import Limit
 from readiness.probes import postgres
 from readiness.probes.statements import indexes, snapshot
 from readiness.probes.statements.indexes import Index
-from readiness.probes.statements.told import size, worst
+from readiness.probes.statements.told import size
+from readiness.probes.text import worst
 
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S

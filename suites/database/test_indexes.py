@@ -5,7 +5,8 @@ from readiness.config.database import Database
 from readiness.measurement import Limit
 from readiness.probes import postgres
 from readiness.probes.statements import foreign_keys, indexes
-from readiness.probes.statements.told import size, worst
+from readiness.probes.statements.told import size
+from readiness.probes.text import worst
 
 
 @check(

@@ -13,9 +13,8 @@ from readiness.probes import postgres
 from readiness.probes.prometheus import Prometheus
 from readiness.probes.statements import counters, percentiles, slow_alert, snapshot, tracking
 from readiness.probes.statements.counters import Counters
-from readiness.probes.statements.told import worst
 from readiness.probes.statements.window import Ran, Window, start, window
-from readiness.probes.text import clean
+from readiness.probes.text import clean, worst
 
 _VIEW = "pg_stat_statements"
 _HOUR_S = 3600.0

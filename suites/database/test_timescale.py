@@ -1,16 +1,13 @@
 """Is TimescaleDB there, and does it do its work in the background?"""
 
-from collections.abc import Iterable
-
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.config.timescale_subjects import ExpectedHypertable, TimescaleDatabase
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes import postgres
+from readiness.probes.text import listed
 from readiness.probes.timescale import extension, hypertables, versions
 from readiness.probes.timescale import jobs as background
 from readiness.probes.timescale import restoring as restore_mode
-
-_NAMED = 3
 
 
 @check(
@@ -175,7 +172,7 @@ def test_timescale_jobs(timescale_database: TimescaleDatabase, evidence: Evidenc
         evidence.judge(
             Measurement(name, len(found), "count", source, samples=len(jobs)),
             equal_to(0),
-            f"{because}: {_three(map(str, found))}",
+            f"{because}: {listed(map(str, found))}",
         )
 
 
@@ -209,7 +206,7 @@ def test_timescale_restoring(timescale_database: TimescaleDatabase, evidence: Ev
                 "pg_db_role_setting, pg_settings",
             ),
             equal_to(0),
-            f"set by {_three(places)}",
+            f"set by {listed(places)}",
         )
         evidence.judge(
             Measurement(
@@ -225,10 +222,3 @@ def test_timescale_restoring(timescale_database: TimescaleDatabase, evidence: Ev
 
 def _text(name: str, value: str, source: str) -> Measurement:
     return Measurement(name, value, "text", source)
-
-
-def _three(names: Iterable[str]) -> str:
-    all_names = list(names)
-    more = len(all_names) - _NAMED
-    named = ", ".join(all_names[:_NAMED])
-    return f"{named} and {more} more" if more > 0 else named

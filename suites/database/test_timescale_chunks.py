@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.timescale_subjects import ExpectedHypertable
+from readiness.probes.text import listed
 from readiness.probes.timescale import extension, growth, hypertables, policies, sizes
 from readiness.probes.timescale.hypertables import Chunk
 from readiness.probes.timescale.policies import Policy, Scheduled
 
-_NAMED = 3
 _DAY_S = 86_400
 _GB = 1e9
 
@@ -191,9 +191,6 @@ def test_timescale_growth(hypertable: ExpectedHypertable, evidence: Evidence) ->
 def _worst(chunks: Sequence[Chunk]) -> str:
     """The oldest ones, by name and age."""
     oldest = sorted(chunks, key=lambda chunk: -chunk.age_s)
-    named = ", ".join(
-        f"{chunk.schema}.{chunk.name} ({chunk.age_s / _DAY_S:.3g} days)"
-        for chunk in oldest[:_NAMED]
+    return listed(
+        f"{chunk.schema}.{chunk.name} ({chunk.age_s / _DAY_S:.3g} days)" for chunk in oldest
     )
-    more = len(oldest) - _NAMED
-    return f"{named} and {more} more" if more > 0 else named

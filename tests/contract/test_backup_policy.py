@@ -1,5 +1,6 @@
 """What is promised of backups, and the probes and guards under it, against real things."""
 
+import gzip
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -121,8 +122,8 @@ def test_a_role_that_is_not_there(dsn: Dsn) -> None:
 def commands(store: Path, delete: str) -> Immutable:
     path = f"{store}/{{object}}"
     return Immutable(
-        put=["touch", path], exists=["test", "-e", path], delete=["sh", "-c", delete, path],
-        remove=["rm", "-f", path],
+        put=["touch", path], exists=["test", "-e", path], let_in=["test", "-r", path],
+        delete=["sh", "-c", delete, path], remove=["rm", "-f", path],
     )  # fmt: skip
 
 
@@ -140,6 +141,13 @@ def test_an_object_that_never_was_there_proves_nothing(tmp_path: Path) -> None:
     plan = commands(tmp_path, "exit 1").model_copy(update={"put": ["true"]})
     with Guardian() as guardian, pytest.raises(CouldNotMeasure, match="not there after"):
         try_to_delete(plan, guardian)
+
+
+def test_credentials_that_nobody_lets_in_prove_nothing(tmp_path: Path) -> None:
+    plan = commands(tmp_path, "exit 1").model_copy(update={"let_in": ["false"]})
+    with Guardian() as guardian, pytest.raises(CouldNotMeasure, match="be let in"):
+        try_to_delete(plan, guardian)
+    assert list(tmp_path.iterdir()) == []
 
 
 def listed(text: str) -> dict[str, int]:
@@ -189,6 +197,28 @@ def test_a_plain_dump_that_is_cut_off_is_seen(shop: Dsn, folder: Path) -> None:
     files.test_dump_complete(plain, evidence)
     with pytest.raises(CheckFailed, match="cut off"):
         evidence.conclude()
+
+
+def test_a_plain_dump_that_gzip_has_packed_is_read_too(shop: Dsn, folder: Path) -> None:
+    whole = dump(shop, folder / "all.sql").read_bytes()
+    (folder / "all.sql").unlink()
+    packed = backup(folder, pattern="*.sql.gz")
+    for content, says in (
+        (gzip.compress(whole), ""),
+        (gzip.compress(whole[:-400]), "cut off"),
+        (gzip.compress(whole)[:-100], "cannot be read to its end"),
+    ):
+        (folder / "all.sql.gz").write_bytes(content)
+        evidence = Evidence()
+        files.test_dump_complete(packed, evidence)
+        assert says in "".join(evidence.failures)
+        assert bool(evidence.failures) == bool(says)
+
+
+def test_what_cannot_be_looked_into_is_no_pass(folder: Path) -> None:
+    (folder / "all.dump").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(range(256)))
+    with pytest.raises(NoData, match="cannot be looked into"):
+        files.test_dump_complete(backup(folder), Evidence())
 
 
 def test_where_nothing_is_plain_it_does_not_apply(shop: Dsn, folder: Path) -> None:

@@ -5,9 +5,10 @@ import pytest
 from readiness.errors import NoData
 from readiness.history.snapshot import Server, Snapshot, StatementUse
 from readiness.probes.statements.counters import OWN, Counters, Statement, version_of
-from readiness.probes.statements.told import size, worst
+from readiness.probes.statements.told import size
 from readiness.probes.statements.tracking import logged
 from readiness.probes.statements.window import Window, window
+from readiness.probes.text import worst
 
 SERVER = Server(system="", database="d", version=150000, started=0.0, counters_since=0.0)
 

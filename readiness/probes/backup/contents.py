@@ -1,5 +1,6 @@
 """What a file of a backup holds, told by its bytes: a dump, plain SQL, an archive of files."""
 
+import gzip
 import re
 import tarfile
 import tempfile
@@ -18,7 +19,9 @@ from readiness.servers.client import run_program
 _HEAD_BYTES: Final = 512
 _LARGEST_LISTING: Final = 16 * 1024 * 1024
 _ENTRY: Final = re.compile(rb"^\d+; \d+ \d+ (TABLE DATA|TABLE) ", re.MULTILINE)
-_MAGIC: Final = {b"PGDMP": "a pg_dump archive", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd",
+_GZIP: Final = b"\x1f\x8b"
+_UNREADABLE: Final = (EOFError, zlib.error, LZMAError, OSError)
+_MAGIC: Final = {b"PGDMP": "a pg_dump archive", _GZIP: "gzip", b"\x28\xb5\x2f\xfd": "zstd",
                  b"\x04\x22\x4d\x18": "lz4", b"BZh": "bzip2", b"\xfd7zXZ": "xz",
                  b"PK\x03\x04": "zip"}  # fmt: skip
 _TAR: Final = (257, b"ustar")
@@ -67,13 +70,27 @@ def content_of(path: Path, binaries: Binaries, *, timeout_s: float) -> Content:
     head = head_of(path)
     if head.startswith(b"PGDMP"):
         return _custom(path, binaries, timeout_s)
+    if is_plain(path):
+        return _plain(path)
     if tarfile_like(head):
         return _tar(path)
-    if not known_as(head):
-        return Content(Format.UNKNOWN, problem="is neither a dump nor an archive of files")
-    with path.open("rb") as file:
-        plain = read_plain_dump(file)
-    return Content(Format.PLAIN, plain.tables, plain.data, plain.roles, problem="", plain=plain)
+    return Content(Format.UNKNOWN, problem="is neither a dump nor an archive of files")
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file is text, as plain SQL is; compressed by gzip, or not.
+
+    Raises:
+        NotPermitted, CouldNotMeasure: as for `content_of`.
+    """
+    head = head_of(path)
+    if head.startswith(_GZIP):
+        try:
+            with gzip.open(path) as file:
+                head = file.read(_HEAD_BYTES)
+        except _UNREADABLE:
+            return False  # damaged: what reads it to its end says so
+    return known_as(head) == "plain text"
 
 
 def head_of(path: Path) -> bytes:
@@ -127,12 +144,32 @@ def _custom(path: Path, binaries: Binaries, timeout_s: float) -> Content:
     )
 
 
+def is_closed(path: Path) -> bool:
+    """Whether nobody here can tell if it is plain SQL: it is encrypted, or packed otherwise.
+
+    Raises:
+        NotPermitted, CouldNotMeasure: as for `content_of`.
+    """
+    return known_as(head_of(path)) in {"", "zstd", "lz4", "zip"}
+
+
+def _plain(path: Path) -> Content:
+    compressed = head_of(path).startswith(_GZIP)
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            found = read_plain_dump(file)
+    except _UNREADABLE as error:
+        told = f"it cannot be read to its end: {str(error) or type(error).__name__}"
+        return Content(Format.PLAIN, problem=told, plain=PlainDump(0, 0, 0, False, (told,)))
+    return Content(Format.PLAIN, found.tables, found.data, found.roles, plain=found)
+
+
 def _tar(path: Path) -> Content:
     members = 0
     try:
         with tarfile.open(path, "r|*") as archive:
             for _ in archive:
                 members += 1
-    except (tarfile.TarError, EOFError, zlib.error, LZMAError, OSError) as error:
+    except (tarfile.TarError, *_UNREADABLE) as error:
         return Content(Format.TAR, members=members, problem=str(error) or type(error).__name__)
     return Content(Format.TAR, members=members)

@@ -34,7 +34,8 @@ def try_to_delete(plan: Immutable, undo: Undo) -> Attempt:
     What the attempt says of itself does not count: some stores answer a refusal with success.
 
     Raises:
-        CouldNotMeasure: the object could not be written, or was not there to begin with.
+        CouldNotMeasure: the object could not be written, was not there to begin with, or the
+            application's credentials are not let in at all.
     """
     name = f"readiness-probe-{secrets.token_hex(8)}"
     token = undo.run(_argv(plan.remove, name)) if plan.remove else None
@@ -46,13 +47,16 @@ def try_to_delete(plan: Immutable, undo: Undo) -> Attempt:
                 where=" ".join(_argv(plan.exists, name)),
                 remedy=_REMEDY,
             )
+        # Else the store is away, or the credentials are wrong: then every deletion is refused.
+        command.run(_argv(plan.let_in, name), "be let in as the application", _REMEDY)
         argv = _argv(plan.delete, name)
         answer = command.ask(argv, "delete the object", _REMEDY)
         return Attempt(_exists(plan, name), answer.said, " ".join(argv))
     finally:
         if plan.remove and token is not None:
-            command.ask(_argv(plan.remove, name), "remove the object", _REMEDY)
-            undo.forget(token)
+            removed = command.ask(_argv(plan.remove, name), "remove the object", _REMEDY)
+            if removed.status == 0 or not _exists(plan, name):
+                undo.forget(token)  # else the guardian tries once more
 
 
 def _exists(plan: Immutable, name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from readiness.config.backup import Backup
 from readiness.config.backup_policy import Holds, Layer
 from readiness.plain_dump import PlainDump
-from readiness.probes.backup.contents import Content, content_of, head_of, known_as
+from readiness.probes.backup.contents import Content, content_of, is_closed, is_plain
 from readiness.probes.backup.files import BackupFile, backups, files_in
 from readiness.servers.binaries import find_binaries
 
@@ -59,9 +59,17 @@ def plain_dumps(backup: Backup) -> list[tuple[BackupFile, PlainDump]]:
     return [
         (file, plain)
         for file in newest_files(backup)
-        if known_as(head_of(file.path)) == "plain text"
-        and (plain := content(file.path, backup).plain)
+        if is_plain(file.path) and (plain := content(file.path, backup).plain)
     ]
+
+
+def closed(backup: Backup) -> list[BackupFile]:
+    """Those of the newest files of which nobody here can tell whether they are plain SQL.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `readiness.probes.backup.files.backups`.
+    """
+    return [file for file in newest_files(backup) if is_closed(file.path)]
 
 
 def place_of(backup: Backup, layer: Layer) -> str:

@@ -1,11 +1,7 @@
-"""How objects and their sizes are told: worst first, three named, and how many more."""
+"""How sizes are told."""
 
-from collections.abc import Iterable
 from typing import Final
 
-from readiness.probes.text import clean
-
-_MOST: Final = 3
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -17,11 +13,3 @@ def size(count: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} {_UNITS[-1]}"
-
-
-def worst(texts: Iterable[str]) -> str:
-    """The first three of some texts about objects, and how many more there are."""
-    found = list(texts)
-    more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
-    # A statement that mends is longer than a name: it must not be cut in the middle.
-    return "; ".join(clean(text, 600) for text in found[:_MOST]) + more
