@@ -27,17 +27,27 @@ _HELD = "select pg_logical_emit_message(false, 'test', repeat('x', 1 << 20))"
 _SWITCH = "select pg_switch_wal(); checkpoint"
 
 
+_SMALL_WAL = {"fsync": "off", "max_wal_size": "32MB", "min_wal_size": "32MB",
+              "max_slot_wal_keep_size": "1GB"}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
     folder = tmp_path_factory.mktemp("primary")
-    settings = {"fsync": "off", "wal_retrieve_retry_interval": "200ms", "max_wal_size": "32MB",
-                "min_wal_size": "32MB", "max_slot_wal_keep_size": "1GB"}  # fmt: skip
+    settings = _SMALL_WAL | {"wal_retrieve_retry_interval": "200ms"}
     with PrivatePostgres.start(folder, settings=settings) as server:
         execute(
             server.dsn(),
             f"create role monitor login password '{_PASSWORD}' in role pg_monitor",
             f"create role nobody_special login password '{_PASSWORD}'",
         )
+        yield server
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[PrivatePostgres]:
+    """A server that no standby follows: what a test takes from the WAL is missed by nobody."""
+    with PrivatePostgres.start(tmp_path, settings=_SMALL_WAL) as server:
         yield server
 
 
@@ -191,26 +201,18 @@ def test_a_server_without_slots_has_none_that_fills_the_disk(server: PrivatePost
     assert warnings("replication.replication-slots", database(Dsn(server.dsn()))) == ""
 
 
-def test_a_slot_that_nobody_reads_holds_wal_back_and_loses_it(primary: PrivatePostgres) -> None:
+def test_a_slot_that_nobody_reads_holds_wal_back_and_loses_it(alone: PrivatePostgres) -> None:
     limits = {"slot_warn_bytes": 1 << 20, "slot_max_bytes": 2 << 20}
-    subject = database(address(primary), limits=limits)
-    execute(primary.dsn(), "select pg_create_physical_replication_slot('left', true)")
-    try:
-        execute(primary.dsn(), *[_HELD] * 4)
-        found = failures("replication.replication-slots", subject)
-        assert "left (physical, no consumer, WAL reserved" in found
-        _bound(primary, "1MB")
-        execute(primary.dsn(), *[_HELD] * 40, *_SWITCH.split("; "))
-        assert eventually(lambda: any(slot.lost for slot in replication.slots(subject)[0]))
-        assert "slots that lost their WAL 1" in failures("replication.replication-slots", subject)
-    finally:
-        _bound(primary, "1GB")
-        execute(primary.dsn(), "select pg_drop_replication_slot('left')")
-
-
-def _bound(server: PrivatePostgres, size: str) -> None:
-    execute(server.dsn(), f"alter system set max_slot_wal_keep_size = '{size}'")
-    execute(server.dsn(), "select pg_reload_conf()")
+    subject = database(Dsn(alone.dsn()), limits=limits)
+    execute(alone.dsn(), "select pg_create_physical_replication_slot('left', true)")
+    execute(alone.dsn(), *[_HELD] * 4)
+    found = failures("replication.replication-slots", subject)
+    assert "left (physical, no consumer, WAL reserved" in found
+    execute(alone.dsn(), "alter system set max_slot_wal_keep_size = '1MB'")
+    execute(alone.dsn(), "select pg_reload_conf()")
+    execute(alone.dsn(), *[_HELD] * 40, *_SWITCH.split("; "))
+    assert eventually(lambda: any(slot.lost for slot in replication.slots(subject)[0]))
+    assert "slots that lost their WAL 1" in failures("replication.replication-slots", subject)
 
 
 def test_slots_without_a_bound_are_a_warning(server: PrivatePostgres) -> None:
