@@ -1,0 +1,1 @@
+"""Watches a service through a change: a process of its own, open loop, all requests recorded."""
