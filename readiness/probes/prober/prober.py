@@ -88,6 +88,11 @@ class Prober:
         return whole
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def cpu_s(self) -> float:
         """Seconds of processor time that it took; 0 until it has ended."""
         return self._end.cpu_s if self._end else 0.0
