@@ -19,8 +19,8 @@ from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.plan import Mode, Plan
 from readiness.probes.prober.prober import probing
 from tests.contract.small_servers import Line, Reply, SmallServer, raw_server
+from tests.processes import gone
 from tests.rollouts import Rollouts, rollouts
-from tests.unit.test_guardian import gone
 from tests.waiting import eventually
 
 SOON_S = 20.0

@@ -12,16 +12,8 @@ import pytest
 from readiness import watchdog
 from readiness.errors import ReadinessError
 from readiness.guardian import Guardian
+from tests.processes import gone
 from tests.waiting import eventually
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    # An orphan may wait for a lazy init to be collected: it runs no more.
-    return watchdog._stat(pid)[:1] == ["Z"]
 
 
 def owner(body: str) -> subprocess.Popen[str]:
