@@ -18,6 +18,8 @@ BEHAVIOURS = ("recreate", "late", "closed", "drain", "stall")
 GAP_S = 0.3
 LATE_S = 0.5
 STALL_S = 2.5
+# Whoever was being led somewhere has arrived there by then.
+LED_S = 0.2
 SERVICE_S = 0.01
 _LONGEST_DRAIN_S = 10.0
 
@@ -64,6 +66,7 @@ class Replica:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_DRAIN_S):
                 await self._empty(self._open)
+        await asyncio.sleep(LED_S)
         self.refuse()
 
     async def _empty(self, some: set[asyncio.StreamWriter]) -> None:
@@ -168,7 +171,7 @@ class Service:
     async def closed(self) -> None:
         """Everybody is led to the new ones; the old ones close what is idle without a word."""
         for replica in await self._renew():
-            await asyncio.sleep(0.1)  # whoever was being led there has arrived
+            await asyncio.sleep(LED_S)
             replica.refuse()
             await replica.finish()
 
