@@ -19,7 +19,7 @@ from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.plan import Plan
 from readiness.probes.prober.prober import probing
 from readiness.reference.fleet.behaviour import Behaviour as FleetBehaviour
-from readiness.reference.fleet.behaviour import Rollout
+from readiness.reference.fleet.behaviour import Rollout, Scaler
 from readiness.reference.fleet.releases import BAD, NEW, OLD
 from readiness.reference.fleet.starting import COUNT, Fleet, make_store, start_fleet
 from readiness.servers.postgres import PrivatePostgres
@@ -224,9 +224,33 @@ def test_the_least_that_serve_during_a_rollout(fleet: Fleet) -> None:
 
 
 def test_it_is_scaled(fleet: Fleet) -> None:
+    behave(fleet, scaler=Scaler.NONE)
     for count in (5, 2):
         assert ask(fleet, "scale", str(count))[0] == DONE
         assert tell(fleet, "replicas") == str(count)
+
+
+def test_more_users_have_more_replicas_for_as_long(fleet: Fleet) -> None:
+    counts = [COUNT]
+
+    def serving(count: int) -> bool:
+        counts.append(int(tell(fleet, "replicas")))
+        return counts[-1] == count
+
+    plan = Plan(url=f"{fleet.url}/version", rate_per_s=110, timeout_s=15)
+    with probing(plan) as users:
+        assert eventually(lambda: serving(COUNT + 2))
+        seen = users.stop()
+    assert eventually(lambda: serving(COUNT))
+    most = counts.index(COUNT + 2)
+    assert counts == sorted(counts[:most]) + sorted(counts[most:], reverse=True)
+    assert not seen.failed
+
+
+def test_an_autoscaler_that_does_nothing(fleet: Fleet) -> None:
+    behave(fleet, scaler=Scaler.NONE)
+    seen, _ = seen_during(fleet, ["status"])
+    assert len(seen.replicas) == COUNT
 
 
 def test_a_replica_that_dies_is_replaced(fleet: Fleet) -> None:
