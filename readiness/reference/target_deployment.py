@@ -6,6 +6,20 @@ from readiness.reference.fleet.releases import BAD, NEW, OLD
 from readiness.reference.fleet.starting import COUNT, Fleet
 from readiness.reference.toml import quoted
 
+CHECKS: Final = (
+    "deployment.auto-rollback",
+    "deployment.capacity-during-rollout",
+    "deployment.graceful-stop",
+    "deployment.redeploy-after-rollback",
+    "deployment.rollback-config-restored",
+    "deployment.rollback-data-intact",
+    "deployment.rollback-drill",
+    "deployment.rollback-time",
+    "deployment.rollout-latency",
+    "deployment.zero-downtime",
+)
+"""Those that change the release, and need something that can be changed."""
+
 _ACTIONS: Final = (
     ("deploy", "{release}"),
     ("rollback", "{release}"),

@@ -7,6 +7,7 @@ import pytest
 
 from readiness.reference.database import Shop
 from readiness.reference.lacking import lacking
+from readiness.reference.target_deployment import CHECKS as DRILLS
 
 DAY = date(2026, 11, 22)
 ROLES = ("superuser", "admin", "owner", "app", "monitor", "backup", "replica", "drill")
@@ -36,6 +37,7 @@ def test_a_part_that_is_absent_takes_its_checks_with_it() -> None:
         "database.replication-lag": "why",
     }
     assert lacking(WHOLE, {"squawk": "why"}, DAY) == {"schema.migrations-lint": "why"}
+    assert lacking(WHOLE, {"fleet": "why"}, DAY) == dict.fromkeys(DRILLS, "why")
     assert lacking(WHOLE, {"provider docker": "no engine"}, DAY) == {}
 
 

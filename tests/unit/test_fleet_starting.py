@@ -1,0 +1,18 @@
+"""Where there is no HAProxy, there is no fleet."""
+
+from pathlib import Path
+
+import pytest
+
+from readiness.guardian import Guardian
+from readiness.reference.fleet import starting
+
+
+def test_without_haproxy_there_is_a_reason_and_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "_PLACES", str(tmp_path))
+    with Guardian() as guardian:
+        why = starting.start_fleet("", "1.5.0", tmp_path / "fleet", guardian)
+    assert why == "haproxy is not installed. apt-get install haproxy"
+    assert not list(tmp_path.iterdir())
