@@ -10,9 +10,9 @@ from psycopg import sql
 from readiness.errors import NotPermitted, TookTooLong
 from readiness.probes.postgres import Connection, fetch, fetch_value
 from readiness.probes.schema.rows import all_rows
+from readiness.schemas import OF_THE_APPLICATION
 
-_OWN: Final = """n.nspname <> 'information_schema'
-        and n.nspname !~ '^(pg_|readiness_|_timescaledb_)'
+_OWN: Final = f"""{OF_THE_APPLICATION}
         and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass
             and e.objid = c.oid and e.deptype = 'e')"""
 _NOT_VALIDATED: Final = """
