@@ -293,8 +293,9 @@ def test_a_row_that_cannot_be_in_its_table_is_found(
     assert "public.kept" in failures("integrity.corruption-sample", database(checked))
 
 
-def test_a_database_without_tables_has_nothing_damaged(checked: Dsn) -> None:
-    assert failures("integrity.corruption-sample", database(checked)) == ""
+def test_a_database_without_tables_has_nothing_that_could_be_sound(checked: Dsn) -> None:
+    with pytest.raises(NoData, match="the database has no table"):
+        judged("integrity.corruption-sample", database(checked))
 
 
 def test_a_sample_in_which_nothing_fits_is_an_error(checked: Dsn, run: Run) -> None:
