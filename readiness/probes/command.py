@@ -100,6 +100,11 @@ class Started:
         self._output, self._errors = files
         self._broken = broken
 
+    @property
+    def pid(self) -> int:
+        """Its process, the leader of a group of its own."""
+        return self._process.pid
+
     def wait(self, timeout_s: float) -> Answer:
         """Wait for its end.
 
