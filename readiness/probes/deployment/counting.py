@@ -9,7 +9,7 @@ from typing import Final
 from readiness.errors import CouldNotMeasure
 from readiness.probes.deployment.adapters.adapter import Adapter
 
-_PERIOD_S: Final = 0.5
+_PERIOD_S: Final = 1.0
 
 
 class Counter:

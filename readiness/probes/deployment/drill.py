@@ -170,6 +170,7 @@ class _Drill:
                 status=made.status,
                 problem=made.problem,
                 ended=made.ended,
+                steady_s=self._settings.steady_s,
                 state=one.state,
                 counts=self._counter.between(made.began, until),
                 seen=whole.between(made.began, until),
