@@ -50,6 +50,9 @@ steady_s = 2
 change_within_s = 60
 rollback_max_s = 30
 auto_rollback_max_s = 60
+# Nobody suffers here: what is broken may be seen to its end.
+abort_failures = 300
+abort_outage_s = 30
 # The machine that this runs on does much else, such as starting the replicas.
 p99_floor_ms = 500
 

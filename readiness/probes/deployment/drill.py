@@ -11,7 +11,7 @@ from readiness.config.deployment import Deployment
 from readiness.errors import CouldNotMeasure
 from readiness.probes.deployment.adapters.adapter import Adapter, State
 from readiness.probes.deployment.change import Change
-from readiness.probes.deployment.counting import Counter, counting
+from readiness.probes.deployment.counting import Sampler, sampling
 from readiness.probes.deployment.keeping import Kept, Safety, alone, kept
 from readiness.probes.deployment.restoring import Restored
 from readiness.probes.deployment.row import Read, Row
@@ -90,7 +90,11 @@ def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
         CouldNotMeasure: the service is not steady before, somebody else drills, or it could not
             be put back.
     """
-    with alone(safety), probing(plan_of(deployment)) as prober, counting(adapter) as counter:
+    with (
+        alone(safety),
+        probing(plan_of(deployment)) as prober,
+        sampling(adapter.replicas) as counter,
+    ):
         return _Drill(deployment, adapter, prober, counter).run(safety)
 
 
@@ -98,7 +102,7 @@ class _Drill:
     """A drill under way."""
 
     def __init__(
-        self, deployment: Deployment, adapter: Adapter, prober: Prober, counter: Counter
+        self, deployment: Deployment, adapter: Adapter, prober: Prober, counter: Sampler[int]
     ) -> None:
         self._settings = deployment
         self._adapter = adapter
