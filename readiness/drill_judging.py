@@ -16,6 +16,7 @@ from readiness.probes.text import listed
 
 
 def story(drilled: Drilled) -> Measurement:
+    """How long the drill took, with the story of it."""
     whole = drilled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
@@ -25,6 +26,7 @@ def story(drilled: Drilled) -> Measurement:
 
 
 def deployed(drilled: Drilled) -> list[Change]:
+    """The changes by the way of deployments."""
     return [change for change in drilled.changes if not change.back]
 
 
@@ -41,11 +43,17 @@ def whole(drilled: Drilled, settings: Deployment) -> list[Change]:
 
 
 def rolled_back(drilled: Drilled) -> list[Change]:
+    """The changes by the way back.
+
+    Raises:
+        NoData: the drill did not come so far.
+    """
     first_rolled_back(drilled)
     return [change for change in drilled.changes if change.back]
 
 
 def first_rolled_back(drilled: Drilled) -> Change:
+    """The first change by the way back; raises as `rolled_back`."""
     for change in drilled.changes:
         if change.back:
             return change
@@ -53,6 +61,7 @@ def first_rolled_back(drilled: Drilled) -> Change:
 
 
 def broken_off(drilled: Drilled) -> NoData:
+    """Why there is no more of the drill."""
     last = drilled.changes[-1]
     return NoData(
         f"the drill was broken off before, and everything put back: {last.problem}",
@@ -65,9 +74,9 @@ def judge_requests(change: Change, evidence: Evidence) -> None:
     """Absolute figures: a percentage would hide an outage."""
     seen, source = change.seen, asked(change)
     kinds = Counter(sample.problem for sample in seen.failed)
-    told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
+    kinds_told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
     how = behaviour(seen)
-    why = f"{told}; {how}: {how.remedy}" if seen.failed else ""
+    why = f"{kinds_told}; {how}: {how.remedy}" if seen.failed else ""
     count = len(seen.samples)
     evidence.judge(
         figure(f"failed requests, {change.name}", len(seen.failed), "count", source, count),
@@ -118,16 +127,26 @@ def judge_state(
     after: State | CouldNotMeasure | None,
     evidence: Evidence,
 ) -> None:
-    told = told(before)
-    found = differences(told, told(after))
+    """Hold what a release runs with against what it ran with.
+
+    Raises:
+        CouldNotMeasure: nobody told.
+    """
+    known = told(before)
+    found = differences(known, told(after))
     evidence.judge(
-        Measurement(name, len(found), "count", "state", samples=len(told)),
+        Measurement(name, len(found), "count", "state", samples=len(known)),
         equal_to(0),
         listed(found),
     )
 
 
 def told(state: State | CouldNotMeasure | None) -> State:
+    """What a release runs with.
+
+    Raises:
+        CouldNotMeasure: nobody told.
+    """
     if isinstance(state, CouldNotMeasure):
         raise state
     if not state:
@@ -142,9 +161,11 @@ def differences(before: State, after: State) -> Sequence[str]:
 
 
 def asked(change: Change) -> str:
+    """The source of what users saw."""
     plan = change.seen.plan
     return f"{plan.rate_per_s:g} requests/s to {plan.url}"
 
 
 def figure(name: str, value: float, unit: str, source: str, samples: int = 1) -> Measurement:
+    """A measurement."""
     return Measurement(name, value, unit, source, samples=samples)

@@ -25,7 +25,7 @@ from readiness.probes.text import listed
       readiness that asks what users ask, not only whether the process lives
       helm upgrade --atomic;  Argo Rollouts or Flagger with an analysis;  your script: ask the new
       replica, and go back when it answers with errors
-    What is deployed here: `bad_release` in [deployment], one that starts and answers with errors.""",
+    What is deployed here: `bad_release` in [deployment], which starts and answers with errors.""",
 )
 def test_auto_rollback(
     guarded_deployment: Deployment, drill_safety: Safety, evidence: Evidence

@@ -4,6 +4,21 @@ from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.deployment import Deployment
+from readiness.drill_judging import (
+    asked,
+    broken_off,
+    deployed,
+    differences,
+    figure,
+    first_rolled_back,
+    judge_arrival,
+    judge_requests,
+    judge_state,
+    rolled_back,
+    story,
+    told,
+    whole,
+)
 from readiness.errors import NoData
 from readiness.probes.deployment.change import IN_A_ROW
 from readiness.probes.deployment.drill import Drilled
@@ -245,11 +260,11 @@ def test_redeploy_after_rollback(
 ) -> None:
     """The second deployment is held against the first one."""
     drilled, settings = drill_of(drilled_deployment), drilled_deployment
-    deployed = [c for c in drilled.changes if not c.back and c.goal == settings.release]
+    there = [change for change in deployed(drilled) if change.goal == settings.release]
     first_rolled_back(drilled)
-    if len(deployed) < 2:  # noqa: PLR2004 - the first, and again
+    if len(there) < 2:  # noqa: PLR2004 - the first, and again
         raise broken_off(drilled)
-    first, again = deployed[:2]
+    first, again = there[:2]
     judge_arrival(again, settings, evidence)
     again.must_be_whole()
     if first.state is not None:
