@@ -48,6 +48,11 @@ class Drilled:
     restored: Restored
     whole: Observation
 
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing is known but that this machine did too much else at the time."""
+        return bool(self.whole.starved) and not self.whole.failed
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -124,7 +129,7 @@ class _Drill:
         return Drilled(
             origin=origin,
             given=given,
-            changes=tuple(self._changes(done, whole)),
+            changes=tuple(self._changes(done, whole, given.samples[-1].due)),
             state=state,
             reads=tuple(self._row.reads) if self._row else (),
             row_problem=self._row.problem if self._row else None,
@@ -157,8 +162,8 @@ class _Drill:
         except CouldNotMeasure as error:
             return error
 
-    def _changes(self, done: list[_Done], whole: Observation) -> Iterator[Change]:
-        """With all requests: those that took long ended after their change was over."""
+    def _changes(self, done: list[_Done], whole: Observation, begin: float) -> Iterator[Change]:
+        """With all requests: none is left out between two of them, nor before the first."""
         ends = [one.made.began for one in done[1:]] + [_FOREVER]
         for one, end in zip(done, ends, strict=True):
             leg, made = one.leg, one.made
@@ -177,5 +182,6 @@ class _Drill:
                 steady_s=self._settings.steady_s,
                 state=one.state,
                 counts=self._counter.between(made.began, until),
-                seen=whole.between(made.began, until),
+                seen=whole.between(begin, until),
             )
+            begin = until
