@@ -55,7 +55,7 @@ def yaml_nodes(text: str) -> list[yaml.Node]:
     Raises:
         yaml.YAMLError: it cannot be parsed.
     """
-    return [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+    return list(yaml.compose_all(text, Loader=yaml.SafeLoader))
 
 
 def _yaml(text: str) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _meaning(key: yaml.ScalarNode) -> object:
     if key.tag not in _PLAIN_TAGS:
         return key.value
     try:
-        return yaml.constructor.SafeConstructor().construct_object(key)  # type: ignore[no-untyped-call]
+        return yaml.constructor.SafeConstructor().construct_object(key)
     except (ValueError, yaml.YAMLError):
         return key.value
 
