@@ -1,6 +1,7 @@
 """The model of [deployment]: how the target changes its release, and what that may cost."""
 
-from typing import Annotated, ClassVar, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -25,6 +26,15 @@ from readiness.config.deployment_before import (
     Worker,
 )
 from readiness.secrets import Secret
+
+TABLES: Final[Mapping[Adapter, str]] = {
+    "command": "command",
+    "compose": "compose",
+    "kubectl": "kubectl",
+    "helm": "helm",
+    "argo-rollouts": "argo_rollouts",
+}
+"""The table of each adapter."""
 
 
 def _names_id(command: list[str]) -> list[str]:
@@ -139,19 +149,12 @@ class Deployment(Model):
     @model_validator(mode="after")
     def _fits_its_adapter(self) -> Self:
         """The table of the adapter is there, and no other that nobody would read."""
-        tables = {
-            "command": self.command,
-            "compose": self.compose,
-            "kubectl": self.kubectl,
-            "helm": self.helm,
-            "argo-rollouts": self.argo_rollouts,
-        }
-        for adapter, table in tables.items():
-            if (adapter == self.adapter) is not (table is not None):
+        for adapter, key in TABLES.items():
+            if (adapter == self.adapter) is not (getattr(self, key) is not None):
                 raise PydanticCustomError(
                     "deployment_adapter",
                     '`adapter = "{adapter}"` and the table [deployment.{key}] need each other',
-                    {"adapter": adapter, "key": adapter.replace("-", "_")},
+                    {"adapter": adapter, "key": key},
                 )
         if self.adapter and self.previous is None:
             raise PydanticCustomError(

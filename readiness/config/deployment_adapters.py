@@ -73,9 +73,9 @@ class Cluster(Model):
 class ByKubectl(Cluster):
     """A Deployment or StatefulSet whose image is changed."""
 
-    workload: Annotated[
-        str, Field(pattern=r"^(deployment|statefulset|daemonset)/[a-z0-9][a-z0-9.-]*$")
-    ] = Field(..., description="what is changed, as `deployment/shop`")
+    workload: Annotated[str, Field(pattern=r"^(deployment|statefulset)/[a-z0-9][a-z0-9.-]*$")] = (
+        Field(..., description="what is changed, as `deployment/shop`")
+    )
     container: Name = Field(..., description="the container whose image it is")
     image: Image = Field(..., description="the image, as `registry.example.com/shop:{release}`")
 

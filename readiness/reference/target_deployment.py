@@ -46,7 +46,12 @@ previous = "{previous}"
 # It answers with errors: the fleet must take it back by itself.
 bad_release = "{bad}"
 adapter = "command"
-steady_s = 3
+steady_s = 2
+change_within_s = 60
+rollback_max_s = 30
+auto_rollback_max_s = 60
+# The machine that this runs on does much else, such as starting the replicas.
+p99_floor_ms = 500
 
 [deployment.command]
 {command}
