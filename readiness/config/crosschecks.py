@@ -63,6 +63,9 @@ def _names(config: Config) -> Iterator[Mistake]:
     if config.alerting:
         yield from _channels(config.alerting)
     yield from _slow_alerts(config)
+    if config.deployment and (old := config.deployment.compatibility):
+        place = ("deployment", "compatibility", "database")
+        yield from _known(place, old.database, "databases", config.databases)
 
 
 def _slow_alerts(config: Config) -> Iterator[Mistake]:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Command, Count, Model, Path_, Positive, Text, Url
+from readiness.config.base import Command, Count, Model, Name, Path_, Positive, Text, Url
 from readiness.config.deployment_adapters import (
     Adapter,
     ByArgoRollouts,
@@ -14,6 +14,16 @@ from readiness.config.deployment_adapters import (
     ByCompose,
     ByHelm,
     ByKubectl,
+)
+from readiness.config.deployment_before import (
+    Artifact,
+    Compatibility,
+    Files,
+    Host,
+    Order,
+    Report,
+    SavedLayer,
+    Worker,
 )
 from readiness.secrets import Secret
 
@@ -116,6 +126,21 @@ class Deployment(Model):
         None, description="a request that must survive the stop of the replica that answers it"
     )
 
+    host: Host | None = Field(None, description="the machine that the release is put on")
+    files: Files | None = Field(None, description="the configuration that goes out with it")
+    layers: Annotated[dict[Name, SavedLayer], Field(min_length=1)] = Field(
+        default={}, description="what must be saved before, as [deployment.layers.NAME]"
+    )
+    order: Order | None = Field(None, description="in which order the parts start")
+    artifact: Artifact | None = Field(None, description="how to see that a release can be had")
+    workers: Annotated[dict[Name, Worker], Field(min_length=1)] = Field(
+        default={}, description="what runs the release and serves no HTTP"
+    )
+    report: Report | None = Field(None, description="what a deployment leaves behind")
+    compatibility: Compatibility | None = Field(
+        None, description="the release before, started on the schema of this one"
+    )
+
     @property
     def drills(self) -> bool:
         """Whether the release can be changed by us."""
@@ -134,6 +159,11 @@ class Deployment(Model):
         if self.adapter and self.previous is None:
             raise PydanticCustomError(
                 "deployment_previous", "with `adapter`, `previous` says what to go back to"
+            )
+        if (self.artifact or self.compatibility) and self.previous is None:
+            raise PydanticCustomError(
+                "deployment_previous",
+                "with `artifact` or `compatibility`, `previous` says what to go back to",
             )
         if self.bad_release and not self.adapter:
             raise PydanticCustomError(

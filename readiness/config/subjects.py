@@ -6,6 +6,7 @@ from typing import Final
 from readiness.config import (
     alerting_subjects,
     backup_subjects,
+    before_subjects,
     database_subjects,
     deployment_subjects,
     schema_subjects,
@@ -71,6 +72,7 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     **schema_subjects.KINDS,
     **backup_subjects.KINDS,
     **deployment_subjects.KINDS,
+    **before_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),
     "signoff_item": (

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from readiness.config.template_before import BEFORE
 from readiness.config.template_deployment import DEPLOYMENT
 from readiness.errors import UsageError
 
@@ -674,7 +675,7 @@ _END: Final = """\
 #expires = 2026-12-31
 """
 
-TEMPLATE: Final = _BEGIN + DEPLOYMENT + _END
+TEMPLATE: Final = _BEGIN + DEPLOYMENT + BEFORE + _END
 
 
 def write_template(path: Path) -> None:

@@ -75,6 +75,7 @@ def facts(running: Running) -> target.Facts:
         history=running.history,
         metrics_history=running.metrics_history,
         fleet=running.fleet,
+        released=running.released,
         alertmanagers=stack.peers,
         inbox=stack.url("inbox"),
         pager=stack.url("pager"),

@@ -13,7 +13,7 @@ from typing import Final
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.probes.migrations.squawk import is_installed as has_squawk
-from readiness.reference import customers, history, migrate, wal_archive
+from readiness.reference import customers, history, migrate, release_files, wal_archive
 from readiness.reference.backup_job import is_available, programs_for
 from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
@@ -25,6 +25,7 @@ from readiness.reference.monitoring import Monitoring
 from readiness.reference.pooler import Pooler, start_pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import LOCAL, Server, start_server
+from readiness.reference.release_files import ReleaseFiles
 from readiness.reference.standby import start_standby
 from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
@@ -56,6 +57,7 @@ class Running:
         metrics: a database with TimescaleDB; None where there is none.
         fleet: what is deployed; None where there is none.
         backups: where the backups are; None where there are none.
+        released: what lies around the release.
         migrations: the folder of the migrations, as the repository has them.
         manifest: what the schema is held against.
         history: the file of the snapshots of the shop's database.
@@ -75,6 +77,7 @@ class Running:
     metrics: Metrics | None
     fleet: Fleet | None
     backups: Backups | None
+    released: ReleaseFiles
     migrations: Path
     manifest: Path
     history: Path
@@ -209,6 +212,7 @@ class Starter:
             metrics=None if isinstance(measured, str) else measured,
             fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
+            released=release_files.make(self._folder, self._release, backups),
             migrations=migrations,
             manifest=manifest,
             history=using.result(),

@@ -109,6 +109,7 @@ class ReferenceSystem:
                 backups=running.backups,
                 metrics=running.metrics,
                 fleet=running.fleet,
+                released=running.released,
                 migrations=running.migrations,
                 history=running.history,
             )
