@@ -7,6 +7,7 @@ pytest_plugins = [
     "fixtures.grafana",
     "fixtures.guardian",
     "fixtures.http",
+    "fixtures.kubernetes",
     "fixtures.migrations",
     "fixtures.prometheus",
     "fixtures.shadow",

@@ -26,6 +26,7 @@ from readiness.config.base import (
 )
 from readiness.config.database import Database
 from readiness.config.monitoring import ErrorTracker, Grafana, Prometheus
+from readiness.config.scaling import Scaling
 from readiness.secrets import Dsn, Secret
 
 
@@ -242,6 +243,9 @@ class Config(Model):
     alerting: Alerting | None = Field(None, description="how people are told")
     backup: Annotated[dict[Name, Backup], Field(min_length=1)] = Field(
         default={}, description="the backups, as [backup.NAME]"
+    )
+    scaling: Annotated[dict[Name, Scaling], Field(min_length=1)] = Field(
+        default={}, description="the workloads that scale themselves, as [scaling.NAME]"
     )
     performance: Performance = Field(Performance(), description="performance baselines")
     signoffs: SignoffPolicy | None = Field(None, description="which sign-offs a release needs")
