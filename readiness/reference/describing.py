@@ -74,6 +74,7 @@ def facts(running: Running) -> target.Facts:
         schema=target_schema.Facts(running.manifest, running.migrations),
         history=running.history,
         metrics_history=running.metrics_history,
+        fleet=running.fleet,
         alertmanagers=stack.peers,
         inbox=stack.url("inbox"),
         pager=stack.url("pager"),

@@ -17,6 +17,8 @@ from readiness.reference.backup_spoilers import BackupSpoilers, spoilers
 from readiness.reference.backups import Backups
 from readiness.reference.database import Shop
 from readiness.reference.files import kept, write_whole
+from readiness.reference.fleet.starting import Fleet
+from readiness.reference.fleet_levers import FleetLevers
 from readiness.reference.health_levers import HealthLevers
 from readiness.reference.metrics import Metrics
 from readiness.reference.monitoring_levers import MonitoringLevers
@@ -47,6 +49,7 @@ class Parts:
         config: the system's readiness.toml.
         backups: where the backups are; None where there are none.
         metrics: the TimescaleDB server; None where there is none.
+        fleet: what is deployed; None where there is none.
         migrations: the folder of the migrations, as the repository has them.
         history: the file of the snapshots of the database.
     """
@@ -61,16 +64,18 @@ class Parts:
     config: Path
     backups: Backups | None
     metrics: Metrics | None
+    fleet: Fleet | None
     migrations: Path
     history: Path
 
 
-class Levers(HealthLevers, SchemaLevers, StatisticsLevers, MonitoringLevers):
+class Levers(HealthLevers, SchemaLevers, StatisticsLevers, FleetLevers, MonitoringLevers):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.programs, parts.config.parent)
         self._migrations = parts.migrations
+        self._fleet = parts.fleet
         self._parts = parts
 
     @property

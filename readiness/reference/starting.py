@@ -17,6 +17,8 @@ from readiness.reference import customers, history, migrate, wal_archive
 from readiness.reference.backup_job import is_available, programs_for
 from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
+from readiness.reference.fleet.starting import PART as FLEET
+from readiness.reference.fleet.starting import Fleet, start_fleet
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
@@ -52,6 +54,7 @@ class Running:
         standby: follows the server; None where there is none.
         pooler: stands in front of the server; None where there is none.
         metrics: a database with TimescaleDB; None where there is none.
+        fleet: what is deployed; None where there is none.
         backups: where the backups are; None where there are none.
         migrations: the folder of the migrations, as the repository has them.
         manifest: what the schema is held against.
@@ -70,6 +73,7 @@ class Running:
     standby: PrivateStandby | None
     pooler: Pooler | None
     metrics: Metrics | None
+    fleet: Fleet | None
     backups: Backups | None
     migrations: Path
     manifest: Path
@@ -82,6 +86,8 @@ class Running:
         """Stop all of it."""
         for daemon in (self.service, *self.monitoring.running.values()):
             daemon.stop()
+        if self.fleet:
+            self.fleet.daemon.stop()
         if self.pooler:
             self.pooler.stop()
         if self.standby:
@@ -148,6 +154,9 @@ class Starter:
             )
             archiving = executor.submit(_begin, place, server, name)
             shop = create_shop(server)
+            deploying = executor.submit(
+                start_fleet, server, self._release, self._folder / FLEET, self._guardian
+            )
             dsn.set_result(shop.monitor)
             self._progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
             filled = executor.submit(_fill, shop)
@@ -180,12 +189,14 @@ class Starter:
         standby, no_standby = following.result()
         pooler, no_pooler = pooling.result()
         measured = metrics.result()
+        fleet = deploying.result()
         missing = {
             "standby": no_standby,
             "pooler": no_pooler,
             wal_archive.PART: begun if isinstance(begun, str) else "",
             "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
             "squawk": "" if has_squawk() else _SQUAWK,
+            FLEET: fleet if isinstance(fleet, str) else "",
             TIMESCALE: measured if isinstance(measured, str) else "",
         }
         return Running(
@@ -198,6 +209,7 @@ class Starter:
             standby=standby,
             pooler=pooler,
             metrics=None if isinstance(measured, str) else measured,
+            fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
             migrations=migrations,
             manifest=manifest,

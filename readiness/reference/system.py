@@ -108,6 +108,7 @@ class ReferenceSystem:
                 config=self.config_path,
                 backups=running.backups,
                 metrics=running.metrics,
+                fleet=running.fleet,
                 migrations=running.migrations,
                 history=running.history,
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.reference.backups import Backups
+from readiness.reference.fleet.starting import Fleet
 from readiness.reference.target_alerting import alerting
 from readiness.reference.target_backup import backup
 from readiness.reference.target_database import Around, database
@@ -35,6 +36,7 @@ class Facts:
         schema: what its schema is held against, and its migrations.
         history: the file of the snapshots of the database.
         metrics_history: that of the TimescaleDB beside it; None where there is none.
+        fleet: what is deployed; None where there is none.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
@@ -50,6 +52,7 @@ class Facts:
     schema: SchemaFacts
     history: Path
     metrics_history: Path | None
+    fleet: Fleet | None
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None

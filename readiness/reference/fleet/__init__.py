@@ -1,0 +1,1 @@
+"""What the reference system deploys: replicas behind HAProxy, and what rolls out their releases."""

@@ -1,0 +1,104 @@
+"""Starts the fleet beside the rest of the reference system, where HAProxy is installed."""
+
+import os
+import secrets
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from readiness.guardian import Guardian
+from readiness.reference.fleet import releases, store
+from readiness.reference.fleet.settings import BEHAVIOUR, Settings
+from readiness.reference.processes import Daemon, request_json
+from readiness.reference.providers import Server
+from readiness.secrets import register
+
+PART: Final = "fleet"
+"""What it is called among the parts of the reference system that may be absent."""
+COUNT: Final = 3
+"""How many replicas it has."""
+
+_DATABASE: Final = "fleet"
+_ROLE: Final = "fleet_app"
+# Debian installs it where only root looks.
+_PLACES: Final = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A fleet that runs.
+
+    Attributes:
+        url: where users go.
+        release: that it was started with.
+        daemon: what supervises it.
+        behaviour: the file that tells what it does wrong.
+    """
+
+    url: str
+    release: str
+    daemon: Daemon
+    behaviour: Path
+
+    def tool(self, *asked: str) -> list[str]:
+        """The command line that asks it for something."""
+        python = (sys.executable, "-m", "readiness.reference.fleet.tool")
+        return [*python, "--fleet", self.daemon.url, *asked]
+
+    def reset(self) -> None:
+        """Let it be as it was at first.
+
+        Raises:
+            ReferenceSystemError: it does not get there within two minutes.
+        """
+        request_json(self.daemon.port, "POST", "/reset", timeout_s=120)
+
+
+def start_fleet(server: Server, release: str, folder: Path, guardian: Guardian) -> Fleet | str:
+    """Start it, and wait until all replicas serve; else why there is none.
+
+    Raises:
+        ReferenceSystemError: HAProxy is there, and the fleet does not start.
+    """
+    program = shutil.which("haproxy", path=_PLACES)
+    if program is None:
+        return "haproxy is not installed. apt-get install haproxy"
+    folder.mkdir()
+    settings = Settings(release=release, count=COUNT, haproxy=program)
+    daemon = Daemon(
+        PART,
+        lambda port: [
+            *(sys.executable, "-m", "readiness.reference.fleet"),
+            *(str(port), settings.model_dump_json()),
+        ],
+        folder,
+        guardian,
+        "/settled",
+        {releases.DSN: _make_store(server)},
+    ).start()
+    url = str(request_json(daemon.port, "GET", "/")["url"])
+    return Fleet(url, release, daemon, folder / BEHAVIOUR)
+
+
+def _make_store(server: Server) -> str:
+    """A database of its own with a role of its own; gives how the role reaches it."""
+    password = secrets.token_hex(16)
+    register(password)
+    role, name = sql.Identifier(_ROLE), sql.Identifier(_DATABASE)
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        for statement in (
+            sql.SQL("create role {} login password {}").format(role, sql.Literal(password)),
+            # Not from template1: somebody else may be making a database from that.
+            sql.SQL("create database {} template template0").format(name),
+            sql.SQL("revoke all on database {} from public").format(name),
+            sql.SQL("grant connect on database {} to {}").format(name, role),
+        ):
+            connection.execute(statement)
+    with psycopg.connect(server.dsn(_DATABASE)) as connection:
+        connection.execute(sql.SQL(store.TABLE).format(role=role))
+    return server.dsn(_DATABASE, _ROLE, password)

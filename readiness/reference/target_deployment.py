@@ -1,0 +1,61 @@
+"""The part of the reference system's readiness.toml that tells how its fleet is deployed."""
+
+from typing import Final
+
+from readiness.reference.fleet.releases import BAD, NEW, OLD
+from readiness.reference.fleet.starting import COUNT, Fleet
+from readiness.reference.toml import quoted
+
+_ACTIONS: Final = (
+    ("deploy", "{release}"),
+    ("rollback", "{release}"),
+    ("state",),
+    ("replicas",),
+    ("status",),
+)
+_NOTES: Final = ("write", "read", "remove")
+
+
+def deployment(fleet: Fleet) -> str:
+    """[deployment], .command, .data and .slow_request."""
+    return _DEPLOYMENT.format(
+        url=f"{fleet.url}/version",
+        count=COUNT,
+        release=fleet.release,
+        previous=OLD if fleet.release == NEW else NEW,
+        bad=BAD,
+        command="\n".join(f"{asked[0]} = {_argv(fleet, *asked)}" for asked in _ACTIONS),
+        data="\n".join(f"{action} = {_argv(fleet, action, '{id}')}" for action in _NOTES),
+        stop_one=_argv(fleet, "stop-one"),
+    )
+
+
+def _argv(fleet: Fleet, *asked: str) -> str:
+    return f"[{', '.join(map(quoted, fleet.tool(*asked)))}]"
+
+
+_DEPLOYMENT: Final = """
+# What is deployed, as its users reach it.
+[deployment]
+url = "{url}"
+version_key = "version"
+replica_header = "x-replica"
+replicas = {count}
+release = "{release}"
+previous = "{previous}"
+# It answers with errors: the fleet must take it back by itself.
+bad_release = "{bad}"
+adapter = "command"
+steady_s = 3
+
+[deployment.command]
+{command}
+
+# A row of our own, by the way that users go.
+[deployment.data]
+{data}
+
+[deployment.slow_request]
+path = "/slow?s=2"
+stop_one = {stop_one}
+"""
