@@ -7,6 +7,7 @@ from itertools import chain
 
 from readiness.config.alert_engine import AlertEngine
 from readiness.config.alerting import Alerting, Channel
+from readiness.config.deployment import Deployment
 from readiness.config.leaves import leaves
 from readiness.config.lines import Path
 from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
@@ -23,6 +24,8 @@ def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
     yield from _dates(config, today)
     yield from _placeholders(config.performance.queries)
     yield from _signoffs(config)
+    if config.deployment:
+        yield from _releases(config.deployment)
 
 
 def _secrets(config: Config) -> Iterator[Mistake]:
@@ -198,6 +201,25 @@ def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
                     f"set {number + 1} has {len(values)} values, the statement {wanted} of '%s'",
                     "give one value for each '%s'",
                 )
+
+
+def _releases(deployment: Deployment) -> Iterator[Mistake]:
+    """A change from a release to itself proves nothing, and one to nobody knows what less."""
+    if deployment.release == "unknown":
+        yield Mistake(
+            ("deployment", "release"),
+            "nobody says which release is judged",
+            "write [target] release, or [deployment] release",
+        )
+    named = {"previous": deployment.previous, "bad_release": deployment.bad_release}
+    for key, release in named.items():
+        if release == deployment.release:
+            yield Mistake(
+                ("deployment", key),
+                f"is {release!r}, and so is the release that is judged: a change between them"
+                " would be none",
+                "name another release",
+            )
 
 
 def _signoffs(config: Config) -> Iterator[Mistake]:

@@ -7,6 +7,7 @@ from readiness.config import (
     alerting_subjects,
     backup_subjects,
     database_subjects,
+    deployment_subjects,
     scaling_subjects,
     schema_subjects,
 )
@@ -70,6 +71,7 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     **database_subjects.KINDS,
     **schema_subjects.KINDS,
     **backup_subjects.KINDS,
+    **deployment_subjects.KINDS,
     **scaling_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),

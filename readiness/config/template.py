@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Final
 
+from readiness.config.template_deployment import DEPLOYMENT
 from readiness.errors import UsageError
 
-TEMPLATE: Final = """\
+_BEGIN: Final = """\
 #:schema ./readiness.schema.json
 # The target of `readiness`, and the limits it is held to.
 #
@@ -643,6 +644,9 @@ name = "my-system"
 #namespace = "shop"
 #timeout_s = 30
 
+"""
+
+_END: Final = """\
 # Performance baselines: [[performance.ingest]] and [[performance.queries]].
 #[performance]
 
@@ -701,6 +705,8 @@ name = "my-system"
 #reason = "the new backup server comes next week; see RISK-13"
 #expires = 2026-12-31
 """
+
+TEMPLATE: Final = _BEGIN + DEPLOYMENT + _END
 
 
 def write_template(path: Path) -> None:
