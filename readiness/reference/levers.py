@@ -25,6 +25,7 @@ from readiness.reference.monitoring_levers import MonitoringLevers
 from readiness.reference.pooler import Pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
+from readiness.reference.scaling_levers import ScalingLevers
 from readiness.reference.schema_levers import SchemaLevers
 from readiness.reference.service.behaviour import Behaviour
 from readiness.reference.statistics_levers import StatisticsLevers
@@ -51,6 +52,7 @@ class Parts:
         metrics: the TimescaleDB server; None where there is none.
         fleet: what is deployed; None where there is none.
         migrations: the folder of the migrations, as the repository has them.
+        cluster: the folder of the manifests of Kubernetes.
         history: the file of the snapshots of the database.
     """
 
@@ -66,15 +68,19 @@ class Parts:
     metrics: Metrics | None
     fleet: Fleet | None
     migrations: Path
+    cluster: Path
     history: Path
 
 
-class Levers(HealthLevers, SchemaLevers, StatisticsLevers, FleetLevers, MonitoringLevers):
+class Levers(
+    HealthLevers, SchemaLevers, StatisticsLevers, FleetLevers, ScalingLevers, MonitoringLevers
+):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.programs, parts.config.parent)
         self._migrations = parts.migrations
+        self._manifests = parts.cluster
         self._fleet = parts.fleet
         self._parts = parts
 

@@ -110,6 +110,7 @@ class ReferenceSystem:
                 metrics=running.metrics,
                 fleet=running.fleet,
                 migrations=running.migrations,
+                cluster=running.cluster,
                 history=running.history,
             )
         )
