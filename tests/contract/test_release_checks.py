@@ -75,10 +75,18 @@ def test_a_replica_that_never_answers_is_found() -> None:
 
 
 def test_the_replicas_are_waited_for() -> None:
-    """Ten answers of the first before the second gets its turn."""
-    with SmallServer({"/version": replicas(*["1.5.0"] * 10, "1.4.0")}) as server:
-        found = misses(uniform(server.url, replicas=11, replica_header="x-replica"))
-    assert "of 1.4.0" in found
+    """The first answers ten times before the second gets its turn."""
+    turn = count(1)
+
+    def answer() -> Reply:
+        second = next(turn) > 10
+        version = "1.4.0" if second else "1.5.0"
+        return Reply(json.dumps({"version": version}), headers={"x-replica": f"r{second}"})
+
+    with SmallServer({"/version": answer}) as server:
+        found = misses(uniform(server.url, replicas=2, replica_header="x-replica"))
+        assert len(server.requests) == 11
+    assert "1 of 1.4.0" in found
 
 
 @pytest.mark.parametrize(
