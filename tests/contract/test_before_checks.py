@@ -12,7 +12,6 @@ import pytest
 from readiness.config.deployment import Deployment
 from readiness.config.deployment_before import Host
 from readiness.config.models import Config
-from readiness.config.subject import Item
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import Evidence
 from readiness.probes.before import host as probe
@@ -33,10 +32,10 @@ def target(**tables: Any) -> Config:
     return Config.model_validate({"target": {"name": "t"}, "deployment": deployment}).named()
 
 
-def judged(check: str, subject: str, **tables: Any) -> Evidence:
+def judged(check: str, table: str, **tables: Any) -> Evidence:
     evidence = Evidence()
-    made = target(**tables)
-    getattr(suite("deployment.test_before"), f"test_{check}")(Item(subject), made, evidence)
+    subject = getattr(target(**tables).deployment, table)
+    getattr(suite("deployment.test_before"), f"test_{check}")(subject, evidence)
     return evidence
 
 
@@ -246,7 +245,7 @@ def test_the_sum_must_fit(saved: Path) -> None:
 def compose(tmp_path: Path, text: str) -> str:
     path = tmp_path / "docker-compose.yml"
     path.write_text(text)
-    return misses(judged("start_order", "compose", order={"compose": str(path)}))
+    return misses(judged("start_order", "order", order={"compose": str(path)}))
 
 
 def test_what_is_wrong_with_the_order_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 from readiness.config.database import Database
 from readiness.config.deployment import Deployment
 from readiness.config.models import Config
-from readiness.config.subject import Item
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import Evidence
 from readiness.guardian import Guardian
@@ -136,8 +135,7 @@ def artifact(store: Path, *have: str, **settings: Any) -> str:
         (store / name).touch()
     described = {"command": ["ls", f"{store}/{{release}}"], **settings}
     evidence = Evidence()
-    made = target(artifact=described)
-    suite(CHECKS).test_rollback_artifact(Item("previous"), made, evidence)
+    suite(CHECKS).test_rollback_artifact(target(artifact=described).deployment, evidence)
     return misses(evidence)
 
 
@@ -189,8 +187,8 @@ def report(path: Path, url: str, **changes: Any) -> str:
 
 def judged_report(path: Path, url: str) -> str:
     evidence = Evidence()
-    made = target(url, report={"path": str(path)})
-    suite(CHECKS).test_deployment_report(Item("report"), made, evidence)
+    made = target(url, report={"path": str(path)}).deployment
+    suite(CHECKS).test_deployment_report(made, evidence)
     return misses(evidence)
 
 
@@ -274,7 +272,7 @@ def tried(shop: Dsn, spare: Dsn) -> Callable[..., str]:
         evidence = Evidence()
         with Guardian() as guardian:
             suite(CHECKS).test_previous_on_new_schema(
-                Item("previous"), made, scratch_beside, guardian, evidence
+                made.deployment, made, scratch_beside, guardian, evidence
             )
         return misses(evidence)
 
@@ -329,4 +327,4 @@ def test_a_role_that_may_not_read_the_schema_is_no_answer(
 def test_no_table_is_no_answer() -> None:
     for check in ("test_rollback_artifact", "test_deployment_report"):
         with pytest.raises(NoData):
-            getattr(suite(CHECKS), check)(Item("x"), target(), Evidence())
+            getattr(suite(CHECKS), check)(target().deployment, Evidence())
