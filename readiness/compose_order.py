@@ -61,7 +61,7 @@ class StartOrder:
     def loose(self) -> list[str]:
         """Dependencies that wait for a start alone, in words."""
         return [
-            f"{one} waits for {one.condition} ({one.said})"
+            f"{one.service} waits for {one.on}: {one.condition} ({one.said})"
             for one in self.dependencies
             if one.condition not in {HEALTHY, COMPLETED}
         ]

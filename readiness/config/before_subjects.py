@@ -5,36 +5,36 @@ from typing import Final
 
 from readiness.config.deployment import Deployment
 from readiness.config.models import Config
-from readiness.config.subject import Find, Item, Subject, of
+from readiness.config.subject import Find, Subject, of
 
 
-def _part(name: str, holds: Callable[[Deployment], object]) -> Find:
-    """One subject of that name, where the table is there."""
+def _part(of_: Callable[[Deployment], Subject | None]) -> Find:
+    """One subject, where its table is there."""
 
     def find(config: Config) -> list[Subject]:
-        deployment = config.deployment
-        return [Item(name)] if deployment and holds(deployment) else []
+        found = of_(config.deployment) if config.deployment else None
+        return [found] if found else []
 
     return find
 
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
-    "deployment_host": ("[deployment.host]", _part("host", lambda d: d.host)),
-    "deployment_runtime": (
+    "deployment_host": ("[deployment.host]", _part(lambda d: d.host)),
+    "runtime_host": (
         "[deployment.host] runtime",
-        _part("host", lambda d: d.host and d.host.runtime),
+        _part(lambda d: d.host if d.host and d.host.runtime else None),
     ),
-    "deployment_files": ("[deployment.files]", _part("files", lambda d: d.files)),
+    "deployment_files": ("[deployment.files]", _part(lambda d: d.files)),
     "saved_layer": (
         "[deployment.layers.NAME]",
         lambda c: of(c.deployment.layers if c.deployment else {}),
     ),
-    "start_order": ("[deployment.order]", _part("compose", lambda d: d.order)),
-    "previous_release": ("[deployment.artifact]", _part("previous", lambda d: d.artifact)),
-    "deployment_report": ("[deployment.report]", _part("report", lambda d: d.report)),
-    "compatible_release": (
+    "start_order": ("[deployment.order]", _part(lambda d: d.order)),
+    "kept_deployment": ("[deployment.artifact]", _part(lambda d: d if d.artifact else None)),
+    "reported_deployment": ("[deployment.report]", _part(lambda d: d if d.report else None)),
+    "compatible_deployment": (
         "[deployment.compatibility]",
-        _part("previous", lambda d: d.compatibility),
+        _part(lambda d: d if d.compatibility else None),
     ),
 }

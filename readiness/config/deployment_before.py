@@ -1,7 +1,7 @@
 """The models below [deployment] of what is looked at before and beside a deployment."""
 
 import re
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -41,6 +41,8 @@ Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 class Host(Model):
     """The machine that the release is put on."""
 
+    name: ClassVar[str] = "host"
+
     disk_paths: Annotated[list[Path_], Field(min_length=1)] = Field(
         default=["/"], description="folders whose file systems must have room, as /var/lib/docker"
     )
@@ -65,6 +67,8 @@ class Host(Model):
 
 class Files(Model):
     """The configuration that goes out with the release."""
+
+    name: ClassVar[str] = "files"
 
     parse: list[Text] = Field(
         default=[],
@@ -95,6 +99,8 @@ class SavedLayer(Named):
 
 class Order(Model):
     """In which order the parts start."""
+
+    name: ClassVar[str] = "compose"
 
     compose: Text = Field(..., description="the compose file")
 

@@ -19,6 +19,7 @@ from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.fleet.starting import PART as FLEET
 from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
+from readiness.reference.lacking import COPIER, MEMORY, no_copier, no_memory
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
@@ -29,6 +30,7 @@ from readiness.reference.release_files import ReleaseFiles
 from readiness.reference.standby import start_standby
 from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
+from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
 
@@ -200,6 +202,8 @@ class Starter:
             "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
             "squawk": "" if has_squawk() else _SQUAWK,
             FLEET: fleet if isinstance(fleet, str) else "",
+            MEMORY: no_memory(),
+            COPIER: no_copier(shop.release, find_binaries().version),
             TIMESCALE: measured if isinstance(measured, str) else "",
         }
         return Running(

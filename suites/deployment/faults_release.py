@@ -27,7 +27,7 @@ def worker_stays_old(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
-    turns_red={"deployment.rollback-artifact[previous]"},
+    turns_red={"deployment.rollback-artifact[deployment]"},
     story="The job that makes room has removed the release that one goes back to.",
 )
 @contextmanager
@@ -39,7 +39,7 @@ def old_release_removed(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
-    turns_red={"deployment.rollback-artifact[previous]"},
+    turns_red={"deployment.rollback-artifact[deployment]"},
     story="Whoever is asked for a release says yes to any name.",
 )
 @contextmanager
@@ -53,7 +53,7 @@ def registry_says_yes(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
-    turns_red={"deployment.deployment-report[report]"},
+    turns_red={"deployment.deployment-report[deployment]"},
     story="The report does not say which backup belongs to the deployment.",
 )
 @contextmanager
@@ -64,7 +64,7 @@ def report_without_backup(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
-    turns_red={"deployment.deployment-report[report]"},
+    turns_red={"deployment.deployment-report[deployment]"},
     story="The report tells of a release that does not serve.",
 )
 @contextmanager
@@ -76,7 +76,7 @@ def report_is_wrong(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={
-        "deployment.previous-on-new-schema[previous]",
+        "deployment.previous-on-new-schema[deployment]",
         "schema.migrations-at-head[shop]",
     },
     story="The release brings a migration that renames a column which the one before still reads.",

@@ -4,24 +4,10 @@ import shlex
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.compose_order import StartOrder
-from readiness.config.deployment import Deployment
 from readiness.config.deployment_before import Files, Host, Order, SavedLayer
-from readiness.config.models import Config
-from readiness.config.subject import Item
-from readiness.errors import NoData
 from readiness.probes.before import files, host, layers
 from readiness.probes.before.order import read_order
 from readiness.probes.text import listed, worst
-
-
-def _declared(target: Config) -> Deployment:
-    if target.deployment is None:
-        raise NoData("there is no table [deployment]", remedy="declare it in readiness.toml")
-    return target.deployment
-
-
-def _host(target: Config) -> Host:
-    return _declared(target).host or Host()
 
 
 @check(
@@ -37,14 +23,13 @@ def _host(target: Config) -> Host:
       docker system df;  docker image prune --filter until=720h   (keep the release before!)
     What must be free: `min_disk_bytes` in [deployment.host].""",
 )
-def test_disk_space(deployment_host: Item, target: Config, evidence: Evidence) -> None:
+def test_disk_space(deployment_host: Host, evidence: Evidence) -> None:
     """What is reserved for root does not count: a deployment seldom runs as root."""
-    settings = _host(target)
-    for path in settings.disk_paths:
+    for path in deployment_host.disk_paths:
         evidence.judge(
-            host.free_on(settings, path),
-            at_least(settings.min_disk_bytes),
-            f"a deployment may fill {path} halfway through ({deployment_host.name})",
+            host.free_on(deployment_host, path),
+            at_least(deployment_host.min_disk_bytes),
+            f"a deployment may fill {path} halfway through",
         )
 
 
@@ -61,18 +46,17 @@ def test_disk_space(deployment_host: Item, target: Config, evidence: Evidence) -
       docker inspect --format '{{.HostConfig.Memory}}' CONTAINER;  systemctl show -p MemoryMax UNIT
     What must be there: `min_memory_bytes` and `min_available_bytes` in [deployment.host].""",
 )
-def test_memory(deployment_host: Item, target: Config, evidence: Evidence) -> None:
+def test_memory(deployment_host: Host, evidence: Evidence) -> None:
     """The least of the machine's memory and of every limit on the way to its cgroup."""
-    settings = _host(target)
-    found = host.memory_of(settings)
+    found = host.memory_of(deployment_host)
     evidence.judge(
         Measurement("memory that may be used", found.total, "bytes", found.source),
-        at_least(settings.min_memory_bytes),
-        f"two releases side by side do not fit ({deployment_host.name})",
+        at_least(deployment_host.min_memory_bytes),
+        "two releases side by side do not fit",
     )
     evidence.judge(
         Measurement("memory available now", found.available, "bytes", "MemAvailable, and cgroups"),
-        at_least(settings.min_available_bytes),
+        at_least(deployment_host.min_available_bytes),
         "something else takes it",
     )
 
@@ -80,7 +64,7 @@ def test_memory(deployment_host: Item, target: Config, evidence: Evidence) -> No
 @check(
     "deployment.container-runtime",
     title="The container runtime answers, and is not too old",
-    each="deployment_runtime",
+    each="runtime_host",
     severity="blocker",
     why="""A daemon that hangs or is down is found out by the deployment otherwise, after it has
     stopped the old release; an old one does not know the health checks or the options that the
@@ -89,24 +73,23 @@ def test_memory(deployment_host: Item, target: Config, evidence: Evidence) -> No
       docker info;  systemctl status docker;  journalctl -u docker --since -1h
     The oldest that may run: `min_runtime` in [deployment.host].""",
 )
-def test_container_runtime(deployment_runtime: Item, target: Config, evidence: Evidence) -> None:
+def test_container_runtime(runtime_host: Host, evidence: Evidence) -> None:
     """It has to answer itself: the version of a client says nothing of the daemon."""
-    settings = _host(target)
-    answer = host.runtime_of(settings)
-    source = shlex.join([*settings.run_on, *(settings.runtime or [])])
+    answer = host.runtime_of(runtime_host)
+    source = shlex.join([*runtime_host.run_on, *(runtime_host.runtime or [])])
     if not evidence.judge(
         Measurement("exit status of asking the runtime", answer.status, "status", source),
         equal_to(0),
-        f"{answer.said or 'it said nothing'} ({deployment_runtime.name})",
+        answer.said or "it said nothing",
     ):
         return
-    version = host.version_in(answer, settings)
+    version = host.version_in(answer, runtime_host)
     evidence.record(Measurement("version of the runtime", version, "text", source))
-    too_old = host.as_numbers(version) < host.as_numbers(settings.min_runtime)
+    too_old = host.as_numbers(version) < host.as_numbers(runtime_host.min_runtime)
     evidence.judge(
         Measurement("releases of the runtime that are too old", int(too_old), "count", source),
         equal_to(0),
-        f"{version} runs, and {settings.min_runtime} is the oldest that may",
+        f"{version} runs, and {runtime_host.min_runtime} is the oldest that may",
     )
 
 
@@ -123,19 +106,18 @@ def test_container_runtime(deployment_runtime: Item, target: Config, evidence: E
     A tab in YAML: use blanks. Another kind of file: a command that checks it, `commands` in
     [deployment.files].""",
 )
-def test_configuration_valid(deployment_files: Item, target: Config, evidence: Evidence) -> None:
+def test_configuration_valid(deployment_files: Files, evidence: Evidence) -> None:
     """Our own strict parsers first, then the programs that will read the rest."""
-    settings = _declared(target).files or Files()
-    for pattern in settings.parse:
+    for pattern in deployment_files.parse:
         found = [files.parsed(path) for path in files.matching(pattern)]
         wrong = [f"{one.path}: {what}" for one in found for what in one.mistakes]
         evidence.judge(
             Measurement(f"mistakes in {pattern}", len(wrong), "count", pattern,
                         samples=len(found)),
             equal_to(0),
-            f"{worst(wrong)} ({deployment_files.name})",
+            worst(wrong),
         )  # fmt: skip
-    for command, answer in files.checked(settings):
+    for command, answer in files.checked(deployment_files):
         shown = shlex.join(command)
         evidence.judge(
             Measurement(f"exit status of {shown}", answer.status, "status", shown),
@@ -194,11 +176,9 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
     A job that ends: condition: service_completed_successfully. A health check that the image has
     is not seen here: write it into the file.""",
 )
-def test_start_order(start_order: Item, target: Config, evidence: Evidence) -> None:
+def test_start_order(start_order: Order, evidence: Evidence) -> None:
     """What the file leaves out counts as what compose takes for it."""
-    settings = _declared(target).order
-    order = read_order(settings or Order(compose="docker-compose.yml"))
-    source = settings.compose if settings else start_order.name
+    order, source = read_order(start_order), start_order.compose
     evidence.record(Measurement("dependencies", len(order.dependencies), "count", source))
     for name, found, what in _objections(order):
         evidence.judge(

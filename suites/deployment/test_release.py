@@ -7,11 +7,10 @@ from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.config.database import Database
 from readiness.config.deployment import Deployment
 from readiness.config.models import Config
-from readiness.config.subject import Item
-from readiness.errors import CouldNotMeasure, NoData
+from readiness.errors import CouldNotMeasure
 from readiness.guardian import Guardian
 from readiness.probes.before.artifact import find_believed
-from readiness.probes.before.old_release import tried
+from readiness.probes.before.old_release import how_to_start, tried
 from readiness.probes.before.report import read_report
 from readiness.probes.before.schema_copy import copied
 from readiness.probes.before.versions import releases_of, served
@@ -19,12 +18,6 @@ from readiness.probes.migrations.scratch import Scratch
 from readiness.probes.text import listed, worst
 
 ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
-
-
-def _declared(target: Config) -> Deployment:
-    if target.deployment is None:
-        raise NoData("there is no table [deployment]", remedy="declare it in readiness.toml")
-    return target.deployment
 
 
 @check(
@@ -80,7 +73,7 @@ def test_version_uniform(deployment: Deployment, evidence: Evidence) -> None:
 @check(
     "deployment.rollback-artifact",
     title="What one goes back to can still be had",
-    each="previous_release",
+    each="kept_deployment",
     severity="blocker",
     why="""A rollback that has to build the old release first is no rollback. Images of last week
     are what a job that makes room removes first, and nobody notices until the night when they are
@@ -90,24 +83,21 @@ def test_version_uniform(deployment: Deployment, evidence: Evidence) -> None:
       kubectl get replicasets   (revisionHistoryLimit of the deployment must be 2 or more)
     How it is looked for: [deployment.artifact].""",
 )
-def test_rollback_artifact(previous_release: Item, target: Config, evidence: Evidence) -> None:
+def test_rollback_artifact(kept_deployment: Deployment, evidence: Evidence) -> None:
     """The command has to say no of a release that cannot be, and yes of one that is there."""
-    deployment = _declared(target)
-    if deployment.artifact is None or deployment.previous is None:
-        raise NoData("there is no [deployment.artifact], or no `previous` release")
-    found = find_believed(deployment.artifact, deployment.previous, deployment.release)
+    found = find_believed(kept_deployment)
     evidence.judge(
-        Measurement(f"artifacts of {deployment.previous}", int(found.there), "count",
+        Measurement(f"artifacts of {kept_deployment.previous}", int(found.there), "count",
                     found.source),
         at_least(1),
-        f"there is nothing to go back to ({previous_release.name}): {found.why}",
+        f"there is nothing to go back to: {found.why}",
     )  # fmt: skip
 
 
 @check(
     "deployment.deployment-report",
     title="The newest deployment left a report that is whole, and true of what serves",
-    each="deployment_report",
+    each="reported_deployment",
     severity="minor",
     why="""In the middle of an incident somebody asks what changed, when, and by whom, and which
     backup belongs to it. Who has to put that together from logs then has lost half an hour; a
@@ -117,19 +107,15 @@ def test_rollback_artifact(previous_release: Item, target: Config, evidence: Evi
       result ("success", "failed", "rolled-back"), steps [{name, duration_s}]
     Where it is: `path` in [deployment.report].""",
 )
-def test_deployment_report(deployment_report: Item, target: Config, evidence: Evidence) -> None:
+def test_deployment_report(reported_deployment: Deployment, evidence: Evidence) -> None:
     """Compared with what answers now: after a success that is its release, else the one before."""
-    deployment = _declared(target)
-    if deployment.report is None:
-        raise NoData("there is no [deployment.report]")
-    path = deployment.report.path
-    report, wrong = read_report(deployment.report)
+    path, report, wrong = read_report(reported_deployment)
     if report and report.is_from_the_future:
         wrong.append(f"finished_at: {report.finished_at:%Y-%m-%d %H:%M:%S %Z} is in the future")
     evidence.judge(
         Measurement("mistakes in the report", len(wrong), "count", path),
         equal_to(0),
-        f"{worst(wrong)} ({deployment_report.name})",
+        worst(wrong),
     )
     if report is None:
         return
@@ -138,11 +124,11 @@ def test_deployment_report(deployment_report: Item, target: Config, evidence: Ev
         at_least(0),
         "it ended before it began",
     )
-    found = served(deployment)
+    found = served(reported_deployment)
     others = sorted(version for version in found.versions if version != report.live)
     evidence.judge(
         Measurement("answers that the report does not tell of",
-                    found.asked - found.versions[report.live], "count", deployment.url,
+                    found.asked - found.versions[report.live], "count", reported_deployment.url,
                     samples=found.asked),
         equal_to(0),
         f"it tells of {report.live}, and this answers: {listed(others) or 'no release at all'}",
@@ -152,7 +138,7 @@ def test_deployment_report(deployment_report: Item, target: Config, evidence: Ev
 @check(
     "deployment.previous-on-new-schema",
     title="The release before starts and works on the schema that this release leaves",
-    each="compatible_release",
+    each="compatible_deployment",
     severity="blocker",
     effect="write",
     why="""A rollback changes the code and leaves the schema. If the old code reads a column that
@@ -165,17 +151,14 @@ def test_deployment_report(deployment_report: Item, target: Config, evidence: Ev
     How the old release is started: [deployment.compatibility].""",
 )
 def test_previous_on_new_schema(
-    compatible_release: Item,
+    compatible_deployment: Deployment,
     target: Config,
     scratch_beside: ScratchBeside,
     guardian: Guardian,
     evidence: Evidence,
 ) -> None:
     """In a scratch database without rows: the target's schema, and the migrations that are due."""
-    deployment = _declared(target)
-    settings, release = deployment.compatibility, deployment.previous
-    if settings is None or release is None:
-        raise NoData("there is no [deployment.compatibility], or no `previous` release")
+    settings, release = how_to_start(compatible_deployment)
     database = target.databases[settings.database]
     with (
         scratch_beside(database) as server,
@@ -189,7 +172,7 @@ def test_previous_on_new_schema(
     evidence.judge(
         Measurement(f"{release} is ready", int(found.ready), "count", found.source),
         at_least(1),
-        f"{found.why} ({compatible_release.name})",
+        found.why,
     )
     wrong = [what for _, what in found.answers if what]
     if found.ready:

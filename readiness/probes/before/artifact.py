@@ -5,8 +5,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.config.deployment import Deployment
 from readiness.config.deployment_before import RELEASE, Artifact
-from readiness.errors import CouldNotMeasure
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes.command import ask
 
 NOBODYS: Final = "0.0.0-readiness-no-such-release"
@@ -47,13 +48,17 @@ def find(artifact: Artifact, release: str) -> Found:
     return Found(True, "", source)
 
 
-def find_believed(artifact: Artifact, previous: str, release: str) -> Found:
+def find_believed(deployment: Deployment) -> Found:
     """Ask for the release before, and see that the command can say yes and no.
 
     Raises:
+        NoData: nobody says how to ask, or for which release.
         CouldNotMeasure: it finds a release that cannot be, or does not find the one that is
             judged either: then it says nothing.
     """
+    artifact, previous, release = deployment.artifact, deployment.previous, deployment.release
+    if artifact is None or previous is None:
+        raise NoData("needs [deployment.artifact] and [deployment] previous")
     found = find(artifact, previous)
     if found.there:
         if (nobody := find(artifact, NOBODYS)).there:

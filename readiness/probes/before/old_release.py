@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Final
 
+from readiness.config.deployment import Deployment
 from readiness.config.deployment_before import RELEASE, Compatibility
-from readiness.errors import CouldNotMeasure
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.guardian import Guardian
 from readiness.probes import http
 from readiness.probes.before.usage import Usage
@@ -44,6 +45,17 @@ class Tried:
     answers: tuple[tuple[str, str], ...]
     used: bool
     source: str
+
+
+def how_to_start(deployment: Deployment) -> tuple[Compatibility, str]:
+    """How the release before is started, and which one that is.
+
+    Raises:
+        NoData: nobody says.
+    """
+    if deployment.compatibility is None or deployment.previous is None:
+        raise NoData("needs [deployment.compatibility] and [deployment] previous")
+    return deployment.compatibility, deployment.previous
 
 
 def tried(

@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from readiness.config.deployment_before import Report
-from readiness.errors import CouldNotMeasure
+from readiness.config.deployment import Deployment
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.measurement import now
 from readiness.probes.before.files import parsed
 from readiness.probes.text import clean
@@ -66,21 +66,28 @@ class DeploymentReport(BaseModel):
         return (self.finished_at - now()).total_seconds() > _CLOCKS_DIFFER_S
 
 
-def read_report(report: Report) -> tuple[DeploymentReport | None, list[str]]:
-    """The report, or else what is wrong with it, in words.
+def read_report(deployment: Deployment) -> tuple[str, DeploymentReport | None, list[str]]:
+    """Where the report is, the report, or else what is wrong with it, in words.
 
     Raises:
+        NoData: nobody says where it is.
         CouldNotMeasure: the file is there, and cannot be read.
     """
-    path = Path(report.path)
-    if not path.exists():
+    if deployment.report is None:
+        raise NoData("needs [deployment.report]")
+    place = deployment.report.path
+    return place, *_read(place)
+
+
+def _read(place: str) -> tuple[DeploymentReport | None, list[str]]:
+    if not Path(place).exists():
         return None, ["there is no such file"]
-    if wrong := parsed(report.path).mistakes:
+    if wrong := parsed(place).mistakes:
         return None, list(wrong)
     try:
-        return DeploymentReport.model_validate_json(path.read_bytes()), []
+        return DeploymentReport.model_validate_json(Path(place).read_bytes()), []
     except OSError as error:
-        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=report.path) from None
+        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=place) from None
     except ValidationError as problems:
         return None, [
             f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {clean(problem['msg'])}"
