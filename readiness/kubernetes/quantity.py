@@ -59,8 +59,6 @@ def part_of(value: IntOrPercent, total: int, *, up: bool) -> int:
     if isinstance(value, int):
         return value
     if not _PERCENT.fullmatch(value):
-        raise NoData(
-            f"{value[:40]!r} is neither a number nor a percentage", remedy="write 1 or 25%"
-        )
+        raise NoData(f"{value[:40]!r} is no number and no percentage", remedy="write 1 or 25%")
     share = Fraction(int(value[:-1]) * total, 100)
     return math.ceil(share) if up else math.floor(share)

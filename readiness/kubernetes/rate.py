@@ -7,8 +7,10 @@ The algorithm is that of `pkg/controller/podautoscaler/horizontal.go`
 """
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from typing import Final
 
 from readiness.kubernetes.autoscaler import Autoscaler, Speed
@@ -18,7 +20,7 @@ SYNC_S: Final = 15
 """Seconds between two looks of the controller: `--horizontal-pod-autoscaler-sync-period`."""
 _FIXED_FACTOR: Final = 2
 _FIXED_FLOOR: Final = 4
-_ENDS: Final = 100
+_STEPS: Final = 100_000
 Moved = Callable[[int], int]
 """How many pods were moved in the last so many seconds."""
 
@@ -131,27 +133,31 @@ def _steps(
     steps: list[Step] = []
     now, at_s = start, 0
 
+    def counting(period_s: int) -> Iterator[Step]:
+        return takewhile(lambda step: step.at_s > at_s - period_s, reversed(steps))
+
     def moved(period_s: int) -> int:
-        return sum(step.pods for step in steps if step.at_s > at_s - period_s)
+        return sum(step.pods for step in counting(period_s))
 
     while now != end and speed.select != "Disabled":
-        count = next_count(now, moved)
-        if count != now:
-            steps.append(Step(at_s, abs(count - now)))
-            now, at_s = count, at_s + SYNC_S
+        after = next_count(now, moved)
+        if after != now:
+            steps.append(Step(at_s, abs(after - now)))
+            now, at_s = after, at_s + SYNC_S
             continue
         # Nothing changes before the oldest move that still counts is forgotten.
-        ends = [s.at_s + p.period_seconds for s in steps for p in speed.policies]
-        forgotten = min((end for end in ends if end > at_s), default=None)
+        periods = [policy.period_seconds for policy in speed.policies]
+        ends = [min((s.at_s + p for s in counting(p)), default=None) for p in periods]
+        forgotten = min((end for end in ends if end is not None), default=None)
         if forgotten is None:
             break
         at_s = math.ceil(forgotten / SYNC_S) * SYNC_S
     return steps
 
 
-def _some(counts: range) -> list[int]:
-    """All of them; of thousands, those at both ends, where percentages are smallest and largest."""
-    return [*counts[:_ENDS], *counts[_ENDS:][-_ENDS:]]
+def _some(counts: range) -> range:
+    """All of them; of more than three hundred some, for the steps grow with the square."""
+    return counts[:: max(1, len(counts) ** 2 // _STEPS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,21 +181,26 @@ def _by_pods(found: tuple[int, int]) -> int:
 
 def _most(steps: list[Step], window_s: float) -> int:
     """A window with the most in it begins with a step."""
-    return max(
-        (
-            sum(other.pods for other in steps[number:] if other.at_s < step.at_s + window_s)
-            for number, step in enumerate(steps)
-        ),
-        default=0,
-    )
+    most = inside = last = 0
+    for step in steps:
+        while last < len(steps) and steps[last].at_s < step.at_s + window_s:
+            inside += steps[last].pods
+            last += 1
+        most = max(most, inside)
+        inside -= step.pods
+    return most
 
 
 def _least(run: _Run, pods: int, window_s: float) -> int:
     """The slowest window, from the first step on; none is shorter than the controller's own."""
     length = math.ceil(window_s / SYNC_S) * SYNC_S
-    least, left, begin = pods, run.room, 0
-    while left >= pods and least:
-        found = sum(step.pods for step in run.steps if begin <= step.at_s < begin + length)
-        least = min(least, found)
-        left, begin = left - found, begin + length
+    by_window = Counter[int]()
+    for step in run.steps:
+        by_window[step.at_s // length] += step.pods
+    least, left = pods, run.room
+    for window in count(0):
+        if left < pods or not least:
+            break
+        least = min(least, by_window[window])
+        left -= by_window[window]
     return least

@@ -22,14 +22,22 @@ _NEEDED: Final = (
     "limitranges",
 )
 # There only where somebody installed them.
-_OPTIONAL: Final = {
-    "keda.sh": "scaledobjects.keda.sh",
-    "autoscaling.k8s.io": "verticalpodautoscalers.autoscaling.k8s.io",
-}
+_OPTIONAL: Final = (
+    "scaledobjects.keda.sh",
+    "verticalpodautoscalers.autoscaling.k8s.io",
+)
 # Of the whole cluster: not everybody may see them.
 _CLUSTER: Final = "nodes,pods"
 _REFUSED: Final = ("forbidden", "unauthorized", "must be logged in")
-_AWAY: Final = ("unable to connect", "connection refused", "no such host", "i/o timeout")
+_AWAY: Final = (
+    "unable to connect",
+    "refused",
+    "no such host",
+    "i/o timeout",
+    "deadline exceeded",
+    "timed out",
+)
+_NO_CONTEXT: Final = ("cannot locate context", "no context exists")
 _INSTALL: Final = "install kubectl, or name files in `manifests` instead of a cluster"
 
 
@@ -59,8 +67,7 @@ class Kubectl:
             CouldNotMeasure: kubectl is missing, hangs or fails.
         """
         self._copy_config()
-        installed = self._run("list the API groups", ["api-resources", "--output=name"]).split()
-        more = [name for name in _OPTIONAL.values() if name in installed]
+        more = [name for name in _OPTIONAL if name in self._installed()]
         found = self._get(",".join([*_NEEDED, *more]), [f"--namespace={self._cluster.namespace}"])
         try:
             return found + self._get(_CLUSTER, ["--all-namespaces"])
@@ -69,10 +76,9 @@ class Kubectl:
 
     def _copy_config(self) -> None:
         context = self._cluster.context
-        text = self._ask(
-            "read the configuration of kubectl",
-            ["config", "view", "--raw", "--minify", "--flatten", f"--context={context}", "-o=json"],
-        ).output
+        verb = "read the configuration of kubectl"
+        words = ["--raw", "--minify", "--flatten", f"--context={context}", "--output=json"]
+        text = self._good(self._kubectl(verb, ["config", "view", *words]), verb).output
         try:
             names = [one["name"] for one in json.loads(text)["contexts"]]
         except (ValueError, TypeError, KeyError):
@@ -86,16 +92,29 @@ class Kubectl:
         self._config.touch(mode=0o600)
         self._config.write_text(text, encoding="utf-8")
 
+    def _installed(self) -> list[str]:
+        """The kinds that the cluster knows.
+
+        Where one of its groups is down (that of the metrics, say) kubectl fails, and lists the
+        others: that group is not asked for anything here.
+        """
+        answer = self._ask("list the kinds of object", ["api-resources", "--output=name"])
+        return (
+            answer.output.split() or self._good(answer, "list the kinds of object").output.split()
+        )
+
     def _get(self, kinds: str, where: Sequence[str]) -> Inventory:
-        text = self._run(f"read {kinds}", ["get", kinds, *where, "--output=json"])
+        verb = f"read {kinds}"
+        text = self._good(self._ask(verb, ["get", kinds, *where, "--output=json"]), verb).output
         found = documents(text, "kubectl get") if text.strip() else []
         inventory = read(found)
         if any(not one.metadata.uid for one in inventory.objects):
             raise NoData("kubectl get printed objects without a uid: no live ones")
         return inventory
 
-    def _run(self, verb: str, words: Sequence[str]) -> str:
-        return self._ask(
+    def _ask(self, verb: str, words: Sequence[str]) -> Answer:
+        """By the copy of the configuration."""
+        return self._kubectl(
             verb,
             [
                 f"--kubeconfig={self._config}",
@@ -104,15 +123,20 @@ class Kubectl:
                 f"--request-timeout={self._cluster.timeout_s:g}s",
                 *words,
             ],
-        ).output
+        )
 
-    def _ask(self, verb: str, words: Sequence[str]) -> Answer:
-        answer = ask(["kubectl", *words], verb, _INSTALL, timeout_s=self._cluster.timeout_s)
+    def _kubectl(self, verb: str, words: Sequence[str]) -> Answer:
+        return ask(["kubectl", *words], verb, _INSTALL, timeout_s=self._cluster.timeout_s)
+
+    def _good(self, answer: Answer, verb: str) -> Answer:
+        """The answer, if it is one."""
         if answer.status == 0:
             return answer
         said = redact(answer.said)
         told = f"the command to {verb} ended with {answer.status}: {said}"
         where = f"kubectl, context {self._cluster.context}"
+        if any(words in said.lower() for words in _NO_CONTEXT):
+            raise NoData(told, where=where, remedy="kubectl config get-contexts")
         if any(word in said.lower() for word in _REFUSED):
             raise NotPermitted(told, where=where, remedy="give the role get and list on them")
         if any(word in said.lower() for word in _AWAY):
