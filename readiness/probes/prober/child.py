@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import uvloop
+
 from readiness.probes.prober.line import Answer, Connection, Lost, Place, connected, place
 from readiness.probes.prober.plan import (
     MODES,
@@ -148,7 +150,7 @@ def main() -> None:
         os.nice(-5)
     with Path(sys.argv[1]).open("w", encoding="utf-8", buffering=1) as record:
         prober = Prober(plan, record)
-        asyncio.run(prober.run())
+        uvloop.run(prober.run())
 
 
 if __name__ == "__main__":
