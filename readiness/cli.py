@@ -175,6 +175,15 @@ def snapshot(config: Path | None, names: tuple[str, ...]) -> None:
 
 
 @main.command()
+@_config_option
+def recover(config: Path | None) -> None:
+    """Put back what a drill changed that was killed."""
+    from readiness.commands import recover as command
+
+    sys.exit(command.run(config))
+
+
+@main.command()
 @click.argument("record", type=click.Path(path_type=Path))
 @click.option(
     "--reports", default=Path("reports"), type=click.Path(path_type=Path), show_default=True

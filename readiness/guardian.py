@@ -66,18 +66,31 @@ class Guardian:
         """
         return self._register({"do": "remove", "path": str(path.absolute())})
 
-    def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
-        """Run this command, for at most 30 s.
+    def run(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = watchdog.COMMAND_TIMEOUT_S,
+    ) -> int:
+        """Run this command.
 
         Args:
             argv: the program and its arguments.
             env: variables on top of the environment as it was when the guardian started.
+            timeout_s: how long it may take.
 
         Returns:
             A token for `forget`.
         """
         return self._register(
-            {"do": "run", "argv": list(argv), "env": dict(env or {}), "cwd": str(Path.cwd())}
+            {
+                "do": "run",
+                "argv": list(argv),
+                "env": dict(env or {}),
+                "cwd": str(Path.cwd()),
+                "timeout_s": timeout_s,
+            }
         )
 
     def forget(self, token: int) -> None:

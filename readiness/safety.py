@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from readiness.check import Effect
+from readiness.config.deployment import TABLES, Deployment
 from readiness.config.leaves import dotted, leaves
 from readiness.config.models import Config
 from readiness.errors import SafetyRefusal
@@ -31,8 +32,8 @@ class Permission:
 def fingerprint(config: Config, environment: str) -> str:
     """What identifies the target: 12 hexadecimal digits, the same for the same target.
 
-    It changes with the target's name, the environment, and where its services and databases
-    are; not with secrets, limits or the order of the file.
+    It changes with the target's name, the environment, where its services and databases are, and
+    with what changes its release; not with secrets, limits or the order of the file.
 
     Args:
         config: the configuration.
@@ -40,7 +41,9 @@ def fingerprint(config: Config, environment: str) -> str:
     """
     services = {name: _without_credentials(s.url) for name, s in config.services.items()}
     databases = {dotted(p): v.address for p, v in leaves(config) if isinstance(v, Dsn)}
-    identity = [config.target.name, environment, services, databases]
+    identity: list[object] = [config.target.name, environment, services, databases]
+    if config.deployment:
+        identity.append(_deployed(config.deployment))
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -127,6 +130,12 @@ def _permission(
     if effect not in asked:
         return Permission(effect, False, f"not asked for with --allow {effect.value}")
     return Permission(effect, True, f"asked for with --allow {effect.value}, and confirmed")
+
+
+def _deployed(deployment: Deployment) -> list[object]:
+    """Which release is changed where: a stale file must not lead to another cluster."""
+    tool = deployment.model_dump(include=set(TABLES.values()), exclude_none=True)
+    return [_without_credentials(deployment.url), tool]
 
 
 def _without_credentials(url: str) -> str:

@@ -92,7 +92,7 @@ def _run(entry: dict[str, Any]) -> None:
             start_new_session=True,
         )
         try:
-            process.wait(COMMAND_TIMEOUT_S)
+            process.wait(entry["timeout_s"])
         except subprocess.TimeoutExpired:
             _signal_group(process.pid, signal.SIGKILL)
             process.wait(GRACE_S)

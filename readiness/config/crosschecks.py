@@ -7,6 +7,7 @@ from itertools import chain
 
 from readiness.config.alert_engine import AlertEngine
 from readiness.config.alerting import Alerting, Channel
+from readiness.config.deployment import Deployment
 from readiness.config.leaves import leaves
 from readiness.config.lines import Path
 from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
@@ -23,6 +24,8 @@ def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
     yield from _dates(config, today)
     yield from _placeholders(config.performance.queries)
     yield from _signoffs(config)
+    if config.deployment:
+        yield from _releases(config.deployment)
 
 
 def _secrets(config: Config) -> Iterator[Mistake]:
@@ -60,6 +63,36 @@ def _names(config: Config) -> Iterator[Mistake]:
     if config.alerting:
         yield from _channels(config.alerting)
     yield from _slow_alerts(config)
+    if config.deployment and (old := config.deployment.compatibility):
+        place = ("deployment", "compatibility", "database")
+        yield from _known(place, old.database, "databases", config.databases)
+    yield from _scaling(config)
+
+
+def _scaling(config: Config) -> Iterator[Mistake]:
+    """A workload needs objects to look at; what is told of its connections belongs together."""
+    for key, scaling in config.scaling.items():
+        path = ("scaling", key)
+        if not (scaling.manifests or scaling.cluster):
+            yield Mistake(
+                (*path, "workload"),
+                "there is nothing that tells of it",
+                f"name its `manifests`, or declare [scaling.{key}.cluster]",
+            )
+        if scaling.max_replicas <= scaling.min_replicas:
+            yield Mistake(
+                (*path, "max_replicas"),
+                f"{scaling.max_replicas} is no more than min_replicas, {scaling.min_replicas}:"
+                " nothing would scale",
+                "give more",
+            )
+        if scaling.database:
+            yield from _known((*path, "database"), scaling.database, "databases", config.databases)
+        together = ("database", "database_role", "connections_per_replica")
+        given = [name for name in together if getattr(scaling, name) is not None]
+        if given and len(given) < len(together):
+            missing = ", ".join(name for name in together if name not in given)
+            yield Mistake((*path, given[0]), f"tells nothing without {missing}", f"add {missing}")
 
 
 def _slow_alerts(config: Config) -> Iterator[Mistake]:
@@ -171,6 +204,25 @@ def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
                     f"set {number + 1} has {len(values)} values, the statement {wanted} of '%s'",
                     "give one value for each '%s'",
                 )
+
+
+def _releases(deployment: Deployment) -> Iterator[Mistake]:
+    """A change from a release to itself proves nothing, and one to nobody knows what less."""
+    if deployment.release == "unknown":
+        yield Mistake(
+            ("deployment", "release"),
+            "nobody says which release is judged",
+            "write [target] release, or [deployment] release",
+        )
+    named = {"previous": deployment.previous, "bad_release": deployment.bad_release}
+    for key, release in named.items():
+        if release == deployment.release:
+            yield Mistake(
+                ("deployment", key),
+                f"is {release!r}, and so is the release that is judged: a change between them"
+                " would be none",
+                "name another release",
+            )
 
 
 def _signoffs(config: Config) -> Iterator[Mistake]:

@@ -25,7 +25,9 @@ from readiness.config.base import (
     Url,
 )
 from readiness.config.database import Database
+from readiness.config.deployment import Deployment
 from readiness.config.monitoring import ErrorTracker, Grafana, Prometheus
+from readiness.config.scaling import Scaling
 from readiness.secrets import Dsn, Secret
 
 
@@ -243,14 +245,24 @@ class Config(Model):
     backup: Annotated[dict[Name, Backup], Field(min_length=1)] = Field(
         default={}, description="the backups, as [backup.NAME]"
     )
+    scaling: Annotated[dict[Name, Scaling], Field(min_length=1)] = Field(
+        default={}, description="the workloads that scale themselves, as [scaling.NAME]"
+    )
+    deployment: Deployment | None = Field(
+        None, description="how the target changes its release, and what that may cost"
+    )
     performance: Performance = Field(Performance(), description="performance baselines")
     signoffs: SignoffPolicy | None = Field(None, description="which sign-offs a release needs")
     signoff: list[Signoff] = Field(default=[], description="what people attested")
     waiver: list[Waiver] = Field(default=[], description="failures that are accepted for a time")
 
     def named(self) -> Self:
-        """The same, with each table's name written into it."""
-        return _named(self)
+        """The same, with each table's name written into it, and the release into `deployment`."""
+        named = _named(self)
+        if named.deployment is None or named.deployment.release:
+            return named
+        deployment = named.deployment.model_copy(update={"release": named.target.release})
+        return named.model_copy(update={"deployment": deployment})
 
 
 _M = TypeVar("_M", bound=Model)

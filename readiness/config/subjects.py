@@ -6,7 +6,10 @@ from typing import Final
 from readiness.config import (
     alerting_subjects,
     backup_subjects,
+    before_subjects,
     database_subjects,
+    deployment_subjects,
+    scaling_subjects,
     schema_subjects,
 )
 from readiness.config.models import Config
@@ -69,6 +72,9 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     **database_subjects.KINDS,
     **schema_subjects.KINDS,
     **backup_subjects.KINDS,
+    **deployment_subjects.KINDS,
+    **before_subjects.KINDS,
+    **scaling_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),
     "signoff_item": (

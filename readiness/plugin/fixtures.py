@@ -1,11 +1,14 @@
 """The fixtures of every check."""
 
+from pathlib import Path
+
 import pytest
 
 from readiness.config.models import Config
 from readiness.evidence import Evidence
 from readiness.plugin.running import EVIDENCE
 from readiness.plugin.state import KEY
+from readiness.record import TargetFacts
 
 
 @pytest.fixture
@@ -18,3 +21,15 @@ def evidence(request: pytest.FixtureRequest) -> Evidence:
 def target(pytestconfig: pytest.Config) -> Config:
     """The whole configuration of the target."""
     return pytestconfig.stash[KEY].loaded.config
+
+
+@pytest.fixture(scope="session")
+def target_facts(pytestconfig: pytest.Config) -> TargetFacts:
+    """Which target it is, with its fingerprint and the environment that it says itself."""
+    return pytestconfig.stash[KEY].target
+
+
+@pytest.fixture(scope="session")
+def config_path(pytestconfig: pytest.Config) -> Path:
+    """The file that the configuration comes from."""
+    return pytestconfig.stash[KEY].loaded.path

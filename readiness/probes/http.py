@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Self
 
@@ -45,6 +45,7 @@ class Answer:
         date: the header, empty where there is none.
         body: at most as many bytes as were allowed.
         elapsed_ms: from the first byte sent (connecting included) to the last one received.
+        headers: all headers, by their names in lower case.
     """
 
     url: str
@@ -55,6 +56,7 @@ class Answer:
     date: str
     body: bytes
     elapsed_ms: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def media_type(self) -> str:
@@ -193,6 +195,7 @@ class Session:
             date=clean(response.headers.get("date", "")),
             body=body,
             elapsed_ms=(time.perf_counter() - started) * 1000,
+            headers={name.lower(): clean(text) for name, text in response.headers.items()},
         )
 
     async def _close(self) -> None:

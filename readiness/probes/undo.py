@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from readiness.watchdog import COMMAND_TIMEOUT_S
+
 
 class Undo(Protocol):
     """Remembers commands (`readiness.guardian.Guardian` is one)."""
 
-    def run(self, argv: Sequence[str]) -> int:
+    def run(self, argv: Sequence[str], *, timeout_s: float = COMMAND_TIMEOUT_S) -> int:
         """Run this command when the process has died; returns a token for `forget`."""
         ...
 

@@ -1,17 +1,23 @@
 """The checks that a machine or provider cannot have, each with the reason."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Final
 
+from readiness.probes.before.memory import MEMINFO
 from readiness.probes.database.releases import Release, newest_minor, supported_until
 from readiness.reference import wal_archive
 from readiness.reference.database import Shop
-from readiness.reference.fleet.starting import PART as FLEET
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.target_backup import AMCHECK, ARCHIVE_CHECKS
-from readiness.reference.target_deployment import CHECKS as DRILLS
 from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
+
+MEMORY: Final = "meminfo"
+"""What tells how much memory there is."""
+COPIER: Final = "copier of schemas"
+"""Programs that are not older than the server whose schema they copy."""
 
 # part of the system -> the checks that need it
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -21,7 +27,8 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     wal_archive.PART: ARCHIVE_CHECKS,
     "squawk": ("schema.migrations-lint",),
     TIMESCALE: TIMESCALE_CHECKS,
-    FLEET: DRILLS,
+    MEMORY: ("deployment.memory",),
+    COPIER: ("deployment.previous-on-new-schema",),
 }
 # extension -> the checks that need it
 _STATISTICS: Final = (
@@ -53,6 +60,24 @@ def lacking(shop: Shop, absent: Mapping[str, str], today: date) -> dict[str, str
     if _is_old(Release.read(shop.release), today):
         found["database.version-supported"] = f"{shop.release} is old, and what this machine has"
     return found
+
+
+def no_memory() -> str:
+    """Why this machine does not tell what memory it has; empty if it does."""
+    return "" if Path(MEMINFO).is_file() else f"this machine has no {MEMINFO}"
+
+
+def no_copier(server: str, programs: str) -> str:
+    """Why the schema of the server cannot be copied; empty if it can.
+
+    Args:
+        server: the release of the server.
+        programs: that of the programs of this machine.
+    """
+    here = re.match(r"\d+", programs)  # such as 19beta1, where somebody tries that
+    if here and int(here[0]) >= Release.read(server).major:
+        return ""
+    return f"pg_dump of this machine is {programs}, and the server is {server}"
 
 
 def _is_old(release: Release, today: date) -> bool:

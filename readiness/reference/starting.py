@@ -13,21 +13,24 @@ from typing import Final
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.probes.migrations.squawk import is_installed as has_squawk
-from readiness.reference import customers, history, migrate, wal_archive
+from readiness.reference import cluster, customers, history, migrate, release_files, wal_archive
 from readiness.reference.backup_job import is_available, programs_for
 from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.fleet.starting import PART as FLEET
 from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
+from readiness.reference.lacking import COPIER, MEMORY, no_copier, no_memory
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
 from readiness.reference.pooler import Pooler, start_pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import LOCAL, Server, start_server
+from readiness.reference.release_files import ReleaseFiles
 from readiness.reference.standby import start_standby
 from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
+from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
 
@@ -56,8 +59,10 @@ class Running:
         metrics: a database with TimescaleDB; None where there is none.
         fleet: what is deployed; None where there is none.
         backups: where the backups are; None where there are none.
+        released: what lies around the release.
         migrations: the folder of the migrations, as the repository has them.
         manifest: what the schema is held against.
+        cluster: the folder of the manifests of Kubernetes.
         history: the file of the snapshots of the shop's database.
         metrics_history: that of the metrics; None where there are none.
         secrets: of the service, by the variable that holds each.
@@ -75,8 +80,10 @@ class Running:
     metrics: Metrics | None
     fleet: Fleet | None
     backups: Backups | None
+    released: ReleaseFiles
     migrations: Path
     manifest: Path
+    cluster: Path
     history: Path
     metrics_history: Path | None
     secrets: dict[str, str]
@@ -195,6 +202,8 @@ class Starter:
             "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
             "squawk": "" if has_squawk() else _SQUAWK,
             FLEET: fleet if isinstance(fleet, str) else "",
+            MEMORY: no_memory(),
+            COPIER: no_copier(shop.release, find_binaries().version),
             TIMESCALE: measured if isinstance(measured, str) else "",
         }
         return Running(
@@ -209,8 +218,10 @@ class Starter:
             metrics=None if isinstance(measured, str) else measured,
             fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
+            released=release_files.make(self._folder, self._release, backups),
             migrations=migrations,
             manifest=manifest,
+            cluster=cluster.copy_files(self._folder),
             history=using.result(),
             metrics_history=None if isinstance(measured, str) else self._remember(measured),
             secrets=self._secrets,

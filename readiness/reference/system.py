@@ -109,7 +109,9 @@ class ReferenceSystem:
                 backups=running.backups,
                 metrics=running.metrics,
                 fleet=running.fleet,
+                released=running.released,
                 migrations=running.migrations,
+                cluster=running.cluster,
                 history=running.history,
             )
         )

@@ -9,12 +9,16 @@ from typing import Final
 
 from readiness.reference.backups import Backups
 from readiness.reference.fleet.starting import Fleet
+from readiness.reference.release_files import ReleaseFiles
 from readiness.reference.target_alerting import alerting
 from readiness.reference.target_backup import backup
+from readiness.reference.target_before import alone, before
 from readiness.reference.target_database import Around, database
+from readiness.reference.target_deployment import deployment
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
+from readiness.reference.target_scaling import scaling
 from readiness.reference.target_schema import Facts as SchemaFacts
 from readiness.reference.target_schema import schema
 from readiness.reference.target_timescale import timescale
@@ -34,9 +38,11 @@ class Facts:
         watch: what watches it.
         around: what its database has around it.
         schema: what its schema is held against, and its migrations.
+        cluster: the folder of the manifests of Kubernetes.
         history: the file of the snapshots of the database.
         metrics_history: that of the TimescaleDB beside it; None where there is none.
         fleet: what is deployed; None where there is none.
+        released: what lies around the release.
         alertmanagers: the addresses of all peers.
         inbox: the address of what stands for the vendors, or None.
         pager: the address of the application's own alert engine, or None.
@@ -50,9 +56,11 @@ class Facts:
     watch: Watch
     around: Around
     schema: SchemaFacts
+    cluster: Path
     history: Path
     metrics_history: Path | None
     fleet: Fleet | None
+    released: ReleaseFiles
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
@@ -79,6 +87,9 @@ def readiness_toml(facts: Facts) -> str:
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
+        deployment(facts.fleet) if facts.fleet else alone(facts.service, facts.release),
+        before(facts.released, facts.service),
+        scaling(facts.cluster),
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,

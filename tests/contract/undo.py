@@ -10,7 +10,7 @@ class Undo:
         self.commands: dict[int, list[str]] = {}
         self.ever = 0
 
-    def run(self, argv: Sequence[str]) -> int:
+    def run(self, argv: Sequence[str], *, timeout_s: float = 30) -> int:  # noqa: ARG002
         self.ever += 1
         self.commands[self.ever] = list(argv)
         return self.ever

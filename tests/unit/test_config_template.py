@@ -51,7 +51,8 @@ def _needs(block: str, other: str) -> bool:
     """A part of an array entry needs the entry, a sign-off what requires it."""
     pairs = {"ingest.write_path": "[[performance.ingest]]", "[[signoff]]": "[signoffs]",
              "[prometheus.": "[prometheus]", "[alerting.engine.": "[alerting.engine]",
-             "[backup.orders.": "[backup.orders]", "not_applicable": "[gate]"}  # fmt: skip
+             "[backup.orders.": "[backup.orders]", "not_applicable": "[gate]",
+             "[deployment.": "[deployment]", "[scaling.api.": "[scaling.api]"}  # fmt: skip
     return any(part in block and header in other for part, header in pairs.items())
 
 

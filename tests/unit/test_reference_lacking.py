@@ -6,8 +6,7 @@ from datetime import date
 import pytest
 
 from readiness.reference.database import Shop
-from readiness.reference.lacking import lacking
-from readiness.reference.target_deployment import CHECKS as DRILLS
+from readiness.reference.lacking import COPIER, MEMORY, lacking, no_copier
 
 DAY = date(2026, 11, 22)
 ROLES = ("superuser", "admin", "owner", "app", "monitor", "backup", "replica", "drill")
@@ -37,8 +36,17 @@ def test_a_part_that_is_absent_takes_its_checks_with_it() -> None:
         "database.replication-lag": "why",
     }
     assert lacking(WHOLE, {"squawk": "why"}, DAY) == {"schema.migrations-lint": "why"}
-    assert lacking(WHOLE, {"fleet": "why"}, DAY) == dict.fromkeys(DRILLS, "why")
     assert lacking(WHOLE, {"provider docker": "no engine"}, DAY) == {}
+
+
+def test_a_schema_is_copied_by_programs_that_are_not_older_than_its_server() -> None:
+    assert no_copier("15.20", "15.4") == no_copier("15.20", "19beta1") == ""
+    assert "15.4, and the server is 18.6" in no_copier("18.6", "15.4")
+    found = lacking(WHOLE, {COPIER: "too old", MEMORY: "none"}, DAY)
+    assert found == {
+        "deployment.previous-on-new-schema": "too old",
+        "deployment.memory": "none",
+    }
 
 
 def test_an_extension_that_is_absent_takes_its_checks_with_it() -> None:

@@ -1,7 +1,6 @@
 """One HTTP/1.1 connection: a request at a time, and how it came to its end."""
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -10,8 +9,10 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 import h11
+import httptools
 
 _LARGEST_HEAD: Final = 64 * 1024
+_FINAL: Final = 200
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -27,14 +28,14 @@ class Place:
         host: the name or address.
         port: the port.
         tls: how the connection is protected; None if it is not.
-        request: the request, ready to be sent.
+        request: the bytes of the request.
         max_bytes: the largest body.
     """
 
     host: str
     port: int
     tls: ssl.SSLContext | None
-    request: h11.Request
+    request: bytes
     max_bytes: int
 
 
@@ -63,13 +64,19 @@ def place(url: str, headers: dict[str, str], *, verify_tls: bool, max_bytes: int
             tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     sent = {"host": parts.netloc.rpartition("@")[2], "accept": "*/*", **headers}
-    request = h11.Request(method="GET", target=target, headers=list(sent.items()))
     port = parts.port or _PORTS[parts.scheme]
-    return Place(parts.hostname, port, tls, request, max_bytes)
+    return Place(parts.hostname, port, tls, _bytes_of(target, sent), max_bytes)
+
+
+def _bytes_of(target: str, headers: dict[str, str]) -> bytes:
+    """The same for each request: so it is made, and looked at, once."""
+    line = h11.Connection(h11.CLIENT)
+    request = h11.Request(method="GET", target=target, headers=list(headers.items()))
+    return (line.send(request) or b"") + (line.send(h11.EndOfMessage()) or b"")
 
 
 class Connection(asyncio.Protocol):
-    """A connection, made by `connected`.
+    """A connection, made by `connected`; the methods named `on_…` are called by its parser.
 
     Attributes:
         reusable: whether another request may be sent: it is open and was not announced to close.
@@ -78,9 +85,10 @@ class Connection(asyncio.Protocol):
     def __init__(self, where: Place, hung_up: Callable[[bool], None]) -> None:
         self._place = where
         self._hung_up = hung_up
-        self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+        self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._answer = Answer()
+        self._head_bytes = 0
         self._waiting: asyncio.Future[Answer] | None = None
         self.reusable = True
 
@@ -92,10 +100,9 @@ class Connection(asyncio.Protocol):
         """
         if not self.reusable:
             raise Lost("closed before the request")
-        self._answer = Answer()
+        self._answer, self._head_bytes = Answer(), 0
         self._waiting = asyncio.get_running_loop().create_future()
-        head = self._state.send(self._place.request) or b""
-        self._transport.write(head + (self._state.send(h11.EndOfMessage()) or b""))
+        self._transport.write(self._place.request)
         answer = await self._waiting
         self._waiting = None
         return answer
@@ -117,17 +124,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Something came."""
         try:
-            self._state.receive_data(data)
-            self._read()
-        except h11.RemoteProtocolError:
-            self._lose("not HTTP")
-            self.close()
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse("not HTTP")
+        else:
+            if not self._answer.status:
+                self._head_bytes += len(data)
+                if self._head_bytes > _LARGEST_HEAD:
+                    self._refuse("not HTTP")
 
     def eof_received(self) -> bool:
-        """The other side has closed: that may be how the answer ends."""
-        with contextlib.suppress(h11.RemoteProtocolError):
-            self._state.receive_data(b"")
-            self._read()
+        """The other side has closed: where no length was told, that is how the answer ends."""
+        told = self._answer.headers.keys() & {"content-length", "transfer-encoding"}
+        if self._answer.status and not told:
+            self.reusable = False
+            self._done()
         self._end()
         return False
 
@@ -135,40 +146,44 @@ class Connection(asyncio.Protocol):
         """The connection is gone."""
         self._end()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One line of the head."""
+        self._answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; one that only says to go on is forgotten."""
+        status = self._parser.get_status_code()
+        if status >= _FINAL:
+            self._answer.status = status
+        else:
+            self._answer.headers.clear()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._answer.body += body
+        if len(self._answer.body) > self._place.max_bytes:
+            self._refuse("answer too large")
+
+    def on_message_complete(self) -> None:
+        """The answer is whole."""
+        if self._answer.status:
+            if not self._parser.should_keep_alive():
+                self.reusable = False  # the answer said that it would be closed
+            self._done()
+
     def _end(self) -> None:
         if self.reusable:  # it had not been said
             self._hung_up(self._waiting is None)
         self.reusable = False
         self._lose("answer cut off" if self._answer.status else "closed without answer")
 
-    def _read(self) -> None:
-        while self._waiting:
-            event = self._state.next_event()
-            if isinstance(event, h11.Response):
-                self._answer.status = event.status_code
-                self._answer.headers = {
-                    name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers
-                }
-            elif isinstance(event, h11.Data):
-                self._take(event.data)
-            elif not isinstance(event, h11.InformationalResponse):
-                if isinstance(event, h11.EndOfMessage):
-                    self._done()
-                return
-
-    def _take(self, data: bytes) -> None:
-        self._answer.body += data
-        if len(self._answer.body) > self._place.max_bytes:
-            self._lose("answer too large")
-            self.close()
-
     def _done(self) -> None:
-        if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
-            self._state.start_next_cycle()
-        else:
-            self.reusable = False  # the answer said that it would be closed
         if self._waiting and not self._waiting.done():
             self._waiting.set_result(self._answer)
+
+    def _refuse(self, why: str) -> None:
+        self._lose(why)
+        self.close()
 
     def _lose(self, why: str) -> None:
         if self._waiting and not self._waiting.done():

@@ -1,0 +1,98 @@
+"""The models of [deployment.ADAPTER]: what changes the release that is served."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from readiness.config.base import Command, Model, Name, Text
+
+Adapter = Literal["command", "compose", "kubectl", "helm", "argo-rollouts"]
+"""What changes the release: commands of your own, or a tool that we know."""
+
+_RELEASE = "{release}"
+
+
+def _names_release(text: str) -> str:
+    if _RELEASE not in text:
+        raise PydanticCustomError("no_release", "must contain {release}: which one is to be served")
+    return text
+
+
+def _one_names_release(command: list[str]) -> list[str]:
+    _names_release(" ".join(command))
+    return command
+
+
+Releasing = Annotated[Command, AfterValidator(_one_names_release)]
+"""A command with `{release}` in it: a tool's own "previous" may be another one than is meant."""
+Image = Annotated[Text, AfterValidator(_names_release)]
+
+
+class ByCommand(Model):
+    """Commands of your own, as lists; `{release}` is filled in."""
+
+    deploy: Releasing = Field(
+        ..., description="changes to `{release}`; returns when it is done, or at once"
+    )
+    rollback: Releasing | None = Field(
+        None, description="goes back to `{release}`; default: `deploy`"
+    )
+    state: Command | None = Field(
+        None,
+        description="prints what must be the same again after a rollback, KEY=value a line, such"
+        " as the environment; values are kept as hashes only",
+    )
+    replicas: Command | None = Field(None, description="prints how many replicas serve now")
+    status: Command | None = Field(None, description="exits with 0 when no change is under way")
+
+
+class ByCompose(Model):
+    """A service of docker compose, whose image's tag comes from a variable."""
+
+    tool: Command = Field(
+        default=["docker", "compose"], description="the tool, with its own options"
+    )
+    files: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=["docker-compose.yml"], description="the compose files, in order"
+    )
+    project: Name = Field(..., description="the name of the project")
+    service: Name = Field(..., description="the service that is changed; nothing else is touched")
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = Field(
+        "TAG", description="the variable that the image's tag comes from"
+    )
+
+
+class Cluster(Model):
+    """A place in a Kubernetes cluster; the current context is never used."""
+
+    context: Text = Field(..., description="the context of the kubeconfig")
+    namespace: Name = Field(..., description="the namespace")
+
+
+class ByKubectl(Cluster):
+    """A Deployment or StatefulSet whose image is changed."""
+
+    workload: Annotated[str, Field(pattern=r"^(deployment|statefulset)/[a-z0-9][a-z0-9.-]*$")] = (
+        Field(..., description="what is changed, as `deployment/shop`")
+    )
+    container: Name = Field(..., description="the container whose image it is")
+    image: Image = Field(..., description="the image, as `registry.example.com/shop:{release}`")
+
+
+class ByHelm(Cluster):
+    """A release of Helm. Going back is an upgrade with the older values, not `helm rollback`."""
+
+    release_name: Name = Field(..., description="the name of the Helm release")
+    chart: Text = Field(..., description="the chart: a folder, or a reference")
+    set: Annotated[list[Image], Field(min_length=1)] = Field(
+        ..., description="values that name the release, as `image.tag={release}`"
+    )
+
+
+class ByArgoRollouts(Cluster):
+    """A Rollout of Argo Rollouts, changed by its kubectl plugin."""
+
+    rollout: Name = Field(..., description="the name of the Rollout")
+    container: Name = Field(..., description="the container whose image it is")
+    image: Image = Field(..., description="the image, as `registry.example.com/shop:{release}`")

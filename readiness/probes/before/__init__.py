@@ -1,0 +1,1 @@
+"""Probes of what must be so before a release goes out, and of what it leaves beside it."""

@@ -1,0 +1,40 @@
+"""Reads in which order the parts of a system start."""
+
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from readiness.compose_order import StartOrder, UnreadableError, start_order
+from readiness.config.deployment_before import Order
+from readiness.errors import CouldNotMeasure, NoData
+from readiness.probes.before.files import parsed
+from readiness.probes.text import clean
+
+_WHOLE: Final = "let compose write it as a whole, and name that file: docker compose config > FILE"
+
+
+def read_order(order: Order) -> StartOrder:
+    """What the compose file says.
+
+    Raises:
+        CouldNotMeasure: it cannot be read or parsed, is no compose file, or is only a part.
+        NoData: nothing in it depends on anything.
+    """
+    path = Path(order.compose)
+    if wrong := parsed(str(path)).mistakes:
+        raise CouldNotMeasure(f"cannot be parsed: {wrong[0]}", where=order.compose)
+    try:
+        found = start_order(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+    except UnreadableError as error:
+        raise CouldNotMeasure(clean(str(error)), where=order.compose, remedy=_WHOLE) from None
+    except (OSError, ValueError, yaml.YAMLError):
+        raise CouldNotMeasure("cannot be parsed", where=order.compose, remedy=_WHOLE) from None
+    if not found.dependencies:
+        raise NoData(
+            "no service depends on another one: it says nothing of an order",
+            where=order.compose,
+            remedy="write `depends_on`; where nothing depends on anything, take [deployment.order]"
+            " out",
+        )
+    return found

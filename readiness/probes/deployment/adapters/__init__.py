@@ -1,0 +1,1 @@
+"""What changes the release, one module for each kind of tool."""

@@ -1,0 +1,66 @@
+"""What a tool says again and again while something changes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Generic, TypeVar
+
+from readiness.errors import CouldNotMeasure
+
+_PERIOD_S: Final = 1.0
+_T = TypeVar("_T")
+
+
+class Sampler(Generic[_T]):
+    """Asks in a thread of its own; made by `sampling`.
+
+    Attributes:
+        problem: why there are no more answers; None if there are, or nobody can tell.
+    """
+
+    def __init__(self, ask: Callable[[], _T | None]) -> None:
+        self._ask = ask
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._said: list[tuple[float, _T]] = []
+        self.problem: CouldNotMeasure | None = None
+
+    def between(self, begin: float, end: float) -> tuple[tuple[float, _T], ...]:
+        """The answers of a time, on the clock `time.monotonic`."""
+        return tuple((at, said) for at, said in self._said if begin <= at < end)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; the question that is under way is waited for."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            asked = time.monotonic()
+            try:
+                said = self._ask()
+            except CouldNotMeasure as error:
+                self.problem = error  # an answer that is missing may be the one that counts
+                return
+            if said is None:
+                return
+            # What was true while it was asked: an answer takes its time.
+            self._said.append((asked, said))
+            self._over.wait(max(0.0, asked + _PERIOD_S - time.monotonic()))
+
+
+@contextmanager
+def sampling(ask: Callable[[], _T | None]) -> Iterator[Sampler[_T]]:
+    """Ask while the block runs; an answer of None means that nobody can tell."""
+    sampler = Sampler(ask)
+    sampler.start()
+    try:
+        yield sampler
+    finally:
+        sampler.stop()
