@@ -25,6 +25,24 @@ def story(drilled: Drilled) -> Measurement:
     )  # fmt: skip
 
 
+def record_putting_back(drilled: Drilled, evidence: Evidence) -> None:
+    """How long it took, where a drill was broken off, until it was seen, decided and put back."""
+    restored, last = drilled.restored, drilled.changes[-1]
+    if not last.problem or restored.already:
+        return
+    wrong = [s for s in last.seen.samples if s.failed]
+    if wrong:
+        evidence.record(
+            figure("time until it was seen", wrong[0].ended - last.began, "s", last.name)
+        )
+    for name, value_s in (
+        ("time until it was decided", last.ended - last.began),
+        ("time to put it back", restored.arrived - restored.began),
+        ("time to be sure of it", restored.ended - restored.began),
+    ):
+        evidence.record(figure(name, value_s, "s", last.name))
+
+
 def deployed(drilled: Drilled) -> list[Change]:
     """The changes by the way of deployments."""
     return [change for change in drilled.changes if not change.back]

@@ -8,9 +8,11 @@ import click
 
 from readiness.check import Effect
 from readiness.conclude import begun
+from readiness.config.deployment import Deployment
 from readiness.config.locate import configured
 from readiness.errors import UsageError
 from readiness.ledger import Ledger, Planned
+from readiness.probes.deployment.adapters.known import adapter_of
 from readiness.progress import Silent, name_of
 from readiness.report.clean import line as printable
 from readiness.run import Options
@@ -38,6 +40,8 @@ def run(
     if ended.refusal or not ended.ledger.plan:
         raise UsageError(ended.refusal or "the checks could not be collected")
     _show(ended.ledger)
+    if loaded.config.deployment and _drills(ended.ledger):
+        _show_drill(loaded.config.deployment)
     return 0
 
 
@@ -60,6 +64,31 @@ def _show(ledger: Ledger) -> None:
         "\nload and disrupt run only with"
         f" --allow EFFECT --confirm {target.fingerprint}, where the file allows them."
     )
+
+
+def _drills(ledger: Ledger) -> bool:
+    chosen = (planned for planned in ledger.plan.values() if planned.selected)
+    return any(planned.suite == "deployment" and planned.effect.needs_quiet for planned in chosen)
+
+
+def _show_drill(deployment: Deployment) -> None:
+    """The commands themselves: whoever confirms should have seen them."""
+    if not deployment.drills or deployment.previous is None:
+        return
+    adapter = adapter_of(deployment)
+    click.echo(
+        "\nThe drill deploys, rolls back and deploys again; the release that is served before it is"
+        "\nserved after it. What it runs:"
+    )
+    calls = [
+        *adapter.deploy(deployment.previous),
+        *adapter.deploy(deployment.release),
+        *adapter.rollback(deployment.previous),
+    ]
+    if deployment.bad_release:
+        calls += adapter.deploy(deployment.bad_release)
+    for call in calls:
+        click.echo(f"  {printable(str(call))}")
 
 
 def _line(planned: Planned) -> str:

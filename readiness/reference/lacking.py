@@ -10,8 +10,10 @@ from readiness.probes.before.memory import MEMINFO
 from readiness.probes.database.releases import Release, newest_minor, supported_until
 from readiness.reference import wal_archive
 from readiness.reference.database import Shop
+from readiness.reference.fleet.starting import PART as FLEET
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.target_backup import AMCHECK, ARCHIVE_CHECKS
+from readiness.reference.target_deployment import CHECKS as FLEET_CHECKS
 from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
 
 MEMORY: Final = "meminfo"
@@ -29,6 +31,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     TIMESCALE: TIMESCALE_CHECKS,
     MEMORY: ("deployment.memory",),
     COPIER: ("deployment.previous-on-new-schema",),
+    FLEET: FLEET_CHECKS,
 }
 # extension -> the checks that need it
 _STATISTICS: Final = (

@@ -14,6 +14,7 @@ from readiness.drill_judging import (
     judge_arrival,
     judge_requests,
     judge_state,
+    record_putting_back,
     rolled_back,
     story,
     told,
@@ -49,6 +50,7 @@ def test_zero_downtime(
     """Every request counts, over new connections and kept ones; none is sent twice."""
     drilled = drill_of(drilled_deployment)
     evidence.record(story(drilled))
+    record_putting_back(drilled, evidence)
     for change in deployed(drilled):
         judge_requests(change, evidence)
     for change in whole(drilled, drilled_deployment):

@@ -52,7 +52,8 @@ class Drilled:
     def is_starved(self) -> bool:
         """Whether nothing is known but that this machine did too much else at the time."""
         starved = any(change.seen.starved for change in self.changes)
-        return starved and not self.whole.failed
+        broken = any(change.problem for change in self.changes)
+        return starved and not broken and not self.whole.failed
 
 
 @dataclass(frozen=True, slots=True)

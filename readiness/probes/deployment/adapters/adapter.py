@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -29,6 +30,11 @@ class Call:
     argv: Sequence[str]
     verb: str
     env: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As one would type it."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
+        return " ".join([*variables, shlex.join(self.argv)])
 
 
 class Adapter(Protocol):
