@@ -41,5 +41,5 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     ),
     "keeping_deployment": ("[deployment.data]", _where(lambda d: d.drills and d.data)),
     "guarded_deployment": ("[deployment] bad_release", _where(lambda d: d.bad_release)),
-    "slow_deployment": ("[deployment.slow_request]", _where(lambda d: d.slow_request)),
+    "slow_deployment": ("[deployment.slow_request]", _where(lambda d: d.drills and d.slow_request)),
 }

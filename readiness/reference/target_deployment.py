@@ -47,9 +47,12 @@ previous = "{previous}"
 bad_release = "{bad}"
 adapter = "command"
 steady_s = 2
-change_within_s = 60
-rollback_max_s = 30
-auto_rollback_max_s = 60
+change_within_s = 90
+rollback_max_s = 40
+auto_rollback_max_s = 90
+# Nobody suffers here: what is broken may be seen to its end.
+abort_failures = 300
+abort_outage_s = 30
 # The machine that this runs on does much else, such as starting the replicas.
 p99_floor_ms = 500
 

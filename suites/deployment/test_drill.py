@@ -1,16 +1,27 @@
 """Can the release be changed, and taken back, while people use it? Tried, not believed."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.deployment import Deployment
-from readiness.errors import CouldNotMeasure, NoData
-from readiness.probes.deployment.adapters.adapter import State
-from readiness.probes.deployment.change import IN_A_ROW, Change
+from readiness.drill_judging import (
+    asked,
+    broken_off,
+    deployed,
+    differences,
+    figure,
+    first_rolled_back,
+    judge_arrival,
+    judge_requests,
+    judge_state,
+    rolled_back,
+    story,
+    told,
+    whole,
+)
+from readiness.errors import NoData
+from readiness.probes.deployment.change import IN_A_ROW
 from readiness.probes.deployment.drill import Drilled
-from readiness.probes.deployment.timeline import timeline
-from readiness.probes.prober.behaviour import behaviour
 from readiness.probes.text import listed
 
 DrillOf = Callable[[Deployment], Drilled]
@@ -37,10 +48,10 @@ def test_zero_downtime(
 ) -> None:
     """Every request counts, over new connections and kept ones; none is sent twice."""
     drilled = drill_of(drilled_deployment)
-    evidence.record(_story(drilled))
-    for change in _deployed(drilled):
-        _judge_requests(change, evidence)
-    for change in _whole(drilled, drilled_deployment):
+    evidence.record(story(drilled))
+    for change in deployed(drilled):
+        judge_requests(change, evidence)
+    for change in whole(drilled, drilled_deployment):
         change.must_be_whole()
 
 
@@ -61,13 +72,13 @@ def test_rollout_latency(
     """From when a request was due, so that whoever waits for their turn counts."""
     drilled, settings = drill_of(drilled_deployment), drilled_deployment
     before_ms = drilled.given.latency_s(0.99) * 1000
-    evidence.record(_figure("p99 before", before_ms, "ms", drilled.given.plan.url))
+    evidence.record(figure("p99 before", before_ms, "ms", drilled.given.plan.url))
     limit_ms = max(settings.p99_floor_ms, settings.p99_max_ratio * before_ms)
-    for change in _whole(drilled, settings):
+    for change in whole(drilled, settings):
         change.seen.must_be_fair()
         p99_ms = change.seen.latency_s(0.99) * 1000
         evidence.judge(
-            _figure(f"p99, {change.name}", p99_ms, "ms", _asked(change), len(change.seen.samples)),
+            figure(f"p99, {change.name}", p99_ms, "ms", asked(change), len(change.seen.samples)),
             at_most(limit_ms),
             f"it was {before_ms:.0f} ms before",
         )
@@ -92,12 +103,12 @@ def test_capacity_during_rollout(
     drilled = drill_of(counted_deployment)
     if drilled.count_problem:
         raise drilled.count_problem
-    for change in _whole(drilled, counted_deployment):
+    for change in whole(drilled, counted_deployment):
         counts = [count for _, count in change.counts]
         if not counts:
             raise NoData("was over before anybody could count replicas", where=change.name)
         evidence.judge(
-            _figure(f"fewest replicas, {change.name}", min(counts), "count", "the tool",
+            figure(f"fewest replicas, {change.name}", min(counts), "count", "the tool",
                     len(counts)),
             at_least(counted_deployment.replicas),
             "so many are declared to be needed",
@@ -122,10 +133,10 @@ def test_rollback_drill(
 ) -> None:
     """What the command says is noted; what the service answers counts."""
     drilled = drill_of(drilled_deployment)
-    for change in _rolled_back(drilled):
-        _judge_requests(change, evidence)
-        _judge_arrival(change, drilled_deployment, evidence)
-    for change in _rolled_back(drilled):
+    for change in rolled_back(drilled):
+        judge_requests(change, evidence)
+        judge_arrival(change, drilled_deployment, evidence)
+    for change in rolled_back(drilled):
         change.must_be_whole()
 
 
@@ -146,22 +157,22 @@ def test_rollback_time(
     drilled_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
 ) -> None:
     """From the command to the answers that nothing else followed."""
-    for change in _rolled_back(drill_of(drilled_deployment)):
+    for change in rolled_back(drill_of(drilled_deployment)):
         for name, value_s in (
             (f"until the tool says it is done, {change.name}", change.told_s),
             (f"until the first answer, {change.name}", change.first_seen_s),
         ):
             if value_s is not None:
-                evidence.record(_figure(name, value_s, "s", _asked(change)))
+                evidence.record(figure(name, value_s, "s", asked(change)))
         evidence.judge(
-            _figure(f"good answers in a row, {change.name}", len(change.settled), "count",
-                    _asked(change)),
+            figure(f"good answers in a row, {change.name}", len(change.settled), "count",
+                    asked(change)),
             at_least(IN_A_ROW),
             change.problem or "so many show that it is there",
         )  # fmt: skip
         if change.arrived_s is not None:
             evidence.judge(
-                _figure(f"time to be back, {change.name}", change.arrived_s, "s", _asked(change)),
+                figure(f"time to be back, {change.name}", change.arrived_s, "s", asked(change)),
                 at_most(drilled_deployment.rollback_max_s),
                 "users would have to bear a bad release for so long",
             )
@@ -188,16 +199,16 @@ def test_rollback_config_restored(
     before = drilled.state
     for change in drilled.changes:
         if change.back:
-            _judge_state(
+            judge_state(
                 f"keys that are not as before, {change.name}", before, change.state, evidence
             )
         elif change.goal == stateful_deployment.previous:
             before = change.state
         else:
-            differing = _differences(_told(before), _told(change.state))
+            differing = differences(told(before), told(change.state))
             name = f"keys that are other ones, {change.name}"
-            evidence.record(_figure(name, len(differing), "count", "state"))
-    _first_rolled_back(drilled)
+            evidence.record(figure(name, len(differing), "count", "state"))
+    first_rolled_back(drilled)
 
 
 @check(
@@ -220,9 +231,9 @@ def test_rollback_data_intact(
     drilled = drill_of(keeping_deployment)
     if drilled.row_problem:
         raise drilled.row_problem
-    _first_rolled_back(drilled)
+    first_rolled_back(drilled)
     if not drilled.reads:
-        raise _broken_off(drilled)
+        raise broken_off(drilled)
     lost = [f"release {read.release}: {read.said}" for read in drilled.reads if not read.found]
     evidence.judge(
         Measurement("times that our row could not be read", len(lost), "count",
@@ -249,147 +260,12 @@ def test_redeploy_after_rollback(
 ) -> None:
     """The second deployment is held against the first one."""
     drilled, settings = drill_of(drilled_deployment), drilled_deployment
-    deployed = [c for c in drilled.changes if not c.back and c.goal == settings.release]
-    _first_rolled_back(drilled)
-    if len(deployed) < 2:  # noqa: PLR2004 - the first, and again
-        raise _broken_off(drilled)
-    first, again = deployed[:2]
-    _judge_arrival(again, settings, evidence)
+    there = [change for change in deployed(drilled) if change.goal == settings.release]
+    first_rolled_back(drilled)
+    if len(there) < 2:  # noqa: PLR2004 - the first, and again
+        raise broken_off(drilled)
+    first, again = there[:2]
+    judge_arrival(again, settings, evidence)
     again.must_be_whole()
     if first.state is not None:
-        _judge_state("keys that are not as at first", first.state, again.state, evidence)
-
-
-def _story(drilled: Drilled) -> Measurement:
-    whole = drilled.whole
-    seconds = whole.samples[-1].due - whole.samples[0].due
-    return Measurement(
-        "the drill", seconds, "s", whole.plan.url, samples=len(whole.samples),
-        timeline=timeline(drilled),
-    )  # fmt: skip
-
-
-def _deployed(drilled: Drilled) -> list[Change]:
-    return [change for change in drilled.changes if not change.back]
-
-
-def _whole(drilled: Drilled, settings: Deployment) -> list[Change]:
-    """The changes that came to their end, among them one to the release that is judged.
-
-    Raises:
-        NoData: there is none.
-    """
-    whole = [change for change in drilled.changes if not change.problem]
-    if not any(change.goal == settings.release and not change.back for change in whole):
-        raise _broken_off(drilled)
-    return whole
-
-
-def _rolled_back(drilled: Drilled) -> list[Change]:
-    _first_rolled_back(drilled)
-    return [change for change in drilled.changes if change.back]
-
-
-def _first_rolled_back(drilled: Drilled) -> Change:
-    for change in drilled.changes:
-        if change.back:
-            return change
-    raise _broken_off(drilled)
-
-
-def _broken_off(drilled: Drilled) -> NoData:
-    last = drilled.changes[-1]
-    return NoData(
-        f"the drill was broken off before, and everything put back: {last.problem}",
-        where=last.name,
-        remedy="do the same by hand, and see why it does not come to its end",
-    )
-
-
-def _judge_requests(change: Change, evidence: Evidence) -> None:
-    """Absolute figures: a percentage would hide an outage."""
-    seen, source = change.seen, _asked(change)
-    kinds = Counter(sample.problem for sample in seen.failed)
-    told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
-    how = behaviour(seen)
-    why = f"{told}; {how}: {how.remedy}" if seen.failed else ""
-    count = len(seen.samples)
-    evidence.judge(
-        _figure(f"failed requests, {change.name}", len(seen.failed), "count", source, count),
-        equal_to(0),
-        why,
-    )
-    evidence.judge(
-        _figure(f"longest gap, {change.name}", seen.longest_gap_s, "s", source, count),
-        at_most(0),
-        "nobody was answered",
-    )
-    evidence.judge(
-        _figure(f"answers of neither release, {change.name}", len(change.strays), "count", source),
-        equal_to(0),
-        listed(dict.fromkeys(s.version or "no release" for s in change.strays)),
-    )
-    blind_s = seen.shortest_seen_s
-    evidence.record(_figure(f"shortest outage seen, {change.name}", blind_s, "s", source))
-
-
-def _judge_arrival(change: Change, settings: Deployment, evidence: Evidence) -> None:
-    """Who answers in the end, and what the tool had said."""
-    status = "none" if change.status is None else str(change.status)
-    evidence.judge(
-        Measurement(f"exit status, {change.name}", status, "status", "the tool"),
-        equal_to("0"),
-        change.problem,
-    )
-    others = change.others_in_the_end
-    evidence.judge(
-        _figure(f"answers of others in the end, {change.name}", len(others), "count",
-                _asked(change)),
-        equal_to(0),
-        listed(dict.fromkeys(s.problem or f"release {s.version}" for s in others)),
-    )  # fmt: skip
-    if settings.replica_header and not change.problem:
-        evidence.judge(
-            _figure(f"replicas that answer, {change.name}", len(change.after.replicas), "count",
-                    f"header {settings.replica_header}"),
-            at_least(settings.replicas),
-            listed(change.after.replicas),
-        )  # fmt: skip
-
-
-def _judge_state(
-    name: str,
-    before: State | CouldNotMeasure | None,
-    after: State | CouldNotMeasure | None,
-    evidence: Evidence,
-) -> None:
-    told = _told(before)
-    found = _differences(told, _told(after))
-    evidence.judge(
-        Measurement(name, len(found), "count", "state", samples=len(told)),
-        equal_to(0),
-        listed(found),
-    )
-
-
-def _told(state: State | CouldNotMeasure | None) -> State:
-    if isinstance(state, CouldNotMeasure):
-        raise state
-    if not state:
-        raise NoData("nobody tells what the release runs with", where="[deployment.command] state")
-    return state
-
-
-def _differences(before: State, after: State) -> Sequence[str]:
-    """The keys whose values differ, or that are only on one side."""
-    keys = sorted(before.keys() | after.keys())
-    return [key for key in keys if before.get(key) != after.get(key)]
-
-
-def _asked(change: Change) -> str:
-    plan = change.seen.plan
-    return f"{plan.rate_per_s:g} requests/s to {plan.url}"
-
-
-def _figure(name: str, value: float, unit: str, source: str, samples: int = 1) -> Measurement:
-    return Measurement(name, value, unit, source, samples=samples)
+        judge_state("keys that are not as at first", first.state, again.state, evidence)

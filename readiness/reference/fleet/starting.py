@@ -59,8 +59,14 @@ class Fleet:
         request_json(self.daemon.port, "POST", "/reset", timeout_s=120)
 
 
-def start_fleet(server: Server, release: str, folder: Path, guardian: Guardian) -> Fleet | str:
+def start_fleet(store_dsn: str, release: str, folder: Path, guardian: Guardian) -> Fleet | str:
     """Start it, and wait until all replicas serve; else why there is none.
+
+    Args:
+        store_dsn: where the replicas keep notes.
+        release: that all replicas are.
+        folder: made for its files.
+        guardian: ends it when this process dies.
 
     Raises:
         ReferenceSystemError: HAProxy is there, and the fleet does not start.
@@ -79,13 +85,13 @@ def start_fleet(server: Server, release: str, folder: Path, guardian: Guardian) 
         folder,
         guardian,
         "/settled",
-        {releases.DSN: _make_store(server)},
+        {releases.DSN: store_dsn},
     ).start()
     url = str(request_json(daemon.port, "GET", "/")["url"])
     return Fleet(url, release, daemon, folder / BEHAVIOUR)
 
 
-def _make_store(server: Server) -> str:
+def make_store(server: Server) -> str:
     """A database of its own with a role of its own; gives how the role reaches it."""
     password = secrets.token_hex(16)
     register(password)
