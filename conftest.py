@@ -8,6 +8,7 @@ pytest_plugins = [
     "fixtures.grafana",
     "fixtures.guardian",
     "fixtures.http",
+    "fixtures.kubernetes",
     "fixtures.migrations",
     "fixtures.prometheus",
     "fixtures.shadow",

@@ -66,6 +66,33 @@ def _names(config: Config) -> Iterator[Mistake]:
     if config.deployment and (old := config.deployment.compatibility):
         place = ("deployment", "compatibility", "database")
         yield from _known(place, old.database, "databases", config.databases)
+    yield from _scaling(config)
+
+
+def _scaling(config: Config) -> Iterator[Mistake]:
+    """A workload needs objects to look at; what is told of its connections belongs together."""
+    for key, scaling in config.scaling.items():
+        path = ("scaling", key)
+        if not (scaling.manifests or scaling.cluster):
+            yield Mistake(
+                (*path, "workload"),
+                "there is nothing that tells of it",
+                f"name its `manifests`, or declare [scaling.{key}.cluster]",
+            )
+        if scaling.max_replicas <= scaling.min_replicas:
+            yield Mistake(
+                (*path, "max_replicas"),
+                f"{scaling.max_replicas} is no more than min_replicas, {scaling.min_replicas}:"
+                " nothing would scale",
+                "give more",
+            )
+        if scaling.database:
+            yield from _known((*path, "database"), scaling.database, "databases", config.databases)
+        together = ("database", "database_role", "connections_per_replica")
+        given = [name for name in together if getattr(scaling, name) is not None]
+        if given and len(given) < len(together):
+            missing = ", ".join(name for name in together if name not in given)
+            yield Mistake((*path, given[0]), f"tells nothing without {missing}", f"add {missing}")
 
 
 def _slow_alerts(config: Config) -> Iterator[Mistake]:

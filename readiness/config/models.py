@@ -27,6 +27,7 @@ from readiness.config.base import (
 from readiness.config.database import Database
 from readiness.config.deployment import Deployment
 from readiness.config.monitoring import ErrorTracker, Grafana, Prometheus
+from readiness.config.scaling import Scaling
 from readiness.secrets import Dsn, Secret
 
 
@@ -243,6 +244,9 @@ class Config(Model):
     alerting: Alerting | None = Field(None, description="how people are told")
     backup: Annotated[dict[Name, Backup], Field(min_length=1)] = Field(
         default={}, description="the backups, as [backup.NAME]"
+    )
+    scaling: Annotated[dict[Name, Scaling], Field(min_length=1)] = Field(
+        default={}, description="the workloads that scale themselves, as [scaling.NAME]"
     )
     deployment: Deployment | None = Field(
         None, description="how the target changes its release, and what that may cost"

@@ -9,6 +9,7 @@ from readiness.config import (
     before_subjects,
     database_subjects,
     deployment_subjects,
+    scaling_subjects,
     schema_subjects,
 )
 from readiness.config.models import Config
@@ -73,6 +74,7 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     **backup_subjects.KINDS,
     **deployment_subjects.KINDS,
     **before_subjects.KINDS,
+    **scaling_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),
     "signoff_item": (

@@ -613,6 +613,38 @@ name = "my-system"
 #segments = ["./backups", "wal"]
 #restore = ["./backups", "restore", "--into", "{folder}", "--to", "{point}"]
 
+# A workload of Kubernetes that scales itself, and how it is to do that.
+#[scaling.api]
+#workload = "deployment/api"
+# Rendered manifests (helm template, kustomize build), and live objects if you like:
+# kubectl get hpa.v2.autoscaling,deploy,pdb,quota,limits -n shop -o json > live.json
+#manifests = ["k8s/*.yaml", "k8s/live.json"]
+#live_max_age_h = 24
+#min_replicas = 3
+#max_replicas = 10
+# Percent of the requests; 0 where it does not scale by that.
+#cpu_percent = 70
+#memory_percent = 80
+# What it adds and takes away in which time: not more, and not less.
+#up_pods = 2
+#up_s = 15
+#down_pods = 1
+#down_s = 60
+# Pods that a rolling update may take away.
+#max_unavailable = 0
+# True where a cluster autoscaler adds nodes.
+#nodes_grow = false
+# The budget of connections: what one replica opens at most, and as whom.
+#database = "orders"
+#database_role = "orders_app"
+#connections_per_replica = 10
+
+# Where its live objects are, read with kubectl; nothing is changed.
+#[scaling.api.cluster]
+#context = "staging"
+#namespace = "shop"
+#timeout_s = 30
+
 """
 
 _END: Final = """\

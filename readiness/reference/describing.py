@@ -72,6 +72,7 @@ def facts(running: Running) -> target.Facts:
             pooler=running.pooler is not None,
         ),
         schema=target_schema.Facts(running.manifest, running.migrations),
+        cluster=running.cluster,
         history=running.history,
         metrics_history=running.metrics_history,
         fleet=running.fleet,

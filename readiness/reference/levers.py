@@ -27,6 +27,7 @@ from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
 from readiness.reference.release_files import ReleaseFiles
 from readiness.reference.release_levers import ReleaseLevers
+from readiness.reference.scaling_levers import ScalingLevers
 from readiness.reference.schema_levers import SchemaLevers
 from readiness.reference.service.behaviour import Behaviour
 from readiness.reference.statistics_levers import StatisticsLevers
@@ -54,6 +55,7 @@ class Parts:
         fleet: what is deployed; None where there is none.
         released: what lies around the release.
         migrations: the folder of the migrations, as the repository has them.
+        cluster: the folder of the manifests of Kubernetes.
         history: the file of the snapshots of the database.
     """
 
@@ -70,17 +72,25 @@ class Parts:
     fleet: Fleet | None
     released: ReleaseFiles
     migrations: Path
+    cluster: Path
     history: Path
 
 
 class Levers(
-    HealthLevers, SchemaLevers, StatisticsLevers, FleetLevers, ReleaseLevers, MonitoringLevers
+    HealthLevers,
+    SchemaLevers,
+    StatisticsLevers,
+    FleetLevers,
+    ReleaseLevers,
+    ScalingLevers,
+    MonitoringLevers,
 ):
     """What can be broken. Every method gives a context manager; they may be nested."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.programs, parts.config.parent)
         self._migrations = parts.migrations
+        self._manifests = parts.cluster
         self._fleet = parts.fleet
         self._released = parts.released
         self._parts = parts

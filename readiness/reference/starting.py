@@ -13,7 +13,7 @@ from typing import Final
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.probes.migrations.squawk import is_installed as has_squawk
-from readiness.reference import customers, history, migrate, release_files, wal_archive
+from readiness.reference import cluster, customers, history, migrate, release_files, wal_archive
 from readiness.reference.backup_job import is_available, programs_for
 from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
@@ -62,6 +62,7 @@ class Running:
         released: what lies around the release.
         migrations: the folder of the migrations, as the repository has them.
         manifest: what the schema is held against.
+        cluster: the folder of the manifests of Kubernetes.
         history: the file of the snapshots of the shop's database.
         metrics_history: that of the metrics; None where there are none.
         secrets: of the service, by the variable that holds each.
@@ -82,6 +83,7 @@ class Running:
     released: ReleaseFiles
     migrations: Path
     manifest: Path
+    cluster: Path
     history: Path
     metrics_history: Path | None
     secrets: dict[str, str]
@@ -219,6 +221,7 @@ class Starter:
             released=release_files.make(self._folder, self._release, backups),
             migrations=migrations,
             manifest=manifest,
+            cluster=cluster.copy_files(self._folder),
             history=using.result(),
             metrics_history=None if isinstance(measured, str) else self._remember(measured),
             secrets=self._secrets,

@@ -111,6 +111,7 @@ class ReferenceSystem:
                 fleet=running.fleet,
                 released=running.released,
                 migrations=running.migrations,
+                cluster=running.cluster,
                 history=running.history,
             )
         )

@@ -18,6 +18,7 @@ from readiness.reference.target_deployment import deployment
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
+from readiness.reference.target_scaling import scaling
 from readiness.reference.target_schema import Facts as SchemaFacts
 from readiness.reference.target_schema import schema
 from readiness.reference.target_timescale import timescale
@@ -37,6 +38,7 @@ class Facts:
         watch: what watches it.
         around: what its database has around it.
         schema: what its schema is held against, and its migrations.
+        cluster: the folder of the manifests of Kubernetes.
         history: the file of the snapshots of the database.
         metrics_history: that of the TimescaleDB beside it; None where there is none.
         fleet: what is deployed; None where there is none.
@@ -54,6 +56,7 @@ class Facts:
     watch: Watch
     around: Around
     schema: SchemaFacts
+    cluster: Path
     history: Path
     metrics_history: Path | None
     fleet: Fleet | None
@@ -86,6 +89,7 @@ def readiness_toml(facts: Facts) -> str:
         backup(facts.backups) if facts.backups else "",
         deployment(facts.fleet) if facts.fleet else alone(facts.service, facts.release),
         before(facts.released, facts.service),
+        scaling(facts.cluster),
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,

@@ -104,10 +104,13 @@ database = "shop"
 tool = "pgbackrest"
 path = {repository}
 encrypted = true
+rpo_s = 93600
 
 [backup.shop-wal.physical]
 command = [{command}]
 {account}# May create a schema, pg_create_restore_point and pg_switch_wal; nothing else.
 dsn = "${{REFERENCE_DRILL_DSN}}"
 archived_within_s = 20
+# What is lost is told by what the shop writes all the time.
+heartbeat_sql = "select max(created_at) from shop.orders"
 """

@@ -6,6 +6,7 @@ from typing import Final
 
 from readiness.faults import fault
 from readiness.reference.system import ReferenceSystem
+from readiness.reference.wal_archive import PART
 
 _POINT: Final = "backup.point-in-time[shop-wal]"
 _ARRIVES: Final = "backup.archive-end-to-end[shop-wal]"
@@ -13,6 +14,7 @@ _ARRIVES: Final = "backup.archive-end-to-end[shop-wal]"
 
 @fault(
     turns_red={_ARRIVES, _POINT},
+    needs=PART,
     story="archive_command is /bin/true: every view says that all is well.",
 )
 @contextmanager
@@ -24,6 +26,7 @@ def archived_to_nowhere(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"backup.archiver[shop-wal]", _ARRIVES, _POINT},
+    needs=PART,
     story="archive_command fails.",
 )
 @contextmanager
@@ -35,6 +38,7 @@ def archiver_fails(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"backup.wal-continuity[shop-wal]", _POINT},
+    needs=PART,
     story="One WAL file is missing in the repository.",
 )
 @contextmanager
@@ -46,6 +50,7 @@ def wal_file_lost(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"backup.tool-verified[shop-wal]"},
+    needs=PART,
     story="A file of an older backup lost three bytes to the disk.",
 )
 @contextmanager
@@ -57,6 +62,7 @@ def old_backup_damaged(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"backup.encrypted[shop-wal]"},
+    needs=PART,
     story="The repository was made anew, and nobody thought of the encryption.",
 )
 @contextmanager
@@ -68,10 +74,25 @@ def repository_unencrypted(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"backup.restored-sound[shop-wal]"},
+    needs=PART,
     story="An index of the restored copy is damaged; the server starts, and every row is there.",
 )
 @contextmanager
 def restored_copy_rots(system: ReferenceSystem) -> Iterator[None]:
     """Only amcheck sees that its entries are not in their order."""
     with system.levers.archive.restore_rots(system.levers.replace_in_config):
+        yield
+
+
+@fault(
+    turns_red={"backup.recovery-objectives[shop-wal]"},
+    needs=PART,
+    story="At most a second may be lost, says the contract; WAL is archived less often.",
+)
+@contextmanager
+def more_is_lost_than_agreed(system: ReferenceSystem) -> Iterator[None]:
+    """The backup is fresh, and the archive has every file: what it holds is too old."""
+    with system.levers.replace_in_config(
+        "encrypted = true\nrpo_s = 93600", "encrypted = true\nrpo_s = 1"
+    ):
         yield

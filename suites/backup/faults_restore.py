@@ -114,3 +114,14 @@ def application_not_tried(system: ReferenceSystem) -> Iterator[None]:
 
     with system.levers.edit_config(without):
         yield
+
+
+@fault(
+    turns_red={_LEVEL},
+    story="Nobody agreed on how much may be lost, and the proof of restore is called complete.",
+)
+@contextmanager
+def objectives_are_not_agreed(system: ReferenceSystem) -> Iterator[None]:
+    """The dump has no `rpo_s` any more: its proof ends a level below."""
+    with system.levers.replace_in_config("rpo_s = 93600\nrestore_level", "restore_level"):
+        yield

@@ -30,7 +30,7 @@ def balancer_learns_late(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"deployment.rollout-latency[deployment]"},
-    story="Each new replica answers too slowly in its first two seconds.",
+    story="Each new replica is too slow with its first answers.",
     needs=_FLEET,
 )
 @contextmanager

@@ -8,15 +8,10 @@ from readiness.config.transfers import TablePair
 from readiness.errors import NoData
 from readiness.evidence import NotApplicable
 from readiness.probes.text import listed
-from readiness.probes.transfers import (
-    Recent,
-    canary_arrives,
-    compared,
-    lately,
-    out_of_order,
-    sides,
-    states,
-)
+from readiness.probes.transfers.lately import Recent, canary_arrives, lately
+from readiness.probes.transfers.moves import out_of_order, states
+from readiness.probes.transfers.tables import sides
+from readiness.probes.transfers.whole import compared
 
 _MOVED = ("copied", "verified", "switched")
 
@@ -119,18 +114,18 @@ def _pairs(subject: TransferOf, wanted: Collection[str], evidence: Evidence) -> 
         return
     told = states(subject.database.dsn, transfer)
     wrong = out_of_order(told)
+    found = [table for table, state in told if state in wanted]
+    if not found:
+        raise NotApplicable(f"no table is {' or '.join(wanted)} yet: {dict(told)}")
     if wanted == _MOVED:
         evidence.judge(
             Measurement("tables out of order", len(wrong), "count", transfer.states),
             equal_to(0),
             listed(wrong, between="; "),
         )
-    found = [table for table, state in told if state in wanted]
     evidence.record(
         Measurement("tables looked at", len(found), "count", transfer.states, samples=len(told))
     )
-    if not found and wanted != _MOVED:
-        raise NotApplicable(f"no table is {' or '.join(wanted)} yet: {dict(told)}")
     yield from (transfer.tables[table] for table in found)
 
 

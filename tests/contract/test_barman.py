@@ -13,6 +13,7 @@ import pytest
 from readiness.config.backup import Backup
 from readiness.config.backup_physical import Physical
 from readiness.config.database import Database
+from readiness.errors import NoData
 from readiness.guardian import Guardian
 from readiness.probes.backup.archive import continuity_of
 from readiness.probes.backup.cluster import restored_cluster
@@ -143,3 +144,26 @@ def test_a_file_that_changed_is_no_sound_backup(backup: Backup, home: Home) -> N
         assert not tool_of(backup).verify().good
     finally:
         file.write_bytes(before)
+
+
+def test_without_a_manifest_nobody_has_looked_at_its_bytes(backup: Backup, home: Home) -> None:
+    (manifest,) = (home.folder / "shop" / "base").rglob("backup_manifest")
+    aside = manifest.with_name("aside")
+    manifest.rename(aside)
+    try:
+        with pytest.raises(NoData, match="generate-manifest shop latest"):
+            tool_of(backup).verify()
+    finally:
+        aside.rename(manifest)
+
+
+def test_a_file_that_the_manifest_does_not_name_is_no_missing_manifest(
+    backup: Backup, home: Home
+) -> None:
+    (manifest,) = (home.folder / "shop" / "base").rglob("backup_manifest")
+    stray = manifest.with_name("backup_manifest.old")
+    stray.touch()
+    try:
+        assert not tool_of(backup).verify().good
+    finally:
+        stray.unlink()

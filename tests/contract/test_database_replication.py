@@ -146,6 +146,19 @@ def test_a_replay_that_is_paused_shows_nothing_new(
     assert eventually(lambda: failures("replication.replication-lag", late) == "")
 
 
+def test_the_standby_of_another_server_is_not_ours(
+    pair: Database, standby: PrivateStandby, alone: PrivatePostgres
+) -> None:
+    # It is far ahead of the other one: whatever that writes would seem to be replayed at once.
+    other = replicated(alone, standby).model_copy(update={"dsn": Dsn(alone.dsn())})
+    assert failures("replication.replication-lag", pair) == ""
+    with impatient():
+        found = failures("replication.standby-connected", other)
+    assert "as it says itself a copy of another server" in found
+    with pytest.raises(CouldNotMeasure, match="is a standby of another server"):
+        judged("replication.replication-lag", other)
+
+
 @pytest.mark.parametrize("check", ["standby-connected", "replication-lag"])
 def test_a_dsn_that_leads_to_the_standby_is_an_error(
     check: str, primary: PrivatePostgres, standby: PrivateStandby

@@ -119,6 +119,7 @@ def test_an_index_that_failed_is_invalid_until_it_is_made_again(plain: Dsn, run:
         ("(c)", False),
         ("(b, c, d)", False),
         ("(c, d) where c > 0", False),
+        ("using brin (c, d)", False),
     ],
 )
 def test_a_foreign_key_needs_its_columns_first_in_any_order(

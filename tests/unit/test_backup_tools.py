@@ -96,7 +96,9 @@ def test_barman_is_read_and_what_nobody_set_is_left_out() -> None:
     assert read_check(bad, "shop", "check") == ("receive_wal_running: hint of receive_wal_running",)
 
 
-@pytest.mark.parametrize("text", ["", "ERROR: Unknown server", "{}", '{"shop": {}}', "[]"])
+@pytest.mark.parametrize(
+    "text", ["", "ERROR: Unknown server", "{}", '{"shop": {}}', "[]", '{"shop": {"ssh": "OK"}}']
+)
 def test_barman_that_prints_something_else_is_not_believed(text: str) -> None:
     with pytest.raises(CouldNotMeasure):
         read_check(Answer(0, text, text), "shop", "check")

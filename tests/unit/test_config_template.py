@@ -52,7 +52,7 @@ def _needs(block: str, other: str) -> bool:
     pairs = {"ingest.write_path": "[[performance.ingest]]", "[[signoff]]": "[signoffs]",
              "[prometheus.": "[prometheus]", "[alerting.engine.": "[alerting.engine]",
              "[backup.orders.": "[backup.orders]", "not_applicable": "[gate]",
-             "[deployment.": "[deployment]"}  # fmt: skip
+             "[deployment.": "[deployment]", "[scaling.api.": "[scaling.api]"}  # fmt: skip
     return any(part in block and header in other for part, header in pairs.items())
 
 

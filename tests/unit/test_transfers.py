@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from readiness.config.transfers import Transfer
-from readiness.probes.transfers import out_of_order
+from readiness.probes.transfers.moves import out_of_order
 
 _TABLES = {"s.a": {"to": "s.b", "key": {"i": "i"}, "columns": {"v": "v"}}}
 

@@ -177,7 +177,13 @@ def _exists(connection: Connection, relation: Relation) -> bool:
 
 
 def _must_have_read(found: Sequence[Relation], read: Sequence[Relation], most_bytes: int) -> None:
-    if found and not read:
+    if not found:
+        raise NoData(
+            "the database has no table",
+            where="pg_class",
+            remedy="name the application's database in `dsn`, and fill it before the gate is run",
+        )
+    if not read:
         raise NoData(
             f"none of {len(found)} tables and indexes could be read within {most_bytes} bytes",
             where="bt_index_check",

@@ -8,6 +8,7 @@ from readiness.errors import NotPermitted
 from readiness.probes import postgres
 from readiness.probes.database.session import looking
 from readiness.probes.text import clean, listed
+from readiness.schemas import NOT_OURS
 
 _FROM_15: Final = 150000
 # What a sequence may reach is also bounded by the column that it feeds.
@@ -36,8 +37,8 @@ from pg_sequences s
 join pg_namespace n on n.nspname = s.schemaname
 join pg_class c on c.relnamespace = n.oid and c.relname = s.sequencename
 left join owned on owned.objid = c.oid
-where not s.cycle and c.relpersistence <> 't' and n.nspname not like 'readiness\\_%'
-order by 3 desc, 1"""
+where not s.cycle and c.relpersistence <> 't' and @OWN@
+order by 3 desc, 1""".replace("@OWN@", NOT_OURS)
 # Columns of user tables and of their indexes: where an order was stored.
 _COLLATIONS: Final = """
 select quote_ident(c.collname), c.collversion, pg_collation_actual_version(c.oid),

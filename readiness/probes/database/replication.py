@@ -8,7 +8,13 @@ from readiness.config.database import Database
 from readiness.config.database_health import Standby
 from readiness.errors import CouldNotMeasure
 from readiness.probes import postgres
-from readiness.probes.database.session import in_recovery, looking, need_role, seeing_all_sessions
+from readiness.probes.database.session import (
+    in_recovery,
+    looking,
+    need_role,
+    seeing_all_sessions,
+    system_of,
+)
 from readiness.probes.patience import until
 from readiness.probes.text import clean
 
@@ -42,7 +48,8 @@ class Link:
     Attributes:
         standby: its name.
         on_primary: its state as the primary has it: `streaming`, or `absent`.
-        on_standby: that of its WAL receiver: `streaming`, or `not receiving`.
+        on_standby: that of its WAL receiver: `streaming`, `not receiving`, or that it is
+            another server's.
         follows: whether it is a standby at all.
     """
 
@@ -122,20 +129,23 @@ def _links(database: Database) -> tuple[list[Link], list[str]]:
     with seeing_all_sessions(database) as connection:
         if in_recovery(connection):
             raise _is_standby(database)
+        system = system_of(connection)
         rows = postgres.fetch(connection, _ON_PRIMARY)
     # Several may have one name, such as the default `walreceiver`.
     states = {name: state for name, state, _ in sorted(rows, key=lambda row: row[1] == _STREAMING)}
     found = []
     for standby in database.standbys.values():
-        follows, receiver = _receiver(database, standby)
+        follows, receiver = _receiver(database, standby, system)
         primary = states.get(standby.known_as, "absent")
         found.append(Link(standby.name, clean(primary), receiver, follows))
     return found, sorted(clean(name) for name in states)
 
 
-def _receiver(database: Database, standby: Standby) -> tuple[bool, str]:
+def _receiver(database: Database, standby: Standby, system: str) -> tuple[bool, str]:
     with postgres.connect(standby.dsn, timeout_s=database.timeout_s) as connection:
         need_role(connection, "pg_read_all_stats", "the state of the WAL receiver is hidden")
+        if _are_others(system_of(connection), system):
+            return in_recovery(connection), "a copy of another server"
         rows = postgres.fetch(connection, _ON_STANDBY)
         return in_recovery(connection), clean(rows[0][0]) if rows else "not receiving"
 
@@ -166,6 +176,13 @@ def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
                 where=f"[databases.{database.name}.standbys.{standby.name}]",
                 remedy="correct its dsn; if it was promoted, rebuild it as a standby",
             )
+        # The WAL of another server may be ahead of ours: what is waited for would be there at once.
+        if _are_others(system_of(follower), system_of(primary)):
+            raise CouldNotMeasure(
+                "is a standby of another server",
+                where=f"[databases.{database.name}.standbys.{standby.name}]",
+                remedy="correct its dsn",
+            )
         written = postgres.fetch_value(primary, _CANARY, [f"readiness {time.time_ns()}"])
         committed = time.monotonic()
         arrived = until(
@@ -188,6 +205,11 @@ def slots(database: Database) -> tuple[list[Slot], bool]:
         rows = postgres.fetch(connection, _SLOTS.format(idle=idle))
         bounded = postgres.fetch_value(connection, _BOUND) >= 0
     return [Slot(clean(name), *figures) for name, *figures in rows], bounded
+
+
+def _are_others(system: str, other: str) -> bool:
+    """Whether two servers surely do not have one origin."""
+    return bool(system and other) and system != other
 
 
 def _is_standby(database: Database) -> CouldNotMeasure:

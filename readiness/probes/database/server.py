@@ -11,6 +11,7 @@ from readiness.probes.database.releases import Release
 from readiness.probes.database.session import looking, need_role, seeing_all_sessions
 from readiness.probes.postgres import Connection
 from readiness.probes.text import clean
+from readiness.schemas import NOT_OURS
 
 PARTS_OF_PG_MONITOR: Final = ("pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables")
 _RIGHTS: Final = """
@@ -21,9 +22,9 @@ from pg_roles where rolname = current_user"""
 _HIDDEN_SEQUENCES: Final = """
 select format('%I.%I', n.nspname, c.relname)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not like 'readiness\\_%'
+where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
   and not (has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'))
-order by 1"""
+order by 1""".replace("@OWN@", NOT_OURS)
 # setting -> the value with which a crash, or damage, loses data
 _UNSAFE: Final = {
     "fsync": "off",

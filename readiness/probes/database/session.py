@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from readiness.config.database import Database
 from readiness.errors import NotPermitted
 from readiness.probes import postgres
 from readiness.probes.postgres import Connection
+
+_SYSTEM: Final = "select system_identifier::text from pg_control_system()"
 
 
 @contextmanager
@@ -50,6 +53,14 @@ def need_role(connection: Connection, role: str, without: str) -> None:
             where="pg_has_role",
             remedy=f"grant pg_monitor to {who}",
         )
+
+
+def system_of(connection: Connection) -> str:
+    """The number that a server shares with its standbys; empty where a provider hides it."""
+    try:
+        return str(postgres.fetch_value(connection, _SYSTEM))
+    except NotPermitted:
+        return ""
 
 
 def in_recovery(connection: Connection) -> bool:

@@ -12,6 +12,7 @@ from readiness.measurement import Measurement
 from readiness.probes import postgres
 from readiness.probes.database.session import looking, seeing_all_sessions
 from readiness.probes.text import clean, listed
+from readiness.schemas import NOT_OURS
 
 FEWEST_ROWS: Final = 1000
 """Of smaller tables the planner needs no statistics."""
@@ -69,9 +70,9 @@ tables as (
   cross join lateral (
     select coalesce(jsonb_object_agg(option_name, option_value), '{}')
     from pg_options_to_table(c.reloptions)) t(o)
-  where n.nspname not like 'readiness\\_%' and c.relpersistence <> 't')
+  where @OWN@ and c.relpersistence <> 't')
 select name, dead, least(base + scale * rows, most)::float8, hours::float8, bytes, enabled
-from tables order by dead desc"""
+from tables order by dead desc""".replace("@OWN@", NOT_OURS)
 # What pg_stats shows is the truth, where the role may see it; else when it was last analyzed. A
 # chunk that TimescaleDB has compressed is an empty file, whose rows still count as live.
 _STATISTICS: Final = """
@@ -93,9 +94,9 @@ join pg_stat_user_tables s on s.relid = c.oid
 cross join since
 left join seen on seen.schemaname = n.nspname and seen.tablename = c.relname
 where c.relkind in ('r', 'm') and c.relpersistence <> 't'
-  and n.nspname not like 'readiness\\_%'
+  and @OWN@
   and not (n.nspname like '\\_timescaledb\\_%' and c.relpages = 0)
-order by rows desc"""
+order by rows desc""".replace("@OWN@", NOT_OURS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class Drilled:
     @property
     def is_starved(self) -> bool:
         """Whether nothing is known but that this machine did too much else at the time."""
-        return bool(self.whole.starved) and not self.whole.failed
+        starved = any(change.seen.starved for change in self.changes)
+        return starved and not self.whole.failed
 
 
 @dataclass(frozen=True, slots=True)

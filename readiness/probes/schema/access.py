@@ -5,9 +5,8 @@ from typing import Final
 
 from readiness.errors import NoData
 from readiness.probes.postgres import Connection, fetch
+from readiness.schemas import OF_THE_APPLICATION
 
-_OWN: Final = """n.nspname <> 'information_schema'
-        and n.nspname !~ '^(pg_|readiness_|_timescaledb_)'"""
 # has_…_privilege and pg_has_role also count what comes through a membership.
 _ROLE: Final = """
     select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, rolname
@@ -27,24 +26,26 @@ _OWNED: Final = """
         and pg_has_role(current_user, c.relowner, 'USAGE')
         -- Its own row security binds an owner, where it is forced; that much is accepted.
         and not (c.relrowsecurity and c.relforcerowsecurity)
-    order by 1""".replace("@OWN@", _OWN)
+    order by 1""".replace("@OWN@", OF_THE_APPLICATION)
 _TRUNCATES: Final = """
     select n.nspname || '.' || c.relname from pg_class c join pg_namespace n
         on n.oid = c.relnamespace
     where @OWN@ and c.relkind in ('r', 'p') and c.relpersistence <> 't'
         and has_table_privilege(c.oid, 'TRUNCATE') and not pg_has_role(current_user, c.relowner,
             'USAGE')
-    order by 1""".replace("@OWN@", _OWN)
+    order by 1""".replace("@OWN@", OF_THE_APPLICATION)
 _CREATES: Final = """
     select n.nspname from pg_namespace n
-    where @OWN@ and has_schema_privilege(n.oid, 'CREATE') order by 1""".replace("@OWN@", _OWN)
+    where @OWN@ and has_schema_privilege(n.oid, 'CREATE') order by 1""".replace(
+    "@OWN@", OF_THE_APPLICATION
+)
 _GUARDS: Final = """
     select n.nspname || '.' || c.relname, c.relrowsecurity, c.relforcerowsecurity,
         pg_get_userbyid(c.relowner), count(p.oid)::integer
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
         left join pg_policy p on p.polrelid = c.oid
     where @OWN@ and c.relkind in ('r', 'p')
-    group by 1, 2, 3, 4""".replace("@OWN@", _OWN)
+    group by 1, 2, 3, 4""".replace("@OWN@", OF_THE_APPLICATION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from readiness.probes.postgres import Connection
 from readiness.probes.statements.scope import SCOPE, uncompiled
 
 # The leading columns as a set: (b, a) serves a key on (a, b). A partial index does not, unless it
-# leaves out nothing but NULL, which references nothing. Rows of a table that was never analysed
-# are told by its size: 200 bytes each. A function is asked and not the view, which would count all
-# tables for each key; and an array, as a join would read all of pg_class for each.
+# leaves out nothing but NULL, which references nothing; nor does a brin, which only tells where
+# not to look. Rows of a table that was never analysed are told by its size: 200 bytes each. A
+# function is asked and not the view, which would count all tables for each key; and an array, as a
+# join would read all of pg_class for each.
 _FOREIGN_KEYS: Final = sql.SQL("""
 select n.nspname || '.' || t.relname, k.conname,
        quote_ident(n.nspname) || '.' || quote_ident(t.relname),
@@ -25,6 +26,8 @@ select n.nspname || '.' || t.relname, k.conname,
        exists (
            select 1 from pg_index i
            where i.indrelid = k.conrelid and i.indisvalid and i.indisready
+             and (select a.amname from pg_class x join pg_am a on a.oid = x.relam
+                  where x.oid = i.indexrelid) in ('btree', 'hash')
              and i.indnkeyatts >= cardinality(k.conkey)
              and (i.indpred is null or (cardinality(k.conkey) = 1
                   and pg_get_expr(i.indpred, i.indrelid) = '(' || quote_ident(

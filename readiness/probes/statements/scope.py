@@ -6,10 +6,9 @@ from psycopg import sql
 
 from readiness.probes import postgres
 from readiness.probes.postgres import Connection
+from readiness.schemas import OF_THE_APPLICATION
 
-# Our own synthetic schemas come and go while others look; a chunk is one of thousands, and what
-# is to be said of it is said of its hypertable.
-SCOPE: Final = sql.SQL("n.nspname !~ '^(pg_|information_schema$|readiness_|_timescaledb_)'")
+SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
 
 
 def uncompiled(connection: Connection) -> None:

@@ -7,12 +7,12 @@ from psycopg import sql
 from readiness.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.history.snapshot import IndexUse, Server, Snapshot, StatementUse
 from readiness.probes import postgres
+from readiness.probes.database.session import system_of
 from readiness.probes.postgres import Connection
 from readiness.probes.statements import counters
 from readiness.probes.statements.scope import SCOPE, uncompiled
 
 _FROM_16: Final = 160000
-_SYSTEM: Final = "select system_identifier::text from pg_control_system()"
 # A crash empties the counters, and since PostgreSQL 15 leaves the database's own stats_reset NULL:
 # that of the background writer tells of it, in all versions.
 _SERVER: Final = """
@@ -53,10 +53,7 @@ def server_of(connection: Connection) -> tuple[float, Server]:
         CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
     at, database, started, since = postgres.fetch(connection, _SERVER)[0]
-    try:
-        system = str(postgres.fetch_value(connection, _SYSTEM))
-    except NotPermitted:
-        system = ""  # some providers do not tell it
+    system = system_of(connection)
     version = connection.info.server_version
     return at, Server(
         system=system, database=database, version=version, started=started, counters_since=since

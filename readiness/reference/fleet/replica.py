@@ -10,15 +10,14 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Final
 
 from readiness.reference.fleet import notes, releases
 from readiness.reference.fleet.web import Reply, Request, Server
 
-COLD_S: Final = 2.0
-"""How long a replica that is to be slow at first is slow."""
+COLD_ANSWERS: Final = 40
+"""How many answers of a replica that is to be slow at first are slow."""
 
 _LONGEST_S: Final = 30.0
 # Whoever was being led here when the balancer was told has arrived by then.
@@ -34,7 +33,7 @@ class Replica:
         self._release = release
         self._name = name
         self._cold_s = _switch("cold_ms") / 1000
-        self._warm_from = 0.0
+        self._cold_left = COLD_ANSWERS
 
     async def answer(self, request: Request) -> Reply:
         """Answer one request."""
@@ -56,9 +55,8 @@ class Replica:
         return self._page(first)
 
     def _is_cold(self) -> bool:
-        """It is from the first user on, however long it took to start."""
-        self._warm_from = self._warm_from or time.monotonic() + COLD_S
-        return time.monotonic() < self._warm_from
+        self._cold_left -= 1
+        return self._cold_left >= 0
 
     def _page(self, name: str) -> Reply:
         if name in {"version", "slow"}:

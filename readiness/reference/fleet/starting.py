@@ -23,6 +23,7 @@ PART: Final = "fleet"
 COUNT: Final = 3
 """How many replicas it has."""
 
+_TOOL: Final = Path(__file__).with_name("tool.py")
 _DATABASE: Final = "fleet"
 _ROLE: Final = "fleet_app"
 # Debian installs it where only root looks.
@@ -47,8 +48,8 @@ class Fleet:
 
     def tool(self, *asked: str) -> list[str]:
         """The command line that asks it for something."""
-        python = (sys.executable, "-m", "readiness.reference.fleet.tool")
-        return [*python, "--fleet", self.daemon.url, *asked]
+        # It needs nothing of ours, and is asked often: it starts in a third of the time.
+        return [sys.executable, "-S", str(_TOOL), "--fleet", self.daemon.url, *asked]
 
     def reset(self) -> None:
         """Let it be as it was at first.

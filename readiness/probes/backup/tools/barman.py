@@ -1,5 +1,6 @@
 """Barman: `-f json`, read; WAITING_FOR_WALS is not DONE, and what nobody set is not OK."""
 
+import re
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from readiness.probes.command import Answer
 from readiness.wal_segments import parse
 
 _DONE: Final = "DONE"
+# As pg_verifybackup says it; that a file is not in the manifest is another matter.
+_NO_MANIFEST: Final = re.compile(r'could not open file "[^"]*backup_manifest": No such file')
 _HEAD_BYTES: Final = 512
 _PIECES: Final = 5
 # Barman says OK of limits that nobody set: fresh and large enough are judged by other checks.
@@ -48,7 +51,7 @@ class Barman:
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
-        """`barman check`, and pg_verifybackup of the newest backup where it has a manifest."""
+        """`barman check`, and pg_verifybackup of the newest backup by its manifest."""
         source = self._source("check")
         words = self._words("check")
         answer = self._calls.ask(*words, verb="check the server", timeout_s=VERIFY_S)
@@ -59,8 +62,12 @@ class Barman:
         text = f"{verify.output} {verify.said}"
         if verify.status == 0 and "successfully verified" in text:
             return Verified(not problems, problems, answer.status, source)
-        if "backup_manifest" in text and "not" in text:
-            return Verified(not problems, problems, answer.status, source)
+        if _NO_MANIFEST.search(text) and not problems:
+            raise NoData(
+                "the newest backup has no manifest: nobody looked at its bytes",
+                where=source,
+                remedy=f"{self._command} generate-manifest {self._server} latest",
+            )
         return Verified(False, (*problems, verify.said), verify.status, source)
 
     def segments(self) -> list[str]:
@@ -134,7 +141,11 @@ class Barman:
         return answer
 
     def _source(self, name: str) -> str:
-        return shlex.join([*(self._physical.command or []), *self._words(name)])
+        return f"{self._command} {shlex.join(self._words(name))}"
+
+    @property
+    def _command(self) -> str:
+        return shlex.join(self._physical.command or [])
 
 
 def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
@@ -147,10 +158,12 @@ def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
     checks = found.get(server) if isinstance(found, dict) else None
     if not isinstance(checks, dict) or not checks:
         raise strange("no checks", source)
+    if odd := [name for name, entry in checks.items() if not isinstance(entry, dict)]:
+        raise strange(f"no status of {odd[0]}", source)
     return tuple(
         f"{name}: {entry.get('hint') or entry.get('status')}"
         for name, entry in checks.items()
-        if isinstance(entry, dict) and entry.get("status") != "OK" and name not in _OTHERS
+        if entry.get("status") != "OK" and name not in _OTHERS
     )
 
 

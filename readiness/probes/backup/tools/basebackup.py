@@ -103,19 +103,25 @@ def _backup_of(folder: Path) -> PhysicalBackup:
     label = (folder / "backup_label").read_text(errors="replace")
     start = _START.search(label)
     manifest = folder / _MANIFEST
-    size = 0
-    if manifest.is_file():
-        files = json.loads(manifest.read_bytes()).get("Files", [])
-        size = sum(int(entry.get("Size", 0)) for entry in files)
+    size = _size(manifest)
     # pg_basebackup writes the manifest last.
     written = (manifest if manifest.is_file() else folder).stat().st_mtime
     return PhysicalBackup(
         label=folder.name,
         taken_at=datetime.fromtimestamp(written, UTC),
-        size=size,
-        failed=not manifest.is_file(),
+        size=size or 0,
+        failed=size is None,
         first_segment=start[1] if start else None,
-        restored_bytes=size,
+        restored_bytes=size or 0,
         where=str(folder),
         dated_by="its backup_manifest",
     )
+
+
+def _size(manifest: Path) -> int | None:
+    """The bytes of all files that a manifest names; None if it is not there, or cut off."""
+    try:
+        files = json.loads(manifest.read_bytes())["Files"]
+        return sum(int(entry["Size"]) for entry in files)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None

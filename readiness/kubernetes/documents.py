@@ -1,0 +1,161 @@
+"""The objects in a manifest's text: YAML of several documents, JSON, and lists of objects."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from readiness.errors import NoData
+
+_RENDER: Final = "render it first: helm template, kustomize build, or kubectl get -o json"
+_LIST: Final = "List"
+# What they hold is nobody's business here: they are dropped before anything looks at them.
+_SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
+_MERGE: Final = "tag:yaml.org,2002:merge"
+_TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object, as it is written.
+
+    Attributes:
+        where: the file, and which of its documents.
+        group: of the API, `apps` of `apps/v1`; empty for the core.
+        version: of the API.
+        kind: as `Deployment`.
+        body: everything in it.
+    """
+
+    where: str
+    group: str
+    version: str
+    kind: str
+    body: Mapping[str, object]
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """As kubectl reads: a date stays a text."""
+
+    yaml_implicit_resolvers: Final = {
+        first: [(tag, pattern) for tag, pattern in found if tag != _TIMESTAMP]
+        for first, found in _SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class _Twice(Exception):
+    """A key that stands twice in one mapping."""
+
+
+def documents(text: str, where: str) -> list[Document]:
+    """Every object in a text, without the secrets.
+
+    The API server keeps the last of two equal keys, or refuses them, depending on who asks; what
+    was meant is not known, and so it is an error here.
+
+    Args:
+        text: YAML or JSON.
+        where: the file, for messages.
+
+    Raises:
+        NoData: it is neither, a key is given twice, or a document is no Kubernetes object.
+    """
+    try:
+        found = _json(text) if text.lstrip().startswith(("{", "[")) else list(_yaml(text))
+    except _Twice as twice:
+        raise NoData(
+            f"{twice} stands twice in one mapping", where=where, remedy="keep one of them"
+        ) from None
+    except RecursionError:
+        raise NoData("nests too deep", where=where) from None
+    except yaml.YAMLError as error:
+        # Its own message quotes the place, and with it perhaps a secret.
+        raise NoData(f"is no YAML{_line(error)}", where=where, remedy=_RENDER) from None
+    return [
+        document
+        for number, one in enumerate(found, 1)
+        if one is not None
+        for document in _objects(one, f"{where}, document {number}" if len(found) > 1 else where)
+    ]
+
+
+def _json(text: str) -> list[object]:
+    try:
+        return [json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)]
+    except ValueError:
+        return list(_yaml(text))  # in one line, YAML looks like this, too
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(word)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(repr(next(name for name in names if names.count(name) > 1)))
+    return found
+
+
+def _yaml(text: str) -> Iterator[object]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            _refuse_twice(node, set())
+            yield loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_twice(node: yaml.Node, seen: set[int]) -> None:
+    """Look at each node once: an alias is the node that it stands for."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    if not isinstance(node, yaml.MappingNode):
+        for inner in node.value:
+            _refuse_twice(inner, seen)
+        return
+    keys: set[tuple[str, str]] = set()
+    for key, value in node.value:
+        name = (key.tag, str(key.value))
+        if name in keys and key.tag != _MERGE:
+            raise _Twice(f"{key.value!r} (line {key.start_mark.line + 1})")
+        keys.add(name)
+        _refuse_twice(value, seen)
+
+
+def _line(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f" (line {mark.line + 1})" if mark is not None else ""
+
+
+def _objects(one: object, where: str) -> Iterator[Document]:
+    """The object, or those of a list of objects."""
+    if not isinstance(one, dict):
+        raise NoData("is no Kubernetes object, but a text or a list", where=where, remedy=_RENDER)
+    kind, version = one.get("kind"), one.get("apiVersion")
+    if not (isinstance(kind, str) and isinstance(version, str) and kind and version):
+        raise NoData(
+            "is no Kubernetes object: it has no kind or no apiVersion", where=where, remedy=_RENDER
+        )
+    items = one.get("items")
+    if kind.endswith(_LIST) and isinstance(items, list):
+        for number, item in enumerate(items, 1):
+            yield from _objects(_typed(item, kind, version), f"{where}, item {number}")
+    elif kind != _SECRET:
+        group, slash, rest = version.partition("/")
+        yield Document(where, group if slash else "", rest or group, kind, one)
+
+
+def _typed(item: object, kind: str, version: str) -> object:
+    """What stands in the list of one kind need not repeat it."""
+    own = kind.removesuffix(_LIST)
+    if isinstance(item, dict) and own and "kind" not in item:
+        return {"kind": own, "apiVersion": version, **item}
+    return item
