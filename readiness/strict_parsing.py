@@ -7,6 +7,7 @@ holds secrets.
 
 import configparser
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -16,6 +17,8 @@ import yaml
 from readiness.probes.text import clean
 
 _LONGEST_KEY: Final = 60
+# What a message quotes may be a password that begins with `*` or `!`; `<scalar>` is none.
+_QUOTED: Final = re.compile(r"'[\w!*&%][^']+'")
 _DEEPEST: Final = 200
 _LONG_NUMBER: Final = "has a number of more digits than Python reads"
 
@@ -77,7 +80,7 @@ def _yaml_error(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f"line {mark.line + 1}: " if mark else ""
     problem = getattr(error, "problem", None) or getattr(error, "reason", None)
-    told = clean(str(problem or "cannot be parsed"))
+    told = clean(_QUOTED.sub("…", str(problem or "cannot be parsed")))
     if "\\t" in str(problem):
         told = "a tab where YAML wants blanks"
     if told == "second occurrence":

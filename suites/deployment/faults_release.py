@@ -1,11 +1,25 @@
 """What proves the checks of a release that is out, and of the one before it."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from readiness.faults import fault
 from readiness.reference.system import ReferenceSystem
 
+# What cannot be judged where nobody knows from which release it starts.
+_DRILLS = (
+    "auto-rollback",
+    "capacity-during-rollout",
+    "graceful-stop",
+    "redeploy-after-rollback",
+    "rollback-config-restored",
+    "rollback-data-intact",
+    "rollback-drill",
+    "rollback-time",
+    "rollout-latency",
+    "zero-downtime",
+)
 _REPORT = "deploy-report.json"
 _RENAME = """\
 set lock_timeout = '1s';
@@ -23,6 +37,23 @@ alter table shop.orders rename column {} to {};
 def worker_stays_old(system: ReferenceSystem) -> Iterator[None]:
     """All replicas run the new one."""
     with system.levers.behave(version="1.4.0"):
+        yield
+
+
+@fault(
+    turns_red={
+        "deployment.version-uniform[deployment]",
+        "deployment.deployment-report[deployment]",
+        *(f"deployment.{drill}[deployment]" for drill in _DRILLS),
+    },
+    story="A rollout left one replica as it was, and said that it was done.",
+    needs="fleet",
+)
+@contextmanager
+def replica_stays_old(system: ReferenceSystem) -> Iterator[None]:
+    """Two of three serve the new one; no drill begins on a mixture."""
+    with system.levers.fleet(one_stays_old=True) as fleet:
+        subprocess.run(fleet.tool("deploy", "1.4.0"), check=False, timeout=60, capture_output=True)
         yield
 
 
@@ -82,7 +113,7 @@ def report_is_wrong(system: ReferenceSystem) -> Iterator[None]:
     story="The release brings a migration that renames a column which the one before still reads.",
 )
 @contextmanager
-def old_release_cannot_read(system: ReferenceSystem) -> Iterator[None]:
+def column_renamed(system: ReferenceSystem) -> Iterator[None]:
     """It is not applied yet, and it has its way back; the schema's checks find nothing else."""
     with (
         system.levers.add_migration("0006_cents.up.sql", _RENAME.format("total_cents", "cents")),

@@ -17,6 +17,8 @@ _EACH: Final = 3
 _PATIENCE: Final = 30
 _OK: Final = 200
 _LARGEST: Final = 64 * 1024
+# Asked is who serves, and not how quickly: that is what the drills measure.
+_SLOWEST_S: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -65,8 +67,9 @@ def ask(deployment: Deployment) -> Answer:
     Raises:
         CouldNotMeasure: and its kinds, see `readiness.probes.http.Session.request`.
     """
+    timeout_s = max(deployment.timeout_s, _SLOWEST_S)
     with Session(
-        timeout_s=deployment.timeout_s, bearer=deployment.bearer, verify=deployment.verify_tls
+        timeout_s=timeout_s, bearer=deployment.bearer, verify=deployment.verify_tls
     ) as session:
         return session.get(deployment.url, accept=JSON, max_bytes=_LARGEST)
 
