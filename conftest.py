@@ -4,6 +4,7 @@ pytest_plugins = [
     "fixtures.alert_engine",
     "fixtures.alerting",
     "fixtures.backup",
+    "fixtures.deployment",
     "fixtures.grafana",
     "fixtures.guardian",
     "fixtures.http",

@@ -22,20 +22,24 @@ def _knows_state(deployment: Deployment) -> bool:
 
 
 def _counts(deployment: Deployment) -> bool:
-    told = deployment.command is None or deployment.command.replicas is not None
-    return deployment.drills and (told or deployment.replica_header is not None)
+    """Commands have to say how; Helm does not know."""
+    told = not deployment.command or bool(deployment.command.replicas)
+    return deployment.drills and told and not deployment.helm
 
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "deployment": ("[deployment]", _where(lambda _: True)),
     "drilled_deployment": ("[deployment] adapter", _where(lambda d: d.drills)),
-    "stateful_deployment": ("[deployment.command] state", _where(_knows_state)),
+    "stateful_deployment": (
+        "[deployment.command] state, or another adapter",
+        _where(_knows_state),
+    ),
     "counted_deployment": (
-        "[deployment] replica_header, or [deployment.command] replicas",
+        "[deployment.command] replicas, or another adapter that counts them",
         _where(_counts),
     ),
     "keeping_deployment": ("[deployment.data]", _where(lambda d: d.drills and d.data)),
     "guarded_deployment": ("[deployment] bad_release", _where(lambda d: d.bad_release)),
-    "slow_deployment": ("[deployment.slow_request]", _where(lambda d: d.slow_request)),
+    "slow_deployment": ("[deployment.slow_request]", _where(lambda d: d.drills and d.slow_request)),
 }

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from readiness.servers.account import Account
 TIMEOUT_S: Final = 60.0
 _LONGEST: Final = 16 * 1024 * 1024
 _SAID: Final = 300
+_LOOK_S: Final = 0.2
 _CREDENTIAL: Final = re.compile(
     r"(\b\w*(?:password|passwd|secret|token|api[_-]?key|authorization)\w*[\"']?\s*[=:]\s*"
     r"(?:bearer\s+)?|://[^/\s:@]*:)[^\s@,;]+",
@@ -111,11 +113,13 @@ class Started:
         Raises:
             CouldNotMeasure: it is not done in time, or prints without an end.
         """
-        try:
-            status = self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            raise self._broken(f"is not done after {timeout_s:g} s") from None
-        return self._answer(status)
+        deadline = time.monotonic() + timeout_s
+        while (answer := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise self._broken(f"is not done after {timeout_s:g} s")
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LOOK_S)
+        return answer
 
     def poll(self) -> Answer | None:
         """How it ended; None while it runs.

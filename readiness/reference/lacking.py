@@ -7,8 +7,10 @@ from typing import Final
 from readiness.probes.database.releases import Release, newest_minor, supported_until
 from readiness.reference import wal_archive
 from readiness.reference.database import Shop
+from readiness.reference.fleet.starting import PART as FLEET
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.target_backup import AMCHECK, ARCHIVE_CHECKS
+from readiness.reference.target_deployment import CHECKS as FLEET_CHECKS
 from readiness.reference.target_timescale import CHECKS as TIMESCALE_CHECKS
 
 # part of the system -> the checks that need it
@@ -19,6 +21,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     wal_archive.PART: ARCHIVE_CHECKS,
     "squawk": ("schema.migrations-lint",),
     TIMESCALE: TIMESCALE_CHECKS,
+    FLEET: FLEET_CHECKS,
 }
 # extension -> the checks that need it
 _STATISTICS: Final = (

@@ -18,7 +18,7 @@ from readiness.reference.backup_job import is_available, programs_for
 from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.fleet.starting import PART as FLEET
-from readiness.reference.fleet.starting import Fleet, start_fleet
+from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
@@ -156,9 +156,7 @@ class Starter:
             )
             archiving = executor.submit(_begin, place, server, name)
             shop = create_shop(server)
-            deploying = executor.submit(
-                start_fleet, server, self._release, self._folder / FLEET, self._guardian
-            )
+            deploying = executor.submit(self._deploy, server)
             dsn.set_result(shop.monitor)
             self._progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
             filled = executor.submit(_fill, shop)
@@ -256,6 +254,10 @@ class Starter:
                 "PROMETHEUS_MULTIPROC_DIR": str(self._memory_folder()),
             },
         )
+
+    def _deploy(self, server: Server) -> Fleet | str:
+        folder = self._folder / FLEET
+        return start_fleet(make_store(server), self._release, folder, self._guardian)
 
     def _use(self, shop: Shop) -> Path:
         """Let the shop be used, and give it a past; gives the file of that."""

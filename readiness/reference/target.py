@@ -12,6 +12,7 @@ from readiness.reference.fleet.starting import Fleet
 from readiness.reference.target_alerting import alerting
 from readiness.reference.target_backup import backup
 from readiness.reference.target_database import Around, database
+from readiness.reference.target_deployment import deployment
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
@@ -82,6 +83,7 @@ def readiness_toml(facts: Facts) -> str:
         monitoring(facts.watch),
         _alerting(facts),
         backup(facts.backups) if facts.backups else "",
+        deployment(facts.fleet) if facts.fleet else "",
         scaling(facts.cluster),
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(

@@ -6,6 +6,20 @@ from readiness.reference.fleet.releases import BAD, NEW, OLD
 from readiness.reference.fleet.starting import COUNT, Fleet
 from readiness.reference.toml import quoted
 
+CHECKS: Final = (
+    "deployment.zero-downtime",
+    "deployment.rollout-latency",
+    "deployment.capacity-during-rollout",
+    "deployment.rollback-drill",
+    "deployment.rollback-time",
+    "deployment.rollback-config-restored",
+    "deployment.rollback-data-intact",
+    "deployment.redeploy-after-rollback",
+    "deployment.auto-rollback",
+    "deployment.graceful-stop",
+)
+"""What needs the fleet."""
+
 _ACTIONS: Final = (
     ("deploy", "{release}"),
     ("rollback", "{release}"),
@@ -46,7 +60,15 @@ previous = "{previous}"
 # It answers with errors: the fleet must take it back by itself.
 bad_release = "{bad}"
 adapter = "command"
-steady_s = 3
+steady_s = 2
+change_within_s = 90
+rollback_max_s = 40
+auto_rollback_max_s = 90
+# Nobody suffers here: what is broken may be seen to its end.
+abort_failures = 300
+abort_outage_s = 30
+# The machine that this runs on does much else, such as starting the replicas.
+p99_floor_ms = 500
 
 [deployment.command]
 {command}

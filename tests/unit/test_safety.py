@@ -48,6 +48,28 @@ def allowed(
     return {effect for effect, permission in found.items() if permission.allowed}
 
 
+def test_the_fingerprint_knows_what_changes_the_release() -> None:
+    """A stale file must not lead to another cluster."""
+
+    def of(**changes: str) -> str:
+        place = {"context": "staging", "namespace": "shop", "workload": "deployment/shop",
+                 "container": "shop", "image": "shop:{release}"}  # fmt: skip
+        url = changes.pop("url", "https://shop.example.com")
+        limits = {"rate_per_s": float(changes.pop("rate", "50"))}
+        deployment = {"url": url, "previous": "1", "adapter": "kubectl",
+                      "kubectl": place | changes, **limits}  # fmt: skip
+        return fingerprint(
+            Config.model_validate(
+                {"target": {"name": "shop", "release": "2"}, "deployment": deployment}
+            ).named(),
+            "staging",
+        )
+
+    assert of() == of(rate="20"), "limits are not part of it"
+    others = {of(context="other"), of(namespace="other"), of(url="https://other.example.com")}
+    assert len(others | {of()}) == 4
+
+
 def test_the_fingerprint_is_that_of_the_target() -> None:
     mine = fingerprint(config(), "staging")
     assert len(mine) == 12

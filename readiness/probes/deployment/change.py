@@ -27,6 +27,7 @@ class Change:
         status: the exit status of its last command; None if it was given up.
         problem: why the change did not come to its end; empty if it did.
         ended: when it was over: the service was steady, or the change was given up.
+        steady_s: how long a service has to be well to be called steady.
         state: what the release is run with afterwards; None where nobody can tell, or an error.
         counts: how many replicas could serve, and when, as the tool says it.
         seen: all requests from its beginning to its end.
@@ -41,6 +42,7 @@ class Change:
     status: int | None
     problem: str
     ended: float
+    steady_s: float
     state: State | CouldNotMeasure | None
     counts: tuple[tuple[float, int], ...]
     seen: Observation
@@ -73,10 +75,25 @@ class Change:
         return tuple(s for s in self.seen.samples if not s.failed and s.version not in known)
 
     @property
+    def others_in_the_end(self) -> tuple[Sample, ...]:
+        """The requests of the last stretch that the goal did not answer, or did not answer well.
+
+        The last stretch is as long as steadiness asks for; after a change that came to its end
+        there are none.
+        """
+        last = self.seen.between(self.ended - self.steady_s, self.ended)
+        return tuple(s for s in last.samples if s.failed or s.version != self.goal)
+
+    @property
     def first_seen_s(self) -> float | None:
         """Seconds from the command to the first answer of the goal; None if none came."""
         times = (s.ended - self.began for s in self.seen.samples if s.version == self.goal)
         return next(times, None)
+
+    @property
+    def settled(self) -> Sequence[Sample]:
+        """The last requests that the goal answered well, with nothing else in between."""
+        return tail(self.seen.samples, self.goal)
 
     @property
     def arrived_s(self) -> float | None:
@@ -84,13 +101,13 @@ class Change:
 
         None if they are fewer than `IN_A_ROW`.
         """
-        settled = tail(self.seen.samples, self.goal)
+        settled = self.settled
         return settled[0].ended - self.began if len(settled) >= IN_A_ROW else None
 
     @property
     def after(self) -> Observation:
         """The requests since then."""
-        settled = tail(self.seen.samples, self.goal)
+        settled = self.settled
         return self.seen.between(settled[0].due if settled else self.ended, float("inf"))
 
 

@@ -1,30 +1,34 @@
-"""How many replicas can serve, counted again and again while something changes."""
+"""What a tool says again and again while something changes."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from readiness.errors import CouldNotMeasure
-from readiness.probes.deployment.adapters.adapter import Adapter
 
-_PERIOD_S: Final = 0.5
+_PERIOD_S: Final = 1.0
+_T = TypeVar("_T")
 
 
-class Counter:
-    """Asks the tool in a thread of its own; made by `counting`."""
+class Sampler(Generic[_T]):
+    """Asks in a thread of its own; made by `sampling`.
 
-    def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
+    Attributes:
+        problem: why there are no more answers; None if there are, or nobody can tell.
+    """
+
+    def __init__(self, ask: Callable[[], _T | None]) -> None:
+        self._ask = ask
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._counts: list[tuple[float, int]] = []
+        self._said: list[tuple[float, _T]] = []
         self.problem: CouldNotMeasure | None = None
 
-    def between(self, begin: float, end: float) -> tuple[tuple[float, int], ...]:
-        """The counts of a time, on the clock `time.monotonic`."""
-        return tuple((at, count) for at, count in self._counts if begin <= at < end)
+    def between(self, begin: float, end: float) -> tuple[tuple[float, _T], ...]:
+        """The answers of a time, on the clock `time.monotonic`."""
+        return tuple((at, said) for at, said in self._said if begin <= at < end)
 
     def start(self) -> None:
         """Begin."""
@@ -40,23 +44,23 @@ class Counter:
         while not self._over.is_set():
             asked = time.monotonic()
             try:
-                count = self._adapter.replicas()
+                said = self._ask()
             except CouldNotMeasure as error:
-                self.problem = error  # a count that is missing may be the one that counts
+                self.problem = error  # an answer that is missing may be the one that counts
                 return
-            if count is None:
+            if said is None:
                 return
             # What was true while it was asked: an answer takes its time.
-            self._counts.append((asked, count))
+            self._said.append((asked, said))
             self._over.wait(max(0.0, asked + _PERIOD_S - time.monotonic()))
 
 
 @contextmanager
-def counting(adapter: Adapter) -> Iterator[Counter]:
-    """Count while the block runs."""
-    counter = Counter(adapter)
-    counter.start()
+def sampling(ask: Callable[[], _T | None]) -> Iterator[Sampler[_T]]:
+    """Ask while the block runs; an answer of None means that nobody can tell."""
+    sampler = Sampler(ask)
+    sampler.start()
     try:
-        yield counter
+        yield sampler
     finally:
-        counter.stop()
+        sampler.stop()

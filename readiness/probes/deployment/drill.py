@@ -11,7 +11,7 @@ from readiness.config.deployment import Deployment
 from readiness.errors import CouldNotMeasure
 from readiness.probes.deployment.adapters.adapter import Adapter, State
 from readiness.probes.deployment.change import Change
-from readiness.probes.deployment.counting import Counter, counting
+from readiness.probes.deployment.counting import Sampler, sampling
 from readiness.probes.deployment.keeping import Kept, Safety, alone, kept
 from readiness.probes.deployment.restoring import Restored
 from readiness.probes.deployment.row import Read, Row
@@ -47,6 +47,13 @@ class Drilled:
     count_problem: CouldNotMeasure | None
     restored: Restored
     whole: Observation
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing is known but that this machine did too much else at the time."""
+        starved = any(change.seen.starved for change in self.changes)
+        broken = any(change.problem for change in self.changes)
+        return starved and not broken and not self.whole.failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,11 @@ def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
         CouldNotMeasure: the service is not steady before, somebody else drills, or it could not
             be put back.
     """
-    with alone(safety), probing(plan_of(deployment)) as prober, counting(adapter) as counter:
+    with (
+        alone(safety),
+        probing(plan_of(deployment)) as prober,
+        sampling(adapter.replicas) as counter,
+    ):
         return _Drill(deployment, adapter, prober, counter).run(safety)
 
 
@@ -98,7 +109,7 @@ class _Drill:
     """A drill under way."""
 
     def __init__(
-        self, deployment: Deployment, adapter: Adapter, prober: Prober, counter: Counter
+        self, deployment: Deployment, adapter: Adapter, prober: Prober, counter: Sampler[int]
     ) -> None:
         self._settings = deployment
         self._adapter = adapter
@@ -120,7 +131,7 @@ class _Drill:
         return Drilled(
             origin=origin,
             given=given,
-            changes=tuple(self._changes(done, whole)),
+            changes=tuple(self._changes(done, whole, given.samples[-1].due)),
             state=state,
             reads=tuple(self._row.reads) if self._row else (),
             row_problem=self._row.problem if self._row else None,
@@ -153,8 +164,8 @@ class _Drill:
         except CouldNotMeasure as error:
             return error
 
-    def _changes(self, done: list[_Done], whole: Observation) -> Iterator[Change]:
-        """With all requests: those that took long ended after their change was over."""
+    def _changes(self, done: list[_Done], whole: Observation, begin: float) -> Iterator[Change]:
+        """With all requests: none is left out between two of them, nor before the first."""
         ends = [one.made.began for one in done[1:]] + [_FOREVER]
         for one, end in zip(done, ends, strict=True):
             leg, made = one.leg, one.made
@@ -170,7 +181,9 @@ class _Drill:
                 status=made.status,
                 problem=made.problem,
                 ended=made.ended,
+                steady_s=self._settings.steady_s,
                 state=one.state,
                 counts=self._counter.between(made.began, until),
-                seen=whole.between(made.began, until),
+                seen=whole.between(begin, until),
             )
+            begin = until

@@ -1,8 +1,9 @@
 """Runs a change while a prober asks the service, and stops it when users suffer too much."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from readiness.config.deployment import Deployment
@@ -17,6 +18,7 @@ from readiness.probes.prober.prober import Prober
 from readiness.probes.text import listed
 
 _POLL_S: Final = 0.05
+_GIVEN_TRIES: Final = 5
 _REMEDY: Final = "run it by hand; see [deployment] in readiness.toml"
 
 
@@ -70,11 +72,7 @@ class Watch:
         settings = self._settings
         if busy := adapter.under_way():
             raise _unsteady(f"a change is under way: {busy}", settings)
-        began = time.monotonic()
-        seen = self._prober.wait(
-            lambda seen: seen.samples[-1].due > began + settings.steady_s,
-            settings.steady_s + settings.timeout_s + 10,
-        )
+        seen = self._steadily()
         if seen.failed:
             problems = listed(dict.fromkeys(sample.problem for sample in seen.failed))
             raise _unsteady(
@@ -87,31 +85,60 @@ class Watch:
         seen.must_be_fair()
         return seen
 
-    def make(self, calls: Sequence[Call], goal: str, notes: Notes) -> Made:
+    def _steadily(self) -> Observation:
+        """As long as steadiness takes; a prober that was starved may try again, a service not."""
+        settings = self._settings
+        for _ in range(_GIVEN_TRIES):
+            began = time.monotonic()
+            enough = partial(_reaches, began + settings.steady_s)
+            whole = self._prober.wait(enough, settings.steady_s + settings.timeout_s + 10)
+            seen = whole.between(began, float("inf"))
+            if seen.failed or not seen.starved:
+                break
+        return seen
+
+    def make(
+        self,
+        calls: Sequence[Call],
+        goal: str,
+        notes: Notes,
+        *,
+        within_s: float = 0,
+        may_fail: bool = False,
+        quiet: Callable[[], bool] = lambda: True,
+    ) -> Made:
         """Change the release, and wait until the service is steady; or stop it on the way.
+
+        Args:
+            calls: what changes it.
+            goal: what is to be served in the end.
+            notes: are told which command runs.
+            within_s: how long it may take; default: `change_within_s`.
+            may_fail: whether the commands may end as they like.
+            quiet: whether nothing is under way any more, asked once the service is steady.
 
         Raises:
             CouldNotMeasure: the prober ended by itself.
         """
         began = time.monotonic()
-        told_s, status = None, None
-        problem = ""
+        patience = _Patience(began, within_s or self._settings.change_within_s)
+        told_s, status, problem = None, None, ""
         for call in calls:
-            status, problem = self._run(call, began, notes)
-            if problem:
+            status, problem = self._run(call, patience, notes)
+            if problem and not (may_fail and status is not None):
                 break
         else:
             told_s = time.monotonic() - began
-            problem = self._arrive(goal, began)
+            problem = self._arrive(goal, patience, quiet)
         return Made(began, told_s, status, problem, time.monotonic())
 
-    def _run(self, call: Call, began: float, notes: Notes) -> tuple[int | None, str]:
+    def _run(self, call: Call, patience: "_Patience", notes: Notes) -> tuple[int | None, str]:
         """The exit status, and why no further; the command is killed if it still runs then."""
         try:
             with command.started(call.argv, call.verb, _REMEDY, env=call.env) as running:
                 notes.tool(running.pid)
                 while (answer := running.poll()) is None:
-                    if problem := self._too_bad(began):
+                    if problem := self._too_bad(patience):
                         return None, problem
                     time.sleep(_POLL_S)
         except CouldNotMeasure as error:
@@ -120,36 +147,44 @@ class Watch:
             notes.tool(None)
         if answer.status == 0:
             return 0, ""
-        return (
-            answer.status,
-            f"the command to {call.verb} ended with {answer.status}: {answer.said}",
-        )
+        said = f"the command to {call.verb} ended with {answer.status}: {answer.said}"
+        return answer.status, said
 
-    def _arrive(self, goal: str, began: float) -> str:
+    def _arrive(self, goal: str, patience: "_Patience", quiet: Callable[[], bool]) -> str:
         while True:
-            seen = self._prober.seen().between(began, float("inf"))
+            seen = self._prober.seen().between(patience.began, float("inf"))
             settled = tail(seen.samples, goal)
-            if (
-                len(settled) >= IN_A_ROW
-                and settled[-1].due - settled[0].due >= self._settings.steady_s
-            ):
+            long_s = settled[-1].due - settled[0].due if settled else 0.0
+            if len(settled) >= IN_A_ROW and long_s >= self._settings.steady_s and quiet():
                 return ""
-            if problem := self._too_bad(began, seen):
+            if problem := self._too_bad(patience, seen):
                 versions = listed(dict.fromkeys(s.version or "none" for s in seen.samples[-100:]))
                 return f"{problem}; the last answers were of {versions}"
             time.sleep(_POLL_S)
 
-    def _too_bad(self, began: float, seen: Observation | None = None) -> str:
+    def _too_bad(self, patience: "_Patience", seen: Observation | None = None) -> str:
         """Why a change has to be stopped; empty as long as it may go on."""
         settings = self._settings
-        seen = seen or self._prober.seen().between(began, float("inf"))
-        if time.monotonic() - began > settings.change_within_s:
-            return f"release not served by all after {settings.change_within_s:g} s"
+        seen = seen or self._prober.seen().between(patience.began, float("inf"))
+        if time.monotonic() - patience.began > patience.seconds:
+            return f"not over after {patience.seconds:g} s"
         if len(seen.failed) > settings.abort_failures:
             return f"over {settings.abort_failures} requests failed"
         if seen.longest_gap_s > settings.abort_outage_s:
             return f"nobody was served for over {settings.abort_outage_s:g} s"
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """Since when, and for how long, a change may go on."""
+
+    began: float
+    seconds: float
+
+
+def _reaches(until: float, seen: Observation) -> bool:
+    return seen.samples[-1].due > until
 
 
 def _one_release(seen: Observation, settings: Deployment) -> None:

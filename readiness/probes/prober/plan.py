@@ -7,8 +7,6 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from readiness.config.base import Url
-
 FORMAT: Final = "readiness-prober/1"
 UNANSWERED: Final = "no answer in time"
 _OK: Final = 200
@@ -44,7 +42,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
-    url: Url
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s#]*$")]
     rate_per_s: Annotated[float, Field(gt=0, le=2000)] = 50.0
     timeout_s: Annotated[float, Field(gt=0)] = 2.0
     statuses: tuple[int, ...] = (_OK,)

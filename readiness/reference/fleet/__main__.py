@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 from readiness.reference.fleet import releases
+from readiness.reference.fleet.autoscaler import autoscale
 from readiness.reference.fleet.balancer import Balancer
 from readiness.reference.fleet.fleet import Fleet, Goal
 from readiness.reference.fleet.launcher import Launcher
@@ -78,12 +79,13 @@ async def main(port: int, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await fleet.balancer.start()
-    running = asyncio.create_task(fleet.run())
+    running = [asyncio.create_task(fleet.run()), asyncio.create_task(autoscale(fleet))]
     control = Control(fleet, Operations(fleet, base))
     await Server(control.answer).listen(port)
     over = asyncio.create_task(ended.wait())
-    await asyncio.wait((running, over), return_when=asyncio.FIRST_COMPLETED)
-    running.cancel()
+    await asyncio.wait((*running, over), return_when=asyncio.FIRST_COMPLETED)
+    for task in running:
+        task.cancel()
     fleet.balancer.stop()
 
 

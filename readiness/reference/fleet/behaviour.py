@@ -51,7 +51,7 @@ class Behaviour(BaseModel):
         new_column_only: 1.5.0 writes what 1.4.0 cannot read.
         redeploy_fails: a release that was left once cannot be deployed again.
         abrupt_stop: a replica is killed with what is under way.
-        cold_ms: by how much a replica is too slow in its first two seconds.
+        cold_ms: by how much a replica is too slow with its first answers.
         says_busy: `status` says that a change is under way.
         scaler: how the autoscaler is.
     """

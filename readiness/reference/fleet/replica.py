@@ -10,15 +10,14 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Final
 
 from readiness.reference.fleet import notes, releases
 from readiness.reference.fleet.web import Reply, Request, Server
 
-COLD_S: Final = 2.0
-"""How long a replica that is to be slow at first is slow."""
+COLD_ANSWERS: Final = 40
+"""How many answers of a replica that is to be slow at first are slow."""
 
 _LONGEST_S: Final = 30.0
 # Whoever was being led here when the balancer was told has arrived by then.
@@ -34,7 +33,7 @@ class Replica:
         self._release = release
         self._name = name
         self._cold_s = _switch("cold_ms") / 1000
-        self._warm_from = time.monotonic() + COLD_S
+        self._cold_left = COLD_ANSWERS
 
     async def answer(self, request: Request) -> Reply:
         """Answer one request."""
@@ -47,13 +46,17 @@ class Replica:
             return Reply({"status": "ready"})
         if self._release == releases.BAD:
             return Reply({"error": "no such column: basket_id"}, 500)
-        if self._cold_s and time.monotonic() < self._warm_from:
+        if self._cold_s and self._is_cold():
             await asyncio.sleep(self._cold_s)
         if first == "notes" and rest and request.method in _VERBS:
             return await self._note(_VERBS[request.method], rest)
         if first == "slow":
             await asyncio.sleep(min(float(request.query.get("s", "1")), _LONGEST_S))
         return self._page(first)
+
+    def _is_cold(self) -> bool:
+        self._cold_left -= 1
+        return self._cold_left >= 0
 
     def _page(self, name: str) -> Reply:
         if name in {"version", "slow"}:

@@ -1,0 +1,153 @@
+"""Stops one replica while requests are under way that take a while."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from readiness.config.deployment import Deployment, SlowRequest
+from readiness.errors import CouldNotMeasure, NoData
+from readiness.probes import command
+from readiness.probes.deployment.adapters.adapter import Adapter
+from readiness.probes.deployment.keeping import Kept, Safety, alone, kept
+from readiness.probes.deployment.notes import Notes
+from readiness.probes.deployment.watching import Watch, plan_of
+from readiness.probes.prober.observation import Observation
+from readiness.probes.prober.plan import Plan, Sample
+from readiness.probes.prober.prober import Prober, probing
+
+# Several for each replica, so that whichever is stopped has some.
+_SLOW_PER_S: Final = 10.0
+_SLOW_TIMEOUT_S: Final = 30.0
+_SLOW_ENOUGH_S: Final = 0.5
+_FOREVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What became of the requests while a replica was stopped.
+
+    Attributes:
+        began: when it was told to stop, on the clock `time.monotonic`.
+        stop_s: seconds until the command ended.
+        back_s: seconds until all replicas served again; None if that was not seen.
+        under_way: the slow requests that were under way when it was told to stop.
+        slow: all slow requests.
+        others: all quick ones, of a prober beside them.
+    """
+
+    began: float
+    stop_s: float
+    back_s: float | None
+    under_way: tuple[Sample, ...]
+    slow: Observation
+    others: Observation
+
+
+def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety: Safety) -> Stopped:
+    """Stop one, and wait until all serve again.
+
+    Raises:
+        NoData: no request was under way, none of them was slow, or nothing shows that a replica
+            was stopped.
+        CouldNotMeasure: the service is not steady before, the command fails, or somebody else
+            drills.
+    """
+    with (
+        alone(safety),
+        probing(plan_of(deployment)) as prober,
+        probing(_slow_plan(deployment, slow)) as slowly,
+    ):
+        origin = Watch(deployment, prober).given(adapter).versions[0]
+        with kept(deployment, adapter, origin, safety) as keeping:
+            began, ended = _stop(slow, slowly, keeping)
+            back = _back(deployment, adapter, prober, began)
+            keeping.put_back(there=back is not None)
+        whole, slow_ones = prober.stop(), slowly.stop()
+    _must_show(whole, deployment, began)
+    under_way = tuple(s for s in slow_ones.samples if s.sent < began < s.ended)
+    _must_be_slow(under_way, slow_ones)
+    return Stopped(
+        began=began,
+        stop_s=ended - began,
+        back_s=None if back is None else back - began,
+        under_way=under_way,
+        slow=slow_ones,
+        others=whole.between(began, _FOREVER),
+    )
+
+
+def _slow_plan(deployment: Deployment, slow: SlowRequest) -> Plan:
+    plan = plan_of(deployment)
+    parts = urlsplit(plan.url)
+    return plan.model_copy(
+        update={
+            "url": f"{parts.scheme}://{parts.netloc}{slow.path}",
+            "rate_per_s": _SLOW_PER_S,
+            "timeout_s": _SLOW_TIMEOUT_S,
+            "version_key": "",
+            "connections": 2 * int(_SLOW_PER_S),
+        }
+    )
+
+
+def _stop(slow: SlowRequest, slowly: Prober, keeping: Kept) -> tuple[float, float]:
+    """When the command began and ended; requests are under way by then."""
+    slowly.wait(lambda seen: any(not s.failed for s in seen.samples), _SLOW_TIMEOUT_S)
+    began = time.monotonic()
+    _run(slow, keeping.notes)
+    return began, time.monotonic()
+
+
+def _run(slow: SlowRequest, notes: Notes) -> None:
+    remedy = "run it by hand; see [deployment.slow_request]"
+    with command.started(slow.stop_one, "stop one replica", remedy) as running:
+        notes.tool(running.pid)
+        try:
+            answer = running.wait(command.TIMEOUT_S)
+        finally:
+            notes.tool(None)
+    if answer.status:
+        raise CouldNotMeasure(
+            f"the command to stop one replica ended with {answer.status}: {answer.said}",
+            where=" ".join(slow.stop_one),
+            remedy=remedy,
+        )
+
+
+def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float) -> float | None:
+    """When all replicas served again; None if they did not, or nobody can tell."""
+    deadline = began + deployment.change_within_s
+    while time.monotonic() < deadline:
+        asked = time.monotonic()
+        count, busy = adapter.replicas(), adapter.under_way()
+        if count is None:
+            recent = prober.seen().between(asked - deployment.steady_s, _FOREVER)
+            count = len(recent.replicas) if asked - began > deployment.steady_s else 0
+        if count >= deployment.replicas and not busy:
+            return asked
+        time.sleep(deployment.steady_s / 10)
+    return None
+
+
+def _must_show(whole: Observation, deployment: Deployment, began: float) -> None:
+    """Where answers tell who gave them, one of them is somebody else than before."""
+    if not deployment.replica_header:
+        return
+    before = set(whole.between(0.0, began).replicas)
+    if before == set(whole.between(began + deployment.timeout_s, _FOREVER).replicas):
+        raise NoData(
+            "the same replicas answer as before: nothing shows that one was stopped",
+            where="[deployment.slow_request] stop_one",
+            remedy="let it stop a replica that serves, as a deployment does",
+        )
+
+
+def _must_be_slow(under_way: tuple[Sample, ...], slow: Observation) -> None:
+    if not under_way or slow.latency_s(0.5) < _SLOW_ENOUGH_S:
+        raise NoData(
+            f"it is answered in {slow.latency_s(0.5):.2f} s, and {len(under_way)} of them were"
+            " under way when the replica was stopped: too few to tell anything",
+            where=slow.plan.url,
+            remedy="let `path` of [deployment.slow_request] take a second or more",
+        )
