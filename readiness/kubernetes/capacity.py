@@ -143,14 +143,26 @@ def largest_node(view: View) -> Room:
     return Room("an empty node", max(fits, default=0), f"one asks for {_shown(one)}")
 
 
+def nodes_in_use(view: View) -> list[str]:
+    """The node of each of our pods that are there."""
+    return [
+        pod.spec.node_name
+        for pod in view.pods
+        if _is_ours(view, pod) and pod.spec.node_name and pod.status.phase not in _ENDED
+    ]
+
+
 def _is_beside(view: View, pod: Pod, node: str) -> bool:
     """Whether it takes room of a node, and is not one of ours."""
-    if pod.spec.node_name != node or pod.status.phase in _ENDED:
-        return False
+    there = pod.spec.node_name == node and pod.status.phase not in _ENDED
+    return there and not _is_ours(view, pod)
+
+
+def _is_ours(view: View, pod: Pod) -> bool:
     labels = view.workload.spec.template.metadata.labels
     place = view.workload.metadata.namespace
-    ours = pod.metadata.namespace == place and labels.items() <= pod.metadata.labels.items()
-    return not (ours and labels)
+    same = labels.items() <= pod.metadata.labels.items()
+    return bool(labels) and same and pod.metadata.namespace == place
 
 
 def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fraction]) -> int:

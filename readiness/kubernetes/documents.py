@@ -11,6 +11,7 @@ from readiness.errors import NoData
 
 _RENDER: Final = "render it first: helm template, kustomize build, or kubectl get -o json"
 _LIST: Final = "List"
+_SHORT: Final = 100_000
 # What they hold is nobody's business here: they are dropped before anything looks at them.
 _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
 _MERGE: Final = "tag:yaml.org,2002:merge"
@@ -64,7 +65,15 @@ def documents(text: str, where: str) -> list[Document]:
         NoData: it is neither, a key is given twice, or a document is no Kubernetes object.
     """
     try:
-        found = _json(text) if text.lstrip().startswith(("{", "[")) else list(_yaml(text))
+        found = _json(text, where) if text.lstrip().startswith(("{", "[")) else list(_yaml(text))
+        return [
+            document
+            for number, one in enumerate(found, 1)
+            if one is not None
+            for document in _objects(
+                one, f"{where}, document {number}" if len(found) > 1 else where
+            )
+        ]
     except _Twice as twice:
         raise NoData(
             f"{twice} stands twice in one mapping", where=where, remedy="keep one of them"
@@ -74,18 +83,14 @@ def documents(text: str, where: str) -> list[Document]:
     except yaml.YAMLError as error:
         # Its own message quotes the place, and with it perhaps a secret.
         raise NoData(f"is no YAML{_line(error)}", where=where, remedy=_RENDER) from None
-    return [
-        document
-        for number, one in enumerate(found, 1)
-        if one is not None
-        for document in _objects(one, f"{where}, document {number}" if len(found) > 1 else where)
-    ]
 
 
-def _json(text: str) -> list[object]:
+def _json(text: str, where: str) -> list[object]:
     try:
         return [json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)]
     except ValueError:
+        if len(text) > _SHORT:
+            raise NoData("is no JSON, or ends too early", where=where) from None
         return list(_yaml(text))  # in one line, YAML looks like this, too
 
 

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from readiness.errors import NoData
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.kubernetes.documents import Document
 from readiness.kubernetes.objects import (
     DisruptionBudget,
@@ -47,11 +47,11 @@ class Inventory:
 
     Attributes:
         objects: all of them, in order.
-        unseen: kinds that could not be looked at, each with the reason.
+        unseen: kinds that could not be looked at, each with what was in the way.
     """
 
     objects: tuple[Object, ...]
-    unseen: dict[str, str] = field(default_factory=dict)
+    unseen: dict[str, CouldNotMeasure] = field(default_factory=dict)
 
     def of(self, kind: type[_O]) -> list[_O]:
         """Those of one kind."""

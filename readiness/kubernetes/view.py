@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from readiness.errors import NoData
+from readiness.errors import CouldNotMeasure, NoData
 from readiness.kubernetes.autoscaler import Autoscaler, Target, autoscalers
 from readiness.kubernetes.inventory import Inventory
 from readiness.kubernetes.objects import (
@@ -43,7 +43,7 @@ class View:
         ranges: defaults of its namespace.
         nodes: of the cluster.
         pods: of the cluster.
-        unseen: kinds that could not be looked at, each with the reason.
+        unseen: kinds that could not be looked at, each with what was in the way.
     """
 
     side: str
@@ -57,7 +57,7 @@ class View:
     ranges: tuple[LimitRange, ...]
     nodes: tuple[Node, ...]
     pods: tuple[Pod, ...]
-    unseen: dict[str, str]
+    unseen: dict[str, CouldNotMeasure]
 
     @property
     def name(self) -> str:

@@ -124,6 +124,21 @@ def budget_selects_nothing(system: ReferenceSystem) -> Iterator[None]:
 
 
 @fault(
+    turns_red={"scaling.disruption-budget[shop]"},
+    story="All three replicas run on one node.",
+)
+@contextmanager
+def all_on_one_node(system: ReferenceSystem) -> Iterator[None]:
+    """The budget is right; a node that dies asks nobody."""
+    onto = '"nodeName": "node-a"'
+    with (
+        system.levers.edit_manifest(_LIVE, '"nodeName": "node-b"', onto),
+        system.levers.edit_manifest(_LIVE, '"nodeName": "node-c"', onto),
+    ):
+        yield
+
+
+@fault(
     turns_red={"scaling.rollout-strategy[shop]"},
     story="maxUnavailable is left out: of ten replicas, an update takes two away.",
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.scaling import Scaling
 from readiness.errors import NoData
+from readiness.kubernetes.capacity import nodes_in_use
 from readiness.kubernetes.disruption import allowed
 from readiness.kubernetes.replicas import fixed_in_manifest, fixed_live
 from readiness.kubernetes.rollout import ROLLING, rollout_of
@@ -60,11 +61,19 @@ def test_no_static_replicas(scaling: Scaling, sides_of: SidesOf, evidence: Evide
       apiVersion: policy/v1
       kind: PodDisruptionBudget
       spec: {maxUnavailable: 1, selector: {matchLabels: {app: NAME}}}
-    What it allows now:  kubectl get pdb""",
+    What it allows now:  kubectl get pdb
+    All pods on one node: topologySpreadConstraints over kubernetes.io/hostname.""",
 )
 def test_disruption_budget(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
     """Computed for each count from the least to the most, as its controller rounds."""
     for view in sides_of(scaling).known:
+        used = nodes_in_use(view)
+        if len(used) > 1:
+            evidence.judge(
+                Measurement("nodes that its pods run on", len(set(used)), "count", view.side),
+                at_least(2),
+                f"{len(used)} pods, and all of them on {listed(set(used))}",
+            )
         names = [one.metadata.name for one in view.budgets]
         one_budget = evidence.judge(
             Measurement("disruption budgets of its pods", len(names), "count", view.side),

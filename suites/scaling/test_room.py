@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.config.scaling import Scaling
 from readiness.config.scaling_subjects import Pooled
-from readiness.errors import NoData
+from readiness.errors import NoData, NotPermitted
 from readiness.kubernetes.autoscaler import CPU, MEMORY
 from readiness.kubernetes.capacity import Room, largest_node, node_room, quota_room
 from readiness.kubernetes.pods import lacking
@@ -70,8 +70,7 @@ def test_capacity_headroom(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
             _judge_room(evidence, view, room, peak)
         if view.nodes and scaling.nodes_grow:
             _judge_room(evidence, view, largest_node(view), 1)
-        for what, why in view.unseen.items():
-            evidence.record(Measurement(f"{what} not known", why, "text", view.side))
+        _tell_unseen(evidence, view)
     if not rooms:
         raise NoData(
             "neither a quota nor a node is known: how much room there is cannot be told",
@@ -85,6 +84,14 @@ def _rooms(view: View, *, grows: bool) -> Iterable[Room]:
     yield from quota_room(view)
     if view.nodes and not grows:
         yield node_room(view)
+
+
+def _tell_unseen(evidence: Evidence, view: View) -> None:
+    """Whoever may not see the nodes has the quota as a limit; any other reason is an error."""
+    for what, error in view.unseen.items():
+        if not isinstance(error, NotPermitted):
+            raise error
+        evidence.record(Measurement(f"{what} not known", error.message, "text", view.side))
 
 
 def _judge_room(evidence: Evidence, view: View, room: Room, wanted: int) -> None:

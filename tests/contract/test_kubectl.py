@@ -132,7 +132,16 @@ def test_nodes_that_may_not_be_seen_are_told_of(shim: Shim) -> None:
     refused = answer("", 1, 'Error from server (Forbidden): nodes is forbidden: User "ci" cannot')
     found = shim.ask(get_nodes=refused)
     assert found.of(Workload)
-    assert "nodes is forbidden" in found.unseen["nodes"]
+    assert isinstance(found.unseen["nodes"], NotPermitted)
+    assert "nodes is forbidden" in str(found.unseen["nodes"])
+
+
+def test_of_too_many_pods_only_the_room_on_nodes_is_not_known(shim: Shim) -> None:
+    much = items(*(made("v1", "Pod", {}, f"p{n}", metadata=UID) for n in range(2000)))[:200_000]
+    found = shim.ask(get_nodes=answer(much))
+    assert found.of(Workload)
+    assert isinstance(found.unseen["nodes"], NoData)
+    assert "ends too early" in str(found.unseen["nodes"])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +153,7 @@ def test_nodes_that_may_not_be_seen_are_told_of(shim: Shim) -> None:
          NotPermitted, "logged in"),
         ({"api": answer("", 1, "The connection to the server 10.0.0.1:6443 was refused")},
          Unreachable, "was refused"),
-        ({"get_nodes": answer("", 1, "Unable to connect to the server: i/o timeout")},
+        ({"get_deployments": answer("", 1, "Unable to connect to the server: i/o timeout")},
          Unreachable, "Unable to connect"),
         ({"get_deployments": answer("", 1, "error: boom")},
          CouldNotMeasure, "ended with 1: .*boom"),

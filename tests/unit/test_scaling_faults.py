@@ -10,14 +10,17 @@ from typing import Any, cast
 import pytest
 
 from readiness.config.scaling import Scaling
-from readiness.errors import CouldNotMeasure
+from readiness.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.evidence import CheckFailed, Evidence
 from readiness.faults import Fault, faults_of
+from readiness.kubernetes.inventory import Inventory
+from readiness.kubernetes.view import view
 from readiness.probes.scaling import Sides, sides
 from readiness.reference import cluster
 from readiness.reference.scaling_levers import ScalingLevers
 from readiness.reference.system import ReferenceSystem
 from tests.contract.monitored_service import suite
+from tests.kubernetes_samples import deployment, hpa, inventory, made
 
 # These need a database, or the whole system's file.
 ELSEWHERE = {"role_has_few_connections", "pools_too_large"}
@@ -137,3 +140,20 @@ def test_a_cluster_that_grows_is_asked_for_one_large_node(manifests: Path) -> No
     assert red(shop(manifests, nodes_grow=True)) == set()
     live.write_text(live.read_text().replace('"cpu": "400m"', '"cpu": "200m"'))
     assert red(shop(manifests, nodes_grow=True)) == {"scaling.capacity-headroom[shop]"}
+
+
+def test_nodes_that_may_not_be_seen_leave_the_quota_and_any_other_reason_is_an_error() -> None:
+    quota = made("v1", "ResourceQuota", {"hard": {"pods": 20}})
+    check = suite("scaling.test_room").test_capacity_headroom
+
+    def judged(error: CouldNotMeasure) -> Evidence:
+        objects = inventory(deployment(), hpa(), quota).objects
+        found = view(Inventory(objects, {"nodes": error}), "live", "deployment/shop", "")
+        evidence = Evidence()
+        check(Scaling(workload="deployment/shop"), lambda _: Sides(None, found), evidence)
+        return evidence
+
+    told = [m.value for m in judged(NotPermitted("nodes is forbidden")).measurements]
+    assert told == [20, "nodes is forbidden"]
+    with pytest.raises(NoData, match="too long"):
+        judged(NoData("the answer is too long"))

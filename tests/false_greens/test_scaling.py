@@ -1,0 +1,82 @@
+"""M3: a field that is absent is the platform's default, and that is what is judged.
+
+The reference's manifests lose one field each. Polaris takes an absent `minReplicas` as good.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from readiness.reference import cluster
+from tests.unit.test_scaling_faults import red, shop
+
+METRICS = """\
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}
+    - type: Resource
+      resource: {name: memory, target: {type: Utilization, averageUtilization: 80}}
+"""
+BEHAVIOR = """\
+  behavior:
+    scaleUp:
+      policies: [{type: Pods, value: 2, periodSeconds: 15}]
+    scaleDown:
+      policies: [{type: Pods, value: 1, periodSeconds: 60}]
+"""
+PROXY = """\
+          resources:
+            requests: {cpu: 50m, memory: 64Mi}
+            limits: {memory: 64Mi}
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "checks"),
+    [
+        # 1; and of one replica a budget of one lets all go.
+        ("autoscaler.yaml", "  minReplicas: 3\n", {"autoscaler-bounds", "disruption-budget"}),
+        # CPU at 80 %, and nothing of memory.
+        ("autoscaler.yaml", METRICS, {"autoscaler-metrics"}),
+        # Four pods or the double up; all of them down at once.
+        ("autoscaler.yaml", BEHAVIOR, {"autoscaler-rate"}),
+        # All at once, after 300 s.
+        (
+            "autoscaler.yaml",
+            "    scaleDown:\n      policies: [{type: Pods, value: 1, periodSeconds: 60}]\n",
+            {"autoscaler-rate"},
+        ),
+        # 25 %: two of ten.
+        (
+            "deployment.yaml",
+            "    rollingUpdate: {maxSurge: 1, maxUnavailable: 0}\n",
+            {"rollout-strategy"},
+        ),
+        ("deployment.yaml", ", maxUnavailable: 0", {"rollout-strategy"}),
+        # Nothing: a share of nothing is unknown.
+        ("deployment.yaml", PROXY, {"resource-requests"}),
+        # Nothing may go.
+        ("around.yaml", "  maxUnavailable: 1\n", {"disruption-budget"}),
+        # None selects no pod.
+        ("around.yaml", "  selector:\n    matchLabels: {app: shop}\n", {"disruption-budget"}),
+        # It acts.
+        ("autoscaler.yaml", '  updatePolicy: {updateMode: "Off"}\n', {"autoscaler-target"}),
+    ],
+)
+def test_m3_an_absent_field_is_the_platforms_default(
+    file: str, field: str, checks: set[str], tmp_path: Path
+) -> None:
+    folder = cluster.copy_files(tmp_path)
+    path = folder / file
+    text = path.read_text()
+    assert field in text
+    path.write_text(text.replace(field, "", 1))
+    assert red(shop(folder)) == {f"scaling.{check}[shop]" for check in checks}
+
+
+@pytest.mark.parametrize("condition", ["AbleToScale", "ScalingActive"])
+def test_m3_what_the_controller_does_not_say_is_not_good(condition: str, tmp_path: Path) -> None:
+    folder = cluster.copy_files(tmp_path)
+    path = folder / "live.json"
+    path.write_text(path.read_text().replace(f'"{condition}"', '"SomethingElse"'))
+    assert red(shop(folder)) == {"scaling.autoscaler-live[shop]"}
