@@ -16,7 +16,7 @@ from readiness.reference import (
 )
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.lacking import lacking
-from readiness.reference.starting import Running
+from readiness.reference.running import Running
 from readiness.reference.target_database import Around
 
 

@@ -26,7 +26,7 @@ from readiness.reference.monitoring import Monitoring
 from readiness.reference.pooler import Pooler, start_pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import LOCAL, Server, start_server
-from readiness.reference.release_files import ReleaseFiles
+from readiness.reference.running import Running
 from readiness.reference.standby import start_standby
 from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
@@ -44,64 +44,42 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """What runs once everything has started.
+class _Base:
+    """The server that all of it stands on.
 
     Attributes:
-        release: of the service.
-        provider: where its PostgreSQL comes from.
+        provider: where it comes from.
         server: the PostgreSQL server.
-        shop: the shop's database, and how to reach it.
-        service: the order service.
-        monitoring: Prometheus and all that belongs to it.
-        standby: follows the server; None where there is none.
-        pooler: stands in front of the server; None where there is none.
-        metrics: a database with TimescaleDB; None where there is none.
-        fleet: what is deployed; None where there is none.
-        backups: where the backups are; None where there are none.
-        released: what lies around the release.
-        migrations: the folder of the migrations, as the repository has them.
-        manifest: what the schema is held against.
-        cluster: the folder of the manifests of Kubernetes.
-        history: the file of the snapshots of the shop's database.
-        metrics_history: that of the metrics; None where there are none.
-        secrets: of the service, by the variable that holds each.
-        absent: the parts that could not be had here, each with the reason.
+        refused: the providers that could not, each with the reason.
+        place: where its WAL goes; or why nowhere.
     """
 
-    release: str
     provider: str
     server: Server
-    shop: Shop
-    service: Daemon
-    monitoring: Monitoring
-    standby: PrivateStandby | None
-    pooler: Pooler | None
-    metrics: Metrics | None
-    fleet: Fleet | None
-    backups: Backups | None
-    released: ReleaseFiles
-    migrations: Path
-    manifest: Path
-    cluster: Path
-    history: Path
-    metrics_history: Path | None
-    secrets: dict[str, str]
-    absent: dict[str, str]
+    refused: dict[str, str]
+    place: WalArchive | str
 
-    def stop(self) -> None:
-        """Stop all of it."""
-        for daemon in (self.service, *self.monitoring.running.values()):
-            daemon.stop()
-        if self.fleet:
-            self.fleet.daemon.stop()
-        if self.pooler:
-            self.pooler.stop()
-        if self.standby:
-            self.standby.stop("immediate")
-        self.server.stop("immediate")
-        if self.metrics:
-            self.metrics.server.stop("immediate")
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What starts beside the shop; each is there in the end, or the reason why it is not."""
+
+    archive: Future[WalArchive | str]
+    fleet: Future[Fleet | str]
+    standby: Future[tuple[PrivateStandby | None, str]]
+    pooler: Future[tuple[Pooler | None, str]]
+    metrics: Future[Metrics | str]
+
+    def absent(self) -> dict[str, str]:
+        """The parts that are not there, each with the reason."""
+        reasons = {
+            "standby": self.standby.result()[1],
+            "pooler": self.pooler.result()[1],
+            wal_archive.PART: self.archive.result(),
+            FLEET: self.fleet.result(),
+            TIMESCALE: self.metrics.result(),
+        }
+        return {part: why for part, why in reasons.items() if isinstance(why, str) and why}
 
 
 class Starter:
@@ -151,84 +129,93 @@ class Starter:
         metrics = executor.submit(start_metrics, self._folder / "metrics", self._guardian)
         watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
         try:
-            self._progress("starting PostgreSQL")
-            place = wal_archive.prepare(self._folder / "archive", self._guardian)
-            name, server, reasons = start_server(
-                provider,
-                self._folder / "postgres",
-                self._guardian,
-                {} if isinstance(place, str) else place.settings(),
-            )
-            archiving = executor.submit(_begin, place, server, name)
-            shop = create_shop(server)
-            deploying = executor.submit(self._deploy, server)
+            base = self._base(provider)
+            archive = executor.submit(_begin, base)
+            shop = create_shop(base.server)
             dsn.set_result(shop.monitor)
-            self._progress(f"PostgreSQL runs ({name}); filling the shop, starting the service")
-            filled = executor.submit(_fill, shop)
-            following = executor.submit(
-                start_standby, server, shop, self._folder / "standby", self._guardian
+            self._progress(
+                f"PostgreSQL runs ({base.provider}); filling the shop, starting the service"
             )
-            pooling = executor.submit(start_pooler, shop, self._folder / "pooler", self._guardian)
+            filled = executor.submit(_fill, shop)
+            beside = self._beside(executor, base, shop, archive, metrics)
             service.set_result(self._service(shop).start())
             filled.result()
-        except BaseException as problem:
-            # Whoever waits for these must not wait for ever.
+        except BaseException as problem:  # whoever waits for these must not wait for ever
             for future in (dsn, service):
                 if not future.done():
                     future.set_exception(
                         problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
                     )
             raise
-        using = executor.submit(self._use, shop)
+        history_of = executor.submit(self._use, shop)
         reading = executor.submit(read_shop, shop)
-        backups = self._back_up(server, shop, stack)
-        begun = archiving.result()
-        if backups and not isinstance(begun, str):
-            backups = replace(backups, archive=begun)
-        migrations = migrate.copy_files(self._folder)
-        manifest = migrate.save_manifest(shop.monitor, self._folder)
+        backups = self._back_up(base.server, shop, stack, archive)
         if watching:
             self._progress("starting the monitoring")
             watching.result()
         reading.result()
-        standby, no_standby = following.result()
-        pooler, no_pooler = pooling.result()
-        measured = metrics.result()
-        fleet = deploying.result()
-        missing = {
-            "standby": no_standby,
-            "pooler": no_pooler,
-            wal_archive.PART: begun if isinstance(begun, str) else "",
-            "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
-            "squawk": "" if has_squawk() else _SQUAWK,
-            FLEET: fleet if isinstance(fleet, str) else "",
-            MEMORY: no_memory(),
-            COPIER: no_copier(shop.release, find_binaries().version),
-            TIMESCALE: measured if isinstance(measured, str) else "",
-        }
+        return self._running(base, shop, service.result(), stack, beside, backups, history_of)
+
+    def _base(self, provider: str | None) -> _Base:
+        self._progress("starting PostgreSQL")
+        place = wal_archive.prepare(self._folder / "archive", self._guardian)
+        settings = {} if isinstance(place, str) else place.settings()
+        folder = self._folder / "postgres"
+        name, server, refused = start_server(provider, folder, self._guardian, settings)
+        return _Base(name, server, refused, place)
+
+    def _beside(
+        self,
+        executor: ThreadPoolExecutor,
+        base: _Base,
+        shop: Shop,
+        archive: Future[WalArchive | str],
+        metrics: Future[Metrics | str],
+    ) -> _Beside:
+        folder, guardian = self._folder, self._guardian
+        return _Beside(
+            archive=archive,
+            fleet=executor.submit(self._deploy, base.server),
+            standby=executor.submit(start_standby, base.server, shop, folder / "standby", guardian),
+            pooler=executor.submit(start_pooler, shop, folder / "pooler", guardian),
+            metrics=metrics,
+        )
+
+    def _running(
+        self,
+        base: _Base,
+        shop: Shop,
+        service: Daemon,
+        stack: Monitoring,
+        beside: _Beside,
+        backups: Backups | None,
+        history_of: Future[Path],
+    ) -> Running:
+        metrics, fleet = beside.metrics.result(), beside.fleet.result()
         return Running(
             release=self._release,
-            provider=name,
-            server=server,
+            provider=base.provider,
+            server=base.server,
             shop=shop,
-            service=service.result(),
+            service=service,
             monitoring=stack,
-            standby=standby,
-            pooler=pooler,
-            metrics=None if isinstance(measured, str) else measured,
+            standby=beside.standby.result()[0],
+            pooler=beside.pooler.result()[0],
+            metrics=None if isinstance(metrics, str) else metrics,
             fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
             released=release_files.make(self._folder, self._release, backups),
-            migrations=migrations,
-            manifest=manifest,
+            migrations=migrate.copy_files(self._folder),
+            manifest=migrate.save_manifest(shop.monitor, self._folder),
             cluster=cluster.copy_files(self._folder),
-            history=using.result(),
-            metrics_history=None if isinstance(measured, str) else self._remember(measured),
+            history=history_of.result(),
+            metrics_history=None if isinstance(metrics, str) else self._remember(metrics),
             secrets=self._secrets,
             absent={
-                **{f"provider {k}": v for k, v in reasons.items()},
+                **{f"provider {name}": reason for name, reason in base.refused.items()},
                 **stack.absent,
-                **{part: reason for part, reason in missing.items() if reason},
+                **beside.absent(),
+                **_programs(shop, backups),
             },
         )
 
@@ -279,12 +266,16 @@ class Starter:
         history.begin(file, *history.taken(metrics.monitor))
         return file
 
-    def _back_up(self, server: Server, shop: Shop, stack: Monitoring) -> Backups | None:
+    def _back_up(
+        self, server: Server, shop: Shop, stack: Monitoring, archive: Future[WalArchive | str]
+    ) -> Backups | None:
         if not is_available():
             stack.absent["backup"] = "this installation has no writer of manifests"
             return None
         self._progress("writing a backup")
-        return make_backups(shop, self._folder, programs_for(server))
+        made = make_backups(shop, self._folder, programs_for(server))
+        place = archive.result()
+        return made if isinstance(place, str) else replace(made, archive=place)
 
 
 def _fill(shop: Shop) -> None:
@@ -292,14 +283,26 @@ def _fill(shop: Shop) -> None:
     file_receipts(shop)
 
 
-def _begin(place: WalArchive | str, server: Server, provider: str) -> WalArchive | str:
-    """The archive, once it holds a backup of this server; or why there is none."""
+def _begin(base: _Base) -> WalArchive | str:
+    """The archive, once it holds a backup of the server; or why there is none."""
+    place = base.place
     if isinstance(place, str):
         return place
-    if provider != LOCAL or not isinstance(server, PrivatePostgres):
-        return f"WAL is archived on this machine, and the provider is {provider}"
+    if base.provider != LOCAL or not isinstance(base.server, PrivatePostgres):
+        return f"WAL is archived on this machine, and the provider is {base.provider}"
     try:
-        place.begin(server)
+        place.begin(base.server)
     except ReferenceSystemError as problem:
         return problem.sentence
     return place
+
+
+def _programs(shop: Shop, backups: Backups | None) -> dict[str, str]:
+    """What this machine does not have, each with what to do."""
+    reasons = {
+        "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
+        "squawk": "" if has_squawk() else _SQUAWK,
+        MEMORY: no_memory(),
+        COPIER: no_copier(shop.release, find_binaries().version),
+    }
+    return {part: reason for part, reason in reasons.items() if reason}

@@ -9,8 +9,9 @@ from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.reference import describing, target
 from readiness.reference.levers import Levers, Parts
+from readiness.reference.running import Running
 from readiness.reference.service.settings import RELEASES
-from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, Progress, Running, Starter
+from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, Progress, Starter
 
 __all__ = ["ENVIRONMENT", "Progress", "ReferenceSystem"]
 
