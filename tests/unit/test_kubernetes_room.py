@@ -147,7 +147,7 @@ def node(name: str = "n1", spec: dict[str, Any] | None = None, **more: Any) -> d
 
 
 def running(name: str, on: str, cpu: str = "250m", **more: Any) -> dict[str, Any]:
-    spec = {"nodeName": on, "containers": [container(requests={"cpu": cpu})]}
+    spec = {"nodeName": on, "containers": [container("shop", requests={"cpu": cpu})]}
     phase = {"phase": more.pop("phase", "Running")}
     return made("v1", "Pod", spec, name, status=phase, metadata=more)
 
