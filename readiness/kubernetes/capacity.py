@@ -102,9 +102,11 @@ def node_room(view: View) -> Room:
     Raises:
         NoData: what else runs on them is not known, or a quantity cannot be read.
     """
-    if not view.pods:
+    # Something of the cluster itself runs on every node: pods of one namespace are not all.
+    place = view.workload.metadata.namespace
+    if all(pod.metadata.namespace == place for pod in view.pods):
         raise NoData(
-            "the nodes are known, and what runs on them is not",
+            "the nodes are known, and what other namespaces run on them is not",
             where=view.side,
             remedy="add the pods: kubectl get nodes,pods -A -o json",
         )
