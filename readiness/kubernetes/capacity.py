@@ -10,10 +10,9 @@ from readiness.kubernetes.nodes import takes
 from readiness.kubernetes.objects import Pod, ResourceQuota
 from readiness.kubernetes.pods import Amounts, added, limits, summed, whole
 from readiness.kubernetes.quantity import amount
-from readiness.kubernetes.view import View
+from readiness.kubernetes.view import ENDED, View
 
 _PODS: Final = "pods"
-_ENDED: Final = {"Succeeded", "Failed"}
 # How a quota names what pods ask for: `kubernetes.io/docs/concepts/policy/resource-quotas`.
 _REQUESTS: Final = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory"} | {
     "requests.memory": "memory"
@@ -87,7 +86,7 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
 
 def _of_one_pod(view: View, name: str) -> Fraction | None:
     """What one pod counts against a line of a quota; None if pods do not count there."""
-    spec = view.workload.spec.template.spec
+    spec = view.pod
     if name in _COUNTS:
         return Fraction(1)
     if name in _REQUESTS:
@@ -103,13 +102,15 @@ def node_room(view: View) -> Room:
     Raises:
         NoData: what else runs on them is not known, or a quantity cannot be read.
     """
-    if not view.pods:
+    # Something of the cluster itself runs on every node: pods of one namespace are not all.
+    place = view.workload.metadata.namespace
+    if all(pod.metadata.namespace == place for pod in view.pods):
         raise NoData(
-            "the nodes are known, and what runs on them is not",
+            "the nodes are known, and what other namespaces run on them is not",
             where=view.side,
             remedy="add the pods: kubectl get nodes,pods -A -o json",
         )
-    spec = view.workload.spec.template.spec
+    spec = view.pod
     one = whole(spec, view.ranges)
     fits, open_nodes = 0, 0
     for node in view.nodes:
@@ -133,7 +134,7 @@ def largest_node(view: View) -> Room:
     Raises:
         NoData: a quantity cannot be read.
     """
-    spec = view.workload.spec.template.spec
+    spec = view.pod
     one = whole(spec, view.ranges)
     fits = [
         _times(one, {k: amount(q) for k, q in node.status.allocatable.items()}, {})
@@ -148,21 +149,14 @@ def nodes_in_use(view: View) -> list[str]:
     return [
         pod.spec.node_name
         for pod in view.pods
-        if _is_ours(view, pod) and pod.spec.node_name and pod.status.phase not in _ENDED
+        if view.owns(pod) and pod.spec.node_name and pod.status.phase not in ENDED
     ]
 
 
 def _is_beside(view: View, pod: Pod, node: str) -> bool:
     """Whether it takes room of a node, and is not one of ours."""
-    there = pod.spec.node_name == node and pod.status.phase not in _ENDED
-    return there and not _is_ours(view, pod)
-
-
-def _is_ours(view: View, pod: Pod) -> bool:
-    labels = view.workload.spec.template.metadata.labels
-    place = view.workload.metadata.namespace
-    same = labels.items() <= pod.metadata.labels.items()
-    return bool(labels) and same and pod.metadata.namespace == place
+    there = pod.spec.node_name == node and pod.status.phase not in ENDED
+    return there and not view.owns(pod)
 
 
 def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fraction]) -> int:

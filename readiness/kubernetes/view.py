@@ -8,10 +8,12 @@ from readiness.errors import CouldNotMeasure, NoData
 from readiness.kubernetes.autoscaler import Autoscaler, Target, autoscalers
 from readiness.kubernetes.inventory import Inventory
 from readiness.kubernetes.objects import (
+    Container,
     DisruptionBudget,
     LimitRange,
     Node,
     Pod,
+    PodSpec,
     ResourceQuota,
     Workload,
 )
@@ -24,6 +26,8 @@ from readiness.kubernetes.scalers import (
 from readiness.kubernetes.selecting import selects
 
 _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}
+ENDED: Final = {"Succeeded", "Failed"}
+"""Phases of a pod that takes no room any more."""
 _O = TypeVar("_O", bound=Object)
 
 
@@ -65,6 +69,27 @@ class View:
         return f"{self.workload.kind.lower()}/{self.workload.metadata.name}"
 
     @property
+    def pod(self) -> PodSpec:
+        """What one pod consists of: the template, and what is injected into the live ones.
+
+        A mesh adds its sidecar when a pod is made: no workload shows it, and it counts.
+        """
+        spec = self.workload.spec.template.spec
+        pods = [p.spec for p in self.pods if self.owns(p) and p.status.phase not in ENDED]
+        return spec.model_copy(
+            update={
+                "containers": _all_of(spec.containers, (p.containers for p in pods)),
+                "init_containers": _all_of(spec.init_containers, (p.init_containers for p in pods)),
+            }
+        )
+
+    def owns(self, pod: Pod) -> bool:
+        """Whether a pod is one of the workload's: by its labels, in its namespace."""
+        labels = self.workload.spec.template.metadata.labels
+        same = labels.items() <= pod.metadata.labels.items()
+        return bool(labels) and same and _is_in(pod, self.workload.metadata.namespace)
+
+    @property
     def autoscaler(self) -> Autoscaler:
         """The one that scales it.
 
@@ -96,6 +121,11 @@ class View:
                 remedy="see scaling.autoscaler-bounds",
             )
         return counts
+
+
+def _all_of(declared: list[Container], others: Iterable[list[Container]]) -> list[Container]:
+    found = {container.name: container for containers in others for container in containers}
+    return list((found | {container.name: container for container in declared}).values())
 
 
 def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View | None:

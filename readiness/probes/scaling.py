@@ -1,6 +1,6 @@
 """What manifests and a cluster tell of one workload, side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness.config.scaling import Scaling
@@ -45,7 +45,7 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
     namespace = scaling.cluster.namespace if scaling.cluster else ""
     files = written(scaling.manifests, scaling.live_max_age_h) if scaling.manifests else _NONE
     there = files.live if live is None else live
-    found = Sides(
+    found = _joined(
         view(files.declared, MANIFESTS, scaling.workload, namespace),
         view(there, LIVE, scaling.workload, namespace),
     )
@@ -57,6 +57,13 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
             remedy="is that its name? kubectl get deployments,statefulsets -A",
         )
     return found
+
+
+def _joined(declared: View | None, live: View | None) -> Sides:
+    """What is applied gets the defaults of the namespace that it goes to."""
+    if declared and live and not declared.ranges:
+        declared = replace(declared, ranges=live.ranges)
+    return Sides(declared, live)
 
 
 def _places(scaling: Scaling) -> str:

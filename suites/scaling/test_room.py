@@ -30,9 +30,9 @@ SidesOf = Callable[[Scaling], Sides]
     For sidecars that somebody injects: a LimitRange with defaults, or the injector's settings.""",
 )
 def test_resource_requests(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """With the limits and the LimitRange of the namespace, as the API server fills them in."""
+    """With the limits and the LimitRange of the namespace, and with sidecars that are injected."""
     for view in sides_of(scaling).known:
-        spec, ranges = view.workload.spec.template.spec, view.ranges
+        spec, ranges = view.pod, view.ranges
         if not spec.containers:
             raise NoData("the pod's template has no container", where=f"{view.name}, {view.side}")
         for name, found in (

@@ -147,9 +147,10 @@ def node(name: str = "n1", spec: dict[str, Any] | None = None, **more: Any) -> d
 
 
 def running(name: str, on: str, cpu: str = "250m", **more: Any) -> dict[str, Any]:
-    spec = {"nodeName": on, "containers": [container(requests={"cpu": cpu})]}
+    spec = {"nodeName": on, "containers": [container("shop", requests={"cpu": cpu})]}
     phase = {"phase": more.pop("phase", "Running")}
-    return made("v1", "Pod", spec, name, status=phase, metadata=more)
+    place = {"namespace": "shop" if "labels" in more else "else"}
+    return made("v1", "Pod", spec, name, status=phase, metadata=place | more)
 
 
 def test_how_many_fit_onto_the_nodes() -> None:
@@ -176,8 +177,10 @@ def test_a_pod_of_another_namespace_with_our_labels_is_not_ours() -> None:
 
 
 def test_nodes_whose_load_is_not_known_are_an_error() -> None:
-    with pytest.raises(NoData, match="what runs on them is not"):
-        node_room(seen(deployment(), node()))
+    ours = running("shop-1", "n1", labels={"app": "shop"})
+    for pods in ((), (ours,)):
+        with pytest.raises(NoData, match="what other namespaces run on them is not"):
+            node_room(seen(deployment(), node(), *pods))
 
 
 @pytest.mark.parametrize(

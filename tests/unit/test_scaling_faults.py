@@ -3,6 +3,7 @@
 `readiness prove -k scaling` shows the same on the whole reference system.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -157,3 +158,28 @@ def test_nodes_that_may_not_be_seen_leave_the_quota_and_any_other_reason_is_an_e
     assert told == [20, "nodes is forbidden"]
     with pytest.raises(NoData, match="too long"):
         judged(NoData("the answer is too long"))
+
+
+def test_a_sidecar_that_is_injected_counts_though_no_workload_shows_it(manifests: Path) -> None:
+    live = manifests / "live.json"
+    objects = json.loads(live.read_text())
+    pods = [one for one in objects["items"] if one["metadata"]["name"].startswith("shop-6c")]
+    pods[0]["spec"]["containers"].append({"name": "mesh"})
+    live.write_text(json.dumps(objects))
+    assert red(shop(manifests)) == {"scaling.resource-requests[shop]"}
+    big = {"cpu": "1", "memory": "64Mi"}
+    pods[0]["spec"]["containers"][-1]["resources"] = {"requests": big, "limits": {"memory": "64Mi"}}
+    live.write_text(json.dumps(objects))
+    assert red(shop(manifests)) == {"scaling.capacity-headroom[shop]"}
+
+
+def test_manifests_get_the_defaults_of_the_live_namespace(manifests: Path) -> None:
+    path = manifests / "deployment.yaml"
+    path.write_text(path.read_text().replace("requests: {cpu: 50m, memory: 64Mi}", "requests: {}"))
+    assert red(shop(manifests)) == {"scaling.resource-requests[shop]"}
+    live = manifests / "live.json"
+    objects = json.loads(live.read_text())
+    given = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "100m"}}]}
+    objects["items"].append(made("v1", "LimitRange", given, metadata={"uid": "77"}))
+    live.write_text(json.dumps(objects))
+    assert red(shop(manifests)) == set()
