@@ -127,10 +127,10 @@ class Started:
         Raises:
             CouldNotMeasure: it prints without an end.
         """
+        status = self._process.poll()  # first: what it printed at last counts, too
         for file in (self._output, self._errors):
             if os.fstat(file.fileno()).st_size > _LONGEST:
                 raise self._broken(f"prints more than {_LONGEST // 2**20} MiB")
-        status = self._process.poll()
         return None if status is None else self._answer(status)
 
     def _answer(self, status: int) -> Answer:
