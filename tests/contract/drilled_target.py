@@ -43,7 +43,7 @@ if "garble" in how:
     print("\\x1b[2J\\u202e password=hunter2-of-ours", file=sys.stderr)
 if "hang" in how:
     time.sleep(600)
-if f"fail:{action}" in how:
+if f"fail:{action}" in how or f"fail:{release}" in how:
     sys.exit("token: abc-of-ours, no such image")
 if "nothing" in how or f"nothing:{action}" in how:
     raise SystemExit

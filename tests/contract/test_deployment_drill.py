@@ -157,8 +157,19 @@ def test_a_drill_that_was_killed_is_put_back_first(target: DrilledTarget) -> Non
 def test_what_cannot_be_put_back_stays_on_record(tmp_path: Path) -> None:
     with drilled_target(tmp_path, OLD) as running:
         target = running.again(change_within_s="3")
-        target.behave("slow fail:rollback")
+        target.behave(f"slow fail:{OLD}")
         with pytest.raises(CouldNotMeasure, match="could not be put back") as told:
             target.drill()
         assert "readiness recover" in told.value.remedy
         assert target.place.file.exists()
+
+
+def test_where_one_way_does_not_lead_back_the_other_one_is_tried(tmp_path: Path) -> None:
+    with drilled_target(tmp_path, OLD) as running:
+        target = running.again(change_within_s="3")
+        target.behave("slow fail:rollback")
+        drilled = target.drill()
+        assert "ended with 1" in drilled.changes[-1].problem
+        assert f"deploy {OLD}" in target.log
+        assert target.version == OLD
+        assert not target.place.file.exists()

@@ -127,5 +127,5 @@ def _recover(config: Path) -> list[str]:
 
 
 def _longest_s(deployment: Deployment) -> float:
-    """The longest that putting back may take."""
-    return 2 * deployment.change_within_s + deployment.steady_s + 60
+    """The longest that putting back may take: two ways, each with its command and its wait."""
+    return 4 * deployment.change_within_s + deployment.steady_s + 60

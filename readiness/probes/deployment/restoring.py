@@ -2,13 +2,16 @@
 
 import shlex
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 from readiness.config.deployment import Data, Deployment
 from readiness.errors import CouldNotMeasure, TookTooLong
 from readiness.probes import command
-from readiness.probes.deployment.adapters.adapter import Adapter
+from readiness.probes.deployment.adapters.adapter import Adapter, Call
 from readiness.probes.deployment.change import IN_A_ROW, tail
 from readiness.probes.deployment.watching import plan_of
 from readiness.probes.prober.observation import Observation
@@ -81,37 +84,43 @@ def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
 
 
 def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Prober) -> Restored:
+    """By the way that is meant for it; if that does not lead there, by the other one."""
     began = time.monotonic()
-    remedy = f"put release {release} back by hand, then: {RECOVER}"
+    ways = [adapter.rollback, adapter.deploy]
+    if release == deployment.release:
+        ways.reverse()
     said = ""
-    for call in adapter.rollback(release):
+    for way in ways:
+        problem = _run(way(release), deployment)
+        said = problem or said
+        # Whatever the tool said: what the service serves is what counts.
+        within_s = _GLANCE_S + deployment.steady_s if problem else deployment.change_within_s
+        enough = partial(_is_steady, time.monotonic(), release, deployment.steady_s)
+        with suppress(TookTooLong):
+            seen = prober.wait(enough, within_s).between(began, float("inf"))
+            arrived = tail(seen.samples, release)[0].ended
+            return Restored(already=False, began=began, arrived=arrived, ended=time.monotonic())
+    raise CouldNotMeasure(
+        f"release {release} could not be put back{f': {said}' if said else ''}",
+        where=deployment.url,
+        remedy=f"put release {release} back by hand, then: {RECOVER}",
+    )
+
+
+def _run(calls: Sequence[Call], deployment: Deployment) -> str:
+    """Why the tool did not do it; empty if it says that it did."""
+    for call in calls:
         try:
-            with command.started(call.argv, call.verb, remedy, env=call.env) as running:
+            with command.started(call.argv, call.verb, RECOVER, env=call.env) as running:
                 answer = running.wait(deployment.change_within_s)
         except CouldNotMeasure as error:
-            said = error.message
-            break
+            return error.message
         if answer.status:
-            said = f"the command to {call.verb} ended with {answer.status}: {answer.said}"
-            break
-    # Whatever the tool said: what the service serves is what counts.
-    told = time.monotonic()
-    try:
-        seen = prober.wait(
-            lambda seen: _is_steady(seen, told, release, deployment.steady_s),
-            deployment.change_within_s,
-        )
-    except TookTooLong:
-        raise CouldNotMeasure(
-            f"release {release} could not be put back{f': {said}' if said else ''}",
-            where=deployment.url,
-            remedy=remedy,
-        ) from None
-    arrived = tail(seen.between(began, float("inf")).samples, release)[0].ended
-    return Restored(already=False, began=began, arrived=arrived, ended=time.monotonic())
+            return f"the command to {call.verb} ended with {answer.status}: {answer.said}"
+    return ""
 
 
-def _is_steady(seen: Observation, since: float, release: str, steady_s: float) -> bool:
+def _is_steady(since: float, release: str, steady_s: float, seen: Observation) -> bool:
     settled = tail(seen.between(since, float("inf")).samples, release)
     return len(settled) >= IN_A_ROW and settled[-1].due - settled[0].due >= steady_s
 
