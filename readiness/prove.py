@@ -221,13 +221,15 @@ def _blind_to(fault: Fault, *, quick: bool) -> list[str]:
     """The checks that are left out while a fault lasts.
 
     Every other one is run, so that it shows if anything else turns red. What loads or disrupts
-    the system on behalf of another suite cannot see the fault, and would disturb its neighbours.
+    the system on behalf of another suite cannot see the fault, and would disturb its neighbours;
+    what measures time meanwhile would be disturbed by them, and is left to the faults of its own.
     To be quick, all of the other suites are left out, and whatever does not only observe and is
     not expected to turn red: a synthetic alert takes longer than all that is read.
     """
     specs = [entry.spec for entry in catalogue.entries()]
     if not quick:
-        return [s.id for s in specs if s.effect.needs_quiet and s.suite not in fault.suites]
+        own = fault.suites if _measures_time(fault) else fault.suites - _MEASURE_TIME
+        return [s.id for s in specs if s.effect.needs_quiet and s.suite not in own]
     acts = {s.id for s in specs if s.effect is not Effect.OBSERVE} - fault.checks
     return [s.id for s in specs if s.id in acts or s.suite not in fault.suites]
 

@@ -101,5 +101,6 @@ def test_a_fault_that_needs_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_fault_needs_a_part_that_can_be_absent() -> None:
-    assert {found.needs for found in catalogue.faults()} <= {"", "timescale"}
+    parts = {"", "timescale", "WAL archive", "fleet", "backup"}
+    assert {found.needs for found in catalogue.faults()} == parts
     assert fault(turns_red={"a.b"}, story="s", needs="timescale")(lambda _: nullcontext()).needs
