@@ -85,6 +85,8 @@ def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBac
         own = prober.stop().between(made.began, made.ended)
     under_way = [at for at, what in busy.between(made.began, made.ended) if what]
     if not under_way and bad not in own.versions and not own.failed:
+        if busy.problem:
+            raise busy.problem
         return None
     return TakenBack(
         origin=origin,
