@@ -15,7 +15,8 @@ from readiness.probes.deployment.watching import Made, Watch, plan_of
 from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.prober import probing
 
-_FOREVER: Final = float("inf")
+_TRIES: Final = 3
+_OFTEN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,32 @@ class TakenBack:
 def taken_back(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBack:
     """Deploy the bad release, watch, and put back what was there before, whatever happens.
 
+    Where nothing shows that it was ever begun, it is tried again: a good automation is quick.
+
     Raises:
-        NoData: nothing shows that the bad release was ever begun.
+        NoData: nothing shows it at the last try either.
         CouldNotMeasure: the service is not steady before, somebody else drills, or it could not
             be put back.
     """
+    for _ in range(_TRIES):
+        if found := _tried(deployment, adapter, safety):
+            return found
+    bad = deployment.bad_release
+    raise NoData(
+        f"nothing shows that release {bad} was ever begun: nobody saw it, and the tool never"
+        " said that a change was under way",
+        where=f"deploy {bad}",
+        remedy="let `bad_release` be one that exists, and name a `status` command",
+    )
+
+
+def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBack | None:
+    """None where nothing shows that it was ever begun."""
     bad = deployment.bad_release or ""
     with (
         alone(safety),
         probing(plan_of(deployment)) as prober,
-        sampling(adapter.under_way) as busy,
+        sampling(adapter.under_way, period_s=_OFTEN_S) as busy,
     ):
         watch = Watch(deployment, prober)
         origin = watch.given(adapter).versions[0]
@@ -65,17 +82,12 @@ def taken_back(deployment: Deployment, adapter: Adapter, safety: Safety) -> Take
             made = _deploy(watch, deployment, adapter, keeping, origin)
             restored = keeping.put_back(there=not made.problem)
         busy.stop()
-        whole = prober.stop()
-    seen = whole.between(made.began, _FOREVER)
+        own = prober.stop().between(made.began, made.ended)
     under_way = [at for at, what in busy.between(made.began, made.ended) if what]
-    if not under_way and bad not in seen.versions and not seen.failed:
-        raise NoData(
-            f"nothing shows that release {bad} was ever begun: nobody saw it, and the tool never"
-            " said that a change was under way",
-            where=f"deploy {bad}",
-            remedy="let `bad_release` be one that exists, and name a `status` command",
-        )
-    own = seen.between(made.began, made.ended)
+    if not under_way and bad not in own.versions and not own.failed:
+        if busy.problem:
+            raise busy.problem
+        return None
     return TakenBack(
         origin=origin,
         bad=bad,

@@ -19,8 +19,9 @@ class Sampler(Generic[_T]):
         problem: why there are no more answers; None if there are, or nobody can tell.
     """
 
-    def __init__(self, ask: Callable[[], _T | None]) -> None:
+    def __init__(self, ask: Callable[[], _T | None], period_s: float) -> None:
         self._ask = ask
+        self._period_s = period_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._said: list[tuple[float, _T]] = []
@@ -52,13 +53,13 @@ class Sampler(Generic[_T]):
                 return
             # What was true while it was asked: an answer takes its time.
             self._said.append((asked, said))
-            self._over.wait(max(0.0, asked + _PERIOD_S - time.monotonic()))
+            self._over.wait(max(0.0, asked + self._period_s - time.monotonic()))
 
 
 @contextmanager
-def sampling(ask: Callable[[], _T | None]) -> Iterator[Sampler[_T]]:
-    """Ask while the block runs; an answer of None means that nobody can tell."""
-    sampler = Sampler(ask)
+def sampling(ask: Callable[[], _T | None], *, period_s: float = _PERIOD_S) -> Iterator[Sampler[_T]]:
+    """Ask while the block runs, each so many seconds; None means that nobody can tell."""
+    sampler = Sampler(ask, period_s)
     sampler.start()
     try:
         yield sampler
