@@ -13,7 +13,7 @@ from readiness.config.scaling import Scaling
 from readiness.errors import CouldNotMeasure
 from readiness.evidence import CheckFailed, Evidence
 from readiness.faults import Fault, faults_of
-from readiness.probes.scaling import Sides, sides
+from readiness.probes.scaling.sides import Sides, sides
 from readiness.reference import cluster
 from readiness.reference.scaling_levers import ScalingLevers
 from readiness.reference.system import ReferenceSystem

@@ -11,6 +11,7 @@ from readiness.probes import command
 from readiness.probes.deployment.adapters.adapter import Adapter, Call
 from readiness.probes.deployment.change import IN_A_ROW, tail
 from readiness.probes.deployment.notes import Notes
+from readiness.probes.prober import watched
 from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.plan import Plan
 from readiness.probes.prober.prober import Prober
@@ -22,16 +23,7 @@ _REMEDY: Final = "run it by hand; see [deployment] in readiness.toml"
 
 def plan_of(deployment: Deployment) -> Plan:
     """What the prober asks of a target."""
-    bearer = deployment.bearer
-    return Plan(
-        url=deployment.url,
-        rate_per_s=deployment.rate_per_s,
-        timeout_s=deployment.timeout_s,
-        headers={"Authorization": f"Bearer {bearer.reveal()}"} if bearer else {},
-        version_key=deployment.version_key,
-        replica_header=deployment.replica_header or "",
-        verify_tls=deployment.verify_tls,
-    )
+    return watched.plan_of(deployment, deployment.version_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +63,9 @@ class Watch:
         if busy := adapter.under_way():
             raise _unsteady(f"a change is under way: {busy}", settings)
         began = time.monotonic()
-        seen = self._prober.wait(
-            lambda seen: seen.samples[-1].due > began + settings.steady_s,
-            settings.steady_s + settings.timeout_s + 10,
-        )
+        seen = watched.steadily(self._prober, settings, began)
         if seen.failed:
-            problems = listed(dict.fromkeys(sample.problem for sample in seen.failed))
-            raise _unsteady(
-                f"{len(seen.failed)} of {len(seen.samples)} requests failed ({problems})", settings
-            )
+            raise _unsteady(watched.failures_of(seen), settings)
         _one_release(seen, settings)
         count = adapter.replicas() if not settings.replica_header else len(seen.replicas)
         if count is not None and count < settings.replicas:
@@ -158,11 +144,7 @@ class Watch:
         seen = seen or self._prober.seen().between(patience.began, float("inf"))
         if time.monotonic() - patience.began > patience.seconds:
             return f"not over after {patience.seconds:g} s"
-        if len(seen.failed) > settings.abort_failures:
-            return f"over {settings.abort_failures} requests failed"
-        if seen.longest_gap_s > settings.abort_outage_s:
-            return f"nobody was served for over {settings.abort_outage_s:g} s"
-        return ""
+        return watched.suffering(seen, settings)
 
 
 @dataclass(frozen=True, slots=True)
