@@ -80,7 +80,7 @@ def _scaling(config: Config) -> Iterator[Mistake]:
                 "there is nothing that tells of it",
                 f"name its `manifests`, or declare [scaling.{key}.cluster] or [scaling.{key}.live]",
             )
-        if scaling.on_paper is not bool(scaling.workload):
+        elif scaling.on_paper is not bool(scaling.workload):
             yield Mistake(
                 (*path, "workload"),
                 "`workload` says which of the objects is meant: it and they need each other",

@@ -26,7 +26,7 @@ def nothing_scales(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={_UP, _DOWN},
-    story="The autoscaler takes ten times as long.",
+    story="The autoscaler takes far longer than was agreed.",
     needs=_FLEET,
 )
 @contextmanager

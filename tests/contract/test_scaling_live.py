@@ -216,7 +216,13 @@ def test_a_drill_that_is_killed_ends_the_load(small: Small) -> None:
 @contextmanager
 def killed(small: Small, scaling: Scaling) -> Iterator[None]:
     """A drill in a process of its own, killed at the end of the block."""
-    command = [sys.executable, "-c", _SCRIPT, scaling.model_dump_json(), str(small.folder)]
+    command = [
+        sys.executable,
+        "-c",
+        _SCRIPT,
+        scaling.model_dump_json(exclude_unset=True),
+        str(small.folder),
+    ]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environ, start_new_session=True) as process:
         try:

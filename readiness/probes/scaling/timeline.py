@@ -26,3 +26,7 @@ def _phases(scaled: Scaled) -> list[Phase]:
 
 def _ended(phase: Phase) -> Moment:
     return Moment(phase.ended, f"ended for the sake of users: {phase.problem}")
+
+
+def _counted(scaled: Scaled) -> list[tuple[float, int]]:
+    return [(said.asked, said.what) for phase in _phases(scaled) for said in phase.counts]
