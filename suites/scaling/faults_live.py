@@ -30,7 +30,7 @@ def nothing_scales(system: ReferenceSystem) -> Iterator[None]:
     needs=_FLEET,
 )
 @contextmanager
-def grows_too_slowly(system: ReferenceSystem) -> Iterator[None]:
+def scales_too_slowly(system: ReferenceSystem) -> Iterator[None]:
     """It begins, and does not get there in time."""
     with system.levers.fleet(scaler="slow"):
         yield
