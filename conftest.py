@@ -11,6 +11,7 @@ pytest_plugins = [
     "fixtures.kubernetes",
     "fixtures.migrations",
     "fixtures.prometheus",
+    "fixtures.scaling",
     "fixtures.shadow",
     "fixtures.synthetic",
 ]

@@ -12,6 +12,7 @@ from readiness.probes.deployment.change import Change
 from readiness.probes.deployment.drill import Drilled
 from readiness.probes.deployment.timeline import timeline
 from readiness.probes.prober.behaviour import behaviour
+from readiness.probes.prober.observation import Observation
 from readiness.probes.text import listed
 
 
@@ -89,30 +90,38 @@ def broken_off(drilled: Drilled) -> NoData:
 
 
 def judge_requests(change: Change, evidence: Evidence) -> None:
+    """What users saw of one change."""
+    judge_served(change.name, change.seen, evidence)
+    evidence.judge(
+        figure(
+            f"answers of neither release, {change.name}",
+            len(change.strays),
+            "count",
+            asked(change.seen),
+        ),
+        equal_to(0),
+        listed(dict.fromkeys(s.version or "no release" for s in change.strays)),
+    )
+
+
+def judge_served(name: str, seen: Observation, evidence: Evidence) -> None:
     """Absolute figures: a percentage would hide an outage."""
-    seen, source = change.seen, asked(change)
+    source, count = asked(seen), len(seen.samples)
     kinds = Counter(sample.problem for sample in seen.failed)
     kinds_told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
     how = behaviour(seen)
     why = f"{kinds_told}; {how}: {how.remedy}" if seen.failed else ""
-    count = len(seen.samples)
     evidence.judge(
-        figure(f"failed requests, {change.name}", len(seen.failed), "count", source, count),
+        figure(f"failed requests, {name}", len(seen.failed), "count", source, count),
         equal_to(0),
         why,
     )
     evidence.judge(
-        figure(f"longest gap, {change.name}", seen.longest_gap_s, "s", source, count),
+        figure(f"longest gap, {name}", seen.longest_gap_s, "s", source, count),
         at_most(0),
         "nobody was answered",
     )
-    evidence.judge(
-        figure(f"answers of neither release, {change.name}", len(change.strays), "count", source),
-        equal_to(0),
-        listed(dict.fromkeys(s.version or "no release" for s in change.strays)),
-    )
-    blind_s = seen.shortest_seen_s
-    evidence.record(figure(f"shortest outage seen, {change.name}", blind_s, "s", source))
+    evidence.record(figure(f"shortest outage seen, {name}", seen.shortest_seen_s, "s", source))
 
 
 def judge_arrival(change: Change, settings: Deployment, evidence: Evidence) -> None:
@@ -126,7 +135,7 @@ def judge_arrival(change: Change, settings: Deployment, evidence: Evidence) -> N
     others = change.others_in_the_end
     evidence.judge(
         figure(f"answers of others in the end, {change.name}", len(others), "count",
-                asked(change)),
+                asked(change.seen)),
         equal_to(0),
         listed(dict.fromkeys(s.problem or f"release {s.version}" for s in others)),
     )  # fmt: skip
@@ -178,9 +187,9 @@ def differences(before: State, after: State) -> Sequence[str]:
     return [key for key in keys if before.get(key) != after.get(key)]
 
 
-def asked(change: Change) -> str:
+def asked(seen: Observation) -> str:
     """The source of what users saw."""
-    plan = change.seen.plan
+    plan = seen.plan
     return f"{plan.rate_per_s:g} requests/s to {plan.url}"
 
 

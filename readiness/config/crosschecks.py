@@ -11,6 +11,7 @@ from readiness.config.deployment import Deployment
 from readiness.config.leaves import leaves
 from readiness.config.lines import Path
 from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
+from readiness.config.scaling import Live, Scaling
 from readiness.config.source import Mistake
 from readiness.secrets import Dsn, Secret
 from readiness.suggest import did_you_mean
@@ -73,11 +74,17 @@ def _scaling(config: Config) -> Iterator[Mistake]:
     """A workload needs objects to look at; what is told of its connections belongs together."""
     for key, scaling in config.scaling.items():
         path = ("scaling", key)
-        if not (scaling.manifests or scaling.cluster):
+        if not (scaling.on_paper or scaling.live):
+            yield Mistake(
+                path,
+                "there is nothing that tells of it",
+                f"name its `manifests`, or declare [scaling.{key}.cluster] or [scaling.{key}.live]",
+            )
+        elif scaling.on_paper is not bool(scaling.workload):
             yield Mistake(
                 (*path, "workload"),
-                "there is nothing that tells of it",
-                f"name its `manifests`, or declare [scaling.{key}.cluster]",
+                "`workload` says which of the objects is meant: it and they need each other",
+                'write workload = "deployment/NAME", and name `manifests` or `cluster`',
             )
         if scaling.max_replicas <= scaling.min_replicas:
             yield Mistake(
@@ -86,6 +93,8 @@ def _scaling(config: Config) -> Iterator[Mistake]:
                 " nothing would scale",
                 "give more",
             )
+        if scaling.live:
+            yield from _grows(scaling, scaling.live, path)
         if scaling.database:
             yield from _known((*path, "database"), scaling.database, "databases", config.databases)
         together = ("database", "database_role", "connections_per_replica")
@@ -93,6 +102,17 @@ def _scaling(config: Config) -> Iterator[Mistake]:
         if given and len(given) < len(together):
             missing = ", ".join(name for name in together if name not in given)
             yield Mistake((*path, given[0]), f"tells nothing without {missing}", f"add {missing}")
+
+
+def _grows(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
+    """A load that needs no more than there always are shows nothing."""
+    if not scaling.min_replicas < live.loaded_replicas <= scaling.max_replicas:
+        yield Mistake(
+            (*path, "live", "loaded_replicas"),
+            f"{live.loaded_replicas} is not above min_replicas, {scaling.min_replicas}, or above"
+            f" max_replicas, {scaling.max_replicas}",
+            "let the load need more than the fewest, and no more than the most",
+        )
 
 
 def _slow_alerts(config: Config) -> Iterator[Mistake]:

@@ -25,7 +25,7 @@ from readiness.config.deployment_before import (
     SavedLayer,
     Worker,
 )
-from readiness.secrets import Secret
+from readiness.config.watched import Watched
 
 TABLES: Final[Mapping[Adapter, str]] = {
     "command": "command",
@@ -63,7 +63,7 @@ class SlowRequest(Model):
     )
 
 
-class Deployment(Model):
+class Deployment(Watched):
     """How the target changes its release, and what that may cost."""
 
     name: ClassVar[str] = "deployment"
@@ -72,11 +72,6 @@ class Deployment(Model):
         ..., description="the public way in; answers GET with a JSON object that tells the release"
     )
     version_key: Text = Field("version", description="the key of the release in that object")
-    replica_header: Text | None = Field(
-        None, description="header of the answers that tells which replica gave them"
-    )
-    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
-    verify_tls: bool = Field(True, description="whether its certificate must be valid")
     replicas: Count = Field(1, description="how many have to serve")
     release: Text = Field(
         "", description="what is judged, as the service tells it; default: [target] release"
@@ -87,21 +82,8 @@ class Deployment(Model):
     adapter: Adapter | None = Field(
         None, description="what changes the release; its table is [deployment.ADAPTER]"
     )
-    rate_per_s: Annotated[float, Field(ge=10, le=1000)] = Field(
-        50, description="requests a second during a drill, half of them over new connections"
-    )
-    timeout_s: Positive = Field(2, description="seconds until a request counts as unanswered")
-    steady_s: Annotated[float, Field(ge=1)] = Field(
-        10, description="seconds without a failure that a drill needs before and after a change"
-    )
     change_within_s: Positive = Field(
         300, description="seconds; a change that takes longer is given up and put back"
-    )
-    abort_failures: Count = Field(
-        20, description="failed requests; with more of them a drill puts back at once"
-    )
-    abort_outage_s: Positive = Field(
-        5, description="seconds without an answer after which a drill puts back at once"
     )
     rollback_max_s: Positive = Field(
         300, description="seconds from the command to 30 good answers in a row, all of `previous`"

@@ -33,12 +33,16 @@ def _pooled(config: Config) -> list[Pooled]:
     return [
         Pooled(s.name, s, config.databases[s.database], s.database_role, s.connections_per_replica)
         for s in config.scaling.values()
-        if s.database and s.database_role and s.connections_per_replica
+        if s.on_paper and s.database and s.database_role and s.connections_per_replica
     ]
 
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
-    "scaling": ("[scaling.NAME]", lambda c: list(c.scaling.values())),
+    "scaling": (
+        "[scaling.NAME] manifests or cluster",
+        lambda c: [s for s in c.scaling.values() if s.on_paper],
+    ),
+    "live_scaling": ("[scaling.NAME.live]", lambda c: [s for s in c.scaling.values() if s.live]),
     "pooled_scaling": ("[scaling.NAME] database", _pooled),
 }

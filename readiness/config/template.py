@@ -613,7 +613,7 @@ name = "my-system"
 #segments = ["./backups", "wal"]
 #restore = ["./backups", "restore", "--into", "{folder}", "--to", "{point}"]
 
-# A workload of Kubernetes that scales itself, and how it is to do that.
+# A workload that scales itself, such as one of Kubernetes, and how it is to do that.
 #[scaling.api]
 #workload = "deployment/api"
 # Rendered manifests (helm template, kustomize build), and live objects if you like:
@@ -644,6 +644,34 @@ name = "my-system"
 #context = "staging"
 #namespace = "shop"
 #timeout_s = 30
+
+# The drill: it is made to grow and to shrink while a prober asks `url`. It needs `disrupt` in
+# `allow`, and `--allow disrupt`. Without Kubernetes, [scaling.NAME] needs no more than the counts,
+# the pace, and this.
+#[scaling.api.live]
+#url = "https://shop.staging.example.com/version"
+# Prints how many replicas serve now; and the header that tells which replica answered.
+#replicas = ["./replicas.sh"]
+#replica_header = "x-replica"
+#bearer = "${API_TOKEN}"
+#verify_tls = true
+# What makes it grow: requests a second to `url`. Or `load`, a command that is ended when it has
+# been enough; or `up` and `down`, where nothing scales by itself.
+#load_rate_per_s = 400
+# load = ["k6", "run", "load.js"]
+# up = ["./scale.sh", "6"]
+# down = ["./scale.sh", "3"]
+# How many replicas that load needs.
+#loaded_replicas = 6
+# Seconds until so many serve; and after the load, until there are the fewest again.
+#up_within_s = 180
+#down_within_s = 900
+# The prober, what is steady, and when the load is ended at once: see [deployment].
+#rate_per_s = 50
+#timeout_s = 2
+#steady_s = 10
+#abort_failures = 20
+#abort_outage_s = 5
 
 """
 

@@ -1,4 +1,4 @@
-"""What puts back what a probe changed, should this process die."""
+"""What puts back what a probe changed, or ends what it started, should this process die."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,10 +7,14 @@ from readiness.watchdog import COMMAND_TIMEOUT_S
 
 
 class Undo(Protocol):
-    """Remembers commands (`readiness.guardian.Guardian` is one)."""
+    """Remembers commands and processes (`readiness.guardian.Guardian` is one)."""
 
     def run(self, argv: Sequence[str], *, timeout_s: float = COMMAND_TIMEOUT_S) -> int:
         """Run this command when the process has died; returns a token for `forget`."""
+        ...
+
+    def kill(self, pid: int) -> int:
+        """End this leader of a group, and its group, when the process has died; as for `run`."""
         ...
 
     def forget(self, token: int) -> None:

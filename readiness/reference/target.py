@@ -18,7 +18,7 @@ from readiness.reference.target_deployment import deployment
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
 from readiness.reference.target_rules import RULES
-from readiness.reference.target_scaling import scaling
+from readiness.reference.target_scaling import live, scaling
 from readiness.reference.target_schema import Facts as SchemaFacts
 from readiness.reference.target_schema import schema
 from readiness.reference.target_timescale import timescale
@@ -90,6 +90,7 @@ def readiness_toml(facts: Facts) -> str:
         deployment(facts.fleet) if facts.fleet else alone(facts.service, facts.release),
         before(facts.released, facts.service),
         scaling(facts.cluster),
+        live(facts.fleet) if facts.fleet else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,

@@ -1,8 +1,10 @@
-"""The part of the reference system's readiness.toml that tells how the shop grows."""
+"""The part of the reference system's readiness.toml that tells how shop and fleet grow."""
 
 from pathlib import Path
 from typing import Final
 
+from readiness.reference.fleet.autoscaler import MOST
+from readiness.reference.fleet.starting import COUNT, Fleet
 from readiness.reference.toml import quoted
 
 
@@ -14,6 +16,16 @@ def scaling(manifests: Path) -> str:
     """
     files = ", ".join(quoted(str(manifests / name)) for name in ("*.yaml", "live.json"))
     return _SCALING.format(files=files)
+
+
+def live(fleet: Fleet) -> str:
+    """[scaling.fleet], and its drill."""
+    return _LIVE.format(
+        url=f"{fleet.url}/version",
+        replicas=", ".join(map(quoted, fleet.tool("replicas"))),
+        fewest=COUNT,
+        most=MOST,
+    )
 
 
 _SCALING: Final = """
@@ -33,4 +45,34 @@ down_s = 60
 database = "shop"
 database_role = "shop_app"
 connections_per_replica = 5
+"""
+
+_LIVE: Final = """
+# The fleet scales itself by what its users ask: no objects of Kubernetes tell of it. Its periods
+# are short, and counted from the end of the change before.
+[scaling.fleet]
+min_replicas = {fewest}
+max_replicas = {most}
+up_pods = 2
+up_s = 2.5
+down_pods = 1
+down_s = 2.5
+
+[scaling.fleet.live]
+url = "{url}"
+replica_header = "x-replica"
+replicas = [{replicas}]
+rate_per_s = 20
+# A machine that does much else answers late.
+timeout_s = 10
+# With those of the prober, 115 a second: at 20 for each replica, six are needed.
+load_rate_per_s = 95
+loaded_replicas = 6
+# Ten seconds, and twenty, on a machine that does nothing else.
+up_within_s = 90
+down_within_s = 90
+steady_s = 2
+# Nobody suffers here: what is broken may be seen to its end.
+abort_failures = 300
+abort_outage_s = 30
 """

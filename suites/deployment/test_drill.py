@@ -80,7 +80,9 @@ def test_rollout_latency(
         change.seen.must_be_fair()
         p99_ms = change.seen.latency_s(0.99) * 1000
         evidence.judge(
-            figure(f"p99, {change.name}", p99_ms, "ms", asked(change), len(change.seen.samples)),
+            figure(
+                f"p99, {change.name}", p99_ms, "ms", asked(change.seen), len(change.seen.samples)
+            ),
             at_most(limit_ms),
             f"it was {before_ms:.0f} ms before",
         )
@@ -165,16 +167,18 @@ def test_rollback_time(
             (f"until the first answer, {change.name}", change.first_seen_s),
         ):
             if value_s is not None:
-                evidence.record(figure(name, value_s, "s", asked(change)))
+                evidence.record(figure(name, value_s, "s", asked(change.seen)))
         evidence.judge(
             figure(f"good answers in a row, {change.name}", len(change.settled), "count",
-                    asked(change)),
+                    asked(change.seen)),
             at_least(IN_A_ROW),
             change.problem or "so many show that it is there",
         )  # fmt: skip
         if change.arrived_s is not None:
             evidence.judge(
-                figure(f"time to be back, {change.name}", change.arrived_s, "s", asked(change)),
+                figure(
+                    f"time to be back, {change.name}", change.arrived_s, "s", asked(change.seen)
+                ),
                 at_most(drilled_deployment.rollback_max_s),
                 "users would have to bear a bad release for so long",
             )

@@ -10,7 +10,7 @@ from readiness.kubernetes.autoscaler import CPU, MEMORY
 from readiness.kubernetes.rate import Rate
 from readiness.kubernetes.state import state
 from readiness.kubernetes.vertical import conflicts
-from readiness.probes.scaling import Sides
+from readiness.probes.scaling.sides import Sides
 from readiness.probes.text import clean, listed, worst
 
 SidesOf = Callable[[Scaling], Sides]

@@ -9,7 +9,7 @@ from readiness.kubernetes.capacity import nodes_in_use
 from readiness.kubernetes.disruption import allowed
 from readiness.kubernetes.replicas import fixed_in_manifest, fixed_live
 from readiness.kubernetes.rollout import ROLLING, rollout_of
-from readiness.probes.scaling import Sides
+from readiness.probes.scaling.sides import Sides
 from readiness.probes.text import listed
 
 SidesOf = Callable[[Scaling], Sides]

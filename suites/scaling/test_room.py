@@ -12,7 +12,7 @@ from readiness.kubernetes.pods import lacking
 from readiness.kubernetes.rollout import rollout_of
 from readiness.kubernetes.view import View
 from readiness.probes.database.budget import budget
-from readiness.probes.scaling import Sides
+from readiness.probes.scaling.sides import Sides
 from readiness.probes.text import listed
 
 SidesOf = Callable[[Scaling], Sides]

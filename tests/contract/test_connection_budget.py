@@ -12,7 +12,7 @@ from readiness.config.scaling_subjects import Pooled
 from readiness.errors import NoData, NotPermitted
 from readiness.evidence import Evidence
 from readiness.probes.database.budget import budget
-from readiness.probes.scaling import Sides
+from readiness.probes.scaling.sides import Sides
 from readiness.secrets import Dsn
 from tests.contract.monitored_service import misses, suite
 from tests.kubernetes_samples import deployment, hpa, keda, seen

@@ -237,7 +237,7 @@ def test_more_users_have_more_replicas_for_as_long(fleet: Fleet) -> None:
         counts.append(int(tell(fleet, "replicas")))
         return counts[-1] == count
 
-    plan = Plan(url=f"{fleet.url}/version", rate_per_s=110, timeout_s=15)
+    plan = Plan(url=f"{fleet.url}/version", rate_per_s=90, timeout_s=15)
     with probing(plan) as users:
         assert eventually(lambda: serving(COUNT + 2))
         seen = users.stop()

@@ -8,6 +8,7 @@ class Undo:
 
     def __init__(self) -> None:
         self.commands: dict[int, list[str]] = {}
+        self.processes: dict[int, int] = {}
         self.ever = 0
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 30) -> int:  # noqa: ARG002
@@ -15,5 +16,11 @@ class Undo:
         self.commands[self.ever] = list(argv)
         return self.ever
 
+    def kill(self, pid: int) -> int:
+        self.ever += 1
+        self.processes[self.ever] = pid
+        return self.ever
+
     def forget(self, token: int) -> None:
-        del self.commands[token]
+        if self.processes.pop(token, None) is None:
+            del self.commands[token]

@@ -67,5 +67,7 @@ def test_a_short_lull_takes_nothing_away() -> None:
 def test_the_careless_ones() -> None:
     wishes = [8] * 10 + [3] * 10
     assert changes(run(Scaler.HASTY, 3, wishes)) == [(0, 8), (5, 3)]
+    assert changes(run(Scaler.GREEDY, 3, wishes))[:2] == [(0, 8), (8, 7)]
+    assert set(run(Scaler.STUCK, 8, wishes)) == {8}
     assert set(run(Scaler.NONE, 3, wishes)) == {3}
     assert changes(run(Scaler.SLOW, 3, wishes)) == [(0, 5)]

@@ -8,7 +8,7 @@ from readiness.config.scaling import Cluster, Scaling
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.kubernetes.inventory import Inventory
 from readiness.probes.manifests import written
-from readiness.probes.scaling import sides
+from readiness.probes.scaling.sides import sides
 from readiness.reference import cluster
 
 

@@ -16,7 +16,7 @@ from readiness.evidence import CheckFailed, Evidence
 from readiness.faults import Fault, faults_of
 from readiness.kubernetes.inventory import Inventory
 from readiness.kubernetes.view import view
-from readiness.probes.scaling import Sides, sides
+from readiness.probes.scaling.sides import Sides, sides
 from readiness.reference import cluster
 from readiness.reference.scaling_levers import ScalingLevers
 from readiness.reference.system import ReferenceSystem

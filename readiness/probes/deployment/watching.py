@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from readiness.config.deployment import Deployment
@@ -12,6 +11,7 @@ from readiness.probes import command
 from readiness.probes.deployment.adapters.adapter import Adapter, Call
 from readiness.probes.deployment.change import IN_A_ROW, tail
 from readiness.probes.deployment.notes import Notes
+from readiness.probes.prober import watched
 from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.plan import Plan
 from readiness.probes.prober.prober import Prober
@@ -24,16 +24,7 @@ _REMEDY: Final = "run it by hand; see [deployment] in readiness.toml"
 
 def plan_of(deployment: Deployment) -> Plan:
     """What the prober asks of a target."""
-    bearer = deployment.bearer
-    return Plan(
-        url=deployment.url,
-        rate_per_s=deployment.rate_per_s,
-        timeout_s=deployment.timeout_s,
-        headers={"Authorization": f"Bearer {bearer.reveal()}"} if bearer else {},
-        version_key=deployment.version_key,
-        replica_header=deployment.replica_header or "",
-        verify_tls=deployment.verify_tls,
-    )
+    return watched.plan_of(deployment, deployment.version_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +65,7 @@ class Watch:
             raise _unsteady(f"a change is under way: {busy}", settings)
         seen = self._steadily()
         if seen.failed:
-            problems = listed(dict.fromkeys(sample.problem for sample in seen.failed))
-            raise _unsteady(
-                f"{len(seen.failed)} of {len(seen.samples)} requests failed ({problems})", settings
-            )
+            raise _unsteady(watched.failures_of(seen), settings)
         _one_release(seen, settings)
         count = adapter.replicas() if not settings.replica_header else len(seen.replicas)
         if count is not None and count < settings.replicas:
@@ -87,11 +75,9 @@ class Watch:
 
     def _steadily(self) -> Observation:
         """As long as steadiness takes; a prober that was starved may try again, a service not."""
-        settings = self._settings
         for _ in range(_GIVEN_TRIES):
             began = time.monotonic()
-            enough = partial(_reaches, began + settings.steady_s)
-            whole = self._prober.wait(enough, settings.steady_s + settings.timeout_s + 10)
+            whole = watched.steadily(self._prober, self._settings, began)
             seen = whole.between(began, float("inf"))
             if seen.failed or not seen.starved:
                 break
@@ -168,11 +154,7 @@ class Watch:
         seen = seen or self._prober.seen().between(patience.began, float("inf"))
         if time.monotonic() - patience.began > patience.seconds:
             return f"not over after {patience.seconds:g} s"
-        if len(seen.failed) > settings.abort_failures:
-            return f"over {settings.abort_failures} requests failed"
-        if seen.longest_gap_s > settings.abort_outage_s:
-            return f"nobody was served for over {settings.abort_outage_s:g} s"
-        return ""
+        return watched.suffering(seen, settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from readiness.reference.fleet.fleet import Fleet
 
 LEAST: Final = 3
 MOST: Final = 8
-PER_REPLICA: Final = 25.0
+PER_REPLICA: Final = 20.0
 """Requests a second that one replica is meant to answer."""
 
 _TOLERANCE: Final = 0.1
@@ -30,6 +30,7 @@ class Pace:
         down_pods: so many fewer.
         down_s: the same for these.
         hold_s: for so long must fewer be enough before there are fewer.
+        leaps: whether it starts all that there may be, where any more are wished for.
     """
 
     up_pods: int = 2
@@ -37,13 +38,16 @@ class Pace:
     down_pods: int = 1
     down_s: float = 3
     hold_s: float = 3
+    leaps: bool = False
 
 
 PACES: Final = {
     Scaler.NORMAL: Pace(),
     Scaler.NONE: Pace(up_pods=0, down_pods=0),
-    Scaler.HASTY: Pace(up_pods=MOST, up_s=0, down_pods=MOST, down_s=0, hold_s=0),
-    Scaler.SLOW: Pace(up_s=30, down_s=30, hold_s=30),
+    Scaler.HASTY: Pace(up_s=0, down_pods=MOST, down_s=0, hold_s=0, leaps=True),
+    Scaler.GREEDY: Pace(up_s=0, leaps=True),
+    Scaler.STUCK: Pace(down_pods=0),
+    Scaler.SLOW: Pace(up_s=120, down_s=120, hold_s=120),
 }
 
 
@@ -72,7 +76,7 @@ class Autoscaler:
         enough = max(n for _, n in self._wishes)
         since = now - self._changed
         if wish > count and since >= pace.up_s:
-            return min(wish, count + pace.up_pods)
+            return MOST if pace.leaps else min(wish, count + pace.up_pods)
         if enough < count and since >= pace.down_s:
             return max(enough, count - pace.down_pods)
         return count
@@ -98,4 +102,6 @@ async def autoscale(fleet: Fleet) -> None:
             wish = wanted((after - before) / (now - began), count)
             chosen = scaler.next(now, wish, count, PACES[fleet.how.scaler])
             if chosen != count:
+                # It may be over before the next look.
+                scaler.busy(now)
                 fleet.want(replace(fleet.goal, count=chosen))

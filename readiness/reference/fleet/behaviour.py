@@ -29,8 +29,22 @@ class Scaler(StrEnum):
     """It does nothing."""
     HASTY = "hasty"
     """It starts all that it may at once, and stops all of them at once."""
+    GREEDY = "greedy"
+    """It starts all that it may at once."""
+    STUCK = "stuck"
+    """It stops none."""
     SLOW = "slow"
-    """Its periods are ten times as long."""
+    """Its periods are forty times as long."""
+
+    @property
+    def starts_together(self) -> bool:
+        """Whether all that are missing are started beside each other."""
+        return self in {Scaler.HASTY, Scaler.GREEDY}
+
+    @property
+    def stops_together(self) -> bool:
+        """Whether all that are too many are stopped beside each other."""
+        return self is Scaler.HASTY
 
 
 class Behaviour(BaseModel):
@@ -52,6 +66,7 @@ class Behaviour(BaseModel):
         redeploy_fails: a release that was left once cannot be deployed again.
         abrupt_stop: a replica is killed with what is under way.
         cold_ms: by how much a replica is too slow with its first answers.
+        shrinks_late: one that is too many is gone before the balancer knows.
         says_busy: `status` says that a change is under way.
         scaler: how the autoscaler is.
     """
@@ -73,6 +88,7 @@ class Behaviour(BaseModel):
     redeploy_fails: bool = False
     abrupt_stop: bool = False
     cold_ms: int = 0
+    shrinks_late: bool = False
     says_busy: bool = False
     scaler: Scaler = Scaler.NORMAL
 

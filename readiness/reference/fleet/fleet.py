@@ -121,10 +121,15 @@ class Fleet:
             self._take_back(goal)
             return None
         await self._lead_to(replica)
-        self.replicas.append(replica)
-        self._watch(replica)
         self._good = goal
         return replica
+
+    async def add_together(self, count: int) -> None:
+        """Start so many more beside each other, and lead to all of them."""
+        goal = self.goal
+        starting = (self.launcher.start(goal.release, goal.configuration) for _ in range(count))
+        for replica in await asyncio.gather(*starting):
+            await self._lead_to(replica)
 
     async def let_go(self, replica: Replica) -> None:
         """Forget a replica that has ended."""
@@ -141,6 +146,8 @@ class Fleet:
             end(replica.process, signal.SIGKILL)
             raise
         replica.serves = True
+        self.replicas.append(replica)
+        self._watch(replica)
 
     def _take_back(self, goal: Goal) -> None:
         """Return to what last worked, unless something else is wanted meanwhile."""

@@ -21,15 +21,18 @@ _STALL_S: Final = 2.5
 async def step(fleet: "Fleet") -> bool:
     """Do one thing that is to be done; False if there is none."""
     how, stale = fleet.how, fleet.stale
+    missing = fleet.goal.count - len(fleet.replicas)
     if stale and how.rollout is Rollout.RECREATE:
         await asyncio.gather(*(remove(fleet, replica) for replica in stale))
-    elif len(fleet.replicas) < fleet.goal.count - (how.unavailable if stale else 0):
+    elif missing > 1 and not stale and how.scaler.starts_together:
+        await fleet.add_together(missing)
+    elif missing > (how.unavailable if stale else 0):
         await fleet.add()
     elif stale:
         await _replace(fleet, stale[0])
         await asyncio.sleep(how.pause_s)
-    elif len(fleet.replicas) > fleet.goal.count:
-        await remove(fleet, fleet.replicas[-1])
+    elif missing < 0:
+        await _shrink(fleet, fleet.replicas[missing:])
     else:
         return False
     return True
@@ -74,14 +77,27 @@ async def _replace(fleet: "Fleet", old: Replica) -> None:
     if len(fleet.replicas) <= fleet.goal.count and await fleet.add() is None:
         return
     if how.rollout is Rollout.LATE:
-        old.leaving = True
-        await fleet.launcher.stop(old, abruptly=True)
-        await asyncio.sleep(_LATE_S)
-        await fleet.let_go(old)
+        await _lose(fleet, old)
     else:
         await remove(fleet, old)
     if how.rollout is Rollout.CLOSED:
         await fleet.balancer.renew()
+
+
+async def _shrink(fleet: "Fleet", surplus: list[Replica]) -> None:
+    """Stop the newest, or all of those that are too many."""
+    how = fleet.how
+    chosen = surplus if how.scaler.stops_together else surplus[-1:]
+    way = _lose if how.shrinks_late else remove
+    await asyncio.gather(*(way(fleet, replica) for replica in chosen))
+
+
+async def _lose(fleet: "Fleet", replica: Replica) -> None:
+    """Stop one replica, and tell the balancer afterwards."""
+    replica.leaving = True
+    await fleet.launcher.stop(replica, abruptly=True)
+    await asyncio.sleep(_LATE_S)
+    await fleet.let_go(replica)
 
 
 async def _stall(fleet: "Fleet") -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from readiness.errors import NoData
 from readiness.probes import command
+from readiness.probes.text import clean
 
 ASK_S: Final = 30.0
 """A question to a tool is answered within this time, or it is an error."""
@@ -91,6 +93,22 @@ def asked(argv: Sequence[str], verb: str, remedy: str) -> str:
         CouldNotMeasure: it fails, hangs, or cannot be asked.
     """
     return command.run(argv, verb, remedy, timeout_s=ASK_S)
+
+
+def counted(argv: Sequence[str], remedy: str) -> int:
+    """How many replicas a command of the user's counts.
+
+    Raises:
+        CouldNotMeasure: it fails, or prints something else than a whole number.
+    """
+    printed = asked(argv, "count the replicas", remedy).strip()
+    if not re.fullmatch(r"[0-9]{1,6}", printed, re.ASCII):
+        raise NoData(
+            f"printed {clean(printed, 60)!r}, which is no number of replicas",
+            where=shlex.join(argv),
+            remedy=remedy,
+        )
+    return int(printed)
 
 
 def json_of(printed: str, where: str) -> Any:

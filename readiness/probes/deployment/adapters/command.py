@@ -7,8 +7,15 @@ from typing import Final
 from readiness.config.deployment_adapters import ByCommand
 from readiness.errors import NoData
 from readiness.probes import command
-from readiness.probes.deployment.adapters.adapter import ASK_S, Call, State, asked, digest, filled
-from readiness.probes.text import clean
+from readiness.probes.deployment.adapters.adapter import (
+    ASK_S,
+    Call,
+    State,
+    asked,
+    counted,
+    digest,
+    filled,
+)
 
 _TABLE: Final = "see [deployment.command], and run it by hand"
 _LINE: Final = re.compile(r"([^=\s][^=]*)=(.*)")
@@ -52,17 +59,8 @@ class CommandAdapter:
         Raises:
             CouldNotMeasure: it fails, or prints something else.
         """
-        if self._settings.replicas is None:
-            return None
         argv = self._settings.replicas
-        printed = asked(argv, "count the replicas", _TABLE).strip()
-        if not re.fullmatch(r"[0-9]{1,6}", printed, re.ASCII):
-            raise NoData(
-                f"printed {clean(printed, 60)!r}, which is no number of replicas",
-                where=shlex.join(argv),
-                remedy=_TABLE,
-            )
-        return int(printed)
+        return None if argv is None else counted(argv, _TABLE)
 
     def under_way(self) -> str | None:
         """The command's exit status tells.

@@ -1,0 +1,45 @@
+"""What every drill tells of those who were not served, and of the replicas: for its story."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from readiness.measurement import Moment
+from readiness.probes.prober.observation import Observation
+from readiness.probes.prober.plan import Sample
+from readiness.probes.text import listed
+
+# Failures closer to each other than this are told as one stretch.
+_APART_S: Final = 0.5
+
+
+def since(began: float, moments: Iterable[Moment]) -> list[Moment]:
+    """Moments on the clock of the record, counted from when it began."""
+    return [Moment(moment.at_s - began, moment.label, moment.good) for moment in moments]
+
+
+def counts(told: Sequence[tuple[float, int]]) -> Iterator[Moment]:
+    """When there were more replicas, or fewer."""
+    for (_, before), (at, count) in pairwise(told):
+        if count != before:
+            yield Moment(at, f"{count} replicas serve, after {before}")
+
+
+def failures(seen: Observation) -> Iterator[Moment]:
+    """When requests failed, and when they did no more."""
+    for stretch in _stretches(seen.failed):
+        kinds = Counter(sample.problem for sample in stretch)
+        told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
+        yield Moment(stretch[0].due, f"requests fail: {told}", good=False)
+        yield Moment(max(s.due for s in stretch) + seen.plan.period_s, "all answered", good=True)
+
+
+def _stretches(failed: tuple[Sample, ...]) -> list[list[Sample]]:
+    """Failures one after the other."""
+    found: list[list[Sample]] = []
+    for sample in failed:
+        if not found or sample.due - found[-1][-1].due > _APART_S:
+            found.append([])
+        found[-1].append(sample)
+    return found
