@@ -15,6 +15,7 @@ from readiness.probes.rules import patience_s
 _MISSED: Final = "prometheus_rule_group_iterations_missed_total"
 _ALL: Final = "prometheus_rule_group_iterations_total"
 _WINDOW: Final = "10m"
+_MOST_OF_IT: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def _judged(
     """The shares, without the time in which no group at all was evaluated.
 
     Prometheus itself did not run then: a machine that slept, a drill that paused it. A group that
-    is too slow misses more than that; and where all of them are, their durations tell.
+    is too slow misses more than that; and where all of them are, their durations tell. One that
+    was loaded later is no witness of a time before it.
     """
     # The key is the file and the name, and which folder the file lies in concerns nobody. Groups
     # that are no longer loaded are history.
@@ -70,9 +72,21 @@ def _judged(
         for key, (missing, total) in counts.items()
         if (name := key.rpartition(";")[2]) in intervals and total > 0
     }
-    stopped_s = min(((m + 1) * interval for m, _, interval in loaded.values()), default=0.0)
+    longest_s = max((total * interval for _, total, interval in loaded.values()), default=0.0)
+    witnesses = {
+        name: (missing + 1) * interval
+        for name, (missing, total, interval) in loaded.items()
+        if (total + 1) * interval >= _MOST_OF_IT * longest_s
+    }
+    stopped_s = min(witnesses.values(), default=0.0)
     return tuple(
-        _share(name, max(0.0, missing * interval - stopped_s), total * interval, source, total)
+        _share(
+            name,
+            max(0.0, missing * interval - (stopped_s if name in witnesses else interval)),
+            total * interval,
+            source,
+            total,
+        )
         for name, (missing, total, interval) in sorted(loaded.items())
     )
 

@@ -23,7 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a server and no client programs: tests/matrix.py runs it on each release."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
-        if "server" in names and not names & _CLIENTS:
+        clients = names & _CLIENTS or item.get_closest_marker("clients")
+        if "server" in names and not clients:
             item.add_marker("server")
 
 

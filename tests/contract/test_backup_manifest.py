@@ -23,6 +23,8 @@ from readiness.probes.postgres import connect
 from readiness.secrets import Dsn
 from readiness.table_contents import differences, table_contents
 
+pytestmark = pytest.mark.clients
+
 Run = Callable[[str], None]
 
 

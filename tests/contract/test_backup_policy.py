@@ -168,6 +168,7 @@ def test_a_copy_counts_with_its_whole_size() -> None:
     assert newest_copied([new, old], {}) is None
 
 
+@pytest.mark.clients
 def test_layers_are_what_they_say(shop: Dsn, folder: Path) -> None:
     dump(shop, folder / "all.dump", "--format=custom")
     dump(shop, folder / "schema.sql", "--schema-only")
@@ -186,6 +187,7 @@ def test_layers_are_what_they_say(shop: Dsn, folder: Path) -> None:
             judge_layers(backup(folder, layers=layer(holds, pattern)))
 
 
+@pytest.mark.clients
 def test_a_plain_dump_that_is_cut_off_is_seen(shop: Dsn, folder: Path) -> None:
     path = dump(shop, folder / "all.sql")
     plain = backup(folder, pattern="*.sql")
@@ -199,6 +201,7 @@ def test_a_plain_dump_that_is_cut_off_is_seen(shop: Dsn, folder: Path) -> None:
         evidence.conclude()
 
 
+@pytest.mark.clients
 def test_a_plain_dump_that_gzip_has_packed_is_read_too(shop: Dsn, folder: Path) -> None:
     whole = dump(shop, folder / "all.sql").read_bytes()
     (folder / "all.sql").unlink()
@@ -221,12 +224,14 @@ def test_what_cannot_be_looked_into_is_no_pass(folder: Path) -> None:
         files.test_dump_complete(backup(folder), Evidence())
 
 
+@pytest.mark.clients
 def test_where_nothing_is_plain_it_does_not_apply(shop: Dsn, folder: Path) -> None:
     dump(shop, folder / "all.dump", "--format=custom")
     with pytest.raises(NotApplicable):
         files.test_dump_complete(backup(folder), Evidence())
 
 
+@pytest.mark.clients
 def test_the_bytes_tell_who_can_read_them(shop: Dsn, folder: Path) -> None:
     dump(shop, folder / "all.dump", "--format=custom")
     clear = readable(pieces_of(backup(folder)))
@@ -247,6 +252,7 @@ def test_bytes_that_are_nothing_are_no_layer(folder: Path) -> None:
     assert (found.format, bool(found.problem)) == (Format.UNKNOWN, True)
 
 
+@pytest.mark.clients
 def test_amcheck_finds_nothing_on_a_sound_database_and_leaves_nothing(shop: Dsn) -> None:
     found = amcheck(shop, find_binaries(), timeout_s=60)
     assert found.corrupt == ()
@@ -255,6 +261,7 @@ def test_amcheck_finds_nothing_on_a_sound_database_and_leaves_nothing(shop: Dsn)
         assert fetch(connection, "select 1 from pg_extension where extname = 'amcheck'") == []
 
 
+@pytest.mark.clients
 def test_amcheck_sees_an_index_in_another_order(shop: Dsn, run: Run) -> None:
     """No checksum sees it: every page is as it was written."""
     run(
@@ -273,6 +280,7 @@ def test_amcheck_sees_an_index_in_another_order(shop: Dsn, run: Run) -> None:
     assert "invariant violated" in found.corrupt[0]
 
 
+@pytest.mark.clients
 def test_amcheck_without_the_right_is_no_corruption(shop: Dsn, role: Dsn, run: Run) -> None:
     run("create extension amcheck")
     name = role.reveal().partition("//")[2].partition("@")[0]

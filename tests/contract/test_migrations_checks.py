@@ -158,6 +158,7 @@ def test_flyway_compares_checksums_and_tells_failures(dsn: Dsn, run: Run, tmp_pa
     assert "2: they began, and did not end well" in at_head(migrations)
 
 
+@pytest.mark.clients
 def test_drift_is_told_by_object(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -> None:
     check = "test_migrations_drift"
     assert on_scratch(check, sql(dsn, plain), spare) == ""

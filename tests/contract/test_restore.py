@@ -22,6 +22,8 @@ from readiness.servers.client import run_program
 from readiness.servers.postgres import PrivatePostgres
 from suites.backup import test_restore as suite
 
+pytestmark = pytest.mark.clients
+
 Run = Callable[[str], None]
 RestoreOf = Callable[[Backup], Restored]
 Check = Callable[[Backup, RestoreOf, Evidence], None]

@@ -25,6 +25,16 @@ def test_a_pause_of_prometheus_is_no_slow_group() -> None:
     assert shares(counts, {**FIVE, "slow": 60.0}) == {"a": 0, "b": 0, "slow": 0}
 
 
+def test_a_group_that_came_later_does_not_know_of_a_pause_before_it() -> None:
+    counts = {"/f;a": (4.0, 60.0), "/f;b": (4.0, 60.0), "/f;new": (0.0, 4.0)}
+    assert shares(counts, {**FIVE, "new": 5.0}) == {"a": 0, "b": 0, "new": 0}
+
+
+def test_a_group_that_came_later_and_is_slow_is_not_excused_by_a_pause_before_it() -> None:
+    counts = {"/f;a": (9.0, 60.0), "/f;b": (9.0, 60.0), "/f;new": (5.0, 8.0)}
+    assert shares(counts, {**FIVE, "new": 5.0}) == {"a": 0, "b": 0, "new": 0.5}
+
+
 def test_what_is_no_longer_loaded_is_history() -> None:
     assert shares({"/f;a": (0, 10), "/f;gone": (9, 10)}, FIVE) == {"a": 0}
 

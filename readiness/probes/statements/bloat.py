@@ -78,6 +78,11 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace where {scope}""")
 _TABLE: Final = sql.SQL("""
 select table_len, dead_tuple_len + approx_free_space from {schema}.pgstattuple_approx(%s::regclass)
 """)
+# Before PostgreSQL 14 the quick way refuses TOAST: it is read as a whole.
+_TOAST_13: Final = sql.SQL("""
+select table_len, dead_tuple_len + free_space from {schema}.pgstattuple(%s::regclass)""")
+_FROM_14: Final = 140000
+_TOAST: Final = " (TOAST)"
 _INDEX: Final = sql.SQL("""
 select index_size, leaf_pages, nullif(avg_leaf_density, 'NaN'), empty_pages + deleted_pages
 from {schema}.pgstatindex(%s::regclass)""")
@@ -202,8 +207,9 @@ def _read_all(
     left_out: list[str] = []
     budget, deadline = limits.read_max_bytes, time.monotonic() + _TIME_S
     for one in large:
-        if one.cost <= budget and time.monotonic() < deadline:
-            budget -= one.cost
+        cost = one.size if _is_read_whole(connection, one) else one.cost
+        if cost <= budget and time.monotonic() < deadline:
+            budget -= cost
             try:
                 found.append(read(connection, schema, one))
                 continue
@@ -225,10 +231,15 @@ def _is_there(connection: Connection, one: _Large) -> bool:
 
 
 def _table(connection: Connection, schema: sql.Identifier, one: _Large) -> Bloated:
-    size, empty = postgres.fetch(connection, _TABLE.format(schema=schema), [one.oid])[0]
+    statement = _TOAST_13 if _is_read_whole(connection, one) else _TABLE
+    size, empty = postgres.fetch(connection, statement.format(schema=schema), [one.oid])[0]
     wanted = (100 - one.fillfactor) / 100 * size
     wasted = int(max(0.0, float(empty) - wanted))
     return Bloated(name=one.name, kind="table", size=size, wasted=wasted, exact=True)
+
+
+def _is_read_whole(connection: Connection, one: _Large) -> bool:
+    return connection.info.server_version < _FROM_14 and one.name.endswith(_TOAST)
 
 
 def _index(connection: Connection, schema: sql.Identifier, one: _Large) -> Bloated:
