@@ -9,7 +9,7 @@ from readiness.faults import fault
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
 
-# 110 MB within the forty days of the reference's history, where 100 MB a month are planned.
+# MiB, written since the reference's history began: all of it within a month.
 _ROWS: Final = 24
 _LINES: Final = 32_768  # of 32 bytes: 1 MiB a row
 # The time before the newest snapshot: two weeks of it are taken out.

@@ -11,6 +11,7 @@ from readiness.config.schema_subjects import TransferOf
 from readiness.config.transfers import Transfer
 from readiness.errors import NoData, NotPermitted
 from readiness.evidence import Evidence, NotApplicable
+from readiness.probes.transfers import lately as lately_
 from readiness.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
 from tests.contract.monitored_service import misses, suite
@@ -146,6 +147,20 @@ def test_what_was_written_of_late_is_in_step(
     found = judged("in_step", subject(tables))
     assert expected in found, found
     assert bool(found) == bool(expected), found
+
+
+def test_what_is_written_meanwhile_does_not_hide_what_is_missing(tables: Dsn, run: Run) -> None:
+    run("delete from s.new where key = 1")
+    busy = "insert into s.{} select n, 'x', 1, now() from generate_series(9001, 9005) n"
+
+    def traffic(_: float) -> None:
+        run(busy.format("old") + "; " + busy.format("new"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lately_, "_MOST_RECENT", 2)
+        patch.setattr("readiness.probes.transfers.tables.time.sleep", traffic)
+        found = judged("in_step", subject(tables))
+    assert "new rows of s.old missing in s.new 1, must be == 0: the keys 1" in found
 
 
 def test_without_traffic_nothing_can_be_told(tables: Dsn, run: Run) -> None:

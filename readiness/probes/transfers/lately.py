@@ -1,6 +1,5 @@
 """Whether what was written of late to one table is in the other one, and the same."""
 
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +9,7 @@ from readiness.config.transfers import Transfer
 from readiness.errors import NoData
 from readiness.probes.postgres import connect, fetch
 from readiness.probes.schema.rows import named
-from readiness.probes.transfers.tables import Side, looked_up, reading, told
+from readiness.probes.transfers.tables import Row, Side, looked_up, reading, still_apart
 from readiness.secrets import Dsn
 
 _RECENT: Final = """
@@ -42,16 +41,9 @@ def lately(side: Side, other: Side, transfer: Transfer) -> Recent:
         NoData: nothing tells when a row was written, or none was written of late.
         CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
     """
-    first = _lately(side, other, transfer)
-    if not (first.missing or first.differing):
-        return first
-    time.sleep(transfer.settle_s)
-    again = _lately(side, other, transfer)
-    return Recent(
-        first.rows,
-        tuple(key for key in first.missing if key in set(again.missing)),
-        tuple(key for key in first.differing if key in set(again.differing)),
-    )
+    rows, suspects = _unequal(side, other, transfer)
+    missing, differing = still_apart(side, other, transfer, suspects) if suspects else ((), ())
+    return Recent(rows, missing, differing)
 
 
 def canary_arrives(old: Side, canary: str, write: Dsn, transfer: Transfer) -> bool:
@@ -79,7 +71,8 @@ def canary_arrives(old: Side, canary: str, write: Dsn, transfer: Transfer) -> bo
         return bool(fetch(connection, statement, list(written[0])))
 
 
-def _lately(side: Side, other: Side, transfer: Transfer) -> Recent:
+def _unequal(side: Side, other: Side, transfer: Transfer) -> tuple[int, list[Row]]:
+    """How many rows were written of late, and the keys of those that the other side has not so."""
     if side.changed is None:
         raise NoData(
             f"nothing tells when a row of {side.table} was written",
@@ -101,6 +94,4 @@ def _lately(side: Side, other: Side, transfer: Transfer) -> Recent:
                 remedy="let something write, or raise `window_s`",
             )
         there = looked_up(theirs, other, list(written))
-    missing = [key for key in written if key not in there]
-    differing = [key for key in written if key in there and there[key] != written[key]]
-    return Recent(len(written), tuple(map(told, missing)), tuple(map(told, differing)))
+    return len(written), [key for key in written if there.get(key) != written[key]]

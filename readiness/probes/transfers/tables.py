@@ -1,5 +1,6 @@
 """The two tables of a pair: how each is read, and rows are found in it."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,6 +97,21 @@ def looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[R
     return {row[:-1]: row[-1] for row in fetch(connection, statement, columns)}
 
 
+def still_apart(
+    side: Side, other: Side, transfer: Transfer, keys: Sequence[Row]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which of these are missing in the other table, and which are others there, `settle_s` later.
+
+    Just these are looked at: what was written meanwhile must not take their place.
+    """
+    time.sleep(transfer.settle_s)
+    with reading(side, other, transfer.timeout_s) as (ours, theirs):
+        first, second = looked_up(ours, side, keys), looked_up(theirs, other, keys)
+    missing = [key for key in first if key not in second]
+    differing = [key for key in first if key in second and second[key] != first[key]]
+    return tuple(map(_told, missing)), tuple(map(_told, differing))
+
+
 @contextmanager
 def reading(old: Side, new: Side, timeout_s: float) -> Iterator[tuple[Connection, Connection]]:
     """A connection for each side, in one snapshot where both are in one database."""
@@ -123,6 +139,5 @@ def _text(column: str) -> sql.Composed:
     return sql.SQL("{}::text").format(sql.Identifier(column))
 
 
-def told(key: Row) -> str:
-    """A key, for a message."""
+def _told(key: Row) -> str:
     return ", ".join(key)

@@ -1,6 +1,5 @@
 """Whether each row of an old table is in the new one, and the same; no table is held in memory."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +10,7 @@ from psycopg import sql
 from readiness.config.transfers import Transfer
 from readiness.errors import NoData
 from readiness.probes.postgres import Connection, fetch
-from readiness.probes.transfers.tables import Row, Side, looked_up, reading, told
+from readiness.probes.transfers.tables import Row, Side, reading, still_apart
 
 _SUMS: Final = """
     select {bucket}, count(*), sum({sum}) from {table} where {where} group by 1"""
@@ -54,8 +53,7 @@ def compared(old: Side, new: Side, transfer: Transfer) -> Comparison:
     rows, suspects, partial = _suspects(old, new, transfer)
     if not suspects:
         return Comparison(rows, (), ())
-    time.sleep(transfer.settle_s)
-    missing, differing = _looked_at_again(old, new, transfer, suspects)
+    missing, differing = still_apart(old, new, transfer, suspects)
     if partial and not (missing or differing):
         raise NoData(
             f"more than {_MOST} rows were still on their way: of the others nothing is known",
@@ -118,14 +116,3 @@ def _unequal(ours: Iterator[_Seen], theirs: Iterator[_Seen]) -> Iterator[Row]:
         same = other is not None and other[:2] == (key, hash_)
         if not same and not late:
             yield key
-
-
-def _looked_at_again(
-    old: Side, new: Side, transfer: Transfer, keys: list[Row]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which of these are missing in the new table now, and which are others there."""
-    with reading(old, new, transfer.timeout_s) as (ours, theirs):
-        first, second = looked_up(ours, old, keys), looked_up(theirs, new, keys)
-    missing = [key for key in first if key not in second]
-    differing = [key for key in first if key in second and second[key] != first[key]]
-    return tuple(map(told, missing)), tuple(map(told, differing))
