@@ -63,6 +63,27 @@ def calls(target: DrilledTarget, action: str, release: str) -> int:
     return target.log.count(f"{action} {release}")
 
 
+@contextmanager
+def gating(target: DrilledTarget) -> Iterator["subprocess.Popen[bytes]"]:
+    """The gate as a user starts it: the drill runs two processes below."""
+    path = target.loaded.path
+    path.write_text(
+        path.read_text().replace("[target]", '[target]\nallow_in_production = ["disrupt"]')
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "readiness", "run", "--config", path, "--suite", "deployment",
+         "--allow", "disrupt", "--confirm", target.place.fingerprint, "-n", "0"],
+        cwd=target.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 MOMENTS: dict[str, Callable[[DrilledTarget], bool]] = {
     "its notes are written": lambda t: t.place.file.exists(),
     "the first command runs": lambda t: calls(t, "deploy", OLD) == 1,
@@ -79,6 +100,16 @@ MOMENTS: dict[str, Callable[[DrilledTarget], bool]] = {
 def test_a_drill_that_is_killed_when(target: DrilledTarget, moment: str) -> None:
     with drilling(target) as process:
         assert eventually(lambda: MOMENTS[moment](target))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert eventually(lambda: not target.place.file.exists()), "the watchdog recovers"
+    assert target.version == NEW
+    assert not (target.folder / "row").exists()
+
+
+def test_a_whole_run_that_is_killed_in_a_drill(target: DrilledTarget) -> None:
+    with gating(target) as process:
+        assert eventually(lambda: calls(target, "rollback", OLD) == 1, 60)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert eventually(lambda: not target.place.file.exists()), "the watchdog recovers"
