@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
+from readiness.compose_health import HealthCheck, health_check
+
 STARTED: Final = "service_started"
 HEALTHY: Final = "service_healthy"
 COMPLETED: Final = "service_completed_successfully"
 _SHARED: Final = ("network_mode", "ipc", "pid")
-_SHELL: Final = ("CMD", "CMD-SHELL")
-_NONE: Final = "NONE"
-# What always says yes: such a health check is none.
-_YES: Final = frozenset({"true", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0", "echo"})
 
 
 class UnreadableError(ValueError):
@@ -50,12 +48,12 @@ class StartOrder:
     Attributes:
         services: their names.
         dependencies: all of them.
-        checked: the services that have a health check which can fail.
+        checks: the health checks which can fail, by the name of their service.
     """
 
     services: frozenset[str]
     dependencies: tuple[Dependency, ...]
-    checked: frozenset[str]
+    checks: Mapping[str, HealthCheck]
 
     @property
     def loose(self) -> list[str]:
@@ -70,7 +68,7 @@ class StartOrder:
     def unchecked(self) -> list[str]:
         """Services that others wait for, without a health check in the file that can fail."""
         waited = {one.on for one in self.dependencies if one.condition == HEALTHY}
-        return sorted((waited & self.services) - self.checked)
+        return sorted((waited & self.services) - self.checks.keys())
 
     @property
     def unknown(self) -> list[str]:
@@ -112,8 +110,20 @@ def start_order(document: object) -> StartOrder:
     return StartOrder(
         frozenset(services),
         tuple(d for name, service in services.items() for d in _dependencies(name, service)),
-        frozenset(name for name, service in services.items() if _is_checked(service)),
+        dict(_checks(services)),
     )
+
+
+def _checks(
+    services: Mapping[str, Mapping[object, object]],
+) -> Iterator[tuple[str, HealthCheck]]:
+    for name, service in services.items():
+        try:
+            found = health_check(service)
+        except ValueError as error:
+            raise UnreadableError(f"the health check of {name}: {error}") from None
+        if found:
+            yield name, found
 
 
 def _dependencies(name: str, service: Mapping[object, object]) -> Iterator[Dependency]:
@@ -151,15 +161,3 @@ def _implied(service: Mapping[object, object]) -> Iterator[tuple[str, str]]:
             on = str(entry).partition(":")[0]
             if on != "container":
                 yield on, word
-
-
-def _is_checked(service: Mapping[object, object]) -> bool:
-    healthcheck = service.get("healthcheck")
-    if not isinstance(healthcheck, Mapping) or healthcheck.get("disable") is True:
-        return False
-    test = healthcheck.get("test")
-    words = [str(word) for word in test] if isinstance(test, list) else [str(test or "")]
-    if words[:1] == [_NONE]:
-        return False
-    command = " ".join(words[1:] if words[0] in _SHELL else words).strip()
-    return bool(command) and command not in _YES

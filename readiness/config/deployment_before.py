@@ -103,6 +103,11 @@ class Order(Model):
     name: ClassVar[str] = "compose"
 
     compose: Text = Field(..., description="the compose file")
+    patience_s: dict[Text, Positive] = Field(
+        default={},
+        description="seconds that others have to wait for a service, by its name, until they give"
+        " it up: a database that recovers from a crash takes its time",
+    )
 
 
 class Artifact(Model):

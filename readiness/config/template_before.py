@@ -30,6 +30,9 @@ BEFORE: Final = """\
 # Every service waits until what it needs is healthy; the health check stands in the file.
 #[deployment.order]
 #compose = "docker-compose.yml"
+# How long others have to wait for a service before they give it up: 30 tries of 10 s, as a database
+# that recovers from a crash needs it. Seconds, by the name of the service; default: not judged.
+#patience_s = { database = 300 }
 
 # How to see that the release before can still be had. `prints` is a regular expression.
 #[deployment.artifact]

@@ -57,6 +57,8 @@ commands = [["@PYTHON@", "-m", "json.tool", "@DEPLOY@/releases.json"]]
 
 [deployment.order]
 compose = "@DEPLOY@/docker-compose.yml"
+# 30 tries of 10 s.
+patience_s = { database = 300 }
 
 # It saves when it starts, and may run for a day.
 [deployment.layers.configuration]

@@ -201,6 +201,17 @@ def health_check_lies(system: ReferenceSystem) -> Iterator[None]:
 
 @fault(
     turns_red={"deployment.start-order[compose]"},
+    story="Whoever waits for the database gives it up before it has recovered from a crash.",
+)
+@contextmanager
+def database_is_given_up(system: ReferenceSystem) -> Iterator[None]:
+    """On every other day it is there in a second."""
+    with system.levers.edit_release_file(_COMPOSE, "retries: 30", "retries: 29"):
+        yield
+
+
+@fault(
+    turns_red={"deployment.start-order[compose]"},
     story="The database waits for the proxy, which waits for it: nothing starts.",
 )
 @contextmanager

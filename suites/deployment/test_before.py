@@ -6,7 +6,7 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.compose_order import StartOrder
 from readiness.config.deployment_before import Files, Host, Order, SavedLayer
 from readiness.probes.before import files, host, layers
-from readiness.probes.before.order import read_order
+from readiness.probes.before.order import patience_with, read_order
 from readiness.probes.text import listed, worst
 
 
@@ -174,7 +174,8 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
     and of what is waited for:
       healthcheck: { test: ["CMD-SHELL", "pg_isready -U shop"], interval: 10s, retries: 30 }
     A job that ends: condition: service_completed_successfully. A health check that the image has
-    is not seen here: write it into the file.""",
+    is not seen here: write it into the file. Given up too soon: 30 retries of 10 s are what a
+    database needs that recovers from a crash; how long is agreed, `patience_s` says.""",
 )
 def test_start_order(start_order: Order, evidence: Evidence) -> None:
     """What the file leaves out counts as what compose takes for it."""
@@ -186,6 +187,13 @@ def test_start_order(start_order: Order, evidence: Evidence) -> None:
             equal_to(0),
             f"{worst(found)}: {what}",
         )
+    for service, least_s in start_order.patience_s.items():
+        evidence.judge(
+            Measurement(f"patience with {service}", patience_with(order, service, source), "s",
+                        source),
+            at_least(least_s),
+            "it is given up while it may still be starting, and all that needs it with it",
+        )  # fmt: skip
 
 
 def _objections(order: StartOrder) -> list[tuple[str, list[str], str]]:

@@ -248,6 +248,25 @@ def compose(tmp_path: Path, text: str) -> str:
     return misses(judged("start_order", "order", order={"compose": str(path)}))
 
 
+def test_a_service_that_is_given_up_too_soon(tmp_path: Path) -> None:
+    path = tmp_path / "docker-compose.yml"
+    path.write_text(
+        "services:\n"
+        "  a: { depends_on: { b: { condition: service_healthy } } }\n"
+        "  b: { healthcheck: { test: pg_isready, interval: 10s, retries: 30 } }\n"
+    )
+
+    def order(**patience_s: float) -> Evidence:
+        settings = {"compose": str(path), "patience_s": patience_s}
+        return judged("start_order", "order", order=settings)
+
+    assert misses(order(b=300)) == ""
+    assert "patience with b 300 s" in misses(order(b=301))
+    for service in ("a", "ghost"):
+        with pytest.raises(NoData, match=service):
+            order(**{service: 1})
+
+
 def test_what_is_wrong_with_the_order_is_told(tmp_path: Path) -> None:
     found = compose(tmp_path, "services:\n  a: { depends_on: [b, c] }\n  b: { depends_on: [a] }\n")
     assert "a waits for b: service_started" in found

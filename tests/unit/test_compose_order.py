@@ -63,6 +63,22 @@ def test_others_are_one(test: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        ({}, 90),  # 3 tries, each 30 s after the one before: the engine's own
+        ({"interval": "0s", "retries": 0}, 90),
+        ({"interval": "10s", "retries": 30}, 300),
+        ({"interval": "1m30s", "retries": "2", "start_period": "1h"}, 3780),
+        ({"interval": "500ms", "retries": 4, "start_period": "0"}, 2),
+        ({"interval": "1.5s", "retries": 2}, 3),
+    ],
+)
+def test_how_long_a_service_is_waited_for(words: Any, seconds: float) -> None:
+    found = waits(healthcheck={**CHECK, **words})
+    assert found.checks["db"].patience_s == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ({"links": ["db:database"]}, "links"),
@@ -95,6 +111,10 @@ def test_circles_and_services_that_are_not_there() -> None:
         {"services": {"a": {"extends": {"service": "b"}}}},
         {"services": {"a": "b"}},
         {"services": {"a": {"depends_on": "b"}}},
+        {"services": {"a": {"healthcheck": {"test": "x", "interval": "often"}}}},
+        {"services": {"a": {"healthcheck": {"test": "x", "interval": "10"}}}},
+        {"services": {"a": {"healthcheck": {"test": "x", "retries": True}}}},
+        {"services": {"a": {"healthcheck": {"test": "x", "retries": "many"}}}},
     ],
 )
 def test_what_does_not_tell_it_all_is_no_answer(document: Any) -> None:

@@ -38,3 +38,20 @@ def read_order(order: Order) -> StartOrder:
             " out",
         )
     return found
+
+
+def patience_with(order: StartOrder, service: str, source: str) -> float:
+    """The seconds that others wait for a service before they give it up.
+
+    Raises:
+        NoData: there is no such service, or nothing in the file says when it is well.
+    """
+    if service in order.checks:
+        return order.checks[service].patience_s
+    known = service in order.services
+    raise NoData(
+        f"the service {clean(service)} has no health check" if known
+        else f"there is no service {clean(service)}",
+        where=source,
+        remedy="write one into the file, or see `patience_s` in [deployment.order]",
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""What a health check of `docker compose` is: whether it can fail, and how long it waits."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+_SHELL: Final = ("CMD", "CMD-SHELL")
+_NONE: Final = "NONE"
+# What always says yes: such a health check is none.
+_YES: Final = frozenset({"true", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0", "echo"})
+# What the engine takes where the file says nothing, or 0.
+_INTERVAL_S: Final = 30.0
+_RETRIES: Final = 3
+_UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A health check that can fail.
+
+    Attributes:
+        patience_s: seconds from the start until a service that never answers is called
+            unhealthy: the start period, and then each try with the pause before it.
+    """
+
+    patience_s: float
+
+
+def health_check(service: Mapping[object, object]) -> HealthCheck | None:
+    """The health check of a service; None where it has none in the file, or one that cannot fail.
+
+    Raises:
+        ValueError: a duration or a count is none.
+    """
+    found = service.get("healthcheck")
+    if not isinstance(found, Mapping) or found.get("disable") is True or not _can_fail(found):
+        return None
+    interval_s = _seconds(found.get("interval")) or _INTERVAL_S
+    retries = _count(found.get("retries")) or _RETRIES
+    return HealthCheck(_seconds(found.get("start_period")) + retries * interval_s)
+
+
+def _can_fail(found: Mapping[object, object]) -> bool:
+    test = found.get("test")
+    words = [str(word) for word in test] if isinstance(test, list) else [str(test or "")]
+    if words[:1] == [_NONE]:
+        return False
+    command = " ".join(words[1:] if words[:1] and words[0] in _SHELL else words).strip()
+    return bool(command) and command not in _YES
+
+
+def _seconds(said: object) -> float:
+    """A duration as compose writes it: `1m30s`; 0 where nothing is said."""
+    if said is None:
+        return 0.0
+    text = str(said).strip()
+    parts = _PART.findall(text)
+    if "".join(number + unit for number, unit in parts) != text or not parts:
+        if text == "0":
+            return 0.0
+        raise ValueError(f"{text!r} is no duration, such as 10s or 1m30s")
+    return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _count(said: object) -> int:
+    if said is None:
+        return 0
+    if isinstance(said, bool) or not re.fullmatch(r"\d{1,9}", str(said), re.ASCII):
+        raise ValueError(f"{said!r} is no count of retries")
+    return int(str(said))
