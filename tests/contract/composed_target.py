@@ -121,6 +121,7 @@ services:
     command: ["sleep", "600"]
     network_mode: none
     stop_signal: SIGKILL
+    healthcheck: {{ test: [CMD, /bin/busybox, test, -e, /well], interval: 1s, retries: 1000 }}
 """
 
 

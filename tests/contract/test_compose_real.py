@@ -65,12 +65,15 @@ def test_the_state_is_that_of_the_release_and_the_same_after_going_back(
     assert (target.adapter.replicas(), target.adapter.under_way()) == (1, "")
 
 
-def test_nothing_else_is_counted_or_changed(target: ComposedTarget) -> None:
+def test_what_is_not_healthy_yet_does_not_serve(target: ComposedTarget) -> None:
     target.compose("up", "--detach", "beside")
-    target.compose("run", "--detach", "beside")
-    assert (target.adapter.replicas(), target.adapter.under_way()) == (1, "")
     beside = target.adapter_of("beside")
+    assert (beside.replicas(), beside.under_way()) == (0, "containers are starting")
+    target.compose("exec", "-T", "beside", "/bin/busybox", "touch", "/well")
+    assert eventually(lambda: (beside.replicas(), beside.under_way()) == (1, ""))
+    target.compose("run", "--detach", "beside")
     assert (beside.replicas(), beside.under_way()) == (1, ""), "what is `run` once is none"
+    assert (target.adapter.replicas(), target.adapter.under_way()) == (1, ""), "nor another service"
 
 
 def test_what_does_not_run_is_not_counted_and_has_no_state(target: ComposedTarget) -> None:
