@@ -1,8 +1,8 @@
 """The models of [deployment.ADAPTER]: what changes the release that is served."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.config.base import Command, Model, Name, Text
@@ -53,14 +53,46 @@ class ByCompose(Model):
     tool: Command = Field(
         default=["docker", "compose"], description="the tool, with its own options"
     )
+    engine: Command | None = Field(
+        None,
+        description="the command of the engine that the tool uses, which is asked what runs;"
+        " default: `tool` without `compose`",
+    )
+    wait: bool = Field(
+        default=True,
+        description="let `up` wait until the containers are healthy; false for tools that do not"
+        " know --wait: docker-compose 1, older podman-compose",
+    )
     files: Annotated[list[Text], Field(min_length=1)] = Field(
         default=["docker-compose.yml"], description="the compose files, in order"
     )
-    project: Name = Field(..., description="the name of the project")
+    # Compose 2 takes no other, and compose 1 would make another one of it.
+    project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = Field(
+        ..., description="the name of the project"
+    )
     service: Name = Field(..., description="the service that is changed; nothing else is touched")
     variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = Field(
         "TAG", description="the variable that the image's tag comes from"
     )
+
+    @property
+    def engine_argv(self) -> list[str]:
+        """The command of the engine; empty where nobody can tell."""
+        if self.engine:
+            return self.engine
+        if self.tool == ["docker-compose"]:
+            return ["docker"]
+        return self.tool[:-1] if self.tool[-1] == "compose" else []
+
+    @model_validator(mode="after")
+    def _knows_its_engine(self) -> Self:
+        """A wrong one would tell of other containers."""
+        if not self.engine_argv:
+            raise PydanticCustomError(
+                "compose_engine",
+                'with this `tool`, `engine` says which command is the engine\'s, as `["podman"]`',
+            )
+        return self
 
 
 class Cluster(Model):

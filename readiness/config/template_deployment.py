@@ -49,6 +49,10 @@ DEPLOYMENT: Final = """\
 # Where adapter = "compose": a service, whose image's tag comes from a variable.
 # [deployment.compose]
 # tool = ["docker", "compose"]
+# Who is asked what runs; left out: `tool` without `compose`.
+# engine = ["docker"]
+# For docker-compose 1, which cannot wait until the containers are healthy: wait = false
+# wait = true
 # files = ["docker-compose.yml"]
 # project = "shop"
 # service = "api"

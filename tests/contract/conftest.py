@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from readiness.errors import ReadinessError
 from readiness.secrets import Dsn
 from readiness.servers.binaries import Binaries
 from readiness.servers.postgres import PrivatePostgres
+from tests.contract.docker_engine import NEEDED, docker_engine
 from tests.matrix import SERVER
 
 _numbers = count(1)
@@ -47,6 +50,19 @@ def _server_of_the_matrix() -> Binaries | None:
         [f"{folder}/postgres", "--version"], capture_output=True, text=True, check=True
     )
     return Binaries(Path(folder), said.stdout.split()[2], "local")
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> Iterator[str]:
+    """The address of a Docker engine of our own."""
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(docker_engine())
+        except ReadinessError as error:
+            if os.environ.get(NEEDED):
+                pytest.fail(f"{NEEDED} is set, and no engine can be started: {error}")
+            pytest.skip(f"no Docker engine can be started: {error.sentence}")
+        yield address
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from readiness.errors import ReadinessError, Unreachable
 from readiness.guardian import Guardian
 from readiness.reference.engine import knock
 
+NEEDED: Final = "READINESS_TEST_NEEDS_DOCKER"
+"""With this variable, a machine without an engine is a failure."""
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _START_TIMEOUT_S: Final = 60
 

@@ -4,8 +4,9 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from readiness.config.deployment import Deployment
 from readiness.config.loading import Loaded, load
@@ -59,17 +60,46 @@ new.replace(here / "version")
 
 
 @dataclass(frozen=True)
-class DrilledTarget:
-    """The target, and its readiness.toml."""
+class Target:
+    """A target that can be drilled, and its readiness.toml."""
 
     folder: Path
-    server: SmallServer
     loaded: Loaded
 
     @property
     def deployment(self) -> Deployment:
         assert self.loaded.config.deployment
         return self.loaded.config.deployment
+
+    @property
+    def place(self) -> Place:
+        config = self.loaded.config
+        return Place(
+            self.folder / FOLDER, config.target.name, ENVIRONMENT, fingerprint(config, ENVIRONMENT)
+        )
+
+    def safety(self, undo: UndoProtocol | None = None) -> Safety:
+        return Safety(self.place, self.loaded.path, None, undo or Undo())
+
+    def drill(self) -> Drilled:
+        return drill(self.deployment, adapter_of(self.deployment), self.safety())
+
+    def again(self, **changes: str) -> Self:
+        """The same target with another [deployment]: each value as TOML."""
+        text = self.loaded.path.read_text()
+        for key, value in changes.items():
+            lines = [line for line in text.splitlines() if not line.startswith(f"{key} = ")]
+            at = lines.index("[deployment]") + 1
+            text = "\n".join([*lines[:at], f"{key} = {value}", *lines[at:]])
+        self.loaded.path.write_text(text)
+        return replace(self, loaded=load(self.loaded.path, {}))
+
+
+@dataclass(frozen=True)
+class DrilledTarget(Target):
+    """A target that is changed by the command."""
+
+    server: SmallServer
 
     @property
     def version(self) -> str:
@@ -81,31 +111,8 @@ class DrilledTarget:
         log = self.folder / "log"
         return log.read_text().splitlines() if log.exists() else []
 
-    @property
-    def place(self) -> Place:
-        config = self.loaded.config
-        return Place(
-            self.folder / FOLDER, config.target.name, ENVIRONMENT, fingerprint(config, ENVIRONMENT)
-        )
-
     def behave(self, how: str) -> None:
         (self.folder / "how").write_text(how)
-
-    def safety(self, undo: UndoProtocol | None = None) -> Safety:
-        return Safety(self.place, self.loaded.path, None, undo or Undo())
-
-    def drill(self) -> Drilled:
-        return drill(self.deployment, adapter_of(self.deployment), self.safety())
-
-    def again(self, **changes: str) -> "DrilledTarget":
-        """The same target with another [deployment]: each value as TOML."""
-        text = self.loaded.path.read_text()
-        for key, value in changes.items():
-            lines = [line for line in text.splitlines() if not line.startswith(f"{key} = ")]
-            at = lines.index("[deployment]") + 1
-            text = "\n".join([*lines[:at], f"{key} = {value}", *lines[at:]])
-        self.loaded.path.write_text(text)
-        return DrilledTarget(self.folder, self.server, load(self.loaded.path, {}))
 
 
 def _answer(folder: Path) -> Reply:
@@ -147,4 +154,4 @@ def drilled_target(folder: Path, release: str = NEW) -> Iterator[DrilledTarget]:
     with SmallServer({"/version": lambda: _answer(folder)}) as server:
         path = folder / "readiness.toml"
         path.write_text(_toml(server.url, folder))
-        yield DrilledTarget(folder, server, load(path, {}))
+        yield DrilledTarget(folder, load(path, {}), server)

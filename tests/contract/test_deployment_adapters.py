@@ -145,20 +145,6 @@ def test_a_line_of_state_that_is_none_is_not_shown(shim: Shim) -> None:
     assert "ours-of-old" not in str(told.value)
 
 
-def test_compose_counts_those_that_are_healthy(shim: Shim) -> None:
-    lines = [
-        {"State": "running", "Health": "healthy"},
-        {"State": "running", "Health": ""},
-        {"State": "running", "Health": "starting"},
-        {"State": "exited"},
-    ]
-    newer = "\n".join(json.dumps(line) for line in lines)
-    for printed in (newer, json.dumps(lines)):
-        shim("compose", f"cat <<'END'\n{printed}\nEND")
-        assert adapter("compose").replicas() == 2
-        assert adapter("compose").under_way() == "containers are starting"
-
-
 def test_helm_knows_what_is_pending(shim: Shim) -> None:
     shim("helm", """echo '{"info": {"status": "pending-upgrade"}}'""")
     assert adapter("helm").under_way() == "the status of the Helm release is pending-upgrade"
@@ -214,12 +200,3 @@ def test_what_pods_are_run_with(shim: Shim) -> None:
     assert adapter("kubectl").under_way() == ""
     with pytest.raises(NoData, match="printed no configmap/c and secret/s"):
         adapter("kubectl").state()
-
-
-def test_a_container_is_what_the_engine_says_it_is(shim: Shim) -> None:
-    containers = [{"Config": {"Env": ["A=1", "B=2"], "Cmd": ["run"]}, "Mounts": []}]
-    said = f"*) echo '{json.dumps(containers)}';;"
-    shim("compose", f'case "$*" in *"ps --quiet"*) echo id;; {said} esac')
-    state = adapter("compose").state()
-    assert state is not None
-    assert {"environment A", "environment B", "Cmd"} <= state.keys()

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from readiness import watchdog
-from readiness.errors import ReadinessError, Unreachable
+from readiness.errors import Unreachable
 from readiness.guardian import Guardian
 from readiness.reference import docker as provider
 from readiness.reference import docker_removal
@@ -27,26 +27,17 @@ from readiness.reference.system import ReferenceSystem
 from readiness.servers.ports import free_port
 from readiness.servers.postgres import StopMode
 from tests.contract import postgres_image
-from tests.contract.docker_engine import docker_engine
 from tests.waiting import eventually
 
-NEEDED = "READINESS_TEST_NEEDS_DOCKER"
 SETTINGS = {"shared_preload_libraries": "pg_stat_statements", "log_line_prefix": "a 'b' "}
 
 
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def host(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of an engine of our own, which has the image."""
-    with ExitStack() as stack:
-        try:
-            address = stack.enter_context(docker_engine())
-        except ReadinessError as error:
-            if os.environ.get(NEEDED):
-                pytest.fail(f"{NEEDED} is set, and no engine can be started: {error}")
-            pytest.skip(f"no Docker engine can be started: {error.sentence}")
-        with closing(docker.DockerClient(address)) as client:
-            postgres_image.build(client.api, tmp_path_factory.mktemp("image") / "layer.tar")
-        yield address
+    with closing(docker.DockerClient(docker_host)) as client:
+        postgres_image.build(client.api, tmp_path_factory.mktemp("image") / "layer.tar")
+    return docker_host
 
 
 @pytest.fixture

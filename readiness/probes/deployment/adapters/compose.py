@@ -1,25 +1,33 @@
-"""A service of docker compose."""
+"""A service of docker compose: compose changes it, and the engine tells what there is."""
 
+import re
 import shlex
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from readiness.config.deployment_adapters import ByCompose
-from readiness.errors import NoData
-from readiness.probes.deployment.adapters.adapter import Call, State, asked, digest, json_of
+from readiness.errors import CouldNotMeasure, NoData
+from readiness.probes import command
+from readiness.probes.deployment.adapters.adapter import ASK_S, Call, State, asked
+from readiness.probes.deployment.adapters.containers import Container, containers_of, state_of
 
 _REMEDY: Final = "see [deployment.compose], and run it by hand"
+_TRIES: Final = 5
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class ComposeAdapter:
-    """Sets the tag of one service's image, and lets compose bring the service up again."""
+    """Sets the tag of one service's image, and lets compose bring the service up again.
+
+    Compose itself is asked nothing: what it prints is another thing in each release, it reads the
+    files before, and these need not be whole without the variable.
+    """
 
     def __init__(self, settings: ByCompose, *, wait_s: float) -> None:
         self._settings = settings
         self._wait_s = wait_s
 
     def deploy(self, release: str) -> list[Call]:
-        """One call, which waits until the containers say that they are healthy."""
+        """One call, which waits until the containers say that they are healthy, if it can."""
         return [self._up(release, "deploy")]
 
     def rollback(self, release: str) -> list[Call]:
@@ -27,91 +35,74 @@ class ComposeAdapter:
         return [self._up(release, "roll back to")]
 
     def state(self) -> State | None:
-        """What the containers run with, as the engine tells it: the files are only a wish.
+        """What the containers run with: the files are only a wish.
 
         Raises:
-            CouldNotMeasure: the engine does not tell.
+            CouldNotMeasure: the engine does not tell, or no container runs.
         """
-        argv = self._compose("ps", "--quiet", self._settings.service)
-        ids = asked(argv, "list the containers", _REMEDY).split()
-        if not ids:
-            raise NoData("there is no container", where=shlex.join(argv), remedy=_REMEDY)
-        tool = self._settings.tool
-        argv = [*(tool[:-1] if tool[-1] == "compose" else ["docker"]), "inspect", *ids]
-        printed = asked(argv, "look into the containers", _REMEDY)
-        found: dict[str, set[str]] = {}
-        for container in _objects(json_of(printed, shlex.join(argv)), shlex.join(argv)):
-            for key, value in _settings_of(container):
-                found.setdefault(key, set()).add(digest(value))
-        return {key: " ".join(sorted(values)) for key, values in found.items()}
+        running = [container for container in self._containers() if container.runs]
+        if not running:
+            raise NoData("no container runs", where=shlex.join(self._list()), remedy=_REMEDY)
+        return state_of(running)
 
     def replicas(self) -> int | None:
         """The containers that run, and are healthy where they have a health check.
 
         Raises:
-            CouldNotMeasure: compose does not tell.
+            CouldNotMeasure: the engine does not tell.
         """
-        argv = self._compose("ps", "--format", "json", self._settings.service)
-        printed = asked(argv, "list the containers", _REMEDY)
-        serving = [
-            container
-            for container in _containers(printed, shlex.join(argv))
-            if container.get("State") == "running"
-            and container.get("Health") in {None, "", "healthy"}
-        ]
-        return len(serving)
+        return sum(container.serves for container in self._containers())
 
     def under_way(self) -> str | None:
-        """A container that starts, or restarts, is a change.
+        """A container that is made, starts, or restarts, is a change.
 
         Raises:
-            CouldNotMeasure: compose does not tell.
+            CouldNotMeasure: the engine does not tell.
         """
-        argv = self._compose("ps", "--all", "--format", "json", self._settings.service)
-        printed = asked(argv, "list the containers", _REMEDY)
-        states = [
-            container.get("Health") if container.get("Health") == "starting" else state
-            for container in _containers(printed, shlex.join(argv))
-            if (state := container.get("State"))
-        ]
-        unsettled = sorted({str(s) for s in states} & {"starting", "restarting", "created"})
-        return f"containers are {', '.join(unsettled)}" if unsettled else ""
+        unsettled = {container.unsettled for container in self._containers()} - {""}
+        return f"containers are {', '.join(sorted(unsettled))}" if unsettled else ""
+
+    def _containers(self) -> list[Container]:
+        """All of the service, those that ended too; none is an answer."""
+        for _ in range(_TRIES):
+            ids = self._ids()
+            if not ids:
+                return []
+            argv = [*self._settings.engine_argv, "inspect", *ids]
+            verb = "look into the containers"
+            answer = command.ask(argv, verb, _REMEDY, timeout_s=ASK_S)
+            if answer.status == 0:
+                return containers_of(answer.output, shlex.join(argv))
+            # In a rollout one may be gone by now: then there are others.
+        raise CouldNotMeasure(
+            f"the command to {verb} ended with {answer.status}: {answer.said}",
+            where=shlex.join(argv),
+            remedy=_REMEDY,
+        )
+
+    def _ids(self) -> list[str]:
+        argv = self._list()
+        ids = asked(argv, "list the containers", _REMEDY).split()
+        if not all(_ID.fullmatch(one) for one in ids):
+            raise NoData("printed what is no id", where=shlex.join(argv), remedy=_REMEDY)
+        return ids
+
+    def _list(self) -> list[str]:
+        settings = self._settings
+        labels = {"project": settings.project, "service": settings.service}
+        filters = (
+            word
+            for key, value in labels.items()
+            for word in ("--filter", f"label=com.docker.compose.{key}={value}")
+        )
+        return [*settings.engine_argv, "ps", "--all", "--quiet", "--no-trunc", *filters]
 
     def _up(self, release: str, verb: str) -> Call:
         settings = self._settings
-        argv = self._compose(
-            *("up", "--detach", "--no-deps", "--wait", "--wait-timeout", f"{self._wait_s:.0f}"),
-            settings.service,
-        )
-        return Call(argv, f"{verb} {release}", {settings.variable: release})
-
-    def _compose(self, *arguments: str) -> list[str]:
-        settings = self._settings
         files = [word for file in settings.files for word in ("--file", file)]
-        return [*settings.tool, *files, "--project-name", settings.project, *arguments]
-
-
-def _settings_of(container: dict[str, Any]) -> Iterator[tuple[str, object]]:
-    """Everything that somebody can have set, each variable under a key of its own."""
-    config = container.get("Config") or {}
-    for pair in config.get("Env") or []:
-        key, _, value = str(pair).partition("=")
-        yield f"environment {key}", value
-    for key in ("Cmd", "Entrypoint", "User", "WorkingDir"):
-        yield key, config.get(key)
-    for mount in container.get("Mounts") or []:
-        yield f"mount {mount.get('Destination')}", mount.get("Source")
-
-
-def _containers(printed: str, where: str) -> list[dict[str, Any]]:
-    """Older releases print one list, newer ones an object a line."""
-    documents = [json_of(line, where) for line in printed.splitlines() if line.strip()]
-    if len(documents) == 1 and isinstance(documents[0], list):
-        documents = documents[0]
-    return _objects(documents, where)
-
-
-def _objects(documents: object, where: str) -> list[dict[str, Any]]:
-    if isinstance(documents, list) and all(isinstance(one, dict) for one in documents):
-        return documents
-    raise NoData("printed no list of containers", where=where, remedy=_REMEDY)
+        wait = ["--wait", "--wait-timeout", f"{self._wait_s:.0f}"] if settings.wait else []
+        argv = [
+            *(*settings.tool, *files, "--project-name", settings.project),
+            *("up", "--detach", "--no-deps", *wait, settings.service),
+        ]
+        return Call(argv, f"{verb} {release}", {settings.variable: release})
