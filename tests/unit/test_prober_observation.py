@@ -1,5 +1,7 @@
 """What a record says: absolute failures and gaps, and when it is not to be believed."""
 
+from dataclasses import replace
+
 import pytest
 
 from readiness.errors import NoData
@@ -128,6 +130,14 @@ def test_the_five_ways_a_change_can_go() -> None:
 def test_requests_lost_on_kept_connections_alone_were_closed() -> None:
     samples = [sample(n, "closed without answer" if n == 51 else "") for n in range(200)]
     assert behaviour(Observation(PLAN, tuple(samples), ())) is Behaviour.CLOSED
+
+
+def test_an_error_that_is_answered_tells_as_much_over_a_kept_connection() -> None:
+    samples = [
+        replace(sample(n, "status 503" if n in range(51, 90, 4) else ""), status=503)
+        for n in range(200)
+    ]
+    assert behaviour(Observation(PLAN, tuple(samples), ())) is Behaviour.LATE
 
 
 def test_what_is_wrong_has_a_remedy() -> None:

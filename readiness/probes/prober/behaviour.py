@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from readiness.probes.prober.observation import Observation
-from readiness.probes.prober.plan import UNANSWERED, Mode
+from readiness.probes.prober.plan import UNANSWERED, Mode, Sample
 
 # In a gap nobody is answered; a request whose answer was under way as it began or ended may be.
 _ALL: Final = 0.8
@@ -42,15 +42,21 @@ def behaviour(seen: Observation) -> Behaviour:
     """Which of the five it was.
 
     A request of a kept connection can fail by bad luck alone: the service closed it just as the
-    request left. One of a new connection cannot, so that these tell what happened.
+    request left. One of a new connection cannot, nor one that was answered, so that these tell
+    what happened.
     """
-    failed_new = [sample for sample in seen.failed if sample.mode is Mode.NEW]
-    if not failed_new:
+    telling = _telling(seen, Mode.NEW) or _telling(seen, Mode.KEPT)
+    if not telling:
         closed = any(hangup.idle for hangup in seen.hangups) or bool(seen.failed)
         return Behaviour.CLOSED if closed else Behaviour.UNNOTICED
-    unanswered = sum(sample.problem == UNANSWERED for sample in failed_new)
-    if 2 * unanswered > len(failed_new):
+    unanswered = sum(sample.problem == UNANSWERED for sample in telling)
+    if 2 * unanswered > len(telling):
         return Behaviour.STALLED
-    meanwhile = seen.between(failed_new[0].due, failed_new[-1].due + seen.plan.period_s)
-    share = len(failed_new) / len(meanwhile.of(Mode.NEW))
+    meanwhile = seen.between(telling[0].due, telling[-1].due + seen.plan.period_s)
+    share = len(telling) / len(meanwhile.of(telling[0].mode))
     return Behaviour.AWAY if share >= _ALL else Behaviour.LATE
+
+
+def _telling(seen: Observation, mode: Mode) -> list[Sample]:
+    failed = (sample for sample in seen.failed if sample.mode is mode)
+    return [sample for sample in failed if mode is Mode.NEW or sample.status]
