@@ -262,6 +262,7 @@ def _not_passing(
                 allow=_EFFECTS,
                 confirm=fingerprint(loaded.config, environment),
                 workers=workers,
+                record_only=bool(ignore),  # each fault is two such runs; nobody sees their pages
                 environ=system.environ,
             ),
             Silent(),

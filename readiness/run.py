@@ -49,6 +49,7 @@ class Options:
     baseline: Path | None = None
     report_only: bool = False
     collect_only: bool = False
+    record_only: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -247,6 +248,7 @@ def _command(options: Options, folder: Path) -> list[str]:
         for value in values:
             command += [f"--readiness-{name}={value}"]
     command += ["--readiness-report-only"] if options.report_only else []
+    command += ["--readiness-record-only"] if options.record_only else []
     command += ["--collect-only", "-q"] if options.collect_only else []
     return [*command, str(bundle.suites()), *_own_suites(options)]
 

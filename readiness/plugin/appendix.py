@@ -20,7 +20,8 @@ class Appendix:
 
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
-        if hasattr(option, "htmlpath") and not option.htmlpath:
+        wanted = not option.readiness_record_only
+        if wanted and hasattr(option, "htmlpath") and not option.htmlpath:
             option.htmlpath = str(Path(option.readiness_reports) / "pytest.html")
             option.self_contained_html = True
 

@@ -205,17 +205,10 @@ class Controller:
     def _finish(self, session: pytest.Session) -> None:
         if self._refused:
             return
-        from readiness.report import write_all
-
         self._doubt(session)
         try:
             self.record = self._conclude()
-            write_all(
-                self.record,
-                Path(self.config.option.readiness_reports),
-                # Under `readiness run` nobody reads what we print: it tells GitHub itself.
-                environ={} if self.config.option.readiness_folder else None,
-            )
+            self._write(self.record)
         except ReadinessError as error:
             sys.stderr.write(f"readiness: {error}\n")
             session.exitstatus = ExitCode.INCOMPLETE if self.record else ExitCode.NOTHING_JUDGED
@@ -226,6 +219,17 @@ class Controller:
             interrupted=self.record.run.interrupted,
             report_only=self.record.run.report_only,
         )
+
+    def _write(self, record: RunRecord) -> None:
+        from readiness.report import write_all, write_record
+
+        options = self.config.option
+        reports = Path(options.readiness_reports)
+        if options.readiness_record_only:
+            write_record(record, reports)
+            return
+        # Under `readiness run` nobody reads what we print: it tells GitHub itself.
+        write_all(record, reports, environ={} if options.readiness_folder else None)
 
     def _doubt(self, session: pytest.Session) -> None:
         """Note where pytest's own status and our ledger disagree: its word may only lower ours."""

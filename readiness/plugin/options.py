@@ -44,3 +44,4 @@ def add_options(parser: pytest.Parser) -> None:
     # Between the processes of one run; not for people.
     group.addoption("--readiness-folder", help=_INTERNAL)
     group.addoption("--readiness-quiet-phase", help=_INTERNAL)
+    group.addoption("--readiness-record-only", action="store_true", help=_INTERNAL)

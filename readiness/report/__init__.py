@@ -9,7 +9,7 @@ from readiness.errors import ReadinessError
 from readiness.record import RunRecord
 from readiness.report import files, github, history, html, junit, markdown
 
-__all__ = ["write_all"]
+__all__ = ["write_all", "write_record"]
 
 
 def write_all(
@@ -44,6 +44,16 @@ def write_all(
     if github.is_wanted(environ):
         steps.append(partial(github.announce, record, environ))
     return _all_of(steps)
+
+
+def write_record(record: RunRecord, folder: Path) -> None:
+    """Write readiness.json alone, where nobody will look at a page: `readiness prove`.
+
+    Raises:
+        ReadinessError: it cannot be written.
+    """
+    files.make_folder(folder)
+    _write(folder / "readiness.json", lambda: [record.to_json()])
 
 
 def _write(path: Path, render: Callable[[], Iterable[str]]) -> Path:

@@ -37,6 +37,12 @@ def test_all_pass_is_ready(gate: Gate) -> None:
     }
 
 
+def test_a_proof_writes_its_record_alone_and_judges_the_same(gate: Gate) -> None:
+    run = gate(PASS + FAIL, "--readiness-record-only")
+    assert (run.code, run.verdict) == (1, "NOT READY")
+    assert [file for file in run.files if file.startswith("reports/")] == ["reports/readiness.json"]
+
+
 def test_a_failure_is_not_ready_and_keeps_its_figures(gate: Gate) -> None:
     run = gate(PASS + FAIL)
     assert (run.code, run.verdict) == (1, "NOT READY")
