@@ -62,7 +62,7 @@ bad_release = "{bad}"
 adapter = "command"
 steady_s = 2
 change_within_s = 90
-rollback_max_s = 40
+rollback_max_s = 15
 auto_rollback_max_s = 90
 # Nobody suffers here: what is broken may be seen to its end.
 abort_failures = 300

@@ -68,9 +68,9 @@ timeout_s = 10
 # With those of the prober, 115 a second: at 20 for each replica, six are needed.
 load_rate_per_s = 95
 loaded_replicas = 6
-# Ten seconds, and twenty, on a machine that does nothing else.
-up_within_s = 90
-down_within_s = 90
+# Five seconds, and ten, on a machine that does nothing else.
+up_within_s = 60
+down_within_s = 60
 steady_s = 2
 # Nobody suffers here: what is broken may be seen to its end.
 abort_failures = 300

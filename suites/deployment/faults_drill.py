@@ -72,7 +72,7 @@ def rollback_is_a_lie(system: ReferenceSystem) -> Iterator[None]:
 @contextmanager
 def rollback_is_slow(system: ReferenceSystem) -> Iterator[None]:
     """It is right in all else."""
-    with system.levers.fleet(rollback_wait_s=41):
+    with system.levers.fleet(rollback_wait_s=16):
         yield
 
 
