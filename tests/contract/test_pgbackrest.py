@@ -119,6 +119,32 @@ def test_its_check_is_read_and_not_believed(backup: Backup, archive: WalArchive)
     assert not found.good
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("backup/*/*F/backup.manifest", "backup.manifest is missing or unusable"),
+        ("backup/*/backup.info", "invalid"),
+        ("archive/*/archive.info", ""),
+    ],
+)
+def test_what_is_replaced_by_its_copy_is_damaged(
+    backup: Backup, archive: WalArchive, name: str, told: str
+) -> None:
+    place = next(archive.repository.glob(name))
+    before, info = place.read_bytes(), place.stat()
+    middle = len(before) // 2
+    place.write_bytes(bytes([*before[:middle], before[middle] ^ 1, *before[middle + 1 :]]))
+    try:
+        found = tool_of(backup).verify()
+    finally:
+        place.write_bytes(before)
+        os.chown(place, info.st_uid, info.st_gid)
+    assert not found.good
+    assert told in "; ".join(found.problems)
+    assert not any("{" in problem for problem in found.problems)
+    assert tool_of(backup).verify().good
+
+
 def test_a_gap_is_ok_to_the_tool_and_not_to_us(
     backup: Backup, database: Database, archive: WalArchive
 ) -> None:

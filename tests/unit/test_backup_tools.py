@@ -70,6 +70,36 @@ def test_pgbackrest_is_read_whatever_its_status_is(old: str, new: str, problem: 
     assert problem in "; ".join(found.problems)
 
 
+@pytest.mark.parametrize(
+    ("logged", "problem"),
+    [
+        (
+            "invalid checksum, actual '1' but expected '2' <REPO:BACKUP>/F/backup.manifest",
+            "invalid checksum, actual <REPO:BACKUP>/F/backup.manifest",
+        ),
+        ("F/backup.manifest is missing or unusable, using copy",) * 2,
+        ("required key 'backup-info-repo-size' not found", "required key"),
+        ("invalid JSON value at line 6 'cipher-pass=x' '}' at", "invalid JSON value at line 6"),
+        ("unable to open missing file '/repo/x'", "unable to open missing file"),
+        ("missing '=' in key/value at line 10: db-s?=secret", "missing"),
+        ("archiveId: 15-1, wal start: 1, wal stop: 2", ""),
+        ("backup.info.copy does not match backup.info", ""),
+        ("invalid checksum 'F/pg_data/base/1'", ""),  # the summary counts it
+    ],
+)
+def test_what_pgbackrest_only_logs(logged: str, problem: str) -> None:
+    found = read_verify(pgbackrest_says(f"P00 DETAIL: {logged}\n{GOOD}"), "verify")
+    assert found.problems == ((f"its log: {problem}",) if problem else ())
+    assert found.good is not bool(problem)
+
+
+def test_a_backup_that_is_being_written_is_not_damaged() -> None:
+    log = "P00 DETAIL: F2/backup.manifest is missing or unusable, using copy\n"
+    written = "P00   INFO: backup 'F2' appears to be in progress, skipping\n"
+    assert not read_verify(pgbackrest_says(log + GOOD), "verify").good
+    assert read_verify(pgbackrest_says(log + written + GOOD), "verify").good
+
+
 def test_pgbackrest_that_says_nothing_is_not_believed() -> None:
     with pytest.raises(CouldNotMeasure, match="does not say how it ended"):
         read_verify(pgbackrest_says(""), "verify")

@@ -1,7 +1,8 @@
 """pgBackRest: what it prints is read, and its exit status is not believed.
 
 `verify` ends with 0 whatever it finds (2.45 and 2.53 alike), and says "ok" of an archive with a
-gap: continuity is judged by the names of the segments.
+gap, and of a manifest that is damaged while its copy is not: continuity is judged by the names of
+the segments, and manifests by its log.
 """
 
 import re
@@ -25,6 +26,15 @@ from readiness.probes.backup.tools.tool import (
 from readiness.probes.command import Answer
 
 _STATUS: Final = re.compile(r"^ *status: (\w+)", re.MULTILINE)
+# In its log alone: where a manifest or a list of backups is damaged, it takes the copy and says
+# that all is well. What it quotes of them is left out: there may be a key in it. That the two are
+# not the same may be a backup that ends just now. Single files are in its summary.
+_SPARE: Final = re.compile(
+    r"(?:DETAIL|WARN): (?!.*does not match|invalid \w+ ')"
+    r"([^':=]*\b(?:invalid|missing|unable|unusable|recoverable|required|at line)\b[^':=]*)"
+    r"(?:.*(<REPO:\S+))?"
+)
+_UNDER_WAY: Final = re.compile(r"backup '(\S+)' appears to be in progress")
 _CHECKED: Final = re.compile(r"total WAL checked: (\d+)")
 _BAD_BACKUP: Final = re.compile(r"backup: \S+, status: (?!valid)\S+.*")
 _COUNTS: Final = re.compile(r"\b(missing|checksum invalid|size invalid|other): ([1-9]\d*)")
@@ -53,7 +63,8 @@ class PgBackRest:
 
     def verify(self) -> Verified:
         """`pgbackrest verify`, of the first repository."""
-        words = [*self._repository(), "verify", "--output=text", "--verbose"]
+        logging = ["--log-level-console=detail", "--log-timestamp=n"]
+        words = [*self._repository(), *logging, "verify", "--output=text", "--verbose"]
         answer = self._calls.ask(*words, verb="verify the repository", timeout_s=VERIFY_S)
         return read_verify(answer, shlex.join([*(self._physical.command or []), *words]))
 
@@ -145,13 +156,15 @@ def read_verify(answer: Answer, source: str) -> Verified:
         )
     if not any(int(number) for number in _CHECKED.findall(answer.output)):
         raise NoData("pgBackRest had no WAL to verify", where=source)
-    problems = tuple(_problems(answer.output))
+    problems = tuple(dict.fromkeys(_problems(answer.output)))  # its log tells it once more
     return Verified(found[1] == "ok" and not problems, problems, answer.status, source)
 
 
 def _problems(text: str) -> Iterator[str]:
-    place = ""
+    place, under_way = "", _UNDER_WAY.findall(text)
     for line in text.splitlines():
+        if (spare := _SPARE.search(line)) and not any(label in line for label in under_way):
+            yield f"its log: {spare[1].strip()} {spare[2] or ''}".strip()
         if line.strip().startswith(("archiveId:", "backup:")):
             place = line.strip().partition(",")[0]
         if bad := _BAD_BACKUP.search(line):
