@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord
-from readiness.report import charts
+from readiness.report import charts, course, course_rows
 from readiness.report.build import Room, build
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, tally
 
@@ -57,5 +57,7 @@ def _template() -> Template:
         bar_of=charts.bar,
         distribution_of=charts.distribution,
         timeline_of=charts.timeline,
+        picture_of=course.picture,
+        box=course_rows.BOX,
     )
     return environment.get_template("readiness.html")

@@ -49,7 +49,7 @@ def test_zero_downtime(
 ) -> None:
     """Every request counts, over new connections and kept ones; none is sent twice."""
     drilled = drill_of(drilled_deployment)
-    evidence.record(story(drilled))
+    evidence.record(story(drilled, drilled_deployment))
     record_putting_back(drilled, evidence)
     for change in deployed(drilled):
         judge_requests(change, evidence)

@@ -96,10 +96,10 @@ def test_the_story_of_a_drill() -> None:
     broken = change(versions, problem="it hangs")
     drilled = Drilled(
         origin=OLD, given=seen([OLD] * 9), changes=(broken,), state=None, reads=(),
-        row_problem=None, count_problem=None, whole=seen(versions),
+        row_problem=None, count_problem=None, counts=broken.counts, whole=seen(versions),
         restored=Restored(already=False, began=1.7, arrived=2.0, ended=3.0),
     )  # fmt: skip
-    story = timeline(drilled)
+    story = timeline(drilled, 3)
     assert [moment.at_s for moment in story] == sorted(moment.at_s for moment in story)
     told = [moment.label for moment in story]
     assert told[0] == "steady: release 1.4.0 answers"

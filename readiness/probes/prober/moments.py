@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from typing import Final
 
 from readiness.measurement import Moment
@@ -19,11 +18,15 @@ def since(began: float, moments: Iterable[Moment]) -> list[Moment]:
     return [Moment(moment.at_s - began, moment.label, moment.good) for moment in moments]
 
 
-def counts(told: Sequence[tuple[float, int]]) -> Iterator[Moment]:
-    """When there were more replicas, or fewer."""
-    for (_, before), (at, count) in pairwise(told):
-        if count != before:
-            yield Moment(at, f"{count} replicas serve, after {before}")
+def dips(told: Sequence[tuple[float, int]], needed: int) -> Iterator[Moment]:
+    """When fewer replicas served than are needed, and when there were enough again."""
+    before = needed
+    for at, count in told:
+        if count < needed and count != before:
+            yield Moment(at, f"{count} of {needed} replicas serve")
+        elif before < needed <= count:
+            yield Moment(at, f"{count} replicas serve again")
+        before = count
 
 
 def failures(seen: Observation) -> Iterator[Moment]:
