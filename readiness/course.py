@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from readiness.secrets import redact
 
@@ -12,6 +12,7 @@ Values = tuple[float | None, ...]
 
 MOST_SLOTS: Final = 120
 """More of them cannot be told apart on a page."""
+_LARGE: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def encoded(course: Course) -> dict[str, object] | None:
             for b in course.bands
             if math.isfinite(b.begin_s) and math.isfinite(b.end_s)
         ],
-        "tracks": [_encoded(track) for track in course.tracks],
+        "tracks": [_encoded(track) for track in course.tracks if track.kind in get_args(Kind)],
         "better": [redact(text) for text in course.better],
     }
 
@@ -114,7 +115,7 @@ def _short(value: float | None) -> float | None:
     """What JSON has no number for is not known."""
     if value is None or not math.isfinite(value):
         return None
-    return int(value) if float(value).is_integer() else float(value)
+    return int(value) if float(value).is_integer() and abs(value) < _LARGE else float(value)
 
 
 def _joined(track: Track, count: int) -> tuple[Series, ...]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness.course import Band, Course, folded
@@ -13,12 +13,15 @@ from readiness.report.course_rows import LETTER, LONGEST, PAGE, Row, Words, perc
 from readiness.report.figures import duration, number
 
 _LINE: Final = 13
+# A band's label is cut off where the band ends, so that it may be laid out for more room.
+_ROOMY: Final = 430
 _MOST_LINES: Final = 3
 _MOST_BANDS: Final = 20
 _MOST_TRACKS: Final = 5
 _MOST_BETTER: Final = 8
 _GAP: Final = 9
 _TICKS: Final = 6
+_SHORTEST_S, _LONGEST_S = 1e-6, 1e9
 _STEPS_S: Final = (60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
 
 
@@ -50,16 +53,17 @@ class Picture:
 
 def picture(measurement: Measurement) -> Picture | None:
     """The picture of a drill; None where there is none, or nothing of it can be drawn."""
-    if measurement.course is None:
+    given = measurement.course
+    if given is None:
         return None
-    course = folded(measurement.course)
+    course = folded(replace(given, tracks=given.tracks[:_MOST_TRACKS]))
     length_s = _length(course)
-    if not 0 < length_s < math.inf:
+    if not _SHORTEST_S <= length_s <= _LONGEST_S:
         return None
     phases = tuple(_phases(course.bands[:_MOST_BANDS], length_s))
     top = phases_height = _phases_height(phases)
     rows: list[Row] = []
-    for track in course.tracks[:_MOST_TRACKS]:
+    for track in course.tracks:
         if row := row_of(track, top, _slots(course)):
             rows.append(row)
             top = row.top + row.height + _GAP
@@ -75,7 +79,7 @@ def picture(measurement: Measurement) -> Picture | None:
         ticks=tuple(_ticks(length_s, axis_y + 13)),
         end=_seconds(length_s),
         height=axis_y + 18,
-        left_out=max(0, len(course.tracks) - _MOST_TRACKS),
+        left_out=max(0, len(given.tracks) - _MOST_TRACKS),
         better=tuple(line(text, 400) for text in course.better[:_MOST_BETTER]),
     )
 
@@ -116,7 +120,7 @@ def _phases_height(phases: Sequence[Phase]) -> int:
 
 def _wrapped(text: str, width: float) -> Iterator[str]:
     """The words in a few lines; a band that has no room for them gets none."""
-    room = int((width * PAGE - 6) / LETTER)
+    room = int((width * _ROOMY - 4) / LETTER)
     words, lines = text.split(), [""]
     for word in words:
         if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
@@ -156,4 +160,4 @@ def _step(least_s: float) -> float:
 
 
 def _seconds(at_s: float) -> str:
-    return duration(at_s) if at_s >= _STEPS_S[0] else f"{number(round(at_s, 2), 3)} s"
+    return duration(at_s) if at_s >= _STEPS_S[0] else f"{number(at_s, 3)} s"

@@ -24,8 +24,11 @@ LONGEST: Final = 60
 """Letters of a label."""
 
 _LABEL: Final = 17
+_LARGEST: Final = 1e15
 _MOST_PARTS: Final = 3
-_HEIGHTS: Final = {"parts": 46, "misses": 20, "level": 36}
+_HEIGHTS: Final = {"parts": 46, "misses": 22, "level": 36}
+# Of what there should be none, and is none, the label tells all.
+_NONE: Final = 2
 _T = TypeVar("_T")
 
 
@@ -79,7 +82,8 @@ def row_of(track: Track, top: int, slots: int) -> Row | None:
         top: where the row begins, in pixels.
         slots: how many slots the longest of all tracks has.
     """
-    if not slots or not any(_known(s.values) for s in track.series):
+    drawn = track.series if track.kind == "parts" else track.series[:1]
+    if not any(_known(s.values) for s in drawn):
         return None
     y, box, height = top + 11, top + _LABEL, _HEIGHTS.get(track.kind, 0)
     name = line(track.name, LONGEST)
@@ -88,6 +92,7 @@ def row_of(track: Track, top: int, slots: int) -> Row | None:
     values = _padded(track.series[0].values, slots)
     if track.kind == "misses":
         total = sum(_known(values))
+        height = height if total else _NONE
         shape = Shape("b", _bars(values, height))
         return Row(f"{name}: {number(total)}", total > 0, y, box, height, (shape,), None, ())
     return _level(track, values, (y, box, height))
@@ -111,7 +116,7 @@ def _parts(track: Track, name: str, place: tuple[int, int, int], slots: int) -> 
         draw = _stripes if index == 1 else _area
         shapes.append(Shape(f"p{index}", draw(edges)))
         words += _named(part, values, totals, box + height // 2 + 4)
-        told.append(f"{part} {number(sum(values))}")
+        told.append(f"{part} ({number(sum(values))})")
         base = upper
     return Row(f"{name}: {', '.join(told)}", None, y, box, height, tuple(shapes), None,
                tuple(words))  # fmt: skip
@@ -139,24 +144,26 @@ def _level(track: Track, values: Values, place: tuple[int, int, int]) -> Row:
     y, box, height = place
     known = _known(values)
     limit = _drawable(track.limit)
-    scale = (height - 12) / (max([*known, limit or 0.0]) or 1.0)
-    path, words, before = [], [], False
+    scale = (height - 3) / (max([*known, limit or 0.0]) or 1.0)
+    ground, path, words, before = [], [], [], False
     for begin, end, value in _runs(values):
         if value is None:
             before = False
             continue
-        at = round(height - 1 - value * scale)
-        x = _unit(begin, len(values))
-        path.append(f"{f'V{at}' if before else f'M{x} {at}'}H{_unit(end, len(values))}")
+        at = round(height - value * scale)
+        x, until = _unit(begin, len(values)), _unit(end, len(values))
+        path.append(f"{f'V{at}' if before else f'M{x} {at}'}H{until}")
+        ground.append(f"M{x} {at}H{until}V{height}H{x}z")
         before = True
         if _fits(number(value), (end - begin) / len(values)):
-            words.append(Words(percent((begin + end) / 2 / len(values)), box + at - 3,
-                               number(value)))  # fmt: skip
+            middle = percent((begin + end) / 2 / len(values))
+            words.append(Words(middle, box + height - 4, number(value)))
     told = f"{line(track.name, LONGEST)}: {_span(known)}"
     if limit is not None:
         told += f", {line(track.limit_label, LONGEST) or f'limit {number(limit)}'} (dashed)"
-    limit_y = None if limit is None else box + round(height - 1 - limit * scale)
-    return Row(told, None, y, box, height, (Shape("s", "".join(path)),), limit_y, tuple(words))
+    shapes = (Shape("g0", "".join(ground)), Shape("s", "".join(path)))
+    limit_y = None if limit is None else box + round(height - limit * scale)
+    return Row(told, None, y, box, height, shapes, limit_y, tuple(words))
 
 
 def _span(known: Sequence[float]) -> str:
@@ -233,4 +240,4 @@ def _known(values: Values) -> list[float]:
 def _drawable(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    return float(value) if 0 <= value <= _LARGEST else None

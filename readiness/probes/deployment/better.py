@@ -82,17 +82,17 @@ def _slowest(drilled: Drilled) -> Iterator[str]:
             ((b[0] - a[0], a, b) for a, b in pairwise(marks)), key=lambda part: part[0]
         )
         yield (
-            f"the slowest was {name} with {took_s:.1f} s; {part_s:.1f} s of them passed from"
-            f" {begin} until {end}"
+            f"the slowest change was {name}, {took_s:.1f} s: {part_s:.1f} s of them lay between"
+            f" {begin} and {end}"
         )
 
 
 def _marks(change: Change) -> list[tuple[float, str]]:
     """What a change is made of, in order; empty if it did not come to its end."""
     ends = (
-        (change.first_seen_s, f"{change.goal} answered first"),
-        (change.last_before_s, f"{change.before} answered last"),
-        (change.told_s, "the tool said it was done"),
+        (change.first_seen_s, f"the first answer of {change.goal}"),
+        (change.last_before_s, f"the last one of {change.before}"),
+        (change.told_s, "the word of the tool that it was done"),
     )
     known = sorted((at_s, what) for at_s, what in ends if at_s is not None)
     return [(0.0, "the command"), *known] if len(known) == len(ends) else []

@@ -36,7 +36,7 @@ def timeline_of_bad(done: TakenBack) -> tuple[Moment, ...]:
     if done.noticed_s is not None:
         moments.append(Moment(done.noticed_s, "users notice it", good=False))
     if done.told_s is not None:
-        moments.append(Moment(done.told_s, f"the tool ends, with {done.status}"))
+        moments.append(Moment(done.told_s, f"the tool ends with exit status {done.status}"))
     if done.over_s is not None:
         moments.append(Moment(done.over_s, "all is as before", good=True))
     return tuple(sorted(moments, key=lambda moment: moment.at_s))
@@ -51,8 +51,8 @@ def _of_change(change: Change) -> Iterator[Moment]:
 
 def _steps(change: Change) -> Iterator[str]:
     first, last = change.first_seen_s, change.last_before_s
-    yield f"{change.goal} " + ("never answers" if first is None else f"first after {first:.2f} s")
+    yield f"{change.goal} " + ("never answers" if first is None else f"answers after {first:.2f} s")
     if last is not None and not change.problem:
-        yield f"{change.before} last after {last:.2f} s"
+        yield f"{change.before} for the last time after {last:.2f} s"
     if change.told_s is not None:
         yield f"the tool says it is done after {change.told_s:.2f} s"

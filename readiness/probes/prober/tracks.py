@@ -34,7 +34,9 @@ class Slots:
         """Those of a record with at least one request."""
         first, last, period_s = seen.samples[0].due, seen.samples[-1].due, seen.plan.period_s
         requests = round((last - first) / period_s) + 1
-        each = max(_LEAST_IN_A_SLOT, math.ceil(requests / MOST_SLOTS))
+        least = max(_LEAST_IN_A_SLOT, math.ceil(requests / MOST_SLOTS))
+        # The last slot is to be as full as the others: else it looks as if some were missing.
+        each = min(range(least, 2 * least), key=lambda each: -requests % each / each)
         return cls(first, each * period_s, math.ceil(requests / each))
 
     def index(self, at: float) -> int:

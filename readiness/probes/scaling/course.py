@@ -61,14 +61,16 @@ def _short(scaled: Scaled, needed: int) -> Iterator[str]:
 
 def _waited(scaled: Scaled) -> Iterator[str]:
     """How long nothing happened before it grew, and before it shrank."""
-    for phase, cause, what in (
-        (scaled.up, "the load came", "more"),
-        (scaled.down, "it was gone", "fewer"),
+    for phase, name, what in (
+        (scaled.up, "growing", "came"),
+        (scaled.down, "shrinking", "went"),
     ):
         if phase is None or phase.arrived_s is None:
             continue
         first = phase.counts[0].what
         moved = next((s.came - phase.began for s in phase.counts if s.what != first), None)
         if moved is not None:
-            yield (f"it took {phase.arrived_s:.1f} s once {cause}, of which {moved:.1f} s until the"
-                   f" first replica {what}")  # fmt: skip
+            yield (
+                f"{name} took {phase.arrived_s:.1f} s, of which {moved:.1f} s passed before the"
+                f" first replica {what}"
+            )

@@ -12,9 +12,9 @@ def timeline(scaled: Scaled) -> tuple[Moment, ...]:
     moments = [
         Moment(began, f"steady: {scaled.fewest} replicas serve", good=True),
         Moment(up.began, f"the load begins: {scaled.load}"),
-        *_arrived(up, "as many as it needs"),
+        *_arrived(up, "as many replicas serve as it needs"),
         Moment(scaled.load_ended, "the load ends"),
-        *(_arrived(down, "the fewest again") if down else ()),
+        *(_arrived(down, "there are the fewest again") if down else ()),
         *failures(scaled.whole),
     ]
     return tuple(sorted(since(began, moments), key=lambda moment: moment.at_s))
@@ -23,7 +23,7 @@ def timeline(scaled: Scaled) -> tuple[Moment, ...]:
 def _arrived(phase: Phase, what: str) -> list[Moment]:
     found = []
     if phase.arrived_s is not None:
-        told = f"there are {what}, {phase.arrived_s:.2f} s after that; {phase.last} in the end"
+        told = f"{what}, after {phase.arrived_s:.2f} s; {phase.last} in the end"
         found.append(Moment(phase.began + phase.arrived_s, told))
     if phase.problem:
         found.append(Moment(phase.ended, f"ended for the sake of users: {phase.problem}"))
