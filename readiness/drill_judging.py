@@ -22,7 +22,7 @@ def story(drilled: Drilled, settings: Deployment) -> Measurement:
     whole = drilled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
-        "the drill", seconds, "s", whole.plan.url, samples=len(whole.samples),
+        "drill: deploy and roll back", seconds, "s", whole.plan.url, samples=len(whole.samples),
         timeline=timeline(drilled, settings.replicas),
         course=course(drilled, settings.replicas),
     )  # fmt: skip

@@ -15,6 +15,8 @@ from readiness.report.figures import duration, number
 _LINE: Final = 13
 # A band's label is cut off where the band ends, so that it may be laid out for more room.
 _ROOMY: Final = 430
+# A word may be so much longer than that, as most pages are wider.
+_CUT: Final = 1.5
 _MOST_LINES: Final = 3
 _MOST_BANDS: Final = 20
 _MOST_TRACKS: Final = 5
@@ -126,7 +128,7 @@ def _wrapped(text: str, width: float) -> Iterator[str]:
         if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
-    if len(lines) <= _MOST_LINES and max(map(len, lines)) <= room:
+    if len(lines) <= _MOST_LINES and max(map(len, lines)) <= _CUT * room:
         yield from (text for text in lines if text)
 
 

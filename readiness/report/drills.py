@@ -22,7 +22,6 @@ class Told:
     """A check that shows the drill."""
 
     name: str
-    title: str
     anchor: str
     outcome: str
 
@@ -67,14 +66,11 @@ def _drill(
     number: int, measurement: Measurement, drawn: Picture, checks: list[CheckResult]
 ) -> Drill:
     ordered = sorted(dict.fromkeys(checks), key=lambda check: ORDER.index(check.outcome))
-    subject = line(checks[0].subject, 200)
+    subject, name = line(checks[0].subject, 200), line(measurement.name, 200)
     return Drill(
         f"drill-{number}",
-        f"{subject}, {line(measurement.name, 200)}" if subject else line(measurement.name, 200),
+        f"{subject}, {name}" if subject else name,
         drawn,
         charts.timeline(measurement),
-        tuple(
-            Told(line(c.name, 300), line(c.title, 300), anchor(c.id, c.subject), c.outcome)
-            for c in ordered
-        ),
+        tuple(Told(line(c.name, 300), anchor(c.id, c.subject), c.outcome) for c in ordered),
     )

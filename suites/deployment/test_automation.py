@@ -101,7 +101,7 @@ def _story(done: TakenBack) -> Measurement:
     seen, source = done.seen, f"deploy {done.bad}"
     seconds = seen.samples[-1].due - seen.samples[0].due if seen.samples else 0.0
     return Measurement(
-        "the drill", seconds, "s", source, samples=len(seen.samples),
+        "drill: a bad release", seconds, "s", source, samples=len(seen.samples),
         timeline=timeline_of_bad(done), course=course_of_bad(done),
     )  # fmt: skip
 

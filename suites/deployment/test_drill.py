@@ -137,6 +137,7 @@ def test_rollback_drill(
 ) -> None:
     """What the command says is noted; what the service answers counts."""
     drilled = drill_of(drilled_deployment)
+    evidence.record(story(drilled, drilled_deployment))
     for change in rolled_back(drilled):
         judge_requests(change, evidence)
         judge_arrival(change, drilled_deployment, evidence)

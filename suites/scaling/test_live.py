@@ -134,7 +134,7 @@ def _story(scaled: Scaled, live: Live) -> Measurement:
     whole = scaled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
-        "the drill", seconds, "s", whole.plan.url, samples=len(whole.samples),
+        "drill: load comes and goes", seconds, "s", whole.plan.url, samples=len(whole.samples),
         timeline=timeline(scaled), course=course(scaled, live.loaded_replicas),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from readiness.course import Band, Course, Kind, Series, Track, Values
 from readiness.measurement import Moment
 from readiness.report import html
 from readiness.report.course import Picture, picture
+from readiness.report.drills import MOST, drills
 from tests.courses import lost_requests
 from tests.records import make_check, make_measurement, make_record
 
@@ -85,10 +86,10 @@ def test_a_line_is_broken_where_nothing_was_counted() -> None:
 
 
 def test_a_band_without_room_has_no_label_and_a_long_one_has_lines() -> None:
-    bands = (Band(0, 1, "begin"), Band(1, 25, "roll back to 1.4.0"), Band(25, 100, "again"))
+    bands = (Band(0, 2, "begin"), Band(2, 25, "roll back to 1.4.0"), Band(25, 100, "again"))
     found = drawn(of("misses", (0.0,) * 100, bands=bands))
     assert [phase.lines for phase in found.phases] == [(), ("roll back to", "1.4.0"), ("again",)]
-    assert (found.phases[1].x, found.phases[1].width) == ("1%", "24%")
+    assert (found.phases[1].x, found.phases[1].width) == ("2%", "23%")
 
 
 def test_bands_outside_are_cut_or_left_out() -> None:
@@ -173,6 +174,40 @@ def test_a_drill_fits_into_fifteen_kilobytes() -> None:
     moments = [Moment(float(i), f"requests fail: {i} x refused", False) for i in range(20)]
     course = Course(1.0, lost_requests().bands, tracks, lost_requests().better)
     assert len(page(course, *moments).encode()) < 15_000
+
+
+def test_what_several_checks_show_stands_there_once_the_worst_first() -> None:
+    shown = make_measurement(course=lost_requests(), name="drill: deploy and roll back")
+    record = make_record(
+        [
+            make_check("deployment.zero-downtime", "shop", "pass", measurements=[shown]),
+            make_check("deployment.rollback-drill", "shop", "fail", measurements=[shown, shown]),
+        ]
+    )
+    (drill,) = drills(record).values()
+    assert drill.words == "shop, drill: deploy and roll back"
+    assert [(told.name, told.outcome) for told in drill.checks] == [
+        ("deployment.rollback-drill[shop]", "fail"), ("deployment.zero-downtime[shop]", "pass"),
+    ]  # fmt: skip
+    text = "".join(html.render(record))
+    assert text.count('<figure class="course">') == 1
+    assert text.count('<a href="#drill-1">The picture of this drill</a>') == 3
+    assert '<li><a href="#drills">Drills</a></li>' in text
+
+
+def test_without_a_drill_there_is_no_section_of_them() -> None:
+    assert 'id="drills"' not in "".join(html.render(make_record()))
+
+
+def test_too_many_drills_are_told_in_words() -> None:
+    checks = [
+        make_check(subject=f"s{n}", measurements=[make_measurement(
+            course=replace(lost_requests(), step_s=n + 1), timeline=[Moment(1, "here")])])
+        for n in range(MOST + 2)
+    ]  # fmt: skip
+    text = "".join(html.render(make_record(checks)))
+    assert text.count('<figure class="course">') == MOST
+    assert text.count("</b> here") == MOST + 2
 
 
 _number = st.none() | st.floats() | st.integers(-5, 10**18)
