@@ -23,6 +23,7 @@ _MOST_TRACKS: Final = 5
 _MOST_BETTER: Final = 8
 _GAP: Final = 9
 _TICKS: Final = 6
+_MARK: Final = 2.4 * LETTER
 _SHORTEST_S, _LONGEST_S = 1e-6, 1e9
 _STEPS_S: Final = (60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
 
@@ -133,14 +134,15 @@ def _wrapped(text: str, width: float) -> Iterator[str]:
 
 
 def _marks(measurement: Measurement, length_s: float, y: int) -> Iterator[Words]:
-    """The numbers of the moments; those that would lie on each other are stacked."""
+    """The numbers of the moments, each in the first line in which it lies on no other."""
     story = charts.timeline(measurement)
-    last, at_y = -math.inf, y
+    ends: list[float] = []
     for event in story.events if story else ():
         place = min(event.at_s / length_s, 1.0)
-        at_y = at_y + _LINE if (place - last) * PAGE < 2.4 * LETTER else y
-        last = place
-        yield Words(percent(place), at_y, str(event.number))
+        free = (n for n, end in enumerate(ends) if (place - end) * PAGE >= _MARK)
+        row = next(free, len(ends))
+        ends[row:] = [place, *ends[row + 1 :]]
+        yield Words(percent(place), y + row * _LINE, str(event.number))
 
 
 def _ticks(length_s: float, y: int) -> Iterator[Words]:

@@ -105,6 +105,7 @@ def test_capacity_during_rollout(
 ) -> None:
     """Counted each second, by what changes the release."""
     drilled = drill_of(counted_deployment)
+    evidence.record(story(drilled, counted_deployment))
     if drilled.count_problem:
         raise drilled.count_problem
     for change in whole(drilled, counted_deployment):

@@ -106,8 +106,7 @@ def test_the_story_of_a_drill() -> None:
     for label in (
         "requests fail: 5 x refused",
         "all answered",
-        "2 of 3 replicas serve",
-        "3 replicas serve again",
+        "too few replicas serve for 0.3 s: at worst 2 of 3",
         "deploy 1.5.0: 1.5.0 answers after 0.31 s, the tool says it is done after 1.00 s",
         "deploy 1.5.0: broken off, it hangs",
         "put back: 1.4.0 answers for good after 0.30 s",

@@ -13,7 +13,7 @@ from readiness.probes.deployment.change import Change
 from readiness.probes.deployment.course import course, course_of_bad
 from readiness.probes.deployment.drill import Drilled
 from readiness.probes.deployment.restoring import Restored
-from readiness.probes.deployment.timeline import timeline_of_bad
+from readiness.probes.deployment.timeline import timeline, timeline_of_bad
 from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.plan import MODES, Hangup, Plan, Sample
 from readiness.probes.prober.tracks import Slots, replicas
@@ -167,6 +167,28 @@ def test_a_prober_that_was_starved_advises_nothing() -> None:
     assert better(replace(drilled(GOOD), whole=late), 3) == ()
 
 
+def test_the_story_tells_each_dip_once_and_how_long_it_was() -> None:
+    counts = ((0.0, 3), (1.0, 1), (2.0, 2), (3.0, 3), (4.0, 0))
+    told = {m.at_s: m.label for m in timeline(drilled(GOOD, counts=counts), 3)}
+    assert told[1.0] == "too few replicas serve for 2.0 s: at worst 1 of 3"
+    assert told[4.0] == "too few replicas serve to the end: at worst 0 of 3"
+    assert len(told) == 4
+
+
+def test_the_story_tells_the_steps_of_a_change_in_their_order() -> None:
+    versions = [OLD] * 45 + [LOST] * 20 + [NEW] * 60
+    told = [moment.label for moment in timeline(drilled(versions), 3)]
+    assert (
+        "deploy 1.5.0: 1.4.0 for the last time after 0.09 s, 1.5.0 answers after 0.51 s,"
+        " the tool says it is done after 1.50 s"
+    ) in told
+
+
+def test_the_story_of_a_change_that_never_came() -> None:
+    told = [moment.label for moment in timeline(drilled([OLD] * 100, problem="it hangs"), 3)]
+    assert "deploy 1.5.0: 1.5.0 never answers, the tool says it is done after 1.50 s" in told
+
+
 def bad(versions: Sequence[str], *, problem: str = "") -> TakenBack:
     return TakenBack(
         origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, told_s=0.8, status=1,
@@ -194,7 +216,7 @@ def test_a_bad_release_that_stayed() -> None:
     assert [band.label for band in found.bands] == [f"deploy {BAD}"]
     first, second = better_automation(done)
     assert first.startswith(f"the target did not take {BAD} back")
-    assert second.startswith(f"10 answers came from {BAD}")
+    assert second.startswith(f"10 requests were answered with errors, and 10 by {BAD}: lead users")
 
 
 def test_without_a_request_there_is_no_picture() -> None:

@@ -109,6 +109,13 @@ def test_the_numbers_of_the_moments_are_on_the_same_axis_and_never_on_each_other
     assert found.axis_y > found.marks[2].y
 
 
+def test_a_mark_takes_the_first_line_that_is_free() -> None:
+    moments = [Moment(at_s, "x") for at_s in (4.0, 4.1, 4.5, 4.6, 9.0)]
+    found = drawn(lost_requests(), *moments).marks
+    rows = [(mark.y - found[0].y) // 13 for mark in found]
+    assert rows == [0, 1, 0, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("length_s", "ticks", "end"),
     [

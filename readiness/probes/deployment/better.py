@@ -28,13 +28,14 @@ def better(drilled: Drilled, needed: int) -> tuple[str, ...]:
 def better_automation(done: TakenBack) -> tuple[str, ...]:
     """For a release that is known to be bad."""
     shown = sum(sample.version == done.bad for sample in done.seen.samples)
+    errors = sum(sample.failed and sample.status > 0 for sample in done.seen.samples)
     found = []
     if done.problem:
         found.append(f"the target did not take {done.bad} back: let it go back by itself when the"
                      " new release does not get well")  # fmt: skip
-    if shown:
-        found.append(f"{shown} answers came from {done.bad}: lead users to a new replica only once"
-                     " it answers well what they ask")  # fmt: skip
+    if shown or errors:
+        found.append(f"{errors} requests were answered with errors, and {shown} by {done.bad}: lead"
+                     " users to a new replica only once it answers well what they ask")  # fmt: skip
     if found or done.seen.failed or done.seen.starved:
         return tuple(found)
     return (f"nothing: no user met {done.bad}, and it was over after {done.over_s:.1f} s",)

@@ -50,9 +50,14 @@ def _of_change(change: Change) -> Iterator[Moment]:
 
 
 def _steps(change: Change) -> Iterator[str]:
-    first, last = change.first_seen_s, change.last_before_s
-    yield f"{change.goal} " + ("never answers" if first is None else f"answers after {first:.2f} s")
-    if last is not None and not change.problem:
-        yield f"{change.before} for the last time after {last:.2f} s"
-    if change.told_s is not None:
-        yield f"the tool says it is done after {change.told_s:.2f} s"
+    """What users and the tool saw of it, in the order in which it came."""
+    last = None if change.problem else change.last_before_s
+    if change.first_seen_s is None:
+        yield f"{change.goal} never answers"
+    ends = (
+        (change.first_seen_s, f"{change.goal} answers"),
+        (last, f"{change.before} for the last time"),
+        (change.told_s, "the tool says it is done"),
+    )
+    for at_s, what in sorted((at_s, what) for at_s, what in ends if at_s is not None):
+        yield f"{what} after {at_s:.2f} s"
