@@ -13,10 +13,10 @@ from readiness.report.course_rows import LETTER, LONGEST, PAGE, Row, Words, perc
 from readiness.report.figures import duration, number
 
 _LINE: Final = 13
-# A band's label is cut off where the band ends, so that it may be laid out for more room.
-_ROOMY: Final = 430
-# A word may be so much longer than that, as most pages are wider.
-_CUT: Final = 1.5
+# A band's label must not be cut on a telephone, and is cut where its band ends: a word may still be
+# so much longer than its room there, as most pages are wider.
+_BANDS: Final = 340
+_CUT: Final = 1.9
 _MOST_LINES: Final = 3
 _MOST_BANDS: Final = 20
 _MOST_TRACKS: Final = 5
@@ -123,7 +123,7 @@ def _phases_height(phases: Sequence[Phase]) -> int:
 
 def _wrapped(text: str, width: float) -> Iterator[str]:
     """The words in a few lines; a band that has no room for them gets none."""
-    room = int((width * _ROOMY - 4) / LETTER)
+    room = int((width * _BANDS - 4) / LETTER)
     words, lines = text.split(), [""]
     for word in words:
         if lines[-1] and len(lines[-1]) + 1 + len(word) > room:

@@ -24,7 +24,7 @@ LONGEST: Final = 60
 """Letters of a label."""
 
 _LABEL: Final = 17
-_LARGEST: Final = 1e15
+_SMALLEST, _LARGEST = 1e-9, 1e15
 _MOST_PARTS: Final = 3
 _HEIGHTS: Final = {"parts": 46, "misses": 22, "level": 36}
 # Of what there should be none, and is none, the label tells all.
@@ -103,7 +103,7 @@ def _parts(track: Track, name: str, place: tuple[int, int, int], slots: int) -> 
     y, box, height = place
     parts = _most_parts(track, slots)
     totals = [sum(column) for column in zip(*(values for _, values in parts), strict=True)]
-    scale = height / (max(totals) or 1.0)
+    scale = _scale(height, max(totals))
     base = [0.0] * slots
     shapes, told = [], []
     words: list[Words] = []
@@ -144,7 +144,7 @@ def _level(track: Track, values: Values, place: tuple[int, int, int]) -> Row:
     y, box, height = place
     known = _known(values)
     limit = _drawable(track.limit)
-    scale = (height - 3) / (max([*known, limit or 0.0]) or 1.0)
+    scale = _scale(height - 3, max([*known, limit or 0.0]))
     ground, path, words, before = [], [], [], False
     for begin, end, value in _runs(values):
         if value is None:
@@ -196,7 +196,7 @@ def _stripes(edges: Sequence[tuple[int, int]]) -> str:
 
 def _bars(values: Values, height: int) -> str:
     """From the ground; the smallest can still be seen."""
-    scale = height / (max(_known(values), default=0.0) or 1.0)
+    scale = _scale(height, max(_known(values), default=0.0))
     slots = len(values)
     return "".join(
         f"M{_unit(slot, slots)} {height}V{height - max(5, round(value * scale))}"
@@ -204,6 +204,11 @@ def _bars(values: Values, height: int) -> str:
         for slot, value in enumerate(values)
         if value
     )
+
+
+def _scale(height: int, top: float) -> float:
+    """Pixels for one; what is smaller than anybody counts has no scale of its own."""
+    return height / (top if top > _SMALLEST else 1.0)
 
 
 def _runs(values: Sequence[_T]) -> Iterator[tuple[int, int, _T]]:
