@@ -123,7 +123,7 @@ def _phases_height(phases: Sequence[Phase]) -> int:
 
 def _wrapped(text: str, width: float) -> Iterator[str]:
     """The words in a few lines; a band that has no room for them gets none."""
-    room = int((width * _BANDS - 4) / LETTER)
+    room = (width * _BANDS - 4) / LETTER
     words, lines = text.split(), [""]
     for word in words:
         if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
