@@ -9,6 +9,7 @@ from readiness.evidence import Evidence
 from readiness.measurement import Measurement, at_least, at_most, equal_to
 from readiness.probes.deployment.adapters.adapter import State
 from readiness.probes.deployment.change import Change
+from readiness.probes.deployment.course import course
 from readiness.probes.deployment.drill import Drilled
 from readiness.probes.deployment.timeline import timeline
 from readiness.probes.prober.behaviour import behaviour
@@ -16,13 +17,14 @@ from readiness.probes.prober.observation import Observation
 from readiness.probes.text import listed
 
 
-def story(drilled: Drilled) -> Measurement:
-    """How long the drill took, with the story of it."""
+def story(drilled: Drilled, settings: Deployment) -> Measurement:
+    """How long the drill took, with the story of it and its picture."""
     whole = drilled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
-        "the drill", seconds, "s", whole.plan.url, samples=len(whole.samples),
-        timeline=timeline(drilled),
+        "drill: deploy and roll back", seconds, "s", whole.plan.url, samples=len(whole.samples),
+        timeline=timeline(drilled, settings.replicas),
+        course=course(drilled, settings.replicas),
     )  # fmt: skip
 
 

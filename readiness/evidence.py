@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from readiness import course
 from readiness.errors import NoData
 from readiness.measurement import Limit, Measurement, Moment
 from readiness.secrets import redact
@@ -158,6 +159,8 @@ def encode_measurement(measurement: Measurement) -> dict[str, object]:
         ]
     if measurement.timeline:
         encoded["timeline"] = [_encode_moment(m) for m in measurement.timeline]
+    if measurement.course and (drawn := course.encoded(measurement.course)):
+        encoded["course"] = drawn
     return encoded
 
 

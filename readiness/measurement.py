@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from readiness.course import Course
 from readiness.errors import NoData
 
 Op = Literal["<=", "<", ">=", ">", "==", "!="]
@@ -95,6 +96,7 @@ class Measurement:
         limit: what it was held against; None for a figure that is only shown.
         quantiles: pairs of quantile (0 to 1) and value in `unit`, for a distribution.
         timeline: the events of a drill, in order.
+        course: the same drill slot by slot, for its picture.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Measurement:
     limit: Limit | None = None
     quantiles: tuple[tuple[float, float], ...] = ()
     timeline: tuple[Moment, ...] = ()
+    course: Course | None = None
 
     def against(self, limit: Limit) -> "Measurement":
         """The same measurement, held against a limit."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from readiness.check import Effect, Severity
+from readiness.course import Course
 from readiness.evidence import Outcome
 from readiness.measurement import Limit, Measurement, Moment, at_least, at_most, equal_to
 from readiness.record import (
@@ -21,6 +22,7 @@ from readiness.record import (
     WaiverState,
 )
 from readiness.verdict import judge
+from tests.courses import lost_requests
 
 BEGAN = datetime(2026, 11, 20, 14, 3, 7, tzinfo=UTC)
 LAST_WEEK = datetime(2026, 11, 13, 9, 41, 52, tzinfo=UTC)
@@ -37,10 +39,11 @@ def make_measurement(
     after_s: float = 60,
     quantiles: Iterable[tuple[float, float]] = (),
     timeline: Iterable[Moment] = (),
+    course: Course | None = None,
 ) -> Measurement:
     return Measurement(
         name, value, unit, source, samples, BEGAN + timedelta(seconds=after_s), limit,
-        tuple(quantiles), tuple(timeline),
+        tuple(quantiles), tuple(timeline), course,
     )  # fmt: skip
 
 
@@ -163,6 +166,14 @@ def small_record() -> RunRecord:
         timeline=[Moment(0, "drill began", True), Moment(4.1, "pod killed", False),
                   Moment(7.3, "ready again", True), Moment(12, "drill ended")],
     )  # fmt: skip
+    pictured = make_measurement(
+        40, equal_to(0), name="failed requests", unit="count", samples=400,
+        timeline=[Moment(0, "steady: release 1.4.0 answers", True),
+                  Moment(3, "deploy 1.5.0: 1.5.0 answers after 2.00 s"),
+                  Moment(4, "requests fail: 40 x refused", False),
+                  Moment(5, "all answered", True)],
+        course=lost_requests(),
+    )  # fmt: skip
     return make_record(
         [
             make_check("performance.query-latency", "orders-db", "fail", measurements=[slow],
@@ -171,7 +182,7 @@ def small_record() -> RunRecord:
             make_check("deployment.rollback-lossless", "", "fail", effect="disrupt",
                        severity="blocker", message="longest gap 3.2 s, must be <= 2",
                        title="A bad release rolls back without a lost request",
-                       measurements=[drill]),
+                       measurements=[drill, pictured]),
             make_check("monitoring.targets-up", "", "error", measurements=[],
                        title="Prometheus scrapes every service",
                        message="http://prometheus:9090: nobody answered"),

@@ -61,6 +61,7 @@ class Event:
     """An event of a drill: its number, place and words."""
 
     number: int
+    at_s: float
     x: int
     y: int
     at: str
@@ -152,7 +153,7 @@ def timeline(measurement: Measurement) -> Timeline | None:
             unwell += moment.at_s - begun if state == "unwell" else 0.0
             state, begun = ("well" if moment.good else "unwell"), moment.at_s
         at = f"{number(round(moment.at_s, 2))} s"
-        events.append(Event(index, x, y, at, line(moment.label, 200), state))
+        events.append(Event(index, moment.at_s, x, y, at, line(moment.label, 200), state))
     stretches.append(_stretch(begun, end, state, scale))
     unwell += end - begun if state == "unwell" else 0.0
     return Timeline(

@@ -8,8 +8,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from readiness.evidence import Outcome
 from readiness.record import RunRecord
-from readiness.report import charts
+from readiness.report import charts, course_rows
 from readiness.report.build import Room, build
+from readiness.report.drills import drills
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, tally
 
 # Beyond so many checks the page says the same with fewer bytes: no pictures of what passed, and
@@ -32,7 +33,7 @@ def render(record: RunRecord) -> Iterator[str]:
     def pictured(group: Group) -> bool:
         return not large or group.needs_reading
 
-    stream = _template().stream(v=view, pictured=pictured)
+    stream = _template().stream(v=view, pictured=pictured, drills=drills(record))
     stream.enable_buffering(_BUFFERED_NODES)
     return stream
 
@@ -57,5 +58,6 @@ def _template() -> Template:
         bar_of=charts.bar,
         distribution_of=charts.distribution,
         timeline_of=charts.timeline,
+        box=course_rows.BOX,
     )
     return environment.get_template("readiness.html")

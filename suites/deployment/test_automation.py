@@ -8,8 +8,10 @@ from readiness.drill_judging import figure
 from readiness.errors import NoData
 from readiness.probes.deployment.adapters.known import adapter_of
 from readiness.probes.deployment.automation import TakenBack, taken_back
+from readiness.probes.deployment.course import course_of_bad
 from readiness.probes.deployment.keeping import Safety
 from readiness.probes.deployment.stopping import stopped
+from readiness.probes.deployment.timeline import timeline_of_bad
 from readiness.probes.prober.observation import Observation
 from readiness.probes.text import listed
 
@@ -34,6 +36,7 @@ def test_auto_rollback(
     settings = guarded_deployment
     done = taken_back(settings, adapter_of(settings), drill_safety)
     source = f"deploy {done.bad}"
+    evidence.record(_story(done))
     _record_times(done, source, evidence)
     evidence.judge(
         Measurement("taken back by itself", not done.problem, "truth", source),
@@ -91,6 +94,16 @@ def test_graceful_stop(
     )
     done.slow.must_be_fair()
     done.others.must_be_fair()
+
+
+def _story(done: TakenBack) -> Measurement:
+    """How long we watched, with the story of it."""
+    seen, source = done.seen, f"deploy {done.bad}"
+    seconds = seen.samples[-1].due - seen.samples[0].due if seen.samples else 0.0
+    return Measurement(
+        "drill: a bad release", seconds, "s", source, samples=len(seen.samples),
+        timeline=timeline_of_bad(done), course=course_of_bad(done),
+    )  # fmt: skip
 
 
 def _record_times(done: TakenBack, source: str, evidence: Evidence) -> None:

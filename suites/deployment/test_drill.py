@@ -49,7 +49,7 @@ def test_zero_downtime(
 ) -> None:
     """Every request counts, over new connections and kept ones; none is sent twice."""
     drilled = drill_of(drilled_deployment)
-    evidence.record(story(drilled))
+    evidence.record(story(drilled, drilled_deployment))
     record_putting_back(drilled, evidence)
     for change in deployed(drilled):
         judge_requests(change, evidence)
@@ -105,6 +105,7 @@ def test_capacity_during_rollout(
 ) -> None:
     """Counted each second, by what changes the release."""
     drilled = drill_of(counted_deployment)
+    evidence.record(story(drilled, counted_deployment))
     if drilled.count_problem:
         raise drilled.count_problem
     for change in whole(drilled, counted_deployment):
@@ -137,6 +138,7 @@ def test_rollback_drill(
 ) -> None:
     """What the command says is noted; what the service answers counts."""
     drilled = drill_of(drilled_deployment)
+    evidence.record(story(drilled, drilled_deployment))
     for change in rolled_back(drilled):
         judge_requests(change, evidence)
         judge_arrival(change, drilled_deployment, evidence)

@@ -6,6 +6,7 @@ from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.config.scaling import Live, Scaling
 from readiness.drill_judging import figure, judge_served
 from readiness.errors import NoData
+from readiness.probes.scaling.course import course
 from readiness.probes.scaling.drill import Scaled
 from readiness.probes.scaling.phase import Pace, Phase
 from readiness.probes.scaling.timeline import timeline
@@ -34,7 +35,7 @@ def test_scale_up_live(live_scaling: Scaling, scaled_of: ScaledOf, evidence: Evi
     """What serves counts, not what is wanted; every request of the watching prober counts."""
     scaling, live = live_scaling, _live(live_scaling)
     scaled = scaled_of(scaling)
-    evidence.record(_story(scaled))
+    evidence.record(_story(scaled, live))
     _record_load(scaled, evidence)
     up, source = scaled.up, _counted(live)
     count = len(up.counts)
@@ -83,7 +84,7 @@ def test_scale_down_live(live_scaling: Scaling, scaled_of: ScaledOf, evidence: E
     scaling, live = live_scaling, _live(live_scaling)
     scaled = scaled_of(scaling)
     down, source = _shrunk(scaled), _counted(live)
-    evidence.record(_story(scaled))
+    evidence.record(_story(scaled, live))
     count = len(down.counts)
     judge_served(down.name, down.seen, evidence)
     evidence.judge(
@@ -128,13 +129,13 @@ def _shrunk(scaled: Scaled) -> Phase:
     return scaled.down
 
 
-def _story(scaled: Scaled) -> Measurement:
+def _story(scaled: Scaled, live: Live) -> Measurement:
     """How long the drill took, with the story of it."""
     whole = scaled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
-        "the drill", seconds, "s", whole.plan.url, samples=len(whole.samples),
-        timeline=timeline(scaled),
+        "drill: load comes and goes", seconds, "s", whole.plan.url, samples=len(whole.samples),
+        timeline=timeline(scaled), course=course(scaled, live.loaded_replicas),
     )  # fmt: skip
 
 

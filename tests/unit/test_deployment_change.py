@@ -96,19 +96,19 @@ def test_the_story_of_a_drill() -> None:
     broken = change(versions, problem="it hangs")
     drilled = Drilled(
         origin=OLD, given=seen([OLD] * 9), changes=(broken,), state=None, reads=(),
-        row_problem=None, count_problem=None, whole=seen(versions),
+        row_problem=None, count_problem=None, counts=broken.counts, whole=seen(versions),
         restored=Restored(already=False, began=1.7, arrived=2.0, ended=3.0),
     )  # fmt: skip
-    story = timeline(drilled)
+    story = timeline(drilled, 3)
     assert [moment.at_s for moment in story] == sorted(moment.at_s for moment in story)
     told = [moment.label for moment in story]
     assert told[0] == "steady: release 1.4.0 answers"
     for label in (
         "requests fail: 5 x refused",
         "all answered",
-        "2 replicas serve, after 3",
-        "1.5.0 answers for the first time",
+        "too few replicas serve for 0.3 s: at worst 2 of 3",
+        "deploy 1.5.0: 1.5.0 answers after 0.31 s, the tool says it is done after 1.00 s",
         "deploy 1.5.0: broken off, it hangs",
-        "put back: 1.4.0 answers",
+        "put back: 1.4.0 answers for good after 0.30 s",
     ):
         assert label in told

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from markdown_it import MarkdownIt
 
+from readiness.course import Band, Course, Series, Track
 from readiness.measurement import Limit, Moment
 from readiness.record import (
     Change,
@@ -55,16 +56,27 @@ def _record(text: str) -> RunRecord:
         text, Limit("==", text), name=text, unit=text, source=text,
         quantiles=[(0.5, 1.0)], timeline=[Moment(0, text, True), Moment(1, text, False)],
     )  # fmt: skip
+    course = Course(
+        1, (Band(0, 4, text), Band(4, 5, text)),
+        (Track(text, "parts", (Series(text, (1, 1, 1, 1, 0)), Series(f"{text}2", (0, 0, 0, 0, 1)))),
+         Track(text, "misses", (Series(text, (0, 1)),)),
+         Track(text, "level", (Series(text, (1, 2)),), 3, text)),
+        (text,),
+    )  # fmt: skip
     number = make_measurement(
         104.6, Limit("<=", 100), name=text, unit=text, source=text,
         quantiles=[(0.5, 1.0)], timeline=[Moment(0, text, True), Moment(1, text, False)],
     )  # fmt: skip
+    pictured = make_measurement(
+        name=text, timeline=[Moment(0, text, True), Moment(1, text, False)], course=course
+    )
     waiver = WaiverNote(owner=text, approver=text, reason=text, expires=BEGAN.date())
     outcomes = ["pass", "warn", "fail", "error", "waived", "not-applicable", "not-run"]
     checks = [
         make_check(
             f"{text}.{outcome}", text, outcome, title=text, message=text, why=text,
-            fix=f"{text}\n`{text}`\n    {text}", measurements=[measurement, number], waiver=waiver,
+            fix=f"{text}\n`{text}`\n    {text}", waiver=waiver,
+            measurements=[measurement, number, pictured],
         )
         for outcome in outcomes
     ]  # fmt: skip

@@ -91,6 +91,12 @@ class Change:
         return next(times, None)
 
     @property
+    def last_before_s(self) -> float | None:
+        """Seconds from the command to the last answer of the release before; None if none came."""
+        times = (s.ended for s in self.seen.samples if s.version == self.before)
+        return max((at - self.began for at in times if at >= self.began), default=None)
+
+    @property
     def settled(self) -> Sequence[Sample]:
         """The last requests that the goal answered well, with nothing else in between."""
         return tail(self.seen.samples, self.goal)

@@ -34,6 +34,7 @@ class Drilled:
         reads: whether the row of ours could be read, after each change.
         row_problem: why nothing can be said of the row; None if something can.
         count_problem: why the replicas could not be counted; None if they could.
+        counts: how many replicas could serve, and when, over all of it.
         restored: how the target was put back.
         whole: all requests.
     """
@@ -45,6 +46,7 @@ class Drilled:
     reads: tuple[Read, ...]
     row_problem: CouldNotMeasure | None
     count_problem: CouldNotMeasure | None
+    counts: tuple[tuple[float, int], ...]
     restored: Restored
     whole: Observation
 
@@ -136,6 +138,7 @@ class _Drill:
             reads=tuple(self._row.reads) if self._row else (),
             row_problem=self._row.problem if self._row else None,
             count_problem=self._counter.problem,
+            counts=self._counter.between(0, _FOREVER),
             restored=restored,
             whole=whole,
         )

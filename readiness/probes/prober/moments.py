@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby
 from typing import Final
 
 from readiness.measurement import Moment
@@ -19,11 +19,15 @@ def since(began: float, moments: Iterable[Moment]) -> list[Moment]:
     return [Moment(moment.at_s - began, moment.label, moment.good) for moment in moments]
 
 
-def counts(told: Sequence[tuple[float, int]]) -> Iterator[Moment]:
-    """When there were more replicas, or fewer."""
-    for (_, before), (at, count) in pairwise(told):
-        if count != before:
-            yield Moment(at, f"{count} replicas serve, after {before}")
+def dips(told: Sequence[tuple[float, int]], needed: int) -> Iterator[Moment]:
+    """When fewer replicas served than are needed, how few, and for how long."""
+    for few, run in groupby(told, key=lambda said: said[1] < needed):
+        stretch = list(run)
+        if few:
+            began, least = stretch[0][0], min(count for _, count in stretch)
+            ended = next((at for at, _ in told if at > stretch[-1][0]), None)
+            long = "to the end" if ended is None else f"for {ended - began:.1f} s"
+            yield Moment(began, f"too few replicas serve {long}: at worst {least} of {needed}")
 
 
 def failures(seen: Observation) -> Iterator[Moment]:
