@@ -1,23 +1,27 @@
 """Stops one replica while requests are under way that take a while."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from readiness.config.deployment import Deployment, SlowRequest
-from readiness.errors import CouldNotMeasure, NoData
+from readiness.errors import CouldNotMeasure, NoData, TookTooLong
 from readiness.probes import command
 from readiness.probes.deployment.adapters.adapter import Adapter
 from readiness.probes.deployment.keeping import Kept, Safety, alone, kept
 from readiness.probes.deployment.notes import Notes
 from readiness.probes.deployment.watching import Watch, plan_of
+from readiness.probes.prober import watched
 from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.plan import Plan, Sample
 from readiness.probes.prober.prober import Prober, probing
+from readiness.probes.text import listed
 
-# Several for each replica, so that whichever is stopped has some.
-_SLOW_PER_S: Final = 10.0
+# Several for each replica, so that whichever is stopped has some; and in no simple ratio to what
+# else is asked: a balancer that leads to one after the other would lead them all to the same one.
+_SLOW_PER_S: Final = 11.0
 _SLOW_TIMEOUT_S: Final = 30.0
 _SLOW_ENOUGH_S: Final = 0.5
 _FOREVER: Final = float("inf")
@@ -49,7 +53,7 @@ def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety:
 
     Raises:
         NoData: no request was under way, none of them was slow, or nothing shows that a replica
-            was stopped.
+            was stopped that had one of them.
         CouldNotMeasure: the service is not steady before, the command fails, or somebody else
             drills.
     """
@@ -60,13 +64,18 @@ def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety:
     ):
         origin = Watch(deployment, prober).given(adapter).versions[0]
         with kept(deployment, adapter, origin, safety) as keeping:
-            began, ended = _stop(slow, slowly, keeping)
+            _reach_all(deployment, slowly)
+            began, ended = _stop(slow, keeping)
             back = _back(deployment, adapter, prober, began)
+            settled = time.monotonic()
+            watched.steadily(prober, deployment, settled)
             keeping.put_back(there=back is not None)
         whole, slow_ones = prober.stop(), slowly.stop()
-    _must_show(whole, deployment, began)
+    gone = _gone(whole, deployment, began, settled)
     under_way = tuple(s for s in slow_ones.samples if s.sent < began < s.ended)
     _must_be_slow(under_way, slow_ones)
+    if not slow_ones.failed:
+        _must_have_met(under_way, gone, deployment)
     return Stopped(
         began=began,
         stop_s=ended - began,
@@ -91,9 +100,29 @@ def _slow_plan(deployment: Deployment, slow: SlowRequest) -> Plan:
     )
 
 
-def _stop(slow: SlowRequest, slowly: Prober, keeping: Kept) -> tuple[float, float]:
+def _reach_all(deployment: Deployment, slowly: Prober) -> None:
+    """Wait until every replica has answered a slow request, as far as anybody can tell."""
+    many = deployment.replicas if deployment.replica_header else 0
+
+    def enough(seen: Observation) -> bool:
+        answered = any(not sample.failed for sample in seen.samples)
+        return answered and len(seen.replicas) >= many
+
+    try:
+        slowly.wait(enough, _SLOW_TIMEOUT_S)
+    except TookTooLong:
+        seen = slowly.seen()
+        told = listed(dict.fromkeys(s.problem for s in seen.failed)) or listed(seen.replicas)
+        raise NoData(
+            f"not every replica answered a slow request within {_SLOW_TIMEOUT_S:g} s, before"
+            f" anything was stopped: {told}",
+            where=slowly.plan.url,
+            remedy="let `path` of [deployment.slow_request] be answered by every replica",
+        ) from None
+
+
+def _stop(slow: SlowRequest, keeping: Kept) -> tuple[float, float]:
     """When the command began and ended; requests are under way by then."""
-    slowly.wait(lambda seen: any(not s.failed for s in seen.samples), _SLOW_TIMEOUT_S)
     began = time.monotonic()
     _run(slow, keeping.notes)
     return began, time.monotonic()
@@ -130,16 +159,36 @@ def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float
     return None
 
 
-def _must_show(whole: Observation, deployment: Deployment, began: float) -> None:
-    """Where answers tell who gave them, one of them is somebody else than before."""
+def _gone(whole: Observation, deployment: Deployment, began: float, settled: float) -> set[str]:
+    """The replicas that answer no more; empty where answers do not tell who gave them."""
     if not deployment.replica_header:
-        return
+        return set()
     before = set(whole.between(0.0, began).replicas)
-    if before == set(whole.between(began + deployment.timeout_s, _FOREVER).replicas):
+    gone = before - set(whole.between(settled, _FOREVER).replicas)
+    if not gone:
         raise NoData(
             "the same replicas answer as before: nothing shows that one was stopped",
             where="[deployment.slow_request] stop_one",
             remedy="let it stop a replica that serves, as a deployment does",
+        )
+    return gone
+
+
+def _must_have_met(under_way: Sequence[Sample], gone: set[str], deployment: Deployment) -> None:
+    """Where nothing was lost, the replica that was stopped must have had something to lose."""
+    if not deployment.replica_header:
+        raise NoData(
+            "nothing was lost, and nobody knows whether the replica that was stopped had a request"
+            " under way",
+            where="[deployment] replica_header",
+            remedy="name the header that tells which replica answered",
+        )
+    if not any(sample.replica in gone for sample in under_way):
+        raise NoData(
+            f"no slow request was under way at {listed(sorted(gone))} when it was stopped: it had"
+            " nothing to lose",
+            where="[deployment.slow_request]",
+            remedy="let `path` take longer than `stop_one` does, and do it again",
         )
 
 

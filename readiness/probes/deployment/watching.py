@@ -165,10 +165,6 @@ class _Patience:
     seconds: float
 
 
-def _reaches(until: float, seen: Observation) -> bool:
-    return seen.samples[-1].due > until
-
-
 def _one_release(seen: Observation, settings: Deployment) -> None:
     if any(not sample.version for sample in seen.samples):
         raise NoData(

@@ -1,0 +1,106 @@
+"""A replica is stopped while it answers: what it had under way, and whether it had anything."""
+
+import itertools
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from readiness.config.deployment import Deployment
+from readiness.errors import NoData
+from readiness.guardian import Guardian
+from readiness.probes.deployment import stopping
+from readiness.probes.deployment.adapters.known import adapter_of
+from readiness.probes.deployment.keeping import Safety
+from readiness.probes.deployment.notes import FOLDER, Place
+from readiness.probes.deployment.stopping import Stopped, stopped
+from readiness.reference.fleet.behaviour import Behaviour
+from readiness.reference.fleet.releases import NEW, OLD
+from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
+from readiness.reference.target_deployment import deployment as toml_of
+from readiness.servers.postgres import PrivatePostgres
+from tests.contract.small_servers import Reply, SmallServer
+from tests.contract.undo import Undo
+
+
+@pytest.fixture(scope="module")
+def fleet(server: PrivatePostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet") / "fleet"
+    with Guardian() as guardian:
+        started = start_fleet(make_store(server), NEW, folder, guardian)
+        assert isinstance(started, Fleet), started
+        try:
+            yield started
+        finally:
+            started.daemon.stop()
+
+
+def settings(fleet: Fleet, **changes: object) -> Deployment:
+    found = tomllib.loads(toml_of(fleet))["deployment"]
+    return Deployment.model_validate(found | changes)
+
+
+def stop_one(deployment: Deployment, folder: Path) -> Stopped:
+    assert deployment.slow_request
+    place = Place(folder / FOLDER, "shop", "reference", "0123456789abcdef")
+    safety = Safety(place, folder / "readiness.toml", None, Undo())
+    return stopped(deployment, deployment.slow_request, adapter_of(deployment), safety)
+
+
+def test_what_is_under_way_is_answered(fleet: Fleet, tmp_path: Path) -> None:
+    done = stop_one(settings(fleet), tmp_path)
+    assert not done.slow.failed
+    assert not done.others.failed
+    assert done.back_s is not None
+    assert {sample.replica for sample in done.under_way} - set(done.others.replicas[-1:])
+
+
+def test_a_replica_that_is_killed_loses_it_every_time(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.behaviour.write_text(Behaviour(abrupt_stop=True).model_dump_json())
+    try:
+        done = stop_one(settings(fleet), tmp_path)
+    finally:
+        fleet.behaviour.unlink()
+        fleet.reset()
+    assert any(sample in done.slow.failed for sample in done.under_way)
+
+
+def test_without_a_name_nobody_knows_whether_it_had_anything_to_lose(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    with pytest.raises(NoData, match="nobody knows whether the replica") as problem:
+        stop_one(settings(fleet, replica_header=None), tmp_path)
+    assert problem.value.where == "[deployment] replica_header"
+
+
+def test_a_command_that_stops_nobody_shows_nothing(fleet: Fleet, tmp_path: Path) -> None:
+    slow = {"path": "/slow?s=2", "stop_one": ["true"]}
+    with pytest.raises(NoData, match="nothing shows that one was stopped"):
+        stop_one(settings(fleet, slow_request=slow), tmp_path)
+
+
+def test_nobody_is_stopped_whom_no_slow_request_reaches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "_SLOW_TIMEOUT_S", 1.0)
+    turn = itertools.cycle(["a", "b"])
+
+    def version() -> Reply:
+        return Reply(json.dumps({"version": NEW}), headers={"x-replica": next(turn)})
+
+    def slow() -> Reply:
+        return Reply("{}", headers={"x-replica": "a"})
+
+    stop = tmp_path / "stopped"
+    with SmallServer({"/version": version, "/slow": slow}) as server:
+        deployment = Deployment.model_validate(
+            {"url": f"{server.url}/version", "replica_header": "x-replica", "replicas": 2,
+             "release": NEW, "previous": OLD, "adapter": "command", "steady_s": 1,
+             "command": {"deploy": ["true", "{release}"]},
+             "slow_request": {"path": "/slow", "stop_one": ["touch", str(stop)]}}
+        )  # fmt: skip
+        with pytest.raises(NoData, match="not every replica answered a slow request"):
+            stop_one(deployment, tmp_path)
+    assert not stop.exists()
