@@ -12,6 +12,7 @@ from readiness.probes.deployment.course import course_of_bad
 from readiness.probes.deployment.keeping import Safety
 from readiness.probes.deployment.stopping import stopped
 from readiness.probes.deployment.timeline import timeline_of_bad
+from readiness.probes.prober.again import fairly
 from readiness.probes.prober.observation import Observation
 from readiness.probes.text import listed
 
@@ -34,7 +35,8 @@ def test_auto_rollback(
 ) -> None:
     """Nobody but the target may act; if it does not, the gate puts back what was there."""
     settings = guarded_deployment
-    done = taken_back(settings, adapter_of(settings), drill_safety)
+    adapter = adapter_of(settings)
+    done = fairly(lambda: taken_back(settings, adapter, drill_safety))
     source = f"deploy {done.bad}"
     evidence.record(_story(done))
     _record_times(done, source, evidence)
@@ -80,7 +82,8 @@ def test_graceful_stop(
     slow = slow_deployment.slow_request
     if slow is None:
         raise NoData("no request is declared to be slow", where="[deployment.slow_request]")
-    done = stopped(slow_deployment, slow, adapter_of(slow_deployment), drill_safety)
+    adapter = adapter_of(slow_deployment)
+    done = fairly(lambda: stopped(slow_deployment, slow, adapter, drill_safety))
     evidence.record(figure("time to stop", done.stop_s, "s", "stop_one"))
     evidence.record(
         figure("slow requests under way", len(done.under_way), "count", done.slow.plan.url)

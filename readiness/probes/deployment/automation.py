@@ -45,6 +45,11 @@ class TakenBack:
     restored: Restored
     seen: Observation
 
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing is known but that this machine did too much else at the time."""
+        return bool(self.seen.starved) and not self.problem and not self.seen.failed
+
 
 def taken_back(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBack:
     """Deploy the bad release, watch, and put back what was there before, whatever happens.

@@ -47,6 +47,13 @@ class Stopped:
     slow: Observation
     others: Observation
 
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing is known but that this machine did too much else at the time."""
+        starved = bool(self.slow.starved or self.others.starved)
+        wrong = self.slow.failed or self.others.failed or self.back_s is None
+        return starved and not wrong
+
 
 def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety: Safety) -> Stopped:
     """Stop one, and wait until all serve again.
