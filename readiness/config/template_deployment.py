@@ -90,8 +90,8 @@ DEPLOYMENT: Final = """\
 #remove = ["./sentinel.sh", "remove", "{id}"]
 
 # A request that takes a second or more, and how one replica is stopped meanwhile, as a deployment
-# does it; the replica has to come back by itself. It needs `replica_header`, which tells whether the
-# one that was stopped had such a request under way.
+# does it; the replica has to come back by itself. Only `replica_header` tells whether the one that
+# was stopped had such a request under way.
 #[deployment.slow_request]
 #path = "/slow?s=2"
 #stop_one = ["./stop-one.sh"]

@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from readiness.errors import ReadinessError
+from readiness.reference.fleet.starting import make_store
 from readiness.secrets import Dsn
 from readiness.servers.binaries import Binaries
 from readiness.servers.postgres import PrivatePostgres
@@ -39,6 +40,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres
     settings = {"fsync": "off"}
     with PrivatePostgres.start(folder, binaries=binaries, settings=settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def fleet_store(server: PrivatePostgres) -> str:
+    """The DSN of a database for the notes of a fleet; one fleet after the other may use it."""
+    return make_store(server)
 
 
 def _server_of_the_matrix() -> Binaries | None:

@@ -18,18 +18,17 @@ from readiness.probes.deployment.notes import FOLDER, Place
 from readiness.probes.deployment.stopping import Stopped, stopped
 from readiness.reference.fleet.behaviour import Behaviour
 from readiness.reference.fleet.releases import NEW, OLD
-from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
+from readiness.reference.fleet.starting import Fleet, start_fleet
 from readiness.reference.target_deployment import deployment as toml_of
-from readiness.servers.postgres import PrivatePostgres
 from tests.contract.small_servers import Reply, SmallServer
 from tests.contract.undo import Undo
 
 
 @pytest.fixture(scope="module")
-def fleet(server: PrivatePostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(fleet_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet") / "fleet"
     with Guardian() as guardian:
-        started = start_fleet(make_store(server), NEW, folder, guardian)
+        started = start_fleet(fleet_store, NEW, folder, guardian)
         assert isinstance(started, Fleet), started
         try:
             yield started

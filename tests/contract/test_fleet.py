@@ -21,8 +21,7 @@ from readiness.probes.prober.prober import probing
 from readiness.reference.fleet.behaviour import Behaviour as FleetBehaviour
 from readiness.reference.fleet.behaviour import Rollout, Scaler
 from readiness.reference.fleet.releases import BAD, NEW, OLD
-from readiness.reference.fleet.starting import COUNT, Fleet, make_store, start_fleet
-from readiness.servers.postgres import PrivatePostgres
+from readiness.reference.fleet.starting import COUNT, Fleet, start_fleet
 from tests.processes import gone
 from tests.waiting import eventually
 
@@ -32,10 +31,10 @@ DONE, NOT_DONE = 0, 1
 
 
 @pytest.fixture(scope="module")
-def fleet(server: PrivatePostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(fleet_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet") / "fleet"
     with Guardian() as guardian:
-        started = start_fleet(make_store(server), NEW, folder, guardian)
+        started = start_fleet(fleet_store, NEW, folder, guardian)
         assert isinstance(started, Fleet), started
         try:
             yield started

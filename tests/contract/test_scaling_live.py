@@ -21,9 +21,8 @@ from readiness.probes.deployment.locking import locked
 from readiness.probes.deployment.notes import FOLDER, Place
 from readiness.probes.scaling.drill import Scaled, drill
 from readiness.reference.fleet.releases import NEW
-from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
+from readiness.reference.fleet.starting import Fleet, start_fleet
 from readiness.reference.target_scaling import live as toml_of
-from readiness.servers.postgres import PrivatePostgres
 from suites.scaling.test_live import test_scale_down_live as judge_down
 from suites.scaling.test_live import test_scale_up_live as judge_up
 from tests.contract.small_servers import Reply, SmallServer
@@ -231,9 +230,9 @@ def killed(small: Small, scaling: Scaling) -> Iterator[None]:
             os.kill(process.pid, signal.SIGKILL)
 
 
-def test_the_fleet_grows_and_shrinks_at_its_pace(server: PrivatePostgres, tmp_path: Path) -> None:
+def test_the_fleet_grows_and_shrinks_at_its_pace(fleet_store: str, tmp_path: Path) -> None:
     with Guardian() as guardian:
-        fleet = start_fleet(make_store(server), NEW, tmp_path / "fleet", guardian)
+        fleet = start_fleet(fleet_store, NEW, tmp_path / "fleet", guardian)
         assert isinstance(fleet, Fleet), fleet
         try:
             table = tomllib.loads(toml_of(fleet))["scaling"]["fleet"]
