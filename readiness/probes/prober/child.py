@@ -74,6 +74,8 @@ class Prober:
 
     def _read_stdin(self) -> None:
         if not os.read(sys.stdin.fileno(), 1):
+            # What has ended can be read for ever, and would be, until the last request has ended.
+            asyncio.get_running_loop().remove_reader(sys.stdin)
             self._over.set()
 
     async def _send(self, slot: int, due: float) -> None:
