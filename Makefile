@@ -6,9 +6,6 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Most tests wait for a server. A file's tests stay together: what they share is started once.
-WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
-
 .PHONY: help ready test test-matrix lint prove bench lock docs clean
 .DEFAULT_GOAL := help
 
@@ -36,7 +33,7 @@ ready: $(VENV)/ready
 	$(BIN)/readiness run --reference
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest -rs -n $(WORKERS) --dist loadfile --ignore tests/end_to_end
+	$(BIN)/python -m pytest -rs -n auto --ignore tests/end_to_end
 	$(BIN)/python -m pytest tests/end_to_end
 
 test-matrix: $(VENV)/test
