@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-# A drill of minutes is done twice; one of seconds until it is seen, for about two minutes.
-_PATIENCE_S: Final = 90.0
+# A drill of minutes is done twice; one of seconds until it is seen, for about four minutes.
+_PATIENCE_S: Final = 240.0
 _LEAST: Final = 2
 _MOST: Final = 6
 
