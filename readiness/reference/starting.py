@@ -113,7 +113,7 @@ class Starter:
         executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reference")
         try:
             return self._start(executor, provider, monitoring=monitoring)
-        except BaseException:
+        except BaseException:  # an interrupt too must leave nothing
             # End the programs first: that ends the threads that wait for them.
             self._guardian.undo()
             raise

@@ -12,7 +12,9 @@ import pytest
 from psycopg import sql
 
 from readiness.errors import ReadinessError
-from readiness.reference.fleet.starting import make_store
+from readiness.guardian import Guardian
+from readiness.reference.fleet.releases import NEW
+from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
 from readiness.secrets import Dsn
 from readiness.servers.binaries import Binaries
 from readiness.servers.postgres import PrivatePostgres
@@ -46,6 +48,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres
 def fleet_store(server: PrivatePostgres) -> str:
     """The DSN of a database for the notes of a fleet; one fleet after the other may use it."""
     return make_store(server)
+
+
+@pytest.fixture(scope="module")
+def fleet(fleet_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet of the reference system; whoever changes it puts it back."""
+    folder = tmp_path_factory.mktemp("fleet") / "fleet"
+    with Guardian() as guardian:
+        started = start_fleet(fleet_store, NEW, folder, guardian)
+        assert isinstance(started, Fleet), started
+        try:
+            yield started
+        finally:
+            started.daemon.stop()
 
 
 def _server_of_the_matrix() -> Binaries | None:

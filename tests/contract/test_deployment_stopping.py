@@ -3,14 +3,12 @@
 import itertools
 import json
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from readiness.config.deployment import Deployment
 from readiness.errors import NoData
-from readiness.guardian import Guardian
 from readiness.probes.deployment import stopping
 from readiness.probes.deployment.adapters.known import adapter_of
 from readiness.probes.deployment.keeping import Safety
@@ -18,22 +16,10 @@ from readiness.probes.deployment.notes import FOLDER, Place
 from readiness.probes.deployment.stopping import Stopped, stopped
 from readiness.reference.fleet.behaviour import Behaviour
 from readiness.reference.fleet.releases import NEW, OLD
-from readiness.reference.fleet.starting import Fleet, start_fleet
+from readiness.reference.fleet.starting import Fleet
 from readiness.reference.target_deployment import deployment as toml_of
 from tests.contract.small_servers import Reply, SmallServer
 from tests.contract.undo import Undo
-
-
-@pytest.fixture(scope="module")
-def fleet(fleet_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    folder = tmp_path_factory.mktemp("fleet") / "fleet"
-    with Guardian() as guardian:
-        started = start_fleet(fleet_store, NEW, folder, guardian)
-        assert isinstance(started, Fleet), started
-        try:
-            yield started
-        finally:
-            started.daemon.stop()
 
 
 def settings(fleet: Fleet, **changes: object) -> Deployment:
@@ -53,7 +39,6 @@ def test_what_is_under_way_is_answered(fleet: Fleet, tmp_path: Path) -> None:
     assert not done.slow.failed
     assert not done.others.failed
     assert done.back_s is not None
-    assert {sample.replica for sample in done.under_way} - set(done.others.replicas[-1:])
 
 
 def test_a_replica_that_is_killed_loses_it_every_time(fleet: Fleet, tmp_path: Path) -> None:

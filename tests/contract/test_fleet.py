@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from readiness.guardian import Guardian
 from readiness.probes.prober.behaviour import Behaviour, behaviour
 from readiness.probes.prober.observation import Observation
 from readiness.probes.prober.plan import Plan
@@ -21,25 +20,13 @@ from readiness.probes.prober.prober import probing
 from readiness.reference.fleet.behaviour import Behaviour as FleetBehaviour
 from readiness.reference.fleet.behaviour import Rollout, Scaler
 from readiness.reference.fleet.releases import BAD, NEW, OLD
-from readiness.reference.fleet.starting import COUNT, Fleet, start_fleet
+from readiness.reference.fleet.starting import COUNT, Fleet
 from tests.processes import gone
 from tests.waiting import eventually
 
 SOON_S = 20.0
 ENOUGH = 20
 DONE, NOT_DONE = 0, 1
-
-
-@pytest.fixture(scope="module")
-def fleet(fleet_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    folder = tmp_path_factory.mktemp("fleet") / "fleet"
-    with Guardian() as guardian:
-        started = start_fleet(fleet_store, NEW, folder, guardian)
-        assert isinstance(started, Fleet), started
-        try:
-            yield started
-        finally:
-            started.daemon.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -142,7 +142,7 @@ class Fleet:
         try:
             replica.slot = self.balancer.free_slot()
             await self.balancer.lead_to(replica.slot, replica.port)
-        except BaseException:
+        except BaseException:  # an interrupt too must leave nothing
             end(replica.process, signal.SIGKILL)
             raise
         replica.serves = True

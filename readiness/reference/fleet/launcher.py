@@ -85,7 +85,7 @@ class Launcher:
                 port = int(await process.stdout.readline())
         except (TimeoutError, ValueError):
             port = 0
-        except BaseException:
+        except BaseException:  # an interrupt too must leave nothing
             end(process, signal.SIGKILL)
             raise
         if not port:
