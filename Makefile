@@ -57,6 +57,7 @@ docs: $(VENV)/ready
 lock: $(VENV)/test
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
+	  --extra reference --extra migrations \
 	  --output-file requirements.lock pyproject.toml requirements-build.in
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \

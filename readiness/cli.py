@@ -159,6 +159,9 @@ def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument'
 @click.option("--html", type=click.Path(path_type=Path), help="Write the table as a page too.")
 def prove(**asked: Any) -> None:
     """Prove the checks: break a system, see them turn red."""
+    from readiness.reference import extra
+
+    extra.require()
     from readiness.commands import prove as command
 
     sys.exit(command.run(**asked))

@@ -71,6 +71,9 @@ def run(
 @contextmanager
 def reference_options(reports: Path, provider: str | None) -> Iterator[Options]:
     """Start the reference system, and give the options that judge it: all effects allowed."""
+    from readiness.reference import extra
+
+    extra.require()
     from readiness.reference.system import ReferenceSystem
 
     with ReferenceSystem.start(provider=provider, progress=_say) as system:

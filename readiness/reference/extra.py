@@ -1,0 +1,26 @@
+"""The packages that only the reference system needs: the extra `readiness[reference]`.
+
+Apart from the rest of the room because everything else in it imports them.
+"""
+
+from importlib.util import find_spec
+from typing import Final
+
+from readiness.errors import ReferenceSystemError
+
+_MODULES: Final = ("aiosmtpd", "prometheus_client", "starlette", "testcontainers", "uvicorn")
+
+
+def require() -> None:
+    """Say in one sentence what is missing, instead of a traceback from deep inside.
+
+    Raises:
+        ReferenceSystemError: a package of the extra is not installed.
+    """
+    missing = [name for name in _MODULES if find_spec(name) is None]
+    if missing:
+        raise ReferenceSystemError(
+            f"the reference system needs Python packages that are not installed:"
+            f" {', '.join(missing)}",
+            remedy="pip install 'readiness[reference]'",
+        )
