@@ -6,14 +6,16 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help ready test test-matrix lint prove bench lock docs clean
+.PHONY: help ready test test-fast test-matrix lint prove prove-quick bench lock docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make ready   judge the reference system; the page is reports/readiness.html"
-	@echo "make test    run all tests"
+	@echo "make test    run the tests: ten minutes on two cores"
+	@echo "make test-fast  run what needs no servers: two minutes"
 	@echo "make test-matrix  what reads databases, on PostgreSQL 13 to 18 (needs npm)"
-	@echo "make prove   break the reference system in every way, and see each break caught"
+	@echo "make prove   apply every fault to the reference system: each makes only its checks fail"
+	@echo "make prove-quick  one fault for each check"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed, as ratios"
 	@echo "make lock    renew the lock files"
@@ -33,8 +35,11 @@ ready: $(VENV)/ready
 	$(BIN)/readiness run --reference
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest -rs -n auto --ignore tests/end_to_end
-	$(BIN)/python -m pytest tests/end_to_end
+	$(BIN)/python -m pytest -rs -n auto --dist loadfile
+
+# What shows within two minutes that the tools of this machine fit: for .ci/bare, and before a commit.
+test-fast: $(VENV)/test
+	$(BIN)/python -m pytest -rs -n auto --dist loadfile -m "not slow" tests/unit tests/plugin tests/golden
 
 test-matrix: $(VENV)/test
 	$(BIN)/python -m tests.matrix
@@ -45,7 +50,10 @@ lint: $(VENV)/test
 	$(BIN)/mypy
 
 prove: $(VENV)/ready
-	$(BIN)/readiness prove --html reports/prove.html
+	$(BIN)/readiness prove -n 3 --html reports/prove.html
+
+prove-quick: $(VENV)/ready
+	$(BIN)/readiness prove -n 3 --quick --healthy 1 --html reports/prove.html
 
 bench: $(VENV)/test
 	$(BIN)/python benchmarks/run.py
