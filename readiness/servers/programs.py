@@ -74,9 +74,7 @@ ALERTMANAGER: Final = Program(
     needs=_TEMPLATE,
     beside=("proot",),
 )
-AMTOOL: Final = Program(
-    ("amtool",), "prometheus-alertmanager", needs=_TEMPLATE, beside=("proot",)
-)
+AMTOOL: Final = Program(("amtool",), "prometheus-alertmanager", needs=_TEMPLATE, beside=("proot",))
 POSTGRES_EXPORTER: Final = Program(
     ("postgres_exporter", "prometheus-postgres-exporter"), "prometheus-postgres-exporter"
 )
@@ -138,13 +136,12 @@ def find(program: Program) -> str:
     if found := _installed(program):
         return found
     unpacked = unpacking.launcher(program.names)
-    why = _why_not(unpacked, program) if unpacked else unpacking.broken(program.names)
+    why = _why_not(unpacked, program) if unpacked else unpacking.why_absent(program.names)
     if unpacked and not why:
         return unpacked
     if found := _from_wheel(program):
         return found
-    told = f"was unpacked, and does not run here: {why}" if why else "is not installed"
-    raise AbsentError(f"{program.name} {told}", remedy=program.remedy)
+    raise AbsentError(f"{program.name} {why or 'is not installed'}", remedy=program.remedy)
 
 
 def is_here(program: Program) -> bool:
@@ -188,9 +185,8 @@ def fetch(group: Sequence[Program], say: Callable[[str], None] = lambda _: None)
         return ""
     packages = tuple(sorted({name for p in absent for name in (p.debian, *p.beside)}))
     if packages not in _tried:
-        _tried[packages] = unpacking.unpack(
-            packages, [p.names for p in absent], [_try(p) for p in ALL], say
-        )
+        others = [_try(p) for p in ALL]
+        _tried[packages] = unpacking.unpack(packages, [_try(p) for p in absent], others, say)
     return _tried[packages]
 
 
@@ -200,7 +196,7 @@ def postgres_folders() -> Iterator[Path]:
 
 
 def _try(program: Program) -> unpacking.Try:
-    return unpacking.Try(program.names, program.version, program.needs)
+    return unpacking.Try(program.names, program.debian, program.version, program.needs)
 
 
 def _is_provided(program: Program) -> bool:
@@ -229,7 +225,8 @@ def _why_not(path: str, program: Program) -> str:
     """
     if not program.needs or Path(program.needs).exists():
         return ""
-    return _tried_again(path, program.version)
+    why = _tried_again(path, program.version)
+    return f"was unpacked, and does not run here: {why}" if why else ""
 
 
 @cache

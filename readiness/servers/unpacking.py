@@ -99,6 +99,8 @@ _VARIABLES: Final = {
 }
 # The script of the same name looks for the program at a fixed path.
 _REAL: Final = {"chromium": "usr/lib/chromium/chromium"}
+# It needs no library, and is copied to where there is none of this.
+_STATIC: Final = {"busybox"}
 _FONTS: Final = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
@@ -112,11 +114,13 @@ class Try:
 
     Attributes:
         names: what it may be called.
+        package: of Debian, that should have it.
         version: the arguments with which it only shows that it runs.
         needs: a file that it opens at exactly this path; empty if there is none.
     """
 
     names: tuple[str, ...]
+    package: str
     version: tuple[str, ...]
     needs: str = ""
 
@@ -129,7 +133,7 @@ class _Deb:
     size: int
 
 
-class _Refused(Exception):  # noqa: N818 - it never leaves this module
+class _Refused(Exception):
     """What apt or dpkg said against it."""
 
 
@@ -143,13 +147,24 @@ def launcher(names: Iterable[str]) -> str:
     return ""
 
 
-def broken(names: Iterable[str]) -> str:
-    """Why an unpacked program does not run, as it was when it was unpacked; empty if it does."""
-    for layer in _layers():
-        for name in names:
-            with contextlib.suppress(OSError):
-                return (layer / _BROKEN / name).read_text(encoding="utf-8")
-    return ""
+def why_absent(names: Iterable[str]) -> str:
+    """What was noted of a program when its package was unpacked; empty if it runs, or never was.
+
+    The words follow its name.
+    """
+    file = _note_of(names)
+    return file.read_text(encoding="utf-8") if file else ""
+
+
+def _noted_lately(names: Iterable[str]) -> bool:
+    """Whether it was tried a short while ago; the packages of a release change seldom."""
+    file = _note_of(names)
+    return bool(file) and time.time() - file.stat().st_mtime < _LISTS_ARE_FRESH_S
+
+
+def _note_of(names: Iterable[str]) -> Path | None:
+    files = (layer / _BROKEN / name for layer in _layers() for name in names)
+    return next((file for file in files if file.is_file()), None)
 
 
 def postgres_folders() -> Iterator[Path]:
@@ -167,8 +182,8 @@ def is_unpacked(folder: Path) -> bool:
 
 def unpack(
     packages: Sequence[str],
-    absent: Sequence[tuple[str, ...]],
-    tries: Sequence[Try],
+    absent: Sequence[Try],
+    others: Sequence[Try],
     say: Callable[[str], None],
 ) -> str:
     """Make a layer of these packages and of what they depend on.
@@ -177,8 +192,8 @@ def unpack(
 
     Args:
         packages: of Debian.
-        absent: the names of each program that it is for.
-        tries: how to see that programs run, whether the layer has them or not.
+        absent: the programs that it is for.
+        others: more programs that may be in these packages.
         say: is told what is downloaded.
 
     Returns:
@@ -189,8 +204,8 @@ def unpack(
     try:
         home = _made_home()
         with _locked(home / "lock"):
-            if not all(launcher(names) or broken(names) for names in absent):
-                _make_layer(home, packages, tries, say)
+            if not all(launcher(t.names) or _noted_lately(t.names) for t in absent):
+                _make_layer(home, packages, absent, others, say)
     except subprocess.TimeoutExpired as problem:
         return f"{problem.cmd[0]} did not end within {_LONGEST_S:g} s"
     except _Refused as problem:
@@ -305,7 +320,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _make_layer(
-    home: Path, packages: Sequence[str], tries: Sequence[Try], say: Callable[[str], None]
+    home: Path,
+    packages: Sequence[str],
+    absent: Sequence[Try],
+    others: Sequence[Try],
+    say: Callable[[str], None],
 ) -> None:
     began = time.monotonic()
     for left in home.glob("work-*"):  # of a process that was killed: we hold the lock
@@ -320,8 +339,10 @@ def _make_layer(
         tree.mkdir()
         apt.download(debs, tree)
         _trim(tree)
+        tries = {t.names: t for t in (*others, *absent)}.values()
         _write_launchers(tree, {name: t.needs for t in tries for name in t.names})
         _try_out(tree, tries)
+        _note_missing(tree, absent, debs)
         (tree / "layer.json").write_text(
             json.dumps({"packages": list(packages), "unpacked": [deb.name for deb in debs]})
         )
@@ -385,9 +406,7 @@ class _Apt:
         asked = list(packages)
         while asked:
             try:
-                told = self._run(
-                    "apt-get", "--print-uris", "-qq", "--yes", "install", *asked
-                )
+                told = self._run("apt-get", "--print-uris", "-qq", "--yes", "install", *asked)
             except _Refused as problem:
                 unknown = {a or b for a, b in _UNKNOWN.findall(str(problem))} & set(asked)
                 if not unknown or len(asked) == len(unknown):
@@ -515,6 +534,9 @@ def _write_postgres(tree: Path, release: Path, folder: Path) -> None:
 
 
 def _write_launcher(tree: Path, path: Path, real: str, needs: str = "") -> None:
+    if path.name in _STATIC:
+        path.symlink_to(os.path.relpath(tree / real, path.parent))
+        return
     places = ":".join(f"$here/{place}" for place in _library_folders(tree))
     own = _VARIABLES.get(path.name, {})
     variables = {
@@ -535,7 +557,7 @@ def _library_folders(tree: Path) -> list[str]:
     ]
 
 
-def _try_out(tree: Path, tries: Sequence[Try]) -> None:
+def _try_out(tree: Path, tries: Iterable[Try]) -> None:
     """Run each program; what does not run loses its launcher, and the reason is kept."""
     (tree / _BROKEN).mkdir()
     (tree / _BROKEN).chmod(0o755)
@@ -544,8 +566,23 @@ def _try_out(tree: Path, tries: Sequence[Try]) -> None:
             continue
         for path in (tree / _LAUNCHERS / name for name in program.names):
             if path.is_file() and (why := why_not(str(path), program.version)):
-                (tree / _BROKEN / path.name).write_text(why, encoding="utf-8")
+                _note(tree, path.name, f"was unpacked, and does not run here: {why}")
                 path.unlink()
+
+
+def _note_missing(tree: Path, absent: Sequence[Try], debs: Sequence[_Deb]) -> None:
+    """Keep why a program is not in the layer that was made for it: else all would try again."""
+    for program in absent:
+        names = program.names
+        if any((tree / place / n).exists() for place in (_LAUNCHERS, _BROKEN) for n in names):
+            continue
+        there = any(deb.name == program.package for deb in debs)
+        why = "does not have it" if there else "does not exist for this release"
+        _note(tree, names[0], f"is not installed, and the package {program.package} {why}")
+
+
+def _note(tree: Path, name: str, why: str) -> None:
+    (tree / _BROKEN / name).write_text(why, encoding="utf-8")
 
 
 def _release_number(folder: Path) -> float:
