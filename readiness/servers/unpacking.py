@@ -83,10 +83,12 @@ if [ ! -e {needs} ]; then
       mkdir /usr/share/prometheus && ln -s "$1" /usr/share/prometheus/alertmanager &&
       shift && exec "$@"' sh "$files" "$here/{path}" "$@"
   fi
+{proot}fi
+"""
+_PROOT: Final = """\
   # What it makes for itself goes where the program works: that is removed, even if it is killed.
   [ -w . ] && PROOT_TMP_DIR=$PWD && export PROOT_TMP_DIR
-  exec "$here/usr/bin/proot" -b "$files:{folder}" "$here/{path}" "$@"
-fi
+  exec "$here/usr/bin/proot" {bound} "$here/{path}" "$@"
 """
 _VARIABLES: Final = {
     # It starts itself again, and writes into recovery settings how it is to be called.
@@ -99,6 +101,8 @@ _VARIABLES: Final = {
 }
 # The script of the same name looks for the program at a fixed path.
 _REAL: Final = {"chromium": "usr/lib/chromium/chromium"}
+# Its processes start each other by these paths, in ways of which proot alone knows them all.
+_COMPILED_IN: Final = {"dovecot": ("/usr/lib/dovecot", "/usr/bin/doveconf", "/usr/sbin/dovecot")}
 # It needs no library, and is copied to where there is none of this.
 _STATIC: Final = {"busybox"}
 _FONTS: Final = """\
@@ -159,7 +163,7 @@ def why_absent(names: Iterable[str]) -> str:
 def _noted_lately(names: Iterable[str]) -> bool:
     """Whether it was tried a short while ago; the packages of a release change seldom."""
     file = _note_of(names)
-    return bool(file) and time.time() - file.stat().st_mtime < _LISTS_ARE_FRESH_S
+    return file is not None and time.time() - file.stat().st_mtime < _LISTS_ARE_FRESH_S
 
 
 def _note_of(names: Iterable[str]) -> Path | None:
@@ -334,7 +338,7 @@ def _make_layer(
         apt = _Apt(home, work)
         debs = apt.plan(packages)
         size = sum(deb.size for deb in debs) / _MEGABYTE
-        say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {_shown(_cache_folder())}")
+        say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {_abbreviated(_cache_folder())}")
         tree = work / "tree"
         tree.mkdir()
         apt.download(debs, tree)
@@ -362,7 +366,7 @@ def _key(debs: Sequence[_Deb]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _shown(folder: Path) -> str:
+def _abbreviated(folder: Path) -> str:
     with contextlib.suppress(ValueError, RuntimeError):
         return f"~/{folder.relative_to(Path.home())}"
     return str(folder)
@@ -544,10 +548,20 @@ def _write_launcher(tree: Path, path: Path, real: str, needs: str = "") -> None:
         **own,
     }
     environ = "".join(f'{n}="{v}"\nexport {n}\n' for n, v in variables.items())
-    folder = needs.rpartition("/")[0]
-    special = _SHOWN.format(needs=needs, folder=folder, path=real) if needs else ""
+    special = _shown(path.name, real, needs)
     path.write_text(_LAUNCHER.format(environ=environ, special=special, path=real))
     path.chmod(0o755)
+
+
+def _shown(name: str, real: str, needs: str) -> str:
+    """What a launcher does for a program that looks for files at fixed paths."""
+    folder = needs.rpartition("/")[0]
+    paths = (folder,) if needs else _COMPILED_IN.get(name, ())
+    bound = " ".join(f'-b "$here{path}:{path}"' for path in paths)
+    proot = _PROOT.format(bound=bound, path=real)
+    if needs:
+        return _SHOWN.format(needs=needs, folder=folder, path=real, proot=proot)
+    return f"if [ ! -e {paths[0]} ]; then\n{proot}fi\n" if paths else ""
 
 
 def _library_folders(tree: Path) -> list[str]:

@@ -201,8 +201,8 @@ def test_no_unpacked_file_has_the_rights_of_its_owner(archive: Archive, cache: P
     assert helper.stat().st_mode & 0o7777 == 0o755
 
 
-def test_everybody_may_enter_whatever_the_umask_is(archive: Archive, cache: Path) -> None:
-    assert archive.folder
+@pytest.mark.usefixtures("archive")
+def test_everybody_may_enter_whatever_the_umask_is(cache: Path) -> None:
     before = os.umask(0o077)
     try:
         path = Path(programs.get(INVENTED))
