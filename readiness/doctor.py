@@ -18,8 +18,7 @@ from readiness.probes import http, marker, postgres
 from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.database import pooler
 from readiness.report.clean import line as printable
-from readiness.servers import packages
-from readiness.servers.packages import Package
+from readiness.servers import programs
 from readiness.servers.postgres import Binaries, find_binaries
 
 
@@ -47,7 +46,10 @@ def run(path: Path | None, *, reference: bool) -> int:
         UsageError: there is no configuration, and the reference system was not asked for.
         ConfigError: the configuration has mistakes.
     """
-    found = list(tools())
+    if reference:
+        # What cannot be had is told in the line of the program.
+        programs.fetch(programs.REFERENCE, lambda line: click.echo(line, err=True))
+    found = list(tools(of_reference=reference))
     if not reference:
         found += target(configured(path).config)
     for diagnosis in found:
@@ -59,11 +61,17 @@ def run(path: Path | None, *, reference: bool) -> int:
     return ExitCode.INCOMPLETE if missing else ExitCode.READY
 
 
-def tools() -> Iterator[Diagnosis]:
-    """The programs on this machine that checks and the reference system use."""
+def tools(*, of_reference: bool) -> Iterator[Diagnosis]:
+    """The programs on this machine that checks and the reference system use.
+
+    Args:
+        of_reference: whether what is missing is to be downloaded, or why it cannot be told.
+    """
+    look = programs.get if of_reference else programs.find
     yield _diagnose("PostgreSQL programs", lambda: _programs(find_binaries()))
-    for package in packages.ALL:
-        yield replace(_diagnose(package.debian, lambda p=package: _program(p)), needed=False)  # type: ignore[misc]
+    for program in (*programs.REFERENCE, programs.SQUAWK):
+        if program != programs.POSTGRES:
+            yield replace(_diagnose(program.name, lambda p=program: look(p)), needed=False)  # type: ignore[misc]
 
 
 def target(config: Config) -> Iterator[Diagnosis]:
@@ -88,10 +96,6 @@ def target(config: Config) -> Iterator[Diagnosis]:
 
 def _programs(binaries: Binaries) -> str:
     return f"{binaries.version} in {binaries.folder} ({binaries.origin})"
-
-
-def _program(package: Package) -> str:
-    return packages.command(package)[-1]
 
 
 def _diagnose(thing: str, look: Callable[[], str]) -> Diagnosis:

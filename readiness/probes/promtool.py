@@ -11,6 +11,7 @@ from typing import Final
 
 from readiness.errors import CouldNotMeasure, TookTooLong, Unreachable
 from readiness.probes.text import clean
+from readiness.servers import programs
 
 OVERRIDE: Final = "READINESS_PROMTOOL"
 TIMEOUT_S: Final = 60.0
@@ -21,13 +22,13 @@ _CONTROL: Final = "control.yml"
 
 
 def find() -> str:
-    """Where promtool is: READINESS_PROMTOOL, else on the PATH.
+    """Where promtool is: READINESS_PROMTOOL, else on the PATH, else an unpacked package.
 
     Raises:
         Unreachable: nowhere.
     """
     named = os.environ.get(OVERRIDE, "")
-    found = shutil.which(named or "promtool")
+    found = shutil.which(named) if named else _found()
     if found is None:
         raise Unreachable(
             "promtool is not on this machine; it runs the loaded rules on made-up series",
@@ -36,6 +37,13 @@ def find() -> str:
             " Prometheus that runs, and name it in READINESS_PROMTOOL",
         )
     return found
+
+
+def _found() -> str | None:
+    try:
+        return programs.find(programs.PROMTOOL)
+    except programs.AbsentError:
+        return None
 
 
 def run_tests(files: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> dict[str, bool]:

@@ -1,7 +1,6 @@
 """The monitoring stack: exporters, Prometheus, Alertmanager, and the inbox for what they send."""
 
 import json
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from readiness.guardian import Guardian
 from readiness.reference import canary, error_tracker, grafana, monitoring_config
 from readiness.reference.processes import Daemon, request_json
 from readiness.secrets import register
-from readiness.servers import packages
+from readiness.servers import programs
 from readiness.servers.ports import free_port
 
 PEERS: Final = ("alertmanager", "alertmanager_2")
@@ -83,22 +82,24 @@ class Monitoring:
         self._start_own("error_tracker", environ=self.secrets)
         self._start_site()
         self._start_alertmanagers()
-        self._start("node_exporter", packages.NODE_EXPORTER, _listen, ready="/")
+        self._start("node_exporter", programs.NODE_EXPORTER, _listen, ready="/")
         config = self.folder / "blackbox.yml"
         config.write_text(json.dumps(monitoring_config.blackbox(), indent=2))
         self._start(
             "blackbox_exporter",
-            packages.BLACKBOX_EXPORTER,
+            programs.BLACKBOX_EXPORTER,
             lambda port: [*_listen(port), f"--config.file={config}"],
             ready="/",
         )
 
     def _start_site(self) -> None:
         """Start the page with a certificate, where there is a program that makes one."""
-        if shutil.which("openssl"):
-            self._start_own("site", str(self.folder))
+        try:
+            programs.get(programs.OPENSSL)
+        except programs.AbsentError as problem:
+            self.absent["site"] = problem.sentence
         else:
-            self.absent["site"] = "openssl is not here. apt-get install openssl"
+            self._start_own("site", str(self.folder))
 
     @property
     def site_url(self) -> str | None:
@@ -134,13 +135,13 @@ class Monitoring:
             folder.mkdir(exist_ok=True)
             (folder / CONFIG).write_text(json.dumps(config, indent=2))
             (folder / monitoring_config.SLACK_URL_FILE).write_text(f"{inbox.url}/slack")
-            self._start(name, packages.ALERTMANAGER, _peer(folder, port, gossip), works_in=folder)
+            self._start(name, programs.ALERTMANAGER, _peer(folder, port, gossip), works_in=folder)
 
     def start_postgres_exporter(self, dsn: str) -> None:
         """Start the exporter of the database's figures, as its monitoring role."""
         self._start(
             "postgres_exporter",
-            packages.POSTGRES_EXPORTER,
+            programs.POSTGRES_EXPORTER,
             _listen,
             ready="/",
             environ={"DATA_SOURCE_NAME": f"{dsn}?sslmode=disable"},
@@ -153,7 +154,7 @@ class Monitoring:
         (self.folder / "alerts.yml").write_text(rules.replace("@RUNBOOKS@", runbooks))
         self._start(
             "prometheus",
-            packages.PROMETHEUS,
+            programs.PROMETHEUS,
             lambda port: self._prometheus_arguments(port, service),
         )
         self._start_grafana()
@@ -184,7 +185,7 @@ class Monitoring:
     def _start(
         self,
         name: str,
-        package: packages.Package,
+        program: programs.Program,
         arguments: Callable[[int], list[str]],
         *,
         ready: str = "/-/ready",
@@ -192,13 +193,13 @@ class Monitoring:
         works_in: Path | None = None,
     ) -> None:
         try:
-            command = packages.command(package)
-        except packages.AbsentError as problem:
+            path = programs.get(program)
+        except programs.AbsentError as problem:
             self.absent[name] = problem.sentence
             return
         self.running[name] = Daemon(
             name,
-            lambda port: [*command, *arguments(port)],
+            lambda port: [path, *arguments(port)],
             self.folder,
             self.guardian,
             ready,

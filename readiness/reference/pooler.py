@@ -1,7 +1,6 @@
 """PgBouncer in front of the reference system's database, where it is installed."""
 
 import os
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import psycopg
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.reference.database import NAME, Shop
+from readiness.servers import programs
 from readiness.servers.account import server_account
 from readiness.servers.ports import free_port
 from readiness.servers.postgres import loopback_dsn
@@ -24,8 +24,6 @@ SIZE: Final = 2
 _START_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 10.0
 _PORT_ATTEMPTS: Final = 3
-# Debian installs it where only root looks.
-_PLACES: Final = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
 _INI: Final = """\
 [databases]
 {name} = host=127.0.0.1 port={server_port} dbname={name} pool_size={size}
@@ -89,9 +87,10 @@ def start_pooler(shop: Shop, folder: Path, guardian: Guardian) -> tuple[Pooler |
     Raises:
         ReferenceSystemError: it is there, and does not start.
     """
-    program = shutil.which("pgbouncer", path=_PLACES)
-    if program is None:
-        return None, "pgbouncer is not installed. apt-get install pgbouncer"
+    try:
+        program = programs.get(programs.PGBOUNCER)
+    except programs.AbsentError as problem:
+        return None, problem.sentence
     for _ in range(_PORT_ATTEMPTS):
         port = free_port()
         process = _spawn(program, _configure(shop, folder, port), guardian)

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from readiness.reference.small_server import body_of, serve
+from readiness.servers import programs
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _PATIENCE_S: Final = 5.0
@@ -59,7 +60,7 @@ class Site:
         key, certificate = self._folder / "site.key", self._folder / "site.pem"
         subprocess.run(
             [
-                *("openssl", "req", "-x509", "-nodes", "-newkey", "ec"),
+                *(programs.find(programs.OPENSSL), "req", "-x509", "-nodes", "-newkey", "ec"),
                 *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", str(self._door.days)),
                 *("-subj", "/CN=shop.example.com", "-addext", "subjectAltName=IP:127.0.0.1"),
                 *("-keyout", key, "-out", certificate),

@@ -12,7 +12,6 @@ from typing import Final
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.probes.migrations.squawk import is_installed as has_squawk
 from readiness.reference import cluster, customers, history, migrate, release_files, wal_archive
 from readiness.reference.backup_job import is_available, programs_for
 from readiness.reference.backups import Backups, file_receipts, make_backups
@@ -30,6 +29,7 @@ from readiness.reference.running import Running
 from readiness.reference.standby import start_standby
 from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
+from readiness.servers import programs
 from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
@@ -123,6 +123,8 @@ class Starter:
     def _start(
         self, executor: ThreadPoolExecutor, provider: str | None, *, monitoring: bool
     ) -> Running:
+        # All at once, before anything starts: what cannot be had is told by the part that needs it.
+        programs.fetch(programs.REFERENCE, self._progress)
         stack = Monitoring(self._folder, self._guardian)
         dsn: Future[str] = Future()
         service: Future[Daemon] = Future()
@@ -301,7 +303,7 @@ def _programs(shop: Shop, backups: Backups | None) -> dict[str, str]:
     """What this machine does not have, each with what to do."""
     reasons = {
         "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
-        "squawk": "" if has_squawk() else _SQUAWK,
+        "squawk": "" if programs.is_here(programs.SQUAWK) else _SQUAWK,
         MEMORY: no_memory(),
         COPIER: no_copier(shop.release, find_binaries().version),
     }

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.secrets import register
+from readiness.servers import programs
 from readiness.servers.account import reachable_folder, server_account
 from readiness.servers.postgres import PrivatePostgres
 
@@ -19,7 +19,6 @@ PART: Final = "WAL archive"
 STANZA: Final = "shop"
 _PROGRAM: Final = "pgbackrest"
 _TIMEOUT_S: Final = 120
-_ABSENT: Final = "pgBackRest is not installed: apt-get install pgbackrest"
 _CONFIG: Final = """\
 [global]
 repo1-path={repository}
@@ -122,9 +121,10 @@ class WalArchive:
 
 def prepare(folder: Path, guardian: Guardian) -> WalArchive | str:
     """The place for an archive, before there is a server; or why there can be none."""
-    program = shutil.which(_PROGRAM)
-    if program is None:
-        return _ABSENT
+    try:
+        program = programs.get(programs.PGBACKREST)
+    except programs.AbsentError as problem:
+        return problem.sentence
     account = server_account()
     place = reachable_folder(folder, account)
     if place != folder.resolve():

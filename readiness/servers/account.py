@@ -15,6 +15,7 @@ from typing import TypedDict
 
 from readiness.errors import Unreachable
 from readiness.servers.binaries import Binaries
+from readiness.servers.unpacking import CACHE, is_unpacked
 
 
 class AsAccount(TypedDict, total=False):
@@ -103,9 +104,19 @@ def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Bina
     """The binaries themselves, or a copy under `home` where the account cannot reach them.
 
     That is so when root keeps the Python environment with the wheel in its own home folder.
+
+    Raises:
+        Unreachable: they are unpacked packages, which have a folder that everybody may enter, if
+            nobody chose another one.
     """
     if account.reaches(binaries.folder.resolve()):
         return binaries
+    if is_unpacked(binaries.folder):
+        raise Unreachable(
+            f"the account {account.uid}, which PostgreSQL must run as, cannot reach its programs",
+            where=str(binaries.folder),
+            remedy=f"set {CACHE} to a folder that everybody may enter",
+        )
     installation = binaries.folder.parent
     package, copy = installation.parent, home / "programs"
     shutil.copytree(installation, copy / package.name / installation.name, symlinks=True)

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from readiness.errors import ReadinessError, TookTooLong, Unreachable
 from readiness.guardian import Guardian
-from readiness.servers import packages
+from readiness.servers import programs
 from readiness.servers.ports import free_port
 
 _START_TIMEOUT_S: Final = 30.0
@@ -49,8 +49,8 @@ class PrivateAlertmanager:
             TookTooLong: it does not answer within 30 s.
         """
         try:
-            command = packages.command_here(packages.ALERTMANAGER)
-        except packages.AbsentError as problem:
+            program = programs.find(programs.ALERTMANAGER)
+        except programs.AbsentError as problem:
             raise Unreachable(
                 problem.message,
                 where="PATH",
@@ -61,7 +61,7 @@ class PrivateAlertmanager:
         (folder / "alertmanager.yml").write_text(config, encoding="utf-8")
         for _ in range(_PORT_ATTEMPTS):
             server.port = free_port()
-            if server._comes_up(command):
+            if server._comes_up(program):
                 return server
         raise Unreachable("no free port on 127.0.0.1", remedy="see what listens: ss -ltn")
 
@@ -87,9 +87,9 @@ class PrivateAlertmanager:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _comes_up(self, command: tuple[str, ...]) -> bool:
+    def _comes_up(self, program: str) -> bool:
         """Start it; False if its port was taken in the meantime."""
-        self._spawn(command)
+        self._spawn(program)
         deadline = time.monotonic() + _START_TIMEOUT_S
         try:
             while time.monotonic() < deadline:
@@ -106,11 +106,11 @@ class PrivateAlertmanager:
             f"a private Alertmanager does not answer within {_START_TIMEOUT_S:g} s", where=self.url
         )
 
-    def _spawn(self, command: tuple[str, ...]) -> None:
+    def _spawn(self, program: str) -> None:
         with self._log().open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    *command,
+                    program,
                     f"--config.file={self._folder / 'alertmanager.yml'}",
                     f"--storage.path={self._folder / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",

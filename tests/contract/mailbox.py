@@ -1,19 +1,21 @@
 """A mailbox of a real IMAP server (Dovecot), on a port and with an account of its own."""
 
+import grp
 import mailbox
 import os
 import pwd
-import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 
-import pytest
-
+from readiness.servers import programs
+from readiness.servers.account import server_account
 from readiness.servers.ports import free_port
 from tests.contract.small_servers import HANG_S
+from tests.programs import needed
 from tests.waiting import eventually
 
 PASSWORD = "correct-horse-battery"
@@ -22,6 +24,7 @@ _CONFIG = """\
 base_dir = {folder}/run
 state_dir = {folder}/run
 log_path = {folder}/log
+import_environment = TZ LD_LIBRARY_PATH
 protocols = imap
 ssl = no
 disable_plaintext_auth = no
@@ -60,28 +63,29 @@ service stats {{
 @contextmanager
 def imap_server(folder: Path) -> Iterator[int]:
     """Serve the maildir in `folder`; gives the port. Skips where there is no Dovecot."""
-    program = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin")
-    if program is None or os.geteuid() != 0:
-        pytest.skip("no IMAP server: apt-get install dovecot-imapd, and be root")
-    nobody = pwd.getpwnam("nobody")
+    program = needed(programs.DOVECOT)
+    account = server_account()
+    user = pwd.getpwuid(account.uid).pw_name
+    group = grp.getgrgid(account.gid).gr_name
     port = free_port()
     folder.chmod(0o755)
     (folder / "run").mkdir()
     mailbox.Maildir(folder / "mail", create=True)
-    _own(folder / "mail", nobody.pw_uid, nobody.pw_gid)
+    _own(folder / "mail")
     config = folder / "dovecot.conf"
     config.write_text(
         _CONFIG.format(
-            folder=folder, port=port, password=PASSWORD, user="nobody", group="nogroup",
-            uid=nobody.pw_uid, gid=nobody.pw_gid,
+            folder=folder, port=port, password=PASSWORD, user=user, group=group,
+            uid=account.uid, gid=account.gid,
         )
     )  # fmt: skip
-    with subprocess.Popen([program, "-F", "-c", str(config)]) as server:
+    with subprocess.Popen([program, "-F", "-c", str(config)], cwd=folder) as server:
         try:
             assert eventually(lambda: "starting up" in _log(folder), HANG_S), _log(folder)
             yield port
         finally:
-            server.terminate()
+            # Not the process that was started: that may be what shows it its files.
+            os.kill(int((folder / "run" / "master.pid").read_text()), signal.SIGTERM)
             server.wait(HANG_S)
 
 
@@ -92,13 +96,13 @@ def deliver(folder: Path, subject: str, text: str) -> None:
     mail.set_content(text)
     maildir = mailbox.Maildir(folder / "mail", create=False)
     maildir.add(mail)
-    nobody = pwd.getpwnam("nobody")
-    _own(folder / "mail", nobody.pw_uid, nobody.pw_gid)
+    _own(folder / "mail")
 
 
-def _own(path: Path, uid: int, gid: int) -> None:
+def _own(path: Path) -> None:
+    account = server_account()
     for place in (path, *path.rglob("*")):
-        os.chown(place, uid, gid)
+        os.chown(place, account.uid, account.gid)
 
 
 def _log(folder: Path) -> str:

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from readiness.config.monitoring import Job
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.guardian import Guardian
 from readiness.reference.processes import Daemon
-from readiness.servers import packages
+from readiness.servers import programs
+from tests.programs import needed
 
 INTERVAL_S = 1
 
@@ -24,10 +23,7 @@ def running(
 
     `honor_labels` keeps the labels of what is scraped, `instance` among them.
     """
-    try:
-        command = packages.command(packages.PROMETHEUS)
-    except packages.AbsentError as problem:
-        pytest.skip(problem.sentence)
+    program = needed(programs.PROMETHEUS)
     config = folder / "prometheus.yml"
     config.write_text(
         json.dumps({
@@ -46,7 +42,7 @@ def running(
     daemon = Daemon(
         "prometheus",
         lambda port: [
-            *command,
+            program,
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",

@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.guardian import Guardian
 from readiness.probes.prometheus import Prometheus
 from readiness.reference.processes import Daemon, request
-from readiness.servers import packages
+from readiness.servers import programs
+from tests.programs import needed
 from tests.waiting import eventually
 
 Document = dict[str, Any]
@@ -56,10 +55,7 @@ def ruled(folder: Path, target: str, alertmanagers: Sequence[str] = ()) -> Itera
         target: the `host:port` that its job `app` scrapes.
         alertmanagers: the `host:port` of those that it sends to.
     """
-    try:
-        command = packages.command(packages.PROMETHEUS)
-    except packages.AbsentError as problem:
-        pytest.skip(problem.sentence)
+    program = needed(programs.PROMETHEUS)
     config, guardian = folder / "prometheus.yml", Guardian()
     (folder / "rules.yml").write_text('{"groups": []}')
 
@@ -76,7 +72,7 @@ def ruled(folder: Path, target: str, alertmanagers: Sequence[str] = ()) -> Itera
         }
         config.write_text(json.dumps(document))
         return [
-            *command,
+            program,
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",

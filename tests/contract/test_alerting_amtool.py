@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ import pytest
 
 from readiness.alerting.config import parse
 from readiness.alerting.routing import routes_of
+from readiness.servers import programs
+from tests.programs import needed
 
 NAMES = ("severity", "team", "env")
 VALUES = ("critical", "warning", "a", "b", "A", "a,b", 'q"q', "")
 REGEXES = ("critical|warning", "a.*", "[ab]+", "(?i)a", ".+", "", "b?", "[^a]+", r"\w+", "a|")
 TREES, ALERTS = 60, 4
-
-pytestmark = pytest.mark.skipif(not shutil.which("amtool"), reason="there is no amtool here")
 
 
 def matcher(chance: random.Random) -> str:
@@ -58,6 +57,7 @@ def labels(chance: random.Random) -> dict[str, str]:
 
 @pytest.mark.parametrize("seed", range(TREES))
 def test_every_alert_takes_the_routes_that_amtool_names(tmp_path: Path, seed: int) -> None:
+    amtool = needed(programs.AMTOOL)
     chance = random.Random(seed)  # noqa: S311 - the same trees each time
     file = tmp_path / "alertmanager.yml"
     file.write_text(json.dumps(tree(chance)))
@@ -65,7 +65,7 @@ def test_every_alert_takes_the_routes_that_amtool_names(tmp_path: Path, seed: in
     for _ in range(ALERTS):
         alert = labels(chance)
         ended = subprocess.run(
-            ["amtool", "config", "routes", "test", f"--config.file={file}",
+            [amtool, "config", "routes", "test", f"--config.file={file}",
              *(f"{name}={value}" for name, value in alert.items())],
             capture_output=True, text=True, check=True, timeout=20,
         )  # fmt: skip

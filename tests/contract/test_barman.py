@@ -20,11 +20,11 @@ from readiness.probes.backup.cluster import restored_cluster
 from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.postgres import connect, fetch
 from readiness.secrets import Dsn
+from readiness.servers import programs
 from readiness.servers.account import reachable_folder, server_account
 from readiness.servers.postgres import PrivatePostgres
+from tests.programs import needed
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.skipif(shutil.which("barman") is None, reason="Barman is not installed")
 
 CONFIG = """\
 [barman]
@@ -66,7 +66,7 @@ class Home:
 
     @property
     def command(self) -> list[str]:
-        return ["env", f"HOME={self.folder}", "barman", "-c", str(self.config)]
+        return ["env", f"HOME={self.folder}", needed(programs.BARMAN), "-c", str(self.config)]
 
     def run(self, *words: str) -> int:
         return subprocess.run(

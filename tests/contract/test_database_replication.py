@@ -1,6 +1,5 @@
 """The checks of standbys, slots and the pooler, against real ones."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,11 +14,13 @@ from readiness.errors import CouldNotMeasure, NotPermitted, Unreachable
 from readiness.guardian import Guardian
 from readiness.probes.database import replication
 from readiness.secrets import Dsn
+from readiness.servers import programs
 from readiness.servers.account import server_account
 from readiness.servers.ports import free_port
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
 from tests.contract.database_health import database, execute, failures, judged, warnings
+from tests.programs import needed
 from tests.waiting import eventually
 
 _PASSWORD = "correct horse"
@@ -240,9 +241,7 @@ def test_slots_without_a_bound_are_a_warning(server: PrivatePostgres) -> None:
 @pytest.fixture
 def pooler(server: PrivatePostgres, tmp_path: Path) -> Iterator[str]:
     """The address of a PgBouncer with one connection to the server, without its database."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
+    program = needed(programs.PGBOUNCER)
     port = free_port()
     ini = tmp_path / "pgbouncer.ini"
     ini.write_text(

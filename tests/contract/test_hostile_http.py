@@ -1,7 +1,6 @@
 """No answer of a server, and no silence, hangs, crashes or deceives the client."""
 
 import gzip
-import shutil
 import socket
 import ssl
 import struct
@@ -14,7 +13,9 @@ import pytest
 from readiness.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.probes import health, http
 from readiness.secrets import Secret
+from readiness.servers import programs
 from tests.contract.small_servers import Line, Reply, SmallServer, in_time, raw_server
+from tests.programs import needed
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 SOON_S = 0.6
@@ -312,11 +313,10 @@ def test_post_sends_its_body_once() -> None:
 
 @pytest.fixture(scope="module")
 def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    if not shutil.which("openssl"):
-        pytest.skip("needs the openssl command, which is not on PATH")
+    openssl = needed(programs.OPENSSL)
     folder: Path = tmp_path_factory.mktemp("tls")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-days", "2", "-subj", "/CN=localhost",
          "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
         check=True,

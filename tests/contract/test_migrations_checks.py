@@ -14,11 +14,12 @@ from readiness.config.migrations import Migrations
 from readiness.config.schema_subjects import MigrationsOf
 from readiness.errors import CouldNotMeasure, NoData, NotPermitted, SafetyRefusal
 from readiness.evidence import Evidence
-from readiness.probes.migrations import squawk
 from readiness.probes.migrations.scratch import Scratch, scratch
 from readiness.secrets import Dsn
+from readiness.servers import programs
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
 from tests.contract.monitored_service import misses, suite
+from tests.programs import needed
 
 Run = Callable[[str], None]
 _TABLES = "create table public.a (i bigint primary key, t text);\ninsert into a values (1, 'x');\n"
@@ -255,8 +256,9 @@ def test_a_large_table_must_not_be_written_anew(
     assert "size of public.a, which 02 rewrites" in found
 
 
-@pytest.mark.skipif(not squawk.is_installed(), reason="squawk is not installed")
 def test_squawk_is_asked(dsn: Dsn, plain: Path) -> None:
+    needed(programs.SQUAWK)
+
     def lint(**settings: Any) -> str:
         evidence = Evidence()
         suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain, **settings), evidence)
@@ -270,7 +272,10 @@ def test_squawk_is_asked(dsn: Dsn, plain: Path) -> None:
 def test_without_squawk_it_is_said_how_to_get_it(
     dsn: Dsn, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(squawk, "_program", lambda: None)
+    def none(program: programs.Program) -> str:
+        raise programs.AbsentError("squawk is not installed", remedy=program.remedy)
+
+    monkeypatch.setattr(programs, "find", none)
     with pytest.raises(CouldNotMeasure, match="not installed") as problem:
         suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain), Evidence())
     assert problem.value.remedy == "pip install squawk-cli"
@@ -283,7 +288,7 @@ def test_a_squawk_that_says_nothing_is_no_pass(
     program = tmp_path / "squawk"
     program.write_text(said)
     program.chmod(0o755)
-    monkeypatch.setattr(squawk, "_program", lambda: str(program))
+    monkeypatch.setattr(programs, "find", lambda _: str(program))
     with pytest.raises(CouldNotMeasure, match="did not say what it found"):
         suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain), Evidence())
 

@@ -22,14 +22,12 @@ from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.postgres import connect, fetch
 from readiness.reference.wal_archive import WalArchive, prepare
 from readiness.secrets import Dsn
+from readiness.servers import programs
 from readiness.servers.account import server_account
 from readiness.servers.postgres import PrivatePostgres
 from suites.backup import test_archive as suite
 from suites.backup import test_files as files
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("pgbackrest") is None, reason="pgBackRest is not installed"
-)
+from tests.programs import needed
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +38,7 @@ def guardian() -> Iterator[Guardian]:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory, guardian: Guardian) -> WalArchive:
+    needed(programs.PGBACKREST)
     made = prepare(tmp_path_factory.mktemp("archive"), guardian)
     assert isinstance(made, WalArchive)
     return made

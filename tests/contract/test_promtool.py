@@ -1,6 +1,5 @@
 """Rules are tried by the real promtool: which shapes can be driven, and what is found of them."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,14 @@ from readiness.probes import promtool
 from readiness.probes.rule_trial import Behaviour, try_rule
 from readiness.promql.bounds import Direction
 from readiness.promql.job_trial import job_trial_files
+from readiness.servers import programs
+from tests.programs import needed
 
-pytestmark = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not here")
+
+@pytest.fixture(scope="module", autouse=True)
+def _promtool() -> None:
+    needed(programs.PROMTOOL)
+
 
 UP = 'up{job="a"}'
 

@@ -19,7 +19,7 @@ from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.errors import ReferenceSystemError
 from readiness.reference.system import ReferenceSystem
-from readiness.servers import packages
+from readiness.servers import programs
 from tests.waiting import eventually
 
 
@@ -302,10 +302,10 @@ def test_the_wheel_serves_where_nothing_is_installed() -> None:
 
 
 def test_absent_programs_are_told_and_the_rest_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(package: packages.Package) -> tuple[str, ...]:
-        raise packages.AbsentError("is not here", remedy=f"apt-get install {package.debian}")
+    def absent(program: programs.Program) -> str:
+        raise programs.AbsentError("is not here", remedy=program.remedy)
 
-    monkeypatch.setattr(packages, "command", absent)
+    monkeypatch.setattr(programs, "get", absent)
     with ReferenceSystem.start(provider="local") as bare:
         assert bare.absent.keys() >= {
             "prometheus",

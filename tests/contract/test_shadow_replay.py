@@ -14,22 +14,17 @@ from readiness.guardian import Guardian
 from readiness.probes import shadow
 from readiness.probes.running import Running
 from readiness.probes.shadow import Replay, Replayed
-from readiness.servers import packages
+from readiness.servers import programs
 from readiness.servers.alertmanager import PrivateAlertmanager
 from tests.alerting_samples import CRITICAL, POLICY, WARNING, Document, peer, running
 from tests.contract.monitored_service import misses, suite
+from tests.programs import needed
 from tests.waiting import eventually
 
 
-def _absent() -> str:
-    try:
-        packages.command_here(packages.ALERTMANAGER)
-    except packages.AbsentError as problem:
-        return problem.sentence
-    return ""
-
-
-pytestmark = pytest.mark.skipif(bool(_absent()), reason=_absent() or "it is here")
+@pytest.fixture(scope="module", autouse=True)
+def _alertmanager() -> None:
+    needed(programs.ALERTMANAGER)
 
 
 @pytest.fixture
@@ -168,10 +163,10 @@ def test_a_configuration_that_it_does_not_take_is_an_error(
 def test_without_the_program_it_is_an_error_that_says_how_to_get_it(
     guardian: Guardian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(_: object) -> tuple[str, ...]:
-        raise packages.AbsentError("alertmanager is not here", remedy="apt-get install it")
+    def none(_: object) -> str:
+        raise programs.AbsentError("alertmanager is not here", remedy="apt-get install it")
 
-    monkeypatch.setattr(packages, "command_here", none)
+    monkeypatch.setattr(programs, "find", none)
     with pytest.raises(Unreachable, match="apt-get install it, or put `alertmanager`"):
         play(running(), guardian)
 

@@ -6,12 +6,17 @@ import pytest
 
 from readiness.guardian import Guardian
 from readiness.reference.fleet import starting
+from readiness.servers import programs
+from readiness.servers.programs import AbsentError, Program
 
 
 def test_without_haproxy_there_is_a_reason_and_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starting, "_PLACES", str(tmp_path))
+    def absent(program: Program) -> str:
+        raise AbsentError("haproxy is not installed", remedy=program.remedy)
+
+    monkeypatch.setattr(programs, "get", absent)
     with Guardian() as guardian:
         why = starting.start_fleet("", "1.5.0", tmp_path / "fleet", guardian)
     assert why == "haproxy is not installed. apt-get install haproxy"

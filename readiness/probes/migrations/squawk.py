@@ -1,8 +1,6 @@
 """Asks squawk, the linter of migrations, what it has against a file."""
 
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,8 +11,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from readiness.errors import CouldNotMeasure, TookTooLong, Unreachable
 from readiness.probes.text import clean
+from readiness.servers import programs
 
-_NAME: Final = "squawk"
 _INSTALL: Final = "pip install squawk-cli"
 _TIMEOUT_S: Final = 60.0
 _TASTE: Final = "prefer-"
@@ -55,11 +53,6 @@ class _Violation(BaseModel):
 _violations: Final = TypeAdapter(list[_Violation])
 
 
-def is_installed() -> bool:
-    """Whether squawk can be run here."""
-    return _program() is not None
-
-
 def remarks(
     scripts: Sequence[tuple[str, str]], *, exclude: Collection[str], server: int
 ) -> list[Remark]:
@@ -74,9 +67,10 @@ def remarks(
         Unreachable: squawk is not installed.
         CouldNotMeasure: it did not say what it found.
     """
-    program = _program()
-    if program is None:
-        raise Unreachable("squawk is not installed", where=_NAME, remedy=_INSTALL)
+    try:
+        program = programs.find(programs.SQUAWK)
+    except programs.AbsentError as problem:
+        raise Unreachable(problem.message, where="PATH", remedy=problem.remedy) from None
     with tempfile.TemporaryDirectory(prefix="readiness-") as folder:
         files = {}
         for number, (version, script) in enumerate(scripts):
@@ -91,12 +85,6 @@ def remarks(
         Remark(files.get(v.file, v.file), v.line + 1, v.rule_name, v.message)
         for v in _parsed(said, program)
     ]
-
-
-def _program() -> str | None:
-    # Installed with pip it lies beside Python, which need not be in PATH.
-    beside = Path(sys.executable).with_name(_NAME)
-    return shutil.which(_NAME) or (str(beside) if beside.is_file() else None)
 
 
 def _run(argv: Sequence[str], folder: str) -> str:

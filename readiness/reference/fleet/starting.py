@@ -1,8 +1,6 @@
 """Starts the fleet beside the rest of the reference system, where HAProxy is installed."""
 
-import os
 import secrets
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from readiness.reference.fleet.settings import BEHAVIOUR, Settings
 from readiness.reference.processes import Daemon, request_json
 from readiness.reference.providers import Server
 from readiness.secrets import register
+from readiness.servers import programs
 
 PART: Final = "fleet"
 """What it is called among the parts of the reference system that may be absent."""
@@ -26,8 +25,6 @@ COUNT: Final = 3
 _TOOL: Final = Path(__file__).with_name("tool.py")
 _DATABASE: Final = "fleet"
 _ROLE: Final = "fleet_app"
-# Debian installs it where only root looks.
-_PLACES: Final = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +69,10 @@ def start_fleet(store_dsn: str, release: str, folder: Path, guardian: Guardian) 
     Raises:
         ReferenceSystemError: HAProxy is there, and the fleet does not start.
     """
-    program = shutil.which("haproxy", path=_PLACES)
-    if program is None:
-        return "haproxy is not installed. apt-get install haproxy"
+    try:
+        program = programs.get(programs.HAPROXY)
+    except programs.AbsentError as problem:
+        return problem.sentence
     folder.mkdir()
     settings = Settings(release=release, count=COUNT, haproxy=program)
     daemon = Daemon(

@@ -1,0 +1,606 @@
+"""Debian packages that are unpacked into a cache, with the libraries that they depend on.
+
+A layer is the folder of one download: the files of all its packages, and `launchers/`, where a
+script for each program sets the paths of the libraries and becomes the program. A layer does not
+depend on what is installed (its plan starts from an empty system, but for the C library), so that
+images of one release can share the cache.
+
+The lists and the downloads of apt have folders of our own: it needs no privilege, and changes
+nothing of the system.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+CACHE: Final = "READINESS_CACHE"
+"""The variable that names the folder of the cache."""
+
+_FOR_ALL: Final = Path("/var/cache/readiness")
+_LAUNCHERS: Final = "launchers"
+_BROKEN: Final = "broken"
+_LONGEST_S: Final = 600.0
+_VERSION_S: Final = 20.0
+_LISTS_ARE_FRESH_S: Final = 24 * 3600
+_DOWNLOADS: Final = 4
+_MEGABYTE: Final = 1e6
+# What runs of a plan: what was asked for, what it is split into, and libraries.
+_KEPT: Final = re.compile(
+    r"lib.*|postgresql(-client)?-\d+|promtool|dovecot-core|chromium-common|fontconfig-config"
+    r"|python3-.*"
+)
+# The compiler of expressions (PostgreSQL works without), pages, Perl, what only an installation
+# uses, and the C library, which must be of the same build as the system's loader.
+_LEFT_OUT: Final = re.compile(
+    r"libllvm.*|libz3-.*|libjs-.*|lib.*-perl|libperl.*|libc6|libc-(bin|l10n)|libcap2-bin|libgdbm.*"
+    r"|libdb5.*|libpython3.*|libdebconf.*|libsemanage.*|libsepol.*|libpam-modules.*|lib.*-common"
+    r"|libsasl2-modules.*|python3-(minimal|distutils|lib2to3|all|distro-info)"
+)
+_USELESS: Final = (
+    *("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/info"),
+    *("usr/share/bug", "lib/systemd", "usr/lib/systemd", "usr/lib/postgresql/*/lib/bitcode"),
+    # With it and without its compiler, every query that is worth compiling fails.
+    "usr/lib/postgresql/*/lib/llvmjit*",
+)
+_ITEM: Final = re.compile(r"^'(?P<uri>[^']+)' (?P<name>[^_ ]+)_\S+ (?P<size>\d+)", re.MULTILINE)
+_UNKNOWN: Final = re.compile(
+    r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate"
+)
+_LAUNCHER: Final = """\
+#!/bin/sh
+# Written by readiness: the program runs with the libraries that were unpacked with it.
+here=${{0%/launchers/*}}
+{environ}{special}exec "$here/{path}" "$@"
+"""
+# In a private mount namespace, /usr/share is a folder in memory with links to all that was in it,
+# and to the program's own files where they are compiled in. Where mounting is not permitted, proot
+# shows the program the same.
+_SHOWN: Final = """\
+if [ ! -e {needs} ]; then
+  files="$here{folder}"
+  root=--map-root-user
+  [ "$(id -u)" = 0 ] && root=
+  if unshare $root --mount mount -t tmpfs none /usr/share 2>/dev/null; then
+    exec unshare $root --mount sh -c '
+      exec 9</usr/share && mount -t tmpfs none /usr/share && mkdir /usr/share/.all &&
+      mount --no-canonicalize --bind /proc/self/fd/9 /usr/share/.all && exec 9<&- &&
+      (cd /usr/share && ln -s .all/* .) && rm -f /usr/share/prometheus &&
+      mkdir /usr/share/prometheus && ln -s "$1" /usr/share/prometheus/alertmanager &&
+      shift && exec "$@"' sh "$files" "$here/{path}" "$@"
+  fi
+{proot}fi
+"""
+_PROOT: Final = """\
+  # What it makes for itself goes where the program works: that is removed, even if it is killed.
+  [ -w . ] && PROOT_TMP_DIR=$PWD && export PROOT_TMP_DIR
+  exec "$here/usr/bin/proot" {bound} "$here/{path}" "$@"
+"""
+_VARIABLES: Final = {
+    # It starts itself again, and writes into recovery settings how it is to be called.
+    "pgbackrest": {"PGBACKREST_CMD": "$here/launchers/pgbackrest"},
+    "openssl": {
+        "OPENSSL_CONF": "${OPENSSL_CONF:-$here/etc/ssl/openssl.cnf}",
+    },
+    "barman": {"PYTHONPATH": "$here/usr/lib/python3/dist-packages"},
+    "chromium": {"FONTCONFIG_FILE": "$here/launchers/fonts.conf"},
+}
+# The script of the same name looks for the program at a fixed path.
+_REAL: Final = {"chromium": "usr/lib/chromium/chromium"}
+# Its processes start each other by these paths, in ways of which proot alone knows them all.
+_COMPILED_IN: Final = {"dovecot": ("/usr/lib/dovecot", "/usr/bin/doveconf", "/usr/sbin/dovecot")}
+# It needs no library, and is copied to where there is none of this.
+_STATIC: Final = {"busybox"}
+_FONTS: Final = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig><dir prefix="relative">../usr/share/fonts</dir></fontconfig>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """How to see that a program runs.
+
+    Attributes:
+        names: what it may be called.
+        package: of Debian, that should have it.
+        version: the arguments with which it only shows that it runs.
+        needs: a file that it opens at exactly this path; empty if there is none.
+    """
+
+    names: tuple[str, ...]
+    package: str
+    version: tuple[str, ...]
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Deb:
+    """One package of a plan; `size` is in bytes."""
+
+    name: str
+    size: int
+
+
+class _Refused(Exception):
+    """What apt or dpkg said against it."""
+
+
+def launcher(names: Iterable[str]) -> str:
+    """The path of a program that was unpacked before; empty if none was."""
+    for layer in _layers():
+        for name in names:
+            path = layer / _LAUNCHERS / name
+            if path.is_file():
+                return str(path)
+    return ""
+
+
+def why_absent(names: Iterable[str]) -> str:
+    """What was noted of a program when its package was unpacked; empty if it runs, or never was.
+
+    The words follow its name.
+    """
+    file = _note_of(names)
+    return file.read_text(encoding="utf-8") if file else ""
+
+
+def _noted_lately(names: Iterable[str]) -> bool:
+    """Whether it was tried a short while ago; the packages of a release change seldom."""
+    file = _note_of(names)
+    return file is not None and time.time() - file.stat().st_mtime < _LISTS_ARE_FRESH_S
+
+
+def _note_of(names: Iterable[str]) -> Path | None:
+    files = (layer / _BROKEN / name for layer in _layers() for name in names)
+    return next((file for file in files if file.is_file()), None)
+
+
+def postgres_folders() -> Iterator[Path]:
+    """Where unpacked programs of PostgreSQL are, the newest release of each layer first."""
+    for layer in _layers():
+        releases = (layer / _LAUNCHERS / "postgresql").glob("*")
+        for release in sorted(releases, key=_release_number, reverse=True):
+            yield release / "bin"
+
+
+def is_unpacked(folder: Path) -> bool:
+    """Whether this folder is part of a layer, which cannot be copied in part."""
+    return _LAUNCHERS in folder.parts
+
+
+def unpack(
+    packages: Sequence[str],
+    absent: Sequence[Try],
+    others: Sequence[Try],
+    say: Callable[[str], None],
+) -> str:
+    """Make a layer of these packages and of what they depend on.
+
+    Safe to call from several processes at once: one of them does it, and the others wait.
+
+    Args:
+        packages: of Debian.
+        absent: the programs that it is for.
+        others: more programs that may be in these packages.
+        say: is told what is downloaded.
+
+    Returns:
+        Why it cannot be made; empty if it was, or if another process made it.
+    """
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return "this system has no Debian packages"
+    try:
+        home = _made_home()
+        with _locked(home / "lock"):
+            if not all(launcher(t.names) or _noted_lately(t.names) for t in absent):
+                _make_layer(home, packages, absent, others, say)
+    except subprocess.TimeoutExpired as problem:
+        return f"{problem.cmd[0]} did not end within {_LONGEST_S:g} s"
+    except _Refused as problem:
+        return f"its package cannot be downloaded: {problem}"
+    except TimeoutError:
+        return f"another process has been downloading it for {_LONGEST_S:g} s"
+    except OSError as problem:
+        return (
+            f"it cannot be unpacked into {_cache_folder()}: {problem.strerror or problem}"
+            f" (another folder: {CACHE}=FOLDER)"
+        )
+    return ""
+
+
+def why_not(path: str, arguments: Sequence[str]) -> str:
+    """Why a program does not run; empty if it does."""
+    with tempfile.TemporaryDirectory(prefix="readiness-") as folder:
+        try:
+            done = subprocess.run(
+                [path, *arguments],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_VERSION_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it does not answer within {_VERSION_S:g} s"
+        except OSError as problem:
+            return problem.strerror or str(problem)
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr + done.stdout).decode(errors="replace").strip().splitlines()
+    return said[-1][:300] if said else f"it ends with {done.returncode}"
+
+
+def _cache_folder() -> Path:
+    """Where unpacked packages are.
+
+    As root it is a folder that everybody may enter: the servers run as `nobody`.
+    """
+    if chosen := os.environ.get(CACHE):
+        return Path(chosen).absolute()
+    named = os.environ.get("XDG_CACHE_HOME")
+    if os.geteuid() != 0:
+        try:
+            return Path(named or Path.home() / ".cache") / "readiness"
+        except RuntimeError:  # this account has no home folder: making it tells so
+            return Path("/nonexistent/.cache/readiness")
+    return Path(named) / "readiness" if named and _is_open(Path(named)) else _FOR_ALL
+
+
+def _is_open(folder: Path) -> bool:
+    """Whether everybody may enter it, or could if it were made."""
+    resolved = folder.resolve()
+    places = [place for place in (resolved, *resolved.parents) if place.exists()]
+    return all(place.stat().st_mode & stat.S_IXOTH for place in places)
+
+
+@cache
+def _system() -> str:
+    """What the cache is kept apart by: the release of the distribution, and the processor."""
+    try:
+        told = platform.freedesktop_os_release()
+    except OSError:
+        told = {}
+    release = told.get("VERSION_ID") or told.get("VERSION_CODENAME", "unknown")
+    words = (told.get("ID", "unknown"), release, platform.machine())
+    return re.sub(r"[^\w.-]", "_", "-".join(words))
+
+
+def _layers() -> list[Path]:
+    """The layers that are there, the newest first."""
+    try:
+        found = [(e.stat().st_mtime, e.path) for e in os.scandir(_home() / "layers") if e.is_dir()]
+    except OSError:
+        return []
+    return [Path(path) for _, path in sorted(found, reverse=True)]
+
+
+def _home() -> Path:
+    return _cache_folder() / _system()
+
+
+def _made_home() -> Path:
+    home = _home()
+    missing = [folder for folder in (home, *home.parents) if not folder.exists()]
+    (home / "layers").mkdir(parents=True, exist_ok=True)
+    for folder in (*missing, home / "layers"):
+        folder.chmod(0o755)  # whatever the umask is
+    return home
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes.
+
+    Raises:
+        TimeoutError: another process holds it for longer than the deadline.
+    """
+    deadline = time.monotonic() + _LONGEST_S
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError from None
+                time.sleep(0.1)
+        yield
+
+
+def _make_layer(
+    home: Path,
+    packages: Sequence[str],
+    absent: Sequence[Try],
+    others: Sequence[Try],
+    say: Callable[[str], None],
+) -> None:
+    began = time.monotonic()
+    for left in home.glob("work-*"):  # of a process that was killed: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix="work-", dir=home))
+    try:
+        apt = _Apt(home, work)
+        debs = apt.plan(packages)
+        size = sum(deb.size for deb in debs) / _MEGABYTE
+        say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {_abbreviated(_cache_folder())}")
+        tree = work / "tree"
+        tree.mkdir()
+        apt.download(debs, tree)
+        _trim(tree)
+        tries = {t.names: t for t in (*others, *absent)}.values()
+        _write_launchers(tree, {name: t.needs for t in tries for name in t.names})
+        _try_out(tree, tries)
+        _note_missing(tree, absent, debs)
+        (tree / "layer.json").write_text(
+            json.dumps({"packages": list(packages), "unpacked": [deb.name for deb in debs]})
+        )
+        tree.chmod(0o755)
+        target = home / "layers" / _key(debs)
+        if target.exists():  # somebody took a program out of it
+            target.rename(work / "old")
+        tree.rename(target)
+        os.utime(target)
+        say(f"Unpacked {len(debs)} packages after {time.monotonic() - began:.0f} s")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _key(debs: Sequence[_Deb]) -> str:
+    text = "\n".join(sorted(f"{deb.name} {deb.size}" for deb in debs))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _abbreviated(folder: Path) -> str:
+    with contextlib.suppress(ValueError, RuntimeError):
+        return f"~/{folder.relative_to(Path.home())}"
+    return str(folder)
+
+
+class _Apt:
+    """apt with a state of its own, in which nothing is installed.
+
+    Args:
+        home: where its lists stay.
+        work: a folder for this download.
+    """
+
+    def __init__(self, home: Path, work: Path) -> None:
+        self._work = work
+        self._lists = home / "apt" / "lists"
+        self._deadline = time.monotonic() + _LONGEST_S
+        archives = home / "apt" / "cache" / "archives"
+        for folder in (self._lists / "partial", archives / "partial"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (work / "status").touch()
+        self._config = work / "apt.conf"
+        self._config.write_text(
+            # The hooks of an image clean the system's own folders, or need its services.
+            "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n"
+            "#clear APT::Update::Post-Invoke-Success;\n"
+            f'Dir::State::lists "{self._lists}";\nDir::State::status "{work / "status"}";\n'
+            f'Dir::Cache "{home / "apt" / "cache"}";\nDir::Log "{work}";\n'
+            'APT::Sandbox::User "";\nDebug::NoLocking "true";\nAPT::Install-Recommends "false";\n'
+            'Acquire::Languages "none";\nAcquire::Retries "2";\nAcquire::http::Timeout "30";\n'
+            'Acquire::https::Timeout "30";\n'
+        )
+
+    def plan(self, packages: Sequence[str]) -> list[_Deb]:
+        """What is to be unpacked.
+
+        Raises:
+            _Refused: it cannot be planned.
+        """
+        refusal = self._refresh()
+        asked = list(packages)
+        while asked:
+            try:
+                told = self._run("apt-get", "--print-uris", "-qq", "--yes", "install", *asked)
+            except _Refused as problem:
+                unknown = {a or b for a, b in _UNKNOWN.findall(str(problem))} & set(asked)
+                if not unknown or len(asked) == len(unknown):
+                    raise _Refused(refusal or _last_line(str(problem))) from None
+                asked = [name for name in asked if name not in unknown]
+                continue
+            items = [_Deb(m["name"], int(m["size"])) for m in _ITEM.finditer(told)]
+            return [deb for deb in items if _is_used(deb.name, asked)]
+        raise _Refused(refusal or "nothing was asked for")
+
+    def download(self, debs: Sequence[_Deb], tree: Path) -> None:
+        """Download packages, several at a time, and unpack each of them into `tree`.
+
+        apt compares each file with the signed lists before it says that it is there.
+
+        Raises:
+            _Refused: one cannot be downloaded or unpacked.
+        """
+        with ThreadPoolExecutor(_DOWNLOADS) as pool:
+            for done in [pool.submit(self._fetch, s, tree) for s in _shares(debs) if s]:
+                done.result()
+
+    def _fetch(self, debs: Sequence[_Deb], tree: Path) -> None:
+        folder = Path(tempfile.mkdtemp(dir=self._work))
+        try:
+            self._run("apt-get", "-q", "download", *(deb.name for deb in debs), folder=folder)
+        except _Refused as problem:
+            raise _Refused(_last_line(str(problem))) from None
+        files = sorted(folder.glob("*.deb"))
+        if len(files) != len(debs):
+            raise _Refused(f"apt-get downloaded {len(files)} of {len(debs)} packages")
+        for file in files:
+            self._run("dpkg-deb", "-x", str(file), str(tree))
+        shutil.rmtree(folder)
+
+    def _refresh(self) -> str:
+        """Renew the lists if they are old; gives what was said against it.
+
+        One source of several may not answer: whether the rest is enough is seen afterwards.
+        """
+        stamp = self._lists.parent / "updated"
+        with contextlib.suppress(OSError):
+            if time.time() - stamp.stat().st_mtime < _LISTS_ARE_FRESH_S:
+                return ""
+        try:
+            self._run("apt-get", "-q", "update")
+        except _Refused as problem:
+            return _last_line(str(problem))
+        stamp.touch()
+        return ""
+
+    def _run(self, program: str, *arguments: str, folder: Path | None = None) -> str:
+        options = (f"--config-file={self._config}",) if program == "apt-get" else ()
+        done = subprocess.run(
+            [program, *options, *arguments],
+            cwd=folder or self._work,
+            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=max(self._deadline - time.monotonic(), 1),
+            check=False,
+        )
+        if done.returncode != 0:
+            raise _Refused(done.stderr.strip() or f"{program} ended with {done.returncode}")
+        return done.stdout
+
+
+def _last_line(text: str) -> str:
+    return text.splitlines()[-1] if text else text
+
+
+def _is_used(name: str, asked: Sequence[str]) -> bool:
+    return name in asked or bool(_KEPT.fullmatch(name) and not _LEFT_OUT.fullmatch(name))
+
+
+def _shares(debs: Sequence[_Deb]) -> list[list[_Deb]]:
+    """The packages in a few lists of about the same size."""
+    shares: list[list[_Deb]] = [[] for _ in range(_DOWNLOADS)]
+    for deb in sorted(debs, key=lambda deb: deb.size, reverse=True):
+        min(shares, key=lambda share: sum(d.size for d in share)).append(deb)
+    return shares
+
+
+def _trim(tree: Path) -> None:
+    """Remove what is never read, and every right that goes beyond the caller's."""
+    for pattern in _USELESS:
+        for found in sorted(tree.glob(pattern)):
+            if found.is_dir() and not found.is_symlink():
+                shutil.rmtree(found)
+            else:
+                found.unlink()
+    for path in tree.rglob("*"):
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+            path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
+
+
+def _write_launchers(tree: Path, needs: Mapping[str, str]) -> None:
+    folder = tree / _LAUNCHERS
+    folder.mkdir()
+    folder.chmod(0o755)
+    for place in ("sbin", "bin", "usr/sbin", "usr/bin"):
+        for real in sorted((tree / place).glob("*")):
+            if real.is_file():
+                path = _REAL.get(real.name, f"{place}/{real.name}")
+                _write_launcher(tree, folder / real.name, path, needs.get(real.name, ""))
+    for release in sorted(tree.glob("usr/lib/postgresql/*")):
+        _write_postgres(tree, release, folder / "postgresql" / release.name)
+    (folder / "fonts.conf").write_text(_FONTS)
+
+
+def _write_postgres(tree: Path, release: Path, folder: Path) -> None:
+    """Make what looks like an installation: its programs, and its libraries beside them."""
+    (folder / "bin").mkdir(parents=True)
+    for made in (folder.parent, folder, folder / "bin"):
+        made.chmod(0o755)
+    for program in sorted((release / "bin").iterdir()):
+        real = str(program.relative_to(tree))
+        _write_launcher(tree, folder / "bin" / program.name, real)
+        if program.name == "postgres":  # so that it is found by its name, as the others are
+            _write_launcher(tree, tree / _LAUNCHERS / program.name, real)
+    (folder / "lib").symlink_to(os.path.relpath(release / "lib", folder))
+
+
+def _write_launcher(tree: Path, path: Path, real: str, needs: str = "") -> None:
+    if path.name in _STATIC:
+        path.symlink_to(os.path.relpath(tree / real, path.parent))
+        return
+    places = ":".join(f"$here/{place}" for place in _library_folders(tree))
+    own = _VARIABLES.get(path.name, {})
+    variables = {
+        "LD_LIBRARY_PATH": f"{places}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}",
+        **own,
+    }
+    environ = "".join(f'{n}="{v}"\nexport {n}\n' for n, v in variables.items())
+    special = _shown(path.name, real, needs)
+    path.write_text(_LAUNCHER.format(environ=environ, special=special, path=real))
+    path.chmod(0o755)
+
+
+def _shown(name: str, real: str, needs: str) -> str:
+    """What a launcher does for a program that looks for files at fixed paths."""
+    folder = needs.rpartition("/")[0]
+    paths = (folder,) if needs else _COMPILED_IN.get(name, ())
+    bound = " ".join(f'-b "$here{path}:{path}"' for path in paths)
+    proot = _PROOT.format(bound=bound, path=real)
+    if needs:
+        return _SHOWN.format(needs=needs, folder=folder, path=real, proot=proot)
+    return f"if [ ! -e {paths[0]} ]; then\n{proot}fi\n" if paths else ""
+
+
+def _library_folders(tree: Path) -> list[str]:
+    patterns = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/dovecot", "usr/lib", "lib")
+    return [
+        str(found.relative_to(tree)) for pattern in patterns for found in sorted(tree.glob(pattern))
+    ]
+
+
+def _try_out(tree: Path, tries: Iterable[Try]) -> None:
+    """Run each program; what does not run loses its launcher, and the reason is kept."""
+    (tree / _BROKEN).mkdir()
+    (tree / _BROKEN).chmod(0o755)
+    for program in tries:
+        if program.needs:  # it depends on what a process may do: `programs.find` sees to it
+            continue
+        for path in (tree / _LAUNCHERS / name for name in program.names):
+            if path.is_file() and (why := why_not(str(path), program.version)):
+                _note(tree, path.name, f"was unpacked, and does not run here: {why}")
+                path.unlink()
+
+
+def _note_missing(tree: Path, absent: Sequence[Try], debs: Sequence[_Deb]) -> None:
+    """Keep why a program is not in the layer that was made for it: else all would try again."""
+    for program in absent:
+        names = program.names
+        if any((tree / place / n).exists() for place in (_LAUNCHERS, _BROKEN) for n in names):
+            continue
+        there = any(deb.name == program.package for deb in debs)
+        why = "does not have it" if there else "does not exist for this release"
+        _note(tree, names[0], f"is not installed, and the package {program.package} {why}")
+
+
+def _note(tree: Path, name: str, why: str) -> None:
+    (tree / _BROKEN / name).write_text(why, encoding="utf-8")
+
+
+def _release_number(folder: Path) -> float:
+    try:
+        return float(folder.name)
+    except ValueError:
+        return 0.0
