@@ -51,6 +51,10 @@ class Looker:
         """All checks there are."""
         return self._specs.values()
 
+    def interrupt(self) -> None:
+        """End the looks that are under way, and begin no other."""
+        self._warm.interrupt()
+
     def look(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
         """Run these checks, by id.
 

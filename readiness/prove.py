@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from readiness.check import Effect
+from readiness.check import CheckSpec, Effect
 from readiness.errors import ReadinessError
 from readiness.faults import Fault
 from readiness.looking import Findings, Looker, misses, whole
@@ -70,6 +70,20 @@ class Proof:
         }
 
 
+class Looks(Protocol):
+    """Runs checks on a reference system; `Looker` is the one that does."""
+
+    @property
+    def specs(self) -> Collection[CheckSpec]:
+        """All checks there are."""
+
+    def look(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
+        """Run these; gives those that did not pass, and why not all could run."""
+
+    def interrupt(self) -> None:
+        """End the looks that are under way, and begin no other."""
+
+
 class Prover:
     """Tries faults on reference systems, several at a time, each on a system of its own."""
 
@@ -80,13 +94,13 @@ class Prover:
         systems: int,
         say: Callable[[Proof], None],
         quick: bool = False,
+        looker: Looks | None = None,
     ) -> None:
         self._quick = quick
         self._provider = provider
         self._systems = max(1, systems)
         self._say = say
-        self._warm = Warm()
-        self._looker = Looker(self._warm, _FORKS)
+        self._looker = looker or Looker(Warm(), _FORKS)
 
     def prove(self, faults: Sequence[Fault], *, healthy: int) -> Iterator[Proof]:
         """Try every fault, then run the healthy system some times; yields as they end.
@@ -96,14 +110,15 @@ class Prover:
         alone = [fault for fault in faults if self._measures_time(fault)]
         together = [fault for fault in faults if fault not in alone]
         lanes = min(self._systems, len(together))
-        if lanes:
-            yield from self._together(together, lanes)
-        if alone:
-            yield from self._together(alone, 1)
+        if lanes > 1:
+            yield from self._lanes(together, lanes)
+            together = []
+        if together or alone:
+            yield from self._lanes([*together, *alone], 1)
         if healthy:
             yield from self._healthy(healthy)
 
-    def _together(self, faults: Sequence[Fault], lanes: int) -> Iterator[Proof]:
+    def _lanes(self, faults: Sequence[Fault], lanes: int) -> Iterator[Proof]:
         queue = _Queue(faults)
         with ThreadPoolExecutor(lanes) as pool:
             try:
@@ -115,7 +130,7 @@ class Prover:
                     yield from lane.result()
             except BaseException:  # such as Ctrl-C: no lane begins another one
                 queue.clear()
-                self._warm.interrupt()
+                self._looker.interrupt()
                 raise
 
     def _lane(self, queue: "_Queue", name: str) -> list[Proof]:
@@ -123,12 +138,13 @@ class Prover:
         proofs: list[Proof] = []
         while queue:
             with ReferenceSystem.start(provider=self._provider) as system:
-                sound = True
+                sound, tried = True, False
                 while sound and (fault := queue.take()) is not None:
                     proofs.append(self._told(self._proof(fault, system)))
                     # A system that may still be broken proves nothing more: there is a new one.
                     sound = not proofs[-1].error and not proofs[-1].after
-                if sound:
+                    tried |= not proofs[-1].untried
+                if sound and tried:
                     proofs.append(self._told(self._at_the_end(system, name)))
         return proofs
 
