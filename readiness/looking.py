@@ -11,7 +11,7 @@ from typing import Final
 from readiness import catalogue
 from readiness.check import CheckSpec, Effect
 from readiness.config.loading import load
-from readiness.errors import NoData
+from readiness.errors import NoData, ReadinessError
 from readiness.evidence import Outcome
 from readiness.measurement import Limit, Measurement, Value
 from readiness.probes import marker
@@ -73,7 +73,10 @@ class Looker:
         return seen, "; ".join(dict.fromkeys(error for _, error in found if error))
 
     def _run(self, system: ReferenceSystem, checks: Sequence[str]) -> tuple[Findings, str]:
-        record, refusal = _judged(system, self._warm, select=checks)
+        try:
+            record, refusal = _judged(system, self._warm, select=checks)
+        except ReadinessError as error:  # such as a file that a fault has left broken
+            return {}, error.sentence
         if record is None:
             return {}, refusal
         took: dict[str, float] = defaultdict(float)

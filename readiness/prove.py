@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from readiness.check import CheckSpec, Effect
@@ -34,6 +34,7 @@ class Proof:
         error: why it could not be tried; empty if it was.
         duration_s: seconds it took.
         untried: why it cannot be tried on this machine, which proves nothing; empty if it was.
+        looked_again: whether it was seen that all is green again.
     """
 
     fault: str
@@ -44,12 +45,19 @@ class Proof:
     error: str
     duration_s: float
     untried: str = ""
+    looked_again: bool = True
+
+    @property
+    def checks(self) -> frozenset[str]:
+        """The ids of the expected checks, without their subjects."""
+        return frozenset(name.partition("[")[0] for name in self.expected)
 
     @property
     def proven(self) -> bool:
         """Exactly the expected checks turned red, and all are green again."""
         found = set(self.seen) == set(self.expected)
-        return found and not self.error and not self.after and not self.untried
+        told = self.error or self.after or self.untried
+        return found and self.looked_again and not told
 
     def to_dict(self) -> dict[str, object]:
         """As `readiness prove --format json` prints it."""
@@ -101,6 +109,7 @@ class Prover:
         self._systems = max(1, systems)
         self._say = say
         self._looker = looker or Looker(Warm(), _FORKS)
+        self._starting = threading.Lock()
 
     def prove(self, faults: Sequence[Fault], *, healthy: int) -> Iterator[Proof]:
         """Try every fault, then run the healthy system some times; yields as they end.
@@ -137,16 +146,52 @@ class Prover:
         """Try faults on one system, then see that all of them have left it as it was."""
         proofs: list[Proof] = []
         while queue:
-            with ReferenceSystem.start(provider=self._provider) as system:
-                sound, tried = True, False
-                while sound and (fault := queue.take()) is not None:
-                    proofs.append(self._told(self._proof(fault, system)))
-                    # A system that may still be broken proves nothing more: there is a new one.
-                    sound = not proofs[-1].error and not proofs[-1].after
-                    tried |= not proofs[-1].untried
-                if sound and tried:
+            with self._started() as system:
+                tried, sound = self._on(system, queue)
+                proofs += tried
+                if sound and not all(proof.untried for proof in tried):
                     proofs.append(self._told(self._at_the_end(system, name)))
         return proofs
+
+    def _started(self) -> ReferenceSystem:
+        """One after the other: what a system measures as it starts, others must not starve."""
+        with self._starting:
+            return ReferenceSystem.start(provider=self._provider)
+
+    def _on(self, system: ReferenceSystem, queue: "_Queue") -> tuple[list[Proof], bool]:
+        """Try faults on a system until there are no more, or it is in doubt; and whether it is not.
+
+        A system that may still be broken proves nothing more: another one takes its place.
+        """
+        proofs: list[Proof] = []
+        owed: list[Proof] = []
+        sound = True
+        while sound and (fault := queue.take()) is not None:
+            proof = self._proof(fault, system)
+            sound = not proof.error and not proof.after
+            if proof.looked_again or proof.error or proof.untried:
+                proofs.append(self._told(proof))
+            else:
+                owed.append(proof)
+        if owed:
+            settled = [self._told(proof) for proof in self._settled(system, owed)]
+            sound = sound and not any(proof.error or proof.after for proof in settled)
+            proofs += settled
+        return proofs, sound
+
+    def _settled(self, system: ReferenceSystem, owed: Sequence[Proof]) -> list[Proof]:
+        """The proofs of faults that are over for some time, with the look at what they broke."""
+        checks = frozenset[str]().union(*(proof.checks for proof in owed))
+        after, error = self._looker.look(system, checks)
+        return [
+            replace(
+                proof,
+                after={name: check for name, check in after.items() if check.id in proof.checks},
+                error=error,
+                looked_again=True,
+            )
+            for proof in owed
+        ]
 
     def _told(self, proof: Proof) -> Proof:
         self._say(proof)
@@ -157,15 +202,20 @@ class Prover:
         return _untried(fault, missing) if missing else self._try(fault, system)
 
     def _try(self, fault: Fault, system: ReferenceSystem) -> Proof:
-        """Break, look, restore, look again."""
+        """Break, look, restore, look again.
+
+        To be quick, what drills is looked at again once for all faults of the lane: one drill of
+        half a minute judges most of them.
+        """
         began = time.monotonic()
+        later = self._quick and self._measures_time(fault)
         seen: Findings = {}
         after: Findings = {}
         error = ""
         try:
             with fault.apply(system):
                 seen, error = self._looker.look(system, self._seeing(fault))
-            if not error:
+            if not error and not later:
                 after, error = self._looker.look(system, self._touched_by(fault))
         except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
             error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
@@ -177,6 +227,7 @@ class Prover:
             after=after,
             error=error,
             duration_s=time.monotonic() - began,
+            looked_again=not later,
         )
 
     def _at_the_end(self, system: ReferenceSystem, name: str) -> Proof:
@@ -187,7 +238,7 @@ class Prover:
         )
 
     def _healthy(self, times: int) -> Iterator[Proof]:
-        with ReferenceSystem.start(provider=self._provider) as system:
+        with self._started() as system:
             for turn in range(1, times + 1):
                 yield self._told(
                     _nothing_broken(f"{HEALTHY}, run {turn} of {times}", lambda: whole(system))

@@ -56,8 +56,8 @@ def _run(system: ReferenceSystem, fault: Fault, reports: Path) -> set[str]:
     """The checks that do not pass, of the suites of a fault; what loads or disrupts is not run."""
     suites = [f"--suite={suite}" for suite in sorted(fault.suites)]
     ended = subprocess.run(
-        [*(sys.executable, "-m", "readiness", "run", "--config", system.config_path),
-         *("--reports", reports, *suites)],
+        [sys.executable, "-m", "readiness", "run", "--config", str(system.config_path),
+         "--reports", str(reports), *suites],
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | system.environ,
         capture_output=True,
         text=True,

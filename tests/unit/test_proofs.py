@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -183,6 +184,30 @@ def test_all_checks_that_can_see_a_fault_are_run() -> None:
     prove(looker, MARKED, quick=False)
     parallel = {s.id for s in looker.specs if not s.effect.needs_quiet}
     assert looker.asked[:2] == [parallel, parallel]
+
+
+DRILL = Fault("d", "s", frozenset({"deployment.rollback-time[x]"}), lambda _: nullcontext())
+SLOW = make_check(id="deployment.rollback-time", subject="x", outcome=Outcome.FAIL)
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("after", [{}, {SLOW.name: SLOW}], ids=["green", "still red"])
+def test_drills_are_looked_at_again_once_for_all_of_them(after: dict[str, CheckResult]) -> None:
+    found = ({SLOW.name: SLOW}, "")
+    # The other one comes first, with a look of its own afterwards.
+    said = [(SEEN, ""), NOTHING, found, found, (after, "")]
+    looker = _Looker(*said, *([] if after else [NOTHING]))
+    proofs = {
+        proof.fault: proof for proof in prove(looker, DRILL, MARKED, replace(DRILL, name="e"))
+    }
+    assert looker.said == []
+    assert looker.asked[4] == {"deployment.rollback-time"}
+    assert {proofs["d"].proven, proofs["e"].proven} == {not after}
+    assert proofs["d"].after == proofs["e"].after == after
+
+
+def test_without_the_look_afterwards_nothing_is_proven() -> None:
+    assert not replace(PROVEN, looked_again=False).proven
 
 
 def test_the_proof_names_the_measurements_that_missed() -> None:
