@@ -35,6 +35,7 @@ class Proof:
         duration_s: seconds it took.
         untried: why it cannot be tried on this machine, which proves nothing; empty if it was.
         looked_again: whether it was seen that all is green again.
+        needs: the part of the system that the fault breaks, where not every machine has it.
     """
 
     fault: str
@@ -46,6 +47,7 @@ class Proof:
     duration_s: float
     untried: str = ""
     looked_again: bool = True
+    needs: str = ""
 
     @property
     def checks(self) -> frozenset[str]:
@@ -129,16 +131,22 @@ class Prover:
 
     def _lanes(self, faults: Sequence[Fault], lanes: int) -> Iterator[Proof]:
         queue = _Queue(faults)
+        # Ctrl-C while a thread is being started would leave one that the pool does not wait for.
+        begin = threading.Event()
+
+        def lane(number: int) -> list[Proof]:
+            begin.wait()
+            return self._lane(queue, f"lane {number} of {lanes}")
+
         with ThreadPoolExecutor(lanes) as pool:
             try:
-                futures = [
-                    pool.submit(self._lane, queue, f"lane {number} of {lanes}")
-                    for number in range(1, lanes + 1)
-                ]
-                for lane in as_completed(futures):
-                    yield from lane.result()
+                futures = [pool.submit(lane, number) for number in range(1, lanes + 1)]
+                begin.set()
+                for ended in as_completed(futures):
+                    yield from ended.result()
             except BaseException:  # such as Ctrl-C: no lane begins another one
                 queue.clear()
+                begin.set()
                 self._looker.interrupt()
                 raise
 
@@ -308,6 +316,7 @@ def _untried(fault: Fault, reason: str) -> Proof:
         error="",
         duration_s=0.0,
         untried=f"{fault.needs} is absent: {reason}",
+        needs=fault.needs,
     )
 
 

@@ -1,6 +1,9 @@
 """What `readiness prove` says of a fault that this machine cannot try: never that it is proven."""
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,6 +15,7 @@ import pytest
 from readiness import catalogue
 from readiness.check import Effect
 from readiness.commands import prove as command
+from readiness.errors import UsageError
 from readiness.evidence import Outcome
 from readiness.exitcodes import ExitCode
 from readiness.faults import Fault, fault
@@ -35,7 +39,7 @@ def proof(**changes: Any) -> Proof:
 
 PROVEN = proof()
 REFUTED = proof(seen={})
-UNTRIED = proof(seen={}, untried="timescale is absent: not built")
+UNTRIED = proof(seen={}, untried="timescale is absent: not built", needs="timescale")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,30 @@ def test_the_exit_code_tells_untried_from_proven_and_refuted(
     ended: list[Proof], code: ExitCode
 ) -> None:
     assert command._exit_code(ended) == code
+
+
+@pytest.mark.parametrize(
+    ("ended", "optional", "code"),
+    [
+        ([PROVEN, UNTRIED], ["timescale"], ExitCode.READY),
+        ([PROVEN, UNTRIED], ["fleet"], ExitCode.INCOMPLETE),
+        ([PROVEN, UNTRIED, replace(UNTRIED, needs="fleet")], ["timescale"], ExitCode.INCOMPLETE),
+        ([UNTRIED], ["timescale"], ExitCode.INCOMPLETE),
+        ([REFUTED, UNTRIED], ["timescale"], ExitCode.NOT_READY),
+    ],
+)
+def test_a_part_that_may_be_absent_does_not_change_the_exit_code(
+    ended: list[Proof], optional: list[str], code: ExitCode
+) -> None:
+    assert command._exit_code(ended, optional) == code
+
+
+def test_an_optional_part_that_there_is_not_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no part 'flet'"):
+        command.run(
+            pattern="", quick=True, healthy=0, systems=1, provider=None, optional=["flet"],
+            form="json", html=None,
+        )  # fmt: skip
 
 
 def test_the_table_and_the_page_tell_it_with_the_reason() -> None:
@@ -73,7 +101,7 @@ class _System(SimpleNamespace):
         return self
 
     def __exit__(self, *_: object) -> None:
-        return
+        self.stopped = True
 
 
 def test_a_fault_of_an_absent_part_is_not_applied(
@@ -87,8 +115,9 @@ def test_a_fault_of_an_absent_part_is_not_applied(
     system = _System(absent={"timescale": "it is not built"})
     monkeypatch.setattr(ReferenceSystem, "start", lambda **_: system)
     code = command.run(
-        pattern="f", quick=True, healthy=0, systems=1, provider=None, form="json", html=None
-    )
+        pattern="f", quick=True, healthy=0, systems=1, provider=None, optional=[], form="json",
+        html=None,
+    )  # fmt: skip
     told = json.loads(capsys.readouterr().out)[0]
     assert code == ExitCode.INCOMPLETE
     assert (told["proven"], told["untried"]) == (False, "timescale is absent: it is not built")
@@ -149,6 +178,28 @@ def test_a_finding_at_the_end_of_a_lane_is_not_proven() -> None:
     found = {"a.b[c]": RED}
     first, last = prove(_Looker((SEEN, ""), NOTHING, (found, "")), MARKED)
     assert (first.proven, last.proven, last.seen) == (True, False, found)
+
+
+def test_ctrl_c_ends_the_look_and_the_system(started: list[_System]) -> None:
+    ended = threading.Event()
+
+    class Interrupted(_Looker):
+        def look(
+            self, _: ReferenceSystem, checks: Collection[str]
+        ) -> tuple[dict[str, CheckResult], str]:
+            self.asked.append(set(checks))
+            os.kill(os.getpid(), signal.SIGINT)  # the main thread takes it
+            assert ended.wait(60)
+            return {}, "interrupted"
+
+        def interrupt(self) -> None:
+            ended.set()
+
+    looker = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        prove(looker, MARKED, MARKED)
+    assert len(looker.asked) == 1
+    assert [system.stopped for system in started] == [True]
 
 
 @pytest.mark.parametrize(
