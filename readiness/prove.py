@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ HEALTHY: Final = "healthy system"
 _MEASURE_TIME: Final = frozenset({"performance", "deployment", "scaling"})
 # The parts of a look that wait beside each other. A fork costs 0.2 s of processor time.
 _FORKS: Final = 3
+_POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,13 @@ class Prover:
 
         with ThreadPoolExecutor(lanes) as pool:
             try:
-                futures = [pool.submit(lane, number) for number in range(1, lanes + 1)]
+                left = {pool.submit(lane, number) for number in range(1, lanes + 1)}
                 begin.set()
-                for ended in as_completed(futures):
-                    yield from ended.result()
+                while left:
+                    # In short steps: a signal that comes just before a wait does not end it.
+                    ended, left = wait(left, _POLL_S, FIRST_COMPLETED)
+                    for future in ended:
+                        yield from future.result()
             except BaseException:  # such as Ctrl-C: no lane begins another one
                 queue.clear()
                 begin.set()
