@@ -45,11 +45,23 @@ def faults() -> list[Fault]:
     return found
 
 
+def files() -> dict[str, Path]:
+    """In which file each of the shipped checks lies, by id."""
+    return {
+        spec.id: path
+        for path in sorted(bundle.suites().glob("**/test_*.py"))
+        for spec in filter(None, map(spec_of, vars(_suite(path)).values()))
+    }
+
+
 def _specs(folders: Iterable[Path]) -> Iterator[CheckSpec]:
     for folder in folders:
         for path in sorted(folder.glob("**/test_*.py")):
-            module = _module(path, f"_readiness_suite_{path.parent.name}_{path.stem}")
-            yield from filter(None, map(spec_of, vars(module).values()))
+            yield from filter(None, map(spec_of, vars(_suite(path)).values()))
+
+
+def _suite(path: Path) -> ModuleType:
+    return _module(path, f"_readiness_suite_{path.parent.name}_{path.stem}")
 
 
 def _module(path: Path, name: str) -> ModuleType:

@@ -155,6 +155,9 @@ def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument'
 @click.option("--healthy", default=5, show_default=True, help="Runs of the healthy system.")
 @click.option("-n", "systems", default=2, show_default=True, help="Reference systems at a time.")
 @click.option("--provider", help="What they run on: docker, local or wheel.")
+@click.option(
+    "--optional", multiple=True, metavar="PART", help="A part that this machine may lack."
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the table as a page too.")
 def prove(**asked: Any) -> None:

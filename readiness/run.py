@@ -8,12 +8,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from readiness import __version__, bundle
 from readiness.conclude import conclude
@@ -70,11 +70,37 @@ class Ended:
     ledger: Ledger
 
 
-def run(options: Options, progress: Progress) -> Ended:
+class Child(Protocol):
+    """The process that pytest runs in, and leads a session of its own."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its process group."""
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+
+
+Start = Callable[[Sequence[str], Mapping[str, str], Path], Child]
+"""Starts pytest: its command line, its whole environment, the file for what it prints."""
+
+
+def run(options: Options, progress: Progress, start: Start | None = None) -> Ended:
     """Judge a target.
 
     The run always ends in a report, unless it was refused: pytest writes it, or, if pytest was
     killed or hangs, this process does, from the journal.
+
+    Args:
+        options: what was asked for.
+        progress: is told what happens.
+        start: starts pytest; default: in a new process.
 
     Raises:
         ReadinessError: the reports cannot be written.
@@ -83,22 +109,17 @@ def run(options: Options, progress: Progress) -> Ended:
         folder = Path(tempfile.mkdtemp(prefix="readiness-run-"))
         guardian.remove(folder)
         try:
-            return _run(options, progress, folder, guardian)
+            return _run(options, progress, folder, guardian, start or _start)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(options: Options, progress: Progress, folder: Path, guardian: Guardian) -> Ended:
+def _run(
+    options: Options, progress: Progress, folder: Path, guardian: Guardian, start: Start
+) -> Ended:
     ledger = Ledger()
-    with _interruptible(), (folder / _LOG).open("wb") as log:
-        child = subprocess.Popen(
-            _command(options, folder),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=_environment(options),
-            start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
-        )
+    with _interruptible():
+        child = start(_command(options, folder), _environment(options), folder / _LOG)
         guardian.kill(child.pid, signal.SIGINT)
         follower = _Follower(child, folder, ledger, progress)
         try:
@@ -108,11 +129,23 @@ def _run(options: Options, progress: Progress, folder: Path, guardian: Guardian)
             progress.close()
     if ledger.ended is not None:
         record = load(options.reports / "readiness.json")
-        return Ended(child.returncode, record, "", ledger)
+        return Ended(child.wait(), record, "", ledger)
     refusal = _read(folder / REFUSAL)
     if refusal:
         return Ended(ExitCode.NOTHING_JUDGED, None, refusal, ledger)
     return _salvage(options, ledger, follower, _read(folder / _LOG))
+
+
+def _start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> Child:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
+        )
 
 
 def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) -> Ended:
@@ -134,9 +167,7 @@ def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) 
 class _Follower:
     """Follows a child's journal until it ends, is stopped, or takes too long."""
 
-    def __init__(
-        self, child: subprocess.Popen[bytes], folder: Path, ledger: Ledger, progress: Progress
-    ) -> None:
+    def __init__(self, child: Child, folder: Path, ledger: Ledger, progress: Progress) -> None:
         self._child = child
         self._folder = folder
         self._reader = Reader(folder / FILE)
@@ -166,7 +197,7 @@ class _Follower:
             return self._stopped
         if self.interrupted:
             return "The run was interrupted and did not end by itself."
-        code = self._child.returncode
+        code = self._child.wait()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
         return f"pytest ended {how} before it could judge.{last}"
 
@@ -217,7 +248,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end_group(child: subprocess.Popen[bytes]) -> None:
+def _end_group(child: Child) -> None:
     """Leave no worker behind, however the child ended."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

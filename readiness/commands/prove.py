@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
@@ -23,6 +23,7 @@ def run(
     healthy: int,
     systems: int,
     provider: str | None,
+    optional: Sequence[str],
     form: str,
     html: Path | None,
 ) -> int:
@@ -30,12 +31,13 @@ def run(
 
     Returns:
         0 only if every fault was proven; 1 if one was not; 3 if what was tried is proven, and
-        something could not be tried on this machine.
+        something could not be tried on this machine whose part is not optional.
 
     Raises:
-        UsageError: no fault matches.
+        UsageError: no fault matches, or there is no such optional part.
         ReferenceSystemError: the reference system does not start.
     """
+    _known(optional)
     faults = [fault for fault in catalogue.faults() if _matches(fault, pattern)]
     if not faults:
         raise UsageError(
@@ -54,21 +56,30 @@ def run(
         click.echo(summary(proofs))
     if html:
         write(html, [page(proofs)])
-    return _exit_code(proofs)
+    return _exit_code(proofs, optional)
 
 
-def _exit_code(proofs: Sequence[Proof]) -> ExitCode:
-    if not proofs or not all(proof.proven or proof.untried for proof in proofs):
+def _known(optional: Sequence[str]) -> None:
+    parts = {fault.needs for fault in catalogue.faults()} - {""}
+    for name in optional:
+        if name not in parts:
+            raise UsageError(
+                f"there is no part {name!r} that a machine may lack",
+                where="--optional",
+                remedy=f"use one of: {', '.join(sorted(parts))}",
+            )
+
+
+def _exit_code(proofs: Sequence[Proof], optional: Collection[str] = ()) -> ExitCode:
+    tried = [proof for proof in proofs if not proof.untried]
+    if not proofs or not all(proof.proven for proof in tried):
         return ExitCode.NOT_READY
-    return ExitCode.READY if all(map(_proven, proofs)) else ExitCode.INCOMPLETE
+    lacking = {proof.needs for proof in proofs if proof.untried}
+    return ExitCode.READY if tried and lacking <= set(optional) else ExitCode.INCOMPLETE
 
 
 def _matches(fault: Fault, pattern: str) -> bool:
     return any(pattern in text for text in (fault.name, *fault.turns_red))
-
-
-def _proven(proof: Proof) -> bool:
-    return proof.proven
 
 
 def _say(proof: Proof) -> None:

@@ -1,0 +1,34 @@
+"""Imports what a run imports, in the process that `readiness.warm` forks; of no use elsewhere."""
+
+import gc
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+
+def _load() -> None:
+    """Collect the suites once, so that pytest itself imports them, as it does in a run."""
+    # The folder we were started in must not put modules before ours, nor options into pytest.
+    sys.path[:] = [place for place in sys.path if place not in ("", str(Path.cwd()))]
+    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
+        del os.environ[name]
+    import pytest
+
+    from readiness import bundle, conclude, report  # noqa: F401
+    from readiness.plugin import appendix, controller, fixtures, running  # noqa: F401
+
+    root, suites = str(bundle.root()), str(bundle.suites())
+    settings = str(Path(__file__).with_name("gate.ini"))
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        pytest.main(
+            [
+                *("-c", settings, "--rootdir", root, "--confcutdir", root),
+                *("-p", "no:readiness", "--collect-only", "-q", suites),
+            ]
+        )
+    gc.collect()
+    gc.freeze()  # what is never written to stays shared with the forks
+
+
+_load()
