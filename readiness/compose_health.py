@@ -10,6 +10,8 @@ _SHELL: Final = ("CMD", "CMD-SHELL")
 _NONE: Final = "NONE"
 # What always says yes: such a health check is none.
 _YES: Final = frozenset({"true", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0", "echo"})
+# As compose casts texts (`toBoolean` in the loader of compose-go).
+_TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
 # What the engine takes where the file says nothing, or 0.
 _INTERVAL_S: Final = 30.0
 _RETRIES: Final = 3
@@ -36,11 +38,15 @@ def health_check(service: Mapping[object, object]) -> HealthCheck | None:
         ValueError: a duration or a count is none.
     """
     found = service.get("healthcheck")
-    if not isinstance(found, Mapping) or found.get("disable") is True or not _can_fail(found):
+    if not isinstance(found, Mapping) or _disabled(found) or not _can_fail(found):
         return None
     interval_s = _seconds(found.get("interval")) or _INTERVAL_S
     retries = _count(found.get("retries")) or _RETRIES
     return HealthCheck(_seconds(found.get("start_period")) + retries * interval_s)
+
+
+def _disabled(found: Mapping[object, object]) -> bool:
+    return str(found.get("disable")).lower() in _TRUE
 
 
 def _can_fail(found: Mapping[object, object]) -> bool:
