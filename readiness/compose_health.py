@@ -1,10 +1,11 @@
 """What a health check of `docker compose` is: whether it can fail, and how long it waits."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from readiness.durations import compose_seconds
 
 _SHELL: Final = ("CMD", "CMD-SHELL")
 _NONE: Final = "NONE"
@@ -15,8 +16,6 @@ _TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
 # What the engine takes where the file says nothing, or 0.
 _INTERVAL_S: Final = 30.0
 _RETRIES: Final = 3
-_UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,7 @@ def _seconds(said: object) -> float:
     """A duration as compose writes it: `1m30s`; 0 where nothing is said."""
     if said is None:
         return 0.0
-    text = str(said).strip()
-    parts = _PART.findall(text)
-    if "".join(number + unit for number, unit in parts) != text or not parts:
-        if text == "0":
-            return 0.0
-        raise ValueError(f"{text!r} is no duration, such as 10s or 1m30s")
-    return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
+    return compose_seconds(str(said).strip())
 
 
 def _count(said: object) -> int:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from readiness.alerting import matchers
 from readiness.alerting.matchers import Matcher
 from readiness.alerting.time_intervals import TimeInterval
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.errors import NoData
 from readiness.yaml_reader import BrokenYaml, Scalars, read_one
 
@@ -284,4 +284,4 @@ def _route(route: _Route, parent: Hop | None) -> Route:
 
 
 def _or(duration: str, inherited: float) -> float:
-    return seconds(duration) if duration else inherited
+    return prometheus_seconds(duration) if duration else inherited

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, TypeAdapter
 
 from readiness.config.monitoring import Prometheus as Settings
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.errors import NoData, TookTooLong
 from readiness.probes import api, metrics
 from readiness.probes.http import Answer, Session
@@ -185,7 +185,7 @@ class Prometheus:
 
     def lookback_s(self) -> float:
         """Seconds after which the last sample of a series no longer counts; 5 min by default."""
-        return seconds(self.flags().get("query.lookback-delta", "5m"))
+        return prometheus_seconds(self.flags().get("query.lookback-delta", "5m"))
 
     def query(self, expression: str, at: float | None = None) -> tuple[Sample, ...]:
         """The instant vector that an expression gives; a scalar becomes one sample without labels.
