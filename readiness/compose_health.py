@@ -1,20 +1,21 @@
 """What a health check of `docker compose` is: whether it can fail, and how long it waits."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.durations import compose_seconds
+
 _SHELL: Final = ("CMD", "CMD-SHELL")
 _NONE: Final = "NONE"
 # What always says yes: such a health check is none.
 _YES: Final = frozenset({"true", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0", "echo"})
+# As compose casts texts (`toBoolean` in the loader of compose-go).
+_TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
 # What the engine takes where the file says nothing, or 0.
 _INTERVAL_S: Final = 30.0
 _RETRIES: Final = 3
-_UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,15 @@ def health_check(service: Mapping[object, object]) -> HealthCheck | None:
         ValueError: a duration or a count is none.
     """
     found = service.get("healthcheck")
-    if not isinstance(found, Mapping) or found.get("disable") is True or not _can_fail(found):
+    if not isinstance(found, Mapping) or _disabled(found) or not _can_fail(found):
         return None
     interval_s = _seconds(found.get("interval")) or _INTERVAL_S
     retries = _count(found.get("retries")) or _RETRIES
     return HealthCheck(_seconds(found.get("start_period")) + retries * interval_s)
+
+
+def _disabled(found: Mapping[object, object]) -> bool:
+    return str(found.get("disable")).lower() in _TRUE
 
 
 def _can_fail(found: Mapping[object, object]) -> bool:
@@ -56,13 +61,7 @@ def _seconds(said: object) -> float:
     """A duration as compose writes it: `1m30s`; 0 where nothing is said."""
     if said is None:
         return 0.0
-    text = str(said).strip()
-    parts = _PART.findall(text)
-    if "".join(number + unit for number, unit in parts) != text or not parts:
-        if text == "0":
-            return 0.0
-        raise ValueError(f"{text!r} is no duration, such as 10s or 1m30s")
-    return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
+    return compose_seconds(str(said).strip())
 
 
 def _count(said: object) -> int:

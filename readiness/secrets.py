@@ -8,14 +8,21 @@ that not even the length is told.
 import base64
 import html
 import json
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from readiness import conninfo
+from readiness.errors import CouldNotMeasure
 
 PLACEHOLDER: Final = "[redacted]"
 # Shorter values are words: hiding "app" everywhere would hide the report itself.
 SHORTEST: Final = 4
+_HEX: Final = re.compile(r"%[0-9A-F]{2}")
 
 _known: set[str] = set()
 _ordered: list[str] = []
@@ -25,14 +32,17 @@ def register(value: str) -> None:
     """Hide this value, and the ways it is commonly written, in all output from now on."""
     if len(value) < SHORTEST or value in _known:
         return
+    # The environment may hold bytes that are not UTF-8, which Python reads as lone surrogates.
+    encoded = value.encode("utf-8", "surrogatepass")
+    quoted = {quote(encoded, safe=""), quote(encoded)}
     forms = {
         value,
-        quote(value, safe=""),
-        quote(value),
+        *quoted,
+        *(_HEX.sub(lambda found: found[0].lower(), form) for form in quoted),
         html.escape(value),
         repr(value)[1:-1],
         json.dumps(value)[1:-1],
-        base64.b64encode(value.encode()).decode(),
+        base64.b64encode(encoded).decode(),
     }
     _known.update(form for form in forms if len(form) >= SHORTEST)
     # Longest first: a secret that contains another one must go as a whole.
@@ -118,44 +128,82 @@ class Secret:
 class Dsn(Secret):
     """A PostgreSQL connection string.
 
-    A literal is allowed as long as no password stands in it. Registers the password alone as a
-    secret, so that the rest of the address can be shown.
+    A literal is allowed as long as no secret stands in it. Registers the secrets in it, so that
+    the rest of the address can be shown.
     """
 
-    __slots__ = ()
+    __slots__ = ("_words",)
+
+    _words: dict[str, str] | None
 
     def __init__(self, value: str) -> None:
         self._value = value
-        password = _password(value)
-        if password:
-            register(password)
-            register(unquote(password))
+        try:
+            self._words = conninfo.parse(value)
+        except conninfo.NotConninfo:
+            self._words = None
+            if conninfo.exposes(value):
+                register(value)
+            return
+        found = conninfo.secrets_of(value, self._words)
+        for secret in found:
+            register(secret)
+        if found:
             register(value)
 
     @classmethod
+    def from_config(cls, value: object) -> Self:
+        """Take a connection string out of a configuration.
+
+        Raises:
+            PydanticCustomError: it is not text, has a secret in the clear, or is none that libpq
+                reads; the message quotes nothing of it.
+        """
+        dsn = super().from_config(value)
+        try:
+            conninfo.parse(dsn.reveal())
+        except conninfo.NotConninfo as error:
+            if isinstance(value, Interpolated):
+                register(value)
+            raise PydanticCustomError(
+                "dsn",
+                "is not the address of a PostgreSQL database: {reason}",
+                {"reason": str(error)},
+            ) from None
+        return dsn
+
+    @classmethod
     def _is_exposed(cls, value: str) -> bool:
-        return not isinstance(value, Interpolated) and bool(_password(value))
+        return not isinstance(value, Interpolated) and conninfo.exposes(value)
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """Its keywords, as libpq reads them, with their values; secrets are among them.
+
+        Raises:
+            CouldNotMeasure: libpq does not read it.
+        """
+        if self._words is None:
+            raise CouldNotMeasure(
+                "the connection string cannot be read",
+                where=self.address,
+                remedy="write it as postgresql://user@host:port/database",
+            )
+        return MappingProxyType(self._words)
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Every host, address or folder of a socket it names, with its port.
+
+        Raises:
+            CouldNotMeasure: libpq does not read it.
+        """
+        return conninfo.places(self.words)
 
     @property
     def address(self) -> str:
-        """Where it leads, without user and password: `host:port/database`."""
-        if "://" in self._value:
-            rest = self._value.partition("://")[2].rpartition("@")[2]
-            return rest.partition("?")[0]
-        words = dict(part.split("=", 1) for part in self._value.split() if "=" in part)
-        place = f"{words.get('host', 'localhost')}:{words.get('port', '5432')}"
-        return f"{place}/{words.get('dbname', '')}"
+        """Where it connects to, without user and secrets: `host:port/database`."""
+        return PLACEHOLDER if self._words is None else conninfo.address(self._words)
 
     def __str__(self) -> str:
         return self.address
-
-
-def _password(dsn: str) -> str:
-    if "://" in dsn:
-        user_info, at, _ = dsn.partition("://")[2].rpartition("@")
-        from_url = user_info.partition(":")[2] if at else ""
-        query = dsn.partition("?")[2]
-        from_query = [p[9:] for p in query.split("&") if p.startswith("password=")]
-        return from_url or "".join(from_query[:1])
-    words = [part[9:] for part in dsn.split() if part.startswith("password=")]
-    return words[0].strip("'") if words else ""

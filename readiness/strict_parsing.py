@@ -7,19 +7,16 @@ holds secrets.
 
 import configparser
 import json
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-import yaml
+from yaml import ScalarNode
 
+from readiness import yaml_reader
 from readiness.probes.text import clean
 
 _LONGEST_KEY: Final = 60
-# What a message quotes may be a password that begins with `*` or `!`; `<scalar>` is none.
-_QUOTED: Final = re.compile(r"'[\w!*&%][^']+'")
-_DEEPEST: Final = 200
 _LONG_NUMBER: Final = "has a number of more digits than Python reads"
 
 
@@ -52,82 +49,17 @@ def mistakes(content: bytes, ending: str) -> list[str]:
         return ["is nested too deeply"]
 
 
-def yaml_nodes(text: str) -> list[yaml.Node]:
-    """The documents of a YAML file, not yet made into values.
-
-    Raises:
-        yaml.YAMLError: it cannot be parsed.
-    """
-    return list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-
-
 def _yaml(text: str) -> Iterator[str]:
     try:
-        documents = yaml_nodes(text)
-    except yaml.YAMLError as error:
-        yield _yaml_error(error)
+        documents = yaml_reader.nodes(text)
+    except yaml_reader.BrokenYaml as error:
+        yield str(error)
         return
     if not documents:
         yield "has only comments in it"
-    if any(isinstance(document, yaml.ScalarNode) for document in documents):
-        yield "is one plain value without a key: a blank is missing behind a colon"
-    seen: set[int] = set()
-    for document in documents:
-        yield from _twice(document, seen, 0)
-
-
-def _yaml_error(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}: " if mark else ""
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None)
-    told = clean(_QUOTED.sub("…", str(problem or "cannot be parsed")))
-    if "\\t" in str(problem):
-        told = "a tab where YAML wants blanks"
-    if told == "second occurrence":
-        told = "an anchor stands twice"
-    return f"{place}{told}"
-
-
-def _twice(node: yaml.Node, seen: set[int], depth: int) -> Iterator[str]:
-    """Keys that stand twice in a mapping; each node is looked at once, however often it is meant.
-
-    Raises:
-        RecursionError: it is nested too deeply.
-    """
-    if id(node) in seen or isinstance(node, yaml.ScalarNode):
-        return
-    if depth > _DEEPEST:
-        raise RecursionError
-    seen.add(id(node))
-    keys: dict[tuple[str, object], int] = {}
-    for inner in node.value:
-        if isinstance(node, yaml.MappingNode):
-            key, value = inner
-            if isinstance(key, yaml.ScalarNode):
-                yield from _second(key, keys)
-            else:
-                yield from _twice(key, seen, depth + 1)
-            yield from _twice(value, seen, depth + 1)
-        else:
-            yield from _twice(inner, seen, depth + 1)
-
-
-def _second(key: yaml.ScalarNode, keys: dict[tuple[str, object], int]) -> Iterator[str]:
-    identity = (key.tag, _meaning(key))
-    line = key.start_mark.line + 1
-    if identity in keys:
-        yield f"line {line}: the key {_shown(key.value)} stands on line {keys[identity]} already"
-    keys.setdefault(identity, line)
-
-
-def _meaning(key: yaml.ScalarNode) -> object:
-    """What a plain key means: `yes` and `true` are the same."""
-    if key.tag not in _PLAIN_TAGS:
-        return key.value
-    try:
-        return yaml.constructor.SafeConstructor().construct_object(key)
-    except (ValueError, yaml.YAMLError):
-        return key.value
+    if any(isinstance(document, ScalarNode) for document in documents):
+        yield "is one plain value without a key: a space is missing after a colon"
+    yield from yaml_reader.flaws(documents)
 
 
 def _json(text: str) -> Iterator[str]:
@@ -195,9 +127,6 @@ def _shown(key: object) -> str:
 
 
 _YAML_ENDINGS: Final = frozenset({".yaml", ".yml"})
-_PLAIN_TAGS: Final = frozenset(
-    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "bool", "float", "null")
-)
 _PARSERS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
     ".yaml": _yaml,
     ".yml": _yaml,

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from readiness.alerting import matchers
 from readiness.alerting.matchers import Matcher
 from readiness.alerting.time_intervals import TimeInterval
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.errors import NoData
+from readiness.yaml_reader import BrokenYaml, Scalars, read_one
 
 ALL_LABELS: Final = "..."
 _SENDS_NO_RESOLVED: Final = {"email", "slack", "wechat"}
@@ -221,12 +221,12 @@ def document(text: str) -> object:
     Raises:
         NoData: it is none.
     """
-    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        return yaml.load(text, loader)  # noqa: S506 - it makes texts, lists and mappings only
-    except (yaml.YAMLError, RecursionError):
-        # Its message would quote the place, and with it perhaps a secret.
-        raise NoData("is no YAML", where="the configuration of Alertmanager") from None
+        return read_one(text, Scalars.TEXTS)
+    except BrokenYaml as error:
+        raise NoData(
+            f"cannot be read: {error}", where="the configuration of Alertmanager"
+        ) from None
 
 
 def _receiver(receiver: _Receiver) -> Receiver:
@@ -284,4 +284,4 @@ def _route(route: _Route, parent: Hop | None) -> Route:
 
 
 def _or(duration: str, inherited: float) -> float:
-    return seconds(duration) if duration else inherited
+    return prometheus_seconds(duration) if duration else inherited

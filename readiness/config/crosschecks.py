@@ -13,7 +13,7 @@ from readiness.config.lines import Path
 from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
 from readiness.config.scaling import Live, Scaling
 from readiness.config.source import Mistake
-from readiness.secrets import Dsn, Secret
+from readiness.secrets import Secret
 from readiness.suggest import did_you_mean
 
 
@@ -33,14 +33,6 @@ def _secrets(config: Config) -> Iterator[Mistake]:
     for path, value in leaves(config):
         if isinstance(value, Secret) and not value.reveal().strip():
             yield Mistake(path, "the secret is empty", "set its environment variable")
-        elif isinstance(value, Dsn) and not re.match(
-            r"postgres(ql)?://|\s*\w+\s*=", value.reveal()
-        ):
-            yield Mistake(
-                path,
-                "is not the address of a PostgreSQL database",
-                "write postgresql://user:${PASSWORD}@host:5432/database",
-            )
 
 
 def _names(config: Config) -> Iterator[Mistake]:

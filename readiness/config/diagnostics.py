@@ -52,6 +52,7 @@ _SECRET: Final = {
     "secret_type": "a secret is text, written as ${VARIABLE}",
     "secret_literal": "a secret must not stand in the file: write it as ${VARIABLE}",
 }
+_REMEDIES: Final = {"dsn": "write postgresql://user:${PASSWORD}@host:5432/database"}
 
 
 def mistakes_of(error: ValidationError, source: Source, values: Interpolation) -> Iterator[Mistake]:
@@ -111,7 +112,8 @@ def _mistake(
     if first["type"] in _SECRET:
         return Mistake(path, _SECRET[first["type"]])
     if first["type"] not in _COMPARED and not first["msg"].startswith(_WANTED):
-        return Mistake(path, redact(re.sub(r"^(Value error|Assertion failed), ", "", first["msg"])))
+        told = redact(re.sub(r"^(Value error|Assertion failed), ", "", first["msg"]))
+        return Mistake(path, told, _REMEDIES.get(first["type"], ""))
     if first["loc"][-1:] == ("[key]",):
         return Mistake(path, f"expected {_expected(first)}, found {_shown(path[-1])}")
     expected = " or ".join(_alternatives(details))

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from pydantic_core import PydanticCustomError
-
 from readiness.config.lines import Path
 from readiness.config.source import Mistake, Raw
-from readiness.secrets import Dsn, Interpolated
+from readiness.conninfo import HOLE, exposes
+from readiness.secrets import Interpolated
 
 _MARK: Final = re.compile(
     r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^{}]*))?\}|(?P<wrong>))", re.ASCII
@@ -78,7 +77,7 @@ def _text(text: str, path: Path, environ: Mapping[str, str], result: Interpolati
     for mark in _MARK.finditer(text):
         literal, end = text[end : mark.start()], mark.end()
         name, default = mark["name"], mark["default"]
-        value = from_file = ""
+        value, from_file = "", HOLE
         if name is None:
             value = from_file = "${"  # the escape; a malformed one is told
             mistakes += [_malformed(path)] if mark["wrong"] is not None else []
@@ -99,15 +98,7 @@ def _text(text: str, path: Path, environ: Mapping[str, str], result: Interpolati
     if names and _MARK.fullmatch(text):
         result.whole.add(path)
     filled, written = filled + text[end:], written + text[end:]
-    return Interpolated(filled) if supplied and not _shows_password(written) else filled
-
-
-def _shows_password(written: str) -> bool:
-    try:
-        Dsn.from_config(written)
-    except PydanticCustomError:
-        return True
-    return False
+    return Interpolated(filled) if supplied and not exposes(written) else filled
 
 
 def _malformed(path: Path) -> Mistake:

@@ -3,20 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from readiness.errors import NoData
+from readiness.yaml_reader import BrokenYaml, Scalars, read_all
 
 _RENDER: Final = "render it first: helm template, kustomize build, or kubectl get -o json"
 _LIST: Final = "List"
 _SHORT: Final = 100_000
 # What they hold is nobody's business here: they are dropped before anything looks at them.
 _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
-_MERGE: Final = "tag:yaml.org,2002:merge"
-_TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +34,6 @@ class Document:
     body: Mapping[str, object]
 
 
-class _Loader(_SafeLoader):  # type: ignore[misc]
-    """As kubectl reads: a date stays a text."""
-
-    yaml_implicit_resolvers: Final = {
-        first: [(tag, pattern) for tag, pattern in found if tag != _TIMESTAMP]
-        for first, found in _SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
 class _Twice(Exception):
     """A key that stands twice in one mapping."""
 
@@ -65,7 +52,11 @@ def documents(text: str, where: str) -> list[Document]:
         NoData: it is neither, a key is given twice, or a document is no Kubernetes object.
     """
     try:
-        found = _json(text, where) if text.lstrip().startswith(("{", "[")) else list(_yaml(text))
+        found = (
+            _json(text, where)
+            if text.lstrip().startswith(("{", "["))
+            else read_all(text, Scalars.GO_V2)
+        )
         return [
             document
             for number, one in enumerate(found, 1)
@@ -80,9 +71,8 @@ def documents(text: str, where: str) -> list[Document]:
         ) from None
     except RecursionError:
         raise NoData("nests too deep", where=where) from None
-    except yaml.YAMLError as error:
-        # Its own message quotes the place, and with it perhaps a secret.
-        raise NoData(f"is no YAML{_line(error)}", where=where, remedy=_RENDER) from None
+    except BrokenYaml as error:
+        raise NoData(f"cannot be read: {error}", where=where, remedy=_RENDER) from None
 
 
 def _json(text: str, where: str) -> list[object]:
@@ -91,7 +81,7 @@ def _json(text: str, where: str) -> list[object]:
     except ValueError:
         if len(text) > _SHORT:
             raise NoData("is no JSON, or ends too early", where=where) from None
-        return list(_yaml(text))  # in one line, YAML looks like this, too
+        return read_all(text, Scalars.GO_V2)  # in one line, YAML looks like this, too
 
 
 def _no_number(word: str) -> float:
@@ -104,40 +94,6 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         names = [name for name, _ in pairs]
         raise _Twice(repr(next(name for name in names if names.count(name) > 1)))
     return found
-
-
-def _yaml(text: str) -> Iterator[object]:
-    loader = _Loader(text)
-    try:
-        while loader.check_node():
-            node = loader.get_node()
-            _refuse_twice(node, set())
-            yield loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _refuse_twice(node: yaml.Node, seen: set[int]) -> None:
-    """Look at each node once: an alias is the node that it stands for."""
-    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-        return
-    seen.add(id(node))
-    if not isinstance(node, yaml.MappingNode):
-        for inner in node.value:
-            _refuse_twice(inner, seen)
-        return
-    keys: set[tuple[str, str]] = set()
-    for key, value in node.value:
-        name = (key.tag, str(key.value))
-        if name in keys and key.tag != _MERGE:
-            raise _Twice(f"{key.value!r} (line {key.start_mark.line + 1})")
-        keys.add(name)
-        _refuse_twice(value, seen)
-
-
-def _line(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f" (line {mark.line + 1})" if mark is not None else ""
 
 
 def _objects(one: object, where: str) -> Iterator[Document]:

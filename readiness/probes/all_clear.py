@@ -8,7 +8,7 @@ from typing import Final
 
 from readiness.config.alerting import Alerting, DeadMan
 from readiness.config.monitoring import Prometheus as PrometheusSettings
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes import command
 from readiness.probes.alertmanager import Peer
@@ -179,7 +179,7 @@ def _beats(alerting: Alerting, dead_man: DeadMan) -> None:
 
 
 def _resend_s(prometheus: Prometheus) -> float:
-    delay = seconds(prometheus.flags().get("rules.alert.resend-delay", "1m"))
+    delay = prometheus_seconds(prometheus.flags().get("rules.alert.resend-delay", "1m"))
     return max([delay, *(group.interval_s for group in prometheus.rules())])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.config.alerting import Alertmanager as Settings
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes import http
 from readiness.probes.alertmanager import HeldAlert, Peer
@@ -149,7 +149,7 @@ def _same(labels: Mapping[str, str], held: HeldAlert) -> bool:
 
 def _resend_s(prometheus: Prometheus) -> float:
     """Seconds within which an alert that fires is sent again."""
-    delay = seconds(prometheus.flags().get("rules.alert.resend-delay", _RESEND_DELAY))
+    delay = prometheus_seconds(prometheus.flags().get("rules.alert.resend-delay", _RESEND_DELAY))
     return min(delay + patience_s(prometheus.rules()) + _SLACK_S, _LONGEST_WAIT_S)
 
 

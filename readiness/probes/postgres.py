@@ -183,9 +183,11 @@ def _not_connected(error: psycopg.OperationalError, dsn: Dsn) -> CouldNotMeasure
         return NotPermitted(
             message, where=dsn.address, remedy="check the role, its password and pg_hba.conf"
         )
-    host, _, port = dsn.address.partition("/")[0].rpartition(":")
-    remedy = f"is it running, and reachable from here? pg_isready -h {host} -p {port}"
-    return Unreachable(message, where=dsn.address, remedy=remedy if host and port else "")
+    remedy = "is it running, and reachable from here?"
+    if dsn.places:
+        hosts, ports = (",".join(part) for part in zip(*dsn.places, strict=True))
+        remedy += f" pg_isready -h {hosts} -p {ports}"
+    return Unreachable(message, where=dsn.address, remedy=remedy)
 
 
 def _one_line(error: psycopg.Error) -> str:

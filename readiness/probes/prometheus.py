@@ -8,11 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self
 
-import yaml
 from pydantic import Field, TypeAdapter
 
 from readiness.config.monitoring import Prometheus as Settings
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.errors import NoData, TookTooLong
 from readiness.probes import api, metrics
 from readiness.probes.http import Answer, Session
@@ -27,6 +26,7 @@ from readiness.probes.prometheus_replies import (
     Target,
 )
 from readiness.probes.text import clean
+from readiness.yaml_reader import BrokenYaml, Scalars, read_one
 
 _NAME: Final = "Prometheus"
 _OK: Final = 200
@@ -160,11 +160,10 @@ class Prometheus:
         """
         found, answer = self._ask("/api/v1/status/config")
         text = api.shaped(_LOADED, found, answer, _NAME).yaml
-        loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # texts alone: `1` stays "1"
         try:
-            document = yaml.load(text, loader)  # noqa: S506 - it makes nothing but texts
-        except yaml.YAMLError:
-            raise NoData("its configuration is no YAML", where=answer.url) from None
+            document = read_one(text, Scalars.TEXTS)
+        except BrokenYaml as error:
+            raise NoData(f"its configuration cannot be read: {error}", where=answer.url) from None
         part = document.get("global") if isinstance(document, dict) else None
         labels = part.get("external_labels") if isinstance(part, dict) else None
         return api.shaped(_STRINGS, labels or {}, answer, _NAME)
@@ -186,7 +185,7 @@ class Prometheus:
 
     def lookback_s(self) -> float:
         """Seconds after which the last sample of a series no longer counts; 5 min by default."""
-        return seconds(self.flags().get("query.lookback-delta", "5m"))
+        return prometheus_seconds(self.flags().get("query.lookback-delta", "5m"))
 
     def query(self, expression: str, at: float | None = None) -> tuple[Sample, ...]:
         """The instant vector that an expression gives; a scalar becomes one sample without labels.

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.probes import api
 
 Labels = dict[str, str]
@@ -46,12 +46,12 @@ class Target(api.Reply):
     @property
     def interval_s(self) -> float:
         """Seconds between two scrapes."""
-        return seconds(self.interval)
+        return prometheus_seconds(self.interval)
 
     @property
     def timeout_s(self) -> float:
         """Seconds a scrape may take."""
-        return seconds(self.timeout)
+        return prometheus_seconds(self.timeout)
 
 
 class Alert(api.Reply):

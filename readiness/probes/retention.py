@@ -1,15 +1,18 @@
 """How long a Prometheus keeps what it knows, as it says so itself."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.durations import seconds
+from readiness.durations import prometheus_seconds
 from readiness.errors import NoData
 from readiness.measurement import Measurement
 from readiness.probes.prometheus import Prometheus
 from readiness.probes.text import clean
 
 _HOUR_S: Final = 3600
+# As Prometheus writes bytes (`Base2Bytes`): `10GiB`, `1GiB512MiB`; or a share of the disk.
+_SIZE: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:[KMGTPE]i?)?B)+|[0-9]+(?:\.[0-9]+)?%")
 _KEPT_SINCE: Final = "max(time() - prometheus_tsdb_lowest_timestamp_seconds)"
 
 
@@ -36,19 +39,25 @@ def read(text: str) -> Promise:
     size = ""
     for word in filter(None, (part.strip() for part in text.split(" or "))):
         try:
-            said_h = seconds(word) / _HOUR_S
+            said_h = prometheus_seconds(word) / _HOUR_S
         except NoData:
+            if not _SIZE.fullmatch(word):
+                raise _unreadable(text) from None
             size = word
         else:
             hours = said_h or None
     if hours is None and not size:
-        raise NoData(
-            f"it does not say how long it keeps samples ({text!r})",
-            where="storageRetention of /api/v1/status/runtimeinfo",
-            remedy="another program than Prometheus answers, or one without storage of its own:"
-            " see where the samples are kept, and for how long",
-        )
+        raise _unreadable(text)
     return Promise(hours, size)
+
+
+def _unreadable(text: str) -> NoData:
+    return NoData(
+        f"it does not say how long it keeps samples ({clean(text, 60)!r})",
+        where="storageRetention of /api/v1/status/runtimeinfo",
+        remedy="another program than Prometheus answers, or one without storage of its own:"
+        " see where the samples are kept, and for how long",
+    )
 
 
 def kept_h(prometheus: Prometheus, wanted_h: float) -> Measurement:

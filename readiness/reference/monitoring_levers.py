@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import yaml
-
 from readiness.errors import ReferenceSystemError
 from readiness.reference.files import kept, write_whole
 from readiness.reference.gateway import READY, Gateway
@@ -21,6 +19,7 @@ from readiness.reference.monitoring import CONFIG, DASHBOARD, PEERS
 from readiness.reference.monitoring_config import SLACK_URL_FILE, Document
 from readiness.reference.processes import Daemon, request, request_json
 from readiness.servers.ports import free_port
+from readiness.yaml_reader import Scalars, read_one
 
 _OK: Final = 200
 _TIMEOUT_S: Final = 20.0
@@ -313,7 +312,7 @@ class MonitoringLevers:
             with contextlib.ExitStack() as stack:
                 for file, program in files.items():
                     stack.enter_context(kept(file))
-                    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+                    document: Any = read_one(file.read_text(encoding="utf-8"), Scalars.GO_V2)
                     edit(document)
                     write_whole(file, json.dumps(document, indent=2).encode())
                     _reload(program, loads=loads)

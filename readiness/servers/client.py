@@ -4,12 +4,15 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Final
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
+from readiness.conninfo import SECRET_WORDS
+from readiness.errors import CouldNotMeasure
 from readiness.secrets import Dsn, redact
 from readiness.servers.account import Account
 from readiness.servers.binaries import Binaries
@@ -71,14 +74,13 @@ def run_program(
     Raises:
         Unreachable: there is no such program.
     """
-    target, password = _split(dsn) if dsn else ([], {})
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, _connection(dsn, account) as (target, hidden):
         process = subprocess.Popen(
             [str(binaries.program(name)), *arguments, *target],
             stdin=subprocess.DEVNULL,
             stdout=output or subprocess.DEVNULL,
             stderr=said,
-            env={**os.environ, **_LANGUAGE, **password, **(environ or {})},
+            env={**os.environ, **_LANGUAGE, **hidden, **(environ or {})},
             **(account.popen if account else {}),
         )
         status: int | None = None
@@ -92,11 +94,37 @@ def run_program(
         return _ended(status, said)
 
 
-def _split(dsn: Dsn) -> tuple[list[str], dict[str, str]]:
-    """The connection as an argument that everybody on this machine may read, and the rest."""
-    words = {name: str(value) for name, value in conninfo_to_dict(dsn.reveal()).items()}
-    password = words.pop("password", None)
-    return [f"--dbname={make_conninfo(**words)}"], {"PGPASSWORD": password} if password else {}
+@contextmanager
+def _connection(
+    dsn: Dsn | None, account: Account | None
+) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """The connection as an argument that everybody on this machine may read, and the rest.
+
+    The password has a variable of its own; other secrets have none, and go through a service file.
+    """
+    words = dict(dsn.words) if dsn else {}
+    password = words.pop("password", "")
+    hidden = {"PGPASSWORD": password} if password else {}
+    others = {word: words.pop(word) for word in SECRET_WORDS & words.keys()}
+    if not others:
+        yield [f"--dbname={make_conninfo(**words)}"] if dsn else [], hidden
+        return
+    if "service" in words:
+        raise CouldNotMeasure(
+            f"`service` and `{min(others)}` cannot both be given",
+            where=str(dsn),
+            remedy=f"write {min(others)} in the service's section of its file",
+        )
+    with tempfile.NamedTemporaryFile("w", prefix="readiness-service-", encoding="utf-8") as file:
+        file.write("[readiness]\n")
+        file.writelines(f"{word}={value}\n" for word, value in sorted(others.items()))
+        file.flush()
+        if account:
+            os.fchown(file.fileno(), account.uid, account.gid)
+        yield (
+            [f"--dbname={make_conninfo(**words, service='readiness')}"],
+            {**hidden, "PGSERVICEFILE": file.name},
+        )
 
 
 def _ended(status: int | None, said: IO[bytes]) -> Ended:

@@ -9,7 +9,7 @@ from readiness.alerting.reach import Case
 from readiness.alerting.time_intervals import Span, common, muted
 from readiness.config.alerting import Alerting, Alertmanager, SeverityPolicy
 from readiness.config.models import Config
-from readiness.durations import written
+from readiness.durations import prometheus_text
 from readiness.probes.running import Running
 from readiness.probes.text import clean, listed
 
@@ -126,9 +126,11 @@ def test_latency_budget(
     case, hop = max(
         _needed_hops(running, alert_severity, policy), key=lambda found: found[1].group_wait_s
     )
-    parts = f"group_wait {written(hop.group_wait_s)}"
+    parts = f"group_wait {prometheus_text(hop.group_wait_s)}"
     if positions:
-        parts += f" + {positions} x peer time-out {written(target.alertmanager.peer_timeout_s)}"
+        parts += (
+            f" + {positions} x peer time-out {prometheus_text(target.alertmanager.peer_timeout_s)}"
+        )
     evidence.judge(
         Measurement(
             "longest wait before it is told", hop.group_wait_s + waits, "s", running.source
@@ -229,8 +231,8 @@ def test_repeat_interval(
     evidence.judge(
         Measurement("longest time until it is told again", _repeats_s(worst), "s", running.source),
         at_most(alert_severity.repeat_max_s),
-        f"{clean(str(worst))}: repeat_interval {written(worst.repeat_interval_s)},"
-        f" group_interval {written(worst.group_interval_s)}",
+        f"{clean(str(worst))}: repeat_interval {prometheus_text(worst.repeat_interval_s)},"
+        f" group_interval {prometheus_text(worst.group_interval_s)}",
     )
     uneven = {str(hop): hop for hop in hops if _repeats_s(hop) != hop.repeat_interval_s}
     evidence.judge(
@@ -243,8 +245,8 @@ def test_repeat_interval(
         equal_to(0),
         listed(
             (
-                f"{text} repeats after {written(_repeats_s(hop))},"
-                f" not {written(hop.repeat_interval_s)}"
+                f"{text} repeats after {prometheus_text(_repeats_s(hop))},"
+                f" not {prometheus_text(hop.repeat_interval_s)}"
                 for text, hop in uneven.items()
             ),
             between="; ",

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from psycopg.conninfo import conninfo_to_dict
-
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.config.schema_subjects import SchemaOf
 from readiness.errors import NoData
@@ -28,7 +26,7 @@ from readiness.probes.text import listed
 def test_row_security(guarded_schema: SchemaOf, evidence: Evidence) -> None:
     """The flags; schema.row-security-behaviour tries what they lead to."""
     database, schema = guarded_schema.database, guarded_schema.schema
-    app = conninfo_to_dict(schema.app_dsn.reveal()).get("user") if schema.app_dsn else None
+    app = schema.app_dsn.words.get("user") if schema.app_dsn else None
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         found = guards(connection)
     wrong = [

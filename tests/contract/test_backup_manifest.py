@@ -21,6 +21,8 @@ from readiness.backup_manifest import (
 from readiness.errors import CouldNotMeasure, NotPermitted, UsageError
 from readiness.probes.postgres import connect
 from readiness.secrets import Dsn
+from readiness.servers.binaries import find_binaries
+from readiness.servers.client import run_program
 from readiness.table_contents import differences, table_contents
 
 pytestmark = pytest.mark.clients
@@ -172,10 +174,8 @@ def test_the_command_without_its_variable(folder: Path) -> None:
     assert "NOT_THERE" in ended.output
 
 
-def test_the_password_is_no_argument(
-    shop: Dsn, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    password = psycopg.conninfo.conninfo_to_dict(shop.reveal())["password"]
+def test_no_secret_is_an_argument(shop: Dsn, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libpq has a variable for the password alone: `sslpassword` goes through a service file."""
     seen: list[list[str]] = []
     real = subprocess.Popen
 
@@ -184,6 +184,13 @@ def test_the_password_is_no_argument(
         return real(arguments, **options)
 
     monkeypatch.setattr("readiness.servers.client.subprocess.Popen", spy)
-    write_backup(shop.reveal(), folder)
+    write_backup(psycopg.conninfo.make_conninfo(shop.reveal(), sslpassword="of-the-key"), folder)
     assert seen
-    assert not any(str(password) in str(word) for arguments in seen for word in arguments)
+    for hidden in (shop.words["password"], "of-the-key"):
+        assert not any(hidden in str(word) for arguments in seen for word in arguments)
+
+
+def test_a_service_and_the_password_of_a_key_do_not_go_together(shop: Dsn) -> None:
+    dsn = Dsn("service=shop sslpassword=of-the-key")
+    with pytest.raises(CouldNotMeasure, match="cannot both be given"):
+        run_program(find_binaries(), "pg_dump", [], timeout_s=60, dsn=dsn)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from readiness.config.backup import Backup
 from readiness.config.backup_policy import Application, Copy, Immutable, Layer
@@ -61,6 +62,14 @@ def test_the_source_is_never_the_scratch_server(dsn: Dsn) -> None:
     other_name = Dsn(dsn.reveal().replace("127.0.0.1", "localhost"))
     with pytest.raises(SafetyRefusal):
         refuse_source(other_name, dsn)
+
+
+def test_one_of_several_hosts_is_enough_to_be_the_source(dsn: Dsn) -> None:
+    """A scratch address with a host more than the source's is refused before anybody is asked."""
+    host, port = dsn.places[0]
+    several = Dsn(make_conninfo(dsn.reveal(), host=f"192.0.2.1,{host}", port=f"5432,{port}"))
+    with pytest.raises(SafetyRefusal, match="host and port"):
+        refuse_source(several, dsn)
 
 
 def test_another_way_to_the_same_instance_is_seen(

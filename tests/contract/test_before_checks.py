@@ -149,7 +149,7 @@ def test_files_that_parse(tmp_path: Path) -> None:
 def test_every_mistake_is_told_with_its_file(tmp_path: Path) -> None:
     parse = [files(tmp_path, a_yaml="a: 1\na: 2\n", b_json='{"a": 1, "a": 2}')]
     found = misses(judged("configuration_valid", "files", files={"parse": parse}))
-    assert "a.yaml: line 2: the key 'a' stands on line 1 already" in found
+    assert "a.yaml: line 2: duplicate key 'a' (first on line 1)" in found
     assert "b.json: the key 'a' stands twice" in found
 
 

@@ -12,8 +12,6 @@ from readiness.alerting.matchers import parse as matchers
 from readiness.alerting.reach import LiveRule, cases, channels_of, said, serving, unmet
 from readiness.alerting.rewriting import places, rewritten
 from readiness.config.alerting import Channel
-from readiness.durations import seconds, written
-from readiness.errors import NoData
 
 CONFIG = """
 global: {smtp_auth_password: <secret>}
@@ -149,28 +147,6 @@ def test_the_copy_routes_as_the_original(config: Config) -> None:
 
     assert copy.root == config.root
     assert copy.inhibit_rules == config.inhibit_rules
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("30s", 30), ("1m30s", 90), ("1h", 3600), ("500ms", 0.5), ("0", 0), ("0s", 0), ("1w", 604800)],
-)
-def test_durations_are_read(text: str, expected: float) -> None:
-    assert seconds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "soon", "5", "-1s", "1.5.2s", "1s x"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(NoData, match="is no duration"):
-        seconds(text)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(30.0, "30s"), (300.0, "5m"), (5400.0, "1h30m"), (0.0, "0s"), (0.5, "0.5s"), (86400.0, "1d")],
-)
-def test_durations_are_written(value: float, expected: str) -> None:
-    assert written(value) == expected
 
 
 def test_the_severity_is_a_label() -> None:

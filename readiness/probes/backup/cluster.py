@@ -130,4 +130,4 @@ def restored_cluster(
 
 
 def _name(database: Database) -> str:
-    return database.dsn.address.rpartition("/")[2] or "postgres"
+    return database.dsn.words.get("dbname") or "postgres"

@@ -5,8 +5,6 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from psycopg.conninfo import conninfo_to_dict
-
 from readiness.errors import CouldNotMeasure, SafetyRefusal, TookTooLong, Unreachable
 from readiness.probes.postgres import connect, fetch
 from readiness.secrets import Dsn
@@ -74,13 +72,13 @@ def _instance(dsn: Dsn) -> tuple[object, ...]:
 
 def _addresses(dsn: Dsn) -> set[tuple[str, str]]:
     """Every address that it leads to, with the port."""
-    words = conninfo_to_dict(dsn.reveal())
-    port = str(words.get("port") or 5432)
-    host = str(words.get("hostaddr") or words.get("host") or "localhost")
-    if host.startswith("/"):
-        return {(host, port)}
+    return {(name, port) for host, port in dsn.places for name in {host, *_resolved(host)}}
+
+
+def _resolved(host: str) -> set[str]:
+    if host.startswith(("/", "@")):  # the folder of a socket, or an abstract one
+        return set()
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+        return {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:
-        found = set()
-    return {(name, port) for name in found | {host}}
+        return set()

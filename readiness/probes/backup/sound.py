@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from psycopg.conninfo import conninfo_to_dict
-
 from readiness.errors import CouldNotMeasure, NotPermitted
 from readiness.probes.postgres import connect, fetch
 from readiness.probes.text import clean
@@ -49,7 +47,7 @@ def amcheck(dsn: Dsn, binaries: Binaries, *, timeout_s: float) -> Soundness:
         NotPermitted: the role may not; amcheck says so with the very status of a corruption.
         CouldNotMeasure: it could not check anything; and its kinds.
     """
-    words = conninfo_to_dict(dsn.reveal())
+    words = dsn.words
     environ = {f"PG{n.upper()}": str(v) for n, v in words.items() if n in {"host", "port", "user"}}
     password = {"PGPASSWORD": str(words["password"])} if words.get("password") else {}
     with connect(dsn, timeout_s=timeout_s) as connection:

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from readiness.compose_order import StartOrder, UnreadableError, start_order
 from readiness.config.deployment_before import Order
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.probes.before.files import parsed
 from readiness.probes.text import clean
+from readiness.yaml_reader import BrokenYaml, Scalars, read_one
 
 _WHOLE: Final = "let compose write it as a whole, and name that file: docker compose config > FILE"
 
@@ -25,10 +24,14 @@ def read_order(order: Order) -> StartOrder:
     if wrong := parsed(str(path)).mistakes:
         raise CouldNotMeasure(f"cannot be parsed: {wrong[0]}", where=order.compose)
     try:
-        found = start_order(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+        found = start_order(read_one(path.read_text(encoding="utf-8-sig"), Scalars.GO_V3))
     except UnreadableError as error:
         raise CouldNotMeasure(clean(str(error)), where=order.compose, remedy=_WHOLE) from None
-    except (OSError, ValueError, yaml.YAMLError):
+    except BrokenYaml as error:
+        raise CouldNotMeasure(
+            f"cannot be parsed: {error}", where=order.compose, remedy=_WHOLE
+        ) from None
+    except (OSError, ValueError):
         raise CouldNotMeasure("cannot be parsed", where=order.compose, remedy=_WHOLE) from None
     if not found.dependencies:
         raise NoData(

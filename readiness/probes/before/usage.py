@@ -3,8 +3,6 @@
 import time
 from typing import Final
 
-from psycopg.conninfo import conninfo_to_dict
-
 from readiness.errors import TookTooLong
 from readiness.probes.postgres import connect, fetch_value
 from readiness.secrets import Dsn
@@ -27,7 +25,7 @@ class Usage:
 
     def __init__(self, server: Dsn, database: Dsn) -> None:
         self._server = server
-        self._name = str(conninfo_to_dict(database.reveal())["dbname"])
+        self._name = database.words["dbname"]
 
     def settled(self) -> int:
         """The transactions so far, once nobody is connected any more.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from readiness.errors import SafetyRefusal
 from readiness.probes.postgres import Connection, connect, fetch
@@ -37,7 +37,7 @@ class Scratch:
             CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
         """
         name = f"readiness_migrations_{secrets.token_hex(6)}"
-        source = conninfo_to_dict(template.reveal())["dbname"] if template else "template0"
+        source = template.words["dbname"] if template else "template0"
         with connect(self.server, timeout_s=_TIMEOUT_S) as connection:
             statement = sql.SQL("create database {} template {}")
             fetch(connection, statement.format(sql.Identifier(name), sql.Identifier(str(source))))
@@ -78,14 +78,8 @@ def scratch(server: Dsn, source: Dsn) -> Iterator[Scratch]:
 
 def same_place(source: Dsn, server: Dsn) -> bool:
     """Whether two connection strings name the same database of the same host and port."""
-    return all(
-        str(_words(source).get(word) or default) == str(_words(server).get(word) or default)
-        for word, default in (("host", ""), ("port", "5432"), ("dbname", ""))
-    )
-
-
-def _words(dsn: Dsn) -> dict[str, object]:
-    return dict(conninfo_to_dict(dsn.reveal()))
+    same_name = source.words.get("dbname", "") == server.words.get("dbname", "")
+    return same_name and not {*source.places}.isdisjoint(server.places)
 
 
 def _for_each(connection: Connection, statement: str, names: list[str]) -> None:
