@@ -75,7 +75,7 @@ window_s = 15
 up_min_share = 0.8
 scrape_time_max_share = 0.75
 samples_max = 4000
-# The default of one percent is meant for a scrape every 30 s: thirty times as many take thirty percent.
+# The default of one percent is meant for a scrape every 30 s: thirty times as many take thirty.
 overhead_max_share = 0.3
 
 [prometheus.jobs.orders]
