@@ -90,6 +90,11 @@ class Gate(Model):
     not_applicable: dict[str, Text] = Field(
         default={}, description="suite or check id that does not apply here, with the reason"
     )
+    independent: list[Annotated[list[Text], Field(min_length=1)]] = Field(
+        default=[],
+        description="drills that do not disturb each other: rows of suites or check ids; the rows"
+        " run beside each other, instead of one drill after the other",
+    )
     check_timeout_s: Positive = Field(1200, description="seconds; a slower check is an error")
     run_timeout_s: Positive = Field(3600, description="seconds; a run that takes longer is stopped")
     waiver_max_days: Count = Field(90, description="days; how far ahead a waiver may expire")

@@ -48,6 +48,9 @@ name = "my-system"
 #[gate]
 # Folders with checks of your own.
 #suites = []
+# Drills that do not disturb each other: rows of suites or check ids, which run beside each other.
+# Name only what shares nothing: no service, no database, no Prometheus that a rollout asks.
+#independent = [["alerting"], ["deployment", "scaling"]]
 #check_timeout_s = 1200
 #run_timeout_s = 3600
 # How far ahead a waiver may expire.

@@ -123,6 +123,11 @@ def validate(planned: Sequence[Planned], state: State) -> None:
         *unknown_ids(choice.select, names, "--select"),
         *unknown_ids(choice.ignore, names, "--ignore"),
         *unknown_ids(config.gate.not_applicable, names | suites, "[gate.not_applicable]"),
+        *unknown_ids(
+            [name for row in config.gate.independent for name in row],
+            {p.id for p in planned} | suites,
+            "[gate] independent",
+        ),
         *unmatched(config.waiver, {(p.id, p.subject) for p in planned}),
     ]
     if problems:

@@ -1,7 +1,9 @@
 """The quiet phase: checks that need quiet run alone, in one pytest without workers.
 
 After the parallel phase the process that holds the run starts one more pytest and feeds its
-reports through its own hooks, as if they came from another worker.
+reports through its own hooks, as if they came from another worker. Where the target says which
+drills do not disturb each other, there is one for each such row; what is left runs when all rows
+are done, alone.
 """
 
 import json
@@ -10,54 +12,131 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import pytest
 
+from readiness.check import Effect
 from readiness.journal import Event, Journal, Reader
+from readiness.ledger import Planned
 from readiness.plugin import collection
 from readiness.plugin.state import State
 
 if TYPE_CHECKING:
     from readiness.plugin.controller import Controller
 
-_CHOSEN: Final = "quiet.json"
-_RELAY: Final = "quiet.ndjson"
-_LOG: Final = "quiet.log"
+_ALONE: Final = "quiet-alone"
+"""In the run's folder, once all rows are done: what runs alone may begin."""
 _POLL_S: Final = 0.1
 _ORDINARY: Final = {0, 1, 5}
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """The files of one pytest, which runs `first` beside the other lanes, and then `alone`.
+
+    Attributes:
+        relay: where it writes its reports; its name tells the other files.
+        first: node ids that disturb no other lane.
+        alone: node ids that wait until all lanes are done with theirs.
+    """
+
+    relay: Path
+    first: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+
+    @property
+    def log(self) -> Path:
+        return self.relay.with_suffix(".log")
+
+    def save(self) -> None:
+        """Write what it is to run, for its process."""
+        text = json.dumps({"first": self.first, "alone": self.alone})
+        _chosen(self.relay).write_text(text, encoding="utf-8")
+
+
+def _chosen(relay: Path) -> Path:
+    return relay.with_suffix(".json")
+
+
+@dataclass(slots=True)
+class _Running:
+    """A lane under way: its process, and how much of its reports was read."""
+
+    lane: _Lane
+    child: subprocess.Popen[bytes]
+    reader: Reader
+    seen: int = 0
+
+    @property
+    def may_disturb(self) -> bool:
+        """Whether something of it still runs that others must wait for."""
+        return self.seen < len(self.lane.first) and self.child.poll() is None
 
 
 def run(controller: "Controller", session: pytest.Session) -> None:
     """Run what the parallel phase has left for later."""
     chosen = [
-        p.nodeid
+        p
         for p in controller.ledger.plan.values()
         if p.selected and p.effect.needs_quiet and not controller.ledger.outcome_of(p.nodeid)
     ]
     if not chosen or session.shouldstop or session.shouldfail:
         return
     folder = controller.state.folder
-    (folder / _CHOSEN).write_text(json.dumps(chosen), encoding="utf-8")
-    reader = Reader(folder / _RELAY)
-    with (folder / _LOG).open("wb") as log, _start(session.config, controller.state, log) as child:
-        try:
-            while child.poll() is None:
-                _replay(session.config, reader)
-                time.sleep(_POLL_S)
-            _replay(session.config, reader)
-        finally:
-            child.kill()
+    lanes = _lanes(folder, chosen, controller.state.loaded.config.gate.independent)
+    with ExitStack() as stack:
+        running = [_begin(session.config, controller.state, lane, stack) for lane in lanes]
+        while any(one.child.poll() is None for one in running):
+            for one in running:
+                _replay(session.config, one)
+            if not any(one.may_disturb for one in running):
+                (folder / _ALONE).touch()
+            time.sleep(_POLL_S)
+        for one in running:
+            _replay(session.config, one)
     session.testscollected += len(chosen)
-    if child.returncode not in _ORDINARY:
-        controller.incident(
-            "quiet-phase",
-            f"the quiet phase ended with status {child.returncode}: {_tail(folder / _LOG)}",
-        )
+    for one in running:
+        if one.child.returncode not in _ORDINARY:
+            controller.incident(
+                "quiet-phase",
+                f"the quiet phase ended with status {one.child.returncode}: {_tail(one.lane.log)}",
+            )
 
 
-def _start(config: pytest.Config, state: State, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _lanes(
+    folder: Path, chosen: Sequence[Planned], independent: Sequence[Sequence[str]]
+) -> list[_Lane]:
+    """One for each row of what does not disturb the others; speed is measured alone."""
+    left = [p for p in chosen if p.effect is Effect.DISRUPT]
+    beside: list[tuple[str, ...]] = []
+    for row in independent:
+        mine = tuple(p.nodeid for p in left if {p.id, p.suite} & set(row))
+        left = [p for p in left if p.nodeid not in mine]
+        beside += [mine] if mine else []
+    beside = beside or [()]
+    taken = {nodeid for row in beside for nodeid in row}
+    alone = tuple(p.nodeid for p in chosen if p.nodeid not in taken)
+    return [
+        _Lane(folder / f"quiet-{number}.ndjson", row, alone if number == 0 else ())
+        for number, row in enumerate(beside)
+    ]
+
+
+def _begin(config: pytest.Config, state: State, lane: _Lane, stack: ExitStack) -> _Running:
+    lane.save()
+    log = stack.enter_context(lane.log.open("wb"))
+    child = stack.enter_context(_start(config, state, lane.relay, log))
+    stack.callback(child.kill)
+    return _Running(lane, child, Reader(lane.relay))
+
+
+def _start(
+    config: pytest.Config, state: State, relay: Path, log: IO[bytes]
+) -> subprocess.Popen[bytes]:
     places = [str(config.invocation_params.dir / arg) for arg in config.args]
     ini = ["-c", str(config.inipath)] if config.inipath else []
     command: Sequence[str] = [
@@ -65,9 +144,9 @@ def _start(config: pytest.Config, state: State, log: IO[bytes]) -> subprocess.Po
         *ini,
         *("--rootdir", str(config.rootpath)),
         *("--confcutdir", str(config.option.confcutdir or config.rootpath)),
-        *("--readiness", "--readiness-quiet-phase", str(state.folder / _RELAY)),
+        *("--readiness", "--readiness-quiet-phase", str(relay)),
         *("--readiness-folder", str(state.folder)),
-        *("--basetemp", str(state.folder / "quiet-tmp")),
+        *("--basetemp", str(relay.with_suffix(".tmp"))),
         *places,
     ]
     return subprocess.Popen(
@@ -81,8 +160,8 @@ def _start(config: pytest.Config, state: State, log: IO[bytes]) -> subprocess.Po
     )
 
 
-def _replay(config: pytest.Config, reader: Reader) -> None:
-    for event in reader.new():
+def _replay(config: pytest.Config, running: _Running) -> None:
+    for event in running.reader.new():
         if event["event"] == "start":
             config.hook.pytest_runtest_logstart(nodeid=event["nodeid"], location=("", None, ""))
         else:
@@ -90,6 +169,7 @@ def _replay(config: pytest.Config, reader: Reader) -> None:
                 config=config, data=event["report"]
             )
             config.hook.pytest_runtest_logreport(report=report)
+            running.seen += report.when == "teardown"
 
 
 def _tail(log: Path) -> str:
@@ -103,16 +183,31 @@ class QuietPhase:
     def __init__(self, config: pytest.Config, state: State) -> None:
         self._config = config
         self._state = state
-        self._chosen = set(json.loads((state.folder / _CHOSEN).read_text(encoding="utf-8")))
-        self._relay = Journal(Path(config.option.readiness_quiet_phase))
+        relay = Path(config.option.readiness_quiet_phase)
+        chosen = json.loads(_chosen(relay).read_text(encoding="utf-8"))
+        self._first = frozenset(chosen["first"])
+        self._alone = frozenset(chosen["alone"])
+        self._relay = Journal(relay)
+        self._holder = os.getppid()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Keep what was left for this phase."""
+        """Keep what was left for this phase; what runs alone goes last."""
         collection.plan(items, self._state)
-        collection.deselect(config, items, lambda item: item.nodeid in self._chosen)
+        chosen = self._first | self._alone
+        collection.deselect(config, items, lambda item: item.nodeid in chosen)
+        items.sort(key=lambda item: item.nodeid in self._alone)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Before what runs alone, wait until the other lanes are done."""
+        if item.nodeid in self._alone:
+            while not (self._state.folder / _ALONE).exists():
+                if os.getppid() != self._holder:
+                    pytest.exit("the process that holds the run is gone")
+                time.sleep(_POLL_S)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Relay that a check begins."""

@@ -18,12 +18,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from readiness.reference.monitoring_config import INTERVAL_S
 from readiness.reference.small_server import body_of, is_bearer, refused, serve
 
 TOKEN: Final = "REFERENCE_GRAFANA_TOKEN"  # noqa: S105 - the name of a variable
 DASHBOARD: Final = "shop"
 SOURCES: Final = ("prometheus", "history")
-_SCRAPE_S: Final = 5
+
 _OK: Final = 200
 _TIMEOUT_S: Final = 5.0
 
@@ -96,7 +97,7 @@ class Grafana:
         url = self._sources.get(query["datasource"]["uid"])
         if url is None:
             return {"error": "data source not found", "status": 404}
-        step_s = max(query["intervalMs"] / 1000, _SCRAPE_S)
+        step_s = max(query["intervalMs"] / 1000, INTERVAL_S)
         now = time.time()
         asked = {
             "query": _interpolated(query["expr"], window_s, step_s),
@@ -119,7 +120,7 @@ class Grafana:
 
 def _interpolated(expression: str, window_s: int, step_s: float) -> str:
     """As the data source does: a rate needs four scrapes."""
-    rate_s = max(step_s + _SCRAPE_S, 4 * _SCRAPE_S)
+    rate_s = max(step_s + INTERVAL_S, 4 * INTERVAL_S)
     for name, seconds in (
         ("$__rate_interval", rate_s),
         ("$__interval", step_s),

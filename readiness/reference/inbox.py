@@ -27,7 +27,7 @@ from starlette.routing import Route
 MAIL: Final = "email"
 BEATS: Final = "watchdog"
 DEAD_MAN: Final = "dead-man"
-SILENCE_S: Final = 5.0
+SILENCE_S: Final = 4.0
 _LOOK_S: Final = 0.25
 KEPT: Final = 2000
 BODY_LIMIT_BYTES: Final = 1 << 20

@@ -227,7 +227,7 @@ class Monitoring:
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
             # By default an alert that fires before Alertmanager is found waits for a minute.
-            "--rules.alert.resend-delay=5s",
+            f"--rules.alert.resend-delay={monitoring_config.INTERVAL_S}s",
         ]
 
 

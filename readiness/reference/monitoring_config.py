@@ -9,7 +9,8 @@ from typing import Any, Final
 Document = dict[str, Any]
 """A configuration file as it stands: its shape is the business of the program that reads it."""
 
-INTERVAL: Final = "5s"
+INTERVAL_S: Final = 1
+"""Between two scrapes of a job, and between two evaluations of a rule; in seconds."""
 PROBE_LABEL: Final = "readiness_probe"
 SLACK_URL_FILE: Final = "slack_url"
 """Beside each Alertmanager's configuration, as a secret that each peer has a copy of."""
@@ -30,11 +31,12 @@ def prometheus(targets: Mapping[str, int], probed: list[str], alertmanagers: lis
     ]
     if "blackbox" in targets:
         jobs.append(_blackbox_job(probed, targets["blackbox"]))
+    every = f"{INTERVAL_S}s"
     return {
         "global": {
-            "scrape_interval": INTERVAL,
-            "scrape_timeout": "4s",
-            "evaluation_interval": INTERVAL,
+            "scrape_interval": every,
+            "scrape_timeout": every,
+            "evaluation_interval": every,
         },
         "rule_files": ["alerts.yml"],
         "scrape_configs": jobs,
@@ -70,7 +72,7 @@ def blackbox() -> Document:
         "preferred_ip_protocol": "ip4",
         "tls_config": {"insecure_skip_verify": True},
     }
-    return {"modules": {"http_2xx": {"prober": "http", "timeout": "3s", "http": http}}}
+    return {"modules": {"http_2xx": {"prober": "http", "timeout": "900ms", "http": http}}}
 
 
 def alertmanager(inbox: str, smtp_port: int, listener: int) -> Document:
@@ -108,7 +110,7 @@ def _routes() -> Document:
         "receiver": "email",
         "group_by": ["alertname"],
         "group_wait": "1s",
-        "group_interval": "5s",
+        "group_interval": "2s",
         "repeat_interval": "1h",
         "routes": [
             # Before all others, and without `continue`: a synthetic alert pages nobody.

@@ -141,6 +141,10 @@ deployer = "deploy-bot"
 marker = {{ service = "orders", path = "/version", field = "environment" }}
 # What checks may do to it. Never give all four to a production system.
 allow = ["observe", "write", "load", "disrupt"]
+
+[gate]
+# The fleet has a database and a balancer of its own, and asks no Prometheus whether it is well.
+independent = [["alerting", "database.slow-query-alert"], ["deployment", "scaling"]]
 """
 
 _NOT_APPLICABLE: Final = """
@@ -172,6 +176,9 @@ _PERFORMANCE: Final = """
 name = "orders"
 table = "shop.orders"
 dsn = "${REFERENCE_OWNER_DSN}"
+# A small table: a fifth of a second shows its rate.
+rows = 5000
+samples = 3
 
 # How the application itself writes: one request stores @ROWS@ orders.
 [performance.ingest.write_path]

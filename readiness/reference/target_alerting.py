@@ -74,7 +74,7 @@ query = "channel=watchdog&contains={{probe}}"
 [alerting.dead_man]
 alert = "Watchdog"
 channel = "watchdog"
-# It repeats every few seconds here, and a dead Prometheus's alerts end after 20 s.
+# It repeats every few seconds here, and a dead Prometheus's alerts end after 4 s.
 max_silence_s = 15
 stop = [{python}, "-m", "readiness.reference.pause", "pause", "prometheus"]
 start = [{python}, "-m", "readiness.reference.pause", "resume", "prometheus"]

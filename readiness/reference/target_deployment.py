@@ -62,7 +62,7 @@ bad_release = "{bad}"
 adapter = "command"
 # A machine that does much else answers late, and that is not what is judged here.
 timeout_s = 10
-steady_s = 2
+steady_s = 1
 change_within_s = 90
 rollback_max_s = 15
 auto_rollback_max_s = 90
@@ -80,6 +80,6 @@ p99_floor_ms = 500
 {data}
 
 [deployment.slow_request]
-path = "/slow?s=2"
+path = "/slow?s=1"
 stop_one = {stop_one}
 """

@@ -65,43 +65,43 @@ def _probes(watch: Watch) -> str:
 
 
 _PROMETHEUS: Final = """
-# What scrapes the system, and its limits: this system is seconds old, and scrapes every 5 s.
+# What scrapes the system, and its limits: this system is seconds old, and scrapes every second.
 [prometheus]
 url = "{url}"
 # One day is all that a system to try things on needs.
 retention_min_h = 24
-# Six scrapes, of which a busy machine may lose one, or be slow to take one.
-window_s = 30
+# Fifteen scrapes, of which a busy machine may lose three, or be slow to take one.
+window_s = 15
 up_min_share = 0.8
 scrape_time_max_share = 0.75
 samples_max = 4000
-# The default of one percent is meant for a scrape every 30 s: six times as many take six percent.
-overhead_max_share = 0.06
+# The default of one percent is meant for a scrape every 30 s: thirty times as many take thirty.
+overhead_max_share = 0.3
 
 [prometheus.jobs.orders]
-interval_s = 5
+interval_s = 1
 required_metrics = ["http_requests_total", "service_build_info"]
 
 [prometheus.jobs.prometheus]
-interval_s = 5
+interval_s = 1
 """
 
 _JOBS: Final = {
     "postgres_exporter": """
 # `up` is about the exporter; these are about the database behind it.
 [prometheus.jobs.postgres]
-interval_s = 5
+interval_s = 1
 must_be_one = ["pg_up", "pg_scrape_collector_success"]
 must_be_zero = ["pg_exporter_last_scrape_error"]
 """,
     "node_exporter": """
 [prometheus.jobs.node]
-interval_s = 5
+interval_s = 1
 required_metrics = ["node_memory_MemAvailable_bytes"]
 """,
     "blackbox_exporter": """
 [prometheus.jobs.blackbox]
-interval_s = 5
+interval_s = 1
 # Two or three pages: that of Prometheus itself is asked too.
 min_targets = {pages}
 """,

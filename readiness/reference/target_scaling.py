@@ -54,9 +54,9 @@ _LIVE: Final = """
 min_replicas = {fewest}
 max_replicas = {most}
 up_pods = 2
-up_s = 2.5
+up_s = 1.5
 down_pods = 1
-down_s = 2.5
+down_s = 1.5
 
 [scaling.fleet.live]
 url = "{url}"
@@ -71,7 +71,7 @@ loaded_replicas = 6
 # Five seconds, and ten, on a machine that does nothing else.
 up_within_s = 60
 down_within_s = 60
-steady_s = 2
+steady_s = 1
 # Nobody suffers here: what is broken may be seen to its end.
 abort_failures = 300
 abort_outage_s = 30

@@ -183,12 +183,12 @@ def label_is_misspelt(system: "ReferenceSystem") -> Iterator[None]:
 
 @fault(
     turns_red={f"alerting.rule-ranges{_TARGET}"},
-    story="a rate spans 5 s of a job that is scraped every 5 s",
+    story="a rate spans 1 s of a job that is scraped every second",
 )
 @contextmanager
 def range_is_too_short(system: "ReferenceSystem") -> Iterator[None]:
     """What never has two samples."""
-    with _rewritten(system, "HighErrorRate", "[1m]", "[5s]"):
+    with _rewritten(system, "HighErrorRate", "[1m]", "[1s]"):
         yield
 
 
@@ -314,7 +314,7 @@ def alerts_are_refused(system: "ReferenceSystem") -> Iterator[None]:
     """What Prometheus counts, and nobody looks at."""
     # It fires at every other evaluation only, so that it is not missed as well: of what has
     # ended Alertmanager is told, too.
-    flaps = {"alert": "Refused", "expr": "vector(time()) % 10 < 5", "labels": _WARNING}
+    flaps = {"alert": "Refused", "expr": "vector(time()) % 2 < 1", "labels": _WARNING}
     is_it = {"source_labels": ["alertname"], "regex": "Refused", "replacement": ""}
     strip = [
         {**is_it, "target_label": "severity"},

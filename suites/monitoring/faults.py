@@ -94,7 +94,7 @@ def metrics_are_malformed(system: "ReferenceSystem") -> Iterator[None]:
         system.levers.await_series(down)
         yield
     # The alert has ended, and the window that stability is judged in holds no failed scrape.
-    system.levers.await_series(f'min_over_time(up{{job="orders"}}[31s]) == 1 unless on () {down}')
+    system.levers.await_series(f'min_over_time(up{{job="orders"}}[16s]) == 1 unless on () {down}')
 
 
 @fault(turns_red=_ENDPOINT, story="/metrics says that it is HTML")

@@ -245,6 +245,69 @@ def test_load(evidence, benchmark):
     assert run.outcomes == {"own.good[demo]": "pass", "own.load[demo]": "pass"}
 
 
+@pytest.mark.parametrize("workers", ["2"], indirect=True)
+def test_independent_drills_run_side_by_side_and_what_is_measured_waits_for_them(
+    gate: Gate,
+) -> None:
+    config = """
+[target]
+name = "demo"
+allow = ["observe", "load", "disrupt"]
+allow_in_production = ["observe", "load", "disrupt"]
+
+[gate]
+independent = [["own.one"], ["own.other"]]
+"""
+    source = (
+        PASS
+        + """
+import pathlib, time
+from readiness import equal_to
+def meet(mine, other):
+    pathlib.Path(mine).touch()
+    deadline = time.monotonic() + 60
+    while not pathlib.Path(other).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    met = pathlib.Path(other).exists()
+    pathlib.Path(f"{mine}.over").touch()
+    return met
+
+@check("own.one", title="t", why="w", fix="f", effect="disrupt")
+def test_one(evidence):
+    evidence.judge(figure(int(meet("one", "other"))), equal_to(1))
+
+@check("own.other", title="t", why="w", fix="f", effect="disrupt")
+def test_other(evidence):
+    evidence.judge(figure(int(meet("other", "one"))), equal_to(1))
+
+@check("own.rest", title="t", why="w", fix="f", effect="disrupt")
+def test_rest(evidence):
+    evidence.judge(figure(len(list(pathlib.Path().glob("*.over")))), equal_to(2))
+
+@check("own.load", title="t", why="w", fix="f", effect="load")
+def test_load(evidence):
+    evidence.judge(figure(len(list(pathlib.Path().glob("*.over")))), equal_to(2))
+"""
+    )
+    run = gate(
+        source,
+        *("--readiness-allow=load", "--readiness-allow=disrupt"),
+        f"--readiness-confirm={_fingerprint(config)}",
+        config=config,
+    )
+    assert run.outcomes == {
+        f"own.{name}[demo]": "pass" for name in ("good", "one", "other", "rest", "load")
+    }
+    assert (run.code, run.verdict) == (0, "READY"), run.text
+
+
+def test_a_row_of_independent_drills_that_names_no_check_is_refused(gate: Gate) -> None:
+    config = '[target]\nname = "demo"\n[gate]\nindependent = [["own.gone"]]\n'
+    run = gate(PASS, config=config)
+    assert run.code == 2
+    assert "[gate] independent: there is no check 'own.gone'" in run.text
+
+
 def _fingerprint(config: str) -> str:
     import tomllib
 

@@ -34,10 +34,10 @@ class Pace:
     """
 
     up_pods: int = 2
-    up_s: float = 3
+    up_s: float = 2
     down_pods: int = 1
-    down_s: float = 3
-    hold_s: float = 3
+    down_s: float = 2
+    hold_s: float = 2
     leaps: bool = False
 
 
