@@ -232,6 +232,7 @@ def test_what_is_absent_is_named_with_a_remedy(system: ReferenceSystem) -> None:
     assert not [reason for reason in system.absent.values() if not reason]
 
 
+@pytest.mark.fast
 def test_prometheus_scrapes_all_that_runs(system: ReferenceSystem) -> None:
     prometheus = config_of(system).prometheus
     if prometheus is None:

@@ -161,6 +161,7 @@ GOOD = (
 
 
 @pytest.mark.parametrize("name", QUALITY)
+@pytest.mark.fast
 def test_good_rules_pass(prometheus: Ruled, name: str) -> None:
     prometheus.load(*GOOD, WATCHDOG)
 
