@@ -8,6 +8,7 @@ from typing import Any
 
 from readiness.config.monitoring import Prometheus as Settings
 from readiness.guardian import Guardian
+from readiness.probes import rules as rules_probe
 from readiness.probes.prometheus import Prometheus
 from readiness.reference.processes import Daemon, request
 from readiness.servers import programs
@@ -34,11 +35,13 @@ class Ruled:
         self.settings = Settings(url=daemon.url, timeout_s=5)
 
     def load(self, *rules: Document, **group: Any) -> None:
-        """Load these rules in one group, and no others."""
-        document = {"groups": [{"name": "tests", "interval": "1s", "rules": rules, **group}]}
+        """Load these rules in one group, and no others; waits until each was evaluated."""
+        document = {"groups": [{"name": "tests", "interval": "250ms", "rules": rules, **group}]}
         (self._folder / "rules.yml").write_text(json.dumps(document if rules else {"groups": []}))
         status, body = request(self._daemon.port, "POST", "/-/reload")
         assert status == 200, body
+        with Prometheus(self.settings) as client:
+            assert eventually(lambda: not rules_probe._new(client.rules()))
 
     def evaluates(self, name: str, state: str = "firing") -> None:
         """Wait until a rule is in that state."""

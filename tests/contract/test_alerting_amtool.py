@@ -56,6 +56,7 @@ def labels(chance: random.Random) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("seed", range(TREES))
+@pytest.mark.fast
 def test_every_alert_takes_the_routes_that_amtool_names(tmp_path: Path, seed: int) -> None:
     amtool = needed(programs.AMTOOL)
     chance = random.Random(seed)  # noqa: S311 - the same trees each time

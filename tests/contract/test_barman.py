@@ -113,6 +113,7 @@ def backup(home: Home) -> Backup:
     )  # fmt: skip
 
 
+@pytest.mark.fast
 def test_a_backup_is_told_and_verified_and_its_wal_is_whole(
     backup: Backup, server: PrivatePostgres
 ) -> None:

@@ -276,6 +276,7 @@ def pooled(console: str, **limits: float) -> Database:
     return database(Dsn("postgresql://nobody@127.0.0.1:1/none"), pooler=settings)
 
 
+@pytest.mark.fast
 def test_a_pool_is_well_until_somebody_waits_in_it(pooler: str) -> None:
     subject = pooled(f"{pooler}pgbouncer", wait_warn_s=0.001, wait_max_s=0.01)
     assert failures("pooler.pool-saturation", subject) == ""

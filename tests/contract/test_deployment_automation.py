@@ -17,7 +17,7 @@ BAD = "1.6.0-bad"
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[DrilledTarget]:
     with drilled_target(tmp_path) as running:
-        yield running.again(bad_release=f'"{BAD}"', change_within_s="6", auto_rollback_max_s="6")
+        yield running.again(bad_release=f'"{BAD}"', change_within_s="3", auto_rollback_max_s="3")
 
 
 def deploy_bad(target: DrilledTarget) -> TakenBack:
@@ -39,6 +39,7 @@ def put(text: str) -> str:
 
 
 def test_one_that_is_taken_back_by_itself(target: DrilledTarget) -> None:
+    target = target.again(change_within_s="6", auto_rollback_max_s="6")
     target = deploying_by(target, f"{put('$0')}; sleep 1; {put(NEW)}; exit 1")
     done = deploy_bad(target)
     assert (done.problem, done.status) == ("", 1)
@@ -53,7 +54,7 @@ def test_one_that_is_taken_back_by_itself(target: DrilledTarget) -> None:
 
 def test_one_that_stays_is_put_back_by_us(target: DrilledTarget) -> None:
     done = deploy_bad(target)
-    assert "not over after 6 s; the last answers were of 1.6.0-bad" in done.problem
+    assert "not over after 3 s; the last answers were of 1.6.0-bad" in done.problem
     assert done.over_s is None
     assert not done.restored.already
     assert target.version == NEW

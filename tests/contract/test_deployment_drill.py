@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 
 from readiness.errors import CouldNotMeasure, NoData
+from readiness.probes.deployment import restoring
 from readiness.probes.deployment.change import IN_A_ROW
 from readiness.probes.deployment.locking import locked
 from tests.contract.drilled_target import NEW, OLD, DrilledTarget, drilled_target
 from tests.contract.small_servers import Reply
+
+
+@pytest.fixture(autouse=True)
+def _short_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not come back is waited for as long as this target takes to change, and longer."""
+    monkeypatch.setattr(restoring, "_GLANCE_S", 2.0)
 
 
 @pytest.fixture
@@ -56,7 +63,8 @@ BROKEN = {
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_tool_that_does_not_change_it(target: DrilledTarget, how: str) -> None:
-    target = target.again(change_within_s="3" if how in {"nothing", "hang"} else "20")
+    within_s = {"nothing": "3", "hang": "3", "outage": "6"}
+    target = target.again(change_within_s=within_s.get(how, "20"))
     target.behave(how)
     if how in {"outage", "hang"}:  # what goes back must work
         target = with_other_rollback(target)

@@ -169,7 +169,7 @@ def test_an_inbox_that_cannot_be_read_is_an_error(servers: tuple[str, str]) -> N
 def test_a_record_that_cannot_be_read_leaves_the_others_alone(servers: tuple[str, str]) -> None:
     url, inbox = servers
     lost = EngineHistory(url=f"{url}/nowhere")
-    engine = engine_at(url).model_copy(update={"history": lost, "within_s": 5.0})
+    engine = engine_at(url).model_copy(update={"history": lost, "within_s": 2.0})
     config = target_of(engine, inbox)
     assert misses(judged("statistics", config)) == ""
     with pytest.raises(NoData, match="answered 404"):

@@ -209,6 +209,7 @@ def test_the_least_that_serve_during_a_rollout(fleet: Fleet) -> None:
     assert counts == {COUNT - 1, COUNT}
 
 
+@pytest.mark.fast
 def test_it_is_scaled(fleet: Fleet) -> None:
     behave(fleet, scaler=Scaler.NONE)
     for count in (5, 2):

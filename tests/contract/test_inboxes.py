@@ -139,6 +139,7 @@ def imap(port: int, **changes: object) -> ImapInbox:
     return ImapInbox.model_validate(described | changes)
 
 
+@pytest.mark.fast
 def test_a_mailbox_is_read_and_left_as_it_is(mail_folder: Path) -> None:
     with imap_server(mail_folder) as port:
         channel = Channel(name="email", integration="email", inbox=imap(port))

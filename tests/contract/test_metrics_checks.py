@@ -7,8 +7,15 @@ import pytest
 from readiness.config.models import Service, Truth
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.evidence import Evidence
+from readiness.probes import truth as truth_probe
 from tests.contract.monitored_service import TEXT_FORMAT, MonitoredService, misses, suite
 from tests.contract.small_servers import Reply
+
+
+@pytest.fixture(autouse=True)
+def _counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This service has counted before it answers: what is not there then never comes."""
+    monkeypatch.setattr(truth_probe, "_SETTLE_S", 0.5)
 
 
 def endpoint(service: Service) -> Evidence:

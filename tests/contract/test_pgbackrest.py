@@ -82,6 +82,7 @@ def database(source: PrivatePostgres) -> Database:
     return Database(name="shop", dsn=Dsn(source.dsn()))
 
 
+@pytest.mark.fast
 def test_what_it_tells_of_its_backups(backup: Backup) -> None:
     (found,) = tool_of(backup).backups()
     assert (found.label[-1], found.failed, len(found.first_segment or "")) == ("F", False, 24)

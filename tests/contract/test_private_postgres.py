@@ -64,6 +64,7 @@ def test_stop_leaves_no_process_and_no_substitute_folder(tmp_path: Path) -> None
         psycopg.connect(server.dsn(), connect_timeout=2)
 
 
+@pytest.mark.fast
 def test_several_side_by_side(tmp_path: Path) -> None:
     with (
         PrivatePostgres.start(tmp_path / "a") as first,

@@ -73,6 +73,7 @@ def test_rules_that_are_right_are_found_right(
     assert as_it_should(behaviour(expression, required, direction))
 
 
+@pytest.mark.fast
 def test_a_rule_in_another_unit_never_fires() -> None:
     did = behaviour("x > 3000", 3)
 

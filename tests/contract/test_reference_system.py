@@ -232,6 +232,7 @@ def test_what_is_absent_is_named_with_a_remedy(system: ReferenceSystem) -> None:
     assert not [reason for reason in system.absent.values() if not reason]
 
 
+@pytest.mark.fast
 def test_prometheus_scrapes_all_that_runs(system: ReferenceSystem) -> None:
     prometheus = config_of(system).prometheus
     if prometheus is None:
@@ -347,7 +348,9 @@ system.Guardian = Told
 def progress(message):
     print(message, flush=True)
 try:
-    with system.ReferenceSystem.start(provider="local", progress=progress) as started:
+    with system.ReferenceSystem.start(
+        provider="local", monitoring=sys.argv[1] == "all", progress=progress
+    ) as started:
         print("started", started.folder, flush=True)
         time.sleep(120)
 except KeyboardInterrupt:
@@ -355,13 +358,15 @@ except KeyboardInterrupt:
 """
 
 
+# All of it is killed once: whoever interrupts or ends it, the same guardian does the rest.
 @pytest.mark.parametrize("when", ["starting PostgreSQL", "filling", "started"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_owner_that_dies_leaves_no_process_and_no_folder(
     open_folder: Path, when: str, number: signal.Signals
 ) -> None:
+    parts = "all" if (when, number) == ("started", signal.SIGKILL) else "unmonitored"
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER],
+        [sys.executable, "-c", OWNER, parts],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -76,6 +76,7 @@ def _rewrite(dump: Path, **changes: object) -> None:
     path.write_text(Manifest.model_validate({**manifest, **changes}).model_dump_json())
 
 
+@pytest.mark.fast
 def test_a_good_backup_passes(backup: Backup, dump: Path, restore_of: RestoreOf) -> None:
     assert _run(suite.test_restore_succeeds, backup, restore_of) is Outcome.PASS
     assert _run(suite.test_restore_row_parity, backup, restore_of) is Outcome.PASS

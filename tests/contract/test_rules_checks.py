@@ -15,6 +15,7 @@ from readiness.config.monitoring import Prometheus as Settings
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import Evidence
 from readiness.probes import handover as handover_probe
+from readiness.probes import rule_trial
 from readiness.probes import rules as rules_probe
 from readiness.probes.prometheus import Prometheus
 from readiness.secrets import Secret
@@ -22,6 +23,7 @@ from readiness.servers.ports import free_port
 from tests.contract.monitored_service import TEXT_FORMAT, misses, suite
 from tests.contract.ruled_prometheus import LABELS, Ruled, rule, ruled
 from tests.contract.small_servers import Reply, SmallServer
+from tests.waiting import eventually
 
 EXPOSED = 'usage_ratio{part="a"} 0.4\nslow_seconds 1\n# TYPE errors_total counter\nerrors_total 0\n'
 SEVERITIES = {
@@ -81,7 +83,28 @@ def prometheus(
 ) -> Iterator[Ruled]:
     place = service.url.removeprefix("http://")
     with ruled(tmp_path_factory.mktemp("ruled"), place, [alertmanager.place]) as started:
+        with Prometheus(started.settings) as client:  # its discovery looks around every 5 s
+            assert eventually(lambda: len(client.alertmanagers()) == 1)
+            assert eventually(lambda: len(client.query("up == 1")) == 2)
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _rules_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing here is missing for ever: `load` has waited for what comes."""
+    monkeypatch.setattr(rules_probe, "_SLACK_S", 2.0)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes what never comes be waited for no longer than this Prometheus takes for anything."""
+
+    def hurry() -> None:
+        monkeypatch.setattr(handover_probe, "_DISCOVERY_S", 1.0)
+        monkeypatch.setattr(handover_probe, "_SLACK_S", 1.0)
+        monkeypatch.setattr(rule_trial, "_DISCOVERY_S", 1.0)
+
+    return hurry
 
 
 def target(**changes: Any) -> Config:
@@ -138,6 +161,7 @@ GOOD = (
 
 
 @pytest.mark.parametrize("name", QUALITY)
+@pytest.mark.fast
 def test_good_rules_pass(prometheus: Ruled, name: str) -> None:
     prometheus.load(*GOOD, WATCHDOG)
 
@@ -303,7 +327,9 @@ def test_the_loaded_rule_is_tried(prometheus: Ruled) -> None:
         tried()
 
 
-def test_the_loss_of_a_job_is_tried_on_all_loaded_rules(prometheus: Ruled) -> None:
+def test_the_loss_of_a_job_is_tried_on_all_loaded_rules(
+    prometheus: Ruled, hurried: Callable[[], None]
+) -> None:
     job = Job.model_validate({"name": "app", "interval_s": 1})
     lost = partial(judged, "test_rule_metadata", "job_loss", prometheus.settings, job=job)
 
@@ -319,13 +345,14 @@ def test_the_loss_of_a_job_is_tried_on_all_loaded_rules(prometheus: Ruled) -> No
     prometheus.load(WATCHDOG)
     assert "all targets of app are down no, must be == yes" in misses(lost())
 
+    hurried()
     gone = Job.model_validate({"name": "nope", "interval_s": 1})
     with pytest.raises(NoData, match="the job nope has no target"):
         lost(job=gone)
 
 
 def test_what_fires_must_be_known_to_every_peer(
-    prometheus: Ruled, alertmanager: FakeAlertmanager
+    prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
 ) -> None:
     prometheus.load(WATCHDOG)
     prometheus.evaluates("Watchdog")
@@ -334,23 +361,28 @@ def test_what_fires_must_be_known_to_every_peer(
     alertmanager.held = [same]
     assert misses(handover("handed_over", prometheus.settings, [alertmanager.url])) == ""
 
+    hurried()
     alertmanager.held = [{**same, "severity": "critical"}]
     found = misses(handover("handed_over", prometheus.settings, [alertmanager.url]))
     assert f"Watchdog (severity=none) at {alertmanager.url}" in found
 
 
 def test_nothing_that_fires_shows_nothing(
-    prometheus: Ruled, alertmanager: FakeAlertmanager
+    prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
 ) -> None:
     prometheus.load(rule("Never", "vector(1) > 2"))
+    hurried()
 
     with pytest.raises(NoData, match="no alert fires"):
         handover("handed_over", prometheus.settings, [alertmanager.url])
 
 
-def test_an_alertmanager_is_asked_itself(prometheus: Ruled, alertmanager: FakeAlertmanager) -> None:
+def test_an_alertmanager_is_asked_itself(
+    prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
+) -> None:
     ask = partial(handover, "alertmanagers_reachable", prometheus.settings)
     assert misses(ask([alertmanager.url])) == ""
+    hurried()
     assert "2 are declared" in misses(ask([alertmanager.url, "http://127.0.0.1:9"]))
 
     ready = alertmanager.routes.pop("/-/ready")

@@ -200,6 +200,7 @@ def test_what_being_scraped_costs_is_judged(watched: Settings) -> None:
     assert "the median scrape of the job good" in overhead(watched, 1e-9, job("good"))
 
 
+@pytest.mark.usefixtures("watcher")  # its patience
 def test_an_exporter_that_hides_its_cpu_and_no_job_at_all_are_errors(watched: Settings) -> None:
     with pytest.raises(NoData, match="no scrape job is declared"):
         overhead(watched, 1.0)

@@ -57,6 +57,7 @@ def routes(config: Document, *names: str) -> Iterator[Document]:
     return (r for r in config["route"]["routes"] if r["receiver"] in names)
 
 
+@pytest.mark.fast
 def test_it_is_seen_who_would_be_told(guardian: Guardian) -> None:
     seen = running()
     replay = play(seen, guardian)

@@ -1,6 +1,10 @@
-"""Every way a run can end, serially and under xdist: the verdict, the exit code, the files."""
+"""Every way a run can end: the verdict, the exit code, the files.
+
+Serially, where nothing else is said; the last test holds every way a check can end against xdist.
+"""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +27,8 @@ def test_many(evidence, n):
     evidence.judge(figure(1), at_most(2))
 """
 
+SERIAL = pytest.mark.parametrize("workers", ["0"], indirect=True)
+
 
 def test_all_pass_is_ready(gate: Gate) -> None:
     run = gate(PASS)
@@ -37,12 +43,14 @@ def test_all_pass_is_ready(gate: Gate) -> None:
     }
 
 
+@SERIAL
 def test_a_proof_writes_its_record_alone_and_judges_the_same(gate: Gate) -> None:
     run = gate(PASS + FAIL, "--readiness-record-only")
     assert (run.code, run.verdict) == (1, "NOT READY")
     assert [file for file in run.files if file.startswith("reports/")] == ["reports/readiness.json"]
 
 
+@SERIAL
 def test_a_failure_is_not_ready_and_keeps_its_figures(gate: Gate) -> None:
     run = gate(PASS + FAIL)
     assert (run.code, run.verdict) == (1, "NOT READY")
@@ -52,12 +60,14 @@ def test_a_failure_is_not_ready_and_keeps_its_figures(gate: Gate) -> None:
     assert bad["measurements"][0]["limit"] == {"op": "<=", "value": 2}
 
 
+@SERIAL
 def test_a_failed_minor_never_decides(gate: Gate) -> None:
     run = gate(PASS + FAIL.replace('severity="blocker"', 'severity="minor"'))
     assert (run.code, run.verdict) == (0, "READY")
     assert run.outcomes["own.bad[demo]"] == "fail"
 
 
+@SERIAL
 def test_a_plain_assert_is_a_failure(gate: Gate) -> None:
     run = gate(
         """
@@ -70,6 +80,7 @@ def test_plain(evidence):
     assert "one is not two" in run.record["checks"][0]["message"]
 
 
+@SERIAL
 @pytest.mark.parametrize(
     ("raised", "words"),
     [
@@ -93,6 +104,7 @@ def test_lost(evidence):
     assert words in " ".join(run.record["reasons"])
 
 
+@SERIAL
 def test_a_measured_miss_stands_though_the_check_broke_after_it(gate: Gate) -> None:
     run = gate(
         """
@@ -106,6 +118,7 @@ def test_both(evidence):
     assert "and then" in run.record["checks"][0]["message"]
 
 
+@SERIAL
 def test_a_check_that_judged_nothing_has_not_passed(gate: Gate) -> None:
     run = gate(
         """
@@ -117,12 +130,14 @@ def test_empty(evidence):
     assert (run.code, run.outcomes) == (3, {"own.empty[demo]": "error"})
 
 
+@SERIAL
 @pytest.mark.parametrize("value", ["float('nan')", "'text'"])
 def test_a_value_that_cannot_be_compared_is_an_error(gate: Gate, value: str) -> None:
     run = gate(PASS.replace("figure(1)", f"figure({value})"))
     assert (run.code, run.outcomes) == (3, {"own.good[demo]": "error"})
 
 
+@SERIAL
 def test_a_broken_fixture_is_an_error_not_a_failure(gate: Gate) -> None:
     run = gate(
         """
@@ -137,6 +152,7 @@ def test_setup(evidence, broken):
     assert (run.code, run.outcomes) == (3, {"own.setup[demo]": "error"})
 
 
+@SERIAL
 def test_a_failed_cleanup_is_not_a_pass(gate: Gate) -> None:
     run = gate(
         """
@@ -153,6 +169,7 @@ def test_cleanup(evidence, leaving):
     assert "scratch schema" in run.record["checks"][0]["message"]
 
 
+@SERIAL
 def test_a_warning_is_listed_and_never_decides(gate: Gate) -> None:
     run = gate(
         """
@@ -164,6 +181,7 @@ def test_warn(evidence):
     assert (run.code, run.outcomes) == (0, {"own.warn[demo]": "warn"})
 
 
+@SERIAL
 def test_a_check_that_hangs_is_interrupted(gate: Gate) -> None:
     run = gate(
         PASS
@@ -179,6 +197,7 @@ def test_hangs(evidence):
     assert "took longer than 0.5 s" in " ".join(run.record["reasons"])
 
 
+@SERIAL
 def test_a_subject_that_is_not_declared_is_planned_and_not_run(gate: Gate) -> None:
     run = gate(
         PASS
@@ -192,6 +211,7 @@ def test_backup(backup, evidence):
     assert "[backup.NAME]" in " ".join(run.record["reasons"])
 
 
+@SERIAL
 def test_what_is_declared_not_applicable_does_not_count_as_a_pass(gate: Gate) -> None:
     run = gate(
         PASS
@@ -207,6 +227,7 @@ def test_backup(backup, evidence):
     assert run.record["counts"]["pass"] == 1
 
 
+@SERIAL
 def test_load_and_disrupt_are_not_run_unless_allowed(gate: Gate) -> None:
     run = gate(PASS + PASS.replace("good", "load").replace('fix="f"', 'fix="f", effect="load"'))
     assert (run.code, run.outcomes["own.load[demo]"]) == (3, "not-run")
@@ -317,6 +338,7 @@ def _fingerprint(config: str) -> str:
     return fingerprint(Config.model_validate(tomllib.loads(config)), "production")
 
 
+@SERIAL
 def test_report_only_exits_0_and_says_so_everywhere(gate: Gate) -> None:
     run = gate(FAIL, "--readiness-report-only")
     assert (run.code, run.verdict) == (0, "NOT READY")
@@ -325,8 +347,116 @@ def test_report_only_exits_0_and_says_so_everywhere(gate: Gate) -> None:
         assert "report-only" in run.files[name].lower() or "report only" in run.files[name].lower()
 
 
+# Every way a check can end, each on its own above.
+ENDS = """
+import threading
+from readiness import errors
+
+@pytest.fixture
+def broken():
+    assert False, "no server"
+
+@pytest.fixture
+def leaving():
+    yield
+    raise OSError("the scratch schema is still there")
+
+def wanted(slug, **more):
+    return check(f"own.{slug}", **({"title": "t", "why": "w", "fix": "f"} | more))
+
+@wanted("minor", severity="minor")
+def test_minor(evidence):
+    evidence.judge(figure(3), at_most(2))
+
+@wanted("plain")
+def test_plain(evidence):
+    assert 1 == 2, "one is not two"
+
+@wanted("lost")
+@pytest.mark.parametrize("raised", ["expected", "other"])
+def test_lost(evidence, raised):
+    if raised == "other":
+        raise ValueError("surprise")
+    raise errors.Unreachable("nobody there", where="http://x", remedy="start it")
+
+@wanted("both")
+def test_both(evidence):
+    evidence.judge(figure(3), at_most(2))
+    raise ValueError("and then")
+
+@wanted("empty")
+def test_empty(evidence):
+    evidence.record(figure(1))
+
+@wanted("odd")
+@pytest.mark.parametrize("value", [float("nan"), "text"], ids=["nan", "text"])
+def test_odd(evidence, value):
+    evidence.judge(figure(value), at_most(2))
+
+@wanted("setup")
+def test_setup(evidence, broken):
+    evidence.judge(figure(1), at_most(2))
+
+@wanted("cleanup")
+def test_cleanup(evidence, leaving):
+    evidence.judge(figure(1), at_most(2))
+
+@wanted("warn")
+def test_warn(evidence):
+    evidence.judge(figure(3), at_most(2), warn_only=True)
+
+@wanted("hangs")
+def test_hangs(evidence):
+    threading.Event().wait(60)
+
+@wanted("skipped")
+def test_skipped(evidence):
+    pytest.skip("no")
+
+@wanted("undeclared", each="backup")
+def test_undeclared(backup, evidence):
+    evidence.judge(figure(1), at_most(2))
+
+@wanted("absent")
+def test_absent(evidence):
+    evidence.judge(figure(1), at_most(2))
+
+@wanted("load", effect="load")
+def test_load(evidence):
+    evidence.judge(figure(1), at_most(2))
+"""
+LIMITS = """
+[gate]
+check_timeout_s = 3
+[gate.not_applicable]
+"own.absent" = "nothing is stored"
+"""
+
+
+def _judged(record: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """What is told of each check."""
+    return {
+        f"{c['id']}[{c['subject']}]": (c["outcome"], c["message"], _figures(c))
+        for c in record["checks"]
+    }
+
+
+def _figures(check: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(m["name"], m["value"], m["limit"], m["unit"]) for m in check["measurements"]]
+
+
+@SERIAL
 def test_xdist_and_serial_agree(gate: Gate) -> None:
-    run = gate(PASS + FAIL + MANY)
-    assert run.code == 1
-    assert run.record["counts"]["pass"] == 9
-    assert run.record["counts"]["fail"] == 1
+    source = PASS + FAIL + MANY + ENDS
+    serial, records = gate(source, config=CONFIG + LIMITS), []
+    records.append(serial.record)
+    xdist = gate(source, config=CONFIG + LIMITS, workers="2")
+    records.append(xdist.record)
+    assert serial.code == xdist.code == 1
+    assert _judged(records[0]) == _judged(records[1])
+    assert records[0]["counts"] == records[1]["counts"]
+    assert sorted(records[0]["reasons"]) == sorted(records[1]["reasons"])
+    assert len(records[0]["checks"]) == 10 + 16
+    assert {outcome for outcome, *_ in _judged(records[0]).values()} == {
+        "pass", "warn", "fail", "error", "not-run", "not-applicable",
+    }  # fmt: skip
