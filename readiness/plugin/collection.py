@@ -16,7 +16,8 @@ from readiness.plugin.state import State
 from readiness.waivers import unknown_ids, unmatched
 
 PLANNED: Final = pytest.StashKey[Planned]()
-_NOTHING: Final = "not-configured"
+NOTHING: Final = "not-configured"
+"""What stands for the subject in the node id of a check that has none."""
 
 
 def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
@@ -32,14 +33,14 @@ def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
     if found:
         metafunc.parametrize(spec.each, found, ids=[subject.name for subject in found])
     else:
-        metafunc.parametrize(spec.each, [None], ids=[_NOTHING])
+        metafunc.parametrize(spec.each, [None], ids=[NOTHING])
 
 
 def plan(items: Sequence[pytest.Item], state: State) -> list[Planned]:
     """The plan of all collected items, stored on each of them.
 
     Raises:
-        UsageError: an item is not a check, or two items are the same check on one subject.
+        UsageError: an item is not a check.
     """
     planned = []
     for item in items:
@@ -52,29 +53,40 @@ def plan(items: Sequence[pytest.Item], state: State) -> list[Planned]:
             )
         item.stash[PLANNED] = _planned(item, spec, state)
         planned.append(item.stash[PLANNED])
-    _refuse_twins(planned)
     return planned
 
 
 def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
-    gate = state.loaded.config.gate
     callspec: Any = getattr(item, "callspec", None)
     missing = bool(spec.each) and callspec is not None and callspec.params[spec.each] is None
-    subject = "" if missing else callspec.id if callspec else state.target.name
+    subject = None if missing else callspec.id if callspec else state.target.name
+    return planned_on(subject, item.nodeid, spec, state)
+
+
+def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) -> Planned:
+    """The plan of a check on one subject.
+
+    Args:
+        subject: its name; None where the target declares none of the kind.
+        nodeid: pytest's name of it.
+        spec: the check.
+        state: the run.
+    """
+    gate = state.loaded.config.gate
     declared = gate.not_applicable.get(spec.suite) or gate.not_applicable.get(spec.id)
     permission = state.permissions[spec.effect]
     settled, reason, undeclared = "", "", ""
     if declared:
         settled, reason = "not-applicable", declared
-    elif missing:
+    elif subject is None:
         settled, undeclared = "not-run", declared_in(spec.each)
         reason = f"the target declares no {undeclared}; {DECLARE}"
     elif not permission.allowed:
         settled, reason = "not-run", permission.reason
     return Planned(
-        nodeid=item.nodeid,
+        nodeid=nodeid,
         id=spec.id,
-        subject=subject,
+        subject=subject or "",
         suite=spec.suite,
         title=spec.title,
         severity=spec.severity,
@@ -84,7 +96,7 @@ def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
         settled=settled,  # type: ignore[arg-type]
         reason=reason,
         undeclared=undeclared,
-        selected=_selected(spec, subject, state),
+        selected=_selected(spec, subject or "", state),
     )
 
 
@@ -98,7 +110,12 @@ def _selected(spec: CheckSpec, subject: str, state: State) -> bool:
     )
 
 
-def _refuse_twins(planned: Iterable[Planned]) -> None:
+def refuse_twins(planned: Iterable[Planned]) -> None:
+    """Refuse a plan in which two items are the same check on one subject.
+
+    Raises:
+        UsageError: there are such items.
+    """
     seen = Counter((p.id, p.subject) for p in planned)
     for (check, subject), times in seen.items():
         if times > 1:

@@ -14,7 +14,7 @@ from readiness.exitcodes import ExitCode, exit_code
 from readiness.journal import FILE, Journal
 from readiness.ledger import Ledger, Planned
 from readiness.measurement import now
-from readiness.plugin import collection, handover, quiet
+from readiness.plugin import collection, foreseen, handover, quiet
 from readiness.plugin.running import finding_of
 from readiness.plugin.state import STOPPED, State, refuse
 from readiness.record import RunRecord
@@ -37,6 +37,7 @@ class Controller:
         self.ledger = Ledger()
         self.record: RunRecord | None = None
         self._refused = False
+        self._foreseen = foreseen.Foreseen()
         self._journal = Journal(state.folder / FILE)
         state.save()
         self.note(
@@ -65,13 +66,18 @@ class Controller:
 
     # Collection: the plan
 
+    def pytest_sessionstart(self) -> None:
+        """Without xdist: see what need not be collected."""
+        if not self.distributed:
+            self._foreseen = foreseen.foresee(self.config, self.state, leaves_quiet=False)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Without xdist: plan everything that was collected, before anything is deselected."""
         try:
-            self._accept(collection.plan(items, self.state), worker="")
+            self._accept(foreseen.plan(items, self.state, self._foreseen), worker="")
         except ReadinessError as error:
             raise self._refuse(error) from error
         collection.keep_selected(config, items)
@@ -80,7 +86,7 @@ class Controller:
         """Without xdist: see what `-k`, `-m` and the like have left; quiet checks go last."""
         if not self.distributed:
             session.items.sort(key=collection.needs_quiet)
-            self._narrowed({item.nodeid for item in session.items})
+            self._narrowed({item.nodeid for item in session.items} | self._foreseen.nodeids)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -185,7 +191,8 @@ class Controller:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """After the parallel phase, run the checks that need quiet, alone."""
-        _import_the_end()
+        if self.distributed:
+            _import_the_end()
         result = yield
         if self.distributed:
             quiet.run(self, session)
@@ -273,7 +280,7 @@ class Controller:
 
 
 def _import_the_end() -> None:
-    """Import what is needed at the end only while the workers are starting, not before them."""
+    """Import what is needed at the end while the workers are starting, not before them."""
     from readiness import conclude, report  # noqa: F401
 
 

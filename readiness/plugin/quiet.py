@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import pytest
 
+from readiness import bundle
 from readiness.journal import Event, Journal, Reader
 from readiness.plugin import collection
 from readiness.plugin.state import State
@@ -34,7 +35,10 @@ def run(controller: "Controller", session: pytest.Session) -> None:
     chosen = [
         p.nodeid
         for p in controller.ledger.plan.values()
-        if p.selected and p.effect.needs_quiet and not controller.ledger.outcome_of(p.nodeid)
+        if p.selected
+        and p.effect.needs_quiet
+        and not p.settled
+        and not controller.ledger.outcome_of(p.nodeid)
     ]
     if not chosen or session.shouldstop or session.shouldfail:
         return
@@ -105,6 +109,12 @@ class QuietPhase:
         self._state = state
         self._chosen = set(json.loads((state.folder / _CHOSEN).read_text(encoding="utf-8")))
         self._relay = Journal(Path(config.option.readiness_quiet_phase))
+        self._modules = {config.rootpath / nodeid.partition("::")[0] for nodeid in self._chosen}
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Import no shipped module that has nothing for this phase."""
+        shipped = collection_path.suffix == ".py" and bundle.suites() in collection_path.parents
+        return True if shipped and collection_path not in self._modules else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
