@@ -11,12 +11,12 @@ import pytest
 from readiness.errors import ReadinessError
 from readiness.evidence import Outcome
 from readiness.exitcodes import ExitCode, exit_code
-from readiness.journal import FILE, Journal
+from readiness.journal import FILE, STOPPED, Journal
 from readiness.ledger import Ledger, Planned
 from readiness.measurement import now
-from readiness.plugin import collection, foreseen, handover, quiet
+from readiness.plugin import collection, foreign, foreseen, handover, quiet
 from readiness.plugin.running import finding_of
-from readiness.plugin.state import STOPPED, State, refuse
+from readiness.plugin.state import State, refuse
 from readiness.record import RunRecord
 from readiness.secrets import redact
 
@@ -44,6 +44,7 @@ class Controller:
             event="begin",
             run=state.run.model_dump(mode="json"),
             target=state.target.model_dump(mode="json"),
+            run_timeout_s=state.loaded.config.gate.run_timeout_s,
         )
 
     @property
@@ -242,6 +243,12 @@ class Controller:
         """Note where pytest's own status and our ledger disagree: its word may only lower ours."""
         if self.config.option.collectonly:
             self.incident("dry-run", "checks were only collected: a plan carries no outcome")
+        for module in foreign.meddlers(self.config):
+            self.incident(
+                "plugin",
+                f"The pytest plugin {module} is loaded, which can change an outcome; use"
+                f" `readiness run`, or switch it off with `-p no:{module}`",
+            )
         status = int(session.exitstatus)
         broken = [r for r in self.ledger.results() if r.outcome in _BROKEN]
         if status == pytest.ExitCode.TESTS_FAILED and not broken and not self.ledger.incidents:

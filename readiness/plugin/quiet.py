@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 import pytest
 
 from readiness import bundle
+from readiness.gate import PLUGINS
 from readiness.journal import Event, Journal, Reader
 from readiness.plugin import collection
 from readiness.plugin.state import State
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _CHOSEN: Final = "quiet.json"
 _RELAY: Final = "quiet.ndjson"
 _LOG: Final = "quiet.log"
+_OFF: Final = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 _POLL_S: Final = 0.1
 _ORDINARY: Final = {0, 1, 5}
 
@@ -65,7 +67,7 @@ def _start(config: pytest.Config, state: State, log: IO[bytes]) -> subprocess.Po
     places = [str(config.invocation_params.dir / arg) for arg in config.args]
     ini = ["-c", str(config.inipath)] if config.inipath else []
     command: Sequence[str] = [
-        *(sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", *_plugins(), "-n0", "-p", "no:cacheprovider"),
         *ini,
         *("--rootdir", str(config.rootpath)),
         *("--confcutdir", str(config.option.confcutdir or config.rootpath)),
@@ -81,8 +83,13 @@ def _start(config: pytest.Config, state: State, log: IO[bytes]) -> subprocess.Po
         stderr=subprocess.STDOUT,
         cwd=config.invocation_params.dir,
         # pytest-benchmark switches itself off where it sees a worker's name.
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        env={k: v for k, v in os.environ.items() if k == _OFF or not k.startswith("PYTEST_")},
     )
+
+
+def _plugins() -> list[str]:
+    """The plugins to name, where none are loaded by themselves."""
+    return [word for name in PLUGINS for word in ("-p", name)] if os.environ.get(_OFF) else []
 
 
 def _replay(config: pytest.Config, reader: Reader) -> None:
