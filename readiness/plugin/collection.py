@@ -13,7 +13,7 @@ from readiness.config.subjects import declared_in, subjects
 from readiness.errors import ConfigError, Problem, UsageError
 from readiness.ledger import DECLARE, Planned
 from readiness.plugin.state import State
-from readiness.waivers import unknown_ids, unmatched
+from readiness.waivers import misnamed, unknown_ids
 
 PLANNED: Final = pytest.StashKey[Planned]()
 NOTHING: Final = "not-configured"
@@ -132,15 +132,14 @@ def validate(planned: Sequence[Planned], state: State) -> None:
     Raises:
         ReadinessError: an id, suite or waiver matches nothing (C5), or nothing is selected (H4).
     """
-    choice, config = state.run.selection, state.loaded.config
+    choice = state.run.selection
     names = {p.id for p in planned} | {f"{p.id}[{p.subject}]" for p in planned if p.subject}
     suites = {p.suite for p in planned}
     problems: list[Problem] = [
         *unknown_ids(choice.suites, suites, "--suite", "suite"),
         *unknown_ids(choice.select, names, "--select"),
         *unknown_ids(choice.ignore, names, "--ignore"),
-        *unknown_ids(config.gate.not_applicable, names | suites, "[gate.not_applicable]"),
-        *unmatched(config.waiver, {(p.id, p.subject) for p in planned}),
+        *misnamed(state.loaded.config, {(p.id, p.subject) for p in planned}),
     ]
     if problems:
         raise ConfigError(problems)

@@ -33,8 +33,14 @@ def test_all_pass_is_ready(gate: Gate) -> None:
         "reports/readiness.json",
         "reports/readiness.xml",
         "reports/readiness.md",
-        "reports/pytest.html",
     }
+    assert "reports/pytest.html" not in run.files
+
+
+def test_the_log_of_pytest_is_written_where_it_is_asked_for(gate: Gate) -> None:
+    run = gate(PASS, "--readiness-debug")
+    assert run.code == 0
+    assert "test_good" in run.files["reports/pytest.html"]
 
 
 def test_a_proof_writes_its_record_alone_and_judges_the_same(gate: Gate) -> None:
