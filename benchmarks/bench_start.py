@@ -31,7 +31,7 @@ url = "http://127.0.0.1:{port}"
 class Service(BaseHTTPRequestHandler):
     """A service that says it is healthy, whatever it is asked."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: D102 - the name is given
         body = b'{"status": "ok", "version": "1.0"}'
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -1,7 +1,7 @@
 """The catalogue as a file: what the shipped suites declare, known without importing them.
 
-`make docs` writes `suites/catalogue.json`; a test holds it to the code. Each module of the suites is
-listed with the hash of its bytes: one that was edited since is not believed, and is imported.
+`make docs` writes `suites/catalogue.json`; a test holds it to the code. Each module of the suites
+is listed with the hash of its bytes: one that was edited since is not believed, and is imported.
 """
 
 import hashlib
@@ -130,7 +130,9 @@ def hashes(paths: Iterable[Path]) -> dict[str, str]:
 def _catalogue(raw: Mapping[str, Any]) -> Catalogue:
     return Catalogue(
         declared=tuple(map(_declared, raw["checks"])),
-        faults=tuple(FaultNote(**note | {"checks": tuple(note["checks"])}) for note in raw["faults"]),
+        faults=tuple(
+            FaultNote(**note | {"checks": tuple(note["checks"])}) for note in raw["faults"]
+        ),
         hashes=raw["hashes"],
     )
 

@@ -24,8 +24,8 @@ from readiness.measurement import now
 from readiness.plugin import foreign
 from readiness.record import RunFacts, Selection, TargetFacts
 from readiness.record import load as load_record
-from readiness.secrets import redact
 from readiness.safety import Permission, fingerprint, permissions
+from readiness.secrets import redact
 
 KEY: Final = pytest.StashKey["State"]()
 _FILE: Final = "gate.json"
