@@ -1,6 +1,7 @@
 """The pytest plugin: thin hooks that join a run, as its holder, a worker, or its quiet phase."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,18 @@ def pytest_configure(config: pytest.Config) -> None:
         _join(config)
     except ReadinessError as error:
         raise refuse(config, error) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Give each worker whole files, if nobody said otherwise, before xdist chooses for itself.
+
+    What a file restores or drills once, for all of its checks, would else be done by each worker.
+    """
+    option = config.option
+    if getattr(option, "dist", "") == "no" and option.numprocesses and _is_a_run(config):
+        option.dist = "loadfile"
+    return (yield)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

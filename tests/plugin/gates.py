@@ -31,6 +31,8 @@ def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatc
             (checks / "conftest.py").write_text(conftest)
         result = pytester.runpytest_subprocess(
             *("--readiness", "-p", "no:locust", "-p", "no:hypothesispytest", "-n", workers),
+            # All of these checks stand in one file, which two workers are to share here.
+            *("--dist", "load"),
             *arguments,
             "checks",
             timeout=120,

@@ -273,3 +273,17 @@ def test_xdist_and_serial_agree(gate: Gate) -> None:
     assert run.code == 1
     assert run.record["counts"]["pass"] == 9
     assert run.record["counts"]["fail"] == 1
+
+
+@pytest.mark.parametrize("workers", ["2"], indirect=True)
+def test_the_checks_of_a_file_stay_in_one_worker(gate: Gate) -> None:
+    source = MANY.replace(
+        "    evidence.judge",
+        "    import os\n"
+        "    name = os.environ['PYTEST_XDIST_WORKER']\n"
+        "    evidence.record(Measurement('worker', name, 'name', source='the test'))\n"
+        "    evidence.judge",
+    )
+    run = gate(source, "--dist", "no")  # pytest's default: nobody said how
+    assert run.code == 0, run.text
+    assert len({check["measurements"][0]["value"] for check in run.record["checks"]}) == 1
