@@ -1,17 +1,65 @@
-"""Lists the fixtures that the suites use; each concern has its module in `fixtures/`."""
+"""Lists the fixtures that the suites use; each concern has its module in `fixtures/`.
 
-pytest_plugins = [
-    "fixtures.alert_engine",
-    "fixtures.alerting",
-    "fixtures.backup",
-    "fixtures.deployment",
-    "fixtures.grafana",
-    "fixtures.guardian",
-    "fixtures.http",
-    "fixtures.kubernetes",
-    "fixtures.migrations",
-    "fixtures.prometheus",
-    "fixtures.scaling",
-    "fixtures.shadow",
-    "fixtures.synthetic",
-]
+A module is imported when a check that uses it is collected: what a target does not have, nobody
+waits for.
+"""
+
+import inspect
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+# module -> the fixtures that it has
+FIXTURES = {
+    "alert_engine": ("engine_alerts",),
+    "alerting": ("running", "policy"),
+    "backup": ("restores", "restore_of", "restored_dump"),
+    "deployment": ("drill_safety", "drill_of"),
+    "grafana": ("opened", "grafana_client"),
+    "guardian": ("guardian",),
+    "http": ("ask",),
+    "kubernetes": ("sides_of",),
+    "migrations": ("scratch_for", "scratch_beside"),
+    "prometheus": ("watcher",),
+    "scaling": ("scaled_of",),
+    "shadow": ("replayed",),
+    "synthetic": ("trips",),
+}
+
+
+class OnDemand:
+    """Registers a module of fixtures when one of its fixtures is first asked for."""
+
+    def __init__(self, manager: pytest.PytestPluginManager) -> None:
+        self._manager = manager
+        self._places = {name: module for module, names in FIXTURES.items() for name in names}
+
+    def pytest_pycollect_makeitem(self, name: str, obj: object) -> None:
+        """Provide what a test function asks for."""
+        if name.startswith("test") and inspect.isfunction(obj):
+            self.provide(inspect.signature(obj).parameters)
+
+    def provide(self, names: Iterable[str]) -> None:
+        """Register the modules of these fixtures, and of those that they ask for themselves."""
+        for name in names:
+            module = self._places.get(name)
+            if module is None or self._manager.has_plugin(f"fixtures.{module}"):
+                continue
+            plugin = import_module(f"fixtures.{module}")
+            self._manager.register(plugin, f"fixtures.{module}")
+            for fixture in FIXTURES[module]:
+                self.provide(inspect.signature(getattr(plugin, fixture)).parameters)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Provide fixtures on demand; all of them, where the tests of others are run too."""
+    on_demand = OnDemand(config.pluginmanager)
+    config.pluginmanager.register(on_demand, "fixtures-on-demand")
+    suites = Path(__file__).resolve().parent / "suites"
+    folder = config.invocation_params.dir
+    places = [(folder / arg.partition("::")[0]).resolve() for arg in config.args]
+    if not all(place.is_relative_to(suites) for place in places):
+        # Their own fixtures may build on ours, which nobody sees before they are asked for.
+        on_demand.provide(name for names in FIXTURES.values() for name in names)

@@ -1,4 +1,9 @@
-"""The catalogue: every check there is, and the faults that prove it."""
+"""The catalogue: every check there is, and the faults that prove it.
+
+Importing all suites takes a second of processor time. What they declare is therefore kept in
+`suites/catalogue.json` (see `readiness.catalogue_file`), and read from there as long as that file
+says what the suites say.
+"""
 
 import importlib.util
 import sys
@@ -7,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from readiness import bundle
+from readiness import bundle, catalogue_file
+from readiness.catalogue_file import Declared, FaultNote
 from readiness.check import CheckSpec, spec_of
 from readiness.errors import UsageError
 from readiness.faults import Fault, faults_of
@@ -18,7 +24,7 @@ class Entry:
     """A check, and the faults that turn it red."""
 
     spec: CheckSpec
-    faults: tuple[Fault, ...]
+    faults: tuple[FaultNote, ...]
 
 
 def entries(own: Iterable[Path] = ()) -> list[Entry]:
@@ -30,17 +36,40 @@ def entries(own: Iterable[Path] = ()) -> list[Entry]:
     Raises:
         UsageError: a module cannot be imported.
     """
-    proofs = faults()
-    specs = sorted(_specs([bundle.suites(), *own]), key=lambda spec: spec.id)
+    shipped = catalogue_file.whole()
+    if shipped is None:
+        declared, notes = list(modules()), fault_notes()
+    else:
+        declared, notes = list(shipped.declared), shipped.faults
+    specs = [one.spec for one in declared] + list(_specs(own))
     return [
-        Entry(spec, tuple(fault for fault in proofs if spec.id in fault.checks)) for spec in specs
+        Entry(spec, tuple(note for note in notes if spec.id in note.checks))
+        for spec in sorted(specs, key=lambda spec: spec.id)
     ]
+
+
+def modules() -> Iterator[Declared]:
+    """What the shipped suites declare, by importing them: by file, then in its order there."""
+    for path in catalogue_file.check_files():
+        for name, value in vars(_suite(path)).items():
+            spec = spec_of(value)
+            if spec is not None:
+                place = path.relative_to(bundle.suites()).as_posix()
+                yield Declared(place, name, spec)
+
+
+def fault_notes() -> tuple[FaultNote, ...]:
+    """What is told of the shipped faults, by importing them."""
+    return tuple(
+        FaultNote(fault.name, fault.story, fault.needs, tuple(sorted(fault.checks)))
+        for fault in faults()
+    )
 
 
 def faults() -> list[Fault]:
     """All faults of the shipped suites, sorted by suite; a suite may have several modules."""
     found: list[Fault] = []
-    for path in sorted(bundle.suites().glob("*/faults*.py")):
+    for path in catalogue_file.fault_files():
         found += faults_of(_module(path, f"_readiness_faults_{path.parent.name}_{path.stem}"))
     return found
 

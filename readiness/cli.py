@@ -90,6 +90,7 @@ def _selection_options(function: _F) -> _F:
 )
 @click.option("--baseline", type=click.Path(path_type=Path), help="Record to compare with.")
 @click.option("--report-only", is_flag=True, help="Exit 0 whatever the verdict.")
+@click.option("--debug", is_flag=True, help="Write pytest.html too: pytest's own log of the run.")
 def run(**asked: Any) -> None:
     """Judge the target (the default command)."""
     from readiness.commands import run as command

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from readiness import catalogue
+from readiness.catalogue_file import FaultNote
 from readiness.commands.terminal import width
-from readiness.config.locate import configured
 from readiness.errors import UsageError
-from readiness.faults import Fault
 
 
 def show_all(config: Path | None, form: str) -> None:
@@ -87,7 +86,7 @@ def markdown(entries: list[catalogue.Entry]) -> str:
     return "\n".join(lines)
 
 
-def _needs(fault: Fault) -> str:
+def _needs(fault: FaultNote) -> str:
     return f" Needs {fault.needs}." if fault.needs else ""
 
 
@@ -109,6 +108,8 @@ def _own(config: Path | None) -> list[Path]:
     """The folders with checks of the user's own; none where no configuration was named."""
     if config is None:
         return []
+    from readiness.config.locate import configured
+
     loaded = configured(config)
     return [loaded.path.parent / name for name in loaded.config.gate.suites]
 

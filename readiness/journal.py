@@ -14,6 +14,11 @@ Event = Mapping[str, object]
 """One line: `event` names its kind, the other keys depend on it (see `readiness.ledger`)."""
 
 FILE: Final = "journal.ndjson"
+# Beside it, in the folder of the run:
+REFUSAL: Final = "refused.txt"
+"""Why nothing was judged, told to the process that holds pytest."""
+STOPPED: Final = "stopped.txt"
+"""Why that process stopped pytest, if nobody pressed Ctrl-C."""
 
 
 class Journal:

@@ -5,7 +5,7 @@ after a kill, another process applies the same events from the journal and gets 
 
 | event | keys |
 |---|---|
-| `begin` | `run`, `target`: the facts known at the start |
+| `begin` | `run`, `target`: the facts known at the start; `run_timeout_s` |
 | `plan` | `items`: list of `Planned`, `worker` |
 | `deselected` | `nodeid`: pytest was told to leave it out |
 | `partial` | `reason`: why not everything there is was selected |

@@ -115,6 +115,8 @@ class RunFacts(_Frozen):
     host: str = ""
     user: str = ""
     interrupted: bool = False
+    plugins: tuple[str, ...] = ()
+    """Installed pytest plugins that were loaded and that no run needs, as `name version`."""
 
 
 class Incident(_Frozen):

@@ -1,4 +1,8 @@
-"""Holds pytest as a child: follows its journal, and writes the report if it cannot any more."""
+"""Holds pytest as a child: follows its journal, and writes the report if it cannot any more.
+
+The configuration is loaded by the child, which judges by it (`readiness.gate`); here it is needed
+only where the child has died.
+"""
 
 import os
 import shutil
@@ -8,37 +12,47 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from readiness import __version__, bundle
-from readiness.conclude import conclude
-from readiness.config.loading import Loaded
-from readiness.errors import UsageError
+from readiness import __version__
+from readiness.errors import ReadinessError
 from readiness.exitcodes import ExitCode, exit_code
+from readiness.gate import Request
 from readiness.guardian import Guardian
-from readiness.journal import FILE, Reader
+from readiness.journal import FILE, REFUSAL, STOPPED, Reader
 from readiness.ledger import Ledger
 from readiness.measurement import now
-from readiness.plugin.state import REFUSAL, STOPPED
 from readiness.progress import Progress
 from readiness.record import RunFacts, RunRecord, Selection, TargetFacts, load
-from readiness.report import write_all
+from readiness.secrets import redact
+
+if TYPE_CHECKING:
+    from readiness.config.loading import Loaded
 
 _LOG: Final = "pytest.log"
+_TIMEOUT_S: Final = 3600.0
+"""How long a run may take that has not said yet what `[gate] run_timeout_s` is."""
 _POLL_S: Final = 0.1
 _GRACE_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A configuration that was not loaded yet."""
+
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What `readiness run` was asked for."""
 
-    loaded: Loaded
+    loaded: "Loaded | File"
     reports: Path
     suites: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
@@ -50,6 +64,7 @@ class Options:
     report_only: bool = False
     collect_only: bool = False
     record_only: bool = False
+    debug: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,8 +102,8 @@ class Child(Protocol):
         """Send it a signal, unless it has ended."""
 
 
-Start = Callable[[Sequence[str], Mapping[str, str], Path], Child]
-"""Starts pytest: its command line, its whole environment, the file for what it prints."""
+Start = Callable[[Path, Mapping[str, str], Path], Child]
+"""Starts `readiness.gate`: the run's folder, its whole environment, the file for what it prints."""
 
 
 def run(options: Options, progress: Progress, start: Start | None = None) -> Ended:
@@ -118,12 +133,13 @@ def _run(
     options: Options, progress: Progress, folder: Path, guardian: Guardian, start: Start
 ) -> Ended:
     ledger = Ledger()
+    _request(options).write(folder)
     with _interruptible():
-        child = start(_command(options, folder), _environment(options), folder / _LOG)
+        child = start(folder, _environment(options), folder / _LOG)
         guardian.kill(child.pid, signal.SIGINT)
         follower = _Follower(child, folder, ledger, progress)
         try:
-            follower.follow(options.loaded.config.gate.run_timeout_s)
+            follower.follow()
         finally:
             _end_group(child)
             progress.close()
@@ -136,10 +152,11 @@ def _run(
     return _salvage(options, ledger, follower, _read(folder / _LOG))
 
 
-def _start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> Child:
+def _start(folder: Path, environ: Mapping[str, str], log: Path) -> Child:
     with log.open("wb") as output:
         return subprocess.Popen(
-            command,
+            # -P: the folder we are started in must not put modules before ours.
+            [sys.executable, "-P", "-m", "readiness.gate", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -150,13 +167,21 @@ def _start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> Chi
 
 def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) -> Ended:
     """Judge from the journal what a dead pytest has left."""
+    from readiness.conclude import conclude
+    from readiness.report import write_all
+
+    try:
+        loaded = _loaded(options)
+    except ReadinessError as error:
+        return Ended(ExitCode.NOTHING_JUDGED, None, str(error), ledger)
     if ledger.begun is None:
-        ledger.apply(_begin(options))
-    ledger.apply({"event": "incident", "kind": "killed", "message": follower.epitaph(log)})
+        ledger.apply(_begin(loaded, options))
+    # Only now are the secrets known that the child may have written into its log.
+    message = redact(follower.epitaph(log))
+    ledger.apply({"event": "incident", "kind": "killed", "message": message})
     if follower.interrupted:
         ledger.apply({"event": "interrupted"})
-    config = options.loaded.config
-    record = conclude(ledger, config, options.reports, baseline=options.baseline)
+    record = conclude(ledger, loaded.config, options.reports, baseline=options.baseline)
     write_all(record, options.reports, environ={})
     code = exit_code(
         record.verdict, interrupted=follower.interrupted, report_only=options.report_only
@@ -176,11 +201,14 @@ class _Follower:
         self.interrupted = False
         self._stopped = ""
 
-    def follow(self, timeout_s: float) -> None:
+    def follow(self) -> None:
         """Return when the child has ended."""
+        began = time.monotonic()
         try:
-            if not self._until_end(timeout_s):
-                self._stopped = f"The run was stopped after {timeout_s:g} s ([gate] run_timeout_s)."
+            if not self._until_end(lambda: began + self._timeout_s()):
+                self._stopped = (
+                    f"The run was stopped after {self._timeout_s():g} s ([gate] run_timeout_s)."
+                )
                 # The child reads it when it is told to end, and judges accordingly.
                 (self._folder / STOPPED).write_text(self._stopped, encoding="utf-8")
                 self._stop()
@@ -201,12 +229,15 @@ class _Follower:
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
         return f"pytest ended {how} before it could judge.{last}"
 
-    def _until_end(self, timeout_s: float) -> bool:
-        deadline = time.monotonic() + timeout_s
+    def _timeout_s(self) -> float:
+        begun = self._ledger.begun or {}
+        return float(str(begun.get("run_timeout_s", _TIMEOUT_S)))
+
+    def _until_end(self, deadline: Callable[[], float]) -> bool:
         while self._child.poll() is None:
             self._take()
             self._progress.tick(self._ledger)
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline():
                 return False
             time.sleep(_POLL_S)
         return True
@@ -219,8 +250,9 @@ class _Follower:
     def _stop(self) -> None:
         """Ask the child to end as on Ctrl-C, and wait; a second Ctrl-C ends the patience."""
         self._child.send_signal(signal.SIGINT)
+        last = time.monotonic() + _GRACE_S
         try:
-            self._until_end(_GRACE_S)
+            self._until_end(lambda: last)
         except KeyboardInterrupt:
             return
 
@@ -255,64 +287,50 @@ def _end_group(child: Child) -> None:
     child.wait()
 
 
-def _command(options: Options, folder: Path) -> list[str]:
-    package = Path(__file__).resolve().parent
-    root = str(bundle.root())
-    command = [
-        # -P: the folder we are started in must not put modules before ours.
-        *(sys.executable, "-P", "-m", "pytest", "-c", str(package / "gate.ini")),
-        *("--rootdir", root, "--confcutdir", root),
-        *("-n", options.workers, "--dist", "loadfile"),
-        *("--readiness", "--readiness-folder", str(folder)),
-        *("--basetemp", str(folder / "tmp")),  # what checks put down goes with the run
-        *("--readiness-config", str(options.loaded.path)),
-        *("--readiness-reports", str(options.reports)),
-    ]
-    for name, values in (
-        ("suite", options.suites),
-        ("select", options.select),
-        ("ignore", options.ignore),
-        ("allow", options.allow),
-        ("confirm", [options.confirm] if options.confirm else []),
-        ("baseline", [str(options.baseline)] if options.baseline else []),
-    ):
-        for value in values:
-            command += [f"--readiness-{name}={value}"]
-    command += ["--readiness-report-only"] if options.report_only else []
-    command += ["--readiness-record-only"] if options.record_only else []
-    command += ["--collect-only", "-q"] if options.collect_only else []
-    return [*command, str(bundle.suites()), *_own_suites(options)]
+def _request(options: Options) -> Request:
+    return Request(
+        config=str(options.loaded.path),
+        reports=str(options.reports),
+        suite=list(options.suites),
+        select=list(options.select),
+        ignore=list(options.ignore),
+        allow=list(options.allow),
+        confirm=options.confirm,
+        workers=options.workers,
+        baseline=str(options.baseline or ""),
+        report_only=options.report_only,
+        collect_only=options.collect_only,
+        record_only=options.record_only,
+        debug=options.debug,
+    )
 
 
-def _own_suites(options: Options) -> Iterator[str]:
-    base = options.loaded.path.parent
-    for name in options.loaded.config.gate.suites:
-        folder = (base / name).resolve()
-        if not folder.exists():
-            raise UsageError(
-                f"there is no folder {name!r} beside it",
-                where=f"{options.loaded.path.name} [gate] suites",
-                remedy="name the folder relative to the file, or take it out of the list",
-            )
-        yield str(folder)
+def _loaded(options: Options) -> "Loaded":
+    if not isinstance(options.loaded, File):
+        return options.loaded
+    from readiness.config.loading import load as load_config
+
+    return load_config(options.loaded.path, os.environ)
 
 
 def _environment(options: Options) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    return inherited | {"PYTHONUNBUFFERED": "1"} | dict(options.environ)
+    # Whatever else is installed beside us has no say: what is needed is named (`readiness.gate`).
+    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return inherited | ours | dict(options.environ)
 
 
-def _begin(options: Options) -> dict[str, object]:
+def _begin(loaded: "Loaded", options: Options) -> dict[str, object]:
     """The first event of a run whose pytest died before it could write one."""
     moment = now()
-    target = options.loaded.config.target
+    target = loaded.config.target
     run_facts = RunFacts(
         id=f"{moment:%Y%m%dT%H%M%SZ}-lost",
         started=moment,
         finished=moment,
         duration_s=0.0,
         tool_version=__version__,
-        config_sha256=options.loaded.sha256,
+        config_sha256=loaded.sha256,
         selection=Selection(),
         report_only=options.report_only,
     )

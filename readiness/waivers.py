@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
-from readiness.config.models import Waiver
+from readiness.config.models import Config, Waiver
 from readiness.errors import Problem
 from readiness.evidence import Outcome
 from readiness.record import CheckResult, WaiverNote, WaiverState
@@ -47,13 +47,41 @@ def unmatched(
     problems = []
     for index, waiver in enumerate(waivers):
         place = (origins or {}).get(f"waiver[{index}].check", "")
-        where = f"{place} [[waiver]] check".strip()
+        where = f"{place} [[waiver]]".strip()
         subjects = {subject for check, subject in known if check == waiver.check}
         if not subjects:
-            problems += unknown_ids([waiver.check], {check for check, _ in known}, where)
+            ids = {check for check, _ in known}
+            problems += unknown_ids([waiver.check], ids, f"{where} check")
         elif waiver.subject and waiver.subject not in subjects:
-            problems.append(_unknown_subject(waiver, subjects, where.replace("check", "subject")))
+            problems.append(_unknown_subject(waiver, subjects, f"{where} subject"))
     return problems
+
+
+def misnamed(
+    config: Config,
+    known: Collection[tuple[str, str]],
+    *,
+    origins: Mapping[str, str] | None = None,
+) -> list[Problem]:
+    """What the configuration decides on checks, suites or subjects that do not exist.
+
+    Args:
+        config: the target.
+        known: check id and subject of everything that is planned; no subject is an empty text.
+        origins: `Loaded.origins`, so that a problem can name the line.
+    """
+    ids = {check for check, _ in known}
+    names = ids | {f"{check}[{subject}]" for check, subject in known if subject}
+    suites = {check.partition(".")[0] for check in ids}
+    return [
+        *unknown_ids(config.gate.not_applicable, names | suites, "[gate.not_applicable]"),
+        *unknown_ids(
+            [name for row in config.gate.independent for name in row],
+            ids | suites,
+            "[gate] independent",
+        ),
+        *unmatched(config.waiver, known, origins=origins),
+    ]
 
 
 def unknown_ids(

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -31,14 +31,13 @@ class Warm:
         self._interrupted = False
         self._lock = threading.Lock()
 
-    def start(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> "Forked":
-        """Start pytest; see `run.Start`.
+    def start(self, folder: Path, environ: Mapping[str, str], log: Path) -> "Forked":
+        """Start `readiness.gate`; see `run.Start`.
 
         Raises:
             ReadinessError: `interrupt` was called.
         """
-        arguments = list(command[command.index("pytest") + 1 :])
-        process = self._context.Process(target=_main, args=(arguments, dict(environ), str(log)))
+        process = self._context.Process(target=_main, args=(folder, dict(environ), log))
         with self._lock:
             if self._interrupted:
                 raise ReadinessError("interrupted")
@@ -79,8 +78,8 @@ class Forked:
                 os.kill(self.pid, sig)
 
 
-def _main(arguments: list[str], environ: Mapping[str, str], log: str) -> None:
-    """In the fork: what `python -m pytest` does, with its own session, variables and output."""
+def _main(folder: Path, environ: Mapping[str, str], log: Path) -> None:
+    """In the fork: what `python -m readiness.gate` does, in a session of its own."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -90,7 +89,7 @@ def _main(arguments: list[str], environ: Mapping[str, str], log: str) -> None:
     os.close(output)
     os.environ.clear()
     os.environ.update(environ)
-    import pytest
+    from readiness import gate
 
-    sys.argv = ["pytest", *arguments]
-    sys.exit(pytest.main(arguments))
+    sys.argv = ["pytest", str(folder)]
+    sys.exit(gate.main(folder))

@@ -13,6 +13,7 @@ def _load() -> None:
     sys.path[:] = [place for place in sys.path if place not in ("", str(Path.cwd()))]
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         del os.environ[name]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest
 
     from readiness import bundle, conclude, report  # noqa: F401
@@ -24,7 +25,7 @@ def _load() -> None:
         pytest.main(
             [
                 *("-c", settings, "--rootdir", root, "--confcutdir", root),
-                *("-p", "no:readiness", "--collect-only", "-q", suites),
+                *("-p", "pytest_benchmark.plugin", "--collect-only", "-q", suites),
             ]
         )
     gc.collect()

@@ -1,16 +1,20 @@
 """`readiness waivers`, `signoff` and `config`: the people's part of the file."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import click
 
-from readiness import signoffs
+from readiness import bundle, catalogue, signoffs
+from readiness.config.loading import Loaded
 from readiness.config.locate import configured
 from readiness.config.models import Signoff
 from readiness.config.show import show as shown
-from readiness.errors import UsageError
+from readiness.config.subjects import subjects
+from readiness.errors import ConfigError, UsageError
 from readiness.measurement import now
+from readiness.waivers import misnamed
 
 _SOON = timedelta(days=14)
 
@@ -93,9 +97,31 @@ def show(config: Path | None) -> None:
 
 
 def check(config: Path | None) -> None:
-    """Say that the file is sound; its mistakes come as errors."""
+    """Say that the file is sound; its mistakes come as errors.
+
+    Raises:
+        ConfigError: it has mistakes, or decides on a check, suite or subject that does not exist.
+    """
     loaded = configured(config)
+    problems = misnamed(loaded.config, set(_known(loaded)), origins=loaded.origins)
+    if problems:
+        raise ConfigError(problems)
     click.echo(f"{loaded.path}: no mistakes found")
+
+
+def _known(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Id and subject of each check that there is for this target."""
+    folder, gate = loaded.path.parent, loaded.config.gate
+    shipped = bundle.known_ids()
+    for entry in catalogue.entries(folder / name for name in gate.suites):
+        spec = entry.spec
+        found = subjects(loaded.config, spec.each) if spec.each else [loaded.config.target]
+        yield from ((spec.id, subject.name) for subject in found)
+        if not found:
+            yield spec.id, ""
+        if spec.id not in shipped:
+            # A check of the user's own may have parameters, which pytest alone knows.
+            yield from ((w.check, w.subject) for w in loaded.config.waiver if w.check == spec.id)
 
 
 def _state(expires: date) -> str:

@@ -11,16 +11,12 @@ import click
 
 from readiness.check import Effect
 from readiness.commands.terminal import colored, width
-from readiness.config.loading import load
-from readiness.config.locate import configured
+from readiness.config.files import locate
 from readiness.errors import UsageError
-from readiness.probes import marker
 from readiness.progress import Progress, choose
 from readiness.record import RunRecord
-from readiness.report import console, github
-from readiness.run import Ended, Options
+from readiness.run import Ended, File, Options
 from readiness.run import run as judge
-from readiness.safety import fingerprint
 
 _ALL = tuple(effect.value for effect in Effect if effect.needs_quiet)
 
@@ -36,6 +32,7 @@ class _Asked:
     workers: str
     baseline: Path | None
     report_only: bool
+    debug: bool
 
 
 def run(
@@ -63,8 +60,7 @@ def run(
             )
         with reference_options(asked.reports, provider) as options:
             return _judge(_with(options, asked))
-    loaded = configured(config)
-    options = Options(loaded, asked.reports, allow=tuple(allow), confirm=confirm)
+    options = Options(File(locate(config)), asked.reports, allow=tuple(allow), confirm=confirm)
     return _judge(_with(options, asked))
 
 
@@ -74,7 +70,10 @@ def reference_options(reports: Path, provider: str | None) -> Iterator[Options]:
     from readiness.reference import extra
 
     extra.require()
+    from readiness.config.loading import load
+    from readiness.probes import marker
     from readiness.reference.system import ReferenceSystem
+    from readiness.safety import fingerprint
 
     with ReferenceSystem.start(provider=provider, progress=_say) as system:
         for part, reason in sorted(system.absent.items()):
@@ -99,6 +98,7 @@ def _with(options: Options, asked: _Asked) -> Options:
         workers=asked.workers,
         baseline=asked.baseline,
         report_only=asked.report_only,
+        debug=asked.debug,
     )
 
 
@@ -112,12 +112,16 @@ def _judge(options: Options) -> int:
 def _show(ended: Ended, reports: Path) -> None:
     if ended.record is None:
         raise UsageError(ended.refusal)
+    from readiness.report import github  # only now: the run need not wait for it
+
     github.announce(ended.record, os.environ)
     click.echo(summary(ended.record, reports))
 
 
 def summary(record: RunRecord, reports: Path) -> str:
     """The verdict for the terminal, and where the page lies."""
+    from readiness.report import console
+
     text = console.summary(record, width=width(), color=colored(sys.stdout))
     return f"{text.rstrip()}\n\nReport: {reports / 'readiness.html'}"
 

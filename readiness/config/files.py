@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from readiness.errors import ConfigError, Problem
+from readiness.errors import ConfigError, Problem, UsageError
 
 FILE: Final = "readiness.toml"
 PROJECT_FILE: Final = "pyproject.toml"
@@ -35,6 +35,22 @@ def find(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Path
         if _mentions_us(folder / PROJECT_FILE):
             return folder / PROJECT_FILE
     return None
+
+
+def locate(explicit: Path | None) -> Path:
+    """The file to use: the one named, or the one that is found.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path = find(Path.cwd(), explicit, os.environ)
+    if path is None:
+        raise UsageError(
+            "there is no readiness.toml here, nor in a folder above",
+            remedy="make one with `readiness init`, name one with --config FILE, or see the"
+            " tool work on its own reference system: `readiness run --reference`",
+        )
+    return path
 
 
 def read(path: Path) -> bytes:

@@ -1,5 +1,7 @@
 """The pytest plugin: thin hooks that join a run, as its holder, a worker, or its quiet phase."""
 
+import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,34 @@ def pytest_configure(config: pytest.Config) -> None:
         _join(config)
     except ReadinessError as error:
         raise refuse(config, error) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Give each worker whole files, if nobody said otherwise, before xdist chooses for itself.
+
+    What a file restores or drills once, for all of its checks, would else be done by each worker.
+    """
+    option = config.option
+    if getattr(option, "dist", "") == "no" and option.numprocesses and _is_a_run(config):
+        option.dist = "loadfile"
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """How many workers `-n auto` starts: none where few checks can run (None: as xdist says)."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or not _is_a_run(config):
+        return None
+    from readiness.errors import ReadinessError
+    from readiness.plugin.foreseen import few
+    from readiness.plugin.state import KEY, begin
+
+    try:
+        config.stash[KEY] = begin(config)
+    except ReadinessError:
+        return 0  # `pytest_configure` says why, where pytest can end well
+    return 0 if few(config, config.stash[KEY]) else None
 
 
 def _is_a_run(config: pytest.Config) -> bool:
@@ -63,7 +93,7 @@ def _join(config: pytest.Config) -> None:
         from readiness.plugin.appendix import Appendix
         from readiness.plugin.controller import Controller
 
-        state = begin(config)
+        state = config.stash.get(KEY, None) or begin(config)
         role = Controller(config, state)
         config.option.continue_on_collection_errors = True
         config.pluginmanager.register(Appendix(config), "readiness-appendix")

@@ -1,4 +1,4 @@
-"""pytest-html as the engineer's appendix, with its two faults mended.
+"""pytest-html as the engineer's appendix, where it is asked for, with its two faults mended.
 
 It loses the test of a crashed worker (`Controller.pytest_handlecrashitem` mends that), and it
 puts test ids and links into the page unescaped, where a script in a parameter id runs.
@@ -20,7 +20,7 @@ class Appendix:
 
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
-        wanted = not option.readiness_record_only
+        wanted = option.readiness_debug and not option.readiness_record_only
         if wanted and hasattr(option, "htmlpath") and not option.htmlpath:
             option.htmlpath = str(Path(option.readiness_reports) / "pytest.html")
             option.self_contained_html = True

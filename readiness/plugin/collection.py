@@ -13,10 +13,11 @@ from readiness.config.subjects import declared_in, subjects
 from readiness.errors import ConfigError, Problem, UsageError
 from readiness.ledger import DECLARE, Planned
 from readiness.plugin.state import State
-from readiness.waivers import unknown_ids, unmatched
+from readiness.waivers import misnamed, unknown_ids
 
 PLANNED: Final = pytest.StashKey[Planned]()
-_NOTHING: Final = "not-configured"
+NOTHING: Final = "not-configured"
+"""What stands for the subject in the node id of a check that has none."""
 
 
 def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
@@ -32,14 +33,14 @@ def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
     if found:
         metafunc.parametrize(spec.each, found, ids=[subject.name for subject in found])
     else:
-        metafunc.parametrize(spec.each, [None], ids=[_NOTHING])
+        metafunc.parametrize(spec.each, [None], ids=[NOTHING])
 
 
 def plan(items: Sequence[pytest.Item], state: State) -> list[Planned]:
     """The plan of all collected items, stored on each of them.
 
     Raises:
-        UsageError: an item is not a check, or two items are the same check on one subject.
+        UsageError: an item is not a check.
     """
     planned = []
     for item in items:
@@ -52,29 +53,40 @@ def plan(items: Sequence[pytest.Item], state: State) -> list[Planned]:
             )
         item.stash[PLANNED] = _planned(item, spec, state)
         planned.append(item.stash[PLANNED])
-    _refuse_twins(planned)
     return planned
 
 
 def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
-    gate = state.loaded.config.gate
     callspec: Any = getattr(item, "callspec", None)
     missing = bool(spec.each) and callspec is not None and callspec.params[spec.each] is None
-    subject = "" if missing else callspec.id if callspec else state.target.name
+    subject = None if missing else callspec.id if callspec else state.target.name
+    return planned_on(subject, item.nodeid, spec, state)
+
+
+def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) -> Planned:
+    """The plan of a check on one subject.
+
+    Args:
+        subject: its name; None where the target declares none of the kind.
+        nodeid: pytest's name of it.
+        spec: the check.
+        state: the run.
+    """
+    gate = state.loaded.config.gate
     declared = gate.not_applicable.get(spec.suite) or gate.not_applicable.get(spec.id)
     permission = state.permissions[spec.effect]
     settled, reason, undeclared = "", "", ""
     if declared:
         settled, reason = "not-applicable", declared
-    elif missing:
+    elif subject is None:
         settled, undeclared = "not-run", declared_in(spec.each)
         reason = f"the target declares no {undeclared}; {DECLARE}"
     elif not permission.allowed:
         settled, reason = "not-run", permission.reason
     return Planned(
-        nodeid=item.nodeid,
+        nodeid=nodeid,
         id=spec.id,
-        subject=subject,
+        subject=subject or "",
         suite=spec.suite,
         title=spec.title,
         severity=spec.severity,
@@ -84,7 +96,7 @@ def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
         settled=settled,  # type: ignore[arg-type]
         reason=reason,
         undeclared=undeclared,
-        selected=_selected(spec, subject, state),
+        selected=_selected(spec, subject or "", state),
     )
 
 
@@ -98,7 +110,12 @@ def _selected(spec: CheckSpec, subject: str, state: State) -> bool:
     )
 
 
-def _refuse_twins(planned: Iterable[Planned]) -> None:
+def refuse_twins(planned: Iterable[Planned]) -> None:
+    """Refuse a plan in which two items are the same check on one subject.
+
+    Raises:
+        UsageError: there are such items.
+    """
     seen = Counter((p.id, p.subject) for p in planned)
     for (check, subject), times in seen.items():
         if times > 1:
@@ -115,20 +132,14 @@ def validate(planned: Sequence[Planned], state: State) -> None:
     Raises:
         ReadinessError: an id, suite or waiver matches nothing (C5), or nothing is selected (H4).
     """
-    choice, config = state.run.selection, state.loaded.config
+    choice = state.run.selection
     names = {p.id for p in planned} | {f"{p.id}[{p.subject}]" for p in planned if p.subject}
     suites = {p.suite for p in planned}
     problems: list[Problem] = [
         *unknown_ids(choice.suites, suites, "--suite", "suite"),
         *unknown_ids(choice.select, names, "--select"),
         *unknown_ids(choice.ignore, names, "--ignore"),
-        *unknown_ids(config.gate.not_applicable, names | suites, "[gate.not_applicable]"),
-        *unknown_ids(
-            [name for row in config.gate.independent for name in row],
-            {p.id for p in planned} | suites,
-            "[gate] independent",
-        ),
-        *unmatched(config.waiver, {(p.id, p.subject) for p in planned}),
+        *misnamed(state.loaded.config, {(p.id, p.subject) for p in planned}),
     ]
     if problems:
         raise ConfigError(problems)

@@ -11,12 +11,12 @@ import pytest
 from readiness.errors import ReadinessError
 from readiness.evidence import Outcome
 from readiness.exitcodes import ExitCode, exit_code
-from readiness.journal import FILE, Journal
+from readiness.journal import FILE, STOPPED, Journal
 from readiness.ledger import Ledger, Planned
 from readiness.measurement import now
-from readiness.plugin import collection, handover, quiet
+from readiness.plugin import collection, foreign, foreseen, handover, quiet
 from readiness.plugin.running import finding_of
-from readiness.plugin.state import STOPPED, State, refuse
+from readiness.plugin.state import State, refuse
 from readiness.record import RunRecord
 from readiness.secrets import redact
 
@@ -37,12 +37,14 @@ class Controller:
         self.ledger = Ledger()
         self.record: RunRecord | None = None
         self._refused = False
+        self._foreseen = foreseen.Foreseen()
         self._journal = Journal(state.folder / FILE)
         state.save()
         self.note(
             event="begin",
             run=state.run.model_dump(mode="json"),
             target=state.target.model_dump(mode="json"),
+            run_timeout_s=state.loaded.config.gate.run_timeout_s,
         )
 
     @property
@@ -65,13 +67,18 @@ class Controller:
 
     # Collection: the plan
 
+    def pytest_sessionstart(self) -> None:
+        """Without xdist: see what need not be collected."""
+        if not self.distributed:
+            self._foreseen = foreseen.foresee(self.config, self.state, leaves_quiet=False)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Without xdist: plan everything that was collected, before anything is deselected."""
         try:
-            self._accept(collection.plan(items, self.state), worker="")
+            self._accept(foreseen.plan(items, self.state, self._foreseen), worker="")
         except ReadinessError as error:
             raise self._refuse(error) from error
         collection.keep_selected(config, items)
@@ -80,7 +87,7 @@ class Controller:
         """Without xdist: see what `-k`, `-m` and the like have left; quiet checks go last."""
         if not self.distributed:
             session.items.sort(key=collection.needs_quiet)
-            self._narrowed({item.nodeid for item in session.items})
+            self._narrowed({item.nodeid for item in session.items} | self._foreseen.nodeids)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -185,7 +192,8 @@ class Controller:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """After the parallel phase, run the checks that need quiet, alone."""
-        _import_the_end()
+        if self.distributed:
+            _import_the_end()
         result = yield
         if self.distributed:
             quiet.run(self, session)
@@ -235,6 +243,12 @@ class Controller:
         """Note where pytest's own status and our ledger disagree: its word may only lower ours."""
         if self.config.option.collectonly:
             self.incident("dry-run", "checks were only collected: a plan carries no outcome")
+        for module in foreign.meddlers(self.config):
+            self.incident(
+                "plugin",
+                f"The pytest plugin {module} is loaded, which can change an outcome; use"
+                f" `readiness run`, or switch it off with `-p no:{module}`",
+            )
         status = int(session.exitstatus)
         broken = [r for r in self.ledger.results() if r.outcome in _BROKEN]
         if status == pytest.ExitCode.TESTS_FAILED and not broken and not self.ledger.incidents:
@@ -273,7 +287,7 @@ class Controller:
 
 
 def _import_the_end() -> None:
-    """Import what is needed at the end only while the workers are starting, not before them."""
+    """Import what is needed at the end while the workers are starting, not before them."""
     from readiness import conclude, report  # noqa: F401
 
 

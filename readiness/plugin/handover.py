@@ -10,7 +10,7 @@ import pytest
 
 from readiness.errors import ReadinessError, UsageError
 from readiness.ledger import Planned
-from readiness.plugin import collection
+from readiness.plugin import collection, foreseen
 from readiness.plugin.state import State
 
 
@@ -22,6 +22,11 @@ class Worker:
         self._file = _file(state.folder, worker)
         self._planned: list[Planned] = []
         self._error = ""
+        self._foreseen = foreseen.Foreseen()
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """See what need not be collected here."""
+        self._foreseen = foreseen.foresee(session.config, self._state, leaves_quiet=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
@@ -29,7 +34,7 @@ class Worker:
     ) -> None:
         """Plan everything that was collected, before anything is deselected."""
         try:
-            self._planned = collection.plan(items, self._state)
+            self._planned = foreseen.plan(items, self._state, self._foreseen)
         except ReadinessError as error:
             self._error = str(error)
             items.clear()
@@ -41,7 +46,7 @@ class Worker:
         handed = {
             "error": self._error,
             "planned": [planned.to_dict() for planned in self._planned],
-            "kept": [item.nodeid for item in items],
+            "kept": [item.nodeid for item in items] + sorted(self._foreseen.nodeids),
         }
         self._file.write_text(json.dumps(handed), encoding="utf-8")
         collection.deselect(config, items, lambda item: not collection.needs_quiet(item))

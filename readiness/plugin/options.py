@@ -41,6 +41,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--readiness-report-only", action="store_true", help="exit 0 whatever the verdict"
     )
+    group.addoption(
+        "--readiness-debug", action="store_true", help="write pytest.html beside the reports"
+    )
     # Between the processes of one run; not for people.
     group.addoption("--readiness-folder", help=_INTERNAL)
     group.addoption("--readiness-quiet-phase", help=_INTERNAL)

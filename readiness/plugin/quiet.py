@@ -19,7 +19,9 @@ from typing import IO, TYPE_CHECKING, Final
 
 import pytest
 
+from readiness import bundle
 from readiness.check import Effect
+from readiness.gate import PLUGINS
 from readiness.journal import Event, Journal, Reader
 from readiness.ledger import Planned
 from readiness.plugin import collection
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _ALONE: Final = "quiet-alone"
 """In the run's folder, once all rows are done: what runs alone may begin."""
+_OFF: Final = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 _POLL_S: Final = 0.1
 _ORDINARY: Final = {0, 1, 5}
 
@@ -82,7 +85,10 @@ def run(controller: "Controller", session: pytest.Session) -> None:
     chosen = [
         p
         for p in controller.ledger.plan.values()
-        if p.selected and p.effect.needs_quiet and not controller.ledger.outcome_of(p.nodeid)
+        if p.selected
+        and p.effect.needs_quiet
+        and not p.settled
+        and not controller.ledger.outcome_of(p.nodeid)
     ]
     if not chosen or session.shouldstop or session.shouldfail:
         return
@@ -140,7 +146,7 @@ def _start(
     places = [str(config.invocation_params.dir / arg) for arg in config.args]
     ini = ["-c", str(config.inipath)] if config.inipath else []
     command: Sequence[str] = [
-        *(sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", *_plugins(), "-n0", "-p", "no:cacheprovider"),
         *ini,
         *("--rootdir", str(config.rootpath)),
         *("--confcutdir", str(config.option.confcutdir or config.rootpath)),
@@ -156,8 +162,13 @@ def _start(
         stderr=subprocess.STDOUT,
         cwd=config.invocation_params.dir,
         # pytest-benchmark switches itself off where it sees a worker's name.
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        env={k: v for k, v in os.environ.items() if k == _OFF or not k.startswith("PYTEST_")},
     )
+
+
+def _plugins() -> list[str]:
+    """The plugins to name, where none are loaded by themselves."""
+    return [word for name in PLUGINS for word in ("-p", name)] if os.environ.get(_OFF) else []
 
 
 def _replay(config: pytest.Config, running: _Running) -> None:
@@ -189,6 +200,13 @@ class QuietPhase:
         self._alone = frozenset(chosen["alone"])
         self._relay = Journal(relay)
         self._holder = os.getppid()
+        chosen_ids = self._first | self._alone
+        self._modules = {config.rootpath / nodeid.partition("::")[0] for nodeid in chosen_ids}
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Import no shipped module that has nothing for this phase."""
+        shipped = collection_path.suffix == ".py" and bundle.suites() in collection_path.parents
+        return True if shipped and collection_path not in self._modules else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(

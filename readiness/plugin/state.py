@@ -18,16 +18,16 @@ from readiness.check import Effect
 from readiness.config.loading import Loaded, load
 from readiness.config.locate import configured
 from readiness.errors import ReadinessError, UsageError
+from readiness.gate import Held
+from readiness.journal import REFUSAL
 from readiness.measurement import now
+from readiness.plugin import foreign
 from readiness.record import RunFacts, Selection, TargetFacts
 from readiness.record import load as load_record
 from readiness.safety import Permission, fingerprint, permissions
+from readiness.secrets import redact
 
 KEY: Final = pytest.StashKey["State"]()
-REFUSAL: Final = "refused.txt"
-"""In the run's folder: why nothing was judged, told to the process that holds pytest."""
-STOPPED: Final = "stopped.txt"
-"""In the run's folder: why that process stopped pytest, if nobody pressed Ctrl-C."""
 _FILE: Final = "gate.json"
 
 
@@ -96,7 +96,7 @@ def begin(config: pytest.Config) -> State:
     from readiness.probes import marker  # only the holder of the run asks the target who it is
 
     option = config.option
-    loaded = configured(Path(option.readiness_config) if option.readiness_config else None)
+    loaded = _loaded(config)
     seen = marker.environment(loaded.config)
     if option.readiness_baseline:
         load_record(Path(option.readiness_baseline))  # a mistake in it must not cost a whole run
@@ -133,10 +133,19 @@ def begin(config: pytest.Config) -> State:
             config_file=loaded.path.name,
             host=platform.node(),
             user=_user(),
+            plugins=foreign.active(config),
         ),
         # Last, so that a run that is refused has made none.
         folder=Path(option.readiness_folder or tempfile.mkdtemp(prefix="readiness-run-")),
     )
+
+
+def _loaded(config: pytest.Config) -> Loaded:
+    held = config.pluginmanager.get_plugin(Held.NAME)
+    if isinstance(held, Held):
+        return held.loaded
+    name = config.option.readiness_config
+    return configured(Path(name) if name else None)
 
 
 def _effects(names: Collection[str]) -> list[Effect]:
@@ -162,5 +171,5 @@ def refuse(config: pytest.Config, error: ReadinessError) -> BaseException:
     """The exception that ends pytest with exit code 2 and our message."""
     if config.option.readiness_folder:
         note = Path(config.option.readiness_folder) / REFUSAL
-        note.write_text(str(error), encoding="utf-8")
+        note.write_text(redact(str(error)), encoding="utf-8")
     return pytest.exit.Exception(f"readiness: {error}", returncode=2)

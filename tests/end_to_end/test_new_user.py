@@ -21,7 +21,7 @@ from readiness.safety import fingerprint
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md", "pytest.html"}
+FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md"}
 
 
 def clean_environment() -> dict[str, str]:

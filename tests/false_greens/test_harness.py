@@ -54,7 +54,7 @@ def test_h1_a_module_that_skips_itself_is_incomplete(gate: Gate, pytester: pytes
 @pytest.mark.parametrize("workers", ["2"], indirect=True)
 @pytest.mark.parametrize("restart", ["", "--max-worker-restart=0"])
 def test_h2_a_dead_worker_loses_nothing(gate: Gate, restart: str) -> None:
-    run = gate(CRASH + MANY, *filter(None, [restart]))
+    run = gate(CRASH + MANY, "--readiness-debug", *filter(None, [restart]))
     assert (run.code, run.verdict) == (3, "INCOMPLETE")
     assert run.outcomes["own.crash[demo]"] == "error"
     assert len(run.outcomes) == 7

@@ -85,6 +85,45 @@ def test_a_mistake_with_a_file(name: str, folder: Path) -> None:
     compare(name, WITH_FILE[name])
 
 
+DECISIONS = """
+[target]
+name = "demo"
+
+[services.api]
+url = "http://127.0.0.1:1"
+
+[gate.not_applicable]
+scalling = "one replica is enough"
+
+[[waiver]]
+check = "monitoring.health-endpoint"
+owner = "Ada"
+approver = "Grace"
+reason = "known"
+expires = 2099-01-01
+
+[[waiver]]
+check = "monitoring.health-endpoints"
+subject = "ap"
+owner = "Ada"
+approver = "Grace"
+reason = "known"
+expires = 2099-01-01
+"""
+
+
+def test_config_check_finds_decisions_on_what_does_not_exist(folder: Path) -> None:
+    limit = "[gate]\nwaiver_max_days = 40000\n"
+    (folder / "readiness.toml").write_text(limit + DECISIONS)
+    command = ["config", "check", "--config", "readiness.toml"]
+    compare("decisions", command)
+    right = DECISIONS.replace("scalling", "scaling").replace('"ap"', '"api"')
+    right = right.replace('health-endpoint"', 'health-endpoints"')
+    (folder / "readiness.toml").write_text(limit + right)
+    result = CliRunner().invoke(main, command, prog_name="readiness")
+    assert (result.exit_code, result.output) == (0, "readiness.toml: no mistakes found\n")
+
+
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_mistake_in_a_record(name: str, folder: Path) -> None:
     (folder / "record.json").write_text(RECORDS[name])

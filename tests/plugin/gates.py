@@ -27,7 +27,9 @@ def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatc
 
     Without workers it is run in this process: four fifths of its time would go to imports.
     """
-    usual = ("--readiness", "-p", "no:locust", "-p", "no:hypothesispytest")
+    usual = ["--readiness", "-p", "no:locust", "-p", "no:hypothesispytest"]
+    # All of these checks stand in one file, which two workers are to share here.
+    usual += ["--dist", "load"]
     # These tests may run in a worker themselves; the gate inside must not think that it does.
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)

@@ -39,8 +39,14 @@ def test_all_pass_is_ready(gate: Gate) -> None:
         "reports/readiness.json",
         "reports/readiness.xml",
         "reports/readiness.md",
-        "reports/pytest.html",
     }
+    assert "reports/pytest.html" not in run.files
+
+
+def test_the_log_of_pytest_is_written_where_it_is_asked_for(gate: Gate) -> None:
+    run = gate(PASS, "--readiness-debug")
+    assert run.code == 0
+    assert "test_good" in run.files["reports/pytest.html"]
 
 
 @SERIAL
@@ -460,3 +466,17 @@ def test_xdist_and_serial_agree(gate: Gate) -> None:
     assert {outcome for outcome, *_ in _judged(records[0]).values()} == {
         "pass", "warn", "fail", "error", "not-run", "not-applicable",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", ["2"], indirect=True)
+def test_the_checks_of_a_file_stay_in_one_worker(gate: Gate) -> None:
+    source = MANY.replace(
+        "    evidence.judge",
+        "    import os\n"
+        "    name = os.environ['PYTEST_XDIST_WORKER']\n"
+        "    evidence.record(Measurement('worker', name, 'name', source='the test'))\n"
+        "    evidence.judge",
+    )
+    run = gate(source, "--dist", "no")  # pytest's default: nobody said how
+    assert run.code == 0, run.text
+    assert len({check["measurements"][0]["value"] for check in run.record["checks"]}) == 1

@@ -1,9 +1,31 @@
 """The catalogue: ids never change, every check is proven, every text is there."""
 
 import re
+import runpy
+from importlib import import_module
 
-from readiness import bundle, catalogue
+from _pytest.fixtures import FixtureFunctionDefinition
+
+from readiness import bundle, catalogue, catalogue_file
 from readiness.explain import markdown
+
+
+def test_the_catalogue_file_says_what_the_suites_say() -> None:
+    path = bundle.suites() / catalogue_file.NAME
+    told = catalogue_file.render(catalogue.modules(), catalogue.fault_notes())
+    assert path.read_text(encoding="utf-8") == told, "run `make docs`"
+    assert catalogue_file.whole() is not None
+
+
+def test_the_fixtures_are_listed_where_they_are() -> None:
+    listed = runpy.run_path(str(bundle.root() / "conftest.py"))["FIXTURES"]
+    found = {}
+    for path in (bundle.root() / "fixtures").glob("*.py"):
+        module = vars(import_module(f"fixtures.{path.stem}"))
+        names = {name for name, v in module.items() if isinstance(v, FixtureFunctionDefinition)}
+        if names:
+            found[path.stem] = names
+    assert {module: set(names) for module, names in listed.items()} == found
 
 
 def test_the_ids_are_those_that_were_published() -> None:
