@@ -1,7 +1,6 @@
 """Holds pytest as a child: follows its journal, and writes the report if it cannot any more."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from readiness import __version__, bundle
+from readiness import __version__, bundle, watchdog
 from readiness.conclude import conclude
 from readiness.config.loading import Loaded
 from readiness.errors import UsageError
@@ -82,13 +81,25 @@ def run(options: Options, progress: Progress) -> Ended:
     with Guardian() as guardian:
         folder = Path(tempfile.mkdtemp(prefix="readiness-run-"))
         guardian.remove(folder)
+        # A short name: sockets are in it. Other accounts, too, run servers there.
+        scratch = Path(tempfile.mkdtemp(prefix="rdy-"))
+        guardian.remove(scratch)
+        scratch.chmod(0o1777)
+        environ = {**guardian.environ, "TMPDIR": str(scratch)}
         try:
-            return _run(options, progress, folder, guardian)
+            return _run(options, progress, folder, guardian, environ)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            for made in (scratch, folder):
+                watchdog.remove(made)
 
 
-def _run(options: Options, progress: Progress, folder: Path, guardian: Guardian) -> Ended:
+def _run(
+    options: Options,
+    progress: Progress,
+    folder: Path,
+    guardian: Guardian,
+    environ: Mapping[str, str],
+) -> Ended:
     ledger = Ledger()
     with _interruptible(), (folder / _LOG).open("wb") as log:
         child = subprocess.Popen(
@@ -96,7 +107,7 @@ def _run(options: Options, progress: Progress, folder: Path, guardian: Guardian)
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(options),
+            env=_environment(options) | environ,
             start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
         )
         guardian.kill(child.pid, signal.SIGINT)

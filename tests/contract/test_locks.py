@@ -166,10 +166,13 @@ _SHAPES: Final = """
 
 
 @pytest.mark.parametrize(
-    ("table", "expected"), [("plain", 4), ("wide", 2), ("parts", 12), ("family", 4)]
+    ("table", "expected", "spare"),
+    # TOAST and its index are locked once a long value is read; the indexes of a partitioned table,
+    # which hold nothing, by some releases only.
+    [("plain", 3 + 1, 0), ("wide", 2 + 2, 2), ("parts", 4 * 3, 2 * 2), ("family", 2 + 2, 0)],
 )
 def test_the_locks_of_a_table_are_those_that_the_server_takes(
-    dsn: Dsn, run: Callable[[str], None], table: str, expected: int
+    dsn: Dsn, run: Callable[[str], None], table: str, expected: int, spare: int
 ) -> None:
     run(_SHAPES)
     with psycopg.connect(dsn.reveal()) as connection:
@@ -182,9 +185,9 @@ def test_the_locks_of_a_table_are_those_that_the_server_takes(
         locks = locks_of_tables(connection)
         oid = connection.execute("select %s::regclass::oid::bigint", [table]).fetchone()
     assert oid
-    # TOAST and its index are locked once a long value is read.
-    toast = 2 if table == "wide" else 0
-    assert taken == (expected,) == (locks[oid[0]] - toast,)
+    assert taken
+    assert locks[oid[0]] == expected
+    assert expected - spare <= taken[0] <= expected
 
 
 def test_one_table_that_needs_too_many_locks_is_an_error(
