@@ -18,7 +18,7 @@ from tests.waiting import eventually
 
 MARK: Final = "READINESS_TEST_SESSION"
 _OURS: Final = ("readiness-", "rdy-", "order-service-")
-_LEAVING_S: Final = 20.0
+_LEAVING_S: Final = float(os.environ.get("READINESS_TEST_LEAVING_S", "20"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
