@@ -98,7 +98,7 @@ def _run(
     progress: Progress,
     folder: Path,
     guardian: Guardian,
-    environ: Mapping[str, str],
+    environ: dict[str, str],
 ) -> Ended:
     ledger = Ledger()
     with _interruptible(), (folder / _LOG).open("wb") as log:
