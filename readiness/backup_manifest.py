@@ -6,7 +6,8 @@ python -m readiness.backup_manifest --dsn-env DATABASE_URL --folder /backups
 import hashlib
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -18,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from readiness.beside_tables import LargeObjects, Sequence, large_objects, sequences
 from readiness.errors import CouldNotMeasure, ReadinessError, UsageError
 from readiness.measurement import now
+from readiness.probes.batches import in_snapshot, need_room_for_dump
 from readiness.probes.postgres import Connection, connect, fetch, fetch_value
 from readiness.schema_fingerprint import Fingerprint, fingerprint
 from readiness.secrets import Dsn
@@ -97,16 +99,21 @@ def write_backup(
     Raises:
         UsageError: there is a backup of that name already.
         CouldNotMeasure: and its kinds: the database did not answer, the role may not read a
-            table, or pg_dump failed.
+            table, pg_dump failed, or the server has too few locks left for it.
     """
     binaries = binaries or find_binaries()
     where = Dsn(dsn)
     folder.mkdir(parents=True, exist_ok=True)
-    with connect(where, timeout_s=_LONGEST_S, total_s=_LONGEST_S) as connection:
+    with (
+        connect(where, timeout_s=_LONGEST_S, total_s=_LONGEST_S) as connection,
+        connect(where, timeout_s=_LONGEST_S, total_s=_LONGEST_S) as keeper,
+    ):
+        need_room_for_dump(connection)
         dump = folder / f"{name or _name(connection)}.dump"
         partial = _reserve(dump)
         try:
-            manifest = _dump(connection, where, binaries, partial, dump)
+            with _snapshot(keeper) as snapshot:
+                manifest = _dump(connection, snapshot, where, binaries, partial, dump)
             _write_whole(manifest_path(dump), manifest.model_dump_json(indent=1))
             partial.rename(dump)
         except BaseException:  # an interrupt too must leave no half of a backup
@@ -190,34 +197,47 @@ def _reserve(dump: Path) -> Path:
     return partial
 
 
+@contextmanager
+def _snapshot(keeper: Connection) -> Iterator[str]:
+    """A snapshot that others may read in as long as this lasts; its session locks no table."""
+    keeper.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    keeper.read_only = True
+    with keeper.transaction():
+        # While others work we are idle in the transaction that keeps their snapshot.
+        fetch(keeper, "set local idle_in_transaction_session_timeout = 0")
+        yield str(fetch_value(keeper, "select pg_export_snapshot()"))
+
+
 def _dump(
-    connection: Connection, where: Dsn, binaries: Binaries, partial: Path, dump: Path
+    connection: Connection,
+    snapshot: str,
+    where: Dsn,
+    binaries: Binaries,
+    partial: Path,
+    dump: Path,
 ) -> Manifest:
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
-    with connection.transaction():
-        # While pg_dump works we are idle in the transaction that keeps its snapshot.
-        fetch(connection, "set local idle_in_transaction_session_timeout = 0")
-        snapshot = fetch_value(connection, "select pg_export_snapshot()")
-        started = now()
-        values = sequences(connection)  # before the dump: these keep to no snapshot
-        _pg_dump(binaries, where, snapshot, partial)
-        finished = now()
-        return Manifest(
-            database=connection.info.dbname,
-            server_version=fetch_value(connection, "show server_version"),
-            dump=dump.name,
-            started_at=started,
-            finished_at=finished,
-            sha256=sha256_of(partial),
-            bytes=partial.stat().st_size,
-            roles=[role for (role,) in fetch(connection, _ROLES)],
-            tables=table_contents(connection),
-            objects=fingerprint(connection),
-            sequences=values,
-            large_objects=large_objects(connection),
-            database_bytes=fetch_value(connection, "select pg_database_size(current_database())"),
-        )
+    started = now()
+    values = sequences(connection)  # before the dump: these keep to no snapshot
+    _pg_dump(binaries, where, snapshot, partial)
+    finished = now()
+    with in_snapshot(connection, snapshot):
+        roles = [role for (role,) in fetch(connection, _ROLES)]
+        objects = large_objects(connection)
+    return Manifest(
+        database=connection.info.dbname,
+        server_version=fetch_value(connection, "show server_version"),
+        dump=dump.name,
+        started_at=started,
+        finished_at=finished,
+        sha256=sha256_of(partial),
+        bytes=partial.stat().st_size,
+        roles=roles,
+        tables=table_contents(connection, snapshot),
+        objects=fingerprint(connection, snapshot),
+        sequences=values,
+        large_objects=objects,
+        database_bytes=fetch_value(connection, "select pg_database_size(current_database())"),
+    )
 
 
 def _pg_dump(binaries: Binaries, where: Dsn, snapshot: str, file: Path) -> None:

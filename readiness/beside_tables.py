@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.errors import NotPermitted
+from readiness.probes.last_values import last_values
 from readiness.probes.postgres import Connection, fetch
 
 # A sequence that was never used has no value; neither has one that may not be read.
 _SEQUENCES: Final = """
-    select format('%s.%s', n.nspname, c.relname), p.last_value, p.increment_by > 0, p.cycle,
-        has_sequence_privilege(c.oid, 'select') or has_sequence_privilege(c.oid, 'usage')
-    from pg_sequences p join pg_namespace n on n.nspname = p.schemaname
-        join pg_class c on c.relnamespace = n.oid and c.relname = p.sequencename
+    select format('%s.%s', n.nspname, c.relname), c.oid::bigint, p.seqincrement > 0, p.seqcycle,
+        has_sequence_privilege(c.oid, 'select,usage')
+    from pg_sequence p join pg_class c on c.oid = p.seqrelid
+        join pg_namespace n on n.oid = c.relnamespace
     where c.relpersistence <> 't' and not exists (select from pg_depend d
         where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
     order by 1"""
@@ -63,14 +64,15 @@ def sequences(connection: Connection) -> dict[str, Sequence]:
         CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
     """
     found: dict[str, Sequence] = {}
-    for name, value, rising, cycles, may in fetch(connection, _SEQUENCES):
+    values = last_values(connection)
+    for name, oid, rising, cycles, may in fetch(connection, _SEQUENCES):
         if not may:
             raise NotPermitted(
                 f"permission denied for the sequence {name}",
-                where="pg_sequences",
+                where="pg_sequence_last_value",
                 remedy=f"grant select on sequence {name} to the role that makes the backups",
             )
-        found[name] = Sequence(value, rising, cycles)
+        found[name] = Sequence(values.get(oid), rising, cycles)
     return found
 
 

@@ -5,7 +5,6 @@ only where the child has died.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, Protocol
 
-from readiness import __version__
+from readiness import __version__, watchdog
 from readiness.errors import ReadinessError
 from readiness.exitcodes import ExitCode, exit_code
 from readiness.gate import Request
@@ -123,19 +123,30 @@ def run(options: Options, progress: Progress, start: Start | None = None) -> End
     with Guardian() as guardian:
         folder = Path(tempfile.mkdtemp(prefix="readiness-run-"))
         guardian.remove(folder)
+        # A short name: sockets are in it. Other accounts, too, run servers there.
+        scratch = Path(tempfile.mkdtemp(prefix="rdy-"))
+        guardian.remove(scratch)
+        scratch.chmod(0o1777)
+        environ = _environment(options) | guardian.environ | {"TMPDIR": str(scratch)}
+        _request(options).write(folder)
+        begin = partial(start or _start, folder, environ, folder / _LOG)
         try:
-            return _run(options, progress, folder, guardian, start or _start)
+            return _run(options, progress, folder, guardian, begin)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            for made in (scratch, folder):
+                watchdog.remove(made)
 
 
 def _run(
-    options: Options, progress: Progress, folder: Path, guardian: Guardian, start: Start
+    options: Options,
+    progress: Progress,
+    folder: Path,
+    guardian: Guardian,
+    start: Callable[[], Child],
 ) -> Ended:
     ledger = Ledger()
-    _request(options).write(folder)
     with _interruptible():
-        child = start(folder, _environment(options), folder / _LOG)
+        child = start()
         guardian.kill(child.pid, signal.SIGINT)
         follower = _Follower(child, folder, ledger, progress)
         try:

@@ -1,13 +1,14 @@
 """What a database's schema is made of: every object with its definition, and how two differ."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Final, Literal
 
 from readiness.errors import CouldNotMeasure
+from readiness.probes.batches import batches, fix_settings, in_snapshot
 from readiness.probes.postgres import Connection, fetch
 
 Fingerprint = dict[str, str]
@@ -17,6 +18,18 @@ ROLES: Final = frozenset({"owner", "grant"})
 """The kinds that name roles: another server may not have them."""
 
 _STATEMENT: Final = (files("readiness") / "schema_fingerprint.sql").read_text(encoding="utf-8")
+_TEXTS: Final = (files("readiness") / "schema_texts.sql").read_text(encoding="utf-8")
+# How the text of such an object is printed; none where it is gone. Aggregates have none.
+_PRINT: Final = {
+    "rule": "select pg_get_ruledef(%s::oid)",
+    "view": r"""select 'md5:' || md5(regexp_replace(pg_get_viewdef(%s::oid),
+        '("[^"]+"|\m\w+)\.|[\s()]+', '', 'g'))""",
+    "function": """select 'md5:' || case p.prokind when 'a' then (
+            select md5(concat_ws(' ', a.aggtransfn::regproc::text, a.aggfinalfn::regproc::text,
+                a.agginitval)) from pg_aggregate a where a.aggfnoid = p.oid)
+        else md5(pg_get_functiondef(p.oid)) end
+        from (select oid, prokind from pg_proc where oid = %s::oid offset 0) p""",
+}
 # The text of a definition depends on these; fixed, it is the same in every session.
 _FIXED: Final = {
     "search_path": "",
@@ -64,23 +77,60 @@ class Change:
         return f"{self.name} {state}{more}"
 
 
-def fingerprint(connection: Connection) -> Fingerprint:
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """An object whose text is printed apart; `locks` is what that takes."""
+
+    kind: str
+    name: str
+    known: str
+    oid: int
+    locks: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    def __str__(self) -> str:
+        return f"the definition of {self.key}"
+
+
+def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
     """Every object of the database's own schemas, with its definition.
 
     Left out: the system's schemas, `readiness_…` and those of TimescaleDB's chunks, temporary
     tables, and what belongs to an extension (the extension itself is there, with its version).
     A long text, such as a function's, is there as its MD5 sum. Needs no privilege but CONNECT.
 
+    Args:
+        connection: a session; where it is in a transaction, all locks are kept to the end of that.
+        snapshot: the snapshot that the catalogue is read in; see `batches.in_snapshot`.
+
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+        CouldNotMeasure: the server has too few locks left; and its kinds, see
+            `readiness.probes.postgres.connect`.
     """
-    with connection.transaction():
-        for name, value in _FIXED.items():
-            fetch(connection, "select set_config(%s, %s, true)", [name, value])
+    with in_snapshot(connection, snapshot):
+        fix_settings(connection, _FIXED)
         rows = fetch(connection, _STATEMENT)
+        texts = [_Text(*row) for row in fetch(connection, _TEXTS)]
     if not rows:
         raise CouldNotMeasure("the database has not one schema of its own", remedy=_NO_SCHEMA)
-    return {f"{kind} {name}": definition or "" for kind, name, definition in rows}
+    found = {f"{kind} {name}": definition or "" for kind, name, definition in rows}
+    for some in batches(connection, texts, lambda text: text.locks):
+        with in_snapshot(connection, snapshot):
+            fix_settings(connection, _FIXED)
+            found.update(_printed(connection, some))
+    return found
+
+
+def _printed(connection: Connection, texts: Sequence[_Text]) -> Iterator[tuple[str, str]]:
+    """The definitions of these; one that went meanwhile has none."""
+    for text in texts:
+        for (printed,) in fetch(connection, _PRINT[text.kind], [text.oid]):
+            if printed is not None:
+                between = ", " if text.kind == "view" else " "
+                yield text.key, between.join(filter(None, (text.known, printed)))
 
 
 def kind_of(name: str) -> str:

@@ -1,4 +1,5 @@
 -- Every object of a database's own schemas: kind, name, definition. PostgreSQL 13 to 18.
+-- Views, rules and functions are in schema_texts.sql: to print one locks the tables that it names.
 -- The kind stands first in the name; "on" leads to what an object is a part of.
 -- Columns of type "char" are cast: text || "char" is ambiguous.
 with schemas as (
@@ -96,23 +97,6 @@ select 'policy', quote_ident(p.polname) || ' on ' || t.name, concat_ws(' ',
     'with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')
 from pg_policy p join tables t on t.oid = p.polrelid
 union all
-select 'rule', quote_ident(w.rulename) || ' on ' || r.name, pg_get_ruledef(w.oid)
-from pg_rewrite w join relations r on r.oid = w.ev_class where w.rulename <> '_RETURN'
-union all
--- From 16 on a view of one table is printed without the table's name before its columns: names
--- before a dot are left out of the text, and what the view reads is listed.
-select kind, name, concat_ws(', ', case relkind when 'm' then 'materialized' end,
-    array_to_string(reloptions, ', '),
-    (select string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', '
-        order by a.attnum) from pg_attribute a where a.attrelid = v.oid and a.attnum > 0),
-    'reads ' || (select string_agg(distinct d.refobjid::regclass::text, ', '
-            order by d.refobjid::regclass::text)
-        from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass
-            and d.objid = w.oid and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid
-        where w.ev_class = v.oid),
-    'md5:' || md5(regexp_replace(pg_get_viewdef(v.oid), '("[^"]+"|\m\w+)\.|[\s()]+', '', 'g')))
-from relations v where relkind in ('v', 'm')
-union all
 select kind, name, concat_ws(' ', format_type(q.seqtypid, null), 'start', q.seqstart, 'increment',
     q.seqincrement, 'from', q.seqmin, 'to', q.seqmax, case when q.seqcycle then 'cycle' end,
     (select 'owned by ' || d.refobjid::regclass::text || '.' || quote_ident(a.attname)
@@ -120,14 +104,6 @@ select kind, name, concat_ws(' ', format_type(q.seqtypid, null), 'start', q.seqs
         where d.classid = 'pg_class'::regclass and d.objid = r.oid and d.deptype in ('a', 'i')
             and d.refclassid = 'pg_class'::regclass))
 from relations r join pg_sequence q on q.seqrelid = r.oid
-union all
-select 'function', name, concat_ws(' ', case prokind when 'p' then 'procedure' when 'a' then
-        'aggregate' when 'w' then 'window' end,
-    'returns ' || pg_get_function_result(oid), case when prosecdef then 'security definer' end,
-    'md5:' || case prokind when 'a' then (select md5(concat_ws(' ', a.aggtransfn::regproc::text,
-            a.aggfinalfn::regproc::text, a.agginitval)) from pg_aggregate a where a.aggfnoid = f.oid)
-        else md5(pg_get_functiondef(oid)) end)
-from functions f
 union all
 select 'type', s.name || '.' || quote_ident(y.typname), case y.typtype
     when 'e' then 'enum ' || (select string_agg(quote_literal(e.enumlabel), ', '

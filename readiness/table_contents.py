@@ -5,6 +5,7 @@ from typing import Final
 
 from psycopg import sql
 
+from readiness.probes.batches import batches, fix_settings, in_snapshot, locks_of_tables
 from readiness.probes.postgres import Connection, fetch
 
 # The text of a row depends on these; fixed, it is the same on every server. row_security makes
@@ -22,7 +23,8 @@ _FIXED: Final = {
 }
 # Leaves of partitioned tables hold the rows. Tables of extensions come with the extension.
 _TABLES: Final = """
-    select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    select n.nspname, c.relname, c.oid::bigint
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and c.relpersistence <> 't'
         and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
         and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
@@ -46,6 +48,20 @@ class TableContent:
 
     rows: int
     checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    schema: str
+    name: str
+    oid: int
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +89,38 @@ class Difference:
         )
 
 
-def table_contents(connection: Connection) -> dict[str, TableContent]:
+def table_contents(connection: Connection, snapshot: str = "") -> dict[str, TableContent]:
     """Counts and checksums of every table of the database, by `schema.table`.
 
-    Reads every row, in one snapshot if the caller has opened a transaction that keeps one.
+    Reads every row, some tables in a transaction at a time.
+
+    Args:
+        connection: a session that is in no transaction.
+        snapshot: the snapshot that all of them are read in; see `batches.in_snapshot`.
 
     Raises:
         NotPermitted: the role may not read a table, or a policy hides rows from it.
-        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+        CouldNotMeasure: the server has too few locks left; and its kinds, see
+            `readiness.probes.postgres.connect`.
     """
-    with connection.transaction():
-        for name, value in _FIXED.items():
-            fetch(connection, "select set_config(%s, %s, true)", [name, value])
-        return {
-            f"{schema}.{table}": _content(connection, sql.Identifier(schema, table))
-            for schema, table in fetch(connection, _TABLES)
-        }
+    locks = locks_of_tables(connection)
+    with in_snapshot(connection, snapshot):
+        tables = [_Table(*row) for row in fetch(connection, _TABLES)]
+    found: dict[str, TableContent] = {}
+    for some in batches(connection, tables, lambda table: locks.get(table.oid, 1)):
+        with in_snapshot(connection, snapshot):
+            found |= {str(table): content_of(connection, table.identifier) for table in some}
+    return found
+
+
+def content_of(connection: Connection, table: sql.Identifier) -> TableContent:
+    """Counts and checksum of one table, within the caller's transaction.
+
+    Raises: as `table_contents`.
+    """
+    fix_settings(connection, _FIXED)
+    rows, checksum = fetch(connection, sql.SQL(_CONTENT).format(table))[0]
+    return TableContent(rows, checksum)
 
 
 def differences(
@@ -101,8 +133,3 @@ def differences(
         if expected.get(table) != found.get(table)
     ]
     return sorted(differing, key=lambda d: (-d.weight, d.table))
-
-
-def _content(connection: Connection, table: sql.Identifier) -> TableContent:
-    rows, checksum = fetch(connection, sql.SQL(_CONTENT).format(table))[0]
-    return TableContent(rows, checksum)

@@ -20,6 +20,7 @@ from typing import Any, Final
 GUARD_VARIABLE: Final = "READINESS_GUARD"
 COMMAND_TIMEOUT_S: Final = 30.0
 GRACE_S: Final = 5.0
+_LATE_S: Final = 0.5
 _PROC: Final = Path("/proc")
 _POLL_S: Final = 0.02
 
@@ -62,7 +63,12 @@ def group_runs(pgid: int) -> bool:
 
 def guarded(guard: str) -> list[int]:
     """The running processes that were started with this guard's id in their environment."""
-    mark = f"{GUARD_VARIABLE}={guard}".encode()
+    return marked(GUARD_VARIABLE, guard)
+
+
+def marked(variable: str, value: str) -> list[int]:
+    """The running processes, but for this one, that have this variable in their environment."""
+    mark = f"{variable}={value}".encode()
     found = []
     for pid in _pids():
         with contextlib.suppress(OSError):
@@ -122,8 +128,13 @@ def _end_groups(entries: list[dict[str, Any]]) -> None:
     _wait_until(lambda: not any(group_runs(entry["pid"]) for entry in entries), GRACE_S)
 
 
-def _end_guarded(guard: str) -> None:
-    """End what was started under the guard and was not registered (any more, or yet)."""
+def _end_guarded(guard: str, *, orphaned: bool) -> None:
+    """End what was started under the guard and was not registered (any more, or yet).
+
+    What a killed owner was about to start has its mark a moment later than we look first.
+    """
+    if orphaned:
+        _wait_until(lambda: bool(guarded(guard)), _LATE_S)
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
         pids = guarded(guard)
         if not pids:
@@ -147,14 +158,20 @@ def remove(path: Path) -> None:
         time.sleep(_POLL_S)
 
 
-def undo(entries: list[dict[str, Any]], guard: str) -> None:
-    """Undo the entries, newest first: commands, then processes, then folders."""
+def undo(entries: list[dict[str, Any]], guard: str, *, orphaned: bool = False) -> None:
+    """Undo the entries, newest first: commands, then processes, then folders.
+
+    Args:
+        entries: what was registered, the oldest first.
+        guard: the id in the environment of what was started.
+        orphaned: whether the owner died; else it waits for us.
+    """
     newest_first = entries[::-1]
     for entry in newest_first:
         if entry["do"] == "run":
             _run(entry)
     _end_groups([entry for entry in newest_first if entry["do"] == "kill"])
-    _end_guarded(guard)
+    _end_guarded(guard, orphaned=orphaned)
     for entry in newest_first:
         if entry["do"] == "remove":
             with contextlib.suppress(OSError):
@@ -193,7 +210,7 @@ def main(guard: str, owner: int) -> None:
             entries.pop(message["token"], None)
         else:
             entries[message["token"]] = message
-    undo(list(entries.values()), guard)
+    undo(list(entries.values()), guard, orphaned=os.getppid() != owner)
 
 
 if __name__ == "__main__":

@@ -6,4 +6,4 @@ import signal
 # that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["pytester", "tests.plugin.gates", "tests.sharing"]
+pytest_plugins = ["pytester", "tests.leftovers", "tests.plugin.gates", "tests.sharing"]

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from readiness import watchdog
 from readiness.errors import ReadinessError, Unreachable
 from readiness.guardian import Guardian
 from readiness.secrets import register
@@ -255,7 +255,7 @@ class PrivatePostgres:
 
     def _remove_home(self) -> None:
         if self._owns_home:
-            shutil.rmtree(self.home, ignore_errors=True)
+            watchdog.remove(self.home)
         while self._guardian and self._tokens:
             self._guardian.forget(self._tokens.pop())
 

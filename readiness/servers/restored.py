@@ -7,7 +7,6 @@ with its files when it is stopped, or when we die.
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from typing import Final
 
 import psycopg
 
+from readiness import watchdog
 from readiness.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
 from readiness.guardian import Guardian
 from readiness.secrets import Dsn
@@ -70,7 +70,8 @@ class RestoredServer:
     """
 
     def __init__(self, binaries: Binaries, account: Account, guardian: Guardian) -> None:
-        place = reachable_folder(Path(tempfile.gettempdir()), account)
+        temporary = Path(tempfile.gettempdir()).resolve()
+        place = reachable_folder(temporary, account)
         # A short name: the path of a socket has 107 characters at most.
         self.folder = Path(tempfile.mkdtemp(prefix="rdy-", dir=place))
         self.data = self.folder / "data"
@@ -79,7 +80,8 @@ class RestoredServer:
         self._guardian = guardian
         self._process: subprocess.Popen[bytes] | None = None
         self._again: tuple[str, Mapping[str, str], float]
-        self._tokens = [guardian.remove(self.folder)]
+        self._made = self.folder if place == temporary else place
+        self._tokens = [guardian.remove(self._made)]
         for made in (self.folder, self.data):
             made.mkdir(exist_ok=True)
             account.own(made)
@@ -138,7 +140,7 @@ class RestoredServer:
     def remove(self) -> None:
         """Stop it, and remove every file. May be called twice."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        watchdog.remove(self._made)
         while self._tokens:
             self._guardian.forget(self._tokens.pop())
 

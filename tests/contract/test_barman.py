@@ -21,8 +21,9 @@ from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.postgres import connect, fetch
 from readiness.secrets import Dsn
 from readiness.servers import programs
-from readiness.servers.account import reachable_folder, server_account
+from readiness.servers.account import server_account
 from readiness.servers.postgres import PrivatePostgres
+from tests.folders import reachable
 from tests.programs import needed
 from tests.waiting import eventually
 
@@ -87,17 +88,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres
 def home(tmp_path_factory: pytest.TempPathFactory, server: PrivatePostgres) -> Iterator[Home]:
     """With one backup that is done; its receiver of WAL is stopped at the end."""
     account = server_account()
-    place = reachable_folder(tmp_path_factory.mktemp("barman"), account) / "home"
-    place.mkdir()
-    made = Home(place, server)
-    try:
-        made.run("cron")
-        eventually(lambda: made.run("switch-wal", "--force", "--archive", "shop") == 0, 60)
-        assert made.run("backup", "--wait", "shop") == 0
-        yield made
-    finally:
-        made.run("receive-wal", "--stop", "shop")
-        shutil.rmtree(place, ignore_errors=True)
+    with reachable(tmp_path_factory.mktemp("barman"), account) as folder:
+        place = folder / "home"
+        place.mkdir()
+        made = Home(place, server)
+        try:
+            made.run("cron")
+            eventually(lambda: made.run("switch-wal", "--force", "--archive", "shop") == 0, 60)
+            assert made.run("backup", "--wait", "shop") == 0
+            yield made
+        finally:
+            made.run("receive-wal", "--stop", "shop")
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

@@ -16,11 +16,12 @@ from readiness.probes.backup.cluster import restored_cluster
 from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.postgres import connect, fetch
 from readiness.secrets import Dsn
-from readiness.servers.account import reachable_folder, server_account
+from readiness.servers.account import server_account
 from readiness.servers.binaries import find_binaries
 from readiness.servers.client import run_program
 from readiness.servers.postgres import PrivatePostgres
 from tests.contract.database_health import execute
+from tests.folders import reachable
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +34,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres
 @pytest.fixture
 def backup(server: PrivatePostgres, tmp_path: Path) -> Iterator[Backup]:
     account = server_account()
-    folder = reachable_folder(tmp_path, account) / "base"
-    folder.mkdir()
-    account.own(folder)
-    taken = run_program(
-        find_binaries(), "pg_basebackup",
-        ["--dbname", server.dsn(), "--pgdata", str(folder / "monday"), "--checkpoint=fast"],
-        timeout_s=60, account=account if account.other else None,
-    )  # fmt: skip
-    assert taken.clean, str(taken)
-    user = pwd.getpwuid(account.uid).pw_name if account.other else None
-    yield Backup(
-        name="base", database="shop", tool="basebackup", path=str(folder), rto_s=60,
-        physical=Physical(account=user),
-    )  # fmt: skip
-    shutil.rmtree(folder)
+    with reachable(tmp_path, account) as place:
+        folder = place / "base"
+        folder.mkdir()
+        account.own(folder)
+        taken = run_program(
+            find_binaries(), "pg_basebackup",
+            ["--dbname", server.dsn(), "--pgdata", str(folder / "monday"), "--checkpoint=fast"],
+            timeout_s=60, account=account if account.other else None,
+        )  # fmt: skip
+        assert taken.clean, str(taken)
+        user = pwd.getpwuid(account.uid).pw_name if account.other else None
+        yield Backup(
+            name="base", database="shop", tool="basebackup", path=str(folder), rto_s=60,
+            physical=Physical(account=user),
+        )  # fmt: skip
 
 
 def test_it_is_told_verified_and_restored(backup: Backup, server: PrivatePostgres) -> None:

@@ -24,7 +24,7 @@ from readiness.probes.backup.tools.known import tool_of
 from readiness.probes.postgres import connect, fetch
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.client import run_program
-from readiness.table_contents import TableContent, table_contents
+from readiness.table_contents import TableContent, content_of
 from readiness.wal_segments import continuity, parse
 
 _STALE: Final = timedelta(days=31)
@@ -126,4 +126,4 @@ def _without_a_row(restore: Restored, manifest: Manifest) -> dict[str, TableCont
         # No trigger and no foreign key has a say in it.
         fetch(connection, "set local session_replication_role = replica")
         fetch(connection, statement.format(name, name))
-        return table_contents(connection)
+        return {**restore.contents(), largest: content_of(connection, name)}

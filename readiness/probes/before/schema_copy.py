@@ -8,6 +8,7 @@ from typing import Final
 
 from readiness.config.database import Database
 from readiness.errors import CouldNotMeasure
+from readiness.probes.batches import need_room_for_dump
 from readiness.probes.migrations.model import Migration
 from readiness.probes.migrations.reading import migrations_of, state_of, version_table
 from readiness.probes.migrations.replay import run
@@ -34,9 +35,12 @@ def copied(server: Scratch, database: Database, dsn: Dsn) -> Iterator[tuple[Dsn,
         dsn: a role that may dump it.
 
     Raises:
-        CouldNotMeasure: the schema cannot be dumped or restored, or a migration fails on it.
+        CouldNotMeasure: the schema cannot be dumped or restored, the server has too few locks left
+            for that, or a migration fails on it.
     """
     due = _due(database)
+    with connect(dsn, timeout_s=database.timeout_s) as connection:
+        need_room_for_dump(connection)
     with server.database() as scratch, tempfile.TemporaryDirectory(prefix="readiness-") as folder:
         _transfer(dsn, scratch, Path(folder) / "schema", ["--schema-only"])
         if database.migrations:

@@ -7,6 +7,7 @@ from readiness.config.database import Database
 from readiness.errors import NotPermitted
 from readiness.probes import postgres
 from readiness.probes.database.session import looking
+from readiness.probes.last_values import last_values
 from readiness.probes.text import clean, listed
 from readiness.schemas import NOT_OURS
 
@@ -22,23 +23,16 @@ with owned as (
   join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
   where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
     and d.deptype in ('a', 'i'))
-select format('%I.%I', s.schemaname, s.sequencename),
+select c.oid::bigint, format('%I.%I', n.nspname, c.relname),
        has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'),
-       case when s.last_value is null then 0
-            when s.increment_by > 0 then
-              (s.last_value::numeric - s.min_value + 1)
-              / greatest(least(s.max_value, owned.most)::numeric - s.min_value + 1, 1)
-            else
-              (s.max_value::numeric - s.last_value + 1)
-              / greatest(s.max_value::numeric - greatest(s.min_value, -owned.most) + 1, 1)
-       end::float8,
-       coalesce(s.last_value::text, 'unused'), coalesce(owned.feeds || ' ' || owned.type, 'nothing')
-from pg_sequences s
-join pg_namespace n on n.nspname = s.schemaname
-join pg_class c on c.relnamespace = n.oid and c.relname = s.sequencename
+       s.seqincrement > 0, s.seqmin, s.seqmax, owned.most,
+       coalesce(owned.feeds || ' ' || owned.type, 'nothing')
+from pg_sequence s
+join pg_class c on c.oid = s.seqrelid
+join pg_namespace n on n.oid = c.relnamespace
 left join owned on owned.objid = c.oid
-where not s.cycle and c.relpersistence <> 't' and @OWN@
-order by 3 desc, 1""".replace("@OWN@", NOT_OURS)
+where not s.seqcycle and c.relpersistence <> 't' and @OWN@
+order by 2""".replace("@OWN@", NOT_OURS)
 # Columns of user tables and of their indexes: where an order was stored.
 _COLLATIONS: Final = """
 select quote_ident(c.collname), c.collversion, pg_collation_actual_version(c.oid),
@@ -121,7 +115,8 @@ def sequences(database: Database) -> list[Sequence]:
     """
     with looking(database) as connection:
         rows = postgres.fetch(connection, _SEQUENCES)
-    hidden = [name for name, readable, *_ in rows if not readable]
+        last = last_values(connection)
+    hidden = [name for _, name, readable, *_ in rows if not readable]
     if hidden:
         raise NotPermitted(
             f"{len(hidden)} of {len(rows)} sequences cannot be read: {listed(hidden)}",
@@ -129,9 +124,26 @@ def sequences(database: Database) -> list[Sequence]:
             remedy="grant usage on schema SCHEMA, and select on all sequences in schema SCHEMA, to"
             " the monitoring role",
         )
-    return [
-        Sequence(clean(name), share, last, clean(feeds)) for name, _, share, last, feeds in rows
+    found = [
+        Sequence(clean(name), _share(last.get(oid), *bounds), _told(last.get(oid)), clean(feeds))
+        for oid, name, _, *bounds, feeds in rows
     ]
+    return sorted(found, key=lambda one: -one.share)
+
+
+def _told(value: int | None) -> str:
+    return "unused" if value is None else str(value)
+
+
+def _share(value: int | None, rises: bool, least: int, most: int, column: int | None) -> float:
+    """Of the numbers that a sequence can give, and its column takes, those that it gave."""
+    if value is None:
+        return 0.0
+    if rises:
+        most = most if column is None else min(most, column)
+        return (value - least + 1) / max(most - least + 1, 1)
+    least = least if column is None else max(least, -column)
+    return (most - value + 1) / max(most - least + 1, 1)
 
 
 def collations(database: Database) -> list[Collation]:

@@ -1,6 +1,6 @@
 """The prober's own process: sends what the plan says until its stdin ends, and writes a record.
 
-python -m readiness.probes.prober.child RECORD < PLAN
+python -m readiness.probes.prober.child DESCRIPTOR < PLAN
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 import uvloop
@@ -150,7 +149,7 @@ def main() -> None:
     gc.freeze()  # nothing of the imports is looked at again
     with suppress(OSError):  # who keeps time goes first, where we may say so
         os.nice(-5)
-    with Path(sys.argv[1]).open("w", encoding="utf-8", buffering=1) as record:
+    with open(int(sys.argv[1]), "w", encoding="utf-8", buffering=1) as record:  # noqa: PTH123
         prober = Prober(plan, record)
         uvloop.run(prober.run())
 

@@ -1,5 +1,6 @@
 """Runs the prober beside a change, and reads its record while it grows."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -125,23 +126,33 @@ def probing(plan: Plan) -> Iterator[Prober]:
     Raises:
         CouldNotMeasure: it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="readiness-prober-") as folder:
-        path = Path(folder) / "record"
-        path.touch()
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "readiness.probes.prober.child", str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            with path.open(encoding="utf-8") as record:
+    writes, name = tempfile.mkstemp(prefix="readiness-prober-")
+    try:
+        with Path(name).open(encoding="utf-8") as record:
+            # Without a name it is gone when the last of the two processes is, however they end.
+            Path(name).unlink()
+            with _started(writes) as process:
                 prober = Prober(plan, process, record)
                 prober.begin()
                 prober.wait(lambda seen: bool(seen.samples), _START_TIMEOUT_S + plan.timeout_s)
                 yield prober
-        finally:
-            process.kill()
-            with suppress(BrokenPipeError):
-                process.communicate()
+    finally:
+        os.close(writes)
+
+
+@contextmanager
+def _started(writes: int) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "readiness.probes.prober.child", str(writes)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[writes],
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        with suppress(BrokenPipeError):
+            process.communicate()

@@ -8,6 +8,7 @@ from typing import Final
 from psycopg import sql
 
 from readiness.errors import NotPermitted, TookTooLong
+from readiness.probes.batches import batches, locks_of_tables
 from readiness.probes.postgres import Connection, fetch, fetch_value
 from readiness.probes.schema.rows import all_rows
 from readiness.schemas import OF_THE_APPLICATION
@@ -44,7 +45,7 @@ _KEYS: Final = """
         (pg_relation_size(c.oid) * case when c.reltuples > 0 and c.relpages > 0
             then c.reltuples / c.relpages / current_setting('block_size')::float8
             else 1 / 28.0 end)::bigint, has_table_privilege(c.oid, 'SELECT'),
-        has_table_privilege(f.oid, 'SELECT')
+        has_table_privilege(f.oid, 'SELECT'), c.oid::bigint, f.oid::bigint
     from pg_constraint k join pg_class c on c.oid = k.conrelid and c.relkind = 'r'
         join pg_namespace n on n.oid = c.relnamespace
         join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
@@ -82,6 +83,7 @@ class ForeignKey:
         rows: how many rows the child has, as the planner believes; the most that fit if nobody
             ever analyzed it.
         readable: whether the role may read both.
+        locks: how many locks it takes to compare the two.
     """
 
     name: str
@@ -91,6 +93,7 @@ class ForeignKey:
     leads_to: tuple[str, ...]
     rows: int
     readable: bool
+    locks: int
 
     def __str__(self) -> str:
         return f"{self.name} of {'.'.join(self.child)}"
@@ -117,10 +120,15 @@ def disabled_triggers(connection: Connection) -> list[Unkept]:
 
 def foreign_keys(connection: Connection) -> list[ForeignKey]:
     """All foreign keys of tables that hold rows, the small ones first."""
+    locks = locks_of_tables(connection)
     return [
-        ForeignKey(name, (cn, ct), (pn, pt), tuple(cc), tuple(pc), rows, own and other)
-        for name, cn, ct, pn, pt, cc, pc, rows, own, other in fetch(connection, _KEYS)
-    ]
+        ForeignKey(
+            name, (cn, ct), (pn, pt), tuple(cc), tuple(pc), rows, own and other,
+            locks.get(child, 1) + locks.get(parent, 1),
+        )
+        for name, cn, ct, pn, pt, cc, pc, rows, own, other, child, parent
+        in fetch(connection, _KEYS)
+    ]  # fmt: skip
 
 
 def orphans(
@@ -137,7 +145,8 @@ def orphans(
     Raises:
         NotPermitted: the role may not read a table, or row security hides rows from it.
         TookTooLong: they were not all looked at in that time.
-        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+        CouldNotMeasure: the server has too few locks left; and its kinds, see
+            `readiness.probes.postgres.connect`.
     """
     hidden = [key for key in keys if not key.readable]
     if hidden:
@@ -147,18 +156,20 @@ def orphans(
             where="pg_constraint",
             remedy=f"grant select on {', '.join(tables[:5])} to the monitoring role",
         )
-    end = time.monotonic() + within_s
-    with all_rows(connection):
-        for done, key in enumerate(keys):
-            if time.monotonic() > end:
-                raise TookTooLong(
-                    f"{done} of {len(keys)} foreign keys were looked at in {within_s:g} s",
-                    where=str(key),
-                    remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
-                )
-            sampled = key.rows > most
-            rows = int(fetch_value(connection, _statement(key, most, sampled=sampled)))
-            yield Orphans(key, rows, sampled)
+    end, done = time.monotonic() + within_s, 0
+    for some in batches(connection, keys, lambda key: key.locks):
+        with all_rows(connection):
+            for key in some:
+                if time.monotonic() > end:
+                    raise TookTooLong(
+                        f"{done} of {len(keys)} foreign keys were looked at in {within_s:g} s",
+                        where=str(key),
+                        remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
+                    )
+                sampled = key.rows > most
+                rows = int(fetch_value(connection, _statement(key, most, sampled=sampled)))
+                yield Orphans(key, rows, sampled)
+                done += 1
 
 
 def _statement(key: ForeignKey, most: int, *, sampled: bool) -> sql.Composed:

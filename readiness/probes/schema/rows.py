@@ -8,6 +8,7 @@ from psycopg import sql
 
 from readiness.errors import NoData, NotPermitted
 from readiness.measurement import Measurement
+from readiness.probes.batches import need_room
 from readiness.probes.postgres import Connection, fetch, fetch_value, source_of
 
 _FAR: Final = 3600.0
@@ -59,6 +60,7 @@ def rows_up_to(connection: Connection, table: str, most: int) -> Measurement:
     statement = sql.SQL("select count(*) from (select from {} limit {}) counted").format(
         named(table), sql.Literal(most)
     )
+    need_room(connection, [named(table).as_string(connection)])
     with all_rows(connection):
         rows = int(fetch_value(connection, statement))
     return Measurement(name, rows, "count", source_of(statement, connection))
@@ -75,6 +77,7 @@ def age_of_newest(connection: Connection, table: str, column: str) -> Measuremen
     statement = sql.SQL(
         "select (extract(epoch from now() - max({column})) / {hour})::float8 from {table}"
     ).format(column=sql.Identifier(column), hour=sql.Literal(_FAR), table=named(table))
+    need_room(connection, [named(table).as_string(connection)])
     with all_rows(connection):
         found = fetch(connection, statement)
     source = source_of(statement, connection)

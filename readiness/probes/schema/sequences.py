@@ -7,6 +7,7 @@ from typing import Final
 from psycopg import sql
 
 from readiness.errors import NotPermitted
+from readiness.probes.batches import batches, locks_of_tables
 from readiness.probes.postgres import Connection, fetch
 from readiness.probes.schema.rows import all_rows
 from readiness.schemas import OF_THE_APPLICATION
@@ -17,7 +18,7 @@ _SEQUENCES: Final = """
     select n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement,
         has_sequence_privilege(s.oid, 'SELECT'), has_column_privilege(t.oid, a.attnum, 'SELECT'),
         exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum
-            and i.indisvalid and i.indpred is null)
+            and i.indisvalid and i.indpred is null), t.oid::bigint
     from pg_sequence q join pg_class s on s.oid = q.seqrelid
         join pg_namespace n on n.oid = s.relnamespace
         join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid
@@ -32,7 +33,17 @@ _SEQUENCES: Final = """
     order by 3, 4, 5""".replace("@OWN@", OF_THE_APPLICATION)
 _AT_ONCE: Final = 100
 
-_Column = tuple[tuple[str, str], tuple[str, str], str, int]
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    sequence: tuple[str, str]
+    table: tuple[str, str]
+    column: str
+    step: int
+    locks: int
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.table)}.{self.column}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +87,12 @@ def sequences(connection: Connection) -> Sequences:
 
     Raises:
         NotPermitted: the role may not read a sequence or its table, or row security hides rows.
-        CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
+        CouldNotMeasure: the server has too few locks left; and its kinds, see
+            `readiness.probes.postgres.connect`.
     """
     columns, left_out = [], []
-    for sn, sequence, tn, table, column, step, may_count, may_read, indexed in fetch(
+    locks = locks_of_tables(connection)
+    for sn, sequence, tn, table, column, step, may_count, may_read, indexed, oid in fetch(
         connection, _SEQUENCES
     ):
         if not (may_count and may_read):
@@ -91,17 +104,18 @@ def sequences(connection: Connection) -> Sequences:
                 f" grant select on all sequences in schema {sn}",
             )
         if indexed:
-            columns.append(((sn, sequence), (tn, table), str(column), int(step)))
+            columns.append(
+                _Column((sn, sequence), (tn, table), str(column), step, 1 + locks.get(oid, 1))
+            )
         else:
             left_out.append(f"{tn}.{table}.{column}")
     found: list[Numbered] = []
-    with all_rows(connection):
-        for start in range(0, len(columns), _AT_ONCE):
-            some = columns[start : start + _AT_ONCE]
-            asked = sql.SQL(" union all ").join(starmap(_statement, enumerate(some)))
+    for some in batches(connection, columns, lambda one: one.locks, longest=_AT_ONCE):
+        asked = sql.SQL(" union all ").join(starmap(_statement, enumerate(some)))
+        with all_rows(connection):
             rows = sorted(fetch(connection, asked))
-            for (name, owner, column, _), (_, largest, following) in zip(some, rows, strict=True):
-                found.append(Numbered(name, owner, column, following, largest))
+        for one, (_, largest, following) in zip(some, rows, strict=True):
+            found.append(Numbered(one.sequence, one.table, one.column, following, largest))
     return Sequences(tuple(found), tuple(left_out))
 
 
@@ -111,14 +125,13 @@ def _statement(number: int, numbered: _Column) -> sql.Composed:
     The rows are those of the statement's beginning, and a sequence only goes up: it is ahead of
     all that were there, whoever writes meanwhile.
     """
-    sequence, table, column, step = numbered
     return sql.SQL(
         "select {}, (select max({}) from {}), last_value + case when is_called then {} else 0 end"
         " from {}"
     ).format(
         sql.Literal(number),
-        sql.Identifier(column),
-        sql.Identifier(*table),
-        sql.Literal(step),
-        sql.Identifier(*sequence),
+        sql.Identifier(numbered.column),
+        sql.Identifier(*numbered.table),
+        sql.Literal(numbered.step),
+        sql.Identifier(*numbered.sequence),
     )

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from readiness.config.database_schema import Tenancy
 from readiness.errors import CouldNotMeasure, NoData
+from readiness.probes.batches import need_room
 from readiness.probes.postgres import Connection, connect, could_not, fetch
 from readiness.probes.schema.rows import all_rows, named
 from readiness.secrets import Dsn
@@ -56,6 +57,8 @@ def sights(
         NoData: no way to be a tenant is declared, or a tenant has no row.
         CouldNotMeasure: and its kinds, see `readiness.probes.postgres.connect`.
     """
+    with connect(monitor, timeout_s=timeout_s) as connection:
+        need_room(connection, [_text(connection, table)])
     expected = _expected(monitor, table, tenancy, timeout_s)
     if tenancy.setting and app:
         with connect(app, timeout_s=timeout_s) as connection, _acting(connection, tenancy, ""):

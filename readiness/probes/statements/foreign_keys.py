@@ -14,7 +14,7 @@ from readiness.probes.statements.scope import SCOPE, uncompiled
 # leaves out nothing but NULL, which references nothing; nor does a brin, which only tells where
 # not to look. Rows of a table that was never analysed are told by its size: 200 bytes each. A
 # function is asked and not the view, which would count all tables for each key; and an array, as a
-# join would read all of pg_class for each.
+# join would read all of pg_class for each. pg_partition_tree would lock every partition.
 _FOREIGN_KEYS: Final = sql.SQL("""
 select n.nspname || '.' || t.relname, k.conname,
        quote_ident(n.nspname) || '.' || quote_ident(t.relname),
@@ -46,8 +46,12 @@ cross join lateral (
            sum(case when l.reltuples <= 0 then pg_relation_size(l.oid) else
                     l.relpages * current_setting('block_size')::bigint end) as bytes
     from pg_class l where l.relkind <> 'p' and l.oid = any(array(
-        select k.conrelid::oid
-        union select p.relid::oid from pg_partition_tree(k.conrelid) p where p.isleaf))
+        with recursive part (oid) as (
+            select k.conrelid::oid
+            union all
+            select h.inhrelid from part join pg_class p on p.oid = part.oid and p.relkind = 'p'
+            join pg_inherits h on h.inhparent = part.oid)
+        select oid from part))
 ) r
 where k.contype = 'f' and k.conparentid = 0 and {scope}
 order by r.bytes desc nulls last, 1, 2""")

@@ -38,8 +38,12 @@ select c.oid::bigint, n.nspname, c.relname, t.relname,
        i.indrelid in (select p.relid from pg_stat_progress_create_index p where p.datid =
                       (select oid from pg_database where datname = current_database())),
        (current_setting('block_size')::bigint * case c.relkind when 'i' then c.relpages
-            else (select coalesce(sum(l.relpages), 0) from pg_partition_tree(c.oid) p
-                  join pg_class l on l.oid = p.relid) end)::bigint
+            else (with recursive part (oid) as (
+                      select c.oid
+                      union all
+                      select h.inhrelid from part join pg_inherits h on h.inhparent = part.oid)
+                  select coalesce(sum(l.relpages), 0) from part
+                  join pg_class l on l.oid = part.oid) end)::bigint
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_namespace n on n.oid = c.relnamespace

@@ -9,6 +9,7 @@ from typing import Final
 from psycopg import sql
 
 from readiness.config.transfers import TablePair, Transfer
+from readiness.probes.batches import need_room
 from readiness.probes.postgres import Connection, connect, fetch
 from readiness.probes.schema.rows import named
 from readiness.secrets import Dsn
@@ -115,16 +116,21 @@ def still_apart(
 @contextmanager
 def reading(old: Side, new: Side, timeout_s: float) -> Iterator[tuple[Connection, Connection]]:
     """A connection for each side, in one snapshot where both are in one database."""
-    with connect(old.dsn, timeout_s=timeout_s) as first, _snapshot(first):
-        if new.dsn == old.dsn:
+    together = new.dsn == old.dsn
+    with (
+        connect(old.dsn, timeout_s=timeout_s) as first,
+        _snapshot(first, old, *([new] if together else [])),
+    ):
+        if together:
             yield first, first
             return
-        with connect(new.dsn, timeout_s=timeout_s) as second, _snapshot(second):
+        with connect(new.dsn, timeout_s=timeout_s) as second, _snapshot(second, new):
             yield first, second
 
 
 @contextmanager
-def _snapshot(connection: Connection) -> Iterator[None]:
+def _snapshot(connection: Connection, *read: Side) -> Iterator[None]:
+    need_room(connection, [named(side.table).as_string(connection) for side in read])
     with connection.transaction(force_rollback=True):
         fetch(connection, _FIXED)
         yield

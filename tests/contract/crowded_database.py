@@ -1,0 +1,134 @@
+"""A database with thousands of tables, and an application beside it that needs locks as well."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from readiness.servers.postgres import SCRATCH, PrivatePostgres
+
+MONITOR: Final = "watcher"
+PASSWORD: Final = "correct horse battery"
+INDEXES: Final = 5
+_BATCH: Final = 250
+# Every table references the one before it, but for the first of each ten.
+_MAKE: Final = """
+do $$ begin for n in {first}..{last} loop
+    execute format('create table crowd.t%s (id bigserial primary key, parent bigint %s,'
+        ' a int, b int, c int)', n,
+        case when n % 10 <> 0 then format('references crowd.t%s (id)', n - 1) end);
+    execute format('create index on crowd.t%1$s (parent); create index on crowd.t%1$s (a);'
+        ' create index on crowd.t%1$s (b); create index on crowd.t%1$s (c);'
+        ' insert into crowd.t%1$s (parent, a) values (1, 1)', n);
+    if n % 10 = 9 then
+        execute format('create view crowd.v%s as select x.id, y.a from crowd.t%s x'
+            ' join crowd.t%s y on y.id = x.parent', n, n, n - 1);
+    end if;
+end loop; end $$"""
+# Of the tables, what one transaction of the application touches: 200 of 3,000.
+_TOUCHED: Final = 1 / 15
+_QUERY: Final = sql.SQL("select a from {} where id = 1")
+# Sessions of ours, by the name that they give themselves, and pg_dump that one of them started.
+_HELD: Final = """
+    select coalesce(application_name, '?'), l.pid, count(*) from pg_locks l
+    join pg_stat_activity a on a.pid = l.pid
+    where application_name ~ '^(readiness|pg_dump)' group by 1, 2"""
+
+
+def settings(max_locks: int) -> dict[str, str]:
+    """Settings of a server with so many locks for each transaction; 64 are the default."""
+    return {
+        **SCRATCH,
+        "max_locks_per_transaction": str(max_locks),
+        "shared_preload_libraries": "pg_stat_statements",
+        "shared_buffers": "256MB",
+    }
+
+
+def fill(server: PrivatePostgres, tables: int) -> None:
+    """Make the tables, their sequences, indexes, foreign keys and views, and the roles."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(f"create role {MONITOR} login password '{PASSWORD}'".encode())
+        connection.execute(f"grant pg_monitor to {MONITOR}".encode())
+        for extension in ("pg_stat_statements", "pgstattuple", "amcheck"):
+            connection.execute(
+                f"do $$ begin if exists (select from pg_available_extensions"
+                f" where name = '{extension}') then create extension {extension}; end if;"
+                " end $$".encode()
+            )
+        connection.execute("create schema crowd")
+        connection.execute(
+            f"alter default privileges in schema crowd grant select on tables to {MONITOR};"
+            f"alter default privileges in schema crowd grant select on sequences to {MONITOR};"
+            f"grant usage on schema crowd to {MONITOR}".encode()
+        )
+        for first in range(0, tables, _BATCH):
+            last = min(first + _BATCH, tables) - 1
+            connection.execute(_MAKE.format(first=first, last=last).encode())
+
+
+@dataclass
+class Beside:
+    """What went on beside the checks.
+
+    Attributes:
+        transactions: that the application ended well.
+        errors: what the server refused the application.
+        held: the most locks that one of our sessions was seen to hold, by its name.
+        together: the most that all of them held at one time.
+        looks: how often somebody looked.
+    """
+
+    transactions: int = 0
+    errors: list[str] = field(default_factory=list)
+    held: Counter[str] = field(default_factory=Counter)
+    together: int = 0
+    looks: int = 0
+
+
+@contextmanager
+def application(dsn: str, tables: int) -> Iterator[Beside]:
+    """An application that uses tables, and somebody who counts the locks, until it is left."""
+    seen, over = Beside(), threading.Event()
+    threads = [
+        threading.Thread(target=_use, args=(dsn, tables, seen, over)),
+        threading.Thread(target=_count, args=(dsn, seen, over)),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _use(dsn: str, tables: int, seen: Beside, over: threading.Event) -> None:
+    first, touched = 0, round(tables * _TOUCHED)
+    with psycopg.connect(dsn, autocommit=True, application_name="application") as connection:
+        while not over.is_set():
+            numbers = [(first + n) % tables for n in range(touched)]
+            first = (first + touched) % tables
+            try:
+                with connection.transaction():
+                    for number in numbers:
+                        connection.execute(_QUERY.format(sql.Identifier("crowd", f"t{number}")))
+                seen.transactions += 1
+            except psycopg.Error as error:
+                seen.errors.append(str(error))
+
+
+def _count(dsn: str, seen: Beside, over: threading.Event) -> None:
+    with psycopg.connect(dsn, autocommit=True, application_name="observer") as connection:
+        while not over.wait(0.02):
+            found = connection.execute(_HELD).fetchall()
+            seen.looks += 1
+            seen.together = max(seen.together, sum(locks for *_, locks in found))
+            for name, _, locks in found:
+                seen.held[name] = max(seen.held[name], locks)
