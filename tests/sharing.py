@@ -60,7 +60,7 @@ def _below_tests(nodeid: str) -> str:
     return nodeid.partition("::")[0].removeprefix("tests/")
 
 
-class _ByFile(LoadScopeScheduling):
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed
     """A worker has a whole file, or a whole line of files."""
 
     def _split_scope(self, nodeid: str) -> str:

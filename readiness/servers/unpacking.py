@@ -338,7 +338,8 @@ def _make_layer(
         apt = _Apt(home, work)
         debs = apt.plan(packages)
         size = sum(deb.size for deb in debs) / _MEGABYTE
-        say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {_abbreviated(_cache_folder())}")
+        place = _abbreviated(_cache_folder())
+        say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {place}")
         tree = work / "tree"
         tree.mkdir()
         apt.download(debs, tree)

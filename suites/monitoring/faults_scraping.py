@@ -85,7 +85,6 @@ def scrapes_cost_much(system: "ReferenceSystem") -> Iterator[None]:
 @contextmanager
 def scrapes_are_nearly_too_slow(system: "ReferenceSystem") -> Iterator[None]:
     """What comes before the time-out; such scrapes cost much, too."""
-
     with system.levers.behave(delay_ms={"/metrics": 800}):
         system.levers.await_series(f"{_MEDIAN} > 0.78")
         yield

@@ -25,6 +25,8 @@ def workers(request: pytest.FixtureRequest) -> str:
 def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Run checks: `gate(source, *arguments, config=..., conftest=..., workers=...)`.
 
+    With `apart` it is run in a process of its own, which sees what the environment says.
+
     Without workers it is run in this process: four fifths of its time would go to imports.
     """
     usual = ["--readiness", "-p", "no:locust", "-p", "no:hypothesispytest"]
@@ -41,6 +43,7 @@ def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatc
         conftest: str = "",
         head: str = HEAD,
         workers: str = workers,
+        apart: bool = False,
     ) -> Run:
         (pytester.path / "readiness.toml").write_text(config)
         checks = pytester.path / "checks"
@@ -49,7 +52,7 @@ def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatc
         if conftest:
             (checks / "conftest.py").write_text(conftest)
         asked = (*usual, "-n", workers, *arguments, "checks")
-        if workers == "0":
+        if workers == "0" and not apart:
             # A run that is refused ends as an interrupted one does.
             result = pytester.runpytest_inprocess(*asked, no_reraise_ctrlc=True)
         else:

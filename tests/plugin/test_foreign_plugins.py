@@ -66,7 +66,7 @@ def test_a_run_loads_no_plugin_that_runs_a_check_again(tmp_path: Path, workers: 
 
 @pytest.mark.usefixtures("rerunner")
 def test_plain_pytest_names_the_plugin_and_is_incomplete(gate: Gate) -> None:
-    run = gate(SECOND_TRY)
+    run = gate(SECOND_TRY, apart=True)
     assert run.outcomes == {"own.second-try[demo]": "pass"}
     assert (run.code, run.verdict) == (3, "INCOMPLETE")
     assert "pytest-again 1.0" in run.record["run"]["plugins"]
@@ -74,5 +74,5 @@ def test_plain_pytest_names_the_plugin_and_is_incomplete(gate: Gate) -> None:
 
 
 def test_plugins_that_change_no_outcome_leave_a_run_whole(gate: Gate) -> None:
-    run = gate(SECOND_TRY.replace("3 if", "1 if"), "-p", "pytester")
+    run = gate(SECOND_TRY.replace("3 if", "1 if"), "-p", "pytester", apart=True)
     assert (run.code, run.verdict) == (0, "READY"), run.text
