@@ -32,6 +32,8 @@ CACHE: Final = "READINESS_CACHE"
 """The variable that names the folder of the cache."""
 
 _FOR_ALL: Final = Path("/var/cache/readiness")
+# To be raised with what a launcher does: those of a layer are not written again.
+_LAYERS: Final = "layers-1"
 _LAUNCHERS: Final = "launchers"
 _BROKEN: Final = "broken"
 _LONGEST_S: Final = 600.0
@@ -67,27 +69,29 @@ _LAUNCHER: Final = """\
 here=${{0%/launchers/*}}
 {environ}{special}exec "$here/{path}" "$@"
 """
-# In a private mount namespace, /usr/share is a folder in memory with links to all that was in it,
-# and to the program's own files where they are compiled in. Where mounting is not permitted, proot
-# shows the program the same.
+# What is compiled into a program lies in /usr/share: it gets the one that was unpacked with it, and
+# of the system's the time zones. By a private mount where that is permitted, else by proot. A path
+# that does not exist is never bound: as root, proot would make it, and leave it there.
 _SHOWN: Final = """\
 if [ ! -e {needs} ]; then
-  files="$here{folder}"
   root=--map-root-user
   [ "$(id -u)" = 0 ] && root=
-  if unshare $root --mount mount -t tmpfs none /usr/share 2>/dev/null; then
+  if unshare $root --mount mount --bind "$here/usr/share" /usr/share 2>/dev/null; then
     exec unshare $root --mount sh -c '
-      exec 9</usr/share && mount -t tmpfs none /usr/share && mkdir /usr/share/.all &&
-      mount --no-canonicalize --bind /proc/self/fd/9 /usr/share/.all && exec 9<&- &&
-      (cd /usr/share && ln -s .all/* .) && rm -f /usr/share/prometheus &&
-      mkdir /usr/share/prometheus && ln -s "$1" /usr/share/prometheus/alertmanager &&
-      shift && exec "$@"' sh "$files" "$here/{path}" "$@"
+      [ -d /usr/share/zoneinfo ] && exec 9</usr/share/zoneinfo
+      mount --bind "$1" /usr/share || exit
+      [ -e /proc/self/fd/9 ] && mount --no-canonicalize --bind /proc/self/fd/9 /usr/share/zoneinfo
+      exec 9<&-
+      shift && exec "$@"' sh "$here/usr/share" "$here/{path}" "$@"
   fi
+  zones=
+  [ -d /usr/share/zoneinfo ] && zones="-b /usr/share/zoneinfo"
 {proot}fi
 """
+# It would write its loader into /tmp, and leave it there when it is killed.
 _PROOT: Final = """\
-  # What it makes for itself goes where the program works: that is removed, even if it is killed.
-  [ -w . ] && PROOT_TMP_DIR=$PWD && export PROOT_TMP_DIR
+  export PROOT_DONT_POLLUTE_ROOTFS=1
+  [ -x "$here/launchers/proot.loader" ] && export PROOT_LOADER="$here/launchers/proot.loader"
   exec "$here/usr/bin/proot" {bound} "$here/{path}" "$@"
 """
 _VARIABLES: Final = {
@@ -284,7 +288,7 @@ def _system() -> str:
 def _layers() -> list[Path]:
     """The layers that are there, the newest first."""
     try:
-        found = [(e.stat().st_mtime, e.path) for e in os.scandir(_home() / "layers") if e.is_dir()]
+        found = [(e.stat().st_mtime, e.path) for e in os.scandir(_home() / _LAYERS) if e.is_dir()]
     except OSError:
         return []
     return [Path(path) for _, path in sorted(found, reverse=True)]
@@ -297,8 +301,8 @@ def _home() -> Path:
 def _made_home() -> Path:
     home = _home()
     missing = [folder for folder in (home, *home.parents) if not folder.exists()]
-    (home / "layers").mkdir(parents=True, exist_ok=True)
-    for folder in (*missing, home / "layers"):
+    (home / _LAYERS).mkdir(parents=True, exist_ok=True)
+    for folder in (*missing, home / _LAYERS):
         folder.chmod(0o755)  # whatever the umask is
     return home
 
@@ -346,13 +350,14 @@ def _make_layer(
         _trim(tree)
         tries = {t.names: t for t in (*others, *absent)}.values()
         _write_launchers(tree, {name: t.needs for t in tries for name in t.names})
+        _keep_loader(tree)
         _try_out(tree, tries)
         _note_missing(tree, absent, debs)
         (tree / "layer.json").write_text(
             json.dumps({"packages": list(packages), "unpacked": [deb.name for deb in debs]})
         )
         tree.chmod(0o755)
-        target = home / "layers" / _key(debs)
+        target = home / _LAYERS / _key(debs)
         if target.exists():  # somebody took a program out of it
             target.rename(work / "old")
         tree.rename(target)
@@ -556,13 +561,29 @@ def _write_launcher(tree: Path, path: Path, real: str, needs: str = "") -> None:
 
 def _shown(name: str, real: str, needs: str) -> str:
     """What a launcher does for a program that looks for files at fixed paths."""
-    folder = needs.rpartition("/")[0]
-    paths = (folder,) if needs else _COMPILED_IN.get(name, ())
+    if needs:
+        bound = '-b "$here/usr/share:/usr/share" $zones'
+        return _SHOWN.format(needs=needs, path=real, proot=_PROOT.format(bound=bound, path=real))
+    paths = _COMPILED_IN.get(name, ())
     bound = " ".join(f'-b "$here{path}:{path}"' for path in paths)
     proot = _PROOT.format(bound=bound, path=real)
-    if needs:
-        return _SHOWN.format(needs=needs, folder=folder, path=real, proot=proot)
     return f"if [ ! -e {paths[0]} ]; then\n{proot}fi\n" if paths else ""
+
+
+def _keep_loader(tree: Path) -> None:
+    """Keep what proot writes into /tmp while it runs. Without it proot works too."""
+    proot, loader = tree / _LAUNCHERS / "proot", tree / _LAUNCHERS / "proot.loader"
+    if not proot.is_file():
+        return
+    (tree / "usr/share/zoneinfo").mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(
+            [proot, "sh", "-c", 'cp /tmp/prooted-$PPID-* "$0" && chmod 755 "$0"', loader],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_VERSION_S,
+            check=False,
+        )
 
 
 def _library_folders(tree: Path) -> list[str]:

@@ -72,6 +72,9 @@ def imap_server(folder: Path) -> Iterator[int]:
     (folder / "run").mkdir()
     mailbox.Maildir(folder / "mail", create=True)
     _own(folder / "mail")
+    _own(folder / "run")
+    (folder / "log").touch()
+    _own(folder / "log")
     config = folder / "dovecot.conf"
     config.write_text(
         _CONFIG.format(
@@ -79,7 +82,9 @@ def imap_server(folder: Path) -> Iterator[int]:
             uid=account.uid, gid=account.gid,
         )
     )  # fmt: skip
-    with subprocess.Popen([program, "-F", "-c", str(config)], cwd=folder) as server:
+    with subprocess.Popen(
+        [program, "-F", "-c", str(config)], cwd=folder, **account.popen
+    ) as server:
         try:
             assert eventually(lambda: "starting up" in _log(folder), HANG_S), _log(folder)
             yield port

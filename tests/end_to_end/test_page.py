@@ -1,17 +1,14 @@
 """The page in a browser: it prints whole, and asks nobody for anything."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from readiness.report import files, html
+from readiness.servers import programs
+from tests.programs import needed
 from tests.sample_record import sample
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-PDFTOTEXT = shutil.which("pdftotext")
 QUIET = (
     "--headless",
     "--no-sandbox",
@@ -24,16 +21,16 @@ QUIET = (
 )
 
 
-@pytest.mark.skipif(not (CHROMIUM and PDFTOTEXT), reason="needs chromium and pdftotext")
 def test_what_is_folded_on_the_screen_is_printed(tmp_path: Path) -> None:
+    chromium, pdftotext = needed(programs.CHROMIUM), needed(programs.PDFTOTEXT)
     record = sample()
     files.write(tmp_path / "page.html", html.render(record))
     subprocess.run(
-        [str(CHROMIUM), *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer",
+        [chromium, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer",
          f"--print-to-pdf={tmp_path / 'page.pdf'}", (tmp_path / "page.html").as_uri()],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
-    subprocess.run([str(PDFTOTEXT), tmp_path / "page.pdf", tmp_path / "page.txt"], check=True)
+    subprocess.run([pdftotext, tmp_path / "page.pdf", tmp_path / "page.txt"], check=True)
     printed = _letters((tmp_path / "page.txt").read_text())
     # The reason of each check stands inside of its fold, closed where it passed.
     for check in record.checks:
