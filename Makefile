@@ -35,6 +35,7 @@ ready: $(VENV)/ready
 	$(BIN)/readiness run --reference
 
 test: $(VENV)/test
+	$(BIN)/python -m readiness.servers.programs
 	$(BIN)/python -m pytest -rs -n auto --dist loadfile
 
 # What shows within two minutes that the tools of this machine fit: for .ci/bare, and before a commit.
