@@ -361,7 +361,8 @@ def progress(message):
     print(message, flush=True)
 try:
     with system.ReferenceSystem.start(
-        provider="local", monitoring=sys.argv[1] == "all", progress=progress
+        provider="local", progress=progress,
+        parts=system.PARTS - (set() if sys.argv[1] == "all" else {"monitoring"}),
     ) as started:
         print("started", started.folder, flush=True)
         time.sleep(120)
