@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +59,15 @@ def group_runs(pgid: int) -> bool:
         return True
     stats = map(_stat, _pids())
     return any(s[2] == str(pgid) and s[0] not in "ZX" for s in stats if len(s) > 2)  # noqa: PLR2004
+
+
+def _any_group_runs(pgids: Collection[int]) -> bool:
+    """The same for several: one look at all processes, and not one for each group."""
+    if not _PROC.is_dir():
+        return any(map(group_runs, pgids))
+    wanted = {str(pgid) for pgid in pgids}
+    stats = map(_stat, _pids())
+    return any(s[2] in wanted and s[0] not in "ZX" for s in stats if len(s) > 2)  # noqa: PLR2004
 
 
 def guarded(guard: str) -> list[int]:
@@ -121,11 +130,12 @@ def _end_groups(entries: list[dict[str, Any]]) -> None:
         _signal_group(entry["pid"], entry["signal"])
         # A stopped process sees no signal but SIGKILL until it is continued.
         _signal_group(entry["pid"], signal.SIGCONT)
-    _wait_until(lambda: not any(group_runs(entry["pid"]) for entry in entries), GRACE_S)
-    for entry in entries:
-        if group_runs(entry["pid"]):
-            _signal_group(entry["pid"], signal.SIGKILL)
-    _wait_until(lambda: not any(group_runs(entry["pid"]) for entry in entries), GRACE_S)
+    pgids = [entry["pid"] for entry in entries]
+    if _wait_until(lambda: not _any_group_runs(pgids), GRACE_S):
+        return
+    for pgid in filter(group_runs, pgids):
+        _signal_group(pgid, signal.SIGKILL)
+    _wait_until(lambda: not _any_group_runs(pgids), GRACE_S)
 
 
 def _end_guarded(guard: str, *, orphaned: bool) -> None:

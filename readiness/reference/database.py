@@ -8,6 +8,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from readiness.errors import ReferenceSystemError
 from readiness.reference.migrate import migrate
 from readiness.reference.providers import Server
 from readiness.secrets import register
@@ -22,6 +23,15 @@ _ROLES: Final = (
     "shop_drill",
 )
 _ORDERS: Final = 30_000
+_NEWEST: Final = 100
+# A copied shop is as old as what it was copied from: its last orders come in again, as in rows.sql.
+_FRESH: Final = """
+update shop.orders set created_at = now() - (%s - order_id) * interval '10 minutes'
+where order_id > %s"""
+_WHOLE: Final = """
+select (select count(total_cents) from shop.orders),
+       (select count(distinct order_id) from shop.order_items where quantity > 0),
+       (select count(email) > 0 from shop.customers)"""
 _LOOKED_UP: Final = 500
 _TIMES: Final = 4
 _LOOK_UP: Final = """
@@ -66,26 +76,14 @@ class Shop:
 
 
 def create_shop(server: Server) -> Shop:
-    """Make the roles and the empty database; `fill_shop` makes the rest."""
+    """Make the roles and the empty database, if they are not there; `fill_shop` makes the rest."""
     passwords = {role: secrets.token_hex(16) for role in _ROLES}
     for password in passwords.values():
         register(password)
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        _make_roles(connection, passwords)
-        for statement in (
-            f"create database {NAME} owner shop_owner",
-            f"revoke all on database {NAME} from public",
-            f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup, shop_drill",
-            f"grant create on database {NAME} to shop_drill",
-            "grant pg_monitor to shop_monitor",
-            "grant pg_read_all_data to shop_backup",
-            "alter role shop_replica replication",
-            # A backup holds the rows of all depots, and what counts rows counts all of them.
-            "alter role shop_backup bypassrls",
-            "alter role shop_monitor bypassrls",
-            "alter role shop_app set statement_timeout = '15s'",
-        ):
-            connection.execute(statement.encode())
+        if not _is_there(connection):
+            _make_database(connection)
+        _set_passwords(connection, passwords)
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
         connection.execute("grant create on schema public to shop_owner")
         connection.execute(
@@ -112,13 +110,59 @@ def create_shop(server: Server) -> Shop:
     )
 
 
+def _is_there(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    found = connection.execute("select 1 from pg_database where datname = %s", [NAME])
+    return found.fetchone() is not None
+
+
+def _make_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    for role in _ROLES:
+        connection.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
+    for statement in (
+        f"create database {NAME} owner shop_owner",
+        f"revoke all on database {NAME} from public",
+        f"grant connect on database {NAME} to shop_app, shop_monitor, shop_backup, shop_drill",
+        f"grant create on database {NAME} to shop_drill",
+        "grant pg_monitor to shop_monitor",
+        "grant pg_read_all_data to shop_backup",
+        "alter role shop_replica replication",
+        # A backup holds the rows of all depots, and what counts rows counts all of them.
+        "alter role shop_backup bypassrls",
+        "alter role shop_monitor bypassrls",
+        "alter role shop_app set statement_timeout = '15s'",
+    ):
+        connection.execute(statement.encode())
+
+
 def fill_shop(shop: Shop) -> None:
-    """Make the schema and about 100,000 rows, and let the planner know them."""
+    """Make the schema and about 100,000 rows, if they are not there; let the planner know them."""
     with psycopg.connect(shop.owner) as connection:
-        migrate(connection)
+        if _is_filled(connection):
+            connection.execute(_FRESH.encode(), [_ORDERS, _ORDERS - _NEWEST])
+        else:
+            migrate(connection)
     with psycopg.connect(shop.superuser, autocommit=True) as connection:
         # Vacuumed too, so that autovacuum has no reason to disturb a measurement.
         connection.execute("vacuum analyze")
+
+
+def _is_filled(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Whether the schema and its rows are there, as in a server that was copied."""
+    found = connection.execute("select to_regclass('public.schema_migrations') is not null")
+    return found.fetchone() == (True,)
+
+
+def must_be_whole(server: Server) -> None:
+    """Read all rows of the shop's large tables.
+
+    Raises:
+        ReferenceSystemError: they are not all there.
+        psycopg.Error: they cannot be read.
+    """
+    with psycopg.connect(server.dsn(NAME), connect_timeout=5) as connection:
+        found = connection.execute(_WHOLE.encode()).fetchone()
+    if found != (_ORDERS, _ORDERS, True):
+        raise ReferenceSystemError(f"rows of the shop are missing: {found}", where=NAME)
 
 
 def read_shop(shop: Shop) -> None:
@@ -129,14 +173,12 @@ def read_shop(shop: Shop) -> None:
             connection.execute(_LOOK_UP, [first, first + _LOOKED_UP - 1])
 
 
-def _make_roles(
+def _set_passwords(
     connection: psycopg.Connection[tuple[object, ...]], passwords: Mapping[str, str]
 ) -> None:
     for role, password in passwords.items():
         connection.execute(
-            sql.SQL("create role {} login password {}").format(
-                sql.Identifier(role), sql.Literal(password)
-            )
+            sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(password))
         )
 
 
@@ -166,5 +208,7 @@ def _add(connection: psycopg.Connection[tuple[object, ...]], extension: str) -> 
         "select 1 from pg_available_extensions where name = %s", [extension]
     ).fetchone()
     if available:
-        connection.execute(sql.SQL("create extension {}").format(sql.Identifier(extension)))
+        connection.execute(
+            sql.SQL("create extension if not exists {}").format(sql.Identifier(extension))
+        )
     return bool(available)

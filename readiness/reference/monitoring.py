@@ -1,7 +1,6 @@
 """The monitoring stack: exporters, Prometheus, Alertmanager, and the inbox for what they send."""
 
 import json
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -205,8 +204,6 @@ class Monitoring:
             ready,
             environ or {},
             works_in=works_in,
-            # Two peers that are told to leave at once wait five seconds for each other.
-            ended_by=signal.SIGKILL if name in PEERS else signal.SIGTERM,
         ).start()
 
     def _prometheus_arguments(self, port: int, service: Daemon) -> list[str]:

@@ -37,7 +37,8 @@ class Daemon:
         environ: variables on top of this process's.
         port: where it listens, from `start` on.
         works_in: its working folder; default: `folder`.
-        ended_by: the signal that the guardian ends it with.
+        ended_by: the signal that the guardian ends it with: all that it would still write is
+            removed with its folder, and nobody waits for what a program does at its end.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Daemon:
     environ: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     works_in: Path | None = None
-    ended_by: int = signal.SIGTERM
+    ended_by: int = signal.SIGKILL
     process: subprocess.Popen[bytes] | None = None
     _token: int = 0
 

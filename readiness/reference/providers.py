@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from readiness.errors import ReferenceSystemError, Unreachable
 from readiness.guardian import Guardian
 from readiness.servers.binaries import Binaries, find_binaries
-from readiness.servers.postgres import PrivatePostgres, StopMode
+from readiness.servers.postgres import StopMode
 
 CHOICE: Final = "READINESS_PROVIDER"
 LOCAL: Final = "local"
@@ -96,9 +96,12 @@ def _start(name: str, folder: Path, guardian: Guardian, local: Mapping[str, str]
         from readiness.reference.docker import DockerPostgres
 
         return DockerPostgres.start(guardian, {**_SETTINGS, **_STATISTICS})
+    from readiness.reference import filled  # it fills a server, of which this module knows nothing
+
     binaries = find_binaries(name)
-    settings = {**settings_of(binaries), **(local if name == LOCAL else {})}
-    return PrivatePostgres.start(folder, binaries=binaries, settings=settings, guardian=guardian)
+    common = settings_of(binaries)
+    settings = {**common, **(local if name == LOCAL else {})}
+    return filled.start(folder, binaries, common, settings, guardian)
 
 
 def settings_of(binaries: Binaries) -> dict[str, str]:

@@ -3,12 +3,12 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Final, TypeVar
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
@@ -41,6 +41,14 @@ _METRICS_HISTORY: Final = "metrics.history"
 _AMCHECK: Final = "this PostgreSQL comes without amcheck"
 _SQUAWK: Final = "squawk is not installed here: pip install squawk-cli"
 Progress = Callable[[str], None]
+MONITORING: Final = "monitoring"
+STANDBY: Final = "standby"
+POOLER: Final = "pooler"
+BACKUP: Final = "backup"
+PARTS: Final = frozenset({MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, TIMESCALE})
+"""What may be left out; the server with the shop, and the service, are always there."""
+_T = TypeVar("_T")
+_NOT_WANTED: Final = "this system was started without it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,8 @@ class _Beside:
     def absent(self) -> dict[str, str]:
         """The parts that are not there, each with the reason."""
         reasons = {
-            "standby": self.standby.result()[1],
-            "pooler": self.pooler.result()[1],
+            STANDBY: self.standby.result()[1],
+            POOLER: self.pooler.result()[1],
             wal_archive.PART: self.archive.result(),
             FLEET: self.fleet.result(),
             TIMESCALE: self.metrics.result(),
@@ -89,13 +97,22 @@ class Starter:
         folder: where all of its files go.
         guardian: ends everything when this process dies.
         release: of the service.
+        parts: which of `PARTS` are started.
         progress: is told, in a few words, what is being done.
     """
 
-    def __init__(self, folder: Path, guardian: Guardian, release: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        guardian: Guardian,
+        release: str,
+        parts: Collection[str],
+        progress: Progress,
+    ) -> None:
         self._folder = folder
         self._guardian = guardian
         self._release = release
+        self._parts = parts
         self._progress = progress
         self._secrets = {
             "REFERENCE_ADMIN_TOKEN": token_hex(16),
@@ -104,7 +121,7 @@ class Starter:
         for secret in self._secrets.values():
             register(secret)
 
-    def start(self, provider: str | None, *, monitoring: bool) -> Running:
+    def start(self, provider: str | None) -> Running:
         """Start everything, and wait until it answers.
 
         Raises:
@@ -112,7 +129,7 @@ class Starter:
         """
         executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reference")
         try:
-            return self._start(executor, provider, monitoring=monitoring)
+            return self._start(executor, provider)
         except BaseException:  # an interrupt too must leave nothing
             # End the programs first: that ends the threads that wait for them.
             self._guardian.undo()
@@ -120,16 +137,22 @@ class Starter:
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _start(
-        self, executor: ThreadPoolExecutor, provider: str | None, *, monitoring: bool
-    ) -> Running:
+    def _start(self, executor: ThreadPoolExecutor, provider: str | None) -> Running:
         # All at once, before anything starts: what cannot be had is told by the part that needs it.
         programs.fetch(programs.REFERENCE, self._progress)
         stack = Monitoring(self._folder, self._guardian)
         dsn: Future[str] = Future()
         service: Future[Daemon] = Future()
-        metrics = executor.submit(start_metrics, self._folder / "metrics", self._guardian)
-        watching = executor.submit(stack.start_all, executor, service, dsn) if monitoring else None
+        metrics: Future[Metrics | str] = (
+            executor.submit(start_metrics, self._folder / "metrics", self._guardian)
+            if TIMESCALE in self._parts
+            else _done(_NOT_WANTED)
+        )
+        watching = (
+            executor.submit(stack.start_all, executor, service, dsn)
+            if MONITORING in self._parts
+            else None
+        )
         try:
             base = self._base(provider)
             archive = executor.submit(_begin, base)
@@ -160,7 +183,11 @@ class Starter:
 
     def _base(self, provider: str | None) -> _Base:
         self._progress("starting PostgreSQL")
-        place = wal_archive.prepare(self._folder / "archive", self._guardian)
+        place = (
+            wal_archive.prepare(self._folder / "archive", self._guardian)
+            if wal_archive.PART in self._parts
+            else _NOT_WANTED
+        )
         settings = {} if isinstance(place, str) else place.settings()
         folder = self._folder / "postgres"
         name, server, refused = start_server(provider, folder, self._guardian, settings)
@@ -177,9 +204,15 @@ class Starter:
         folder, guardian = self._folder, self._guardian
         return _Beside(
             archive=archive,
-            fleet=executor.submit(self._deploy, base.server),
-            standby=executor.submit(start_standby, base.server, shop, folder / "standby", guardian),
-            pooler=executor.submit(start_pooler, shop, folder / "pooler", guardian),
+            fleet=executor.submit(self._deploy, base.server)
+            if FLEET in self._parts
+            else _done(_NOT_WANTED),
+            standby=executor.submit(start_standby, base.server, shop, folder / "standby", guardian)
+            if STANDBY in self._parts
+            else _done((None, _NOT_WANTED)),
+            pooler=executor.submit(start_pooler, shop, folder / "pooler", guardian)
+            if POOLER in self._parts
+            else _done((None, _NOT_WANTED)),
             metrics=metrics,
         )
 
@@ -271,13 +304,23 @@ class Starter:
     def _back_up(
         self, server: Server, shop: Shop, stack: Monitoring, archive: Future[WalArchive | str]
     ) -> Backups | None:
+        if BACKUP not in self._parts:
+            stack.absent[BACKUP] = _NOT_WANTED
+            return None
         if not is_available():
-            stack.absent["backup"] = "this installation has no writer of manifests"
+            stack.absent[BACKUP] = "this installation has no writer of manifests"
             return None
         self._progress("writing a backup")
         made = make_backups(shop, self._folder, programs_for(server))
         place = archive.result()
         return made if isinstance(place, str) else replace(made, archive=place)
+
+
+def _done(found: _T) -> Future[_T]:
+    """What is known at once, as the others are known later."""
+    future: Future[_T] = Future()
+    future.set_result(found)
+    return future
 
 
 def _fill(shop: Shop) -> None:

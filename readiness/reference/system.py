@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -11,9 +12,9 @@ from readiness.reference import describing, target
 from readiness.reference.levers import Levers, Parts
 from readiness.reference.running import Running
 from readiness.reference.service.settings import RELEASES
-from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, Progress, Starter
+from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, PARTS, Progress, Starter
 
-__all__ = ["ENVIRONMENT", "Progress", "ReferenceSystem"]
+__all__ = ["ENVIRONMENT", "PARTS", "Progress", "ReferenceSystem"]
 
 
 class ReferenceSystem:
@@ -48,7 +49,7 @@ class ReferenceSystem:
         cls,
         *,
         provider: str | None = None,
-        monitoring: bool = True,
+        parts: Collection[str] = PARTS,
         version: str = "1.5.0",
         progress: Progress | None = None,
     ) -> Self:
@@ -56,13 +57,19 @@ class ReferenceSystem:
 
         Args:
             provider: `docker`, `local` or `wheel`; else READINESS_PROVIDER, else what there is.
-            monitoring: whether to start Prometheus and what belongs to it.
+            parts: which of `PARTS` to start, beside the server, the shop and the service. A
+                test starts those that it needs.
             version: the release of the service.
             progress: is told, in a few words, what is being done.
 
         Raises:
-            ReferenceSystemError: PostgreSQL or the service did not start.
+            ReferenceSystemError: PostgreSQL or the service did not start, or there is no such part.
         """
+        if unknown := sorted(set(parts) - PARTS):
+            raise ReferenceSystemError(
+                f"the reference system has no part {unknown[0]!r}",
+                remedy=f"use some of: {', '.join(sorted(PARTS))}",
+            )
         if version not in RELEASES:
             raise ReferenceSystemError(
                 f"the service has no release {version!r}",
@@ -74,7 +81,7 @@ class ReferenceSystem:
             guardian.remove(folder)
             folder.chmod(0o711)  # the account that PostgreSQL runs as passes through
             system = cls(folder, guardian, version)
-            system._start(provider, monitoring, progress or (lambda _: None))
+            system._start(provider, parts, progress or (lambda _: None))
         except BaseException:  # an interrupt too must leave nothing
             guardian.undo()
             raise
@@ -88,9 +95,9 @@ class ReferenceSystem:
         if running:
             running.stop()
 
-    def _start(self, provider: str | None, monitoring: bool, progress: Progress) -> None:
-        starter = Starter(self.folder, self._guardian, self._version, progress)
-        running = self._running = starter.start(provider, monitoring=monitoring)
+    def _start(self, provider: str | None, parts: Collection[str], progress: Progress) -> None:
+        starter = Starter(self.folder, self._guardian, self._version, parts, progress)
+        running = self._running = starter.start(provider)
         self.provider, self.absent = running.provider, running.absent
         self.service_url = running.service.url
         self.inbox_url = running.monitoring.url("inbox")

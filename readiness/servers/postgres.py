@@ -5,14 +5,17 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, Self
 from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 
 from readiness import watchdog
 from readiness.errors import ReadinessError, Unreachable
@@ -44,6 +47,20 @@ _SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
     "immediate": signal.SIGQUIT,
 }
 _LOG_TAIL_BYTES: Final = 2000
+_COPY_TIMEOUT_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The data of a server that was stopped cleanly, to start another one from.
+
+    Attributes:
+        data: its data folder; it is copied.
+        password: the superuser's; the new server gets one of its own.
+    """
+
+    data: Path
+    password: str
 
 
 class PrivatePostgres:
@@ -84,6 +101,7 @@ class PrivatePostgres:
         binaries: Binaries | None = None,
         settings: Mapping[str, str] | None = None,
         guardian: Guardian | None = None,
+        template: Template | None = None,
     ) -> Self:
         """Make a new server and wait until it answers.
 
@@ -93,6 +111,7 @@ class PrivatePostgres:
             binaries: the programs to run; by default those that `find_binaries` finds.
             settings: lines of its postgresql.conf.
             guardian: stops the server when this process dies.
+            template: what to start from, instead of from nothing.
 
         Raises:
             Unreachable: there are no programs, or the server did not start within a minute.
@@ -106,8 +125,14 @@ class PrivatePostgres:
             if server._owns_home and guardian:
                 server._tokens.append(guardian.remove(home))
             server.binaries = reachable_binaries(binaries, account, home)
-            server._make_data(settings or {})
+            if template:
+                server._copy_from(template)
+            else:
+                server._make_data()
+            server._configure(settings or {})
             server._launch(free_port())
+            if template:
+                server._take_password()
         except BaseException:  # an interrupt too must leave nothing
             server._remove_home()
             raise
@@ -156,7 +181,27 @@ class PrivatePostgres:
     def _data(self) -> Path:
         return self.home / "data"
 
-    def _make_data(self, settings: Mapping[str, str]) -> None:
+    def _copy_from(self, template: Template) -> None:
+        copy_data(template.data, self._data())
+        self.password = template.password
+
+    def _take_password(self) -> None:
+        """Have a password that no other server has."""
+        own = secrets.token_hex(16)
+        register(own)
+        try:
+            with psycopg.connect(self.dsn(), autocommit=True, connect_timeout=5) as connection:
+                connection.execute(
+                    sql.SQL("alter role {} password {}").format(
+                        sql.Identifier(self.superuser), sql.Literal(own)
+                    )
+                )
+        except BaseException:  # an interrupt too must leave nothing
+            self.halt("immediate")
+            raise
+        self.password = own
+
+    def _make_data(self) -> None:
         data, password_file = self._data(), self.home / "password"
         data.mkdir()
         self._account.own(data)
@@ -183,11 +228,13 @@ class PrivatePostgres:
                 f"initdb failed: {initdb.stderr.decode(errors='replace')[-_LOG_TAIL_BYTES:]}",
                 where=str(self.binaries.folder),
             )
+
+    def _configure(self, settings: Mapping[str, str]) -> None:
         own = {"listen_addresses": self.host, "unix_socket_directories": ""}
         lines = [
             f"{k} = '{v.replace(chr(39), chr(39) * 2)}'" for k, v in {**settings, **own}.items()
         ]
-        with (data / "postgresql.conf").open("a") as file:
+        with (self._data() / "postgresql.conf").open("a") as file:
             file.write("\n" + "\n".join(lines) + "\n")
 
     def _launch(self, port: int) -> None:
@@ -264,6 +311,21 @@ class PrivatePostgres:
 
     def __exit__(self, *_: object) -> None:
         self.stop("immediate")
+
+
+def copy_data(source: Path, target: Path) -> None:
+    """Copy a data folder with its owner; as a clone where the file system can do that.
+
+    Raises:
+        OSError: it is not there.
+        subprocess.SubprocessError: it cannot be copied.
+    """
+    source.stat()
+    # shutil would leave the owner behind, and copies one block after the other.
+    way = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-pR"]
+    subprocess.run(
+        ["cp", *way, source, target], check=True, capture_output=True, timeout=_COPY_TIMEOUT_S
+    )
 
 
 def loopback_dsn(port: int, database: str, user: str, password: str) -> str:

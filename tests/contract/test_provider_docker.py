@@ -235,7 +235,7 @@ def test_without_an_engine_it_is_unreachable(
 
 
 def test_the_reference_system_runs_on_it(engine: Any) -> None:
-    with ReferenceSystem.start(provider="docker", monitoring=False) as system:
+    with ReferenceSystem.start(provider="docker", parts={"backup"}) as system:
         assert (system.provider, "backup" in system.absent) == ("docker", False)
         with httpx.Client(base_url=system.service_url, trust_env=False, timeout=10) as client:
             assert client.get("/health/ready").status_code == 200

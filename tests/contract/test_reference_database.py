@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[ReferenceSystem]:
-    with ReferenceSystem.start(provider="local", monitoring=False) as started:
+    with ReferenceSystem.start(provider="local", parts={"standby", "pooler"}) as started:
         yield started
 
 

@@ -30,7 +30,7 @@ needs_backup = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[ReferenceSystem]:
-    with ReferenceSystem.start(provider="local", monitoring=False) as started:
+    with ReferenceSystem.start(provider="local", parts={"backup"}) as started:
         yield started
 
 

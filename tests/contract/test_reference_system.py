@@ -18,7 +18,7 @@ from readiness import watchdog
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.errors import ReferenceSystemError
-from readiness.reference.system import ReferenceSystem
+from readiness.reference.system import PARTS, ReferenceSystem
 from readiness.servers import programs
 from tests.waiting import eventually
 
@@ -276,7 +276,7 @@ def test_the_watchdog_alert_arrives_by_way_of_prometheus(system: ReferenceSystem
 
 
 def test_two_stand_side_by_side_and_an_older_release_differs(system: ReferenceSystem) -> None:
-    with ReferenceSystem.start(provider="local", monitoring=False, version="1.4.0") as other:
+    with ReferenceSystem.start(provider="local", parts=(), version="1.4.0") as other:
         assert other.folder != system.folder
         with httpx.Client(base_url=other.service_url, trust_env=False) as old:
             assert old.get("/version").json()["version"] == "1.4.0"
@@ -296,7 +296,7 @@ def test_two_stand_side_by_side_and_an_older_release_differs(system: ReferenceSy
 
 
 def test_the_wheel_serves_where_nothing_is_installed() -> None:
-    with ReferenceSystem.start(provider="wheel", monitoring=False) as other:
+    with ReferenceSystem.start(provider="wheel", parts=()) as other:
         assert other.provider == "wheel"
         answer = httpx.get(f"{other.service_url}/health/ready", trust_env=False)
         assert answer.status_code == 200
@@ -307,7 +307,7 @@ def test_absent_programs_are_told_and_the_rest_starts(monkeypatch: pytest.Monkey
         raise programs.AbsentError("is not here", remedy=program.remedy)
 
     monkeypatch.setattr(programs, "get", absent)
-    with ReferenceSystem.start(provider="local") as bare:
+    with ReferenceSystem.start(provider="local", parts={"monitoring"}) as bare:
         assert bare.absent.keys() >= {
             "prometheus",
             "alertmanager",
@@ -320,7 +320,19 @@ def test_absent_programs_are_told_and_the_rest_starts(monkeypatch: pytest.Monkey
         assert answer.status_code == 200
 
 
-def test_an_unknown_provider_or_release_is_refused() -> None:
+def test_parts_that_are_not_wanted_do_not_run_and_are_told() -> None:
+    with ReferenceSystem.start(provider="local", parts={"pooler"}) as small:
+        assert small.absent.keys() >= PARTS - {"pooler", "monitoring"}
+        assert "pooler" not in small.absent or "not installed" in small.absent["pooler"]
+        config = config_of(small)
+        assert (config.prometheus, config.backup) == (None, {})
+        answer = httpx.get(f"{small.service_url}/health/ready", trust_env=False)
+        assert answer.status_code == 200
+
+
+def test_an_unknown_provider_part_or_release_is_refused() -> None:
+    with pytest.raises(ReferenceSystemError, match="no part 'balcony'"):
+        ReferenceSystem.start(parts={"balcony"})
     with pytest.raises(ReferenceSystemError, match="no provider 'podman'"):
         ReferenceSystem.start(provider="podman")
     with pytest.raises(ReferenceSystemError, match=r"no release '9\.9'"):
@@ -349,7 +361,8 @@ def progress(message):
     print(message, flush=True)
 try:
     with system.ReferenceSystem.start(
-        provider="local", monitoring=sys.argv[1] == "all", progress=progress
+        provider="local", progress=progress,
+        parts=system.PARTS - (set() if sys.argv[1] == "all" else {"monitoring"}),
     ) as started:
         print("started", started.folder, flush=True)
         time.sleep(120)

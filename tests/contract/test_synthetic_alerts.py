@@ -27,7 +27,7 @@ from readiness.reference.system import ReferenceSystem
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[ReferenceSystem]:
-    with ReferenceSystem.start(provider="local") as started:
+    with ReferenceSystem.start(provider="local", parts={"monitoring"}) as started:
         if {"prometheus", "alertmanager"} & started.absent.keys():
             pytest.skip("; ".join(started.absent.values()))
         yield started

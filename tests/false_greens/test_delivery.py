@@ -17,7 +17,7 @@ from readiness.reference.system import ReferenceSystem
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[ReferenceSystem]:
-    with ReferenceSystem.start(provider="local") as started:
+    with ReferenceSystem.start(provider="local", parts={"monitoring"}) as started:
         if "alertmanager" in started.absent:
             pytest.skip(started.absent["alertmanager"])
         yield started
