@@ -1,4 +1,4 @@
-"""Lists the fixtures that the suites use; each concern has its module in `fixtures/`.
+"""Lists the fixtures that the suites use; each concern has its module in `readiness/fixtures/`.
 
 A module is imported when a check that uses it is collected: what a target does not have, nobody
 waits for.
@@ -45,10 +45,10 @@ class OnDemand:
         """Register the modules of these fixtures, and of those that they ask for themselves."""
         for name in names:
             module = self._places.get(name)
-            if module is None or self._manager.has_plugin(f"fixtures.{module}"):
+            if module is None or self._manager.has_plugin(f"readiness.fixtures.{module}"):
                 continue
-            plugin = import_module(f"fixtures.{module}")
-            self._manager.register(plugin, f"fixtures.{module}")
+            plugin = import_module(f"readiness.fixtures.{module}")
+            self._manager.register(plugin, f"readiness.fixtures.{module}")
             for fixture in FIXTURES[module]:
                 self.provide(inspect.signature(getattr(plugin, fixture)).parameters)
 
@@ -56,7 +56,7 @@ class OnDemand:
 def pytest_configure(config: pytest.Config) -> None:
     """Provide fixtures on demand; all of them, where the tests of others are run too."""
     on_demand = OnDemand(config.pluginmanager)
-    config.pluginmanager.register(on_demand, "fixtures-on-demand")
+    config.pluginmanager.register(on_demand, "readiness-fixtures-on-demand")
     suites = Path(__file__).resolve().parent / "suites"
     folder = config.invocation_params.dir
     places = [(folder / arg.partition("::")[0]).resolve() for arg in config.args]

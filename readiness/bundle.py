@@ -8,7 +8,7 @@ from readiness.errors import ReadinessError
 
 @cache
 def root() -> Path:
-    """The folder that holds `suites/`, `fixtures/` and `conftest.py`."""
+    """The folder that holds `suites/` and `conftest.py`."""
     package = Path(__file__).resolve().parent
     packed = package / "_bundle"
     return packed if packed.is_dir() else package.parent

@@ -93,10 +93,17 @@ def _suite(path: Path) -> ModuleType:
     return _module(path, f"_readiness_suite_{path.parent.name}_{path.stem}")
 
 
+def _importable(folder: Path) -> None:
+    """Put the first folder that is not a package on the path, as pytest does for its modules."""
+    while (folder / "__init__.py").exists():
+        folder = folder.parent
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
 def _module(path: Path, name: str) -> ModuleType:
-    root = str(bundle.root())
-    if root not in sys.path:
-        sys.path.insert(0, root)  # as pytest does for the conftest that lies there
+    if not path.is_relative_to(bundle.suites()):
+        _importable(path.parent)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError("is not a Python module", where=str(path))

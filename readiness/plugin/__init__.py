@@ -3,11 +3,14 @@
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from readiness.plugin.options import add_options
+
+# Where pytest-benchmark stores by default: in the folder that the run is started in.
+_STORAGE: Final = "file://./.benchmarks"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -97,6 +100,9 @@ def _join(config: pytest.Config) -> None:
         role = Controller(config, state)
         config.option.continue_on_collection_errors = True
         config.pluginmanager.register(Appendix(config), "readiness-appendix")
+    if getattr(config.option, "benchmark_storage", "") == _STORAGE:
+        # pytest-benchmark makes the folder even where nothing is stored.
+        config.option.benchmark_storage = f"file://{state.folder.resolve() / 'benchmarks'}"
     config.stash[KEY] = state
     config.pluginmanager.register(fixtures, "readiness-fixtures")
     config.pluginmanager.register(Running(state), "readiness-running")

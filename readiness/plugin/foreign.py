@@ -13,7 +13,7 @@ import pytest
 _EXPECTED: Final = frozenset(
     {"pytest", "readiness", "pytest-xdist", "pytest-benchmark", "pytest-html", "pytest-metadata"}
 )
-_OURS: Final = frozenset({"_pytest", "readiness", "fixtures", "xdist", "pytest_benchmark"})
+_OURS: Final = frozenset({"_pytest", "readiness", "xdist", "pytest_benchmark"})
 # Modules of plugins that run a test again, or put the tests into another order.
 _MEDDLERS: Final = frozenset(
     {

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from fixtures.synthetic import Trips
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.config.alerting import Channel
 from readiness.config.models import Config
 from readiness.errors import NoData
+from readiness.fixtures.synthetic import Trips
 from readiness.probes.round_trip import Trip
 from readiness.probes.synthetic import ALERT
 

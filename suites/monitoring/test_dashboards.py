@@ -1,9 +1,9 @@
 """Whether the dashboards show something, before somebody needs them at night."""
 
-from fixtures.grafana import Open
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.config.monitoring import Dashboard
 from readiness.config.monitoring import Grafana as Settings
+from readiness.fixtures.grafana import Open
 from readiness.probes import panels
 from readiness.probes.grafana import Grafana
 

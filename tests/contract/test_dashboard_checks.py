@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from fixtures.grafana import open_dashboard
 from readiness.config.models import Config
 from readiness.config.monitoring import Dashboard, Grafana
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.evidence import Evidence
+from readiness.fixtures.grafana import open_dashboard
 from readiness.probes import grafana
 from readiness.secrets import Secret
 from tests.contract import real_prometheus

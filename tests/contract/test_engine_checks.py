@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fixtures.alert_engine import EngineAlerts
 from readiness.config.alert_engine import (
     AlertEngine,
     EngineEscalation,
@@ -20,6 +19,7 @@ from readiness.config.models import Config, Target
 from readiness.config.subjects import subjects
 from readiness.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.evidence import Evidence
+from readiness.fixtures.alert_engine import EngineAlerts
 from readiness.guardian import Guardian
 from readiness.probes.alert_engine import Raised
 from readiness.probes.engine_records import count, entry

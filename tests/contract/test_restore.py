@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from fixtures.backup import Restores
 from readiness import Evidence
 from readiness.backup_manifest import Manifest, manifest_path, read_manifest, write_backup
 from readiness.config.backup import Backup
 from readiness.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.evidence import CheckFailed, Outcome
+from readiness.fixtures.backup import Restores
 from readiness.probes.backup.restore import Restored
 from readiness.probes.postgres import connect, fetch
 from readiness.secrets import Dsn

@@ -103,6 +103,73 @@ def test_readiness_without_a_file_judges_nothing_and_says_what_to_do(
     assert not (tmp_path / "reports").exists()
 
 
+OWN = """
+from fixtures import MINE
+from suites.mine import MINE as OF_SUITES
+from tests import MINE as OF_TESTS
+from readiness import Measurement, check, equal_to
+
+
+@check("mine.packages", title="Own packages", why="w", fix="f")
+def test_packages(evidence):
+    mine = [MINE, OF_SUITES, OF_TESTS].count("mine")
+    evidence.judge(Measurement("own packages", mine, "1", source="import"), equal_to(3))
+"""
+TARGET = """
+[target]
+name = "shop"
+environment = "test"
+
+[gate]
+suites = ["checks"]
+"""
+
+
+def own_packages(folder: Path) -> None:
+    for name in ("fixtures", "tests", "suites/mine"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text('MINE = "mine"\n')
+
+
+@pytest.mark.parametrize("how", ["in the suite", "beside the suite", "on PYTHONPATH"])
+@pytest.mark.parametrize("place", ["wheel", "checkout"])
+def test_own_packages_of_our_names_keep_working(
+    request: pytest.FixtureRequest, tmp_path: Path, place: str, how: str
+) -> None:
+    """A user's `fixtures`, `suites` and `tests` are theirs, and the shipped suites use ours."""
+    command = [sys.executable, "-m", "readiness"]
+    if place == "wheel":
+        command = [str(request.getfixturevalue("installed"))]
+    (tmp_path / "readiness.toml").write_text(TARGET)
+    checks = tmp_path / "checks"
+    checks.mkdir()
+    (checks / "test_packages.py").write_text(OWN)
+    environment = clean_environment()
+    if how == "beside the suite":
+        (checks / "__init__.py").touch()
+    if how == "on PYTHONPATH":
+        environment["PYTHONPATH"] = str(tmp_path / "lib")
+    own_packages({"in the suite": checks, "beside the suite": tmp_path}.get(how, tmp_path / "lib"))
+    before = {path.name for path in tmp_path.iterdir()}
+    run = subprocess.run(
+        [*command, "run", "-n", "0"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    record = json.loads((tmp_path / "reports/readiness.json").read_text())
+    outcomes = {check["id"]: check["outcome"] for check in record["checks"]}
+    assert outcomes["mine.packages"] == "pass", run.stdout + run.stderr
+    # Every shipped check was collected, too: those of ours import our fixtures.
+    assert bundle.known_ids() <= outcomes.keys()
+    assert not [i for i in record["incidents"] if "collect" in str(i)]
+    left = {path.name for path in tmp_path.iterdir()} - before
+    assert left == {"reports"}
+    listed = subprocess.run(
+        [*command, "explain", "--config", "readiness.toml", "mine.packages"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Own packages" in listed.stdout, listed.stdout + listed.stderr
+
+
 @pytest.fixture(scope="module")
 def system() -> Iterator[ReferenceSystem]:
     with ReferenceSystem.start() as started:

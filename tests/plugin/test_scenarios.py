@@ -49,6 +49,17 @@ def test_the_log_of_pytest_is_written_where_it_is_asked_for(gate: Gate) -> None:
     assert "test_good" in run.files["reports/pytest.html"]
 
 
+def test_nothing_but_reports_is_left_beside_the_checks(
+    gate: Gate, pytester: pytest.Pytester
+) -> None:
+    """pytest's own cache apart: who calls pytest gets it, and `readiness run` has none."""
+    run = gate(PASS, "-p", "no:cacheprovider")
+    assert run.code == 0
+    left = {path.name for path in pytester.path.iterdir() if not path.name.startswith("runpytest-")}
+    # pytester keeps what the run printed in two files.
+    assert left == {"readiness.toml", "checks", "reports", "stdout", "stderr"}
+
+
 @SERIAL
 def test_a_proof_writes_its_record_alone_and_judges_the_same(gate: Gate) -> None:
     run = gate(PASS + FAIL, "--readiness-record-only")

@@ -3,10 +3,11 @@
 import re
 import runpy
 from importlib import import_module
+from pathlib import Path
 
 from _pytest.fixtures import FixtureFunctionDefinition
 
-from readiness import bundle, catalogue, catalogue_file
+from readiness import bundle, catalogue, catalogue_file, fixtures
 from readiness.explain import markdown
 
 
@@ -20,8 +21,8 @@ def test_the_catalogue_file_says_what_the_suites_say() -> None:
 def test_the_fixtures_are_listed_where_they_are() -> None:
     listed = runpy.run_path(str(bundle.root() / "conftest.py"))["FIXTURES"]
     found = {}
-    for path in (bundle.root() / "fixtures").glob("*.py"):
-        module = vars(import_module(f"fixtures.{path.stem}"))
+    for path in Path(fixtures.__file__).parent.glob("*.py"):
+        module = vars(import_module(f"readiness.fixtures.{path.stem}"))
         names = {name for name, v in module.items() if isinstance(v, FixtureFunctionDefinition)}
         if names:
             found[path.stem] = names

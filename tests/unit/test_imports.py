@@ -14,34 +14,34 @@ ROOT = bundle.root()
 FORBIDDEN = {
     "readiness/probes": ("pytest", "readiness.plugin", "readiness.check", "readiness.evidence",
                          "readiness.report", "readiness.record", "readiness.reference", "suites",
-                         "fixtures"),
+                         "readiness.fixtures"),
     "readiness/alerting": ("pytest", "readiness.plugin", "readiness.check", "readiness.evidence",
                            "readiness.report", "readiness.record", "readiness.reference",
                            "readiness.probes", "httpx", "subprocess", "socket", "suites",
-                           "fixtures"),
+                           "readiness.fixtures"),
     "readiness/kubernetes": ("pytest", "readiness.plugin", "readiness.check", "readiness.evidence",
                              "readiness.report", "readiness.record", "readiness.reference",
                              "readiness.probes", "readiness.config", "httpx", "subprocess",
-                             "socket", "suites", "fixtures"),
+                             "socket", "suites", "readiness.fixtures"),
     "readiness/promql": ("pytest", "readiness.plugin", "readiness.check", "readiness.evidence",
                          "readiness.report", "readiness.record", "readiness.reference",
                          "readiness.probes", "readiness.config", "httpx", "subprocess", "socket",
-                         "suites", "fixtures"),
+                         "suites", "readiness.fixtures"),
     "readiness/history": ("pytest", "readiness.plugin", "readiness.check", "readiness.evidence",
                           "readiness.report", "readiness.record", "readiness.reference",
                           "readiness.probes", "readiness.config", "psycopg", "suites",
-                          "fixtures"),
+                          "readiness.fixtures"),
     "readiness/config": ("pytest", "readiness.plugin", "readiness.probes", "readiness.report",
-                         "readiness.record", "readiness.reference", "suites", "fixtures"),
+                         "readiness.record", "readiness.reference", "suites", "readiness.fixtures"),
     "readiness/report": ("pytest", "readiness.plugin", "readiness.probes", "readiness.config",
-                         "readiness.reference", "suites", "fixtures"),
-    "readiness/plugin": ("readiness.reference", "suites", "fixtures"),
+                         "readiness.reference", "suites", "readiness.fixtures"),
+    "readiness/plugin": ("readiness.reference", "suites", "readiness.fixtures"),
     "readiness/reference": ("pytest", "readiness.plugin", "readiness.report", "suites",
-                            "fixtures"),
+                            "readiness.fixtures"),
     "readiness/verdict.py": ("readiness.report", "readiness.config", "readiness.plugin"),
     "readiness/record.py": ("readiness.report", "readiness.config", "readiness.plugin",
                             "readiness.verdict"),
-    "fixtures": ("suites", "readiness.report", "readiness.plugin", "readiness.reference"),
+    "readiness/fixtures": ("suites", "readiness.report", "readiness.plugin", "readiness.reference"),
     "suites": ("readiness.plugin", "readiness.report", "readiness.record"),
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_imports_run_one_way(place: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("package", ["readiness", "suites", "fixtures"])
+@pytest.mark.parametrize("package", ["readiness", "suites"])
 def test_locust_and_the_command_line_are_imported_nowhere(package: str) -> None:
     for path in files(package):
         names = set(imports(path))
