@@ -168,7 +168,7 @@ def test_of_too_many_pods_only_the_room_on_nodes_is_not_known(shim: Shim) -> Non
         ({"get_deployments": answer(items(hpa(maxReplicas=0, metadata=UID)))},
          NoData, "not what the API server takes"),
         ({"get_deployments": answer('{"kind": "List", "apiVersion": "v1", "items": [')},
-         NoData, "is no YAML"),
+         NoData, "cannot be read: line 1: "),
     ],
 )  # fmt: skip
 def test_answers_that_are_none(
