@@ -1,4 +1,4 @@
-"""Lists the fixtures that the suites use; each concern has its module in `readiness/fixtures/`.
+"""Lists the fixtures that the suites use; each concern has its module in `fixtures/`.
 
 A module is imported when a check that uses it is collected: what a target does not have, nobody
 waits for.

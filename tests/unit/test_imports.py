@@ -41,7 +41,7 @@ FORBIDDEN = {
     "readiness/verdict.py": ("readiness.report", "readiness.config", "readiness.plugin"),
     "readiness/record.py": ("readiness.report", "readiness.config", "readiness.plugin",
                             "readiness.verdict"),
-    "readiness/fixtures": ("suites", "readiness.report", "readiness.plugin", "readiness.reference"),
+    "fixtures": ("suites", "readiness.report", "readiness.plugin", "readiness.reference"),
     "suites": ("readiness.plugin", "readiness.report", "readiness.record"),
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_imports_run_one_way(place: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("package", ["readiness", "suites"])
+@pytest.mark.parametrize("package", ["readiness", "suites", "fixtures"])
 def test_locust_and_the_command_line_are_imported_nowhere(package: str) -> None:
     for path in files(package):
         names = set(imports(path))
