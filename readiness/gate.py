@@ -53,11 +53,13 @@ class Request:
         return cls(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
 
 
+HELD: Final = "readiness-held"
+
+
 class Held:
     """A plugin that holds the configuration, so that it is not loaded again."""
 
-    NAME: Final = "readiness-held"
-    __name__ = NAME  # the name that pytest registers it under
+    __name__ = HELD  # the name that pytest registers it under
 
     def __init__(self, loaded: "Loaded") -> None:
         self.loaded = loaded

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Final, Literal, Self
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from readiness.check import Effect, Severity
 from readiness.evidence import Outcome, worst
@@ -32,7 +32,7 @@ from readiness.record import CheckResult, Incident
 
 DECLARE: Final = "add it, or say under [gate.not_applicable] why it does not apply"
 _PHASES: Final = {"setup", "call", "teardown"}
-_MEASUREMENTS: Final = TypeAdapter(tuple[Measurement, ...])
+_MEASUREMENTS: Final = TypeAdapter(tuple[Measurement, ...], config=ConfigDict(defer_build=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,12 @@ class Verdict(StrEnum):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        ser_json_inf_nan="strings",
+        defer_build=True,  # most processes of a run use few of these
+    )
 
 
 class WaiverNote(_Frozen):

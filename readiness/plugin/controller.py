@@ -288,7 +288,8 @@ class Controller:
 
 def _import_the_end() -> None:
     """Import what is needed at the end while the workers are starting, not before them."""
-    from readiness import conclude, report  # noqa: F401
+    from readiness import conclude  # noqa: F401
+    from readiness.report import github, history, html, junit, markdown  # noqa: F401
 
 
 def _last_line(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -18,7 +18,7 @@ from readiness.check import Effect
 from readiness.config.loading import Loaded, load
 from readiness.config.locate import configured
 from readiness.errors import ReadinessError, UsageError
-from readiness.gate import Held
+from readiness.gate import HELD
 from readiness.journal import REFUSAL
 from readiness.measurement import now
 from readiness.plugin import foreign
@@ -141,9 +141,9 @@ def begin(config: pytest.Config) -> State:
 
 
 def _loaded(config: pytest.Config) -> Loaded:
-    held = config.pluginmanager.get_plugin(Held.NAME)
-    if isinstance(held, Held):
-        return held.loaded
+    held = getattr(config.pluginmanager.get_plugin(HELD), "loaded", None)
+    if isinstance(held, Loaded):
+        return held
     name = config.option.readiness_config
     return configured(Path(name) if name else None)
 

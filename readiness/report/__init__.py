@@ -1,4 +1,7 @@
-"""Every output of a run, all made from one record; none computes a verdict of its own."""
+"""Every output of a run, all made from one record; none computes a verdict of its own.
+
+What makes them is imported when it is needed: who follows a run uses small parts of this alone.
+"""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from readiness.errors import ReadinessError
 from readiness.record import RunRecord
-from readiness.report import files, github, history, html, junit, markdown
+from readiness.report import files
 
 __all__ = ["write_all", "write_record"]
 
@@ -31,6 +34,8 @@ def write_all(
     Raises:
         ReadinessError: after all others were written, with each output that could not be.
     """
+    from readiness.report import github, history, html, junit, markdown
+
     environ = os.environ if environ is None else environ
     files.make_folder(folder)
     as_json = lru_cache(record.to_json)

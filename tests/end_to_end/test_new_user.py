@@ -41,6 +41,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = zipfile.ZipFile(wheel).namelist()
     assert "readiness/_bundle/conftest.py" in names
     assert "readiness/_bundle/suites/ids.txt" in names
+    assert "readiness/_bundle/suites/catalogue.json" in names
     assert not any(name.startswith(("suites/", "tests/", "fixtures/")) for name in names)
     home = folder / "venv"
     venv.create(home, with_pip=False)
