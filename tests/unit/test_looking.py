@@ -26,6 +26,12 @@ def test_a_file_that_took_long_has_a_fork_to_itself() -> None:
     assert {FILES[check] for check in alone} == {FILES[slow]}
 
 
+def test_what_is_over_soon_is_not_divided() -> None:
+    looker = Looker(Warm(), 3)
+    looker._took = dict.fromkeys(FILES, 0.01)
+    assert len(looker._dealt(FILES)) == 1
+
+
 def test_no_part_is_empty() -> None:
     assert Looker(Warm(), 3)._dealt(["signoff.manual-items"]) == [["signoff.manual-items"]]
     assert Looker(Warm(), 3)._dealt([]) == []
