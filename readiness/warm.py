@@ -5,6 +5,7 @@ Each run is a new process whose memory holds nothing but imported modules, so th
 multiprocessing's fork server: a thread or an open file of the caller is not in it.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -12,11 +13,14 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
+from multiprocessing import util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
 from readiness.errors import ReadinessError
+from readiness.guardian import Guardian
 
 _LOADED: Final = "readiness.warm_modules"
 
@@ -41,6 +45,7 @@ class Warm:
         with self._lock:
             if self._interrupted:
                 raise ReadinessError("interrupted")
+            _watch_the_socket()
             process.start()
             child = Forked(process)
             self._running = {other for other in self._running if other.poll() is None} | {child}
@@ -53,6 +58,14 @@ class Warm:
             running, self._running = self._running, set()
         for child in running:
             child.send_signal(signal.SIGINT)
+
+
+@cache
+def _watch_the_socket() -> None:
+    """Have the folder of the fork server's socket removed, even if this process is killed."""
+    guardian = Guardian()
+    guardian.remove(Path(util.get_temp_dir()))
+    atexit.register(guardian.close)  # an orderly end removes it itself
 
 
 class Forked:

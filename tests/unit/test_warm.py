@@ -1,7 +1,9 @@
 """A run in a fork judges as one in a new process does, and knows nothing of the run before it."""
 
+import signal
+import subprocess
+import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from readiness.progress import Silent
 from readiness.record import RunRecord
 from readiness.run import Options, run
 from readiness.warm import Forked, Warm
+from tests.waiting import eventually
 
 CONFIG = """
 [target]
@@ -132,15 +135,40 @@ def test_an_interrupt_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> 
 
     thread = threading.Thread(target=wait)
     thread.start()
-    deadline = time.monotonic() + 60
-    while not begun.exists() and time.monotonic() < deadline:
-        thread.join(0.05)
-    assert begun.exists()
+    assert eventually(begun.exists)
     warm.interrupt()
     thread.join(40)
     assert [record.run.interrupted for record in records] == [True]
     with pytest.raises(ReadinessError, match="interrupted"):
         warm.start(tmp_path, {}, tmp_path / "log")
+
+
+KILLED = """
+import os, signal, sys
+from multiprocessing import util
+from pathlib import Path
+from readiness.warm import Warm
+
+if __name__ == "__main__":
+    child = Warm().start(["-m", "pytest", "--version"], dict(os.environ), Path(sys.argv[1]))
+    child.wait()
+    print(util.get_temp_dir(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_nothing_is_left_where_the_caller_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text(KILLED)
+    killed = subprocess.run(
+        [sys.executable, tmp_path / "caller.py", tmp_path / "log"],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    folder = Path(killed.stdout.strip())
+    assert eventually(lambda: not folder.exists())
 
 
 def test_a_signal_to_a_fork_that_has_ended_is_not_sent(tmp_path: Path, warm: Warm) -> None:
