@@ -10,11 +10,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from multiprocessing import util
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
@@ -45,7 +46,7 @@ class Warm:
         with self._lock:
             if self._interrupted:
                 raise ReadinessError("interrupted")
-            _watch_the_socket()
+            _socket_guard()
             process.start()
             child = Forked(process)
             self._running = {other for other in self._running if other.poll() is None} | {child}
@@ -61,11 +62,25 @@ class Warm:
 
 
 @cache
-def _watch_the_socket() -> None:
-    """Have the folder of the fork server's socket removed, even if this process is killed."""
+def _socket_guard() -> Guardian:
+    """Has the folder of the fork server's socket removed, even if this process is killed."""
     guardian = Guardian()
     guardian.remove(Path(util.get_temp_dir()))
     atexit.register(guardian.close)  # an orderly end removes it itself
+    return guardian
+
+
+def shut_down() -> None:
+    """End the process that is forked, where this one goes on; a later start begins a new one.
+
+    They end with this process anyway: multiprocessing has no public way to end them sooner.
+    """
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001
+    util._run_finalizers()  # type: ignore[attr-defined]  # noqa: SLF001 - the socket's folder
+    if _socket_guard.cache_info().currsize:
+        _socket_guard().close()
+        _socket_guard.cache_clear()
 
 
 class Forked:
@@ -102,6 +117,7 @@ def _main(folder: Path, environ: Mapping[str, str], log: Path) -> None:
     os.close(output)
     os.environ.clear()
     os.environ.update(environ)
+    tempfile.tempdir = None  # it was found from the variables of another process
     from readiness import gate
 
     sys.argv = ["pytest", str(folder)]

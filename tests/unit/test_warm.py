@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from readiness.errors import ReadinessError
 from readiness.progress import Silent
 from readiness.record import RunRecord
 from readiness.run import Options, run
-from readiness.warm import Forked, Warm
+from readiness.warm import Forked, Warm, shut_down
 from tests.waiting import eventually
 
 CONFIG = """
@@ -27,6 +28,7 @@ suites = ["own"]
 CHECKS = """
 import os
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -61,6 +63,11 @@ def test_threads(evidence: Evidence) -> None:
     evidence.judge(figure(len(os.listdir(f"/proc/{os.getppid()}/task"))), at_most(1))
 
 
+@declared("own.writes")
+def test_writes(evidence: Evidence) -> None:
+    evidence.judge(figure(int(tempfile.gettempdir() != os.environ["TMPDIR"])), at_most(0))
+
+
 @declared("own.dies")
 def test_dies(evidence: Evidence) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -71,6 +78,12 @@ def test_waits(evidence: Evidence) -> None:
     Path(os.environ["BEGUN"]).touch()
     threading.Event().wait(60)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ended() -> Iterator[None]:
+    yield
+    shut_down()
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +131,10 @@ def test_nothing_is_left_of_the_run_before(tmp_path: Path, warm: Warm) -> None:
 
 def test_what_is_forked_has_no_other_thread(tmp_path: Path, warm: Warm) -> None:
     assert outcomes(judge(tmp_path, warm, "own.threads")) == {"own.threads": ("pass", "")}
+
+
+def test_temporary_files_go_where_the_run_says(tmp_path: Path, warm: Warm) -> None:
+    assert outcomes(judge(tmp_path, warm, "own.writes")) == {"own.writes": ("pass", "")}
 
 
 def test_a_fork_that_dies_is_an_incident(tmp_path: Path, warm: Warm) -> None:
