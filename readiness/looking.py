@@ -26,6 +26,8 @@ _EFFECTS: Final = tuple(effect.value for effect in Effect if effect.needs_quiet)
 _WORKERS: Final = "2"
 # What a check takes that was never looked at before: as long as most.
 _UNKNOWN_S: Final = 0.5
+# A fork takes 0.3 s of processor time: what is over sooner than this is not divided further.
+_WORTH_A_FORK_S: Final = 3.0
 
 Findings = dict[str, CheckResult]
 """Checks that did not pass, by name."""
@@ -86,12 +88,13 @@ class Looker:
         return _findings(record)
 
     def _dealt(self, checks: Iterable[str]) -> list[list[str]]:
-        """The checks in as many parts as there are forks, none much longer than another."""
+        """The checks in as many parts as are worth a fork, none much longer than another."""
         by_file: dict[Path, list[str]] = defaultdict(list)
         for check in sorted(checks):
             by_file[self._files[check]].append(check)
-        parts: list[tuple[float, list[str]]] = [(0.0, []) for _ in range(self._forks)]
         files = [(sum(map(self._seconds, mine)), mine) for mine in by_file.values()]
+        forks = min(self._forks, 1 + int(sum(seconds for seconds, _ in files) / _WORTH_A_FORK_S))
+        parts: list[tuple[float, list[str]]] = [(0.0, []) for _ in range(forks)]
         for seconds, mine in sorted(files, reverse=True):
             parts.sort(key=lambda part: part[0])
             least, ids = parts[0]

@@ -17,7 +17,7 @@ from readiness.warm import Warm
 HEALTHY: Final = "healthy system"
 # What these check of a system under load or in a change is a matter of milliseconds.
 _MEASURE_TIME: Final = frozenset({"performance", "deployment", "scaling"})
-# The parts of a look that wait beside each other. A fork costs 0.2 s of processor time.
+# The parts of a look that wait beside each other. A fork costs 0.3 s of processor time.
 _FORKS: Final = 3
 _POLL_S: Final = 0.5
 

@@ -17,6 +17,7 @@ from readiness import bundle, catalogue
 from readiness.faults import Fault, one_for_each_check
 from readiness.prove import Proof, Prover
 from readiness.reference.system import ReferenceSystem
+from readiness.warm import shut_down
 
 FAULTS = {fault.name: fault for fault in catalogue.faults()}
 # Each is caught by another kind of probe: of a file, of a metric, of the database.
@@ -77,8 +78,11 @@ def _run(system: ReferenceSystem, fault: Fault, reports: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def proofs() -> dict[str, Proof]:
     prover = Prover(provider=None, systems=1, say=lambda _: None, quick=True)
-    tried = prover.prove([FAULTS[name] for name in SAMPLE], healthy=0)
-    return {proof.fault: proof for proof in tried}
+    try:
+        tried = prover.prove([FAULTS[name] for name in SAMPLE], healthy=0)
+        return {proof.fault: proof for proof in tried}
+    finally:
+        shut_down()
 
 
 @pytest.mark.parametrize("name", SAMPLE)

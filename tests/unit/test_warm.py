@@ -1,7 +1,10 @@
 """A run in a fork judges as one in a new process does, and knows nothing of the run before it."""
 
+import signal
+import subprocess
+import sys
 import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ from readiness.errors import ReadinessError
 from readiness.progress import Silent
 from readiness.record import RunRecord
 from readiness.run import Options, run
-from readiness.warm import Forked, Warm
+from readiness.warm import Forked, Warm, shut_down
+from tests.waiting import eventually
 
 CONFIG = """
 [target]
@@ -24,6 +28,7 @@ suites = ["own"]
 CHECKS = """
 import os
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -58,6 +63,11 @@ def test_threads(evidence: Evidence) -> None:
     evidence.judge(figure(len(os.listdir(f"/proc/{os.getppid()}/task"))), at_most(1))
 
 
+@declared("own.writes")
+def test_writes(evidence: Evidence) -> None:
+    evidence.judge(figure(int(tempfile.gettempdir() != os.environ["TMPDIR"])), at_most(0))
+
+
 @declared("own.dies")
 def test_dies(evidence: Evidence) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -68,6 +78,12 @@ def test_waits(evidence: Evidence) -> None:
     Path(os.environ["BEGUN"]).touch()
     threading.Event().wait(60)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ended() -> Iterator[None]:
+    yield
+    shut_down()
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +133,10 @@ def test_what_is_forked_has_no_other_thread(tmp_path: Path, warm: Warm) -> None:
     assert outcomes(judge(tmp_path, warm, "own.threads")) == {"own.threads": ("pass", "")}
 
 
+def test_temporary_files_go_where_the_run_says(tmp_path: Path, warm: Warm) -> None:
+    assert outcomes(judge(tmp_path, warm, "own.writes")) == {"own.writes": ("pass", "")}
+
+
 def test_a_fork_that_dies_is_an_incident(tmp_path: Path, warm: Warm) -> None:
     record = judge(tmp_path, warm, "own.dies")
     assert [incident.kind for incident in record.incidents] == ["killed"]
@@ -132,15 +152,40 @@ def test_an_interrupt_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> 
 
     thread = threading.Thread(target=wait)
     thread.start()
-    deadline = time.monotonic() + 60
-    while not begun.exists() and time.monotonic() < deadline:
-        thread.join(0.05)
-    assert begun.exists()
+    assert eventually(begun.exists)
     warm.interrupt()
     thread.join(40)
     assert [record.run.interrupted for record in records] == [True]
     with pytest.raises(ReadinessError, match="interrupted"):
         warm.start(tmp_path, {}, tmp_path / "log")
+
+
+KILLED = """
+import os, signal, sys
+from multiprocessing import util
+from pathlib import Path
+from readiness.warm import Warm
+
+if __name__ == "__main__":
+    child = Warm().start(["-m", "pytest", "--version"], dict(os.environ), Path(sys.argv[1]))
+    child.wait()
+    print(util.get_temp_dir(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_nothing_is_left_where_the_caller_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text(KILLED)
+    killed = subprocess.run(
+        [sys.executable, tmp_path / "caller.py", tmp_path / "log"],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    folder = Path(killed.stdout.strip())
+    assert eventually(lambda: not folder.exists())
 
 
 def test_a_signal_to_a_fork_that_has_ended_is_not_sent(tmp_path: Path, warm: Warm) -> None:
