@@ -39,8 +39,9 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     What a file restores or drills once, for all of its checks, would else be done by each worker.
     """
     option = config.option
-    if getattr(option, "dist", "") == "no" and option.numprocesses and _is_a_run(config):
-        option.dist = "loadfile"
+    if getattr(option, "numprocesses", None) and _is_a_run(config):
+        option.dist = "loadfile" if option.dist == "no" else option.dist
+        option.loadscopereorder = False  # the plan says which file comes first
     return (yield)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from readiness import bundle
-from readiness.check import CheckSpec, spec_of
+from readiness.check import CheckSpec, Effect, spec_of
 from readiness.config.subjects import declared_in, subjects
 from readiness.errors import ConfigError, Problem, UsageError
 from readiness.ledger import DECLARE, Planned
@@ -203,6 +203,15 @@ def deselect(
     if dropped:
         items[:] = [item for item in items if keep(item)]
         config.hook.pytest_deselected(items=dropped)
+
+
+def put_slow_first(items: list[pytest.Item]) -> None:
+    """Begin with the files that write: what restores or sends takes longest, and must not end alone.
+
+    The files stay whole, and everything else stays in its order.
+    """
+    slow = {item.path for item in items if item.stash[PLANNED].effect is Effect.WRITE}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def needs_quiet(item: pytest.Item) -> bool:

@@ -50,6 +50,7 @@ class Worker:
         }
         self._file.write_text(json.dumps(handed), encoding="utf-8")
         collection.deselect(config, items, lambda item: not collection.needs_quiet(item))
+        collection.put_slow_first(items)
 
 
 class Last:

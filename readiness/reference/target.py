@@ -144,7 +144,7 @@ allow = ["observe", "write", "load", "disrupt"]
 
 [gate]
 # The fleet has a database and a balancer of its own, and asks no Prometheus whether it is well.
-independent = [["alerting", "database.slow-query-alert"], ["deployment", "scaling"]]
+independent = [["alerting", "database", "monitoring"], ["deployment", "scaling"]]
 """
 
 _NOT_APPLICABLE: Final = """
