@@ -21,7 +21,7 @@ MONITORING = (
 )
 OTHERS = "pgbackrest,pgbouncer,haproxy,pg_basebackup,timescaledb,squawk,meminfo"
 EVERY = f"{CONTRIB},{MONITORING},{OTHERS}"
-"""All that can be hidden: PostgreSQL and the Python packages are left."""
+"""All that can be hidden: a PostgreSQL and the Python packages are left."""
 SINGLE = tuple(EVERY.split(","))
 
 
