@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
-
-import yaml
+from typing import Any, Final
 
 from readiness.guardian import Guardian
 from readiness.reference import canary, error_tracker, exporter_fit, grafana, monitoring_config
@@ -19,6 +17,7 @@ from readiness.reference.watched import keep_panels, keep_rules
 from readiness.secrets import register
 from readiness.servers import programs
 from readiness.servers.ports import free_port
+from readiness.yaml_reader import Scalars, read_one
 
 PEERS: Final = ("alertmanager", "alertmanager_2")
 CONFIG: Final = "alertmanager.yml"
@@ -168,7 +167,8 @@ class Monitoring:
         """Start Prometheus, once all that it scrapes has a port."""
         rules = resources.files("readiness.reference").joinpath("alerts.yml").read_text()
         runbooks = f"{self.running['inbox'].url}/runbooks"
-        kept = keep_rules(yaml.safe_load(rules.replace("@RUNBOOKS@", runbooks)), self.jobs)
+        document: Any = read_one(rules.replace("@RUNBOOKS@", runbooks), Scalars.GO_V2)
+        kept = keep_rules(document, self.jobs)
         (self.folder / "alerts.yml").write_text(json.dumps(kept, indent=2), encoding="utf-8")
         self._start(
             "prometheus",
