@@ -27,7 +27,9 @@ def judged(folder: Path, provider: str, without: str) -> tuple[str, dict[str, ob
     return run.stdout, record
 
 
-@pytest.mark.parametrize(("provider", "without"), [("wheel", EVERY), ("local", OTHERS)])
+@pytest.mark.parametrize(
+    ("provider", "without"), [("wheel", f"postgres,{EVERY}"), ("local", OTHERS)]
+)
 def test_a_poor_machine_is_ready_with_its_coverage_told(
     provider: str, without: str, tmp_path: Path
 ) -> None:
@@ -45,5 +47,5 @@ def test_a_poor_machine_is_ready_with_its_coverage_told(
     assert "WAL archive (" in target["note"]
     said = " ".join(printed.split())
     first, last = said.split(" checks planned")
-    assert "fleet (haproxy is not installed" in first
-    assert "fleet (haproxy is not installed" in last
+    assert "fleet (haproxy is not to be used" in first
+    assert "fleet (haproxy is not to be used" in last
