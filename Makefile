@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help ready test test-fast test-matrix lint prove prove-quick bench lock docs clean
+.PHONY: help ready test test-fast test-matrix test-parts lint prove prove-quick bench lock docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    run the tests: ten minutes on two cores"
 	@echo "make test-fast  run what needs no servers: two minutes"
 	@echo "make test-matrix  what reads databases, on PostgreSQL 13 to 18 (needs npm)"
+	@echo "make test-parts   the healthy system without each of its parts, which takes an hour"
 	@echo "make prove   apply every fault to the reference system: each makes only its checks fail"
 	@echo "make prove-quick  one fault for each check"
 	@echo "make lint    ruff and mypy"
@@ -44,6 +45,9 @@ test-fast: $(VENV)/test
 
 test-matrix: $(VENV)/test
 	$(BIN)/python -m tests.matrix
+
+test-parts: $(VENV)/test
+	$(BIN)/python -m tests.parts
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

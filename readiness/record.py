@@ -87,12 +87,13 @@ class SuiteResult(_Frozen):
 
 
 class TargetFacts(_Frozen):
-    """What was judged. `environment` is what the target itself says."""
+    """What was judged. `environment` is what the target itself says, `note` the file of it."""
 
     name: str
     environment: str
     release: str
     fingerprint: str
+    note: str = ""
 
 
 class Selection(_Frozen):

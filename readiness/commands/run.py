@@ -76,8 +76,7 @@ def reference_options(reports: Path, provider: str | None) -> Iterator[Options]:
     from readiness.safety import fingerprint
 
     with ReferenceSystem.start(provider=provider, progress=_say) as system:
-        for part, reason in sorted(system.absent.items()):
-            _say(f"{part} is not used: {reason}")
+        _say(f"{system.coverage} (PostgreSQL: {system.provider})")
         loaded = load(system.config_path, os.environ | system.environ)
         seen = marker.environment(loaded.config)
         yield Options(

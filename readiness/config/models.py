@@ -71,6 +71,7 @@ class Target(Model):
     )
     release: Text = Field("unknown", description="the release or commit that is judged")
     deployer: str = Field("", description="who deploys this release; may not sign it off")
+    note: str = Field("", description="what a reader of the report should know of the target")
     marker: Marker | None = Field(
         None, description="where the target itself says its environment; none means production"
     )

@@ -28,6 +28,8 @@ name = "my-system"
 # The release or commit that is judged, and who deploys it (who may not sign it off).
 #release = "${RELEASE:-1.0.0}"
 #deployer = "${DEPLOYER:-deploy-bot}"
+# What a reader of the report should know of the target.
+#note = "a third of the size of production"
 # What checks may do to it: "observe" (read), "write" (synthetic data of their own, cleaned up),
 # "load" (significant traffic), "disrupt" (deploy, restart, scale). The last two also need
 # `--allow EFFECT --confirm FINGERPRINT` on the command line.

@@ -120,6 +120,7 @@ def begin(config: pytest.Config) -> State:
             environment=seen.environment,
             release=loaded.config.target.release,
             fingerprint=fingerprint(loaded.config, seen.environment),
+            note=loaded.config.target.note,
         ),
         run=RunFacts(
             id=f"{moment:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",

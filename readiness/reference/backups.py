@@ -21,7 +21,8 @@ from readiness.reference.backup_job import run_backup
 from readiness.reference.database import Shop
 from readiness.reference.files import write_whole
 from readiness.reference.wal_archive import WalArchive
-from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.binaries import Binaries
+from readiness.servers.without import refused
 
 _TIMEOUT_S: Final = 120
 _OLDER: Final = timedelta(days=8)
@@ -65,7 +66,7 @@ def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
         layers=root / "layers",
         offsite=root / "offsite",
         vault=root / "vault",
-        has_amcheck=_has_amcheck(find_binaries()),
+        has_amcheck=_has_amcheck(binaries),
     )
     made.layers.mkdir()
     vault.make(made.vault)
@@ -90,7 +91,7 @@ def file_receipts(shop: Shop) -> None:
 
 def _has_amcheck(binaries: Binaries) -> bool:
     """Whether these binaries come with amcheck (the wheel's do not)."""
-    there = any(binaries.folder.parent.glob("lib/**/amcheck.*"))
+    there = any(binaries.folder.parent.glob("lib/**/amcheck.*")) and not refused("amcheck")
     return there and (binaries.folder / "pg_amcheck").is_file()
 
 

@@ -12,6 +12,7 @@ from readiness.errors import ReferenceSystemError
 from readiness.reference.migrate import migrate
 from readiness.reference.providers import Server
 from readiness.secrets import register
+from readiness.servers.without import refused
 
 NAME: Final = "shop"
 _ROLES: Final = (
@@ -204,9 +205,12 @@ def _add_amcheck(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 def _add(connection: psycopg.Connection[tuple[object, ...]], extension: str) -> bool:
     """Make an extension; False where the server has none of that name."""
-    available = connection.execute(
-        "select 1 from pg_available_extensions where name = %s", [extension]
-    ).fetchone()
+    available = (
+        not refused(extension)
+        and connection.execute(
+            "select 1 from pg_available_extensions where name = %s", [extension]
+        ).fetchone()
+    )
     if available:
         connection.execute(
             sql.SQL("create extension if not exists {}").format(sql.Identifier(extension))

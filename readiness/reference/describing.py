@@ -1,9 +1,13 @@
 """Tells of a running reference system: its readiness.toml, and the variables that it refers to."""
 
-from datetime import UTC, datetime
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from readiness import catalogue
+from readiness.config.loading import load
 from readiness.reference import (
     canary,
     database,
@@ -14,10 +18,12 @@ from readiness.reference import (
     target_schema,
     vault,
 )
+from readiness.reference.backup_job import programs_for
 from readiness.reference.drill import ADMIN_DSN
-from readiness.reference.lacking import lacking
+from readiness.reference.parts import coverage, not_applicable
 from readiness.reference.running import Running
 from readiness.reference.target_database import Around
+from readiness.servers.binaries import OVERRIDE
 
 
 def environ(running: Running, folder: Path) -> dict[str, str]:
@@ -34,6 +40,8 @@ def environ(running: Running, folder: Path) -> dict[str, str]:
         ADMIN_DSN: shop.admin,
         canary.FOLDER: str(folder),
         pause.FOLDER: str(folder),
+        # What its server wrote is read by programs of the same release.
+        OVERRIDE: str(programs_for(running.server).folder),
         **stack.secrets,
     }
     if running.standby:
@@ -50,6 +58,22 @@ def environ(running: Running, folder: Path) -> dict[str, str]:
         key = stack.secrets[error_tracker.KEY]
         found["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
     return found
+
+
+def write(running: Running, path: Path, variables: Mapping[str, str]) -> None:
+    """Write its readiness.toml; what cannot be judged without an absent part does not apply.
+
+    Args:
+        running: the system.
+        path: the file.
+        variables: that it refers to.
+    """
+    told = facts(running)
+    path.write_text(target.readiness_toml(told), encoding="utf-8")
+    config = load(path, os.environ | variables).config
+    specs = [entry.spec for entry in catalogue.entries()]
+    lacking = not_applicable(config, running.absent, specs)
+    path.write_text(target.readiness_toml(replace(told, lacking=lacking)), encoding="utf-8")
 
 
 def facts(running: Running) -> target.Facts:
@@ -82,5 +106,5 @@ def facts(running: Running) -> target.Facts:
         pager=stack.url("pager"),
         listener=stack.listener,
         backups=running.backups,
-        lacking=lacking(running.shop, running.absent, datetime.now(UTC).date()),
+        coverage=f"Reference system: {coverage(running.absent)}",
     )

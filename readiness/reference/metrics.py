@@ -20,6 +20,7 @@ from readiness.reference.providers import STATISTICS, settings_of
 from readiness.secrets import register
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.without import refused
 
 PART: Final = "timescale"
 """What it is called among the parts of the reference system that may be absent."""
@@ -68,7 +69,8 @@ def start_metrics(folder: Path, guardian: Guardian) -> Metrics | str:
     """
     try:
         binaries = find_binaries("local")
-        if not any(binaries.folder.parent.glob("lib/**/timescaledb.*")):
+        there = any(binaries.folder.parent.glob("lib/**/timescaledb.*"))
+        if not there or refused("timescaledb"):
             return (
                 f"PostgreSQL {binaries.version} in {binaries.folder} has no TimescaleDB."
                 " Install timescaledb-2-postgresql-NN, or see CONTRIBUTING.md"

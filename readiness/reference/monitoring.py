@@ -8,21 +8,24 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 
 from readiness.guardian import Guardian
-from readiness.reference import canary, error_tracker, grafana, monitoring_config
+from readiness.reference import canary, error_tracker, exporter_fit, grafana, monitoring_config
 from readiness.reference.processes import Daemon, request_json
+from readiness.reference.watched import keep_panels, keep_rules
 from readiness.secrets import register
 from readiness.servers import programs
 from readiness.servers.ports import free_port
+from readiness.yaml_reader import Scalars, read_one
 
 PEERS: Final = ("alertmanager", "alertmanager_2")
 CONFIG: Final = "alertmanager.yml"
 DASHBOARD: Final = "dashboard.json"
 RETENTION: Final = "1d"
+POSTGRES_EXPORTER: Final = "postgres_exporter"
 _JOBS: Final = {
-    "postgres": "postgres_exporter",
+    "postgres": POSTGRES_EXPORTER,
     "node": "node_exporter",
     "blackbox": "blackbox_exporter",
     "canary": "canary",
@@ -109,6 +112,14 @@ class Monitoring:
         return f"https://127.0.0.1:{port}"
 
     @property
+    def jobs(self) -> set[str]:
+        """What Prometheus scrapes."""
+        there = {job for job, name in _JOBS.items() if name in self.running}
+        if not self.peers:
+            there.discard("canary")  # its alert has a way of its own, which is not there
+        return {"orders", "prometheus", *there}
+
+    @property
     def dashboard(self) -> Path:
         """The file of the dashboard, the system's own copy."""
         return self.folder / DASHBOARD
@@ -120,7 +131,8 @@ class Monitoring:
             self.absent["grafana"] = "it has no Prometheus to ask"
             return
         copy = resources.files("readiness.reference").joinpath(DASHBOARD).read_bytes()
-        self.dashboard.write_bytes(copy)
+        shown = keep_panels(json.loads(copy), self.jobs)
+        self.dashboard.write_text(json.dumps(shown, indent=1), encoding="utf-8")
         self._start_own("grafana", prometheus, str(self.dashboard), environ=self.secrets)
 
     def _start_alertmanagers(self) -> None:
@@ -139,18 +151,25 @@ class Monitoring:
     def start_postgres_exporter(self, dsn: str) -> None:
         """Start the exporter of the database's figures, as its monitoring role."""
         self._start(
-            "postgres_exporter",
+            POSTGRES_EXPORTER,
             programs.POSTGRES_EXPORTER,
             _listen,
             ready="/",
             environ={"DATA_SOURCE_NAME": f"{dsn}?sslmode=disable"},
         )
+        exporter = self.running.get(POSTGRES_EXPORTER)
+        if exporter and (unread := exporter_fit.unread(exporter)):
+            exporter.stop()
+            del self.running[POSTGRES_EXPORTER]
+            self.absent[POSTGRES_EXPORTER] = unread
 
     def start_prometheus(self, service: Daemon) -> None:
         """Start Prometheus, once all that it scrapes has a port."""
         rules = resources.files("readiness.reference").joinpath("alerts.yml").read_text()
         runbooks = f"{self.running['inbox'].url}/runbooks"
-        (self.folder / "alerts.yml").write_text(rules.replace("@RUNBOOKS@", runbooks))
+        document: Any = read_one(rules.replace("@RUNBOOKS@", runbooks), Scalars.GO_V2)
+        kept = keep_rules(document, self.jobs)
+        (self.folder / "alerts.yml").write_text(json.dumps(kept, indent=2), encoding="utf-8")
         self._start(
             "prometheus",
             programs.PROMETHEUS,
@@ -209,7 +228,7 @@ class Monitoring:
     def _prometheus_arguments(self, port: int, service: Daemon) -> list[str]:
         config = self.folder / "prometheus.yml"
         targets = {"orders": service.port, "prometheus": port} | {
-            job: self.running[name].port for job, name in _JOBS.items() if name in self.running
+            job: self.running[name].port for job, name in _JOBS.items() if job in self.jobs
         }
         peers = [self.running[name].port for name in PEERS if name in self.running]
         # Without what needs the database: a drill that takes it away must not be seen afterwards.

@@ -9,6 +9,7 @@ from readiness.errors import ReferenceSystemError, Unreachable
 from readiness.guardian import Guardian
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.postgres import StopMode
+from readiness.servers.without import refused
 
 CHOICE: Final = "READINESS_PROVIDER"
 LOCAL: Final = "local"
@@ -112,4 +113,4 @@ def settings_of(binaries: Binaries) -> dict[str, str]:
 def _has_statistics(binaries: Binaries) -> bool:
     """Whether these binaries come with pg_stat_statements (the wheel's do not)."""
     release = binaries.folder.parent
-    return any(release.glob("lib/**/pg_stat_statements.*"))
+    return any(release.glob("lib/**/pg_stat_statements.*")) and not refused(STATISTICS)

@@ -11,6 +11,7 @@ from readiness.reference.database import Shop
 from readiness.reference.providers import Server
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
+from readiness.servers.without import VARIABLE, refused
 
 NAME: Final = "replica"
 SLOT: Final = "readiness_replica"
@@ -22,6 +23,8 @@ def start_standby(
     """Start a standby, where the provider can have one; else why there is none."""
     if not isinstance(server, PrivatePostgres):
         return None, "the reference system has a standby only of a server on this machine"
+    if refused("pg_basebackup"):
+        return None, f"pg_basebackup is not to be used: ${VARIABLE} names it"
     try:
         server.binaries.program("pg_basebackup")
         dsn = f"{shop.replica}?application_name={NAME}"

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, TypeVar
@@ -18,10 +19,10 @@ from readiness.reference.backups import Backups, file_receipts, make_backups
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
 from readiness.reference.fleet.starting import PART as FLEET
 from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
-from readiness.reference.lacking import COPIER, MEMORY, no_copier, no_memory
 from readiness.reference.metrics import PART as TIMESCALE
 from readiness.reference.metrics import Metrics, start_metrics
 from readiness.reference.monitoring import Monitoring
+from readiness.reference.parts import WATCHING, absent_here
 from readiness.reference.pooler import Pooler, start_pooler
 from readiness.reference.processes import Daemon
 from readiness.reference.providers import LOCAL, Server, start_server
@@ -30,7 +31,6 @@ from readiness.reference.standby import start_standby
 from readiness.reference.wal_archive import WalArchive
 from readiness.secrets import register
 from readiness.servers import programs
-from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
 
@@ -38,8 +38,6 @@ ENVIRONMENT: Final = "reference"
 BEHAVIOUR: Final = "behaviour.json"
 _HISTORY: Final = "shop.history"
 _METRICS_HISTORY: Final = "metrics.history"
-_AMCHECK: Final = "this PostgreSQL comes without amcheck"
-_SQUAWK: Final = "squawk is not installed here: pip install squawk-cli"
 Progress = Callable[[str], None]
 MONITORING: Final = "monitoring"
 STANDBY: Final = "standby"
@@ -153,6 +151,8 @@ class Starter:
             if MONITORING in self._parts
             else None
         )
+        if not watching:
+            stack.absent |= dict.fromkeys(WATCHING, _NOT_WANTED)
         try:
             base = self._base(provider)
             archive = executor.submit(_begin, base)
@@ -250,7 +250,7 @@ class Starter:
                 **{f"provider {name}": reason for name, reason in base.refused.items()},
                 **stack.absent,
                 **beside.absent(),
-                **_programs(shop, backups),
+                **absent_here(shop, backups, programs_for(base.server), datetime.now(UTC).date()),
             },
         )
 
@@ -340,14 +340,3 @@ def _begin(base: _Base) -> WalArchive | str:
     except ReferenceSystemError as problem:
         return problem.sentence
     return place
-
-
-def _programs(shop: Shop, backups: Backups | None) -> dict[str, str]:
-    """What this machine does not have, each with what to do."""
-    reasons = {
-        "amcheck": "" if backups is None or backups.has_amcheck else _AMCHECK,
-        "squawk": "" if programs.is_here(programs.SQUAWK) else _SQUAWK,
-        MEMORY: no_memory(),
-        COPIER: no_copier(shop.release, find_binaries().version),
-    }
-    return {part: reason for part, reason in reasons.items() if reason}

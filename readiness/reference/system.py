@@ -8,8 +8,9 @@ from typing import Self
 
 from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
-from readiness.reference import describing, target
+from readiness.reference import describing
 from readiness.reference.levers import Levers, Parts
+from readiness.reference.parts import coverage
 from readiness.reference.running import Running
 from readiness.reference.service.settings import RELEASES
 from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, PARTS, Progress, Starter
@@ -26,6 +27,7 @@ class ReferenceSystem:
         environ: the variables that the file refers to; put them into the gate's environment.
         levers: what breaks it, and puts it back.
         absent: the parts that could not be had here, each with the reason and the remedy.
+        coverage: how many of its parts it has, and why not the others.
         provider: where its PostgreSQL comes from: `docker`, `local` or `wheel`.
         inbox_url: where the alerts arrive; None without monitoring.
         service_url: the order service.
@@ -37,6 +39,7 @@ class ReferenceSystem:
         self.environ: dict[str, str] = {}
         self.levers: Levers
         self.absent: dict[str, str] = {}
+        self.coverage = ""
         self.provider = ""
         self.service_url = ""
         self.inbox_url: str | None = None
@@ -99,11 +102,11 @@ class ReferenceSystem:
         starter = Starter(self.folder, self._guardian, self._version, parts, progress)
         running = self._running = starter.start(provider)
         self.provider, self.absent = running.provider, running.absent
+        self.coverage = coverage(running.absent)
         self.service_url = running.service.url
         self.inbox_url = running.monitoring.url("inbox")
         self.environ = describing.environ(running, self.folder)
-        text = target.readiness_toml(describing.facts(running))
-        self.config_path.write_text(text, encoding="utf-8")
+        describing.write(running, self.config_path, self.environ)
         self.levers = Levers(
             Parts(
                 server=running.server,

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from readiness.reference.target_database import Around, database
 from readiness.reference.target_deployment import deployment
 from readiness.reference.target_engine import own_engine
 from readiness.reference.target_monitoring import Watch, monitoring
-from readiness.reference.target_rules import RULES
+from readiness.reference.target_rules import rules
 from readiness.reference.target_scaling import live, scaling
 from readiness.reference.target_schema import Facts as SchemaFacts
 from readiness.reference.target_schema import schema
@@ -48,7 +48,8 @@ class Facts:
         pager: the address of the application's own alert engine, or None.
         listener: the port on which checks listen, to see how Alertmanager retries.
         backups: where the backups are, or None.
-        lacking: the checks that this machine cannot have, each with the reason.
+        lacking: the checks that do not apply without an absent part, each with the reason.
+        coverage: which parts there are.
     """
 
     service: str
@@ -66,20 +67,21 @@ class Facts:
     pager: str | None
     listener: int
     backups: Backups | None
-    lacking: Mapping[str, str]
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    coverage: str = ""
 
 
 def readiness_toml(facts: Facts) -> str:
     """The whole file. Secrets stand in it as `${VARIABLE}`."""
     watched = bool(facts.watch.prometheus)
     parts = [
-        _HEAD.format(release=facts.release),
+        _HEAD.format(release=facts.release, note=quoted(facts.coverage)),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
         database(
             facts.around,
             facts.history,
             watched=watched,
-            alerts=watched and _alerts(facts),
+            slow_alert=_alerts(facts) and "postgres_exporter" in facts.watch.running,
         ),
         schema(facts.schema),
         timescale(facts.metrics_history) if facts.metrics_history else "",
@@ -107,18 +109,19 @@ def _not_applicable(lacking: Mapping[str, str]) -> str:
 
 def _alerts(facts: Facts) -> bool:
     """Whether there is somebody to be told of anything."""
-    return bool(facts.alertmanagers and facts.inbox and facts.pager)
+    return bool(facts.watch.prometheus and facts.alertmanagers)
 
 
 def _alerting(facts: Facts) -> str:
-    if not _alerts(facts) or facts.inbox is None or facts.pager is None:
+    if facts.inbox is None or facts.pager is None:
         return ""
+    # Needs nobody's Alertmanager.
+    engine = own_engine(facts.pager, facts.inbox)
+    if not _alerts(facts):
+        return engine
     python = quoted(sys.executable)
-    return (
-        alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
-        + own_engine(facts.pager, facts.inbox)
-        + RULES
-    )
+    people = alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
+    return people + engine + rules(facts.watch.running)
 
 
 def _body() -> str:
@@ -137,6 +140,8 @@ environment = "reference"
 release = "{release}"
 # Whoever deploys this release may not sign it off.
 deployer = "deploy-bot"
+# What there is of it on this machine.
+note = {note}
 # Where the target says which environment it is: GET /version has {{"environment": "..."}}.
 marker = {{ service = "orders", path = "/version", field = "environment" }}
 # What checks may do to it. Never give all four to a production system.

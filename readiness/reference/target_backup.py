@@ -8,19 +8,8 @@ from readiness.reference.backups import Backups
 from readiness.reference.toml import quoted
 from readiness.reference.wal_archive import WalArchive
 
-AMCHECK: Final = "backup.restored-sound"
-"""What cannot be judged without amcheck."""
 _ALL: Final = 8
 _WITHOUT_AMCHECK: Final = 4
-ARCHIVE_CHECKS: Final = (
-    "backup.archive-end-to-end",
-    "backup.archiver",
-    "backup.encrypted",
-    "backup.point-in-time",
-    "backup.tool-verified",
-    "backup.wal-continuity",
-)
-"""What cannot be judged where WAL is not archived."""
 
 
 def backup(backups: Backups) -> str:

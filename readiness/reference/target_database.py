@@ -20,14 +20,14 @@ class Around:
     pooler: bool
 
 
-def database(around: Around, history: Path, *, watched: bool, alerts: bool) -> str:
+def database(around: Around, history: Path, *, watched: bool, slow_alert: bool) -> str:
     """[databases.shop] and its tables.
 
     Args:
         around: what it has around it.
         history: the file of its snapshots.
         watched: whether a Prometheus shows how long statements take.
-        alerts: whether there is somebody to be told of a slow statement.
+        slow_alert: whether somebody is told of a slow statement.
     """
     return "".join(
         (
@@ -36,7 +36,7 @@ def database(around: Around, history: Path, *, watched: bool, alerts: bool) -> s
             _POOLER if around.pooler else "",
             _STATEMENTS,
             _P95 if watched else "",
-            _SLOW_ALERT if alerts else "",
+            _SLOW_ALERT if slow_alert else "",
             _BLOAT,
             _HISTORY.format(path=quoted(str(history))),
         )

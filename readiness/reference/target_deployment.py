@@ -6,20 +6,6 @@ from readiness.reference.fleet.releases import BAD, NEW, OLD
 from readiness.reference.fleet.starting import COUNT, Fleet
 from readiness.reference.toml import quoted
 
-CHECKS: Final = (
-    "deployment.zero-downtime",
-    "deployment.rollout-latency",
-    "deployment.capacity-during-rollout",
-    "deployment.rollback-drill",
-    "deployment.rollback-time",
-    "deployment.rollback-config-restored",
-    "deployment.rollback-data-intact",
-    "deployment.redeploy-after-rollback",
-    "deployment.auto-rollback",
-    "deployment.graceful-stop",
-)
-"""What needs the fleet."""
-
 _ACTIONS: Final = (
     ("deploy", "{release}"),
     ("rollback", "{release}"),

@@ -1,11 +1,16 @@
 """The part of the reference system's readiness.toml that says what watches it."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from readiness.config.monitoring import Dashboard
 from readiness.reference import error_tracker, grafana
+from readiness.reference.watched import count_panels
+
+_USUAL_PANELS: Final[int] = Dashboard.model_fields["min_panels"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ def monitoring(watch: Watch) -> str:
         tables += _PROMETHEUS.format(url=watch.prometheus) + _jobs(watch) + _probes(watch)
     if watch.grafana:
         file = str(watch.dashboard).replace("\\", "\\\\").replace('"', '\\"')
-        tables += _GRAFANA.format(url=watch.grafana, file=file)
+        tables += _GRAFANA.format(url=watch.grafana, file=file, fewer=_fewer(watch.dashboard))
     if watch.tracker:
         tables += _TRACKER.format(url=watch.tracker)
     return tables
@@ -55,6 +60,12 @@ def _jobs(watch: Watch) -> str:
     return "".join(
         text.format(pages=pages) for program, text in _JOBS.items() if program in watch.running
     )
+
+
+def _fewer(dashboard: Path) -> str:
+    """Panels about what is not scraped here are not shown."""
+    panels = count_panels(json.loads(dashboard.read_bytes()))
+    return f"min_panels = {panels}\n" if panels < _USUAL_PANELS else ""
 
 
 def _probes(watch: Watch) -> str:
@@ -122,11 +133,11 @@ datasources = ["{'", "'.join(grafana.SOURCES)}"]
 [grafana.dashboards.shop]
 uid = "{grafana.DASHBOARD}"
 window_s = 900
-
+{{fewer}}
 [grafana.dashboards.shop-file]
 file = "{{file}}"
 window_s = 900
-"""
+{{fewer}}"""
 
 _TRACKER: Final = f"""
 # A test event is sent, and must be readable soon.

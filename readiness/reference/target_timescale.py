@@ -5,17 +5,6 @@ from typing import Final
 
 from readiness.reference.toml import quoted
 
-CHECKS: Final = (
-    "database.timescale-compression",
-    "database.timescale-extension",
-    "database.timescale-growth",
-    "database.timescale-hypertables",
-    "database.timescale-jobs",
-    "database.timescale-restoring",
-    "database.timescale-retention",
-)
-"""What does not apply where there are none."""
-
 
 def timescale(history: Path) -> str:
     """[databases.metrics] and its tables; `history` is the file of its snapshots."""

@@ -140,6 +140,7 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "Target", line(target.name, 200)
     yield "Environment", line(target.environment, 200)
     yield "Release", line(target.release, 200)
+    yield "Note", line(target.note, 2000)
     yield "Measured", _span(run.started, run.finished)
     yield "Took", figures.duration(run.duration_s)
     yield "Run by", " on ".join(line(part, 200) for part in (run.user, run.host) if part)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from readiness.errors import Unreachable
 from readiness.servers import programs
+from readiness.servers.without import refused
 
 OVERRIDE: Final = programs.POSTGRES_FOLDER
 Origin = Literal["local", "wheel"]
@@ -74,18 +75,22 @@ def _none(where: str) -> Binaries:
 
 
 def _candidates() -> Iterator[tuple[Path, Origin]]:
-    on_path = shutil.which("initdb")
-    if on_path:
-        yield Path(on_path).resolve().parent, "local"
-    for pattern in programs.INSTALLED_POSTGRES:
-        for folder in sorted(Path("/").glob(pattern[1:]), key=_release, reverse=True):
+    if not refused("postgres"):
+        for folder in _local():
             yield folder, "local"
-    for folder in programs.postgres_folders():
-        yield folder, "local"
     spec = importlib.util.find_spec(_WHEEL)  # importing it would start it
     for place in (spec.submodule_search_locations or []) if spec else []:
         for folder in sorted(Path(place).glob("pginstall*/bin"), key=_release, reverse=True):
             yield folder, "wheel"
+
+
+def _local() -> Iterator[Path]:
+    on_path = shutil.which("initdb")
+    if on_path:
+        yield Path(on_path).resolve().parent
+    for pattern in programs.INSTALLED_POSTGRES:
+        yield from sorted(Path("/").glob(pattern[1:]), key=_release, reverse=True)
+    yield from programs.postgres_folders()
 
 
 def _release(folder: Path) -> float:

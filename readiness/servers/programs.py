@@ -15,6 +15,7 @@ from typing import Final
 
 from readiness.errors import ReferenceSystemError
 from readiness.servers import unpacking
+from readiness.servers.without import VARIABLE, refused
 
 POSTGRES_FOLDER: Final = "READINESS_POSTGRES_BIN"
 """The variable that names a folder with the programs of PostgreSQL."""
@@ -32,6 +33,7 @@ POSTGRES_PROGRAMS: Final = ("initdb", "postgres", "pg_dump", "pg_restore")
 
 # Debian installs servers where only root looks.
 _BESIDE_PATH: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_HIDDEN: Final = f"is not to be used: ${VARIABLE} names it"
 _TEMPLATE: Final = "/usr/share/prometheus/alertmanager/default.tmpl"
 
 
@@ -133,6 +135,8 @@ def find(program: Program) -> str:
     Raises:
         AbsentError: it is nowhere, or does not run here.
     """
+    if refused(*program.names):
+        raise AbsentError(f"{program.name} {_HIDDEN}", remedy=program.remedy)
     if found := _installed(program):
         return found
     unpacked = unpacking.launcher(program.names)
@@ -162,6 +166,8 @@ def get(program: Program) -> str:
     try:
         return find(program)
     except AbsentError as absent:
+        if refused(*program.names):
+            raise
         group = next((group for group in _TOGETHER if program in group), (program,))
         why = fetch(group)
         if not why:
@@ -180,9 +186,12 @@ def fetch(group: Sequence[Program], say: Callable[[str], None] = lambda _: None)
         Why they cannot be downloaded; empty if they were, or all are here. What one of them lacks
         to run is told by `find`.
     """
-    absent = [p for p in group if p.debian and not _is_provided(p)]
+    wanted = [p for p in group if p.debian and not refused(*p.names)]
+    absent = [p for p in wanted if not _is_provided(p)]
     if not absent:
         return ""
+    if refused("apt-get"):
+        return f"apt-get {_HIDDEN}"
     packages = tuple(sorted({name for p in absent for name in (p.debian, *p.beside)}))
     if packages not in _tried:
         others = [_try(p) for p in ALL]

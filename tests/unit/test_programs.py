@@ -13,6 +13,7 @@ import pytest
 from readiness.servers import programs, unpacking
 from readiness.servers.binaries import find_binaries
 from readiness.servers.programs import AbsentError, Program
+from readiness.servers.without import VARIABLE
 
 INVENTED = Program(("invented", "debian-invented"), "invented-package")
 BOTH = Program(("other",), "other-package")
@@ -301,6 +302,35 @@ def test_without_debian_packages_the_reason_is_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(AbsentError, match="no Debian packages"):
         programs.get(INVENTED)
+
+
+def test_a_hidden_program_is_absent_by_any_of_its_names_and_is_not_downloaded(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive._write(archive.folder / "debian-invented", SCRIPT)
+    monkeypatch.setenv(VARIABLE, "other, invented")
+    for way in (programs.find, programs.get):
+        with pytest.raises(AbsentError, match=f"{VARIABLE} names it"):
+            way(INVENTED)
+    assert programs.fetch([INVENTED, BOTH]) == ""
+    assert not archive.calls
+
+
+def test_with_apt_get_hidden_nothing_is_downloaded(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "apt-get")
+    with pytest.raises(AbsentError, match="apt-get is not to be used"):
+        programs.get(INVENTED)
+    assert not archive.calls
+
+
+def test_a_hidden_postgresql_of_this_machine_leaves_the_wheel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(programs.POSTGRES_FOLDER, raising=False)
+    monkeypatch.setenv(VARIABLE, "postgres")
+    assert find_binaries().origin == "wheel"
 
 
 def test_a_fixed_path_is_shown_by_proot_where_nothing_may_be_mounted(archive: Archive) -> None:

@@ -1,0 +1,246 @@
+"""The parts of the reference system, and what does not apply where one cannot be had.
+
+No machine has every part. What is absent is told once, with the reason: its tables are not
+written, and the checks that nothing is declared for, or that need it all the same, are declared
+in [gate.not_applicable]. So a healthy system is READY wherever it stands.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from readiness.check import CheckSpec
+from readiness.config.models import Config
+from readiness.config.subjects import declared_in, subjects
+from readiness.errors import Unreachable
+from readiness.probes import promtool
+from readiness.probes.before.memory import MEMINFO
+from readiness.probes.database.releases import Release, newest_minor, supported_until
+from readiness.reference import wal_archive
+from readiness.reference.backups import Backups
+from readiness.reference.database import Shop
+from readiness.reference.fleet.starting import PART as FLEET
+from readiness.reference.metrics import PART as TIMESCALE
+from readiness.servers import programs
+from readiness.servers.binaries import Binaries
+from readiness.servers.without import refused
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that a machine may not have.
+
+    Attributes:
+        name: what `ReferenceSystem.absent` calls it.
+        tables: the beginnings of the places where its subjects are declared, as `declared_in`
+            names them: a check whose subject is declared nowhere else does not apply without it.
+        checks: those that need it though their subject is declared by another part.
+    """
+
+    name: str
+    tables: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+
+
+_OVERHEAD: Final = "monitoring.database-overhead"
+_SLOW_ALERT: Final = "[databases.NAME.statements.slow_alert]"
+
+PARTS: Final = (
+    Part("supported PostgreSQL", checks=("database.version-supported",)),
+    Part(
+        "pg_stat_statements",
+        checks=(
+            _OVERHEAD,
+            "database.slow-query-tracking",
+            "database.statement-latency",
+            "database.statement-eviction",
+        ),
+    ),
+    Part(
+        "pgstattuple",
+        checks=("database.table-bloat", "database.index-bloat", "database.snapshots-run"),
+    ),
+    Part("amcheck", checks=("database.corruption-sample",)),
+    Part("pg_amcheck", checks=("backup.restored-sound",)),
+    Part("pg_dump", checks=("deployment.previous-on-new-schema",)),
+    Part("standby", tables=("[databases.NAME.standbys.",)),
+    Part("pooler", tables=("[databases.NAME.pooler]",)),
+    Part("backup", tables=("[backup.", "[deployment.layers.")),
+    Part(wal_archive.PART, tables=("[backup.NAME.physical]", "[backup.NAME] encrypted")),
+    Part(
+        FLEET,
+        tables=(
+            "[deployment] adapter",
+            "[deployment] bad_release",
+            "[deployment.command]",
+            "[deployment.data]",
+            "[deployment.slow_request]",
+            "[scaling.NAME.live]",
+        ),
+    ),
+    Part(TIMESCALE, tables=("[databases.NAME.timescale",)),
+    Part(
+        "prometheus",
+        tables=(
+            "[prometheus",
+            "[grafana",
+            "[alert",
+            "[databases.NAME.statements.p95]",
+            _SLOW_ALERT,
+        ),
+        # Nothing but the gate itself is then left to read the statistics.
+        checks=(_OVERHEAD,),
+    ),
+    Part("promtool", checks=("alerting.job-loss", "alerting.rule-thresholds")),
+    Part(
+        "alertmanager",
+        tables=("[alert", _SLOW_ALERT),
+        checks=(
+            "alerting.alertmanagers-reachable",
+            "alerting.handed-over",
+            "alerting.notifications-not-lost",
+            "alerting.quiet-baseline",
+            "alerting.rule-metadata",
+        ),
+    ),
+    Part("postgres_exporter", tables=("[prometheus.jobs.NAME] must_be_one", _SLOW_ALERT)),
+    Part("node_exporter"),
+    Part("blackbox_exporter", tables=("[prometheus.probes.",)),
+    Part("site", tables=("[prometheus.probes.NAME] instance with https://",)),
+    Part("squawk", checks=("schema.migrations-lint",)),
+    Part("meminfo", checks=("deployment.memory",)),
+)
+"""Beside PostgreSQL and the order service, which every reference system has."""
+WATCHING: Final = (
+    "prometheus",
+    "alertmanager",
+    "postgres_exporter",
+    "node_exporter",
+    "blackbox_exporter",
+    "site",
+)
+"""Those that the monitoring starts."""
+
+
+def not_applicable(
+    config: Config, absent: Mapping[str, str], specs: Iterable[CheckSpec]
+) -> dict[str, str]:
+    """What the reference system's readiness.toml has in [gate.not_applicable].
+
+    A check whose subject is declared nowhere, though no absent part would declare it, is not
+    among them: the run would show it as not run, and it is a mistake of ours.
+
+    Args:
+        config: its readiness.toml, without that table.
+        absent: the parts that could not be had, each with the reason.
+        specs: all checks.
+    """
+    missing = [part for part in PARTS if part.name in absent]
+    found: dict[str, str] = {}
+    for part in missing:
+        for check in part.checks:
+            found.setdefault(check, absent[part.name])
+    for spec in specs:
+        if spec.each and spec.id not in found and not subjects(config, spec.each):
+            owner = _owner(declared_in(spec.each), missing)
+            if owner:
+                found[spec.id] = absent[owner.name]
+    return found
+
+
+def _owner(place: str, missing: Iterable[Part]) -> Part | None:
+    """The part that would declare it: that which names the place most exactly."""
+
+    def exactness(part: Part) -> int:
+        return max((len(table) for table in part.tables if place.startswith(table)), default=0)
+
+    best = max(missing, key=exactness, default=None)
+    return best if best and exactness(best) else None
+
+
+def coverage(absent: Mapping[str, str]) -> str:
+    """How many of its parts the system has, and why it has not the others; one line."""
+    missing = [part.name for part in PARTS if part.name in absent]
+    told = f"{len(PARTS) - len(missing)} parts of {len(PARTS)}"
+    if not missing:
+        return told
+    reasons: dict[str, list[str]] = {}
+    for name in missing:
+        reasons.setdefault(absent[name], []).append(name)
+    without = ", ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+    return f"{told}; without: {without}"
+
+
+def absent_here(
+    shop: Shop, backups: Backups | None, binaries: Binaries, today: date
+) -> dict[str, str]:
+    """What the server and the programs of this machine do not have, each with the reason.
+
+    Args:
+        shop: the database, and what its server has.
+        backups: whether what is restored here can be checked; None where there are none.
+        binaries: the programs of PostgreSQL that are used beside the server.
+        today: the day: a server that this machine has may be old, and is no finding here.
+    """
+    reasons = {
+        "supported PostgreSQL": _is_old(shop.release, today),
+        "pg_stat_statements": "" if shop.has_statistics else _without("pg_stat_statements"),
+        "pgstattuple": "" if shop.measures_bloat else _without("pgstattuple"),
+        "amcheck": "" if shop.has_amcheck else _without("amcheck"),
+        "pg_amcheck": "" if backups is None or backups.has_amcheck else _without("amcheck"),
+        "pg_dump": no_copier(shop.release, binaries.version),
+        "promtool": no_promtool(),
+        "squawk": _no_program(programs.SQUAWK),
+        "meminfo": no_memory(),
+    }
+    return {part: reason for part, reason in reasons.items() if reason}
+
+
+def no_memory() -> str:
+    """Why this machine does not tell what memory it has; empty if it does."""
+    there = Path(MEMINFO).is_file() and not refused("meminfo")
+    return "" if there else f"this machine has no {MEMINFO}"
+
+
+def _no_program(program: programs.Program) -> str:
+    try:
+        programs.find(program)
+    except programs.AbsentError as problem:
+        return problem.sentence
+    return ""
+
+
+def no_promtool() -> str:
+    """Why loaded rules cannot be tried on this machine; empty if they can."""
+    try:
+        promtool.find()
+    except Unreachable as problem:
+        return problem.sentence
+    return ""
+
+
+def no_copier(server: str, programs: str) -> str:
+    """Why the schema of the server cannot be copied; empty if it can.
+
+    Args:
+        server: the release of the server.
+        programs: that of the programs of this machine.
+    """
+    here = re.match(r"\d+", programs)  # such as 19beta1, where somebody tries that
+    if here and int(here[0]) >= Release.read(server).major:
+        return ""
+    return f"pg_dump of this machine is {programs}, and the server is {server}"
+
+
+def _without(extension: str) -> str:
+    return f"this PostgreSQL comes without {extension}: apt-get install postgresql"
+
+
+def _is_old(told: str, today: date) -> str:
+    release = Release.read(told)
+    newest = newest_minor(release.major, today)
+    old = today > supported_until(release.major) or release.minor < newest - 1
+    return f"{told} is old, and what this machine has" if old else ""
