@@ -206,7 +206,7 @@ def deselect(
 
 
 def put_slow_first(items: list[pytest.Item]) -> None:
-    """Begin with the files that write: what restores or sends takes longest, and must not end alone.
+    """Begin with the files that write: what restores or sends takes longest.
 
     The files stay whole, and everything else stays in its order.
     """
