@@ -2,8 +2,10 @@
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
+
+import psycopg
 
 from readiness.config.database import Database
 from readiness.errors import CouldNotMeasure
@@ -57,7 +59,13 @@ def locked_in(database: Database | None, place: Place) -> Iterator[None]:
         [(taken,)] = fetch(connection, "select pg_try_advisory_lock(%s)", [key])
         if not taken:
             raise _held(f"pg_try_advisory_lock({key}) in {database.dsn.address}")
-        yield
+        try:
+            yield
+        finally:
+            # The server releases it only once it has seen that we are gone: the next drill of the
+            # same run may begin before that.
+            with suppress(psycopg.Error, CouldNotMeasure):
+                fetch(connection, "select pg_advisory_unlock(%s)", [key])
 
 
 def _held(where: str) -> CouldNotMeasure:
