@@ -44,7 +44,11 @@ def test_a_snapshot_may_not_be_old(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"\xff\xfe", "is not UTF-8 text"), (b"{{ if }}", "a key is a list or a mapping"), (b"a" * 17_000_000, "16 MiB")],
+    [
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"{{ if }}", "a key is a list or a mapping"),
+        (b"a" * 17_000_000, "16 MiB"),
+    ],
 )
 def test_files_that_cannot_be_read(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(content)
