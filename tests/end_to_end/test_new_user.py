@@ -231,6 +231,7 @@ def _judged(how: str, config: Path, environment: dict[str, str]) -> dict[str, An
     loaded = load(config, environment)
     seal = fingerprint(loaded.config, "production")
     reports = config.parent / how
+    command: list[str | Path]
     if how == "command":
         command = [
             *(sys.executable, "-m", "readiness", "run", "--config", config, "-n", "2"),
