@@ -18,6 +18,7 @@ _LINES: Final = {
         "false_greens/test_deploying.py",
     ),
     "fleets": (
+        "end_to_end/test_new_user.py",
         "contract/test_fleet.py",
         "contract/test_scaling_live.py",
         "contract/test_deployment_stopping.py",
@@ -26,6 +27,7 @@ _LINES: Final = {
 }
 # What takes longest; a long file that begins last would be waited for alone.
 _LONG: Final = (
+    "end_to_end/test_proof.py",
     "contract/test_reference_system.py",
     "contract/test_synthetic_alerts.py",
     "false_greens/test_harness.py",
