@@ -18,6 +18,7 @@ _LINES: Final = {
         "false_greens/test_deploying.py",
     ),
     "fleets": (
+        "end_to_end/test_new_user.py",
         "contract/test_fleet.py",
         "contract/test_scaling_live.py",
         "contract/test_deployment_stopping.py",
@@ -26,6 +27,7 @@ _LINES: Final = {
 }
 # What takes longest; a long file that begins last would be waited for alone.
 _LONG: Final = (
+    "end_to_end/test_proof.py",
     "contract/test_reference_system.py",
     "contract/test_synthetic_alerts.py",
     "false_greens/test_harness.py",
@@ -84,12 +86,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the fast part; in a worker, bring the long files to the front."""
     for item in items:
-        file = _below_tests(item.nodeid)
-        if PurePosixPath(file).parts[0] in _FAST and file not in _NOT_FAST:
+        if _is_fast(item):
             item.add_marker("fast")
     if hasattr(config, "workerinput"):
         rank = {file: place for place, file in enumerate(_ORDER)}
         items.sort(key=lambda item: rank.get(_below_tests(item.nodeid), _place(item.nodeid)))
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    """Whether it starts no server, and no gate with workers that was run without them already."""
+    file = _below_tests(item.nodeid)
+    if PurePosixPath(file).parts[0] not in _FAST or file in _NOT_FAST:
+        return False
+    return not item.nodeid.endswith("[xdist]") and "[xdist-" not in item.nodeid
 
 
 def _place(nodeid: str) -> int:

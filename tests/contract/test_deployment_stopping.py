@@ -34,13 +34,6 @@ def stop_one(deployment: Deployment, folder: Path) -> Stopped:
     return stopped(deployment, deployment.slow_request, adapter_of(deployment), safety)
 
 
-def test_what_is_under_way_is_answered(fleet: Fleet, tmp_path: Path) -> None:
-    done = stop_one(settings(fleet), tmp_path)
-    assert not done.slow.failed
-    assert not done.others.failed
-    assert done.back_s is not None
-
-
 def test_a_replica_that_is_killed_loses_it_every_time(fleet: Fleet, tmp_path: Path) -> None:
     fleet.behaviour.write_text(Behaviour(abrupt_stop=True).model_dump_json())
     try:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +14,10 @@ import pytest
 from readiness.config.scaling import Live, Scaling
 from readiness.errors import CouldNotMeasure, NoData
 from readiness.evidence import Evidence
-from readiness.guardian import Guardian
 from readiness.probes.deployment.keeping import Safety
 from readiness.probes.deployment.locking import locked
 from readiness.probes.deployment.notes import FOLDER, Place
 from readiness.probes.scaling.drill import Scaled, drill
-from readiness.reference.fleet.releases import NEW
-from readiness.reference.fleet.starting import Fleet, start_fleet
-from readiness.reference.target_scaling import live as toml_of
 from suites.scaling.test_live import test_scale_down_live as judge_down
 from suites.scaling.test_live import test_scale_up_live as judge_up
 from tests.contract.small_servers import Reply, SmallServer
@@ -228,20 +223,3 @@ def killed(small: Small, scaling: Scaling) -> Iterator[None]:
             yield
         finally:
             os.kill(process.pid, signal.SIGKILL)
-
-
-def test_the_fleet_grows_and_shrinks_at_its_pace(fleet_store: str, tmp_path: Path) -> None:
-    with Guardian() as guardian:
-        fleet = start_fleet(fleet_store, NEW, tmp_path / "fleet", guardian)
-        assert isinstance(fleet, Fleet), fleet
-        try:
-            table = tomllib.loads(toml_of(fleet))["scaling"]["fleet"]
-            scaling = Scaling.model_validate({"name": "fleet", **table})
-            assert scaling.live
-            place = Place(tmp_path / FOLDER, "shop", "production", "0123456789abcdef")
-            scaled = drill(scaling, scaling.live, Safety(place, tmp_path, None, guardian))
-            assert judged(scaling, scaled) == {"up": "", "down": ""}
-            assert scaled.loading
-            assert not scaled.loading.failed
-        finally:
-            fleet.daemon.stop()

@@ -2,22 +2,26 @@
 
 import json
 import os
+import re
 import signal
 import site
 import subprocess
 import sys
+import tempfile
 import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from readiness import bundle
 from readiness.config.loading import load
-from readiness.probes import marker
-from readiness.reference.system import ReferenceSystem
+from readiness.reference.system import PARTS, ReferenceSystem
 from readiness.safety import fingerprint
+from readiness.servers.postgres import SCRATCH, PrivatePostgres
+from tests.contract.monitored_service import MonitoredService
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -171,49 +175,92 @@ def test_own_packages_of_our_names_keep_working(
     assert "Own packages" in listed.stdout, listed.stdout + listed.stderr
 
 
-@pytest.fixture(scope="module")
-def system() -> Iterator[ReferenceSystem]:
-    with ReferenceSystem.start() as started:
-        yield started
+# Two services and one query: each phase of a run has something to do.
+SMALL = """
+[target]
+name = "small"
+release = "1.0"
+allow = ["observe", "write", "load"]
+allow_in_production = ["observe", "write", "load"]
+[services.orders]
+url = "{orders}"
+[services.orders.truth]
+path = "/work"
+counter = 'hits_total{{path="/work"}}'
+error_path = "/broken"
+error_counter = 'errors_total{{path="/broken"}}'
+[services.stock]
+url = "{stock}"
+private = ["/metrics"]
+[[performance.queries]]
+name = "one"
+dsn = "${{SMALL_DSN}}"
+sql = "select 1"
+"""
 
 
 def test_plain_pytest_gives_the_same_as_the_command(
-    system: ReferenceSystem, tmp_path: Path
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    loaded = load(system.config_path, os.environ | system.environ)
-    seal = fingerprint(loaded.config, marker.environment(loaded.config).environment)
-    environment = clean_environment() | system.environ
-    # Without what disrupts: that takes most of the time, and is not run either way.
-    common = ["--allow", "load", "--confirm", seal, "--reports"]
-    command = [sys.executable, "-m", "readiness", "run", "--config", str(system.config_path)]
-    by_command = subprocess.run(
-        [*command, *common, str(tmp_path / "command"), "-n", "2"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    options = [
-        f"--readiness-{word.removeprefix('--')}" if word.startswith("--") else word
-        for word in common
-    ]
-    by_pytest = subprocess.run(
-        [sys.executable, "-m", "pytest", "suites", "-n", "2", "--readiness-config",
-         str(system.config_path), *options, str(tmp_path / "pytest")],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    assert by_command.returncode == by_pytest.returncode == 3, by_pytest.stdout
-    records = [
-        json.loads((tmp_path / name / "readiness.json").read_text())
-        for name in ("command", "pytest")
-    ]
-    outcomes = [
-        {(c["id"], c["subject"]): c["outcome"] for c in record["checks"]} for record in records
-    ]
-    assert outcomes[0] == outcomes[1]
-    assert {"pass", "not-run"} <= set(outcomes[0].values())
-    assert set(outcomes[0].values()) <= {"pass", "not-run", "not-applicable"}
-    assert records[0]["verdict"] == records[1]["verdict"] == "INCOMPLETE"
+    with (
+        MonitoredService() as orders,
+        MonitoredService() as stock,
+        PrivatePostgres.start(tmp_path_factory.mktemp("small"), settings=SCRATCH) as server,
+    ):
+        path = tmp_path / "readiness.toml"
+        path.write_text(SMALL.format(orders=orders.url, stock=stock.url))
+        judged = {
+            name: _judged(name, path, clean_environment() | {"SMALL_DSN": server.dsn()})
+            for name in ("command", "pytest")
+        }
+    by_command, by_pytest = judged["command"], judged["pytest"]
+    assert by_command == by_pytest
+    outcomes = {(c["id"], c["subject"]): c["outcome"] for c in by_command["checks"]}
+    # One that nobody may see is seen; the query is measured when all else is quiet.
+    assert outcomes["monitoring.metrics-truth", "orders"] == "pass"
+    assert outcomes["performance.query-latency", "one"] == "pass"
+    assert {"pass", "fail", "not-run"} <= set(outcomes.values())
+    assert by_command["verdict"] == "NOT READY"
     assert {p.name for p in (tmp_path / "command").iterdir()} == {
         p.name for p in (tmp_path / "pytest").iterdir()
     }
+
+
+def _judged(how: str, config: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """What is the same however it is run: verdict, reasons, and the outcome of each check."""
+    loaded = load(config, environment)
+    seal = fingerprint(loaded.config, "production")
+    reports = config.parent / how
+    command: list[str | Path]
+    if how == "command":
+        command = [
+            *(sys.executable, "-m", "readiness", "run", "--config", config, "-n", "2"),
+            *("--allow", "load", "--confirm", seal, "--reports", reports),
+        ]
+    else:
+        command = [
+            *(sys.executable, "-m", "pytest", "suites", "--readiness-config", config, "-n", "2"),
+            *("--readiness-allow", "load", "--readiness-confirm", seal),
+            *("--readiness-reports", reports),
+        ]
+    run = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    record = json.loads((reports / "readiness.json").read_text())
+    kept = ("id", "subject", "outcome")
+    return {
+        "verdict": record["verdict"],
+        "reasons": sorted(record["reasons"]),
+        "checks": [{key: check[key] for key in kept} for check in record["checks"]],
+    }
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[ReferenceSystem]:
+    """The part of it that has the secrets; monitoring has none of its own."""
+    with ReferenceSystem.start(parts=PARTS - {"monitoring"}) as started:
+        yield started
 
 
 def test_no_secret_reaches_an_output(system: ReferenceSystem, tmp_path: Path) -> None:
@@ -241,37 +288,57 @@ def test_no_secret_reaches_an_output(system: ReferenceSystem, tmp_path: Path) ->
         assert not any(secret in text for text in texts)
 
 
+# `readiness run --reference`, without the part that takes longest to start.
+UNMONITORED = """
+from functools import partial
+from readiness.cli import main
+from readiness.reference.system import PARTS, ReferenceSystem
+ReferenceSystem.start = partial(ReferenceSystem.start, parts=PARTS - {"monitoring"})
+main(["run", "--reference", "-n", "2"])
+"""
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder that another account may pass through; pytest keeps its own to itself."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found through /proc")
-def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    scratch = tmp_path / "tmp"
-    scratch.mkdir()
-    scratch.chmod(0o755)
-    environment = clean_environment() | {"TMPDIR": str(scratch), "CANARY": str(tmp_path)}
-    before = _in_memory()
+def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path, scratch: Path) -> None:
+    environment = clean_environment() | {"TMPDIR": str(scratch)}
     run = subprocess.Popen(
-        [sys.executable, "-m", "readiness", "run", "--reference", "-n", "2"],
+        [sys.executable, "-c", UNMONITORED],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert run.stdout
-    for line in run.stdout:
-        if "checks planned" in line:
-            break
+    assert any("checks planned" in line for line in run.stdout), "it ended before"
+    assert len(_mine(scratch)) > 10
+    in_memory = _in_memory(scratch)
+    assert in_memory or not os.access("/dev/shm", os.W_OK)
     run.send_signal(signal.SIGKILL)
     run.wait(10)
     run.stdout.close()
-    eventually(lambda: not (_mine(tmp_path) or any(scratch.iterdir()) or _in_memory() - before), 60)
-    assert _mine(tmp_path) == []
-    assert not any(scratch.iterdir())
-    assert _in_memory() <= before
+
+    def left() -> list[object]:
+        kept = [path for path in in_memory if path.exists()]
+        return [*_mine(scratch), *scratch.iterdir(), *kept]
+
+    eventually(lambda: not left(), 60)
+    assert left() == []
 
 
-def _in_memory() -> set[Path]:
-    """What reference systems keep outside of the temporary folder."""
-    return set(Path("/dev/shm").glob("readiness-*"))
+def _in_memory(folder: Path) -> set[Path]:
+    """What the processes of a run keep outside of its temporary folder."""
+    named = re.findall(r"/dev/shm/readiness-[\w-]+", " ".join(_mine(folder)))
+    return set(map(Path, named))
 
 
 def _mine(folder: Path) -> list[str]:
-    """Processes that carry the canary of a run in their environment or command line."""
+    """Processes of a run whose temporary folder it is: their environment and command line."""
     found: list[str] = []
     for path in Path("/proc").iterdir():
         if not path.name.isdecimal() or int(path.name) == os.getpid():
@@ -280,6 +347,6 @@ def _mine(folder: Path) -> list[str]:
             marks = (path / "environ").read_bytes() + (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if f"CANARY={folder}".encode() in marks or f"{folder}/tmp".encode() in marks:
-            found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        if str(folder).encode() in marks:
+            found.append(marks.replace(b"\0", b" ").decode(errors="replace"))
     return found
