@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make ready   judge the reference system; the page is reports/readiness.html"
 	@echo "make test    run the tests: ten minutes on two cores"
-	@echo "make test-fast  run what needs no servers: two minutes"
+	@echo "make test-fast  what starts no servers, and each program once: two minutes"
 	@echo "make test-matrix  what reads databases, on PostgreSQL 13 to 18 (needs npm)"
 	@echo "make test-parts   the healthy system without each of its parts, which takes an hour"
 	@echo "make prove   apply every fault to the reference system: each makes only its checks fail"
@@ -39,9 +39,10 @@ test: $(VENV)/test
 	$(BIN)/python -m readiness.servers.programs
 	$(BIN)/python -m pytest -rs -n auto --dist loadfile
 
-# What shows within two minutes that the tools of this machine fit: for .ci/bare, and before a commit.
+# In two minutes: what starts no servers, and each program once.
 test-fast: $(VENV)/test
-	$(BIN)/python -m pytest -rs -n auto --dist loadfile -m "not slow" tests/unit tests/plugin tests/golden
+	$(BIN)/python -m readiness.servers.programs
+	$(BIN)/python -m pytest -rs -n auto --dist loadfile -m fast
 
 test-matrix: $(VENV)/test
 	$(BIN)/python -m tests.matrix

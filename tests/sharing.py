@@ -50,6 +50,11 @@ _LONG: Final = (
 _LINE_OF: Final = {file: line for line, files in _LINES.items() for file in files}
 _ORDER: Final = [*_LINE_OF, *_LONG]
 _FAST: Final = {"unit", "golden", "plugin", "false_greens"}
+# Each program once: where one was unpacked, it has to run.
+_PROGRAMS: Final = {
+    f"contract/test_{name}.py"
+    for name in ("alerting_amtool", "barman", "inboxes", "pgbackrest", "promtool", "unpacking")
+}
 _NOT_FAST: Final = {"false_greens/test_delivery.py", "false_greens/test_deploying.py"}
 
 
@@ -94,8 +99,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_fast(item: pytest.Item) -> bool:
-    """Whether it starts no server, and no gate with workers that was run without them already."""
+    """Whether it starts no server but to try a program, and no gate that was run already."""
     file = _below_tests(item.nodeid)
+    if file in _PROGRAMS:
+        return True
     if PurePosixPath(file).parts[0] not in _FAST or file in _NOT_FAST:
         return False
     return not item.nodeid.endswith("[xdist]") and "[xdist-" not in item.nodeid
