@@ -1,9 +1,24 @@
 """What all tests share: pytester, and gates in folders of their own."""
 
 import signal
+from collections.abc import Iterator
+
+import pytest
+
+from readiness import secrets
 
 # Started in the background of a script, we would hand on that Ctrl-C is ignored to every program
 # that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["pytester", "tests.leftovers", "tests.plugin.gates", "tests.sharing"]
+
+
+@pytest.fixture(autouse=True)
+def _secrets_are_forgotten() -> Iterator[None]:
+    """What a test calls a secret is none in the next one, where it may be a word of a message."""
+    known, ordered = secrets._known.copy(), secrets._ordered.copy()
+    yield
+    secrets._known.clear()
+    secrets._known.update(known)
+    secrets._ordered[:] = ordered
