@@ -1,6 +1,8 @@
 # Two commands on a fresh machine: `make ready` and `make test`. Both make what they need.
 PYTHON ?= python3
 VENV   := .venv
+# Most tests wait for a server. No more than two that watch the clock run at a time, however many.
+TEST_WORKERS ?= 4
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
@@ -37,12 +39,12 @@ ready: $(VENV)/ready
 
 test: $(VENV)/test
 	$(BIN)/python -m readiness.servers.programs
-	$(BIN)/python -m pytest -rs -n auto --dist loadfile
+	$(BIN)/python -m pytest -rs -n $(TEST_WORKERS)
 
 # In two minutes: what starts no servers, and each program once.
 test-fast: $(VENV)/test
 	$(BIN)/python -m readiness.servers.programs
-	$(BIN)/python -m pytest -rs -n auto --dist loadfile -m fast
+	$(BIN)/python -m pytest -rs -n $(TEST_WORKERS) -m fast
 
 test-matrix: $(VENV)/test
 	$(BIN)/python -m tests.matrix

@@ -5,6 +5,7 @@ waits for.
 """
 
 import inspect
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -53,8 +54,17 @@ class OnDemand:
                 self.provide(inspect.signature(getattr(plugin, fixture)).parameters)
 
 
+def _stand_last() -> None:
+    """Let a user's packages go before ours: pytest puts the folder of a conftest first."""
+    folder = str(Path(__file__).resolve().parent)
+    if folder in sys.path:
+        sys.path.remove(folder)
+        sys.path.append(folder)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Provide fixtures on demand; all of them, where the tests of others are run too."""
+    _stand_last()
     on_demand = OnDemand(config.pluginmanager)
     config.pluginmanager.register(on_demand, "readiness-fixtures-on-demand")
     suites = Path(__file__).resolve().parent / "suites"

@@ -72,8 +72,8 @@ def start_metrics(folder: Path, guardian: Guardian) -> Metrics | str:
         there = any(binaries.folder.parent.glob("lib/**/timescaledb.*"))
         if not there or refused("timescaledb"):
             return (
-                f"PostgreSQL {binaries.version} in {binaries.folder} has no TimescaleDB."
-                " Install timescaledb-2-postgresql-NN, or see CONTRIBUTING.md"
+                f"PostgreSQL {binaries.version} here has no TimescaleDB:"
+                " install its package, or see CONTRIBUTING.md"
             )
         return _start(folder, binaries, guardian)
     except (ReadinessError, psycopg.Error) as problem:

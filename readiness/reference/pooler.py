@@ -14,7 +14,7 @@ from readiness.errors import ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.reference.database import NAME, Shop
 from readiness.servers import programs
-from readiness.servers.account import server_account
+from readiness.servers.account import reachable_folder, server_account
 from readiness.servers.ports import free_port
 from readiness.servers.postgres import loopback_dsn
 
@@ -91,13 +91,16 @@ def start_pooler(shop: Shop, folder: Path, guardian: Guardian) -> tuple[Pooler |
         program = programs.get(programs.PGBOUNCER)
     except programs.AbsentError as problem:
         return None, problem.sentence
+    home = reachable_folder(folder, server_account())
+    if home != folder.resolve():
+        guardian.remove(home)
     for _ in range(_PORT_ATTEMPTS):
         port = free_port()
-        process = _spawn(program, _configure(shop, folder, port), guardian)
+        process = _spawn(program, _configure(shop, home, port), guardian)
         pooler = Pooler(port, shop, process)
         if _answers(pooler):
             return pooler, ""
-    raise ReferenceSystemError("pgbouncer ended at once", where=str(folder / "pgbouncer.log"))
+    raise ReferenceSystemError("pgbouncer ended at once", where=str(home / "pgbouncer.log"))
 
 
 def _configure(shop: Shop, folder: Path, port: int) -> Path:
