@@ -8,7 +8,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help ready test test-fast test-matrix test-parts lint prove prove-quick bench lock docs clean
+.PHONY: help ready test test-fast test-matrix test-parts lint prove \
+	prove-quick bench lock docs sample clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +24,7 @@ help:
 	@echo "make bench   speed, as ratios"
 	@echo "make lock    renew the lock files"
 	@echo "make docs    renew the generated pages"
+	@echo "make sample  renew reports/sample from a run on a system with faults"
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +70,9 @@ bench: $(VENV)/test
 
 docs: $(VENV)/ready
 	$(BIN)/python -m readiness.docs
+
+sample: $(VENV)/test
+	$(BIN)/python -m tests.golden.sample
 
 # By version and hash, and without the address of any index.
 lock: $(VENV)/test

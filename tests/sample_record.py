@@ -1,4 +1,4 @@
-"""The realistic run that `reports/sample/` shows: a release that loses requests on rollback."""
+"""An invented run for the tests of the reports: a release that loses requests on rollback."""
 
 from dataclasses import dataclass
 from datetime import date

@@ -1,25 +1,57 @@
-"""Makes `reports/sample/`: the page that the documentation shows, from an invented run.
+"""Makes `reports/sample/`, which the documentation shows: a real run on a system with four faults.
 
-PYTHONPATH=. python tests/golden/sample.py
+    make sample
+
+Run it where paths and names may be published: they are those of the machine.
 """
 
-import sys
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from readiness import catalogue
+from readiness.check import Effect
+from readiness.config.loading import load
+from readiness.probes import marker
+from readiness.progress import Silent
+from readiness.reference.system import ReferenceSystem
+from readiness.run import Options, run
+from readiness.safety import fingerprint
 
-from readiness.report import files, html, markdown
-from tests.sample_record import sample
+FOLDER: Final = Path(__file__).parents[2] / "reports" / "sample"
+FAULTS: Final = (
+    "backup_job_stopped",
+    "balancer_learns_late",
+    "foreign_key_without_index",
+    "slack_says_nothing",
+)
+FILES: Final = ("readiness.html", "readiness.json", "readiness.md")
 
-FOLDER = Path(__file__).parents[2] / "reports" / "sample"
 
-
-def write(folder: Path = FOLDER) -> None:
-    record = sample()
-    files.write(folder / "readiness.json", [record.to_json()])
-    files.write(folder / "readiness.html", html.render(record))
-    files.write(folder / "readiness.md", [markdown.render(record)])
+def main() -> None:
+    """Break the reference system, judge it as `readiness run` does, and keep the reports."""
+    faults = {fault.name: fault for fault in catalogue.faults()}
+    with ReferenceSystem.start() as system, tempfile.TemporaryDirectory() as reports:
+        with ExitStack() as broken:
+            for name in FAULTS:
+                broken.enter_context(faults[name].apply(system))
+            loaded = load(system.config_path, os.environ | system.environ)
+            seen = marker.environment(loaded.config)
+            options = Options(
+                loaded,
+                Path(reports),
+                allow=tuple(effect.value for effect in Effect if effect.needs_quiet),
+                confirm=fingerprint(loaded.config, seen.environment),
+                environ=system.environ,
+            )
+            ended = run(options, Silent())
+        for name in FILES:
+            shutil.copy(Path(reports) / name, FOLDER / name)
+    print(ended.record.verdict if ended.record else ended.refusal)  # noqa: T201 - a command
 
 
 if __name__ == "__main__":
-    write()
+    main()

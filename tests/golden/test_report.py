@@ -40,6 +40,6 @@ def test_output(name: str) -> None:
 
 def test_the_committed_sample_is_what_its_record_gives() -> None:
     record = load(SAMPLE / "readiness.json")
-    remedy = "run: PYTHONPATH=. python tests/golden/sample.py"
+    remedy = "run: readiness report reports/sample/readiness.json --reports reports/sample"
     assert "".join(html.render(record)) == (SAMPLE / "readiness.html").read_text(), remedy
     assert markdown.render(record) == (SAMPLE / "readiness.md").read_text(), remedy
