@@ -33,7 +33,7 @@ CACHE: Final = "READINESS_CACHE"
 
 _FOR_ALL: Final = Path("/var/cache/readiness")
 # To be raised with what a launcher does: those of a layer are not written again.
-_LAYERS: Final = "layers-1"
+_LAYERS: Final = "layers-2"
 _LAUNCHERS: Final = "launchers"
 _BROKEN: Final = "broken"
 _LONGEST_S: Final = 600.0
@@ -100,7 +100,10 @@ _VARIABLES: Final = {
     "openssl": {
         "OPENSSL_CONF": "${OPENSSL_CONF:-$here/etc/ssl/openssl.cnf}",
     },
-    "barman": {"PYTHONPATH": "$here/usr/lib/python3/dist-packages"},
+    "barman": {
+        "PYTHONPATH": "$here/usr/lib/python3/dist-packages",
+        "PATH": "$PATH:$here/launchers",  # it copies with rsync
+    },
     "chromium": {"FONTCONFIG_FILE": "$here/launchers/fonts.conf"},
 }
 # The script of the same name looks for the program at a fixed path.
