@@ -27,6 +27,9 @@ _TIMEOUT_S: Final = 20.0
 _NOTICED_S: Final = 90.0
 _POLL_S: Final = 0.3
 _GOSSIP_TIMEOUT_S: Final = 20.0
+# Prometheus finds its Alertmanagers within five seconds, and evaluates its rules each second.
+_FOUND_S: Final = 10.0
+_HANDED_OVER_S: Final = 3.0
 Edit = Callable[[Document], object]
 
 
@@ -260,10 +263,12 @@ class MonitoringLevers:
         try:
             with program.stopped():
                 program.command = changed
+            self._await_notifying(program)
             yield
         finally:
             with program.stopped():
                 program.command = before
+            self._await_notifying(program)
 
     @contextlib.contextmanager
     def edit_dashboard(self, edit: Edit) -> Iterator[None]:
@@ -315,17 +320,69 @@ class MonitoringLevers:
                     document: Any = read_one(file.read_text(encoding="utf-8"), Scalars.GO_V2)
                     edit(document)
                     write_whole(file, json.dumps(document, indent=2).encode())
-                    _reload(program, loads=loads)
+                    self._reload(program, loads=loads)
                 yield
         finally:
             for program in files.values():
-                _reload(program, loads=True)
+                self._reload(program, loads=True)
+
+    def _reload(self, program: Daemon, *, loads: bool) -> None:
+        _reload(program, loads=loads)
+        if loads:
+            self._await_notifying(program)
+
+    def _await_notifying(self, program: Daemon) -> None:
+        """Wait until Prometheus, if it is this program, notifies its Alertmanagers again.
+
+        When it reads its configuration it forgets them for up to five seconds, and drops what it
+        has to say: the peers take the Watchdog for resolved then, so that the dead man's switch
+        would look broken by whatever fault reloads Prometheus. Where the fault is that nobody is
+        notified, it is waited for no longer than it would take.
+        """
+        if program is not self._programs.get("prometheus"):
+            return
+        document = json.loads((self._folder / "prometheus.yml").read_text(encoding="utf-8"))
+        known = {f"http://{target}/api/v2/alerts" for target in _alertmanagers(document)}
+        deadline = time.monotonic() + _FOUND_S
+        while not known <= _active(program.port) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        since = datetime.now(UTC)
+        ports = [program.port for name, program in self._programs.items() if name in PEERS]
+        notified = [port for port in ports if f"http://127.0.0.1:{port}/api/v2/alerts" in known]
+        deadline = time.monotonic() + _HANDED_OVER_S
+        while not all(_has_news(port, since) for port in notified):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_POLL_S)
 
     def _program(self, name: str) -> Daemon:
         try:
             return self._programs[name]
         except KeyError:
             raise ReferenceSystemError(f"{name} does not run here") from None
+
+
+def _alertmanagers(document: Document) -> list[str]:
+    """The addresses of the Alertmanagers in a configuration of Prometheus."""
+    groups = document.get("alerting", {}).get("alertmanagers", [])
+    configs = [config for group in groups for config in group.get("static_configs", [])]
+    return [target for config in configs for target in config["targets"]]
+
+
+def _active(port: int) -> set[str]:
+    """The addresses at which Prometheus notifies."""
+    found = request_json(port, "GET", "/api/v1/alertmanagers", timeout_s=_TIMEOUT_S)
+    return {peer["url"] for peer in found["data"]["activeAlertmanagers"]}
+
+
+def _has_news(port: int, since: datetime) -> bool:
+    """Whether an Alertmanager was notified of the Watchdog since then, or does not answer."""
+    asked = urlencode({"filter": 'alertname="Watchdog"'})
+    try:
+        alerts = request_json(port, "GET", f"/api/v2/alerts?{asked}")
+    except ReferenceSystemError:
+        return True
+    return any(datetime.fromisoformat(alert["updatedAt"]) >= since for alert in alerts)
 
 
 def _state(port: int, path: str) -> str:
