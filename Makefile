@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 # Most tests wait for a server. No more than two that watch the clock run at a time, however many.
 TEST_WORKERS ?= 4
+# Reference systems that prove faults at a time: one a core, so that none is starved.
+LANES ?= 2
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
@@ -60,10 +62,10 @@ lint: $(VENV)/test
 	$(BIN)/mypy
 
 prove: $(VENV)/ready
-	$(BIN)/readiness prove -n 3 --html reports/prove.html
+	$(BIN)/readiness prove -n $(LANES) --html reports/prove.html
 
 prove-quick: $(VENV)/ready
-	$(BIN)/readiness prove -n 3 --quick --healthy 0 --optional timescale --html reports/prove.html
+	$(BIN)/readiness prove -n $(LANES) --quick --healthy 0 --optional timescale --html reports/prove.html
 
 bench: $(VENV)/test
 	$(BIN)/python benchmarks/run.py
