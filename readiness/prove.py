@@ -37,6 +37,7 @@ class Proof:
         untried: why it cannot be tried on this machine, which proves nothing; empty if it was.
         looked_again: whether it was seen that all is green again.
         needs: the part of the system that the fault breaks, where not every machine has it.
+        second_try: whether it was not proven at first, and was tried once more with nothing beside.
     """
 
     fault: str
@@ -49,6 +50,7 @@ class Proof:
     untried: str = ""
     looked_again: bool = True
     needs: str = ""
+    second_try: bool = False
 
     @property
     def checks(self) -> frozenset[str]:
@@ -78,6 +80,7 @@ class Proof:
             },
             "error": self.error,
             "untried": self.untried,
+            "second_try": self.second_try,
         }
 
 
@@ -105,9 +108,11 @@ class Prover:
         systems: int,
         say: Callable[[Proof], None],
         quick: bool = False,
+        second_try: bool = False,
         looker: Looks | None = None,
     ) -> None:
         self._quick = quick
+        self._second_try = second_try
         self._provider = provider
         self._systems = max(1, systems)
         self._say = say
@@ -117,8 +122,26 @@ class Prover:
     def prove(self, faults: Sequence[Fault], *, healthy: int) -> Iterator[Proof]:
         """Try every fault, then run the healthy system some times; yields as they end.
 
-        What measures time is tried alone, on a machine that does nothing else.
+        What measures time is tried alone, on a machine that does nothing else. With `second_try`,
+        what is not proven is tried once more in that way, on a new system, and its proof says so:
+        a neighbour that was starved looks like a finding. A finding on the healthy system is never
+        tried again.
         """
+        of_name = {fault.name: fault for fault in faults}
+        again: list[Fault] = []
+        for proof in self._once(faults):
+            refuted = proof.fault in of_name and not (proof.proven or proof.untried)
+            if refuted and self._second_try:
+                again.append(of_name[proof.fault])
+            else:
+                yield proof
+        if again:
+            for proof in self._lanes(again, 1):
+                yield replace(proof, second_try=proof.fault in of_name)
+        if healthy:
+            yield from self._healthy(healthy)
+
+    def _once(self, faults: Sequence[Fault]) -> Iterator[Proof]:
         alone = [fault for fault in faults if self._measures_time(fault)]
         together = [fault for fault in faults if fault not in alone]
         lanes = min(self._systems, len(together))
@@ -127,8 +150,6 @@ class Prover:
             together = []
         if together or alone:
             yield from self._lanes([*together, *alone], 1)
-        if healthy:
-            yield from self._healthy(healthy)
 
     def _lanes(self, faults: Sequence[Fault], lanes: int) -> Iterator[Proof]:
         queue = _Queue(faults)

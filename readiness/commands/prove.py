@@ -47,7 +47,7 @@ def run(
         )
     if quick:
         faults = one_for_each_check(faults)
-    prover = Prover(provider=provider, systems=systems, say=_say, quick=quick)
+    prover = Prover(provider=provider, systems=systems, say=_say, quick=quick, second_try=True)
     # A part of the faults is asked for while working on them; the healthy runs are for the whole.
     proofs = list(prover.prove(faults, healthy=0 if pattern else healthy))
     if form == "json":

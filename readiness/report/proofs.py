@@ -26,7 +26,8 @@ def summary(proofs: "Sequence[Proof]") -> str:
     for proof in proofs:
         figures = f"{len(proof.expected):>8} {len(proof.seen):>5} {proof.duration_s:>7.1f} s"
         lines.append(f"{verdict(proof):<11} {proof.fault:<{_WIDTH}} {figures}")
-        lines += [] if proof.proven else [f"            {text}" for text in details(proof)]
+        shown = [] if proof.proven and not proof.second_try else details(proof)
+        lines += [f"            {text}" for text in shown]
     return "\n".join([*lines, "", heading(proofs)])
 
 
@@ -40,8 +41,10 @@ def verdict(proof: "Proof") -> str:
 def heading(proofs: "Sequence[Proof]") -> str:
     """How many are proven, of all that there are."""
     proven = sum(proof.proven for proof in proofs)
+    again = sum(proof.proven and proof.second_try for proof in proofs)
     untried = sum(bool(proof.untried) for proof in proofs)
     told = f"{proven} of {len(proofs)} proven"
+    told += f" ({again} at the second try)" if again else ""
     return f"{told}, {untried} not tried" if untried else told
 
 
@@ -52,7 +55,8 @@ def details(proof: "Proof") -> list[str]:
     if proof.error:
         return [f"could not be tried: {line(proof.error)}"]
     if proof.proven:
-        return [f"{check.outcome}: {name}" for name, check in sorted(proof.seen.items())]
+        lines = ["at the second try, with nothing beside it"] if proof.second_try else []
+        return lines + [f"{c.outcome}: {name}" for name, c in sorted(proof.seen.items())]
     lines = [f"expected, not seen: {name}" for name in proof.expected if name not in proof.seen]
     lines += [
         f"{'seen' if name in proof.expected else 'seen, not expected'}: {_told(check)}"

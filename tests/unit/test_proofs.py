@@ -158,8 +158,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[_System]:
     return systems
 
 
-def prove(looker: _Looker, *faults: Fault, quick: bool = True) -> list[Proof]:
-    prover = Prover(provider=None, systems=1, say=lambda _: None, quick=quick, looker=looker)
+def prove(
+    looker: _Looker, *faults: Fault, quick: bool = True, second_try: bool = False
+) -> list[Proof]:
+    prover = Prover(
+        provider=None, systems=1, say=lambda _: None, quick=quick, second_try=second_try,
+        looker=looker,
+    )  # fmt: skip
     return list(prover.prove(faults, healthy=0))
 
 
@@ -227,6 +232,23 @@ def test_a_system_on_which_a_fault_was_refuted_is_kept(started: list[_System]) -
     )
     assert (first.proven, second.proven) == (False, True)
     assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("second_look", "proven"), [((SEEN, ""), True), (NOTHING, False)], ids=["proven", "refuted"]
+)
+def test_what_is_not_proven_is_tried_once_more_on_a_new_system(
+    started: list[_System], second_look: tuple[dict[str, CheckResult], str], *, proven: bool
+) -> None:
+    # Seen by nobody, over, healthy; then once more.
+    looker = _Looker(NOTHING, NOTHING, NOTHING, second_look, NOTHING, NOTHING)
+    healthy, again, after = prove(looker, MARKED, second_try=True)
+    assert (again.fault, again.proven, again.second_try) == (MARKED.name, proven, True)
+    assert [p.second_try for p in (healthy, after)] == [False, False]
+    assert len(started) == 2
+    told = proofs.summary([healthy, again, after])
+    assert ("at the second try, with nothing beside it" in told) is proven
+    assert again.to_dict()["second_try"] is True
 
 
 @pytest.mark.usefixtures("started")
