@@ -38,7 +38,8 @@ class Looker:
 
     Most checks wait, such as for the next scrape: the files of a look are dealt out to some forks,
     so that they wait together. A file stays whole, as under xdist's `loadfile`: its checks share
-    what they measured. What needs quiet comes afterwards, alone.
+    what they measured. Files that write come after those that only observe: while a fault lasts,
+    an alert that one check raises is a finding of another. What needs quiet comes last, alone.
     """
 
     def __init__(self, warm: Warm, forks: int) -> None:
@@ -64,9 +65,13 @@ class Looker:
             Those that did not pass, and why not all could run; empty if they could.
         """
         quiet = sorted(check for check in checks if self._specs[check].effect.needs_quiet)
-        others = self._dealt(set(checks).difference(quiet))
+        parallel = set(checks).difference(quiet)
+        writing = {self._files[c] for c in parallel if self._specs[c].effect is Effect.WRITE}
+        later = {check for check in parallel if self._files[check] in writing}
+        found: list[tuple[Findings, str]] = []
         with ThreadPoolExecutor(self._forks) as pool:
-            found = list(pool.map(lambda part: self._run(system, part), others))
+            for turn in (parallel - later, later):
+                found += pool.map(lambda part: self._run(system, part), self._dealt(turn))
         if quiet:
             found.append(self._run(system, quiet))
         seen: Findings = {}

@@ -1,5 +1,7 @@
 """How the checks of a look are dealt out to forks that wait beside each other."""
 
+from typing import Any
+
 import pytest
 
 from readiness import bundle, catalogue
@@ -40,3 +42,20 @@ def test_no_part_is_empty() -> None:
 def test_every_shipped_check_lies_in_a_file() -> None:
     assert set(FILES) == bundle.known_ids()
     assert all(path.is_file() for path in FILES.values())
+
+
+def test_files_that_write_come_after_those_that_only_observe_and_quiet_ones_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looker = Looker(Warm(), 3)
+    turns: list[set[str]] = []
+
+    def run(_: object, part: list[str]) -> tuple[dict[str, object], str]:
+        turns.append(set(part))
+        return {}, ""
+
+    monkeypatch.setattr(looker, "_run", run)
+    asked = {"alerting.handed-over", "alerting.rule-delivery", "alerting.storm"}
+    system: Any = None
+    assert looker.look(system, asked) == ({}, "")
+    assert turns == [{"alerting.handed-over"}, {"alerting.rule-delivery"}, {"alerting.storm"}]
