@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 # Most tests wait for a server. No more than two that watch the clock run at a time, however many.
 TEST_WORKERS ?= 4
-# Reference systems that prove faults at a time: one a core, so that none is starved.
-LANES ?= 2
+# Reference systems that prove faults at a time: they wait more than they work.
+LANES ?= 3
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes: without bytecode, each would compile all of pytest and of ours again.
