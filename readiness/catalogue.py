@@ -37,11 +37,8 @@ def entries(own: Iterable[Path] = ()) -> list[Entry]:
         UsageError: a module cannot be imported.
     """
     shipped = catalogue_file.whole()
-    if shipped is None:
-        declared, notes = list(modules()), fault_notes()
-    else:
-        declared, notes = list(shipped.declared), shipped.faults
-    specs = [one.spec for one in declared] + list(_specs(own))
+    notes = fault_notes() if shipped is None else shipped.faults
+    specs = [one.spec for one in _shipped()] + list(_specs(own))
     return [
         Entry(spec, tuple(note for note in notes if spec.id in note.checks))
         for spec in sorted(specs, key=lambda spec: spec.id)
@@ -59,7 +56,7 @@ def modules() -> Iterator[Declared]:
 
 
 def fault_notes() -> tuple[FaultNote, ...]:
-    """What is told of the shipped faults, by importing them."""
+    """Name, story and checks of each shipped fault, by importing them."""
     return tuple(
         FaultNote(fault.name, fault.story, fault.needs, tuple(sorted(fault.checks)))
         for fault in faults()
@@ -76,11 +73,13 @@ def faults() -> list[Fault]:
 
 def files() -> dict[str, Path]:
     """In which file each of the shipped checks lies, by id."""
-    return {
-        spec.id: path
-        for path in sorted(bundle.suites().glob("**/test_*.py"))
-        for spec in filter(None, map(spec_of, vars(_suite(path)).values()))
-    }
+    return {one.spec.id: bundle.suites() / one.module for one in _shipped()}
+
+
+def _shipped() -> list[Declared]:
+    """What the shipped suites declare: from the file, or by importing them where one was edited."""
+    known = catalogue_file.whole()
+    return list(modules() if known is None else known.declared)
 
 
 def _specs(folders: Iterable[Path]) -> Iterator[CheckSpec]:

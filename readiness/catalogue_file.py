@@ -36,7 +36,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class FaultNote:
-    """What is told of a fault.
+    """A fault without its code.
 
     Attributes:
         name: the name of its function.

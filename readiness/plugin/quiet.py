@@ -196,12 +196,11 @@ class QuietPhase:
         self._state = state
         relay = Path(config.option.readiness_quiet_phase)
         chosen = json.loads(_chosen(relay).read_text(encoding="utf-8"))
-        self._first = frozenset(chosen["first"])
         self._alone = frozenset(chosen["alone"])
         self._relay = Journal(relay)
+        self._chosen = self._alone.union(chosen["first"])
         self._holder = os.getppid()
-        chosen_ids = self._first | self._alone
-        self._modules = {config.rootpath / nodeid.partition("::")[0] for nodeid in chosen_ids}
+        self._modules = {config.rootpath / nodeid.partition("::")[0] for nodeid in self._chosen}
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Import no shipped module that has nothing for this phase."""
@@ -214,8 +213,7 @@ class QuietPhase:
     ) -> None:
         """Keep what was left for this phase; what runs alone goes last."""
         collection.plan(items, self._state)
-        chosen = self._first | self._alone
-        collection.deselect(config, items, lambda item: item.nodeid in chosen)
+        collection.deselect(config, items, lambda item: item.nodeid in self._chosen)
         items.sort(key=lambda item: item.nodeid in self._alone)
 
     @pytest.hookimpl(tryfirst=True)

@@ -327,7 +327,7 @@ class MonitoringLevers:
                 self._reload(program, loads=True)
 
     def _reload(self, program: Daemon, *, loads: bool) -> None:
-        _reload(program, loads=loads)
+        _post_reload(program, loads=loads)
         if loads:
             self._await_notifying(program)
 
@@ -394,7 +394,7 @@ def _peers_seen(port: int) -> int:
     return len(request_json(port, "GET", "/api/v2/status")["cluster"]["peers"])
 
 
-def _reload(program: Daemon, *, loads: bool) -> None:
+def _post_reload(program: Daemon, *, loads: bool) -> None:
     """Let a program read its configuration again.
 
     Raises:

@@ -136,7 +136,7 @@ class Starter:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, executor: ThreadPoolExecutor, provider: str | None) -> Running:
-        # All at once, before anything starts: what cannot be had is told by the part that needs it.
+        # All in one download; a part that lacks its program is absent, with the reason.
         programs.fetch(programs.REFERENCE, self._progress)
         stack = Monitoring(self._folder, self._guardian)
         dsn: Future[str] = Future()

@@ -27,7 +27,7 @@ def database(around: Around, history: Path, *, watched: bool, slow_alert: bool) 
         around: what it has around it.
         history: the file of its snapshots.
         watched: whether a Prometheus shows how long statements take.
-        slow_alert: whether somebody is told of a slow statement.
+        slow_alert: whether an alert for a slow statement notifies somebody.
     """
     return "".join(
         (

@@ -183,8 +183,8 @@ def fetch(group: Sequence[Program], say: Callable[[str], None] = lambda _: None)
         say: is told what is downloaded, with sizes.
 
     Returns:
-        Why they cannot be downloaded; empty if they were, or all are here. What one of them lacks
-        to run is told by `find`.
+        Why they cannot be downloaded; empty if they were, or all are here. Why a single one does
+        not run, `find` says.
     """
     wanted = [p for p in group if p.debian and not refused(*p.names)]
     absent = [p for p in wanted if not _is_provided(p)]

@@ -20,8 +20,7 @@ _JOBS: Final = ("blackbox", "node", "orders", "postgres", "prometheus")
 _TARGET: Final = "[prometheus]"
 _WAIT_S: Final = 30.0
 _WARNING: Final = {"severity": "warning"}
-# Calculates for a fifth of a second, more or less: far longer than the interval of 100 ms.
-# Longer than a tenth of a second on a machine that does nothing else, too.
+# Takes longer than the group's interval of 100 ms, on a machine that does nothing else, too.
 _HEAVY: Final = "sum_over_time(vector(1)[6000s:10ms])"
 
 

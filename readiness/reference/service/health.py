@@ -18,7 +18,7 @@ Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
 # Longer than the pool waits between two attempts to connect, so that a request that comes right
 # after an outage waits for the next attempt instead of failing.
 DATABASE_TIMEOUT_S: Final = 2.0
-# Whoever asks whether it is ready waits for less: a state is told by several answers in a row.
+# Shorter for readiness: a balancer asks several times in a row before it believes the state.
 _READY_TIMEOUT_S: Final = 1.0
 UNAVAILABLE: Final = (psycopg.OperationalError, PoolTimeout, TimeoutError)
 _STARTED: Final = time.monotonic()
