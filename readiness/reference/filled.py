@@ -6,7 +6,6 @@ that cannot be used is made anew.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ import psycopg
 from readiness.errors import ReadinessError, ReferenceSystemError
 from readiness.guardian import Guardian
 from readiness.reference import backups, database, migrate
-from readiness.servers import postgres
+from readiness.servers import cache, postgres
 from readiness.servers.account import server_account
 from readiness.servers.binaries import Binaries
 from readiness.servers.postgres import PrivatePostgres, Template
@@ -89,10 +88,9 @@ def _copied(
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    cache = Path(base) / "readiness" / "filled"
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return cache
+    filled = cache.folder() / "filled"
+    filled.mkdir(parents=True, exist_ok=True, mode=0o700)  # there are passwords in it
+    return filled
 
 
 def _place(binaries: Binaries, settings: Mapping[str, str]) -> Path:
@@ -120,7 +118,7 @@ def _template(place: Path, binaries: Binaries, settings: Mapping[str, str]) -> T
         OSError: another process makes it for longer than two minutes, or it cannot be written.
         ReadinessError: the server does not start.
     """
-    with _locked(place.with_suffix(".lock")):
+    with cache.locked(place.with_suffix(".lock"), _LOCK_S):
         if not (place / _PASSWORD).is_file():
             _forget_old(place.parent)
             _make(place, binaries, settings)
@@ -176,29 +174,9 @@ def _slim(data: Path, binaries: Binaries) -> None:
             file.unlink()
 
 
-def _forget_old(cache: Path) -> None:
+def _forget_old(filled: Path) -> None:
     """Remove what no system was started from for a week."""
-    for old in cache.iterdir():
+    for old in filled.iterdir():
         with contextlib.suppress(OSError):
             if old.is_dir() and time.time() - old.stat().st_mtime > _UNUSED_S:
                 shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes.
-
-    Raises:
-        OSError: another process holds it for longer than two minutes.
-    """
-    deadline = time.monotonic() + _LOCK_S
-    with path.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        yield

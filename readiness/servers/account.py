@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from readiness.errors import Unreachable
+from readiness.servers import cache
 from readiness.servers.binaries import Binaries
-from readiness.servers.unpacking import CACHE, is_unpacked
+from readiness.servers.unpacking import is_unpacked
 
 
 class AsAccount(TypedDict, total=False):
@@ -115,7 +116,7 @@ def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Bina
         raise Unreachable(
             f"the account {account.uid}, which PostgreSQL must run as, cannot reach its programs",
             where=str(binaries.folder),
-            remedy=f"set {CACHE} to a folder that everybody may enter",
+            remedy=f"set {cache.VARIABLE} to a folder that everybody may enter",
         )
     installation = binaries.folder.parent
     package, copy = installation.parent, home / "programs"

@@ -48,6 +48,10 @@ _SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
 }
 _LOG_TAIL_BYTES: Final = 2000
 _COPY_TIMEOUT_S: Final = 120.0
+# A server that refuses its own superuser for so long will not change its mind; until then it may be
+# somebody else's, on a port that was taken from us.
+_REFUSED_S: Final = 3.0
+_FOR_NOW: Final = ("the database system is", "too many", "connection slots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +273,19 @@ class PrivatePostgres:
     def _answers(self) -> bool:
         """Wait until the server answers; False if its port is taken."""
         deadline = time.monotonic() + _START_TIMEOUT_S
+        welcome = time.monotonic()
         try:
             while time.monotonic() < deadline:
                 if self.process.poll() is not None:
                     return self._port_was_taken()
-                with contextlib.suppress(psycopg.OperationalError):
+                try:
                     psycopg.connect(self.dsn(), connect_timeout=2).close()
+                except psycopg.OperationalError as error:
+                    if not _refuses(str(error)):
+                        welcome = time.monotonic()
+                    elif time.monotonic() - welcome > _REFUSED_S:
+                        raise Unreachable(f"it refuses us: {error}", where=self._place()) from None
+                else:
                     return True
                 time.sleep(0.05)
         except BaseException:  # an interrupt must not leave it running
@@ -311,6 +322,11 @@ class PrivatePostgres:
 
     def __exit__(self, *_: object) -> None:
         self.stop("immediate")
+
+
+def _refuses(told: str) -> bool:
+    """Whether a server answered, and said no for good: not that it is starting, or full."""
+    return "FATAL:" in told and not any(reason in told for reason in _FOR_NOW)
 
 
 def copy_data(source: Path, target: Path) -> None:

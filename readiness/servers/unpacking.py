@@ -10,7 +10,7 @@ nothing of the system.
 """
 
 import contextlib
-import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -24,14 +24,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-CACHE: Final = "READINESS_CACHE"
-"""The variable that names the folder of the cache."""
+from readiness.servers import cache
 
-_FOR_ALL: Final = Path("/var/cache/readiness")
 # To be raised with what a launcher does: those of a layer are not written again.
 _LAYERS: Final = "layers-2"
 _LAUNCHERS: Final = "launchers"
@@ -214,7 +211,7 @@ def unpack(
         return "this system has no Debian packages"
     try:
         home = _made_home()
-        with _locked(home / "lock"):
+        with cache.locked(home / "lock", _LONGEST_S):
             if not all(launcher(t.names) or _noted_lately(t.names) for t in absent):
                 _make_layer(home, packages, absent, others, say)
     except subprocess.TimeoutExpired as problem:
@@ -225,8 +222,8 @@ def unpack(
         return f"another process has been downloading it for {_LONGEST_S:g} s"
     except OSError as problem:
         return (
-            f"it cannot be unpacked into {_cache_folder()}: {problem.strerror or problem}"
-            f" (another folder: {CACHE}=FOLDER)"
+            f"it cannot be unpacked into {cache.folder()}: {problem.strerror or problem}"
+            f" (another folder: {cache.VARIABLE}=FOLDER)"
         )
     return ""
 
@@ -253,30 +250,7 @@ def why_not(path: str, arguments: Sequence[str]) -> str:
     return said[-1][:300] if said else f"it ends with {done.returncode}"
 
 
-def _cache_folder() -> Path:
-    """Where unpacked packages are.
-
-    As root it is a folder that everybody may enter: the servers run as `nobody`.
-    """
-    if chosen := os.environ.get(CACHE):
-        return Path(chosen).absolute()
-    named = os.environ.get("XDG_CACHE_HOME")
-    if os.geteuid() != 0:
-        try:
-            return Path(named or Path.home() / ".cache") / "readiness"
-        except RuntimeError:  # this account has no home folder: making it tells so
-            return Path("/nonexistent/.cache/readiness")
-    return Path(named) / "readiness" if named and _is_open(Path(named)) else _FOR_ALL
-
-
-def _is_open(folder: Path) -> bool:
-    """Whether everybody may enter it, or could if it were made."""
-    resolved = folder.resolve()
-    places = [place for place in (resolved, *resolved.parents) if place.exists()]
-    return all(place.stat().st_mode & stat.S_IXOTH for place in places)
-
-
-@cache
+@functools.cache
 def _system() -> str:
     """What the cache is kept apart by: the release of the distribution, and the processor."""
     try:
@@ -298,7 +272,7 @@ def _layers() -> list[Path]:
 
 
 def _home() -> Path:
-    return _cache_folder() / _system()
+    return cache.folder() / _system()
 
 
 def _made_home() -> Path:
@@ -308,26 +282,6 @@ def _made_home() -> Path:
     for folder in (*missing, home / _LAYERS):
         folder.chmod(0o755)  # whatever the umask is
     return home
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes.
-
-    Raises:
-        TimeoutError: another process holds it for longer than the deadline.
-    """
-    deadline = time.monotonic() + _LONGEST_S
-    with path.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError from None
-                time.sleep(0.1)
-        yield
 
 
 def _make_layer(
@@ -345,7 +299,7 @@ def _make_layer(
         apt = _Apt(home, work)
         debs = apt.plan(packages)
         size = sum(deb.size for deb in debs) / _MEGABYTE
-        place = _abbreviated(_cache_folder())
+        place = _abbreviated(cache.folder())
         say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {place}")
         tree = work / "tree"
         tree.mkdir()

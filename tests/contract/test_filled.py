@@ -11,6 +11,7 @@ from readiness.guardian import Guardian
 from readiness.reference import database, filled
 from readiness.reference.providers import settings_of
 from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.cache import VARIABLE
 from readiness.servers.postgres import PrivatePostgres
 
 
@@ -32,7 +33,7 @@ def guardian() -> Iterator[Guardian]:
 
 @pytest.fixture(autouse=True)
 def cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv(VARIABLE, str(cache))
 
 
 def start(folder: Path, binaries: Binaries, guardian: Guardian) -> PrivatePostgres:
@@ -47,7 +48,7 @@ def value(dsn: str, query: str) -> object:
 
 
 def entries(cache: Path) -> list[Path]:
-    return [path for path in (cache / "readiness/filled").iterdir() if path.is_dir()]
+    return [path for path in (cache / "filled").iterdir() if path.is_dir()]
 
 
 def test_what_is_copied_has_secrets_and_counters_of_its_own(

@@ -146,3 +146,18 @@ def test_a_killed_owner_leaves_no_server(tmp_path: Path) -> None:
 def _listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "for_good"),
+    [
+        ("connection refused", False),
+        ("FATAL:  the database system is starting up", False),
+        ("FATAL:  the database system is not yet accepting connections", False),
+        ("FATAL:  sorry, too many clients already", False),
+        ('FATAL:  password authentication failed for user "postgres"', True),
+        ('FATAL:  database "postgres" does not exist', True),
+    ],
+)
+def test_a_refusal_is_told_from_a_start_that_takes_time(told: str, *, for_good: bool) -> None:
+    assert postgres._refuses(told) is for_good

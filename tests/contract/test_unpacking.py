@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from readiness.servers import unpacking
+from readiness.servers.cache import VARIABLE as CACHE
 from readiness.servers.unpacking import Try
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="no Debian packages here")
@@ -18,7 +19,7 @@ LACKING = Try(("no-such-program",), "readiness-no-such-package", ())
 def test_apt_brings_a_program_with_its_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(unpacking.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     before = _installed()
     said: list[str] = []
     wanted = (PROOT, LACKING)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from readiness.servers import programs, unpacking
+from readiness.servers import programs
 from readiness.servers.binaries import find_binaries
+from readiness.servers.cache import VARIABLE as CACHE
+from readiness.servers.cache import folder as cache_folder
 from readiness.servers.programs import AbsentError, Program
 from readiness.servers.without import VARIABLE
 
@@ -108,7 +110,7 @@ def says(program: str, *arguments: str) -> str:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv(unpacking.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     forget()
     yield tmp_path / "cache"
     forget()
@@ -180,7 +182,7 @@ def test_all_that_is_missing_comes_in_one_plan(archive: Archive) -> None:
     assert plan.endswith("install invented-package other-package")
     assert says(programs.find(BOTH)).endswith("|")
     assert said[0].startswith("Downloading 2 packages, ")
-    assert said[0].endswith(f" MB, into {os.environ[unpacking.CACHE]}")
+    assert said[0].endswith(f" MB, into {os.environ[CACHE]}")
 
 
 def test_what_no_program_of_ours_reads_is_left_out(archive: Archive, cache: Path) -> None:
@@ -292,7 +294,7 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_way_out(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv(unpacking.CACHE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "file" / "cache"))
     with pytest.raises(AbsentError, match="READINESS_CACHE=FOLDER"):
         programs.get(INVENTED)
     assert not archive.calls
@@ -398,9 +400,9 @@ def test_what_root_unpacks_can_be_reached_by_the_account_of_the_servers(
     try:
         place.chmod(0o755)
         xdg.chmod(mode)
-        monkeypatch.delenv(unpacking.CACHE)
+        monkeypatch.delenv(CACHE)
         monkeypatch.setenv("XDG_CACHE_HOME", str(xdg))
         monkeypatch.setattr(os, "geteuid", lambda: uid)
-        assert unpacking._cache_folder() == place / expected
+        assert cache_folder() == place / expected
     finally:
         shutil.rmtree(place)
