@@ -21,17 +21,16 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness.servers import cache
+from readiness.servers import cache, launchers
 
 # To be raised with what a launcher does: those of a layer are not written again.
 _LAYERS: Final = "layers-2"
-_LAUNCHERS: Final = "launchers"
 _BROKEN: Final = "broken"
 _LONGEST_S: Final = 600.0
 _VERSION_S: Final = 20.0
@@ -60,60 +59,6 @@ _ITEM: Final = re.compile(r"^'(?P<uri>[^']+)' (?P<name>[^_ ]+)_\S+ (?P<size>\d+)
 _UNKNOWN: Final = re.compile(
     r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate"
 )
-_LAUNCHER: Final = """\
-#!/bin/sh
-# Written by readiness: the program runs with the libraries that were unpacked with it.
-here=${{0%/launchers/*}}
-{environ}{special}exec "$here/{path}" "$@"
-"""
-# What is compiled into a program lies in /usr/share: it gets the one that was unpacked with it, and
-# of the system's the time zones. By a private mount where that is permitted, else by proot. A path
-# that does not exist is never bound: as root, proot would make it, and leave it there.
-_SHOWN: Final = """\
-if [ ! -e {needs} ]; then
-  root=--map-root-user
-  [ "$(id -u)" = 0 ] && root=
-  if unshare $root --mount mount --bind "$here/usr/share" /usr/share 2>/dev/null; then
-    exec unshare $root --mount sh -c '
-      [ -d /usr/share/zoneinfo ] && exec 9</usr/share/zoneinfo
-      mount --bind "$1" /usr/share || exit
-      [ -e /proc/self/fd/9 ] && mount --no-canonicalize --bind /proc/self/fd/9 /usr/share/zoneinfo
-      exec 9<&-
-      shift && exec "$@"' sh "$here/usr/share" "$here/{path}" "$@"
-  fi
-  zones=
-  [ -d /usr/share/zoneinfo ] && zones="-b /usr/share/zoneinfo"
-{proot}fi
-"""
-# It would write its loader into /tmp, and leave it there when it is killed.
-_PROOT: Final = """\
-  export PROOT_DONT_POLLUTE_ROOTFS=1
-  [ -x "$here/launchers/proot.loader" ] && export PROOT_LOADER="$here/launchers/proot.loader"
-  exec "$here/usr/bin/proot" {bound} "$here/{path}" "$@"
-"""
-_VARIABLES: Final = {
-    # It starts itself again, and writes into recovery settings how it is to be called.
-    "pgbackrest": {"PGBACKREST_CMD": "$here/launchers/pgbackrest"},
-    "openssl": {
-        "OPENSSL_CONF": "${OPENSSL_CONF:-$here/etc/ssl/openssl.cnf}",
-    },
-    "barman": {
-        "PYTHONPATH": "$here/usr/lib/python3/dist-packages",
-        "PATH": "$PATH:$here/launchers",  # it copies with rsync
-    },
-    "chromium": {"FONTCONFIG_FILE": "$here/launchers/fonts.conf"},
-}
-# The script of the same name looks for the program at a fixed path.
-_REAL: Final = {"chromium": "usr/lib/chromium/chromium"}
-# Its processes start each other by these paths, in ways of which proot alone knows them all.
-_COMPILED_IN: Final = {"dovecot": ("/usr/lib/dovecot", "/usr/bin/doveconf", "/usr/sbin/dovecot")}
-# It needs no library, and is copied to where there is none of this.
-_STATIC: Final = {"busybox"}
-_FONTS: Final = """\
-<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
-<fontconfig><dir prefix="relative">../usr/share/fonts</dir></fontconfig>
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +94,7 @@ def launcher(names: Iterable[str]) -> str:
     """The path of a program that was unpacked before; empty if none was."""
     for layer in _layers():
         for name in names:
-            path = layer / _LAUNCHERS / name
+            path = layer / launchers.FOLDER / name
             if path.is_file():
                 return str(path)
     return ""
@@ -178,14 +123,14 @@ def _note_of(names: Iterable[str]) -> Path | None:
 def postgres_folders() -> Iterator[Path]:
     """Where unpacked programs of PostgreSQL are, the newest release of each layer first."""
     for layer in _layers():
-        releases = (layer / _LAUNCHERS / "postgresql").glob("*")
+        releases = (layer / launchers.FOLDER / "postgresql").glob("*")
         for release in sorted(releases, key=_release_number, reverse=True):
             yield release / "bin"
 
 
 def is_unpacked(folder: Path) -> bool:
     """Whether this folder is part of a layer, which cannot be copied in part."""
-    return _LAUNCHERS in folder.parts
+    return launchers.FOLDER in folder.parts
 
 
 def unpack(
@@ -306,8 +251,8 @@ def _make_layer(
         apt.download(debs, tree)
         _trim(tree)
         tries = {t.names: t for t in (*others, *absent)}.values()
-        _write_launchers(tree, {name: t.needs for t in tries for name in t.names})
-        _keep_loader(tree)
+        launchers.write(tree, {name: t.needs for t in tries for name in t.names})
+        launchers.keep_loader(tree)
         _try_out(tree, tries)
         _note_missing(tree, absent, debs)
         (tree / "layer.json").write_text(
@@ -473,83 +418,6 @@ def _trim(tree: Path) -> None:
             path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
 
 
-def _write_launchers(tree: Path, needs: Mapping[str, str]) -> None:
-    folder = tree / _LAUNCHERS
-    folder.mkdir()
-    folder.chmod(0o755)
-    for place in ("sbin", "bin", "usr/sbin", "usr/bin"):
-        for real in sorted((tree / place).glob("*")):
-            if real.is_file():
-                path = _REAL.get(real.name, f"{place}/{real.name}")
-                _write_launcher(tree, folder / real.name, path, needs.get(real.name, ""))
-    for release in sorted(tree.glob("usr/lib/postgresql/*")):
-        _write_postgres(tree, release, folder / "postgresql" / release.name)
-    (folder / "fonts.conf").write_text(_FONTS)
-
-
-def _write_postgres(tree: Path, release: Path, folder: Path) -> None:
-    """Make what looks like an installation: its programs, and its libraries beside them."""
-    (folder / "bin").mkdir(parents=True)
-    for made in (folder.parent, folder, folder / "bin"):
-        made.chmod(0o755)
-    for program in sorted((release / "bin").iterdir()):
-        real = str(program.relative_to(tree))
-        _write_launcher(tree, folder / "bin" / program.name, real)
-        if program.name == "postgres":  # so that it is found by its name, as the others are
-            _write_launcher(tree, tree / _LAUNCHERS / program.name, real)
-    (folder / "lib").symlink_to(os.path.relpath(release / "lib", folder))
-
-
-def _write_launcher(tree: Path, path: Path, real: str, needs: str = "") -> None:
-    if path.name in _STATIC:
-        path.symlink_to(os.path.relpath(tree / real, path.parent))
-        return
-    places = ":".join(f"$here/{place}" for place in _library_folders(tree))
-    own = _VARIABLES.get(path.name, {})
-    variables = {
-        "LD_LIBRARY_PATH": f"{places}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}",
-        **own,
-    }
-    environ = "".join(f'{n}="{v}"\nexport {n}\n' for n, v in variables.items())
-    special = _shown(path.name, real, needs)
-    path.write_text(_LAUNCHER.format(environ=environ, special=special, path=real))
-    path.chmod(0o755)
-
-
-def _shown(name: str, real: str, needs: str) -> str:
-    """What a launcher does for a program that looks for files at fixed paths."""
-    if needs:
-        bound = '-b "$here/usr/share:/usr/share" $zones'
-        return _SHOWN.format(needs=needs, path=real, proot=_PROOT.format(bound=bound, path=real))
-    paths = _COMPILED_IN.get(name, ())
-    bound = " ".join(f'-b "$here{path}:{path}"' for path in paths)
-    proot = _PROOT.format(bound=bound, path=real)
-    return f"if [ ! -e {paths[0]} ]; then\n{proot}fi\n" if paths else ""
-
-
-def _keep_loader(tree: Path) -> None:
-    """Keep what proot writes into /tmp while it runs. Without it proot works too."""
-    proot, loader = tree / _LAUNCHERS / "proot", tree / _LAUNCHERS / "proot.loader"
-    if not proot.is_file():
-        return
-    (tree / "usr/share/zoneinfo").mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            [proot, "sh", "-c", 'cp /tmp/prooted-$PPID-* "$0" && chmod 755 "$0"', loader],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_VERSION_S,
-            check=False,
-        )
-
-
-def _library_folders(tree: Path) -> list[str]:
-    patterns = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/dovecot", "usr/lib", "lib")
-    return [
-        str(found.relative_to(tree)) for pattern in patterns for found in sorted(tree.glob(pattern))
-    ]
-
-
 def _try_out(tree: Path, tries: Iterable[Try]) -> None:
     """Run each program; what does not run loses its launcher, and the reason is kept."""
     (tree / _BROKEN).mkdir()
@@ -557,7 +425,7 @@ def _try_out(tree: Path, tries: Iterable[Try]) -> None:
     for program in tries:
         if program.needs:  # it depends on what a process may do: `programs.find` sees to it
             continue
-        for path in (tree / _LAUNCHERS / name for name in program.names):
+        for path in (tree / launchers.FOLDER / name for name in program.names):
             if path.is_file() and (why := why_not(str(path), program.version)):
                 _note(tree, path.name, f"was unpacked, and does not run here: {why}")
                 path.unlink()
@@ -567,7 +435,7 @@ def _note_missing(tree: Path, absent: Sequence[Try], debs: Sequence[_Deb]) -> No
     """Keep why a program is not in the layer that was made for it: else all would try again."""
     for program in absent:
         names = program.names
-        if any((tree / place / n).exists() for place in (_LAUNCHERS, _BROKEN) for n in names):
+        if any((tree / place / n).exists() for place in (launchers.FOLDER, _BROKEN) for n in names):
             continue
         there = any(deb.name == program.package for deb in debs)
         why = "does not have it" if there else "does not exist for this release"
