@@ -47,16 +47,6 @@ dsn = "${{DSN}}"
 path = '{path}'
 """
 _DEFAULT_LOCKS: Final = 64
-_CROWDED: Final = """
-[target]
-name = "crowded"
-[databases.crowded]
-dsn = "${{DSN}}"
-timeout_s = 60
-[databases.crowded.schema]
-timeout_s = 60
-manifest = '{manifest}'
-"""
 
 
 def main(tables: int = 2000) -> int:
@@ -98,7 +88,7 @@ def beside_an_application(tables: int = 3000) -> bool:
         dsn = server.dsn(user=crowded_database.MONITOR, password=crowded_database.PASSWORD)
         with crowded_database.application(server.dsn(), tables) as beside:
             schema_manifest.save(Dsn(dsn), manifest, timeout_s=60)
-            config = _CROWDED.format(manifest=manifest)
+            config = crowded_database.CONFIG.format(manifest=manifest)
             found = judged(folder, dsn, config, ("database", "schema"))
     print(
         f"{filled_s:8.2f} s  to make {tables} tables and {tables * INDEXES} indexes\n"

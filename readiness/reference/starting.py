@@ -43,7 +43,9 @@ MONITORING: Final = "monitoring"
 STANDBY: Final = "standby"
 POOLER: Final = "pooler"
 BACKUP: Final = "backup"
-PARTS: Final = frozenset({MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, TIMESCALE})
+STARTABLE: Final = frozenset(
+    {MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, TIMESCALE}
+)
 """What may be left out; the server with the shop, and the service, are always there."""
 _T = TypeVar("_T")
 _NOT_WANTED: Final = "this system was started without it"
@@ -95,7 +97,7 @@ class Starter:
         folder: where all of its files go.
         guardian: ends everything when this process dies.
         release: of the service.
-        parts: which of `PARTS` are started.
+        parts: which of `STARTABLE` are started.
         progress: is told, in a few words, what is being done.
     """
 

@@ -13,9 +13,9 @@ from readiness.reference.levers import Levers, Parts
 from readiness.reference.parts import coverage
 from readiness.reference.running import Running
 from readiness.reference.service.settings import RELEASES
-from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, PARTS, Progress, Starter
+from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, STARTABLE, Progress, Starter
 
-__all__ = ["ENVIRONMENT", "PARTS", "Progress", "ReferenceSystem"]
+__all__ = ["ENVIRONMENT", "STARTABLE", "Progress", "ReferenceSystem"]
 
 
 class ReferenceSystem:
@@ -52,7 +52,7 @@ class ReferenceSystem:
         cls,
         *,
         provider: str | None = None,
-        parts: Collection[str] = PARTS,
+        parts: Collection[str] = STARTABLE,
         version: str = "1.5.0",
         progress: Progress | None = None,
     ) -> Self:
@@ -60,7 +60,7 @@ class ReferenceSystem:
 
         Args:
             provider: `docker`, `local` or `wheel`; else READINESS_PROVIDER, else what there is.
-            parts: which of `PARTS` to start, beside the server, the shop and the service. A
+            parts: which of `STARTABLE` to start, beside the server, the shop and the service. A
                 test starts those that it needs.
             version: the release of the service.
             progress: is told, in a few words, what is being done.
@@ -68,10 +68,10 @@ class ReferenceSystem:
         Raises:
             ReferenceSystemError: PostgreSQL or the service did not start, or there is no such part.
         """
-        if unknown := sorted(set(parts) - PARTS):
+        if unknown := sorted(set(parts) - STARTABLE):
             raise ReferenceSystemError(
                 f"the reference system has no part {unknown[0]!r}",
-                remedy=f"use some of: {', '.join(sorted(PARTS))}",
+                remedy=f"use some of: {', '.join(sorted(STARTABLE))}",
             )
         if version not in RELEASES:
             raise ReferenceSystemError(

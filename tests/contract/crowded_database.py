@@ -15,6 +15,16 @@ from readiness.servers.postgres import SCRATCH, PrivatePostgres
 MONITOR: Final = "watcher"
 PASSWORD: Final = "correct horse battery"
 INDEXES: Final = 5
+CONFIG: Final = """
+[target]
+name = "crowded"
+[databases.crowded]
+dsn = "${{DSN}}"
+timeout_s = 60
+[databases.crowded.schema]
+timeout_s = 60
+manifest = '{manifest}'
+"""
 _BATCH: Final = 250
 # Every table references the one before it, but for the first of each ten.
 _MAKE: Final = """

@@ -28,22 +28,20 @@ from readiness.progress import Silent
 from readiness.run import Options, run
 from readiness.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
-from tests.contract.crowded_database import MONITOR, PASSWORD, Beside, application, fill, settings
+from tests.contract.crowded_database import (
+    CONFIG,
+    MONITOR,
+    PASSWORD,
+    Beside,
+    application,
+    fill,
+    settings,
+)
 
 TABLES: Final = 750
 MAX_LOCKS: Final = 16
 WORKERS: Final = 2
 ROOM: Final = Room(MAX_LOCKS, sessions=100, taken=0)
-_CONFIG: Final = """
-[target]
-name = "crowded"
-[databases.crowded]
-dsn = "${{DSN}}"
-timeout_s = 60
-[databases.crowded.schema]
-timeout_s = 60
-manifest = '{manifest}'
-"""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +63,7 @@ def test_the_application_sees_no_error_while_all_checks_run(
     crowded: PrivatePostgres, tmp_path: Path
 ) -> None:
     manifest, config = tmp_path / "schema.json", tmp_path / "readiness.toml"
-    config.write_text(_CONFIG.format(manifest=manifest))
+    config.write_text(CONFIG.format(manifest=manifest))
     environ = {"DSN": _watcher(crowded).reveal()}
     with application(crowded.dsn(), TABLES) as beside:
         schema_manifest.save(_watcher(crowded), manifest, timeout_s=60)

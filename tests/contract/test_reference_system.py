@@ -18,7 +18,7 @@ from readiness import watchdog
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.errors import ReferenceSystemError
-from readiness.reference.system import PARTS, ReferenceSystem
+from readiness.reference.system import STARTABLE, ReferenceSystem
 from readiness.servers import programs
 from tests.waiting import eventually
 
@@ -322,7 +322,7 @@ def test_absent_programs_are_told_and_the_rest_starts(monkeypatch: pytest.Monkey
 
 def test_parts_that_are_not_wanted_do_not_run_and_are_told() -> None:
     with ReferenceSystem.start(provider="local", parts={"pooler"}) as small:
-        assert small.absent.keys() >= PARTS - {"pooler", "monitoring"}
+        assert small.absent.keys() >= STARTABLE - {"pooler", "monitoring"}
         assert "pooler" not in small.absent or "not installed" in small.absent["pooler"]
         config = config_of(small)
         assert (config.prometheus, config.backup) == (None, {})
@@ -362,7 +362,7 @@ def progress(message):
 try:
     with system.ReferenceSystem.start(
         provider="local", progress=progress,
-        parts=system.PARTS - (set() if sys.argv[1] == "all" else {"monitoring"}),
+        parts=system.STARTABLE - (set() if sys.argv[1] == "all" else {"monitoring"}),
     ) as started:
         print("started", started.folder, flush=True)
         time.sleep(120)

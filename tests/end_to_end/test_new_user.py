@@ -18,7 +18,7 @@ import pytest
 
 from readiness import bundle
 from readiness.config.loading import load
-from readiness.reference.system import PARTS, ReferenceSystem
+from readiness.reference.system import STARTABLE, ReferenceSystem
 from readiness.safety import fingerprint
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
 from tests.contract.monitored_service import MonitoredService
@@ -259,7 +259,7 @@ def _judged(how: str, config: Path, environment: dict[str, str]) -> dict[str, An
 @pytest.fixture(scope="module")
 def system() -> Iterator[ReferenceSystem]:
     """The part of it that has the secrets; monitoring has none of its own."""
-    with ReferenceSystem.start(parts=PARTS - {"monitoring"}) as started:
+    with ReferenceSystem.start(parts=STARTABLE - {"monitoring"}) as started:
         yield started
 
 
@@ -292,8 +292,8 @@ def test_no_secret_reaches_an_output(system: ReferenceSystem, tmp_path: Path) ->
 UNMONITORED = """
 from functools import partial
 from readiness.cli import main
-from readiness.reference.system import PARTS, ReferenceSystem
-ReferenceSystem.start = partial(ReferenceSystem.start, parts=PARTS - {"monitoring"})
+from readiness.reference.system import STARTABLE, ReferenceSystem
+ReferenceSystem.start = partial(ReferenceSystem.start, parts=STARTABLE - {"monitoring"})
 main(["run", "--reference", "-n", "2"])
 """
 
