@@ -70,6 +70,7 @@ def build(record: RunRecord, room: Room | None = None) -> View:
     day = figures.in_utc(record.run.started).date()
     today = figures.in_utc(record.run.finished).date()
     anchors = _anchors(record.checks)
+    note = line(record.target.note, 2000)
     return View(
         verdict=record.verdict,
         shape=VERDICT_SHAPES[record.verdict],
@@ -77,7 +78,8 @@ def build(record: RunRecord, room: Room | None = None) -> View:
         f" · release {line(record.target.release, 100)}",
         reasons=_reasons(record, anchors),
         banners=tuple(_banners(record)),
-        facts=tuple((name, value) for name, value in _facts(record) if value),
+        note=note,
+        facts=tuple((name, value) for name, value in _facts(record, note) if value),
         counts=record.counts,
         total=len(record.checks),
         suites=_suites(record, anchors, day, room),
@@ -135,12 +137,12 @@ def _banners(record: RunRecord) -> Iterator[str]:
         yield "The run was interrupted before it was finished."
 
 
-def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
+def _facts(record: RunRecord, note: str) -> Iterator[tuple[str, str]]:
     target, run = record.target, record.run
     yield "Target", line(target.name, 200)
     yield "Environment", line(target.environment, 200)
     yield "Release", line(target.release, 200)
-    yield "Note", line(target.note, 2000)
+    yield "Note", note
     yield "Measured", _span(run.started, run.finished)
     yield "Took", figures.duration(run.duration_s)
     yield "Run by", " on ".join(line(part, 200) for part in (run.user, run.host) if part)

@@ -57,8 +57,8 @@ def _lines(view: View, width: int, paint: _Paint, report: str) -> Iterator[str]:
     yield from _wrap(view.title, width)
     for banner in view.banners:
         yield from (paint(row, "bold") for row in _wrap(f"!! {banner}", width, "   "))
-    if note := dict(view.facts).get("Note"):
-        yield from _wrap(note, width)
+    if view.note:
+        yield from _wrap(view.note, width)
     yield ""
     for reason in view.reasons[:_MOST_REASONS]:
         yield from _wrap(f"• {reason.text}", width, "  ")

@@ -265,6 +265,7 @@ class View:
     title: str
     reasons: tuple[Reason, ...]
     banners: tuple[str, ...]
+    note: str
     facts: tuple[tuple[str, str], ...]
     counts: Mapping[Outcome, int]
     total: int
