@@ -71,7 +71,7 @@ bench: $(VENV)/test
 	$(BIN)/python benchmarks/run.py
 
 docs: $(VENV)/ready
-	$(BIN)/python -m readiness.docs
+	$(BIN)/python -m readiness.cli.docs
 
 sample: $(VENV)/test
 	$(BIN)/python -m tests.golden.sample

@@ -15,18 +15,18 @@ from typing import Final
 
 import psycopg
 
-from readiness import schema_manifest
+from readiness.areas.database.reference import history
+from readiness.areas.database.statements import snapshot
+from readiness.areas.schema import manifest as schema_manifest
 from readiness.config.loading import load
-from readiness.probes import postgres
-from readiness.probes.batches import Room
-from readiness.probes.statements import snapshot
-from readiness.progress import Silent
-from readiness.record import CheckResult
-from readiness.reference import history
-from readiness.run import Options, run
-from readiness.secrets import Dsn
+from readiness.lib import postgres
+from readiness.lib.postgres.batches import Room
+from readiness.model.record import CheckResult
+from readiness.model.secrets import Dsn
+from readiness.run.progress import Silent
+from readiness.run.supervisor import Options, run
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
-from tests.contract import crowded_database
+from tests.support import crowded_database
 
 DEMANDED_S: Final = 10.0
 SNAPSHOT_S: Final = 2.0

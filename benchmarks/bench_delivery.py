@@ -9,10 +9,10 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
+from readiness.areas.alerting.inboxes import reader_of
+from readiness.areas.alerting.probes.round_trip import Watched, wait
+from readiness.areas.alerting.probes.synthetic import Synthetic, new_probe, synthetic
 from readiness.config.loading import load
-from readiness.probes.inboxes import reader_of
-from readiness.probes.round_trip import Watched, wait
-from readiness.probes.synthetic import Synthetic, new_probe, synthetic
 from readiness.reference.system import ReferenceSystem
 
 DEMANDED_MS: Final = 50.0

@@ -13,10 +13,10 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.probes import ingest
-from readiness.probes.postgres import Connection, connect, fetch
-from readiness.probes.table_shape import ScratchTable, scratch_copy
-from readiness.secrets import Dsn
+from readiness.areas.performance.probes import ingest
+from readiness.areas.performance.probes.table_shape import ScratchTable, scratch_copy
+from readiness.lib.postgres import Connection, connect, fetch
+from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
 
 DEMANDED: Final = 0.9

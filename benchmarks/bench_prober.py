@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-from readiness.probes.prober.behaviour import Behaviour, behaviour
-from readiness.probes.prober.observation import Observation
-from readiness.probes.prober.plan import Plan
-from readiness.probes.prober.prober import Prober, probing
-from readiness.sampling import percentile
-from tests.rollouts import BEHAVIOURS, Rollouts, rollouts
+from readiness.lib.prober.behaviour import Behaviour, behaviour
+from readiness.lib.prober.observation import Observation
+from readiness.lib.prober.plan import Plan
+from readiness.lib.prober.prober import Prober, probing
+from readiness.lib.sampling import percentile
+from tests.support.rollouts import BEHAVIOURS, Rollouts, rollouts
 
 RATE: Final = 200.0
 EXACT_RATE: Final = 50.0

@@ -18,7 +18,7 @@ def measure(count: int) -> str:
     """Write all outputs of so many checks in this process: seconds, bytes and peak memory."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from readiness.report import write_all
-    from tests.records import make_many
+    from tests.support.records import make_many
 
     record = make_many(count)
     with tempfile.TemporaryDirectory() as folder:

@@ -27,15 +27,15 @@ def main(megabytes: int) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     import psycopg
 
-    from readiness.backup_manifest import read_manifest, write_backup
-    from readiness.beside_tables import lagging
-    from readiness.config.backup import Backup
-    from readiness.probes.backup.files import newest
-    from readiness.probes.backup.restore import restored
-    from readiness.schema_fingerprint import differences as schema_differences
-    from readiness.secrets import Dsn
+    from readiness.areas.backup.beside_tables import lagging
+    from readiness.areas.backup.config import Backup
+    from readiness.areas.backup.manifest import read_manifest, write_backup
+    from readiness.areas.backup.probes.files import newest
+    from readiness.areas.backup.probes.restore import restored
+    from readiness.lib.postgres.contents import differences
+    from readiness.lib.postgres.fingerprint import differences as schema_differences
+    from readiness.model.secrets import Dsn
     from readiness.servers.postgres import SCRATCH, PrivatePostgres
-    from readiness.table_contents import differences
 
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from readiness.alerting.reach import LiveRule
-from readiness.config.alerting import Alerting, Alertmanager, Channel, SeverityPolicy
-from readiness.guardian import Guardian
-from readiness.probes import shadow
-from readiness.probes.running import Running
+from readiness.areas.alerting.config import Alerting, Alertmanager, Channel, SeverityPolicy
+from readiness.areas.alerting.paper.reach import LiveRule
+from readiness.areas.alerting.probes import shadow
+from readiness.areas.alerting.probes.running import Running
+from readiness.lib.guardian import Guardian
 
 DEMANDED_S: Final = 30.0
 DEMANDED: Final = 1.0

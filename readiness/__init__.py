@@ -1,8 +1,8 @@
 """Measures whether a system is ready for production, and shows the evidence."""
 
-from readiness.check import Effect, Severity, check
-from readiness.evidence import Evidence
-from readiness.measurement import Limit, Measurement, at_least, at_most, equal_to
+from readiness.model.check import Effect, Severity, check
+from readiness.model.evidence import Evidence
+from readiness.model.measurement import Limit, Measurement, at_least, at_most, equal_to
 
 __all__ = [
     "Effect",

@@ -5,13 +5,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from readiness import secrets
+from readiness.model import secrets
 
 # Started in the background of a script, we would hand on that Ctrl-C is ignored to every program
 # that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["pytester", "tests.leftovers", "tests.plugin.gates", "tests.sharing"]
+pytest_plugins = [
+    "pytester",
+    "tests.plugin.gates",
+    "tests.support.leftovers",
+    "tests.support.servers",
+    "tests.support.sharing",
+]
 
 
 @pytest.fixture(autouse=True)

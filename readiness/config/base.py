@@ -13,8 +13,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from readiness.check import Effect
-from readiness.secrets import Interpolated, register
+from readiness.model.check import Effect
+from readiness.model.secrets import Interpolated, register
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 PATH_PATTERN: Final = r"^/\S*$"

@@ -5,16 +5,16 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from datetime import date, timedelta
 from itertools import chain
 
-from readiness.config.alert_engine import AlertEngine
-from readiness.config.alerting import Alerting, Channel
-from readiness.config.deployment import Deployment
+from readiness.areas.alerting.config import Alerting, Channel
+from readiness.areas.alerting.engine_config import AlertEngine
+from readiness.areas.deployment.config import Deployment
+from readiness.areas.scaling.config import Live, Scaling
 from readiness.config.leaves import leaves
 from readiness.config.lines import Path
 from readiness.config.models import Config, DatabaseMarker, HttpMarker, Query
-from readiness.config.scaling import Live, Scaling
 from readiness.config.source import Mistake
-from readiness.secrets import Secret
-from readiness.suggest import did_you_mean
+from readiness.lib.suggest import did_you_mean
+from readiness.model.secrets import Secret
 
 
 def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:

@@ -8,14 +8,14 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from readiness.config.alerting import LABEL_PATTERN, LISTEN_PATTERN
+from readiness.areas.alerting.config import LABEL_PATTERN, LISTEN_PATTERN
 from readiness.config.base import NAME_PATTERN, PATH_PATTERN, URL_PATTERN
 from readiness.config.interpolation import Interpolation
 from readiness.config.lines import Path
 from readiness.config.places import NAME, place_of, places
 from readiness.config.source import Mistake, Source
-from readiness.secrets import redact
-from readiness.suggest import did_you_mean, nearest
+from readiness.lib.suggest import did_you_mean, nearest
+from readiness.model.secrets import redact
 
 _LONGEST_SHOWN: Final = 60
 _PATTERNS: Final = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from readiness.errors import ConfigError, Problem, UsageError
+from readiness.model.errors import ConfigError, Problem, UsageError
 
 FILE: Final = "readiness.toml"
 PROJECT_FILE: Final = "pyproject.toml"

@@ -9,8 +9,8 @@ from typing import Final
 
 from readiness.config.lines import Path
 from readiness.config.source import Mistake, Raw
-from readiness.conninfo import HOLE, exposes
-from readiness.secrets import Interpolated
+from readiness.model.conninfo import HOLE, exposes
+from readiness.model.secrets import Interpolated
 
 _MARK: Final = re.compile(
     r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^{}]*))?\}|(?P<wrong>))", re.ASCII

@@ -20,8 +20,8 @@ from readiness.config.lines import Path as KeyPath
 from readiness.config.lines import scan
 from readiness.config.models import Config
 from readiness.config.source import Mistake, Raw, Source
-from readiness.errors import ConfigError, Problem
-from readiness.secrets import SHORTEST
+from readiness.model.errors import ConfigError, Problem
+from readiness.model.secrets import SHORTEST
 
 __all__ = ["Draft", "Loaded", "examine", "find", "load"]
 

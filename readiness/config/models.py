@@ -8,9 +8,12 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag
 
-from readiness.check import Effect
-from readiness.config.alerting import Alerting, Alertmanager
-from readiness.config.backup import Backup
+from readiness.areas.alerting.config import Alerting, Alertmanager
+from readiness.areas.backup.config import Backup
+from readiness.areas.database.config import Database
+from readiness.areas.deployment.config import Deployment
+from readiness.areas.monitoring.config import ErrorTracker, Grafana, Prometheus
+from readiness.areas.scaling.config import Scaling
 from readiness.config.base import (
     Body,
     Command,
@@ -24,11 +27,8 @@ from readiness.config.base import (
     Text,
     Url,
 )
-from readiness.config.database import Database
-from readiness.config.deployment import Deployment
-from readiness.config.monitoring import ErrorTracker, Grafana, Prometheus
-from readiness.config.scaling import Scaling
-from readiness.secrets import Dsn, Secret
+from readiness.model.check import Effect
+from readiness.model.secrets import Dsn, Secret
 
 
 class HttpMarker(Model):

@@ -5,7 +5,7 @@ from datetime import date
 
 from readiness.config.leaves import dotted, leaves
 from readiness.config.loading import Loaded
-from readiness.secrets import Dsn, Secret, redact
+from readiness.model.secrets import Dsn, Secret, redact
 
 
 def show(loaded: Loaded) -> str:

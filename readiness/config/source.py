@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from readiness.config.lines import Lines, Path
 from readiness.config.places import label, place_of
-from readiness.errors import Problem
+from readiness.model.errors import Problem
 
 Raw = dict[str, object]
 """A table as `tomllib` gives it."""

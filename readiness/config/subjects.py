@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
-from readiness.config import (
-    alerting_subjects,
-    backup_subjects,
-    before_subjects,
-    database_subjects,
-    deployment_subjects,
-    scaling_subjects,
-    schema_subjects,
-)
+from readiness.areas.alerting import subjects as alerting_subjects
+from readiness.areas.backup import subjects as backup_subjects
+from readiness.areas.database import subjects as deployment_subjects
+from readiness.areas.deployment import subjects as database_subjects
+from readiness.areas.deployment import subjects_before
+from readiness.areas.monitoring.config import BlackboxProbe, Job
+from readiness.areas.scaling import subjects as scaling_subjects
+from readiness.areas.schema import subjects as schema_subjects
 from readiness.config.models import Config
-from readiness.config.monitoring import BlackboxProbe, Job
 from readiness.config.subject import Find, Item, Subject, of
-from readiness.errors import UsageError
+from readiness.model.errors import UsageError
 
 
 def _jobs(config: Config) -> list[Job]:
@@ -73,7 +71,7 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     **schema_subjects.KINDS,
     **backup_subjects.KINDS,
     **deployment_subjects.KINDS,
-    **before_subjects.KINDS,
+    **subjects_before.KINDS,
     **scaling_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),

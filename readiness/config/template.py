@@ -5,7 +5,7 @@ from typing import Final
 
 from readiness.config.template_before import BEFORE
 from readiness.config.template_deployment import DEPLOYMENT
-from readiness.errors import UsageError
+from readiness.model.errors import UsageError
 
 _BEGIN: Final = """\
 #:schema ./readiness.schema.json

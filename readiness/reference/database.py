@@ -8,10 +8,10 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from readiness.errors import ReferenceSystemError
+from readiness.model.errors import ReferenceSystemError
+from readiness.model.secrets import register
 from readiness.reference.migrate import migrate
 from readiness.reference.providers import Server
-from readiness.secrets import register
 from readiness.servers.without import refused
 
 NAME: Final = "shop"

@@ -6,23 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from readiness import catalogue
+from readiness.areas.alerting.reference import canary
+from readiness.areas.backup.reference import vault
+from readiness.areas.backup.reference.job import programs_for
+from readiness.areas.database.reference.target import Around
+from readiness.areas.monitoring.reference import error_tracker
+from readiness.areas.monitoring.reference import target as target_monitoring
+from readiness.areas.schema.reference import target as target_schema
 from readiness.config.loading import load
-from readiness.reference import (
-    canary,
-    database,
-    error_tracker,
-    pause,
-    target,
-    target_monitoring,
-    target_schema,
-    vault,
-)
-from readiness.reference.backup_job import programs_for
+from readiness.reference import database, pause, target
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.parts import coverage, not_applicable
 from readiness.reference.running import Running
-from readiness.reference.target_database import Around
+from readiness.run import catalogue
 from readiness.servers.binaries import OVERRIDE
 
 

@@ -6,7 +6,7 @@ Apart from the rest of the room because everything else in it imports them.
 from importlib.util import find_spec
 from typing import Final
 
-from readiness.errors import ReferenceSystemError
+from readiness.model.errors import ReferenceSystemError
 
 _MODULES: Final = ("aiosmtpd", "prometheus_client", "starlette", "testcontainers", "uvicorn")
 

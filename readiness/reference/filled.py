@@ -21,9 +21,10 @@ from typing import Final
 
 import psycopg
 
-from readiness.errors import ReadinessError, ReferenceSystemError
-from readiness.guardian import Guardian
-from readiness.reference import backups, database, migrate
+from readiness.areas.backup.reference import backups
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReadinessError, ReferenceSystemError
+from readiness.reference import database, migrate
 from readiness.servers import cache, postgres
 from readiness.servers.account import server_account
 from readiness.servers.binaries import Binaries

@@ -10,28 +10,31 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from readiness.errors import ReferenceSystemError
-from readiness.reference import backup_levers, drill, skewed, statement_levers
-from readiness.reference.archive_levers import ArchiveLevers, archive_levers
-from readiness.reference.backup_spoilers import BackupSpoilers, spoilers
-from readiness.reference.backups import Backups
+from readiness.areas.backup.reference import levers
+from readiness.areas.backup.reference.archive_levers import ArchiveLevers, archive_levers
+from readiness.areas.backup.reference.backups import Backups
+from readiness.areas.backup.reference.spoilers import BackupSpoilers, spoilers
+from readiness.areas.database.reference import statement_levers
+from readiness.areas.database.reference.health_levers import HealthLevers
+from readiness.areas.database.reference.metrics import Metrics
+from readiness.areas.database.reference.pooler import Pooler
+from readiness.areas.database.reference.statistics_levers import StatisticsLevers
+from readiness.areas.database.reference.timescale_levers import TimescaleLevers
+from readiness.areas.deployment.reference.fleet_levers import FleetLevers
+from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.release_levers import ReleaseLevers
+from readiness.areas.monitoring.reference import skewed
+from readiness.areas.monitoring.reference.levers import MonitoringLevers
+from readiness.areas.scaling.reference.levers import ScalingLevers
+from readiness.areas.schema.reference.levers import SchemaLevers
+from readiness.model.errors import ReferenceSystemError
+from readiness.reference import drill
 from readiness.reference.database import Shop
-from readiness.reference.files import kept, write_whole
-from readiness.reference.fleet.starting import Fleet
-from readiness.reference.fleet_levers import FleetLevers
-from readiness.reference.health_levers import HealthLevers
-from readiness.reference.metrics import Metrics
-from readiness.reference.monitoring_levers import MonitoringLevers
-from readiness.reference.pooler import Pooler
-from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
-from readiness.reference.release_files import ReleaseFiles
-from readiness.reference.release_levers import ReleaseLevers
-from readiness.reference.scaling_levers import ScalingLevers
-from readiness.reference.schema_levers import SchemaLevers
 from readiness.reference.service.behaviour import Behaviour
-from readiness.reference.statistics_levers import StatisticsLevers
-from readiness.reference.timescale_levers import TimescaleLevers
+from readiness.servers.files import kept, write_whole
+from readiness.servers.fleet.starting import Fleet
+from readiness.servers.processes import Daemon
 from readiness.servers.standby import PrivateStandby
 
 Lever = AbstractContextManager[None]
@@ -235,15 +238,15 @@ class Levers(
 
     def age_backup(self, hours: float) -> Lever:
         """Make the backups that many hours older: their files, and what the manifests say."""
-        return backup_levers.aged(self._backups(), hours)
+        return levers.aged(self._backups(), hours)
 
     def truncate_backup(self) -> Lever:
         """Cut off the last two fifths of the newest dump."""
-        return backup_levers.truncated(self._backups())
+        return levers.truncated(self._backups())
 
     def remove_backups(self) -> Lever:
         """Remove all backups."""
-        return backup_levers.removed(self._backups())
+        return levers.removed(self._backups())
 
     def drop_rows_from_backup(self) -> Lever:
         """Replace the newest dump by a whole one of a database that lacks some rows."""

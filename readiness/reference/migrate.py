@@ -7,8 +7,8 @@ from typing import Final
 
 import psycopg
 
-from readiness.schema_manifest import save
-from readiness.secrets import Dsn
+from readiness.areas.schema.manifest import save
+from readiness.model.secrets import Dsn
 
 _UP: Final = ".up.sql"
 

@@ -12,20 +12,20 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from readiness.check import CheckSpec
+from readiness.areas.alerting.probes import promtool
+from readiness.areas.backup.reference import wal_archive
+from readiness.areas.backup.reference.backups import Backups
+from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
+from readiness.areas.database.reference.metrics import PART as TIMESCALE
+from readiness.areas.deployment.probes.memory import MEMINFO
 from readiness.config.models import Config
 from readiness.config.subjects import declared_in, subjects
-from readiness.errors import Unreachable
-from readiness.probes import promtool
-from readiness.probes.before.memory import MEMINFO
-from readiness.probes.database.releases import Release, newest_minor, supported_until
-from readiness.reference import wal_archive
-from readiness.reference.backups import Backups
+from readiness.model.check import CheckSpec
+from readiness.model.errors import Unreachable
 from readiness.reference.database import Shop
-from readiness.reference.fleet.starting import PART as FLEET
-from readiness.reference.metrics import PART as TIMESCALE
 from readiness.servers import programs
 from readiness.servers.binaries import Binaries
+from readiness.servers.fleet.starting import PART as FLEET
 from readiness.servers.without import refused
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from readiness.errors import ReferenceSystemError, Unreachable
-from readiness.guardian import Guardian
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReferenceSystemError, Unreachable
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.postgres import StopMode
 from readiness.servers.without import refused
@@ -94,7 +94,7 @@ def start_server(
 
 def _start(name: str, folder: Path, guardian: Guardian, local: Mapping[str, str]) -> Server:
     if name == "docker":
-        from readiness.reference.docker import DockerPostgres
+        from readiness.servers.docker import DockerPostgres
 
         return DockerPostgres.start(guardian, {**_SETTINGS, **_STATISTICS})
     from readiness.reference import filled  # it fills a server, of which this module knows nothing

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from readiness.reference.backups import Backups
+from readiness.areas.backup.reference.backups import Backups
+from readiness.areas.database.reference.metrics import Metrics
+from readiness.areas.database.reference.pooler import Pooler
+from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.monitoring.reference.stack import Monitoring
 from readiness.reference.database import Shop
-from readiness.reference.fleet.starting import Fleet
-from readiness.reference.metrics import Metrics
-from readiness.reference.monitoring import Monitoring
-from readiness.reference.pooler import Pooler
-from readiness.reference.processes import Daemon
 from readiness.reference.providers import Server
-from readiness.reference.release_files import ReleaseFiles
+from readiness.servers.fleet.starting import Fleet
+from readiness.servers.processes import Daemon
 from readiness.servers.standby import PrivateStandby
 
 

@@ -11,27 +11,31 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final, TypeVar
 
-from readiness.errors import ReferenceSystemError
-from readiness.guardian import Guardian
-from readiness.reference import cluster, customers, history, migrate, release_files, wal_archive
-from readiness.reference.backup_job import is_available, programs_for
-from readiness.reference.backups import Backups, file_receipts, make_backups
+from readiness.areas.backup.reference import wal_archive
+from readiness.areas.backup.reference.backups import Backups, file_receipts, make_backups
+from readiness.areas.backup.reference.job import is_available, programs_for
+from readiness.areas.backup.reference.wal_archive import WalArchive
+from readiness.areas.database.reference import customers, history
+from readiness.areas.database.reference.metrics import PART as TIMESCALE
+from readiness.areas.database.reference.metrics import Metrics, start_metrics
+from readiness.areas.database.reference.pooler import Pooler, start_pooler
+from readiness.areas.database.reference.standby import start_standby
+from readiness.areas.deployment.reference import release_files
+from readiness.areas.monitoring.reference.stack import Monitoring
+from readiness.areas.scaling.reference import cluster
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReferenceSystemError
+from readiness.model.secrets import register
+from readiness.reference import migrate
 from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
-from readiness.reference.fleet.starting import PART as FLEET
-from readiness.reference.fleet.starting import Fleet, make_store, start_fleet
-from readiness.reference.metrics import PART as TIMESCALE
-from readiness.reference.metrics import Metrics, start_metrics
-from readiness.reference.monitoring import Monitoring
 from readiness.reference.parts import WATCHING, absent_here
-from readiness.reference.pooler import Pooler, start_pooler
-from readiness.reference.processes import Daemon
 from readiness.reference.providers import LOCAL, Server, start_server
 from readiness.reference.running import Running
-from readiness.reference.standby import start_standby
-from readiness.reference.wal_archive import WalArchive
-from readiness.secrets import register
 from readiness.servers import programs
+from readiness.servers.fleet.starting import PART as FLEET
+from readiness.servers.fleet.starting import Fleet, make_store, start_fleet
 from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.processes import Daemon
 from readiness.servers.standby import PrivateStandby
 
 ENVIRONMENT: Final = "reference"

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-from readiness.errors import ReferenceSystemError
-from readiness.guardian import Guardian
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReferenceSystemError
 from readiness.reference import describing
 from readiness.reference.levers import Levers, Parts
 from readiness.reference.parts import coverage

@@ -7,22 +7,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from readiness.reference.backups import Backups
-from readiness.reference.fleet.starting import Fleet
-from readiness.reference.release_files import ReleaseFiles
-from readiness.reference.target_alerting import alerting
-from readiness.reference.target_backup import backup
-from readiness.reference.target_before import alone, before
-from readiness.reference.target_database import Around, database
-from readiness.reference.target_deployment import deployment
-from readiness.reference.target_engine import own_engine
-from readiness.reference.target_monitoring import Watch, monitoring
-from readiness.reference.target_rules import rules
-from readiness.reference.target_scaling import live, scaling
-from readiness.reference.target_schema import Facts as SchemaFacts
-from readiness.reference.target_schema import schema
-from readiness.reference.target_timescale import timescale
-from readiness.reference.toml import quoted
+from readiness.areas.alerting.reference.target import alerting
+from readiness.areas.alerting.reference.target_engine import own_engine
+from readiness.areas.alerting.reference.target_rules import rules
+from readiness.areas.backup.reference.backups import Backups
+from readiness.areas.backup.reference.target import backup
+from readiness.areas.database.reference.target import Around, database
+from readiness.areas.database.reference.target_timescale import timescale
+from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.target import deployment
+from readiness.areas.deployment.reference.target_before import alone, before
+from readiness.areas.monitoring.reference.target import Watch, monitoring
+from readiness.areas.scaling.reference.target import live, scaling
+from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.areas.schema.reference.target import schema
+from readiness.servers.fleet.starting import Fleet
+from readiness.servers.toml import quoted
 
 _ROWS: Final = 500
 _SIGNOFF_DAYS: Final = 30

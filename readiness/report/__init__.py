@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
-from readiness.errors import ReadinessError
-from readiness.record import RunRecord
+from readiness.model.errors import ReadinessError
+from readiness.model.record import RunRecord
 from readiness.report import files
 
 __all__ = ["write_all", "write_record"]

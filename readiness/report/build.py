@@ -9,10 +9,11 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
-from readiness.errors import NoData
-from readiness.evidence import Outcome
-from readiness.measurement import Measurement
-from readiness.record import (
+from readiness.model.clean import line
+from readiness.model.errors import NoData
+from readiness.model.evidence import Outcome
+from readiness.model.measurement import Measurement
+from readiness.model.record import (
     Change,
     CheckResult,
     RunRecord,
@@ -22,7 +23,6 @@ from readiness.record import (
     WaiverState,
 )
 from readiness.report import figures
-from readiness.report.clean import line
 from readiness.report.richtext import rich
 from readiness.report.view import (
     CHANGE_HEADINGS,

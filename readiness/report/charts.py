@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.measurement import Measurement
-from readiness.report.clean import line
+from readiness.model.clean import line
+from readiness.model.measurement import Measurement
 from readiness.report.figures import number, quantity
 
 BAR_WIDTH: Final = 120

@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from readiness.evidence import Outcome
-from readiness.record import RunRecord, Verdict
+from readiness.model.clean import no_command
+from readiness.model.evidence import Outcome
+from readiness.model.record import RunRecord, Verdict
 from readiness.report.build import build
-from readiness.report.clean import no_command
 from readiness.report.richtext import RichText
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, View, tally
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from readiness.course import Band, Course, folded
-from readiness.measurement import Measurement
+from readiness.model.clean import line
+from readiness.model.course import Band, Course, folded
+from readiness.model.measurement import Measurement
 from readiness.report import charts
-from readiness.report.clean import line
 from readiness.report.course_rows import LETTER, LONGEST, PAGE, Row, Words, percent, row_of
 from readiness.report.figures import duration, number
 

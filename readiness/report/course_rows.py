@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, TypeVar
 
-from readiness.course import Track, Values
-from readiness.report.clean import line
+from readiness.model.clean import line
+from readiness.model.course import Track, Values
 from readiness.report.figures import number
 
 BOX: Final = 1200

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.course import Course
-from readiness.measurement import Measurement
-from readiness.record import CheckResult, RunRecord
+from readiness.model.clean import line
+from readiness.model.course import Course
+from readiness.model.measurement import Measurement
+from readiness.model.record import CheckResult, RunRecord
 from readiness.report import charts
 from readiness.report.build import anchor
-from readiness.report.clean import line
 from readiness.report.course import Picture, picture
 from readiness.report.view import ORDER
 

@@ -4,8 +4,8 @@ import math
 from datetime import UTC, date, datetime
 from typing import Final
 
-from readiness.measurement import Limit, Value
-from readiness.report.clean import line
+from readiness.model.clean import line
+from readiness.model.measurement import Limit, Value
 
 _DIGITS: Final = 4
 _MOST_DIGITS: Final = 15

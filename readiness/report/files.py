@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from readiness.errors import ReadinessError
+from readiness.model.errors import ReadinessError
 
 _MODE: Final = 0o644
 _REMEDY: Final = "make it a writable folder with room left, or choose another with --reports"

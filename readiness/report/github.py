@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TextIO
 
-from readiness.errors import ReadinessError
-from readiness.evidence import Outcome
-from readiness.record import RunRecord
+from readiness.model.errors import ReadinessError
+from readiness.model.evidence import Outcome
+from readiness.model.record import RunRecord
 from readiness.report import markdown
 from readiness.report.build import build
 from readiness.report.view import Group, Row, View

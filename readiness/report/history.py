@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from readiness.errors import RecordError
-from readiness.record import RunRecord, load
+from readiness.model.errors import RecordError
+from readiness.model.record import RunRecord, load
 from readiness.report import figures
 from readiness.report.files import write
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from readiness.evidence import Outcome
-from readiness.record import RunRecord
+from readiness.model.evidence import Outcome
+from readiness.model.record import RunRecord
 from readiness.report import charts, course_rows
 from readiness.report.build import Room, build
 from readiness.report.drills import drills

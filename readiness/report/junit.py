@@ -3,8 +3,8 @@
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from readiness.evidence import Outcome
-from readiness.record import RunRecord, Verdict
+from readiness.model.evidence import Outcome
+from readiness.model.record import RunRecord, Verdict
 from readiness.report.build import build
 from readiness.report.view import Row, Suite, View
 

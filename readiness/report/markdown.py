@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from readiness.evidence import Outcome
-from readiness.record import RunRecord
+from readiness.model.evidence import Outcome
+from readiness.model.record import RunRecord
 from readiness.report.build import Room, build
 from readiness.report.richtext import RichText
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Group, Row, View

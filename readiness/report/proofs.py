@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from readiness.record import CheckResult
-from readiness.report.clean import line
+from readiness.model.clean import line
+from readiness.model.record import CheckResult
 
 if TYPE_CHECKING:
-    from readiness.prove import Proof
+    from readiness.prove.prover import Proof
 
 _WIDTH = 40
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from readiness.report.clean import clean
+from readiness.model.clean import clean
 
 _LONGEST: Final = 4000
 _INLINE: Final = re.compile(

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.evidence import Outcome
-from readiness.measurement import Measurement
-from readiness.record import Change, Verdict
-from readiness.report.clean import line
+from readiness.model.clean import line
+from readiness.model.evidence import Outcome
+from readiness.model.measurement import Measurement
+from readiness.model.record import Change, Verdict
 from readiness.report.richtext import RichText
 
 SHAPES: Final[Mapping[Outcome, str]] = {

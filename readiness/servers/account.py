@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from readiness.errors import Unreachable
+from readiness.model.errors import Unreachable
 from readiness.servers import cache
 from readiness.servers.binaries import Binaries
 from readiness.servers.unpacking import is_unpacked

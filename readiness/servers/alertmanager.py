@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
-from readiness.errors import ReadinessError, TookTooLong, Unreachable
-from readiness.guardian import Guardian
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReadinessError, TookTooLong, Unreachable
 from readiness.servers import programs
 from readiness.servers.ports import free_port
 

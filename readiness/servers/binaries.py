@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from readiness.errors import Unreachable
+from readiness.model.errors import Unreachable
 from readiness.servers import programs
 from readiness.servers.without import refused
 

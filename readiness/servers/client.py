@@ -11,9 +11,9 @@ from typing import IO, Final
 
 from psycopg.conninfo import make_conninfo
 
-from readiness.conninfo import SECRET_WORDS
-from readiness.errors import CouldNotMeasure
-from readiness.secrets import Dsn, redact
+from readiness.model.conninfo import SECRET_WORDS
+from readiness.model.errors import CouldNotMeasure
+from readiness.model.secrets import Dsn, redact
 from readiness.servers.account import Account
 from readiness.servers.binaries import Binaries
 

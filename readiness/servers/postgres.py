@@ -17,10 +17,10 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from readiness import watchdog
-from readiness.errors import ReadinessError, Unreachable
-from readiness.guardian import Guardian
-from readiness.secrets import register
+from readiness.lib import watchdog
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReadinessError, Unreachable
+from readiness.model.secrets import register
 from readiness.servers.account import (
     Account,
     reachable_binaries,

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from readiness.errors import ReferenceSystemError
+from readiness.model.errors import ReferenceSystemError
 from readiness.servers import unpacking
 from readiness.servers.without import VARIABLE, refused
 

@@ -17,10 +17,10 @@ from typing import Final
 
 import psycopg
 
-from readiness import watchdog
-from readiness.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
-from readiness.guardian import Guardian
-from readiness.secrets import Dsn
+from readiness.lib import watchdog
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
+from readiness.model.secrets import Dsn
 from readiness.servers.account import Account, reachable_folder
 from readiness.servers.binaries import Binaries
 

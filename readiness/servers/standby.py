@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 from typing import Final, Self
 
-from readiness.errors import Unreachable
-from readiness.guardian import Guardian
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import Unreachable
 from readiness.servers.account import reachable_folder, server_account
 from readiness.servers.ports import free_port
 from readiness.servers.postgres import PrivatePostgres

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 
 if TYPE_CHECKING:
-    from readiness.reference.monitoring_config import Document
+    from readiness.areas.monitoring.reference.stack_config import Document
     from readiness.reference.system import ReferenceSystem
 
 _CHANNELS: Final = ("email", "pagerduty", "slack", "sms")

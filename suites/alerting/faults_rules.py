@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from readiness.config.loading import load
-from readiness.errors import ReferenceSystemError
-from readiness.faults import fault
-from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus
+from readiness.lib.patience import until
+from readiness.lib.prometheus import Prometheus
+from readiness.model.errors import ReferenceSystemError
+from readiness.model.fault import fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem

@@ -1,13 +1,13 @@
 """Whether an all-clear can be believed: what fell silent is not what is well."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.alerting_subjects import probed_channels
+from readiness.areas.alerting.probes.all_clear import lose_source, stop_prometheus
+from readiness.areas.alerting.probes.canary import CanaryPlan
+from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.models import Config
 from readiness.config.subject import Subject
-from readiness.errors import NoData
-from readiness.guardian import Guardian
-from readiness.probes.all_clear import lose_source, stop_prometheus
-from readiness.probes.canary import CanaryPlan
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import NoData
 
 
 @check(

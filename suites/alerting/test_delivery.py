@@ -3,12 +3,12 @@
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.alerting import Channel
+from readiness.areas.alerting.config import Channel
+from readiness.areas.alerting.probes.round_trip import Trip
+from readiness.areas.alerting.probes.synthetic import ALERT
 from readiness.config.models import Config
-from readiness.errors import NoData
 from readiness.fixtures.synthetic import Trips
-from readiness.probes.round_trip import Trip
-from readiness.probes.synthetic import ALERT
+from readiness.model.errors import NoData
 
 _TRIES: Final = 3
 _BROKEN: Final = ("<no value>", "<nil>", "{{", "%!")

@@ -1,12 +1,12 @@
 """An alert engine of the target's own: whether people are told, and the next ones if they sleep."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.alerting.probes.engine_records import Entry
+from readiness.areas.alerting.probes.escalation import earliest_s, escalate, latest_s
 from readiness.config.subject import Subject
-from readiness.errors import CouldNotMeasure, NoData
 from readiness.fixtures.alert_engine import EngineAlerts
-from readiness.guardian import Guardian
-from readiness.probes.engine_records import Entry
-from readiness.probes.escalation import earliest_s, escalate, latest_s
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import CouldNotMeasure, NoData
 
 
 @check(

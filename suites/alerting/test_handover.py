@@ -3,12 +3,12 @@
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.alerting import Alertmanager
+from readiness.areas.alerting.config import Alertmanager
+from readiness.areas.alerting.probes import handover
+from readiness.areas.monitoring.config import Prometheus as Settings
 from readiness.config.models import Config
-from readiness.config.monitoring import Prometheus as Settings
-from readiness.errors import NoData
-from readiness.probes import handover
-from readiness.probes.prometheus import Prometheus
+from readiness.lib.prometheus import Prometheus
+from readiness.model.errors import NoData
 
 _SHOWN: Final = 5
 _QUEUE_MAX: Final = 0.1

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.alerting import inhibition
-from readiness.alerting.config import InhibitRule
-from readiness.alerting.matchers import Labels, all_match
-from readiness.alerting.reach import LiveRule
-from readiness.alerting.routing import placed
-from readiness.config.alerting import Alerting, Alertmanager
-from readiness.probes import peers
-from readiness.probes.alertmanager import Silence
-from readiness.probes.running import Running
-from readiness.probes.text import clean, listed
+from readiness.areas.alerting.config import Alerting, Alertmanager
+from readiness.areas.alerting.paper import inhibition
+from readiness.areas.alerting.paper.config import InhibitRule
+from readiness.areas.alerting.paper.matchers import Labels, all_match
+from readiness.areas.alerting.paper.reach import LiveRule
+from readiness.areas.alerting.paper.routing import placed
+from readiness.areas.alerting.probes import peers
+from readiness.areas.alerting.probes.running import Running
+from readiness.lib.alertmanager import Silence
+from readiness.lib.text import clean, listed
 
 
 @check(

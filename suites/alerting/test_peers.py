@@ -3,10 +3,10 @@
 from collections import Counter
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.alerting import Alertmanager
-from readiness.probes import peers
-from readiness.probes.peers import Loaded, Seen
-from readiness.probes.text import clean, listed
+from readiness.areas.alerting.config import Alertmanager
+from readiness.areas.alerting.probes import peers
+from readiness.areas.alerting.probes.peers import Loaded, Seen
+from readiness.lib.text import clean, listed
 
 
 @check(

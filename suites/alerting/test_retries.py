@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.alerting.probes.delivery_drill import (
+    Drilled,
+    DrillPlan,
+    answered,
+    beside_hanging,
+)
+from readiness.areas.alerting.probes.listener import OK, Answer, Call
 from readiness.config.models import Config
 from readiness.config.subject import Subject
-from readiness.probes.delivery_drill import Drilled, DrillPlan, answered, beside_hanging
-from readiness.probes.listener import OK, Answer, Call
 
 _FAILURES: Final = 3
 _UNAVAILABLE: Final = 503

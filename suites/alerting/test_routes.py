@@ -3,15 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.alerting import reach
-from readiness.alerting.config import Hop
-from readiness.alerting.reach import Case
-from readiness.alerting.time_intervals import Span, common, muted
-from readiness.config.alerting import Alerting, Alertmanager, SeverityPolicy
+from readiness.areas.alerting.config import Alerting, Alertmanager, SeverityPolicy
+from readiness.areas.alerting.paper import reach
+from readiness.areas.alerting.paper.config import Hop
+from readiness.areas.alerting.paper.reach import Case
+from readiness.areas.alerting.paper.time_intervals import Span, common, muted
+from readiness.areas.alerting.probes.running import Running
 from readiness.config.models import Config
-from readiness.durations import prometheus_text
-from readiness.probes.running import Running
-from readiness.probes.text import clean, listed
+from readiness.lib.durations import prometheus_text
+from readiness.lib.text import clean, listed
 
 _YEAR = timedelta(days=366)
 

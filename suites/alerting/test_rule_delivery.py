@@ -1,12 +1,12 @@
 """The whole way of an alert, from the metric to the message, hop by hop against its budget."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.alerting_subjects import probed_channels
+from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walk
+from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.models import Config
 from readiness.config.subject import Subject
-from readiness.guardian import Guardian
-from readiness.measurement import Moment
-from readiness.probes.canary import CanaryPlan, Walk, walk
+from readiness.lib.guardian import Guardian
+from readiness.model.measurement import Moment
 
 
 @check(

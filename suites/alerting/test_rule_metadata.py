@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, check, equal_to
+from readiness.areas.alerting.probes import rule_trial, rules, runbooks
+from readiness.areas.alerting.promql import possible_labels, referenced_labels
+from readiness.areas.monitoring.config import Job
+from readiness.areas.monitoring.config import Prometheus as Settings
 from readiness.config.models import Config
-from readiness.config.monitoring import Job
-from readiness.config.monitoring import Prometheus as Settings
-from readiness.errors import NoData, Unreachable
-from readiness.probes import rule_trial, rules, runbooks
-from readiness.probes.prometheus import Prometheus
-from readiness.probes.prometheus_replies import Rule
-from readiness.promql import possible_labels, referenced_labels
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus.replies import Rule
+from readiness.model.errors import NoData, Unreachable
 
 _SHOWN: Final = 5
 _NO_SEVERITY: Final = "none"

@@ -3,14 +3,14 @@
 from typing import Final
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.alerting.probes import rule_groups, rules
+from readiness.areas.alerting.probes.rules import Loaded
+from readiness.areas.monitoring.config import Prometheus as Settings
 from readiness.config.models import Config
-from readiness.config.monitoring import Prometheus as Settings
-from readiness.errors import NoData
-from readiness.probes import rule_groups, rules
-from readiness.probes.patience import until
-from readiness.probes.prometheus import Prometheus
-from readiness.probes.prometheus_replies import Rule
-from readiness.probes.rules import Loaded
+from readiness.lib.patience import until
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus.replies import Rule
+from readiness.model.errors import NoData
 
 _SHOWN: Final = 5
 _STALE_INTERVALS: Final = 2

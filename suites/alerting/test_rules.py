@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.alerting import RequiredRule
-from readiness.errors import NoData
-from readiness.probes import rule_trial
-from readiness.probes.prometheus import Prometheus
-from readiness.probes.prometheus_replies import Rule
-from readiness.probes.rules import loaded
-from readiness.promql import Bound, bounds
-from readiness.promql.bounds import Direction
-from readiness.units import converted
+from readiness.areas.alerting.config import RequiredRule
+from readiness.areas.alerting.probes import rule_trial
+from readiness.areas.alerting.probes.rules import loaded
+from readiness.areas.alerting.promql import Bound, bounds
+from readiness.areas.alerting.promql.bounds import Direction
+from readiness.areas.alerting.units import converted
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus.replies import Rule
+from readiness.model.errors import NoData
 
 _RULES: Final = "GET /api/v1/rules"
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Final
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.alerting.reach import said, unmet
-from readiness.config.alerting import Alerting, SeverityPolicy
-from readiness.probes.running import Running
-from readiness.probes.shadow import Key, Replay, Replayed
-from readiness.probes.text import clean, listed
+from readiness.areas.alerting.config import Alerting, SeverityPolicy
+from readiness.areas.alerting.paper.reach import said, unmet
+from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.shadow import Key, Replay, Replayed
+from readiness.lib.text import clean, listed
 
 _SHOWN: Final = 12
 _SOURCE: Final = "a private Alertmanager with the running configuration"

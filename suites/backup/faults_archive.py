@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from readiness.faults import fault
+from readiness.areas.backup.reference.wal_archive import PART
+from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
-from readiness.reference.wal_archive import PART
 
 _POINT: Final = "backup.point-in-time[shop-wal]"
 _ARRIVES: Final = "backup.archive-end-to-end[shop-wal]"

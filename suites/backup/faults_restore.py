@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
 _LEVEL: Final = "backup.restore-level[shop]"

@@ -1,12 +1,12 @@
 """Does every change reach the repository, and is what lies there sound?"""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.backup import Backup
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
+from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools.tool import physical_of
 from readiness.config.models import Config
-from readiness.probes.backup.archive import archiver_of, continuity_of, deliver
-from readiness.probes.backup.tools.known import tool_of
-from readiness.probes.backup.tools.tool import physical_of
-from readiness.probes.text import worst
+from readiness.lib.text import worst
 
 
 @check(

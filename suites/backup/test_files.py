@@ -1,17 +1,17 @@
 """Is there a backup: fresh, as large as it should be, of every layer, and whole?"""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.backup import Backup
-from readiness.config.backup_policy import Layer
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.config_policy import Layer
+from readiness.areas.backup.probes import layers
+from readiness.areas.backup.probes.contents import Content
+from readiness.areas.backup.probes.files import age_of, number_of, size_of
+from readiness.areas.backup.probes.sizes import size_of_tables
+from readiness.areas.backup.probes.taken import newest_taken, whole
 from readiness.config.models import Config
-from readiness.errors import NoData
-from readiness.evidence import NotApplicable
-from readiness.probes.backup import layers
-from readiness.probes.backup.contents import Content
-from readiness.probes.backup.files import age_of, number_of, size_of
-from readiness.probes.backup.sizes import size_of_tables
-from readiness.probes.backup.taken import newest_taken, whole
-from readiness.probes.text import listed, worst
+from readiness.lib.text import listed, worst
+from readiness.model.errors import NoData
+from readiness.model.evidence import NotApplicable
 
 
 @check(
@@ -24,7 +24,7 @@ from readiness.probes.text import listed, worst
     fix="""Look at the last run of the job, then make a backup now:
       systemctl list-timers --all | grep -i backup;  journalctl -u UNIT --since -3d
       df -h FOLDER
-      python -m readiness.backup_manifest --dsn-env VARIABLE --folder FOLDER
+      python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
       pgbackrest --stanza=NAME backup;  barman backup SERVER
     Let the job alert when it does not end well, and not only when it says so.""",
 )

@@ -1,18 +1,18 @@
 """Is what lies there kept as was agreed: long enough, elsewhere, unreadable, undeletable?"""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.backup import Backup
-from readiness.config.backup_policy import Copy
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.config_policy import Copy
+from readiness.areas.backup.probes import copies, immutable, layers
+from readiness.areas.backup.probes.files import BackupFile, backups
+from readiness.areas.backup.probes.filtered import sight_of
+from readiness.areas.backup.probes.secrecy import pieces_of, readable
+from readiness.areas.backup.probes.taken import taken
 from readiness.config.models import Config
-from readiness.errors import NoData
-from readiness.guardian import Guardian
-from readiness.measurement import now
-from readiness.probes.backup import copies, immutable, layers
-from readiness.probes.backup.files import BackupFile, backups
-from readiness.probes.backup.filtered import sight_of
-from readiness.probes.backup.secrecy import pieces_of, readable
-from readiness.probes.backup.taken import taken
-from readiness.probes.text import listed, worst
+from readiness.lib.guardian import Guardian
+from readiness.lib.text import listed, worst
+from readiness.model.errors import NoData
+from readiness.model.measurement import now
 
 
 @check(

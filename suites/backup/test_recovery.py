@@ -1,10 +1,10 @@
 """Can one go back to a very point in time?"""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.backup import Backup
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.probes.point import restore_to_point
 from readiness.config.models import Config
-from readiness.guardian import Guardian
-from readiness.probes.backup.point import restore_to_point
+from readiness.lib.guardian import Guardian
 
 
 @check(

@@ -4,21 +4,21 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.backup_manifest import COMMAND, Manifest, read_manifest
-from readiness.beside_tables import LargeObjects, lagging
-from readiness.config.backup import Backup
+from readiness.areas.backup.beside_tables import LargeObjects, lagging
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.dump_objections import accepted
+from readiness.areas.backup.manifest import COMMAND, Manifest, read_manifest
+from readiness.areas.backup.probes.application import try_application
+from readiness.areas.backup.probes.cluster import RestoredCluster
+from readiness.areas.backup.probes.controls import archive_controls, dump_controls
+from readiness.areas.backup.probes.restore import Restored
+from readiness.areas.backup.restore_ladder import STEPS, first_gap, level_of
+from readiness.areas.backup.restore_proof import data_loss, steps_of
 from readiness.config.models import Config
-from readiness.dump_objections import accepted
-from readiness.errors import CouldNotMeasure, NoData
-from readiness.probes.backup.application import try_application
-from readiness.probes.backup.cluster import RestoredCluster
-from readiness.probes.backup.controls import archive_controls, dump_controls
-from readiness.probes.backup.restore import Restored
-from readiness.probes.text import worst
-from readiness.restore_ladder import STEPS, first_gap, level_of
-from readiness.restore_proof import data_loss, steps_of
-from readiness.schema_fingerprint import differences as schema_differences
-from readiness.table_contents import TableContent, differences
+from readiness.lib.postgres.contents import TableContent, differences
+from readiness.lib.postgres.fingerprint import differences as schema_differences
+from readiness.lib.text import worst
+from readiness.model.errors import CouldNotMeasure, NoData
 
 _T = TypeVar("_T")
 
@@ -40,7 +40,7 @@ RestoredDump = Callable[[Backup], Restored]
       pgbackrest --stanza=NAME --pg1-path=EMPTY_FOLDER --archive-mode=off restore
     "role ... does not exist": the dump needs its roles, which no dump contains;
       pg_dumpall --globals-only > globals.sql   (in every backup), or make it with
-      python -m readiness.backup_manifest --dsn-env VARIABLE --folder FOLDER
+      python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
     Too slow: pg_restore --jobs=4, faster disks, or another agreement (`rto_s`).""",
 )
 def test_restore_succeeds(
@@ -73,7 +73,7 @@ def test_restore_succeeds(
       excluded tables or schemas (-t, -n, --exclude-table-data), --enable-row-security, a role
       without BYPASSRLS, data copied by another job than the one that wrote the manifest.
     Make a whole one at once, and keep the broken one for the inquiry:
-      python -m readiness.backup_manifest --dsn-env VARIABLE --folder FOLDER
+      python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
     No manifest: the same command writes one with every backup.""",
 )
 def test_restore_row_parity(
@@ -106,7 +106,7 @@ def test_restore_row_parity(
     is slow, loses what triggers did, or shows one customer the data of another.""",
     fix="""The message names the objects. Look which option left them out, and make a whole dump:
       grep -rn 'pg_dump' /etc/cron* /etc/systemd/system | grep -E -- '--(no-|section|exclude)|-x|-t'
-      python -m readiness.backup_manifest --dsn-env VARIABLE --folder FOLDER
+      python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
     An index that is missing: pg_dump leaves out invalid ones; `reindex index concurrently NAME`.
     A manifest of before has no schema: make the next backup with this release.""",
 )
@@ -279,7 +279,7 @@ def test_recovery_objectives(
     judgements of the other checks have to reject each for that very damage.""",
     fix="""The message names the damage that would have passed. See what should have caught it:
       an old copy: `max_age_h` in [backup.NAME];  an empty file: `min_bytes`
-      a bit that turned: a manifest with the SHA-256, python -m readiness.backup_manifest
+      a bit that turned: a manifest with the SHA-256, python -m readiness.areas.backup.manifest
       a row less: the same manifest, with its tables""",
 )
 def test_negative_controls(
@@ -310,7 +310,7 @@ def test_negative_controls(
     why="""\"The restore was tested\" means anything from \"the job said so\" to \"the application
     wrote in it\". The levels say which: none counts without those below it.""",
     fix="""The message names the first level that is not shown, and why. What each of them needs:
-      4 rows and schema: a manifest with each dump, python -m readiness.backup_manifest
+      4 rows and schema: a manifest with each dump, python -m readiness.areas.backup.manifest
       5 soundness: amcheck on this machine, apt-get install postgresql-contrib
       6 application: [backup.NAME.application];  7 objectives: `rpo_s` in [backup.NAME]
     Another agreement: `restore_level` in [backup.NAME].""",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem

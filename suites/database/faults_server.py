@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from readiness.faults import fault
-from readiness.reference.metrics import PART
+from readiness.areas.database.reference.metrics import PART
+from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
 _EXTENSION: Final = {"database.timescale-extension[metrics]"}

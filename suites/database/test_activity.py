@@ -1,9 +1,9 @@
 """Do the sessions of the database come to an end?"""
 
 from readiness import Evidence, check
-from readiness.config.database import Database
-from readiness.grading import no_more_than
-from readiness.probes.database import activity
+from readiness.areas.database.config import Database
+from readiness.areas.database.grading import no_more_than
+from readiness.areas.database.probes import activity
 
 
 @check(

@@ -1,13 +1,13 @@
 """How much of the large tables and indexes is dead or empty."""
 
 from readiness import Evidence, Measurement, at_most, check
-from readiness.config.database import Database
-from readiness.errors import NoData
-from readiness.history.snapshot import Bloated, BloatSnapshot
-from readiness.probes import postgres
-from readiness.probes.statements import bloat
-from readiness.probes.statements.told import size
-from readiness.probes.text import worst
+from readiness.areas.database.config import Database
+from readiness.areas.database.history.snapshot import Bloated, BloatSnapshot
+from readiness.areas.database.statements import bloat
+from readiness.areas.database.statements.told import size
+from readiness.lib import postgres
+from readiness.lib.text import worst
+from readiness.model.errors import NoData
 
 # A minute for what is read, however large the database is.
 _PATIENCE = 12

@@ -1,9 +1,9 @@
 """What has the server counted since it runs: deadlocks, cache misses, spills, checkpoints?"""
 
 from readiness import Evidence, at_most, check
-from readiness.config.database import Database
-from readiness.grading import no_less_than, no_more_than
-from readiness.probes.database import counters
+from readiness.areas.database.config import Database
+from readiness.areas.database.grading import no_less_than, no_more_than
+from readiness.areas.database.probes import counters
 
 
 @check(

@@ -3,20 +3,20 @@
 from pathlib import Path
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.database import Database
-from readiness.config.database_history import History
-from readiness.errors import NoData
-from readiness.history import evidence as past
-from readiness.history import growth
-from readiness.history.evidence import Use
-from readiness.history.snapshot import Scans, Snapshot
-from readiness.history.store import Store
-from readiness.measurement import Limit
-from readiness.probes import postgres
-from readiness.probes.statements import indexes, snapshot
-from readiness.probes.statements.indexes import Index
-from readiness.probes.statements.told import size
-from readiness.probes.text import worst
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_history import History
+from readiness.areas.database.history import evidence as past
+from readiness.areas.database.history import growth
+from readiness.areas.database.history.evidence import Use
+from readiness.areas.database.history.snapshot import Scans, Snapshot
+from readiness.areas.database.history.store import Store
+from readiness.areas.database.statements import indexes, snapshot
+from readiness.areas.database.statements.indexes import Index
+from readiness.areas.database.statements.told import size
+from readiness.lib import postgres
+from readiness.lib.text import worst
+from readiness.model.errors import NoData
+from readiness.model.measurement import Limit
 
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S

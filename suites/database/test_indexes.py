@@ -1,12 +1,12 @@
 """Whether the indexes are there that are needed, and none that only cost."""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.database import Database
-from readiness.measurement import Limit
-from readiness.probes import postgres
-from readiness.probes.statements import foreign_keys, indexes
-from readiness.probes.statements.told import size
-from readiness.probes.text import worst
+from readiness.areas.database.config import Database
+from readiness.areas.database.statements import foreign_keys, indexes
+from readiness.areas.database.statements.told import size
+from readiness.lib import postgres
+from readiness.lib.text import worst
+from readiness.model.measurement import Limit
 
 
 @check(

@@ -1,10 +1,10 @@
 """Can what is stored be trusted, and can more be stored?"""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.database import Database
-from readiness.grading import no_more_than
-from readiness.probes.database import damage, integrity
-from readiness.probes.text import listed
+from readiness.areas.database.config import Database
+from readiness.areas.database.grading import no_more_than
+from readiness.areas.database.probes import damage, integrity
+from readiness.lib.text import listed
 
 
 @check(

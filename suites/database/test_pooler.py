@@ -1,11 +1,11 @@
 """Does the pooler have a connection for whoever asks?"""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.database import Database
-from readiness.errors import NoData
-from readiness.grading import no_more_than
-from readiness.probes.database import pooler
-from readiness.probes.text import listed
+from readiness.areas.database.config import Database
+from readiness.areas.database.grading import no_more_than
+from readiness.areas.database.probes import pooler
+from readiness.lib.text import listed
+from readiness.model.errors import NoData
 
 
 @check(

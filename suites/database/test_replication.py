@@ -1,10 +1,10 @@
 """Do the standbys follow, and does nothing fill the disk on their behalf?"""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.database import Database
-from readiness.grading import no_more_than
-from readiness.probes.database import replication
-from readiness.probes.text import listed
+from readiness.areas.database.config import Database
+from readiness.areas.database.grading import no_more_than
+from readiness.areas.database.probes import replication
+from readiness.lib.text import listed
 
 
 @check(

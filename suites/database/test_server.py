@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.database import Database
-from readiness.grading import no_more_than
-from readiness.measurement import Limit
-from readiness.probes.database import server
-from readiness.probes.database.releases import Release, newest_minor, supported_until
-from readiness.probes.text import listed
+from readiness.areas.database.config import Database
+from readiness.areas.database.grading import no_more_than
+from readiness.areas.database.probes import server
+from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
+from readiness.lib.text import listed
+from readiness.model.measurement import Limit
 
 
 @check(

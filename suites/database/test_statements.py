@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.database import Database
-from readiness.config.database_history import Statements
+from readiness.areas.alerting.probes import slow_alert
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_history import Statements
+from readiness.areas.database.history.snapshot import Snapshot
+from readiness.areas.database.history.store import Store
+from readiness.areas.database.statements import counters, percentiles, snapshot, tracking
+from readiness.areas.database.statements.counters import Counters
+from readiness.areas.database.statements.window import Ran, Window, start, window
 from readiness.config.models import Config
-from readiness.errors import NoData
-from readiness.history.snapshot import Snapshot
-from readiness.history.store import Store
-from readiness.probes import postgres
-from readiness.probes.prometheus import Prometheus
-from readiness.probes.statements import counters, percentiles, slow_alert, snapshot, tracking
-from readiness.probes.statements.counters import Counters
-from readiness.probes.statements.window import Ran, Window, start, window
-from readiness.probes.text import clean, worst
+from readiness.lib import postgres
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.text import clean, worst
+from readiness.model.errors import NoData
 
 _VIEW = "pg_stat_statements"
 _HOUR_S = 3600.0

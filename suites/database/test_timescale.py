@@ -1,13 +1,14 @@
 """Is TimescaleDB there, and does it do its work in the background?"""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.timescale_subjects import ExpectedHypertable, TimescaleDatabase
-from readiness.errors import CouldNotMeasure, NoData
-from readiness.probes import postgres
-from readiness.probes.text import listed
-from readiness.probes.timescale import extension, hypertables, versions
-from readiness.probes.timescale import jobs as background
-from readiness.probes.timescale import restoring as restore_mode
+from readiness.areas.database.subjects_timescale import ExpectedHypertable, TimescaleDatabase
+from readiness.areas.database.timescale import hypertables, versions
+from readiness.areas.database.timescale import jobs as background
+from readiness.areas.database.timescale import restoring as restore_mode
+from readiness.lib import postgres
+from readiness.lib.postgres import timescale
+from readiness.lib.text import listed
+from readiness.model.errors import CouldNotMeasure, NoData
 
 
 @check(
@@ -32,9 +33,9 @@ def test_timescale_extension(timescale_database: TimescaleDatabase, evidence: Ev
     """Present, loaded, one and the same release everywhere; a package that waits is a warning."""
     database, expected = timescale_database.database, timescale_database.timescale
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = extension.installed(connection)
-        package = found.package if found else extension.on_disk(connection)
-        catalog = extension.catalog_version(connection) if found else ""
+        found = timescale.installed(connection)
+        package = found.package if found else timescale.on_disk(connection)
+        catalog = timescale.catalog_version(connection) if found else ""
     present = evidence.judge(
         _text("extension timescaledb", "installed" if found else "absent", "pg_extension"),
         equal_to("installed"),
@@ -61,7 +62,7 @@ def test_timescale_extension(timescale_database: TimescaleDatabase, evidence: Ev
 
 
 def _judge_versions(
-    evidence: Evidence, found: extension.Extension, catalog: str, least: str | None
+    evidence: Evidence, found: timescale.Extension, catalog: str, least: str | None
 ) -> None:
     if catalog:
         evidence.judge(
@@ -109,7 +110,7 @@ It was meant: change `chunk_interval_h`.""",
 def test_timescale_hypertables(hypertable: ExpectedHypertable, evidence: Evidence) -> None:
     """The interval is that of the chunks to come."""
     expected = hypertable.expected
-    with extension.connected(hypertable.database) as (connection, _):
+    with timescale.connected(hypertable.database) as (connection, _):
         table = hypertables.look(connection, expected.table)
     is_one = evidence.judge(
         _text(f"{expected.table} is", table.kind, "timescaledb_information.hypertables"),
@@ -154,7 +155,7 @@ One that nobody needs: select delete_job(JOB);""",
 )
 def test_timescale_jobs(timescale_database: TimescaleDatabase, evidence: Evidence) -> None:
     """All but telemetry, by job_stats."""
-    with extension.connected(timescale_database.database) as (connection, _):
+    with timescale.connected(timescale_database.database) as (connection, _):
         jobs = background.jobs(connection)
     ended = sum(bool(job.last_run) for job in jobs)
     if not ended and not any(job.is_overdue or not job.scheduled for job in jobs):
@@ -196,7 +197,7 @@ timescaledb.max_background_workers), and restart.""",
 )
 def test_timescale_restoring(timescale_database: TimescaleDatabase, evidence: Evidence) -> None:
     """The setting wherever it may be kept, and the process that starts the jobs."""
-    with extension.connected(timescale_database.database) as (connection, _):
+    with timescale.connected(timescale_database.database) as (connection, _):
         places = restore_mode.restoring(connection)
         evidence.judge(
             Measurement(

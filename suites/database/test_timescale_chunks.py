@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.timescale_subjects import ExpectedHypertable
-from readiness.probes.text import listed
-from readiness.probes.timescale import extension, growth, hypertables, policies, sizes
-from readiness.probes.timescale.hypertables import Chunk
-from readiness.probes.timescale.policies import Policy, Scheduled
+from readiness.areas.database.subjects_timescale import ExpectedHypertable
+from readiness.areas.database.timescale import growth, hypertables, policies, sizes
+from readiness.areas.database.timescale.hypertables import Chunk
+from readiness.areas.database.timescale.policies import Policy, Scheduled
+from readiness.lib.postgres import timescale
+from readiness.lib.text import listed
 
 _DAY_S = 86_400
 _GB = 1e9
@@ -36,7 +37,7 @@ def test_timescale_compression(
 ) -> None:
     """Policy, coverage and ratio; where nothing is compressed, that is the finding."""
     expected = compressed_hypertable.expected
-    with extension.connected(compressed_hypertable.database) as (connection, found):
+    with timescale.connected(compressed_hypertable.database) as (connection, found):
         table = hypertables.hypertable(connection, expected.table)
         chunks = hypertables.chunks(connection, table)
         policy = policies.scheduled(connection, table, Policy.COMPRESSION)
@@ -117,7 +118,7 @@ def test_timescale_retention(expiring_hypertable: ExpectedHypertable, evidence: 
     """The policy, and the chunks that are there in spite of it."""
     expected = expiring_hypertable.expected
     assert expected.keep_d is not None, "the subject declares how long it keeps rows"
-    with extension.connected(expiring_hypertable.database) as (connection, _):
+    with timescale.connected(expiring_hypertable.database) as (connection, _):
         table = hypertables.hypertable(connection, expected.table)
         chunks = hypertables.chunks(connection, table)
         policy = policies.scheduled(connection, table, Policy.RETENTION)
@@ -168,7 +169,7 @@ instead of rows. More was planned: raise `growth_max_gb`.""",
 def test_timescale_growth(hypertable: ExpectedHypertable, evidence: Evidence) -> None:
     """By the newest month of chunks that are complete, and compressed where they are to be."""
     expected = hypertable.expected
-    with extension.connected(hypertable.database) as (connection, found):
+    with timescale.connected(hypertable.database) as (connection, found):
         table = hypertables.hypertable(connection, expected.table)
         chunks = hypertables.chunks(connection, table)
         policy = policies.scheduled(connection, table, Policy.COMPRESSION)

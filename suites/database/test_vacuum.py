@@ -1,12 +1,12 @@
 """Can vacuum do its work, and does it?"""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.database import Database
-from readiness.config.database_health import HealthLimits
-from readiness.grading import no_more_than
-from readiness.probes.database import vacuum
-from readiness.probes.database.vacuum import Age, count_of
-from readiness.probes.text import listed
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_health import HealthLimits
+from readiness.areas.database.grading import no_more_than
+from readiness.areas.database.probes import vacuum
+from readiness.areas.database.probes.vacuum import Age, count_of
+from readiness.lib.text import listed
 
 # Autovacuum begins to freeze at its own limit: what is a little older, it works on.
 _TIME_TO_FREEZE = 1.2

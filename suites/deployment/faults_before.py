@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
 _COMPOSE = "deploy/docker-compose.yml"

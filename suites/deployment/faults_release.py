@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
 # What cannot be judged where nobody knows from which release it starts.
@@ -77,7 +77,7 @@ def old_release_removed(system: ReferenceSystem) -> Iterator[None]:
 def registry_says_yes(system: ReferenceSystem) -> Iterator[None]:
     """That is no answer."""
     with system.levers.replace_in_config(
-        '"-m", "readiness.reference.asked", "shelf"',
+        '"-m", "readiness.areas.deployment.reference.asked", "shelf"',
         '"-c", "import os, sys; print(os.path.basename(sys.argv[1]))"',
     ):
         yield

@@ -3,18 +3,18 @@
 from collections import Counter
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.deployment import Deployment
-from readiness.drill_judging import figure
-from readiness.errors import NoData
-from readiness.probes.deployment.adapters.known import adapter_of
-from readiness.probes.deployment.automation import TakenBack, taken_back
-from readiness.probes.deployment.course import course_of_bad
-from readiness.probes.deployment.keeping import Safety
-from readiness.probes.deployment.stopping import stopped
-from readiness.probes.deployment.timeline import timeline_of_bad
-from readiness.probes.prober.again import fairly
-from readiness.probes.prober.observation import Observation
-from readiness.probes.text import listed
+from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.config import Deployment
+from readiness.areas.deployment.drill.automation import TakenBack, taken_back
+from readiness.areas.deployment.drill.course import course_of_bad
+from readiness.areas.deployment.drill.keeping import Safety
+from readiness.areas.deployment.drill.stopping import stopped
+from readiness.areas.deployment.drill.timeline import timeline_of_bad
+from readiness.areas.deployment.judging import figure
+from readiness.lib.prober.again import fairly
+from readiness.lib.prober.observation import Observation
+from readiness.lib.text import listed
+from readiness.model.errors import NoData
 
 
 @check(

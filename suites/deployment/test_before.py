@@ -3,11 +3,11 @@
 import shlex
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.compose_order import StartOrder
-from readiness.config.deployment_before import Files, Host, Order, SavedLayer
-from readiness.probes.before import files, host, layers
-from readiness.probes.before.order import patience_with, read_order
-from readiness.probes.text import listed, worst
+from readiness.areas.deployment.compose_order import StartOrder
+from readiness.areas.deployment.config_before import Files, Host, Order, SavedLayer
+from readiness.areas.deployment.probes import files, host, layers
+from readiness.areas.deployment.probes.order import patience_with, read_order
+from readiness.lib.text import listed, worst
 
 
 @check(

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.deployment import Deployment
-from readiness.drill_judging import (
+from readiness.areas.deployment.config import Deployment
+from readiness.areas.deployment.drill.change import IN_A_ROW
+from readiness.areas.deployment.drill.drill import Drilled
+from readiness.areas.deployment.judging import (
     asked,
     broken_off,
     deployed,
@@ -20,10 +22,8 @@ from readiness.drill_judging import (
     told,
     whole,
 )
-from readiness.errors import NoData
-from readiness.probes.deployment.change import IN_A_ROW
-from readiness.probes.deployment.drill import Drilled
-from readiness.probes.text import listed
+from readiness.lib.text import listed
+from readiness.model.errors import NoData
 
 DrillOf = Callable[[Deployment], Drilled]
 

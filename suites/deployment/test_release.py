@@ -4,18 +4,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.config.database import Database
-from readiness.config.deployment import Deployment
+from readiness.areas.database.config import Database
+from readiness.areas.deployment.config import Deployment
+from readiness.areas.deployment.probes.artifact import find_believed
+from readiness.areas.deployment.probes.old_release import how_to_start, tried
+from readiness.areas.deployment.probes.report import read_report
+from readiness.areas.deployment.probes.schema_copy import copied
+from readiness.areas.deployment.probes.versions import releases_of, served
 from readiness.config.models import Config
-from readiness.errors import CouldNotMeasure
-from readiness.guardian import Guardian
-from readiness.probes.before.artifact import find_believed
-from readiness.probes.before.old_release import how_to_start, tried
-from readiness.probes.before.report import read_report
-from readiness.probes.before.schema_copy import copied
-from readiness.probes.before.versions import releases_of, served
-from readiness.probes.migrations.scratch import Scratch
-from readiness.probes.text import listed, worst
+from readiness.lib.guardian import Guardian
+from readiness.lib.migrations.scratch import Scratch
+from readiness.lib.text import listed, worst
+from readiness.model.errors import CouldNotMeasure
 
 ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
 

@@ -1,11 +1,11 @@
 """Whether the dashboards show something, before somebody needs them at night."""
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.config.monitoring import Dashboard
-from readiness.config.monitoring import Grafana as Settings
+from readiness.areas.monitoring.config import Dashboard
+from readiness.areas.monitoring.config import Grafana as Settings
+from readiness.areas.monitoring.probes import panels
+from readiness.areas.monitoring.probes.grafana import Grafana
 from readiness.fixtures.grafana import Open
-from readiness.probes import panels
-from readiness.probes.grafana import Grafana
 
 
 @check(

@@ -1,13 +1,13 @@
 """Whether a service tells the truth about its own health."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.monitoring.probes import dependency_drill, health
+from readiness.areas.monitoring.probes.dependency_drill import Drilled
+from readiness.areas.monitoring.probes.health import Endpoint
 from readiness.config.models import Service
-from readiness.measurement import Limit
-from readiness.probes import drill, health
-from readiness.probes.drill import Drilled
-from readiness.probes.health import Endpoint
-from readiness.probes.interference import undisturbed
-from readiness.probes.undo import Undo
+from readiness.lib.interference import undisturbed
+from readiness.lib.undo import Undo
+from readiness.model.measurement import Limit
 
 _HTML = "text/html"
 _JSON = "application/json"
@@ -112,7 +112,7 @@ def test_ready_tracks_dependency(
     """The dependency comes back in `finally`, and by the guardian if this run is killed."""
     plan = drilled_service.drill
     assert plan, "the subject declares a drill"
-    seen = drill.run(drilled_service, plan, guardian)
+    seen = dependency_drill.run(drilled_service, plan, guardian)
     _judge_away(seen, drilled_service, evidence)
     _judge_live(seen, drilled_service, evidence)
     _judge_back(seen, drilled_service, evidence)

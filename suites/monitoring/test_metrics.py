@@ -1,9 +1,10 @@
 """Whether a service's metrics can be read, and whether they are true."""
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
+from readiness.areas.monitoring.probes import truth
 from readiness.config.models import Service
-from readiness.probes import metrics, truth
-from readiness.probes.metrics import Exposition, Format
+from readiness.lib.prometheus import exposition as metrics
+from readiness.lib.prometheus.exposition import Exposition, Format
 
 _TEXT_FORMAT = "text/plain; version=0.0.4"
 _SHOWN = 3

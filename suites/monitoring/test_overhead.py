@@ -1,12 +1,12 @@
 """Whether watching the target costs little of what is watched."""
 
 from readiness import Evidence, Measurement, at_most, check
-from readiness.config.database import Database
+from readiness.areas.database.config import Database
+from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.areas.monitoring.probes import exporters, scraping, statement_time
 from readiness.config.models import Config
-from readiness.config.monitoring import Prometheus as Settings
-from readiness.errors import NoData
-from readiness.probes import exporters, scraping, statement_time
-from readiness.probes.prometheus import Prometheus
+from readiness.lib.prometheus import Prometheus
+from readiness.model.errors import NoData
 
 _DEFAULT_SHARE: float = Settings.model_fields["overhead_max_share"].default
 

@@ -1,13 +1,13 @@
 """Whether Prometheus itself can be relied on: its configuration, its memory, its clock."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.areas.monitoring.probes import clocks, retention
+from readiness.areas.monitoring.probes.clocks import Offset
 from readiness.config.models import Config
-from readiness.config.monitoring import Prometheus as Settings
-from readiness.errors import TookTooLong
-from readiness.probes import clocks, retention
-from readiness.probes.alertmanager import Peer
-from readiness.probes.clocks import Offset
-from readiness.probes.prometheus import Prometheus
+from readiness.lib.alertmanager import Peer
+from readiness.lib.prometheus import Prometheus
+from readiness.model.errors import TookTooLong
 
 
 @check(

@@ -1,11 +1,11 @@
 """Whether Prometheus scrapes what it must, as often as agreed, and in time."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.monitoring import Job
-from readiness.errors import NoData
-from readiness.probes import scraping
-from readiness.probes.prometheus import Prometheus
-from readiness.probes.scraping import Scraped
+from readiness.areas.monitoring.config import Job
+from readiness.areas.monitoring.probes import scraping
+from readiness.areas.monitoring.probes.scraping import Scraped
+from readiness.lib.prometheus import Prometheus
+from readiness.model.errors import NoData
 
 _SHOWN = 3
 

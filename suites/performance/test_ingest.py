@@ -1,11 +1,11 @@
 """Does the system take rows in as fast as it must?"""
 
 from readiness import Evidence, at_least, check, equal_to
+from readiness.areas.performance.probes.ingest import copy_rate
+from readiness.areas.performance.probes.write_path import write_rate
 from readiness.config.models import Config, Ingest, WritePath
-from readiness.errors import CouldNotMeasure
-from readiness.probes.ingest import copy_rate
-from readiness.probes.interference import undisturbed
-from readiness.probes.write_path import write_rate
+from readiness.lib.interference import undisturbed
+from readiness.model.errors import CouldNotMeasure
 
 
 @check(

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.scaling import Scaling
-from readiness.errors import NoData
-from readiness.kubernetes import rate
-from readiness.kubernetes.autoscaler import CPU, MEMORY
-from readiness.kubernetes.rate import Rate
-from readiness.kubernetes.state import state
-from readiness.kubernetes.vertical import conflicts
-from readiness.probes.scaling.sides import Sides
-from readiness.probes.text import clean, listed, worst
+from readiness.areas.scaling.config import Scaling
+from readiness.areas.scaling.kubernetes import rate
+from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
+from readiness.areas.scaling.kubernetes.rate import Rate
+from readiness.areas.scaling.kubernetes.state import state
+from readiness.areas.scaling.kubernetes.vertical import conflicts
+from readiness.areas.scaling.probes.sides import Sides
+from readiness.lib.text import clean, listed, worst
+from readiness.model.errors import NoData
 
 SidesOf = Callable[[Scaling], Sides]
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.scaling import Scaling
-from readiness.errors import NoData
-from readiness.kubernetes.capacity import nodes_in_use
-from readiness.kubernetes.disruption import allowed
-from readiness.kubernetes.replicas import fixed_in_manifest, fixed_live
-from readiness.kubernetes.rollout import ROLLING, rollout_of
-from readiness.probes.scaling.sides import Sides
-from readiness.probes.text import listed
+from readiness.areas.scaling.config import Scaling
+from readiness.areas.scaling.kubernetes.capacity import nodes_in_use
+from readiness.areas.scaling.kubernetes.disruption import allowed
+from readiness.areas.scaling.kubernetes.replicas import fixed_in_manifest, fixed_live
+from readiness.areas.scaling.kubernetes.rollout import ROLLING, rollout_of
+from readiness.areas.scaling.probes.sides import Sides
+from readiness.lib.text import listed
+from readiness.model.errors import NoData
 
 SidesOf = Callable[[Scaling], Sides]
 

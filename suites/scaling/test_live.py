@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.config.scaling import Live, Scaling
-from readiness.drill_judging import figure, judge_served
-from readiness.errors import NoData
-from readiness.probes.scaling.course import course
-from readiness.probes.scaling.drill import Scaled
-from readiness.probes.scaling.phase import Pace, Phase
-from readiness.probes.scaling.timeline import timeline
-from readiness.probes.text import listed
+from readiness.areas.deployment.judging import figure, judge_served
+from readiness.areas.scaling.config import Live, Scaling
+from readiness.areas.scaling.probes.course import course
+from readiness.areas.scaling.probes.drill import Scaled
+from readiness.areas.scaling.probes.phase import Pace, Phase
+from readiness.areas.scaling.probes.timeline import timeline
+from readiness.lib.text import listed
+from readiness.model.errors import NoData
 
 ScaledOf = Callable[[Scaling], Scaled]
 

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.scaling import Scaling
-from readiness.config.scaling_subjects import Pooled
-from readiness.errors import NoData, NotPermitted
-from readiness.kubernetes.autoscaler import CPU, MEMORY
-from readiness.kubernetes.capacity import Room, largest_node, node_room, quota_room
-from readiness.kubernetes.pods import lacking
-from readiness.kubernetes.rollout import rollout_of
-from readiness.kubernetes.view import View
-from readiness.probes.database.budget import budget
-from readiness.probes.scaling.sides import Sides
-from readiness.probes.text import listed
+from readiness.areas.scaling.config import Scaling
+from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
+from readiness.areas.scaling.kubernetes.capacity import Room, largest_node, node_room, quota_room
+from readiness.areas.scaling.kubernetes.pods import lacking
+from readiness.areas.scaling.kubernetes.rollout import rollout_of
+from readiness.areas.scaling.kubernetes.view import View
+from readiness.areas.scaling.probes.connection_budget import budget
+from readiness.areas.scaling.probes.sides import Sides
+from readiness.areas.scaling.subjects import Pooled
+from readiness.lib.text import listed
+from readiness.model.errors import NoData, NotPermitted
 
 SidesOf = Callable[[Scaling], Sides]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
 _LIMITS = "set lock_timeout = '1s';\nset statement_timeout = '30s';\n"

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.config.schema_subjects import SchemaOf
-from readiness.errors import NoData
-from readiness.probes.postgres import connect
-from readiness.probes.schema.access import Guard, guards, powers
-from readiness.probes.schema.tenants import Sight, sights
-from readiness.probes.text import listed
+from readiness.areas.schema.probes.access import Guard, guards, powers
+from readiness.areas.schema.probes.tenants import Sight, sights
+from readiness.areas.schema.subjects import SchemaOf
+from readiness.lib.postgres import connect
+from readiness.lib.text import listed
+from readiness.model.errors import NoData
 
 
 @check(

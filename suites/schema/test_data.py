@@ -1,17 +1,17 @@
 """Does the data keep the rules that the schema states?"""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.database import Database
-from readiness.config.database_schema import DatabaseSchema
-from readiness.probes.postgres import connect
-from readiness.probes.schema.constraints import (
+from readiness.areas.database.config import Database
+from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.probes.constraints import (
     disabled_triggers,
     foreign_keys,
     not_validated,
     orphans,
 )
-from readiness.probes.schema.sequences import sequences
-from readiness.probes.text import listed
+from readiness.areas.schema.probes.sequences import sequences
+from readiness.lib.postgres import connect
+from readiness.lib.text import listed
 
 
 @check(

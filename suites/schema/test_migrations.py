@@ -5,24 +5,18 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.config.schema_subjects import MigrationsOf
-from readiness.errors import CouldNotMeasure
-from readiness.probes.migrations.locks import blocking
-from readiness.probes.migrations.reading import migrations_of, release_of, state_of
-from readiness.probes.migrations.replay import (
-    on_copies,
-    parted,
-    replayed,
-    versions_of,
-    way_back,
-)
-from readiness.probes.migrations.scratch import Scratch
-from readiness.probes.migrations.scripts import up_of
-from readiness.probes.migrations.sizes import size_of
-from readiness.probes.migrations.squawk import remarks
-from readiness.probes.postgres import connect
-from readiness.probes.text import listed
-from readiness.schema_fingerprint import ROLES, differences, fingerprint
+from readiness.areas.schema.probes.migration_locks import blocking
+from readiness.areas.schema.probes.squawk import remarks
+from readiness.areas.schema.probes.table_sizes import size_of
+from readiness.areas.schema.subjects import MigrationsOf
+from readiness.lib.migrations.reading import migrations_of, release_of, state_of
+from readiness.lib.migrations.replay import on_copies, parted, replayed, versions_of, way_back
+from readiness.lib.migrations.scratch import Scratch
+from readiness.lib.migrations.scripts import up_of
+from readiness.lib.postgres import connect
+from readiness.lib.postgres.fingerprint import ROLES, differences, fingerprint
+from readiness.lib.text import listed
+from readiness.model.errors import CouldNotMeasure
 
 ScratchFor = Callable[[MigrationsOf], AbstractContextManager[Scratch]]
 # Extensions come with the server, and schema.extensions asks for them.

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.config.schema_subjects import SchemaOf
-from readiness.probes.postgres import connect
-from readiness.probes.schema.rows import age_of_newest, rows_up_to
-from readiness.probes.text import listed
-from readiness.schema_fingerprint import Fingerprint, differences, fingerprint, kind_of
-from readiness.schema_manifest import read
-from readiness.suggest import did_you_mean
+from readiness.areas.schema.manifest import read
+from readiness.areas.schema.probes.rows import age_of_newest, rows_up_to
+from readiness.areas.schema.subjects import SchemaOf
+from readiness.lib.postgres import connect
+from readiness.lib.postgres.fingerprint import Fingerprint, differences, fingerprint, kind_of
+from readiness.lib.suggest import did_you_mean
+from readiness.lib.text import listed
 
 _SOURCE = "pg_catalog, as `readiness schema save` reads it"
 

@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterator
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.schema_subjects import TransferOf
-from readiness.config.transfers import TablePair
-from readiness.errors import NoData
-from readiness.evidence import NotApplicable
-from readiness.probes.text import listed
-from readiness.probes.transfers.lately import Recent, canary_arrives, lately
-from readiness.probes.transfers.moves import out_of_order, states
-from readiness.probes.transfers.tables import sides
-from readiness.probes.transfers.whole import compared
+from readiness.areas.schema.config_transfers import TablePair
+from readiness.areas.schema.probes.transfer_moves import out_of_order, states
+from readiness.areas.schema.probes.transfer_tables import sides
+from readiness.areas.schema.probes.transfers_lately import Recent, canary_arrives, lately
+from readiness.areas.schema.probes.transfers_whole import compared
+from readiness.areas.schema.subjects import TransferOf
+from readiness.lib.text import listed
+from readiness.model.errors import NoData
+from readiness.model.evidence import NotApplicable
 
 _MOVED = ("copied", "verified", "switched")
 

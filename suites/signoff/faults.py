@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from readiness.faults import fault
+from readiness.model.fault import fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from readiness import bundle
 from readiness.config.loading import load
+from readiness.lib import bundle
 from readiness.reference.system import STARTABLE, ReferenceSystem
-from readiness.safety import fingerprint
+from readiness.run.safety import fingerprint
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
-from tests.contract.monitored_service import MonitoredService
-from tests.waiting import eventually
+from tests.support.monitored_service import MonitoredService
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md"}
@@ -61,7 +61,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = home / "bin" / "readiness"
     command.write_text(
         f"#!{home / 'bin' / 'python'}\n"
-        "from readiness.cli import main\n"
+        "from readiness.cli.main import main\n"
         "main(prog_name='readiness')\n"
     )
     command.chmod(0o755)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from readiness.report import files, html
 from readiness.servers import programs
-from tests.programs import needed
-from tests.sample_record import sample
+from tests.support.programs import needed
+from tests.support.sample_record import sample
 
 QUIET = (
     "--headless",

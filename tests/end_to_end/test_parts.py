@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.errors import Unreachable
+from readiness.model.errors import Unreachable
 from readiness.servers.binaries import find_binaries
 from readiness.servers.without import VARIABLE
 from tests.parts import EVERY, MONITORING, OTHERS

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from readiness import bundle, catalogue
-from readiness.faults import Fault, one_for_each_check
-from readiness.prove import Proof, Prover
+from readiness.lib import bundle
+from readiness.model.fault import Fault, one_for_each_check
+from readiness.prove.prover import Proof, Prover
+from readiness.prove.warm import shut_down
 from readiness.reference.system import ReferenceSystem
-from readiness.warm import shut_down
+from readiness.run import catalogue
 
 FAULTS = {fault.name: fault for fault in catalogue.faults()}
 # Each is caught by another kind of probe: of a file, of a metric, of the database.

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from readiness.config.alerting_subjects import probed_channels
+from readiness.areas.alerting.probes.round_trip import Trip, travel
+from readiness.areas.alerting.probes.synthetic import synthetic
+from readiness.areas.alerting.subjects import probed_channels
+from readiness.areas.monitoring.reference.stack_config import Document
 from readiness.config.loading import load
 from readiness.config.models import Config
-from readiness.probes.alertmanager import Peer
-from readiness.probes.round_trip import Trip, travel
-from readiness.probes.synthetic import synthetic
-from readiness.reference.monitoring_config import Document
+from readiness.lib.alertmanager import Peer
 from readiness.reference.system import ReferenceSystem
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from readiness.drill_judging import judge_requests
-from readiness.errors import NoData
-from readiness.evidence import CheckFailed, Evidence
-from readiness.probes.deployment.change import Change
-from readiness.probes.prober.observation import Observation
-from readiness.probes.prober.plan import MODES, UNANSWERED, Plan, Sample
-from tests.contract.drilled_target import NEW, OLD, DrilledTarget, drilled_target
-from tests.contract.small_servers import Reply
+from readiness.areas.deployment.drill.change import Change
+from readiness.areas.deployment.judging import judge_requests
+from readiness.lib.prober.observation import Observation
+from readiness.lib.prober.plan import MODES, UNANSWERED, Plan, Sample
+from readiness.model.errors import NoData
+from readiness.model.evidence import CheckFailed, Evidence
+from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
+from tests.support.small_servers import Reply
 
 PLAN = Plan(url="http://shop/version", rate_per_s=50)
 OUTAGE_S, WHOLE_S = 9, 180

@@ -154,8 +154,8 @@ def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate
 
 
 def test_h8_the_exit_code_is_the_verdicts_in_one_function() -> None:
-    from readiness.exitcodes import exit_code
-    from readiness.record import Verdict
+    from readiness.model.exitcodes import exit_code
+    from readiness.model.record import Verdict
 
     assert {verdict: exit_code(verdict) for verdict in Verdict} == {
         Verdict.READY: 0,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from readiness.errors import CouldNotMeasure, NoData
-from readiness.evidence import Evidence
-from readiness.measurement import Measurement, at_least, at_most, equal_to
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.evidence import Evidence
+from readiness.model.measurement import Measurement, at_least, at_most, equal_to
 from tests.plugin.harness import CONFIG, Gate
 
 ANSWERED_HERE = {"M1", "M2", "M6", "M22"}
@@ -21,16 +21,16 @@ ANSWERED_ELSEWHERE = {
     "M8": ("tests/false_greens/test_deploying.py", "m8"),
     "M9": ("tests/false_greens/test_deploying.py", "m9"),
     "M11": ("tests/false_greens/test_deploying.py", "m11"),
-    "M10": ("tests/contract/test_probe_queries.py", "stall"),
-    "M12": ("tests/contract/test_probe_postgres.py", "a_mistake_in_sql"),
-    "M14": ("tests/contract/test_health_check.py", "where_every_path_answers_200"),
-    "M16": ("tests/contract/test_restore.py", "a_dump_that_lacks_rows"),
-    "M17": ("tests/contract/test_rules_checks.py", "a_bad_rule_is_found_and_named"),
-    "M24": ("tests/contract/test_pgbackrest.py", "its_check_is_read_and_not_believed"),
-    "M26": ("tests/contract/test_pgbackrest.py", "an_archive_that_is_nowhere"),
-    "M23": ("tests/contract/test_database_replication.py", "a_standby_whose_primary_is_gone"),
-    "M25": ("tests/contract/test_bloat_checks.py", "without_the_right_it_says_which"),
-    "M18": ("tests/contract/test_probe_write_path.py", "rows_acknowledged_and_not_stored"),
+    "M10": ("tests/performance/test_probe_queries.py", "stall"),
+    "M12": ("tests/lib/test_probe_postgres.py", "a_mistake_in_sql"),
+    "M14": ("tests/monitoring/test_health_check.py", "where_every_path_answers_200"),
+    "M16": ("tests/backup/test_restore.py", "a_dump_that_lacks_rows"),
+    "M17": ("tests/alerting/test_rules_checks.py", "a_bad_rule_is_found_and_named"),
+    "M24": ("tests/backup/test_pgbackrest.py", "its_check_is_read_and_not_believed"),
+    "M26": ("tests/backup/test_pgbackrest.py", "an_archive_that_is_nowhere"),
+    "M23": ("tests/database/test_database_replication.py", "a_standby_whose_primary_is_gone"),
+    "M25": ("tests/database/test_bloat_checks.py", "without_the_right_it_says_which"),
+    "M18": ("tests/performance/test_probe_write_path.py", "rows_acknowledged_and_not_stored"),
 }
 EXPECTED = {
     "M4": "configuration", "M5": "security", "M7": "deployment",
@@ -70,7 +70,7 @@ def test_m1_an_empty_text_is_not_the_expected_one() -> None:
 def test_m2_checks_of_a_service_that_is_down_are_errors_each(gate: Gate) -> None:
     run = gate(
         """
-from readiness.probes import http
+from readiness.lib import http
 @check("own.one", title="t", why="w", fix="f", each="service")
 def test_one(service, evidence):
     http.ask(service, "/")
@@ -86,9 +86,9 @@ def test_two(service, evidence):
 
 
 def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
-    from readiness.evidence import Outcome
-    from readiness.prove import Proof
-    from tests.records import make_check
+    from readiness.model.evidence import Outcome
+    from readiness.prove.prover import Proof
+    from tests.support.records import make_check
 
     red = make_check(outcome=Outcome.FAIL)
 

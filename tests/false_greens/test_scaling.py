@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.reference import cluster
-from tests.unit.test_scaling_faults import red, shop
+from readiness.areas.scaling.reference import cluster
+from tests.scaling.test_scaling_faults import red, shop
 
 METRICS = """\
   metrics:

@@ -12,14 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from readiness import catalogue
-from readiness.check import Effect
 from readiness.config.loading import load
-from readiness.probes import marker
-from readiness.progress import Silent
+from readiness.model.check import Effect
 from readiness.reference.system import ReferenceSystem
-from readiness.run import Options, run
-from readiness.safety import fingerprint
+from readiness.run import catalogue, marker
+from readiness.run.progress import Silent
+from readiness.run.safety import fingerprint
+from readiness.run.supervisor import Options, run
 
 FOLDER: Final = Path(__file__).parents[2] / "reports" / "sample"
 FAULTS: Final = (

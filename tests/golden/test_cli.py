@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from readiness.cli import main
+from readiness.cli.main import main
 
 EXPECTED = Path(__file__).parent / "cli_errors"
 NO_FILE = {
@@ -131,7 +131,7 @@ def test_a_mistake_in_a_record(name: str, folder: Path) -> None:
 
 
 def test_a_record_that_was_altered_is_refused(folder: Path) -> None:
-    from tests.records import small_record
+    from tests.support.records import small_record
 
     text = small_record().to_json()
     for old, new in (('"outcome": "fail"', '"outcome": "pass"'), ("NOT READY", "READY")):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from readiness.record import load
+from readiness.model.record import load
 from readiness.report import html, junit, markdown
 from readiness.report.console import summary
-from tests.records import small_record
+from tests.support.records import small_record
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parents[1] / "reports" / "sample"

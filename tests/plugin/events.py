@@ -1,8 +1,8 @@
 """Journal events for tests of the ledger."""
 
-from readiness.check import Effect, Severity
-from readiness.journal import Event
-from readiness.ledger import Ledger, Planned
+from readiness.model.check import Effect, Severity
+from readiness.run.journal import Event
+from readiness.run.ledger import Ledger, Planned
 
 
 def planned(nodeid: str) -> Planned:

@@ -6,7 +6,8 @@ import pkgutil
 
 import pytest
 
-from readiness import plugin, report
+from readiness import report
+from readiness.run import plugin
 from tests.plugin.harness import CONFIG, HEAD, Gate, Run
 
 # pytester forgets what a run in this process imports; what is here before, it leaves alone.

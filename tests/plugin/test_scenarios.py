@@ -110,7 +110,7 @@ def test_what_could_not_be_measured_is_incomplete(gate: Gate, raised: str, words
     run = gate(
         PASS
         + f"""
-from readiness import errors
+from readiness.model import errors
 @check("own.lost", title="t", why="w", fix="f")
 def test_lost(evidence):
     raise {raised}
@@ -350,7 +350,7 @@ def _fingerprint(config: str) -> str:
     import tomllib
 
     from readiness.config.models import Config
-    from readiness.safety import fingerprint
+    from readiness.run.safety import fingerprint
 
     return fingerprint(Config.model_validate(tomllib.loads(config)), "production")
 
@@ -367,7 +367,7 @@ def test_report_only_exits_0_and_says_so_everywhere(gate: Gate) -> None:
 # Every way a check can end, each on its own above.
 ENDS = """
 import threading
-from readiness import errors
+from readiness.model import errors
 
 @pytest.fixture
 def broken():

@@ -1,0 +1,1 @@
+"""The areas, one package each."""

@@ -1,0 +1,317 @@
+"""The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
+
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
+
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from readiness.areas.alerting.engine_config import AlertEngine
+from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url
+from readiness.model.secrets import Secret
+
+# A label of Prometheus; `__` begins what Prometheus keeps for itself.
+LABEL_PATTERN: Final = r"^_?[a-zA-Z0-9][a-zA-Z0-9_]*$"
+LISTEN_PATTERN: Final = r"^[^\s:/]+:\d{1,5}$"
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN, max_length=128)]
+Listen = Annotated[str, StringConstraints(pattern=LISTEN_PATTERN)]
+
+Integration = Literal[
+    "discord", "email", "jira", "msteams", "msteamsv2", "opsgenie", "pagerduty", "pushover",
+    "rocketchat", "slack", "sns", "telegram", "victorops", "webex", "webhook", "wechat",
+]  # fmt: skip
+"""Kinds of integration that Alertmanager has, as in `KIND_configs`."""
+
+
+_M = TypeVar("_M", bound=Model)
+
+
+def _both_or_none(model: _M, first: str, second: str) -> _M:
+    """What is taken away has to be brought back."""
+    if (getattr(model, first) is None) is not (getattr(model, second) is None):
+        raise PydanticCustomError("pair", f"`{first}` and `{second}` need each other")
+    return model
+
+
+class Alertmanager(Model):
+    """The Alertmanager, all peers of it."""
+
+    name: ClassVar[str] = "alertmanager"
+
+    urls: Annotated[list[Url], Field(min_length=1)] = Field(
+        ..., description="the addresses of all peers"
+    )
+    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
+    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
+    verify_tls: bool = Field(True, description="whether its certificate must be valid")
+    seen_as: dict[str, Url] = Field(
+        default={},
+        description="address in Prometheus's configuration, as `http://am:9093`, to the one that"
+        " leads there from this machine",
+    )
+    peer_timeout_s: Positive = Field(
+        15, description="seconds; --cluster.peer-timeout: how long each position waits for the last"
+    )
+    stop_peer: Command | None = Field(
+        None, description="the command that stops the first peer (alerting.failover)"
+    )
+    start_peer: Command | None = Field(None, description="the command that starts it again")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        return _both_or_none(self, "stop_peer", "start_peer")
+
+
+class HttpInbox(Model):
+    """Messages as anything that HTTP can read: the text is searched for the probe's id."""
+
+    url: Url = Field(..., description="answers with the newest messages, as JSON or text")
+    query: str = Field(
+        "", description="what follows `?`, as `channel=slack`; `{probe}` becomes the probe's id"
+    )
+    time_field: Text = Field(
+        "at",
+        description="where the answer is a list of JSON objects: their key that says when it came,"
+        " as RFC 3339; without it, the moment counts in which it was first seen",
+    )
+    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
+
+
+class SlackInbox(Model):
+    """A Slack channel, read with `conversations.history`."""
+
+    slack_channel: Text = Field(..., description="id of the channel, as `C0123456789`")
+    token: Secret = Field(..., description="bot token with the scope channels:history")
+    url: Url = Field("https://slack.com/api", description="address of the Web API")
+
+
+class PagerDutyInbox(Model):
+    """A PagerDuty service, read with `GET /incidents`."""
+
+    pagerduty_service: Text = Field(..., description="id of the service, as `PABC123`")
+    token: Secret = Field(..., description="a read-only REST API key")
+    url: Url = Field("https://api.pagerduty.com", description="address of the REST API")
+
+
+class ImapInbox(Model):
+    """A mailbox, read over IMAP with TLS."""
+
+    imap_host: Text = Field(..., description="the server")
+    user: Text = Field(..., description="the user")
+    password: Secret = Field(..., description="their password")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(993, description="its port")
+    mailbox: Text = Field("INBOX", description="the folder that is read")
+    tls: bool = Field(True, description="whether it speaks TLS from the first byte on")
+
+
+class CommandInbox(Model):
+    """Whatever a command of yours prints: the text is searched for the probe's id."""
+
+    command: Command = Field(..., description="prints the newest messages; run again and again")
+
+
+_KINDS: Final = {
+    "slack_channel": "SlackInbox",
+    "pagerduty_service": "PagerDutyInbox",
+    "imap_host": "ImapInbox",
+    "command": "CommandInbox",
+}
+
+
+def _kind_of_inbox(inbox: object) -> str:
+    if isinstance(inbox, dict):
+        return next((kind for key, kind in _KINDS.items() if key in inbox), "HttpInbox")
+    return type(inbox).__name__ if isinstance(inbox, Model) else "HttpInbox"
+
+
+Inbox = Annotated[
+    Annotated[HttpInbox, Tag("HttpInbox")]
+    | Annotated[SlackInbox, Tag("SlackInbox")]
+    | Annotated[PagerDutyInbox, Tag("PagerDutyInbox")]
+    | Annotated[ImapInbox, Tag("ImapInbox")]
+    | Annotated[CommandInbox, Tag("CommandInbox")],
+    Discriminator(_kind_of_inbox),
+]
+
+
+class Channel(Named):
+    """A way to reach people, `[alerting.channels.NAME]`."""
+
+    integration: Integration = Field(..., description="the kind of integration that serves it")
+    receivers: list[Text] = Field(
+        default=[],
+        description="the receivers whose integrations of that kind are this channel, where the"
+        " kind alone does not say it, as for an SMS gateway behind a webhook; empty: all",
+    )
+    inbox: Inbox | None = Field(
+        None, description="where it can be read what arrived; none: it is judged on paper only"
+    )
+    resolves: bool = Field(True, description="whether the end of an alert must be told here, too")
+    resolved_text: Text = Field(
+        "resolve", description="what only the message of an ended alert contains, in any case"
+    )
+
+
+class SeverityPolicy(Named):
+    """What alerts of one severity must reach, `[alerting.severities.NAME]`."""
+
+    channels: Annotated[list[Annotated[list[Name], Field(min_length=1)]], Field(min_length=1)] = (
+        Field(
+            ...,
+            description='of each inner list at least one channel, as [["pagerduty", "sms"],'
+            ' ["slack"]]: somebody is woken, and all can see it',
+        )
+    )
+    budget_s: Positive = Field(
+        30, description="seconds from Prometheus's hand-over until it is told, at every peer"
+    )
+    may_be_muted: bool = Field(
+        False, description="whether time intervals and silences may hold it back"
+    )
+    repeat_max_s: Positive = Field(
+        14400, description="seconds after which it must be told again while it lasts"
+    )
+
+
+Unit = Literal["s", "ms", "min", "h", "ratio", "percent", "bytes", "kB", "MB", "GB", "count", "1/h"]
+
+
+class RequiredRule(Named):
+    """An alert rule that must be loaded, `[alerting.rules.NAME]`: the name is the alert's."""
+
+    severity: Name = Field(..., description="its label `severity`")
+    above: float | None = Field(None, description="it fires above this value, in `unit`")
+    below: float | None = Field(None, description="it fires below this value, in `unit`")
+    equals: float | None = Field(None, description="it fires at exactly this value, in `unit`")
+    unit: Unit = Field("count", description="the unit of that value, as the requirement says it")
+    metric_unit: Unit | None = Field(
+        None, description="the unit that the rule compares in, where it is another one"
+    )
+    max_for_s: float = Field(300, ge=0, description="seconds; longest `for` of the rule")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if sum(value is not None for value in (self.above, self.below, self.equals)) != 1:
+            raise PydanticCustomError(
+                "one_of", "needs one of `above`, `below` and `equals`, and no second one"
+            )
+        return self
+
+
+class DeliveryDrill(Model):
+    """A second receiver for synthetic alerts, one webhook of which ends at a check.
+
+    Its route matches the probe's label with `=~"drill-.+"` and groups by that label.
+    """
+
+    listen: Listen = Field(
+        ..., description="host:port of this machine on which that webhook ends, while a check runs"
+    )
+    receiver: Text = Field("readiness-drill", description="the receiver")
+    beside: Name = Field(
+        ...,
+        description="the [alerting.channels.NAME] that the same receiver serves, and that must"
+        " not wait for a broken webhook",
+    )
+
+
+class SyntheticProbe(Model):
+    """How synthetic alerts are told from real ones, and where they may go."""
+
+    label: Label = Field(
+        "readiness_probe", description="the label that the probe's route matches, and no real alert"
+    )
+    receiver: Text = Field(
+        "readiness-probe", description="the only receiver that synthetic alerts may reach"
+    )
+    labels: dict[Label, Text] = Field(
+        default={}, description="further labels that your routes or templates need"
+    )
+    budget_s: Positive = Field(30, description="seconds until a synthetic alert must be told")
+    drill: DeliveryDrill | None = Field(
+        None, description="a receiver whose webhook is answered with errors, to see what then"
+    )
+
+
+class Canary(Model):
+    """A metric that is made to breach, to walk the whole way from the scrape to the channel."""
+
+    breach: Command = Field(
+        ..., description="the command that makes it breach; `{probe}` becomes the probe's id"
+    )
+    clear: Command = Field(..., description="the command that ends the breach")
+    alert: Text = Field("ReadinessCanary", description="the alert rule that watches it")
+    evaluation_max_s: Positive = Field(
+        1, description="seconds from the rule's evaluation until Alertmanager has the alert"
+    )
+    stop_source: Command | None = Field(
+        None,
+        description="the command that stops what exposes the metric (alerting.false-all-clear)",
+    )
+    start_source: Command | None = Field(None, description="the command that starts it again")
+    loss_max_s: Positive = Field(
+        60, description="seconds from the all-clear until an alert tells that the source is gone"
+    )
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        return _both_or_none(self, "stop_source", "start_source")
+
+
+class DeadMan(Model):
+    """The alert that always fires, so that its silence is noticed."""
+
+    alert: Text = Field("Watchdog", description="its name")
+    channel: Name = Field(..., description="the [alerting.channels.NAME] that misses it")
+    max_silence_s: Positive = Field(
+        240, description="seconds that may pass between two beats, and from the last to the call"
+    )
+    stop: Command | None = Field(
+        None, description="the command that stops Prometheus (alerting.dead-man-calls)"
+    )
+    start: Command | None = Field(None, description="the command that starts it again")
+    calls: Name | None = Field(
+        None, description="the [alerting.channels.NAME] at which it calls when no beat comes"
+    )
+    call_text: Text = Field("Watchdog", description="what the message of such a call contains")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        return _both_or_none(self, "stop", "start")
+
+
+class Alerting(Model):
+    """How people are told."""
+
+    severities: Annotated[dict[Name, SeverityPolicy], Field(min_length=1)] = Field(
+        default={}, description="what must be reached, as [alerting.severities.NAME]"
+    )
+    channels: Annotated[dict[Name, Channel], Field(min_length=1)] = Field(
+        default={}, description="the ways to reach people, as [alerting.channels.NAME]"
+    )
+    rules: Annotated[dict[Name, RequiredRule], Field(min_length=1)] = Field(
+        default={}, description="the alert rules that must be loaded, as [alerting.rules.NAME]"
+    )
+    no_series_yet: list[Text] = Field(
+        default=[], description="metrics that rules may name before their first series"
+    )
+    unreached: list[Text] = Field(
+        default=[], description="receivers that may have no integration, as `blackhole`"
+    )
+    storm: Count = Field(300, description="alerts at once, of which none may be lost")
+    probe: SyntheticProbe | None = Field(None, description="how synthetic alerts are sent")
+    canary: Canary | None = Field(None, description="a metric that is made to breach")
+    dead_man: DeadMan | None = Field(None, description="the alert that always fires")
+    engine: AlertEngine | None = Field(
+        None, description="an alert engine of the target's own, beside Alertmanager"
+    )
+
+    @property
+    def engine_only(self) -> frozenset[str]:
+        """The channels that Alertmanager is not expected to serve.
+
+        They are those that `engine` names and no severity does.
+        """
+        wanted = {
+            name for s in self.severities.values() for one_of in s.channels for name in one_of
+        }
+        return (self.engine.reaches if self.engine else frozenset()) - wanted

@@ -1,0 +1,240 @@
+"""The rules that a Prometheus has loaded, each evaluated once, and what their selectors find."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.alerting.promql.selectors import Match, Selector, selectors
+from readiness.lib.patience import until
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus.replies import Rule, RuleGroup
+from readiness.model.errors import NoData
+
+_LONGEST_WAIT_S: Final = 90.0
+_SLACK_S: Final = 5.0
+_HISTORY: Final = "6h"
+_NEVER: Final = 1971
+# Series that Prometheus writes of alerts: there are none while all is well.
+_OF_ALERTS: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The rules, all evaluated once at least.
+
+    Attributes:
+        groups: in their order.
+        at: Unix time by Prometheus's own clock.
+    """
+
+    groups: tuple[RuleGroup, ...]
+    at: float
+
+    @property
+    def alerting(self) -> tuple[tuple[RuleGroup, Rule], ...]:
+        """The alerting rules, each with its group."""
+        return tuple((g, r) for g in self.groups for r in g.rules if r.type == "alerting")
+
+    @property
+    def all_rules(self) -> tuple[tuple[RuleGroup, Rule], ...]:
+        """All rules, each with its group."""
+        return tuple((g, r) for g in self.groups for r in g.rules)
+
+
+def loaded(prometheus: Prometheus) -> Loaded:
+    """The rules; waits until each has been evaluated once, for 90 s at most.
+
+    Raises:
+        NoData: there is no alerting rule, or one has not been evaluated yet.
+    """
+    prometheus.alerting_rules()
+    groups = until(
+        prometheus.rules, lambda found: not _new(found), within_s=patience_s(prometheus.rules())
+    )
+    new = _new(groups)
+    if new:
+        raise NoData(
+            f"the rule {new[0].name} has not been evaluated for the first time",
+            where=f"{prometheus.url}/rules",
+            remedy="Prometheus has started or reloaded just now: run the gate again after one"
+            " interval of the group",
+        )
+    return Loaded(groups, prometheus.number("time()"))
+
+
+def patience_s(groups: Iterable[RuleGroup]) -> float:
+    """Seconds within which each group is evaluated twice, 90 at most."""
+    longest = max((group.interval_s for group in groups), default=0.0)
+    return min(2 * longest + _SLACK_S, _LONGEST_WAIT_S)
+
+
+def _new(groups: Iterable[RuleGroup]) -> list[Rule]:
+    rules = (rule for group in groups for rule in group.rules)
+    return [r for r in rules if r.health == "unknown" or r.evaluated.year < _NEVER]
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """A selector of a rule that finds nothing.
+
+    Attributes:
+        rule: the name of the rule.
+        selector: what it selects.
+        reason: what there is instead.
+    """
+
+    rule: str
+    selector: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.selector} {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of looking for what the rules select.
+
+    Attributes:
+        selectors: how many selectors had to find a series.
+        blind: those that did not.
+    """
+
+    selectors: int
+    blind: tuple[Blind, ...]
+
+
+def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]) -> Looked:
+    """Look for a series of every selector that must have one, now or within six hours.
+
+    Args:
+        prometheus: whom to ask.
+        rules: the rules.
+        early: metrics that may be named before their first series; where they have any, the
+            labels that a selector names must be among theirs.
+
+    Raises:
+        NoData: an expression cannot be read.
+    """
+    asked = [(rule.name, found) for rule in rules for found in selectors(rule.query, early)]
+    asked = [(name, s) for name, s in asked if s.metric not in _OF_ALERTS]
+    wanted = [(name, s) for name, s in asked if not s.may_be_empty]
+    known: dict[str, bool] = {}
+    blind = tuple(_blind(prometheus, wanted, known))
+    blind += tuple(
+        Blind(name, s.text, f"names the label {label}, which no series of it has")
+        for name, s in asked
+        if s.metric in early
+        for label in _unknown_labels(prometheus, s, known)
+    )
+    return Looked(len({s.text for _, s in wanted}), blind)
+
+
+def _blind(
+    prometheus: Prometheus, wanted: Sequence[tuple[str, Selector]], known: dict[str, bool]
+) -> Iterable[Blind]:
+    groups: dict[tuple[str, str], list[Selector]] = {}
+    for name, selector in wanted:
+        groups.setdefault((name, selector.either or selector.text), []).append(selector)
+    for (name, _), options in groups.items():
+        if not any(_exists(prometheus, option.text, known) for option in options):
+            for option in options:
+                yield Blind(name, option.text, _why(prometheus, option, known))
+
+
+def _why(prometheus: Prometheus, selector: Selector, known: dict[str, bool]) -> str:
+    if not selector.metric or not selector.matches:
+        return f"has no series now, nor had any in the last {_HISTORY}"
+    if not _exists(prometheus, selector.metric, known):
+        return f"has no series: there is no metric {selector.metric}"
+    for match in selector.matches:
+        if not _exists(prometheus, f"{selector.metric}{{{match}}}", known):
+            return f"has no series: none of the metric has {match}"
+    return "has no series: no single one has all of these labels"
+
+
+def _unknown_labels(
+    prometheus: Prometheus, selector: Selector, known: dict[str, bool]
+) -> Iterable[str]:
+    if not _exists(prometheus, selector.metric, known):
+        return
+    for match in selector.matches:
+        has_it = f"{selector.metric}{{{Match(match.name, '!=', '')}}}"
+        demands = match.op in {"=", "=~"} and match.holds("") is not True
+        if demands and not _exists(prometheus, has_it, known):
+            yield match.name
+
+
+def _exists(prometheus: Prometheus, selector: str, known: dict[str, bool]) -> bool:
+    if selector not in known:
+        known[selector] = any(
+            prometheus.query(f"count({asked}) > 0")
+            for asked in (selector, f"last_over_time({selector}[{_HISTORY}])")
+        )
+    return known[selector]
+
+
+@dataclass(frozen=True, slots=True)
+class Spanned:
+    """A range of a rule, and how often the series under it are scraped.
+
+    Attributes:
+        rule: the name of the rule.
+        selector: what the range stands behind.
+        range_s: seconds that it spans.
+        interval_s: seconds between two samples.
+    """
+
+    rule: str
+    selector: str
+    range_s: float
+    interval_s: float
+
+    @property
+    def samples(self) -> float:
+        """How many intervals it spans."""
+        return self.range_s / self.interval_s
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rule}: {self.selector}[{self.range_s:g}s] spans {self.samples:.2g} intervals"
+            f" of {self.interval_s:g} s"
+        )
+
+
+def spans(prometheus: Prometheus, found: Loaded) -> tuple[tuple[Spanned, ...], tuple[str, ...]]:
+    """The ranges of all rules, and those whose series are of no job that is known.
+
+    Raises:
+        NoData: an expression cannot be read.
+    """
+    jobs: dict[str, float] = {}
+    for target in prometheus.targets():
+        job = target.labels.get("job", target.pool)
+        jobs[job] = max(jobs.get(job, 0.0), target.interval_s)
+    recorded = {r.name: g.interval_s for g, r in found.all_rules if r.type == "recording"}
+    told, unknown = [], []
+    for _, rule in found.all_rules:
+        for selector in selectors(rule.query):
+            if selector.range_s:
+                interval = _interval_s(prometheus, selector, jobs, recorded)
+                span = Spanned(rule.name, selector.text, selector.range_s, interval or 1)
+                told += [span] if interval else []
+                unknown += [] if interval else [f"{rule.name}: {selector.text}"]
+    return tuple(told), tuple(unknown)
+
+
+def _interval_s(
+    prometheus: Prometheus,
+    selector: Selector,
+    jobs: Mapping[str, float],
+    recorded: Mapping[str, float],
+) -> float:
+    """Seconds between two samples of what a selector matches, at most; 0 if nothing tells."""
+    if selector.metric in recorded:
+        return recorded[selector.metric]
+    for asked in filter(None, (selector.text, selector.metric)):
+        names = {s.labels.get("job", "") for s in prometheus.query(f"count by (job) ({asked})")}
+        if intervals := [jobs[name] for name in names if name in jobs]:
+            return max(intervals)
+    return jobs.get(selector.equal("job"), 0.0)

@@ -1,0 +1,272 @@
+"""Which series bring an expression to a value: what it says, solved for what it selects.
+
+Only shapes are solved of which that can be said for certain; what comes out is tried all the
+same (`probes.rule_trial`), and a rule that cannot be driven is never called good.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from promql_parser import (
+    AggregateExpr,
+    BinaryExpr,
+    Call,
+    Expr,
+    LabelModifierType,
+    MatrixSelector,
+    SubqueryExpr,
+    UnaryExpr,
+    VectorSelector,
+)
+
+from readiness.areas.alerting.promql.bounds import Bound, bounds
+from readiness.areas.alerting.promql.selectors import Selector, selector_of, selectors
+from readiness.areas.alerting.promql.series import Key, Line, Undrivable, key_for
+from readiness.areas.alerting.promql.tree import (
+    COMPARISONS,
+    SETS,
+    bare,
+    descend,
+    number,
+    operator,
+    parse,
+)
+
+_SAME: Final = frozenset({"sum", "min", "max", "avg", "topk", "bottomk", "quantile"})
+_STEADY: Final = frozenset(
+    {"avg_over_time", "max_over_time", "min_over_time", "last_over_time", "quantile_over_time",
+     "predict_linear"}
+)  # fmt: skip
+_THROUGH: Final = frozenset(
+    {"abs", "scalar", "vector", "sort", "sort_desc", "clamp_min", "clamp_max", "clamp",
+     "label_replace", "label_join"}
+)  # fmt: skip
+_CLOCK: Final = Line(0.0, 1.0)
+_BASE: Final = 128.0  # a power of two: dividing by it loses no digit
+Inputs = dict[Key, Line]
+
+
+def drive(expression: str, bound: Bound, value: float) -> Inputs:
+    """The series that bring what a bound compares to a value, and make all else hold.
+
+    Args:
+        expression: PromQL.
+        bound: one of `bounds(expression)`.
+        value: what its subject must be.
+
+    Raises:
+        Undrivable: the expression is of a shape that is not solved here.
+        NoData: it cannot be read.
+    """
+    plan = _Plan(_defaults(expression), bound.text)
+    plan.hold(parse(expression), value)
+    if not plan.inputs:
+        raise Undrivable("it selects nothing that could be varied", where=expression)
+    return plan.inputs
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Collects the series, going down the tree."""
+
+    defaults: Mapping[str, str]
+    target: str
+    inputs: Inputs = field(default_factory=dict)
+    used: list[Selector] = field(default_factory=list)
+
+    def hold(self, node: Expr, value: float) -> None:
+        """Make a condition hold, with the target's subject at the value."""
+        node = bare(node)
+        if not isinstance(node, BinaryExpr) or operator(node) not in COMPARISONS | SETS:
+            self.solve(node, Line(1.0))
+        elif operator(node) in COMPARISONS:
+            self._compare(node, value)
+        elif operator(node) == "and":
+            self.hold(node.lhs, value)
+            self.hold(node.rhs, value)
+        elif operator(node) == "or" and self._is_in(node.rhs):
+            self.hold(node.rhs, value)
+        else:  # the other side of `or` and the right of `unless` stay without series
+            self.hold(node.lhs, value)
+
+    def _is_in(self, node: Expr) -> bool:
+        return any(bound.text == self.target for bound in bounds(node.prettify()))
+
+    def _compare(self, node: BinaryExpr, value: float) -> None:
+        found = [b for b in bounds(node.prettify()) if b.text == node.prettify()]
+        if not found:
+            raise Undrivable("it compares with no number", where=node.prettify())
+        inner = node.lhs if number(node.lhs) is None else node.rhs
+        if found[0].text != self.target and not self._is_in(inner):
+            value = _that_holds(found[0])
+        self.solve(inner, Line(value))
+
+    def solve(self, node: Expr, value: Line, *, summed: bool = False) -> None:
+        """Bring a part of the expression to a value."""
+        node = bare(node)
+        match node:
+            case VectorSelector():
+                self._assign(selector_of(node), value, summed=summed)
+            case AggregateExpr() if str(node.op) in _SAME:
+                self.solve(node.expr, value, summed=summed or str(node.op) == "sum")
+            case UnaryExpr():
+                self.solve(node.expr, -value, summed=summed)
+            case Call():
+                self._call(node, value, summed=summed)
+            case BinaryExpr() if operator(node) in COMPARISONS and _filters(node):
+                self.solve(node.lhs if number(node.lhs) is None else node.rhs, value)
+            case BinaryExpr() if operator(node) in {"and", "unless", "or"}:
+                self.solve(node.lhs, value, summed=summed)
+                if operator(node) == "and":
+                    self.hold(node.rhs, 1.0)
+            case BinaryExpr() if operator(node) in _INVERSE:
+                self._calculate(node, value, summed=summed)
+            case _:
+                raise Undrivable("it is not of a shape that can be solved", where=node.prettify())
+
+    def _call(self, node: Call, value: Line, *, summed: bool) -> None:
+        name, inner = node.func.name, [a for a in node.args if isinstance(a, Expr)]
+        ranged = next((a for a in map(bare, inner) if _is_range(a)), None)
+        if name in _THROUGH and inner:
+            self.solve(inner[0], value, summed=summed)
+        elif name == "histogram_quantile":
+            self._histogram(node, value)
+        elif isinstance(ranged, SubqueryExpr) and name in _STEADY and not value.slope:
+            self.solve(ranged.expr, value)
+        elif isinstance(ranged, MatrixSelector) and (line := _over_range(name, ranged, value)):
+            self._assign(selector_of(ranged.vector_selector), line, summed=summed)
+        else:
+            raise Undrivable(f"{name}() is not solved here", where=node.prettify())
+
+    def _calculate(self, node: BinaryExpr, value: Line, *, summed: bool) -> None:
+        left, right = self._known(node.lhs), self._known(node.rhs)
+        if left is None and right is None and self._comes_again(node.rhs, node.lhs):
+            right = Line(_BASE)
+            self.solve(node.rhs, right)
+        invert_left, invert_right = _INVERSE[operator(node)]
+        if right is not None:
+            self.solve(node.lhs, invert_left(value, right), summed=summed)
+        elif left is not None:
+            self.solve(node.rhs, invert_right(value, left), summed=summed)
+        else:
+            free = Line(0.0 if operator(node) == "+" else _BASE)
+            self.solve(node.lhs, invert_left(value, free), summed=summed)
+            self.solve(node.rhs, free, summed=summed)
+
+    def _comes_again(self, node: Expr, other: Expr) -> bool:
+        """Whether a plain selector is selected on the other side, too, as in `(a - b) / a`."""
+        again = (s.text for s in selectors(other.prettify()))
+        return isinstance(bare(node), VectorSelector) and bare(node).prettify() in again
+
+    def _known(self, node: Expr) -> Line | None:
+        """What a side of an operator is that is settled: a number, the time, a given series."""
+        plain, node = number(node), bare(node)
+        if plain is not None:
+            return Line(plain)
+        if isinstance(node, VectorSelector):
+            selector = selector_of(node)
+            settled = [line for key, line in self.inputs.items() if key.matches(selector)]
+            return settled[0] if len(settled) == 1 and selector in self.used else None
+        return _CLOCK if isinstance(node, Call) and node.func.name == "time" else None
+
+    def _histogram(self, node: Call, value: Line) -> None:
+        """All that was observed lies in one bucket, whose end makes the quantile the value."""
+        quantile, found = number(node.args[0]), list(selectors(node.prettify()))
+        if not quantile or len(found) != 1 or value.start <= 0 or value.slope:
+            raise Undrivable("the quantile of this histogram is not solved", where=node.prettify())
+        line = Line(0.0, 1.0, accumulates=True) if found[0].range_s else Line(_BASE)
+        for edge in (repr(value.start / quantile), "+Inf"):
+            self.inputs[key_for(found[0], {**self.defaults, "le": edge})] = line
+
+    def _assign(self, selector: Selector, value: Line, *, summed: bool) -> None:
+        """Give a selector a series, or what is missing to the sum of those that it has."""
+        having = [key for key in self.inputs if key.matches(selector)]
+        missing = value
+        for key in having:
+            missing = missing.plus(self.inputs[key].times(-1.0))
+        nothing = missing.slope == 0 and (missing.accumulates or missing.start == 0)
+        if not having:
+            self.inputs[key_for(selector, self.defaults)] = value
+        elif summed and not nothing:
+            apart = [s for s in self.used if s.metric == selector.metric]
+            self.inputs[key_for(selector, self.defaults, apart)] = missing
+        elif not nothing:
+            raise Undrivable("it would need two values of one series", where=selector.text)
+        self.used.append(selector)
+
+
+def _that_holds(bound: Bound) -> float:
+    """A value that a further comparison holds for."""
+    if bound.op in {"==", ">=", "<="}:
+        return bound.value
+    step = max(1.0, abs(bound.value))
+    return bound.value - step if bound.op == "<" else bound.value + step
+
+
+def _filters(node: BinaryExpr) -> bool:
+    one_number = (number(node.lhs) is None) is not (number(node.rhs) is None)
+    return one_number and not (node.modifier and node.modifier.return_bool)
+
+
+def _is_range(node: Expr) -> bool:
+    return isinstance(node, MatrixSelector | SubqueryExpr)
+
+
+def _over_range(function: str, node: MatrixSelector, value: Line) -> Line | None:
+    """The series whose function over a range is a value; None where that is not solved."""
+    if value.slope:
+        return None
+    if function in _STEADY:
+        return value
+    if function in {"rate", "irate"} and value.start >= 0:
+        return Line(0.0, value.start, accumulates=True)
+    if function == "deriv":
+        return Line(0.0, value.start, accumulates=True)
+    if function in {"increase", "delta"} and (value.start >= 0 or function == "delta"):
+        return Line(0.0, value.start / node.range.total_seconds(), accumulates=True)
+    return None
+
+
+def _constant(line: Line, *, but_zero: bool = False) -> float:
+    if line.slope or (but_zero and not line.start):
+        raise Undrivable("it multiplies or divides by what is not solved here")
+    return line.start
+
+
+_Invert = Callable[[Line, Line], Line]
+# For each operator: what the left side must be, given the value and the right side; and the
+# other way round.
+_INVERSE: Final[dict[str, tuple[_Invert, _Invert]]] = {
+    "+": (lambda v, right: v.plus(-right), lambda v, left: v.plus(-left)),
+    "-": (lambda v, right: v.plus(right), lambda v, left: left.plus(-v)),
+    "*": (
+        lambda v, right: v.times(1 / _constant(right, but_zero=True)),
+        lambda v, left: v.times(1 / _constant(left, but_zero=True)),
+    ),
+    "/": (
+        lambda v, right: v.times(_constant(right)),
+        lambda v, left: Line(_constant(left) / _constant(v, but_zero=True)),
+    ),
+}
+
+
+def _defaults(expression: str) -> dict[str, str]:
+    """Labels that every series gets: those of all scraped ones, and what the operators match on."""
+    demanded: dict[str, str] = {}
+    for selector in selectors(expression):
+        for match in selector.matches:
+            if match.op == "=" and match.value:
+                demanded.setdefault(match.name, match.value)
+    names, plain = {"job", "instance"}, False
+    for node in descend(parse(expression)):
+        if isinstance(node, AggregateExpr) and node.modifier and "By" in str(node.modifier.type):
+            names |= set(node.modifier.labels)
+        elif isinstance(node, BinaryExpr):
+            matching = node.modifier.matching if node.modifier else None
+            plain = plain or matching is None
+            if matching and matching.type == LabelModifierType.Include:
+                names |= set(matching.labels)
+    if plain:
+        names |= set(demanded)
+    return {name: demanded.get(name, "readiness") for name in sorted(names - {"le"})}

@@ -1,0 +1,151 @@
+"""The application's own alert engine: tells a first tier, and a second one if nobody acts.
+
+Run as a module with PORT INBOX, the address of the inbox.
+POST /alerts `{"id": ...}` raises an alert, POST /alerts/ID/acknowledge and /resolve do what they
+say, GET /history and /statistics show what was. `POST /_ctl {"counts": false}` is a fault.
+"""
+
+import asyncio
+import sys
+from collections import OrderedDict
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Final
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from readiness.servers.small_server import body_of, serve
+
+TIERS: Final = ("chat", "second-tier")
+"""The channels of the inbox that are told, the first one at once."""
+ESCALATES_S: Final = 5.0
+"""Long enough for a command to acknowledge before, on a machine that does much else."""
+KEPT: Final = 500
+_TIMEOUT_S: Final = 30.0
+
+
+class Fault(BaseModel):
+    """What it does as it should; each can be switched off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tells_first: bool = True
+    remembers: bool = True
+    remembers_ends: bool = True
+    counts: bool = True
+    escalates: bool = True
+    waits: bool = True
+    heeds_acknowledgements: bool = True
+
+
+class New(BaseModel):
+    """What raises an alert."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+
+
+class Alert(BaseModel):
+    """One alert, as the history shows it."""
+
+    id: str
+    raised_at: datetime
+    acknowledged_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+class Pager:
+    """The alerts, the newest last, and the fault."""
+
+    def __init__(self, inbox: str) -> None:
+        self._inbox = inbox
+        # A connection for each message: servers close an idle one after five seconds, which is
+        # when the second tier is told, and a message sent into a closing one would be lost.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, limits=alone)
+        self._alerts: OrderedDict[str, Alert] = OrderedDict()
+        self._total = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fault = Fault()
+
+    async def trigger(self, request: Request) -> Response:
+        """Raise an alert: told at once, and again to the second tier if nobody acts."""
+        new = New.model_validate_json(await body_of(request))
+        alert = self._alerts[new.id] = Alert(id=new.id, raised_at=datetime.now(UTC))
+        while len(self._alerts) > KEPT:
+            self._alerts.popitem(last=False)
+        self._total += self._fault.counts
+        if self._fault.tells_first:
+            self._start(self._tell(TIERS[0], "raised", alert))
+        self._start(self._escalate(alert))
+        return JSONResponse({"id": alert.id}, 201)
+
+    async def act(self, request: Request) -> Response:
+        """Acknowledge or resolve one."""
+        alert = self._alerts.get(request.path_params["alert"])
+        if alert is None:
+            return JSONResponse({"detail": "there is no such alert"}, 404)
+        if request.path_params["action"] == "acknowledge":
+            alert.acknowledged_at = datetime.now(UTC)
+        else:
+            alert.resolved_at = datetime.now(UTC)
+            if self._fault.tells_first:
+                self._start(self._tell(TIERS[0], "resolved", alert))
+        return JSONResponse({"id": alert.id})
+
+    async def history(self, request: Request) -> Response:
+        """The alerts whose id contains `search`, the newest first."""
+        hidden = set() if self._fault.remembers_ends else {"resolved_at"}
+        found = [
+            alert.model_dump(mode="json", exclude=hidden)
+            for alert in reversed(self._alerts.values())
+            if request.query_params.get("search", "") in alert.id and self._fault.remembers
+        ]
+        return JSONResponse({"alerts": found})
+
+    async def statistics(self, _: Request) -> Response:
+        """How many there were."""
+        return JSONResponse({"alerts": {"total": self._total}})
+
+    async def control(self, request: Request) -> Response:
+        """Tell the fault, or set another one."""
+        if request.method == "POST":
+            self._fault = Fault.model_validate_json(await body_of(request))
+        return JSONResponse(self._fault.model_dump())
+
+    async def _escalate(self, alert: Alert) -> None:
+        await asyncio.sleep(ESCALATES_S if self._fault.waits else 0)
+        heeded = alert.acknowledged_at is not None and self._fault.heeds_acknowledgements
+        if self._fault.escalates and not heeded and alert.resolved_at is None:
+            await self._tell(TIERS[1], "nobody acknowledged", alert)
+
+    async def _tell(self, channel: str, what: str, alert: Alert) -> None:
+        await self._client.post(f"{self._inbox}/{channel}", json={"text": f"{what}: {alert.id}"})
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        """Let it go on beside the answer; asyncio itself keeps no hold of a task."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def main(port: int, inbox: str) -> None:
+    """Serve until a signal comes."""
+    pager = Pager(inbox)
+    routes = [
+        Route("/alerts", pager.trigger, methods=["POST"]),
+        Route("/alerts/{alert}/{action:str}", pager.act, methods=["POST"]),
+        Route("/history", pager.history),
+        Route("/statistics", pager.statistics),
+        Route("/_ctl", pager.control, methods=["GET", "POST"]),
+    ]
+    asyncio.run(serve(routes, port))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

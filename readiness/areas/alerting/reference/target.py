@@ -1,0 +1,112 @@
+"""The part of the reference system's readiness.toml that says how people are told."""
+
+from typing import Final
+
+
+def alerting(peers: list[str], inbox: str, listener: int, python: str) -> str:
+    """The tables [alertmanager] and [alerting].
+
+    Args:
+        peers: the addresses of all Alertmanagers.
+        inbox: the address of what stands for the vendors.
+        listener: the port on which checks listen themselves.
+        python: the interpreter, quoted for TOML.
+    """
+    urls = ", ".join(f'"{url}"' for url in peers)
+    channels = "".join(_channel(name, inbox) for name in _CHANNELS)
+    head = _ALERTMANAGER.format(urls=urls, python=python)
+    rest = _PROBE.format(listener=listener, python=python)
+    return head + _SEVERITIES + channels + _WATCHDOG.format(inbox=inbox, python=python) + rest
+
+
+def _channel(name: str, inbox: str) -> str:
+    integration, receivers = _CHANNELS[name]
+    told_apart = f"receivers = {receivers}\n" if receivers else ""
+    return _CHANNEL.format(name=name, integration=integration, told_apart=told_apart, inbox=inbox)
+
+
+# An SMS gateway stands behind a webhook: its kind alone does not tell it from other webhooks.
+_CHANNELS: Final = {
+    "email": ("email", ""),
+    "pagerduty": ("pagerduty", ""),
+    "slack": ("slack", ""),
+    "sms": ("webhook", '["sms", "readiness-probe"]'),
+}
+
+_ALERTMANAGER: Final = """
+# Both peers of the cluster. To pause the first one shows whether the other one takes over.
+[alertmanager]
+urls = [{urls}]
+peer_timeout_s = 1
+stop_peer = [{python}, "-m", "readiness.reference.pause", "pause", "alertmanager"]
+start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanager"]
+"""
+
+_SEVERITIES: Final = """
+# Somebody is woken, on one of two ways, and all can see it.
+[alerting.severities.critical]
+channels = [["pagerduty", "sms"], ["slack"]]
+budget_s = 30
+
+[alerting.severities.warning]
+channels = [["slack", "email"]]
+budget_s = 60
+may_be_muted = true
+"""
+
+_CHANNEL: Final = """
+[alerting.channels.{name}]
+integration = "{integration}"
+{told_apart}[alerting.channels.{name}.inbox]
+url = "{inbox}/messages"
+query = "channel={name}&contains={{probe}}"
+"""
+
+_WATCHDOG: Final = """
+# What would call somebody if the beats of the Watchdog no longer came.
+[alerting.channels.watchdog]
+integration = "webhook"
+receivers = ["watchdog"]
+[alerting.channels.watchdog.inbox]
+url = "{inbox}/messages"
+query = "channel=watchdog&contains={{probe}}"
+
+[alerting.dead_man]
+alert = "Watchdog"
+channel = "watchdog"
+# It repeats every few seconds here, and a dead Prometheus's alerts end after 4 s.
+max_silence_s = 15
+stop = [{python}, "-m", "readiness.reference.pause", "pause", "prometheus"]
+start = [{python}, "-m", "readiness.reference.pause", "resume", "prometheus"]
+calls = "dead-man"
+
+# Where it calls: the switch lies outside of this monitoring, and waits for the beats.
+[alerting.channels.dead-man]
+integration = "webhook"
+receivers = ["dead-man"]
+[alerting.channels.dead-man.inbox]
+url = "{inbox}/messages"
+query = "channel=dead-man&contains={{probe}}"
+"""
+
+_PROBE: Final = """
+# Synthetic alerts: a route of their own leads to the same kinds of channel, and wakes nobody.
+[alerting.probe]
+receiver = "readiness-probe"
+labels = {{ severity = "critical" }}
+budget_s = 5
+
+# Those whose id begins with `drill-` end at a webhook that the checks themselves answer.
+[alerting.probe.drill]
+receiver = "readiness-drill"
+listen = "127.0.0.1:{listener}"
+beside = "email"
+
+# Its metric has an exporter of its own, which may hang without anybody missing anything else.
+[alerting.canary]
+breach = [{python}, "-m", "readiness.areas.alerting.reference.canary", "breach", "{{probe}}"]
+clear = [{python}, "-m", "readiness.areas.alerting.reference.canary", "clear"]
+stop_source = [{python}, "-m", "readiness.reference.pause", "pause", "canary"]
+start_source = [{python}, "-m", "readiness.reference.pause", "resume", "canary"]
+loss_max_s = 40
+"""

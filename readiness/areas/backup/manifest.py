@@ -1,0 +1,282 @@
+"""Writes a backup with a manifest of what is in it, taken in the very snapshot of the dump.
+
+python -m readiness.areas.backup.manifest --dsn-env DATABASE_URL --folder /backups
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import click
+import psycopg
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from readiness.areas.backup.beside_tables import LargeObjects, Sequence, large_objects, sequences
+from readiness.lib.postgres import Connection, connect, fetch, fetch_value
+from readiness.lib.postgres.batches import in_snapshot, need_room_for_dump
+from readiness.lib.postgres.contents import TableContent, table_contents
+from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
+from readiness.model.errors import CouldNotMeasure, ReadinessError, UsageError
+from readiness.model.measurement import now
+from readiness.model.secrets import Dsn
+from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.client import run_program
+
+FORMAT: Final = "readiness-backup/1"
+_SUFFIX: Final = ".manifest.json"
+_LONGEST_S: Final = 6 * 3600.0
+_LARGEST_MANIFEST: Final = 64 * 1024 * 1024
+COMMAND: Final = "python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER"
+"""The command that writes a backup with a manifest, for a message."""
+
+# Who owns anything in this database or is granted anything there. The superuser that made the
+# server is not listed in pg_shdepend, and owns what nobody else does.
+_ROLES: Final = """
+    select r.rolname from pg_roles r where r.oid = 10 or exists (
+        select from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
+        and d.dbid = (select oid from pg_database where datname = current_database()))
+    order by 1"""
+
+
+class Manifest(BaseModel):
+    """What a backup holds, as the database was in the snapshot of the dump.
+
+    Attributes:
+        dump: the name of the dump's file, which lies beside the manifest.
+        started_at: when the snapshot was taken: the backup holds nothing younger.
+        finished_at: when the dump was complete.
+        sha256: of the dump's file.
+        bytes: its size.
+        roles: who owns or is granted anything in the dump; they must exist where it is restored.
+        tables: rows and checksum of every table, by `schema.table`.
+        objects: every object of the schema with its definition; None in a manifest of before.
+        sequences: how far each had come when the dump began; None in a manifest of before.
+        large_objects: how many, and their checksum; None in a manifest of before.
+        database_bytes: the size of the database, indexes included; None in one of before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["readiness-backup/1"] = FORMAT
+    database: str
+    server_version: str
+    dump: str
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+    roles: list[str]
+    tables: dict[str, TableContent]
+    objects: Fingerprint | None = None
+    sequences: dict[str, Sequence] | None = None
+    large_objects: LargeObjects | None = None
+    database_bytes: Annotated[int, Field(ge=0)] | None = None
+
+
+def write_backup(
+    dsn: str, folder: Path, *, binaries: Binaries | None = None, name: str | None = None
+) -> Path:
+    """Dump a database with `pg_dump -Fc`, and write the manifest beside it.
+
+    Both are of one snapshot: whoever writes meanwhile, the manifest says exactly what the dump
+    holds. Neither file has its name before it is complete, and no dump is seen without manifest.
+
+    Args:
+        dsn: the database, as a role that may read all of it.
+        folder: where the files go; it is made if it is not there.
+        binaries: where `pg_dump` is; by default those that `find_binaries` finds.
+        name: of the files, without an ending. Default: the database, the time, and a few random
+            characters, so that two writers never meet.
+
+    Returns:
+        The path of the dump.
+
+    Raises:
+        UsageError: there is a backup of that name already.
+        CouldNotMeasure: and its kinds: the database did not answer, the role may not read a
+            table, pg_dump failed, or the server has too few locks left for it.
+    """
+    binaries = binaries or find_binaries()
+    where = Dsn(dsn)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        connect(where, timeout_s=_LONGEST_S, total_s=_LONGEST_S) as connection,
+        connect(where, timeout_s=_LONGEST_S, total_s=_LONGEST_S) as keeper,
+    ):
+        need_room_for_dump(connection)
+        dump = folder / f"{name or _name(connection)}.dump"
+        partial = _reserve(dump)
+        try:
+            with _snapshot(keeper) as snapshot:
+                manifest = _dump(connection, snapshot, where, binaries, partial, dump)
+            _write_whole(manifest_path(dump), manifest.model_dump_json(indent=1))
+            partial.rename(dump)
+        except BaseException:  # an interrupt too must leave no half of a backup
+            partial.unlink(missing_ok=True)
+            raise
+    return dump
+
+
+def manifest_path(dump: Path) -> Path:
+    """Where the manifest of a dump lies: `x.manifest.json` beside `x.dump`."""
+    return dump.with_name(dump.name.removesuffix(".dump") + _SUFFIX)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        CouldNotMeasure: there is none, it cannot be read, or it is not of this format.
+    """
+    remedy = f"write the backup together with a manifest: {COMMAND}"
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_MANIFEST + 1)
+    except FileNotFoundError:
+        raise CouldNotMeasure(
+            "the backup has no manifest", where=str(path), remedy=remedy
+        ) from None
+    except OSError as error:
+        raise CouldNotMeasure(
+            f"the manifest cannot be read: {error.strerror}", where=str(path)
+        ) from None
+    if len(text) > _LARGEST_MANIFEST:
+        raise CouldNotMeasure("the manifest is larger than 64 MiB", where=str(path))
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise CouldNotMeasure(
+            f"not a manifest of format {FORMAT}: {f'{key}: ' if key else ''}{first['msg']}",
+            where=str(path),
+            remedy=remedy,
+        ) from None
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex.
+
+    Raises:
+        CouldNotMeasure: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def _name(connection: Connection) -> str:
+    time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    # A database may be named anything; a file, and a pattern that finds it, may not.
+    database = "".join(c if c.isalnum() else "_" for c in connection.info.dbname)
+    return f"{database}-{time}-{secrets.token_hex(3)}"
+
+
+def _reserve(dump: Path) -> Path:
+    partial = dump.with_name(f"{dump.name}.partial")
+    taken = UsageError(
+        "there is a backup of that name already, or one is being written",
+        where=str(dump),
+        remedy=f"choose another name; if no backup is running: rm '{partial}'",
+    )
+    if dump.exists():
+        raise taken
+    try:
+        partial.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        raise taken from None
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(dump)) from error
+    return partial
+
+
+@contextmanager
+def _snapshot(keeper: Connection) -> Iterator[str]:
+    """A snapshot that others may read in as long as this lasts; its session locks no table."""
+    keeper.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    keeper.read_only = True
+    with keeper.transaction():
+        # While others work we are idle in the transaction that keeps their snapshot.
+        fetch(keeper, "set local idle_in_transaction_session_timeout = 0")
+        yield str(fetch_value(keeper, "select pg_export_snapshot()"))
+
+
+def _dump(
+    connection: Connection,
+    snapshot: str,
+    where: Dsn,
+    binaries: Binaries,
+    partial: Path,
+    dump: Path,
+) -> Manifest:
+    started = now()
+    values = sequences(connection)  # before the dump: these keep to no snapshot
+    _pg_dump(binaries, where, snapshot, partial)
+    finished = now()
+    with in_snapshot(connection, snapshot):
+        roles = [role for (role,) in fetch(connection, _ROLES)]
+        objects = large_objects(connection)
+    return Manifest(
+        database=connection.info.dbname,
+        server_version=fetch_value(connection, "show server_version"),
+        dump=dump.name,
+        started_at=started,
+        finished_at=finished,
+        sha256=sha256_of(partial),
+        bytes=partial.stat().st_size,
+        roles=roles,
+        tables=table_contents(connection, snapshot),
+        objects=fingerprint(connection, snapshot),
+        sequences=values,
+        large_objects=objects,
+        database_bytes=fetch_value(connection, "select pg_database_size(current_database())"),
+    )
+
+
+def _pg_dump(binaries: Binaries, where: Dsn, snapshot: str, file: Path) -> None:
+    arguments = ["--format=custom", f"--snapshot={snapshot}", f"--file={file}"]
+    ended = run_program(binaries, "pg_dump", arguments, timeout_s=_LONGEST_S, dsn=where)
+    if not ended.clean:
+        raise CouldNotMeasure(
+            f"pg_dump {binaries.version} failed: {ended}",
+            where=where.address,
+            remedy="the role must read every table (pg_read_all_data), and pg_dump must not be"
+            " older than the server",
+        )
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody ever reads a half of it."""
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(3)}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.rename(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@click.command(help="Write a PostgreSQL backup and a manifest of what is in it.")
+@click.option("--dsn-env", required=True, help="the variable that holds the connection string")
+@click.option("--folder", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--name", help="of the files, without an ending")
+def main(dsn_env: str, folder: Path, name: str | None) -> None:
+    """The command: prints the path of the dump."""
+    dsn = os.environ.get(dsn_env)
+    if not dsn:
+        raise click.UsageError(f"the variable {dsn_env} is not set")
+    try:
+        click.echo(write_backup(dsn, folder, name=name))
+    except ReadinessError as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

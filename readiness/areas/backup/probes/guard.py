@@ -1,0 +1,84 @@
+"""Keeps a restore away from the database that it is a backup of."""
+
+import shutil
+import socket
+from pathlib import Path
+from typing import Final
+
+from readiness.lib.postgres import connect, fetch
+from readiness.model.errors import CouldNotMeasure, SafetyRefusal, TookTooLong, Unreachable
+from readiness.model.secrets import Dsn
+
+_TIMEOUT_S: Final = 10.0
+_ROOM: Final = 1.2
+# A restored copy has the same system identifier as its source: only the moment in which the
+# running instance was started tells the two apart.
+_INSTANCE: Final = """
+    select system_identifier::text, pg_postmaster_start_time()::text from pg_control_system()"""
+
+
+def refuse_source(scratch: Dsn, source: Dsn) -> None:
+    """Refuse a scratch server that is the source itself.
+
+    Judged by host and port, and, where both answer, by the running instance.
+
+    Raises:
+        SafetyRefusal: it is the source.
+        CouldNotMeasure: the scratch server does not answer, or the source does not say who it is.
+    """
+    if _addresses(scratch) & _addresses(source):
+        raise _is_source("has the host and port of the database itself", scratch)
+    mine = _instance(scratch)
+    try:
+        theirs = _instance(source)
+    except (Unreachable, TookTooLong):
+        return  # the source is away, and nothing that answers can be it
+    if mine == theirs:
+        raise _is_source("is the very server that runs the database, by another address", scratch)
+
+
+def check_space(folder: Path, needed: float, what: str) -> None:
+    """Make sure that what is restored fits.
+
+    Args:
+        folder: where it goes.
+        needed: bytes of it; a fifth is added.
+        what: what is restored, for the message.
+
+    Raises:
+        CouldNotMeasure: it would not fit.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < _ROOM * needed:
+        raise CouldNotMeasure(
+            f"{what} needs {_ROOM * needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
+            where=str(folder),
+            remedy="set TMPDIR to a folder on a larger disk, or name a server in `scratch_dsn`",
+        )
+
+
+def _is_source(how: str, scratch: Dsn) -> SafetyRefusal:
+    return SafetyRefusal(
+        f"the scratch server {how}: nothing is restored there",
+        where=scratch.address,
+        remedy="name a server of its own in `scratch_dsn`, or leave it out",
+    )
+
+
+def _instance(dsn: Dsn) -> tuple[object, ...]:
+    with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
+        return tuple(fetch(connection, _INSTANCE)[0])
+
+
+def _addresses(dsn: Dsn) -> set[tuple[str, str]]:
+    """Every address that it leads to, with the port."""
+    return {(name, port) for host, port in dsn.places for name in {host, *_resolved(host)}}
+
+
+def _resolved(host: str) -> set[str]:
+    if host.startswith(("/", "@")):  # the folder of a socket, or an abstract one
+        return set()
+    try:
+        return {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()

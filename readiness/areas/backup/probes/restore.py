@@ -1,0 +1,335 @@
+"""Restores a backup into a new database of a scratch server, and tells how that went."""
+
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from readiness.areas.backup.beside_tables import LargeObjects, large_objects, sequences
+from readiness.areas.backup.beside_tables import Sequence as Sequence_
+from readiness.areas.backup.manifest import Manifest, read_manifest, sha256_of
+from readiness.areas.backup.plain_dump import read_plain_dump
+from readiness.areas.backup.probes.contents import head_of, known_as
+from readiness.areas.backup.probes.files import BackupFile
+from readiness.areas.backup.probes.sound import Soundness, amcheck
+from readiness.lib.postgres import Connection, connect, fetch
+from readiness.lib.postgres.contents import TableContent, table_contents
+from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
+from readiness.model.errors import CouldNotMeasure
+from readiness.model.measurement import Measurement, Moment
+from readiness.model.secrets import Dsn
+from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.client import Ended, run_program
+
+_TIMEOUT_S: Final = 30.0
+_LONG_S: Final = 6 * 3600.0
+_T = TypeVar("_T")
+_LARGEST_LISTING: Final = 16 * 1024 * 1024
+_TOO_NEW: Final = "unsupported version"
+_VERSION: Final = re.compile(r"^(?:;|--) +Dumped from database version:? (\d+)", re.MULTILINE)
+_EXTENSION: Final = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restore that was tried.
+
+    Attributes:
+        file: the backup.
+        reading: how reading the dump to its end went.
+        restoring: how `pg_restore` into the scratch database went; None if it was not tried,
+            because the dump cannot be read.
+        elapsed_s: from creating the database to the end of `pg_restore`, indexes included.
+        timeline: what happened when.
+        dsn: the scratch database; None if there is none.
+        binaries: the programs that fit the scratch server.
+    """
+
+    file: BackupFile
+    reading: Ended
+    restoring: Ended | None = None
+    elapsed_s: float = 0.0
+    timeline: tuple[Moment, ...] = ()
+    dsn: Dsn | None = None
+    binaries: Binaries | None = None
+    _known: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The dump, for a message."""
+        return str(self.file.path)
+
+    def errors(self) -> list[tuple[Measurement, str]]:
+        """What must be zero, with what it means if it is not."""
+        found = [(self.reading_errors(), str(self.reading))]
+        if self.restoring is not None:
+            found.append((self.restore_errors(), str(self.restoring)))
+        return found
+
+    def reading_errors(self) -> Measurement:
+        """Errors while the dump was read to its end."""
+        source = f"pg_restore --file=/dev/null {self.file.path}"
+        return Measurement("errors reading the dump", _errors(self.reading), "count", source)
+
+    def restore_errors(self) -> Measurement:
+        """Errors of `pg_restore`, each of which left something out."""
+        ended = self._tried()
+        source = f"pg_restore --dbname=SCRATCH {self.file.path}"
+        return Measurement("errors restoring the dump", _errors(ended), "count", source)
+
+    def restore_time(self) -> Measurement:
+        """How long the restore took, with its timeline."""
+        self._tried()
+        return Measurement(
+            "restore time",
+            self.elapsed_s,
+            "s",
+            f"pg_restore {self.file.path}, {self.file.size} bytes",
+            timeline=self.timeline,
+        )
+
+    def database(self) -> Dsn:
+        """The scratch database.
+
+        Raises:
+            CouldNotMeasure: the dump could not be restored at all.
+        """
+        if self.dsn is None:
+            self._tried()
+            raise CouldNotMeasure("there is no restored database", where=str(self.file.path))
+        return self.dsn
+
+    def contents(self) -> dict[str, TableContent]:
+        """What the restored tables hold; read once.
+
+        Raises:
+            CouldNotMeasure: the dump could not be restored at all, or could not be read back.
+        """
+        return self._read("contents", table_contents)
+
+    def objects(self) -> Fingerprint:
+        """Every object of the restored schema; read once. Raises as `contents`."""
+        return self._read("objects", fingerprint)
+
+    def sequences(self) -> dict[str, Sequence_]:
+        """How far each restored sequence has come; read once. Raises as `contents`."""
+        return self._read("sequences", sequences)
+
+    def large_objects(self) -> LargeObjects:
+        """The restored large objects; read once. Raises as `contents`."""
+        return self._read("large objects", large_objects)
+
+    def sound(self) -> Soundness:
+        """What amcheck says of the restored database; asked once. Raises as `contents`."""
+        if "sound" not in self._known:
+            self._known["sound"] = amcheck(
+                self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S
+            )
+        found: Soundness = self._known["sound"]
+        return found
+
+    def _read(self, name: str, read: Callable[[Connection], _T]) -> _T:
+        if name not in self._known:
+            with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
+                self._known[name] = read(connection)
+        found: _T = self._known[name]
+        return found
+
+    def sha256(self) -> Measurement:
+        """The SHA-256 of the dump as it lies there."""
+        path = self.file.path
+        return Measurement("SHA-256 of the dump", sha256_of(path), "text", f"sha256sum {path}")
+
+    def _tried(self) -> Ended:
+        if self.restoring is None:
+            raise CouldNotMeasure(
+                f"nothing was restored, the dump cannot be read: {self.reading}",
+                where=str(self.file.path),
+                remedy=f"see how far it can be read: pg_restore -f /dev/null '{self.file.path}'",
+            )
+        return self.restoring
+
+
+@contextmanager
+def restored(
+    file: BackupFile, scratch: Dsn, binaries: Binaries, *, timeout_s: float
+) -> Iterator[Restored]:
+    """Read a dump to its end, restore it into a new database, and drop that at the end.
+
+    Errors of a restore are counted and not raised: they are what is measured. Roles that the
+    manifest names are made where they are missing; what else is not in the dump is an error.
+
+    Args:
+        file: the backup.
+        scratch: a server that may be written to, as a superuser.
+        binaries: where `pg_restore` is.
+        timeout_s: longest reading, and longest restore; then it is stopped, as an error of it.
+
+    Raises:
+        CouldNotMeasure: the scratch server or `pg_restore` cannot take this dump in: too old, or
+            an extension is missing there; and its kinds.
+    """
+    clock = _Clock()
+    listing, reading = _read(file, binaries, timeout_s)
+    clock.note("dump read to its end", good=reading.clean)
+    if not reading.clean:
+        yield Restored(file, reading, timeline=clock.moments())
+        return
+    with connect(scratch, timeout_s=_TIMEOUT_S, total_s=3 * _TIMEOUT_S) as connection:
+        _check_versions(connection, listing, file, binaries)
+        _check_extensions(connection, listing, file)
+    name = f"readiness_restore_{secrets.token_hex(6)}"
+    dsn = Dsn(make_conninfo(scratch.reveal(), dbname=name))
+    with (
+        _alone(scratch, 4 * timeout_s + _TIMEOUT_S),
+        _roles(scratch, _manifest(file)),
+        _database(scratch, name, clock),
+    ):
+        started = time.perf_counter()
+        program, arguments = _how_to_restore(file)
+        restoring = run_program(binaries, program, arguments, timeout_s=timeout_s, dsn=dsn)
+        elapsed = time.perf_counter() - started
+        clock.note("restored, with all indexes", good=restoring.clean)
+        yield Restored(file, reading, restoring, elapsed, clock.moments(), dsn, binaries)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._moments: list[Moment] = []
+
+    def note(self, label: str, *, good: bool | None = None) -> None:
+        self._moments.append(Moment(time.perf_counter() - self._started, label, good))
+
+    def moments(self) -> tuple[Moment, ...]:
+        return tuple(self._moments)
+
+
+def _errors(ended: Ended) -> int:
+    return ended.errors or int(not ended.clean)
+
+
+def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, Ended]:
+    """The list of what is in the dump, and how reading all of it went."""
+    if _is_plain(file):
+        return _read_plain(file)
+    with tempfile.TemporaryFile() as output:
+        path = str(file.path)
+        listed = run_program(
+            binaries, "pg_restore", ["--list", path], timeout_s=timeout_s, output=output
+        )
+        if any(_TOO_NEW in line for line in listed.said):
+            raise CouldNotMeasure(
+                f"pg_restore {binaries.version} is too old for this dump: {listed}",
+                where=path,
+                remedy="install the PostgreSQL client of the server's release, and name its folder"
+                " in READINESS_POSTGRES_BIN",
+            )
+        output.seek(0)
+        listing = output.read(_LARGEST_LISTING).decode(errors="replace")
+    if not listed.clean:
+        return listing, listed
+    # The list stands at the start of the file: only reading it all tells that it is all there.
+    arguments = ["--file=/dev/null", path]
+    return listing, run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
+
+
+def _is_plain(file: BackupFile) -> bool:
+    return known_as(head_of(file.path)) == "plain text"
+
+
+def _read_plain(file: BackupFile) -> tuple[str, Ended]:
+    """The same for plain SQL: psql ends with 0 whatever is missing, so its last lines count."""
+    with file.path.open("rb") as opened:
+        problems = read_plain_dump(opened).problems
+    return head_of(file.path).decode(errors="replace"), Ended(
+        int(bool(problems)), len(problems), problems
+    )
+
+
+def _how_to_restore(file: BackupFile) -> tuple[str, list[str]]:
+    if _is_plain(file):
+        return "psql", ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={file.path}"]
+    return "pg_restore", [str(file.path)]
+
+
+def _check_versions(
+    connection: Connection, listing: str, file: BackupFile, binaries: Binaries
+) -> None:
+    server = connection.info.server_version // 10_000
+    dumped = _VERSION.search(listing)
+    if dumped and int(dumped[1]) > server:
+        raise CouldNotMeasure(
+            f"the dump is of PostgreSQL {dumped[1]}, the scratch server is {server}",
+            where=str(file.path),
+            remedy=f"name a scratch server of release {dumped[1]} in `scratch_dsn`",
+        )
+    if int(binaries.version.partition(".")[0]) > server:
+        raise CouldNotMeasure(
+            f"pg_restore {binaries.version} sets what a server of release {server} does not know",
+            where=str(binaries.folder),
+            remedy=f"name the folder of the programs of {server} in READINESS_POSTGRES_BIN",
+        )
+
+
+def _check_extensions(connection: Connection, listing: str, file: BackupFile) -> None:
+    there = {name for (name,) in fetch(connection, "select name from pg_available_extensions")}
+    missing = sorted(set(_EXTENSION.findall(listing)) - there)
+    if missing:
+        raise CouldNotMeasure(
+            f"the scratch server has no extension {', '.join(missing)}",
+            where=str(file.path),
+            remedy="name a scratch server that has what production has, in `scratch_dsn`",
+        )
+
+
+def _manifest(file: BackupFile) -> Manifest | None:
+    return read_manifest(file.manifest) if file.manifest.exists() else None
+
+
+@contextmanager
+def _alone(scratch: Dsn, timeout_s: float) -> Iterator[None]:
+    """One restore at a time on a server: two would share roles, and slow each other down."""
+    with connect(scratch, timeout_s=timeout_s, total_s=2 * timeout_s) as connection:
+        fetch(connection, "select pg_advisory_lock(hashtext('readiness restore'))")
+        yield
+
+
+@contextmanager
+def _roles(scratch: Dsn, manifest: Manifest | None) -> Iterator[None]:
+    """The roles of the manifest, without a right of their own; those we made go again."""
+    with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
+        there = {name for (name,) in fetch(connection, "select rolname from pg_roles")}
+        # Names that begin with pg_ are PostgreSQL's own: nobody else can make them.
+        wanted = manifest.roles if manifest else []
+        made = [r for r in wanted if r not in there and not r.startswith("pg_")]
+        _for_each(connection, "create role {} nologin", made)
+    try:
+        yield
+    finally:
+        with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
+            _for_each(connection, "drop role if exists {}", made)
+
+
+@contextmanager
+def _database(scratch: Dsn, name: str, clock: _Clock) -> Iterator[None]:
+    with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
+        _for_each(connection, "create database {} template template0", [name])
+    clock.note("scratch database made, restore started")
+    try:
+        yield
+    finally:
+        with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
+            _for_each(connection, "drop database if exists {} with (force)", [name])
+
+
+def _for_each(connection: Connection, statement: str, names: Sequence[str]) -> None:
+    for name in names:
+        fetch(connection, sql.SQL(statement).format(sql.Identifier(name)))

@@ -1,0 +1,114 @@
+"""Commands of the user's that stand for a tool, or for a part of one."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.config_physical import Adapter
+from readiness.areas.backup.tools.tool import (
+    VERIFY_S,
+    Calls,
+    PhysicalBackup,
+    Piece,
+    Verified,
+    parsed,
+    physical_of,
+    strange,
+    time_of,
+)
+from readiness.areas.backup.wal_segments import parse
+from readiness.lib.command import Answer
+from readiness.model.errors import NoData
+
+
+def restore_by_command(backup: Backup, folder: Path, point: str) -> Answer:
+    """Run the command that restores, with `{folder}` and `{point}` filled in.
+
+    Raises:
+        NoData: there is none.
+        CouldNotMeasure: it cannot be started, or is not done in time.
+    """
+    physical = physical_of(backup)
+    argv = physical.commands.restore if physical.commands else None
+    if argv is None:
+        raise NoData(
+            "there is no command that restores",
+            where=f"[backup.{backup.name}.physical.commands]",
+            remedy="declare `restore` there",
+        )
+    filled = [word.replace("{folder}", str(folder)).replace("{point}", point) for word in argv]
+    return Calls(physical).run(filled, "restore", 2 * backup.rto_s)
+
+
+class Commands:
+    """A tool that we have no adapter for."""
+
+    def __init__(self, backup: Backup) -> None:
+        self._backup = backup
+        self._calls = Calls(physical_of(backup))
+
+    @property
+    def _commands(self) -> Adapter:
+        commands = physical_of(self._backup).commands
+        if commands is None:
+            where = f"[backup.{self._backup.name}.physical.commands]"
+            raise NoData("is not declared", where=where, remedy="declare it, see the template")
+        return commands
+
+    def backups(self) -> list[PhysicalBackup]:
+        """All backups, the newest first."""
+        argv = self._commands.list
+        answer = self._calls.run(argv, "list the backups")
+        try:
+            found = [self._backup_of(entry) for entry in parsed(answer, argv, "list the backups")]
+        except (KeyError, TypeError, ValueError) as error:
+            raise strange(f"no {error}", shlex.join(argv)) from None
+        return sorted(found, key=lambda b: b.taken_at, reverse=True)
+
+    def verify(self) -> Verified:
+        """By the JSON that the command prints."""
+        argv = self._commands.verify
+        answer = self._calls.run(argv, "verify the backups", VERIFY_S)
+        found = parsed(Answer(0, answer.output, answer.said), argv, "verify the backups")
+        if not isinstance(found, dict) or not isinstance(found.get("status"), str):
+            raise strange("no status", shlex.join(argv))
+        problems = tuple(str(problem) for problem in found.get("problems", []))
+        good = found["status"] == "ok" and not problems
+        return Verified(good, problems, answer.status, shlex.join(argv))
+
+    def segments(self) -> list[str]:
+        """Every name of a WAL file that the command prints."""
+        argv = self._commands.segments
+        answer = self._calls.run(argv, "list the archive")
+        if answer.status != 0:
+            raise strange(f"the exit status {answer.status}: {answer.said}", shlex.join(argv))
+        return sorted({line.strip() for line in answer.output.splitlines() if parse(line.strip())})
+
+    def pieces(self) -> list[Piece]:
+        """Not told by the commands.
+
+        Raises:
+            NoData: always.
+        """
+        raise NoData(
+            "commands do not give the bytes as they lie there",
+            where=self._backup.path,
+            remedy="declare a folder of it as a backup of files",
+        )
+
+    def restore(self, folder: Path, point: str) -> Answer:
+        """By the command that restores."""
+        return restore_by_command(self._backup, folder, point)
+
+    def _backup_of(self, entry: dict[str, Any]) -> PhysicalBackup:
+        return PhysicalBackup(
+            label=str(entry["label"]),
+            taken_at=time_of(entry["finished_at"], "finished_at"),
+            size=int(entry["size"]),
+            failed=bool(entry.get("failed")),
+            first_segment=entry.get("first_segment"),
+            restored_bytes=int(entry.get("restored_size", 0)),
+            where=f"{self._backup.path} {entry['label']}",
+            dated_by="the command that lists the backups",
+        )

@@ -1,0 +1,172 @@
+"""pgBackRest: what it prints is read, and its exit status is not believed.
+
+`verify` ends with 0 whatever it finds (2.45 and 2.53 alike), and says "ok" of an archive with a
+gap, and of a manifest that is damaged while its copy is not: continuity is judged by the names of
+the segments, and manifests by its log.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.tools.tool import (
+    VERIFY_S,
+    Calls,
+    PhysicalBackup,
+    Piece,
+    Verified,
+    at,
+    physical_of,
+    strange,
+)
+from readiness.lib.command import Answer
+from readiness.model.errors import CouldNotMeasure, NoData
+
+_STATUS: Final = re.compile(r"^ *status: (\w+)", re.MULTILINE)
+# In its log alone: where a manifest or a list of backups is damaged, it takes the copy and says
+# that all is well. What it quotes of them is left out: there may be a key in it. That the two are
+# not the same may be a backup that ends just now. Single files are in its summary.
+_SPARE: Final = re.compile(
+    r"(?:DETAIL|WARN): (?!.*does not match|invalid \w+ ')"
+    r"([^':=]*\b(?:invalid|missing|unable|unusable|recoverable|required|at line)\b[^':=]*)"
+    r"(?:.*(<REPO:\S+))?"
+)
+_UNDER_WAY: Final = re.compile(r"backup '(\S+)' appears to be in progress")
+_CHECKED: Final = re.compile(r"total WAL checked: (\d+)")
+_BAD_BACKUP: Final = re.compile(r"backup: \S+, status: (?!valid)\S+.*")
+_COUNTS: Final = re.compile(r"\b(missing|checksum invalid|size invalid|other): ([1-9]\d*)")
+# Its errors of checksum, file, format and decryption: it gave up on what it read.
+_DAMAGED: Final = re.compile(r"ERROR: \[0(26|28|29|95)\]")
+_WAL: Final = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(?:-[0-9a-f]{40}\S*)?$")
+_PIECES: Final = 5
+
+
+class PgBackRest:
+    """One stanza."""
+
+    def __init__(self, backup: Backup) -> None:
+        self._backup = backup
+        self._physical = physical_of(backup)
+        self._calls = Calls(self._physical)
+        self._source = shlex.join([*(self._physical.command or []), "info"])
+
+    def backups(self) -> list[PhysicalBackup]:
+        """All backups, the newest first."""
+        try:
+            found = [self._backup_of(entry) for entry in self._stanza().get("backup", [])]
+        except (KeyError, TypeError) as error:
+            raise strange(f"no {error}", self._source) from None
+        return sorted(found, key=lambda b: b.taken_at, reverse=True)
+
+    def verify(self) -> Verified:
+        """`pgbackrest verify`, of the first repository."""
+        logging = ["--log-level-console=detail", "--log-timestamp=n"]
+        words = [*self._repository(), *logging, "verify", "--output=text", "--verbose"]
+        answer = self._calls.ask(*words, verb="verify the repository", timeout_s=VERIFY_S)
+        return read_verify(answer, shlex.join([*(self._physical.command or []), *words]))
+
+    def segments(self) -> list[str]:
+        """Every WAL file and history file of the archive of the newest server version."""
+        stanza = self._stanza()
+        archives = stanza.get("archive") or []
+        if not archives:
+            return []
+        listed = self._listed(f"archive/{stanza['name']}")
+        newest = max(int(str(db.get("id", 0))) for db in stanza.get("db", [{}]))
+        inside = [
+            name for name in listed if name.partition("-")[2].partition("/")[0] == str(newest)
+        ]
+        return sorted({match[1] for name in inside if (match := _WAL.search(name))})
+
+    def pieces(self) -> list[Piece]:
+        """The first bytes of the largest files of the newest backup."""
+        stanza, newest = self._stanza(), self.backups()[0]
+        place = f"backup/{stanza['name']}/{newest.label}"
+        files = self._listed(place)
+        names = sorted(files, key=lambda name: -files[name])[:_PIECES]
+        return [Piece(name, self._head(f"{place}/{name}")) for name in names]
+
+    def restore(self, folder: Path, point: str) -> Answer:
+        """Into an empty folder, which becomes the data directory."""
+        target = [f"--target={point}", "--type=name", "--target-action=promote"] if point else []
+        # Never where the tablespaces of the source are.
+        spaces = f"--tablespace-map-all={folder.parent / 'tablespaces'}"
+        words = [f"--pg1-path={folder}", "--archive-mode=off", spaces, *target, "restore"]
+        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.rto_s)
+
+    def _stanza(self) -> dict[str, Any]:
+        answer = self._calls.json("info", "--output=json", verb="list the backups")
+        if not isinstance(answer, list) or not answer:
+            raise NoData(
+                "pgBackRest knows no stanza",
+                where=self._source,
+                remedy="see `command`: does it name the right --config and --stanza?",
+            )
+        stanza: dict[str, Any] = answer[0]
+        return stanza
+
+    def _backup_of(self, entry: dict[str, Any]) -> PhysicalBackup:
+        return PhysicalBackup(
+            label=entry["label"],
+            taken_at=at(entry["timestamp"]["stop"]),
+            size=int(entry["info"].get("repository", {}).get("delta", 0)),
+            failed=bool(entry.get("error")),
+            first_segment=entry["archive"]["start"],
+            restored_bytes=int(entry["info"].get("size", 0)),
+            where=f"{self._backup.path} {entry['label']}",
+            dated_by=self._source,
+            whole=entry["type"] == "full",
+        )
+
+    def _repository(self) -> list[str]:
+        """Some commands want one repository named where there are several."""
+        keys = [repo.get("key", 1) for repo in self._stanza().get("repo", [])]
+        return [f"--repo={keys[0]}"] if len(keys) > 1 else []
+
+    def _listed(self, place: str) -> dict[str, int]:
+        words = [*self._repository(), "repo-ls", place, "--recurse", "--output=json"]
+        answer = self._calls.json(*words, verb="list the repository")
+        return {
+            name: int(entry.get("size", 0))
+            for name, entry in answer.items()
+            if entry.get("type") == "file"
+        }
+
+    def _head(self, name: str) -> bytes:
+        words = [*self._repository(), "repo-get", "--raw", name]
+        return self._calls.head(*words, verb="read a file of the repository")
+
+
+def read_verify(answer: Answer, source: str) -> Verified:
+    """What `pgbackrest verify --output=text --verbose` printed.
+
+    Raises:
+        CouldNotMeasure: it does not say how it ended.
+        NoData: it had nothing to verify.
+    """
+    found = _STATUS.search(answer.output)
+    if found is None and _DAMAGED.search(answer.said):
+        return Verified(False, (answer.said,), answer.status, source)
+    if found is None:
+        raise CouldNotMeasure(
+            f"pgBackRest does not say how it ended ({answer.status}): {answer.said}", where=source
+        )
+    if not any(int(number) for number in _CHECKED.findall(answer.output)):
+        raise NoData("pgBackRest had no WAL to verify", where=source)
+    problems = tuple(dict.fromkeys(_problems(answer.output)))  # its log tells it once more
+    return Verified(found[1] == "ok" and not problems, problems, answer.status, source)
+
+
+def _problems(text: str) -> Iterator[str]:
+    place, under_way = "", _UNDER_WAY.findall(text)
+    for line in text.splitlines():
+        if (spare := _SPARE.search(line)) and not any(label in line for label in under_way):
+            yield f"its log: {spare[1].strip()} {spare[2] or ''}".strip()
+        if line.strip().startswith(("archiveId:", "backup:")):
+            place = line.strip().partition(",")[0]
+        if bad := _BAD_BACKUP.search(line):
+            yield bad[0]
+        yield from (f"{place}: {what} {number}" for what, number in _COUNTS.findall(line))

@@ -1,0 +1,237 @@
+"""What every tool is asked: its backups, its own check, its WAL, its bytes, a restore."""
+
+import json
+import os
+import pwd
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.config_physical import Physical
+from readiness.lib import command
+from readiness.lib.command import Answer
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
+from readiness.servers.account import Account, server_account
+
+VERIFY_S: Final = 3600.0
+_QUICK_S: Final = 120.0
+_HEAD_BYTES: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalBackup:
+    """One backup, as its tool tells of it.
+
+    Attributes:
+        label: its name.
+        taken_at: when it was complete.
+        size: in bytes, as it lies in the repository; 0 where the tool does not tell.
+        failed: whether the tool says that something is wrong with it.
+        first_segment: the WAL file that its restore begins with; None where none is needed.
+        restored_bytes: how large it is once restored; 0 where the tool does not tell.
+        where: the backup, for a message.
+        dated_by: what `taken_at` was taken from, in words.
+        whole: whether it needs no backup before it; others are much smaller.
+    """
+
+    label: str
+    taken_at: datetime
+    size: int
+    failed: bool
+    first_segment: str | None
+    restored_bytes: int
+    where: str
+    dated_by: str
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a tool's own check found, read from its output.
+
+    Attributes:
+        good: whether it says that all is well, in so many words.
+        problems: what it says is wrong.
+        status: its exit status, which is only shown: several tools end with 0 whatever they find.
+        source: the command.
+    """
+
+    good: bool
+    problems: tuple[str, ...]
+    status: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The first bytes of a file of the repository, as they lie there."""
+
+    name: str
+    head: bytes
+
+
+class Tool(Protocol):
+    """One tool, as a backup declares it. All of these raise CouldNotMeasure and its kinds."""
+
+    def backups(self) -> list[PhysicalBackup]:
+        """All backups, the newest first."""
+        ...
+
+    def verify(self) -> Verified:
+        """The tool's own check of what lies in the repository."""
+        ...
+
+    def segments(self) -> list[str]:
+        """The names of all archived WAL files; without compression suffix and checksum."""
+        ...
+
+    def pieces(self) -> list[Piece]:
+        """The first bytes of the largest files of the newest backup."""
+        ...
+
+    def restore(self, folder: Path, point: str) -> Answer:
+        """Restore the newest backup into an empty folder; to a restore point unless that is ''."""
+        ...
+
+
+def physical_of(backup: Backup) -> Physical:
+    """The table `physical`, which every tool but `dump` has."""
+    if backup.physical is None:
+        raise NoData("has no table `physical`", where=f"[backup.{backup.name}]")
+    return backup.physical
+
+
+def account_of(physical: Physical) -> Account:
+    """Who the tool and the restored server run as.
+
+    Raises:
+        NotPermitted: it is somebody else, and we are not root.
+        CouldNotMeasure: there is no such user.
+    """
+    if physical.account is None:
+        return (
+            server_account()
+            if os.geteuid() == 0
+            else Account(os.geteuid(), os.getegid(), other=False)
+        )
+    try:
+        entry = pwd.getpwnam(physical.account)
+    except KeyError:
+        raise CouldNotMeasure(f"there is no user {physical.account!r}", where="account") from None
+    if entry.pw_uid == os.geteuid():
+        return Account(entry.pw_uid, entry.pw_gid, other=False)
+    if os.geteuid() != 0:
+        raise NotPermitted(
+            f"the tool is to run as {physical.account}, and we are somebody else",
+            where="account",
+            remedy=f"run the gate as that user: sudo -u {physical.account} readiness run",
+        )
+    return Account(entry.pw_uid, entry.pw_gid, other=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Runs a tool's command as the right user."""
+
+    physical: Physical
+
+    def ask(self, *arguments: str, verb: str, timeout_s: float = _QUICK_S) -> Answer:
+        """Run the tool with these arguments, whatever its exit status is."""
+        return self.run([*(self.physical.command or []), *arguments], verb, timeout_s)
+
+    def run(self, argv: Sequence[str], verb: str, timeout_s: float = _QUICK_S) -> Answer:
+        """Run any command as that user, whatever its exit status is."""
+        account = account_of(self.physical)
+        return command.ask(
+            argv,
+            verb,
+            f"run it by hand as the user of the backups: {shlex.join(argv)}",
+            timeout_s=timeout_s,
+            account=account if account.other else None,
+        )
+
+    def head(self, *arguments: str, verb: str) -> bytes:
+        """The first bytes that the tool prints; it is stopped then.
+
+        Raises:
+            CouldNotMeasure: it cannot be started, or prints nothing.
+        """
+        argv = [*(self.physical.command or []), *arguments]
+        account = account_of(self.physical)
+        try:
+            with subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                **(account.popen if account.other else {}),
+            ) as process:
+                found = process.stdout.read(_HEAD_BYTES) if process.stdout else b""
+                process.kill()
+        except OSError as error:
+            raise CouldNotMeasure(
+                f"the command to {verb} cannot be started: {error.strerror}", where=argv[0]
+            ) from error
+        if not found:
+            raise CouldNotMeasure(f"the command to {verb} prints nothing", where=shlex.join(argv))
+        return found
+
+    def json(self, *arguments: str, verb: str) -> Any:
+        """The JSON that the tool prints.
+
+        Raises:
+            CouldNotMeasure: it ended with an error, or printed something else.
+        """
+        answer = self.ask(*arguments, verb=verb)
+        return parsed(answer, [*(self.physical.command or []), *arguments], verb)
+
+
+def parsed(answer: Answer, argv: Sequence[str], verb: str) -> Any:
+    """The JSON that a command printed.
+
+    Raises:
+        CouldNotMeasure: it ended with an error, or printed something else.
+    """
+    if answer.status != 0:
+        raise CouldNotMeasure(
+            f"the command to {verb} ended with {answer.status}: {answer.said}",
+            where=shlex.join(argv),
+        )
+    try:
+        return json.loads(answer.output)
+    except ValueError:
+        raise CouldNotMeasure(
+            f"the command to {verb} did not print JSON: {answer.said}", where=shlex.join(argv)
+        ) from None
+
+
+def strange(what: str, where: str) -> CouldNotMeasure:
+    """The error for an answer of another shape than this tool's."""
+    return CouldNotMeasure(
+        f"the tool's answer has {what}: a release that we do not know", where=where
+    )
+
+
+def at(seconds: float) -> datetime:
+    """A time, from seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def time_of(text: object, where: str) -> datetime:
+    """A time, from RFC 3339.
+
+    Raises:
+        CouldNotMeasure: it is none, or has no zone.
+    """
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise strange(f"{text!r} where a time should be", where) from None
+    if found.tzinfo is None:
+        raise strange(f"a time without a zone, {text!r}", where)
+    return found

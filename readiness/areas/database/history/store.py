@@ -1,0 +1,226 @@
+"""The file of the snapshots: SQLite, so that a killed writer leaves it whole, and readers wait."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from readiness.areas.database.history.snapshot import (
+    FORMAT,
+    BloatSnapshot,
+    Mark,
+    Scans,
+    Server,
+    Snapshot,
+    unpacked_scans,
+)
+from readiness.model.errors import CouldNotMeasure, NoData
+
+_APPLICATION: Final = 0x52445931  # "RDY1", in the header of the file: another one's is refused
+_WAIT_S: Final = 10.0
+_DAY_S: Final = 86400.0
+_WHOLE_S: Final = 3 * _DAY_S
+_SCHEMA: Final = """
+create table snapshots (
+    kind text not null check (kind in ('usage', 'bloat')),
+    at real not null,
+    counters_since real not null,
+    body blob not null,
+    primary key (kind, at)
+) without rowid"""
+# Of each day one is enough, and the last one before the counters began anew: what was counted
+# until then is known from nowhere else.
+_THIN: Final = """
+delete from snapshots where at < ? and (kind, at) not in (
+    select kind, min(at) from snapshots group by kind, cast(at / 86400 as integer))
+and (kind, at) not in (
+    select kind, at from (
+        select kind, at, lead(counters_since) over (partition by kind order by at) as next
+        from snapshots)
+    where next > at)"""
+_Kind = Literal["usage", "bloat"]
+_S = TypeVar("_S", Snapshot, BloatSnapshot)
+_T = TypeVar("_T")
+_CRON: Final = "take them each hour: 7 * * * * readiness snapshot --config FILE"
+
+
+class Store:
+    """The snapshots of one database, in one file.
+
+    Args:
+        path: the file; it is made at the first snapshot, and its folder has to be there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, *snapshots: Snapshot | BloatSnapshot, keep_days: float) -> None:
+        """Store snapshots, the oldest first, and remove what is too old; all of it, or nothing.
+
+        Raises:
+            CouldNotMeasure: the file cannot be written, is another program's, or another
+                database's.
+        """
+        with self._opened("rwc") as connection:
+            connection.execute("begin immediate")
+            self._prepare(connection)
+            self._refuse_other(connection, snapshots[-1].server)
+            connection.executemany(
+                "insert or replace into snapshots values (?, ?, ?, ?)", map(_row, snapshots)
+            )
+            newest = snapshots[-1].at
+            connection.execute("delete from snapshots where at < ?", (newest - keep_days * _DAY_S,))
+            connection.execute(_THIN, (newest - _WHOLE_S,))
+            connection.execute("commit")
+
+    def marks(self, server: Server, *, since: float = 0.0) -> list[Mark]:
+        """When the snapshots of the counters were taken, the oldest first; see `scans`."""
+        self.newest_usage(server)  # refuses another database's
+        first = self._last_until(since)
+        with self._opened("ro") as connection:
+            rows = connection.execute(
+                "select at, counters_since from snapshots where kind = 'usage' and at >= ?"
+                " order by at",
+                (first,),
+            )
+            return [Mark(*row) for row in rows]
+
+    def scans(self, server: Server, *, since: float = 0.0) -> list[Scans]:
+        """The scans of the indexes at a time and all after it, the oldest first.
+
+        Args:
+            server: the database that they have to be of.
+            since: Unix time; the last snapshot before it is the first one given.
+
+        Raises:
+            NoData: there is no file, or it is another database's.
+            CouldNotMeasure: it cannot be read.
+        """
+        self.newest_usage(server)  # refuses another database's
+        return self._decoded("usage", unpacked_scans, self._last_until(since))
+
+    def usage_at(self, server: Server, at: float) -> Snapshot | None:
+        """The last snapshot of the counters until a time, else the first one; see `scans`."""
+        found = self._read("usage", Snapshot, server, self._last_until(at), 1)
+        return found[0] if found else None
+
+    def newest_usage(self, server: Server) -> Snapshot | None:
+        """The last snapshot of the counters, see `scans`; None if there is none."""
+        return self._newest("usage", Snapshot, server)
+
+    def newest_bloat(self, server: Server) -> BloatSnapshot | None:
+        """The last snapshot of the bloat, see `scans`; None if there is none."""
+        return self._newest("bloat", BloatSnapshot, server)
+
+    def _last_until(self, at: float) -> float:
+        """When the last snapshot of the counters until a time was taken, else the first one."""
+        with self._opened("ro") as connection:
+            self._check(connection)
+            row = connection.execute(
+                "select coalesce(max(case when at <= ? then at end), min(at), 0)"
+                " from snapshots where kind = 'usage'",
+                (at,),
+            ).fetchone()
+        return float(row[0])
+
+    def _newest(self, kind: _Kind, shape: type[_S], server: Server) -> _S | None:
+        with self._opened("ro") as connection:
+            self._check(connection)
+            row = connection.execute("select max(at) from snapshots where kind = ?", (kind,))
+            newest = row.fetchone()[0]
+        return self._read(kind, shape, server, newest)[-1] if newest is not None else None
+
+    def _read(
+        self, kind: _Kind, shape: type[_S], server: Server, since: float, most: int = -1
+    ) -> list[_S]:
+        found = self._decoded(kind, shape.unpacked, since, most)
+        if found and found[-1].server.is_other_than(server):
+            raise self._other(found[-1].server)
+        return found
+
+    def _decoded(
+        self, kind: _Kind, decode: Callable[[bytes], _T], since: float, most: int = -1
+    ) -> list[_T]:
+        with self._opened("ro") as connection:
+            self._check(connection)
+            rows = connection.execute(
+                "select body from snapshots where kind = ? and at >= ? order by at limit ?",
+                (kind, since, most),
+            )
+            return [decode(body) for (body,) in rows]
+
+    @contextlib.contextmanager
+    def _opened(self, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Connection]:
+        """The file, with every failure as one of our errors."""
+        if mode == "ro" and not self.path.is_file():
+            raise NoData("there is no history yet", where=str(self.path), remedy=_CRON)
+        try:
+            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+            with contextlib.closing(
+                sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None)
+            ) as connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise CouldNotMeasure(
+                f"the history cannot be used: {error}",
+                where=str(self.path),
+                remedy="look whether the folder is there, is full, and belongs to this account",
+            ) from None
+        except sqlite3.DatabaseError:
+            raise self._broken("it is damaged, or not a history of readiness") from None
+        except CouldNotMeasure as error:
+            if error.where:
+                raise
+            raise self._broken(error.message) from None
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the table in a new file; refuse one that is not ours."""
+        if connection.execute("select count(*) from sqlite_master").fetchone()[0]:
+            self._check(connection)
+            return
+        connection.execute(f"pragma application_id = {_APPLICATION}")
+        connection.execute(f"pragma user_version = {FORMAT}")
+        connection.execute(_SCHEMA)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        application = connection.execute("pragma application_id").fetchone()[0]
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if application != _APPLICATION:
+            raise self._broken("it is not a history of readiness")
+        if version != FORMAT:
+            raise CouldNotMeasure(
+                f"the history has format {version}, this program reads format {FORMAT}",
+                where=str(self.path),
+                remedy="use the version of readiness that wrote it, or begin a new file",
+            )
+
+    def _refuse_other(self, connection: sqlite3.Connection, server: Server) -> None:
+        row = connection.execute(
+            "select kind, body from snapshots order by at desc limit 1"
+        ).fetchone()
+        if row is None:
+            return
+        shape = Snapshot if row[0] == "usage" else BloatSnapshot
+        stored = shape.unpacked(row[1]).server
+        if stored.is_other_than(server):
+            raise self._other(stored)
+
+    def _other(self, stored: Server) -> NoData:
+        system = f" of the cluster {stored.system}" if stored.system else ""
+        return NoData(
+            f"it is the history of another database: {stored.database}{system}",
+            where=str(self.path),
+            remedy="name another file in [databases.NAME.history] path; after pg_upgrade, or a"
+            " move to another cluster, a new history begins",
+        )
+
+    def _broken(self, message: str) -> CouldNotMeasure:
+        return CouldNotMeasure(
+            message, where=str(self.path), remedy=f"move it away, and begin anew; {_CRON}"
+        )
+
+
+def _row(snapshot: Snapshot | BloatSnapshot) -> tuple[str, float, float, bytes]:
+    kind: _Kind = "usage" if isinstance(snapshot, Snapshot) else "bloat"
+    return kind, snapshot.at, snapshot.server.counters_since, snapshot.packed()

@@ -1,0 +1,199 @@
+"""What a server counts as it runs: deadlocks, cache hits, temporary files, checkpoints.
+
+Its cache, its disk for temporary files and its WAL are the server's, not one database's: so are
+these figures. All of them are since the counters began, and say so: they begin anew when somebody
+resets them, and (without a word) after a crash.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.database.config import Database
+from readiness.lib import postgres
+from readiness.lib.postgres import Connection
+from readiness.lib.postgres.session import looking, need_role
+from readiness.lib.text import clean, listed
+from readiness.model.errors import NoData
+from readiness.model.measurement import Measurement
+
+HOUR_S: Final = 3600.0
+FEWEST_BLOCKS: Final = 100_000
+FEWEST_CHECKPOINTS: Final = 20
+_FROM_14: Final = 140000
+_FROM_17: Final = 170000
+# From PostgreSQL 15 on, a crash empties a database's counters and leaves their age NULL; that of
+# the background writer tells it.
+_DATABASES: Final = """
+select coalesce(d.datname, 'what all databases share'), d.deadlocks, d.temp_bytes, d.temp_files,
+       d.blks_hit, d.blks_read,
+       extract(epoch from now() - greatest(d.stats_reset, b.stats_reset))::float8
+from pg_stat_database d cross join pg_stat_bgwriter b
+where d.datid = 0 or d.datid in (select oid from pg_database where not datistemplate)"""
+_CHECKPOINTS: Final = """
+select checkpoints_timed, checkpoints_req, extract(epoch from now() - stats_reset)::float8
+from pg_stat_bgwriter"""
+_CHECKPOINTS_17: Final = """
+select num_timed, num_requested, extract(epoch from now() - stats_reset)::float8
+from pg_stat_checkpointer"""
+_WAL: Final = "select wal_bytes, extract(epoch from now() - stats_reset)::float8 from pg_stat_wal"
+# Before, only all that was ever written is known: more than since the counters began.
+_WAL_13: Final = """
+select pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                            else pg_current_wal_lsn() end, '0/0')"""
+# When this much WAL was written, a checkpoint begins: half of what it may be at its end.
+_DISTANCE: Final = """
+select pg_size_bytes(current_setting('max_wal_size'))
+       / (1 + current_setting('checkpoint_completion_target')::float8)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The counters of one database since `seconds` ago."""
+
+    name: str
+    deadlocks: int
+    temp_bytes: int
+    temp_files: int
+    hits: int
+    reads: int
+    seconds: float
+
+    @property
+    def hours(self) -> float:
+        """Hours that were counted; one at least, so that a young counter shows no rate yet."""
+        return max(self.seconds, HOUR_S) / HOUR_S
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The counters of all databases of a server."""
+
+    databases: tuple[Counted, ...]
+
+    @property
+    def age_s(self) -> Measurement:
+        """How long the youngest of them has been counting."""
+        youngest = min(d.seconds for d in self.databases)
+        return Measurement("seconds counted", youngest, "s", "stats_reset of pg_stat_database")
+
+    @property
+    def deadlocks_per_h(self) -> Measurement:
+        """Deadlocks an hour, over all databases."""
+        return self._rate("deadlocks an hour", "count", [d.deadlocks for d in self.databases])
+
+    @property
+    def temp_bytes_per_h(self) -> Measurement:
+        """Bytes an hour that were written to temporary files, over all databases."""
+        name = "written to temporary files an hour"
+        return self._rate(name, "bytes", [d.temp_bytes for d in self.databases])
+
+    @property
+    def cache_hit_share(self) -> Measurement:
+        """The part of the block reads that the cache served.
+
+        Raises:
+            NoData: too few blocks were read to tell.
+        """
+        hits = sum(d.hits for d in self.databases)
+        blocks = hits + sum(d.reads for d in self.databases)
+        if blocks < FEWEST_BLOCKS:
+            raise NoData(
+                f"only {blocks} blocks were read since the counters began",
+                where="pg_stat_database",
+                remedy=f"run the gate once the database has read {FEWEST_BLOCKS} of them",
+            )
+        return Measurement(
+            "block reads served by the cache",
+            hits / blocks,
+            "ratio",
+            "blks_hit and blks_read of pg_stat_database",
+            samples=blocks,
+        )
+
+    def worst_by(self, what: str) -> str:
+        """The databases with most of something, in words."""
+        found = sorted(self.databases, key=lambda d: -int(getattr(d, what)))
+        return listed(f"{clean(d.name)}: {getattr(d, what)}" for d in found if getattr(d, what))
+
+    def _rate(self, name: str, unit: str, counts: list[int]) -> Measurement:
+        rate = sum(n / d.hours for n, d in zip(counts, self.databases, strict=True))
+        return Measurement(name, rate, unit, "pg_stat_database", samples=sum(counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Checkpoints since the counters began, and what may have caused them.
+
+    Attributes:
+        timed: those that the clock began.
+        requested: those that something else began: the volume of WAL, a backup, a command.
+        by_volume: how many of those the WAL that was written can have forced, at most.
+        seconds: that were counted.
+    """
+
+    timed: int
+    requested: int
+    by_volume: float
+    seconds: float
+
+    @property
+    def forced_share(self) -> Measurement:
+        """The part that the volume of WAL forced, at most; of twenty checkpoints at least."""
+        total = max(self.timed + self.requested, FEWEST_CHECKPOINTS)
+        return Measurement(
+            "checkpoints that the volume of WAL forced",
+            min(self.by_volume, self.requested) / total,
+            "ratio",
+            "requested checkpoints, and WAL bytes by max_wal_size",
+            samples=self.timed + self.requested,
+        )
+
+
+def counters(database: Database) -> Counters:
+    """The counters of every database of the server.
+
+    Raises:
+        NotPermitted: the role does not see them.
+        NoData: the server counts nothing.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        need_role(connection, "pg_read_all_stats", "the server's counters are hidden")
+        if postgres.fetch_value(connection, "select current_setting('track_counts')") != "on":
+            raise NoData(
+                "the server counts nothing: track_counts is off",
+                where=database.dsn.address,
+                remedy="alter system set track_counts = on; select pg_reload_conf()",
+            )
+        rows = postgres.fetch(connection, _DATABASES)
+    return Counters(
+        tuple(
+            Counted(str(name), deadlocks, temp_bytes, files, hits, reads, float(seconds))
+            for name, deadlocks, temp_bytes, files, hits, reads, seconds in rows
+        )
+    )
+
+
+def checkpoints(database: Database) -> Checkpoints:
+    """The checkpoints of the server.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        new = connection.info.server_version >= _FROM_17
+        timed, requested, seconds = postgres.fetch(
+            connection, _CHECKPOINTS_17 if new else _CHECKPOINTS
+        )[0]
+        by_volume = _by_volume(connection, float(seconds))
+    return Checkpoints(timed, requested, by_volume, float(seconds))
+
+
+def _by_volume(connection: Connection, seconds: float) -> float:
+    """Checkpoints that so much WAL can have forced since the counters began."""
+    distance = float(postgres.fetch_value(connection, _DISTANCE))
+    if connection.info.server_version < _FROM_14:
+        return float(postgres.fetch_value(connection, _WAL_13)) / distance
+    written, since = postgres.fetch(connection, _WAL)[0]
+    # The two counters may have been reset at different times.
+    return float(written) * (seconds / max(float(since), 1.0)) / distance

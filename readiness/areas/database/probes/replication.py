@@ -1,0 +1,220 @@
+"""Whether standbys are connected and follow, and what slots hold back."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_health import Standby
+from readiness.lib import postgres
+from readiness.lib.patience import until
+from readiness.lib.postgres.session import (
+    in_recovery,
+    looking,
+    need_role,
+    seeing_all_sessions,
+    system_of,
+)
+from readiness.lib.text import clean
+from readiness.model.errors import CouldNotMeasure
+
+_POLL_S: Final = 0.02
+_STREAMING: Final = "streaming"
+# A standby whose connection broke comes back by itself after wal_retrieve_retry_interval, 5 s.
+_PATIENCE_S: Final = 12.0
+_FROM_17: Final = 170000
+_ON_PRIMARY: Final = """
+select coalesce(application_name, ''), coalesce(state, ''), coalesce(sync_state, '')
+from pg_stat_replication order by 1"""
+_ON_STANDBY: Final = "select coalesce(status, 'hidden') from pg_stat_wal_receiver"
+# A message in the WAL: nothing else changes, and no right to write is needed. Its transaction is
+# committed, so that it is flushed and sent at once.
+_CANARY: Final = "select pg_logical_emit_message(true, 'readiness', %s)::text"
+_REPLAYED: Final = "select coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
+_SLOTS: Final = """
+select slot_name, slot_type, active, coalesce(wal_status, 'unknown'),
+       coalesce(pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_receive_lsn()
+                                     else pg_current_wal_lsn() end, restart_lsn), 0)::bigint,
+       {idle}
+from pg_replication_slots where not temporary order by 5 desc"""
+_IDLE: Final = "extract(epoch from now() - inactive_since)::float8"
+_BOUND: Final = "select setting::bigint from pg_settings where name = 'max_slot_wal_keep_size'"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One standby, seen from both ends.
+
+    Attributes:
+        standby: its name.
+        on_primary: its state as the primary has it: `streaming`, or `absent`.
+        on_standby: that of its WAL receiver: `streaming`, `not receiving`, or that it is
+            another server's.
+        follows: whether it is a standby at all.
+    """
+
+    standby: str
+    on_primary: str
+    on_standby: str
+    follows: bool
+
+    @property
+    def streams(self) -> bool:
+        """Whether WAL flows, as both ends say."""
+        return self.follows and self.on_primary == self.on_standby == _STREAMING
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of a message that was committed on the primary.
+
+    Attributes:
+        standby: where it was waited for.
+        seconds: until the standby had replayed it, or that were waited in vain.
+        arrived: whether it came.
+    """
+
+    standby: str
+    seconds: float
+    arrived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A replication slot.
+
+    Attributes:
+        name: of the slot.
+        kind: `physical` or `logical`.
+        active: whether somebody reads it.
+        wal: whether its WAL is still there: `reserved`, `extended`, `unreserved`, `lost`.
+        held: bytes of WAL that it holds back.
+        idle_s: seconds without a reader; None where the server does not tell (before 17).
+    """
+
+    name: str
+    kind: str
+    active: bool
+    wal: str
+    held: int
+    idle_s: float | None
+
+    @property
+    def lost(self) -> bool:
+        """Whether its reader can never go on."""
+        return self.wal in ("unreserved", "lost")
+
+    def __str__(self) -> str:
+        read = "active" if self.active else "no consumer"
+        return f"{self.name} ({self.kind}, {read}, WAL {self.wal}, {self.held / 1e6:.0f} MB)"
+
+
+def links(database: Database) -> tuple[list[Link], list[str]]:
+    """The declared standbys, and the names of all that the primary knows.
+
+    What does not stream at the first look is given 12 s: a broken connection mends itself.
+
+    Raises:
+        NotPermitted: the role does not see the state of replication.
+        CouldNotMeasure: the database is a standby itself; or a standby does not answer.
+    """
+    return until(
+        lambda: _links(database),
+        lambda seen: all(link.streams for link in seen[0]),
+        within_s=_PATIENCE_S,
+    )
+
+
+def _links(database: Database) -> tuple[list[Link], list[str]]:
+    with seeing_all_sessions(database) as connection:
+        if in_recovery(connection):
+            raise _is_standby(database)
+        system = system_of(connection)
+        rows = postgres.fetch(connection, _ON_PRIMARY)
+    # Several may have one name, such as the default `walreceiver`.
+    states = {name: state for name, state, _ in sorted(rows, key=lambda row: row[1] == _STREAMING)}
+    found = []
+    for standby in database.standbys.values():
+        follows, receiver = _receiver(database, standby, system)
+        primary = states.get(standby.known_as, "absent")
+        found.append(Link(standby.name, clean(primary), receiver, follows))
+    return found, sorted(clean(name) for name in states)
+
+
+def _receiver(database: Database, standby: Standby, system: str) -> tuple[bool, str]:
+    with postgres.connect(standby.dsn, timeout_s=database.timeout_s) as connection:
+        need_role(connection, "pg_read_all_stats", "the state of the WAL receiver is hidden")
+        if _are_others(system_of(connection), system):
+            return in_recovery(connection), "a copy of another server"
+        rows = postgres.fetch(connection, _ON_STANDBY)
+        return in_recovery(connection), clean(rows[0][0]) if rows else "not receiving"
+
+
+def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
+    """Commit a message on the primary, and wait until the standby has replayed it.
+
+    Args:
+        database: the primary.
+        standby: where it must arrive.
+        longest_s: seconds to wait for it.
+
+    Raises:
+        CouldNotMeasure: the database is a standby itself, the standby is none, or one of them
+            does not answer.
+    """
+    with (
+        looking(database) as primary,
+        postgres.connect(
+            standby.dsn, timeout_s=database.timeout_s, total_s=longest_s + 6 * database.timeout_s
+        ) as follower,
+    ):
+        if in_recovery(primary):
+            raise _is_standby(database)
+        if not in_recovery(follower):
+            raise CouldNotMeasure(
+                "is no standby: it replays nothing",
+                where=f"[databases.{database.name}.standbys.{standby.name}]",
+                remedy="correct its dsn; if it was promoted, rebuild it as a standby",
+            )
+        # The WAL of another server may be ahead of ours: what is waited for would be there at once.
+        if _are_others(system_of(follower), system_of(primary)):
+            raise CouldNotMeasure(
+                "is a standby of another server",
+                where=f"[databases.{database.name}.standbys.{standby.name}]",
+                remedy="correct its dsn",
+            )
+        written = postgres.fetch_value(primary, _CANARY, [f"readiness {time.time_ns()}"])
+        committed = time.monotonic()
+        arrived = until(
+            lambda: bool(postgres.fetch_value(follower, _REPLAYED, [written])),
+            bool,
+            within_s=longest_s,
+            every_s=_POLL_S,
+        )
+        return Arrival(standby.name, time.monotonic() - committed, arrived)
+
+
+def slots(database: Database) -> tuple[list[Slot], bool]:
+    """All lasting slots, the one that holds most back first; and whether that has a bound.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        idle = _IDLE if connection.info.server_version >= _FROM_17 else "null::float8"
+        rows = postgres.fetch(connection, _SLOTS.format(idle=idle))
+        bounded = postgres.fetch_value(connection, _BOUND) >= 0
+    return [Slot(clean(name), *figures) for name, *figures in rows], bounded
+
+
+def _are_others(system: str, other: str) -> bool:
+    """Whether two servers surely do not have one origin."""
+    return bool(system and other) and system != other
+
+
+def _is_standby(database: Database) -> CouldNotMeasure:
+    return CouldNotMeasure(
+        "is a standby itself: only the primary knows its standbys",
+        where=f"[databases.{database.name}] dsn",
+        remedy="let the dsn lead to the primary: add target_session_attrs=read-write",
+    )

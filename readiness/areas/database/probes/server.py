@@ -1,0 +1,230 @@
+"""The server as a whole: what the role may see, settings, checksums, release, connections."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.database.config import Database
+from readiness.areas.database.probes.releases import Release
+from readiness.lib import postgres
+from readiness.lib.postgres import Connection
+from readiness.lib.postgres.schemas import NOT_OURS
+from readiness.lib.postgres.session import looking, need_role, seeing_all_sessions
+from readiness.lib.text import clean
+from readiness.model.errors import NoData
+from readiness.model.measurement import Measurement
+
+PARTS_OF_PG_MONITOR: Final = ("pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables")
+_RIGHTS: Final = """
+select quote_ident(rolname), rolsuper,
+       array(select r from unnest(%s::text[]) r where not pg_has_role(rolname, r, 'usage'))
+from pg_roles where rolname = current_user"""
+# Without a right on its schema, a sequence cannot even be named.
+_HIDDEN_SEQUENCES: Final = """
+select format('%I.%I', n.nspname, c.relname)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
+  and not (has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'))
+order by 1""".replace("@OWN@", NOT_OURS)
+# setting -> the value with which a crash, or damage, loses data
+_UNSAFE: Final = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "zero_damaged_pages": "on",
+    "ignore_checksum_failure": "on",
+    "autovacuum": "off",
+    "synchronous_commit": "off",
+}
+_SETTINGS: Final = "select name, setting from pg_settings where name = any(%s)"
+_OVERRIDES: Final = """
+select coalesce('the role ' || quote_ident(r.rolname), 'every role')
+       || coalesce(' in ' || quote_ident(d.datname), ''), entry
+from pg_db_role_setting s
+left join pg_roles r on r.oid = s.setrole
+left join pg_database d on d.oid = s.setdatabase
+cross join unnest(s.setconfig) entry
+where split_part(entry, '=', 1) = any(%s)
+  and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))"""
+_CHECKSUM_FAILURES: Final = """
+select coalesce(datname, 'what all databases share'), checksum_failures,
+       coalesce(to_char(checksum_last_failure at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), '?')
+from pg_stat_database where checksum_failures > 0 order by 2 desc"""
+_CONNECTIONS: Final = """
+select count(*) filter (where backend_type = 'client backend'),
+       count(*) filter (where backend_type = 'client backend' and datname = current_database()),
+       current_setting('max_connections')::int
+       - current_setting('superuser_reserved_connections')::int
+       - coalesce(current_setting('reserved_connections', true)::int, 0),
+       (select datconnlimit from pg_database where datname = current_database())
+from pg_stat_activity"""
+_USERS: Final = """
+select coalesce(usename, '?'), count(*) from pg_stat_activity
+where backend_type = 'client backend' group by 1 order by 2 desc limit 3"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the monitoring role may do.
+
+    Attributes:
+        role: its name.
+        superuser: whether it may do everything.
+        lacking: the parts of pg_monitor that it does not have.
+        hidden_sequences: sequences whose position it may not read.
+    """
+
+    role: str
+    superuser: bool
+    lacking: tuple[str, ...]
+    hidden_sequences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting, and whether its value risks data.
+
+    Attributes:
+        name: of the setting.
+        value: as the server has it.
+        where: for whom, if not for everybody.
+        unsafe: the value that it must not have.
+    """
+
+    name: str
+    value: str
+    unsafe: str
+    where: str = ""
+
+    @property
+    def is_unsafe(self) -> bool:
+        """Whether it has that value."""
+        return self.value == self.unsafe
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """Whether damage on the disk would be noticed, and where it was.
+
+    Attributes:
+        enabled: whether pages have checksums.
+        failures: pages that failed, over all databases, since the counters began.
+        where: the databases, the worst first.
+    """
+
+    enabled: bool
+    failures: int
+    where: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How many connections there are, and how many there may be.
+
+    Attributes:
+        used: those of clients.
+        usable: what ordinary roles may have: without those reserved for superusers.
+        scope: what the limit is on.
+        users: who has most of them.
+    """
+
+    used: int
+    usable: int
+    scope: str
+    users: str
+
+    @property
+    def share(self) -> Measurement:
+        """The part that is in use."""
+        return Measurement(
+            f"connections in use of {self.usable} ({self.scope})",
+            self.used / self.usable if self.usable > 0 else 1.0,
+            "ratio",
+            "pg_stat_activity",
+            samples=self.used,
+        )
+
+
+def rights(database: Database) -> Rights:
+    """What the role of a database's `dsn` may do there.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        role, superuser, lacking = postgres.fetch(connection, _RIGHTS, [list(PARTS_OF_PG_MONITOR)])[
+            0
+        ]
+        hidden = postgres.fetch(connection, _HIDDEN_SEQUENCES)
+        return Rights(role, superuser, tuple(lacking), tuple(name for (name,) in hidden))
+
+
+def settings(database: Database) -> list[Setting]:
+    """What decides whether a crash loses data; for everybody, and for single roles.
+
+    Raises:
+        NoData: the server does not tell one of them.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        found: dict[str, str] = dict(postgres.fetch(connection, _SETTINGS, [list(_UNSAFE)]))
+        overrides = postgres.fetch(connection, _OVERRIDES, [list(_UNSAFE)])
+    missing = sorted(_UNSAFE.keys() - found.keys())
+    if missing:
+        raise NoData(f"the server does not tell {', '.join(missing)}", where="pg_settings")
+    own = [Setting(name, found[name], unsafe) for name, unsafe in _UNSAFE.items()]
+    return own + [_override(clean(who), entry) for who, entry in overrides]
+
+
+def _override(who: str, entry: str) -> Setting:
+    name, _, value = entry.partition("=")
+    words = {"on": "on", "true": "on", "yes": "on", "1": "on"}
+    words |= {"off": "off", "false": "off", "no": "off", "0": "off"}
+    return Setting(name, words.get(value.lower(), value), _UNSAFE[name], who)
+
+
+def checksums(database: Database) -> Checksums:
+    """Checksums of the pages, and failures so far.
+
+    Raises:
+        NotPermitted: the role does not see the counters.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        need_role(connection, "pg_read_all_stats", "the server's counters are hidden")
+        enabled = postgres.fetch_value(connection, "select current_setting('data_checksums')")
+        failed = postgres.fetch(connection, _CHECKSUM_FAILURES)
+    return Checksums(
+        enabled == "on",
+        sum(count for _, count, _ in failed),
+        tuple(f"{clean(name)}: {count}, last at {last} UTC" for name, count, last in failed),
+    )
+
+
+def release(database: Database) -> Release:
+    """The release of the server that answers.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        return Release.of(connection.info.server_version)
+
+
+def connections(database: Database) -> Connections:
+    """Connections in use, against the limit of the server or the database: whichever is nearer.
+
+    Raises:
+        NotPermitted: the role does not see other roles' sessions.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    with seeing_all_sessions(database) as connection:
+        used, here, usable, limit = postgres.fetch(connection, _CONNECTIONS)[0]
+        users = _users(connection)
+    whole = Connections(used, usable, "the server", users)
+    if limit < 0:
+        return whole
+    own = Connections(here, limit, "the database's connection limit", users)
+    return max(whole, own, key=lambda c: float(c.share.value))
+
+
+def _users(connection: Connection) -> str:
+    return ", ".join(f"{clean(user)} {count}" for user, count in postgres.fetch(connection, _USERS))

@@ -1,0 +1,158 @@
+"""PgBouncer in front of the reference system's database, where it is installed."""
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import psycopg
+
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReferenceSystemError
+from readiness.reference.database import NAME, Shop
+from readiness.servers import programs
+from readiness.servers.account import reachable_folder, server_account
+from readiness.servers.ports import free_port
+from readiness.servers.postgres import loopback_dsn
+
+SIZE: Final = 2
+"""Connections that a pool may have to the server."""
+
+_START_TIMEOUT_S: Final = 20.0
+_STOP_TIMEOUT_S: Final = 10.0
+_PORT_ATTEMPTS: Final = 3
+_INI: Final = """\
+[databases]
+{name} = host=127.0.0.1 port={server_port} dbname={name} pool_size={size}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = plain
+auth_file = {users}
+stats_users = {monitor}
+admin_users = {owner}
+pool_mode = transaction
+max_client_conn = 100
+server_login_retry = 1
+ignore_startup_parameters = extra_float_digits
+"""
+
+
+@dataclass(slots=True)
+class Pooler:
+    """A PgBouncer that runs.
+
+    Attributes:
+        port: where it listens.
+        shop: the roles that it knows.
+        process: its process.
+    """
+
+    port: int
+    shop: Shop
+    process: subprocess.Popen[bytes]
+
+    @property
+    def console(self) -> str:
+        """The console, as the monitoring role."""
+        return self._dsn(self.shop.monitor, "pgbouncer")
+
+    @property
+    def client(self) -> str:
+        """The shop's database by way of the pooler, as the owner of its schema."""
+        return self._dsn(self.shop.owner, NAME)
+
+    def stop(self) -> None:
+        """End it. Harmless when it has ended already."""
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(_STOP_TIMEOUT_S)
+
+    def _dsn(self, like: str, database: str) -> str:
+        parts = urlsplit(like)
+        return loopback_dsn(self.port, database, parts.username or "", parts.password or "")
+
+
+def start_pooler(shop: Shop, folder: Path, guardian: Guardian) -> tuple[Pooler | None, str]:
+    """Start PgBouncer in front of the shop; else why there is none.
+
+    Raises:
+        ReferenceSystemError: it is there, and does not start.
+    """
+    try:
+        program = programs.get(programs.PGBOUNCER)
+    except programs.AbsentError as problem:
+        return None, problem.sentence
+    home = reachable_folder(folder, server_account())
+    if home != folder.resolve():
+        guardian.remove(home)
+    for _ in range(_PORT_ATTEMPTS):
+        port = free_port()
+        process = _spawn(program, _configure(shop, home, port), guardian)
+        pooler = Pooler(port, shop, process)
+        if _answers(pooler):
+            return pooler, ""
+    raise ReferenceSystemError("pgbouncer ended at once", where=str(home / "pgbouncer.log"))
+
+
+def _configure(shop: Shop, folder: Path, port: int) -> Path:
+    """Write its configuration, for nobody but the account that it runs as."""
+    account = server_account()
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o711)
+    roles = {url.username: url.password for url in map(urlsplit, (shop.monitor, shop.owner))}
+    users, ini = folder / "users.txt", folder / "pgbouncer.ini"
+    values = {
+        "name": NAME,
+        "port": port,
+        "server_port": urlsplit(shop.owner).port,
+        "size": SIZE,
+        "users": users,
+        "monitor": urlsplit(shop.monitor).username,
+        "owner": urlsplit(shop.owner).username,
+    }
+    for path, text in (
+        (users, "".join(f'"{name}" "{password}"\n' for name, password in roles.items())),
+        (ini, _INI.format(**values)),
+    ):
+        path.touch()
+        account.own(path)
+        path.write_text(text, encoding="utf-8")
+    return ini
+
+
+def _spawn(program: str, ini: Path, guardian: Guardian) -> subprocess.Popen[bytes]:
+    with (ini.parent / "pgbouncer.log").open("ab") as log:
+        process = subprocess.Popen(
+            [program, "--quiet", ini],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **guardian.environ},
+            start_new_session=True,
+            **server_account().popen,
+        )
+    guardian.kill(process.pid)
+    return process
+
+
+def _answers(pooler: Pooler) -> bool:
+    """Wait until it answers; False if it ended, as it does when its port is taken."""
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline and pooler.process.poll() is None:
+        try:
+            psycopg.connect(pooler.console, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -1,0 +1,105 @@
+"""The part of the reference system's readiness.toml that tells of its database."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from readiness.servers.toml import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the database has around it.
+
+    Attributes:
+        standby: whether a standby follows it.
+        pooler: whether a pooler stands in front of it.
+    """
+
+    standby: bool
+    pooler: bool
+
+
+def database(around: Around, history: Path, *, watched: bool, slow_alert: bool) -> str:
+    """[databases.shop] and its tables.
+
+    Args:
+        around: what it has around it.
+        history: the file of its snapshots.
+        watched: whether a Prometheus shows how long statements take.
+        slow_alert: whether an alert for a slow statement notifies somebody.
+    """
+    return "".join(
+        (
+            _DATABASE,
+            _STANDBY if around.standby else "",
+            _POOLER if around.pooler else "",
+            _STATEMENTS,
+            _P95 if watched else "",
+            _SLOW_ALERT if slow_alert else "",
+            _BLOAT,
+            _HISTORY.format(path=quoted(str(history))),
+        )
+    )
+
+
+_DATABASE: Final = """
+# As a role that may read the statistics (pg_monitor) and the tables.
+[databases.shop]
+dsn = "${REFERENCE_MONITOR_DSN}"
+
+# What its health is held against; the defaults are good for most.
+[databases.shop.limits]
+replication_lag_max_s = 10
+"""
+
+_STANDBY: Final = """
+# A streaming standby, under the name by which the primary knows it.
+[databases.shop.standbys.replica]
+dsn = "${REFERENCE_STANDBY_DSN}"
+"""
+
+_POOLER: Final = """
+# The console of PgBouncer.
+[databases.shop.pooler]
+dsn = "${REFERENCE_POOLER_DSN}"
+"""
+
+_STATEMENTS: Final = """
+# Of the application alone: what monitoring, backups and the gate itself run is not promised.
+[databases.shop.statements]
+roles = ["shop_app"]
+"""
+
+# As the application times its statements. Of all time: a system of seconds has no rate yet.
+_P95: Final = """
+[databases.shop.statements.p95]
+query = '''
+histogram_quantile(0.95, sum by (le, statement) (db_statement_duration_seconds_bucket))'''
+calls = "sum by (statement) (db_statement_duration_seconds_count)"
+"""
+
+_SLOW_ALERT: Final = """
+# A statement is slow on purpose, and somebody has to be told.
+[databases.shop.statements.slow_alert]
+dsn = "${REFERENCE_APP_DSN}"
+alert = "SlowQueries"
+severity = "warning"
+channel = "slack"
+"""
+
+_BLOAT: Final = """
+# The tables are small; what is written and deleted to measure the speed leaves them full of holes.
+[databases.shop.bloat]
+min_bytes = 20000000
+"""
+
+_HISTORY: Final = """
+# `readiness snapshot` writes it. This system is seconds old: its past is real snapshots, dated
+# back. It lives for some hours, without a cron that would take more.
+[databases.shop.history]
+path = {path}
+index_max_age_h = 12
+# A small shop.
+growth_max_bytes = 100000000
+"""

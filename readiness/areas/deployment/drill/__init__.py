@@ -1,0 +1,1 @@
+"""Changes of the release, and what users see of them."""

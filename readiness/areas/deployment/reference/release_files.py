@@ -1,0 +1,104 @@
+"""What lies around a release of the shop: configuration, copies, older releases, a report."""
+
+import hashlib
+import json
+import shutil
+import tarfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from readiness.areas.backup.reference.backups import Backups
+from readiness.servers.fleet.releases import CONFIGURATIONS, NEW, OLD
+
+FOLDER: Final = "release"
+_TOOK: Final = timedelta(seconds=42)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFiles:
+    """Where they are.
+
+    Attributes:
+        folder: the report, and the folders `deploy`, `saved` and `store`.
+        has_database: whether a copy of the database was saved.
+    """
+
+    folder: Path
+    has_database: bool
+
+    @property
+    def deploy(self) -> Path:
+        """The configuration that goes out with it."""
+        return self.folder / "deploy"
+
+    @property
+    def saved(self) -> Path:
+        """What was saved before."""
+        return self.folder / "saved"
+
+    @property
+    def store(self) -> Path:
+        """The releases that can be had."""
+        return self.folder / "store"
+
+    @property
+    def report(self) -> Path:
+        """What the deployment wrote."""
+        return self.folder / "deploy-report.json"
+
+
+def make(root: Path, release: str, backups: Backups | None) -> ReleaseFiles:
+    """Write all of them."""
+    files = ReleaseFiles(root / FOLDER, backups is not None)
+    for folder in (files.folder, files.deploy, files.saved, files.store):
+        folder.mkdir()
+    _configure(files.deploy)
+    for known in (OLD, NEW):
+        _pack(files.deploy, files.store / f"shop-{known}.tar.gz")
+    _pack(files.deploy, files.saved / "configuration.tar.gz")
+    if backups:
+        dump = next(backups.folder.glob("*.dump"))
+        shutil.copy(dump, files.saved / "database.dump")
+        shutil.copy(backups.layers / "uploads.tar.gz", files.saved / "uploads.tar.gz")
+    for copy in sorted(files.saved.iterdir()):
+        told = hashlib.sha256(copy.read_bytes()).hexdigest()
+        copy.with_name(f"{copy.name}.sha256").write_text(f"{told}  {copy.name}\n")
+    _report(files.report, release)
+    return files
+
+
+def _configure(folder: Path) -> None:
+    for file in (
+        resources.files("readiness.areas.deployment.reference").joinpath("deploy").iterdir()
+    ):
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "releases.json").write_text(
+        json.dumps({name: dict(values) for name, values in CONFIGURATIONS.items()}, indent=1)
+    )
+
+
+def _pack(folder: Path, archive: Path) -> None:
+    with tarfile.open(archive, "w:gz") as opened:
+        opened.add(folder, arcname="deploy")
+
+
+def _report(path: Path, release: str) -> None:
+    ended = datetime.now(UTC)
+    content = {
+        "release": release,
+        "previous": OLD if release == NEW else NEW,
+        "by": "deploy-bot",
+        "started_at": (ended - _TOOK).isoformat(),
+        "finished_at": ended.isoformat(),
+        "result": "success",
+        "backup": "saved/database.dump",
+        "steps": [
+            {"name": "save", "duration_s": 9.5},
+            {"name": "migrate", "duration_s": 2.5},
+            {"name": "roll out", "duration_s": 30.0},
+        ],
+    }
+    path.write_text(json.dumps(content, indent=1))

@@ -1,0 +1,232 @@
+"""Asks a Grafana: its dashboards, whether its data sources are well, and what a panel shows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import quote
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from readiness.areas.monitoring.config import Grafana as Settings
+from readiness.areas.monitoring.probes.dashboards import Query, Source
+from readiness.lib import api
+from readiness.lib.http import Answer, Session
+from readiness.lib.text import clean
+from readiness.model.errors import NoData
+
+_NAME: Final = "Grafana"
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+# What a Grafana or plugin answers that has no health check for this kind of data source.
+_NO_HEALTH_CHECK: Final = {404, 500, 501}
+_ANSWERED: Final = {200, 207, 400, 404}
+_POINTS: Final = 100
+_TIMES: Final = {"time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one query gave: points that are not null, or why there are none."""
+
+    ref: str
+    points: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How a data source is, `OK` or not; and how that was found out."""
+
+    status: str
+    message: str
+    source: str
+
+
+class _Field(api.Reply):
+    type: str = ""
+
+
+class _Schema(api.Reply):
+    fields: tuple[_Field, ...] = ()
+
+
+class _Data(api.Reply):
+    values: tuple[tuple[JsonValue, ...], ...] = ()
+
+
+class _Frame(api.Reply):
+    schema_: _Schema = Field(_Schema(), alias="schema")
+    data: _Data = _Data()
+
+    @property
+    def points(self) -> int:
+        """Values that are not null, times apart; NaN comes as null."""
+        columns = zip(self.schema_.fields, self.data.values, strict=False)
+        return sum(
+            value is not None
+            for column, values in columns
+            if column.type not in _TIMES
+            for value in values
+        )
+
+
+class _Result(api.Reply):
+    error: str = ""
+    frames: tuple[_Frame, ...] | None = None
+
+
+class _Results(api.Reply):
+    results: dict[str, _Result] = Field(default={})
+    message: str = ""
+
+
+class _Health(api.Reply):
+    status: str = ""
+    message: str = ""
+
+
+class _Found(api.Reply):
+    dashboard: dict[str, JsonValue]
+
+
+class _Element(api.Reply):
+    model: dict[str, JsonValue]
+
+
+class _Library(api.Reply):
+    result: _Element
+
+
+class _KnownSource(api.Reply):
+    uid: str
+    name: str = ""
+    type: str = ""
+    default: bool = Field(default=False, alias="isDefault")
+
+
+_RESULTS: Final = TypeAdapter(_Results)
+_HEALTH: Final = TypeAdapter(_Health)
+_DASHBOARD: Final = TypeAdapter(_Found)
+_LIBRARY: Final = TypeAdapter(_Library)
+_SOURCES: Final = TypeAdapter(tuple[_KnownSource, ...])
+
+
+class Grafana:
+    """One Grafana; use it as a context manager.
+
+    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
+    wants a login, `NoData` when something else answers or the question is refused.
+    """
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self.url = url
+        self._session = Session(
+            timeout_s=settings.timeout_s, bearer=settings.token, verify=settings.verify_tls
+        )
+        self._known: tuple[_KnownSource, ...] | None = None
+
+    def __enter__(self) -> Self:
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._session.__exit__(*exception)
+
+    def dashboard(self, uid: str) -> dict[str, JsonValue]:
+        """The JSON of a dashboard."""
+        found, answer = self._get(f"/api/dashboards/uid/{quote(uid, safe='')}")
+        return api.shaped(_DASHBOARD, found, answer, _NAME).dashboard
+
+    def library_panel(self, uid: str) -> dict[str, JsonValue]:
+        """The JSON of a library panel."""
+        found, answer = self._get(f"/api/library-elements/{quote(uid, safe='')}")
+        return api.shaped(_LIBRARY, found, answer, _NAME).result.model
+
+    def health(self, uid: str) -> SourceHealth:
+        """Whether a data source reaches what it shows.
+
+        Where Grafana has no health check for its kind, or the check itself breaks, the simplest
+        query there is decides.
+        """
+        answer = self._session.get(f"{self.url}/api/datasources/uid/{quote(uid, safe='')}/health")
+        found = api.document(answer, _NAME, "token")
+        if answer.status not in _NO_HEALTH_CHECK:
+            health = api.shaped(_HEALTH, found, answer, _NAME)
+            status = health.status or f"no status, HTTP {answer.status}"
+            return SourceHealth(status, clean(health.message), f"GET {answer.url}")
+        asked = Query(refId="A", expr="vector(1)", instant=True, datasource=Source(uid=uid))
+        shown = self.run([asked], window_s=60)[0]
+        return SourceHealth(
+            "OK" if shown.points else "no answer",
+            shown.error or "the query vector(1) gives nothing",
+            f"POST {self.url}/api/ds/query: vector(1)",
+        )
+
+    def run(self, queries: Sequence[Query], *, window_s: float) -> tuple[Shown, ...]:
+        """What the queries of one panel give, as Grafana itself would show it.
+
+        Args:
+            queries: all of the panel's, also the hidden ones that others compute with.
+            window_s: seconds up to now that are asked for.
+        """
+        body = {
+            "from": f"now-{round(window_s)}s",
+            "to": "now",
+            "queries": [self._asked(query, window_s) for query in queries],
+        }
+        answer = self._session.post(
+            f"{self.url}/api/ds/query", json.dumps(body).encode(), max_bytes=api.MAX_BYTES
+        )
+        found = api.document(answer, _NAME, "token")
+        replied = api.shaped(_RESULTS, found, answer, _NAME)
+        if answer.status not in _ANSWERED or not (replied.results or replied.message):
+            raise _refused(answer, replied.message)
+        return tuple(_shown(query.ref, replied) for query in queries)
+
+    def _asked(self, query: Query, window_s: float) -> dict[str, JsonValue]:
+        given: dict[str, JsonValue] = query.model_dump(
+            by_alias=True, exclude={"datasource"}, exclude_none=True
+        )
+        source = query.source if query.is_expression else self._source(query.source)
+        own: dict[str, JsonValue] = {
+            "datasource": {"uid": source.uid, "type": source.type},
+            "intervalMs": max(1, round(window_s * 1000 / _POINTS)),
+            "maxDataPoints": _POINTS,
+        }
+        return given | own
+
+    def _source(self, named: Source) -> Source:
+        """A data source by its uid; older dashboards have its name, or nothing for the default."""
+        if named.uid and named.type:
+            return named
+        if self._known is None:
+            found, answer = self._get("/api/datasources")
+            self._known = api.shaped(_SOURCES, found, answer, _NAME)
+        wanted = named.uid if named.uid != "default" else ""
+        for known in self._known:
+            if wanted in {known.uid, known.name} if wanted else known.default:
+                return Source(uid=known.uid, type=known.type)
+        return named
+
+    def _get(self, path: str) -> tuple[object, Answer]:
+        answer = self._session.get(f"{self.url}{path}", max_bytes=api.MAX_BYTES)
+        found = api.document(answer, _NAME, "token")
+        if answer.status != _OK:
+            raise _refused(answer, "it is not there" if answer.status == _NOT_FOUND else "")
+        return found, answer
+
+
+def _shown(ref: str, replied: _Results) -> Shown:
+    result = replied.results.get(ref)
+    if result is None:
+        return Shown(ref, 0, clean(replied.message) or "no answer to this query")
+    return Shown(ref, sum(frame.points for frame in result.frames or ()), clean(result.error))
+
+
+def _refused(answer: Answer, reason: str) -> NoData:
+    return NoData(
+        f"answered {answer.status}: {clean(reason) or answer.body[:100].decode(errors='replace')}",
+        where=answer.url,
+        remedy="check the uid, and that `token` of [grafana] may read it (role Viewer)",
+    )

@@ -1,0 +1,314 @@
+"""Scrape jobs as Prometheus sees them: their targets, and what it noted of each scrape."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import promql_parser
+
+from readiness.areas.monitoring.config import Job
+from readiness.lib.patience import until
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus.replies import Sample, Target
+from readiness.lib.text import clean
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Measurement
+
+# After a start or a reload, targets appear once discovery has looked around: every 5 s.
+_DISCOVERY_S: Final = 10.0
+_LONGEST_WAIT_S: Final = 90.0
+_LONGEST_HISTORY_WAIT_S: Final = 180.0
+_FEWEST_SCRAPES: Final = 3
+_UP: Final = "up"
+_UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """The targets of one job.
+
+    Attributes:
+        job: its name.
+        targets: all that are active.
+        at: Unix time by Prometheus's own clock, when they were listed.
+    """
+
+    job: str
+    targets: tuple[Target, ...]
+    at: float
+
+    @property
+    def down(self) -> tuple[Target, ...]:
+        """Those whose last scrape failed, or that never had one."""
+        return tuple(target for target in self.targets if target.health != _UP)
+
+    @property
+    def unscraped(self) -> tuple[Target, ...]:
+        """Those that have not been scraped for the first time."""
+        return tuple(target for target in self.targets if target.health == _UNKNOWN)
+
+    @property
+    def well(self) -> tuple[Target, ...]:
+        """Those whose last scrape succeeded."""
+        return tuple(target for target in self.targets if target.health == _UP)
+
+    def age_s(self, target: Target) -> float:
+        """Seconds since its last scrape."""
+        return self.at - target.last_scrape.timestamp()
+
+    def is_stale(self, target: Target) -> bool:
+        """Whether its last scrape is longer ago than two intervals and one time-out."""
+        return self.age_s(target) > freshest_s(target)
+
+    @property
+    def matchers(self) -> str:
+        """Label matchers for the series of the job, whatever it is called in its labels."""
+        names = sorted({re.escape(t.labels.get("job", self.job)) for t in self.targets})
+        words = "|".join(names).replace("\\", "\\\\").replace('"', '\\"')
+        return f'job=~"{words}"'
+
+
+def freshest_s(target: Target) -> float:
+    """Seconds that the last scrape of a target may be ago."""
+    return 2 * target.interval_s + target.timeout_s
+
+
+def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
+    """The targets of a job; waits for the first scrape, and one more for those that are down.
+
+    A failed scrape that the next one makes good is no state of the job: how often that happens
+    is told by `availability`.
+
+    Raises:
+        NoData: a target has not been scraped yet, after 90 s at most.
+    """
+    runtime = prometheus.runtime()
+
+    def good(seen: Scraped) -> bool:
+        if len(seen.targets) < job.min_targets:
+            return seen.at - runtime.last_config.timestamp() > _DISCOVERY_S
+        return not seen.down and not any(map(seen.is_stale, seen.targets))
+
+    seen = until(lambda: _targets(prometheus, job.name), good, within_s=_patience_s(job))
+    if seen.unscraped:
+        raise NoData(
+            f"{seen.unscraped[0].url} has not been scraped for the first time",
+            where=f"{prometheus.url}/targets",
+            remedy=f"its interval is {seen.unscraped[0].interval}: run the gate again after that",
+        )
+    return seen
+
+
+def present_targets_of(prometheus: Prometheus, job: Job) -> Scraped:
+    """The same, where there is one at least.
+
+    Raises:
+        NoData: there is none.
+    """
+    seen = targets_of(prometheus, job)
+    if not seen.targets:
+        raise NoData(
+            f"the job {job.name} has no target",
+            where=f"{prometheus.url}/targets",
+            remedy="see monitoring.scrape-jobs",
+        )
+    return seen
+
+
+def well_targets_of(prometheus: Prometheus, job: Job) -> Scraped:
+    """The same, but only the targets whose last scrape succeeded.
+
+    Raises:
+        NoData: there is none.
+    """
+    seen = targets_of(prometheus, job)
+    if not seen.well:
+        told = seen.down[0].error if seen.down else "it has no target"
+        raise NoData(
+            f"no target of the job {job.name} is up: {told}",
+            where=f"{prometheus.url}/targets",
+            remedy="see monitoring.scrape-jobs",
+        )
+    return Scraped(seen.job, seen.well, seen.at)
+
+
+def availability(prometheus: Prometheus, job: Job, window_s: float) -> list[Measurement]:
+    """For each target, the share of its scrapes within a window that succeeded.
+
+    Args:
+        prometheus: whom to ask.
+        job: which targets.
+        window_s: seconds; a target that is younger is judged on what there is.
+
+    Raises:
+        NoData: a target has fewer than three scrapes within the window, and gets no more soon.
+    """
+    seen = present_targets_of(prometheus, job)
+    window = f"[{_whole(window_s)}s]"
+    counted = f"count_over_time(up{{{seen.matchers}}}{window})"
+    _history(prometheus, job, seen, counted, _FEWEST_SCRAPES)
+    asked = f"avg_over_time(up{{{seen.matchers}}}{window})"
+    shares = _by_instance(prometheus, seen, asked)
+    counts = _by_instance(prometheus, seen, counted)
+    return [
+        Measurement(
+            f"scrapes of {name} that succeeded", share.value, "ratio", asked, int(count.value)
+        )
+        for (name, share), (_, count) in zip(shares, counts, strict=True)
+    ]
+
+
+def slow_scrapes(
+    prometheus: Prometheus, job: Job, window_s: float
+) -> list[tuple[Target, Measurement]]:
+    """For each target, what nine of ten scrapes within a window took at most."""
+    asked = "quantile_over_time(0.9, scrape_duration_seconds{%s}[%ds])"
+    return _of_each(prometheus, job, asked, window_s, "nine of ten scrapes of {}", "s")
+
+
+def usual_scrapes(
+    prometheus: Prometheus, job: Job, window_s: float
+) -> list[tuple[Target, Measurement]]:
+    """For each target, the median of what a scrape took within a window."""
+    asked = "quantile_over_time(0.5, scrape_duration_seconds{%s}[%ds])"
+    return _of_each(prometheus, job, asked, window_s, "median scrape of {}", "s")
+
+
+def samples_of(prometheus: Prometheus, job: Job) -> list[Measurement]:
+    """For each target that is up, the samples that its last scrape brought."""
+    seen = well_targets_of(prometheus, job)
+    asked = f"scrape_samples_post_metric_relabeling{{{seen.matchers}}}"
+    return [
+        Measurement(f"samples of {name}", int(sample.value), "count", asked)
+        for name, sample in _by_instance(prometheus, seen, asked)
+    ]
+
+
+def age_of(prometheus: Prometheus, job: Job, selector: str) -> tuple[Scraped, Measurement | None]:
+    """How old the newest sample of a metric is, in seconds; None where there is no series.
+
+    Raises:
+        CouldNotMeasure: the selector cannot be read, or no target of the job is up.
+    """
+    _must_select(selector)  # of anything but a selector, timestamp() is always now
+    seen = well_targets_of(prometheus, job)
+    asked = f"(time() - timestamp({selector})) and on (job, instance) up{{{seen.matchers}}}"
+    found = until(lambda: prometheus.query(asked), bool, within_s=_patience_s(job))
+    if not found:
+        return seen, None
+    newest = min(sample.value for sample in found)
+    return seen, Measurement(f"age of {selector}", newest, "s", asked, len(found))
+
+
+def values_of(
+    prometheus: Prometheus, job: Job, selector: str, wanted: float
+) -> tuple[list[Measurement], tuple[str, ...]]:
+    """The values of a metric, one a series; and the targets that are up and have none of it.
+
+    Waits for one more scrape where a value is not the wanted one: a blink is no state.
+
+    Raises:
+        CouldNotMeasure: the selector cannot be read, or no target of the job is up.
+    """
+    _must_select(selector)
+    seen = well_targets_of(prometheus, job)
+    asked = f"({selector}) and on (job, instance) (up{{{seen.matchers}}} == 1)"
+    names = {_instance(target) for target in seen.targets}
+
+    def missing(samples: tuple[Sample, ...]) -> set[str]:
+        return names - {sample.labels.get("instance", "") for sample in samples}
+
+    found = until(
+        lambda: prometheus.query(asked),
+        lambda samples: not missing(samples) and all(s.value == wanted for s in samples),
+        within_s=_patience_s(job),
+    )
+    measured = [Measurement(str(sample), sample.value, "status", asked) for sample in found]
+    return measured, tuple(sorted(missing(found)))
+
+
+def _must_select(selector: str) -> None:
+    """Raises `CouldNotMeasure` unless the text is a selector, which names series and no more."""
+    try:
+        parsed = promql_parser.parse(selector)
+    except ValueError as error:
+        raise _no_selector(selector, clean(str(error))) from None
+    if not isinstance(parsed, promql_parser.VectorSelector):
+        raise _no_selector(selector, "it computes something")
+
+
+def _no_selector(selector: str, reason: str) -> CouldNotMeasure:
+    return CouldNotMeasure(
+        f"{clean(selector)!r} is no selector: {reason}",
+        where="[prometheus.jobs]",
+        remedy='write it as `orders_total{region="eu"}`',
+    )
+
+
+def _patience_s(job: Job) -> float:
+    return min(2 * job.interval_s + _DISCOVERY_S, _LONGEST_WAIT_S)
+
+
+def _targets(prometheus: Prometheus, job: str) -> Scraped:
+    found = tuple(
+        target for target in prometheus.targets() if job in (target.pool, target.labels.get("job"))
+    )
+    return Scraped(job, found, prometheus.now())
+
+
+def _of_each(
+    prometheus: Prometheus, job: Job, asked: str, window_s: float, name: str, unit: str
+) -> list[tuple[Target, Measurement]]:
+    seen = present_targets_of(prometheus, job)
+    asked %= (seen.matchers, _whole(window_s))
+    by_name = {_instance(target): target for target in seen.targets}
+    return [
+        (by_name[found], Measurement(name.format(found), sample.value, unit, asked))
+        for found, sample in _by_instance(prometheus, seen, asked)
+    ]
+
+
+def _by_instance(prometheus: Prometheus, seen: Scraped, asked: str) -> list[tuple[str, Sample]]:
+    """The sample of each target, in their order.
+
+    Raises:
+        NoData: a target has none, even a moment after it was seen to be scraped.
+    """
+    names = sorted(_instance(target) for target in seen.targets)
+
+    def look() -> dict[str, Sample]:
+        return {sample.labels.get("instance", ""): sample for sample in prometheus.query(asked)}
+
+    found = until(look, lambda by_name: set(names) <= by_name.keys(), within_s=2.0)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise NoData(f"nothing is noted of {missing[0]}", where=f"{prometheus.url}: {asked}")
+    return [(name, found[name]) for name in names]
+
+
+def _history(prometheus: Prometheus, job: Job, seen: Scraped, counted: str, fewest: int) -> None:
+    names = {_instance(target) for target in seen.targets}
+
+    def young(samples: Sequence[Sample]) -> set[str]:
+        old = {s.labels.get("instance", "") for s in samples if s.value >= fewest}
+        return names - old
+
+    within_s = min((fewest + 1) * job.interval_s, _LONGEST_HISTORY_WAIT_S)
+    left = young(
+        until(lambda: prometheus.query(counted), lambda s: not young(s), within_s=within_s)
+    )
+    if left:
+        raise NoData(
+            f"{min(left)} was scraped fewer than {fewest} times: too few to tell",
+            where=f"{prometheus.url}: {counted}",
+            remedy="run the gate again a few scrapes later, or let `window_s` hold some intervals",
+        )
+
+
+def _instance(target: Target) -> str:
+    return target.labels.get("instance", "")
+
+
+def _whole(window_s: float) -> int:
+    return max(1, round(window_s))

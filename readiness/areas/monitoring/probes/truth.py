@@ -1,0 +1,118 @@
+"""Counts what a service counts: sends known requests, and reads how far its counters moved."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.config.models import Service, Truth
+from readiness.lib.http import Session, session_for
+from readiness.lib.prometheus.exposition import Reading, read, scrape
+from readiness.model.errors import CouldNotMeasure, NoData
+
+_SETTLE_S: Final = 5.0
+_POLL_S: Final = 0.25
+_FIRST_ERROR: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far two counters moved.
+
+    Attributes:
+        requests: the request counter, while requests were sent that succeed.
+        requests_as_errors: the error counter, meanwhile.
+        errors: the error counter, while requests were sent that fail.
+        silent: the counters that had no series even at the end.
+    """
+
+    requests: float
+    requests_as_errors: float
+    errors: float
+    silent: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    requests: Reading
+    errors: Reading
+
+
+def measure(service: Service, truth: Truth) -> Counted:
+    """Send the requests that `truth` describes, and read the counters before and after.
+
+    Raises:
+        CouldNotMeasure: the counters move without us, run backwards, or do not exist; the
+            requests did not do what they should; or nobody answered.
+    """
+    before = _undisturbed(service, truth)
+    with session_for(service) as session:
+        _send(session, service.url + truth.path, truth.requests, fail=False)
+        middle = _settled(
+            service, truth, lambda now: _moved(before.requests, now.requests) >= truth.requests
+        )
+        _send(session, service.url + truth.error_path, truth.errors, fail=True)
+        after = _settled(
+            service, truth, lambda now: _moved(middle.errors, now.errors) >= truth.errors
+        )
+    readings = ((truth.counter, after.requests), (truth.error_counter, after.errors))
+    return Counted(
+        requests=_moved(before.requests, middle.requests),
+        requests_as_errors=_moved(before.errors, middle.errors),
+        errors=_moved(middle.errors, after.errors),
+        silent=tuple(selector for selector, reading in readings if not reading.present),
+    )
+
+
+def _undisturbed(service: Service, truth: Truth) -> _Counters:
+    """The counters, which must not move while nobody (that is, we) sends anything."""
+    first = _read(service, truth)
+    time.sleep(_POLL_S * 2)
+    second = _read(service, truth)
+    if first != second:
+        raise NoData(
+            "the counters move although nothing was sent: there is other traffic on these series",
+            where=f"{truth.counter}, {truth.error_counter}",
+            remedy="declare in [services.NAME.truth] a path that nobody else asks for, and"
+            " counters that are selected down to that path",
+        )
+    return second
+
+
+def _settled(service: Service, truth: Truth, arrived: Callable[[_Counters], bool]) -> _Counters:
+    """The counters once they have arrived, read again a little later: they may overshoot."""
+    deadline = time.monotonic() + _SETTLE_S
+    while not arrived(_read(service, truth)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    time.sleep(_POLL_S)
+    return _read(service, truth)
+
+
+def _read(service: Service, truth: Truth) -> _Counters:
+    exposition = scrape(service)
+    return _Counters(read(exposition, truth.counter), read(exposition, truth.error_counter))
+
+
+def _moved(before: Reading, after: Reading) -> float:
+    moved = after.value - before.value
+    if moved < 0:
+        raise NoData(
+            f"a counter ran backwards, from {before.value:g} to {after.value:g}: the service"
+            " restarted meanwhile, or several instances answer in turn",
+            remedy="point `url` at one instance, and look for restarts",
+        )
+    return moved
+
+
+def _send(session: Session, url: str, times: int, *, fail: bool) -> None:
+    for sent in range(times):
+        answer = session.get(url)
+        if (answer.status >= _FIRST_ERROR) is not fail:
+            expected = "at least 400" if fail else "less than 400"
+            raise CouldNotMeasure(
+                f"request {sent + 1} of {times} answered {answer.status} instead of {expected},"
+                " so that the counters have nothing to be held against",
+                where=f"GET {answer.url}",
+                remedy="name in [services.NAME.truth] a `path` that always succeeds, and an"
+                " `error_path` that always fails",
+            )

@@ -1,0 +1,151 @@
+"""The part of the reference system's readiness.toml that says what watches it."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from readiness.areas.monitoring.config import Dashboard
+from readiness.areas.monitoring.reference import error_tracker, grafana
+from readiness.areas.monitoring.reference.watched import count_panels
+
+_USUAL_PANELS: Final[int] = Dashboard.model_fields["min_panels"].default
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What watches one running system.
+
+    Attributes:
+        prometheus: its address, or None.
+        running: the names of the programs that run.
+        service: the address of the order service.
+        site: the address of the page over TLS, or None.
+        grafana: its address, or None.
+        dashboard: the file of the dashboard.
+        tracker: the address of the error tracker, or None.
+    """
+
+    prometheus: str | None
+    running: Collection[str]
+    service: str
+    site: str | None
+    grafana: str | None
+    dashboard: Path
+    tracker: str | None
+
+
+def monitoring(watch: Watch) -> str:
+    """The tables [prometheus], [grafana] and [error_tracker], as far as there is such a thing."""
+    tables = ""
+    if watch.prometheus:
+        tables += _PROMETHEUS.format(url=watch.prometheus) + _jobs(watch) + _probes(watch)
+    if watch.grafana:
+        file = str(watch.dashboard).replace("\\", "\\\\").replace('"', '\\"')
+        tables += _GRAFANA.format(url=watch.grafana, file=file, fewer=_fewer(watch.dashboard))
+    if watch.tracker:
+        tables += _TRACKER.format(url=watch.tracker)
+    return tables
+
+
+def dsn(tracker: str, key: str) -> str:
+    """The DSN that an application would send its errors to."""
+    scheme, _, place = tracker.partition("://")
+    return f"{scheme}://{key}@{place}/1"
+
+
+def _jobs(watch: Watch) -> str:
+    pages = 3 if watch.site else 2
+    return "".join(
+        text.format(pages=pages) for program, text in _JOBS.items() if program in watch.running
+    )
+
+
+def _fewer(dashboard: Path) -> str:
+    """Panels about what is not scraped here are not shown."""
+    panels = count_panels(json.loads(dashboard.read_bytes()))
+    return f"min_panels = {panels}\n" if panels < _USUAL_PANELS else ""
+
+
+def _probes(watch: Watch) -> str:
+    if "blackbox_exporter" not in watch.running:
+        return ""
+    probes = _PROBE.format(name="service", instance=f"{watch.service}/version")
+    return probes + (_PROBE.format(name="site", instance=watch.site) if watch.site else "")
+
+
+_PROMETHEUS: Final = """
+# What scrapes the system, and its limits: this system is seconds old, and scrapes every second.
+[prometheus]
+url = "{url}"
+# One day is all that a system to try things on needs.
+retention_min_h = 24
+# Fifteen scrapes, of which a busy machine may lose three, or be slow to take one.
+window_s = 15
+up_min_share = 0.8
+scrape_time_max_share = 0.75
+samples_max = 4000
+# The default of one percent is meant for a scrape every 30 s: thirty times as many take thirty.
+overhead_max_share = 0.3
+
+[prometheus.jobs.orders]
+interval_s = 1
+required_metrics = ["http_requests_total", "service_build_info"]
+
+[prometheus.jobs.prometheus]
+interval_s = 1
+"""
+
+_JOBS: Final = {
+    "postgres_exporter": """
+# `up` is about the exporter; these are about the database behind it.
+[prometheus.jobs.postgres]
+interval_s = 1
+must_be_one = ["pg_up", "pg_scrape_collector_success"]
+must_be_zero = ["pg_exporter_last_scrape_error"]
+""",
+    "node_exporter": """
+[prometheus.jobs.node]
+interval_s = 1
+required_metrics = ["node_memory_MemAvailable_bytes"]
+""",
+    "blackbox_exporter": """
+[prometheus.jobs.blackbox]
+interval_s = 1
+# Two or three pages: that of Prometheus itself is asked too.
+min_targets = {pages}
+""",
+}
+
+_PROBE: Final = """
+[prometheus.probes.{name}]
+instance = "{instance}"
+"""
+
+_GRAFANA: Final = f"""
+[grafana]
+url = "{{url}}"
+token = "${{{{{grafana.TOKEN}}}}}"
+datasources = ["{'", "'.join(grafana.SOURCES)}"]
+
+# One dashboard as Grafana has it, and the same from the file that it was provisioned from.
+[grafana.dashboards.shop]
+uid = "{grafana.DASHBOARD}"
+window_s = 900
+{{fewer}}
+[grafana.dashboards.shop-file]
+file = "{{file}}"
+window_s = 900
+{{fewer}}"""
+
+_TRACKER: Final = f"""
+# A test event is sent, and must be readable soon.
+[error_tracker]
+dsn = "${{{{REFERENCE_TRACKER_DSN}}}}"
+url = "{{url}}"
+token = "${{{{{error_tracker.TOKEN}}}}}"
+organization = "{error_tracker.ORGANIZATION}"
+project = "{error_tracker.PROJECT}"
+within_s = 15
+"""

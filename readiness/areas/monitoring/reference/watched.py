@@ -1,0 +1,64 @@
+"""What of the alert rules and of the dashboard is about jobs that are scraped here.
+
+A rule on a metric that nobody has never fires, and a panel without one shows nothing. Where an
+exporter cannot be had, what is about it goes with it.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any, Final
+
+from readiness.areas.monitoring.reference.stack_config import Document
+
+_JOB: Final = re.compile(r'job="([^"$]+)"')
+
+
+def keep_rules(document: Document, jobs: Collection[str]) -> Document:
+    """The rule file without what is about other jobs.
+
+    Of an expression with alternatives, `a or b`, those that can be there are kept.
+    """
+    groups = []
+    for group in document["groups"]:
+        rules = [kept for rule in group["rules"] if (kept := _kept(rule, jobs))]
+        if rules:
+            groups.append({**group, "rules": rules})
+    return {"groups": groups}
+
+
+def _kept(rule: Document, jobs: Collection[str]) -> Document | None:
+    alternatives = re.split(r"\s+or\s+", rule["expr"].strip())
+    left = [text for text in alternatives if _about(text) <= set(jobs)]
+    return {**rule, "expr": " or ".join(left)} if left else None
+
+
+def keep_panels(document: Document, jobs: Collection[str]) -> Document:
+    """The dashboard without the panels about other jobs."""
+    panels = [
+        {**panel, "panels": [p for p in panel.get("panels", ()) if _shows(p, jobs)]}
+        if "panels" in panel
+        else panel
+        for panel in document["panels"]
+        if _shows(panel, jobs)
+    ]
+    return {**document, "panels": panels}
+
+
+def count_panels(document: Document) -> int:
+    """How many of its panels ask for something."""
+    return sum(1 for panel in _panels(document) if panel.get("targets"))
+
+
+def _panels(document: Document) -> Iterator[Document]:
+    for panel in document.get("panels", ()):
+        yield panel
+        yield from _panels(panel)
+
+
+def _shows(panel: Document, jobs: Collection[str]) -> bool:
+    targets: list[dict[str, Any]] = panel.get("targets", [])
+    return all(_about(target["expr"]) <= set(jobs) for target in targets)
+
+
+def _about(expression: str) -> set[str]:
+    return set(_JOB.findall(expression))

@@ -1,0 +1,155 @@
+"""Executes a query as an application would, and tells its latency from the times measured."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import cycle
+from time import perf_counter
+from typing import Final
+
+from readiness.config.models import Query
+from readiness.lib.postgres import Connection, connect, source_of, translated
+from readiness.lib.sampling import fewest_samples, percentile, percentile_bounds, quantile_points
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Measurement
+
+_Q: Final = 0.95
+_FEWEST: Final = fewest_samples(_Q)
+_FEWEST_TO_FAIL: Final = 2
+_WARM_UP: Final = 20
+_PILOT: Final = 5
+# How many budgets the least sample that can pass may take, before it is cut shorter still:
+# a query that slow needs only a few executions to fail.
+_PATIENCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How often to execute: `warm_up` times unmeasured, then `rounds` times."""
+
+    rounds: int
+    warm_up: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The p95 of a query, in ms: of the samples, and the 95 % bounds of the true one.
+
+    Attributes:
+        p95: of the samples, with the distribution.
+        lower: the true p95 is above it; None if there are too few samples.
+        upper: the true p95 is below it; None if there are fewer than 59 samples.
+        slowest: the slowest execution. One stall of seconds among hundreds of quick executions
+            is no percentile's business, and all the same everybody waited for it.
+    """
+
+    p95: Measurement
+    lower: Measurement | None
+    upper: Measurement | None
+    slowest: Measurement
+
+
+class RunningQuery:
+    """A query on a connection of its own, ready to be executed. Made by `running`.
+
+    Attributes:
+        plan: how often to execute it, as a pilot of five executions tells.
+    """
+
+    def __init__(self, query: Query, connection: Connection) -> None:
+        self._query = query
+        self._cursor = connection.cursor()
+        # A statement without parameters goes as it is: its percent signs mean themselves.
+        self._params = cycle([params or None for params in query.params])
+        self._rows = 0
+        self.plan = plan(query, self._pilot())
+
+    def execute(self) -> None:
+        """Execute once with the next parameters, and take in every row."""
+        self._cursor.execute(self._query.sql, next(self._params))
+        self._rows += len(self._cursor.fetchall())
+
+    def latency(self, seconds: Sequence[float]) -> Latency:
+        """What the measured times say.
+
+        Raises:
+            NoData: no execution returned a row, so that no work was measured.
+        """
+        if not self._rows:
+            raise NoData(
+                "the query returned no row in any execution: it may be fast for the wrong reason",
+                where=source_of(self._query.sql),
+                remedy="name `params` that find something, taken from real traffic",
+            )
+        return latency(self._query, seconds)
+
+    def _pilot(self) -> float:
+        times = []
+        for _ in range(_PILOT):
+            started = perf_counter()
+            self.execute()
+            times.append(perf_counter() - started)
+        return percentile(times, 0.5)
+
+
+@contextmanager
+def running(query: Query) -> Iterator[RunningQuery]:
+    """A connection for the query, as the application has one: prepared after five executions.
+
+    Raises:
+        CouldNotMeasure: the query is wrong, or one execution took longer than the budget;
+            and its kinds, see `readiness.lib.postgres.connect`.
+    """
+    if not query.params:
+        raise CouldNotMeasure("the query has no parameter set", where=query.name)
+    total_s = (_PILOT + _PATIENCE + 2) * query.budget_s
+    with (
+        connect(query.dsn, timeout_s=query.budget_s, total_s=total_s) as connection,
+        translated(source_of(query.sql)),
+    ):
+        yield RunningQuery(query, connection)
+
+
+def plan(query: Query, execution_s: float) -> Plan:
+    """How many executions fit into the budget of the query.
+
+    Args:
+        query: names the samples wanted and the budget.
+        execution_s: how long one execution takes, in seconds.
+    """
+    fit = int(query.budget_s / execution_s) - _WARM_UP
+    if fit >= _FEWEST:
+        return Plan(min(fit, query.samples), _WARM_UP)
+    most = int(_PATIENCE * query.budget_s / execution_s)
+    if most >= _FEWEST + _WARM_UP:
+        return Plan(_FEWEST, _WARM_UP)
+    # The pilot has warmed the connection; what is left to tell is by how much it fails.
+    return Plan(max(_FEWEST_TO_FAIL, min(most, _FEWEST)), 0)
+
+
+def latency(query: Query, seconds: Sequence[float]) -> Latency:
+    """The p95 of measured times and its bounds.
+
+    Raises:
+        NoData: there are no times.
+    """
+    times = [second * 1000 for second in seconds]
+    bounds = percentile_bounds(times, _Q)
+    p95 = Measurement(
+        name="p95 latency",
+        value=bounds.value,
+        unit="ms",
+        source=source_of(query.sql),
+        samples=len(times),
+        quantiles=quantile_points(times),
+    )
+    return Latency(
+        p95=p95,
+        lower=_bound(p95, "p95 latency, 95 % lower bound", bounds.lower),
+        upper=_bound(p95, "p95 latency, 95 % upper bound", bounds.upper),
+        slowest=replace(p95, name="slowest execution", value=max(times), quantiles=()),
+    )
+
+
+def _bound(p95: Measurement, name: str, value: float | None) -> Measurement | None:
+    return None if value is None else replace(p95, name=name, value=value, quantiles=())

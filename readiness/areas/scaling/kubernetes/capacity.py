@@ -1,0 +1,174 @@
+"""How many pods of a workload there is room for: in its quotas, and on the nodes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from readiness.areas.scaling.kubernetes.nodes import takes
+from readiness.areas.scaling.kubernetes.objects import Pod, ResourceQuota
+from readiness.areas.scaling.kubernetes.pods import Amounts, added, limits, summed, whole
+from readiness.areas.scaling.kubernetes.quantity import amount
+from readiness.areas.scaling.kubernetes.view import ENDED, View
+from readiness.model.errors import NoData
+
+_PODS: Final = "pods"
+# How a quota names what pods ask for: `kubernetes.io/docs/concepts/policy/resource-quotas`.
+_REQUESTS: Final = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory"} | {
+    "requests.memory": "memory"
+}
+_LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
+_COUNTS: Final = {_PODS, "count/pods"}
+# Our pods run on, and ask for something: to these a quota with that scope applies.
+_OURS: Final = {"NotTerminating", "NotBestEffort"}
+_NOT_OURS: Final = {"Terminating", "BestEffort"}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many of our pods fit.
+
+    Attributes:
+        where: into what, in words.
+        pods: how many, those that are there already among them.
+        told: the figures behind it.
+    """
+
+    where: str
+    pods: int
+    told: str
+
+
+def quota_room(view: View) -> list[Room]:
+    """For each line of each quota of the namespace, that pods count against.
+
+    Raises:
+        NoData: a quota has a scope that is not understood, or a quantity cannot be read.
+    """
+    return [
+        room
+        for quota in view.quotas
+        if _applies(quota)
+        for name in sorted(quota.spec.hard)
+        if (room := _line(view, quota, name)) is not None
+    ]
+
+
+def _applies(quota: ResourceQuota) -> bool:
+    scopes = set(quota.spec.scopes)
+    if scopes & _NOT_OURS:
+        return False
+    if scopes - _OURS or quota.spec.scope_selector:
+        raise NoData(
+            "has a scope that is not understood here: whether it counts for these pods is unknown",
+            where=f"ResourceQuota {quota.metadata.name}",
+            remedy="declare scaling.capacity-headroom not applicable, with what you know of it",
+        )
+    return True
+
+
+def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
+    one = _of_one_pod(view, name)
+    if one is None:
+        return None
+    hard = amount(quota.spec.hard[name])
+    others = Fraction()
+    if quota.status.used is not None:
+        used = amount(quota.status.used.get(name, 0))
+        others = max(Fraction(), used - one * view.workload.status.replicas)
+    where = f"ResourceQuota {quota.metadata.name} {name}"
+    told = f"{_figure(hard)}, of which others use {_figure(others)}; one pod takes {_figure(one)}"
+    if not one:
+        # A quota on what a pod does not ask for refuses the pod.
+        return Room(where, 0, f"the pods say nothing of it, and are refused: {told}")
+    return Room(where, max(0, int((hard - others) // one)), told)
+
+
+def _of_one_pod(view: View, name: str) -> Fraction | None:
+    """What one pod counts against a line of a quota; None if pods do not count there."""
+    spec = view.pod
+    if name in _COUNTS:
+        return Fraction(1)
+    if name in _REQUESTS:
+        return whole(spec, view.ranges).get(_REQUESTS[name], Fraction())
+    if name in _LIMITS:
+        return limits(spec, view.ranges).get(_LIMITS[name], Fraction())
+    return None
+
+
+def node_room(view: View) -> Room:
+    """On all nodes that take such pods, beside what runs there now.
+
+    Raises:
+        NoData: what else runs on them is not known, or a quantity cannot be read.
+    """
+    # Something of the cluster itself runs on every node: pods of one namespace are not all.
+    place = view.workload.metadata.namespace
+    if all(pod.metadata.namespace == place for pod in view.pods):
+        raise NoData(
+            "the nodes are known, and what other namespaces run on them is not",
+            where=view.side,
+            remedy="add the pods: kubectl get nodes,pods -A -o json",
+        )
+    spec = view.pod
+    one = whole(spec, view.ranges)
+    fits, open_nodes = 0, 0
+    for node in view.nodes:
+        if not takes(node, spec):
+            continue
+        open_nodes += 1
+        others = [pod for pod in view.pods if _is_beside(view, pod, node.metadata.name)]
+        used = added(summed(whole(pod.spec, ()) for pod in others), {_PODS: Fraction(len(others))})
+        has = {key: amount(quantity) for key, quantity in node.status.allocatable.items()}
+        fits += _times(one, has, used)
+    return Room(
+        "the nodes",
+        fits,
+        f"{open_nodes} of {len(view.nodes)} nodes take such pods; one asks for {_shown(one)}",
+    )
+
+
+def largest_node(view: View) -> Room:
+    """On the largest node, were it empty: for a cluster that adds nodes like it.
+
+    Raises:
+        NoData: a quantity cannot be read.
+    """
+    spec = view.pod
+    one = whole(spec, view.ranges)
+    fits = [
+        _times(one, {k: amount(q) for k, q in node.status.allocatable.items()}, {})
+        for node in view.nodes
+        if takes(node, spec)
+    ]
+    return Room("an empty node", max(fits, default=0), f"one asks for {_shown(one)}")
+
+
+def nodes_in_use(view: View) -> list[str]:
+    """The node of each of our pods that are there."""
+    return [
+        pod.spec.node_name
+        for pod in view.pods
+        if view.owns(pod) and pod.spec.node_name and pod.status.phase not in ENDED
+    ]
+
+
+def _is_beside(view: View, pod: Pod, node: str) -> bool:
+    """Whether it takes room of a node, and is not one of ours."""
+    there = pod.spec.node_name == node and pod.status.phase not in ENDED
+    return there and not view.owns(pod)
+
+
+def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fraction]) -> int:
+    """How often it fits into what is free; a node that does not tell of a resource has none."""
+    wanted = {key: value for key, value in one.items() if value} | {_PODS: Fraction(1)}
+    free = {key: has.get(key, Fraction()) - used.get(key, Fraction()) for key in wanted}
+    return max(0, min(int(free[key] // value) for key, value in wanted.items()))
+
+
+def _shown(amounts: Amounts) -> str:
+    return ", ".join(f"{name} {_figure(value)}" for name, value in sorted(amounts.items())) or "-"
+
+
+def _figure(value: Fraction) -> str:
+    return f"{float(value):.10g}"

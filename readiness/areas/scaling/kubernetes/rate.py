@@ -1,0 +1,206 @@
+"""How fast an autoscaler really goes: its controller, run at full pressure.
+
+The algorithm is that of `pkg/controller/podautoscaler/horizontal.go`
+(`convertDesiredReplicasWithBehaviorRate`, `calculateScaleUpLimitWithScalingRules`,
+`calculateScaleDownLimitWithBehaviors`), documented at
+`kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#configurable-scaling-behavior`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count, takewhile
+from typing import Final
+
+from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, Speed
+from readiness.areas.scaling.kubernetes.scalers import Policy
+
+SYNC_S: Final = 15
+"""Seconds between two looks of the controller: `--horizontal-pod-autoscaler-sync-period`."""
+_FIXED_FACTOR: Final = 2
+_FIXED_FLOOR: Final = 4
+_STEPS: Final = 100_000
+Moved = Callable[[int], int]
+"""How many pods were moved in the last so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of the count.
+
+    Attributes:
+        at_s: seconds since the pressure was let through.
+        pods: how many were added, or taken away.
+    """
+
+    at_s: int
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast it goes in one direction, from any count that it may have.
+
+    Attributes:
+        most: most pods in any window of that length.
+        most_from: the count that they began from.
+        least: fewest pods in a window, while there was still room for what is wanted.
+        least_from: the count that they began from.
+        first_s: seconds until the first pod: the stabilization window.
+        counts: from how many counts it was tried.
+    """
+
+    most: int
+    most_from: int
+    least: int
+    least_from: int
+    first_s: int
+    counts: int
+
+
+def upward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
+    """How fast it adds pods, where every metric wants as many as there can be.
+
+    Args:
+        autoscaler: it.
+        pods: how many are wanted in a window.
+        window_s: seconds; [t, t + window), as the controller counts, too.
+
+    Returns:
+        None if there is nowhere room for so many pods.
+    """
+    starts = _some(range(max(autoscaler.least, 1), autoscaler.most - pods + 1))
+    runs = [_Run(s, autoscaler.most - s, steps_up(autoscaler, s)) for s in starts]
+    return _rate(runs, pods, window_s, autoscaler.up.hold_s)
+
+
+def downward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
+    """The same for taking pods away, where nothing is left to do."""
+    starts = _some(range(autoscaler.least + pods, autoscaler.most + 1))
+    runs = [_Run(s, s - autoscaler.least, steps_down(autoscaler, s)) for s in starts]
+    return _rate(runs, pods, window_s, autoscaler.down.hold_s)
+
+
+def steps_up(autoscaler: Autoscaler, start: int) -> list[Step]:
+    """Every change from a count up to the most; a stabilization window is over when it begins."""
+    speed = autoscaler.up
+
+    def next_count(now: int, moved: Moved) -> int:
+        if speed.fixed:
+            limit = max(_FIXED_FACTOR * now, _FIXED_FLOOR)
+        else:
+            proposed = [_grown(p, now - moved(p.period_seconds)) for p in speed.policies]
+            limit = max(proposed) if speed.select == "Max" else min(proposed)
+        return min(autoscaler.most, max(limit, now))
+
+    return _steps(speed, start, autoscaler.most, next_count)
+
+
+def steps_down(autoscaler: Autoscaler, start: int) -> list[Step]:
+    """The same from a count down to the least."""
+    speed = autoscaler.down
+
+    def next_count(now: int, moved: Moved) -> int:
+        if speed.fixed:
+            return autoscaler.least
+        proposed = [_shrunk(p, now + moved(p.period_seconds)) for p in speed.policies]
+        # Max is the policy that moves most, whichever way it goes.
+        limit = min(proposed) if speed.select == "Max" else max(proposed)
+        return max(autoscaler.least, min(limit, now))
+
+    return _steps(speed, start, autoscaler.least, next_count)
+
+
+def _grown(policy: Policy, before: int) -> int:
+    """What a policy allows at most; a percentage is rounded up, so that it always leads on."""
+    if policy.type == "Pods":
+        return before + policy.value
+    return math.ceil(before * (1 + policy.value / 100))
+
+
+def _shrunk(policy: Policy, before: int) -> int:
+    """What a policy allows at least; the fraction of a pod is cut off."""
+    if policy.type == "Pods":
+        return before - policy.value
+    return int(before * (1 - policy.value / 100))
+
+
+def _steps(
+    speed: Speed, start: int, end: int, next_count: Callable[[int, Moved], int]
+) -> list[Step]:
+    """Look every 15 s, and move as far as the policies allow with what was moved before."""
+    steps: list[Step] = []
+    now, at_s = start, 0
+
+    def counting(period_s: int) -> Iterator[Step]:
+        return takewhile(lambda step: step.at_s > at_s - period_s, reversed(steps))
+
+    def moved(period_s: int) -> int:
+        return sum(step.pods for step in counting(period_s))
+
+    while now != end and speed.select != "Disabled":
+        after = next_count(now, moved)
+        if after != now:
+            steps.append(Step(at_s, abs(after - now)))
+            now, at_s = after, at_s + SYNC_S
+            continue
+        # Nothing changes before the oldest move that still counts is forgotten.
+        periods = [policy.period_seconds for policy in speed.policies]
+        ends = [min((s.at_s + p for s in counting(p)), default=None) for p in periods]
+        forgotten = min((end for end in ends if end is not None), default=None)
+        if forgotten is None:
+            break
+        at_s = math.ceil(forgotten / SYNC_S) * SYNC_S
+    return steps
+
+
+def _some(counts: range) -> range:
+    """All of them; of more than three hundred some, for the steps grow with the square."""
+    return counts[:: max(1, len(counts) ** 2 // _STEPS)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    start: int
+    room: int
+    steps: list[Step]
+
+
+def _rate(runs: list[_Run], pods: int, window_s: float, first_s: int) -> Rate | None:
+    if not runs:
+        return None
+    most = max(((_most(run.steps, window_s), run.start) for run in runs), key=_by_pods)
+    least = min(((_least(run, pods, window_s), run.start) for run in runs), key=_by_pods)
+    return Rate(*most, *least, first_s, len(runs))
+
+
+def _by_pods(found: tuple[int, int]) -> int:
+    return found[0]
+
+
+def _most(steps: list[Step], window_s: float) -> int:
+    """A window with the most in it begins with a step."""
+    most = inside = last = 0
+    for step in steps:
+        while last < len(steps) and steps[last].at_s < step.at_s + window_s:
+            inside += steps[last].pods
+            last += 1
+        most = max(most, inside)
+        inside -= step.pods
+    return most
+
+
+def _least(run: _Run, pods: int, window_s: float) -> int:
+    """The slowest window, from the first step on; none is shorter than the controller's own."""
+    length = math.ceil(window_s / SYNC_S) * SYNC_S
+    by_window = Counter[int]()
+    for step in run.steps:
+        by_window[step.at_s // length] += step.pods
+    least, left = pods, run.room
+    for window in count(0):
+        if left < pods or not least:
+            break
+        least = min(least, by_window[window])
+        left -= by_window[window]
+    return least

@@ -1,0 +1,86 @@
+"""What the controller of autoscalers says of the one of a workload."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.scaling.kubernetes.autoscaler import Target
+from readiness.areas.scaling.kubernetes.scalers import HorizontalPodAutoscaler
+from readiness.areas.scaling.kubernetes.view import View
+from readiness.model.errors import NoData
+
+ABLE: Final = "AbleToScale"
+ACTIVE: Final = "ScalingActive"
+_LIMITED: Final = "ScalingLimited"
+_AT_THE_TOP: Final = "TooManyReplicas"
+_READ_AGAIN: Final = "kubectl get horizontalpodautoscalers.v2.autoscaling NAME -o json"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of one autoscaler.
+
+    Attributes:
+        name: of it.
+        able: the condition AbleToScale; `absent` where the controller has not said anything.
+        active: the condition ScalingActive: whether it knows its metrics.
+        reasons: why, by condition.
+        stuck_at_most: whether it wants more replicas than it may make.
+        metrics: how many it is to hold.
+        seen: how many of them have a value.
+    """
+
+    name: str
+    able: str
+    active: str
+    reasons: dict[str, str]
+    stuck_at_most: bool
+    metrics: int
+    seen: int
+
+
+def state(view: View) -> State:
+    """The state of the one that scales the workload, KEDA's among them.
+
+    Conditions: `kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/
+    #appendix-horizontal-pod-autoscaler-status-conditions`.
+
+    Raises:
+        NoData: there is none or more than one, or the old API hides its state.
+    """
+    found = [hpa for hpa in view.hpas if _scales(hpa, view)]
+    if len(found) != 1:
+        raise NoData(
+            f"{len(found)} live autoscalers scale {view.name}, and the state of one is needed",
+            where=view.side,
+            remedy=f"add it to the live objects: {_READ_AGAIN}",
+        )
+    (hpa,) = found
+    if not hpa.api_version.endswith("/v2"):
+        raise NoData(
+            f"was read as {hpa.api_version}, which does not show its state",
+            where=f"HorizontalPodAutoscaler {hpa.metadata.name}",
+            remedy=_READ_AGAIN,
+        )
+    return _state(hpa)
+
+
+def _scales(hpa: HorizontalPodAutoscaler, view: View) -> bool:
+    ref = hpa.spec.scale_target_ref
+    group = ref.api_version.rpartition("/")[0]
+    own = Target("apps", view.workload.kind, view.workload.metadata.name)
+    return Target(group, ref.kind, ref.name) == own
+
+
+def _state(hpa: HorizontalPodAutoscaler) -> State:
+    conditions = {one.type: one for one in hpa.status.conditions}
+    limited = conditions.get(_LIMITED)
+    return State(
+        name=hpa.metadata.name,
+        able=conditions[ABLE].status if ABLE in conditions else "absent",
+        active=conditions[ACTIVE].status if ACTIVE in conditions else "absent",
+        reasons={name: f"{one.reason}: {one.message}" for name, one in conditions.items()},
+        stuck_at_most=bool(limited and limited.status == "True" and limited.reason == _AT_THE_TOP),
+        # Without any, the API server makes one of CPU.
+        metrics=len(hpa.spec.metrics) or 1,
+        seen=sum(one is not None and bool(one.type) for one in hpa.status.current_metrics),
+    )

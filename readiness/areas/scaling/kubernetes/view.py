@@ -1,0 +1,200 @@
+"""A workload, and all that decides how it scales, in one place."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, Target, autoscalers
+from readiness.areas.scaling.kubernetes.inventory import Inventory
+from readiness.areas.scaling.kubernetes.objects import (
+    Container,
+    DisruptionBudget,
+    LimitRange,
+    Node,
+    Pod,
+    PodSpec,
+    ResourceQuota,
+    Workload,
+)
+from readiness.areas.scaling.kubernetes.parts import Object
+from readiness.areas.scaling.kubernetes.scalers import (
+    HorizontalPodAutoscaler,
+    ScaledObject,
+    VerticalPodAutoscaler,
+)
+from readiness.areas.scaling.kubernetes.selecting import selects
+from readiness.model.errors import CouldNotMeasure, NoData
+
+_KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}
+ENDED: Final = {"Succeeded", "Failed"}
+"""Phases of a pod that takes no room any more."""
+_O = TypeVar("_O", bound=Object)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One workload as one side tells of it.
+
+    Attributes:
+        side: `manifests` or `live`.
+        workload: it.
+        autoscalers: those that scale it, defaults filled in.
+        astray: those that lead to nothing that is there, each in words.
+        hpas: the objects of all autoscalers, with their state.
+        verticals: what changes its requests.
+        budgets: those that select its pods.
+        quotas: of its namespace.
+        ranges: defaults of its namespace.
+        nodes: of the cluster.
+        pods: of the cluster.
+        unseen: kinds that could not be looked at, each with what was in the way.
+    """
+
+    side: str
+    workload: Workload
+    autoscalers: tuple[Autoscaler, ...]
+    astray: tuple[str, ...]
+    hpas: tuple[HorizontalPodAutoscaler, ...]
+    verticals: tuple[VerticalPodAutoscaler, ...]
+    budgets: tuple[DisruptionBudget, ...]
+    quotas: tuple[ResourceQuota, ...]
+    ranges: tuple[LimitRange, ...]
+    nodes: tuple[Node, ...]
+    pods: tuple[Pod, ...]
+    unseen: dict[str, CouldNotMeasure]
+
+    @property
+    def name(self) -> str:
+        """Kind and name, as kubectl writes them."""
+        return f"{self.workload.kind.lower()}/{self.workload.metadata.name}"
+
+    @property
+    def pod(self) -> PodSpec:
+        """What one pod consists of: the template, and what is injected into the live ones.
+
+        A mesh adds its sidecar when a pod is made: no workload shows it, and it counts.
+        """
+        spec = self.workload.spec.template.spec
+        pods = [p.spec for p in self.pods if self.owns(p) and p.status.phase not in ENDED]
+        return spec.model_copy(
+            update={
+                "containers": _all_of(spec.containers, (p.containers for p in pods)),
+                "init_containers": _all_of(spec.init_containers, (p.init_containers for p in pods)),
+            }
+        )
+
+    def owns(self, pod: Pod) -> bool:
+        """Whether a pod is one of the workload's: by its labels, in its namespace."""
+        labels = self.workload.spec.template.metadata.labels
+        same = labels.items() <= pod.metadata.labels.items()
+        return bool(labels) and same and _is_in(pod, self.workload.metadata.namespace)
+
+    @property
+    def autoscaler(self) -> Autoscaler:
+        """The one that scales it.
+
+        Raises:
+            NoData: there is none, or more than one.
+        """
+        if len(self.autoscalers) != 1:
+            found = ", ".join(one.name for one in self.autoscalers) or "none"
+            raise NoData(
+                f"one autoscaler of {self.name} is needed, and there is {found}",
+                where=self.side,
+                remedy="see scaling.autoscaler-target",
+            )
+        return self.autoscalers[0]
+
+    @property
+    def counts(self) -> range:
+        """Every count of replicas that it may have; from one on.
+
+        Raises:
+            NoData: as for `autoscaler`; or its bounds leave no count.
+        """
+        found = self.autoscaler
+        counts = range(max(1, found.least), found.most + 1)
+        if not counts:
+            raise NoData(
+                f"{found.name} has at least {found.least} and at most {found.most} replicas",
+                where=self.side,
+                remedy="see scaling.autoscaler-bounds",
+            )
+        return counts
+
+
+def _all_of(declared: list[Container], others: Iterable[list[Container]]) -> list[Container]:
+    found = {container.name: container for containers in others for container in containers}
+    return list((found | {container.name: container for container in declared}).values())
+
+
+def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View | None:
+    """What one side tells of a workload; None if it does not have it.
+
+    Args:
+        inventory: its objects.
+        side: what to call it.
+        workload: `deployment/NAME` or `statefulset/NAME`.
+        namespace: where it is; empty: wherever it is.
+
+    Raises:
+        NoData: there are several of that name, or something cannot be understood.
+    """
+    kind, _, name = workload.partition("/")
+    found = [
+        one
+        for one in inventory.of(Workload)
+        if (one.kind, one.metadata.name) == (_KINDS[kind.lower()], name) and _is_in(one, namespace)
+    ]
+    if len(found) > 1:
+        places = ", ".join(sorted(one.metadata.namespace or "no namespace" for one in found))
+        raise NoData(
+            f"{workload} is there {len(found)} times: {places}",
+            where=side,
+            remedy="name the files of one environment, or `namespace` in [scaling.NAME.cluster]",
+        )
+    return _view(inventory, side, found[0]) if found else None
+
+
+def _view(inventory: Inventory, side: str, workload: Workload) -> View:
+    place = workload.metadata.namespace
+    hpas = _near(inventory.of(HorizontalPodAutoscaler), place)
+    scalers = autoscalers(hpas, _near(inventory.of(ScaledObject), place))
+    verticals = _near(inventory.of(VerticalPodAutoscaler), place)
+    labels = workload.spec.template.metadata.labels
+    budgets = _near(inventory.of(DisruptionBudget), place)
+    there = {_identity(one) for one in _near(inventory.of(Workload), place)}
+    own = _identity(workload)
+    return View(
+        side=side,
+        workload=workload,
+        autoscalers=tuple(one for one in scalers if one.target == own),
+        astray=tuple(f"{a.name} leads to {a.target}" for a in scalers if a.target not in there),
+        hpas=tuple(hpas),
+        verticals=tuple(v for v in verticals if _target_of(v) == own),
+        budgets=tuple(b for b in budgets if selects(b.spec.selector, labels)),
+        quotas=tuple(_near(inventory.of(ResourceQuota), place)),
+        ranges=tuple(_near(inventory.of(LimitRange), place)),
+        nodes=tuple(inventory.of(Node)),
+        pods=tuple(inventory.of(Pod)),
+        unseen=inventory.unseen,
+    )
+
+
+def _identity(workload: Workload) -> Target:
+    return Target("apps", workload.kind, workload.metadata.name)
+
+
+def _target_of(vertical: VerticalPodAutoscaler) -> Target:
+    ref = vertical.spec.target_ref
+    return Target("apps", ref.kind, ref.name)
+
+
+def _is_in(one: Object, namespace: str) -> bool:
+    """Whether it is in a namespace; a manifest that names none is where its neighbours are."""
+    own = one.metadata.namespace
+    return not own or not namespace or own == namespace
+
+
+def _near(objects: Iterable[_O], namespace: str) -> list[_O]:
+    return [one for one in objects if _is_in(one, namespace)]

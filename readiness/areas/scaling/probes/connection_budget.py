@@ -1,0 +1,99 @@
+"""How many connections a role may still have, beside those of everybody else."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.database.config import Database
+from readiness.lib import postgres
+from readiness.lib.postgres.session import seeing_all_sessions
+from readiness.lib.text import clean
+from readiness.model.errors import NoData
+
+_LIMITS: Final = """
+select current_setting('max_connections')::int,
+       current_setting('superuser_reserved_connections')::int
+       + coalesce(current_setting('reserved_connections', true)::int, 0),
+       (select datconnlimit from pg_database where datname = current_database()),
+       (select rolconnlimit from pg_roles where rolname = %(role)s)"""
+# Sessions of this tool itself end with it; walsenders and workers have places of their own.
+_OTHERS: Final = """
+select count(*) filter (where usename is distinct from %(role)s),
+       count(*) filter (where usename is distinct from %(role)s
+                          and datname = current_database()),
+       count(*)
+from pg_stat_activity
+where backend_type = 'client backend' and application_name not like 'readiness%%'"""
+_USERS: Final = """
+select coalesce(usename, '?'), count(*) from pg_stat_activity
+where backend_type = 'client backend' and application_name not like 'readiness%%'
+  and usename is distinct from %(role)s
+group by 1 order by 2 desc, 1 limit 3"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit that new connections of the role run into.
+
+    Attributes:
+        name: what sets it.
+        places: for ordinary roles.
+        others: connections that count against it and are not the role's, now.
+    """
+
+    name: str
+    places: int
+    others: int
+
+    @property
+    def left(self) -> int:
+        """How many the role may have."""
+        return self.places - self.others
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """All limits, and who else is there.
+
+    Attributes:
+        limits: each that there is; the server's is always among them.
+        users: the roles beside it that have most, in words.
+        looked_at: client connections that were counted.
+    """
+
+    limits: tuple[Limit, ...]
+    users: str
+    looked_at: int
+
+    @property
+    def nearest(self) -> Limit:
+        """The one that is reached first."""
+        return min(self.limits, key=lambda limit: limit.left)
+
+
+def budget(database: Database, role: str) -> Budget:
+    """What the server leaves to a role, measured now.
+
+    Raises:
+        NoData: there is no such role.
+        NotPermitted: the monitoring role does not see other roles' sessions.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    with seeing_all_sessions(database) as connection:
+        most, reserved, of_database, of_role = postgres.fetch(connection, _LIMITS, {"role": role})[
+            0
+        ]
+        if of_role is None:
+            raise NoData(
+                f"the server has no role {role!r}",
+                where="database_role",
+                remedy="name the role that the replicas connect as",
+            )
+        others, others_here, all_of = postgres.fetch(connection, _OTHERS, {"role": role})[0]
+        users = postgres.fetch(connection, _USERS, {"role": role})
+    limits = [Limit("max_connections without the reserved ones", most - reserved, others)]
+    if of_database >= 0:
+        limits.append(Limit("the connection limit of the database", of_database, others_here))
+    if of_role >= 0:
+        limits.append(Limit("the connection limit of the role", of_role, 0))
+    told = ", ".join(f"{clean(user)} {count}" for user, count in users)
+    return Budget(tuple(limits), told, all_of)

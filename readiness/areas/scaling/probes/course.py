@@ -1,0 +1,76 @@
+"""The picture of a drill of scaling: the load, the replicas, and who was not served."""
+
+from collections.abc import Iterator
+
+from readiness.areas.deployment.drill.better import lost
+from readiness.areas.scaling.probes.drill import Scaled
+from readiness.areas.scaling.probes.phase import Phase
+from readiness.lib.prober.tracks import Slots, failed, replicas
+from readiness.model.course import Band, Course
+
+
+def course(scaled: Scaled, needed: int) -> Course:
+    """The course of a drill; seconds count from its first request.
+
+    Args:
+        scaled: the drill.
+        needed: how many replicas the load needs.
+    """
+    whole = scaled.whole
+    slots = Slots.of(whole)
+    tracks = (
+        *replicas(_counts(scaled), slots, needed, f"{needed} needed under load"),
+        failed(whole, slots),
+    )
+    return Course(slots.step_s, tuple(_bands(scaled)), tracks, _better(scaled, needed))
+
+
+def _phases(scaled: Scaled) -> list[Phase]:
+    return [scaled.up, *([scaled.down] if scaled.down else [])]
+
+
+def _counts(scaled: Scaled) -> list[tuple[float, int]]:
+    """There were the fewest before: else nothing would have been begun."""
+    first = (scaled.whole.samples[0].due, scaled.fewest)
+    return [first, *((said.asked, said.what) for p in _phases(scaled) for said in p.counts)]
+
+
+def _bands(scaled: Scaled) -> Iterator[Band]:
+    samples = scaled.whole.samples
+    began = samples[0].due
+    up_s, ended_s = scaled.up.began - began, scaled.load_ended - began
+    yield Band(0.0, up_s, "steady")
+    yield Band(up_s, ended_s, "under load")
+    yield Band(ended_s, samples[-1].due - began, "after the load")
+
+
+def _better(scaled: Scaled, needed: int) -> tuple[str, ...]:
+    found = [*lost({phase.name: phase.seen for phase in _phases(scaled)}), *_short(scaled, needed)]
+    if found or scaled.whole.starved or scaled.starved or scaled.whole.failed:
+        return tuple(found)
+    return ("nothing: no request was lost", *_waited(scaled))
+
+
+def _short(scaled: Scaled, needed: int) -> Iterator[str]:
+    """Why it did not come there is not known here."""
+    if scaled.up.arrived_s is None:
+        yield f"the load needs {needed} replicas, and there were at most {scaled.up.most}"
+    if scaled.down and scaled.down.arrived_s is None:
+        yield f"it did not shrink to {scaled.fewest} replicas: {scaled.down.last} were left"
+
+
+def _waited(scaled: Scaled) -> Iterator[str]:
+    """How long nothing happened before it grew, and before it shrank."""
+    for phase, name, what in (
+        (scaled.up, "growing", "came"),
+        (scaled.down, "shrinking", "went"),
+    ):
+        if phase is None or phase.arrived_s is None:
+            continue
+        first = phase.counts[0].what
+        moved = next((s.came - phase.began for s in phase.counts if s.what != first), None)
+        if moved is not None:
+            yield (
+                f"{name} took {phase.arrived_s:.1f} s, of which {moved:.1f} s passed before the"
+                f" first replica {what}"
+            )

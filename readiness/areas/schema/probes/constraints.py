@@ -1,0 +1,191 @@
+"""Rules that the database has and does not keep: not validated, switched off, or broken already."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from readiness.areas.schema.probes.rows import all_rows
+from readiness.lib.postgres import Connection, fetch, fetch_value
+from readiness.lib.postgres.batches import batches, locks_of_tables
+from readiness.lib.postgres.schemas import OF_THE_APPLICATION
+from readiness.model.errors import NotPermitted, TookTooLong
+
+_OWN: Final = f"""{OF_THE_APPLICATION}
+        and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass
+            and e.objid = c.oid and e.deptype = 'e')"""
+_NOT_VALIDATED: Final = """
+    select format('%I.%I', n.nspname, c.relname), quote_ident(k.conname),
+        pg_total_relation_size(c.oid)
+    from pg_constraint k join pg_class c on c.oid = k.conrelid
+        join pg_namespace n on n.oid = c.relnamespace
+    where not k.convalidated and @OWN@ order by 3 desc, 1, 2""".replace("@OWN@", _OWN)
+# A trigger of a foreign key is internal: without it the key is not looked at any more.
+_DISABLED: Final = """
+    select format('%I.%I', n.nspname, c.relname),
+        case when g.tgisinternal then 'the foreign key ' || coalesce(quote_ident(k.conname), '?')
+            else quote_ident(g.tgname) end,
+        pg_total_relation_size(c.oid)
+    from pg_trigger g join pg_class c on c.oid = g.tgrelid
+        join pg_namespace n on n.oid = c.relnamespace
+        left join pg_constraint k on k.oid = g.tgconstraint
+    where g.tgenabled = 'D' and @OWN@ group by 1, 2, 3 order by 3 desc, 1, 2""".replace(
+    "@OWN@", _OWN
+)
+# Only of tables that hold rows: a key of a partitioned table stands in each partition again. How
+# many rows it has by now is told as the planner does, by its size; the smallest row has 28 bytes.
+_KEYS: Final = """
+    select quote_ident(k.conname), n.nspname, c.relname, fn.nspname, f.relname,
+        array(select a.attname::text from unnest(k.conkey) with ordinality o(num, place)
+            join pg_attribute a on a.attrelid = k.conrelid and a.attnum = o.num order by o.place),
+        array(select a.attname::text from unnest(k.confkey) with ordinality o(num, place)
+            join pg_attribute a on a.attrelid = k.confrelid and a.attnum = o.num order by o.place),
+        (pg_relation_size(c.oid) * case when c.reltuples > 0 and c.relpages > 0
+            then c.reltuples / c.relpages / current_setting('block_size')::float8
+            else 1 / 28.0 end)::bigint, has_table_privilege(c.oid, 'SELECT'),
+        has_table_privilege(f.oid, 'SELECT'), c.oid::bigint, f.oid::bigint
+    from pg_constraint k join pg_class c on c.oid = k.conrelid and c.relkind = 'r'
+        join pg_namespace n on n.oid = c.relnamespace
+        join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
+    where k.contype = 'f' and @OWN@ order by 8, 2, 3, 1""".replace("@OWN@", _OWN)
+# Sampled pages, where there are more rows than may be looked at; else all of them.
+_ORPHANS: Final = """
+    select count(*) from (
+        select from (select {columns} from only {child} {sample} where {there} limit {most}) child
+        where not exists (select from {parent} parent where {equal}) limit {most}) orphans"""
+_SPARE: Final = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Unkept:
+    """A rule that is not kept: of which table, which one, and how large the table is in bytes."""
+
+    table: str
+    rule: str
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.rule} on {self.table} ({self.size / 1024 / 1024:.3g} MB)"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key of a table that holds rows.
+
+    Attributes:
+        name: of the constraint.
+        child: schema and name of the table that has it.
+        parent: schema and name of the table that it leads to.
+        columns: of the child.
+        leads_to: the columns of the parent, in the same order.
+        rows: how many rows the child has, as the planner believes; the most that fit if nobody
+            ever analyzed it.
+        readable: whether the role may read both.
+        locks: how many locks it takes to compare the two.
+    """
+
+    name: str
+    child: tuple[str, str]
+    parent: tuple[str, str]
+    columns: tuple[str, ...]
+    leads_to: tuple[str, ...]
+    rows: int
+    readable: bool
+    locks: int
+
+    def __str__(self) -> str:
+        return f"{self.name} of {'.'.join(self.child)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What was found of one foreign key: rows that lead nowhere, and whether all were looked at."""
+
+    key: ForeignKey
+    rows: int
+    sampled: bool
+
+
+def not_validated(connection: Connection) -> list[Unkept]:
+    """Constraints that were added NOT VALID and never validated; the largest tables first."""
+    return [Unkept(*row) for row in fetch(connection, _NOT_VALIDATED)]
+
+
+def disabled_triggers(connection: Connection) -> list[Unkept]:
+    """Triggers that are switched off, those of foreign keys too; the largest tables first."""
+    return [Unkept(*row) for row in fetch(connection, _DISABLED)]
+
+
+def foreign_keys(connection: Connection) -> list[ForeignKey]:
+    """All foreign keys of tables that hold rows, the small ones first."""
+    locks = locks_of_tables(connection)
+    return [
+        ForeignKey(
+            name, (cn, ct), (pn, pt), tuple(cc), tuple(pc), rows, own and other,
+            locks.get(child, 1) + locks.get(parent, 1),
+        )
+        for name, cn, ct, pn, pt, cc, pc, rows, own, other, child, parent
+        in fetch(connection, _KEYS)
+    ]  # fmt: skip
+
+
+def orphans(
+    connection: Connection, keys: Sequence[ForeignKey], *, most: int, within_s: float
+) -> Iterator[Orphans]:
+    """Rows that a foreign key should not allow, key by key.
+
+    Args:
+        connection: as a role that may read the tables.
+        keys: what `foreign_keys` gave.
+        most: rows of a table that are looked at.
+        within_s: seconds for all of them together.
+
+    Raises:
+        NotPermitted: the role may not read a table, or row security hides rows from it.
+        TookTooLong: they were not all looked at in that time.
+        CouldNotMeasure: the server has too few locks left; and its kinds, see
+            `readiness.lib.postgres.connect`.
+    """
+    hidden = [key for key in keys if not key.readable]
+    if hidden:
+        tables = sorted({".".join(t) for key in hidden for t in (key.child, key.parent)})
+        raise NotPermitted(
+            f"the role may not read all tables of {len(hidden)} foreign keys, such as {hidden[0]}",
+            where="pg_constraint",
+            remedy=f"grant select on {', '.join(tables[:5])} to the monitoring role",
+        )
+    end, done = time.monotonic() + within_s, 0
+    for some in batches(connection, keys, lambda key: key.locks):
+        with all_rows(connection):
+            for key in some:
+                if time.monotonic() > end:
+                    raise TookTooLong(
+                        f"{done} of {len(keys)} foreign keys were looked at in {within_s:g} s",
+                        where=str(key),
+                        remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
+                    )
+                sampled = key.rows > most
+                rows = int(fetch_value(connection, _statement(key, most, sampled=sampled)))
+                yield Orphans(key, rows, sampled)
+                done += 1
+
+
+def _statement(key: ForeignKey, most: int, *, sampled: bool) -> sql.Composed:
+    percent = min(100.0, 100 * _SPARE * most / max(key.rows, 1))
+    sample = f"tablesample system ({percent:.6f})" if sampled else ""
+    own = [sql.Identifier(name) for name in key.columns]
+    pairs = zip(own, map(sql.Identifier, key.leads_to), strict=True)
+    return sql.SQL(_ORPHANS).format(
+        columns=sql.SQL(", ").join(own),
+        child=sql.Identifier(*key.child),
+        parent=sql.Identifier(*key.parent),
+        sample=sql.SQL(sample),
+        # MATCH SIMPLE, which nearly all are: a key with a NULL in it leads nowhere, and may.
+        there=sql.SQL(" and ").join(sql.SQL("{} is not null").format(name) for name in own),
+        equal=sql.SQL(" and ").join(
+            sql.SQL("parent.{} = child.{}").format(theirs, ours) for ours, theirs in pairs
+        ),
+        most=sql.Literal(most),
+    )

@@ -1,0 +1,183 @@
+"""What a migration does to others while it runs: its locks, and how long it makes them wait."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from readiness.lib.migrations.config import Migrations
+from readiness.lib.migrations.model import Migration
+from readiness.lib.migrations.replay import execute
+from readiness.lib.migrations.scripts import up_of
+from readiness.lib.migrations.statements import script
+from readiness.lib.postgres import Connection, connect, fetch, fetch_value, translated
+from readiness.lib.postgres.fingerprint import Change, differences, fingerprint
+from readiness.model.errors import CouldNotMeasure
+from readiness.model.secrets import Dsn
+
+_POLL_S: Final = 0.02
+_TABLES: Final = """
+    select c.oid, n.nspname, c.relname, pg_relation_filenode(c.oid) from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+        and c.relpersistence <> 't'"""
+_HELD: Final = """
+    select distinct relation, mode from pg_locks
+    where pid = pg_backend_pid() and locktype = 'relation' and granted"""
+# What waits for one of these stands in the way of all who come after it, readers or writers.
+_IN_THE_WAY: Final = """
+    select exists (select from pg_locks where pid = %s and not granted and locktype = 'relation'
+        and mode in ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock',
+            'ShareLock'))"""
+_STRONG: Final = ("AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """What a migration did while another transaction had written to every table.
+
+    Attributes:
+        version: of the migration.
+        waited_s: seconds in which others had to wait behind it.
+        gave_up: whether it ended by itself, because it did not get its locks.
+        left: what it left behind when it gave up.
+        locks: strong locks on tables that were there before, such as `ShareLock on shop.orders`.
+        rewritten: tables that it writes anew, under a lock that keeps everybody out.
+    """
+
+    version: str
+    waited_s: float
+    gave_up: bool
+    left: tuple[Change, ...]
+    locks: tuple[str, ...]
+    rewritten: tuple[str, ...]
+
+
+def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
+    """Run a migration while a transaction holds what a writer holds, on every table.
+
+    Args:
+        settings: for how long others may wait.
+        dsn: a scratch database of its own, in the state before the migration.
+        migration: what is run.
+
+    Raises:
+        CouldNotMeasure: it cannot be run there at all.
+    """
+    text = up_of(settings, migration)
+    locks, rewritten = _traced(dsn, text, settings)
+    with connect(dsn, timeout_s=settings.timeout_s) as watcher:
+        before = fingerprint(watcher)
+        with connect(dsn, timeout_s=settings.timeout_s) as blocker, blocker.transaction():
+            _write_everywhere(blocker)
+            attempt = _Attempt(dsn, text, settings)
+            waited = attempt.watch(watcher, settings.max_blocked_s)
+        left = differences(before, fingerprint(watcher)) if attempt.gave_up else []
+    return Blocking(migration.version, waited, attempt.gave_up, tuple(left), locks, rewritten)
+
+
+class _Attempt:
+    """A migration that runs in a thread of its own.
+
+    Attributes:
+        gave_up: whether it ended by itself, because it did not get its locks.
+    """
+
+    def __init__(self, dsn: Dsn, text: str, settings: Migrations) -> None:
+        self.gave_up = False
+        self._dsn, self._text, self._settings = dsn, text, settings
+        self._pid = 0
+        self._problem: CouldNotMeasure | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def watch(self, watcher: Connection, most_s: float) -> float:
+        """For how long others had to wait behind it; it is ended once that is too long."""
+        self._thread.start()
+        self._ready.wait()
+        try:
+            waited = self._watched(watcher, most_s)
+        finally:
+            ended = self._end(watcher)
+        if self._problem and not ended:
+            self.gave_up = _lock_timeout(self._problem)
+            if not self.gave_up:
+                raise self._problem
+        return waited
+
+    def _watched(self, watcher: Connection, most_s: float) -> float:
+        """What waits and is in nobody's way (for an old snapshot, say) may take its time."""
+        waited, last = 0.0, time.monotonic()
+        end = last + most_s
+        while self._thread.is_alive() and waited <= most_s and last <= end + waited:
+            self._thread.join(_POLL_S)
+            now = time.monotonic()
+            if fetch_value(watcher, _IN_THE_WAY, [self._pid]):
+                waited += now - last
+            last = now
+        return waited
+
+    def _end(self, watcher: Connection) -> bool:
+        """End it if it still runs; whether it did."""
+        running = self._thread.is_alive()
+        if running:
+            fetch(watcher, "select pg_terminate_backend(%s)", [self._pid])
+        self._thread.join()
+        return running
+
+    def _run(self) -> None:
+        try:
+            with connect(self._dsn, timeout_s=self._settings.timeout_s) as connection:
+                self._pid = connection.info.backend_pid
+                self._ready.set()
+                execute(connection, self._text)
+        except CouldNotMeasure as error:
+            self._problem = error
+        finally:
+            self._ready.set()
+
+
+def _lock_timeout(error: CouldNotMeasure) -> bool:
+    return "lock timeout" in error.message or "deadlock" in error.message
+
+
+def _write_everywhere(connection: Connection) -> None:
+    """Take the locks of a transaction that has written to every table, and has not ended."""
+    for _, schema, table, _ in fetch(connection, _TABLES):
+        statement = sql.SQL("lock table {} in row exclusive mode")
+        fetch(connection, statement.format(sql.Identifier(schema, table)))
+
+
+def _traced(dsn: Dsn, text: str, settings: Migrations) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The strong locks that it takes, and the tables that it rewrites; all is rolled back.
+
+    What cannot run in a transaction is not traced: it gives its locks back as it goes.
+    """
+    migration = script(text)
+    if not migration.transactional:
+        return (), ()
+    with (
+        connect(dsn, timeout_s=settings.timeout_s) as connection,
+        connection.transaction(force_rollback=True),
+    ):
+        before = {
+            oid: (f"{schema}.{name}", file) for oid, schema, name, file in _tables(connection)
+        }
+        for statement in migration.statements:
+            with translated(statement):
+                connection.execute(statement.encode())
+        held = fetch(connection, _HELD)
+        after = {oid: file for oid, _, _, file in _tables(connection)}
+    locks = sorted(
+        f"{mode} on {before[oid][0]}" for oid, mode in held if oid in before and mode in _STRONG
+    )
+    rewritten = sorted(
+        name for oid, (name, file) in before.items() if oid in after and after[oid] != file
+    )
+    return tuple(locks), tuple(rewritten)
+
+
+def _tables(connection: Connection) -> list[tuple[int, str, str, int | None]]:
+    return [(oid, schema, name, file) for oid, schema, name, file in fetch(connection, _TABLES)]

@@ -1,0 +1,86 @@
+"""Whether tables have rows, and new ones: counted only as far as needed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from psycopg import sql
+
+from readiness.lib.postgres import Connection, fetch, fetch_value, source_of
+from readiness.lib.postgres.batches import need_room
+from readiness.model.errors import NoData, NotPermitted
+from readiness.model.measurement import Measurement
+
+_FAR: Final = 3600.0
+
+
+@contextmanager
+def all_rows(connection: Connection) -> Iterator[None]:
+    """A transaction that only reads, in which a policy that hides rows is an error.
+
+    What row security hides would otherwise be taken for what is not there.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            fetch(connection, "set transaction read only")
+            fetch(connection, "set local row_security = off")
+            yield
+    except NotPermitted as error:
+        if "row-level security" not in error.message:
+            raise
+        role = connection.info.user
+        raise NotPermitted(
+            error.message,
+            where=error.where,
+            remedy=f"alter role {role} bypassrls; it then sees what it may select, and all of it",
+        ) from None
+
+
+def named(table: str) -> sql.Identifier:
+    """The identifier of `schema.table`."""
+    return sql.Identifier(*table.split(".", 1))
+
+
+def exists(connection: Connection, table: str) -> bool:
+    """Whether there is such a table, partitioned table, view or foreign table."""
+    name = named(table).as_string(connection)
+    return bool(fetch_value(connection, "select to_regclass(%s) is not null", [name]))
+
+
+def rows_up_to(connection: Connection, table: str, most: int) -> Measurement:
+    """How many rows a table has, counted up to `most`; none where there is no such table.
+
+    Raises:
+        NotPermitted: the role may not read the table, or row security hides rows from it.
+        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
+    """
+    name = f"rows of {table}, counted up to {most}"
+    if not exists(connection, table):
+        return Measurement(name, 0, "count", f"to_regclass('{table}')")
+    statement = sql.SQL("select count(*) from (select from {} limit {}) counted").format(
+        named(table), sql.Literal(most)
+    )
+    need_room(connection, [named(table).as_string(connection)])
+    with all_rows(connection):
+        rows = int(fetch_value(connection, statement))
+    return Measurement(name, rows, "count", source_of(statement, connection))
+
+
+def age_of_newest(connection: Connection, table: str, column: str) -> Measurement:
+    """Hours since the newest row was written, by one of its columns.
+
+    Raises:
+        NoData: there is no row that tells it.
+        NotPermitted: the role may not read the table, or row security hides rows from it.
+        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
+    """
+    statement = sql.SQL(
+        "select (extract(epoch from now() - max({column})) / {hour})::float8 from {table}"
+    ).format(column=sql.Identifier(column), hour=sql.Literal(_FAR), table=named(table))
+    need_room(connection, [named(table).as_string(connection)])
+    with all_rows(connection):
+        found = fetch(connection, statement)
+    source = source_of(statement, connection)
+    if not found or found[0][0] is None:
+        raise NoData(f"no row of {table} tells when it was written", where=source)
+    return Measurement(f"age of the newest row of {table}", float(found[0][0]), "h", source)

@@ -1,0 +1,163 @@
+"""What a tenant really sees, and whether it can write another tenant's rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from readiness.areas.schema.config import Tenancy
+from readiness.areas.schema.probes.rows import all_rows, named
+from readiness.lib.postgres import Connection, connect, could_not, fetch
+from readiness.lib.postgres.batches import need_room
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.secrets import Dsn
+
+# PostgreSQL looks at row security before it looks at any constraint: an error of a constraint
+# tells that row security let the row pass.
+_REFUSED: Final = "42501"
+_CONSTRAINTS: Final = "23"
+_NO_PARTITION: Final = "no partition of relation"
+_MOST: Final = 100_000
+_WRITABLE: Final = """
+    select attname from pg_attribute where attrelid = %s::regclass and attnum > 0
+        and not attisdropped and attgenerated = '' and attidentity <> 'a' order by attnum"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one tenant sees of a table, and what it can write.
+
+    Attributes:
+        tenant: its name; empty for a session that tells none.
+        own: its own rows that it sees.
+        others: rows of others that it sees.
+        expected: its rows that there are; None where the monitoring role may not see them all.
+        inserts: whether a row of another tenant could be inserted (it was taken back); None
+            where that was not tried.
+        moves: whether a row of its own could be given to another tenant; likewise.
+    """
+
+    tenant: str
+    own: int
+    others: int
+    expected: int | None = None
+    inserts: bool | None = None
+    moves: bool | None = None
+
+
+def sights(
+    monitor: Dsn, app: Dsn | None, table: str, tenancy: Tenancy, *, timeout_s: float
+) -> Iterator[Sight]:
+    """What each tenant sees and can write; what is written is rolled back.
+
+    Raises:
+        NoData: no way to be a tenant is declared, or a tenant has no row.
+        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
+    """
+    with connect(monitor, timeout_s=timeout_s) as connection:
+        need_room(connection, [_text(connection, table)])
+    expected = _expected(monitor, table, tenancy, timeout_s)
+    if tenancy.setting and app:
+        with connect(app, timeout_s=timeout_s) as connection, _acting(connection, tenancy, ""):
+            yield Sight("", 0, _seen(connection, table, tenancy, "").others)
+    for tenant, other in zip(
+        tenancy.tenants, [*tenancy.tenants[1:], tenancy.tenants[0]], strict=True
+    ):
+        with connect(_login(app, tenancy, tenant), timeout_s=timeout_s) as connection:
+            with _acting(connection, tenancy, tenant):
+                seen = _seen(connection, table, tenancy, tenant)
+            if not seen.own:
+                yield Sight(tenant, 0, seen.others, expected.get(tenant))
+                continue
+            row = _insert(connection, table, tenancy, other)
+            inserts = _tried(connection, row, tenancy, tenant)
+            moves = _tried(connection, _move(table, tenancy, other), tenancy, tenant)
+            yield Sight(tenant, seen.own, seen.others, expected.get(tenant), inserts, moves)
+
+
+def _login(app: Dsn | None, tenancy: Tenancy, tenant: str) -> Dsn:
+    login = (tenancy.logins or {}).get(tenant) or (app if tenancy.setting else None)
+    if login is None:
+        raise NoData(
+            f"nothing tells how to be the tenant {tenant!r}",
+            where="[databases.NAME.schema.tenancy.TABLE]",
+            remedy="give `setting` and `app_dsn`, or a login for each tenant in `logins`",
+        )
+    return login
+
+
+@contextmanager
+def _acting(connection: Connection, tenancy: Tenancy, tenant: str) -> Iterator[None]:
+    """A transaction in which the session is the tenant's, as the application makes it so."""
+    with connection.transaction(force_rollback=True):
+        if tenancy.setting and tenant:
+            fetch(connection, "select set_config(%s, %s, true)", [tenancy.setting, tenant])
+        yield
+
+
+def _seen(connection: Connection, table: str, tenancy: Tenancy, tenant: str) -> Sight:
+    column = sql.Identifier(tenancy.column)
+    statement = sql.SQL(
+        "select count(*) filter (where whose = %s), count(*) filter (where whose <> %s"
+        " or whose is null) from (select {}::text as whose from {} limit {}) seen"
+    ).format(column, named(table), sql.Literal(_MOST))
+    own, others = fetch(connection, statement, [tenant, tenant])[0]
+    return Sight(tenant, int(own), int(others))
+
+
+def _expected(monitor: Dsn, table: str, tenancy: Tenancy, timeout_s: float) -> dict[str, int]:
+    """How many rows each tenant has; empty where the monitoring role may not see them all."""
+    column = sql.Identifier(tenancy.column)
+    statement = sql.SQL(
+        "select whose, count(*) from (select {}::text as whose from {} limit {}) seen group by 1"
+    ).format(column, named(table), sql.Literal(_MOST))
+    try:
+        with connect(monitor, timeout_s=timeout_s) as connection, all_rows(connection):
+            counted = {str(whose): int(rows) for whose, rows in fetch(connection, statement)}
+    except CouldNotMeasure:
+        return {}
+    # Of a larger table only a part was counted, and each tenant sees another part of it.
+    return counted if sum(counted.values()) < _MOST else {}
+
+
+def _insert(connection: Connection, table: str, tenancy: Tenancy, other: str) -> sql.Composed:
+    """Inserts a row as the tenant's own are, but for whose it is."""
+    columns = [str(name) for (name,) in fetch(connection, _WRITABLE, [_text(connection, table)])]
+    if tenancy.column not in columns:
+        raise NoData(f"{table} has no column {tenancy.column!r} that can be written", where=table)
+    values: list[sql.Composable] = [
+        sql.Literal(other) if name == tenancy.column else sql.Identifier(name) for name in columns
+    ]
+    return sql.SQL("insert into {table} ({columns}) select {values} from {table} limit 1").format(
+        table=named(table),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        values=sql.SQL(", ").join(values),
+    )
+
+
+def _move(table: str, tenancy: Tenancy, other: str) -> sql.Composed:
+    """Gives one of the tenant's rows to the other tenant."""
+    return sql.SQL(
+        "update {table} set {column} = {other} where ctid = (select ctid from {table} limit 1)"
+    ).format(table=named(table), column=sql.Identifier(tenancy.column), other=sql.Literal(other))
+
+
+def _text(connection: Connection, table: str) -> str:
+    return named(table).as_string(connection)
+
+
+def _tried(connection: Connection, statement: sql.Composed, tenancy: Tenancy, tenant: str) -> bool:
+    """Whether the tenant could do that; always rolled back."""
+    try:
+        with _acting(connection, tenancy, tenant):
+            return connection.execute(statement).rowcount > 0
+    except psycopg.Error as error:
+        state = error.sqlstate or ""
+        if state == _REFUSED:
+            return False
+        if state.startswith(_CONSTRAINTS) and _NO_PARTITION not in str(error):
+            return True
+        raise could_not(error, statement.as_string(connection)) from error

@@ -1,0 +1,149 @@
+"""The two tables of a pair: how each is read, and rows are found in it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from readiness.areas.schema.config_transfers import TablePair, Transfer
+from readiness.areas.schema.probes.rows import named
+from readiness.lib.postgres import Connection, connect, fetch
+from readiness.lib.postgres.batches import need_room
+from readiness.model.secrets import Dsn
+
+# The text of a value depends on these; fixed, it is the same on both sides.
+_FIXED: Final = """
+    set transaction isolation level repeatable read, read only; set local row_security = off;
+    set local datestyle = 'ISO, YMD'; set local timezone = 'UTC';
+    set local intervalstyle = 'postgres'; set local extra_float_digits = 1;
+    set local bytea_output = 'hex'"""
+_BUCKET: Final = "('x' || substr(md5({key}::text), 1, 2))::bit(8)::integer"
+_SUM: Final = "('x' || substr(md5({columns}::text), 1, 16))::bit(64)::bigint::numeric"
+_LOOKED_UP: Final = """
+    select {keys}, md5({columns}::text) from {table}
+    join unnest({arrays}) wanted({names}) on {equal} where {where}"""
+_TYPES: Final = """
+    select attname, format_type(atttypid, null) from pg_attribute
+    where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped"""
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two tables: where it is, and what tells and makes its rows."""
+
+    dsn: Dsn
+    table: str
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    changed: str | None
+    where: str
+
+    def fields(self) -> dict[str, sql.Composable]:
+        """What the statements are filled with."""
+        key = _row(self.keys)
+        columns = _row((*self.keys, *self.columns))
+        return {
+            "table": named(self.table),
+            "key": key,
+            "keys": sql.SQL(", ").join(map(_text, self.keys)),
+            # As Python sorts texts, whatever the database's own collation is.
+            "order": sql.SQL(", ").join(
+                sql.SQL('{} collate "C"').format(_text(key)) for key in self.keys
+            ),
+            "columns": columns,
+            "bucket": sql.SQL(_BUCKET).format(key=key),
+            "sum": sql.SQL(_SUM).format(columns=columns),
+            "where": sql.SQL(f"({self.where})"),
+        }
+
+
+def sides(dsn: Dsn, transfer: Transfer, pair: TablePair) -> tuple[Side, Side]:
+    """The old and the new table of a pair."""
+    old = Side(dsn, pair.name, tuple(pair.key), tuple(pair.columns), pair.changed, pair.where)
+    new = Side(
+        transfer.new_dsn or dsn,
+        pair.to,
+        tuple(pair.key.values()),
+        tuple(pair.columns.values()),
+        pair.new_changed,
+        "true",
+    )
+    return old, new
+
+
+def looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[Row, str]:
+    """The rows with these keys, found by the table's own index: its types are used."""
+    types: dict[str, str] = dict(
+        fetch(connection, _TYPES, [named(side.table).as_string(connection)])
+    )
+    # The types are the server's own names for them.
+    arrays = [f"%s::text[]::{types.get(key, 'text')}[]" for key in side.keys]
+    names = [f"key_{number}" for number in range(len(side.keys))]
+    equal = sql.SQL(" and ").join(
+        sql.SQL("{} = wanted.{}").format(sql.Identifier(key), sql.Identifier(name))
+        for key, name in zip(side.keys, names, strict=True)
+    )
+    statement = sql.SQL(_LOOKED_UP).format(
+        **side.fields(),
+        arrays=sql.SQL(", ".join(arrays)),
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        equal=equal,
+    )
+    columns = [list(values) for values in zip(*keys, strict=True)]
+    return {row[:-1]: row[-1] for row in fetch(connection, statement, columns)}
+
+
+def still_apart(
+    side: Side, other: Side, transfer: Transfer, keys: Sequence[Row]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which of these are missing in the other table, and which are others there, `settle_s` later.
+
+    Just these are looked at: what was written meanwhile must not take their place.
+    """
+    time.sleep(transfer.settle_s)
+    with reading(side, other, transfer.timeout_s) as (ours, theirs):
+        first, second = looked_up(ours, side, keys), looked_up(theirs, other, keys)
+    missing = [key for key in first if key not in second]
+    differing = [key for key in first if key in second and second[key] != first[key]]
+    return tuple(map(_told, missing)), tuple(map(_told, differing))
+
+
+@contextmanager
+def reading(old: Side, new: Side, timeout_s: float) -> Iterator[tuple[Connection, Connection]]:
+    """A connection for each side, in one snapshot where both are in one database."""
+    together = new.dsn == old.dsn
+    with (
+        connect(old.dsn, timeout_s=timeout_s) as first,
+        _snapshot(first, old, *([new] if together else [])),
+    ):
+        if together:
+            yield first, first
+            return
+        with connect(new.dsn, timeout_s=timeout_s) as second, _snapshot(second, new):
+            yield first, second
+
+
+@contextmanager
+def _snapshot(connection: Connection, *read: Side) -> Iterator[None]:
+    need_room(connection, [named(side.table).as_string(connection) for side in read])
+    with connection.transaction(force_rollback=True):
+        fetch(connection, _FIXED)
+        yield
+
+
+def _row(columns: Sequence[str]) -> sql.Composed:
+    """All values as text: a number is the same number in a wider type."""
+    return sql.SQL("row({})").format(sql.SQL(", ").join(map(_text, columns)))
+
+
+def _text(column: str) -> sql.Composed:
+    return sql.SQL("{}::text").format(sql.Identifier(column))
+
+
+def _told(key: Row) -> str:
+    return ", ".join(key)

@@ -1,0 +1,123 @@
+"""`readiness list` and `readiness explain`: the catalogue for people and machines."""
+
+import difflib
+import json
+from pathlib import Path
+
+import click
+
+from readiness.cli.terminal import width
+from readiness.model.errors import UsageError
+from readiness.run import catalogue
+from readiness.run.catalogue_file import FaultNote
+
+
+def show_all(config: Path | None, form: str) -> None:
+    """Print every check, as `text`, `json` or `markdown`.
+
+    Raises:
+        UsageError: a module cannot be imported.
+    """
+    entries = catalogue.entries(_own(config))
+    if form == "json":
+        click.echo(json.dumps([_as_json(entry) for entry in entries], indent=1))
+    elif form == "markdown":
+        click.echo(markdown(entries), nl=False)
+    else:
+        for entry in entries:
+            spec = entry.spec
+            click.echo(f"{spec.id:<36} {spec.severity:<8} {spec.effect:<8} {spec.title}")
+
+
+def show_one(name: str, config: Path | None) -> None:
+    """Print what a check is, why, how to fix it, and what proves it.
+
+    Raises:
+        UsageError: there is no such check.
+    """
+    entries = {entry.spec.id: entry for entry in catalogue.entries(_own(config))}
+    plain = name.partition("[")[0]
+    if plain not in entries:
+        near = difflib.get_close_matches(plain, entries, n=1)
+        raise UsageError(
+            f"there is no check {plain!r}" + (f". Did you mean {near[0]!r}?" if near else ""),
+            where="readiness explain",
+            remedy="see `readiness list`",
+        )
+    entry = entries[plain]
+    spec = entry.spec
+    click.echo(f"{spec.id}\n{spec.title}\n")
+    click.echo(f"severity  {spec.severity}\neffect    {spec.effect}")
+    click.echo(f"judged    {f'once for each {spec.each}' if spec.each else 'once'}\n")
+    click.echo(f"Why it matters\n{_indented(spec.why)}\n\nHow to fix it\n{_indented(spec.fix)}\n")
+    click.echo("Proven by")
+    for fault in entry.faults:
+        click.echo(f"  {fault.name}: {fault.story}{_needs(fault)}")
+    if not entry.faults:
+        click.echo("  no fault: it is a check of your own")
+
+
+def markdown(entries: list[catalogue.Entry]) -> str:
+    """The catalogue as one page of documentation."""
+    lines = ["<!-- Made by `readiness list --format markdown`; do not edit. -->", "# Checks", ""]
+    suite = ""
+    for entry in entries:
+        spec = entry.spec
+        if spec.suite != suite:
+            suite = spec.suite
+            lines += [f"## {suite}", ""]
+        lines += [
+            f"### `{spec.id}`",
+            "",
+            f"{spec.title}",
+            "",
+            f"*{spec.severity}, effect {spec.effect}"
+            + (f", once for each {spec.each}" if spec.each else "")
+            + "*",
+            "",
+            f"**Why.** {spec.why}",
+            "",
+            f"**How to fix.** {spec.fix}",
+            "",
+            "**Proven by** "
+            + "; ".join(f"`{fault.name}` ({fault.story}){_needs(fault)}" for fault in entry.faults),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _needs(fault: FaultNote) -> str:
+    return f" Needs {fault.needs}." if fault.needs else ""
+
+
+def _as_json(entry: catalogue.Entry) -> dict[str, object]:
+    spec = entry.spec
+    return {
+        "id": spec.id,
+        "suite": spec.suite,
+        "title": spec.title,
+        "severity": spec.severity,
+        "effect": spec.effect,
+        "why": spec.why,
+        "fix": spec.fix,
+        "faults": [fault.name for fault in entry.faults],
+    }
+
+
+def _own(config: Path | None) -> list[Path]:
+    """The folders with checks of the user's own; none where no configuration was named."""
+    if config is None:
+        return []
+    from readiness.config.locate import configured
+
+    loaded = configured(config)
+    return [loaded.path.parent / name for name in loaded.config.gate.suites]
+
+
+def _indented(text: str) -> str:
+    import textwrap
+
+    return "\n".join(
+        textwrap.fill(line, width(), initial_indent="  ", subsequent_indent="  ")
+        for line in text.splitlines()
+    )

@@ -1,0 +1,284 @@
+"""The command line: arguments only. Everything is imported when it is needed."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from readiness import __version__
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Group(click.Group):
+    """`run` is the command where none is given; our errors are one message and exit code 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in {"--help", "-h", "--version"}):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command for a misspelt one."""
+        import difflib
+
+        if self.get_command(ctx, args[0]) is None:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"there is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from readiness.model.errors import ReadinessError
+
+        try:
+            return super().invoke(ctx)
+        except ReadinessError as error:
+            from readiness.model.clean import clean
+            from readiness.model.secrets import redact
+
+            first, *rest = redact(str(error)).splitlines()
+            click.echo(f"readiness: {clean(first)}", err=True)
+            for text in rest:
+                click.echo(clean(text), err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="readiness")
+def main() -> None:
+    """Measure whether a system is ready for production, and show the evidence.
+
+    Exit codes: 0 READY, 1 NOT READY, 2 nothing was judged, 3 INCOMPLETE, 130 interrupted.
+    """
+
+
+def _config_option(function: _F) -> _F:
+    return click.option(
+        "--config", type=click.Path(path_type=Path), help="The readiness.toml to use."
+    )(function)
+
+
+def _selection_options(function: _F) -> _F:
+    for option in (
+        click.option("--ignore", multiple=True, metavar="ID", help="Leave this check out."),
+        click.option("--select", multiple=True, metavar="ID", help="Judge this check only."),
+        click.option("--suite", multiple=True, metavar="NAME", help="Judge this suite only."),
+    ):
+        function = option(function)
+    return function
+
+
+@main.command()
+@_config_option
+@_selection_options
+@click.option("--reference", is_flag=True, help="Judge the reference system that ships with this.")
+@click.option("--provider", help="What the reference system runs on: docker, local or wheel.")
+@click.option("--allow", multiple=True, metavar="EFFECT", help="Allow load or disrupt.")
+@click.option("--confirm", default="", metavar="FINGERPRINT", help="As `readiness plan` says.")
+@click.option("-n", "workers", default="auto", metavar="WORKERS", help="Parallel workers.")
+@click.option(
+    "--reports",
+    default=Path("reports"),
+    type=click.Path(path_type=Path),
+    help="Where the reports go.",
+    show_default=True,
+)
+@click.option("--baseline", type=click.Path(path_type=Path), help="Record to compare with.")
+@click.option("--report-only", is_flag=True, help="Exit 0 whatever the verdict.")
+@click.option("--debug", is_flag=True, help="Write pytest.html too: pytest's own log of the run.")
+def run(**asked: Any) -> None:
+    """Judge the target (the default command)."""
+    from readiness.cli import run as command
+
+    sys.exit(command.run(**asked))
+
+
+@main.command()
+@click.argument("path", default=Path("readiness.toml"), type=click.Path(path_type=Path))
+def init(path: Path) -> None:
+    """Write a commented readiness.toml to begin with."""
+    from readiness.config.template import write_template
+
+    write_template(path)
+    click.echo(f"wrote {path}: fill it in, then `readiness config check` and `readiness doctor`")
+
+
+@main.command()
+@_config_option
+@click.option("--reference", is_flag=True, help="See what the reference system would run on.")
+def doctor(config: Path | None, reference: bool) -> None:
+    """See whether everything the gate needs is there."""
+    from readiness.cli import doctor as command
+
+    sys.exit(command.run(config, reference=reference))
+
+
+@main.command()
+@_config_option
+@_selection_options
+def plan(**asked: Any) -> None:
+    """Show what would run, and the target's fingerprint."""
+    from readiness.cli import plan as command
+
+    sys.exit(command.run(**asked))
+
+
+@main.command(name="list")
+@_config_option
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
+def list_(config: Path | None, form: str) -> None:
+    """List every check."""
+    from readiness.cli import explain as command
+
+    command.show_all(config, form)
+
+
+@main.command()
+@click.argument("id")
+@_config_option
+def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument's name in the help
+    """Explain one check, and what proves it."""
+    from readiness.cli import explain as command
+
+    command.show_one(id, config)
+
+
+@main.command()
+@click.option("-k", "pattern", default="", help="Only faults whose name or checks contain this.")
+@click.option(
+    "--quick", is_flag=True, help="One fault a check, seen by what observes in its own suite."
+)
+@click.option("--healthy", default=5, show_default=True, help="Runs of the healthy system.")
+@click.option("-n", "systems", default=2, show_default=True, help="Reference systems at a time.")
+@click.option("--provider", help="What they run on: docker, local or wheel.")
+@click.option(
+    "--optional", multiple=True, metavar="PART", help="A part that this machine may lack."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--html", type=click.Path(path_type=Path), help="Write the table as a page too.")
+def prove(**asked: Any) -> None:
+    """Prove the checks: break a system, see them turn red."""
+    from readiness.reference import extra
+
+    extra.require()
+    from readiness.cli import prove as command
+
+    sys.exit(command.run(**asked))
+
+
+@main.command()
+@_config_option
+@click.option("--database", "names", multiple=True, metavar="NAME", help="Of this one only.")
+def snapshot(config: Path | None, names: tuple[str, ...]) -> None:
+    """Keep what the databases count: each hour, by cron."""
+    from readiness.cli import snapshot as command
+
+    sys.exit(command.run(config, names))
+
+
+@main.command()
+@_config_option
+def recover(config: Path | None) -> None:
+    """Put back what a drill changed that was killed."""
+    from readiness.cli import recover as command
+
+    sys.exit(command.run(config))
+
+
+@main.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option(
+    "--reports", default=Path("reports"), type=click.Path(path_type=Path), show_default=True
+)
+def report(record: Path, reports: Path) -> None:
+    """Make all reports again from a record."""
+    from readiness.cli import records as command
+
+    sys.exit(command.report(record, reports))
+
+
+@main.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def diff(old: Path, new: Path) -> None:
+    """Show what changed from one record to another."""
+    from readiness.cli import records as command
+
+    command.diff(old, new)
+
+
+@main.command()
+@_config_option
+def waivers(config: Path | None) -> None:
+    """List the waivers, with owner and expiry."""
+    from readiness.cli import policy as command
+
+    command.waivers(config)
+
+
+@main.command()
+@click.argument("item", required=False)
+@_config_option
+@click.option("--person", help="Who attests it; not the deployer.")
+@click.option("--evidence", help="A link or document number.")
+@click.option("--release", help="The release it is for; default: the target's.")
+@click.option("--expires", help="The last day it holds, as YYYY-MM-DD.")
+@click.option("--write", is_flag=True, help="Append it to the file instead of printing it.")
+def signoff(**asked: Any) -> None:
+    """List the sign-offs, or make one."""
+    from readiness.cli import policy as command
+
+    command.signoff(**asked)
+
+
+@main.group(name="schema")
+def database_schema() -> None:
+    """Write down what a database's schema is to be."""
+
+
+@database_schema.command()
+@click.argument("database", required=False)
+@_config_option
+@click.option("--to", type=click.Path(path_type=Path), help="The file; default: its `manifest`.")
+@click.option("--check", is_flag=True, help="Write nothing; say what differs, and exit 1 if any.")
+def save(**asked: Any) -> None:
+    """Save a database's schema, for schema.fingerprint to compare with."""
+    from readiness.cli import schema as command
+
+    sys.exit(command.save(**asked))
+
+
+@main.group()
+def config() -> None:
+    """Show, check and describe readiness.toml."""
+
+
+@config.command()
+@_config_option
+def show(config: Path | None) -> None:
+    """Show every effective value, and where it came from."""
+    from readiness.cli import policy as command
+
+    command.show(config)
+
+
+@config.command()
+@_config_option
+def check(config: Path | None) -> None:
+    """Check the file, without touching the target."""
+    from readiness.cli import policy as command
+
+    command.check(config)
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON schema of the file."""
+    from readiness.config.schema import render
+
+    click.echo(render(), nl=False)

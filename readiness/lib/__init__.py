@@ -1,0 +1,1 @@
+"""What the areas share, and what knows no area."""

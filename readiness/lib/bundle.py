@@ -1,0 +1,35 @@
+"""Where the shipped suites lie: in a checkout beside the package, in a wheel inside it."""
+
+from functools import cache
+from pathlib import Path
+
+from readiness.model.errors import ReadinessError
+
+
+@cache
+def root() -> Path:
+    """The folder that holds `suites/` and `conftest.py`."""
+    package = Path(__file__).resolve().parents[1]
+    packed = package / "_bundle"
+    return packed if packed.is_dir() else package.parent
+
+
+def suites() -> Path:
+    """The folder of the shipped suites."""
+    return root() / "suites"
+
+
+def known_ids() -> frozenset[str]:
+    """The ids of all shipped checks, as `suites/ids.txt` lists them.
+
+    Raises:
+        ReadinessError: the list is not there; without it a check could be missing unseen.
+    """
+    path = suites() / "ids.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise ReadinessError(
+            "the list of shipped checks is missing", where=str(path), remedy="install it again"
+        ) from None
+    return frozenset(line.strip() for line in lines if line.strip())

@@ -1,0 +1,204 @@
+"""Runs a command of the user's: bounded in time, as a list, and nobody types into it."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, Final
+
+from readiness.lib.text import clean
+from readiness.model.errors import CouldNotMeasure
+from readiness.model.secrets import PLACEHOLDER
+from readiness.servers.account import Account
+
+TIMEOUT_S: Final = 60.0
+_LONGEST: Final = 16 * 1024 * 1024
+_SAID: Final = 300
+_LOOK_S: Final = 0.2
+_CREDENTIAL: Final = re.compile(
+    r"(\b\w*(?:password|passwd|secret|token|api[_-]?key|authorization)\w*[\"']?\s*[=:]\s*"
+    r"(?:bearer\s+)?|://[^/\s:@]*:)[^\s@,;]+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command ended.
+
+    Attributes:
+        status: its exit status.
+        output: what it printed.
+        said: the end of its errors, else of what it printed; cleaned, for a message.
+    """
+
+    status: int
+    output: str
+    said: str
+
+
+def run(argv: Sequence[str], verb: str, remedy: str, *, timeout_s: float = TIMEOUT_S) -> str:
+    """Run a command to its end, and give what it printed; its errors are not among that.
+
+    Args:
+        argv: the program and its arguments.
+        verb: what it is to do, as in `the command to VERB failed`.
+        remedy: what to do when it fails.
+        timeout_s: how long it may take.
+
+    Raises:
+        CouldNotMeasure: it cannot be started, fails, or is not done in time.
+    """
+    answer = ask(argv, verb, remedy, timeout_s=timeout_s)
+    if answer.status == 0:
+        return answer.output
+    raise CouldNotMeasure(
+        f"the command to {verb} ended with {answer.status}: {answer.said}",
+        where=shlex.join(argv),
+        remedy=remedy,
+    )
+
+
+def ask(
+    argv: Sequence[str],
+    verb: str,
+    remedy: str,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    account: Account | None = None,
+) -> Answer:
+    """Run a command to its end, whatever its exit status is.
+
+    Args:
+        argv: the program and its arguments.
+        verb: what it is to do, as in `the command to VERB failed`.
+        remedy: what to do when it cannot be run.
+        timeout_s: how long it may take.
+        account: who runs it; default: whoever we are.
+
+    Raises:
+        CouldNotMeasure: it cannot be started, or is not done in time.
+    """
+    with started(argv, verb, remedy, account=account) as running:
+        return running.wait(timeout_s)
+
+
+class Started:
+    """A command that runs; made by `started`."""
+
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        files: tuple[IO[bytes], IO[bytes]],
+        broken: Callable[[str], CouldNotMeasure],
+    ) -> None:
+        self._process = process
+        self._output, self._errors = files
+        self._broken = broken
+
+    @property
+    def pid(self) -> int:
+        """Its process, the leader of a group of its own."""
+        return self._process.pid
+
+    def wait(self, timeout_s: float) -> Answer:
+        """Wait for its end.
+
+        Raises:
+            CouldNotMeasure: it is not done in time, or prints without an end.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (answer := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise self._broken(f"is not done after {timeout_s:g} s")
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LOOK_S)
+        return answer
+
+    def poll(self) -> Answer | None:
+        """How it ended; None while it runs.
+
+        Raises:
+            CouldNotMeasure: it prints without an end.
+        """
+        status = self._process.poll()  # first: what it printed at last counts, too
+        for file in (self._output, self._errors):
+            if os.fstat(file.fileno()).st_size > _LONGEST:
+                raise self._broken(f"prints more than {_LONGEST // 2**20} MiB")
+        return None if status is None else self._answer(status)
+
+    def _answer(self, status: int) -> Answer:
+        self._output.seek(0)
+        printed = self._output.read(_LONGEST).decode("utf-8", "replace")
+        return Answer(status, printed, _end_of(self._errors) or _end_of(self._output))
+
+    def kill(self) -> None:
+        """End it if it still runs, with all that it started."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+@contextmanager
+def started(
+    argv: Sequence[str],
+    verb: str,
+    remedy: str,
+    *,
+    account: Account | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Started]:
+    """Start a command; at the end of the block it is killed, if it still runs.
+
+    Args:
+        argv: the program and its arguments.
+        verb: what it is to do, as in `the command to VERB failed`.
+        remedy: what to do when it cannot be run.
+        account: who runs it; default: whoever we are.
+        env: variables on top of our own.
+
+    Raises:
+        CouldNotMeasure: it cannot be started.
+    """
+
+    def broken(problem: str) -> CouldNotMeasure:
+        return CouldNotMeasure(
+            f"the command to {verb} {problem}", where=shlex.join(argv), remedy=remedy
+        )
+
+    # Files, not pipes: a daemon that the command starts would hold a pipe open for ever.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                env={**os.environ, **env} if env else None,
+                start_new_session=True,  # a Ctrl-C must not end the command that brings it back
+                **(account.popen if account else {}),
+            )
+        except OSError as error:
+            raise broken(f"cannot be started: {error.strerror}") from None
+        running = Started(process, (output, errors), broken)
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def _end_of(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _SAID))
+    return clean(_veiled(file.read().decode("utf-8", "replace")), _SAID)
+
+
+def _veiled(text: str) -> str:
+    """What looks like a credential, hidden: a tool prints those that we were never told."""
+    return _CREDENTIAL.sub(rf"\1{PLACEHOLDER}", text)

@@ -1,0 +1,1 @@
+"""What keeps every drill safe, whatever it changes."""

@@ -1,0 +1,92 @@
+"""What a tool says again and again while something changes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from readiness.model.errors import CouldNotMeasure
+
+_PERIOD_S: Final = 1.0
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Said(Generic[_T]):
+    """One answer: it was true at some time between the question and its arrival.
+
+    Attributes:
+        asked: when it was asked, on the clock `time.monotonic`.
+        came: when the answer came.
+        what: it.
+    """
+
+    asked: float
+    came: float
+    what: _T
+
+
+class Sampler(Generic[_T]):
+    """Asks in a thread of its own; made by `sampling`.
+
+    Attributes:
+        problem: why there are no more answers; None if there are, or nobody can tell.
+    """
+
+    def __init__(self, ask: Callable[[], _T | None], period_s: float) -> None:
+        self._ask = ask
+        self._period_s = period_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._said: list[Said[_T]] = []
+        self.problem: CouldNotMeasure | None = None
+
+    def between(self, begin: float, end: float) -> tuple[tuple[float, _T], ...]:
+        """The answers of a time, on the clock `time.monotonic`, each with when it was asked."""
+        return tuple((said.asked, said.what) for said in self.said(begin, end))
+
+    def said(self, begin: float, end: float = float("inf")) -> tuple[Said[_T], ...]:
+        """The answers to what was asked in a time."""
+        return tuple(said for said in self._said if begin <= said.asked < end)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; the question that is under way is waited for."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            asked = time.monotonic()
+            try:
+                said = self._ask()
+            except CouldNotMeasure as error:
+                self.problem = error  # an answer that is missing may be the one that counts
+                return
+            if said is None:
+                return
+            # What was true while it was asked: an answer takes its time.
+            self._said.append(Said(asked, time.monotonic(), said))
+            self._over.wait(max(0.0, asked + self._period_s - time.monotonic()))
+
+
+@contextmanager
+def sampling(ask: Callable[[], _T | None], period_s: float = _PERIOD_S) -> Iterator[Sampler[_T]]:
+    """Ask while the block runs; an answer of None means that nobody can tell.
+
+    Args:
+        ask: what to ask.
+        period_s: seconds from one question to the next, unless an answer takes longer.
+    """
+    sampler = Sampler(ask, period_s)
+    sampler.start()
+    try:
+        yield sampler
+    finally:
+        sampler.stop()

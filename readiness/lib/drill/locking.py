@@ -1,0 +1,76 @@
+"""Nobody else may change the release meanwhile: a locked file, and a lock in the database."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import psycopg
+
+from readiness.areas.database.config import Database
+from readiness.lib.drill.notes import Place
+from readiness.lib.postgres import connect, fetch
+from readiness.model.errors import CouldNotMeasure
+
+_DAY_S: Final = 86_400.0
+
+
+@contextmanager
+def locked(place: Place) -> Iterator[None]:
+    """Hold the lock of this machine; the kernel releases it, however we end.
+
+    Raises:
+        CouldNotMeasure: somebody else holds it. It is not waited for.
+    """
+    try:
+        place.folder.mkdir(mode=0o700, exist_ok=True)
+        file = place.lock.open("a")
+    except OSError as error:
+        raise CouldNotMeasure(
+            f"cannot be written: {error.strerror}",
+            where=str(place.lock),
+            remedy="let the user who runs the gate write there",
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise _held(str(place.lock)) from None
+        yield
+
+
+@contextmanager
+def locked_in(database: Database | None, place: Place) -> Iterator[None]:
+    """Hold a lock in a database of the target, for those who drill from other machines.
+
+    Raises:
+        CouldNotMeasure: somebody else holds it, or the database does not answer.
+    """
+    if database is None:
+        yield
+        return
+    key = int(place.fingerprint, 16)
+    with connect(
+        database.dsn,
+        timeout_s=database.timeout_s,
+        total_s=_DAY_S,
+        application_name="readiness drill",
+    ) as connection:
+        [(taken,)] = fetch(connection, "select pg_try_advisory_lock(%s)", [key])
+        if not taken:
+            raise _held(f"pg_try_advisory_lock({key}) in {database.dsn.address}")
+        try:
+            yield
+        finally:
+            # The server releases it only once it has seen that we are gone: the next drill of the
+            # same run may begin before that.
+            with suppress(psycopg.Error, CouldNotMeasure):
+                fetch(connection, "select pg_advisory_unlock(%s)", [key])
+
+
+def _held(where: str) -> CouldNotMeasure:
+    return CouldNotMeasure(
+        "another drill of this target is under way",
+        where=where,
+        remedy="let it end, or end it; then: readiness recover",
+    )

@@ -1,0 +1,154 @@
+"""What must not outlive this process: a watchdog that undoes it, even after `kill -9`."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from readiness.lib import watchdog
+from readiness.model.errors import ReadinessError
+
+_CLOSE_TIMEOUT_S: Final = 10.0
+_UNDO_TIMEOUT_S: Final = 120.0
+
+
+class Guardian:
+    """Remembers, in a process of its own, what to undo when this one dies.
+
+    The owner normally undoes its things itself, tells so with `forget`, and ends with `close`.
+    If it dies first, by whatever cause, the watchdog undoes what is still registered, the newest
+    first: commands, then processes, then files and folders.
+    """
+
+    def __init__(self) -> None:
+        self._id = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        self._last = 0
+        inherited = {k: v for k, v in os.environ.items() if k != watchdog.GUARD_VARIABLE}
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", watchdog.__file__, self._id, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Not under an outer guard: that one would kill the watchdog before it has undone.
+            env=inherited,
+            cwd="/",
+            start_new_session=True,
+        )
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What to add to the environment of a child, so that it is found unregistered too."""
+        return {watchdog.GUARD_VARIABLE: self._id}
+
+    def kill(self, pid: int, signal: int = signal.SIGTERM) -> int:
+        """End this leader of a process group and its group: the signal, and SIGKILL 5 s later.
+
+        Returns:
+            A token for `forget`.
+        """
+        return self._register(
+            {"do": "kill", "pid": pid, "signal": int(signal), "born": watchdog.born(pid)}
+        )
+
+    def remove(self, path: Path) -> int:
+        """Remove this file, or this folder with all in it.
+
+        Returns:
+            A token for `forget`.
+        """
+        return self._register({"do": "remove", "path": str(path.absolute())})
+
+    def run(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = watchdog.COMMAND_TIMEOUT_S,
+    ) -> int:
+        """Run this command.
+
+        Args:
+            argv: the program and its arguments.
+            env: variables on top of the environment as it was when the guardian started.
+            timeout_s: how long it may take.
+
+        Returns:
+            A token for `forget`.
+        """
+        return self._register(
+            {
+                "do": "run",
+                "argv": list(argv),
+                "env": dict(env or {}),
+                "cwd": str(Path.cwd()),
+                "timeout_s": timeout_s,
+            }
+        )
+
+    def forget(self, token: int) -> None:
+        """Take one thing back: the owner has undone it, or wants it to stay."""
+        with contextlib.suppress(ReadinessError):  # a dead watchdog has forgotten everything
+            self._send({"do": "forget", "token": token})
+
+    def close(self) -> None:
+        """End the watchdog; nothing is undone. May be called twice."""
+        with contextlib.suppress(ReadinessError):
+            self._send({"do": "done"})
+        self._hang_up(_CLOSE_TIMEOUT_S)
+
+    def undo(self) -> None:
+        """Undo everything registered now, as if this process had died. Waits until it is done.
+
+        Raises:
+            ReadinessError: it is not done within two minutes.
+        """
+        self._hang_up(_UNDO_TIMEOUT_S)
+
+    def _hang_up(self, timeout_s: float) -> None:
+        pipe = self._process.stdin
+        with self._lock, contextlib.suppress(OSError):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ReadinessError(
+                f"the watchdog (process {self._process.pid}) is not done after {timeout_s:g} s",
+                remedy="look for processes and folders that it left, and end it by its number",
+            ) from None
+
+    def _register(self, entry: dict[str, object]) -> int:
+        with self._lock:
+            self._last += 1
+            token = self._last
+        self._send({**entry, "token": token})
+        return token
+
+    def _send(self, message: dict[str, object]) -> None:
+        line = json.dumps(message).encode() + b"\n"
+        pipe = self._process.stdin
+        try:
+            with self._lock:
+                if pipe is None or pipe.closed:
+                    raise BrokenPipeError
+                pipe.write(line)
+                pipe.flush()
+        except OSError:
+            raise ReadinessError(
+                "the watchdog is gone: what is started now would not be cleaned up after a crash",
+                remedy="start again",
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,359 @@
+"""A small, careful HTTP client: bounded in time and in size, follows nothing, borrows nothing.
+
+Whatever status comes back is an answer, for the check to judge. No answer is an error.
+"""
+
+import asyncio
+import os
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, Self
+
+import httpx
+
+from readiness import __version__
+from readiness.config.models import Service
+from readiness.lib.text import clean
+from readiness.model.errors import NoData, TookTooLong, Unreachable
+from readiness.model.secrets import Secret
+
+MAX_BYTES: Final = 1024 * 1024
+JSON: Final = "application/json"
+_CLOSE_TIMEOUT_S: Final = 1.0
+_LAST_PORT: Final = 65535
+_FIRST_ERROR: Final = 400
+_EXCERPT: Final = 300
+_USER_INFO: Final = re.compile(r"(?<=//)[^/?#]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One whole answer, whatever its status.
+
+    Attributes:
+        url: what was asked, without user and password.
+        status: the HTTP status; a redirect is an answer too.
+        content_type: the header, empty where there is none.
+        location: where a redirect leads, empty where there is none.
+        retry_after: the header, empty where there is none.
+        date: the header, empty where there is none.
+        body: at most as many bytes as were allowed.
+        elapsed_ms: from the first byte sent (connecting included) to the last one received.
+        headers: all headers, by their names in lower case.
+    """
+
+    url: str
+    status: int
+    content_type: str
+    location: str
+    retry_after: str
+    date: str
+    body: bytes
+    elapsed_ms: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+    def __str__(self) -> str:
+        leads = f" to {self.location}" if self.location else ""
+        wrong = self.status >= _FIRST_ERROR and self.body
+        # An error mostly says its reason, and the next request may get another answer.
+        says = f": {clean(self.body[:_EXCERPT].decode(errors='replace'))}" if wrong else ""
+        return f"{self.url} answered {self.status}{leads}{says}"
+
+
+class Session:
+    """Requests one after the other, over one connection where the server keeps it open.
+
+    Args:
+        timeout_s: the longest each request may take, from connecting to the last byte.
+        bearer: token sent as `Authorization: Bearer`.
+        verify: whether the server's certificate must be valid: signed by an authority that this
+            machine trusts, or by a public one.
+        scheme: what stands before the token instead of `Bearer `.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        bearer: Secret | None = None,
+        verify: bool = True,
+        scheme: str = "Bearer ",
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._bearer = bearer
+        self._scheme = scheme
+        self._verify = verify
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        # Not a client: that keeps cookies, and refuses answers that redirect to nonsense.
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=_trust(verify=self._verify),
+            trust_env=False,  # a proxy of this machine must not answer for the target
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._loop.run_until_complete(self._close())
+        finally:
+            # Not asyncio.run: that waits for a name server which may never answer.
+            self._loop.close()
+
+    def get(self, url: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES) -> Answer:
+        """Ask with GET; see `request`."""
+        return self.request("GET", url, accept=accept, max_bytes=max_bytes)
+
+    def post(
+        self,
+        url: str,
+        content: bytes,
+        *,
+        content_type: str = JSON,
+        accept: str = "*/*",
+        max_bytes: int = MAX_BYTES,
+        more: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send with POST; see `request`."""
+        return self.request(
+            "POST",
+            url,
+            content,
+            content_type=content_type,
+            accept=accept,
+            max_bytes=max_bytes,
+            more=more,
+        )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        content: bytes | None = None,
+        *,
+        content_type: str = JSON,
+        accept: str = "*/*",
+        max_bytes: int = MAX_BYTES,
+        more: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request and read the whole answer.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, ...
+            url: an absolute http or https address.
+            content: the body to send, if any.
+            content_type: what the body is; not sent without one.
+            accept: the media types asked for.
+            max_bytes: the longest body taken.
+            more: further headers, with names in lower case.
+
+        Raises:
+            Unreachable: refused, reset, no such name, certificate not accepted, or not HTTP.
+            TookTooLong: the last byte did not come in time.
+            NoData: the body is longer than `max_bytes`, or in an encoding nobody asked for.
+        """
+        headers = {
+            "accept": accept,
+            "accept-encoding": "identity",  # a compressed body could unfold to any size
+            "user-agent": f"readiness/{__version__}",
+            **(more or {}),
+        }
+        if content is not None:
+            headers["content-type"] = content_type
+        if self._bearer:
+            headers["authorization"] = f"{self._scheme}{self._bearer.reveal()}"
+        with _explained(_shown(url), self._timeout_s):
+            request = _build(method, url, content, headers)
+            return self._loop.run_until_complete(self._exchange(request, max_bytes))
+
+    async def _exchange(self, request: httpx.Request, max_bytes: int) -> Answer:
+        started = time.perf_counter()
+        # httpx bounds each read; only a deadline on the whole ends an answer that drips.
+        async with asyncio.timeout(self._timeout_s):
+            response = await self._transport.handle_async_request(request)
+            try:
+                body = await _read(response, _shown(str(request.url)), max_bytes)
+            finally:
+                await response.aclose()
+        return Answer(
+            url=_shown(str(request.url)),
+            status=response.status_code,
+            content_type=clean(response.headers.get("content-type", "")),
+            location=clean(response.headers.get("location", "")),
+            retry_after=clean(response.headers.get("retry-after", "")),
+            date=clean(response.headers.get("date", "")),
+            body=body,
+            elapsed_ms=(time.perf_counter() - started) * 1000,
+            headers={name.lower(): clean(text) for name, text in response.headers.items()},
+        )
+
+    async def _close(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._transport.aclose()
+                await self._loop.shutdown_asyncgens()
+
+
+def get(
+    url: str,
+    *,
+    timeout_s: float,
+    bearer: Secret | None = None,
+    verify: bool = True,
+    accept: str = "*/*",
+    max_bytes: int = MAX_BYTES,
+) -> Answer:
+    """Ask once with GET, over a connection of its own; see `Session` and `Session.request`."""
+    with Session(timeout_s=timeout_s, bearer=bearer, verify=verify) as session:
+        return session.get(url, accept=accept, max_bytes=max_bytes)
+
+
+def post(
+    url: str,
+    content: bytes,
+    *,
+    timeout_s: float,
+    bearer: Secret | None = None,
+    verify: bool = True,
+    content_type: str = JSON,
+    accept: str = "*/*",
+    max_bytes: int = MAX_BYTES,
+) -> Answer:
+    """Send once with POST, over a connection of its own; see `Session.request`."""
+    with Session(timeout_s=timeout_s, bearer=bearer, verify=verify) as session:
+        return session.post(
+            url, content, content_type=content_type, accept=accept, max_bytes=max_bytes
+        )
+
+
+def session_for(service: Service) -> Session:
+    """A session as the configuration of a service wants it."""
+    return Session(timeout_s=service.timeout_s, bearer=service.bearer, verify=service.verify_tls)
+
+
+def ask(service: Service, path: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES) -> Answer:
+    """Ask a service once, as its configuration says; see `Session.request`."""
+    with session_for(service) as session:
+        return session.get(f"{service.url}{path}", accept=accept, max_bytes=max_bytes)
+
+
+def _build(method: str, url: str, content: bytes | None, headers: dict[str, str]) -> httpx.Request:
+    request = httpx.Request(method, url, content=content, headers=headers)
+    if (request.url.port or 0) > _LAST_PORT:
+        raise httpx.InvalidURL("port")
+    if request.url.userinfo and "authorization" not in headers:
+        login = httpx.BasicAuth(request.url.username, request.url.password)
+        return next(login.auth_flow(request))
+    return request
+
+
+async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise NoData(
+            f"the body is encoded as {clean(encoding, 40)!r}, although that was not asked for",
+            where=url,
+            remedy="make the server heed `Accept-Encoding: identity`",
+        )
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > max_bytes:
+            raise NoData(
+                f"the body is larger than {max_bytes:,} bytes",
+                where=url,
+                remedy=f"see what it sends: curl -s --max-time 5 '{url}' | head -c 1000",
+            )
+    return bytes(body)
+
+
+@lru_cache(maxsize=2)
+def _trust(*, verify: bool) -> ssl.SSLContext:
+    # Loading the authorities takes 20 ms, which a latency must not contain: once is enough.
+    context = httpx.create_ssl_context(verify=verify, trust_env=False)
+    if verify:
+        context.load_default_certs()  # beside the public ones, those of this machine's owner
+    return context
+
+
+@contextmanager
+def _explained(url: str, timeout_s: float) -> Iterator[None]:
+    """Turn what httpx raises into our errors. No text of a request is repeated: it has secrets."""
+    try:
+        yield
+    except (TimeoutError, httpx.TimeoutException):
+        raise TookTooLong(
+            f"no complete answer within {timeout_s:g} s",
+            where=url,
+            remedy=f"see how far it comes: curl -sv --max-time 30 '{url}'; if it may take that"
+            " long, raise `timeout_s`",
+        ) from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise Unreachable(
+            "is no address that can be asked", where=url, remedy="correct `url` in readiness.toml"
+        ) from None
+    except (httpx.LocalProtocolError, UnicodeError):
+        raise Unreachable(
+            "the request cannot be sent: the host, path or token has a character that HTTP forbids",
+            where=url,
+            remedy="look for a line end or a blank in the variable that `bearer` names",
+        ) from None
+    except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+        raise Unreachable(
+            f"what answers does not speak HTTP: {clean(str(error))}",
+            where=url,
+            remedy=f"check host, port and http or https: curl -sv --max-time 5 '{url}'",
+        ) from None
+    except httpx.HTTPError as error:
+        raise _unreachable(error, url) from None
+
+
+def _unreachable(error: httpx.HTTPError, url: str) -> Unreachable:
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Unreachable(
+                f"the certificate is not accepted: {clean(cause.verify_message)}",
+                where=url,
+                remedy="install the authority's certificate on this machine (or name it in"
+                " SSL_CERT_FILE), or set `verify_tls = false` for a service with a private one",
+            )
+    return Unreachable(
+        _reason(causes[-1]),
+        where=url,
+        remedy=f"see whether it runs and listens: curl -sv --max-time 5 '{url}'",
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, and so on: the last one is the most telling."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        inner = seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else None
+        seen = inner or seen.__cause__ or seen.__context__
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the name cannot be resolved: {clean(str(error.strerror))}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {clean(str(error.reason or error))}"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return f"the connection was lost: {clean(str(error) or type(error).__name__)}"
+
+
+def _shown(url: str) -> str:
+    return clean(_USER_INFO.sub("", url), 500)

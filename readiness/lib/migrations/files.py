@@ -1,0 +1,121 @@
+"""Migrations that are SQL files: plain pairs of files, and those of flyway."""
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from readiness.lib.migrations.model import Migration
+from readiness.model.errors import CouldNotMeasure
+
+_PLAIN: Final = re.compile(r"(?P<version>\d+)[._-]?(?P<name>.*?)(?P<way>\.up|\.down)?\.sql")
+_FLYWAY: Final = re.compile(r"(?P<kind>[VUR])(?P<version>[\d._]*)__(?P<name>.*)\.sql")
+_LARGEST: Final = 16 * 1024 * 1024
+
+
+def text_of(path: Path) -> str:
+    """What a file says.
+
+    Raises:
+        CouldNotMeasure: it cannot be read, or is larger than 16 MiB.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if len(data) > _LARGEST:
+        raise CouldNotMeasure("is larger than 16 MiB", where=str(path))
+    return data.decode("utf-8-sig", "replace")
+
+
+def plain(folder: Path) -> list[Migration]:
+    """`0001_name.up.sql` with `0001_name.down.sql`, or `0001_name.sql`; in the order of numbers.
+
+    Raises:
+        CouldNotMeasure: there is no such folder, or a version stands there twice.
+    """
+    ups: list[tuple[str, Path]] = []
+    downs: dict[str, Path] = {}
+    for path in _sql(folder):
+        if found := _PLAIN.fullmatch(path.name):
+            if found["way"] == ".down":
+                downs[found["version"]] = path
+            else:
+                ups.append((found["version"], path))
+    _refuse_twice([version for version, _ in ups], folder)
+    return [
+        Migration(version, path, down=downs.get(version))
+        for version, path in sorted(ups, key=lambda up: (int(up[0]), up[0]))
+    ]
+
+
+def flyway(folder: Path) -> list[Migration]:
+    """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`.
+
+    Raises:
+        CouldNotMeasure: there is no such folder, or a version stands there twice.
+    """
+    versioned: dict[tuple[int, ...], Migration] = {}
+    repeatable: list[Migration] = []
+    undo: dict[str, Path] = {}
+    twice: list[str] = []
+    for path in _sql(folder):
+        found = _FLYWAY.fullmatch(path.name)
+        if not found:
+            continue
+        version = found["version"].replace("_", ".")
+        if found["kind"] == "U":
+            undo[version] = path
+        elif found["kind"] == "R":
+            repeatable.append(
+                Migration(found["name"].replace("_", " "), path, checksum=flyway_checksum(path))
+            )
+        elif version:
+            versioned[_numbers(version)] = Migration(version, path, checksum=flyway_checksum(path))
+            twice.append(version)
+    _refuse_twice(twice, folder)
+    ordered = [versioned[key] for key in sorted(versioned)]
+    return [
+        Migration(m.version, m.path, checksum=m.checksum, down=undo.get(m.version)) for m in ordered
+    ] + sorted(repeatable, key=lambda m: m.version)
+
+
+def flyway_checksum(path: Path) -> str:
+    """As flyway writes it down: CRC-32 of the lines without their ends, as a signed number."""
+    value = 0
+    for line in re.split(r"\r\n|\r|\n", text_of(path)):
+        value = zlib.crc32(line.encode(), value)
+    return str(value - (1 << 32) if value >= 1 << 31 else value)
+
+
+def is_repeatable(migration: Migration) -> bool:
+    """Whether flyway runs it again whenever its file has changed."""
+    return migration.path.name.startswith("R__")
+
+
+def _sql(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise CouldNotMeasure(
+            "there is no such folder", where=str(folder), remedy="see `folder` in its migrations"
+        )
+    yield from sorted(folder.rglob("*.sql"))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The version to sort by; 1.0 is 1, as flyway has it."""
+    numbers = [int(part) for part in version.split(".") if part]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _refuse_twice(versions: list[str], folder: Path) -> None:
+    if twice := [version for version, times in Counter(versions).items() if times > 1]:
+        raise CouldNotMeasure(
+            f"version {twice[0]} stands there twice",
+            where=str(folder),
+            remedy="give one of them a number of its own",
+        )

@@ -1,0 +1,126 @@
+"""What a repository has of migrations, what a database had of them, and how the two differ."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from readiness.model.errors import CouldNotMeasure, NoData
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step.
+
+    Attributes:
+        version: what tells it apart from all others; with django `app.0001_name`.
+        path: its file.
+        after: the versions that it builds on.
+        checksum: of the file, where the tool keeps one; None where it does not.
+        down: the file of its way back, where that is a file of its own.
+        replaces: the versions that it stands for (squashed).
+    """
+
+    version: str
+    path: Path
+    after: tuple[str, ...] = ()
+    checksum: str | None = None
+    down: Path | None = None
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the table of versions says.
+
+    Attributes:
+        versions: those that were applied, in the table's own words.
+        failed: those that began and did not end well.
+        checksums: those that the tool wrote down.
+        source: the query.
+    """
+
+    versions: frozenset[str]
+    source: str
+    failed: tuple[str, ...] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How repository and database differ. All empty, and one head: they agree.
+
+    Attributes:
+        pending: in the repository, not applied.
+        unknown: applied, not in the repository.
+        failed: begun, and not ended well.
+        altered: their file is another one than the one that was applied.
+        heads: the ends of the repository; two of them in one line are a fork.
+    """
+
+    pending: tuple[str, ...]
+    unknown: tuple[str, ...]
+    failed: tuple[str, ...]
+    altered: tuple[str, ...]
+    heads: tuple[str, ...]
+
+
+def state(migrations: Iterable[Migration], applied: Applied, heads: Iterable[str]) -> State:
+    """Compares the repository with what was applied."""
+    known = {migration.version: migration for migration in migrations}
+    done = set(applied.versions)
+    for migration in known.values():
+        if migration.replaces and done.issuperset(migration.replaces):
+            done.add(migration.version)
+        if migration.version in done:
+            done.update(migration.replaces)
+    replaced = {old for migration in known.values() for old in migration.replaces}
+    return State(
+        pending=tuple(version for version in known if version not in done),
+        unknown=tuple(sorted(applied.versions - known.keys() - replaced)),
+        failed=applied.failed,
+        altered=tuple(
+            version
+            for version, written in sorted(applied.checksums.items())
+            if version in known and known[version].checksum not in (None, written)
+        ),
+        heads=tuple(heads),
+    )
+
+
+def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
+    """The migrations, each after those it builds on; else by their names.
+
+    Raises:
+        CouldNotMeasure: they lead round in a circle, or build on one that is not there.
+        NoData: there are none.
+    """
+    waiting = {m.version: m for m in sorted(migrations, key=lambda m: m.version)}
+    if not waiting:
+        raise NoData("there is no migration", where=where, remedy="see `folder` and `tool`")
+    there = set(waiting) | {old for m in waiting.values() for old in m.replaces}
+    for migration in waiting.values():
+        if missing := [version for version in migration.after if version not in there]:
+            raise CouldNotMeasure(
+                f"{migration.version} builds on {missing[0]}, which is not there",
+                where=str(migration.path),
+            )
+    ordered: list[Migration] = []
+    done: set[str] = set()
+    while waiting:
+        ready = [m for m in waiting.values() if done.issuperset(m.after)]
+        if not ready:
+            raise CouldNotMeasure(
+                f"the migrations build on each other in a circle, such as {min(waiting)}",
+                where=where,
+            )
+        for migration in ready:
+            ordered.append(waiting.pop(migration.version))
+            done.update((migration.version, *migration.replaces))
+    return ordered
+
+
+def heads_of(migrations: Iterable[Migration]) -> tuple[str, ...]:
+    """The migrations that none builds on."""
+    found = list(migrations)
+    built_on = {version for migration in found for version in migration.after}
+    return tuple(m.version for m in found if m.version not in built_on)

@@ -1,0 +1,117 @@
+"""Migrations that are Python files, of alembic and django: read, and never run."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from readiness.lib.migrations.files import text_of
+from readiness.lib.migrations.model import Migration
+from readiness.model.errors import CouldNotMeasure
+
+_REMEDY: Final = "see `folder` in its migrations"
+
+
+def alembic(folder: Path) -> list[Migration]:
+    """The files with `revision` and `down_revision`, in no particular order.
+
+    Raises:
+        CouldNotMeasure: there is no such folder, or a file cannot be understood.
+    """
+    found = []
+    for path in _python(folder, "*.py"):
+        names = _assigned(_parsed(path))
+        revision = names.get("revision")
+        if not isinstance(revision, str):
+            continue
+        before = names.get("down_revision")
+        after = (before,) if isinstance(before, str) else before or ()
+        if not isinstance(after, tuple | list) or "down_revision" not in names:
+            raise CouldNotMeasure("its down_revision cannot be understood", where=str(path))
+        found.append(Migration(revision, path, tuple(map(str, after))))
+    return found
+
+
+def django(folder: Path) -> list[Migration]:
+    """The files `APP/migrations/NAME.py` with a class Migration, in no particular order.
+
+    What they build on is given where it lies in this folder too: other apps are not ours.
+
+    Raises:
+        CouldNotMeasure: there is no such folder, or a file cannot be understood.
+    """
+    found = []
+    for path in _python(folder, "**/migrations/*.py"):
+        body = next(
+            (
+                node
+                for node in _parsed(path).body
+                if isinstance(node, ast.ClassDef) and node.name == "Migration"
+            ),
+            None,
+        )
+        if body is None:
+            continue
+        app = path.parent.parent.name
+        names = _assigned(body)
+        found.append(
+            Migration(
+                f"{app}.{path.stem}",
+                path,
+                tuple(_pairs(names.get("dependencies"))),
+                replaces=tuple(_pairs(names.get("replaces"))),
+            )
+        )
+    apps = {migration.version.partition(".")[0] for migration in found}
+    return [
+        Migration(
+            m.version,
+            m.path,
+            tuple(d for d in m.after if d.partition(".")[0] in apps and "__" not in d),
+            replaces=m.replaces,
+        )
+        for m in found
+    ]
+
+
+def _python(folder: Path, pattern: str) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise CouldNotMeasure("there is no such folder", where=str(folder), remedy=_REMEDY)
+    yield from sorted(p for p in folder.glob(pattern) if "site-packages" not in p.parts)
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(text_of(path))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise CouldNotMeasure(f"is no Python: {error}", where=str(path)) from None
+
+
+def _assigned(body: ast.Module | ast.ClassDef) -> dict[str, object]:
+    """The names that are given a value there, as far as it is written out."""
+    found: dict[str, object] = {}
+    for node in body.body:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name) and value is not None:
+                found[target.id] = _value(value)
+    return found
+
+
+def _value(node: ast.expr) -> object:
+    """A literal; in a list, what is no literal (`swappable_dependency(…)`) is left out."""
+    if isinstance(node, ast.List | ast.Tuple):
+        values = [_value(part) for part in node.elts]
+        return tuple(value for value in values if value is not ...)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ...
+
+
+def _pairs(value: object) -> Iterator[str]:
+    """`("app", "0001_initial")`, as `app.0001_initial`."""
+    for pair in value if isinstance(value, tuple) else ():
+        if isinstance(pair, tuple) and len(pair) == 2:  # noqa: PLR2004 - app and name
+            yield f"{pair[0]}.{pair[1]}"

@@ -1,0 +1,217 @@
+"""Runs migrations on a scratch database: forth, back, and forth again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from readiness.lib.migrations.config import Migrations
+from readiness.lib.migrations.files import is_repeatable, text_of
+from readiness.lib.migrations.model import Migration
+from readiness.lib.migrations.reading import version_table
+from readiness.lib.migrations.scratch import Scratch
+from readiness.lib.migrations.scripts import down_of, up_of
+from readiness.lib.migrations.statements import script
+from readiness.lib.postgres import Connection, connect, translated
+from readiness.lib.postgres.contents import TableContent, table_contents
+from readiness.lib.postgres.fingerprint import Change, Fingerprint, differences, fingerprint
+from readiness.model.errors import CouldNotMeasure
+from readiness.model.secrets import Dsn
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What became of a migration that was run, taken back, and run again.
+
+    Attributes:
+        version: of the migration.
+        problem: why it could not be taken back, or run again; empty if it could.
+        left: what its way back did not put back.
+        rows: tables whose rows are not what they were before.
+        again: in what the second run differs from the first.
+        rows_before: how many rows there were that had to survive.
+    """
+
+    version: str
+    problem: str = ""
+    left: tuple[Change, ...] = ()
+    rows: tuple[str, ...] = ()
+    again: tuple[Change, ...] = ()
+    rows_before: int = 0
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong with it, in words; empty if nothing is."""
+        if self.problem:
+            return f"{self.version}: {self.problem}"
+        if self.left:
+            return f"{self.version} leaves, after its way back: {self.left[0]}"
+        if self.rows:
+            return f"{self.version}: after its way back the rows of {self.rows[0]} are others"
+        if self.again:
+            return f"{self.version} does otherwise when it is run again: {self.again[0]}"
+        return ""
+
+
+def execute(connection: Connection, text: str) -> None:
+    """Run a migration's statements, in one transaction if they may.
+
+    Raises:
+        CouldNotMeasure: and its kinds: one of them failed.
+    """
+    migration = script(text)
+    if migration.transactional:
+        with connection.transaction():
+            _statements(connection, migration.statements)
+    else:
+        _statements(connection, migration.statements)
+
+
+def apply(dsn: Dsn, text: str, timeout_s: float) -> None:
+    """Run a migration in a session of its own: what it sets holds for it alone.
+
+    Raises:
+        CouldNotMeasure: and its kinds: one of its statements failed.
+    """
+    with connect(dsn, timeout_s=timeout_s) as connection:
+        execute(connection, text)
+
+
+@contextmanager
+def replayed(
+    server: Scratch, settings: Migrations, migrations: Sequence[Migration]
+) -> Iterator[Dsn]:
+    """A new scratch database in which migrations have been run, one after the other.
+
+    Raises:
+        CouldNotMeasure: one of them failed; its name is told.
+    """
+    with server.database() as dsn:
+        if settings.base:
+            apply(dsn, text_of(Path(settings.base)), settings.timeout_s)
+        for migration in migrations:
+            run(dsn, settings, migration)
+        yield dsn
+
+
+def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
+    """Run one migration of the repository.
+
+    Raises:
+        CouldNotMeasure: it failed; its name is told.
+    """
+    text = up_of(settings, migration)
+    try:
+        apply(dsn, text, settings.timeout_s)
+    except CouldNotMeasure as error:
+        raise CouldNotMeasure(
+            f"{migration.version} fails on a scratch server: {error.message}",
+            where=str(migration.path),
+            remedy="what it takes for granted (roles, extensions, tables) can be put into an SQL"
+            " file, named in `base`; a server that has it, in `scratch_dsn`",
+        ) from error
+
+
+def on_copies(
+    server: Scratch,
+    settings: Migrations,
+    migrations: Sequence[Migration],
+    judge: Callable[[Dsn, Migration], _T],
+) -> list[_T]:
+    """What `judge` finds of each of the newest migrations.
+
+    It gets a database of its own, with the rows of the seed, that waits for that migration.
+
+    Raises:
+        CouldNotMeasure: one before it, or the seed, failed.
+    """
+    older, newest = parted(settings, migrations)
+    found = []
+    with replayed(server, settings, older) as dsn:
+        if settings.seed:
+            apply(dsn, text_of(Path(settings.seed)), settings.timeout_s)
+        for migration in newest:
+            with server.database(dsn) as copy:
+                found.append(judge(copy, migration))
+            run(dsn, settings, migration)
+    return found
+
+
+def parted(
+    settings: Migrations, migrations: Sequence[Migration]
+) -> tuple[Sequence[Migration], Sequence[Migration]]:
+    """The older migrations, which are only run, and the newest, which are judged."""
+    steps = [m for m in migrations if not is_repeatable(m)]
+    cut = max(0, len(steps) - settings.newest)
+    return steps[:cut], steps[cut:]
+
+
+def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
+    """Run a migration, take it back, and run it again; compares schema and rows each time.
+
+    One that was accepted as irreversible is not tried.
+
+    Raises:
+        CouldNotMeasure: it cannot be run at all.
+    """
+    if migration.version in settings.irreversible:
+        return WayBack(migration.version)
+    down = down_of(settings, migration)
+    if down is None:
+        return WayBack(migration.version, "it has no way back")
+    before, rows = _look(dsn, settings)
+    run(dsn, settings, migration)
+    after, _ = _look(dsn, settings)
+    counted = sum(content.rows for content in rows.values())
+    try:
+        apply(dsn, down, settings.timeout_s)
+    except CouldNotMeasure as error:
+        problem = f"its way back fails: {error.message}"
+        return WayBack(migration.version, problem, rows_before=counted)
+    back, rows_back = _look(dsn, settings)
+    left = differences(before, back, ignore=versions_of(settings))
+    lost = _changed(rows, rows_back, settings)
+    if left or lost:
+        return WayBack(migration.version, "", tuple(left), lost, rows_before=counted)
+    if settings.tool == "alembic" and not migration.after:
+        # Printed for an empty database, its first migration makes the table of versions, too.
+        apply(dsn, f"drop table if exists {version_table(settings)}", settings.timeout_s)
+    try:
+        run(dsn, settings, migration)
+    except CouldNotMeasure as error:
+        problem = f"after its way back it fails: {error.message}"
+        return WayBack(migration.version, problem, rows_before=counted)
+    again = differences(after, _look(dsn, settings)[0], ignore=versions_of(settings))
+    return WayBack(migration.version, again=tuple(again), rows_before=counted)
+
+
+def versions_of(settings: Migrations) -> list[str]:
+    """Patterns of what belongs to the table of versions: each tool makes its own."""
+    table = version_table(settings)
+    table = table if "." in table else f"*.{table}"
+    return [f"* {table}", f"* {table}_*_seq", *settings.ignore]
+
+
+def _statements(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        with translated(statement):
+            connection.execute(statement.encode())
+
+
+def _look(dsn: Dsn, settings: Migrations) -> tuple[Fingerprint, dict[str, TableContent]]:
+    with connect(dsn, timeout_s=settings.timeout_s) as connection:
+        return fingerprint(connection), table_contents(connection)
+
+
+def _changed(
+    before: dict[str, TableContent], after: dict[str, TableContent], settings: Migrations
+) -> tuple[str, ...]:
+    own = version_table(settings).rpartition(".")[2]
+    return tuple(
+        table
+        for table, content in sorted(before.items())
+        if after.get(table) != content and table.rpartition(".")[2] != own
+    )

@@ -1,0 +1,195 @@
+"""Talks to PostgreSQL: bounded in time, and every failure is one of our errors."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong, Unreachable
+from readiness.model.secrets import Dsn, redact
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Statement = str | sql.SQL | sql.Composed
+Row = tuple[Any, ...]
+Params = Sequence[object] | Mapping[str, object]
+
+_LONGEST_SOURCE: Final = 400
+_WRONG_PASSWORD: Final = ("authentication failed", "no password supplied", "pg_hba.conf")
+_PRIVILEGE: Final = "42501"
+_LOGIN: Final = "28"
+_TIMEOUTS: Final = {"57014": "was cancelled", "55P03": "waited too long for a lock"}
+
+
+@contextmanager
+def connect(
+    dsn: Dsn,
+    *,
+    timeout_s: float,
+    total_s: float | None = None,
+    application_name: str = "readiness",
+    console: bool = False,
+) -> Iterator[Connection]:
+    """A connection in autocommit, closed at the end; every wait on it has a deadline.
+
+    Args:
+        dsn: where to, and as whom.
+        timeout_s: longest wait for the connection, and longest statement, in seconds.
+        total_s: longest use of the connection, whatever is done with it; also ends a wait for a
+            server that hangs and no longer keeps time itself. Default: six times `timeout_s`.
+        application_name: how the server names us in its views and logs.
+        console: it is that of a pooler, which takes its own commands and no settings of ours.
+
+    Raises:
+        Unreachable: nobody answered, or the server would not let anybody in.
+        NotPermitted: it did not let us in, or refused a statement.
+        TookTooLong: a deadline passed.
+        CouldNotMeasure: any other error of the server; `where` names the statement or the server.
+    """
+    connection = _open(dsn, timeout_s, application_name)
+    if not console:
+        _limit_statements(connection, timeout_s)
+    watchdog = _Watchdog(connection, total_s or 6 * timeout_s)
+    try:
+        with watchdog, translated(dsn.address):
+            yield connection
+    except CouldNotMeasure as error:
+        if watchdog.expired:
+            raise TookTooLong(
+                f"not finished after {watchdog.seconds:g} s, and given up", where=error.where
+            ) from error
+        raise
+    finally:
+        connection.close()
+
+
+def fetch(connection: Connection, statement: Statement, params: Params | None = None) -> list[Row]:
+    """All rows that a statement returns; errors name the statement.
+
+    Raises:
+        NotPermitted, TookTooLong, CouldNotMeasure: as for `connect`.
+    """
+    with translated(source_of(statement, connection)):
+        cursor = connection.execute(statement, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+def fetch_value(connection: Connection, statement: Statement, params: Params | None = None) -> Any:
+    """The one value that a statement returns.
+
+    Raises:
+        NoData: it returned no row, several rows or columns, or NULL.
+        NotPermitted, TookTooLong, CouldNotMeasure: as for `connect`.
+    """
+    rows = fetch(connection, statement, params)
+    if len(rows) != 1 or len(rows[0]) != 1 or rows[0][0] is None:
+        raise NoData(
+            f"expected one value, got {len(rows)} rows{' with NULL' if len(rows) == 1 else ''}",
+            where=source_of(statement, connection),
+        )
+    return rows[0][0]
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turns an error of the driver or the server into one of ours, naming `where`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise could_not(error, where) from error
+
+
+def could_not(error: psycopg.Error, where: str) -> CouldNotMeasure:
+    """What an error of a statement means: no right, no time, no server, or a mistake in it."""
+    message = _one_line(error)
+    state = error.sqlstate or ""
+    if state == _PRIVILEGE:
+        return NotPermitted(
+            message, where=where, remedy="grant the role what it needs, or name another role"
+        )
+    if state in _TIMEOUTS:
+        return TookTooLong(f"the statement {_TIMEOUTS[state]}: {message}", where=where)
+    if isinstance(error, psycopg.OperationalError) and not state:
+        return Unreachable(f"the connection was lost: {message}", where=where)
+    return CouldNotMeasure(message, where=where)
+
+
+def source_of(statement: Statement, connection: Connection | None = None) -> str:
+    """A statement on one line, as the source of a measurement or the place of an error."""
+    text = statement if isinstance(statement, str) else statement.as_string(connection)
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_SOURCE else f"{line[:_LONGEST_SOURCE]}…"
+
+
+class _Watchdog:
+    """Cuts a connection once its time is over; the only way to end a wait for a hung server."""
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self.seconds = seconds
+        self.expired = False
+        # A descriptor of our own: the connection's may be closed, and reused, at any time.
+        self._line = socket.socket(fileno=os.dup(connection.fileno()))
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._line.close()
+
+    def _cut(self) -> None:
+        self.expired = True
+        self._line.shutdown(socket.SHUT_RDWR)
+
+
+def _open(dsn: Dsn, timeout_s: float, application_name: str) -> Connection:
+    try:
+        return psycopg.connect(
+            dsn.reveal(),
+            autocommit=True,
+            connect_timeout=max(2, round(timeout_s)),
+            application_name=application_name,
+        )
+    except psycopg.ProgrammingError:
+        # Its message quotes the connection string, wherever the mistake in it is.
+        raise CouldNotMeasure(
+            "the connection string cannot be read",
+            where=dsn.address,
+            remedy="write it as postgresql://user@host:port/database",
+        ) from None
+    except psycopg.OperationalError as error:
+        raise _not_connected(error, dsn) from None
+
+
+def _limit_statements(connection: Connection, timeout_s: float) -> None:
+    try:
+        fetch(connection, f"set statement_timeout = {round(timeout_s * 1000)}")
+    except BaseException:  # an interrupt too must leave no connection
+        connection.close()
+        raise
+
+
+def _not_connected(error: psycopg.OperationalError, dsn: Dsn) -> CouldNotMeasure:
+    message = _one_line(error)
+    refused = (error.sqlstate or "").startswith(_LOGIN)
+    if refused or any(words in message for words in _WRONG_PASSWORD):
+        return NotPermitted(
+            message, where=dsn.address, remedy="check the role, its password and pg_hba.conf"
+        )
+    remedy = "is it running, and reachable from here?"
+    if dsn.places:
+        hosts, ports = (",".join(part) for part in zip(*dsn.places, strict=True))
+        remedy += f" pg_isready -h {hosts} -p {ports}"
+    return Unreachable(message, where=dsn.address, remedy=remedy)
+
+
+def _one_line(error: psycopg.Error) -> str:
+    text = error.diag.message_primary or str(error) or type(error).__name__
+    return redact(" ".join(text.split()))

@@ -1,0 +1,135 @@
+"""What tables hold: counts and checksums that do not depend on order, server or version."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from readiness.lib.postgres import Connection, fetch
+from readiness.lib.postgres.batches import batches, fix_settings, in_snapshot, locks_of_tables
+
+# The text of a row depends on these; fixed, it is the same on every server. row_security makes
+# a policy that hides rows an error: a sum over a part of the rows would be no sum.
+_FIXED: Final = {
+    "datestyle": "ISO, YMD",
+    "timezone": "UTC",
+    "extra_float_digits": "1",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "lc_monetary": "C",
+    "search_path": "",
+    "row_security": "off",
+}
+# Leaves of partitioned tables hold the rows. Tables of extensions come with the extension.
+_TABLES: Final = """
+    select n.nspname, c.relname, c.oid::bigint
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r' and c.relpersistence <> 't'
+        and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+        and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
+            and d.objid = c.oid and d.deptype = 'e')
+    order by 1, 2"""
+# SUM and not XOR, under which two equal rows vanish; that of bigint is counted with 128 bits.
+_CONTENT: Final = """
+    select count(*), coalesce(sum(('x' || substr(md5((t.*)::text), 1, 16))::bit(64)::bigint), 0)
+        ::text
+    from only {} t"""
+
+
+@dataclass(frozen=True, slots=True)
+class TableContent:
+    """What a table holds.
+
+    Attributes:
+        rows: how many rows.
+        checksum: the sum over all rows of the first 64 bits of md5 of the row's text, as text.
+    """
+
+    rows: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    schema: str
+    name: str
+    oid: int
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A table that is not what was expected; None stands for a table that is not there."""
+
+    table: str
+    expected: TableContent | None
+    found: TableContent | None
+
+    def __str__(self) -> str:
+        if self.expected is None:
+            return f"{self.table} was not expected"
+        if self.found is None:
+            return f"{self.table} is missing ({self.expected.rows} rows)"
+        if self.expected.rows == self.found.rows:
+            return f"{self.table} has {self.found.rows} rows as expected, with other contents"
+        return f"{self.table} has {self.found.rows} rows, expected {self.expected.rows}"
+
+    @property
+    def weight(self) -> int:
+        """How many rows the counts differ by: the worst table is named first."""
+        return abs(
+            (self.expected.rows if self.expected else 0) - (self.found.rows if self.found else 0)
+        )
+
+
+def table_contents(connection: Connection, snapshot: str = "") -> dict[str, TableContent]:
+    """Counts and checksums of every table of the database, by `schema.table`.
+
+    Reads every row, some tables in a transaction at a time.
+
+    Args:
+        connection: a session that is in no transaction.
+        snapshot: the snapshot that all of them are read in; see `batches.in_snapshot`.
+
+    Raises:
+        NotPermitted: the role may not read a table, or a policy hides rows from it.
+        CouldNotMeasure: the server has too few locks left; and its kinds, see
+            `readiness.lib.postgres.connect`.
+    """
+    locks = locks_of_tables(connection)
+    with in_snapshot(connection, snapshot):
+        tables = [_Table(*row) for row in fetch(connection, _TABLES)]
+    found: dict[str, TableContent] = {}
+    for some in batches(connection, tables, lambda table: locks.get(table.oid, 1)):
+        with in_snapshot(connection, snapshot):
+            found |= {str(table): content_of(connection, table.identifier) for table in some}
+    return found
+
+
+def content_of(connection: Connection, table: sql.Identifier) -> TableContent:
+    """Counts and checksum of one table, within the caller's transaction.
+
+    Raises: as `table_contents`.
+    """
+    fix_settings(connection, _FIXED)
+    rows, checksum = fetch(connection, sql.SQL(_CONTENT).format(table))[0]
+    return TableContent(rows, checksum)
+
+
+def differences(
+    expected: dict[str, TableContent], found: dict[str, TableContent]
+) -> list[Difference]:
+    """Every table in which the two differ, the worst first."""
+    differing = [
+        Difference(table, expected.get(table), found.get(table))
+        for table in expected.keys() | found.keys()
+        if expected.get(table) != found.get(table)
+    ]
+    return sorted(differing, key=lambda d: (-d.weight, d.table))

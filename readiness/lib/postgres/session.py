@@ -1,0 +1,68 @@
+"""A connection to look with, and whether the role can see what it looks at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from readiness.areas.database.config import Database
+from readiness.lib import postgres
+from readiness.lib.postgres import Connection
+from readiness.model.errors import NotPermitted
+
+_SYSTEM: Final = "select system_identifier::text from pg_control_system()"
+
+
+@contextmanager
+def looking(database: Database) -> Iterator[Connection]:
+    """A connection as the database's monitoring role.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        yield connection
+
+
+@contextmanager
+def seeing_all_sessions(database: Database) -> Iterator[Connection]:
+    """The same, of a role that sees what every session does.
+
+    Raises:
+        NotPermitted: of other roles' sessions it sees nothing, which would look like peace.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    with looking(database) as connection:
+        need_role(connection, "pg_read_all_stats", "what other roles' sessions do is hidden")
+        yield connection
+
+
+def need_role(connection: Connection, role: str, without: str) -> None:
+    """Make sure that the role has the rights of another one.
+
+    Raises:
+        NotPermitted: it has not; `without` says what that hides.
+    """
+    may, who = postgres.fetch(
+        connection,
+        "select pg_has_role(current_user, %s, 'usage'), quote_ident(current_user)",
+        [role],
+    )[0]
+    if not may:
+        raise NotPermitted(
+            f"{without}: {who} has not the rights of {role}",
+            where="pg_has_role",
+            remedy=f"grant pg_monitor to {who}",
+        )
+
+
+def system_of(connection: Connection) -> str:
+    """The number that a server shares with its standbys; empty where a provider hides it."""
+    try:
+        return str(postgres.fetch_value(connection, _SYSTEM))
+    except NotPermitted:
+        return ""
+
+
+def in_recovery(connection: Connection) -> bool:
+    """Whether the server is a standby."""
+    return bool(postgres.fetch_value(connection, "select pg_is_in_recovery()"))

@@ -1,0 +1,119 @@
+"""Whether TimescaleDB is in a database, which release, and whether the server has loaded it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.database.config import Database
+from readiness.areas.database.timescale import versions
+from readiness.areas.database.timescale.versions import Version
+from readiness.lib import postgres
+from readiness.lib.postgres import Connection
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
+
+_INSTALLED: Final = """
+select e.extversion, n.nspname, coalesce(a.default_version, ''),
+       coalesce(current_setting('timescaledb.license', true), '')
+from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+left join pg_available_extensions a on a.name = e.extname
+where e.extname = 'timescaledb'"""
+_AVAILABLE: Final = """
+select default_version from pg_available_extensions where name = 'timescaledb'"""
+_PRIVILEGE: Final = "select pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+# A dump brings this key along; releases that do not write it have no row.
+_CATALOG: Final = """
+select value from _timescaledb_catalog.metadata where key = 'timescaledb_version'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """TimescaleDB, as a database has it.
+
+    Attributes:
+        version: of the extension in this database.
+        schema: where its functions are.
+        package: the version that lies on the server's disk; empty if that cannot be told.
+        license: `timescale` or `apache`; empty if the server has not loaded the library.
+    """
+
+    version: str
+    schema: str
+    package: str
+    license: str
+
+    @property
+    def release(self) -> Version:
+        """The version as numbers."""
+        return versions.parsed(self.version)
+
+
+def installed(connection: Connection) -> Extension | None:
+    """What this database has of TimescaleDB; None if nothing.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    rows = postgres.fetch(connection, _INSTALLED)
+    return Extension(*map(str, rows[0])) if rows else None
+
+
+def on_disk(connection: Connection) -> str:
+    """The version that the server could install; empty if it has none.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    rows = postgres.fetch(connection, _AVAILABLE)
+    return str(rows[0][0]) if rows else ""
+
+
+def catalog_version(connection: Connection) -> str:
+    """The version that wrote TimescaleDB's own tables; empty if that release does not say.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    rows = postgres.fetch(connection, _CATALOG)
+    return str(rows[0][0]) if rows else ""
+
+
+def may_see_processes(connection: Connection) -> None:
+    """Make sure that the role sees background processes: to others, none of them runs.
+
+    Raises:
+        NotPermitted: it does not.
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    if not postgres.fetch_value(connection, _PRIVILEGE):
+        raise NotPermitted(
+            "the role may not see background processes",
+            where="pg_stat_activity",
+            remedy=f"grant pg_monitor to {connection.info.user}",
+        )
+
+
+@contextmanager
+def connected(database: Database) -> Iterator[tuple[Connection, Extension]]:
+    """A connection to a database whose TimescaleDB can be asked.
+
+    Raises:
+        NoData: the database has no TimescaleDB.
+        CouldNotMeasure: it is too old to be asked; and its kinds, see `postgres.connect`.
+    """
+    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        found = installed(connection)
+        if found is None:
+            raise NoData(
+                "TimescaleDB is not in this database",
+                where=database.dsn.address,
+                remedy="create extension timescaledb; or correct `dsn`",
+            )
+        if found.release < versions.OLDEST:
+            oldest = ".".join(map(str, versions.OLDEST))
+            raise CouldNotMeasure(
+                f"TimescaleDB {found.version} is older than {oldest}, and its views differ",
+                where=database.dsn.address,
+                remedy="alter extension timescaledb update",
+            )
+        yield connection, found

@@ -1,0 +1,311 @@
+"""Asks a Prometheus: its targets, rules and alerts, and what a query gives.
+
+Works with the HTTP API v1 of Prometheus 2 and 3, and of what speaks like it.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Self
+
+from pydantic import Field, TypeAdapter
+
+from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.lib import api
+from readiness.lib.durations import prometheus_seconds
+from readiness.lib.http import Answer, Session
+from readiness.lib.prometheus import exposition as metrics
+from readiness.lib.prometheus.replies import (
+    Alert,
+    Labels,
+    Points,
+    Rule,
+    RuleGroup,
+    RuntimeInfo,
+    Sample,
+    Target,
+)
+from readiness.lib.text import clean
+from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_one
+from readiness.model.errors import NoData, TookTooLong
+
+_NAME: Final = "Prometheus"
+_OK: Final = 200
+
+
+class _Envelope(api.Reply):
+    status: Literal["success", "error"]
+    data: Any = None
+    error: str = ""
+    error_type: str = Field("", alias="errorType")
+    warnings: tuple[str, ...] = ()
+
+
+class _Targets(api.Reply):
+    active: tuple[Target, ...] = Field(alias="activeTargets")
+
+
+class _Rules(api.Reply):
+    groups: tuple[RuleGroup, ...]
+
+
+class _Alerts(api.Reply):
+    alerts: tuple[Alert, ...]
+
+
+class _Peer(api.Reply):
+    url: str
+
+
+class _Peers(api.Reply):
+    active: tuple[_Peer, ...] = Field(alias="activeAlertmanagers")
+
+
+class _Loaded(api.Reply):
+    yaml: str
+
+
+class _Result(api.Reply):
+    kind: Literal["vector", "scalar", "matrix", "string"] = Field(alias="resultType")
+    result: Any
+
+
+class _Series(api.Reply):
+    metric: Labels = Field(default={})
+    value: tuple[float, str] | None = None
+    values: tuple[tuple[float, str], ...] = ()
+
+
+_ENVELOPE: Final = TypeAdapter(_Envelope)
+_TARGETS: Final = TypeAdapter(_Targets)
+_RULES: Final = TypeAdapter(_Rules)
+_ALERTS: Final = TypeAdapter(_Alerts)
+_PEERS: Final = TypeAdapter(_Peers)
+_RUNTIME: Final = TypeAdapter(RuntimeInfo)
+_FLAGS: Final = TypeAdapter(dict[str, str])
+_BUILD: Final = TypeAdapter(dict[str, str])
+_LOADED: Final = TypeAdapter(_Loaded)
+_STRINGS: Final = TypeAdapter(dict[str, str])
+_RESULT: Final = TypeAdapter(_Result)
+_VECTOR: Final = TypeAdapter(tuple[_Series, ...])
+_SCALAR: Final = TypeAdapter(tuple[float, str])
+_LABEL_SETS: Final = TypeAdapter(tuple[Labels, ...])
+
+
+class Prometheus:
+    """One Prometheus; use it as a context manager.
+
+    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
+    wants a login, `NoData` when something else answers or the question is refused.
+
+    Attributes:
+        settings: how the configuration describes it.
+        url: its address.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.url = settings.url
+        self._session = Session(
+            timeout_s=settings.timeout_s, bearer=settings.bearer, verify=settings.verify_tls
+        )
+
+    def __enter__(self) -> Self:
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._session.__exit__(*exception)
+
+    def targets(self) -> tuple[Target, ...]:
+        """The active targets."""
+        found, answer = self._ask("/api/v1/targets", {"state": "active"})
+        return api.shaped(_TARGETS, found, answer, _NAME).active
+
+    def rules(self) -> tuple[RuleGroup, ...]:
+        """The rules that are loaded, in their groups."""
+        found, answer = self._ask("/api/v1/rules")
+        return api.shaped(_RULES, found, answer, _NAME).groups
+
+    def alerting_rules(self) -> tuple[Rule, ...]:
+        """The alerting ones alone.
+
+        Raises:
+            NoData: there are none.
+        """
+        rules = tuple(r for g in self.rules() for r in g.rules if r.type == "alerting")
+        if not rules:
+            raise NoData(
+                "it has no alerting rule loaded",
+                where=f"{self.url}/api/v1/rules",
+                remedy="name the rule files in `rule_files` of prometheus.yml, and reload",
+            )
+        return rules
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """What is pending or firing now."""
+        found, answer = self._ask("/api/v1/alerts")
+        return api.shaped(_ALERTS, found, answer, _NAME).alerts
+
+    def alertmanagers(self) -> tuple[str, ...]:
+        """Where it sends alerts to, as `http://am:9093`; it lists those that are down, too."""
+        found, answer = self._ask("/api/v1/alertmanagers")
+        peers = api.shaped(_PEERS, found, answer, _NAME).active
+        return tuple(peer.url.partition("/api/")[0] for peer in peers)
+
+    def external_labels(self) -> Labels:
+        """The labels that it adds to each alert which does not have them already.
+
+        Raises:
+            NoData: it does not show its configuration.
+        """
+        found, answer = self._ask("/api/v1/status/config")
+        text = api.shaped(_LOADED, found, answer, _NAME).yaml
+        try:
+            document = read_one(text, Scalars.TEXTS)
+        except BrokenYaml as error:
+            raise NoData(f"its configuration cannot be read: {error}", where=answer.url) from None
+        part = document.get("global") if isinstance(document, dict) else None
+        labels = part.get("external_labels") if isinstance(part, dict) else None
+        return api.shaped(_STRINGS, labels or {}, answer, _NAME)
+
+    def runtime(self) -> RuntimeInfo:
+        """How it runs."""
+        found, answer = self._ask("/api/v1/status/runtimeinfo")
+        return api.shaped(_RUNTIME, found, answer, _NAME)
+
+    def flags(self) -> dict[str, str]:
+        """Its command line; what is not set there has its default, mostly."""
+        found, answer = self._ask("/api/v1/status/flags")
+        return api.shaped(_FLAGS, found, answer, _NAME)
+
+    def version(self) -> str:
+        """Its version, as `2.42.0`."""
+        found, answer = self._ask("/api/v1/status/buildinfo")
+        return api.shaped(_BUILD, found, answer, _NAME).get("version", "unknown")
+
+    def lookback_s(self) -> float:
+        """Seconds after which the last sample of a series no longer counts; 5 min by default."""
+        return prometheus_seconds(self.flags().get("query.lookback-delta", "5m"))
+
+    def query(self, expression: str, at: float | None = None) -> tuple[Sample, ...]:
+        """The instant vector that an expression gives; a scalar becomes one sample without labels.
+
+        Args:
+            expression: PromQL.
+            at: Unix time; default: its own now.
+
+        Raises:
+            NoData: the expression is refused, or gives neither a vector nor a scalar.
+        """
+        parameters = {"query": expression} | ({"time": f"{at:.3f}"} if at is not None else {})
+        found, answer = self._ask("/api/v1/query", parameters, post=True)
+        result = api.shaped(_RESULT, found, answer, _NAME)
+        if result.kind == "scalar":
+            when, value = api.shaped(_SCALAR, result.result, answer, _NAME)
+            return (Sample({}, float(value), when),)
+        if result.kind != "vector":
+            raise NoData(f"the query gives a {result.kind}, not a vector", where=expression)
+        series = api.shaped(_VECTOR, result.result, answer, _NAME)
+        return tuple(Sample(s.metric, float(s.value[1]), s.value[0]) for s in series if s.value)
+
+    def now(self) -> float:
+        """Unix time by its own clock, which its samples and scrapes have too."""
+        return self.query("vector(1)")[0].at
+
+    def number(self, expression: str) -> float:
+        """The one number that an expression gives.
+
+        Raises:
+            NoData: it gives none, several, or NaN.
+        """
+        found = self.query(expression)
+        if len(found) != 1 or math.isnan(found[0].value):
+            got = "no series" if not found else "NaN" if len(found) == 1 else f"{len(found)} series"
+            raise NoData(
+                f"the query gives {got} where one number is needed",
+                where=f"{self.url}: {expression}",
+                remedy="try it in Prometheus's own page; a new system may not have enough history",
+            )
+        return found[0].value
+
+    def query_range(
+        self, expression: str, start: float, end: float, step_s: float
+    ) -> tuple[Points, ...]:
+        """What an expression gave over time; at most 11,000 steps.
+
+        Args:
+            expression: PromQL.
+            start: Unix time of the first value.
+            end: Unix time of the last one, at most.
+            step_s: seconds between two values.
+        """
+        found, answer = self._ask(
+            "/api/v1/query_range",
+            {
+                "query": expression,
+                "start": f"{start:.3f}",
+                "end": f"{end:.3f}",
+                "step": f"{step_s:g}",
+            },
+            post=True,
+        )
+        result = api.shaped(_RESULT, found, answer, _NAME)
+        series = api.shaped(_VECTOR, result.result, answer, _NAME)
+        return tuple(Points(s.metric, tuple((t, float(v)) for t, v in s.values)) for s in series)
+
+    def series(self, selectors: Sequence[str], start: float, end: float) -> tuple[Labels, ...]:
+        """The label sets of the series that match any of the selectors within a time."""
+        asked = [("match[]", selector) for selector in selectors]
+        asked += [("start", f"{start:.3f}"), ("end", f"{end:.3f}")]
+        found, answer = self._ask("/api/v1/series", asked, post=True)
+        return api.shaped(_LABEL_SETS, found, answer, _NAME)
+
+    def clock_offset_s(self) -> tuple[float, float]:
+        """How far its clock is ahead of ours, in seconds, and how exactly that is known.
+
+        Half of the round trip is the error; its answer has milliseconds.
+        """
+        before = time.time()
+        theirs = self.number("time()")
+        after = time.time()
+        return theirs - (before + after) / 2, (after - before) / 2
+
+    def metrics(self) -> metrics.Exposition:
+        """Its own metrics, which a proxy before it may hide.
+
+        Raises:
+            NoData: it does not answer with metrics.
+        """
+        answer = self._session.get(f"{self.url}/metrics", max_bytes=api.MAX_BYTES)
+        exposition = metrics.parse(answer)
+        if exposition.status != _OK or not exposition.samples:
+            raise NoData(
+                f"answered {exposition.status} and no metrics",
+                where=exposition.url,
+                remedy="let this machine read Prometheus's own /metrics, through its proxy too",
+            )
+        return exposition
+
+    def _ask(
+        self, path: str, parameters: api.Parameters | None = None, *, post: bool = False
+    ) -> tuple[object, Answer]:
+        """The `data` of an answer. Long questions go as a form, which has no limit of length."""
+        if post:
+            form = api.address("", "", parameters).removeprefix("?").encode()
+            answer = self._session.post(
+                f"{self.url}{path}", form, content_type=api.FORM, max_bytes=api.MAX_BYTES
+            )
+        else:
+            answer = self._session.get(
+                api.address(self.url, path, parameters), max_bytes=api.MAX_BYTES
+            )
+        envelope = api.shaped(_ENVELOPE, api.document(answer, _NAME), answer, _NAME)
+        if envelope.status == "success":
+            return envelope.data, answer
+        if envelope.error_type in {"timeout", "canceled"}:
+            raise TookTooLong(clean(envelope.error, 200), where=answer.url)
+        raise NoData(
+            f"it refuses the question ({envelope.error_type}): {clean(envelope.error, 300)}",
+            where=answer.url,
+        )

@@ -1,0 +1,183 @@
+"""What a check hands over: its measurements, judged, and what it concluded."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from readiness.model import course
+from readiness.model.errors import NoData
+from readiness.model.measurement import Limit, Measurement, Moment
+from readiness.model.secrets import redact
+
+PROPERTY: Final = "readiness.model.evidence/1"
+
+
+class Outcome(StrEnum):
+    """How a check ended. Later members are worse; `worst` relies on the order."""
+
+    PASS = "pass"  # noqa: S105 - an outcome
+    NOT_APPLICABLE = "not-applicable"
+    WARN = "warn"
+    WAIVED = "waived"
+    NOT_RUN = "not-run"
+    ERROR = "error"
+    FAIL = "fail"
+
+
+_ORDER: Final = {outcome: rank for rank, outcome in enumerate(Outcome)}
+
+
+def worst(first: Outcome, second: Outcome) -> Outcome:
+    """The worse of two outcomes. A measured `fail` stands, whatever went wrong after it."""
+    return max(first, second, key=_ORDER.__getitem__)
+
+
+class CheckFailed(AssertionError):
+    """A measurement missed its limit."""
+
+
+class NotApplicable(Exception):
+    """The requirement does not exist for this subject."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Collects what one check measured on one subject.
+
+    A check calls `judge` for every figure that decides and `record` for figures that are only
+    shown. All misses are collected, so that one run tells everything; the check then ends as
+    the worst of them. A check that judged nothing has not passed: it ends as `error`.
+    """
+
+    measurements: list[Measurement] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def record(self, measurement: Measurement) -> None:
+        """Keep a figure that is shown and does not decide."""
+        self.measurements.append(measurement)
+
+    def judge(
+        self,
+        measurement: Measurement,
+        limit: Limit,
+        because: str = "",
+        *,
+        warn_only: bool = False,
+    ) -> bool:
+        """Hold a measurement against a limit, and keep both.
+
+        Args:
+            measurement: what a probe returned.
+            limit: what it must satisfy.
+            because: what a miss means, put behind the figures in the message.
+            warn_only: a miss is a warning, which never decides.
+
+        Returns:
+            Whether the limit holds.
+
+        Raises:
+            NoData: the value cannot be compared with the limit.
+        """
+        judged = measurement.against(limit)
+        self.measurements.append(judged)
+        if limit.holds(judged.value):
+            return True
+        message = f"{judged}, must be {limit}"
+        (self.warnings if warn_only else self.failures).append(
+            f"{message}: {because}" if because else message
+        )
+        return False
+
+    def conclude(self) -> Outcome:
+        """The outcome, once the check has returned.
+
+        Raises:
+            CheckFailed: with every miss.
+            NoData: nothing was judged at all.
+        """
+        if self.failures:
+            raise CheckFailed("; ".join(self.failures))
+        if not any(m.limit for m in self.measurements):
+            raise NoData(
+                "the check ended without judging any measurement",
+                remedy="call evidence.judge(measurement, limit) in it",
+            )
+        return Outcome.WARN if self.warnings else Outcome.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a worker reports of one check: one JSON string in the test report."""
+
+    outcome: Outcome
+    message: str
+    measurements: tuple[Measurement, ...]
+    started: datetime
+    duration_s: float
+
+    def to_json(self) -> str:
+        """Encode; never raises, and holds no secret (both are promises of the engine)."""
+        return json.dumps(
+            {
+                "outcome": self.outcome,
+                "message": redact(self.message),
+                "measurements": [_encode_or_tell(m) for m in self.measurements],
+                "started": self.started.isoformat(),
+                "duration_s": self.duration_s,
+            },
+            default=_last_resort,
+        )
+
+
+def _encode_or_tell(measurement: Measurement) -> dict[str, object]:
+    try:
+        return encode_measurement(measurement)
+    except Exception as error:  # noqa: BLE001 - what a check put in must not lose its report (H6)
+        told = f"<a measurement that cannot be shown: {type(error).__name__}>"
+        return encode_measurement(Measurement("unreadable", told, "text", source="the check"))
+
+
+def encode_measurement(measurement: Measurement) -> dict[str, object]:
+    """The measurement as JSON types, redacted; figures JSON has no word for become text."""
+    limit = measurement.limit
+    encoded: dict[str, object] = {
+        "name": redact(str(measurement.name)),
+        "value": _encode_value(measurement.value),
+        "unit": str(measurement.unit),
+        "limit": {"op": limit.op, "value": _encode_value(limit.value)} if limit else None,
+        "samples": int(measurement.samples),
+        "source": redact(str(measurement.source)),
+        "at": measurement.at.isoformat(),
+    }
+    if measurement.quantiles:
+        encoded["quantiles"] = [
+            [float(q), float(v)] for q, v in measurement.quantiles if math.isfinite(v)
+        ]
+    if measurement.timeline:
+        encoded["timeline"] = [_encode_moment(m) for m in measurement.timeline]
+    if measurement.course and (drawn := course.encoded(measurement.course)):
+        encoded["course"] = drawn
+    return encoded
+
+
+def _encode_moment(moment: Moment) -> dict[str, object]:
+    return {"at_s": float(moment.at_s), "label": redact(moment.label), "good": moment.good}
+
+
+def _encode_value(value: object) -> float | int | str | bool:
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return redact(_last_resort(value))
+
+
+def _last_resort(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a value whose str() raises must not lose the report (H6)
+        return f"<{type(value).__name__} that cannot be shown>"

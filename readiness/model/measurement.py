@@ -1,0 +1,120 @@
+"""Measurements and the limits they are held against."""
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from readiness.model.course import Course
+from readiness.model.errors import NoData
+
+Op = Literal["<=", "<", ">=", ">", "==", "!="]
+Value = float | int | str | bool
+
+_OPERATORS: Final[dict[Op, Callable[[Any, Any], bool]]] = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a measurement must satisfy: `value OP limit`, in the measurement's unit."""
+
+    op: Op
+    value: Value
+
+    def holds(self, value: Value) -> bool:
+        """Whether the value satisfies the limit, exactly (nothing is rounded).
+
+        Raises:
+            NoData: the value is NaN, or of a kind that cannot be compared with the limit.
+        """
+        if isinstance(value, float) and math.isnan(value):
+            raise NoData("the measured value is not a number (NaN)")
+        if isinstance(value, str) is not isinstance(self.value, str):
+            raise NoData(f"measured {value!r}, which cannot be compared with {self.value!r}")
+        return _OPERATORS[self.op](value, self.value)
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.value}"
+
+
+def at_most(value: float) -> Limit:
+    """The limit `<= value`."""
+    return Limit("<=", value)
+
+
+def at_least(value: float) -> Limit:
+    """The limit `>= value`."""
+    return Limit(">=", value)
+
+
+def equal_to(value: Value) -> Limit:
+    """The limit `== value`."""
+    return Limit("==", value)
+
+
+def now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One event of a drill.
+
+    Attributes:
+        at_s: seconds since the drill began.
+        label: what happened, in a few words.
+        good: whether the target was well from here on; None where that is not the question.
+    """
+
+    at_s: float
+    label: str
+    good: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured figure, with what is needed to believe it.
+
+    Attributes:
+        name: what was measured, in words: "p95 latency".
+        value: the figure, exact.
+        unit: `s`, `ms`, `bytes`, `rows/s`, `ratio`, `count`; or what the value is, such as
+            `status` or `text`.
+        source: the query, URL or command that gave it.
+        samples: how many observations stand behind the value.
+        at: when it was measured (UTC).
+        limit: what it was held against; None for a figure that is only shown.
+        quantiles: pairs of quantile (0 to 1) and value in `unit`, for a distribution.
+        timeline: the events of a drill, in order.
+        course: the same drill slot by slot, for its picture.
+    """
+
+    name: str
+    value: Value
+    unit: str
+    source: str
+    samples: int = 1
+    at: datetime = field(default_factory=now)
+    limit: Limit | None = None
+    quantiles: tuple[tuple[float, float], ...] = ()
+    timeline: tuple[Moment, ...] = ()
+    course: Course | None = None
+
+    def against(self, limit: Limit) -> "Measurement":
+        """The same measurement, held against a limit."""
+        return replace(self, limit=limit)
+
+    def __str__(self) -> str:
+        shown = f"{self.value:.6g}" if isinstance(self.value, float) else str(self.value)
+        unit = "" if self.unit in {"text", "status", "count"} else f" {self.unit}"
+        return f"{self.name} {shown}{unit}"

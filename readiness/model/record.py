@@ -1,0 +1,301 @@
+"""The run record: all that is known of a run, frozen; every output is made from it alone."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from readiness.model.check import Effect, Severity
+from readiness.model.errors import RecordError
+from readiness.model.evidence import Outcome, encode_measurement
+from readiness.model.measurement import Measurement
+
+FORMAT: Final = "readiness/1"
+_LARGEST_FILE: Final = 256 * 1024 * 1024
+
+
+class Verdict(StrEnum):
+    """What the gate says."""
+
+    READY = "READY"
+    NOT_READY = "NOT READY"
+    INCOMPLETE = "INCOMPLETE"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        ser_json_inf_nan="strings",
+        defer_build=True,  # most processes of a run use few of these
+    )
+
+
+class WaiverNote(_Frozen):
+    """The waiver that accepts a failure, as the report shows it."""
+
+    owner: str
+    approver: str
+    reason: str
+    expires: date
+
+
+class CheckResult(_Frozen):
+    """One check on one subject."""
+
+    id: str
+    subject: str
+    suite: str
+    title: str
+    severity: Severity
+    effect: Effect
+    outcome: Outcome
+    message: str = ""
+    why: str = ""
+    fix: str = ""
+    started: datetime | None = None
+    duration_s: float = 0.0
+    measurements: tuple[Measurement, ...] = ()
+    waiver: WaiverNote | None = None
+
+    @property
+    def name(self) -> str:
+        """`suite.slug[subject]`, as people name it."""
+        return f"{self.id}[{self.subject}]" if self.subject else self.id
+
+
+class SuiteState(StrEnum):
+    """Whether a suite was judged."""
+
+    VERIFIED = "verified"
+    NOT_VERIFIED = "not-verified"
+    NOT_APPLICABLE = "not-applicable"
+
+
+class SuiteResult(_Frozen):
+    """One suite, and why it was not judged if it was not."""
+
+    name: str
+    state: SuiteState
+    reason: str = ""
+
+
+class TargetFacts(_Frozen):
+    """What was judged. `environment` is what the target itself says, `note` the file of it."""
+
+    name: str
+    environment: str
+    release: str
+    fingerprint: str
+    note: str = ""
+
+
+class Selection(_Frozen):
+    """What was chosen to run. A partial selection can never be READY."""
+
+    suites: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    partial: bool = False
+    reason: str = ""
+
+
+class RunFacts(_Frozen):
+    """When, how and by what the run was made."""
+
+    id: str
+    started: datetime
+    finished: datetime
+    duration_s: float
+    tool_version: str
+    config_sha256: str
+    selection: Selection
+    report_only: bool = False
+    config_file: str = ""
+    host: str = ""
+    user: str = ""
+    interrupted: bool = False
+    plugins: tuple[str, ...] = ()
+    """Installed pytest plugins that were loaded and that no run needs, as `name version`."""
+
+
+class Incident(_Frozen):
+    """Something that kept the run from being whole: a lost worker, a broken collection, ..."""
+
+    kind: str
+    message: str
+
+
+class WaiverState(_Frozen):
+    """A waiver of the configuration, and what it did in this run."""
+
+    check: str
+    subject: str = ""
+    owner: str
+    approver: str
+    reason: str
+    expires: date
+    state: Literal["applied", "expired", "unused"]
+
+
+class SignoffNote(_Frozen):
+    """A sign-off of the configuration."""
+
+    item: str
+    person: str
+    evidence: str
+    release: str
+    expires: date
+
+
+class Change(_Frozen):
+    """One difference to an earlier record."""
+
+    check: str
+    subject: str = ""
+    kind: Literal["newly-failing", "fixed", "still-failing", "new", "removed", "limit-changed"]
+    before: str = ""
+    after: str = ""
+
+
+class Changes(_Frozen):
+    """What changed since an earlier record."""
+
+    since_run: str
+    since: datetime
+    since_verdict: Verdict
+    items: tuple[Change, ...] = ()
+
+
+class Facts(_Frozen):
+    """A run without its verdict: what `readiness.model.verdict.judge` looks at."""
+
+    target: TargetFacts
+    run: RunFacts
+    checks: tuple[CheckResult, ...]
+    suites: tuple[SuiteResult, ...]
+    incidents: tuple[Incident, ...] = ()
+    waivers: tuple[WaiverState, ...] = ()
+    signoffs: tuple[SignoffNote, ...] = ()
+    changes: Changes | None = None
+
+
+class RunRecord(Facts):
+    """A judged run. Made by `seal`, read back by `load`."""
+
+    format: Literal["readiness/1"] = FORMAT
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    counts: dict[Outcome, int] = Field(default_factory=dict)
+    record_sha256: str = ""
+
+    @model_validator(mode="after")
+    def _counts_are_the_checks(self) -> Self:
+        if self.counts != count(self.checks):
+            raise ValueError("'counts' are not the counts of 'checks'")
+        return self
+
+    def to_json(self) -> str:
+        """The record as `readiness.json` holds it: indented by check, sorted by suite and id."""
+        return _render(self._payload() | {"record_sha256": self.record_sha256})
+
+    def _payload(self) -> dict[str, object]:
+        order = ("format", "verdict", "reasons", "target", "run", "counts", "suites", "incidents",
+                 "waivers", "signoffs", "changes")  # fmt: skip
+        plain = self.model_dump(mode="json", exclude={"checks", "record_sha256"})
+        payload: dict[str, object] = {key: plain[key] for key in order}
+        payload["checks"] = [_check_payload(c) for c in self.checks]
+        return payload
+
+
+def count(checks: Iterable[CheckResult]) -> dict[Outcome, int]:
+    """How many checks ended in each outcome; every outcome is named."""
+    found = Counter(check.outcome for check in checks)
+    return {outcome: found[outcome] for outcome in Outcome}
+
+
+def seal(facts: Facts, verdict: Verdict, reasons: Iterable[str]) -> RunRecord:
+    """Join facts and verdict to the record, with the hash that shows later changes."""
+    values = {name: getattr(facts, name) for name in Facts.model_fields}
+    values["checks"] = tuple(sorted(facts.checks, key=lambda c: (c.suite, c.id, c.subject)))
+    record = RunRecord(
+        **values, verdict=verdict, reasons=tuple(reasons), counts=count(facts.checks)
+    )
+    return record.model_copy(update={"record_sha256": _digest(record._payload())})  # noqa: SLF001
+
+
+def load(path: Path) -> RunRecord:
+    """Read a record file.
+
+    Raises:
+        RecordError: the file cannot be read, is not a record, or was altered.
+    """
+    remedy = "name a readiness.json that `readiness run` wrote"
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise RecordError("the file is larger than 256 MiB", where=str(path), remedy=remedy)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"cannot be read: {error}", where=str(path), remedy=remedy) from error
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"is not JSON: {error}", where=str(path), remedy=remedy) from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
+        raise RecordError(
+            f"is not a record of format {FORMAT!r} (found {found!r})",
+            where=str(path),
+            remedy=remedy,
+        )
+    try:
+        record = RunRecord.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the record"
+        raise RecordError(f"{place}: {first['msg']}", where=str(path), remedy=remedy) from error
+    if raw.pop("record_sha256", "") != _digest(raw):
+        raise RecordError(
+            "was altered after it was written: record_sha256 does not match its content",
+            where=str(path),
+            remedy="use the file as the run wrote it, or run again",
+        )
+    return record
+
+
+def _check_payload(check: CheckResult) -> dict[str, object]:
+    return {
+        "id": check.id,
+        "subject": check.subject,
+        "suite": check.suite,
+        "title": check.title,
+        "severity": check.severity,
+        "effect": check.effect,
+        "outcome": check.outcome,
+        "message": check.message,
+        "why": check.why,
+        "fix": check.fix,
+        "started": _time(check.started) if check.started else None,
+        "duration_s": check.duration_s,
+        "measurements": [encode_measurement(m) | {"at": _time(m.at)} for m in check.measurements],
+        "waiver": check.waiver.model_dump(mode="json") if check.waiver else None,
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _render(payload: dict[str, object]) -> str:
+    return json.dumps(payload, indent=1, ensure_ascii=False) + "\n"
+
+
+def _digest(payload: dict[str, object]) -> str:
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,1 +1,0 @@
-"""One module for each kind of thing we talk to; they measure, and judge nothing."""

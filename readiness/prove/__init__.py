@@ -1,0 +1,1 @@
+"""Proves the checks: applies faults to the reference system."""

@@ -1,0 +1,360 @@
+"""Proves the checks: breaks a reference system, and sees exactly the right checks turn red."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from readiness.model.check import CheckSpec, Effect
+from readiness.model.errors import ReadinessError
+from readiness.model.fault import Fault
+from readiness.prove.looking import Findings, Looker, misses, whole
+from readiness.prove.warm import Warm
+from readiness.reference.system import ReferenceSystem
+
+HEALTHY: Final = "healthy system"
+# What these check of a system under load or in a change is a matter of milliseconds.
+_MEASURE_TIME: Final = frozenset({"performance", "deployment", "scaling"})
+# The parts of a look that wait beside each other. A fork costs 0.3 s of processor time.
+_FORKS: Final = 3
+_POLL_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of one fault, or of one run of the healthy system.
+
+    Attributes:
+        fault: its name.
+        story: what was broken.
+        expected: names of the checks that must not pass.
+        seen: those that did not, by name.
+        after: those that still did not once the system was restored.
+        error: why it could not be tried; empty if it was.
+        duration_s: seconds it took.
+        untried: why it cannot be tried on this machine, which proves nothing; empty if it was.
+        looked_again: whether it was seen that all is green again.
+        needs: the part of the system that the fault breaks, where not every machine has it.
+        second_try: whether it was not proven at first, and was tried once more with nothing beside.
+    """
+
+    fault: str
+    story: str
+    expected: tuple[str, ...]
+    seen: Findings
+    after: Findings
+    error: str
+    duration_s: float
+    untried: str = ""
+    looked_again: bool = True
+    needs: str = ""
+    second_try: bool = False
+
+    @property
+    def checks(self) -> frozenset[str]:
+        """The ids of the expected checks, without their subjects."""
+        return frozenset(name.partition("[")[0] for name in self.expected)
+
+    @property
+    def proven(self) -> bool:
+        """Exactly the expected checks turned red, and all are green again."""
+        found = set(self.seen) == set(self.expected)
+        told = self.error or self.after or self.untried
+        return found and self.looked_again and not told
+
+    def to_dict(self) -> dict[str, object]:
+        """As `readiness prove --format json` prints it."""
+        return {
+            "fault": self.fault,
+            "expected": list(self.expected),
+            "seen": sorted(self.seen),
+            "proven": self.proven,
+            "duration_s": round(self.duration_s, 3),
+            "misses": {name: misses(check) for name, check in sorted(self.seen.items())},
+            "outcomes": {name: check.outcome for name, check in sorted(self.seen.items())},
+            "after": {name: check.outcome for name, check in sorted(self.after.items())},
+            "messages": {
+                name: check.message for name, check in sorted((self.seen | self.after).items())
+            },
+            "error": self.error,
+            "untried": self.untried,
+            "second_try": self.second_try,
+        }
+
+
+class Looks(Protocol):
+    """Runs checks on a reference system; `Looker` is the one that does."""
+
+    @property
+    def specs(self) -> Collection[CheckSpec]:
+        """All checks there are."""
+
+    def look(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
+        """Run these; gives those that did not pass, and why not all could run."""
+
+    def interrupt(self) -> None:
+        """End the looks that are under way, and begin no other."""
+
+
+class Prover:
+    """Tries faults on reference systems, several at a time, each on a system of its own."""
+
+    def __init__(
+        self,
+        *,
+        provider: str | None,
+        systems: int,
+        say: Callable[[Proof], None],
+        quick: bool = False,
+        second_try: bool = False,
+        looker: Looks | None = None,
+    ) -> None:
+        self._quick = quick
+        self._second_try = second_try
+        self._provider = provider
+        self._systems = max(1, systems)
+        self._say = say
+        self._looker = looker or Looker(Warm(), _FORKS)
+        self._starting = threading.Lock()
+
+    def prove(self, faults: Sequence[Fault], *, healthy: int) -> Iterator[Proof]:
+        """Try every fault, then run the healthy system some times; yields as they end.
+
+        What measures time is tried alone, on a machine that does nothing else. With `second_try`,
+        what is not proven is tried once more in that way, on a new system, and its proof says so:
+        a neighbour that was starved looks like a finding. A finding on the healthy system is never
+        tried again.
+        """
+        of_name = {fault.name: fault for fault in faults}
+        again: list[Fault] = []
+        for proof in self._once(faults):
+            refuted = proof.fault in of_name and not (proof.proven or proof.untried)
+            if refuted and self._second_try:
+                again.append(of_name[proof.fault])
+            else:
+                yield proof
+        if again:
+            for proof in self._lanes(again, 1):
+                yield replace(proof, second_try=proof.fault in of_name)
+        if healthy:
+            yield from self._healthy(healthy)
+
+    def _once(self, faults: Sequence[Fault]) -> Iterator[Proof]:
+        alone = [fault for fault in faults if self._measures_time(fault)]
+        together = [fault for fault in faults if fault not in alone]
+        lanes = min(self._systems, len(together))
+        if lanes > 1:
+            yield from self._lanes(together, lanes)
+            together = []
+        if together or alone:
+            yield from self._lanes([*together, *alone], 1)
+
+    def _lanes(self, faults: Sequence[Fault], lanes: int) -> Iterator[Proof]:
+        queue = _Queue(faults)
+        # Ctrl-C while a thread is being started would leave one that the pool does not wait for.
+        begin = threading.Event()
+
+        def lane(number: int) -> list[Proof]:
+            begin.wait()
+            return self._lane(queue, f"lane {number} of {lanes}")
+
+        with ThreadPoolExecutor(lanes) as pool:
+            try:
+                left = {pool.submit(lane, number) for number in range(1, lanes + 1)}
+                begin.set()
+                while left:
+                    # In short steps: a signal that comes just before a wait does not end it.
+                    ended, left = wait(left, _POLL_S, FIRST_COMPLETED)
+                    for future in ended:
+                        yield from future.result()
+            except BaseException:  # such as Ctrl-C: no lane begins another one
+                queue.clear()
+                begin.set()
+                self._looker.interrupt()
+                raise
+
+    def _lane(self, queue: "_Queue", name: str) -> list[Proof]:
+        """Try faults on one system, then see that all of them have left it as it was."""
+        proofs: list[Proof] = []
+        while queue:
+            with self._started() as system:
+                tried, sound = self._on(system, queue)
+                proofs += tried
+                if sound and not all(proof.untried for proof in tried):
+                    proofs.append(self._told(self._at_the_end(system, name)))
+        return proofs
+
+    def _started(self) -> ReferenceSystem:
+        """One after the other: what a system measures as it starts, others must not starve."""
+        with self._starting:
+            return ReferenceSystem.start(provider=self._provider)
+
+    def _on(self, system: ReferenceSystem, queue: "_Queue") -> tuple[list[Proof], bool]:
+        """Try faults on a system until there are no more, or it is in doubt; and whether it is not.
+
+        A system that may still be broken proves nothing more: another one takes its place.
+        """
+        proofs: list[Proof] = []
+        owed: list[Proof] = []
+        sound = True
+        while sound and (fault := queue.take()) is not None:
+            proof = self._proof(fault, system)
+            sound = not proof.error and not proof.after
+            if proof.looked_again or proof.error or proof.untried:
+                proofs.append(self._told(proof))
+            else:
+                owed.append(proof)
+        if owed:
+            settled = [self._told(proof) for proof in self._settled(system, owed)]
+            sound = sound and not any(proof.error or proof.after for proof in settled)
+            proofs += settled
+        return proofs, sound
+
+    def _settled(self, system: ReferenceSystem, owed: Sequence[Proof]) -> list[Proof]:
+        """The proofs of faults that are over for some time, with the look at what they broke."""
+        checks = frozenset[str]().union(*(proof.checks for proof in owed))
+        after, error = self._looker.look(system, checks)
+        return [
+            replace(
+                proof,
+                after={name: check for name, check in after.items() if check.id in proof.checks},
+                error=error,
+                looked_again=True,
+            )
+            for proof in owed
+        ]
+
+    def _told(self, proof: Proof) -> Proof:
+        self._say(proof)
+        return proof
+
+    def _proof(self, fault: Fault, system: ReferenceSystem) -> Proof:
+        missing = system.absent.get(fault.needs, "") if fault.needs else ""
+        return _untried(fault, missing) if missing else self._try(fault, system)
+
+    def _try(self, fault: Fault, system: ReferenceSystem) -> Proof:
+        """Break, look, restore, look again.
+
+        To be quick, what drills is looked at again once for all faults of the lane: one drill of
+        half a minute judges most of them.
+        """
+        began = time.monotonic()
+        later = self._quick and self._measures_time(fault)
+        seen: Findings = {}
+        after: Findings = {}
+        error = ""
+        try:
+            with fault.apply(system):
+                seen, error = self._looker.look(system, self._seeing(fault))
+            if not error and not later:
+                after, error = self._looker.look(system, self._touched_by(fault))
+        except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
+            error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
+        return Proof(
+            fault=fault.name,
+            story=fault.story,
+            expected=tuple(sorted(fault.turns_red)),
+            seen=seen,
+            after=after,
+            error=error,
+            duration_s=time.monotonic() - began,
+            looked_again=not later,
+        )
+
+    def _at_the_end(self, system: ReferenceSystem, name: str) -> Proof:
+        """All that observes, on a system that many faults have broken and restored."""
+        observing = {s.id for s in self._looker.specs if s.effect is Effect.OBSERVE}
+        return _nothing_broken(
+            f"{HEALTHY}, {name}, after its faults", lambda: self._looker.look(system, observing)
+        )
+
+    def _healthy(self, times: int) -> Iterator[Proof]:
+        with self._started() as system:
+            for turn in range(1, times + 1):
+                yield self._told(
+                    _nothing_broken(f"{HEALTHY}, run {turn} of {times}", lambda: whole(system))
+                )
+
+    def _measures_time(self, fault: Fault) -> bool:
+        """Whether a check that it turns red would be misled by what else the machine does."""
+        return any(
+            spec.id in fault.checks and spec.effect.needs_quiet and spec.suite in _MEASURE_TIME
+            for spec in self._looker.specs
+        )
+
+    def _seeing(self, fault: Fault) -> set[str]:
+        """The checks that are run while a fault lasts.
+
+        Every one is, so that it shows if anything else turns red, but for what loads or disrupts
+        the system on behalf of another suite: it cannot see the fault, and would disturb its
+        neighbours. What measures time meanwhile would be disturbed by them, and is left to the
+        faults of its own. To be quick, all of the other suites are left out, and whatever does not
+        only observe and is not expected to turn red: a synthetic alert takes longer than all that
+        is read.
+        """
+        specs = self._looker.specs
+        if self._quick:
+            seeing = {s.id for s in specs if s.effect is Effect.OBSERVE} | fault.checks
+            return {s.id for s in specs if s.id in seeing and s.suite in fault.suites}
+        own = fault.suites if self._measures_time(fault) else fault.suites - _MEASURE_TIME
+        return {s.id for s in specs if not s.effect.needs_quiet or s.suite in own}
+
+    def _touched_by(self, fault: Fault) -> Collection[str]:
+        """The checks that are run once a fault is over: those that it turns red, and neighbours.
+
+        Loading and disrupting takes long, and what did not turn red need not turn green again. To
+        be quick, only what turned red is looked at: the others are while the next fault lasts.
+        """
+        neighbours = set() if self._quick else self._looker.specs
+        return fault.checks | {s.id for s in neighbours if not s.effect.needs_quiet}
+
+
+class _Queue:
+    """Hands out faults, one at a time, to several lanes."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._left = list(faults)
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def take(self) -> Fault | None:
+        with self._lock:
+            return self._left.pop(0) if self._left else None
+
+    def clear(self) -> None:
+        with self._lock:
+            self._left.clear()
+
+
+def _untried(fault: Fault, reason: str) -> Proof:
+    """What is said of a fault whose part of the system this machine does not have."""
+    return Proof(
+        fault=fault.name,
+        story=fault.story,
+        expected=tuple(sorted(fault.turns_red)),
+        seen={},
+        after={},
+        error="",
+        duration_s=0.0,
+        untried=f"{fault.needs} is absent: {reason}",
+        needs=fault.needs,
+    )
+
+
+def _nothing_broken(name: str, look: Callable[[], tuple[Findings, str]]) -> Proof:
+    """The proof that a system has no finding while nothing is broken."""
+    began = time.monotonic()
+    seen, error = look()
+    return Proof(
+        fault=name,
+        story="nothing is broken",
+        expected=(),
+        seen=seen,
+        after={},
+        error=error,
+        duration_s=time.monotonic() - began,
+    )

@@ -1,0 +1,37 @@
+"""Imports what a run imports, in the process that `warm` forks; of no use elsewhere."""
+
+import gc
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+
+def _load() -> None:
+    """Collect the suites once, so that pytest itself imports them, as it does in a run."""
+    # The folder we were started in must not put modules before ours, nor options into pytest.
+    sys.path[:] = [place for place in sys.path if place not in ("", str(Path.cwd()))]
+    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
+        del os.environ[name]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    import pytest
+
+    from readiness import report  # noqa: F401
+    from readiness.lib import bundle
+    from readiness.run import conclude, gate  # noqa: F401
+    from readiness.run.plugin import appendix, controller, fixtures, running  # noqa: F401
+
+    root, suites = str(bundle.root()), str(bundle.suites())
+    settings = str(gate.INI)
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        pytest.main(
+            [
+                *("-c", settings, "--rootdir", root, "--confcutdir", root),
+                *("-p", "pytest_benchmark.plugin", "--collect-only", "-q", suites),
+            ]
+        )
+    gc.collect()
+    gc.freeze()  # what is never written to stays shared with the forks
+
+
+_load()

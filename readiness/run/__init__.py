@@ -1,0 +1,1 @@
+"""A run: plan, journal, ledger and conclusion, and the pytest plugin."""

@@ -1,0 +1,119 @@
+"""The catalogue: every check there is, and the faults that prove it.
+
+Importing all suites takes a second of processor time. What they declare is therefore kept in
+`suites/catalogue.json` (see `catalogue_file`), and read from there as long as that file
+says what the suites say.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from readiness.lib import bundle
+from readiness.model.check import CheckSpec, spec_of
+from readiness.model.errors import UsageError
+from readiness.model.fault import Fault, faults_of
+from readiness.run import catalogue_file
+from readiness.run.catalogue_file import Declared, FaultNote
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A check, and the faults that turn it red."""
+
+    spec: CheckSpec
+    faults: tuple[FaultNote, ...]
+
+
+def entries(own: Iterable[Path] = ()) -> list[Entry]:
+    """All checks, sorted by id.
+
+    Args:
+        own: folders with the user's own checks.
+
+    Raises:
+        UsageError: a module cannot be imported.
+    """
+    shipped = catalogue_file.whole()
+    notes = fault_notes() if shipped is None else shipped.faults
+    specs = [one.spec for one in _shipped()] + list(_specs(own))
+    return [
+        Entry(spec, tuple(note for note in notes if spec.id in note.checks))
+        for spec in sorted(specs, key=lambda spec: spec.id)
+    ]
+
+
+def modules() -> Iterator[Declared]:
+    """What the shipped suites declare, by importing them: by file, then in its order there."""
+    for path in catalogue_file.check_files():
+        for name, value in vars(_suite(path)).items():
+            spec = spec_of(value)
+            if spec is not None:
+                place = path.relative_to(bundle.suites()).as_posix()
+                yield Declared(place, name, spec)
+
+
+def fault_notes() -> tuple[FaultNote, ...]:
+    """Name, story and checks of each shipped fault, by importing them."""
+    return tuple(
+        FaultNote(fault.name, fault.story, fault.needs, tuple(sorted(fault.checks)))
+        for fault in faults()
+    )
+
+
+def faults() -> list[Fault]:
+    """All faults of the shipped suites, sorted by suite; a suite may have several modules."""
+    found: list[Fault] = []
+    for path in catalogue_file.fault_files():
+        found += faults_of(_module(path, f"_readiness_faults_{path.parent.name}_{path.stem}"))
+    return found
+
+
+def files() -> dict[str, Path]:
+    """In which file each of the shipped checks lies, by id."""
+    return {one.spec.id: bundle.suites() / one.module for one in _shipped()}
+
+
+def _shipped() -> list[Declared]:
+    """What the shipped suites declare: from the file, or by importing them where one was edited."""
+    known = catalogue_file.whole()
+    return list(modules() if known is None else known.declared)
+
+
+def _specs(folders: Iterable[Path]) -> Iterator[CheckSpec]:
+    for folder in folders:
+        for path in sorted(folder.glob("**/test_*.py")):
+            yield from filter(None, map(spec_of, vars(_suite(path)).values()))
+
+
+def _suite(path: Path) -> ModuleType:
+    return _module(path, f"_readiness_suite_{path.parent.name}_{path.stem}")
+
+
+def _importable(folder: Path) -> None:
+    """Put the first folder that is not a package on the path, as pytest does for its modules."""
+    while (folder / "__init__.py").exists():
+        folder = folder.parent
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def _module(path: Path, name: str) -> ModuleType:
+    if not path.is_relative_to(bundle.suites()):
+        _importable(path.parent)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError("is not a Python module", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's own module may fail in any way
+        raise UsageError(
+            f"cannot be imported: {type(error).__name__}: {error}",
+            where=str(path),
+            remedy="see the whole error with `python -m pytest --collect-only` on that file",
+        ) from error
+    return module

@@ -1,0 +1,146 @@
+"""The catalogue as a file: what the shipped suites declare, known without importing them.
+
+`make docs` writes `suites/catalogue.json`; a test holds it to the code. Each module of the suites
+is listed with the hash of its bytes: one that was edited since is not believed, and is imported.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from readiness.lib import bundle
+from readiness.model.check import CheckSpec, Effect, Severity
+
+NAME: Final = "catalogue.json"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A check, and where it is declared.
+
+    Attributes:
+        module: the file, relative to `suites/`.
+        function: the name of the test function.
+        spec: what it declares.
+    """
+
+    module: str
+    function: str
+    spec: CheckSpec
+
+
+@dataclass(frozen=True, slots=True)
+class FaultNote:
+    """A fault without its code.
+
+    Attributes:
+        name: the name of its function.
+        story: what is broken, as one sentence.
+        needs: the part of the reference system that not every machine has; empty for the others.
+        checks: the ids of the checks that it turns red.
+    """
+
+    name: str
+    story: str
+    needs: str
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What the file says.
+
+    Attributes:
+        declared: the checks, by file, then in their order there.
+        faults: the faults, sorted by suite.
+        hashes: for each module of the suites, relative to `suites/`, the SHA-256 of its bytes.
+    """
+
+    declared: tuple[Declared, ...]
+    faults: tuple[FaultNote, ...]
+    hashes: Mapping[str, str]
+
+
+def check_files() -> list[Path]:
+    """The modules of the shipped suites that declare checks."""
+    return sorted(bundle.suites().glob("*/test_*.py"))
+
+
+def fault_files() -> list[Path]:
+    """The modules of the shipped suites that declare faults; a suite may have several."""
+    return sorted(bundle.suites().glob("*/faults*.py"))
+
+
+def whole() -> Catalogue | None:
+    """The catalogue, if all of it is what the suites say; None where any module was edited."""
+    found = stored()
+    if found is None or found.hashes != hashes([*check_files(), *fault_files()]):
+        return None
+    return found
+
+
+@cache
+def unchanged() -> tuple[Declared, ...]:
+    """The checks of those modules that are as the file knows them.
+
+    What is edited while a process runs is not seen: it has imported its modules, too.
+    """
+    found = stored()
+    if found is None:
+        return ()
+    now = hashes(check_files())
+    return tuple(d for d in found.declared if found.hashes.get(d.module) == now.get(d.module))
+
+
+def stored() -> Catalogue | None:
+    """What the file says; None where there is none, or it is of another version of ours."""
+    try:
+        raw = json.loads((bundle.suites() / NAME).read_text(encoding="utf-8"))
+        return _catalogue(raw) if raw["format"] == _FORMAT else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def render(declared: Iterable[Declared], faults: Iterable[FaultNote]) -> str:
+    """The file, for these checks and faults, and for the modules as they are now."""
+    checks = [{"module": d.module, "function": d.function} | asdict(d.spec) for d in declared]
+    content = {
+        "format": _FORMAT,
+        "hashes": hashes([*check_files(), *fault_files()]),
+        "checks": checks,
+        "faults": [asdict(note) for note in faults],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def hashes(paths: Iterable[Path]) -> dict[str, str]:
+    """The SHA-256 of each file, by its path relative to `suites/`."""
+    root = bundle.suites()
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
+
+
+def _catalogue(raw: Mapping[str, Any]) -> Catalogue:
+    return Catalogue(
+        declared=tuple(map(_declared, raw["checks"])),
+        faults=tuple(
+            FaultNote(**note | {"checks": tuple(note["checks"])}) for note in raw["faults"]
+        ),
+        hashes=raw["hashes"],
+    )
+
+
+def _declared(raw: Mapping[str, str]) -> Declared:
+    fields = {k: v for k, v in raw.items() if k not in {"module", "function", "severity", "effect"}}
+    return Declared(
+        raw["module"],
+        raw["function"],
+        CheckSpec(severity=Severity(raw["severity"]), effect=Effect(raw["effect"]), **fields),
+    )

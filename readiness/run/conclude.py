@@ -1,0 +1,113 @@
+"""From ledger and configuration to the judged record."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from readiness.config.models import Config
+from readiness.model.evidence import Outcome
+from readiness.model.measurement import now
+from readiness.model.record import (
+    CheckResult,
+    Facts,
+    RunFacts,
+    RunRecord,
+    SignoffNote,
+    SuiteResult,
+    SuiteState,
+    TargetFacts,
+    load,
+)
+from readiness.model.verdict import judge
+from readiness.report import diff, history
+from readiness.run import waivers
+from readiness.run.ledger import DECLARE, Ledger, Planned
+
+_JUDGED = {Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR}
+
+
+def conclude(
+    ledger: Ledger, config: Config, reports: Path, *, baseline: Path | None = None
+) -> RunRecord:
+    """Judge what the ledger holds.
+
+    Args:
+        ledger: all events of the run; it must have begun.
+        config: the target, for waivers, sign-offs and what is not applicable.
+        reports: the reports folder, whose history tells what changed.
+        baseline: a record to compare with instead of the latest of the history.
+
+    Raises:
+        RecordError: the baseline cannot be read.
+    """
+    target, run = begun(ledger)
+    finished = now()
+    results, states = waivers.apply(ledger.results(), config.waiver, run.started.date())
+    facts = Facts(
+        target=target,
+        run=run.model_copy(
+            update={
+                "finished": finished,
+                "duration_s": round((finished - run.started).total_seconds(), 3),
+                "interrupted": ledger.interrupted,
+                "selection": run.selection.model_copy(
+                    update={"partial": bool(ledger.partial), "reason": ledger.partial}
+                ),
+            }
+        ),
+        checks=tuple(results),
+        suites=tuple(_suites(ledger.plan.values(), results, config)),
+        incidents=tuple(ledger.incidents),
+        waivers=tuple(states),
+        signoffs=tuple(SignoffNote(**s.model_dump()) for s in config.signoff),
+    )
+    earlier = load(baseline) if baseline else history.latest(reports, target.name)
+    if earlier:
+        facts = facts.model_copy(update={"changes": diff.changes(earlier, facts)})
+    return judge(facts)
+
+
+def begun(ledger: Ledger) -> tuple[TargetFacts, RunFacts]:
+    """The facts known at the start of the run that the ledger holds."""
+    if ledger.begun is None:
+        raise ValueError("the run has not begun")
+    return (
+        TargetFacts.model_validate(ledger.begun["target"]),
+        RunFacts.model_validate(ledger.begun["run"]),
+    )
+
+
+def _suites(
+    plan: Iterable[Planned], results: Sequence[CheckResult], config: Config
+) -> Iterable[SuiteResult]:
+    planned = list(plan)
+    for name in sorted({p.suite for p in planned} | _declared_away(config)):
+        mine = [p for p in planned if p.suite == name]
+        outcomes = {r.outcome for r in results if r.suite == name}
+        reason = config.gate.not_applicable.get(name, "")
+        if reason:
+            yield SuiteResult(name=name, state=SuiteState.NOT_APPLICABLE, reason=reason)
+        elif outcomes & _JUDGED:
+            yield SuiteResult(name=name, state=SuiteState.VERIFIED)
+        elif outcomes and outcomes <= {Outcome.NOT_APPLICABLE}:
+            yield SuiteResult(
+                name=name,
+                state=SuiteState.NOT_APPLICABLE,
+                reason="every check in it is declared not applicable",
+            )
+        else:
+            yield SuiteResult(name=name, state=SuiteState.NOT_VERIFIED, reason=_why_not(mine))
+
+
+def _declared_away(config: Config) -> set[str]:
+    return {name for name in config.gate.not_applicable if "." not in name}
+
+
+def _why_not(planned: Sequence[Planned]) -> str:
+    selected = [p for p in planned if p.selected]
+    if not selected:
+        return "it was not selected"
+    if all(p.undeclared for p in selected):
+        missing = ", ".join(sorted({p.undeclared for p in selected}))
+        return f"the target declares no {missing}; {DECLARE}"
+    reasons = sorted({p.reason for p in selected if p.reason})
+    return "; ".join(reasons) or "none of its checks ran"

@@ -1,0 +1,250 @@
+"""The ledger: reconciles what was planned with what was reported.
+
+It is a fold over journal events. The process that holds the run applies events as they happen;
+after a kill, another process applies the same events from the journal and gets the same ledger.
+
+| event | keys |
+|---|---|
+| `begin` | `run`, `target`: the facts known at the start; `run_timeout_s` |
+| `plan` | `items`: list of `Planned`, `worker` |
+| `deselected` | `nodeid`: pytest was told to leave it out |
+| `partial` | `reason`: why not everything there is was selected |
+| `start` | `nodeid`, `at` |
+| `report` | `nodeid`, `when`, `status` (pytest's), `xfail`, `finding`, `text` |
+| `crash` | `nodeid`, `text` |
+| `incident` | `kind`, `message` |
+| `interrupted` | |
+| `end` | `verdict` |
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Final, Literal, Self
+
+from pydantic import ConfigDict, TypeAdapter
+
+from readiness.model.check import Effect, Severity
+from readiness.model.evidence import Outcome, worst
+from readiness.model.measurement import Measurement
+from readiness.model.record import CheckResult, Incident
+from readiness.run.journal import Event
+
+DECLARE: Final = "add it, or say under [gate.not_applicable] why it does not apply"
+_PHASES: Final = {"setup", "call", "teardown"}
+_MEASUREMENTS: Final = TypeAdapter(tuple[Measurement, ...], config=ConfigDict(defer_build=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One check on one subject, as it was collected.
+
+    Attributes:
+        nodeid: pytest's name of it.
+        settled: an outcome that is known without running it, with its `reason`.
+        undeclared: the part of the configuration that is missing for it, if that is why.
+        selected: whether the user's selection includes it.
+    """
+
+    nodeid: str
+    id: str
+    subject: str
+    suite: str
+    title: str
+    severity: Severity
+    effect: Effect
+    why: str
+    fix: str
+    settled: Literal["", "not-run", "not-applicable"] = ""
+    reason: str = ""
+    undeclared: str = ""
+    selected: bool = True
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON types."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, object]) -> Self:
+        """Back from JSON types."""
+        known = {name: raw[name] for name in _FIELDS}
+        known["severity"] = Severity(str(raw["severity"]))
+        known["effect"] = Effect(str(raw["effect"]))
+        return cls(**known)  # type: ignore[arg-type]
+
+
+_FIELDS: Final = tuple(f.name for f in fields(Planned))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What was reported of one planned check so far."""
+
+    outcome: Outcome | None = None
+    messages: list[str] = field(default_factory=list)
+    measurements: tuple[Measurement, ...] = ()
+    started: datetime | None = None
+    duration_s: float = 0.0
+    finished: bool = False
+
+    def add(self, outcome: Outcome, message: str) -> None:
+        """Fold in one more outcome: the worst stands, and every message is kept."""
+        self.outcome = outcome if self.outcome is None else worst(self.outcome, outcome)
+        if message and message not in self.messages:
+            self.messages.append(message)
+
+
+class Ledger:
+    """All that is known of a run so far."""
+
+    def __init__(self) -> None:
+        self.begun: Event | None = None
+        self.ended: Event | None = None
+        self.interrupted = False
+        self.partial = ""
+        self.plan: dict[str, Planned] = {}
+        self.incidents: list[Incident] = []
+        self._progress: dict[str, _Progress] = {}
+        self._unplanned: set[str] = set()
+        self._takers: dict[str, Callable[[Event], None]] = {
+            "begin": self._begin,
+            "plan": self._planned,
+            "deselected": self._deselected,
+            "partial": self._partially,
+            "start": self._started,
+            "report": self._reported,
+            "crash": self._crashed,
+            "incident": lambda e: self._incident(str(e["kind"]), str(e["message"])),
+            "interrupted": self._interrupt,
+            "end": self._end,
+        }
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Events of unknown kinds are passed over."""
+        take = self._takers.get(str(event.get("event")))
+        if take is not None:
+            take(event)
+
+    def results(self) -> list[CheckResult]:
+        """One result for each check that was planned and selected, whatever became of it."""
+        return [self.result_of(p.nodeid) for p in self.plan.values() if p.selected]
+
+    def unreported(self) -> list[str]:
+        """The node ids of selected checks that have not reported their end."""
+        return [
+            nodeid
+            for nodeid, planned in self.plan.items()
+            if planned.selected and not self._progress.get(nodeid, _Progress()).finished
+        ]
+
+    def outcome_of(self, nodeid: str) -> Outcome | None:
+        """The outcome so far of one check; None while it has not finished."""
+        progress = self._progress.get(nodeid)
+        return progress.outcome if progress and progress.finished else None
+
+    def _begin(self, event: Event) -> None:
+        self.begun = event
+
+    def _end(self, event: Event) -> None:
+        self.ended = event
+
+    def _interrupt(self, _event: Event) -> None:
+        self.interrupted = True
+
+    def _partially(self, event: Event) -> None:
+        self.partial = str(event["reason"])
+
+    def _deselected(self, event: Event) -> None:
+        nodeid = str(event["nodeid"])
+        self.plan[nodeid] = replace(self.plan[nodeid], selected=False)
+
+    def _started(self, event: Event) -> None:
+        self._of(event).started = datetime.fromisoformat(str(event["at"]))
+
+    def _crashed(self, event: Event) -> None:
+        progress = self._of(event)
+        progress.finished = True
+        progress.add(Outcome.ERROR, "the process that ran it died")
+
+    def _planned(self, event: Event) -> None:
+        items = event["items"]
+        if not isinstance(items, list):
+            return
+        plan = {p.nodeid: p for p in (Planned.from_dict(raw) for raw in items)}
+        if self.plan and list(plan) != list(self.plan):
+            self._incident(
+                "collection-differs",
+                f"worker {event.get('worker')} collected other checks than the first one did",
+            )
+        self.plan = plan | self.plan  # what is known already stays: it may be deselected
+
+    def _incident(self, kind: str, message: str) -> None:
+        incident = Incident(kind=kind, message=message)
+        if incident not in self.incidents:
+            self.incidents.append(incident)
+
+    def _of(self, event: Event) -> _Progress:
+        nodeid = str(event["nodeid"])
+        if nodeid not in self.plan and nodeid not in self._unplanned:
+            self._unplanned.add(nodeid)
+            self._incident("unplanned", f"{nodeid} was reported and never planned")
+        return self._progress.setdefault(nodeid, _Progress())
+
+    def _reported(self, event: Event) -> None:
+        progress = self._of(event)
+        finding = event.get("finding")
+        if isinstance(finding, dict):
+            progress.add(Outcome(str(finding["outcome"])), str(finding["message"]))
+            progress.measurements = (
+                _MEASUREMENTS.validate_python(finding["measurements"]) or progress.measurements
+            )
+            progress.duration_s = max(progress.duration_s, float(finding["duration_s"]))
+        self._status(progress, event, has_finding=isinstance(finding, dict))
+        if event["when"] == "teardown":
+            progress.finished = True
+
+    def _status(self, progress: _Progress, event: Event, *, has_finding: bool) -> None:
+        """Hold pytest's own word of a report against our finding; the worse one counts."""
+        status, text = str(event["status"]), str(event.get("text", ""))
+        if event["when"] not in _PHASES:
+            progress.finished = True
+            progress.add(Outcome.ERROR, "the process that ran it died")
+        elif event.get("xfail"):
+            progress.add(Outcome.FAIL, "marked xfail: a gate has no expected failures")
+        elif status == "failed" and not has_finding:
+            progress.add(Outcome.ERROR if event["when"] != "call" else Outcome.FAIL, text)
+        elif status not in {"passed", "failed"} and not has_finding:
+            progress.add(Outcome.NOT_RUN, text or f"reported as {status!r}")
+
+    def result_of(self, nodeid: str) -> CheckResult:
+        """The result of one planned check, as far as it is known."""
+        planned = self.plan[nodeid]
+        progress = self._progress.get(planned.nodeid, _Progress())
+        outcome, message = self._conclusion(planned, progress)
+        return CheckResult(
+            id=planned.id,
+            subject=planned.subject,
+            suite=planned.suite,
+            title=planned.title,
+            severity=planned.severity,
+            effect=planned.effect,
+            outcome=outcome,
+            message=message,
+            why=planned.why,
+            fix=planned.fix,
+            started=progress.started,
+            duration_s=round(progress.duration_s, 3),
+            measurements=progress.measurements,
+        )
+
+    def _conclusion(self, planned: Planned, progress: _Progress) -> tuple[Outcome, str]:
+        message = "; ".join(progress.messages)
+        if progress.finished and progress.outcome is not None:
+            return progress.outcome, message
+        if progress.outcome is Outcome.FAIL:
+            return Outcome.FAIL, f"{message}; and it did not finish"
+        if progress.started or progress.outcome:
+            return Outcome.ERROR, f"{message}; it did not finish".removeprefix("; ")
+        if planned.settled:
+            return Outcome(planned.settled), planned.reason
+        return Outcome.NOT_RUN, "it was planned and never reported"

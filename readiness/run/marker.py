@@ -1,0 +1,141 @@
+"""Reads which environment the target itself says it is; silence means production.
+
+The clients are imported where they are used: every run asks here, and many have no marker.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from readiness.areas.database.config import Database
+from readiness.config.base import NAME_PATTERN
+from readiness.config.models import Config, DatabaseMarker, HttpMarker, Service
+from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
+from readiness.model.secrets import redact
+
+DEADLINE_S: Final = 5.0
+_LARGEST: Final = 64 * 1024
+_SILENT: Final = "production"
+_Rows = list[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What the target says it is.
+
+    Attributes:
+        environment: as the target says it, or `production`.
+        source: the address or statement that was asked; empty where no marker is declared.
+        note: why it is `production` although the target did not say so; empty where it did.
+    """
+
+    environment: str
+    source: str
+    note: str
+
+    @property
+    def said(self) -> bool:
+        """Whether the target itself said it."""
+        return not self.note
+
+
+def environment(config: Config) -> Marker:
+    """Ask the target which environment it is; takes 5 s at most and never raises.
+
+    Whatever keeps the answer away means production: the environment in which least is allowed.
+    """
+    marker = config.target.marker
+    if marker is None:
+        return Marker(_SILENT, "", "no [target.marker] is declared")
+    source = _source(marker, config)
+    try:
+        return Marker(_ask(marker, config), source, "")
+    except CouldNotMeasure as error:
+        return Marker(_SILENT, source, redact(error.message))
+
+
+def _ask(marker: HttpMarker | DatabaseMarker, config: Config) -> str:
+    if isinstance(marker, HttpMarker):
+        answer = _over_http(marker, config.services)
+    else:
+        answer = _from_database(marker, config.databases)
+    if not isinstance(answer, str) or not re.fullmatch(NAME_PATTERN, answer):
+        raise NoData("the answer is not the name of an environment")
+    return answer
+
+
+def _over_http(marker: HttpMarker, services: Mapping[str, Service]) -> object:
+    from readiness.lib import http
+
+    service = services.get(marker.service)
+    if service is None:
+        raise NoData(f"there is no [services.{marker.service}]")
+    answer = http.get(
+        service.url + marker.path,
+        timeout_s=DEADLINE_S,
+        bearer=service.bearer,
+        verify=service.verify_tls,
+        accept=http.JSON,
+        max_bytes=_LARGEST,
+    )
+    if answer.status != HTTPStatus.OK:
+        raise NoData(f"the answer has status {answer.status}")
+    try:
+        content = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise NoData("the answer is not JSON") from None
+    if not isinstance(content, dict) or marker.field not in content:
+        raise NoData(f"the answer has no key {marker.field!r}")
+    return content[marker.field]
+
+
+def _from_database(marker: DatabaseMarker, databases: Mapping[str, Database]) -> object:
+    import psycopg
+
+    database = databases.get(marker.database)
+    if database is None:
+        raise NoData(f"there is no [databases.{marker.database}]")
+    try:
+        rows = asyncio.run(_in_time(_select(marker.sql, database)))
+    except (psycopg.Error, OSError, UnicodeError) as error:
+        # Some of its messages quote the connection string.
+        raise Unreachable(f"no answer ({type(error).__name__})") from error
+    if len(rows) != 1 or len(rows[0]) != 1:
+        raise NoData("the answer is not one row with one value")
+    return rows[0][0]
+
+
+async def _in_time(rows: Awaitable[_Rows]) -> _Rows:
+    """A server that hangs keeps no time itself: the deadline is ours, on the whole of it."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return await rows
+    except TimeoutError:
+        raise TookTooLong(f"no answer within {DEADLINE_S:g} s") from None
+
+
+async def _select(sql: str, database: Database) -> _Rows:
+    import psycopg
+
+    connection = await psycopg.AsyncConnection.connect(
+        database.dsn.reveal(), connect_timeout=int(DEADLINE_S)
+    )
+    async with connection:
+        await connection.set_read_only(True)
+        await connection.execute(f"set local statement_timeout = {int(DEADLINE_S * 1000)}")
+        # Held on the server, so that a statement with many rows does not send them all.
+        async with connection.cursor(name="readiness_marker") as cursor:
+            await cursor.execute(sql.encode())
+            return await cursor.fetchmany(2)
+
+
+def _source(marker: HttpMarker | DatabaseMarker, config: Config) -> str:
+    if isinstance(marker, HttpMarker):
+        service = config.services.get(marker.service)
+        address = re.sub(r"//[^/]*@", "//", service.url) if service else marker.service
+        return redact(f"GET {address}{marker.path}")
+    return redact(f"{marker.sql} (database {marker.database})")

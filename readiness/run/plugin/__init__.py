@@ -1,0 +1,110 @@
+"""The pytest plugin: thin hooks that join a run, as its holder, a worker, or its quiet phase."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from readiness.run.plugin.options import add_options
+
+# Where pytest-benchmark stores by default: in the folder that the run is started in.
+_STORAGE: Final = "file://./.benchmarks"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Join the run, if this is one."""
+    if not _is_a_run(config):
+        return
+    from readiness.model.errors import ReadinessError
+    from readiness.run.plugin.state import refuse
+
+    try:
+        _join(config)
+    except ReadinessError as error:
+        raise refuse(config, error) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Give each worker whole files, if nobody said otherwise, before xdist chooses for itself.
+
+    What a file restores or drills once, for all of its checks, would else be done by each worker.
+    """
+    option = config.option
+    if getattr(option, "numprocesses", None) and _is_a_run(config):
+        option.dist = "loadfile" if option.dist == "no" else option.dist
+        option.loadscopereorder = False  # the plan says which file comes first
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """How many workers `-n auto` starts: none where few checks can run (None: as xdist says)."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or not _is_a_run(config):
+        return None
+    from readiness.model.errors import ReadinessError
+    from readiness.run.plugin.foreseen import few
+    from readiness.run.plugin.state import KEY, begin
+
+    try:
+        config.stash[KEY] = begin(config)
+    except ReadinessError:
+        return 0  # `pytest_configure` says why, where pytest can end well
+    return 0 if few(config, config.stash[KEY]) else None
+
+
+def _is_a_run(config: pytest.Config) -> bool:
+    """Whether checks are to be judged: asked for, or the shipped suites are run."""
+    worker: dict[str, str] | None = getattr(config, "workerinput", None)
+    if worker is not None:
+        return "readiness_folder" in worker
+    if config.option.readiness:
+        return True
+    from readiness.lib import bundle
+
+    places = [
+        (config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args
+    ]
+    return any(place.is_relative_to(bundle.suites()) for place in places)
+
+
+def _join(config: pytest.Config) -> None:
+    from readiness.run.plugin import fixtures
+    from readiness.run.plugin.running import Running
+    from readiness.run.plugin.state import KEY, State, begin
+
+    role: Any
+    if hasattr(config, "workerinput"):
+        from readiness.run.plugin.handover import Last, Worker
+
+        state = State.join(Path(config.workerinput["readiness_folder"]))
+        role = Worker(state, config.workerinput["workerid"])
+        config.pluginmanager.register(Last(role), "readiness-handover")
+    elif config.option.readiness_quiet_phase:
+        from readiness.run.plugin.quiet import QuietPhase
+
+        state = State.join(Path(config.option.readiness_folder))
+        role = QuietPhase(config, state)
+    else:
+        from readiness.run.plugin.appendix import Appendix
+        from readiness.run.plugin.controller import Controller
+
+        state = config.stash.get(KEY, None) or begin(config)
+        role = Controller(config, state)
+        config.option.continue_on_collection_errors = True
+        config.pluginmanager.register(Appendix(config), "readiness-appendix")
+    if getattr(config.option, "benchmark_storage", "") == _STORAGE:
+        # pytest-benchmark makes the folder even where nothing is stored.
+        config.option.benchmark_storage = f"file://{state.folder.resolve() / 'benchmarks'}"
+    config.stash[KEY] = state
+    config.pluginmanager.register(fixtures, "readiness-fixtures")
+    config.pluginmanager.register(Running(state), "readiness-running")
+    config.pluginmanager.register(role, "readiness-role")

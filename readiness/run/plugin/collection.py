@@ -1,0 +1,219 @@
+"""From collected tests to the plan: which checks, on which subjects, in which order."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from readiness.config.subjects import declared_in, subjects
+from readiness.lib import bundle
+from readiness.model.check import CheckSpec, Effect, spec_of
+from readiness.model.errors import ConfigError, Problem, UsageError
+from readiness.run.ledger import DECLARE, Planned
+from readiness.run.plugin.state import State
+from readiness.run.waivers import misnamed, unknown_ids
+
+PLANNED: Final = pytest.StashKey[Planned]()
+NOTHING: Final = "not-configured"
+"""What stands for the subject in the node id of a check that has none."""
+
+
+def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
+    """Run a check once for each subject of its kind, in sorted order.
+
+    A kind of which the target declares nothing still gives one item, so that the check is
+    planned and can be seen not to have run.
+    """
+    spec = spec_of(metafunc.function)
+    if spec is None or not spec.each:
+        return
+    found = subjects(state.loaded.config, spec.each)
+    if found:
+        metafunc.parametrize(spec.each, found, ids=[subject.name for subject in found])
+    else:
+        metafunc.parametrize(spec.each, [None], ids=[NOTHING])
+
+
+def plan(items: Sequence[pytest.Item], state: State) -> list[Planned]:
+    """The plan of all collected items, stored on each of them.
+
+    Raises:
+        UsageError: an item is not a check.
+    """
+    planned = []
+    for item in items:
+        spec = spec_of(getattr(item, "function", None))
+        if spec is None:
+            raise UsageError(
+                "this test is not a check",
+                where=item.nodeid,
+                remedy="declare it with @check(...), or move it out of the folder",
+            )
+        item.stash[PLANNED] = _planned(item, spec, state)
+        planned.append(item.stash[PLANNED])
+    return planned
+
+
+def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
+    callspec: Any = getattr(item, "callspec", None)
+    missing = bool(spec.each) and callspec is not None and callspec.params[spec.each] is None
+    subject = None if missing else callspec.id if callspec else state.target.name
+    return planned_on(subject, item.nodeid, spec, state)
+
+
+def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) -> Planned:
+    """The plan of a check on one subject.
+
+    Args:
+        subject: its name; None where the target declares none of the kind.
+        nodeid: pytest's name of it.
+        spec: the check.
+        state: the run.
+    """
+    gate = state.loaded.config.gate
+    declared = gate.not_applicable.get(spec.suite) or gate.not_applicable.get(spec.id)
+    permission = state.permissions[spec.effect]
+    settled, reason, undeclared = "", "", ""
+    if declared:
+        settled, reason = "not-applicable", declared
+    elif subject is None:
+        settled, undeclared = "not-run", declared_in(spec.each)
+        reason = f"the target declares no {undeclared}; {DECLARE}"
+    elif not permission.allowed:
+        settled, reason = "not-run", permission.reason
+    return Planned(
+        nodeid=nodeid,
+        id=spec.id,
+        subject=subject or "",
+        suite=spec.suite,
+        title=spec.title,
+        severity=spec.severity,
+        effect=spec.effect,
+        why=spec.why,
+        fix=spec.fix,
+        settled=settled,  # type: ignore[arg-type]
+        reason=reason,
+        undeclared=undeclared,
+        selected=_selected(spec, subject or "", state),
+    )
+
+
+def _selected(spec: CheckSpec, subject: str, state: State) -> bool:
+    choice = state.run.selection
+    names = {spec.id, f"{spec.id}[{subject}]"}
+    return (
+        (not choice.suites or spec.suite in choice.suites)
+        and (not choice.select or not names.isdisjoint(choice.select))
+        and names.isdisjoint(choice.ignore)
+    )
+
+
+def refuse_twins(planned: Iterable[Planned]) -> None:
+    """Refuse a plan in which two items are the same check on one subject.
+
+    Raises:
+        UsageError: there are such items.
+    """
+    seen = Counter((p.id, p.subject) for p in planned)
+    for (check, subject), times in seen.items():
+        if times > 1:
+            raise UsageError(
+                f"{times} tests say they are this check on this subject",
+                where=f"{check}[{subject}]",
+                remedy="give each check an id of its own",
+            )
+
+
+def validate(planned: Sequence[Planned], state: State) -> None:
+    """Hold the ids that the user wrote against those that exist.
+
+    Raises:
+        ReadinessError: an id, suite or waiver matches nothing (C5), or nothing is selected (H4).
+    """
+    choice = state.run.selection
+    names = {p.id for p in planned} | {f"{p.id}[{p.subject}]" for p in planned if p.subject}
+    suites = {p.suite for p in planned}
+    problems: list[Problem] = [
+        *unknown_ids(choice.suites, suites, "--suite", "suite"),
+        *unknown_ids(choice.select, names, "--select"),
+        *unknown_ids(choice.ignore, names, "--ignore"),
+        *misnamed(state.loaded.config, {(p.id, p.subject) for p in planned}),
+    ]
+    if problems:
+        raise ConfigError(problems)
+    if not any(p.selected for p in planned):
+        raise UsageError(
+            "the selection matches no check",
+            where="--suite / --select / --ignore",
+            remedy="see `readiness list` for what there is",
+        )
+
+
+def partial_reason(config: pytest.Config, planned: Sequence[Planned], chosen: set[str]) -> str:
+    """Why the selection is partial; empty if everything there is was selected.
+
+    Args:
+        config: pytest's configuration.
+        planned: everything that was collected.
+        chosen: node ids that were not deselected by pytest (`-k`, `-m`, `--deselect`, ...).
+    """
+    option = config.option
+    left_out = [p for p in planned if not p.selected or p.nodeid not in chosen]
+    if left_out:
+        return f"{len(left_out)} of {len(planned)} collected checks were left out"
+    narrowing = [
+        name
+        for name in ("lf", "ignore", "ignore_glob", "stepwise", "deselect")
+        if getattr(option, name, None)
+    ]
+    if narrowing:
+        return f"pytest was told to narrow the collection (--{narrowing[0].replace('_', '-')})"
+    narrow = [arg for arg in config.args if "::" in arg or Path(arg).suffix == ".py"]
+    inside = [
+        arg
+        for arg in config.args
+        if bundle.suites()
+        in (config.invocation_params.dir / arg.partition("::")[0]).resolve().parents
+    ]
+    if narrow or inside:
+        return f"only {(narrow + inside)[0]} was given to pytest"
+    return ""
+
+
+def missing_ids(config: pytest.Config, planned: Iterable[Planned]) -> list[str]:
+    """Shipped checks that should have been collected and were not."""
+    places = {(config.invocation_params.dir / arg).resolve() for arg in config.args}
+    if bundle.suites() not in places:
+        return []
+    return sorted(bundle.known_ids() - {p.id for p in planned})
+
+
+def keep_selected(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect, as pytest understands it, what the user's selection leaves out."""
+    deselect(config, items, lambda item: item.stash[PLANNED].selected)
+
+
+def deselect(
+    config: pytest.Config, items: list[pytest.Item], keep: Callable[[pytest.Item], bool]
+) -> None:
+    """Keep some of the items, in place, and tell pytest about the others."""
+    dropped = [item for item in items if not keep(item)]
+    if dropped:
+        items[:] = [item for item in items if keep(item)]
+        config.hook.pytest_deselected(items=dropped)
+
+
+def put_slow_first(items: list[pytest.Item]) -> None:
+    """Begin with the files that write: what restores or sends takes longest.
+
+    The files stay whole, and everything else stays in its order.
+    """
+    slow = {item.path for item in items if item.stash[PLANNED].effect is Effect.WRITE}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def needs_quiet(item: pytest.Item) -> bool:
+    """Whether the item must run alone, after the parallel phase."""
+    return item.stash[PLANNED].effect.needs_quiet

@@ -1,0 +1,35 @@
+"""The fixtures of every check."""
+
+from pathlib import Path
+
+import pytest
+
+from readiness.config.models import Config
+from readiness.model.evidence import Evidence
+from readiness.model.record import TargetFacts
+from readiness.run.plugin.running import EVIDENCE
+from readiness.run.plugin.state import KEY
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Evidence:
+    """Collects what the check measured: `evidence.judge(measurement, limit)`."""
+    return request.node.stash[EVIDENCE]  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def target(pytestconfig: pytest.Config) -> Config:
+    """The whole configuration of the target."""
+    return pytestconfig.stash[KEY].loaded.config
+
+
+@pytest.fixture(scope="session")
+def target_facts(pytestconfig: pytest.Config) -> TargetFacts:
+    """Which target it is, with its fingerprint and the environment that it says itself."""
+    return pytestconfig.stash[KEY].target
+
+
+@pytest.fixture(scope="session")
+def config_path(pytestconfig: pytest.Config) -> Path:
+    """The file that the configuration comes from."""
+    return pytestconfig.stash[KEY].loaded.path

@@ -1,0 +1,172 @@
+"""Checks that will not run here, planned from the catalogue: their modules are not imported.
+
+A target without backups has nothing that the checks of backups could be judged on. What the plan
+says of them follows from the configuration and from what they declare, which the catalogue knows.
+A module is left alone only if none of its checks runs in this process; the plan is the same as if
+it had been collected, in the same order, and the ledger reconciles it like any other.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from readiness.config.subjects import subjects
+from readiness.lib import bundle
+from readiness.run import catalogue_file
+from readiness.run.catalogue_file import Declared
+from readiness.run.ledger import Planned
+from readiness.run.plugin import collection
+from readiness.run.plugin.collection import NOTHING, planned_on
+from readiness.run.plugin.state import State
+
+_NAME: Final = "readiness-foreseen"
+FEW: Final = 20
+"""So many checks are sooner run in one process than another process has started."""
+_NARROWING: Final = (
+    *("keyword", "markexpr", "deselect", "ignore", "ignore_glob"),
+    *("lf", "failedfirst", "stepwise", "pyargs"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What is known of the plan before anything is collected.
+
+    Attributes:
+        modules: the files that are not collected.
+        planned: what is planned of them, in the order in which they would have been collected.
+        prefix: what the node ids of all shipped checks begin with.
+    """
+
+    modules: frozenset[Path] = frozenset()
+    planned: tuple[Planned, ...] = ()
+    prefix: str = ""
+
+    @property
+    def nodeids(self) -> set[str]:
+        """The node ids of what is foreseen."""
+        return {planned.nodeid for planned in self.planned}
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave these modules alone."""
+        return True if collection_path in self.modules else None
+
+
+def foresee(config: pytest.Config, state: State, *, leaves_quiet: bool) -> Foreseen:
+    """Register and give what is foreseen.
+
+    Args:
+        config: pytest's configuration.
+        state: the run.
+        leaves_quiet: whether this process leaves the checks that need quiet to a later one.
+    """
+    found = _foreseen(config, state, leaves_quiet=leaves_quiet)
+    config.pluginmanager.register(found, _NAME)
+    return found
+
+
+def plan(items: Sequence[pytest.Item], state: State, foreseen: Foreseen) -> list[Planned]:
+    """The whole plan: what was collected, and what was foreseen.
+
+    Raises:
+        UsageError: an item is not a check, or two are the same check on one subject.
+    """
+    planned = _merged(collection.plan(items, state), foreseen)
+    collection.refuse_twins(planned)
+    return planned
+
+
+def _merged(collected: Sequence[Planned], foreseen: Foreseen) -> list[Planned]:
+    """The whole plan, in the order of a collection that leaves nothing out."""
+    if not foreseen.planned:
+        return list(collected)
+    shipped = [p for p in collected if p.nodeid.startswith(foreseen.prefix)]
+    own = [p for p in collected if not p.nodeid.startswith(foreseen.prefix)]
+    # By folder and file, as pytest walks them; within a file the order stays.
+    return sorted([*shipped, *foreseen.planned], key=_module) + own
+
+
+def _module(planned: Planned) -> list[str]:
+    return planned.nodeid.partition("::")[0].split("/")
+
+
+def few(config: pytest.Config, state: State) -> bool:
+    """Whether so few checks can run beside each other that more processes would only cost."""
+    if not _is_whole(config) or _places(config) != [bundle.suites()]:
+        return False
+    known = catalogue_file.unchanged()
+    if len({one.module for one in known}) < len(catalogue_file.check_files()):
+        return False  # some of the suites are not known
+    plan = _plan(config, state, known)
+    return plan is not None and sum(_runs(p, leaves_quiet=True) for p in plan) < FEW
+
+
+def _foreseen(config: pytest.Config, state: State, *, leaves_quiet: bool) -> Foreseen:
+    if not _is_whole(config):
+        return Foreseen()
+    modules: list[Path] = []
+    planned: list[Planned] = []
+    for module, declared in groupby(catalogue_file.unchanged(), key=lambda one: one.module):
+        rows = _plan(config, state, declared)
+        if rows is None:
+            continue
+        runs = any(_runs(row, leaves_quiet=leaves_quiet) for row in rows)
+        if config.option.collectonly or not runs:
+            modules.append(bundle.suites() / module)
+            planned += rows
+    prefix = bundle.suites().relative_to(config.rootpath).as_posix() + "/"
+    return Foreseen(frozenset(modules), tuple(planned), prefix)
+
+
+def _runs(planned: Planned, *, leaves_quiet: bool) -> bool:
+    later = leaves_quiet and planned.effect.needs_quiet
+    return planned.selected and not planned.settled and not later
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether pytest was asked for all the shipped suites, and for nothing that narrows them.
+
+    What `-k` and the like match is known to pytest alone.
+    """
+    places = _places(config)
+    return (
+        bundle.suites() in places
+        and not any(bundle.suites() in place.parents for place in places)
+        and bundle.suites().is_relative_to(config.rootpath)
+        and not any(getattr(config.option, name, None) for name in _NARROWING)
+    )
+
+
+def _places(config: pytest.Config) -> list[Path]:
+    """The places that pytest was asked for; links stay, as they do in the ids of what it finds."""
+    folder = config.invocation_params.dir
+    return [Path(os.path.normpath(folder / arg.partition("::")[0])) for arg in config.args]
+
+
+def _plan(
+    config: pytest.Config, state: State, declared: Iterable[Declared]
+) -> list[Planned] | None:
+    """The plan of these checks; None where pytest could name one of them otherwise."""
+    rows = []
+    for one in declared:
+        path = bundle.suites() / one.module
+        nodeid = f"{path.relative_to(config.rootpath).as_posix()}::{one.function}"
+        if not one.spec.each:
+            rows.append(planned_on(state.target.name, nodeid, one.spec, state))
+            continue
+        names = [subject.name for subject in subjects(state.loaded.config, one.spec.each)]
+        if len(set(names)) < len(names) or not all(map(_is_plain, names)):
+            return None
+        rows += [planned_on(name, f"{nodeid}[{name}]", one.spec, state) for name in names]
+        if not names:
+            rows.append(planned_on(None, f"{nodeid}[{NOTHING}]", one.spec, state))
+    return rows
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and name.isascii() and name.isprintable()

@@ -1,0 +1,176 @@
+"""What every process of one run shares: the target, the permissions, the folder of the run."""
+
+import getpass
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+from uuid import uuid4
+
+import pytest
+
+from readiness import __version__
+from readiness.config.loading import Loaded, load
+from readiness.config.locate import configured
+from readiness.model.check import Effect
+from readiness.model.errors import ReadinessError, UsageError
+from readiness.model.measurement import now
+from readiness.model.record import RunFacts, Selection, TargetFacts
+from readiness.model.record import load as load_record
+from readiness.model.secrets import redact
+from readiness.run.gate import HELD
+from readiness.run.journal import REFUSAL
+from readiness.run.plugin import foreign
+from readiness.run.safety import Permission, fingerprint, permissions
+
+KEY: Final = pytest.StashKey["State"]()
+_FILE: Final = "gate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The facts that hold from the start of a run to its end.
+
+    Attributes:
+        loaded: the configuration.
+        folder: the working folder that the processes of the run share.
+        permissions: what the checks may do to the target.
+        target: what is judged.
+        run: the run, as far as it is known at its start.
+    """
+
+    loaded: Loaded
+    folder: Path
+    permissions: dict[Effect, Permission]
+    target: TargetFacts
+    run: RunFacts
+
+    def save(self) -> None:
+        """Write what the other processes of the run need into the folder. Holds no secret."""
+        shared = {
+            "config": str(self.loaded.path),
+            "permissions": {e: [p.allowed, p.reason] for e, p in self.permissions.items()},
+            "target": self.target.model_dump(mode="json"),
+            "run": self.run.model_dump(mode="json"),
+        }
+        (self.folder / _FILE).write_text(json.dumps(shared), encoding="utf-8")
+
+    @classmethod
+    def join(cls, folder: Path) -> Self:
+        """The state of a run that another process began.
+
+        Raises:
+            UsageError: the configuration changed since.
+        """
+        shared = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        run = RunFacts.model_validate(shared["run"])
+        loaded = load(Path(shared["config"]), os.environ)
+        if loaded.sha256 != run.config_sha256:
+            raise UsageError(
+                "the configuration changed while the run was starting",
+                where=str(loaded.path),
+                remedy="run again",
+            )
+        return cls(
+            loaded=loaded,
+            folder=folder,
+            permissions={
+                Effect(e): Permission(Effect(e), allowed, reason)
+                for e, (allowed, reason) in shared["permissions"].items()
+            },
+            target=TargetFacts.model_validate(shared["target"]),
+            run=run,
+        )
+
+
+def begin(config: pytest.Config) -> State:
+    """Begin a run: load the configuration, ask the target who it is, settle the permissions.
+
+    Raises:
+        ReadinessError: there is no configuration, it has mistakes, or safety refuses.
+    """
+    from readiness.run import marker  # only the holder of the run asks the target who it is
+
+    option = config.option
+    loaded = _loaded(config)
+    seen = marker.environment(loaded.config)
+    if option.readiness_baseline:
+        load_record(Path(option.readiness_baseline))  # a mistake in it must not cost a whole run
+    selection = Selection(
+        suites=tuple(option.readiness_suite),
+        select=tuple(option.readiness_select),
+        ignore=tuple(option.readiness_ignore),
+    )
+    moment = now()
+    return State(
+        loaded=loaded,
+        permissions=permissions(
+            loaded.config,
+            seen.environment,
+            asked=_effects(option.readiness_allow),
+            confirm=option.readiness_confirm,
+            said=seen.said,
+        ),
+        target=TargetFacts(
+            name=loaded.config.target.name,
+            environment=seen.environment,
+            release=loaded.config.target.release,
+            fingerprint=fingerprint(loaded.config, seen.environment),
+            note=loaded.config.target.note,
+        ),
+        run=RunFacts(
+            id=f"{moment:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
+            started=moment,
+            finished=moment,
+            duration_s=0.0,
+            tool_version=__version__,
+            config_sha256=loaded.sha256,
+            selection=selection,
+            report_only=option.readiness_report_only,
+            config_file=loaded.path.name,
+            host=platform.node(),
+            user=_user(),
+            plugins=foreign.active(config),
+        ),
+        # Last, so that a run that is refused has made none.
+        folder=Path(option.readiness_folder or tempfile.mkdtemp(prefix="readiness-run-")),
+    )
+
+
+def _loaded(config: pytest.Config) -> Loaded:
+    held = getattr(config.pluginmanager.get_plugin(HELD), "loaded", None)
+    if isinstance(held, Loaded):
+        return held
+    name = config.option.readiness_config
+    return configured(Path(name) if name else None)
+
+
+def _effects(names: Collection[str]) -> list[Effect]:
+    try:
+        return [Effect(name) for name in names]
+    except ValueError:
+        wrong = next(name for name in names if name not in set(Effect))
+        raise UsageError(
+            f"there is no effect named {wrong!r}",
+            where="--allow",
+            remedy=f"use one of: {', '.join(Effect)}",
+        ) from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this uid, as in some containers
+        return str(os.getuid())
+
+
+def refuse(config: pytest.Config, error: ReadinessError) -> BaseException:
+    """The exception that ends pytest with exit code 2 and our message."""
+    if config.option.readiness_folder:
+        note = Path(config.option.readiness_folder) / REFUSAL
+        note.write_text(redact(str(error)), encoding="utf-8")
+    return pytest.exit.Exception(f"readiness: {error}", returncode=2)

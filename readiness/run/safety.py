@@ -1,0 +1,142 @@
+"""What a run may do to the target: read off the file, the command line and the target itself."""
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from readiness.areas.deployment.config import TABLES, Deployment
+from readiness.config.leaves import dotted, leaves
+from readiness.config.models import Config
+from readiness.model.check import Effect
+from readiness.model.errors import SafetyRefusal
+from readiness.model.secrets import Dsn
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether checks may have one effect on the target.
+
+    Attributes:
+        effect: which one.
+        allowed: whether they may.
+        reason: why, or why not, for the plan and the report.
+    """
+
+    effect: Effect
+    allowed: bool
+    reason: str
+
+
+def fingerprint(config: Config, environment: str) -> str:
+    """What identifies the target: 12 hexadecimal digits, the same for the same target.
+
+    It changes with the target's name, the environment, where its services and databases are, and
+    with what changes its release; not with secrets, limits or the order of the file.
+
+    Args:
+        config: the configuration.
+        environment: what the target itself says.
+    """
+    services = {name: _without_credentials(s.url) for name, s in config.services.items()}
+    databases = {dotted(p): v.address for p, v in leaves(config) if isinstance(v, Dsn)}
+    identity: list[object] = [config.target.name, environment, services, databases]
+    if config.deployment:
+        identity.append(_deployed(config.deployment))
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def is_production(environment: str) -> bool:
+    """Whether an environment is handled as production: the safe reading of its name."""
+    return re.match(r"(prod|prd|live)", environment.strip(), re.IGNORECASE) is not None
+
+
+def permissions(
+    config: Config,
+    environment: str,
+    *,
+    asked: Collection[Effect],
+    confirm: str | None,
+    said: bool = True,
+) -> dict[Effect, Permission]:
+    """What this run may do. Nothing in the process environment has a say in it.
+
+    `observe` is always allowed; `write` where the file allows it; `load` and `disrupt` where the
+    file allows it, the command line asks for it, and `confirm` is the target's fingerprint.
+
+    Args:
+        config: the configuration.
+        environment: what the target itself says; production where it says nothing.
+        asked: effects named with `--allow`.
+        confirm: the fingerprint given with `--confirm`.
+        said: whether the target really said its environment. Where it did not answer, the run
+            goes on as in production, and the checks tell what is wrong with the target.
+
+    Raises:
+        SafetyRefusal: the target is not what the file declares, something is asked for that the
+            file does not allow, or the fingerprint is missing or wrong.
+    """
+    if said:
+        _agree(config.target.environment, environment)
+    key = "allow_in_production" if is_production(environment) else "allow"
+    in_file = {Effect.OBSERVE, *getattr(config.target, key)}
+    for effect in sorted(set(asked) - in_file):
+        raise SafetyRefusal(
+            f"the file does not allow {effect.value!r} in the environment {environment!r}",
+            where=f"[target] {key}",
+            remedy=f"leave out --allow {effect.value}, or let the owner of the target add it",
+        )
+    _confirm(config, environment, asked, confirm)
+    return {effect: _permission(effect, key, in_file, asked) for effect in Effect}
+
+
+def _agree(declared: str, said: str) -> None:
+    if declared.strip().casefold() != said.strip().casefold():
+        raise SafetyRefusal(
+            f"the file declares {declared!r}, and the target says that it is {said!r}",
+            where="[target] environment",
+            remedy="check that the file points at the target you mean",
+        )
+
+
+def _confirm(
+    config: Config, environment: str, asked: Collection[Effect], confirm: str | None
+) -> None:
+    risky = sorted(effect.value for effect in asked if effect.needs_quiet)
+    if confirm is None and not risky:
+        return
+    if confirm != fingerprint(config, environment):
+        # The right one is not told: whoever confirms has to have seen the plan.
+        missing = confirm is None
+        what = f"is needed for {' and '.join(risky)}" if missing else "is not that of this target"
+        raise SafetyRefusal(
+            f"the fingerprint {what}",
+            where="--confirm",
+            remedy="run `readiness plan` to see what would be done, and the fingerprint",
+        )
+
+
+def _permission(
+    effect: Effect, key: str, in_file: Collection[Effect], asked: Collection[Effect]
+) -> Permission:
+    if effect is Effect.OBSERVE:
+        return Permission(effect, True, "reading is always allowed")
+    if effect not in in_file:
+        return Permission(effect, False, f"[target] {key} does not name {effect.value!r}")
+    if not effect.needs_quiet:
+        return Permission(effect, True, f"[target] {key} names {effect.value!r}")
+    if effect not in asked:
+        return Permission(effect, False, f"not asked for with --allow {effect.value}")
+    return Permission(effect, True, f"asked for with --allow {effect.value}, and confirmed")
+
+
+def _deployed(deployment: Deployment) -> list[object]:
+    """Which release is changed where: a stale file must not lead to another cluster."""
+    tool = deployment.model_dump(include=set(TABLES.values()), exclude_none=True)
+    return [_without_credentials(deployment.url), tool]
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//", url)

@@ -1,0 +1,363 @@
+"""Holds pytest as a child: follows its journal, and writes the report if it cannot any more.
+
+The configuration is loaded by the child, which judges by it (`gate`); here it is needed
+only where the child has died.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Final, Protocol
+
+from readiness import __version__
+from readiness.lib import watchdog
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReadinessError
+from readiness.model.exitcodes import ExitCode, exit_code
+from readiness.model.measurement import now
+from readiness.model.record import RunFacts, RunRecord, Selection, TargetFacts, load
+from readiness.model.secrets import redact
+from readiness.run.gate import Request
+from readiness.run.journal import FILE, REFUSAL, STOPPED, Reader
+from readiness.run.ledger import Ledger
+from readiness.run.progress import Progress
+
+if TYPE_CHECKING:
+    from readiness.config.loading import Loaded
+
+_LOG: Final = "pytest.log"
+_TIMEOUT_S: Final = 3600.0
+"""How long a run may take that has not said yet what `[gate] run_timeout_s` is."""
+_POLL_S: Final = 0.1
+_GRACE_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A configuration that was not loaded yet."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `readiness run` was asked for."""
+
+    loaded: "Loaded | File"
+    reports: Path
+    suites: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    confirm: str = ""
+    workers: str = "auto"
+    baseline: Path | None = None
+    report_only: bool = False
+    collect_only: bool = False
+    record_only: bool = False
+    debug: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        code: the exit code.
+        record: the judged record; None if nothing was judged.
+        refusal: why nothing was judged.
+        ledger: all that is known of the run.
+    """
+
+    code: int
+    record: RunRecord | None
+    refusal: str
+    ledger: Ledger
+
+
+class Child(Protocol):
+    """The process that pytest runs in, and leads a session of its own."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its process group."""
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+
+
+Start = Callable[[Path, Mapping[str, str], Path], Child]
+"""Starts `gate`: the run's folder, its whole environment, the file for what it prints."""
+
+
+def run(options: Options, progress: Progress, start: Start | None = None) -> Ended:
+    """Judge a target.
+
+    The run always ends in a report, unless it was refused: pytest writes it, or, if pytest was
+    killed or hangs, this process does, from the journal.
+
+    Args:
+        options: what was asked for.
+        progress: is told what happens.
+        start: starts pytest; default: in a new process.
+
+    Raises:
+        ReadinessError: the reports cannot be written.
+    """
+    with Guardian() as guardian:
+        folder = Path(tempfile.mkdtemp(prefix="readiness-run-"))
+        guardian.remove(folder)
+        # A short name: sockets are in it. Other accounts, too, run servers there.
+        scratch = Path(tempfile.mkdtemp(prefix="rdy-"))
+        guardian.remove(scratch)
+        scratch.chmod(0o1777)
+        environ = _environment(options) | guardian.environ | {"TMPDIR": str(scratch)}
+        _request(options).write(folder)
+        begin = partial(start or _start, folder, environ, folder / _LOG)
+        try:
+            return _run(options, progress, folder, guardian, begin)
+        finally:
+            for made in (scratch, folder):
+                watchdog.remove(made)
+
+
+def _run(
+    options: Options,
+    progress: Progress,
+    folder: Path,
+    guardian: Guardian,
+    start: Callable[[], Child],
+) -> Ended:
+    ledger = Ledger()
+    with _interruptible():
+        child = start()
+        guardian.kill(child.pid, signal.SIGINT)
+        follower = _Follower(child, folder, ledger, progress)
+        try:
+            follower.follow()
+        finally:
+            _end_group(child)
+            progress.close()
+    if ledger.ended is not None:
+        record = load(options.reports / "readiness.json")
+        return Ended(child.wait(), record, "", ledger)
+    refusal = _read(folder / REFUSAL)
+    if refusal:
+        return Ended(ExitCode.NOTHING_JUDGED, None, refusal, ledger)
+    return _salvage(options, ledger, follower, _read(folder / _LOG))
+
+
+def _start(folder: Path, environ: Mapping[str, str], log: Path) -> Child:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            # -P: the folder we are started in must not put modules before ours.
+            [sys.executable, "-P", "-m", "readiness.run.gate", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
+        )
+
+
+def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) -> Ended:
+    """Judge from the journal what a dead pytest has left."""
+    from readiness.report import write_all
+    from readiness.run.conclude import conclude
+
+    try:
+        loaded = _loaded(options)
+    except ReadinessError as error:
+        return Ended(ExitCode.NOTHING_JUDGED, None, str(error), ledger)
+    if ledger.begun is None:
+        ledger.apply(_begin(loaded, options))
+    # Only now are the secrets known that the child may have written into its log.
+    message = redact(follower.epitaph(log))
+    ledger.apply({"event": "incident", "kind": "killed", "message": message})
+    if follower.interrupted:
+        ledger.apply({"event": "interrupted"})
+    record = conclude(ledger, loaded.config, options.reports, baseline=options.baseline)
+    write_all(record, options.reports, environ={})
+    code = exit_code(
+        record.verdict, interrupted=follower.interrupted, report_only=options.report_only
+    )
+    return Ended(code, record, "", ledger)
+
+
+class _Follower:
+    """Follows a child's journal until it ends, is stopped, or takes too long."""
+
+    def __init__(self, child: Child, folder: Path, ledger: Ledger, progress: Progress) -> None:
+        self._child = child
+        self._folder = folder
+        self._reader = Reader(folder / FILE)
+        self._ledger = ledger
+        self._progress = progress
+        self.interrupted = False
+        self._stopped = ""
+
+    def follow(self) -> None:
+        """Return when the child has ended."""
+        began = time.monotonic()
+        try:
+            if not self._until_end(lambda: began + self._timeout_s()):
+                self._stopped = (
+                    f"The run was stopped after {self._timeout_s():g} s ([gate] run_timeout_s)."
+                )
+                # The child reads it when it is told to end, and judges accordingly.
+                (self._folder / STOPPED).write_text(self._stopped, encoding="utf-8")
+                self._stop()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self._stop()
+        self._take()
+
+    def epitaph(self, log: str) -> str:
+        """What became of the child, in a sentence."""
+        lines = [line for line in log.strip().splitlines() if line.strip()]
+        last = f" Its last words: {lines[-1]}" if lines else ""
+        if self._stopped:
+            return self._stopped
+        if self.interrupted:
+            return "The run was interrupted and did not end by itself."
+        code = self._child.wait()
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
+        return f"pytest ended {how} before it could judge.{last}"
+
+    def _timeout_s(self) -> float:
+        begun = self._ledger.begun or {}
+        return float(str(begun.get("run_timeout_s", _TIMEOUT_S)))
+
+    def _until_end(self, deadline: Callable[[], float]) -> bool:
+        while self._child.poll() is None:
+            self._take()
+            self._progress.tick(self._ledger)
+            if time.monotonic() > deadline():
+                return False
+            time.sleep(_POLL_S)
+        return True
+
+    def _take(self) -> None:
+        for event in self._reader.new():
+            self._ledger.apply(event)
+            self._progress.event(event, self._ledger)
+
+    def _stop(self) -> None:
+        """Ask the child to end as on Ctrl-C, and wait; a second Ctrl-C ends the patience."""
+        self._child.send_signal(signal.SIGINT)
+        last = time.monotonic() + _GRACE_S
+        try:
+            self._until_end(lambda: last)
+        except KeyboardInterrupt:
+            return
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End on Ctrl-C and on SIGTERM, with which CI systems stop a job; both with a report.
+
+    Also where we were started with Ctrl-C ignored, as in the background of a script: the child
+    would inherit that, and could not be asked to end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, interrupt) for number in asked]
+    try:
+        yield
+    finally:
+        for number, handler in zip(asked, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _end_group(child: Child) -> None:
+    """Leave no worker behind, however the child ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _request(options: Options) -> Request:
+    return Request(
+        config=str(options.loaded.path),
+        reports=str(options.reports),
+        suite=list(options.suites),
+        select=list(options.select),
+        ignore=list(options.ignore),
+        allow=list(options.allow),
+        confirm=options.confirm,
+        workers=options.workers,
+        baseline=str(options.baseline or ""),
+        report_only=options.report_only,
+        collect_only=options.collect_only,
+        record_only=options.record_only,
+        debug=options.debug,
+    )
+
+
+def _loaded(options: Options) -> "Loaded":
+    if not isinstance(options.loaded, File):
+        return options.loaded
+    from readiness.config.loading import load as load_config
+
+    return load_config(options.loaded.path, os.environ)
+
+
+def _environment(options: Options) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    # Whatever else is installed beside us has no say: what is needed is named (`gate`).
+    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return inherited | ours | dict(options.environ)
+
+
+def _begin(loaded: "Loaded", options: Options) -> dict[str, object]:
+    """The first event of a run whose pytest died before it could write one."""
+    moment = now()
+    target = loaded.config.target
+    run_facts = RunFacts(
+        id=f"{moment:%Y%m%dT%H%M%SZ}-lost",
+        started=moment,
+        finished=moment,
+        duration_s=0.0,
+        tool_version=__version__,
+        config_sha256=loaded.sha256,
+        selection=Selection(),
+        report_only=options.report_only,
+    )
+    facts = TargetFacts(
+        name=target.name, environment="unknown", release=target.release, fingerprint="unknown"
+    )
+    return {
+        "event": "begin",
+        "run": run_facts.model_dump(mode="json"),
+        "target": facts.model_dump(mode="json"),
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""

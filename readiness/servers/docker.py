@@ -1,0 +1,217 @@
+"""PostgreSQL in a container, where a Docker engine answers."""
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Self
+
+import psycopg
+from docker.errors import (  # type: ignore[import-untyped]
+    APIError,
+    DockerException,
+    NotFound,
+)
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import Unreachable
+from readiness.model.secrets import register
+from readiness.servers import docker_removal
+from readiness.servers.binaries import find_binaries
+from readiness.servers.engine import engine_host, need_image
+from readiness.servers.ports import free_port
+from readiness.servers.postgres import StopMode, loopback_dsn
+
+IMAGE_VARIABLE: Final = "READINESS_POSTGRES_IMAGE"
+_NEWEST: Final = "17"
+_SUPERUSER: Final = "postgres"
+_START_TIMEOUT_S: Final = 60.0
+_STOP_TIMEOUT_S: Final = 30.0
+_REACH_TIMEOUT_S: Final = 5.0
+_POLL_S: Final = 0.05
+_LOG_LINES: Final = 10
+_PORT_ATTEMPTS: Final = 5
+_PORT_TAKEN: Final = ("port is already allocated", "address already in use")
+_SIGNALS: Final[Mapping[StopMode, str]] = {
+    "smart": "SIGTERM",
+    "fast": "SIGINT",
+    "immediate": "SIGQUIT",
+}
+
+
+class DockerPostgres:
+    """A PostgreSQL container that is reached on 127.0.0.1 alone. Made by `start`.
+
+    Attributes:
+        name: the container's.
+        port: a free one that it found.
+    """
+
+    def __init__(self, container: DockerContainer, guardian: Guardian, host: str) -> None:
+        self.name = f"readiness-{secrets.token_hex(6)}"
+        self.port = 0
+        self._password = secrets.token_hex(16)
+        register(self._password)
+        self._container = (
+            container.with_name(self.name)
+            .with_env("POSTGRES_USER", _SUPERUSER)
+            .with_env("POSTGRES_PASSWORD", self._password)
+            # As the servers of the other providers are made.
+            .with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C --no-sync -k")
+        )
+        self._guardian = guardian
+        self._token = guardian.run(
+            # -P: beside that file there is one named docker.py.
+            [sys.executable, "-P", docker_removal.__file__, self.name],
+            {"DOCKER_HOST": host},
+        )
+
+    @classmethod
+    def start(cls, guardian: Guardian, settings: Mapping[str, str]) -> Self:
+        """Start the container and wait until it answers.
+
+        Raises:
+            Unreachable: no engine answers within 2 s, it has no image and gets none, or
+                PostgreSQL is not reached within a minute.
+        """
+        image = os.environ.get(IMAGE_VARIABLE) or default_image()
+        host = engine_host()
+        need_image(host, testcontainers_config.hub_image_name_prefix + image)
+        # The guardian takes the part of testcontainers' own reaper, which needs one more image.
+        testcontainers_config.ryuk_disabled = True
+        arguments = [word for item in settings.items() for word in ("-c", "=".join(item))]
+        with _told("the container did not start", image):
+            container = DockerContainer(image).with_command(["postgres", *arguments])
+            server = cls(container, guardian, host)
+            try:
+                server._make()
+                server._await_answer()
+            except BaseException:  # an interrupt too must leave nothing
+                with contextlib.suppress(DockerException, OSError):  # the guardian tries again
+                    server.stop()
+                raise
+        return server
+
+    def dsn(
+        self, database: str = "postgres", user: str | None = None, password: str | None = None
+    ) -> str:
+        """A connection string; the superuser's unless another user is named."""
+        user = user or _SUPERUSER
+        if password is None:
+            password = self._password if user == _SUPERUSER else ""
+        return loopback_dsn(self.port, database, user, password)
+
+    def halt(self, mode: StopMode = "fast") -> None:
+        """Stop the server and keep its data. Harmless when it is stopped already.
+
+        Raises:
+            Unreachable: it does not end.
+        """
+        for signal in (_SIGNALS[mode], "SIGQUIT", "SIGKILL"):
+            if not self._runs():
+                return
+            with contextlib.suppress(APIError):  # it may have ended in between
+                self._wrapped().kill(signal=signal)
+            if _eventually(lambda: not self._runs(), _STOP_TIMEOUT_S):
+                return
+        raise Unreachable("the container does not end", where=self.name)
+
+    def restart(self) -> None:
+        """Stop it if it runs, and start it with the same data on the same port.
+
+        Raises:
+            Unreachable: it did not start again.
+        """
+        self.halt("fast")
+        with _told("the container did not start again", self.name):
+            self._wrapped().start()
+            self._await_answer()
+
+    def stop(self, mode: StopMode = "fast") -> None:  # noqa: ARG002 - as all servers have it
+        """Remove the container with its data. May be called twice."""
+        client = self._container.get_docker_client().client
+        with contextlib.suppress(NotFound):
+            client.api.remove_container(self.name, v=True, force=True)
+        client.close()
+        self._guardian.forget(self._token)
+
+    def _make(self) -> None:
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            self.port = free_port()
+            # testcontainers' own way to bind a port would open it to the network.
+            self._container.ports = {"5432/tcp": ("127.0.0.1", self.port)}  # type: ignore[dict-item]
+            try:
+                self._container.start()
+            except APIError as problem:
+                if attempt == _PORT_ATTEMPTS or not any(w in str(problem) for w in _PORT_TAKEN):
+                    raise
+                self._wrapped().remove(v=True)  # somebody else took the port in the meantime
+            else:
+                return
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if not self._runs():
+                raise Unreachable(f"PostgreSQL ended: {self._log()}", where=self.name)
+            if self._answers():
+                return
+            if self._is_ready():  # in there; if it is not reached out here soon, it never will be
+                deadline = min(deadline, time.monotonic() + _REACH_TIMEOUT_S)
+            time.sleep(_POLL_S)
+        raise Unreachable(
+            "the container runs, and is not reached: the engine may be on another machine",
+            where=f"127.0.0.1:{self.port}",
+        )
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.dsn(), connect_timeout=2).close()
+            return True
+        return False
+
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(APIError):  # it has just ended
+            return self._container.exec(["pg_isready", "--host=127.0.0.1"]).exit_code == 0
+        return False
+
+    def _runs(self) -> bool:
+        wrapped = self._wrapped()
+        wrapped.reload()
+        return bool(wrapped.status == "running")
+
+    def _log(self) -> str:
+        return str(self._wrapped().logs(tail=_LOG_LINES).decode(errors="replace").strip())
+
+    def _wrapped(self) -> Any:
+        return self._container.get_wrapped_container()
+
+
+def default_image() -> str:
+    """The image of the release that this machine's programs fit: an older pg_dump refuses it."""
+    try:
+        major = find_binaries().version.partition(".")[0]
+    except Unreachable:
+        major = ""
+    return f"postgres:{major if major.isdecimal() else _NEWEST}"
+
+
+@contextlib.contextmanager
+def _told(what: str, where: str) -> Iterator[None]:
+    try:
+        yield
+    except (DockerException, OSError) as problem:
+        raise Unreachable(f"{what}: {problem}", where=where) from None
+
+
+def _eventually(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True

@@ -1,0 +1,208 @@
+"""Programs that the reference system starts, each on a port of its own."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReadinessError, ReferenceSystemError
+from readiness.servers.ports import free_port
+
+START_TIMEOUT_S: Final = 30.0
+_STOP_TIMEOUT_S: Final = 10.0
+_PORT_ATTEMPTS: Final = 3
+_BODY_LIMIT_BYTES: Final = 1 << 22
+_OK: Final = 200
+_LOG_TAIL_BYTES: Final = 1500
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One program that answers HTTP on 127.0.0.1.
+
+    Attributes:
+        name: what it is called, in messages and for its log.
+        command: gives the command line for a port.
+        folder: where its log goes.
+        guardian: ends it when this process dies.
+        ready_path: answers 200 once it is up.
+        environ: variables on top of this process's.
+        port: where it listens, from `start` on.
+        works_in: its working folder; default: `folder`.
+        ended_by: the signal that the guardian ends it with: all that it would still write is
+            removed with its folder, and nobody waits for what a program does at its end.
+    """
+
+    name: str
+    command: Callable[[int], Sequence[str]]
+    folder: Path
+    guardian: Guardian
+    ready_path: str = "/"
+    environ: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    works_in: Path | None = None
+    ended_by: int = signal.SIGKILL
+    process: subprocess.Popen[bytes] | None = None
+    _token: int = 0
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> Self:
+        """Start it and wait until it answers; on the same port when it ran before.
+
+        Raises:
+            ReferenceSystemError: it ended, or did not answer within 30 s.
+        """
+        for _ in range(_PORT_ATTEMPTS):
+            port = self.port or free_port()
+            if self._comes_up(port):
+                self.port = port
+                return self
+        raise ReferenceSystemError(
+            f"{self.name} ended at once: {self._log_tail()}", where=str(self._log())
+        )
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """End it and its children. Harmless when it has ended already."""
+        process = self.process
+        if process is None:
+            return
+        self.signal(signal.SIGCONT)
+        self.signal(signal_number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_TIMEOUT_S)
+        self.signal(signal.SIGKILL)
+        process.wait(_STOP_TIMEOUT_S)
+        self.process = None
+        self.guardian.forget(self._token)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and its children."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While the block runs, it does not."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """While the block runs, it hangs: connections are accepted, and nothing answers."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+    def _comes_up(self, port: int) -> bool:
+        """Start it; False if it ended at once, as it does when its port is taken."""
+        self._spawn(port)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        try:
+            while time.monotonic() < deadline:
+                if self.process is None or self.process.poll() is not None:
+                    return False
+                if _answers(port, self.ready_path):
+                    return True
+                time.sleep(0.05)
+        except BaseException:  # an interrupt must not leave it running
+            self.stop(signal.SIGKILL)
+            raise
+        self.stop(signal.SIGKILL)
+        raise ReferenceSystemError(
+            f"{self.name} does not answer within {START_TIMEOUT_S:g} s: {self._log_tail()}",
+            where=f"http://127.0.0.1:{port}{self.ready_path}",
+        )
+
+    def _spawn(self, port: int) -> None:
+        with self._log().open("ab") as log:
+            self.process = subprocess.Popen(
+                list(self.command(port)),
+                env={**os.environ, **self.environ, **self.guardian.environ},
+                cwd=self.works_in or self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._pid_file().write_text(str(self.process.pid))
+        try:
+            self._token = self.guardian.kill(self.process.pid, self.ended_by)
+        except ReadinessError:  # we are being stopped
+            self.signal(signal.SIGKILL)
+            self.process.wait(_STOP_TIMEOUT_S)
+            raise
+
+    def _pid_file(self) -> Path:
+        return self.folder / f"{self.name}.pid"
+
+    def _log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    def _log_tail(self) -> str:
+        with contextlib.suppress(OSError):
+            return self._log().read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
+        return "no log"
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        return request(port, "GET", path)[0] == _OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def request(
+    port: int, method: str, path: str, body: object = None, timeout_s: float = 2.0
+) -> tuple[int, bytes]:
+    """Status and body of one request to 127.0.0.1; never by way of a proxy.
+
+    Raises:
+        OSError: nobody answers in time.
+        http.client.HTTPException: the answer is not HTTP.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        sent = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, sent, {"content-type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(_BODY_LIMIT_BYTES)
+    finally:
+        connection.close()
+
+
+def request_json(
+    port: int, method: str, path: str, body: object = None, timeout_s: float = 2.0
+) -> Any:
+    """The JSON that one request to 127.0.0.1 is answered with.
+
+    Raises:
+        ReferenceSystemError: the answer is not JSON with status 200.
+    """
+    try:
+        status, answer = request(port, method, path, body, timeout_s)
+        if status == _OK:
+            return json.loads(answer)
+    except (OSError, http.client.HTTPException, ValueError) as problem:
+        status, answer = 0, str(problem).encode()
+    raise ReferenceSystemError(
+        f"answered {status}: {answer[:200].decode(errors='replace')}",
+        where=f"{method} http://127.0.0.1:{port}{path}",
+    )

@@ -1,0 +1,231 @@
+"""The checks of a target's own alert engine, against the one of the reference system."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from readiness.areas.alerting.config import Alerting, Channel, HttpInbox
+from readiness.areas.alerting.engine_config import (
+    AlertEngine,
+    EngineEscalation,
+    EngineHistory,
+    EngineStatistics,
+)
+from readiness.areas.alerting.probes.alert_engine import Raised
+from readiness.areas.alerting.probes.engine_records import count, entry
+from readiness.areas.alerting.reference import pager, pager_command
+from readiness.config.models import Config, Target
+from readiness.config.subjects import subjects
+from readiness.fixtures.alert_engine import EngineAlerts
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
+from readiness.model.evidence import Evidence
+from readiness.servers.processes import Daemon
+from tests.support.monitored_service import misses, suite
+from tests.support.small_servers import Reply, SmallServer
+from tests.support.undo import Undo
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.contract
+
+FIRST, SECOND = pager.TIERS
+KINDS = {
+    "delivery": "engine_channel",
+    "history": "engine_history",
+    "statistics": "engine_statistics",
+}
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The addresses of the engine, and of the inbox that it tells."""
+    folder = tmp_path_factory.mktemp("engine")
+    with Guardian() as guardian:
+        inbox = started("inbox", [], folder, guardian)
+        engine = started("pager", [inbox.url], folder, guardian)
+        try:
+            yield engine.url, inbox.url
+        finally:
+            engine.stop()
+            inbox.stop()
+
+
+def started(module: str, arguments: list[str], folder: Path, guardian: Guardian) -> Daemon:
+    argv = [sys.executable, "-m", f"readiness.areas.alerting.reference.{module}"]
+    return Daemon(
+        module, lambda port: [*argv, str(port), *arguments], folder, guardian, "/_ctl",
+        {"PYTHONPATH": str(Path(__file__).parents[2])},
+    ).start()  # fmt: skip
+
+
+def order(url: str, action: str) -> list[str]:
+    return [sys.executable, "-I", "-S", pager_command.__file__, url, action, "{probe}"]
+
+
+def engine_at(url: str) -> AlertEngine:
+    return AlertEngine(
+        trigger=order(url, "trigger"),
+        resolve=order(url, "resolve"),
+        channels=[FIRST],
+        within_s=20,
+        history=EngineHistory(url=f"{url}/history", end_field="resolved_at"),
+        statistics=EngineStatistics(url=f"{url}/statistics", field="alerts.total"),
+        escalation=EngineEscalation(
+            second=SECOND, after_s=pager.ESCALATES_S, acknowledge=order(url, "acknowledge")
+        ),
+    )
+
+
+def target_of(engine: AlertEngine, inbox: str) -> Config:
+    channels = {
+        name: Channel(
+            name=name,
+            integration="webhook",
+            inbox=HttpInbox(url=f"{inbox}/messages", query=f"channel={name}&contains={{probe}}"),
+        )
+        for name in pager.TIERS
+    }
+    return Config(target=Target(name="shop"), alerting=Alerting(channels=channels, engine=engine))
+
+
+def judged(check: str, config: Config, undo: Undo | None = None) -> Evidence:
+    """Judge the check on its only subject."""
+    evidence = Evidence()
+    module = suite("alerting.test_engine")
+    (subject,) = subjects(config, KINDS.get(check, "engine_escalation"))
+    function = getattr(module, f"test_engine_{check}", None) or module.test_escalation
+    function(subject, EngineAlerts(config), undo or Undo(), evidence)
+    return evidence
+
+
+@pytest.mark.parametrize("check", [*KINDS, "escalation"])
+def test_an_engine_that_is_well_passes(check: str, servers: tuple[str, str]) -> None:
+    url, inbox = servers
+    undo = Undo()
+    evidence = judged(check, target_of(engine_at(url), inbox), undo)
+    assert misses(evidence) == ""
+    assert undo.commands == {}
+    assert undo.ever == (2 if check == "escalation" else 1)
+    alerts = httpx.get(f"{url}/history", trust_env=False).json()["alerts"]
+    assert all(alert["resolved_at"] for alert in alerts)
+
+
+@pytest.mark.parametrize(
+    ("check", "fault", "miss"),
+    [
+        ("delivery", "tells_first", "arrived 0"),
+        ("history", "remembers", "entries while it lasts 0"),
+        ("history", "remembers_ends", "it lasts for ever there"),
+        ("statistics", "counts", "alerts counted for one 0"),
+        ("escalation", "escalates", "nobody further was told"),
+        ("escalation", "waits", "must be >= 3.5"),
+        ("escalation", "heeds_acknowledgements", "somebody was at work on it already"),
+    ],
+)
+def test_what_it_gets_wrong_is_a_miss(
+    check: str, fault: str, miss: str, servers: tuple[str, str]
+) -> None:
+    url, inbox = servers
+    config = target_of(engine_at(url).model_copy(update={"within_s": 1.0}), inbox)
+    httpx.post(f"{url}/_ctl", json={fault: False}, trust_env=False)
+    try:
+        assert miss in misses(judged(check, config))
+    finally:
+        httpx.post(f"{url}/_ctl", json={}, trust_env=False)
+
+
+def test_a_history_that_calls_all_resolved_says_nothing(servers: tuple[str, str]) -> None:
+    """The word stands in each entry: that it is there in the end would be no proof."""
+    url, inbox = servers
+    engine = engine_at(url)
+    vague = EngineHistory(url=f"{url}/history", resolved_text="rd")
+    config = target_of(engine.model_copy(update={"history": vague}), inbox)
+    with pytest.raises(NoData, match="says that it has ended while it lasts"):
+        judged("history", config)
+
+
+def test_an_acknowledged_alert_that_was_nowhere_says_nothing(servers: tuple[str, str]) -> None:
+    url, inbox = servers
+    blind = engine_at(url).model_copy(update={"history": None})
+    httpx.post(f"{url}/_ctl", json={"tells_first": False}, trust_env=False)
+    try:
+        with pytest.raises(NoData, match="seen neither at the first tier nor in the history"):
+            judged("escalation", target_of(blind, inbox))
+    finally:
+        httpx.post(f"{url}/_ctl", json={}, trust_env=False)
+
+
+def test_an_inbox_that_cannot_be_read_is_an_error(servers: tuple[str, str]) -> None:
+    url, _ = servers
+    engine = engine_at(url).model_copy(update={"within_s": 0.5})
+    with SmallServer({}) as server:
+        for check in ("delivery", "escalation"):
+            with pytest.raises(CouldNotMeasure, match="answered 404"):
+                judged(check, target_of(engine, server.url))
+
+
+def test_a_record_that_cannot_be_read_leaves_the_others_alone(servers: tuple[str, str]) -> None:
+    url, inbox = servers
+    lost = EngineHistory(url=f"{url}/nowhere")
+    engine = engine_at(url).model_copy(update={"history": lost, "within_s": 2.0})
+    config = target_of(engine, inbox)
+    assert misses(judged("statistics", config)) == ""
+    with pytest.raises(NoData, match="answered 404"):
+        judged("history", config)
+
+
+def test_what_a_dead_check_left_is_ended_by_the_guardian(servers: tuple[str, str]) -> None:
+    url, _ = servers
+    guardian = Guardian()
+    raised = Raised(engine_at(url), guardian)
+    raised.__enter__()
+    guardian.undo()
+    history = EngineHistory(url=f"{url}/history", end_field="resolved_at")
+    assert eventually(lambda: entry(history, raised.probe).ended)
+
+
+def test_a_trigger_that_fails_is_an_error_and_ended_all_the_same(tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    engine = AlertEngine(
+        trigger=[sys.executable, "-c", "raise SystemExit(3)"],
+        resolve=[sys.executable, "-c", f"open({str(ended)!r}, 'w')"],
+        channels=[FIRST],
+    )
+    undo = Undo()
+    with (
+        pytest.raises(CouldNotMeasure, match="command to raise an alert ended with 3"),
+        Raised(engine, undo),
+    ):
+        pass
+    assert ended.exists()
+    assert undo.commands == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"alerts": {}}, "total is missing"),
+        ({"alerts": {"total": "7"}}, 'is "7", and not a number'),
+        ({"alerts": {"total": None}}, "is null, and not a number"),
+        ({"alerts": {"total": True}}, "is true, and not a number"),
+        ([], "alerts is missing"),
+    ],
+)
+def test_statistics_without_a_number_are_an_error(body: object, said: str) -> None:
+    with SmallServer({"/statistics": Reply(json.dumps(body))}) as server:
+        statistics = EngineStatistics(url=f"{server.url}/statistics", field="alerts.total")
+        with pytest.raises(NoData, match=said):
+            count(statistics)
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, NotPermitted), (500, NoData), (302, NoData)])
+def test_records_that_answer_otherwise_are_an_error(status: int, error: type[Exception]) -> None:
+    with SmallServer({"/x": Reply('{"alerts": {"total": 1}}', status)}) as server:
+        with pytest.raises(error, match=f"answered {status}"):
+            count(EngineStatistics(url=f"{server.url}/x", field="alerts.total"))
+        with pytest.raises(error, match=f"answered {status}"):
+            entry(EngineHistory(url=f"{server.url}/x"), "rd0")

@@ -1,0 +1,189 @@
+"""Rules are tried by the real promtool: which shapes can be driven, and what is found of them."""
+
+from pathlib import Path
+
+import pytest
+
+from readiness.areas.alerting.probes import promtool
+from readiness.areas.alerting.probes.rule_trial import Behaviour, try_rule
+from readiness.areas.alerting.promql.bounds import Direction
+from readiness.areas.alerting.promql.job_trial import job_trial_files
+from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
+from readiness.servers import programs
+from tests.support.programs import needed
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _promtool() -> None:
+    needed(programs.PROMTOOL)
+
+
+UP = 'up{job="a"}'
+
+
+def behaviour(
+    expression: str, required: float, direction: Direction = "above", for_s: float = 10
+) -> Behaviour:
+    return try_rule(
+        'Rule"1',
+        expression,
+        for_s=for_s,
+        interval_s=5,
+        direction=direction,
+        required=required,
+    )
+
+
+def as_it_should(did: Behaviour) -> bool:
+    return did.fires and did.quiet and did.recovers and did.quiet_at_bound is not False
+
+
+@pytest.mark.parametrize(
+    ("expression", "required", "direction"),
+    [
+        ("x > 3", 3, "above"),
+        ("0.75 < x", 0.75, "above"),
+        ("x{a=~'b|c',d!=''} < 10", 10, "below"),
+        ("up == 0", 0, "equals"),
+        ("1 - free / total > 0.9", 0.9, "above"),
+        ("(total - free) / total * 100 > 75", 75, "above"),
+        ("100 - (100 * free / total) > 80", 80, "above"),
+        (
+            'sum(rate(h{s=~"5.."}[1m])) / sum(rate(h[1m])) > 0.05',
+            0.05,
+            "above",
+        ),
+        ("sum by (job) (rate(e[5m])) / sum by (job) (rate(t[5m])) > 0.05", 0.05, "above"),
+        ("sum(increase(h[1h])) > 10", 10, "above"),
+        ("increase(h[5m]) > 0", 0, "above"),
+        ("max by (job) (x offset 5m) > 3", 3, "above"),
+        ("avg_over_time(x[5m]) > 3", 3, "above"),
+        ("time() - backup_time > 3600", 3600, "above"),
+        ("expiry - time() < 86400 * 14", 1209600, "below"),
+        ("histogram_quantile(0.95, sum by (le) (rate(b[5m]))) > 0.5", 0.5, "above"),
+        ("predict_linear(free[1h], 3600) < 5", 5, "below"),
+        ("x > 3 and on (instance) up == 1", 3, "above"),
+        ("x > 3 unless on () silence == 1", 3, "above"),
+        ("x > 3 < 100", 3, "above"),
+    ],
+)
+def test_rules_that_are_right_are_found_right(
+    expression: str, required: float, direction: Direction
+) -> None:
+    assert as_it_should(behaviour(expression, required, direction))
+
+
+@pytest.mark.fast
+def test_a_rule_in_another_unit_never_fires() -> None:
+    did = behaviour("x > 3000", 3)
+
+    assert (did.fires, did.quiet) == (False, True)
+
+
+def test_a_rule_with_bool_always_fires() -> None:
+    did = behaviour("x > bool 3", 3)
+
+    assert (did.fires, did.quiet, did.recovers) == (True, False, False)
+
+
+def test_a_rule_of_the_other_direction_does_the_opposite() -> None:
+    did = behaviour("x < 3", 3)
+
+    assert (did.fires, did.quiet) == (False, False)
+
+
+def test_a_condition_on_a_label_that_is_gone_never_holds() -> None:
+    assert not behaviour("max(x) > 3 and on (instance) up == 1", 3).fires
+
+
+def test_a_rule_that_fires_at_the_bound_is_told_apart() -> None:
+    did = behaviour("x >= 3", 3)
+
+    assert (did.fires, did.quiet, did.quiet_at_bound) == (True, True, False)
+
+
+@pytest.mark.parametrize("expression", ["count(up == 0) > 2", "x > y", "absent(x)", "vector(1)"])
+def test_what_cannot_be_driven_is_an_error_with_a_way_out(expression: str) -> None:
+    with pytest.raises(NoData, match="cannot be tried") as caught:
+        behaviour(expression, 2)
+
+    assert "not_applicable" in caught.value.remedy
+
+
+RULES = [
+    {"alert": "Down", "expr": "up == 0", "for_s": 60.0, "labels": {"severity": "warning"}},
+    {"alert": "Gone", "expr": f"absent({UP})", "for_s": 60.0, "labels": {}},
+    {"alert": "Watchdog", "expr": "vector(1)", "for_s": 0.0, "labels": {}},
+    {"alert": "OtherGone", "expr": 'absent(up{job="never"})', "for_s": 0.0, "labels": {}},
+]
+
+
+@pytest.mark.parametrize(
+    ("names", "down", "gone"),
+    [
+        ({"Down", "Gone"}, True, True),
+        ({"Down", "Watchdog", "OtherGone"}, True, False),
+        ({"Gone", "Watchdog", "OtherGone"}, False, True),
+        ({"Watchdog", "OtherGone"}, False, False),
+    ],
+)
+def test_what_notices_that_a_job_is_lost(names: set[str], down: bool, gone: bool) -> None:
+    rules = [rule for rule in RULES if rule["alert"] in names]
+    own, other = {"job": "a", "instance": "1"}, {"job": "b", "instance": "2"}
+
+    did = promtool.run_tests(job_trial_files(rules, "a", [own], [other]))
+
+    assert did == {"control.yml": True, "well.yml": True, "down.yml": down, "gone.yml": gone}
+
+
+def test_an_absent_series_of_the_job_notices_it_as_well() -> None:
+    rules = [{"alert": "A", "expr": 'absent(y{job="a"})', "for_s": 0.0, "labels": {}}]
+    own = {"job": "a", "instance": "1"}
+
+    did = promtool.run_tests(job_trial_files(rules, "a", [own], []))
+
+    assert (did["down.yml"], did["gone.yml"]) == (True, True)
+
+
+def test_rules_that_promtool_cannot_load_are_an_error() -> None:
+    with pytest.raises(CouldNotMeasure, match="cannot load the rules") as caught:
+        promtool.run_tests({"rules.yml": "{groups: [{name: a, rules: [{alert: A, expr: '('}]}]}",
+                            "control.yml": '{"rule_files": ["rules.yml"], "tests": [{"interval":'
+                            ' "1m", "promql_expr_test": [{"expr": "vector(1)", "eval_time": "1m",'
+                            ' "exp_samples": [{"labels": "{}", "value": 1}]}]}]}'})  # fmt: skip
+
+    assert "promtool --version" in caught.value.remedy
+
+
+def program(folder: Path, text: str) -> str:
+    path = folder / "promtool"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_no_promtool_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(promtool.OVERRIDE, "/nowhere/promtool")
+
+    with pytest.raises(Unreachable, match="promtool is not on this machine") as caught:
+        promtool.run_tests({"control.yml": ""})
+
+    assert "apt-get install prometheus" in caught.value.remedy
+
+
+def test_a_promtool_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(promtool.OVERRIDE, program(tmp_path, "exec sleep 60"))
+
+    with pytest.raises(TookTooLong, match=r"within 0\.2 s"):
+        promtool.run_tests({"control.yml": ""}, timeout_s=0.2)
+
+
+def test_a_promtool_that_says_nothing_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(promtool.OVERRIDE, program(tmp_path, "exit 0"))
+
+    with pytest.raises(CouldNotMeasure, match="cannot load the rules"):
+        promtool.run_tests({"control.yml": ""})

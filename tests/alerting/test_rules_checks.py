@@ -1,0 +1,480 @@
+"""The checks of loaded rules and of the way to Alertmanager, on a real Prometheus."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from readiness.areas.alerting.config import Alertmanager, RequiredRule
+from readiness.areas.alerting.probes import handover as handover_probe
+from readiness.areas.alerting.probes import rule_trial
+from readiness.areas.alerting.probes import rules as rules_probe
+from readiness.areas.monitoring.config import Job
+from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.models import Config
+from readiness.lib.prometheus import Prometheus
+from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
+from readiness.model.evidence import Evidence
+from readiness.model.secrets import Secret
+from readiness.servers.ports import free_port
+from tests.support.monitored_service import TEXT_FORMAT, misses, suite
+from tests.support.ruled_prometheus import LABELS, Ruled, rule, ruled
+from tests.support.small_servers import Reply, SmallServer
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.contract
+
+EXPOSED = 'usage_ratio{part="a"} 0.4\nslow_seconds 1\n# TYPE errors_total counter\nerrors_total 0\n'
+SEVERITIES = {
+    "critical": {"channels": [["chat"]]},
+    "warning": {"channels": [["chat"]], "may_be_muted": True},
+}
+WATCHDOG = rule("Watchdog", "vector(1)", labels={"severity": "none"})
+
+
+class FakeAlertmanager(SmallServer):
+    """Takes alerts and tells which ones it holds; `taken` is what it says it was handed."""
+
+    def __init__(self) -> None:
+        super().__init__({"/-/ready": Reply("OK", content_type="text/plain")})
+        self.held: list[dict[str, str]] = []
+        self.refuses = False
+        self.routes["/api/v2/alerts"] = self._alerts
+
+    def _alerts(self) -> Reply:
+        if self.requests[-1][0] == "POST":
+            return Reply("no", 400) if self.refuses else Reply("")
+        now = datetime.now(UTC)
+        times = {
+            "startsAt": now.isoformat(),
+            "updatedAt": now.isoformat(),
+            "endsAt": (now + timedelta(minutes=1)).isoformat(),
+        }
+        status = {"state": "active"}
+        found = [{"labels": labels, "status": status, **times} for labels in self.held]
+        return Reply(json.dumps(found))
+
+    @property
+    def place(self) -> str:
+        return self.url.removeprefix("http://")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[SmallServer]:
+    """What is scraped, and has a runbook."""
+    with SmallServer({
+        "/metrics": Reply(EXPOSED, content_type=TEXT_FORMAT),
+        "/runbook": Reply("What to do", content_type="text/plain"),
+        "/login": Reply("", 401),
+    }) as server:  # fmt: skip
+        yield server
+
+
+@pytest.fixture(scope="module")
+def alertmanager() -> Iterator[FakeAlertmanager]:
+    with FakeAlertmanager() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    tmp_path_factory: pytest.TempPathFactory, service: SmallServer, alertmanager: FakeAlertmanager
+) -> Iterator[Ruled]:
+    place = service.url.removeprefix("http://")
+    with ruled(tmp_path_factory.mktemp("ruled"), place, [alertmanager.place]) as started:
+        with Prometheus(started.settings) as client:  # its discovery looks around every 5 s
+            assert eventually(lambda: len(client.alertmanagers()) == 1)
+            assert eventually(lambda: len(client.query("up == 1")) == 2)
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _rules_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing here is missing for ever: `load` has waited for what comes."""
+    monkeypatch.setattr(rules_probe, "_SLACK_S", 2.0)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes what never comes be waited for no longer than this Prometheus takes for anything."""
+
+    def hurry() -> None:
+        monkeypatch.setattr(handover_probe, "_DISCOVERY_S", 1.0)
+        monkeypatch.setattr(handover_probe, "_SLACK_S", 1.0)
+        monkeypatch.setattr(rule_trial, "_DISCOVERY_S", 1.0)
+
+    return hurry
+
+
+def target(**changes: Any) -> Config:
+    alerting = {
+        "severities": SEVERITIES,
+        "channels": {"chat": {"integration": "slack"}},
+        **changes.pop("alerting", {}),
+    }
+    described = {"target": {"name": "t"}, "alerting": alerting}
+    return Config.model_validate(described | changes)
+
+
+def judged(module: str, name: str, settings: Settings, **more: Any) -> Evidence:
+    """What a check finds."""
+    evidence = Evidence()
+    with Prometheus(settings) as watcher:
+        check = getattr(suite(f"alerting.{module}"), f"test_{name}")
+        check(watcher=watcher, evidence=evidence, **more)
+    return evidence
+
+
+def quality(name: str, settings: Settings, config: Config | None = None) -> Evidence:
+    more = {"target": config or target()} if name in {"rule_selectors", "quiet_baseline"} else {}
+    return judged("test_rule_quality", name, settings, prometheus=settings, **more)
+
+
+def metadata(settings: Settings, config: Config | None = None) -> Evidence:
+    found = config or target()
+    return judged(
+        "test_rule_metadata", "rule_metadata", settings, prometheus=settings, target=found
+    )
+
+
+def required(settings: Settings, name: str = "Slow", **changes: Any) -> Evidence:
+    wanted = {"name": name, "severity": "warning", "above": 3000, "unit": "ms", "metric_unit": "s"}
+    found = RequiredRule.model_validate(wanted | changes)
+    return judged("test_rules", "required_rules", settings, alert_rule=found)
+
+
+def handover(name: str, settings: Settings, peers: list[str] | None = None) -> Evidence:
+    more: dict[str, Any] = {}
+    if name != "notifications_not_lost":
+        more["target"] = target(alertmanager={"urls": peers})
+    return judged("test_handover", name, settings, prometheus=settings, **more)
+
+
+QUALITY = ("rules_healthy", "rule_selectors", "rule_ranges", "rules_keep_up", "quiet_baseline")
+GOOD = (
+    rule("Slow", "max(slow_seconds) > 3", **{"for": "5s"}),
+    rule("Full", 'usage_ratio{part="a"} > 0.9', labels={"severity": "critical"}),
+    rule("Errors", "sum(increase(errors_total[10s])) > 10"),
+    rule("Gone", 'absent(up{job="app"})'),
+)
+
+
+@pytest.mark.parametrize("name", QUALITY)
+@pytest.mark.fast
+def test_good_rules_pass(prometheus: Ruled, name: str) -> None:
+    prometheus.load(*GOOD, WATCHDOG)
+
+    assert misses(quality(name, prometheus.settings)) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "expected"),
+    [
+        ("rules_healthy", rule("Broken", "up / on (nope) up > 1"), "Broken: "),
+        ("rule_selectors", rule("Typo", "usage_ratoi > 1"), "Typo: usage_ratoi has no series now"),
+        (
+            "rule_selectors",
+            rule("Typo", 'usage_ratio{part="b"} > 1'),
+            'none of the metric has part="b"',
+        ),
+        ("rule_selectors", rule("Typo", "sum(nope or neither) > 1"), "Typo: neither has no series"),
+        ("rule_ranges", rule("Short", "rate(errors_total[1s]) > 1"), "spans 1 intervals of 1 s"),
+        ("quiet_baseline", rule("Bad", "vector(1)", labels={"severity": "critical"}), "Bad"),
+    ],
+)
+def test_a_bad_rule_is_found_and_named(
+    prometheus: Ruled, name: str, bad: dict[str, Any], expected: str
+) -> None:
+    prometheus.load(*GOOD, bad)
+
+    assert expected in misses(quality(name, prometheus.settings))
+
+
+def test_a_range_of_three_scrapes_is_a_warning(prometheus: Ruled) -> None:
+    prometheus.load(rule("Tight", "rate(errors_total[3s]) > 1"))
+
+    evidence = quality("rule_ranges", prometheus.settings)
+
+    assert misses(evidence) == ""
+    assert "one lost scrape silences the rule: Tight" in evidence.warnings[0]
+
+
+def test_a_metric_that_is_declared_to_come_later_may_be_missing(prometheus: Ruled) -> None:
+    prometheus.load(rule("Later", "later_total > 1"))
+    declared = target(alerting={"no_series_yet": ["later_total"]})
+
+    assert misses(quality("rule_selectors", prometheus.settings, declared)) == ""
+    assert "later_total" in misses(quality("rule_selectors", prometheus.settings))
+
+
+def test_of_a_metric_that_may_be_missing_the_labels_must_exist(prometheus: Ruled) -> None:
+    prometheus.load(rule("Later", 'usage_ratio{prat="x",part="z"} > 1'))
+    declared = target(alerting={"no_series_yet": ["usage_ratio"]})
+
+    found = misses(quality("rule_selectors", prometheus.settings, declared))
+
+    assert "names the label prat" in found
+    assert "the label part" not in found
+
+
+def test_a_group_that_cannot_keep_up_is_found(prometheus: Ruled) -> None:
+    heavy = {"record": "heavy", "expr": "sum_over_time(vector(1)[3000s:10ms])"}
+    prometheus.load(heavy, WATCHDOG, name="heavy", interval="50ms")
+
+    assert "the group heavy" in misses(quality("rules_keep_up", prometheus.settings))
+
+
+def test_nothing_critical_among_the_rules_is_a_finding(prometheus: Ruled) -> None:
+    prometheus.load(WATCHDOG)
+
+    found = misses(quality("quiet_baseline", prometheus.settings))
+
+    assert "no loaded rule has the severity critical" in found
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ""),
+        ({"annotations": {"summary": "x"}}, "rules without a runbook 1"),
+        ({"annotations": {"runbook_url": "@/runbook"}}, "rules without a summary 1"),
+        ({"labels": {"severity": "critcal"}}, "A: critcal"),
+        ({"labels": {}}, "A: no severity"),
+        ({"annotations": {"summary": "x", "runbook_url": "@/gone"}}, "/gone answered 404"),
+        ({"annotations": {"summary": "x", "runbook_url": "@/login"}}, ""),
+        (
+            {
+                "expr": "sum(up) < 1",
+                "annotations": {"summary": "{{ $labels.instance }}", "runbook_url": "@/runbook"},
+            },
+            "{{ $labels.instance }} becomes <no value>",
+        ),
+    ],
+)
+def test_what_an_alert_must_tell(
+    prometheus: Ruled, service: SmallServer, changes: dict[str, Any], expected: str
+) -> None:
+    usual = {"annotations": {"summary": "x", "runbook_url": "@/runbook"}}
+    made = rule("A", "up == 0", **(usual | changes))
+    made["annotations"] = {k: v.replace("@", service.url) for k, v in made["annotations"].items()}
+    prometheus.load(made)
+
+    found = misses(metadata(prometheus.settings))
+
+    assert found == "" if not expected else expected in found
+
+
+def test_a_runbook_that_does_not_answer_is_an_error(prometheus: Ruled) -> None:
+    away = f"http://127.0.0.1:{free_port()}/runbook"
+    prometheus.load(rule("A", "up == 0", annotations={"summary": "x", "runbook_url": away}))
+
+    with pytest.raises(Unreachable, match="1 of 1 runbooks did not answer"):
+        metadata(prometheus.settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "expected"),
+    [
+        ({}, {}, ""),
+        ({"expr": "max(slow_seconds) > 3000"}, {}, "> 3000 is the figure in ms, and the rule"),
+        ({"expr": "max(slow_seconds) < 3"}, {}, "it must fire above 3 s"),
+        ({"expr": "max(slow_seconds) > 4"}, {}, "agreed is 3000 ms, which is 3 s"),
+        ({"labels": {"severity": "info"}}, {}, "severity info"),
+        ({"for": "10m"}, {}, "waiting time (for) 600 s"),
+        ({}, {"name": "Slwo"}, "the nearest are Slow"),
+        (
+            {"expr": 'usage_ratio{part="a"} > 75'},
+            {"above": 75, "unit": "percent", "metric_unit": "ratio"},
+            "> 75 is the figure in percent",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rule_is_held_against_what_was_agreed(
+    prometheus: Ruled, changes: dict[str, Any], wanted: dict[str, Any], expected: str
+) -> None:
+    prometheus.load(rule("Slow", "max(slow_seconds) > 3", **changes))
+
+    found = misses(required(prometheus.settings, **wanted))
+
+    assert found == "" if not expected else expected in found
+
+
+def test_a_rule_without_a_bound_is_an_error(prometheus: Ruled) -> None:
+    prometheus.load(rule("Slow", "absent(slow_seconds)"))
+
+    with pytest.raises(NoData, match="compares nothing with a number"):
+        required(prometheus.settings)
+
+
+def test_the_loaded_rule_is_tried(prometheus: Ruled) -> None:
+    plan = {"name": "Slow", "severity": "warning", "above": 3}
+    tried = partial(
+        judged, "test_rules", "rule_thresholds", prometheus.settings,
+        alert_rule=RequiredRule.model_validate(plan),
+    )  # fmt: skip
+
+    prometheus.load(rule("Slow", "max(slow_seconds) >= 3"))
+    evidence = tried()
+    assert misses(evidence) == ""
+    assert "fires at exactly 3 count" in evidence.warnings[0]
+
+    prometheus.load(rule("Slow", "max(slow_seconds) > bool 3"))
+    assert "fires at 2.94 count yes, must be == no" in misses(tried())
+
+    prometheus.load(WATCHDOG)
+    with pytest.raises(NoData, match="no alerting rule Slow"):
+        tried()
+
+
+def test_the_loss_of_a_job_is_tried_on_all_loaded_rules(
+    prometheus: Ruled, hurried: Callable[[], None]
+) -> None:
+    job = Job.model_validate({"name": "app", "interval_s": 1})
+    lost = partial(judged, "test_rule_metadata", "job_loss", prometheus.settings, job=job)
+
+    broken = rule("Broken", "up / on (nope) up > 1")
+    prometheus.load(rule("Down", "up == 0"), rule("Gone", 'absent(up{job="app"})'), broken)
+    assert misses(lost()) == ""
+
+    prometheus.load(rule("Down", "up == 0"), WATCHDOG)
+    evidence = lost()
+    assert misses(evidence) == ""
+    assert "has no target any more no" in evidence.warnings[0]
+
+    prometheus.load(WATCHDOG)
+    assert "all targets of app are down no, must be == yes" in misses(lost())
+
+    hurried()
+    gone = Job.model_validate({"name": "nope", "interval_s": 1})
+    with pytest.raises(NoData, match="the job nope has no target"):
+        lost(job=gone)
+
+
+def test_what_fires_must_be_known_to_every_peer(
+    prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
+) -> None:
+    prometheus.load(WATCHDOG)
+    prometheus.evaluates("Watchdog")
+    same = {"alertname": "Watchdog", "severity": "none", "cluster": "added on the way"}
+
+    alertmanager.held = [same]
+    assert misses(handover("handed_over", prometheus.settings, [alertmanager.url])) == ""
+
+    hurried()
+    alertmanager.held = [{**same, "severity": "critical"}]
+    found = misses(handover("handed_over", prometheus.settings, [alertmanager.url]))
+    assert f"Watchdog (severity=none) at {alertmanager.url}" in found
+
+
+def test_nothing_that_fires_shows_nothing(
+    prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
+) -> None:
+    prometheus.load(rule("Never", "vector(1) > 2"))
+    hurried()
+
+    with pytest.raises(NoData, match="no alert fires"):
+        handover("handed_over", prometheus.settings, [alertmanager.url])
+
+
+def test_an_alertmanager_is_asked_itself(
+    prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
+) -> None:
+    ask = partial(handover, "alertmanagers_reachable", prometheus.settings)
+    assert misses(ask([alertmanager.url])) == ""
+    hurried()
+    assert "2 are declared" in misses(ask([alertmanager.url, "http://127.0.0.1:9"]))
+
+    ready = alertmanager.routes.pop("/-/ready")
+    try:
+        assert "answered 404" in misses(ask([alertmanager.url]))
+    finally:
+        alertmanager.routes["/-/ready"] = ready
+
+
+def test_the_token_goes_to_declared_alertmanagers_alone(
+    prometheus: Ruled, alertmanager: FakeAlertmanager
+) -> None:
+    def sent(*urls: str) -> str | None:
+        settings = Alertmanager(urls=list(urls), bearer=Secret("for-our-own"))
+        with Prometheus(prometheus.settings) as watcher:
+            handover_probe.receivers(watcher, settings)
+        asked = [headers for _, path, headers in alertmanager.requests if path == "/-/ready"]
+        return asked[-1].get("authorization")
+
+    assert sent(alertmanager.url) == "Bearer for-our-own"
+    assert sent("http://127.0.0.1:9") is None
+
+
+def test_losses_are_counted_while_watched(
+    prometheus: Ruled, alertmanager: FakeAlertmanager
+) -> None:
+    prometheus.load(WATCHDOG)
+    prometheus.evaluates("Watchdog")
+    assert misses(handover("notifications_not_lost", prometheus.settings)) == ""
+
+    alertmanager.refuses = True
+    try:
+        found = misses(handover("notifications_not_lost", prometheus.settings))
+    finally:
+        alertmanager.refuses = False
+    assert "alerts lost while watched" in found
+
+
+def test_no_rule_at_all_is_an_error(prometheus: Ruled) -> None:
+    prometheus.load()
+
+    for name in QUALITY:
+        with pytest.raises(NoData, match="no alerting rule loaded"):
+            quality(name, prometheus.settings)
+
+
+ALL: list[Callable[[Settings], Evidence]] = [
+    *(partial(quality, name) for name in QUALITY),
+    metadata,
+    required,
+    partial(handover, "alertmanagers_reachable", peers=["http://127.0.0.1:9"]),
+    partial(handover, "handed_over", peers=["http://127.0.0.1:9"]),
+    partial(handover, "notifications_not_lost"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("look", ALL)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("<html>Login</html>", 200, "text/html"),
+        Reply("", 302, headers={"Location": "/login"}),
+        Reply("no", 401),
+        Reply('{"status": "error", "errorType": "internal", "error": "busy"}', 503),
+        Reply('{"status": "success", "data": null}'),
+    ],
+)
+def test_whatever_else_answers_is_an_error(
+    look: Callable[[Settings], Evidence], reply: Reply
+) -> None:
+    with SmallServer({}) as server:
+        server.otherwise = reply
+        with pytest.raises(CouldNotMeasure):
+            look(Settings(url=server.url, timeout_s=5))
+
+
+@pytest.mark.parametrize("look", ALL)
+def test_a_prometheus_that_is_away_is_an_error(look: Callable[[Settings], Evidence]) -> None:
+    with pytest.raises(Unreachable):
+        look(Settings(url=f"http://127.0.0.1:{free_port()}", timeout_s=5))
+
+
+def test_a_rule_that_was_never_evaluated_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules_probe, "patience_s", lambda _: 0.2)
+    new = {
+        "name": "A", "type": "alerting", "query": "up", "health": "unknown",
+        "lastEvaluation": "0001-01-01T00:00:00Z", "labels": LABELS,
+    }  # fmt: skip
+    group = {"name": "g", "file": "f", "interval": 60, "rules": [new]}
+    with SmallServer({}) as server:
+        server.otherwise = Reply(json.dumps({"status": "success", "data": {"groups": [group]}}))
+        with pytest.raises(NoData, match="has not been evaluated for the first time"):
+            quality("rules_healthy", Settings(url=server.url, timeout_s=5))

@@ -1,0 +1,213 @@
+"""The shadow replay against a real Alertmanager: what is told, when, and what is held back."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from readiness.areas.alerting.probes import shadow
+from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.shadow import Replay, Replayed
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import Unreachable
+from readiness.model.evidence import Evidence
+from readiness.servers import programs
+from readiness.servers.alertmanager import PrivateAlertmanager
+from tests.support.alerting_samples import CRITICAL, POLICY, WARNING, Document, peer, running
+from tests.support.monitored_service import misses, suite
+from tests.support.programs import needed
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alertmanager() -> None:
+    needed(programs.ALERTMANAGER)
+
+
+@pytest.fixture
+def guardian() -> Iterator[Guardian]:
+    with Guardian() as guard:
+        yield guard
+
+
+def play(seen: Running, guardian: Guardian) -> Replay:
+    return shadow.replay(seen, POLICY, peer(), guardian)
+
+
+def judged(seen: Running, replay: Replay, severity: object = CRITICAL) -> Evidence:
+    evidence = Evidence()
+    suite("alerting.test_shadow").test_shadow_replay(
+        severity, seen, lambda _: replay, POLICY, evidence
+    )
+    return evidence
+
+
+def of(replay: Replay, name: str) -> Replayed:
+    return next(alert for alert in replay.alerts if alert.name == name)
+
+
+def told(alert: Replayed) -> set[str]:
+    return {f"{found.receiver}/{found.integration}" for found in alert.deliveries}
+
+
+def routes(config: Document, *names: str) -> Iterator[Document]:
+    return (r for r in config["route"]["routes"] if r["receiver"] in names)
+
+
+@pytest.mark.fast
+def test_it_is_seen_who_would_be_told(guardian: Guardian) -> None:
+    seen = running()
+    replay = play(seen, guardian)
+
+    assert told(of(replay, "Down")) == {"pager/pagerduty[0]", "sms/webhook[0]", "chat/slack[0]"}
+    assert told(of(replay, "Slow")) == {"chat/slack[0]"}
+    assert [dict(found.group) for found in of(replay, "Slow").deliveries] == [{"alertname": "Slow"}]
+    assert all(alert.agrees for alert in replay.alerts)
+    assert len([alert for alert in replay.alerts if alert.is_test]) == 2
+    assert misses(judged(seen, replay)) == misses(judged(seen, replay, WARNING)) == ""
+
+
+def test_group_wait_is_waited_for(guardian: Guardian) -> None:
+    seen = running(lambda c: [r.update(group_wait="1s") for r in routes(c, "pager", "sms")])
+    down = of(play(seen, guardian), "Down")
+
+    assert down.channels(POLICY.channels, within_s=0.9).keys() == {"chat"}
+    assert down.channels(POLICY.channels, within_s=30).keys() == {"chat", "pager", "sms"}
+
+
+def test_a_rule_that_tells_nobody_in_time_is_named(guardian: Guardian) -> None:
+    seen = running(lambda c: [r.update(group_wait="2m") for r in routes(c, "pager", "sms")])
+    policy = CRITICAL.model_copy(update={"budget_s": 1.0})
+    hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
+    replay = shadow.replay(seen, hurried, peer(), guardian)
+
+    assert "Down tells chat, not pager or sms" in misses(judged(seen, replay))
+
+
+def test_what_is_muted_now_is_not_told(guardian: Guardian) -> None:
+    always = [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]
+
+    def edit(config: Document) -> None:
+        config["time_intervals"] = [{"name": "always", "time_intervals": always}]
+        for route in routes(config, "pager", "sms"):
+            route["mute_time_intervals"] = ["always"]
+
+    policy = CRITICAL.model_copy(update={"budget_s": 1.0})
+    hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
+    seen = running(edit)
+    replay = shadow.replay(seen, hurried, peer(), guardian)
+
+    assert told(of(replay, "Down")) == {"chat/slack[0]"}
+    assert of(replay, "Down").agrees
+
+
+def inhibiting(source: str, target: str) -> Running:
+    rule = {"source_matchers": [source], "target_matchers": [target], "equal": ["zone"]}
+    return running(lambda c: c.update(inhibit_rules=[rule]))
+
+
+def test_a_warning_that_holds_a_page_back_is_a_finding(guardian: Guardian) -> None:
+    seen = inhibiting('alertname="Slow"', 'severity="critical"')
+    replay = play(seen, guardian)
+
+    assert of(replay, "Down").held_by == (of(replay, "Slow").key,)
+    assert of(replay, "Down").agrees
+    assert "Down is held back by Slow" in misses(judged(seen, replay))
+
+
+def test_a_page_that_holds_a_warning_back_is_none(guardian: Guardian) -> None:
+    seen = inhibiting('alertname="Down"', 'severity="warning"')
+    replay = play(seen, guardian)
+
+    assert of(replay, "Slow").held_by == (of(replay, "Down").key,)
+    assert misses(judged(seen, replay, WARNING)) == misses(judged(seen, replay)) == ""
+
+
+def test_a_canary_that_holds_anything_back_is_a_finding(guardian: Guardian) -> None:
+    seen = inhibiting('severity="critical"', 'severity="warning"')
+    found = misses(judged(seen, play(seen, guardian), WARNING))
+
+    assert "Slow is held back by Canary" in found
+
+
+def test_an_expression_that_paper_refuses_is_run_all_the_same(guardian: Guardian) -> None:
+    seen = running(lambda c: [r.update(matchers=[r'severity=~"\\pL+"']) for r in routes(c, "chat")])
+    replay = play(seen, guardian)
+
+    assert of(replay, "Slow").expected is None
+    assert of(replay, "Slow").receivers == {"chat"}
+    assert misses(judged(seen, replay, WARNING)) == ""
+
+
+def test_a_paper_that_errs_is_a_finding(guardian: Guardian) -> None:
+    seen = running()
+    replay = play(seen, guardian)
+    wrong = [
+        Replayed(a.labels, a.is_test, a.receivers, frozenset({"x"}), a.deliveries, (), ())
+        for a in replay.alerts
+    ]
+
+    found = misses(judged(seen, Replay(tuple(wrong), "0.25.0", 0.0)))
+    assert "Down goes to chat, pager, sms" in found
+
+
+def test_a_configuration_that_it_does_not_take_is_an_error(
+    tmp_path: Path, guardian: Guardian
+) -> None:
+    with pytest.raises(Unreachable, match=r"does not start: .*undefined receiver"):
+        PrivateAlertmanager.start(tmp_path, "route: {receiver: a}\nreceivers: []\n", guardian)
+
+
+def test_without_the_program_it_is_an_error_that_says_how_to_get_it(
+    guardian: Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_: object) -> str:
+        raise programs.AbsentError("alertmanager is not here", remedy="apt-get install it")
+
+    monkeypatch.setattr(programs, "find", none)
+    with pytest.raises(Unreachable, match="apt-get install it, or put `alertmanager`"):
+        play(running(), guardian)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from readiness.guardian import Guardian
+from readiness.servers.alertmanager import PrivateAlertmanager
+
+guardian, folder = Guardian(), Path(sys.argv[1])
+guardian.remove(folder)
+server = PrivateAlertmanager.start(folder, Path(sys.argv[2]).read_text(), guardian)
+print(server._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
+    folder, config = tmp_path / "private", tmp_path / "config.yml"
+    folder.mkdir()
+    config.write_text('{"route": {"receiver": "a"}, "receivers": [{"name": "a"}]}')
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder), str(config)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout
+    pid = int(child.stdout.readline())
+    child.kill()
+    child.wait(20)
+    child.stdout.close()
+
+    assert eventually(lambda: not folder.exists())
+    assert eventually(lambda: not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

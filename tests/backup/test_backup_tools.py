@@ -1,0 +1,240 @@
+"""What the tools print, and what is made of it; recorded from Barman 3.4 and wal-g 2.0's source."""
+
+import json
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from readiness.areas.backup.config import Backup, Tool
+from readiness.areas.backup.config_physical import Adapter, Physical
+from readiness.areas.backup.tools.barman import read_check
+from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools.pgbackrest import read_verify
+from readiness.areas.backup.tools.walg import read_wal_verify
+from readiness.lib.command import Answer
+from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
+
+GOOD = """\
+stanza: shop
+status: ok
+  archiveId: 15-1, total WAL checked: 2, total valid WAL: 2
+    missing: 0, checksum invalid: 0, size invalid: 0, other: 0
+  backup: 20261122-102824F, status: valid, total files checked: 964, total valid files: 964
+    missing: 0, checksum invalid: 0, size invalid: 0, other: 0
+"""
+SEGMENT = "000000010000000000000003"
+
+
+def answers(tmp_path: Path, table: dict[str, tuple[int, str]]) -> list[str]:
+    """A command that prints what the tool printed, by the words it is called with."""
+    recorded = tmp_path / "answers.json"
+    recorded.write_text(json.dumps(table))
+    script = (
+        "import json, sys; table = json.load(open(sys.argv[1]));"
+        "status, text = table.get(' '.join(sys.argv[2:]), (9, 'not recorded'));"
+        "print(text, end=''); sys.exit(status)"
+    )
+    return [sys.executable, "-c", script, str(recorded)]
+
+
+def backup(tool: Tool, path: Path, **physical: object) -> Backup:
+    account = {"account": None} if os.geteuid() else {"account": "root"}
+    made = Physical.model_validate({**account, **physical})
+    return Backup(name="wal", database="shop", tool=tool, path=str(path), physical=made)
+
+
+def pgbackrest_says(text: str, status: int = 0) -> Answer:
+    return Answer(status, text, text[-300:])
+
+
+def test_pgbackrest_says_that_all_is_well() -> None:
+    found = read_verify(pgbackrest_says(GOOD), "verify")
+    assert (found.good, found.problems) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("status: ok", "status: error", ""),
+        ("checksum invalid: 0, size", "checksum invalid: 1, size", "checksum invalid 1"),
+        ("status: valid", "status: invalid", "status: invalid"),
+    ],
+)
+def test_pgbackrest_is_read_whatever_its_status_is(old: str, new: str, problem: str) -> None:
+    found = read_verify(pgbackrest_says(GOOD.replace(old, new)), "verify")
+    assert not found.good
+    assert problem in "; ".join(found.problems)
+
+
+@pytest.mark.parametrize(
+    ("logged", "problem"),
+    [
+        (
+            "invalid checksum, actual '1' but expected '2' <REPO:BACKUP>/F/backup.manifest",
+            "invalid checksum, actual <REPO:BACKUP>/F/backup.manifest",
+        ),
+        ("F/backup.manifest is missing or unusable, using copy",) * 2,
+        ("required key 'backup-info-repo-size' not found", "required key"),
+        ("invalid JSON value at line 6 'cipher-pass=x' '}' at", "invalid JSON value at line 6"),
+        ("unable to open missing file '/repo/x'", "unable to open missing file"),
+        ("missing '=' in key/value at line 10: db-s?=secret", "missing"),
+        ("archiveId: 15-1, wal start: 1, wal stop: 2", ""),
+        ("backup.info.copy does not match backup.info", ""),
+        ("invalid checksum 'F/pg_data/base/1'", ""),  # the summary counts it
+    ],
+)
+def test_what_pgbackrest_only_logs(logged: str, problem: str) -> None:
+    found = read_verify(pgbackrest_says(f"P00 DETAIL: {logged}\n{GOOD}"), "verify")
+    assert found.problems == ((f"its log: {problem}",) if problem else ())
+    assert found.good is not bool(problem)
+
+
+def test_a_backup_that_is_being_written_is_not_damaged() -> None:
+    log = "P00 DETAIL: F2/backup.manifest is missing or unusable, using copy\n"
+    written = "P00   INFO: backup 'F2' appears to be in progress, skipping\n"
+    assert not read_verify(pgbackrest_says(log + GOOD), "verify").good
+    assert read_verify(pgbackrest_says(log + written + GOOD), "verify").good
+
+
+def test_pgbackrest_that_says_nothing_is_not_believed() -> None:
+    with pytest.raises(CouldNotMeasure, match="does not say how it ended"):
+        read_verify(pgbackrest_says(""), "verify")
+    with pytest.raises(NoData, match="no WAL"):
+        read_verify(pgbackrest_says("stanza: shop\nstatus: ok\n"), "verify")
+
+
+def test_pgbackrest_that_gives_up_on_what_it_read_found_damage() -> None:
+    found = read_verify(pgbackrest_says("ERROR: [029]: zlib threw error: [-3] data error", 29), "v")
+    assert (found.good, len(found.problems)) == (False, 1)
+    with pytest.raises(CouldNotMeasure):
+        read_verify(pgbackrest_says("ERROR: [031]: option 'stanza' is missing", 31), "v")
+
+
+def barman_check(**checks: str) -> Answer:
+    entries = {name: {"hint": f"hint of {name}", "status": s} for name, s in checks.items()}
+    return Answer(1, json.dumps({"shop": entries}), "")
+
+
+def test_barman_is_read_and_what_nobody_set_is_left_out() -> None:
+    good = barman_check(postgresql="OK", backup_maximum_age="FAILED")
+    assert read_check(good, "shop", "check") == ()
+    bad = barman_check(receive_wal_running="FAILED", wal_level="OK")
+    assert read_check(bad, "shop", "check") == ("receive_wal_running: hint of receive_wal_running",)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ERROR: Unknown server", "{}", '{"shop": {}}', "[]", '{"shop": {"ssh": "OK"}}']
+)
+def test_barman_that_prints_something_else_is_not_believed(text: str) -> None:
+    with pytest.raises(CouldNotMeasure):
+        read_check(Answer(0, text, text), "shop", "check")
+
+
+def barman(tmp_path: Path, status: str = "DONE") -> Backup:
+    shown = {
+        "status": status, "tablespaces": [],
+        "base_backup_information": {
+            "begin_wal": SEGMENT, "end_time_timestamp": "1795346206", "disk_usage_bytes": 23351305,
+        },
+    }  # fmt: skip
+    table = {
+        "-f json list-backups shop": (0, json.dumps({"shop": [{"backup_id": "B1"}]})),
+        "-f json show-backup shop B1": (0, json.dumps({"shop": shown})),
+        "list-files --target wal shop B1": (0, f"/b/wals/0000000100000000/{SEGMENT}\n"),
+    }
+    return backup("barman", tmp_path, command=answers(tmp_path, table))
+
+
+def test_what_barman_tells_of_its_backups(tmp_path: Path) -> None:
+    tool = tool_of(barman(tmp_path))
+    (found,) = tool.backups()
+    assert (found.label, found.failed, found.first_segment) == ("B1", False, SEGMENT)
+    assert (found.size, found.taken_at.year) == (23351305, 2026)
+    assert tool.segments() == [SEGMENT]
+
+
+def test_a_backup_that_waits_for_wal_is_not_done(tmp_path: Path) -> None:
+    assert tool_of(barman(tmp_path, "WAITING_FOR_WALS")).backups()[0].failed
+
+
+WALG_LIST = [
+    {
+        "backup_name": "base_000000010000000000000003", "time": "2026-11-22T10:00:00Z",
+        "wal_file_name": SEGMENT, "finish_time": "2026-11-22T10:01:00Z",
+        "compressed_size": 10, "uncompressed_size": 100,
+    }
+]  # fmt: skip
+
+
+def test_what_wal_g_tells(tmp_path: Path) -> None:
+    table = {
+        "backup-list --json --detail": (0, json.dumps(WALG_LIST)),
+        "st ls wal_005/": (0, f"type size last-modified name\nobj 1 now {SEGMENT}.br\n"),
+        "wal-verify integrity timeline --json": (
+            0,
+            json.dumps({"integrity": {"status": "FAILURE"}, "timeline": {"status": "OK"}}),
+        ),
+    }
+    tool = tool_of(backup("wal-g", tmp_path, command=answers(tmp_path, table)))
+    (found,) = tool.backups()
+    assert found.taken_at == datetime(2026, 11, 22, 10, 1, tzinfo=UTC)
+    assert tool.segments() == [SEGMENT]
+    verified = tool.verify()
+    assert (verified.good, verified.status) == (False, 0)
+    assert verified.problems == ("integrity: FAILURE",)
+
+
+def test_wal_g_that_left_a_check_out_is_not_believed() -> None:
+    with pytest.raises(CouldNotMeasure, match="no status of timeline"):
+        read_wal_verify(Answer(0, '{"integrity": {"status": "OK"}}', ""), "wal-verify")
+
+
+def command(tmp_path: Path, status: str, **changes: object) -> Backup:
+    entry = {"label": "one", "finished_at": "2026-11-22T10:01:00+00:00", "size": 5} | changes
+    table = {
+        "list": (0, json.dumps([entry])),
+        "verify": (0, json.dumps({"status": status, "problems": ["a hole"] * (status != "ok")})),
+        "wal": (0, f"{SEGMENT}\nnoise\n"),
+    }
+    argv = answers(tmp_path, table)
+    commands = Adapter(list=[*argv, "list"], verify=[*argv, "verify"], segments=[*argv, "wal"])
+    return backup("command", tmp_path, commands=commands)
+
+
+def test_a_command_stands_for_a_tool(tmp_path: Path) -> None:
+    tool = tool_of(command(tmp_path, "ok"))
+    assert [found.label for found in tool.backups()] == ["one"]
+    assert tool.verify().good
+    assert tool.segments() == [SEGMENT]
+    assert tool_of(command(tmp_path, "error")).verify().problems == ("a hole",)
+
+
+def test_a_command_that_leaves_something_out_is_not_believed(tmp_path: Path) -> None:
+    with pytest.raises(CouldNotMeasure, match="finished_at"):
+        tool_of(command(tmp_path, "ok", finished_at="yesterday")).backups()
+
+
+@pytest.mark.parametrize("text", ["", "null", "{", "ERROR"])
+def test_a_tool_that_prints_no_json_is_not_believed(tmp_path: Path, text: str) -> None:
+    argv = answers(tmp_path, {"info --output=json": (0, text)})
+    with pytest.raises(CouldNotMeasure):
+        tool_of(backup("pgbackrest", tmp_path, command=argv)).backups()
+
+
+def test_base_backups_of_a_folder(tmp_path: Path) -> None:
+    place = backup("basebackup", tmp_path)
+    assert tool_of(place).backups() == []
+    made = tmp_path / "monday"
+    made.mkdir()
+    (made / "backup_label").write_text(f"START WAL LOCATION: 0/3000028 (file {SEGMENT})\n")
+    assert tool_of(place).backups()[0].failed  # its manifest comes last
+    (made / "backup_manifest").write_text('{"Files": [{"Size": 7}, {"Size": 5}]}')
+    (found,) = tool_of(place).backups()
+    assert (found.failed, found.size, found.first_segment) == (False, 12, SEGMENT)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(Unreachable):
+        tool_of(place).backups()

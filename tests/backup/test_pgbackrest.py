@@ -1,0 +1,282 @@
+"""pgBackRest for real: what it says, what it leaves out, and what we make of it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.config_physical import Physical
+from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
+from readiness.areas.backup.probes.cluster import restored_cluster
+from readiness.areas.backup.probes.point import restore_to_point
+from readiness.areas.backup.probes.secrecy import pieces_of, readable
+from readiness.areas.backup.reference.wal_archive import WalArchive, prepare
+from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.database.config import Database
+from readiness.lib.guardian import Guardian
+from readiness.lib.postgres import connect, fetch
+from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
+from readiness.model.evidence import CheckFailed, Evidence, Outcome
+from readiness.model.secrets import Dsn
+from readiness.servers import programs
+from readiness.servers.account import server_account
+from readiness.servers.postgres import PrivatePostgres
+from suites.backup import test_archive as suite
+from suites.backup import test_files as files
+from tests.support.programs import needed
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module")
+def guardian() -> Iterator[Guardian]:
+    with Guardian() as guard:
+        yield guard
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory, guardian: Guardian) -> WalArchive:
+    needed(programs.PGBACKREST)
+    made = prepare(tmp_path_factory.mktemp("archive"), guardian)
+    assert isinstance(made, WalArchive)
+    return made
+
+
+@pytest.fixture(scope="module")
+def source(
+    tmp_path_factory: pytest.TempPathFactory, archive: WalArchive
+) -> Iterator[PrivatePostgres]:
+    """A server with a table, whose WAL is archived, and a full backup of it."""
+    settings = {**archive.settings(), "fsync": "off"}
+    with PrivatePostgres.start(tmp_path_factory.mktemp("source"), settings=settings) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute("create table rows as select generate_series(1, 1000) n")
+        archive.begin(server)
+        yield server
+    shutil.rmtree(archive.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def backup(archive: WalArchive, source: PrivatePostgres) -> Backup:
+    account = "nobody" if os.geteuid() == 0 else None
+    return Backup(
+        name="wal",
+        database="shop",
+        tool="pgbackrest",
+        path=str(archive.repository),
+        encrypted=True,
+        rto_s=60,
+        physical=Physical(
+            command=archive.command,
+            account=account,
+            dsn=Dsn(source.dsn()),
+            archived_within_s=30,
+        ),
+    )
+
+
+@pytest.fixture
+def database(source: PrivatePostgres) -> Database:
+    return Database(name="shop", dsn=Dsn(source.dsn()))
+
+
+@pytest.mark.fast
+def test_what_it_tells_of_its_backups(backup: Backup) -> None:
+    (found,) = tool_of(backup).backups()
+    assert (found.label[-1], found.failed, len(found.first_segment or "")) == ("F", False, 24)
+    assert found.restored_bytes > found.size > 0
+    evidence = Evidence()
+    files.test_backup_fresh(backup, evidence)
+    assert evidence.conclude() is Outcome.PASS
+
+
+def test_a_finished_file_arrives_and_the_archive_is_whole(
+    backup: Backup, database: Database
+) -> None:
+    delivered = deliver(backup)
+    assert delivered.arrived
+    assert delivered.segment in tool_of(backup).segments()
+    found = continuity_of(backup, database)
+    assert (found.missing, found.last) == ((), delivered.segment)
+
+
+def test_its_check_is_read_and_not_believed(backup: Backup, archive: WalArchive) -> None:
+    assert tool_of(backup).verify().good
+    wal = max(archive.repository.glob("archive/*/*/*/*-*"), key=lambda path: path.stat().st_size)
+    before, info = wal.read_bytes(), wal.stat()
+    wal.write_bytes(bytes([*before[:100], before[100] ^ 1, *before[101:]]))
+    try:
+        found = tool_of(backup).verify()
+        evidence = Evidence()
+        suite.test_tool_verified(backup, evidence)
+        with pytest.raises(CheckFailed, match=r"checksum invalid 1|other 1|data error"):
+            evidence.conclude()
+    finally:
+        wal.write_bytes(before)
+        os.chown(wal, info.st_uid, info.st_gid)
+    assert not found.good
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("backup/*/*F/backup.manifest", "backup.manifest is missing or unusable"),
+        ("backup/*/backup.info", "invalid"),
+        ("archive/*/archive.info", ""),
+    ],
+)
+def test_what_is_replaced_by_its_copy_is_damaged(
+    backup: Backup, archive: WalArchive, name: str, told: str
+) -> None:
+    place = next(archive.repository.glob(name))
+    before, info = place.read_bytes(), place.stat()
+    middle = len(before) // 2
+    place.write_bytes(bytes([*before[:middle], before[middle] ^ 1, *before[middle + 1 :]]))
+    try:
+        found = tool_of(backup).verify()
+    finally:
+        place.write_bytes(before)
+        os.chown(place, info.st_uid, info.st_gid)
+    assert not found.good
+    assert told in "; ".join(found.problems)
+    assert not any("{" in problem for problem in found.problems)
+    assert tool_of(backup).verify().good
+
+
+def test_a_gap_is_ok_to_the_tool_and_not_to_us(
+    backup: Backup, database: Database, archive: WalArchive
+) -> None:
+    lost = deliver(backup).segment
+    deliver(backup)
+    place = next(archive.repository.rglob(f"{lost}-*"))
+    hidden = place.rename(archive.folder / place.name)
+    try:
+        assert continuity_of(backup, database).missing == (lost,)
+        assert tool_of(backup).verify().good
+    finally:
+        hidden.rename(place)
+    assert continuity_of(backup, database).missing == ()
+
+
+def test_nobody_can_read_the_bytes(backup: Backup) -> None:
+    pieces = pieces_of(backup)
+    assert pieces[0].head.startswith(b"Salted__")
+    assert readable(pieces) == []
+
+
+def test_a_restored_server_is_shut_off_and_gone_afterwards(
+    backup: Backup, database: Database, guardian: Guardian
+) -> None:
+    with restored_cluster(backup, database, guardian) as cluster:
+        assert cluster.problem == ""
+        assert cluster.server
+        folder = cluster.server.folder
+        with connect(cluster.database(), timeout_s=10) as connection:
+            shown = fetch(
+                connection,
+                "select current_setting('archive_mode'), current_setting('listen_addresses'),"
+                " current_setting('max_logical_replication_workers'), (select count(*) from rows)",
+            )
+        assert shown == [("off", "", "0", 1000)]
+        assert cluster.sound().corrupt == ()
+        assert cluster.bad_checksums() in (None, 0)
+    assert not folder.exists()
+
+
+def test_a_point_in_time_is_that_very_point(
+    backup: Backup, database: Database, guardian: Guardian
+) -> None:
+    found = restore_to_point(backup, database, guardian)
+    assert (found.problem, found.before, found.after) == ("", True, False)
+    with connect(database.dsn, timeout_s=5) as connection:
+        left = fetch(connection, "select nspname from pg_namespace where nspname ~ '^readiness'")
+    assert left == []
+
+
+def test_a_restore_that_cannot_begin_is_a_failed_one(
+    backup: Backup, database: Database, guardian: Guardian, archive: WalArchive
+) -> None:
+    manifests = list(archive.repository.glob("backup/shop/*F/backup.manifest*"))
+    hidden = [path.rename(path.with_name(f"hidden-{path.name}")) for path in manifests]
+    try:
+        with restored_cluster(backup, database, guardian) as cluster:
+            assert "the tool ended with" in cluster.problem
+            with pytest.raises(CouldNotMeasure):
+                cluster.restore_time()
+    finally:
+        for path, place in zip(hidden, manifests, strict=True):
+            path.rename(place)
+
+
+def test_a_role_that_may_not_is_told_the_function(backup: Backup, source: PrivatePostgres) -> None:
+    with psycopg.connect(source.dsn(), autocommit=True) as connection:
+        connection.execute("create role plain login password 'correct horse'")
+    assert backup.physical
+    poor = backup.physical.model_copy(
+        update={"dsn": Dsn(source.dsn("postgres", "plain", "correct horse"))}
+    )
+    with pytest.raises(NotPermitted, match="pg_create_restore_point"):
+        deliver(backup.model_copy(update={"physical": poor}))
+
+
+def test_a_program_that_is_not_there(backup: Backup) -> None:
+    assert backup.physical
+    gone = backup.physical.model_copy(update={"command": ["pgbackrest-gone"]})
+    with pytest.raises(CouldNotMeasure, match="cannot be started"):
+        tool_of(backup.model_copy(update={"physical": gone})).backups()
+
+
+def test_a_stanza_that_is_not_there(backup: Backup, archive: WalArchive) -> None:
+    assert backup.physical
+    other = [*archive.command[:-1], "--stanza=other"]
+    physical = backup.physical.model_copy(update={"command": other})
+    tool = tool_of(backup.model_copy(update={"physical": physical}))
+    assert tool.backups() == []
+
+
+def test_links_that_lead_out_are_not_followed(
+    backup: Backup, guardian: Guardian, tmp_path: Path
+) -> None:
+    from readiness.servers.binaries import find_binaries
+    from readiness.servers.restored import place_to_restore
+
+    with place_to_restore(find_binaries(), server_account(), guardian) as place:
+        (place.data / "pg_tblspc").mkdir()
+        (place.data / "pg_tblspc" / "16400").symlink_to(tmp_path)
+        with pytest.raises(CouldNotMeasure, match="leads out of the folder"):
+            place.start("postgres", {}, timeout_s=5)
+
+
+def test_what_is_no_data_directory_does_not_start(guardian: Guardian) -> None:
+    from readiness.servers.binaries import find_binaries
+    from readiness.servers.restored import place_to_restore
+
+    with (
+        place_to_restore(find_binaries(), server_account(), guardian) as place,
+        pytest.raises((CouldNotMeasure, Unreachable), match="no data directory"),
+    ):
+        place.start("postgres", {}, timeout_s=5)
+
+
+def test_an_archive_that_is_nowhere_looks_well_and_is_seen(
+    backup: Backup, database: Database, source: PrivatePostgres
+) -> None:
+    """The last one: what is not archived here is a gap from now on."""
+    assert backup.physical
+    hasty = backup.model_copy(
+        update={"physical": backup.physical.model_copy(update={"archived_within_s": 3})}
+    )
+    with psycopg.connect(source.dsn(), autocommit=True) as connection:
+        connection.execute("alter system set archive_command = '/bin/true'")
+        connection.execute("select pg_reload_conf()")
+    delivered = deliver(hasty)
+    archiver = archiver_of(database)
+    assert (archiver.mode, archiver.failing, delivered.arrived) == ("on", False, False)
+    evidence = Evidence()
+    suite.test_archive_end_to_end(hasty, evidence)
+    with pytest.raises(CheckFailed, match="is not there after 3 s"):
+        evidence.conclude()

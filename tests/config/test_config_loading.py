@@ -1,0 +1,221 @@
+import hashlib
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from readiness.config.loading import load
+from readiness.config.models import DatabaseMarker, HttpMarker
+from readiness.config.template import TEMPLATE
+from readiness.model.check import Effect
+from readiness.model.errors import ConfigError
+from readiness.model.secrets import redact
+
+TODAY = date(2026, 11, 1)
+CANARY = "correct-horse-battery"
+ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", TEMPLATE), CANARY)
+EVERYTHING = "\n".join(
+    line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
+    for line in TEMPLATE.splitlines()
+)
+MINIMAL = '[target]\nname = "shop"\n'
+
+
+def written(folder: Path, text: str, name: str = "readiness.toml") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def message(path: Path, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ or {}, today=TODAY)
+    return str(caught.value)
+
+
+def test_values_names_hash_and_origins(tmp_path: Path) -> None:
+    path = written(tmp_path, EVERYTHING)
+    loaded = load(path, ENVIRONMENT, today=TODAY)
+    config = loaded.config
+    assert config.services["api"].name == "api"
+    assert config.backup["orders"].name == "orders"
+    assert config.target.allow == [Effect.OBSERVE, Effect.WRITE]
+    assert isinstance(config.target.marker, HttpMarker)
+    token = config.services["api"].bearer
+    assert token is not None
+    assert token.reveal() == CANARY
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    line = EVERYTHING.splitlines().index('url = "https://api.staging.example.com"') + 1
+    assert loaded.origins["services.api.url"] == f"{path}:{line}"
+    assert loaded.origins["services.api.bearer"] == "env API_TOKEN"
+    assert loaded.origins["target.release"] == "env RELEASE"
+    assert loaded.origins["performance.queries[0].name"].startswith(f"{path}:")
+
+
+def test_what_the_file_does_not_say_is_a_default(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, MINIMAL), {})
+    assert loaded.origins["gate.check_timeout_s"] == "default"
+    assert loaded.config.gate.check_timeout_s == 1200
+
+
+def test_a_table_means_a_database_marker_by_its_keys(tmp_path: Path) -> None:
+    text = f'{MINIMAL}marker.database = "d"\n[databases.d]\ndsn = "postgresql://m@h/d"\n'
+    loaded = load(written(tmp_path, text), {})
+    assert isinstance(loaded.config.target.marker, DatabaseMarker)
+
+
+def test_texts_of_the_environment_become_what_the_key_wants(tmp_path: Path) -> None:
+    text = (
+        f'{MINIMAL}release = "${{NUMBER}}"\n[gate]\nwaiver_max_days = "${{NUMBER}}"\n'
+        '[services.api]\nurl = "http://${HOST:-localhost}:${PORT}"\n'
+        'timeout_s = "${SECONDS:-2.5}"\nverify_tls = "${TLS}"\n'
+        '[[waiver]]\ncheck = "a.b"\nowner = "A"\napprover = "B"\nreason = "$${C}"\n'
+        'expires = "${DAY}"\n'
+    )
+    environ = {"NUMBER": "30", "PORT": "80", "TLS": "false", "DAY": "2026-11-02"}
+    config = load(written(tmp_path, text), environ, today=TODAY).config
+    assert config.target.release == "30"
+    assert config.gate.waiver_max_days == 30
+    assert config.services["api"].url == "http://localhost:80"
+    assert config.services["api"].timeout_s == 2.5
+    assert config.services["api"].verify_tls is False
+    assert config.waiver[0].expires == date(2026, 11, 2)
+    assert config.waiver[0].reason == "${C}"
+
+
+@pytest.mark.parametrize(
+    "value", ["5\nname = 1", '"5"', "[5]", "1_", "", "nan", "inf", "True", "0x", "[" * 5000]
+)
+def test_a_text_of_the_environment_that_is_no_number(tmp_path: Path, value: str) -> None:
+    path = written(tmp_path, f'{MINIMAL}[gate]\ncheck_timeout_s = "${{N}}"\n')
+    assert ":4 [gate] check_timeout_s" in message(path, {"N": value})
+
+
+def test_a_dsn_takes_the_password_from_the_environment_alone(tmp_path: Path) -> None:
+    text = '[databases.d]\ndsn = "postgresql://m:${PW}@${HOST:-localhost}/d"\n'
+    config = load(written(tmp_path, MINIMAL + text), {"PW": CANARY}).config
+    assert config.databases["d"].dsn.reveal() == f"postgresql://m:{CANARY}@localhost/d"
+
+
+def test_a_whole_dsn_of_the_environment_wins_over_its_default(tmp_path: Path) -> None:
+    text = '[databases.d]\ndsn = "${DSN:-postgresql://m@localhost/d}"\n'
+    path = written(tmp_path, MINIMAL + text)
+    assert load(path, {}).config.databases["d"].dsn.reveal() == "postgresql://m@localhost/d"
+    mine = f"postgresql://m:{CANARY}@h/d"
+    assert load(path, {"DSN": mine}).config.databases["d"].dsn.reveal() == mine
+
+
+def test_credentials_in_an_address_come_from_the_environment_and_are_hidden(tmp_path: Path) -> None:
+    text = '[prometheus]\nurl = "http://reader:${PROM_PW}@prometheus:9090/"\n'
+    config = load(written(tmp_path, MINIMAL + text), {"PROM_PW": "staple-battery"}).config
+    assert config.prometheus is not None
+    assert redact(config.prometheus.url) == "http://reader:[redacted]@prometheus:9090"
+
+
+def test_pyproject(tmp_path: Path) -> None:
+    text = '[project]\nname = "x"\n[tool.readiness.target]\nname = "shop"\nnme = 1\n'
+    path = written(tmp_path, text, "pyproject.toml")
+    assert message(path) == (
+        f"{path}:5 [tool.readiness.target] nme: unknown key 'nme'. Did you mean 'name'?"
+    )
+    path.write_text(text.replace("nme = 1\n", ""))
+    loaded = load(path, {})
+    assert loaded.config.target.name == "shop"
+    assert loaded.origins["target.name"] == f"{path}:4"
+
+
+@pytest.mark.parametrize("text", ["", "tool = 1\n", "[tool]\nreadiness = 1\n"])
+def test_pyproject_without_our_table(tmp_path: Path, text: str) -> None:
+    assert "has no table [tool.readiness]" in message(written(tmp_path, text, "pyproject.toml"))
+
+
+def test_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+    path = written(tmp_path, "\ufeff" + MINIMAL.replace("\n", "\r\n") + "nme = 1\r\n")
+    assert f"{path}:3 [target] nme" in message(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "{a = " * 100_000,
+        "[" + "a." * 3000 + "a]\n",
+        MINIMAL + "a." * 3000 + "a = 1\n",
+        "a = " + "1" * 5000,
+        "\0",
+        "\ud7ff",
+    ],
+    ids=["lists", "inline tables", "header", "dotted key", "digits", "nul", "odd letter"],
+)
+def test_hostile_text_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    assert "readiness.toml" in message(written(tmp_path, text))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("any") / "readiness.toml"
+
+
+def only_config_errors(scratch: Path, data: bytes) -> None:
+    scratch.write_bytes(data)
+    try:
+        told = str(load(scratch, ENVIRONMENT, today=TODAY).origins)
+    except ConfigError as error:
+        told = str(error)
+    assert CANARY not in told
+
+
+@settings(deadline=None)
+@given(data=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+def test_any_bytes(scratch: Path, data: bytes) -> None:
+    only_config_errors(scratch, data)
+
+
+@settings(deadline=None)
+@given(text=st.text(alphabet="abt.=[]{}\",'\n #0123${}:-\\", max_size=80))
+def test_any_text_that_looks_like_toml(scratch: Path, text: str) -> None:
+    only_config_errors(scratch, text.encode())
+
+
+PIECES = st.sampled_from(
+    ["[", "]", "=", '"', "'", "{", "}", ".", ",", "\n", "${", "$${", "${X}", "${API_TOKEN}", "1",
+     "true", "inf", '"x"', "[]", "{}", "[[waiver]]", "name = 1\n", '"""', "#", "\\", "2026-01-01"]
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_mutations_of_a_valid_file(scratch: Path, data: st.DataObject) -> None:
+    text = EVERYTHING
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        end = start + data.draw(st.sampled_from([0, 0, 1, 5, 40, 400]))
+        text = text[:start] + data.draw(PIECES) + text[end:]
+    only_config_errors(scratch, text.encode())
+
+
+VALUES = st.recursive(
+    st.sampled_from(
+        ["1", "-1", "1.5", "nan", "true", '""', '"x"', '"${API_TOKEN}"', '"${X}"', "2026-01-01",
+         "2026-01-01T00:00:00", "10:00:00"]
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda v: f"[{', '.join(v)}]"),
+        inner.map(lambda v: f"{{ a = {v}, url = {v} }}"),
+    ),
+    max_leaves=5,
+)  # fmt: skip
+ASSIGNMENTS = [
+    i for i, line in enumerate(EVERYTHING.splitlines()) if line[:1] not in {"#", "[", ""}
+]
+
+
+@settings(deadline=None)
+@given(number=st.sampled_from(ASSIGNMENTS), value=VALUES)
+def test_any_value_for_any_key(scratch: Path, number: int, value: str) -> None:
+    lines = EVERYTHING.splitlines()
+    lines[number] = f"{lines[number].partition(' = ')[0]} = {value}"
+    only_config_errors(scratch, "\n".join(lines).encode())

@@ -1,0 +1,306 @@
+"""The checks of standbys, slots and the pooler, against real ones."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_health import Pooler
+from readiness.areas.database.probes import replication
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
+from readiness.model.secrets import Dsn
+from readiness.servers import programs
+from readiness.servers.account import server_account
+from readiness.servers.ports import free_port
+from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.standby import PrivateStandby
+from tests.support.database_health import database, execute, failures, judged, warnings
+from tests.support.programs import needed
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.contract
+
+_PASSWORD = "correct horse"
+_HELD = "select pg_logical_emit_message(false, 'test', repeat('x', 1 << 20))"
+_SWITCH = "select pg_switch_wal(); checkpoint"
+
+
+_SMALL_WAL = {"fsync": "off", "max_wal_size": "32MB", "min_wal_size": "32MB",
+              "max_slot_wal_keep_size": "1GB"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
+    folder = tmp_path_factory.mktemp("primary")
+    settings = _SMALL_WAL | {"wal_retrieve_retry_interval": "200ms"}
+    with PrivatePostgres.start(folder, settings=settings) as server:
+        execute(
+            server.dsn(),
+            f"create role monitor login password '{_PASSWORD}' in role pg_monitor",
+            f"create role nobody_special login password '{_PASSWORD}'",
+        )
+        yield server
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[PrivatePostgres]:
+    """A server that no standby follows: what a test takes from the WAL is missed by nobody."""
+    with PrivatePostgres.start(tmp_path, settings=_SMALL_WAL) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def standby(
+    primary: PrivatePostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrivateStandby]:
+    folder = tmp_path_factory.mktemp("standby")
+    with Guardian() as guardian:
+        try:
+            dsn = f"{primary.dsn()}?application_name=replica"
+            copy = PrivateStandby.follow(
+                primary, folder, dsn=dsn, slot="replica", guardian=guardian
+            )
+        except Unreachable as problem:
+            pytest.skip(problem.sentence)
+        with copy:
+            yield copy
+
+
+def address(server: PrivatePostgres, user: str = "monitor") -> Dsn:
+    return Dsn(server.dsn("postgres", user, _PASSWORD))
+
+
+@pytest.fixture
+def pair(primary: PrivatePostgres, standby: PrivateStandby) -> Database:
+    return replicated(primary, standby)
+
+
+def replicated(primary: PrivatePostgres, standby: PrivatePostgres, **limits: float) -> Database:
+    standbys = {"replica": {"name": "replica", "dsn": address(standby)}}
+    return database(address(primary), standbys=standbys, limits=limits)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replication, "_PATIENCE_S", 0.5)
+        yield
+
+
+def test_a_standby_that_streams_is_seen_from_both_ends(pair: Database) -> None:
+    assert failures("replication.standby-connected", pair) == ""
+    assert failures("replication.replication-lag", pair) == ""
+
+
+def test_a_name_that_the_primary_does_not_know_is_told(pair: Database) -> None:
+    stranger = pair.standbys["replica"].model_copy(update={"application_name": "other"})
+    with impatient():
+        found = failures(
+            "replication.standby-connected", pair.model_copy(update={"standbys": {"x": stranger}})
+        )
+    assert "as the primary has it absent, must be == streaming: the primary knows replica" in found
+
+
+def test_a_standby_whose_primary_is_gone_is_told_by_itself(
+    pair: Database, standby: PrivateStandby, primary: PrivatePostgres
+) -> None:
+    execute(standby.dsn(), "alter system set primary_conninfo = 'port=1'")
+    execute(standby.dsn(), "select pg_reload_conf()")
+    assert eventually(lambda: not _known(primary))
+    # Its own figures say that all is well.
+    with psycopg.connect(standby.dsn()) as connection:
+        equal = "select pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()"
+        assert connection.execute(equal).fetchone() == (True,)
+    try:
+        with impatient():
+            found = failures("replication.standby-connected", pair)
+        assert "as it says itself not receiving" in found
+        late = replicated(primary, standby, replication_lag_max_s=0.3)
+        assert "commits that replica replayed 0" in failures("replication.replication-lag", late)
+    finally:
+        execute(standby.dsn(), "alter system reset primary_conninfo")
+        dsn = f"{primary.dsn()}?application_name=replica"
+        execute(standby.dsn(), f"alter system set primary_conninfo = '{dsn}'")
+        execute(standby.dsn(), "select pg_reload_conf()")
+    assert eventually(lambda: _known(primary))
+    assert failures("replication.replication-lag", pair) == ""
+
+
+def _known(primary: PrivatePostgres) -> bool:
+    with psycopg.connect(primary.dsn()) as connection:
+        return bool(connection.execute("select 1 from pg_stat_replication").fetchone())
+
+
+def test_a_replay_that_is_paused_shows_nothing_new(
+    primary: PrivatePostgres, standby: PrivateStandby
+) -> None:
+    late = replicated(primary, standby, replication_lag_max_s=0.3)
+    execute(standby.dsn(), "select pg_wal_replay_pause()")
+    try:
+        assert "waited for it for" in failures("replication.replication-lag", late)
+        assert failures("replication.standby-connected", late) == ""
+    finally:
+        execute(standby.dsn(), "select pg_wal_replay_resume()")
+    assert eventually(lambda: failures("replication.replication-lag", late) == "")
+
+
+def test_the_standby_of_another_server_is_not_ours(
+    pair: Database, standby: PrivateStandby, alone: PrivatePostgres
+) -> None:
+    # It is far ahead of the other one: whatever that writes would seem to be replayed at once.
+    other = replicated(alone, standby).model_copy(update={"dsn": Dsn(alone.dsn())})
+    assert failures("replication.replication-lag", pair) == ""
+    with impatient():
+        found = failures("replication.standby-connected", other)
+    assert "as it says itself a copy of another server" in found
+    with pytest.raises(CouldNotMeasure, match="is a standby of another server"):
+        judged("replication.replication-lag", other)
+
+
+@pytest.mark.parametrize("check", ["standby-connected", "replication-lag"])
+def test_a_dsn_that_leads_to_the_standby_is_an_error(
+    check: str, primary: PrivatePostgres, standby: PrivateStandby
+) -> None:
+    with pytest.raises(CouldNotMeasure, match="is a standby itself") as problem:
+        judged(f"replication.{check}", replicated(standby, primary))
+    assert "target_session_attrs" in problem.value.remedy
+
+
+def test_a_standby_that_is_a_primary_is_none(primary: PrivatePostgres) -> None:
+    itself = replicated(primary, primary)
+    with impatient():
+        assert "no standby" in failures("replication.standby-connected", itself)
+    with pytest.raises(CouldNotMeasure, match="it replays nothing"):
+        judged("replication.replication-lag", itself)
+
+
+def test_a_role_that_sees_nothing_cannot_tell(primary: PrivatePostgres) -> None:
+    subject = replicated(primary, primary).model_copy(
+        update={"dsn": address(primary, "nobody_special")}
+    )
+    with pytest.raises(NotPermitted, match="hidden"):
+        judged("replication.standby-connected", subject)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "server.privileges",
+        "server.data-checksums",
+        "server.version-supported",
+        "server.connections",
+        "activity.long-transactions",
+        "activity.idle-in-transaction",
+        "activity.blocked-sessions",
+        "counters.deadlocks",
+        "counters.temp-files",
+        "counters.checkpoints",
+        "vacuum.wraparound",
+        "vacuum.xmin-horizon",
+        "vacuum.autovacuum-keeps-up",
+        "vacuum.planner-statistics",
+        "integrity.sequence-exhaustion",
+        "integrity.collation-version",
+        "replication.replication-slots",
+    ],
+)
+def test_a_standby_can_be_judged_as_well(check: str, standby: PrivateStandby) -> None:
+    assert failures(check, database(address(standby))) == ""
+
+
+def test_a_server_without_slots_has_none_that_fills_the_disk(server: PrivatePostgres) -> None:
+    assert warnings("replication.replication-slots", database(Dsn(server.dsn()))) == ""
+
+
+def test_a_slot_that_nobody_reads_holds_wal_back_and_loses_it(alone: PrivatePostgres) -> None:
+    limits = {"slot_warn_bytes": 1 << 20, "slot_max_bytes": 2 << 20}
+    subject = database(Dsn(alone.dsn()), limits=limits)
+    execute(alone.dsn(), "select pg_create_physical_replication_slot('left', true)")
+    execute(alone.dsn(), *[_HELD] * 4)
+    found = failures("replication.replication-slots", subject)
+    assert "left (physical, no consumer, WAL reserved" in found
+    execute(alone.dsn(), "alter system set max_slot_wal_keep_size = '1MB'")
+    execute(alone.dsn(), "select pg_reload_conf()")
+    execute(alone.dsn(), *[_HELD] * 40, *_SWITCH.split("; "))
+    assert eventually(lambda: any(slot.lost for slot in replication.slots(subject)[0]))
+    assert "slots that lost their WAL 1" in failures("replication.replication-slots", subject)
+
+
+def test_slots_without_a_bound_are_a_warning(server: PrivatePostgres) -> None:
+    execute(server.dsn(), "select pg_create_physical_replication_slot('free')")
+    try:
+        found = warnings("replication.replication-slots", database(Dsn(server.dsn())))
+    finally:
+        execute(server.dsn(), "select pg_drop_replication_slot('free')")
+    assert "max_slot_wal_keep_size is -1" in found
+
+
+@pytest.fixture
+def pooler(server: PrivatePostgres, tmp_path: Path) -> Iterator[str]:
+    """The address of a PgBouncer with one connection to the server, without its database."""
+    program = needed(programs.PGBOUNCER)
+    port = free_port()
+    ini = tmp_path / "pgbouncer.ini"
+    ini.write_text(
+        f"[databases]\nshop = host=127.0.0.1 port={server.port} dbname=postgres user=postgres"
+        f" password={server.password} pool_size=1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = any\n"
+    )
+    account = server_account()
+    for place in (ini, *ini.parents):
+        if place.is_relative_to("/tmp") and place != Path("/tmp"):
+            place.chmod(place.stat().st_mode | 0o055)
+    process = subprocess.Popen([program, "-q", ini], cwd="/", **account.popen)
+    try:
+        base = f"postgresql://any@127.0.0.1:{port}/"
+        assert eventually(lambda: _connects(f"{base}pgbouncer"))
+        yield base
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _connects(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def pooled(console: str, **limits: float) -> Database:
+    settings = Pooler.model_validate({"dsn": Dsn(console), **limits})
+    return database(Dsn("postgresql://nobody@127.0.0.1:1/none"), pooler=settings)
+
+
+@pytest.mark.fast
+def test_a_pool_is_well_until_somebody_waits_in_it(pooler: str) -> None:
+    subject = pooled(f"{pooler}pgbouncer", wait_warn_s=0.001, wait_max_s=0.01)
+    assert failures("pooler.pool-saturation", subject) == ""
+    with (
+        closing(psycopg.connect(f"{pooler}shop", autocommit=True)) as holder,
+        closing(psycopg.connect(f"{pooler}shop", autocommit=True)) as waiter,
+    ):
+        holder.execute("begin")
+        assert failures("pooler.pool-saturation", subject) == "", "full, and nobody waits"
+        waiter.pgconn.send_query(b"select 1")
+        assert eventually(lambda: failures("pooler.pool-saturation", subject) != "")
+        found = failures("pooler.pool-saturation", subject)
+    assert "shop/postgres: 1 clients wait, 1 of 1 connections in use" in found
+
+
+def test_a_database_that_somebody_paused_is_told(pooler: str) -> None:
+    execute(f"{pooler}pgbouncer", "PAUSE shop")
+    found = failures("pooler.pool-saturation", pooled(f"{pooler}pgbouncer"))
+    execute(f"{pooler}pgbouncer", "RESUME shop")
+    assert "databases that are paused 1" in found
+
+
+def test_what_is_no_pooler_is_an_error(server: PrivatePostgres) -> None:
+    with pytest.raises(CouldNotMeasure):
+        judged("pooler.pool-saturation", pooled(server.dsn()))

@@ -1,0 +1,225 @@
+"""The picture of a drill, and what would be needed to do better: made of its record alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from readiness.areas.deployment.drill.automation import TakenBack
+from readiness.areas.deployment.drill.better import better, better_automation
+from readiness.areas.deployment.drill.change import Change
+from readiness.areas.deployment.drill.course import course, course_of_bad
+from readiness.areas.deployment.drill.drill import Drilled
+from readiness.areas.deployment.drill.restoring import Restored
+from readiness.areas.deployment.drill.timeline import timeline, timeline_of_bad
+from readiness.lib.prober.observation import Observation
+from readiness.lib.prober.plan import MODES, Hangup, Plan, Sample
+from readiness.lib.prober.tracks import Slots, replicas
+from readiness.model.course import MOST_SLOTS, Track
+from readiness.model.errors import NoData
+
+OLD, NEW, BAD, LOST = "1.4.0", "1.5.0", "1.6.0-bad", ""
+PLAN = Plan(url="http://shop/version", rate_per_s=50)
+AWAY = Restored(already=False, began=4.1, arrived=4.5, ended=5)
+GOOD = [OLD] * 50 + [OLD, NEW] * 25 + [NEW] * 100
+
+
+def seen(versions: Sequence[str]) -> Observation:
+    """One request each 20 ms; what is LOST was refused."""
+    samples = tuple(
+        Sample(slot, MODES[slot % 2], slot / 50, slot / 50, slot / 50 + 0.01, 200,
+               "" if version else "refused", version)
+        for slot, version in enumerate(versions)
+    )  # fmt: skip
+    return Observation(PLAN, samples, ())
+
+
+def drilled(
+    versions: Sequence[str],
+    *,
+    counts: tuple[tuple[float, int], ...] = ((0.0, 3), (3.0, 3)),
+    problem: str = "",
+    restored: Restored | None = None,
+) -> Drilled:
+    whole = seen(versions)
+    change = Change(
+        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.8, told_s=1.5, status=0,
+        problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None, counts=counts,
+        seen=whole,
+    )  # fmt: skip
+    return Drilled(
+        origin=OLD, given=seen([OLD] * 9), changes=(change,), state=None, reads=(),
+        row_problem=None, count_problem=None, counts=counts, whole=whole,
+        restored=restored or Restored.untouched(),
+    )  # fmt: skip
+
+
+def track(tracks: Sequence[Track], name: str) -> Track:
+    return next(found for found in tracks if found.name == name)
+
+
+def test_each_request_is_in_one_slot_under_the_release_that_answered() -> None:
+    found = course(drilled(GOOD), 3)
+    parts = track(found.tracks, "answers by release").series
+    assert [part.name for part in parts] == [OLD, NEW]
+    totals = [sum(filter(None, part.values)) for part in parts]
+    assert totals == [GOOD.count(OLD), GOOD.count(NEW)]
+    each = {a + b for a, b in zip(parts[0].values, parts[1].values, strict=True)}  # type: ignore[operator]
+    assert len(each) == 1
+
+
+def test_what_failed_is_no_answer() -> None:
+    found = course(drilled([OLD] * 100 + [LOST] * 7 + [NEW] * 93), 3)
+    answers = track(found.tracks, "answers by release").series
+    failed = track(found.tracks, "failed requests").series[0].values
+    assert sum(filter(None, failed)) == 7
+    assert [part.name for part in answers] == [OLD, NEW]
+    assert 2.0 / found.step_s <= next(i for i, v in enumerate(failed) if v) + 1
+
+
+def test_an_answer_that_tells_no_release_is_told_as_such() -> None:
+    whole = seen([OLD] * 20)
+    whole = replace(whole, samples=tuple(replace(s, version="") for s in whole.samples))
+    found = course(replace(drilled(GOOD), whole=whole), 3)
+    assert [p.name for p in track(found.tracks, "answers by release").series] == ["no release"]
+
+
+def test_the_bands_follow_each_other_and_end_with_the_putting_back() -> None:
+    broken = drilled(GOOD, problem="it hangs", restored=AWAY)
+    assert [band.label for band in course(broken, 3).bands] == [
+        "steady", f"deploy {NEW}", f"put back {OLD}",
+    ]  # fmt: skip
+    assert [band.label for band in course(drilled(GOOD), 3).bands] == ["steady", f"deploy {NEW}"]
+
+
+def test_the_fewest_replicas_of_a_slot_are_kept_and_nothing_is_said_where_none_were_counted() -> (
+    None
+):
+    slots = Slots(0.0, 1.0, 6)
+    found = replicas(((1.0, 3), (2.2, 2), (2.4, 3), (4.0, 3)), slots, 3, "3 needed")[0]
+    assert found.series[0].values == (None, 3, 2, 3, 3, None)
+    assert (found.limit, found.limit_label) == (3, "3 needed")
+    assert replicas((), slots, 3, "") == []
+
+
+@pytest.mark.parametrize("requests", [1, 7, 119, 1200, 30_000])
+def test_there_are_never_too_many_slots_and_none_is_lost(requests: int) -> None:
+    slots = Slots.of(seen([OLD] * requests))
+    assert 1 <= slots.count <= MOST_SLOTS
+    assert slots.count * slots.step_s * 50 >= requests - 1e-6
+    assert slots.index(-1) == 0
+    assert slots.index(1e9) == slots.count - 1
+
+
+def test_nothing_is_needed_where_nothing_was_lost() -> None:
+    nothing, slowest = better(drilled(GOOD), 3)
+    assert nothing == "nothing: no request was lost"
+    assert slowest == (
+        "the slowest change was deploy 1.5.0, 1.5 s: 0.9 s of them lay between"
+        " the first answer of 1.5.0 and the last one of 1.4.0"
+    )
+
+
+def test_the_slowest_part_may_be_the_start() -> None:
+    found = better(drilled([OLD] * 110 + [OLD, NEW] * 2 + [NEW] * 50), 3)
+    assert found[1].endswith("1.4 s of them lay between the command and the first answer of 1.5.0")
+
+
+@pytest.mark.parametrize(
+    ("versions", "words"),
+    [
+        ([OLD] * 50 + [LOST] * 20 + [NEW] * 50, "nobody was served for a while: start the new"),
+        ([OLD] * 50 + [LOST, LOST, OLD, OLD, OLD, OLD] * 5 + [NEW] * 50, "led to replicas that"),
+    ],
+)
+def test_failures_come_with_their_number_and_their_remedy(versions: list[str], words: str) -> None:
+    found = better(drilled(versions), 3)
+    assert len(found) == 1
+    assert found[0].startswith(f"deploy {NEW} ({versions.count(LOST)} failed): ")
+    assert words in found[0]
+
+
+def test_connections_that_were_closed_are_told_though_nothing_was_lost() -> None:
+    done = drilled(GOOD)
+    change = done.changes[0]
+    hung = replace(change.seen, hangups=(Hangup(1.0, idle=True),))
+    (found,) = better(replace(done, changes=(replace(change, seen=hung),)), 3)
+    assert found.startswith(f"deploy {NEW}: kept connections were closed without a word")
+    assert "failed" not in found
+
+
+def test_too_few_replicas_are_a_reason() -> None:
+    (found,) = better(drilled(GOOD, counts=((0.5, 3), (1.0, 2), (2.0, 3))), 3)
+    assert found.startswith(f"deploy {NEW} (2 of 3): fewer replicas than are needed")
+
+
+def test_what_was_broken_off_is_the_first_to_be_told() -> None:
+    versions = [OLD] * 50 + [LOST] * 30 + [OLD] * 170
+    found = better(drilled(versions, problem="it hangs", restored=AWAY), 3)
+    assert found[0] == f"deploy {NEW} did not come to its end: it hangs"
+    assert "nobody was served" in found[1]
+
+
+def test_a_prober_that_was_starved_advises_nothing() -> None:
+    whole = seen(GOOD)
+    late = replace(whole, samples=tuple(replace(s, sent=s.due + 1) for s in whole.samples))
+    assert late.starved
+    assert better(replace(drilled(GOOD), whole=late), 3) == ()
+
+
+def test_the_story_tells_each_dip_once_and_how_long_it_was() -> None:
+    counts = ((0.0, 3), (1.0, 1), (2.0, 2), (3.0, 3), (4.0, 0))
+    told = {m.at_s: m.label for m in timeline(drilled(GOOD, counts=counts), 3)}
+    assert told[1.0] == "too few replicas serve for 2.0 s: at worst 1 of 3"
+    assert told[4.0] == "too few replicas serve to the end: at worst 0 of 3"
+    assert len(told) == 4
+
+
+def test_the_story_tells_the_steps_of_a_change_in_their_order() -> None:
+    versions = [OLD] * 45 + [LOST] * 20 + [NEW] * 60
+    told = [moment.label for moment in timeline(drilled(versions), 3)]
+    assert (
+        "deploy 1.5.0: 1.4.0 for the last time after 0.09 s, 1.5.0 answers after 0.51 s,"
+        " the tool says it is done after 1.50 s"
+    ) in told
+
+
+def test_the_story_of_a_change_that_never_came() -> None:
+    told = [moment.label for moment in timeline(drilled([OLD] * 100, problem="it hangs"), 3)]
+    assert "deploy 1.5.0: 1.5.0 never answers, the tool says it is done after 1.50 s" in told
+
+
+def bad(versions: Sequence[str], *, problem: str = "") -> TakenBack:
+    return TakenBack(
+        origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, told_s=0.8, status=1,
+        over_s=None if problem else 0.9, problem=problem, restored=Restored.untouched(),
+        seen=seen(versions),
+    )  # fmt: skip
+
+
+def test_a_bad_release_that_nobody_met() -> None:
+    done = bad([OLD] * 100)
+    found = course_of_bad(done)
+    assert found
+    assert [band.label for band in found.bands] == [f"deploy {BAD}", "as before"]
+    assert found.better == (f"nothing: no user met {BAD}, and it was over after 0.9 s",)
+    assert [m.label for m in timeline_of_bad(done)] == [
+        f"deploy {BAD}: the command starts", "the tool ends with exit status 1",
+        "all is as before",
+    ]  # fmt: skip
+
+
+def test_a_bad_release_that_stayed() -> None:
+    done = bad([OLD] * 30 + [BAD] * 10 + [LOST] * 10, problem="not over after 5 s")
+    found = course_of_bad(done)
+    assert found
+    assert [band.label for band in found.bands] == [f"deploy {BAD}"]
+    first, second = better_automation(done)
+    assert first.startswith(f"the target did not take {BAD} back")
+    assert second.startswith(f"10 requests were answered with errors, and 10 by {BAD}: lead users")
+
+
+def test_without_a_request_there_is_no_picture() -> None:
+    assert course_of_bad(bad([])) is None
+    with pytest.raises(NoData):
+        bad([]).seen.must_be_fair()

@@ -1,0 +1,129 @@
+"""The PostgreSQL client against a real server, and against its absence."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from readiness.lib.postgres import connect, fetch, fetch_value
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong, Unreachable
+from readiness.model.secrets import Dsn
+from readiness.servers.postgres import PrivatePostgres
+
+pytestmark = pytest.mark.contract
+
+
+def _with_password(dsn: Dsn, password: str) -> Dsn:
+    head, at, tail = dsn.reveal().rpartition("@")
+    return Dsn(f"{head.rpartition(':')[0]}:{password}{at}{tail}")
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port where connections are taken, and nothing is ever answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+def test_a_value_comes_back_and_we_are_named(dsn: Dsn) -> None:
+    with connect(dsn, timeout_s=5, application_name="readiness-test") as connection:
+        name = fetch_value(connection, "select current_setting('application_name')")
+    assert name == "readiness-test"
+
+
+def test_parameters_and_percent_signs(dsn: Dsn) -> None:
+    with connect(dsn, timeout_s=5) as connection:
+        assert fetch(connection, "select %s::int + 1", [1]) == [(2,)]
+        assert fetch(connection, "select 'a' like '%a'") == [(True,)]
+
+
+def test_a_server_that_is_off(closed_port: int) -> None:
+    dsn = Dsn(f"postgresql://me:hidden-word@127.0.0.1:{closed_port}/db")
+    with pytest.raises(Unreachable, match=r"pg_isready -h 127\.0\.0\.1") as caught:
+        connect(dsn, timeout_s=2).__enter__()
+    assert "hidden-word" not in str(caught.value)
+
+
+def test_a_server_that_never_answers(silent_port: int) -> None:
+    dsn = Dsn(f"postgresql://me@127.0.0.1:{silent_port}/db")
+    with pytest.raises(Unreachable):
+        connect(dsn, timeout_s=2).__enter__()
+
+
+def test_a_wrong_password(role: Dsn) -> None:
+    with pytest.raises(NotPermitted) as caught:
+        connect(_with_password(role, "wrong-horse"), timeout_s=5).__enter__()
+    assert "wrong-horse" not in str(caught.value)
+
+
+def test_a_database_that_is_not_there(server: PrivatePostgres) -> None:
+    with pytest.raises(Unreachable, match="does not exist"):
+        connect(Dsn(server.dsn("nowhere")), timeout_s=5).__enter__()
+
+
+def test_a_connection_string_with_a_mistake_is_not_repeated() -> None:
+    with pytest.raises(CouldNotMeasure) as caught:
+        connect(Dsn("host=127.0.0.1 secret-word-in-the-wrong-place"), timeout_s=5).__enter__()
+    assert "secret-word" not in str(caught.value)
+
+
+def test_a_privilege_that_is_missing(shop: Dsn, role: Dsn) -> None:
+    with (
+        pytest.raises(NotPermitted, match=r"select \* from shop\.orders"),
+        connect(role, timeout_s=5) as connection,
+    ):
+        fetch(connection, "select *\nfrom shop.orders")
+
+
+@pytest.mark.parametrize("mistake", ["select * from nothing", "selec 1", "select 1 / 0"])
+def test_a_mistake_in_sql_names_the_statement(dsn: Dsn, mistake: str) -> None:
+    with pytest.raises(CouldNotMeasure) as caught, connect(dsn, timeout_s=5) as connection:
+        fetch(connection, mistake)
+    assert caught.value.where == mistake
+
+
+@pytest.mark.parametrize("nothing", ["select 1 where false", "select null", "select 1, 2"])
+def test_no_value_is_no_data(dsn: Dsn, nothing: str) -> None:
+    with pytest.raises(NoData), connect(dsn, timeout_s=5) as connection:
+        fetch_value(connection, nothing)
+
+
+def test_a_statement_that_takes_too_long(dsn: Dsn) -> None:
+    with pytest.raises(TookTooLong, match="pg_sleep"), connect(dsn, timeout_s=0.1) as connection:
+        fetch(connection, "select pg_sleep(60)")
+
+
+def test_the_whole_use_of_a_connection_has_a_deadline(dsn: Dsn) -> None:
+    with pytest.raises(TookTooLong, match="given up"):
+        _ask_for_ever(dsn)
+
+
+def _ask_for_ever(dsn: Dsn) -> None:
+    end = time.monotonic() + 30
+    with connect(dsn, timeout_s=5, total_s=0.2) as connection:
+        while time.monotonic() < end:
+            fetch(connection, "select 1")
+
+
+def test_a_server_that_hangs_does_not_hang_us(dsn: Dsn) -> None:
+    with pytest.raises(TookTooLong, match="given up"):
+        _ask_one_that_hangs(dsn)
+
+
+def _ask_one_that_hangs(dsn: Dsn) -> None:
+    with connect(dsn, timeout_s=5, total_s=0.5) as connection:
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            fetch(connection, "select 1")
+        finally:
+            os.kill(backend, signal.SIGCONT)

@@ -1,0 +1,22 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from readiness.lib.text import clean
+
+
+@given(st.text(), st.integers(min_value=1, max_value=300))
+def test_the_text_is_one_line_that_prints_and_is_not_longer(text: str, longest: int) -> None:
+    found = clean(text, longest)
+
+    assert len(found) <= longest
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in found)
+    assert len(found.splitlines()) <= 1
+
+
+def test_terminal_codes_and_text_that_runs_backwards_lose_their_effect() -> None:
+    assert clean("a\x1b[31mb\r\nc\u202ed") == "a [31mb c d"
+
+
+def test_what_is_too_long_ends_with_an_ellipsis() -> None:
+    assert clean("abcdef", 4) == "abc…"
+    assert clean("abcd", 4) == "abcd"

@@ -1,0 +1,179 @@
+"""monitoring.metrics-endpoint and metrics-truth against a real server."""
+
+from collections.abc import Callable
+
+import pytest
+
+from readiness.areas.monitoring.probes import truth as truth_probe
+from readiness.config.models import Service, Truth
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.evidence import Evidence
+from tests.support.monitored_service import TEXT_FORMAT, MonitoredService, misses, suite
+from tests.support.small_servers import Reply
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(autouse=True)
+def _counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This service has counted before it answers: what is not there then never comes."""
+    monkeypatch.setattr(truth_probe, "_SETTLE_S", 0.5)
+
+
+def endpoint(service: Service) -> Evidence:
+    evidence = Evidence()
+    suite("monitoring.test_metrics").test_metrics_endpoint(service, evidence)
+    return evidence
+
+
+def counters(service: Service) -> Evidence:
+    evidence = Evidence()
+    suite("monitoring.test_metrics").test_metrics_truth(service, evidence)
+    return evidence
+
+
+def truth(**changes: object) -> Truth:
+    with MonitoredService() as server:
+        plain = server.service().truth
+    assert plain
+    return Truth.model_validate(plain.model_dump() | changes)
+
+
+def test_a_good_endpoint_passes() -> None:
+    with MonitoredService() as server:
+        evidence = endpoint(server.service())
+
+    assert misses(evidence) == ""
+    assert "openmetrics" in server.requests[0][2]["accept"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply("up 1\n", 503, TEXT_FORMAT), "status of metrics 503"),
+        (Reply(status=302, headers={"Location": "/login"}), "status of metrics 302"),
+        (Reply("up 1\n", 200, "text/html"), "content type of metrics text/html"),
+        (Reply("up 1\n", 200, ""), "content type of metrics none"),
+        (Reply("up 1\nup{a=1} 2\n", 200, TEXT_FORMAT), "malformed lines 1"),
+        (Reply(b'up{a="\xff"} 1\nup 1\n', 200, TEXT_FORMAT), "line 1 is not valid UTF-8"),
+        (Reply("up 1\nup 2\n", 200, TEXT_FORMAT), "series that stand twice 1"),
+        (Reply("up 1\n", 200, "application/openmetrics-text; version=1.0.0"), "# EOF"),
+        (Reply("", 200, TEXT_FORMAT), "series 0, must be >= 1"),
+    ],
+)
+def test_what_prometheus_would_refuse_is_a_miss_and_nothing_else_is(
+    reply: Reply, expected: str
+) -> None:
+    with MonitoredService() as server:
+        server.routes["/metrics"] = reply
+        evidence = endpoint(server.service())
+
+    assert expected in misses(evidence)
+    assert len(evidence.failures) == 1
+
+
+def test_a_page_for_people_fails_rather_than_being_unreadable() -> None:
+    with MonitoredService() as server:
+        server.routes["/metrics"] = Reply("<html>\n<body>\n</html>", 200, "text/html")
+        found = misses(endpoint(server.service()))
+
+    assert "malformed lines 3" in found
+
+
+def test_true_counters_pass_from_the_first_event_and_later() -> None:
+    with MonitoredService() as server:
+        assert misses(counters(server.service())) == ""
+        assert misses(counters(server.service())) == ""
+
+
+@pytest.mark.parametrize(
+    ("count_by", "expected"),
+    [
+        ({"/work": 0}, "requests counted, 7 of /work 0, must be == 7"),
+        ({"/work": 2}, "requests counted, 7 of /work 14, must be == 7"),
+        ({"/broken": 0}, "errors counted, 3 of /broken 0, must be == 3"),
+        ({"/broken": 2}, "errors counted, 3 of /broken 6, must be == 3"),
+    ],
+)
+def test_a_counter_that_does_not_tell_what_happened_is_a_miss(
+    count_by: dict[str, int], expected: str
+) -> None:
+    with MonitoredService() as server:
+        server.count_by = count_by
+        evidence = counters(server.service())
+
+    assert expected in misses(evidence)
+    assert len(evidence.failures) == 1
+
+
+def test_a_counter_that_never_gets_a_series_fails_with_its_selector() -> None:
+    selector = 'errors_total{path="/borken"}'
+    with MonitoredService() as server:
+        found = misses(counters(server.service(truth=truth(error_counter=selector))))
+
+    assert f"no series matches {selector}" in found
+
+
+def test_an_error_counter_that_counts_successes_too_is_a_miss() -> None:
+    with MonitoredService() as server:
+        found = misses(counters(server.service(truth=truth(error_counter="hits_total"))))
+
+    assert "errors counted, 7 of /work 7, must be == 0" in found
+
+
+def test_a_counter_of_both_paths_is_judged_on_the_requests_alone() -> None:
+    with MonitoredService() as server:
+        assert misses(counters(server.service(truth=truth(counter="hits_total")))) == ""
+
+
+def counting_each_scrape(server: MonitoredService) -> Callable[[], Reply]:
+    def metrics() -> Reply:
+        server.hits["/work", 200] += 1
+        return server.metrics()
+
+    return metrics
+
+
+def test_other_traffic_on_the_series_is_an_error() -> None:
+    with MonitoredService() as server:
+        server.routes["/metrics"] = counting_each_scrape(server)
+        with pytest.raises(NoData, match="other traffic"):
+            counters(server.service())
+
+
+def test_a_counter_that_runs_backwards_is_an_error() -> None:
+    def restart() -> Reply:
+        server.hits.clear()
+        return Reply("{}")
+
+    with MonitoredService() as server:
+        server.hits["/work", 200] = 100
+        server.routes["/work"] = restart
+        with pytest.raises(NoData, match="ran backwards"):
+            counters(server.service())
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "expected"),
+    [
+        ("/work", 500, "request 1 of 7 answered 500 instead of less than 400"),
+        ("/broken", 200, "request 1 of 3 answered 200 instead of at least 400"),
+    ],
+)
+def test_requests_that_do_not_do_what_they_should_are_an_error(
+    path: str, status: int, expected: str
+) -> None:
+    with MonitoredService() as server:
+        server.routes[path] = Reply("{}", status)
+        with pytest.raises(CouldNotMeasure, match=expected):
+            counters(server.service())
+
+
+def test_a_counter_that_nobody_declares_is_an_error() -> None:
+    with MonitoredService() as server, pytest.raises(NoData, match="nearest are hits_total"):
+        counters(server.service(truth=truth(counter="hit_total")))
+
+
+def test_a_selector_that_cannot_be_read_is_a_mistake_of_the_configuration() -> None:
+    with MonitoredService() as server, pytest.raises(CouldNotMeasure, match="in the selector"):
+        counters(server.service(truth=truth(counter="rate(hits_total[1m])")))

@@ -1,0 +1,161 @@
+"""Private pages and the error tracker, against small servers that behave and that do not."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from readiness.areas.monitoring.config import ErrorTracker
+from readiness.config.models import Service
+from readiness.lib import patience
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
+from readiness.model.evidence import Evidence
+from readiness.model.secrets import Secret
+from tests.support.monitored_service import misses, suite
+from tests.support.small_servers import Reply, SmallServer
+
+pytestmark = pytest.mark.contract
+
+EVENT = "/api/0/projects/shop/api/events/"
+
+
+def private(server: SmallServer, **changes: object) -> str:
+    described = {"name": "api", "url": server.url, "private": ["/admin"]}
+    evidence = Evidence()
+    service = Service.model_validate(described | changes)
+    suite("monitoring.test_outside").test_private_pages(service, evidence)
+    return misses(evidence)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("{}", 401),
+        Reply("{}", 403),
+        Reply(status=302, headers={"Location": "/login?next=/admin"}),
+        Reply(status=303, headers={"Location": "https://sso.example.com/start"}),
+    ],
+)
+def test_a_refusal_and_a_way_to_the_login_pass(reply: Reply) -> None:
+    with SmallServer({"/admin": reply}) as server:
+        assert private(server) == ""
+
+
+@pytest.mark.parametrize("reply", [Reply("{}"), Reply("<form>", 200, "text/html"), Reply("", 204)])
+def test_whatever_is_shown_is_open(reply: Reply) -> None:
+    with SmallServer({"/admin": reply}) as server:
+        assert "/admin without credentials open, must be == refused" in private(server)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply("{}", 404), "answered 404: nothing that could be protected"),
+        (Reply("{}", 405), "answered 405"),
+        (Reply("{}", 503), "answered 503"),
+        (Reply(status=301, headers={"Location": "/admin/"}), "leads to /admin/"),
+        (Reply(status=302), "leads to nowhere"),
+    ],
+)
+def test_what_says_nothing_about_protection_is_an_error(reply: Reply, expected: str) -> None:
+    with SmallServer({"/admin": reply}) as server, pytest.raises(NoData, match=expected):
+        private(server)
+
+
+def test_one_open_page_is_found_among_others() -> None:
+    with SmallServer({"/a": Reply("{}", 401), "/b": Reply("{}")}) as server:
+        assert "/b without" in private(server, private=["/a", "/b"])
+
+
+def test_the_token_must_open_what_is_refused_without_it() -> None:
+    with SmallServer({"/admin": Reply("{}", 401)}) as server:
+        with pytest.raises(NoData, match="answers 401 with the token too"):
+            private(server, bearer=Secret("some token"))
+
+        def door() -> Reply:
+            return Reply("{}", 200 if "authorization" in server.requests[-1][2] else 401)
+
+        server.routes["/admin"] = door
+        assert private(server, bearer=Secret("some token")) == ""
+
+
+class Tracker(SmallServer):
+    """Takes events, and shows those that it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__({"/api/7/envelope/": Reply('{"id": "x"}')})
+        self.otherwise = self._event
+        self.shown = Reply(json.dumps({"eventID": "x"}))
+
+    def _event(self) -> Reply:
+        return self.shown if self.requests[-1][1].startswith(EVENT) else Reply("{}", 404)
+
+
+@pytest.fixture
+def tracker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
+    monkeypatch.setattr(patience, "_EVERY_S", 0.05)
+    with Tracker() as server:
+        yield server
+
+
+def track(server: SmallServer, **changes: object) -> str:
+    evidence = Evidence()
+    described = {
+        "dsn": Secret(server.url.replace("//", "//publickey@") + "/7"),
+        "url": server.url,
+        "token": Secret("web token"),
+        "organization": "shop",
+        "project": "api",
+        "within_s": 0.5,
+    }
+    settings = ErrorTracker.model_validate(described | changes)
+    suite("monitoring.test_outside").test_error_tracker(settings, evidence)
+    return misses(evidence)
+
+
+def test_an_event_that_can_be_read_passes_and_is_sent_as_an_sdk_sends_it(tracker: Tracker) -> None:
+    assert track(tracker) == ""
+
+    method, path, headers = tracker.requests[0]
+    assert (method, path) == ("POST", "/api/7/envelope/")
+    assert headers["content-type"] == "application/x-sentry-envelope"
+    assert "sentry_key=publickey" in headers["x-sentry-auth"]
+    assert tracker.requests[1][2]["authorization"] == "Bearer web token"
+
+
+def test_an_event_that_is_accepted_and_lost_fails(tracker: Tracker) -> None:
+    tracker.shown = Reply('{"detail": "Event not found"}', 404)
+
+    assert "was accepted, and is not there after 0.5 s" in track(tracker)
+    assert len(tracker.requests) > 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+def test_an_event_that_is_refused_fails(tracker: Tracker, status: int) -> None:
+    tracker.routes["/api/7/envelope/"] = Reply("{}", status)
+
+    assert f"status of the test event {status}, must be == 200" in track(tracker)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply("{}", 401), NotPermitted),
+        (Reply("<html>", 200, "text/html"), NoData),
+        (Reply("{}", 200), NoData),
+        (Reply("{}", 500), NoData),
+    ],
+)
+def test_what_cannot_be_read_is_an_error(
+    tracker: Tracker, reply: Reply, expected: type[CouldNotMeasure]
+) -> None:
+    tracker.shown = reply
+    with pytest.raises(expected):
+        track(tracker)
+
+
+@pytest.mark.parametrize("dsn", ["https://example.com/1", "text", "https://key@example.com/"])
+def test_what_is_no_dsn_is_an_error_that_does_not_repeat_it(tracker: Tracker, dsn: str) -> None:
+    with pytest.raises(CouldNotMeasure, match="is no DSN") as problem:
+        track(tracker, dsn=Secret(dsn))
+    assert "example.com/" not in str(problem.value).replace("sentry.example.com/", "")

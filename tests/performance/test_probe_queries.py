@@ -1,0 +1,143 @@
+"""Queries on a real server, and what the check concludes from their times."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from readiness import Evidence
+from readiness.areas.performance.probes.queries import running
+from readiness.config.models import Query
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
+from readiness.model.evidence import CheckFailed, Outcome
+from readiness.model.secrets import Dsn
+from suites.performance import test_queries as suite
+
+pytestmark = pytest.mark.contract
+
+Run = Callable[[str], None]
+
+
+@dataclass
+class Benchmark:
+    """Stands in for pytest-benchmark, which is not the same under xdist."""
+
+    enabled: bool = True
+    stats: Any = None
+    group: str = ""
+    name: str = ""
+
+    def pedantic(
+        self, function: Callable[[], None], rounds: int, iterations: int, warmup_rounds: int
+    ) -> None:
+        times = []
+        for _ in range(warmup_rounds + rounds * iterations):
+            started = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - started)
+        if self.enabled:
+            self.stats = SimpleNamespace(stats=SimpleNamespace(data=times[warmup_rounds:]))
+
+
+def _query(dsn: Dsn, sql: str, **more: Any) -> Query:
+    return Query(name="it", dsn=dsn, sql=sql, **{"samples": 100, "budget_s": 5, **more})
+
+
+def _judge(query: Query, benchmark: Benchmark | None = None) -> tuple[Outcome, Evidence]:
+    evidence = Evidence()
+    suite.test_query_latency(query, evidence, benchmark or Benchmark())  # type: ignore[arg-type]
+    return evidence.conclude(), evidence
+
+
+def test_a_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
+    query = _query(
+        shop,
+        "select * from shop.orders where customer_id = %s and note like '%%tab%%'",
+        params=[[1], [2], [3]],
+        max_p95_ms=2000,
+    )
+    benchmark = Benchmark()
+    outcome, evidence = _judge(query, benchmark)
+    assert outcome is Outcome.PASS
+    shown, judged, _ = evidence.measurements
+    assert (shown.samples, shown.unit, len(shown.quantiles)) == (100, "ms", 21)
+    assert judged.name.endswith("upper bound")
+    assert isinstance(judged.value, float)
+    assert isinstance(shown.value, float)
+    assert judged.value >= shown.value > 0
+    assert (benchmark.group, benchmark.name) == ("query latency", "it")
+
+
+def test_a_slow_query_fails(shop: Dsn) -> None:
+    query = _query(shop, "select pg_sleep(0.02)", max_p95_ms=10, budget_s=0.2)
+    with pytest.raises(CheckFailed, match="lower bound"):
+        _judge(query)
+
+
+def test_a_percent_sign_without_parameters_is_itself(shop: Dsn) -> None:
+    with running(_query(shop, "select 1 where 'a' like '%a'")) as execution:
+        execution.execute()
+        assert execution.latency([0.001] * 59).p95.value == 1
+
+
+def test_parameters_are_rotated(shop: Dsn, run: Run) -> None:
+    run(
+        """create table seen (n int);
+           create function look(n int) returns int language sql as
+             'insert into seen values (n) returning n'"""
+    )
+    with running(_query(shop, "select look(%s)", params=[[1], [2]])) as execution:
+        execution.execute()
+    with running(_query(shop, "select n, count(*)::int from seen group by 1 order by 1")) as rows:
+        cursor = rows._cursor
+        cursor.execute("select n, count(*)::int from seen group by 1 order by 1")
+        assert cursor.fetchall() == [(1, 3), (2, 3)]
+
+
+def test_no_row_in_any_execution_is_no_data(shop: Dsn) -> None:
+    with pytest.raises(NoData, match="no row"):
+        _judge(_query(shop, "select * from shop.orders where id = %s", params=[[0], [-1]]))
+
+
+def test_switched_off_statistics_are_no_pass(shop: Dsn) -> None:
+    with pytest.raises(CouldNotMeasure, match="pytest-benchmark is switched off"):
+        _judge(_query(shop, "select 1"), Benchmark(enabled=False))
+
+
+@pytest.mark.parametrize("mistake", ["select * from nothing", "update shop.orders set id = 1"])
+def test_a_mistake_names_the_query(shop: Dsn, mistake: str) -> None:
+    with pytest.raises(CouldNotMeasure) as caught:
+        _judge(_query(shop, mistake))
+    assert caught.value.where == mistake
+
+
+def test_a_role_without_the_right(shop: Dsn, role: Dsn) -> None:
+    with pytest.raises(NotPermitted, match=r"shop\.orders"):
+        _judge(_query(role, "select * from shop.orders"))
+
+
+def test_one_execution_longer_than_the_budget(shop: Dsn) -> None:
+    with pytest.raises(TookTooLong):
+        _judge(_query(shop, "select pg_sleep(60)", budget_s=0.2))
+
+
+def test_a_query_that_returns_no_result_set_is_explained(shop: Dsn) -> None:
+    with pytest.raises(CouldNotMeasure) as caught:
+        _judge(_query(shop, "set application_name = 'x'"))
+    assert caught.value.where == "set application_name = 'x'"
+
+
+def test_a_stall_that_the_p95_hides_is_a_miss(shop: Dsn) -> None:
+    # One execution in a hundred stands still: no p95 shows it, and somebody waited for it.
+    query = _query(
+        shop,
+        "select pg_sleep(case when %s = 1 then 0.3 else 0 end)",
+        params=[[0]] * 60 + [[1]] + [[0]] * 60,
+        max_p95_ms=250,
+        max_stall_ms=290,
+    )
+    with pytest.raises(CheckFailed, match="stall that the p95 hides"):
+        _judge(query)

@@ -1,0 +1,67 @@
+"""How often a query is executed, and what is concluded from the times."""
+
+import pytest
+
+from readiness import Evidence
+from readiness.areas.performance.probes.queries import Plan, latency, plan
+from readiness.config.models import Query
+from readiness.model.errors import CouldNotMeasure
+from readiness.model.evidence import CheckFailed, Outcome
+from readiness.model.secrets import Dsn
+from suites.performance import test_queries as suite
+
+QUERY = Query(name="it", dsn=Dsn("host=x"), sql="select 1", samples=400, budget_s=15)
+
+
+@pytest.mark.parametrize(
+    ("execution_s", "expected"),
+    [
+        (0.0001, Plan(400, 20)),
+        (0.05, Plan(280, 20)),
+        (0.15, Plan(80, 20)),
+        (0.25, Plan(59, 20)),
+        (0.7, Plan(59, 20)),
+        (5, Plan(12, 0)),
+        (100, Plan(2, 0)),
+    ],
+)
+def test_a_slow_query_is_executed_less_often(execution_s: float, expected: Plan) -> None:
+    assert plan(QUERY, execution_s) == expected
+
+
+def _judge(times_ms: list[float], limit_ms: float) -> Outcome:
+    evidence = Evidence()
+    suite._judge(latency(QUERY, [time / 1000 for time in times_ms]), limit_ms, evidence)
+    return evidence.conclude()
+
+
+def test_all_times_below_the_limit_pass() -> None:
+    assert _judge([50.0] * 59, 100) is Outcome.PASS
+
+
+def test_the_limit_itself_passes_exactly() -> None:
+    assert _judge([125.0] * 59, 125) is Outcome.PASS
+    with pytest.raises(CheckFailed):
+        _judge([125.0] * 59, 124.999)
+
+
+@pytest.mark.parametrize("n", [1, 12, 58])
+def test_too_few_samples_never_pass(n: int) -> None:
+    with pytest.raises(CouldNotMeasure, match="too close to call"):
+        _judge([50.0] * n, 100)
+
+
+@pytest.mark.parametrize("n", [2, 12, 58, 400])
+def test_few_samples_can_fail(n: int) -> None:
+    with pytest.raises(CheckFailed, match="lower bound"):
+        _judge([200.0] * n, 100)
+
+
+def test_a_p95_near_the_limit_is_too_close_to_call() -> None:
+    times = [90.0] * 190 + [110.0] * 10
+    with pytest.raises(CouldNotMeasure, match=r"between 90 and 110 ms, and the limit is 100"):
+        _judge(times, 100)
+
+
+def test_a_slow_tail_that_the_percentile_allows_passes() -> None:
+    assert _judge([50.0] * 990 + [5000.0] * 10, 100) is Outcome.PASS

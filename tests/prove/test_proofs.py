@@ -1,0 +1,303 @@
+"""What `readiness prove` says of a fault that this machine cannot try: never that it is proven."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Collection
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+
+from readiness.cli import prove as command
+from readiness.model.check import Effect
+from readiness.model.errors import UsageError
+from readiness.model.evidence import Outcome
+from readiness.model.exitcodes import ExitCode
+from readiness.model.fault import Fault, fault
+from readiness.model.measurement import Limit, Measurement, at_most
+from readiness.model.record import CheckResult
+from readiness.prove.prover import HEALTHY, Proof, Prover
+from readiness.reference.system import ReferenceSystem
+from readiness.report import proofs
+from readiness.run import catalogue
+from tests.support.records import make_check
+
+RED = make_check(outcome=Outcome.FAIL)
+
+
+def proof(**changes: Any) -> Proof:
+    facts: dict[str, Any] = {
+        "fault": "f", "story": "s", "expected": ("a.b[c]",), "seen": {"a.b[c]": RED}, "after": {},
+        "error": "", "duration_s": 1.0,
+    }  # fmt: skip
+    return Proof(**(facts | changes))
+
+
+PROVEN = proof()
+REFUTED = proof(seen={})
+UNTRIED = proof(seen={}, untried="timescale is absent: not built", needs="timescale")
+
+
+@pytest.mark.parametrize(
+    ("ended", "code"),
+    [
+        ([PROVEN], ExitCode.READY),
+        ([PROVEN, UNTRIED], ExitCode.INCOMPLETE),
+        ([UNTRIED], ExitCode.INCOMPLETE),
+        ([PROVEN, REFUTED, UNTRIED], ExitCode.NOT_READY),
+        ([proof(error="could not be tried")], ExitCode.NOT_READY),
+        ([], ExitCode.NOT_READY),
+    ],
+)
+def test_the_exit_code_tells_untried_from_proven_and_refuted(
+    ended: list[Proof], code: ExitCode
+) -> None:
+    assert command._exit_code(ended) == code
+
+
+@pytest.mark.parametrize(
+    ("ended", "optional", "code"),
+    [
+        ([PROVEN, UNTRIED], ["timescale"], ExitCode.READY),
+        ([PROVEN, UNTRIED], ["fleet"], ExitCode.INCOMPLETE),
+        ([PROVEN, UNTRIED, replace(UNTRIED, needs="fleet")], ["timescale"], ExitCode.INCOMPLETE),
+        ([UNTRIED], ["timescale"], ExitCode.INCOMPLETE),
+        ([REFUTED, UNTRIED], ["timescale"], ExitCode.NOT_READY),
+    ],
+)
+def test_a_part_that_may_be_absent_does_not_change_the_exit_code(
+    ended: list[Proof], optional: list[str], code: ExitCode
+) -> None:
+    assert command._exit_code(ended, optional) == code
+
+
+def test_an_optional_part_that_there_is_not_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no part 'flet'"):
+        command.run(
+            pattern="", quick=True, healthy=0, systems=1, provider=None, optional=["flet"],
+            form="json", html=None,
+        )  # fmt: skip
+
+
+def test_the_table_and_the_page_tell_it_with_the_reason() -> None:
+    text = proofs.summary([PROVEN, UNTRIED])
+    assert "NOT TRIED" in text
+    assert "cannot be tried here: timescale is absent: not built" in text
+    assert text.endswith("1 of 2 proven, 1 not tried")
+    assert proofs.summary([PROVEN]).endswith("1 of 1 proven")
+    page = proofs.page([PROVEN, UNTRIED])
+    assert "<h1>1 of 2 proven, 1 not tried</h1>" in page
+    assert ">NOT TRIED</td>" in page
+
+
+class _System(SimpleNamespace):
+    """A reference system without one part."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped = True
+
+
+def test_a_fault_of_an_absent_part_is_not_applied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def apply(_: ReferenceSystem) -> Any:
+        raise AssertionError("it was tried")
+
+    broken = Fault("f", "s", frozenset({"a.b[c]"}), apply, needs="timescale")
+    monkeypatch.setattr(catalogue, "faults", lambda: [broken])
+    system = _System(absent={"timescale": "it is not built"})
+    monkeypatch.setattr(ReferenceSystem, "start", lambda **_: system)
+    code = command.run(
+        pattern="f", quick=True, healthy=0, systems=1, provider=None, optional=[], form="json",
+        html=None,
+    )  # fmt: skip
+    told = json.loads(capsys.readouterr().out)[0]
+    assert code == ExitCode.INCOMPLETE
+    assert (told["proven"], told["untried"]) == (False, "timescale is absent: it is not built")
+
+
+class _Looker:
+    """Says of each look what it was told to; keeps which checks it was asked for."""
+
+    def __init__(self, *said: tuple[dict[str, CheckResult], str]) -> None:
+        self.said = list(said)
+        self.asked: list[set[str]] = []
+        self.specs = [entry.spec for entry in catalogue.entries()]
+
+    def look(
+        self, _: ReferenceSystem, checks: Collection[str]
+    ) -> tuple[dict[str, CheckResult], str]:
+        self.asked.append(set(checks))
+        return self.said.pop(0)
+
+    def interrupt(self) -> None:
+        raise AssertionError("nobody asked for that")
+
+
+NOTHING: tuple[dict[str, CheckResult], str] = ({}, "")
+MARKED = Fault("f", "s", frozenset({"signoff.manual-items[uat]"}), lambda _: nullcontext())
+SEEN = {"signoff.manual-items[uat]": RED}
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[_System]:
+    systems: list[_System] = []
+
+    def start(**_: object) -> _System:
+        systems.append(_System(absent={"": "nothing", "timescale": "it is not built"}))
+        return systems[-1]
+
+    monkeypatch.setattr(ReferenceSystem, "start", start)
+    return systems
+
+
+def prove(
+    looker: _Looker, *faults: Fault, quick: bool = True, second_try: bool = False
+) -> list[Proof]:
+    prover = Prover(
+        provider=None, systems=1, say=lambda _: None, quick=quick, second_try=second_try,
+        looker=looker,
+    )  # fmt: skip
+    return list(prover.prove(faults, healthy=0))
+
+
+@pytest.mark.usefixtures("started")
+def test_a_fault_is_proven_by_two_looks_and_the_lane_by_a_last_one() -> None:
+    looker = _Looker((SEEN, ""), NOTHING, NOTHING)
+    first, last = prove(looker, MARKED)
+    assert (first.proven, first.fault, set(first.seen)) == (True, "f", set(SEEN))
+    assert (last.proven, last.fault) == (True, f"{HEALTHY}, lane 1 of 1, after its faults")
+    assert looker.asked[:2] == [{"signoff.manual-items"}] * 2
+    assert looker.asked[2] == {s.id for s in looker.specs if s.effect is Effect.OBSERVE}
+
+
+@pytest.mark.usefixtures("started")
+def test_a_finding_at_the_end_of_a_lane_is_not_proven() -> None:
+    found = {"a.b[c]": RED}
+    first, last = prove(_Looker((SEEN, ""), NOTHING, (found, "")), MARKED)
+    assert (first.proven, last.proven, last.seen) == (True, False, found)
+
+
+def test_ctrl_c_ends_the_look_and_the_system(started: list[_System]) -> None:
+    ended = threading.Event()
+
+    class Interrupted(_Looker):
+        def look(
+            self, _: ReferenceSystem, checks: Collection[str]
+        ) -> tuple[dict[str, CheckResult], str]:
+            self.asked.append(set(checks))
+            os.kill(os.getpid(), signal.SIGINT)  # the main thread takes it
+            assert ended.wait(60)
+            return {}, "interrupted"
+
+        def interrupt(self) -> None:
+            ended.set()
+
+    looker = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        prove(looker, MARKED, MARKED)
+    assert len(looker.asked) == 1
+    assert [system.stopped for system in started] == [True]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [({}, "pytest ended by signal SIGKILL before it could judge.")],
+        [(SEEN, ""), (SEEN, "")],
+        [(SEEN, ""), ({}, "nothing was judged: x")],
+    ],
+    ids=["crash", "still red", "cannot look again"],
+)
+def test_a_system_in_doubt_is_replaced(
+    started: list[_System], looks: list[tuple[dict[str, CheckResult], str]]
+) -> None:
+    looker = _Looker(*looks, (SEEN, ""), NOTHING, NOTHING)
+    first, second, _ = prove(looker, MARKED, MARKED)
+    assert (first.proven, second.proven) == (False, True)
+    assert len(started) == 2
+    assert looker.said == []
+
+
+def test_a_system_on_which_a_fault_was_refuted_is_kept(started: list[_System]) -> None:
+    first, second, _ = prove(
+        _Looker(NOTHING, NOTHING, (SEEN, ""), NOTHING, NOTHING), MARKED, MARKED
+    )
+    assert (first.proven, second.proven) == (False, True)
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("second_look", "proven"), [((SEEN, ""), True), (NOTHING, False)], ids=["proven", "refuted"]
+)
+def test_what_is_not_proven_is_tried_once_more_on_a_new_system(
+    started: list[_System], second_look: tuple[dict[str, CheckResult], str], *, proven: bool
+) -> None:
+    # Seen by nobody, over, healthy; then once more.
+    looker = _Looker(NOTHING, NOTHING, NOTHING, second_look, NOTHING, NOTHING)
+    healthy, again, after = prove(looker, MARKED, second_try=True)
+    assert (again.fault, again.proven, again.second_try) == (MARKED.name, proven, True)
+    assert [p.second_try for p in (healthy, after)] == [False, False]
+    assert len(started) == 2
+    told = proofs.summary([healthy, again, after])
+    assert ("at the second try, with nothing beside it" in told) is proven
+    assert again.to_dict()["second_try"] is True
+
+
+@pytest.mark.usefixtures("started")
+def test_all_checks_that_can_see_a_fault_are_run() -> None:
+    looker = _Looker((SEEN, ""), NOTHING, NOTHING)
+    prove(looker, MARKED, quick=False)
+    parallel = {s.id for s in looker.specs if not s.effect.needs_quiet}
+    assert looker.asked[:2] == [parallel, parallel]
+
+
+DRILL = Fault("d", "s", frozenset({"deployment.rollback-time[x]"}), lambda _: nullcontext())
+SLOW = make_check(id="deployment.rollback-time", subject="x", outcome=Outcome.FAIL)
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("after", [{}, {SLOW.name: SLOW}], ids=["green", "still red"])
+def test_drills_are_looked_at_again_once_for_all_of_them(after: dict[str, CheckResult]) -> None:
+    found = ({SLOW.name: SLOW}, "")
+    # The other one comes first, with a look of its own afterwards.
+    said = [(SEEN, ""), NOTHING, found, found, (after, "")]
+    looker = _Looker(*said, *([] if after else [NOTHING]))
+    proofs = {
+        proof.fault: proof for proof in prove(looker, DRILL, MARKED, replace(DRILL, name="e"))
+    }
+    assert looker.said == []
+    assert looker.asked[4] == {"deployment.rollback-time"}
+    assert {proofs["d"].proven, proofs["e"].proven} == {not after}
+    assert proofs["d"].after == proofs["e"].after == after
+
+
+def test_without_the_look_afterwards_nothing_is_proven() -> None:
+    assert not replace(PROVEN, looked_again=False).proven
+
+
+def test_the_proof_names_the_measurements_that_missed() -> None:
+    one = at_most(1.0)
+    limits: list[tuple[str, float | str, Limit | None]] = [
+        *(("late", 2.0, one), ("fine", 1.0, one), ("late", 3.0, one)),
+        *(("endless", "inf", one), ("shown", 9.0, None)),
+    ]
+    measured = tuple(
+        Measurement(name, value, "s", source="the test", limit=limit)
+        for name, value, limit in limits
+    )
+    red = make_check(outcome=Outcome.FAIL, measurements=measured)
+    assert proof(seen={"a.b[c]": red}).to_dict()["misses"] == {"a.b[c]": ["late", "endless"]}
+
+
+def test_every_fault_needs_a_part_that_can_be_absent() -> None:
+    parts = {"", "timescale", "WAL archive", "fleet", "backup"}
+    assert {found.needs for found in catalogue.faults()} == parts
+    assert fault(turns_red={"a.b"}, story="s", needs="timescale")(lambda _: nullcontext()).needs

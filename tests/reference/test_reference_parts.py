@@ -1,0 +1,222 @@
+"""Whatever part the reference system lacks, each check has a subject, or a reason why not."""
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import date
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from readiness.areas.backup.reference.backups import Backups
+from readiness.areas.backup.reference.wal_archive import WalArchive
+from readiness.areas.database.reference.target import Around
+from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.monitoring.reference import error_tracker, grafana, stack
+from readiness.areas.monitoring.reference.target import Watch
+from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.config.loading import load
+from readiness.config.models import Config
+from readiness.config.subjects import subjects
+from readiness.lib.guardian import Guardian
+from readiness.reference import parts
+from readiness.reference.database import Shop
+from readiness.reference.parts import PARTS, Part, absent_here, coverage, no_copier, not_applicable
+from readiness.reference.target import Facts, readiness_toml
+from readiness.run import catalogue
+from readiness.servers.binaries import Binaries
+from readiness.servers.fleet.starting import Fleet
+from readiness.servers.processes import Daemon
+from readiness.servers.without import VARIABLE
+
+PROGRAMS = Binaries(Path("/usr/lib/postgresql/18/bin"), "18.6", "local")
+DAY = date(2026, 11, 22)
+HERE = "http://127.0.0.1:9"
+SPECS = [entry.spec for entry in catalogue.entries()]
+SHOP = Shop(
+    **dict.fromkeys(
+        ("superuser", "admin", "owner", "app", "monitor", "backup", "replica", "drill"), ""
+    ),
+    release="18.6",
+    has_statistics=True,
+    has_amcheck=True,
+    measures_bloat=True,
+)
+EXPORTERS = {"postgres_exporter", "node_exporter", "blackbox_exporter"}
+SECRETS = (
+    *(f"REFERENCE_{name}_DSN" for name in ("MONITOR", "APP", "OWNER", "BACKUP", "DRILL")),
+    *(f"REFERENCE_{name}_DSN" for name in ("STANDBY", "POOLER", "METRICS")),
+)
+ENVIRON = {
+    **dict.fromkeys(SECRETS, "postgresql://role:long-password@127.0.0.1:9/shop"),
+    "REFERENCE_TRACKER_DSN": "http://a-long-key@127.0.0.1:9/1",
+    grafana.TOKEN: "a-long-token",
+    error_tracker.TOKEN: "another-long-token",
+}
+
+
+def facts(folder: Path, absent: Collection[str]) -> Facts:
+    """A system that never ran, as it would be told of without some of its parts."""
+    watched = "prometheus" not in absent
+    archive = None if "WAL archive" in absent else WalArchive(folder / "archive", "pgbackrest")
+    backups = Backups(
+        folder / "backups", folder / "layers", folder / "offsite", folder / "vault",
+        has_amcheck="pg_amcheck" not in absent, archive=archive,
+    )  # fmt: skip
+    with Guardian() as guardian:
+        daemon = Daemon("fleet", lambda port: [str(port)], folder, guardian, port=9)
+    dashboard = folder / "dashboard.json"
+    dashboard.write_bytes(Path(stack.__file__).with_name("dashboard.json").read_bytes())
+    return Facts(
+        service=HERE,
+        release="1.5.0",
+        watch=Watch(
+            prometheus=HERE if watched else None,
+            running=EXPORTERS - set(absent),
+            service=HERE,
+            site=None if "site" in absent else "https://127.0.0.1:9",
+            grafana=HERE if watched else None,
+            dashboard=dashboard,
+            tracker=HERE,
+        ),
+        around=Around(standby="standby" not in absent, pooler="pooler" not in absent),
+        schema=SchemaFacts(folder / "manifest.json", folder / "migrations"),
+        cluster=folder / "cluster",
+        history=folder / "shop.history",
+        metrics_history=None if "timescale" in absent else folder / "metrics.history",
+        fleet=None if "fleet" in absent else Fleet(HERE, "1.5.0", daemon, folder / "behaviour"),
+        released=ReleaseFiles(folder / "release", has_database="backup" not in absent),
+        alertmanagers=[] if "alertmanager" in absent else [HERE, "http://127.0.0.1:10"],
+        inbox=HERE,
+        pager=HERE,
+        listener=9,
+        backups=None if "backup" in absent else backups,
+    )
+
+
+Lacking = Callable[..., tuple[Config, dict[str, str]]]
+
+
+@pytest.fixture
+def lacking(tmp_path: Path) -> Lacking:
+    """The configuration without some parts, and what is said not to apply."""
+
+    def made(*absent: str) -> tuple[Config, dict[str, str]]:
+        file = tmp_path / "readiness.toml"
+        file.write_text(readiness_toml(facts(tmp_path, absent)), encoding="utf-8")
+        config = load(file, ENVIRON).config
+        reasons = {name: f"there is no {name} here" for name in absent}
+        return config, not_applicable(config, reasons, SPECS)
+
+    return made
+
+
+def unexplained(config: Config, found: Collection[str]) -> set[str]:
+    """The checks that the run would show as not run."""
+    return {s.id for s in SPECS if s.each and not subjects(config, s.each)} - set(found)
+
+
+def test_a_whole_system_declares_a_subject_for_every_check(lacking: Lacking) -> None:
+    config, found = lacking()
+    assert (unexplained(config, ()), found) == (set(), {})
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_without_a_part_each_check_has_a_subject_or_that_reason(
+    lacking: Lacking, part: Part
+) -> None:
+    config, found = lacking(part.name)
+    assert unexplained(config, found) == set()
+    assert set(found.values()) <= {f"there is no {part.name} here"}
+    assert found or part.name == "node_exporter"
+
+
+def test_without_any_two_parts_nothing_is_left_undeclared(lacking: Lacking) -> None:
+    left = {
+        pair: undeclared
+        for pair in combinations((part.name for part in PARTS if part.tables), 2)
+        if (undeclared := unexplained(*lacking(*pair)))
+    }
+    assert left == {}
+
+
+def test_without_all_of_them_the_rest_still_has_its_subjects(lacking: Lacking) -> None:
+    config, found = lacking(*(part.name for part in PARTS))
+    assert unexplained(config, found) == set()
+    judged = {spec.suite for spec in SPECS} - {
+        suite
+        for suite in {spec.suite for spec in SPECS}
+        if {spec.id for spec in SPECS if spec.suite == suite} <= found.keys()
+    }
+    assert judged >= {"database", "deployment", "monitoring", "performance", "scaling", "schema"}
+
+
+def test_what_is_not_owned_by_an_absent_part_is_left_to_be_seen(lacking: Lacking) -> None:
+    config, _ = lacking("standby")
+    assert "database.standby-connected" not in not_applicable(config, {"pooler": "why"}, SPECS)
+
+
+def test_every_check_that_a_part_names_exists() -> None:
+    assert {check for part in PARTS for check in part.checks} <= {spec.id for spec in SPECS}
+
+
+def test_a_check_that_two_absent_parts_take_away_has_the_reason_of_the_first(
+    lacking: Lacking,
+) -> None:
+    _, found = lacking("prometheus", "pg_stat_statements")
+    assert found["monitoring.database-overhead"] == "there is no pg_stat_statements here"
+
+
+def test_the_place_is_that_of_the_part_that_names_it_most_exactly(lacking: Lacking) -> None:
+    _, found = lacking("prometheus", "site", "alertmanager")
+    assert found["monitoring.certificate-expiry"] == "there is no site here"
+    assert found["monitoring.blackbox-probes"] == "there is no prometheus here"
+    assert "alerting.engine-delivery" not in found
+
+
+def test_what_does_not_apply_is_written_with_its_reason(tmp_path: Path) -> None:
+    why = 'C:\\programs has no "pgbouncer"'
+    file = tmp_path / "readiness.toml"
+    told = replace(facts(tmp_path, ["pooler"]), lacking={"database.pool-saturation": why})
+    file.write_text(readiness_toml(told), encoding="utf-8")
+    assert load(file, ENVIRON).config.gate.not_applicable == {"database.pool-saturation": why}
+
+
+def test_coverage_is_one_line_with_each_reason_once() -> None:
+    every = len(PARTS)
+    assert coverage({"provider docker": "no engine"}) == f"{every} parts of {every}"
+    absent = {"pooler": "no apt", "fleet": "no apt", "squawk": "pip install squawk-cli"}
+    assert coverage(absent) == (
+        f"{every - 3} parts of {every};"
+        " without: pooler, fleet (no apt), squawk (pip install squawk-cli)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("release", "old"),
+    [("15.20", False), ("15.18", False), ("15.4", True), ("14.25", True), ("18.6", False)],
+)
+def test_an_old_server_of_this_machine_is_no_finding_here(release: str, old: bool) -> None:
+    found = absent_here(replace(SHOP, release=release), None, PROGRAMS, DAY)
+    assert ("supported PostgreSQL" in found) is old
+
+
+def test_an_extension_that_the_server_has_not_is_an_absent_part() -> None:
+    poor = replace(SHOP, has_statistics=False, has_amcheck=False, measures_bloat=False)
+    known = absent_here(SHOP, None, PROGRAMS, DAY)
+    assert absent_here(poor, None, PROGRAMS, DAY).keys() - known.keys() == {
+        "pg_stat_statements",
+        "amcheck",
+        "pgstattuple",
+    }
+
+
+def test_a_program_that_is_hidden_is_an_absent_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, VARIABLE, "promtool, squawk,meminfo")
+    assert absent_here(SHOP, None, PROGRAMS, DAY).keys() >= {"promtool", "squawk", "meminfo"}
+
+
+def test_a_schema_is_copied_by_programs_that_are_not_older_than_its_server() -> None:
+    assert no_copier("15.20", "15.4") == no_copier("15.20", "19beta1") == ""
+    assert "15.4, and the server is 18.6" in no_copier("18.6", "15.4")

@@ -1,0 +1,233 @@
+"""What is asked of kubectl, and what becomes of its answers; a shim stands for it."""
+
+import json
+import shutil
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readiness.areas.scaling.config import Cluster
+from readiness.areas.scaling.kubernetes.inventory import Inventory
+from readiness.areas.scaling.kubernetes.objects import Node, Pod, Workload
+from readiness.areas.scaling.kubernetes.scalers import HorizontalPodAutoscaler, ScaledObject
+from readiness.areas.scaling.probes.kubectl import Kubectl
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
+from tests.support.kubernetes_samples import deployment, hpa, keda, made
+
+pytestmark = pytest.mark.contract
+
+SHIM = """\
+#!{python}
+import json, pathlib, sys, time
+folder = pathlib.Path({folder!r})
+with (folder / "asked").open("a") as log:
+    log.write(json.dumps(sys.argv[1:]) + "\\n")
+answers = json.loads((folder / "answers.json").read_text())
+words = " ".join(sys.argv[1:])
+for key, (status, output, errors, seconds) in answers.items():
+    if key in words:
+        time.sleep(seconds)
+        sys.stdout.write(output)
+        sys.stderr.write(errors)
+        sys.exit(status)
+sys.exit("the shim has no answer to " + words)
+"""
+TOKEN = "correct-horse-battery"
+CONFIG = json.dumps({"contexts": [{"name": "staging"}], "users": [{"user": {"token": TOKEN}}]})
+UID = {"uid": "1"}
+
+
+def items(*objects: dict[str, Any]) -> str:
+    return json.dumps({"kind": "List", "apiVersion": "v1", "items": list(objects)})
+
+
+def answer(output: str = "", status: int = 0, errors: str = "", seconds: float = 0) -> list[Any]:
+    return [status, output, errors, seconds]
+
+
+GOOD = {
+    "config view": answer(CONFIG),
+    "api-resources": answer("deployments.apps\nscaledobjects.keda.sh\n"),
+    "get deployments": answer(items(deployment(metadata=UID), hpa(metadata=UID))),
+    "get nodes": answer(
+        items(made("v1", "Node", {}, metadata=UID), made("v1", "Pod", {}, metadata=UID))
+    ),
+}  # fmt: skip
+
+
+class Shim:
+    """A program named kubectl, and what was asked of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        program = folder / "kubectl"
+        program.write_text(SHIM.format(python=sys.executable, folder=str(folder)))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+    @property
+    def asked(self) -> list[list[str]]:
+        log = self.folder / "asked"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def ask(self, timeout_s: float = 20, **changes: list[Any]) -> Inventory:
+        answers = GOOD | {key.replace("_", " "): value for key, value in changes.items()}
+        answers["api-resources"] = changes.get("api", GOOD["api-resources"])
+        (self.folder / "answers.json").write_text(json.dumps(answers))
+        private = self.folder / "private"
+        private.mkdir()
+        cluster = Cluster(context="staging", namespace="shop", timeout_s=timeout_s)
+        try:
+            return Kubectl(cluster, private).inventory()
+        finally:
+            shutil.rmtree(private)
+
+
+@pytest.fixture
+def shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shim:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return Shim(tmp_path)
+
+
+def test_the_objects_of_a_cluster(shim: Shim) -> None:
+    found = shim.ask()
+    kinds = (Workload, HorizontalPodAutoscaler, Node, Pod)
+    assert [len(found.of(kind)) for kind in kinds] == [1, 1, 1, 1]
+    assert found.unseen == {}
+
+
+def test_what_is_asked(shim: Shim) -> None:
+    shim.ask()
+    view, *others = shim.asked
+    assert view == [
+        "config", "view", "--raw", "--minify", "--flatten", "--context=staging", "--output=json"
+    ]  # fmt: skip
+    for words in others:
+        assert words[0].startswith("--kubeconfig=")
+        assert "--context=staging" in words
+        # Never a secret, and nothing but looking.
+        assert "secret" not in " ".join(words).lower()
+        verb = next(word for word in words if not word.startswith("--"))
+        assert verb in {"api-resources", "get"}
+    asked = next(words for words in others if "get" in words)
+    assert "--namespace=shop" in asked
+    kinds = next(word for word in asked if "," in word).split(",")
+    assert "horizontalpodautoscalers.v2.autoscaling" in kinds
+    assert "scaledobjects.keda.sh" in kinds
+    assert "verticalpodautoscalers.autoscaling.k8s.io" not in kinds
+
+
+def test_what_keda_declares_is_read(shim: Shim) -> None:
+    found = shim.ask(get_deployments=answer(items(deployment(metadata=UID), keda(metadata=UID))))
+    assert len(found.of(ScaledObject)) == 1
+
+
+def test_a_group_that_is_down_is_no_reason_not_to_look(shim: Shim) -> None:
+    """The metrics server is gone: that is what the state of the autoscaler is to show."""
+    down = answer("deployments.apps\n", 1, "error: unable to retrieve ... metrics.k8s.io/v1beta1")
+    assert shim.ask(api=down).of(Workload)
+
+
+def test_nodes_that_may_not_be_seen_are_told_of(shim: Shim) -> None:
+    refused = answer("", 1, 'Error from server (Forbidden): nodes is forbidden: User "ci" cannot')
+    found = shim.ask(get_nodes=refused)
+    assert found.of(Workload)
+    assert isinstance(found.unseen["nodes"], NotPermitted)
+    assert "nodes is forbidden" in str(found.unseen["nodes"])
+
+
+def test_of_too_many_pods_only_the_room_on_nodes_is_not_known(shim: Shim) -> None:
+    much = items(*(made("v1", "Pod", {}, f"p{n}", metadata=UID) for n in range(2000)))[:200_000]
+    found = shim.ask(get_nodes=answer(much))
+    assert found.of(Workload)
+    assert isinstance(found.unseen["nodes"], NoData)
+    assert "ends too early" in str(found.unseen["nodes"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"get_deployments": answer("", 1, "Error (Forbidden): deployments.apps is forbidden")},
+         NotPermitted, "is forbidden"),
+        ({"api": answer("", 1, "error: You must be logged in to the server (Unauthorized)")},
+         NotPermitted, "logged in"),
+        ({"api": answer("", 1, "The connection to the server 10.0.0.1:6443 was refused")},
+         Unreachable, "was refused"),
+        ({"get_deployments": answer("", 1, "Unable to connect to the server: i/o timeout")},
+         Unreachable, "Unable to connect"),
+        ({"get_deployments": answer("", 1, "error: boom")},
+         CouldNotMeasure, "ended with 1: .*boom"),
+        ({"config_view": answer("", 1, "error: cannot locate context staging")},
+         NoData, "cannot locate context"),
+        ({"config_view": answer('{"contexts": [{"name": "production"}]}')},
+         NoData, "has no context 'staging'"),
+        ({"config_view": answer('{"contexts": null}')}, NoData, "prints no configuration"),
+        ({"config_view": answer("garbage")}, NoData, "prints no configuration"),
+        ({"get_deployments": answer("No resources found")}, NoData, "is no Kubernetes object"),
+        ({"get_deployments": answer(items(deployment()))}, NoData, "without a uid"),
+        ({"get_deployments": answer(items(hpa(maxReplicas=0, metadata=UID)))},
+         NoData, "not what the API server takes"),
+        ({"get_deployments": answer('{"kind": "List", "apiVersion": "v1", "items": [')},
+         NoData, "cannot be read: line 1: "),
+    ],
+)  # fmt: skip
+def test_answers_that_are_none(
+    shim: Shim, changes: dict[str, Any], error: type[CouldNotMeasure], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        shim.ask(**changes)
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_cluster_that_hangs_is_given_up(shim: Shim) -> None:
+    with pytest.raises(CouldNotMeasure, match="is not done after 3 s"):
+        shim.ask(timeout_s=3, get_deployments=answer("", seconds=600))
+
+
+def test_no_kubectl_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CouldNotMeasure, match="cannot be started"):
+        Kubectl(Cluster(context="staging", namespace="shop"), tmp_path).inventory()
+
+
+def test_the_copy_of_the_configuration_is_private(shim: Shim, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Looking(Kubectl):
+        def _installed(self) -> list[str]:
+            seen.append(stat.S_IMODE(self._config.stat().st_mode))
+            return super()._installed()
+
+    (shim.folder / "answers.json").write_text(json.dumps(GOOD))
+    (tmp_path / "p").mkdir()
+    Looking(Cluster(context="staging", namespace="shop"), tmp_path / "p").inventory()
+    assert set(seen) == {0o600}
+
+
+REAL = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: correct-horse-battery}}]
+contexts: [{name: staging, context: {cluster: c, user: u}}]
+current-context: elsewhere
+"""
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize(
+    ("context", "error"), [("staging", Unreachable), ("elsewhere", CouldNotMeasure)]
+)
+def test_the_real_kubectl_takes_these_words(
+    context: str,
+    error: type[CouldNotMeasure],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "config").write_text(REAL)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(error, match=r"refused|context") as caught:
+        Kubectl(Cluster(context=context, namespace="shop"), tmp_path).inventory()
+    assert TOKEN not in str(caught.value)

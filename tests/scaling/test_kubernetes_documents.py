@@ -1,0 +1,151 @@
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from readiness.areas.scaling.kubernetes.documents import documents
+from readiness.areas.scaling.kubernetes.inventory import read
+from readiness.areas.scaling.kubernetes.quantity import amount, part_of
+from readiness.model.errors import NoData
+from tests.support.kubernetes_samples import deployment, hpa, inventory, made
+
+ONE = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+
+
+def kinds(text: str) -> list[str]:
+    return [document.kind for document in documents(text, "file")]
+
+
+def test_several_documents_and_empty_ones() -> None:
+    assert kinds(f"---\n{ONE}---\n---\n# nothing\n---\n{ONE}") == ["Service", "Service"]
+    assert kinds("") == []
+
+
+def test_lists_are_their_items_in_yaml_and_json() -> None:
+    item = '{"apiVersion": "apps/v1", "kind": "Deployment"}'
+    whole = '{"apiVersion": "v1", "kind": "List", "items": [%s, %s]}'
+    assert kinds(whole % (item, item)) == ["Deployment", "Deployment"]
+    assert kinds("apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod}") == ["Pod"]
+
+
+def test_the_items_of_a_typed_list_need_not_say_what_they_are() -> None:
+    text = '{"apiVersion": "apps/v1", "kind": "DeploymentList", "items": [{"metadata": {}}]}'
+    (found,) = documents(text, "file")
+    assert (found.group, found.version, found.kind) == ("apps", "v1", "Deployment")
+
+
+def test_secrets_are_dropped_wherever_they_stand() -> None:
+    secret = '{"apiVersion": "v1", "kind": "Secret", "data": {"a": "aHVudGVyMg=="}}'
+    assert kinds(secret) == []
+    assert kinds(f'{{"apiVersion": "v1", "kind": "List", "items": [{secret}]}}') == []
+    assert kinds('{"apiVersion": "v1", "kind": "SecretList", "items": [{"data": {}}]}') == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: A\nkind: B\napiVersion: v1", "line 2: duplicate key 'kind'"),
+        (
+            "apiVersion: v1\nkind: A\nspec:\n  a: 1\n  b: {x: 1}\n  a: 2",
+            "line 6: duplicate key 'a' .first on line 4",
+        ),
+        ("apiVersion: v1\nkind: A\nspec: [{a: 1, a: 2}]", "line 3: duplicate key 'a'"),
+        ('{"apiVersion": "v1", "kind": "A", "spec": {"a": 1, "a": 2}}', "'a' stands twice"),
+        ("a: {{ .Values.password }}", "a key is a list or a mapping"),
+        ("a: [", "cannot be read: line 1: "),
+        ("just text", "is no Kubernetes object, but a text"),
+        ("- a\n- b", "is no Kubernetes object, but a text or a list"),
+        ("replicas: 3", "no kind or no apiVersion"),
+        ("apiVersion: v1\nkind: 3", "no kind or no apiVersion"),
+        ("[" * 100_000, "nests too deep"),
+    ],
+)
+def test_what_is_no_manifest_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(NoData, match=message):
+        documents(text, "k8s/shop.yaml")
+
+
+def test_an_error_quotes_nothing_of_the_text() -> None:
+    with pytest.raises(NoData) as caught:
+        documents('apiVersion: v1\nkind: Secret\ndata:\n  password: "hunter2\n', "f")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_anchors_and_merges_are_read_and_are_no_key_given_twice() -> None:
+    text = (
+        "apiVersion: v1\nkind: A\nbase: &base {x: 1, z: 2}\n"
+        "one: &one {<<: *base, x: 3}\ntwo: {<<: *one, x: 4}\n"
+    )
+    (found,) = documents(text, "f")
+    assert found.body["two"] == {"x": 4, "z": 2}
+
+
+def test_a_date_stays_a_text() -> None:
+    (found,) = documents("apiVersion: v1\nkind: A\nat: 2026-01-01\n", "f")
+    assert found.body["at"] == "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (deployment(replicas="3"), "spec.replicas is not what the API server takes"),
+        (hpa(maxReplicas=None), "maxReplicas"),
+        (hpa(maxReplicas=0), "maxReplicas"),
+        (hpa(minReplicas=-1), "minReplicas"),
+        (made("apps/v1", "Deployment", None), "spec"),
+        (made("autoscaling/v2beta2", "HorizontalPodAutoscaler", {}), "write it as autoscaling/v2"),
+        (made("extensions/v1beta1", "Deployment", {}), "write it as apps/v1"),
+        (made("policy/v1beta1", "PodDisruptionBudget", {}), "write it as policy/v1"),
+    ],
+)
+def test_what_the_api_server_would_not_take_is_an_error(wrong: Any, message: str) -> None:
+    with pytest.raises(NoData, match=message):
+        inventory(wrong)
+
+
+def test_a_value_that_is_wrong_is_not_shown() -> None:
+    with pytest.raises(NoData) as caught:
+        inventory(deployment(replicas="hunter2"))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_same_object_twice_is_an_error_and_beside_the_live_one_is_none() -> None:
+    with pytest.raises(NoData, match="item 1, too"):
+        inventory(deployment(), deployment())
+    live = deployment(metadata={"uid": "1"})
+    assert len(inventory(deployment(), live).objects) == 2
+
+
+def test_what_has_no_part_in_scaling_is_left_out() -> None:
+    assert read(documents(ONE, "f")).objects == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("250m", Fraction(1, 4)), (2, 2), (0.5, Fraction(1, 2)), ("1.5Gi", 1610612736), ("1e3", 1000),
+     ("128974848", 128974848), ("1E", 10**18), ("1Ei", 2**60), ("100n", Fraction(1, 10**7)),
+     ("0", 0), ("1e-3", Fraction(1, 1000)), (".5", Fraction(1, 2)), ("12k", 12000)],
+)  # fmt: skip
+def test_quantities(text: Any, value: Any) -> None:
+    assert amount(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "1 Gi", "1gi", "1.5.0", "--1", True, "1e9999"])
+def test_what_is_no_quantity(text: Any) -> None:
+    with pytest.raises(NoData, match="is no quantity"):
+        amount(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "total", "up", "found"),
+    [("25%", 3, False, 0), ("25%", 3, True, 1), ("25%", 4, False, 1), ("0%", 9, True, 0),
+     ("100%", 9, False, 9), ("110%", 10, True, 11), (2, 1, True, 2), ("1%", 0, True, 0)],
+)  # fmt: skip
+def test_parts(value: Any, total: int, up: bool, found: int) -> None:
+    assert part_of(value, total, up=up) == found
+
+
+@pytest.mark.parametrize("value", ["25", "25 %", "-5%", "%", ""])
+def test_what_is_no_part(value: str) -> None:
+    with pytest.raises(NoData, match="no number and no percentage"):
+        part_of(value, 3, up=True)

@@ -1,0 +1,230 @@
+"""What pods ask for, and how many of them fit."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from readiness.areas.scaling.kubernetes.capacity import largest_node, node_room, quota_room
+from readiness.areas.scaling.kubernetes.nodes import takes
+from readiness.areas.scaling.kubernetes.objects import LimitRange, Node, PodSpec
+from readiness.areas.scaling.kubernetes.pods import asked, lacking, limits, whole
+from readiness.model.errors import NoData
+from tests.support.kubernetes_samples import ASKS, deployment, inventory, made, seen
+
+HALF, ONE, TWO = Fraction(1, 2), Fraction(1), Fraction(2)
+
+
+def pod(*containers: dict[str, Any], **more: Any) -> PodSpec:
+    return PodSpec.model_validate({"containers": list(containers), **more})
+
+
+def container(name: str = "app", **resources: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "resources": resources}
+
+
+def limit_range(**item: Any) -> list[LimitRange]:
+    given = {"limits": [{"type": "Container", **item}]}
+    return inventory(made("v1", "LimitRange", given)).of(LimitRange)
+
+
+def test_a_request_that_is_left_out_is_the_limit() -> None:
+    (found,) = asked(pod(container(limits={"cpu": "1", "memory": "1Gi"})), [])
+    assert [found.requests["cpu"], found.requests["memory"]] == [1, 2**30]
+    (found,) = asked(pod(container(requests={"cpu": "500m"}, limits={"cpu": 2})), [])
+    assert found.requests["cpu"] == HALF
+
+
+def test_defaults_of_the_namespace() -> None:
+    ranges = limit_range(default={"cpu": 2}, defaultRequest={"cpu": "500m"})
+    (found,) = asked(pod(container()), ranges)
+    assert [found.requests["cpu"], found.limits["cpu"]] == [HALF, 2]
+    # Its own limit comes before them.
+    (found,) = asked(pod(container(limits={"cpu": 1})), ranges)
+    assert [found.requests["cpu"], found.limits["cpu"]] == [1, 1]
+    (found,) = asked(pod(container()), limit_range(default={"memory": "1Gi"}))
+    assert found.requests["memory"] == 2**30
+    (found,) = asked(pod(container()), limit_range(max={"cpu": 4}, min={"memory": 1}))
+    assert [found.requests, found.limits] == [{"cpu": 4, "memory": 1}, {"cpu": 4}]
+    assert lacking(pod(container()), limit_range(type="Pod", max={"cpu": 4}), "cpu") == ["app"]
+
+
+def test_containers_without_requests_are_named() -> None:
+    spec = pod(container("app", **ASKS), container("proxy"), container("zero", requests={"cpu": 0}))
+    assert lacking(spec, [], "cpu") == ["proxy", "zero"]
+    assert lacking(spec, [], "memory") == ["proxy", "zero"]
+    assert lacking(spec, [], "memory", limit=True) == ["proxy", "zero"]
+    assert lacking(pod({"name": "app", "resources": None}), [], "cpu") == ["app"]
+    assert lacking(pod({"name": "app"}), [], "cpu") == ["app"]
+
+
+def test_sidecars_count_and_what_ends_does_not() -> None:
+    init = {"name": "migrate"}
+    sidecar = {"name": "mesh", "restartPolicy": "Always"}
+    spec = pod(container("app", **ASKS), initContainers=[init, sidecar])
+    assert lacking(spec, [], "cpu") == ["mesh"]
+
+
+def test_what_the_pod_asks_for_itself_is_enough() -> None:
+    own = {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
+    spec = pod(container(), resources=own)
+    assert lacking(spec, [], "cpu") == []
+    assert lacking(spec, [], "memory") == []
+    assert lacking(spec, [], "memory", limit=True) == []
+    assert whole(spec, []) == {"cpu": 1, "memory": 2**30}
+
+
+def test_one_pod_is_the_sum_or_the_peak_at_its_start() -> None:
+    app, proxy = container("a", requests={"cpu": 1}), container("b", requests={"cpu": "500m"})
+    assert whole(pod(app, proxy), []) == {"cpu": Fraction(3, 2)}
+    init = container("i", requests={"cpu": 2})
+    assert whole(pod(app, proxy, initContainers=[init]), []) == {"cpu": 2}
+    mesh = container("m", requests={"cpu": "500m"}) | {"restartPolicy": "Always"}
+    assert whole(pod(app, initContainers=[mesh]), []) == {"cpu": Fraction(3, 2)}
+    # What begins after a sidecar runs beside it.
+    assert whole(pod(app, initContainers=[mesh, init]), []) == {"cpu": Fraction(5, 2)}
+    assert whole(pod(app, initContainers=[init, mesh]), []) == {"cpu": 2}
+    assert whole(pod(app, overhead={"cpu": "250m"}), []) == {"cpu": Fraction(5, 4)}
+    assert whole(pod(), []) == {}
+
+
+def test_limits_together() -> None:
+    spec = pod(container(limits={"memory": 2}), container(limits={"memory": 3}))
+    assert limits(spec, []) == {"memory": 5}
+
+
+def quota(hard: dict[str, Any], used: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    status = {} if used is None else {"used": used}
+    return made("v1", "ResourceQuota", {"hard": hard, **spec}, status=status)
+
+
+def rooms(*objects: dict[str, Any], **spec: Any) -> dict[str, int]:
+    found = quota_room(seen(deployment(**spec), *objects))
+    return {room.where.rpartition(" ")[2]: room.pods for room in found}
+
+
+def test_how_many_fit_into_a_quota() -> None:
+    hard = {
+        "pods": "5",
+        "requests.cpu": "2",
+        "memory": "1Gi",
+        "limits.memory": "1Gi",
+        "services": 1,
+    }
+    assert rooms(quota(hard)) == {"pods": 5, "requests.cpu": 8, "memory": 4, "limits.memory": 4}
+
+
+def test_what_others_use_is_counted_and_what_we_use_is_not() -> None:
+    used = quota({"pods": 10}, {"pods": 7})
+    assert rooms(used, status={"replicas": 3}) == {"pods": 6}
+    assert rooms(used, status={"replicas": 0}) == {"pods": 3}
+    assert rooms(quota({"pods": 1}, {"pods": 7})) == {"pods": 0}
+
+
+def test_a_quota_on_what_the_pods_do_not_ask_for_refuses_them() -> None:
+    assert rooms(quota({"limits.cpu": "10"})) == {"limits.cpu": 0}
+
+
+def test_scopes_of_quotas() -> None:
+    assert rooms(quota({"pods": 5}, scopes=["NotTerminating"])) == {"pods": 5}
+    assert rooms(quota({"pods": 5}, scopes=["BestEffort"])) == {}
+    assert rooms(quota({"pods": 5}, scopes=["Terminating", "NotBestEffort"])) == {}
+    for odd in (
+        quota({"pods": 5}, scopes=["PriorityClass"]),
+        quota({"pods": 5}, scopeSelector={"matchExpressions": []}),
+    ):
+        with pytest.raises(NoData, match="scope that is not understood"):
+            rooms(odd)
+
+
+READY = [{"type": "Ready", "status": "True"}]
+
+
+def node(name: str = "n1", spec: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    allocatable = more.pop("allocatable", {"cpu": "2", "memory": "4Gi", "pods": "10"})
+    status = {"allocatable": allocatable, "conditions": more.pop("conditions", READY)}
+    return made("v1", "Node", spec or {}, name, status=status, metadata={"namespace": "", **more})
+
+
+def running(name: str, on: str, cpu: str = "250m", **more: Any) -> dict[str, Any]:
+    spec = {"nodeName": on, "containers": [container("shop", requests={"cpu": cpu})]}
+    phase = {"phase": more.pop("phase", "Running")}
+    place = {"namespace": "shop" if "labels" in more else "else"}
+    return made("v1", "Pod", spec, name, status=phase, metadata=place | more)
+
+
+def test_how_many_fit_onto_the_nodes() -> None:
+    other = running("other", "n1", "1")
+    ours = running("shop-1", "n1", labels={"app": "shop", "hash": "1"})
+    done = running("done", "n1", "1", phase="Succeeded")
+    found = node_room(seen(deployment(), node("n1"), node("n2"), other, ours, done))
+    assert found.pods == 4 + 8  # of 2 cores, 1 is free on the first
+    assert largest_node(seen(deployment(), node("n1"), node("n2"))).pods == 8
+
+
+def test_the_least_of_all_resources_decides_and_pods_are_one_of_them() -> None:
+    small = node("n1", allocatable={"cpu": "100", "memory": "1Gi", "pods": "110"})
+    assert node_room(seen(deployment(), small, running("o", "n1"))).pods == 4
+    few = node("n1", allocatable={"cpu": "100", "memory": "99Gi", "pods": "3"})
+    assert node_room(seen(deployment(), few, running("o", "n1"))).pods == 2
+    silent = node("n1", allocatable={"cpu": "100", "pods": "110"})
+    assert node_room(seen(deployment(), silent, running("o", "n1"))).pods == 0
+
+
+def test_a_pod_of_another_namespace_with_our_labels_is_not_ours() -> None:
+    other = running("x", "n1", "1", namespace="else", labels={"app": "shop"})
+    assert node_room(seen(deployment(), node(), other)).pods == 4
+
+
+def test_nodes_whose_load_is_not_known_are_an_error() -> None:
+    ours = running("shop-1", "n1", labels={"app": "shop"})
+    for pods in ((), (ours,)):
+        with pytest.raises(NoData, match="what other namespaces run on them is not"):
+            node_room(seen(deployment(), node(), *pods))
+
+
+@pytest.mark.parametrize(
+    ("on", "spec", "takes_it"),
+    [
+        (node(), {}, True),
+        (node(spec={"unschedulable": True}), {}, False),
+        (node(conditions=[{"type": "Ready", "status": "Unknown"}]), {}, False),
+        (node(conditions=[]), {}, False),
+        (node(spec={"taints": [{"key": "gpu", "effect": "NoSchedule"}]}), {}, False),
+        (node(spec={"taints": [{"key": "gpu", "effect": "PreferNoSchedule"}]}), {}, True),
+        (node(spec={"taints": [{"key": "gpu", "effect": "NoExecute"}]}),
+         {"tolerations": [{"operator": "Exists"}]}, True),
+        (node(spec={"taints": [{"key": "gpu", "value": "a", "effect": "NoSchedule"}]}),
+         {"tolerations": [{"key": "gpu", "value": "b"}]}, False),
+        (node(spec={"taints": [{"key": "gpu", "value": "a", "effect": "NoSchedule"}]}),
+         {"tolerations": [{"key": "gpu", "value": "a", "effect": "NoSchedule"}]}, True),
+        (node(labels={"disk": "ssd"}), {"nodeSelector": {"disk": "ssd"}}, True),
+        (node(), {"nodeSelector": {"disk": "ssd"}}, False),
+    ],
+)  # fmt: skip
+def test_which_nodes_take_a_pod(on: dict[str, Any], spec: dict[str, Any], takes_it: bool) -> None:
+    (found,) = inventory(on).of(Node)
+    assert takes(found, pod(**spec)) == takes_it
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "holds"),
+    [("In", ["a", "b"], True), ("In", ["b"], False), ("NotIn", ["b"], True),
+     ("NotIn", ["a"], False), ("Exists", [], True), ("DoesNotExist", [], False)],
+)  # fmt: skip
+def test_demands_on_a_node(operator: str, values: list[str], holds: bool) -> None:
+    line = {"key": "zone", "operator": operator, "values": values}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [line]}]}
+    key = "requiredDuringSchedulingIgnoredDuringExecution"
+    spec = pod(affinity={"nodeAffinity": {key: required}})
+    (found,) = inventory(node(labels={"zone": "a"})).of(Node)
+    assert takes(found, spec) == holds
+
+
+def test_a_demand_that_is_not_known_is_an_error() -> None:
+    terms = [{"matchExpressions": [{"key": "zone", "operator": "Near"}]}]
+    key = "requiredDuringSchedulingIgnoredDuringExecution"
+    spec = pod(affinity={"nodeAffinity": {key: {"nodeSelectorTerms": terms}}})
+    (found,) = inventory(node()).of(Node)
+    with pytest.raises(NoData, match="'Near', which is not understood"):
+        takes(found, spec)

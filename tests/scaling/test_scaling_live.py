@@ -1,0 +1,227 @@
+"""The drill of scaling: on a fleet that scales itself, and on a small target told by a file."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from readiness.areas.deployment.drill.keeping import Safety
+from readiness.areas.scaling.config import Live, Scaling
+from readiness.areas.scaling.probes.drill import Scaled, drill
+from readiness.lib.drill.locking import locked
+from readiness.lib.drill.notes import FOLDER, Place
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.evidence import Evidence
+from suites.scaling.test_live import test_scale_down_live as judge_down
+from suites.scaling.test_live import test_scale_up_live as judge_up
+from tests.support.processes import gone
+from tests.support.small_servers import Reply, SmallServer
+from tests.support.undo import Undo
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.contract
+
+ROOT = Path(__file__).parents[2]
+FEWEST, NEEDED = 2, 4
+
+
+@dataclass
+class Small:
+    """A target whose count of replicas is in a file, and follows whether there is a load."""
+
+    folder: Path
+    server: SmallServer
+    undo: Undo
+
+    @property
+    def place(self) -> Place:
+        return Place(self.folder / FOLDER, "shop", "production", "0123456789abcdef")
+
+    @property
+    def count(self) -> int:
+        return int((self.folder / "count").read_text())
+
+    def set(self, count: object) -> list[str]:
+        """The command that sets the count, whole or not at all."""
+        new = self.folder / "new"
+        return ["sh", "-c", f"echo {count} > {new}; mv {new} {self.folder}/count"]
+
+    def scaling(self, **changes: object) -> Scaling:
+        keys: dict[str, object] = {
+            "url": self.server.url,
+            "replicas": ["cat", str(self.folder / "count")],
+            "loaded_replicas": NEEDED,
+            "up": self.set(NEEDED),
+            "down": self.set(FEWEST),
+            "up_within_s": 2,
+            "down_within_s": 2,
+            "steady_s": 1,
+            **changes,
+        }
+        live = Live.model_validate({key: value for key, value in keys.items() if value is not None})
+        return Scaling(
+            name="shop", min_replicas=FEWEST, max_replicas=5, up_pods=2, up_s=2, down_pods=2,
+            down_s=2, live=live,
+        )  # fmt: skip
+
+    def drill(self, scaling: Scaling | None = None) -> Scaled:
+        scaling = scaling or self.scaling()
+        assert scaling.live
+        return drill(scaling, scaling.live, Safety(self.place, self.folder, None, self.undo))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Small]:
+    (tmp_path / "count").write_text(f"{FEWEST}\n")
+    with SmallServer({"": Reply("{}"), "/": Reply("{}")}) as server:
+        yield Small(tmp_path, server, Undo())
+
+
+def judged(scaling: Scaling, scaled: Scaled) -> dict[str, str]:
+    """What each check says: the misses, or why there is an error; empty for a pass."""
+    said = {}
+    for name, judge in (("up", judge_up), ("down", judge_down)):
+        evidence = Evidence()
+        try:
+            judge(scaling, lambda _: scaled, evidence)
+            said[name] = "; ".join(str(failure) for failure in evidence.failures)
+        except NoData as error:
+            said[name] = f"error: {error}"
+    return said
+
+
+def test_commands_make_it_grow_and_shrink(small: Small) -> None:
+    scaling = small.scaling()
+    scaled = small.drill(scaling)
+    assert judged(scaling, scaled) == {"up": "", "down": ""}
+    assert (small.count, small.undo.ever, small.undo.commands) == (FEWEST, 1, {})
+    assert scaled.loading is None
+
+
+def test_a_load_of_the_users_own_is_ended(small: Small) -> None:
+    pid = small.folder / "pid"
+    load = [*small.set(NEEDED)[:2], f"{small.set(NEEDED)[2]}; echo $$ > {pid}; exec sleep 600"]
+    scaling = small.scaling(load=load, up=None, down=None)
+    scaled = small.drill(scaling)
+    assert gone(int(pid.read_text()))
+    assert small.undo.processes == {}
+    said = judged(scaling, scaled)
+    assert said["up"] == ""
+    assert "replicas after the load 4, must be <= 2" in said["down"]
+
+
+def test_a_load_that_ends_by_itself(small: Small) -> None:
+    scaling = small.scaling(load=["sh", "-c", "echo no users >&2; exit 3"], up=None, down=None)
+    with pytest.raises(CouldNotMeasure, match="ended by itself, with 3: no users"):
+        small.drill(scaling)
+    assert small.undo.processes == {}
+
+
+def test_nothing_grows(small: Small) -> None:
+    scaling = small.scaling(load_rate_per_s=60, up=None, down=None)
+    said = judged(scaling, small.drill(scaling))
+    assert "replicas under load 2, must be >= 4" in said["up"]
+    assert said["down"].startswith("error")
+
+
+def test_more_at_once_than_was_declared(small: Small) -> None:
+    scaling = small.scaling(loaded_replicas=5, up=small.set(5))
+    said = judged(scaling, small.drill(scaling))
+    assert "most added in 2 s 3, must be <= 2" in said["up"]
+    assert "most taken away in 2 s 3, must be <= 2" in said["down"]
+
+
+def test_replicas_that_do_not_answer_are_not_there(small: Small) -> None:
+    scaling = small.scaling(replica_header="x-replica")
+    said = judged(scaling, small.drill(scaling))
+    assert "replicas that answer 0, must be >= 4" in said["up"]
+
+
+@pytest.mark.parametrize("printed", ["", "many", "-3", "4 replicas"])
+def test_what_cannot_be_counted_is_an_error(small: Small, printed: str) -> None:
+    scaling = small.scaling(up=small.set(f"'{printed}'"))
+    with pytest.raises(NoData, match="no number of replicas"):
+        small.drill(scaling)
+    assert small.count == FEWEST
+
+
+def test_where_there_are_more_already_nothing_is_loaded(small: Small) -> None:
+    (small.folder / "count").write_text("3")
+    with pytest.raises(NoData, match="3 replicas serve, and the fewest are 2"):
+        small.drill()
+    assert small.undo.ever == 0
+
+
+def test_users_that_suffer_end_it(small: Small) -> None:
+    breaks = ["sh", "-c", f"{small.set(NEEDED)[2]}; touch {small.folder}/down; sleep 60"]
+    reply = {True: Reply("", 503), False: Reply("{}")}
+    for path in ("", "/"):
+        small.server.routes[path] = lambda: reply[(small.folder / "down").exists()]
+    scaling = small.scaling(up=breaks, up_within_s=60, steady_s=5)
+    said = judged(scaling, small.drill(scaling))
+    assert "failed requests, growing under" in said["up"]
+    assert "over 20 requests failed" in said["down"]
+    assert small.count == FEWEST
+
+
+def test_no_two_drills_at_once(small: Small) -> None:
+    with locked(small.place), pytest.raises(CouldNotMeasure, match="another drill"):
+        small.drill()
+    assert small.undo.ever == 0
+
+
+# As `readiness run` does it: a guardian of its own, and the drill.
+_SCRIPT = """
+import sys
+from pathlib import Path
+from readiness.config.scaling import Scaling
+from readiness.guardian import Guardian
+from readiness.probes.deployment.keeping import Safety
+from readiness.probes.deployment.notes import Place
+from readiness.probes.scaling.drill import drill
+scaling, folder = Scaling.model_validate_json(sys.argv[1]), Path(sys.argv[2])
+with Guardian() as guardian:
+    place = Place(folder, "shop", "production", "0123456789abcdef")
+    drill(scaling, scaling.live, Safety(place, folder, None, guardian))
+"""
+
+
+def test_a_drill_that_is_killed_shrinks_it_again(small: Small) -> None:
+    # It grows soon, and then waits for more than there will ever be.
+    scaling = small.scaling(up_within_s=60, loaded_replicas=5)
+    with killed(small, scaling):
+        assert eventually(lambda: small.count == NEEDED)
+    assert eventually(lambda: small.count == FEWEST), "the watchdog has it shrink"
+
+
+def test_a_drill_that_is_killed_ends_the_load(small: Small) -> None:
+    pid = small.folder / "pid"
+    load = ["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600"]
+    scaling = small.scaling(load=load, up=None, down=None, up_within_s=60)
+    with killed(small, scaling):
+        assert eventually(pid.exists)
+    assert eventually(lambda: gone(int(pid.read_text())))
+
+
+@contextmanager
+def killed(small: Small, scaling: Scaling) -> Iterator[None]:
+    """A drill in a process of its own, killed at the end of the block."""
+    command = [
+        sys.executable,
+        "-c",
+        _SCRIPT,
+        scaling.model_dump_json(exclude_unset=True),
+        str(small.folder),
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environ, start_new_session=True) as process:
+        try:
+            yield
+        finally:
+            os.kill(process.pid, signal.SIGKILL)

@@ -1,0 +1,141 @@
+"""What a repository has of migrations, read from its files."""
+
+from pathlib import Path
+
+import pytest
+
+from readiness.lib.migrations import files, python_files
+from readiness.lib.migrations.model import Applied, Migration, heads_of, in_order, state
+from readiness.model.errors import CouldNotMeasure, NoData
+
+
+def versions(migrations: list[Migration]) -> list[str]:
+    return [migration.version for migration in migrations]
+
+
+def write(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).write_text("select 1;")
+    return folder
+
+
+def test_plain_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    write(tmp_path, "10_c.up.sql", "2_b.up.sql", "2_b.down.sql", "1_a.sql", "seed.sql", "x.txt")
+    found = files.plain(tmp_path)
+    assert versions(found) == ["1", "2", "10"]
+    assert [m.down.name if m.down else None for m in found] == [None, "2_b.down.sql", None]
+
+
+def test_a_version_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "0001_a.up.sql", "0001_b.up.sql")
+    with pytest.raises(CouldNotMeasure, match="0001 stands there twice"):
+        files.plain(tmp_path)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    for read in (files.plain, files.flyway, python_files.alembic, python_files.django):
+        with pytest.raises(CouldNotMeasure, match="no such folder"):
+            read(tmp_path / "gone")
+
+
+def test_flyway_sorts_versions_as_numbers_and_repeats_last(tmp_path: Path) -> None:
+    write(tmp_path, "R__views.sql", "V1_10__c.sql", "V1.2__b.sql", "V1__a.sql", "U1.2__b.sql")
+    found = files.flyway(tmp_path)
+    assert versions(found) == ["1", "1.2", "1.10", "views"]
+    assert found[1].down
+    assert files.is_repeatable(found[3])
+
+
+def test_flyways_checksum_is_that_of_the_lines(tmp_path: Path) -> None:
+    path = tmp_path / "V1__a.sql"
+    path.write_bytes(b"create table a (i int);\r\ncreate table b (i int);\r\n")
+    other = tmp_path / "V2__a.sql"
+    other.write_bytes(b"\xef\xbb\xbfcreate table a (i int);\ncreate table b (i int);")
+    assert files.flyway_checksum(path) == files.flyway_checksum(other) == "-510823241"
+
+
+def alembic(folder: Path, revision: str, down: str) -> None:
+    (folder / f"{revision}_x.py").write_text(
+        f'"""x"""\nrevision: str = "{revision}"\ndown_revision = {down}\n'
+        "def upgrade():\n    raise SystemExit('it was run')\n"
+    )
+
+
+def test_alembic_files_are_read_and_not_run(tmp_path: Path) -> None:
+    alembic(tmp_path, "b", '"a"')
+    alembic(tmp_path, "a", "None")
+    alembic(tmp_path, "c", '"a"')
+    alembic(tmp_path, "d", '("b", "c")')
+    (tmp_path / "helper.py").write_text("x = 1")
+    found = in_order(python_files.alembic(tmp_path), "here")
+    assert versions(found) == ["a", "b", "c", "d"]
+    assert heads_of(found) == ("d",)
+    assert heads_of(found[:3]) == ("b", "c")
+
+
+@pytest.mark.parametrize("down", ["other()", "5", ""])
+def test_what_cannot_be_understood_of_alembic_is_told(tmp_path: Path, down: str) -> None:
+    text = f'revision = "a"\ndown_revision = {down}\n' if down else 'revision = "a"\n'
+    (tmp_path / "a.py").write_text(text)
+    with pytest.raises(CouldNotMeasure, match="down_revision cannot be understood"):
+        python_files.alembic(tmp_path)
+
+
+def test_a_circle_and_a_gap_are_told(tmp_path: Path) -> None:
+    alembic(tmp_path, "a", '"b"')
+    alembic(tmp_path, "b", '"a"')
+    with pytest.raises(CouldNotMeasure, match="in a circle"):
+        in_order(python_files.alembic(tmp_path), "here")
+    (tmp_path / "b_x.py").unlink()
+    with pytest.raises(CouldNotMeasure, match="a builds on b, which is not there"):
+        in_order(python_files.alembic(tmp_path), "here")
+    with pytest.raises(NoData, match="no migration"):
+        in_order([], "here")
+
+
+def test_django_files_are_read_with_what_they_replace(tmp_path: Path) -> None:
+    folder = tmp_path / "shop" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    head = "from django.db import migrations\nclass Migration(migrations.Migration):\n"
+    (folder / "0001_initial.py").write_text(
+        f"{head}    dependencies = [migrations.swappable_dependency(settings.X),"
+        " ('auth', '0001_initial')]\n"
+    )
+    (folder / "0002_b.py").write_text(f"{head}    dependencies = [('shop', '0001_initial')]\n")
+    (folder / "0002_squashed.py").write_text(
+        f"{head}    replaces = [('shop', '0001_initial'), ('shop', '0002_b')]\n"
+    )
+    found = {m.version: m for m in python_files.django(tmp_path)}
+    assert found["shop.0001_initial"].after == ()
+    assert found["shop.0002_b"].after == ("shop.0001_initial",)
+    assert found["shop.0002_squashed"].replaces == ("shop.0001_initial", "shop.0002_b")
+
+
+def some(*names: str, **options: str) -> list[Migration]:
+    return [Migration(name, Path(name), checksum=options.get(name)) for name in names]
+
+
+def applied(*names: str, **checksums: str) -> Applied:
+    return Applied(frozenset(names), "select", (), checksums)
+
+
+def test_what_agrees_has_nothing_to_tell() -> None:
+    found = state(some("1", "2"), applied("1", "2"), ["2"])
+    assert (found.pending, found.unknown, found.failed, found.altered) == ((), (), (), ())
+
+
+def test_pending_unknown_and_altered_are_told() -> None:
+    found = state(some("a", "b", "c", a="1", b="2"), applied("a", "b", "z", a="1", b="3"), ["c"])
+    assert found.pending == ("c",)
+    assert found.unknown == ("z",)
+    assert found.altered == ("b",)
+
+
+def test_a_squashed_migration_counts_as_applied_either_way() -> None:
+    squashed = Migration("s", Path("s"), replaces=("a", "b"))
+    later = Migration("c", Path("c"), after=("s",))
+    for done in (("a", "b", "c"), ("s", "c"), ("a", "b", "s", "c")):
+        found = state([squashed, later], applied(*done), ["c"])
+        assert (found.pending, found.unknown) == ((), ())
+    assert state([squashed, later], applied("a"), ["c"]).pending == ("s", "c")

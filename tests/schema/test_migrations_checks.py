@@ -1,0 +1,312 @@
+"""schema.migrations-*: files and tables of all tools, and what a scratch server shows."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from readiness.areas.database.config import Database
+from readiness.areas.schema.subjects import MigrationsOf
+from readiness.lib.migrations.config import Migrations
+from readiness.lib.migrations.scratch import Scratch, scratch
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, SafetyRefusal
+from readiness.model.evidence import Evidence
+from readiness.model.secrets import Dsn
+from readiness.servers import programs
+from readiness.servers.postgres import SCRATCH, PrivatePostgres
+from tests.support.monitored_service import misses, suite
+from tests.support.programs import needed
+
+pytestmark = pytest.mark.contract
+
+Run = Callable[[str], None]
+_TABLES = "create table public.a (i bigint primary key, t text);\ninsert into a values (1, 'x');\n"
+_INDEX = "set lock_timeout = '200ms';\ncreate index a_t on public.a (t);\n"
+
+
+@pytest.fixture(scope="module")
+def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dsn]:
+    """A scratch server, empty."""
+    folder = tmp_path_factory.mktemp("scratch")
+    with PrivatePostgres.start(folder, settings=SCRATCH) as running:
+        yield Dsn(running.dsn())
+
+
+@pytest.fixture
+def plain(tmp_path: Path, run: Run) -> Path:
+    """Two migrations as SQL files, and a database that had both."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "01_a.up.sql").write_text(_TABLES)
+    (folder / "01_a.down.sql").write_text("drop table public.a;")
+    (folder / "02_i.up.sql").write_text(_INDEX)
+    (folder / "02_i.down.sql").write_text("drop index public.a_t;")
+    run(_TABLES)
+    run(_INDEX)
+    run("create table schema_migrations (version text); insert into schema_migrations values"
+        " ('01'), ('02')")  # fmt: skip
+    return folder
+
+
+def subject(dsn: Dsn, **settings: Any) -> MigrationsOf:
+    made = Migrations.model_validate({"newest": 1, "max_blocked_s": 1.0, **settings})
+    return MigrationsOf("db", Database(name="db", dsn=dsn), made)
+
+
+def sql(dsn: Dsn, folder: Path, **settings: Any) -> MigrationsOf:
+    return subject(dsn, tool="sql", folder=str(folder), **settings)
+
+
+def at_head(migrations: MigrationsOf) -> str:
+    evidence = Evidence()
+    suite("schema.test_migrations").test_migrations_at_head(migrations, evidence)
+    return misses(evidence)
+
+
+def on_scratch(name: str, migrations: MigrationsOf, spare: Dsn) -> str:
+    def scratch_for(asked: MigrationsOf) -> AbstractContextManager[Scratch]:
+        return scratch(spare, asked.database.dsn)
+
+    evidence = Evidence()
+    getattr(suite("schema.test_migrations"), name)(migrations, scratch_for, evidence)
+    return misses(evidence)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("select 1", ""),
+        ("update schema_migrations set version = '1' where version = '01'", ""),
+        ("delete from schema_migrations where version = '02'", "migrations not applied 1, must be"),
+        ("insert into schema_migrations values ('77')", "77: applied, and not in the repository"),
+    ],
+)
+def test_plain_files(dsn: Dsn, run: Run, plain: Path, change: str, expected: str) -> None:
+    run(change)
+    found = at_head(sql(dsn, plain))
+    assert expected in found
+    assert bool(found) == bool(expected)
+
+
+def test_one_line_that_is_dirty(dsn: Dsn, run: Run, plain: Path) -> None:
+    run("drop table schema_migrations; create table schema_migrations (version bigint, dirty"
+        " boolean); insert into schema_migrations values (2, false)")  # fmt: skip
+    assert at_head(sql(dsn, plain)) == ""
+    run("update schema_migrations set dirty = true")
+    assert "02: they began, and did not end well" in at_head(sql(dsn, plain))
+
+
+def test_what_tells_nothing_is_no_pass(dsn: Dsn, role: Dsn, run: Run, plain: Path) -> None:
+    with pytest.raises(NotPermitted):
+        at_head(sql(role, plain))
+    run("delete from schema_migrations")
+    with pytest.raises(NoData, match="of no migration"):
+        at_head(sql(dsn, plain))
+    run("drop table schema_migrations")
+    with pytest.raises(CouldNotMeasure, match="there is no table schema_migrations"):
+        at_head(sql(dsn, plain))
+    (plain / "empty").mkdir()
+    with pytest.raises(NoData, match="there is no migration"):
+        at_head(sql(dsn, plain / "empty"))
+
+
+def test_alembic_knows_the_ancestors_of_a_head(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+    for name, down in (("a", "None"), ("b", '"a"'), ("c", '"b"')):
+        (tmp_path / f"{name}.py").write_text(f'revision = "{name}"\ndown_revision = {down}\n')
+    run("create table alembic_version (version_num text); insert into alembic_version values ('c')")
+    migrations = subject(dsn, tool="alembic", folder=str(tmp_path))
+    assert at_head(migrations) == ""
+    run("update alembic_version set version_num = 'b'")
+    assert "migrations not applied 1, must be == 0: c" in at_head(migrations)
+    (tmp_path / "d.py").write_text('revision = "d"\ndown_revision = "b"\n')
+    assert "heads too many 1" in at_head(migrations)
+
+
+def test_django_leaves_out_apps_of_others(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "shop" / "migrations"
+    folder.mkdir(parents=True)
+    for name in ("0001_initial", "0002_more"):
+        (folder / f"{name}.py").write_text("class Migration:\n    dependencies = []\n")
+    needs = "[('shop', '0001_initial'), ('auth', '0001_initial')]"
+    (folder / "0002_more.py").write_text(f"class Migration:\n    dependencies = {needs}\n")
+    run(
+        "create table django_migrations (app text, name text); insert into django_migrations"
+        " values ('auth', '0001_initial'), ('shop', '0001_initial'), ('shop', '0002_more')"
+    )
+    migrations = subject(dsn, tool="django", folder=str(tmp_path))
+    assert at_head(migrations) == ""
+    (folder / "0002_other.py").write_text(
+        "class Migration:\n    dependencies = [('shop', '0001_initial')]\n"
+    )
+    found = at_head(migrations)
+    assert "shop.0002_other" in found
+    assert "heads too many 1" in found
+
+
+def test_flyway_compares_checksums_and_tells_failures(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "V1__a.sql").write_text("create table a (i int);\ncreate table b (i int);\n")
+    (tmp_path / "V2__b.sql").write_text("select 1;")
+    run("create table flyway_schema_history (installed_rank int, version text, description text,"
+        " type text, checksum int, success boolean); insert into flyway_schema_history values"
+        " (1, '1', 'a', 'SQL', -510823241, true), (2, '2', 'b', 'SQL', null, true)")  # fmt: skip
+    migrations = subject(dsn, tool="flyway", folder=str(tmp_path))
+    assert at_head(migrations) == ""
+    (tmp_path / "V1__a.sql").write_text("create table a (i bigint);")
+    assert "1: the file is not the one applied" in at_head(migrations)
+    run("update flyway_schema_history set success = false where version = '2'")
+    assert "2: they began, and did not end well" in at_head(migrations)
+
+
+@pytest.mark.clients
+def test_drift_is_told_by_object(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -> None:
+    check = "test_migrations_drift"
+    assert on_scratch(check, sql(dsn, plain), spare) == ""
+    run("drop index a_t; create table by_hand (i integer); grant select on a to pg_monitor")
+    found = on_scratch(check, sql(dsn, plain, ignore=["* public.by_hand"]), spare)
+    assert "objects that differ 1, must be == 0: index a_t on public.a is missing" in found
+
+
+def test_what_is_pending_is_no_drift(dsn: Dsn, plain: Path, spare: Dsn) -> None:
+    (plain / "03_x.up.sql").write_text("create table x (i integer);")
+    assert on_scratch("test_migrations_drift", sql(dsn, plain), spare) == ""
+
+
+def test_a_migration_that_does_not_run_from_nothing_is_no_pass(
+    dsn: Dsn, plain: Path, spare: Dsn
+) -> None:
+    (plain / "01_a.up.sql").write_text("create extension readiness_none;")
+    with pytest.raises(CouldNotMeasure, match="01 fails on a scratch server") as problem:
+        on_scratch("test_migrations_drift", sql(dsn, plain), spare)
+    assert "`base`" in problem.value.remedy
+
+
+def test_the_database_that_is_judged_is_never_the_scratch(dsn: Dsn, plain: Path) -> None:
+    with pytest.raises(SafetyRefusal, match="nothing is tried there"):
+        on_scratch("test_migrations_drift", sql(dsn, plain), dsn)
+
+
+def test_nothing_is_left_on_the_scratch_server(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -> None:
+    run("create role readiness_only_here")
+    try:
+        on_scratch("test_migrations_reversible", sql(dsn, plain), spare)
+    finally:
+        run("drop role readiness_only_here")
+    with psycopg.connect(spare.reveal()) as connection:
+        query = "select datname from pg_database union select rolname from pg_roles"
+        names = {name for (name,) in connection.execute(query)}
+    assert not any(name.startswith("readiness") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("down", "expected"),
+    [
+        ("drop index public.a_t;", ""),
+        ("drop index public.a_t; delete from a;", "the rows of public.a are others"),
+        ("select 1;", "02 leaves, after its way back: index a_t on public.a was not expected"),
+        ("drop index public.a_s;", "its way back fails"),
+        (None, "02: it has no way back"),
+    ],
+)
+def test_the_way_back(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected: str) -> None:
+    file = plain / "02_i.down.sql"
+    file.unlink() if down is None else file.write_text(down)
+    found = on_scratch("test_migrations_reversible", sql(dsn, plain), spare)
+    assert expected in found
+    assert bool(found) == bool(expected)
+
+
+def test_what_was_accepted_as_irreversible_is_not_tried(dsn: Dsn, plain: Path, spare: Dsn) -> None:
+    (plain / "02_i.down.sql").unlink()
+    migrations = sql(dsn, plain, irreversible=["02"])
+    assert on_scratch("test_migrations_reversible", migrations, spare) == ""
+
+
+@pytest.mark.parametrize(
+    ("up", "expected"),
+    [
+        (_INDEX, ""),
+        ("create table b (i integer);", ""),
+        ("create index concurrently a_t on public.a (t);", ""),
+        ("create index a_t on public.a (t);", "time others wait behind 02 1."),
+        (
+            """create table b (i int); set lock_timeout = '100ms';
+            drop index concurrently if exists x; alter table a add v int;""",
+            "it gave up halfway: table public.b was not expected",
+        ),
+    ],
+)
+def test_locks(dsn: Dsn, plain: Path, spare: Dsn, up: str, expected: str) -> None:
+    (plain / "02_i.up.sql").write_text(up)
+    found = on_scratch("test_migrations_locks", sql(dsn, plain), spare)
+    assert expected in found, found
+    assert bool(found) == bool(expected), found
+
+
+def test_a_large_table_must_not_be_written_anew(
+    dsn: Dsn, plain: Path, run: Run, spare: Dsn
+) -> None:
+    (plain / "02_i.up.sql").write_text(
+        "set lock_timeout = '100ms'; alter table a add b bigint default (random() * 9)::bigint;"
+    )
+    assert on_scratch("test_migrations_locks", sql(dsn, plain), spare) == ""
+    run("insert into a select n, repeat('x', 500) from generate_series(2, 3000) n")
+    found = on_scratch("test_migrations_locks", sql(dsn, plain, rewrite_max_mb=1.0), spare)
+    assert "size of public.a, which 02 rewrites" in found
+
+
+def test_squawk_is_asked(dsn: Dsn, plain: Path) -> None:
+    needed(programs.SQUAWK)
+
+    def lint(**settings: Any) -> str:
+        evidence = Evidence()
+        suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain, **settings), evidence)
+        return misses(evidence)
+
+    assert "02, line 2: require-concurrent-index-creation" in lint()
+    rules = ["require-concurrent-index-creation", "require-statement-timeout"]
+    assert lint(lint_exclude=rules) == ""
+
+
+def test_without_squawk_it_is_said_how_to_get_it(
+    dsn: Dsn, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(program: programs.Program) -> str:
+        raise programs.AbsentError("squawk is not installed", remedy=program.remedy)
+
+    monkeypatch.setattr(programs, "find", none)
+    with pytest.raises(CouldNotMeasure, match="not installed") as problem:
+        suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain), Evidence())
+    assert problem.value.remedy == "pip install squawk-cli"
+
+
+@pytest.mark.parametrize("said", ["#!/bin/sh\nexit 0\n", "#!/bin/sh\necho oh; exit 1\n"])
+def test_a_squawk_that_says_nothing_is_no_pass(
+    dsn: Dsn, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    program = tmp_path / "squawk"
+    program.write_text(said)
+    program.chmod(0o755)
+    monkeypatch.setattr(programs, "find", lambda _: str(program))
+    with pytest.raises(CouldNotMeasure, match="did not say what it found"):
+        suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain), Evidence())
+
+
+def test_a_tool_prints_its_sql(dsn: Dsn, run: Run, tmp_path: Path, spare: Dsn) -> None:
+    """A command that prints stands for alembic: `upgrade base:a --sql`."""
+    (tmp_path / "a.py").write_text('revision = "a"\ndown_revision = None\n')
+    echo = shutil.which("echo") or "echo"
+    run("create table x (i integer); create table alembic_version (version_num text);"
+        " insert into alembic_version values ('a')")  # fmt: skip
+    migrations = subject(
+        dsn,
+        tool="alembic",
+        folder=str(tmp_path),
+        up=[echo, "create table x (i integer); comment on table x is '{previous}:{version}'"],
+        down=[echo, "drop table x"],
+    )
+    assert on_scratch("test_migrations_drift", migrations, spare) == ""
+    assert on_scratch("test_migrations_reversible", migrations, spare) == ""

@@ -1,0 +1,193 @@
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from readiness.areas.signoff.signing import SignoffState, append, block, state
+from readiness.config.loading import load
+from readiness.config.models import Signoff
+from readiness.model.errors import ConfigError, UsageError
+
+TODAY = date(2026, 3, 10)
+
+
+def signoff(
+    item: str = "runbook", person: str = "Ann", release: str = "1.2", expires: date = TODAY
+) -> Signoff:
+    return Signoff(item=item, person=person, evidence="DOC-1", release=release, expires=expires)
+
+
+def judged(*signoffs: Signoff, release: str = "1.2", deployer: str = "Bob") -> SignoffState:
+    return state("runbook", signoffs, release=release, deployer=deployer, today=TODAY)
+
+
+def test_signed_through_its_last_day() -> None:
+    assert judged(signoff()) == SignoffState("runbook", True, ())
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([], "missing: nobody signed runbook for 1.2"),
+        ([signoff(item="legal")], "missing: nobody signed runbook for 1.2"),
+        ([signoff(release="1.1")], "other release: Ann signed 1.1, not 1.2"),
+        ([signoff(expires=date(2026, 3, 9))], "expired: what Ann signed counted until 2026-03-09"),
+        ([signoff(person="Bob")], "four eyes: Bob signed and deploys"),
+        ([signoff(person="  bO B ")], "four eyes: bO B signed and deploys"),
+        ([signoff(person="\uff22ob")], "four eyes: \uff22ob signed and deploys"),
+    ],
+)
+def test_what_does_not_count(given: list[Signoff], problem: str) -> None:
+    assert judged(*given) == SignoffState("runbook", False, (problem,))
+
+
+def test_one_that_counts_is_enough() -> None:
+    assert judged(signoff(release="1.1"), signoff(person="Bob"), signoff()).signed
+
+
+@pytest.mark.parametrize("release", ["", "unknown", " Unknown "])
+def test_no_sign_off_counts_for_a_release_that_nobody_knows(release: str) -> None:
+    found = judged(signoff(release=release or "x"), release=release)
+    assert not found.signed
+    assert "release is not known" in found.problems[0]
+
+
+FILE = """# mine
+[target]
+name = "shop"   # stays
+deployer = "Bob"
+[services.api]
+url = "http://localhost"
+bearer = "${NOT_SET_HERE}"
+[signoffs]
+required = ["runbook", "legal"]"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "readiness.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_sign_off_is_added_and_nothing_else_changes(path: Path) -> None:
+    path.chmod(0o640)
+    append(path, signoff())
+    append(path, signoff(item="legal"))
+    assert path.read_text().startswith(FILE + "\n\n[[signoff]]\n")
+    assert path.stat().st_mode & 0o777 == 0o640
+    config = load(path, {"NOT_SET_HERE": "correct-horse"}).config
+    assert config.signoff == [signoff(), signoff(item="legal")]
+    assert [p.name for p in path.parent.iterdir()] == ["readiness.toml"]
+
+
+def test_the_line_ends_of_windows_stay(path: Path) -> None:
+    path.write_bytes(FILE.replace("\n", "\r\n").encode())
+    append(path, signoff())
+    assert path.read_bytes().count(b"\n") == path.read_bytes().count(b"\r\n") > 10
+
+
+def test_a_link_stays_a_link(path: Path) -> None:
+    link = path.with_name("link.toml")
+    link.symlink_to(path.name)
+    append(link, signoff())
+    assert link.is_symlink()
+    assert "[[signoff]]" in path.read_text()
+
+
+def test_in_a_pyproject(tmp_path: Path) -> None:
+    path = tmp_path / "pyproject.toml"
+    tables = FILE.replace("[target", "[tool.readiness.target").replace("[s", "[tool.readiness.s")
+    path.write_text(tables)
+    append(path, signoff())
+    assert tomllib.loads(path.read_text())["tool"]["readiness"]["signoff"][0]["item"] == "runbook"
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
+def test_any_text_comes_back_as_it_was_signed(
+    tmp_path_factory: pytest.TempPathFactory, person: str, evidence: str
+) -> None:
+    if not (person.strip() and evidence.strip()):
+        return
+    path = tmp_path_factory.mktemp("any") / "readiness.toml"
+    path.write_text(FILE.replace("${NOT_SET_HERE}", "${SET}"))
+    given = Signoff(
+        item="runbook", person=person, evidence=evidence, release="${X}$${", expires=TODAY
+    )
+    append(path, given)
+    assert load(path, {"SET": "correct-horse"}).config.signoff == [given]
+
+
+@pytest.mark.parametrize("environ", [{}, {"NOT_SET_HERE": "correct-horse"}])
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (signoff(), r"\[\[signoff\]\] item: 'runbook' and '1.2' stands here a second time"),
+        (signoff(item="runbok"), "nothing requires a sign-off of 'runbok'. Did you mean 'runbook'"),
+    ],
+)
+def test_one_that_would_be_wrong_is_refused_whatever_is_set(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    given: Signoff,
+    problem: str,
+) -> None:
+    append(path, signoff())
+    before = path.read_bytes()
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=problem):
+        append(path, given)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("signoff = []\n" + FILE, "is not valid TOML|given twice"),
+        (FILE + "\nnme = 1", "unknown key 'nme'"),
+        ('signoff = "${NOT_SET}"\n' + FILE, "is not valid TOML|given twice"),
+        ("[target", "is not valid TOML"),
+    ],
+)
+def test_a_file_that_is_not_right_is_left_as_it_is(path: Path, text: str, problem: str) -> None:
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=problem):
+        append(path, signoff())
+    assert path.read_text() == text
+
+
+def test_a_file_that_cannot_be_replaced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(UsageError, match="cannot be written: Permission denied"):
+        append(path, signoff())
+    assert [p.name for p in path.parent.iterdir()] == ["readiness.toml"]
+    assert path.read_text() == FILE
+
+
+def test_a_change_by_somebody_else_is_not_lost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chmod = Path.chmod
+
+    def meanwhile(self: Path, mode: int) -> None:
+        chmod(self, mode)
+        path.write_text(FILE + "\n# theirs\n")
+
+    monkeypatch.setattr(Path, "chmod", meanwhile)
+    with pytest.raises(UsageError, match="changed by somebody else"):
+        append(path, signoff())
+    assert path.read_text().endswith("# theirs\n")
+
+
+def test_block_is_toml() -> None:
+    assert block(signoff(person='A "B" \\ ${C}\x7f')) == (
+        '[[signoff]]\nitem = "runbook"\nperson = "A \\"B\\" \\\\ $${C}\\u007f"\n'
+        'evidence = "DOC-1"\nrelease = "1.2"\nexpires = 2026-03-10\n'
+    )

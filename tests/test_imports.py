@@ -1,0 +1,115 @@
+"""The rooms: imports run one way (ARCHITECTURE.md), and an area never imports another."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from readiness.lib import bundle
+
+ROOT = bundle.root()
+PLACES = ("readiness", "suites", "fixtures")
+
+# room -> the rooms that it may import; `areas` is the area's own package for `suites` and `areas`
+MAY = {
+    "model": set(),
+    "config.base": {"model"},
+    "lib": {"model", "config.base", "servers"},
+    "servers": {"model", "config.base", "lib"},
+    "areas": {"model", "config.base", "lib", "servers"},
+    "config": {"model", "config.base", "lib", "registry"},
+    "report": {"model"},
+    "run": {"model", "config", "config.base", "lib", "report"},
+    "reference": {"model", "config", "config.base", "lib", "servers", "areas", "run"},
+    "prove": {"model", "config", "config.base", "lib", "run", "report", "reference"},
+    "cli": {
+        "model", "config", "config.base", "lib", "servers", "registry", "run", "report",
+        "reference", "prove",
+    },
+    "fixtures": {"model", "config", "config.base", "lib", "servers", "areas"},
+    "suites": {"model", "config", "config.base", "lib", "servers", "areas", "fixtures", "reference"},
+}  # fmt: skip
+# What a room must not touch besides: no pytest where nothing is tested, no network where nothing
+# is asked.
+FOREIGN = {
+    "model": {"pytest", "httpx", "psycopg", "socket", "subprocess"},
+    "areas": {"pytest"},
+    "lib": {"pytest"},
+    "servers": {"pytest"},
+    "report": {"pytest", "httpx", "psycopg", "socket", "subprocess"},
+    "reference": {"pytest"},
+}
+
+
+def files() -> Iterator[Path]:
+    for place in PLACES:
+        yield from sorted((ROOT / place).rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return f"readiness.{name}" if name.startswith("fixtures") else name
+
+
+def room(module: str) -> str:
+    """The room of a module of ours; empty for the public names and for what is not ours."""
+    words = module.split(".")
+    if words[0] == "suites":
+        return "suites"
+    if words[0] != "readiness" or len(words) == 1 or words[1] == "__main__":
+        return ""
+    if module.startswith("readiness.config.base"):
+        return "config.base"
+    if words[1] == "areas" and (len(words) == 2 or words[2] == "registry"):
+        return "registry"
+    return words[1]
+
+
+def area(module: str) -> str:
+    words = module.split(".")
+    if words[0] == "suites" and len(words) > 1:
+        return words[1]
+    return words[2] if len(words) > 2 and words[1] == "areas" else ""
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def arrows() -> Iterator[tuple[str, str]]:
+    for path in files():
+        if "fixtures" in path.relative_to(ROOT).parts[1:]:
+            continue  # the link in the package
+        yield from ((dotted(path), name) for name in imports(path))
+
+
+def is_allowed(source: str, target: str) -> bool:
+    here, there = room(source), room(target)
+    if not here or not there or here == there != "areas":
+        return True
+    if there == "areas" and here in {"areas", "suites"}:
+        return area(source) == area(target)
+    return there in MAY[here]
+
+
+def test_imports_run_one_way() -> None:
+    assert sorted({f"{a} -> {b}" for a, b in arrows() if not is_allowed(a, b)}) == []
+
+
+@pytest.mark.parametrize("place", FOREIGN)
+def test_a_room_does_not_touch_what_it_need_not(place: str) -> None:
+    wrong = {
+        f"{source} -> {target}"
+        for source, target in arrows()
+        if room(source) == place and target.partition(".")[0] in FOREIGN[place]
+    }
+    assert wrong == set()
+
+
+def test_locust_is_imported_nowhere() -> None:
+    assert not [source for source, target in arrows() if target.partition(".")[0] == "locust"]
