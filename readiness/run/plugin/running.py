@@ -44,9 +44,9 @@ class Running:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Prepare the evidence; stop a check whose outcome is settled or not allowed."""
-        item.stash[EVIDENCE] = Evidence()
-        item.stash[_STARTED] = now()
         planned = item.stash[collection.PLANNED]
+        item.stash[EVIDENCE] = Evidence(judgements=planned.spec.judgements)
+        item.stash[_STARTED] = now()
         if planned.settled:
             item.stash[_CONCLUDED] = (Outcome(planned.settled), planned.reason)
             pytest.skip(planned.reason)
