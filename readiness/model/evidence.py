@@ -2,14 +2,15 @@
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from readiness.model import course, figures
-from readiness.model.errors import NoData, UsageError
+from readiness.model.errors import CouldNotMeasure, NoData, UsageError
 from readiness.model.measurement import Limit, Measurement, Moment
 from readiness.model.secrets import redact
 
@@ -57,6 +58,7 @@ class Evidence:
         measurements: what was measured, in order.
         failures: what the missed limits say.
         warnings: the same for those that never decide.
+        lost: why some judgements could not be made.
     """
 
     judgements: Collection[str] = ()
@@ -64,6 +66,7 @@ class Evidence:
     measurements: list[Measurement] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    lost: list[CouldNotMeasure] = field(default_factory=list)
 
     def record(self, measurement: Measurement) -> None:
         """Keep a figure that is shown and does not decide."""
@@ -113,21 +116,42 @@ class Evidence:
         )
         return False
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Go on with the other judgements where this one cannot be made.
+
+        What could not be measured is kept: the check ends as `error`, unless a judgement failed.
+        """
+        try:
+            yield
+        except CouldNotMeasure as error:
+            self.lost.append(error)
+
     def conclude(self) -> Outcome:
         """The outcome, once the check has returned.
 
         Raises:
-            CheckFailed: with every miss.
+            CheckFailed: with every miss, and with what could not be measured beside it.
+            CouldNotMeasure: nothing failed, and something could not be measured.
             NoData: nothing was judged at all.
         """
         if self.failures:
-            raise CheckFailed("; ".join(self.failures))
+            also = [f"not measured: {error.sentence}" for error in self.lost]
+            raise CheckFailed("; ".join([*self.failures, *also]))
+        if self.lost:
+            raise self._first_lost()
         if not any(m.limit for m in self.measurements):
             raise NoData(
                 "the check ended without judging any measurement",
                 remedy="call evidence.judge(key, measurement, limit) in it",
             )
         return Outcome.WARN if self.warnings else Outcome.PASS
+
+    def _first_lost(self) -> CouldNotMeasure:
+        first, *others = self.lost
+        for other in others:
+            first.add_note(other.sentence)
+        return first
 
 
 @dataclass(frozen=True, slots=True)

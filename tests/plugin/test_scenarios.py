@@ -97,6 +97,38 @@ def test_plain(evidence):
     assert "one is not two" in run.record["checks"][0]["message"]
 
 
+PARTS = """
+from readiness.model import errors
+@check("own.parts", title="t", why="w", fix="f", judgements=("first", "second", "third"))
+def test_parts(evidence):
+    with evidence.attempt():
+        raise errors.NoData("no rows", where="one")
+    with evidence.attempt():
+        raise errors.NoData("no answer", where="two")
+    evidence.judge("KEY", figure(FIGURE), at_most(2), says="It took 3 ms")
+"""
+
+
+@SERIAL
+@pytest.mark.parametrize(
+    ("key", "figure", "outcome", "message"),
+    [
+        ("third", 1, "error", "one: no rows; two: no answer"),
+        ("third", 3, "fail",
+         "It took 3 ms; limit 2 ms; not measured: one: no rows; not measured: two: no answer"),
+        ("other", 1, "error", "the check judges 'other', which it does not declare"),
+    ],
+    ids=["error", "fail", "undeclared"],
+)  # fmt: skip
+def test_what_could_not_be_measured_does_not_hide_the_other_judgements(
+    gate: Gate, key: str, figure: int, outcome: str, message: str
+) -> None:
+    run = gate(PARTS.replace("FIGURE", str(figure)).replace("KEY", key))
+    (parts,) = run.record["checks"]
+    assert parts["outcome"] == outcome
+    assert message in parts["message"]
+
+
 @SERIAL
 @pytest.mark.parametrize(
     ("raised", "words"),
