@@ -28,7 +28,9 @@ MAY = {
         "reference", "prove",
     },
     "fixtures": {"model", "config", "config.base", "lib", "servers", "areas"},
-    "suites": {"model", "config", "config.base", "lib", "servers", "areas", "fixtures", "reference"},
+    "suites": {
+        "model", "config", "config.base", "lib", "servers", "areas", "fixtures", "reference",
+    },
 }  # fmt: skip
 # What a room must not touch besides: no pytest where nothing is tested, no network where nothing
 # is asked.

@@ -19,9 +19,9 @@ from readiness.areas.backup.reference import vault
 from readiness.areas.backup.reference.job import run_backup
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference.database import Shop
 from readiness.servers.binaries import Binaries
 from readiness.servers.files import write_whole
+from readiness.servers.shop import Shop
 from readiness.servers.without import refused
 
 _TIMEOUT_S: Final = 120
