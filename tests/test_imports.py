@@ -15,7 +15,7 @@ PLACES = ("readiness", "suites", "fixtures")
 MAY = {
     "model": set(),
     "config.base": {"model"},
-    "lib": {"model", "config.base", "servers"},
+    "lib": {"model", "config.base"},
     "servers": {"model", "config.base", "lib"},
     "areas": {"model", "config.base", "lib", "servers"},
     "config": {"model", "config.base", "lib", "registry"},

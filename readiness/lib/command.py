@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Final
 
+from readiness.lib.account import Account
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import PLACEHOLDER
-from readiness.servers.account import Account
 
 TIMEOUT_S: Final = 60.0
 _LONGEST: Final = 16 * 1024 * 1024

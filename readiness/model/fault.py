@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from readiness.reference.system import ReferenceSystem
-
-Break = Callable[["ReferenceSystem"], AbstractContextManager[None]]
+# Takes the reference system, which is composed far above: the suites and the prover name its type.
+Break = Callable[[Any], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,7 @@ class Starter:
             metrics=None if isinstance(metrics, str) else metrics,
             fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
-            released=release_files.make(self._folder, self._release, backups),
+            released=release_files.make(self._folder, self._release, _copies(backups)),
             migrations=migrate.copy_files(self._folder),
             manifest=migrate.save_manifest(shop.monitor, self._folder),
             cluster=cluster.copy_files(self._folder),
@@ -329,6 +329,13 @@ def _done(found: _T) -> Future[_T]:
     future: Future[_T] = Future()
     future.set_result(found)
     return future
+
+
+def _copies(backups: Backups | None) -> dict[str, Path]:
+    """What is saved before a release beside its configuration."""
+    if backups is None:
+        return {}
+    return {release_files.DATABASE: backups.dump, release_files.UPLOADS: backups.uploads}
 
 
 def _fill(shop: Shop) -> None:

@@ -54,6 +54,16 @@ class Backups:
     has_amcheck: bool
     archive: WalArchive | None = None
 
+    @property
+    def dump(self) -> Path:
+        """One of the dumps."""
+        return next(self.folder.glob("*.dump"))
+
+    @property
+    def uploads(self) -> Path:
+        """The archive of the files that customers sent."""
+        return self.layers / "uploads.tar.gz"
+
 
 def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
     """Make one of each kind, and one dump that is a week old.
