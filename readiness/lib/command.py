@@ -18,6 +18,8 @@ from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import PLACEHOLDER
 
 TIMEOUT_S: Final = 60.0
+ASK_S: Final = 30.0
+"""A question to a tool is answered within this time, or it is an error."""
 _LONGEST: Final = 16 * 1024 * 1024
 _SAID: Final = 300
 _LOOK_S: Final = 0.2

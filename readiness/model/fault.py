@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-# Takes the reference system, which is composed far above: the suites and the prover name its type.
 Break = Callable[[Any], AbstractContextManager[None]]
+"""Breaks the reference system on entering, and restores exactly what was on leaving."""
 
 
 @dataclass(frozen=True, slots=True)
