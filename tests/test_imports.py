@@ -35,7 +35,7 @@ MAY = {
 # What a room must not touch besides: no pytest where nothing is tested, no network where nothing
 # is asked.
 FOREIGN = {
-    "model": {"pytest", "httpx", "psycopg", "socket", "subprocess"},
+    "model": {"pytest", "httpx", "socket", "subprocess"},
     "areas": {"pytest"},
     "lib": {"pytest"},
     "servers": {"pytest"},

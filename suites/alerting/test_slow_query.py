@@ -32,6 +32,7 @@ def test_slow_query_alert(alerted_database: Database, target: Config, evidence: 
     found = slow_alert.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
     source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
     arrived = evidence.judge(
+        "arrived",
         Measurement("arrived", int(found.after_s is not None), "count", source),
         equal_to(1),
         f"a statement ran for {found.ran_s:.0f} s, and nobody was told",
@@ -39,10 +40,12 @@ def test_slow_query_alert(alerted_database: Database, target: Config, evidence: 
     if not arrived or found.after_s is None:
         return
     evidence.judge(
+        "start-message",
         Measurement("from its start to the message", found.after_s, "s", source),
         at_most(alert.message_within_s),
     )
     evidence.judge(
+        "says",
         Measurement(
             f"says {alert.severity}", int(alert.severity.lower() in found.text.lower()), "count",
             source,

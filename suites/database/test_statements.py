@@ -44,12 +44,15 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
         ("pg_stat_statements is loaded", found.loaded, "it is not in shared_preload_libraries"),
         ("its view is in this database", found.created, "create extension pg_stat_statements;"),
     ):
-        evidence.judge(Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because)
+        evidence.judge(
+            "name", Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because
+        )
     if found.loaded and found.created:
         _judge_counting(found, evidence)
     limit_ms = database.statements.logged_from_ms
     if found.logged_from_ms is None:
         evidence.judge(
+            "slow-statements-logged",
             Measurement("slow statements are logged", 0, "count", "pg_settings"),
             equal_to(1),
             f"{found.logged_by} does: alter system set log_min_duration_statement = {limit_ms:g};"
@@ -57,6 +60,7 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
         )
         return
     evidence.judge(
+        "statements-logged",
         Measurement("statements are logged from", found.logged_from_ms, "ms", found.logged_by),
         at_most(limit_ms),
         f"what takes less leaves no trace: alter system set {found.logged_by} = {limit_ms:g};"
@@ -66,16 +70,19 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
 
 def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
     evidence.judge(
+        "statements-counted",
         Measurement("statements are counted", int(found.track != "none"), "count", "pg_settings"),
         equal_to(1),
         "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();",
     )
     evidence.judge(
+        "statements-hidden-this-role",
         Measurement("statements that are hidden from this role", found.hidden, "count", _VIEW),
         equal_to(0),
         "grant pg_monitor to the monitoring role",
     )
     evidence.judge(
+        "statements-other-roles-can",
         Measurement("statements of other roles that can be read", found.readable, "count", _VIEW),
         at_least(1),
         "nothing of the application has been counted yet",
@@ -116,8 +123,8 @@ def test_statement_latency(database: Database, evidence: Evidence) -> None:
         slowest.calls,
     )  # fmt: skip
     because = _slow(slowest_first, limits)
-    if evidence.judge(mean, at_most(limits.alert_ms), because):
-        evidence.judge(mean, at_most(limits.warning_ms), because, warn_only=True)
+    if evidence.judge("mean", mean, at_most(limits.alert_ms), because):
+        evidence.judge("mean", mean, at_most(limits.warning_ms), because, warn_only=True)
     _record_rest(ran, len(slowest_first), limits, evidence)
 
 
@@ -204,8 +211,8 @@ def test_statement_p95(timed_database: Database, watcher: Prometheus, evidence: 
         f"slowest p95 of {len(told)} statements", told[0].p95_ms, "ms", limits.p95.query,
         int(told[0].calls),
     )  # fmt: skip
-    if evidence.judge(p95, at_most(limits.alert_ms), because):
-        evidence.judge(p95, at_most(limits.warning_ms), because, warn_only=True)
+    if evidence.judge("p95", p95, at_most(limits.alert_ms), because):
+        evidence.judge("p95", p95, at_most(limits.warning_ms), because, warn_only=True)
     evidence.record(
         Measurement(
             f"statements not judged: fewer than {limits.min_calls} calls",
@@ -245,8 +252,8 @@ def test_statement_eviction(database: Database, evidence: Evidence) -> None:
     measured = Measurement("times that statements were thrown out", count, "count", source)
     because = "each takes 5 % of the statements: raise pg_stat_statements.max"
     most = limits.evictions_max_per_day * max(1.0, days)
-    if evidence.judge(measured, at_most(most), because):
-        evidence.judge(measured, equal_to(0), because, warn_only=True)
+    if evidence.judge("measured", measured, at_most(most), because):
+        evidence.judge("measured", measured, equal_to(0), because, warn_only=True)
 
 
 def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:

@@ -17,11 +17,13 @@ def judge_served(name: str, seen: Observation, evidence: Evidence) -> None:
     how = behaviour(seen)
     why = f"{kinds_told}; {how}: {how.remedy}" if seen.failed else ""
     evidence.judge(
+        "failed-requests",
         figure(f"failed requests, {name}", len(seen.failed), "count", source, count),
         equal_to(0),
         why,
     )
     evidence.judge(
+        "longest-gap",
         figure(f"longest gap, {name}", seen.longest_gap_s, "s", source, count),
         at_most(0),
         "nobody was answered",
