@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.alerting.config import Alerting, Alertmanager
+from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.paper import inhibition
 from readiness.areas.alerting.paper.config import InhibitRule
-from readiness.areas.alerting.paper.matchers import Labels, all_match
+from readiness.areas.alerting.paper.matchers import Labels, Matcher, all_match
 from readiness.areas.alerting.paper.reach import LiveRule
 from readiness.areas.alerting.paper.routing import placed
 from readiness.areas.alerting.probes import peers
 from readiness.areas.alerting.probes.running import Running
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import Silence
 from readiness.lib.text import clean, listed
 
@@ -44,6 +45,7 @@ def test_inhibition_rules(
     broad = [text for rule in rules for text in _too_broad(rule, alerts, dead_man)]
     evidence.record(Measurement("inhibition rules", len(rules), "count", running.source))
     evidence.judge(
+        "them-hold-too-much",
         Measurement("of them that hold too much", len(broad), "count", running.source),
         equal_to(0),
         listed(broad, between="; "),
@@ -54,6 +56,7 @@ def test_inhibition_rules(
         if len(names := inhibition.both_at_once(rule, alerts)) > 1
     ]
     evidence.judge(
+        "rules-alerts-both-sides",
         Measurement("rules with alerts on both of their sides", len(both), "count", running.source),
         equal_to(0),
         f"these do not hold each other back: {listed(both, between='; ')}",
@@ -93,6 +96,7 @@ def test_silences(
     source = f"GET {alertmanager.urls[0]}/api/v2/silences"
     evidence.record(Measurement("active silences", len(active), "count", source))
     evidence.judge(
+        "silences-cover-rules-severity",
         Measurement(
             f"silences that cover rules of severity {' or '.join(strict) or 'none'}",
             len(covering),
@@ -106,7 +110,10 @@ def test_silences(
 
 
 def _covered(silence: Silence, rules: list[LiveRule]) -> list[str]:
-    matchers = [matcher.on_paper() for matcher in silence.matchers]
+    matchers = [
+        Matcher.of(one.name, one.value, is_regex=one.is_regex, is_equal=one.is_equal)
+        for one in silence.matchers
+    ]
     return [rule.name for rule in rules if all_match(matchers, placed(rule.labels))]
 
 

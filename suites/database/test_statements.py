@@ -1,9 +1,8 @@
-"""Whether slow statements are known, few, and told of."""
+"""Whether slow statements are known and few."""
 
 from pathlib import Path
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.alerting.probes import slow_alert
 from readiness.areas.database.config import Database
 from readiness.areas.database.config_history import Statements
 from readiness.areas.database.history.snapshot import Snapshot
@@ -11,10 +10,9 @@ from readiness.areas.database.history.store import Store
 from readiness.areas.database.statements import counters, percentiles, snapshot, tracking
 from readiness.areas.database.statements.counters import Counters
 from readiness.areas.database.statements.window import Ran, Window, start, window
-from readiness.config.models import Config
 from readiness.lib import postgres
 from readiness.lib.prometheus import Prometheus
-from readiness.lib.text import clean, worst
+from readiness.lib.text import worst
 from readiness.model.errors import NoData
 
 _VIEW = "pg_stat_statements"
@@ -46,12 +44,15 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
         ("pg_stat_statements is loaded", found.loaded, "it is not in shared_preload_libraries"),
         ("its view is in this database", found.created, "create extension pg_stat_statements;"),
     ):
-        evidence.judge(Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because)
+        evidence.judge(
+            "name", Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because
+        )
     if found.loaded and found.created:
         _judge_counting(found, evidence)
     limit_ms = database.statements.logged_from_ms
     if found.logged_from_ms is None:
         evidence.judge(
+            "slow-statements-logged",
             Measurement("slow statements are logged", 0, "count", "pg_settings"),
             equal_to(1),
             f"{found.logged_by} does: alter system set log_min_duration_statement = {limit_ms:g};"
@@ -59,6 +60,7 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
         )
         return
     evidence.judge(
+        "statements-logged",
         Measurement("statements are logged from", found.logged_from_ms, "ms", found.logged_by),
         at_most(limit_ms),
         f"what takes less leaves no trace: alter system set {found.logged_by} = {limit_ms:g};"
@@ -68,16 +70,19 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
 
 def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
     evidence.judge(
+        "statements-counted",
         Measurement("statements are counted", int(found.track != "none"), "count", "pg_settings"),
         equal_to(1),
         "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();",
     )
     evidence.judge(
+        "statements-hidden-this-role",
         Measurement("statements that are hidden from this role", found.hidden, "count", _VIEW),
         equal_to(0),
         "grant pg_monitor to the monitoring role",
     )
     evidence.judge(
+        "statements-other-roles-can",
         Measurement("statements of other roles that can be read", found.readable, "count", _VIEW),
         at_least(1),
         "nothing of the application has been counted yet",
@@ -118,8 +123,8 @@ def test_statement_latency(database: Database, evidence: Evidence) -> None:
         slowest.calls,
     )  # fmt: skip
     because = _slow(slowest_first, limits)
-    if evidence.judge(mean, at_most(limits.alert_ms), because):
-        evidence.judge(mean, at_most(limits.warning_ms), because, warn_only=True)
+    if evidence.judge("mean", mean, at_most(limits.alert_ms), because):
+        evidence.judge("mean", mean, at_most(limits.warning_ms), because, warn_only=True)
     _record_rest(ran, len(slowest_first), limits, evidence)
 
 
@@ -206,8 +211,8 @@ def test_statement_p95(timed_database: Database, watcher: Prometheus, evidence: 
         f"slowest p95 of {len(told)} statements", told[0].p95_ms, "ms", limits.p95.query,
         int(told[0].calls),
     )  # fmt: skip
-    if evidence.judge(p95, at_most(limits.alert_ms), because):
-        evidence.judge(p95, at_most(limits.warning_ms), because, warn_only=True)
+    if evidence.judge("p95", p95, at_most(limits.alert_ms), because):
+        evidence.judge("p95", p95, at_most(limits.warning_ms), because, warn_only=True)
     evidence.record(
         Measurement(
             f"statements not judged: fewer than {limits.min_calls} calls",
@@ -247,8 +252,8 @@ def test_statement_eviction(database: Database, evidence: Evidence) -> None:
     measured = Measurement("times that statements were thrown out", count, "count", source)
     because = "each takes 5 % of the statements: raise pg_stat_statements.max"
     most = limits.evictions_max_per_day * max(1.0, days)
-    if evidence.judge(measured, at_most(most), because):
-        evidence.judge(measured, equal_to(0), because, warn_only=True)
+    if evidence.judge("measured", measured, at_most(most), because):
+        evidence.judge("measured", measured, equal_to(0), because, warn_only=True)
 
 
 def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
@@ -267,47 +272,3 @@ def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
     since = start(counted, before)
     known = before.evictions or 0 if before and since == before.at else 0
     return max(0, counted.evictions - known), since
-
-
-@check(
-    "database.slow-query-alert",
-    title="Somebody is told when a statement is slow",
-    why="""A statement that holds its locks for minutes stops the application, and no error counter
-    moves: nobody fails, everybody waits. Rules on it are written once and never seen to fire; they
-    watch the wrong database, a metric that is 0, or a threshold in another unit.""",
-    fix="""Follow it by hand: run the statement, and look at each step on the way.
-    psql -c 'select pg_sleep(60)' DATABASE
-    curl -s EXPORTER/metrics | grep max_tx_duration
-    curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[].labels'
-    amtool alert query --alertmanager.url=URL
-The alert, its severity and its channel stand in [databases.NAME.statements.slow_alert].""",
-    severity="major",
-    effect="disrupt",
-    each="alerted_database",
-)
-def test_slow_query_alert(alerted_database: Database, target: Config, evidence: Evidence) -> None:
-    """A real alert, which reaches real people: so it needs their consent, as what disrupts does."""
-    alert = alerted_database.statements.slow_alert
-    if alert is None or target.alerting is None:
-        raise NoData("needs [databases.NAME.statements.slow_alert] and [alerting.channels.NAME]")
-    found = slow_alert.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
-    source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
-    arrived = evidence.judge(
-        Measurement("arrived", int(found.after_s is not None), "count", source),
-        equal_to(1),
-        f"a statement ran for {found.ran_s:.0f} s, and nobody was told",
-    )
-    if not arrived or found.after_s is None:
-        return
-    evidence.judge(
-        Measurement("from its start to the message", found.after_s, "s", source),
-        at_most(alert.message_within_s),
-    )
-    evidence.judge(
-        Measurement(
-            f"says {alert.severity}", int(alert.severity.lower() in found.text.lower()), "count",
-            source,
-        ),
-        equal_to(1),
-        f"it arrived with another severity: {clean(found.text)}",
-    )  # fmt: skip

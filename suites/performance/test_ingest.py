@@ -1,9 +1,10 @@
 """Does the system take rows in as fast as it must?"""
 
 from readiness import Evidence, at_least, check, equal_to
+from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.probes.ingest import copy_rate
 from readiness.areas.performance.probes.write_path import write_rate
-from readiness.config.models import Config, Ingest, WritePath
+from readiness.config.models import Config
 from readiness.lib.interference import undisturbed
 from readiness.model.errors import CouldNotMeasure
 
@@ -37,6 +38,7 @@ def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None
     evidence.record(measured.round_trip)
     evidence.record(measured.driver)
     evidence.judge(
+        "rate",
         measured.rate,
         limit,
         f"{ingest.table} itself is too slow: look at its triggers, indexes and foreign keys",
@@ -59,11 +61,17 @@ def _judge_application(ingest: Ingest, path: WritePath, target: Config, evidence
         lambda found: found.lost_something or limit.holds(found.rate.value),
         evidence.record,
     )
-    evidence.judge(measured.failed, equal_to(0), f"first of them: {measured.first_failure}")
     evidence.judge(
-        measured.missing, equal_to(0), "the application said yes, and the rows are not there"
+        "failed", measured.failed, equal_to(0), f"first of them: {measured.first_failure}"
     )
     evidence.judge(
+        "missing",
+        measured.missing,
+        equal_to(0),
+        "the application said yes, and the rows are not there",
+    )
+    evidence.judge(
+        "rate",
         measured.rate,
         limit,
         "the application is too slow; compare with the rate by COPY",

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from readiness import Evidence, Measurement, at_least, check
-from readiness.areas.signoff.signing import state
+from readiness.config.base.subject import Subject
 from readiness.config.models import Config
-from readiness.config.subject import Subject
+from readiness.lib.signoffs import state
 
 
 @check(
@@ -38,6 +38,7 @@ def test_manual_items(signoff_item: Subject, target: Config, evidence: Evidence)
         today=datetime.now(UTC).date(),
     )
     evidence.judge(
+        "valid-sign-offs",
         Measurement(
             "valid sign-offs",
             int(found.signed),

@@ -10,9 +10,10 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import Manifest, manifest_path, read_manifest, write_backup
+from readiness.areas.backup.manifest import Manifest, read_manifest, write_backup
 from readiness.areas.backup.probes.restore import Restored
 from readiness.fixtures.backup import Restores
+from readiness.lib.files import manifest_path
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import CheckFailed, Outcome
@@ -230,7 +231,7 @@ def test_without_a_manifest_parity_cannot_be_told(
     restore_of: RestoreOf,
 ) -> None:
     manifest_path(dump).unlink()
-    with pytest.raises(CouldNotMeasure, match=r"has no manifest(.|\n)*backup_manifest"):
+    with pytest.raises(CouldNotMeasure, match=r"has no manifest(.|\n)*backup\.manifest"):
         _run(suite.test_restore_row_parity, backup, restore_of)
 
 

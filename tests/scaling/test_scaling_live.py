@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.deployment.drill.keeping import Safety
 from readiness.areas.scaling.config import Live, Scaling
 from readiness.areas.scaling.probes.drill import Scaled, drill
 from readiness.lib.drill.locking import locked
 from readiness.lib.drill.notes import FOLDER, Place
+from readiness.lib.drill.safety import Safety
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from suites.scaling.test_live import test_scale_down_live as judge_down
@@ -180,11 +180,11 @@ def test_no_two_drills_at_once(small: Small) -> None:
 _SCRIPT = """
 import sys
 from pathlib import Path
-from readiness.config.scaling import Scaling
-from readiness.guardian import Guardian
-from readiness.probes.deployment.keeping import Safety
-from readiness.probes.deployment.notes import Place
-from readiness.probes.scaling.drill import drill
+from readiness.areas.scaling.config import Scaling
+from readiness.lib.guardian import Guardian
+from readiness.lib.drill.safety import Safety
+from readiness.lib.drill.notes import Place
+from readiness.areas.scaling.probes.drill import drill
 scaling, folder = Scaling.model_validate_json(sys.argv[1]), Path(sys.argv[2])
 with Guardian() as guardian:
     place = Place(folder, "shop", "production", "0123456789abcdef")
