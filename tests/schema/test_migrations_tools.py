@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from readiness.lib.migrations.config import Migrations
+from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import State
 from readiness.lib.migrations.reading import state_of
 from readiness.lib.postgres import connect
