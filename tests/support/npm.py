@@ -50,14 +50,14 @@ def package(name: str, version: str, integrity: str) -> Path:
 
 
 def _packed(package: str, folder: Path) -> Path:
-    command = [program("npm"), "pack", "--silent", "--pack-destination", str(folder), package]
+    command = [program("npm"), "pack", "--loglevel=error", "--pack-destination", str(folder), package]
     try:
         subprocess.run(
             command, cwd=folder, check=True, capture_output=True, text=True, timeout=_FETCH_S
         )
     except subprocess.SubprocessError as problem:
         told = str(getattr(problem, "stderr", "") or problem).strip()
-        raise AbsentError(f"npm does not get {package}: {told[-200:]}") from None
+        raise AbsentError(f"npm does not get {package}: {told[:200]}") from None
     (archive,) = folder.glob("*.tgz")
     return archive
 

@@ -1,0 +1,163 @@
+"""The faults of TimescaleDB, on one in WebAssembly: each makes exactly its judgements miss.
+
+`readiness prove -k timescale` tries them on a reference system, where TimescaleDB is installed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_timescale import Timescale
+from readiness.areas.database.reference.target_timescale import timescale as tables
+from readiness.areas.database.reference.timescale_levers import TimescaleLevers
+from readiness.areas.database.subjects_timescale import TimescaleDatabase
+from readiness.areas.database.timescale import restoring
+from readiness.model.evidence import Evidence
+from readiness.model.fault import Fault, faults_of
+from readiness.model.secrets import Dsn
+from readiness.prove.looking import Looker, misses
+from readiness.prove.warm import Warm, shut_down
+from readiness.reference.levers import Levers
+from readiness.reference.system import ReferenceSystem
+from tests.support.monitored_service import suite
+from tests.support.timescale_server import MONITOR, TimescaleServer, run_jobs
+
+pytestmark = pytest.mark.contract
+
+CHECKS: Final = {
+    f"database.timescale-{slug}"
+    for slug in ("compression", "extension", "growth", "hypertables", "jobs", "retention")
+}
+TARGET: Final = """
+[target]
+name = "metrics"
+allow_in_production = ["load", "disrupt"]
+"""
+TABLE: Final = "telemetry.readings"
+NO_POLICY: Final = "policies switched on that {} telemetry.readings"
+# fault -> by check, the judgements that miss; none where it ends in an error
+MISSES: Final[dict[str, dict[str, list[str]]]] = {
+    "timescale_catalog_is_of_another_release": {"extension": ["release that wrote the catalog"]},
+    "timescale_is_too_old": {"extension": ["release 2.23.0-dev is at least 9.0"]},
+    "chunks_are_too_long": {"hypertables": [f"chunk interval of {TABLE}"]},
+    "hypertable_became_a_plain_table": {
+        "hypertables": [f"{TABLE} is"], "compression": [], "retention": [], "growth": [],
+    },
+    "chunk_is_not_compressed": {"compression": ["share of the due chunks that is compressed"]},
+    "compression_policy_is_gone": {"compression": [NO_POLICY.format("compress")]},
+    "compression_saves_nothing": {"compression": [f"share of the bytes saved in {TABLE}"]},
+    "old_rows_are_kept": {"retention": [f"chunks of {TABLE} that should be gone"]},
+    "retention_policy_is_gone": {"retention": [NO_POLICY.format("drop rows of")]},
+    "timescale_job_fails": {"jobs": ["jobs whose last run failed"]},
+    "timescale_job_is_paused": {"jobs": ["jobs that are switched off"]},
+    "readings_grow_too_fast": {"growth": [f"bytes on disk that 30 days of {TABLE} take"]},
+}  # fmt: skip
+RESTORING: Final = "timescale_is_left_restoring"
+# It needs a background worker, which only the real one has.
+NOT_TRIED: Final = {"timescale_scheduler_is_stopped"}
+FAULTS: Final = {
+    fault.name: fault for fault in faults_of(import_module("suites.database.faults_timescale"))
+}
+
+
+class _WithoutWorkers(TimescaleLevers):
+    """Levers on a server without a scheduler: they run its jobs, each once."""
+
+    def _settle(self) -> None:
+        run_jobs(self._dsn)
+
+    def _run(self, procedure: str) -> None:  # noqa: ARG002 - all of them
+        run_jobs(self._dsn)
+
+
+class _Levers(Levers):
+    """Those of a system that has nothing but a readiness.toml and the metrics."""
+
+    def __init__(self, config: Path, server: TimescaleServer) -> None:
+        self._parts: Any = SimpleNamespace(config=config)
+        self._server = server
+
+    @property
+    def timescale(self) -> TimescaleLevers:
+        return _WithoutWorkers(self._server.dsn())
+
+
+@dataclass
+class _System:
+    """What faults and looks ask of a reference system."""
+
+    folder: Path
+    config_path: Path
+    environ: dict[str, str]
+    levers: Levers
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def system(timescale_server: TimescaleServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("system")
+    config = folder / "readiness.toml"
+    config.write_text(TARGET + tables(folder / "metrics.history"))
+    environ = {"REFERENCE_METRICS_DSN": timescale_server.dsn(user=MONITOR)}
+    return _System(folder, config, environ, _Levers(config, timescale_server))
+
+
+@pytest.fixture(scope="module")
+def looker() -> Iterator[Looker]:
+    yield Looker(Warm(), 1)
+    shut_down()
+
+
+def seen(looker: Looker, system: ReferenceSystem) -> dict[str, list[str]]:
+    """By check, the judgements that miss; by pytest, as `readiness run` judges."""
+    found, error = looker.look(system, CHECKS)
+    assert error == ""
+    return {name: misses(check) for name, check in found.items()}
+
+
+def test_every_fault_is_tried_or_named() -> None:
+    assert {*MISSES, RESTORING, *NOT_TRIED} == set(FAULTS)
+
+
+def test_the_healthy_metrics_have_no_finding(looker: Looker, system: ReferenceSystem) -> None:
+    assert seen(looker, system) == {}
+
+
+@pytest.mark.parametrize("name", MISSES)
+def test_a_fault_makes_exactly_its_judgements_miss(
+    looker: Looker, system: ReferenceSystem, name: str
+) -> None:
+    fault: Fault = FAULTS[name]
+    expected = {
+        check: MISSES[name][check.partition("-")[2].partition("[")[0]] for check in fault.turns_red
+    }
+    with fault.apply(system):
+        assert seen(looker, system) == expected
+    assert seen(looker, system) == {}
+
+
+def test_a_restore_that_was_not_ended_is_found(
+    timescale_server: TimescaleServer, system: ReferenceSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the scheduler, which this server never has."""
+    monkeypatch.setattr(restoring, "_START_S", 0.0)
+    dsn = Dsn(timescale_server.dsn(user=MONITOR))
+    expected = Timescale.model_validate({"hypertables": {"it": {"table": TABLE}}})
+    subject = TimescaleDatabase(Database(name="d", dsn=dsn, timescale=expected), expected)
+
+    def missed() -> list[str]:
+        evidence = Evidence()
+        suite("database.test_timescale").test_timescale_restoring(subject, evidence)
+        return [m.name for m in evidence.measurements if m.limit and not m.limit.holds(m.value)]
+
+    scheduler = "schedulers of TimescaleDB in this database"
+    assert missed() == [scheduler]
+    with FAULTS[RESTORING].apply(system):
+        assert missed() == ["settings that keep timescaledb.restoring on", scheduler]
+    assert missed() == [scheduler]
