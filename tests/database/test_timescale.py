@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from readiness.areas.database.config import Database
 from readiness.areas.database.config_timescale import Hypertable, Timescale
 from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.subjects_timescale import ExpectedHypertable, TimescaleDatabase
 from readiness.areas.database.timescale import restoring, versions
+from readiness.areas.performance.probes import hypertable_shape
 from readiness.areas.performance.probes.ingest import copy_rate
 from readiness.areas.performance.probes.table_shape import scratch_copy
 from readiness.config.models import Ingest
@@ -298,6 +300,34 @@ def test_the_mode_of_a_restore_is_found_wherever_it_is_kept(
     finally:
         execute(readings.superuser, f"alter {setting} reset timescaledb.restoring")
     assert "settings that keep timescaledb.restoring on 1, must be == 0: set by alter role" in found
+
+
+def test_a_table_becomes_a_hypertable_like_the_target(make: Make) -> None:
+    dsn = make("""
+        create schema telemetry;
+        create table telemetry.readings (at timestamptz not null, value int);
+        create table telemetry.scratch (like telemetry.readings);
+        select create_hypertable('telemetry.readings', 'at',
+                                 chunk_time_interval => interval '6 hours');
+        select add_dimension('telemetry.readings', 'value', number_partitions => 2)""")
+    dimensions = (
+        "select column_name, time_interval::text, num_partitions"
+        " from timescaledb_information.dimensions where hypertable_name = %s"
+        " order by dimension_number"
+    )
+    with connect(dsn, timeout_s=10) as connection:
+        oid = fetch_value(connection, "select 'telemetry.readings'::regclass::oid")
+        scratch = sql.Identifier("telemetry", "scratch")
+        for statement in hypertable_shape.like(connection, oid, scratch):
+            connection.execute(statement)
+        of_target, of_scratch = (
+            fetch(connection, dimensions, [n]) for n in ("readings", "scratch")
+        )
+        indexes = fetch(connection, "select 1 from pg_indexes where tablename = 'scratch'")
+        plain = fetch_value(connection, "select 'pg_class'::regclass::oid")
+        assert list(hypertable_shape.like(connection, plain, scratch)) == []
+    assert of_scratch == of_target == [("at", "06:00:00", None), ("value", None, 2)]
+    assert indexes == []
 
 
 @pytest.mark.usefixtures("metrics")

@@ -50,7 +50,7 @@ def package(name: str, version: str, integrity: str) -> Path:
 
 
 def _packed(package: str, folder: Path) -> Path:
-    command = [program("npm"), "pack", "--loglevel=error", "--pack-destination", str(folder), package]
+    command = [program("npm"), "pack", "--loglevel=error", package]
     try:
         subprocess.run(
             command, cwd=folder, check=True, capture_output=True, text=True, timeout=_FETCH_S
