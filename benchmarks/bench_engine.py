@@ -26,7 +26,7 @@ from readiness import Measurement, at_least, check
 @check("bench.trivial-{file}", title="t", why="w", fix="f")
 @pytest.mark.parametrize("n", range(100))
 def test_trivial(n, evidence):
-    evidence.judge(Measurement("n", n, "count", source="range"), at_least(0))
+    evidence.judge("value", Measurement("n", n, "count", source="range"), at_least(0))
 """
 PLUGINS = ["-p", "no:locust", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
 

@@ -12,6 +12,14 @@ from readiness.run import catalogue
 from readiness.run.catalogue_file import FaultNote
 
 
+def show_judgements(config: Path | None) -> None:
+    """Print every judgement of every check, with the faults that prove it."""
+    for entry in catalogue.entries(_own(config)):
+        for key in entry.spec.judgements:
+            faults = [fault.name for fault in entry.faults if key in fault.misses[entry.spec.id]]
+            click.echo(f"{f'{entry.spec.id}:{key}':<58} {', '.join(faults) or 'no fault'}")
+
+
 def show_all(config: Path | None, form: str) -> None:
     """Print every check, as `text`, `json` or `markdown`.
 
@@ -48,7 +56,8 @@ def show_one(name: str, config: Path | None) -> None:
     spec = entry.spec
     click.echo(f"{spec.id}\n{spec.title}\n")
     click.echo(f"severity  {spec.severity}\neffect    {spec.effect}")
-    click.echo(f"judged    {f'once for each {spec.each}' if spec.each else 'once'}\n")
+    click.echo(f"judged    {f'once for each {spec.each}' if spec.each else 'once'}")
+    click.echo(f"judges    {', '.join(spec.judgements) or 'what its code says'}\n")
     click.echo(f"Why it matters\n{_indented(spec.why)}\n\nHow to fix it\n{_indented(spec.fix)}\n")
     click.echo("Proven by")
     for fault in entry.faults:
@@ -98,8 +107,10 @@ def _as_json(entry: catalogue.Entry) -> dict[str, object]:
         "title": spec.title,
         "severity": spec.severity,
         "effect": spec.effect,
+        "failure_title": spec.failure_title,
         "why": spec.why,
         "fix": spec.fix,
+        "judgements": list(spec.judgements),
         "faults": [fault.name for fault in entry.faults],
     }
 

@@ -131,11 +131,15 @@ def plan(**asked: Any) -> None:
 @main.command(name="list")
 @_config_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
-def list_(config: Path | None, form: str) -> None:
+@click.option("--judgements", is_flag=True, help="List what each check judges, and its proof.")
+def list_(config: Path | None, form: str, *, judgements: bool) -> None:
     """List every check."""
     from readiness.cli import explain as command
 
-    command.show_all(config, form)
+    if judgements:
+        command.show_judgements(config)
+    else:
+        command.show_all(config, form)
 
 
 @main.command()

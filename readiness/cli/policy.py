@@ -117,7 +117,9 @@ def _known(loaded: Loaded) -> Iterator[tuple[str, str]]:
     shipped = bundle.known_ids()
     for entry in catalogue.entries(folder / name for name in gate.suites):
         spec = entry.spec
-        found = subjects(loaded.config, spec.each) if spec.each else [loaded.config.target]
+        found = (
+            subjects(loaded.config, spec.each, spec.needs) if spec.each else [loaded.config.target]
+        )
         yield from ((spec.id, subject.name) for subject in found)
         if not found:
             yield spec.id, ""

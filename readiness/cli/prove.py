@@ -9,7 +9,7 @@ import click
 
 from readiness.model.errors import UsageError
 from readiness.model.exitcodes import ExitCode
-from readiness.model.fault import Fault, one_for_each_check
+from readiness.model.fault import Fault, one_for_each_judgement
 from readiness.prove.prover import Proof, Prover
 from readiness.report.files import write
 from readiness.report.proofs import block, page, summary
@@ -46,7 +46,7 @@ def run(
             remedy="see `readiness list --format json` for their names",
         )
     if quick:
-        faults = one_for_each_check(faults)
+        faults = one_for_each_judgement(faults)
     prover = Prover(provider=provider, systems=systems, say=_say, quick=quick, second_try=True)
     # A part of the faults is asked for while working on them; the healthy runs are for the whole.
     proofs = list(prover.prove(faults, healthy=0 if pattern else healthy))
@@ -79,7 +79,7 @@ def _exit_code(proofs: Sequence[Proof], optional: Collection[str] = ()) -> ExitC
 
 
 def _matches(fault: Fault, pattern: str) -> bool:
-    return any(pattern in text for text in (fault.name, *fault.turns_red))
+    return any(pattern in text for text in (fault.name, *fault.misses))
 
 
 def _say(proof: Proof) -> None:

@@ -1,7 +1,8 @@
 """What all models of `readiness.toml` are made of: the strict base, and the kinds of value."""
 
 import re
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -9,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     StringConstraints,
 )
 from pydantic_core import PydanticCustomError
@@ -71,6 +73,28 @@ class Model(BaseModel):
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
     )
+    conditions: ClassVar[Mapping[str, str]] = {}
+    """Properties that a check may need of its subject: what a table that lacks one would have."""
+    _place: str = PrivateAttr("")
+
+    @property
+    def place(self) -> str:
+        """Where the table stands in the file, as `backup.shop`."""
+        return self._place
+
+    def deciding(self, key: str) -> str:
+        """The key as a message names it, and whether it was left at its default.
+
+        For example "`backup.shop.max_age_h`, default". The loader sets where the table stands.
+        """
+        default = "" if key in self.model_fields_set else ", default"
+        return f"`{self._place}.{key}`{default}"
+
+    def placed(self, place: str) -> Self:
+        """The same table, which stands at this place of the file."""
+        copy = self.model_copy()
+        copy._place = place  # noqa: SLF001 - a copy of our own
+        return copy
 
 
 class Named(Model):

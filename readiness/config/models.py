@@ -274,15 +274,21 @@ class Config(Model):
 _M = TypeVar("_M", bound=Model)
 
 
-def _named(model: _M) -> _M:
-    """Write into each `Named` of a table of tables the key it stands under, at any depth."""
+def _named(model: _M, place: str = "") -> _M:
+    """Write into each table where it stands, and into a `Named` the key it stands under."""
     updates: dict[str, object] = {}
     for field, value in model:
+        here = f"{place}.{field}" if place else field
         if isinstance(value, Model):
-            updates[field] = _named(value)
-        elif isinstance(value, dict) and any(isinstance(v, Named) for v in value.values()):
+            updates[field] = _named(value, here)
+        elif isinstance(value, list) and any(isinstance(item, Model) for item in value):
+            updates[field] = [_named(item, f"{here}[{i}]") for i, item in enumerate(value)]
+        elif isinstance(value, dict) and any(isinstance(item, Named) for item in value.values()):
             updates[field] = {
-                name: _named(table).model_copy(update={"name": name})
+                name: _named(table, f"{here}.{name}").model_copy(update={"name": name})
                 for name, table in sorted(value.items())
             }
-    return model.model_copy(update=updates) if updates else model
+    fields_set = set(model.model_fields_set)
+    named = model.placed(place).model_copy(update=updates)
+    named.model_fields_set.intersection_update(fields_set)
+    return named

@@ -1,6 +1,6 @@
 """The kinds of subject a check can be judged on, and where the target declares them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from readiness.areas.alerting import subjects as alerting_subjects
@@ -11,6 +11,7 @@ from readiness.areas.deployment import subjects_before
 from readiness.areas.monitoring.config import BlackboxProbe, Job
 from readiness.areas.scaling import subjects as scaling_subjects
 from readiness.areas.schema import subjects as schema_subjects
+from readiness.config.base import Model
 from readiness.config.models import Config
 from readiness.config.subject import Find, Item, Subject, of
 from readiness.model.errors import UsageError
@@ -82,22 +83,64 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
 }
 
 
-def declared_in(kind: str) -> str:
+def declared_in(kind: str, needs: Iterable[str] = ()) -> str:
     """Where subjects of this kind are declared, for a message.
 
     Raises:
         UsageError: there is no such kind.
     """
-    return _kind(kind)[0]
+    return " ".join([_kind(kind)[0], *needs])
 
 
-def subjects(config: Config, kind: str) -> list[Subject]:
-    """The subjects of a kind that the target declares, sorted by name.
+def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subject]:
+    """The subjects of a kind that the target declares and that have what is needed, by name.
+
+    Args:
+        config: the target.
+        kind: which subjects.
+        needs: keys of the subject's table that must be set, as `physical.dsn`, or properties of
+            its model that must be true.
 
     Raises:
         UsageError: there is no such kind.
     """
-    return sorted(_kind(kind)[1](config), key=lambda subject: subject.name)
+    found = sorted(_kind(kind)[1](config), key=lambda subject: subject.name)
+    wanted = list(needs)
+    return [subject for subject in found if not any(lacks(subject, need) for need in wanted)]
+
+
+def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
+    """What the target would have to declare, where it has no such subject; else empty.
+
+    "`retention_days` in [backup.shop]" where that table is there and lacks the key.
+    """
+    wanted = list(needs)
+    if subjects(config, kind, wanted):
+        return ""
+    there = subjects(config, kind)
+    for need in wanted:
+        if there and all(lacks(subject, need) for subject in there):
+            return _lacking(there[0], need)
+    return declared_in(kind, wanted)
+
+
+def _lacking(subject: Subject, need: str) -> str:
+    if not isinstance(subject, Model):
+        return need
+    if condition := subject.conditions.get(need):
+        return f"[{subject.place}] {condition}"
+    *tables, key = need.split(".")
+    return f"`{key}` in [{'.'.join([subject.place, *tables])}]"
+
+
+def lacks(subject: object, need: str) -> bool:
+    """Whether a key, or one of the tables on the way to it, is not set or not true."""
+    found = subject
+    for word in need.split("."):
+        found = getattr(found, word)
+        if not found:
+            return True
+    return False
 
 
 def _kind(kind: str) -> tuple[str, Find]:

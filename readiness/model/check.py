@@ -1,10 +1,10 @@
 """What a check is: one requirement, declared on the pytest function that judges it."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, Self, TypeVar
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -57,6 +57,10 @@ class CheckSpec:
         fix: how to mend a failure, with the command.
         each: the kind of subject it is judged on, once for each (`service`, `database`, ...),
             and the name of the test function's argument; empty for the target as a whole.
+        needs: keys that must be set in the subject's table, as `physical.dsn`, or conditions that
+            it must meet; it is judged on those subjects alone that have all of them.
+        failure_title: what is true when it fails, as one sentence; empty for the title.
+        judgements: the keys of what it judges.
     """
 
     id: str
@@ -66,11 +70,28 @@ class CheckSpec:
     why: str
     fix: str
     each: str = ""
+    needs: tuple[str, ...] = ()
+    failure_title: str = ""
+    judgements: tuple[str, ...] = ()
 
     @property
     def suite(self) -> str:
         """The suite the check belongs to."""
         return self.id.partition(".")[0]
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, object]) -> Self:
+        """Back from JSON types; what is not of a spec is passed over."""
+        known = {field.name: raw[field.name] for field in fields(cls)}
+        known["severity"] = Severity(str(raw["severity"]))
+        known["effect"] = Effect(str(raw["effect"]))
+        for name in ("needs", "judgements"):
+            known[name] = tuple(known[name])  # type: ignore[arg-type]
+        return cls(**known)  # type: ignore[arg-type]
 
 
 def check(
@@ -82,6 +103,9 @@ def check(
     severity: Severity | str = Severity.MAJOR,
     effect: Effect | str = Effect.OBSERVE,
     each: str = "",
+    needs: str | tuple[str, ...] = (),
+    failure_title: str = "",
+    judgements: tuple[str, ...] = (),
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Declare a pytest function to be a check.
 
@@ -94,6 +118,9 @@ def check(
         effect: `observe`, `write`, `load` or `disrupt`.
         each: the kind of subject the check runs once for; the function takes an argument of
             that name.
+        needs: one key or several that the subject must have.
+        failure_title: what is true when it fails.
+        judgements: the keys that it judges; it may judge no other. Empty: any.
 
     Raises:
         ValueError: the id is not of that form, or a text is empty.
@@ -110,6 +137,9 @@ def check(
         why=" ".join(why.split()),
         fix=fix.strip(),
         each=each,
+        needs=(needs,) if isinstance(needs, str) else needs,
+        failure_title=failure_title,
+        judgements=judgements,
     )
 
     def declare(function: Callable[_P, _R]) -> Callable[_P, _R]:

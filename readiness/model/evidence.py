@@ -2,17 +2,19 @@
 
 import json
 import math
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from readiness.model import course
-from readiness.model.errors import NoData
+from readiness.model import course, figures
+from readiness.model.errors import CouldNotMeasure, NoData, UsageError
 from readiness.model.measurement import Limit, Measurement, Moment
 from readiness.model.secrets import redact
 
-PROPERTY: Final = "readiness.model.evidence/1"
+PROPERTY: Final = "readiness.evidence/1"
 
 
 class Outcome(StrEnum):
@@ -50,11 +52,21 @@ class Evidence:
     A check calls `judge` for every figure that decides and `record` for figures that are only
     shown. All misses are collected, so that one run tells everything; the check then ends as
     the worst of them. A check that judged nothing has not passed: it ends as `error`.
+
+    Attributes:
+        judgements: the keys that the check declares; empty where it declares none, and any will do.
+        measurements: what was measured, in order.
+        failures: what the missed limits say.
+        warnings: the same for those that never decide.
+        lost: why some judgements could not be made.
     """
+
+    judgements: Collection[str] = ()
 
     measurements: list[Measurement] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    lost: list[CouldNotMeasure] = field(default_factory=list)
 
     def record(self, measurement: Measurement) -> None:
         """Keep a figure that is shown and does not decide."""
@@ -62,18 +74,23 @@ class Evidence:
 
     def judge(
         self,
+        key: str,
         measurement: Measurement,
         limit: Limit,
         because: str = "",
         *,
+        says: str = "",
         warn_only: bool = False,
     ) -> bool:
-        """Hold a measurement against a limit, and keep both.
+        """Compare a measurement with its limit, and keep both.
 
         Args:
+            key: which judgement of the check it is; several measurements may decide one.
             measurement: what a probe returned.
             limit: what it must satisfy.
-            because: what a miss means, put behind the figures in the message.
+            because: details of a miss, such as the names of what is wrong; the end of the message.
+            says: what was seen, as a sentence without a full stop: the beginning of the message.
+                By default the measurement's name and figure.
             warn_only: a miss is a warning, which never decides.
 
         Returns:
@@ -81,32 +98,60 @@ class Evidence:
 
         Raises:
             NoData: the value cannot be compared with the limit.
+            UsageError: the check does not declare this judgement.
         """
-        judged = measurement.against(limit)
+        if self.judgements and key not in self.judgements:
+            raise UsageError(
+                f"the check judges {key!r}, which it does not declare",
+                where="@check(judgements=...)",
+                remedy="add the key there",
+            )
+        judged = measurement.against(limit, key)
         self.measurements.append(judged)
         if limit.holds(judged.value):
             return True
-        message = f"{judged}, must be {limit}"
+        message = figures.miss(judged, says)
         (self.warnings if warn_only else self.failures).append(
             f"{message}: {because}" if because else message
         )
         return False
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Go on with the other judgements where this one cannot be made.
+
+        What could not be measured is kept: the check ends as `error`, unless a judgement failed.
+        """
+        try:
+            yield
+        except CouldNotMeasure as error:
+            self.lost.append(error)
+
     def conclude(self) -> Outcome:
         """The outcome, once the check has returned.
 
         Raises:
-            CheckFailed: with every miss.
+            CheckFailed: with every miss, and with what could not be measured beside it.
+            CouldNotMeasure: nothing failed, and something could not be measured.
             NoData: nothing was judged at all.
         """
         if self.failures:
-            raise CheckFailed("; ".join(self.failures))
+            also = [f"not measured: {error.sentence}" for error in self.lost]
+            raise CheckFailed("; ".join([*self.failures, *also]))
+        if self.lost:
+            raise self._first_lost()
         if not any(m.limit for m in self.measurements):
             raise NoData(
                 "the check ended without judging any measurement",
-                remedy="call evidence.judge(measurement, limit) in it",
+                remedy="call evidence.judge(key, measurement, limit) in it",
             )
         return Outcome.WARN if self.warnings else Outcome.PASS
+
+    def _first_lost(self) -> CouldNotMeasure:
+        first, *others = self.lost
+        for other in others:
+            first.add_note(other.sentence)
+        return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +193,13 @@ def encode_measurement(measurement: Measurement) -> dict[str, object]:
         "name": redact(str(measurement.name)),
         "value": _encode_value(measurement.value),
         "unit": str(measurement.unit),
-        "limit": {"op": limit.op, "value": _encode_value(limit.value)} if limit else None,
+        "limit": _encode_limit(limit) if limit else None,
         "samples": int(measurement.samples),
         "source": redact(str(measurement.source)),
         "at": measurement.at.isoformat(),
     }
+    if measurement.key:
+        encoded["key"] = measurement.key
     if measurement.quantiles:
         encoded["quantiles"] = [
             [float(q), float(v)] for q, v in measurement.quantiles if math.isfinite(v)
@@ -162,6 +209,11 @@ def encode_measurement(measurement: Measurement) -> dict[str, object]:
     if measurement.course and (drawn := course.encoded(measurement.course)):
         encoded["course"] = drawn
     return encoded
+
+
+def _encode_limit(limit: Limit) -> dict[str, object]:
+    encoded: dict[str, object] = {"op": limit.op, "value": _encode_value(limit.value)}
+    return encoded | {"setting": limit.setting} if limit.setting else encoded
 
 
 def _encode_moment(moment: Moment) -> dict[str, object]:

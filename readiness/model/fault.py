@@ -1,71 +1,86 @@
-"""What a fault is: a reversible break of the reference system, and what it must turn red."""
+"""What a fault is: a reversible break of the reference system, and the judgements it makes miss."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from readiness.reference.system import ReferenceSystem
+Break = Callable[[Any], AbstractContextManager[None]]
+"""Breaks the reference system on entering, and restores exactly what was on leaving."""
 
-Break = Callable[["ReferenceSystem"], AbstractContextManager[None]]
+Misses = Mapping[str, frozenset[str] | None]
+"""By the name of a check, `area.slug[subject]`: the keys of the judgements that miss, and no other.
+
+No key at all: the check cannot be judged, and is an `error`. None: not declared yet.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A break, and the exact set of checks that must not pass while it lasts.
+    """A break, and the exact set of judgements that miss while it lasts.
 
     Attributes:
         name: the name of the function.
         story: what is broken, as one sentence.
-        turns_red: names of checks, `suite.slug[subject]`.
-        apply: breaks the system on entering, and restores exactly what was on leaving.
+        misses: what does not pass.
+        apply: the break.
         needs: the part of the reference system that it breaks, as `ReferenceSystem.absent` calls
             it, where not every machine has it; empty for all others.
     """
 
     name: str
     story: str
-    turns_red: frozenset[str]
+    misses: Misses
     apply: Break
     needs: str = ""
 
     @property
     def checks(self) -> frozenset[str]:
-        """The ids of the checks that it turns red, without their subjects."""
-        return frozenset(name.partition("[")[0] for name in self.turns_red)
+        """The ids of the checks that do not pass, without their subjects."""
+        return frozenset(self.judgements)
 
     @property
     def suites(self) -> frozenset[str]:
-        """The suites of the checks that it turns red."""
-        return frozenset(name.partition(".")[0] for name in self.turns_red)
+        """The suites of the checks that do not pass."""
+        return frozenset(check.partition(".")[0] for check in self.checks)
+
+    @property
+    def judgements(self) -> dict[str, tuple[str, ...]]:
+        """By the id of each check that does not pass: the keys that miss on any subject."""
+        found: dict[str, set[str]] = {}
+        for name, keys in sorted(self.misses.items()):
+            found.setdefault(name.partition("[")[0], set()).update(keys or ())
+        return {check: tuple(sorted(keys)) for check, keys in found.items()}
 
 
-def fault(*, turns_red: Iterable[str], story: str, needs: str = "") -> Callable[[Break], Fault]:
+def fault(
+    *,
+    story: str,
+    misses: Mapping[str, Iterable[str]] | None = None,
+    turns_red: Iterable[str] = (),
+    needs: str = "",
+) -> Callable[[Break], Fault]:
     """Declare a context manager to be a fault.
 
     Args:
-        turns_red: the names of exactly those checks that must not pass, `suite.slug[subject]`.
         story: what is broken, as one sentence.
+        misses: by the name of each check that must not pass, `area.slug[subject]`, the keys of
+            exactly those judgements that miss; none where it cannot be judged at all.
+        turns_red: the names alone.
         needs: a part of the reference system that not every machine has: where it is absent the
             fault cannot be tried, which is told, and is no proof.
 
     Raises:
-        ValueError: nothing is turned red.
+        ValueError: nothing misses.
     """
-    names = frozenset(turns_red)
-    if not names:
-        raise ValueError("a fault that turns nothing red proves nothing")
+    expected: dict[str, frozenset[str] | None] = dict.fromkeys(turns_red)
+    expected |= {name: frozenset(keys) for name, keys in (misses or {}).items()}
+    if not expected:
+        raise ValueError("a fault that makes nothing miss proves nothing")
 
     def declare(apply: Break) -> Fault:
-        return Fault(
-            name=apply.__name__,
-            story=" ".join(story.split()),
-            turns_red=names,
-            apply=apply,
-            needs=needs,
-        )
+        return Fault(apply.__name__, " ".join(story.split()), expected, apply, needs)
 
     return declare
 
@@ -75,15 +90,13 @@ def faults_of(module: ModuleType) -> list[Fault]:
     return [value for value in vars(module).values() if isinstance(value, Fault)]
 
 
-def one_for_each_check(faults: Iterable[Fault]) -> list[Fault]:
-    """Enough of the faults to prove every check that they prove: those that turn least red first.
-
-    Several faults of one check show several ways to break it; each of them is proof enough.
-    """
-    proven: set[str] = set()
+def one_for_each_judgement(faults: Iterable[Fault]) -> list[Fault]:
+    """Enough of the faults to prove every judgement that they prove: the most exact ones first."""
+    proven: set[tuple[str, str]] = set()
     chosen = []
     for fault in sorted(faults, key=lambda fault: (len(fault.checks), fault.name)):
-        if not fault.checks <= proven:
+        proves = {(check, key) for check, keys in fault.judgements.items() for key in keys or ("",)}
+        if not proves <= proven:
             chosen.append(fault)
-            proven |= fault.checks
+            proven |= proves
     return chosen

@@ -25,10 +25,18 @@ _OPERATORS: Final[dict[Op, Callable[[Any, Any], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a measurement must satisfy: `value OP limit`, in the measurement's unit."""
+    """What a measurement must satisfy: `value OP limit`, in the measurement's unit.
+
+    Attributes:
+        op: how the two are compared.
+        value: the limit.
+        setting: the key of `readiness.toml` that decided it, as `Model.deciding` gives it; empty
+            for a fact of the platform.
+    """
 
     op: Op
     value: Value
+    setting: str = ""
 
     def holds(self, value: Value) -> bool:
         """Whether the value satisfies the limit, exactly (nothing is rounded).
@@ -46,19 +54,19 @@ class Limit:
         return f"{self.op} {self.value}"
 
 
-def at_most(value: float) -> Limit:
+def at_most(value: float, setting: str = "") -> Limit:
     """The limit `<= value`."""
-    return Limit("<=", value)
+    return Limit("<=", value, setting)
 
 
-def at_least(value: float) -> Limit:
+def at_least(value: float, setting: str = "") -> Limit:
     """The limit `>= value`."""
-    return Limit(">=", value)
+    return Limit(">=", value, setting)
 
 
-def equal_to(value: Value) -> Limit:
+def equal_to(value: Value, setting: str = "") -> Limit:
     """The limit `== value`."""
-    return Limit("==", value)
+    return Limit("==", value, setting)
 
 
 def now() -> datetime:
@@ -97,6 +105,8 @@ class Measurement:
         quantiles: pairs of quantile (0 to 1) and value in `unit`, for a distribution.
         timeline: the events of a drill, in order.
         course: the same drill slot by slot, for its picture.
+        key: the judgement that it decides, stable within its check; empty for a figure that is
+            only shown.
     """
 
     name: str
@@ -109,12 +119,33 @@ class Measurement:
     quantiles: tuple[tuple[float, float], ...] = ()
     timeline: tuple[Moment, ...] = ()
     course: Course | None = None
+    key: str = ""
 
-    def against(self, limit: Limit) -> "Measurement":
-        """The same measurement, held against a limit."""
-        return replace(self, limit=limit)
+    def against(self, limit: Limit, key: str = "") -> "Measurement":
+        """The same measurement with its limit, as the judgement of that key."""
+        return replace(self, limit=limit, key=key)
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it has a limit and does not hold it; one that cannot be compared does not."""
+        if self.limit is None:
+            return False
+        try:
+            return not self.limit.holds(_figure(self.value, self.limit))
+        except NoData:
+            return True
 
     def __str__(self) -> str:
         shown = f"{self.value:.6g}" if isinstance(self.value, float) else str(self.value)
         unit = "" if self.unit in {"text", "status", "count"} else f" {self.unit}"
         return f"{self.name} {shown}{unit}"
+
+
+def _figure(value: Value, limit: Limit) -> Value:
+    """Take back what JSON has no word for, such as an infinite value, from its text."""
+    if isinstance(value, str) and not isinstance(limit.value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

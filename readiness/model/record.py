@@ -7,16 +7,19 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from readiness.model.check import Effect, Severity
+from readiness.model.check import CheckSpec, Effect, Severity
 from readiness.model.errors import RecordError
 from readiness.model.evidence import Outcome, encode_measurement
 from readiness.model.measurement import Measurement
 
 FORMAT: Final = "readiness/1"
+_OF_THE_SPEC: Final = (
+    *("id", "suite", "title", "severity", "effect", "why", "fix", "failure_title"),
+)
 _LARGEST_FILE: Final = 256 * 1024 * 1024
 
 
@@ -59,10 +62,28 @@ class CheckResult(_Frozen):
     message: str = ""
     why: str = ""
     fix: str = ""
+    failure_title: str = ""
     started: datetime | None = None
     duration_s: float = 0.0
     measurements: tuple[Measurement, ...] = ()
     waiver: WaiverNote | None = None
+
+    @classmethod
+    def of(cls, spec: CheckSpec, subject: str, **known: Any) -> Self:
+        """The result of a check on a subject: what its spec says, and what became of it."""
+        told = {name: getattr(spec, name) for name in _OF_THE_SPEC}
+        return cls(subject=subject, **told, **known)
+
+    @property
+    def headline(self) -> str:
+        """What is true of it: the title, or what is true when it failed."""
+        missed = self.outcome in {Outcome.FAIL, Outcome.WARN, Outcome.WAIVED}
+        return self.failure_title if missed and self.failure_title else self.title
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The keys of the judgements whose limits were missed, each once, in their order."""
+        return tuple(dict.fromkeys(m.key for m in self.measurements if m.is_missed))
 
     @property
     def name(self) -> str:
@@ -281,6 +302,7 @@ def _check_payload(check: CheckResult) -> dict[str, object]:
         "message": check.message,
         "why": check.why,
         "fix": check.fix,
+        "failure_title": check.failure_title,
         "started": _time(check.started) if check.started else None,
         "duration_s": check.duration_s,
         "measurements": [encode_measurement(m) | {"at": _time(m.at)} for m in check.measurements],

@@ -10,9 +10,8 @@ from typing import Final
 
 from readiness.config.loading import load
 from readiness.model.check import CheckSpec, Effect
-from readiness.model.errors import NoData, ReadinessError
+from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
-from readiness.model.measurement import Limit, Measurement, Value
 from readiness.model.record import CheckResult, RunRecord, Verdict
 from readiness.prove.warm import Warm
 from readiness.reference.system import ReferenceSystem
@@ -157,27 +156,3 @@ def _findings(record: RunRecord) -> tuple[Findings, str]:
     good = {Outcome.PASS, Outcome.NOT_APPLICABLE}
     found = {check.name: check for check in record.checks if check.outcome not in good}
     return found, "; ".join(incident.message for incident in record.incidents)
-
-
-def misses(check: CheckResult) -> list[str]:
-    """The names of the measurements that missed their limits, each once, in their order."""
-    return list(
-        dict.fromkeys(m.name for m in check.measurements if m.limit and _missed(m, m.limit))
-    )
-
-
-def _missed(measurement: Measurement, limit: Limit) -> bool:
-    try:
-        return not limit.holds(_figure(measurement.value, limit))
-    except NoData:
-        return True
-
-
-def _figure(value: Value, limit: Limit) -> Value:
-    """Take back what JSON has no word for, such as an infinite value, from its text."""
-    if isinstance(value, str) and not isinstance(limit.value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value

@@ -9,8 +9,9 @@ from typing import Final, Protocol
 
 from readiness.model.check import CheckSpec, Effect
 from readiness.model.errors import ReadinessError
-from readiness.model.fault import Fault
-from readiness.prove.looking import Findings, Looker, misses, whole
+from readiness.model.evidence import Outcome
+from readiness.model.fault import Fault, Misses
+from readiness.prove.looking import Findings, Looker, whole
 from readiness.prove.warm import Warm
 from readiness.reference.system import ReferenceSystem
 
@@ -29,8 +30,8 @@ class Proof:
     Attributes:
         fault: its name.
         story: what was broken.
-        expected: names of the checks that must not pass.
-        seen: those that did not, by name.
+        expected: what must miss, and nothing else.
+        seen: the checks that did not pass, by name.
         after: those that still did not once the system was restored.
         error: why it could not be tried; empty if it was.
         duration_s: seconds it took.
@@ -42,7 +43,7 @@ class Proof:
 
     fault: str
     story: str
-    expected: tuple[str, ...]
+    expected: Misses
     seen: Findings
     after: Findings
     error: str
@@ -59,10 +60,26 @@ class Proof:
 
     @property
     def proven(self) -> bool:
-        """Exactly the expected checks turned red, and all are green again."""
-        found = set(self.seen) == set(self.expected)
-        told = self.error or self.after or self.untried
-        return found and self.looked_again and not told
+        """Exactly the expected judgements missed, and all are green again."""
+        told = self.error or self.after or self.untried or self.differences
+        return self.looked_again and not told
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """How what was seen differs from what was expected, one sentence for each check."""
+        names = sorted(self.seen.keys() | self.expected.keys())
+        return tuple(filter(None, (self._difference(name) for name in names)))
+
+    def _difference(self, name: str) -> str:
+        if name not in self.expected:
+            return f"seen, not expected: {name}"
+        if name not in self.seen:
+            return f"expected, not seen: {name}"
+        keys, check = self.expected[name], self.seen[name]
+        if keys is None or (set(check.missed) == keys and (keys or check.outcome is Outcome.ERROR)):
+            return ""
+        expected, seen = (", ".join(sorted(found)) or "an error" for found in (keys, check.missed))
+        return f"{name}: expected to miss: {expected}; missed: {seen}"
 
     def to_dict(self) -> dict[str, object]:
         """As `readiness prove --format json` prints it."""
@@ -72,7 +89,7 @@ class Proof:
             "seen": sorted(self.seen),
             "proven": self.proven,
             "duration_s": round(self.duration_s, 3),
-            "misses": {name: misses(check) for name, check in sorted(self.seen.items())},
+            "misses": {name: list(check.missed) for name, check in sorted(self.seen.items())},
             "outcomes": {name: check.outcome for name, check in sorted(self.seen.items())},
             "after": {name: check.outcome for name, check in sorted(self.after.items())},
             "messages": {
@@ -255,7 +272,7 @@ class Prover:
         return Proof(
             fault=fault.name,
             story=fault.story,
-            expected=tuple(sorted(fault.turns_red)),
+            expected=fault.misses,
             seen=seen,
             after=after,
             error=error,
@@ -335,7 +352,7 @@ def _untried(fault: Fault, reason: str) -> Proof:
     return Proof(
         fault=fault.name,
         story=fault.story,
-        expected=tuple(sorted(fault.turns_red)),
+        expected=fault.misses,
         seen={},
         after={},
         error="",
@@ -352,7 +369,7 @@ def _nothing_broken(name: str, look: Callable[[], tuple[Findings, str]]) -> Proo
     return Proof(
         fault=name,
         story="nothing is broken",
-        expected=(),
+        expected={},
         seen=seen,
         after={},
         error=error,

@@ -144,8 +144,8 @@ def not_applicable(
         for check in part.checks:
             found.setdefault(check, absent[part.name])
     for spec in specs:
-        if spec.each and spec.id not in found and not subjects(config, spec.each):
-            owner = _owner(declared_in(spec.each), missing)
+        if spec.each and spec.id not in found and not subjects(config, spec.each, spec.needs):
+            owner = _owner(declared_in(spec.each, spec.needs), missing)
             if owner:
                 found[spec.id] = absent[owner.name]
     return found

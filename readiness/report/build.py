@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
+from readiness.model import figures
 from readiness.model.clean import line
 from readiness.model.errors import NoData
 from readiness.model.evidence import Outcome
@@ -22,7 +23,6 @@ from readiness.model.record import (
     SuiteState,
     WaiverState,
 )
-from readiness.report import figures
 from readiness.report.richtext import rich
 from readiness.report.view import (
     CHANGE_HEADINGS,
@@ -213,7 +213,8 @@ def _group(
         id=line(first.id, 200),
         anchor=anchor(first.id),
         suite=line(first.suite, 100),
-        title=line(first.title, 300),
+        requirement=line(first.title, 300),
+        failure_title=line(first.failure_title, 300),
         severity=first.severity.value,
         effect=first.effect.value,
         decides=first.severity.decides,

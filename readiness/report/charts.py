@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.model.clean import line
+from readiness.model.figures import number, quantity
 from readiness.model.measurement import Measurement
-from readiness.report.figures import number, quantity
 
 BAR_WIDTH: Final = 120
 CHART_WIDTH: Final = 420

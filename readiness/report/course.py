@@ -7,10 +7,10 @@ from typing import Final
 
 from readiness.model.clean import line
 from readiness.model.course import Band, Course, folded
+from readiness.model.figures import duration, number
 from readiness.model.measurement import Measurement
 from readiness.report import charts
 from readiness.report.course_rows import LETTER, LONGEST, PAGE, Row, Words, percent, row_of
-from readiness.report.figures import duration, number
 
 _LINE: Final = 13
 # A band's label must not be cut on a telephone, and is cut where its band ends: a word may still be

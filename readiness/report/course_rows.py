@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from readiness.model.clean import line
 from readiness.model.course import Track, Values
-from readiness.report.figures import number
+from readiness.model.figures import number
 
 BOX: Final = 1200
 """How wide the stretched boxes are, in units of their own."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
+from readiness.model import figures
 from readiness.model.clean import line, no_command
 from readiness.model.evidence import Outcome
 from readiness.model.record import Change, Changes, CheckResult, Facts, RunRecord
-from readiness.report import figures
 from readiness.report.view import CHANGE_HEADINGS, change_text
 
 _Key = tuple[str, str]

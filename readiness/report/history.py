@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+from readiness.model import figures
 from readiness.model.errors import RecordError
 from readiness.model.record import RunRecord, load
-from readiness.report import figures
 from readiness.report.files import write
 
 FOLDER: Final = "history"

@@ -56,13 +56,15 @@ def details(proof: "Proof") -> list[str]:
         return [f"could not be tried: {line(proof.error)}"]
     if proof.proven:
         lines = ["at the second try, with nothing beside it"] if proof.second_try else []
-        return lines + [f"{c.outcome}: {name}" for name, c in sorted(proof.seen.items())]
-    lines = [f"expected, not seen: {name}" for name in proof.expected if name not in proof.seen]
-    lines += [
-        f"{'seen' if name in proof.expected else 'seen, not expected'}: {_told(check)}"
-        for name, check in sorted(proof.seen.items())
-    ]
+        return lines + [_missed(name, c) for name, c in sorted(proof.seen.items())]
+    lines = list(proof.differences)
+    lines += [f"seen: {_told(check)}" for _, check in sorted(proof.seen.items())]
     return lines + [f"still afterwards: {_told(c)}" for _, c in sorted(proof.after.items())]
+
+
+def _missed(name: str, check: CheckResult) -> str:
+    keys = f" ({', '.join(check.missed)})" if check.missed else ""
+    return f"{check.outcome}: {name}{keys}"
 
 
 def _told(check: CheckResult) -> str:

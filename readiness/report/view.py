@@ -114,13 +114,20 @@ class Group:
     id: str
     anchor: str
     suite: str
-    title: str
+    requirement: str
+    failure_title: str
     severity: str
     effect: str
     decides: bool
     why: RichText
     fix: RichText
     rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """What is true of these rows: the requirement, or what is true where it is not met."""
+        missed = self.outcome in {Outcome.FAIL, Outcome.WARN, Outcome.WAIVED}
+        return self.failure_title if missed and self.failure_title else self.requirement
 
     @property
     def outcome(self) -> Outcome:
@@ -170,8 +177,8 @@ class Group:
         """The same check, with the rows of one outcome."""
         rows = tuple(row for row in self.rows if row.outcome == outcome)
         return Group(
-            self.id, self.anchor, self.suite, self.title, self.severity, self.effect,
-            self.decides, self.why, self.fix, rows,
+            self.id, self.anchor, self.suite, self.requirement, self.failure_title,
+            self.severity, self.effect, self.decides, self.why, self.fix, rows,
         )  # fmt: skip
 
 

@@ -57,10 +57,9 @@ def modules() -> Iterator[Declared]:
 
 
 def fault_notes() -> tuple[FaultNote, ...]:
-    """Name, story and checks of each shipped fault, by importing them."""
+    """What each shipped fault declares, by importing them."""
     return tuple(
-        FaultNote(fault.name, fault.story, fault.needs, tuple(sorted(fault.checks)))
-        for fault in faults()
+        FaultNote(fault.name, fault.story, fault.needs, fault.judgements) for fault in faults()
     )
 
 

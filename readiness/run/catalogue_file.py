@@ -6,17 +6,17 @@ is listed with the hash of its bytes: one that was edited since is not believed,
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from readiness.lib import bundle
-from readiness.model.check import CheckSpec, Effect, Severity
+from readiness.model.check import CheckSpec
 
 NAME: Final = "catalogue.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,19 @@ class FaultNote:
         name: the name of its function.
         story: what is broken, as one sentence.
         needs: the part of the reference system that not every machine has; empty for the others.
-        checks: the ids of the checks that it turns red.
+        misses: for the id of each check that fails, the judgements that miss; none where it
+            cannot be judged.
     """
 
     name: str
     story: str
     needs: str
-    checks: tuple[str, ...]
+    misses: Mapping[str, tuple[str, ...]]
+
+    @property
+    def checks(self) -> Collection[str]:
+        """The ids of the checks that do not pass."""
+        return self.misses.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def stored() -> Catalogue | None:
 
 def render(declared: Iterable[Declared], faults: Iterable[FaultNote]) -> str:
     """The file, for these checks and faults, and for the modules as they are now."""
-    checks = [{"module": d.module, "function": d.function} | asdict(d.spec) for d in declared]
+    checks = [{"module": d.module, "function": d.function} | d.spec.to_dict() for d in declared]
     content = {
         "format": _FORMAT,
         "hashes": hashes([*check_files(), *fault_files()]),
@@ -131,16 +137,12 @@ def _catalogue(raw: Mapping[str, Any]) -> Catalogue:
     return Catalogue(
         declared=tuple(map(_declared, raw["checks"])),
         faults=tuple(
-            FaultNote(**note | {"checks": tuple(note["checks"])}) for note in raw["faults"]
+            FaultNote(**note | {"misses": {k: tuple(v) for k, v in note["misses"].items()}})
+            for note in raw["faults"]
         ),
         hashes=raw["hashes"],
     )
 
 
-def _declared(raw: Mapping[str, str]) -> Declared:
-    fields = {k: v for k, v in raw.items() if k not in {"module", "function", "severity", "effect"}}
-    return Declared(
-        raw["module"],
-        raw["function"],
-        CheckSpec(severity=Severity(raw["severity"]), effect=Effect(raw["effect"]), **fields),
-    )
+def _declared(raw: Mapping[str, object]) -> Declared:
+    return Declared(str(raw["module"]), str(raw["function"]), CheckSpec.from_dict(raw))

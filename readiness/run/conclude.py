@@ -20,7 +20,7 @@ from readiness.model.record import (
 from readiness.model.verdict import judge
 from readiness.report import diff, history
 from readiness.run import waivers
-from readiness.run.ledger import DECLARE, Ledger, Planned
+from readiness.run.ledger import OR_NOT, Ledger, Planned
 
 _JUDGED = {Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR}
 
@@ -108,6 +108,6 @@ def _why_not(planned: Sequence[Planned]) -> str:
         return "it was not selected"
     if all(p.undeclared for p in selected):
         missing = ", ".join(sorted({p.undeclared for p in selected}))
-        return f"the target declares no {missing}; {DECLARE}"
+        return f"Not configured: set {missing}, {OR_NOT}"
     reasons = sorted({p.reason for p in selected if p.reason})
     return "; ".join(reasons) or "none of its checks ran"

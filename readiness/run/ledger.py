@@ -18,19 +18,19 @@ after a kill, another process applies the same events from the journal and gets 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, TypeAdapter
 
-from readiness.model.check import Effect, Severity
+from readiness.model.check import CheckSpec, Effect
 from readiness.model.evidence import Outcome, worst
 from readiness.model.measurement import Measurement
 from readiness.model.record import CheckResult, Incident
 from readiness.run.journal import Event
 
-DECLARE: Final = "add it, or say under [gate.not_applicable] why it does not apply"
+OR_NOT: Final = "or mark the check not applicable"
 _PHASES: Final = {"setup", "call", "teardown"}
 _MEASUREMENTS: Final = TypeAdapter(tuple[Measurement, ...], config=ConfigDict(defer_build=True))
 
@@ -41,39 +41,44 @@ class Planned:
 
     Attributes:
         nodeid: pytest's name of it.
+        spec: the check.
+        subject: what it is judged on.
         settled: an outcome that is known without running it, with its `reason`.
         undeclared: the part of the configuration that is missing for it, if that is why.
         selected: whether the user's selection includes it.
     """
 
     nodeid: str
-    id: str
+    spec: CheckSpec
     subject: str
-    suite: str
-    title: str
-    severity: Severity
-    effect: Effect
-    why: str
-    fix: str
     settled: Literal["", "not-run", "not-applicable"] = ""
     reason: str = ""
     undeclared: str = ""
     selected: bool = True
 
+    @property
+    def id(self) -> str:
+        """The id of the check."""
+        return self.spec.id
+
+    @property
+    def suite(self) -> str:
+        """The suite of the check."""
+        return self.spec.suite
+
+    @property
+    def effect(self) -> Effect:
+        """What the check does to the target."""
+        return self.spec.effect
+
     def to_dict(self) -> dict[str, object]:
         """As JSON types."""
-        return {name: getattr(self, name) for name in _FIELDS}
+        return asdict(self)
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, object]) -> Self:
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Back from JSON types."""
-        known = {name: raw[name] for name in _FIELDS}
-        known["severity"] = Severity(str(raw["severity"]))
-        known["effect"] = Effect(str(raw["effect"]))
-        return cls(**known)  # type: ignore[arg-type]
-
-
-_FIELDS: Final = tuple(f.name for f in fields(Planned))
+        return cls(**{**raw, "spec": CheckSpec.from_dict(raw["spec"])})
 
 
 @dataclass(slots=True)
@@ -221,17 +226,11 @@ class Ledger:
         planned = self.plan[nodeid]
         progress = self._progress.get(planned.nodeid, _Progress())
         outcome, message = self._conclusion(planned, progress)
-        return CheckResult(
-            id=planned.id,
-            subject=planned.subject,
-            suite=planned.suite,
-            title=planned.title,
-            severity=planned.severity,
-            effect=planned.effect,
+        return CheckResult.of(
+            planned.spec,
+            planned.subject,
             outcome=outcome,
             message=message,
-            why=planned.why,
-            fix=planned.fix,
             started=progress.started,
             duration_s=round(progress.duration_s, 3),
             measurements=progress.measurements,

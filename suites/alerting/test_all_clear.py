@@ -39,6 +39,7 @@ def test_false_all_clear(
     if seen.all_clear_s is not None:
         evidence.record(Measurement("until the false all-clear", seen.all_clear_s, "s", source))
     noticed = evidence.judge(
+        "alerts-loss",
         Measurement("alerts of the loss", int(seen.noticed_s is not None), "count", source),
         equal_to(1),
         f"told as resolved after {seen.all_clear_s:.3g} s, and nothing says that it is gone"
@@ -47,6 +48,7 @@ def test_false_all_clear(
     )
     if noticed and seen.noticed_s is not None:
         evidence.judge(
+            "all-clear",
             Measurement(
                 f"from the all-clear to {seen.noticed_by}",
                 max(0.0, seen.noticed_s - (seen.all_clear_s or 0.0)),
@@ -56,6 +58,7 @@ def test_false_all_clear(
             at_most(plan.canary.loss_max_s),
         )
     evidence.judge(
+        "steady-again",
         Measurement("steady again", int(seen.steady), "count", source),
         equal_to(1),
         "the target is still missed",
@@ -89,13 +92,19 @@ def test_dead_man_calls(
     source = f"{calling_dead_man.name} at {dead_man.calls}"
     limit_s = seen.all_clear_s + dead_man.max_silence_s
     called = evidence.judge(
+        "calls",
         Measurement("calls", int(seen.called_s is not None), "count", source),
         equal_to(1),
         f"none within {limit_s:g} s; every alert was called resolved after {seen.all_clear_s:g} s",
     )
     if called and seen.called_s is not None:
-        evidence.judge(Measurement("until it called", seen.called_s, "s", source), at_most(limit_s))
+        evidence.judge(
+            "until-called",
+            Measurement("until it called", seen.called_s, "s", source),
+            at_most(limit_s),
+        )
     evidence.judge(
+        "steady-again",
         Measurement("steady again", int(seen.steady), "count", target.prometheus.url),
         equal_to(1),
         "Prometheus does not evaluate its rules again",

@@ -38,21 +38,25 @@ def test_silence_round_trip(synthetic_probe: Subject, target: Config, evidence: 
             remedy="see alerting.delivery",
         )
     evidence.judge(
+        "state-while-silenced",
         Measurement("state while silenced", "+".join(seen.state) or "lost", "text", source),
         equal_to("suppressed"),
     )
     evidence.judge(
+        "channels-told-all-same",
         Measurement("channels told all the same", len(seen.told), "count", source),
         equal_to(0),
         ", ".join(seen.told),
     )
     came = evidence.judge(
+        "told-after-silence",
         Measurement("told after the silence", int(seen.after_s is not None), "count", source),
         equal_to(1),
         "the silence outlived its end",
     )
     if came and seen.after_s is not None:
         evidence.judge(
+            "end-message",
             Measurement("from its end to the message", seen.after_s, "s", source),
             at_most(seen.group_interval_s + probe.budget_s),
         )
@@ -82,17 +86,19 @@ def test_failover(
     for channel, after_s in seen.arrived.items():
         source = f"{seen.probe} at {channel}, without the {stoppable_peer.name}"
         arrived = evidence.judge(
+            "arrived",
             Measurement(f"arrived at {channel}", int(after_s is not None), "count", source),
             equal_to(1),
             "no other peer told it",
         )
         if arrived and after_s is not None:
             evidence.judge(
+                "until-had",
                 Measurement(f"until {channel} had it", after_s, "s", source),
                 at_most(waits_s + probe.budget_s),
             )
     evidence.judge(
-        Measurement(
+        "peer-back", Measurement(
             "peer is back", int(seen.back_s is not None), "count", settings.urls[0],
             timeline=seen.timeline,
         ),

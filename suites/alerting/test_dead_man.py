@@ -45,6 +45,7 @@ def test_dead_man(dead_man: Subject, target: Config, evidence: Evidence) -> None
     with Prometheus(target.prometheus) as prometheus:
         firing = _firing(prometheus, name, limit_s)
     fires = evidence.judge(
+        "fires",
         Measurement(f"{name} fires", firing, "count", f"{target.prometheus.url}/api/v1/alerts"),
         at_least(1),
         "there is no rule that always fires, or it does not",
@@ -55,18 +56,22 @@ def test_dead_man(dead_man: Subject, target: Config, evidence: Evidence) -> None
     beat = next_beat(channel, name, limit_s)
     source = f"{name} at {channel.name}"
     came = evidence.judge(
+        "beat-came",
         Measurement("a beat came", int(beat.waited_s is not None), "count", source),
         equal_to(1),
         f"none within {limit_s:g} s; the last one before: {beat.last_known}",
     )
     if came and beat.waited_s is not None:
         evidence.judge(
-            Measurement("until the next beat", beat.waited_s, "s", source), at_most(limit_s)
+            "until-next-beat",
+            Measurement("until the next beat", beat.waited_s, "s", source),
+            at_most(limit_s),
         )
     for url in target.alertmanager.urls:
         with Peer(url, target.alertmanager) as peer:
             held = len(peer.alerts(f'alertname="{name}"'))
         evidence.judge(
+            "held-peer",
             Measurement(f"{name} held by the peer", held, "count", f"{url}/api/v2/alerts"),
             at_least(1),
             "this peer would not send it if the others were gone",

@@ -44,12 +44,14 @@ def test_delivery(
     arrival = trips.arrival(probed_channel.name)
     source = f"alert {ALERT} {trip.probe} at {probed_channel.name}"
     arrived = evidence.judge(
+        "arrived",
         Measurement("arrived", int(bool(arrival.fired)), "count", source),
         equal_to(1),
         trip.diagnosis,
     )
     if arrived and arrival.fired_s is not None:
         evidence.judge(
+            "hand-over-arrival",
             Measurement("from hand-over to arrival", arrival.fired_s, "s", source),
             at_most(_budget_s(target)),
         )
@@ -83,17 +85,20 @@ def test_resolution(
         )
     source = f"end of {ALERT} {trip.probe} at {resolving_channel.name}"
     arrived = evidence.judge(
+        "end-arrived",
         Measurement("end arrived", int(bool(arrival.ended)), "count", source),
         equal_to(1),
         "it fires there for ever",
     )
     if arrived and arrival.ended_s is not None:
         evidence.judge(
+            "end-arrival",
             Measurement("from the end to its arrival", arrival.ended_s, "s", source),
             at_most(trip.group_interval_s + _budget_s(target)),
             "group_interval of the route, and the budget",
         )
     evidence.judge(
+        "alerts-left-peers",
         Measurement("alerts left at the peers", trip.held, "count", "GET /api/v2/alerts"),
         equal_to(0),
     )
@@ -130,12 +135,14 @@ def test_payload(probed_channel: Channel, target: Config, trips: Trips, evidence
     source = f"message of {trip.probe} at {probed_channel.name}"
     missing = [name for name, value in wanted.items() if value not in text]
     evidence.judge(
+        "parts-missing",
         Measurement("parts that are missing", len(missing), "count", source, len(wanted)),
         equal_to(0),
         ", ".join(missing),
     )
     broken = [mark for mark in _BROKEN if mark in text]
     evidence.judge(
+        "marks-broken-template",
         Measurement("marks of a broken template", len(broken), "count", source),
         equal_to(0),
         " ".join(broken),
@@ -176,6 +183,7 @@ def test_duplicates(probed_channel: Channel, trips: Trips, evidence: Evidence) -
         if told[-1] == 1:
             break
     evidence.judge(
+        "messages-one-alert-least",
         Measurement(
             "messages for one alert, at least",
             min(told),

@@ -31,12 +31,14 @@ def test_engine_delivery(
         raise after_s
     source = f"alert {told.probe} at {engine_channel.name}"
     arrived = evidence.judge(
+        "arrived",
         Measurement("arrived", int(after_s is not None), "count", source),
         equal_to(1),
         f"the engine took it, and told nobody within {2 * engine_alerts.engine.within_s:g} s",
     )
     if arrived and after_s is not None:
         evidence.judge(
+            "trigger-arrival",
             Measurement("from the trigger to arrival", after_s, "s", source),
             at_most(engine_alerts.engine.within_s),
         )
@@ -64,7 +66,9 @@ def test_engine_history(
     source = f"history of the {engine_history.name}, alert {told.probe}"
     raised = _read(told.raised)
     if not evidence.judge(
-        Measurement("entries while it lasts", int(raised.found), "count", source), equal_to(1)
+        "entries-while-lasts",
+        Measurement("entries while it lasts", int(raised.found), "count", source),
+        equal_to(1),
     ):
         return
     if raised.ended:
@@ -76,6 +80,7 @@ def test_engine_history(
     if told.ended is not None:
         ended = _read(told.ended)
         evidence.judge(
+            "entries-an-end",
             Measurement("entries with an end", int(ended.ended), "count", source),
             equal_to(1),
             "it lasts for ever there" if ended.found else "its entry is gone",
@@ -114,7 +119,9 @@ def test_engine_statistics(
         raise NoData("[alerting.engine.statistics] is not configured", where="readiness.toml")
     source = f"statistics of the {engine_statistics.name}, alert {told.probe}"
     evidence.judge(
-        Measurement("alerts counted for one", told.counted, "count", source), at_least(1)
+        "alerts-counted-one",
+        Measurement("alerts counted for one", told.counted, "count", source),
+        at_least(1),
     )
 
 
@@ -143,6 +150,7 @@ def test_escalation(
     seen = escalate(engine, engine.escalation, second, first, guardian)
     source = f"alert {seen.ignored} at {second.name}"
     arrived = evidence.judge(
+        "told-ignored-alert",
         Measurement("told of the ignored alert", int(seen.after_s is not None), "count", source),
         equal_to(1),
         f"nobody further was told within {latest_s(engine.escalation):g} s",
@@ -150,18 +158,19 @@ def test_escalation(
     if not arrived or seen.after_s is None:
         return
     evidence.judge(
+        "trigger-second-tier",
         Measurement("from the trigger to the second tier", seen.after_s, "s", source),
         at_least(round(earliest_s(engine.escalation), 3)),
     )
     evidence.judge(
-        Measurement(
+        "end-trigger-second-tier", Measurement(
             "from the end of the trigger to the second tier",
             seen.after_s - seen.trigger_s, "s", source,
         ),
         at_most(round(latest_s(engine.escalation), 3)),
     )  # fmt: skip
     evidence.judge(
-        Measurement(
+        "told-acknowledged-alert", Measurement(
             "told of the acknowledged alert", int(seen.told), "count",
             f"alert {seen.acknowledged} at {second.name}",
         ),

@@ -43,12 +43,14 @@ def test_alertmanagers_reachable(
     found = handover.receivers(watcher, settings)
     source = f"GET {prometheus.url}/api/v1/alertmanagers"
     evidence.judge(
+        "alertmanagers-prometheus-sends",
         Measurement("Alertmanagers that Prometheus sends to", len(found), "count", source),
         equal_to(len(settings.urls)),
         f"{len(settings.urls)} are declared; it lists {', '.join(r.listed for r in found) or '-'}",
     )
     away = [str(receiver) for receiver in found if not receiver.ready]
     evidence.judge(
+        "alertmanagers-ready",
         Measurement(
             "Alertmanagers that are not ready", len(away), "count", "GET /-/ready", len(found)
         ),
@@ -79,6 +81,7 @@ def test_handed_over(
     seen = handover.handed_over(watcher, _declared(target))
     named = "; ".join(map(str, seen.unknown[:_SHOWN]))
     evidence.judge(
+        "firing-alerts-an-alertmanager",
         Measurement(
             "firing alerts that an Alertmanager does not know",
             len(seen.unknown),
@@ -112,11 +115,13 @@ def test_notifications_not_lost(
     source = f"GET {prometheus.url}/metrics"
     evidence.record(Measurement("alerts handed over while watched", sent.sent, "count", source))
     evidence.judge(
+        "alerts-lost-while-watched",
         Measurement("alerts lost while watched", sent.lost, "count", source),
         equal_to(0),
         "it could not hand them over, or dropped them",
     )
     evidence.judge(
+        "share-queue-full",
         Measurement("share of the queue that is full", sent.queued, "ratio", source),
         at_most(_QUEUE_MAX),
         "alerts wait longer than they should",

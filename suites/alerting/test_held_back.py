@@ -44,6 +44,7 @@ def test_inhibition_rules(
     broad = [text for rule in rules for text in _too_broad(rule, alerts, dead_man)]
     evidence.record(Measurement("inhibition rules", len(rules), "count", running.source))
     evidence.judge(
+        "them-hold-too-much",
         Measurement("of them that hold too much", len(broad), "count", running.source),
         equal_to(0),
         listed(broad, between="; "),
@@ -54,6 +55,7 @@ def test_inhibition_rules(
         if len(names := inhibition.both_at_once(rule, alerts)) > 1
     ]
     evidence.judge(
+        "rules-alerts-both-sides",
         Measurement("rules with alerts on both of their sides", len(both), "count", running.source),
         equal_to(0),
         f"these do not hold each other back: {listed(both, between='; ')}",
@@ -93,6 +95,7 @@ def test_silences(
     source = f"GET {alertmanager.urls[0]}/api/v2/silences"
     evidence.record(Measurement("active silences", len(active), "count", source))
     evidence.judge(
+        "silences-cover-rules-severity",
         Measurement(
             f"silences that cover rules of severity {' or '.join(strict) or 'none'}",
             len(covering),

@@ -28,6 +28,7 @@ def test_alertmanager_config(alertmanager: Alertmanager, evidence: Evidence) -> 
     found = peers.configurations(alertmanager)
     refused = [clean(peer.url) for peer in found if not peer.succeeded]
     evidence.judge(
+        "peers-whose-last-reload",
         Measurement(
             "peers whose last reload failed",
             len(refused),
@@ -40,6 +41,7 @@ def test_alertmanager_config(alertmanager: Alertmanager, evidence: Evidence) -> 
     )
     others = _in_the_minority(found)
     evidence.judge(
+        "peers-run-another-configuration",
         Measurement(
             "peers that run another configuration than the others",
             len(others),
@@ -76,6 +78,7 @@ def test_alertmanager_cluster(alertmanager: Alertmanager, evidence: Evidence) ->
     source = "GET /api/v2/status of each peer"
     away = [f"{clean(peer.url)}: {clean(peer.status)}" for peer in seen if not peer.answers]
     evidence.judge(
+        "peers-answer",
         Measurement("peers that answer", len(seen) - len(away), "count", source),
         equal_to(len(seen)),
         listed(away, between="; "),
@@ -86,6 +89,7 @@ def test_alertmanager_cluster(alertmanager: Alertmanager, evidence: Evidence) ->
         if peer.answers and not _knows_all(peer, len(seen))
     ]
     evidence.judge(
+        "peers-do-know-all",
         Measurement("peers that do not know all the others", len(lost), "count", source),
         equal_to(0),
         listed(lost, between="; "),

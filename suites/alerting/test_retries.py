@@ -98,13 +98,16 @@ def test_channel_isolation(delivery_drill: Subject, target: Config, evidence: Ev
     drilled = beside_hanging(plan, hang_s=2 * plan.probe.budget_s)
     source = f"{delivery_drill.name} at {plan.beside.name}, while {plan.drill.listen} hangs"
     told = evidence.judge(
-        Measurement(f"arrived at {plan.beside.name}", int(drilled.beside_s is not None), "count",
-                    source),
+        "arrived",
+        Measurement(
+            f"arrived at {plan.beside.name}", int(drilled.beside_s is not None), "count", source
+        ),
         equal_to(1),
         "it waits for the channel that hangs",
-    )  # fmt: skip
+    )
     if told and drilled.beside_s is not None:
         evidence.judge(
+            "until-had",
             Measurement(f"until {plan.beside.name} had it", drilled.beside_s, "s", source),
             at_most(plan.probe.budget_s),
         )
@@ -138,11 +141,13 @@ def test_storm(delivery_drill: Subject, target: Config, evidence: Evidence) -> N
     source = f"{delivery_drill.name} at {plan.drill.listen}: {count} alerts"
     cut = max(call.notification.truncatedAlerts for call in drilled.calls if call.notification)
     evidence.judge(
+        "alerts-told",
         Measurement("alerts told", len(drilled.fingerprints), "count", source, count),
         at_least(count),
         f"`max_alerts` cut {cut} off" if cut else "the others did not come in time",
     )
     evidence.judge(
+        "messages",
         Measurement("messages", len(drilled.calls), "count", source),
         at_most(_STORM_MESSAGES),
         "the route does not group",
@@ -160,12 +165,14 @@ def _accepted(calls: Sequence[Call]) -> bool:
 def _judge(drilled: Drilled, plan: DrillPlan, evidence: Evidence, source: str) -> None:
     evidence.record(Measurement("attempts", len(drilled.calls), "count", source))
     taken = evidence.judge(
+        "accepted-last",
         Measurement("accepted at last", int(drilled.accepted_s is not None), "count", source),
         equal_to(1),
         f"it was given up after {len(drilled.calls)} of the attempts",
     )
     if taken and drilled.accepted_s is not None:
         evidence.judge(
+            "until-accepted",
             Measurement("until it was accepted", drilled.accepted_s, "s", source),
             at_most(plan.probe.budget_s),
         )

@@ -50,6 +50,7 @@ def test_receivers_integrated(
         Measurement("receivers that rules reach", len(reached), "count", running.source)
     )
     evidence.judge(
+        "them-without-an-integration",
         Measurement("of them without an integration", len(empty), "count", running.source),
         equal_to(0),
         "; ".join(
@@ -86,6 +87,7 @@ def test_severity_channels(
             got = ", ".join(sorted(reached)) or "no channel"
             missing[case.rule.name] = f"{clean(str(case))} reaches {got}, not {reach.said(absent)}"
     evidence.judge(
+        "rules-do-reach",
         Measurement(
             f"rules that do not reach {reach.said(needed)}",
             len(missing),
@@ -132,6 +134,7 @@ def test_latency_budget(
             f" + {positions} x peer time-out {prometheus_text(target.alertmanager.peer_timeout_s)}"
         )
     evidence.judge(
+        "longest-wait-before-told",
         Measurement(
             "longest wait before it is told", hop.group_wait_s + waits, "s", running.source
         ),
@@ -167,6 +170,7 @@ def test_never_muted(
     worst = max(held, key=lambda hops: _minutes(held[hops]))
     spans = held[worst]
     evidence.judge(
+        "minutes-coming-year-channel",
         Measurement(
             "minutes of the coming year in which a channel is not told",
             _minutes(spans),
@@ -229,6 +233,7 @@ def test_repeat_interval(
     hops = [hop for _, hop in _needed_hops(running, alert_severity, policy)]
     worst = max(hops, key=_repeats_s)
     evidence.judge(
+        "longest-time-until-told",
         Measurement("longest time until it is told again", _repeats_s(worst), "s", running.source),
         at_most(alert_severity.repeat_max_s),
         f"{clean(str(worst))}: repeat_interval {prometheus_text(worst.repeat_interval_s)},"
@@ -236,6 +241,7 @@ def test_repeat_interval(
     )
     uneven = {str(hop): hop for hop in hops if _repeats_s(hop) != hop.repeat_interval_s}
     evidence.judge(
+        "routes-whose-repeat-interval",
         Measurement(
             "routes whose repeat_interval is no multiple of group_interval",
             len(uneven),

@@ -36,6 +36,7 @@ def test_rule_delivery(
     seen = walk(plan, guardian)
     source = f"{canary.name} {seen.probe}"
     fires = evidence.judge(
+        "fires-prometheus",
         Measurement("fires in Prometheus", int(seen.active is not None), "count", source),
         equal_to(1),
         "the metric is not scraped, or the rule does not see it",
@@ -44,6 +45,7 @@ def test_rule_delivery(
         return
     evidence.record(Measurement("breach to rule active", seen.active - seen.breached, "s", source))
     handed = evidence.judge(
+        "handed-alertmanager",
         Measurement("handed to Alertmanager", int(seen.handed_over is not None), "count", source),
         equal_to(1),
         "it fires in Prometheus and no Alertmanager has it: relabelled, dropped or sent elsewhere",
@@ -51,11 +53,13 @@ def test_rule_delivery(
     if not handed or seen.handed_over is None or seen.fired is None:
         return
     evidence.judge(
+        "breach-alert-fired",
         Measurement("breach to alert fired", seen.fired - seen.breached, "s", source),
         at_most(round(seen.detection_s, 3)),
         "scrape interval, evaluation interval, `for` and 5 s",
     )
     evidence.judge(
+        "evaluation-hand-over",
         Measurement("evaluation to hand-over", seen.handed_over - seen.fired, "s", source),
         at_most(plan.canary.evaluation_max_s),
     )
@@ -84,11 +88,13 @@ def _judge_channels(seen: Walk, handed_over: float, plan: CanaryPlan, evidence: 
         source = f"message of {seen.probe} at {channel.name}"
         at = seen.arrived.get(channel.name)
         arrived = evidence.judge(
+            "arrived",
             Measurement(f"arrived at {channel.name}", int(at is not None), "count", source),
             equal_to(1),
         )
         if arrived and at is not None:
             evidence.judge(
+                "hand-over",
                 Measurement(f"hand-over to {channel.name}", at - handed_over, "s", source),
                 at_most(seen.group_wait_s + plan.probe.budget_s),
             )

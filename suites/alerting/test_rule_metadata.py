@@ -64,7 +64,10 @@ def test_rule_metadata(
         ("texts about a label that is not there", list(_blanks(loaded))),
     ):
         evidence.judge(
-            Measurement(name, len(wrong), "count", _RULES, len(loaded)), equal_to(0), _named(wrong)
+            "name",
+            Measurement(name, len(wrong), "count", _RULES, len(loaded)),
+            equal_to(0),
+            _named(wrong),
         )
     if pages.untold and not evidence.failures:
         url, why = next(iter(pages.untold.items()))
@@ -137,6 +140,7 @@ def test_job_loss(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     ):
         told = "yes" if noticed else "no"
         evidence.judge(
+            "name",
             Measurement(name, told, "text", "promtool test rules", len(loaded)),
             equal_to("yes"),
             f"none of {len(loaded)} loaded rules does",

@@ -44,6 +44,7 @@ def test_rules_healthy(
     sick = [f"{r.name}: {r.error or r.health}" for _, r in found.all_rules if r.health != "ok"]
     for name, wrong in (("rules with an error", sick), ("rules evaluated late", _late(found))):
         evidence.judge(
+            "name",
             Measurement(name, len(wrong), "count", _RULES, len(found.all_rules)),
             equal_to(0),
             _named(wrong),
@@ -96,6 +97,7 @@ def test_rule_selectors(
         within_s=rules.patience_s(found.groups),
     )
     evidence.judge(
+        "selectors-find-nothing",
         Measurement(
             "selectors that find nothing", len(looked.blind), "count", _RULES, looked.selectors
         ),
@@ -132,11 +134,13 @@ def test_rule_ranges(
     short = [str(span) for span in told if span.samples < _FEWEST_SAMPLES]
     tight = [str(s) for s in told if _FEWEST_SAMPLES <= s.samples < _ADVISED_SAMPLES]
     evidence.judge(
+        "ranges-shorter-two-scrapes",
         Measurement("ranges shorter than two scrapes", len(short), "count", _RULES, len(told)),
         equal_to(0),
         _named(short),
     )
     evidence.judge(
+        "ranges-shorter-four-scrapes",
         Measurement("ranges shorter than four scrapes", len(tight), "count", _RULES, len(told)),
         equal_to(0),
         f"one lost scrape silences the rule: {_named(tight)}",
@@ -166,14 +170,16 @@ def test_rules_keep_up(prometheus: Settings, watcher: Prometheus, evidence: Evid
     """In the last ten minutes, or since the start."""
     found = rules.loaded(watcher)
     for group in rule_groups.missed(watcher):
-        evidence.judge(group.measurement, at_most(_MISSED_MAX), "its rules fire late")
+        evidence.judge(
+            "measurement", group.measurement, at_most(_MISSED_MAX), "its rules fire late"
+        )
     calm = until(
         lambda: rule_groups.busiest(watcher.rules()),
         lambda seen: all(float(measured.value) <= _BUSY_MAX for measured in seen),
         within_s=rules.patience_s(found.groups),
     )
     for measured in calm:
-        evidence.judge(measured, at_most(_BUSY_MAX), "soon it will miss evaluations")
+        evidence.judge("measured", measured, at_most(_BUSY_MAX), "soon it will miss evaluations")
     if not calm:
         raise NoData("no group of rules has an interval", where=prometheus.url)
 
@@ -210,6 +216,7 @@ def test_quiet_baseline(
     found = rules.loaded(watcher)
     judged = [r for _, r in found.alerting if r.severity in critical and r.name not in apart]
     evidence.judge(
+        "critical-rules",
         Measurement("critical rules", len(judged), "count", _RULES),
         at_least(1),
         f"no loaded rule has the severity {', '.join(sorted(critical))}",
@@ -220,6 +227,7 @@ def test_quiet_baseline(
         within_s=rules.patience_s(found.groups),
     )
     evidence.judge(
+        "critical-alerts",
         Measurement("critical alerts", len(holding), "count", _RULES, len(judged)),
         equal_to(0),
         _named(holding),

@@ -40,15 +40,18 @@ def test_required_rules(alert_rule: RequiredRule, watcher: Prometheus, evidence:
     rules = watcher.alerting_rules()
     named = [rule for rule in rules if rule.name == alert_rule.name]
     there = Measurement(f"rules named {alert_rule.name}", len(named), "count", _RULES)
-    if not evidence.judge(there, at_least(1), _nearest(alert_rule.name, rules)):
+    if not evidence.judge("there", there, at_least(1), _nearest(alert_rule.name, rules)):
         return
     rule = _meant(named, alert_rule)
     evidence.judge(
+        "severity",
         Measurement("severity", rule.severity or "none", "text", _RULES),
         equal_to(alert_rule.severity),
     )
     evidence.judge(
-        Measurement("waiting time (for)", rule.for_s, "s", _RULES), at_most(alert_rule.max_for_s)
+        "waiting-time",
+        Measurement("waiting time (for)", rule.for_s, "s", _RULES),
+        at_most(alert_rule.max_for_s),
     )
     _judge_bound(alert_rule, rule, evidence)
 
@@ -67,6 +70,7 @@ def _judge_bound(wanted: RequiredRule, rule: Rule, evidence: Evidence) -> None:
     named = f"bound of {rule.name}"
     if not same:
         evidence.judge(
+            "named",
             Measurement(named, str(found[0]), "text", rule.query),
             equal_to(f"{direction} {required:g}"),
             f"it must fire {direction} {required:g} {unit}",
@@ -75,6 +79,7 @@ def _judge_bound(wanted: RequiredRule, rule: Rule, evidence: Evidence) -> None:
     nearest = min(same, key=lambda bound: abs(bound.value - required))
     value = required if math.isclose(nearest.value, required, rel_tol=1e-9) else nearest.value
     evidence.judge(
+        "named",
         Measurement(named, value, unit, rule.query),
         equal_to(required),
         _wrong(wanted, nearest, required, unit),
@@ -165,10 +170,12 @@ def test_rule_thresholds(alert_rule: RequiredRule, watcher: Prometheus, evidence
         (f"fires at {before}", did.quiet is False, "no", "nobody is to be woken there"),
         (f"ends at {before}", did.recovers, "yes", "it goes on after all is well again"),
     ):
-        evidence.judge(_told(name, rule, did=seen), equal_to(wanted), because)
+        evidence.judge("told", _told(name, rule, did=seen), equal_to(wanted), because)
     if did.quiet_at_bound is not None:
         exactly = _told(f"fires at exactly {required:g} {unit}", rule, did=not did.quiet_at_bound)
-        evidence.judge(exactly, equal_to("no"), f"agreed is {direction} it", warn_only=True)
+        evidence.judge(
+            "exactly", exactly, equal_to("no"), f"agreed is {direction} it", warn_only=True
+        )
 
 
 def _told(name: str, rule: Rule, *, did: bool) -> Measurement:

@@ -102,6 +102,7 @@ def _judge_told(
         if absent := unmet(severity.channels, told):
             silent.append(f"{alert.name} tells {listed(told) or 'nobody'}, not {said(absent)}")
     evidence.judge(
+        "alerts-do-tell-within",
         Measurement(
             f"alerts that do not tell {said(severity.channels)} within {severity.budget_s:g} s",
             len(silent),
@@ -138,6 +139,7 @@ def _judge_held(
         if (deaf := [key for key in alert.held_by if not hears(key)])
     ]
     evidence.judge(
+        "alerts-held-back-what",
         Measurement("alerts held back by what those do not hear of", len(lost), "count", _SOURCE),
         equal_to(0),
         listed(lost, between="; "),
@@ -154,6 +156,7 @@ def _judge_agreement(replay: Replay, evidence: Evidence) -> None:
         if not alert.agrees
     ]
     evidence.judge(
+        "alerts-treated-otherwise-paper",
         Measurement("alerts treated otherwise than on paper", len(other), "count", _SOURCE),
         equal_to(0),
         listed(other, between="; "),

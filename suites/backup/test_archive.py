@@ -29,6 +29,7 @@ def test_tool_verified(physical_backup: Backup, evidence: Evidence) -> None:
     evidence.record(Measurement("exit status", verified.status, "status", verified.source))
     problems = verified.problems or (() if verified.good else ("it does not say that all is well",))
     evidence.judge(
+        "problems-tool-names",
         Measurement("problems that the tool names", len(problems), "count", verified.source),
         equal_to(0),
         worst(problems),
@@ -57,12 +58,15 @@ def test_archive_end_to_end(drilled_backup: Backup, evidence: Evidence) -> None:
     delivered = deliver(drilled_backup)
     within_s = physical_of(drilled_backup).archived_within_s
     if evidence.judge(
-        Measurement("finished WAL files that arrived", int(delivered.arrived), "count",
-                    delivered.source),
+        "finished-wal-files-arrived",
+        Measurement(
+            "finished WAL files that arrived", int(delivered.arrived), "count", delivered.source
+        ),
         equal_to(1),
         f"{delivered.segment} is not there after {within_s:g} s",
-    ):  # fmt: skip
+    ):
         evidence.judge(
+            "time-until-there",
             Measurement("time until it was there", delivered.seconds, "s", delivered.source),
             at_most(within_s),
         )
@@ -85,18 +89,20 @@ def test_archiver(archived_backup: Backup, target: Config, evidence: Evidence) -
     """What the server says of it: necessary, and no proof (see backup.archive-end-to-end)."""
     archiver = archiver_of(target.databases[archived_backup.database])
     if not evidence.judge(
-        Measurement("archive_mode is on", archiver.mode in {"on", "always"}, "text",
+        "archive-mode", Measurement("archive_mode is on", archiver.mode in {"on", "always"}, "text",
                     archiver.source),
         equal_to(True),
         "nothing is archived at all",
     ):  # fmt: skip
         return
     evidence.judge(
+        "last-attempt-failed",
         Measurement("last attempt failed", archiver.failing, "text", archiver.source),
         equal_to(False),
         f"{archiver.failed} failed so far, the last one with {archiver.last_failed}",
     )
     evidence.judge(
+        "waiting",
         archiver.waiting,
         at_most(physical_of(archived_backup).backlog_max),
         "it does not keep up, or cannot: they fill the server's disk",
@@ -120,8 +126,11 @@ def test_wal_continuity(archived_backup: Backup, target: Config, evidence: Evide
     """By the names of the files in the repository, on every timeline."""
     found = continuity_of(archived_backup, target.databases[archived_backup.database])
     source = f"{archived_backup.path}, from {found.first} to {found.last or 'nothing'}"
-    evidence.judge(Measurement("WAL files there", found.there, "count", source), at_least(1))
     evidence.judge(
+        "wal-files-there", Measurement("WAL files there", found.there, "count", source), at_least(1)
+    )
+    evidence.judge(
+        "wal-files-missing",
         Measurement("WAL files missing", len(found.missing), "count", source),
         equal_to(0),
         f"{worst(found.missing)}: a restore ends there",

@@ -32,10 +32,12 @@ def test_backup_fresh(backup: Backup, evidence: Evidence) -> None:
     """Judged by the newest good one; none at all is a failure, not an unknown."""
     newest = newest_taken(backup)
     if newest is None:
-        evidence.judge(number_of(backup, 0), at_least(1), "there is no backup at all")
+        evidence.judge("number", number_of(backup, 0), at_least(1), "there is no backup at all")
         return
-    evidence.judge(age_of(newest), at_most(backup.max_age_h), "no backup was made since")
-    evidence.judge(size_of(newest), at_least(backup.min_bytes), "so small a file holds no database")
+    evidence.judge("age", age_of(newest), at_most(backup.max_age_h), "no backup was made since")
+    evidence.judge(
+        "size", size_of(newest), at_least(backup.min_bytes), "so small a file holds no database"
+    )
 
 
 @check(
@@ -61,6 +63,7 @@ def test_size_sane(backup: Backup, target: Config, evidence: Evidence) -> None:
     newest, before = found[0], found[1:2]
     for previous in before:
         evidence.judge(
+            "size-share-backup-before",
             Measurement(
                 "size as share of the backup before",
                 newest.size / max(previous.size, 1),
@@ -73,6 +76,7 @@ def test_size_sane(backup: Backup, target: Config, evidence: Evidence) -> None:
     tables = size_of_tables(target.databases[backup.database])
     evidence.record(tables)
     evidence.judge(
+        "size-share-database-s",
         Measurement(
             "size as share of the database's tables",
             newest.size / float(tables.value),
@@ -107,24 +111,33 @@ def _judge_layer(backup: Backup, layer: Layer, evidence: Evidence) -> None:
     file = layers.newest(backup, layer)
     place = layers.place_of(backup, layer)
     there = Measurement(f"files of layer {layer.name}", int(file is not None), "count", place)
-    if not evidence.judge(there, at_least(1), "this layer is in no backup") or file is None:
+    if (
+        not evidence.judge("there", there, at_least(1), "this layer is in no backup")
+        or file is None
+    ):
         return
     limit = at_most(layer.newest_max_h or backup.max_age_h)
-    evidence.judge(age_of(file, f"age of layer {layer.name}"), limit, "nobody made it since")
+    evidence.judge("age", age_of(file, f"age of layer {layer.name}"), limit, "nobody made it since")
     content = layers.content(file.path, backup)
     held = layers.held(content, layer)
     name = f"{held.what} in layer {layer.name}"
     evidence.judge(
+        "name",
         Measurement(name, held.number, "count", str(file.path)),
         at_least(1),
         f"this is no backup of kind `{layer.holds}`{_problem(content)}",
     )
     evidence.judge(
-        Measurement(f"errors reading layer {layer.name}", int(bool(content.problem)), "count",
-                    str(file.path)),
+        "errors-reading-layer",
+        Measurement(
+            f"errors reading layer {layer.name}",
+            int(bool(content.problem)),
+            "count",
+            str(file.path),
+        ),
         equal_to(0),
         content.problem,
-    )  # fmt: skip
+    )
 
 
 def _problem(content: Content) -> str:
@@ -157,8 +170,10 @@ def test_dump_complete(dump_backup: Backup, evidence: Evidence) -> None:
         raise NotApplicable("no file of this backup is plain SQL")
     for file, dump in plain:
         evidence.judge(
-            Measurement(f"signs of damage in {file.path.name}", len(dump.problems), "count",
-                        str(file.path)),
+            "signs-damage",
+            Measurement(
+                f"signs of damage in {file.path.name}", len(dump.problems), "count", str(file.path)
+            ),
             equal_to(0),
             worst(dump.problems),
-        )  # fmt: skip
+        )

@@ -34,11 +34,17 @@ def test_encrypted(encrypted_backup: Backup, evidence: Evidence) -> None:
     pieces = pieces_of(encrypted_backup)
     clear = readable(pieces)
     evidence.judge(
-        Measurement("files that anybody can read", len(clear), "count", encrypted_backup.path,
-                    samples=len(pieces)),
+        "files-anybody-can-read",
+        Measurement(
+            "files that anybody can read",
+            len(clear),
+            "count",
+            encrypted_backup.path,
+            samples=len(pieces),
+        ),
         equal_to(0),
         worst(map(str, clear)),
-    )  # fmt: skip
+    )
 
 
 @check(
@@ -69,6 +75,7 @@ def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: E
         apart = copies.is_apart(backup, copy)
         name = f"file systems between the backups and {copy.name}"
         evidence.judge(
+            "name",
             Measurement(name, 2 if apart else 1, "count", place),
             at_least(2),
             "what destroys the one destroys the other",
@@ -77,6 +84,7 @@ def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: E
     copied = copies.newest_copied(files, there)
     name = f"whole backups in {copy.name}"
     if not evidence.judge(
+        "name",
         Measurement(name, sum(there.get(f.path.name) == f.size for f in files), "count", place),
         at_least(1),
         f"not one of {len(files)} backups is there with its whole size",
@@ -84,6 +92,7 @@ def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: E
         return
     assert copied, "one was counted"
     evidence.judge(
+        "behind",
         Measurement(f"{copy.name} is behind by", copies.hours_behind(files, copied), "h", place),
         at_most(copy.behind_max_h),
         f"the newest that is there whole is {copied.path.name}",
@@ -109,11 +118,13 @@ def test_immutable(immutable_backup: Backup, guardian: Guardian, evidence: Evide
     assert plan, "the subject declares its commands"
     attempt = immutable.try_to_delete(plan, guardian)
     evidence.judge(
-        Measurement("objects deleted as the application", int(not attempt.survived), "count",
-                    attempt.source),
+        "objects-deleted-application",
+        Measurement(
+            "objects deleted as the application", int(not attempt.survived), "count", attempt.source
+        ),
         equal_to(0),
         "whoever has its credentials can delete every backup",
-    )  # fmt: skip
+    )
 
 
 @check(
@@ -136,11 +147,17 @@ def test_retention(kept_backup: Backup, evidence: Evidence) -> None:
     oldest = min(found, key=lambda one: one.taken_at)
     days = (now() - oldest.taken_at).total_seconds() / 86_400
     evidence.judge(
-        Measurement("age of the oldest backup", days, "d", f"{oldest.where}, {oldest.dated_by}",
-                    samples=len(found)),
+        "age-oldest-backup",
+        Measurement(
+            "age of the oldest backup",
+            days,
+            "d",
+            f"{oldest.where}, {oldest.dated_by}",
+            samples=len(found),
+        ),
         at_least(kept_backup.retention_days or 0),
         "what was before that is gone",
-    )  # fmt: skip
+    )
 
 
 @check(
@@ -163,14 +180,17 @@ def test_not_filtered(owned_backup: Backup, target: Config, evidence: Evidence) 
     evidence.record(Measurement("tables whose rows would be hidden", tables, "count", sight.source))
     hidden = listed(sight.tables) or "no table yet, and the first policy will"
     evidence.judge(
+        "passes-policies",
         Measurement(f"{role} passes by policies", sight.bypasses, "text", sight.source),
         equal_to(True),
         f"row security hides rows from it: {hidden}",
     )
     for file, dump in layers.plain_dumps(owned_backup):
         evidence.judge(
-            Measurement(f"{file.path.name} sets row_security = on", dump.filtered, "text",
-                        str(file.path)),
+            "sets-row-security",
+            Measurement(
+                f"{file.path.name} sets row_security = on", dump.filtered, "text", str(file.path)
+            ),
             equal_to(False),
             "it was made with --enable-row-security, and holds what the policies let through",
-        )  # fmt: skip
+        )

@@ -31,22 +31,25 @@ def test_point_in_time(
     found = restore_to_point(backup, target.databases[backup.database], guardian)
     source = f"restore of {backup.name} to the restore point {found.point}"
     if not evidence.judge(
+        "restores-failed",
         Measurement("restores that failed", int(bool(found.problem)), "count", source),
         equal_to(0),
         found.problem,
     ):
         return
     evidence.judge(
+        "row-before-point",
         Measurement("row from before the point", int(found.before), "count", source),
         equal_to(1),
         "it ended too early: what was committed before the point is gone",
     )
     evidence.judge(
+        "row-after-point",
         Measurement("row from after the point", int(found.after), "count", source),
         equal_to(0),
         "it went on too far: what was to be undone is there again",
     )
     if found.time:
         evidence.judge(
-            found.time, at_most(backup.rto_s), "longer than agreed to be without service"
+            "time", found.time, at_most(backup.rto_s), "longer than agreed to be without service"
         )

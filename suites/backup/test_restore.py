@@ -49,12 +49,13 @@ def test_restore_succeeds(
     """Every error counts, whatever the exit status says."""
     restore = restore_of(restorable_backup)
     for errors, said in restore.errors():
-        evidence.judge(errors, equal_to(0), said)
+        evidence.judge("errors", errors, equal_to(0), said)
     if isinstance(restore, Restored) and not restore.reading.clean:
         return
     if isinstance(restore, RestoredCluster) and restore.problem:
         return
     evidence.judge(
+        "restore-time",
         restore.restore_time(),
         at_most(restorable_backup.rto_s),
         "longer than agreed to be without service",
@@ -86,11 +87,15 @@ def test_restore_row_parity(
     if not manifest.tables:
         raise NoData("the manifest names no table", where=str(restore.file.manifest))
     evidence.judge(
-        restore.sha256(), equal_to(manifest.sha256), "the file was altered since it was written"
+        "sha256",
+        restore.sha256(),
+        equal_to(manifest.sha256),
+        "the file was altered since it was written",
     )
     evidence.record(_compared(manifest, found))
     differing = differences(manifest.tables, found)
     evidence.judge(
+        "tables-differ",
         Measurement("tables that differ", len(differing), "count", str(restore.file.manifest)),
         equal_to(0),
         worst(map(str, differing)),
@@ -120,6 +125,7 @@ def test_restored_schema(
     changes = schema_differences(expected, found)
     source = f"{len(expected)} objects in {restore.file.manifest}"
     evidence.judge(
+        "objects-differ",
         Measurement("objects that differ", len(changes), "count", source, samples=len(expected)),
         equal_to(0),
         worst(map(str, changes)),
@@ -147,6 +153,7 @@ def test_restored_sequences(
     behind = lagging(expected, found)
     source = f"{len(expected)} sequences in {restore.file.manifest}"
     evidence.judge(
+        "sequences-behind",
         Measurement("sequences behind", len(behind), "count", source, samples=len(expected)),
         equal_to(0),
         worst(behind),
@@ -176,11 +183,13 @@ def test_restored_large_objects(
     )
     source = f"pg_largeobject_metadata, {restore.file.manifest}"
     if evidence.judge(
+        "large-objects",
         Measurement("large objects", found.number, "count", source),
         equal_to(expected.number),
         "the dump was made without them",
     ):
         evidence.judge(
+            "checksum-large-objects",
             Measurement("checksum of the large objects", found.checksum, "text", source),
             equal_to(expected.checksum),
             "their contents differ",
@@ -207,15 +216,22 @@ def test_restored_sound(
     restore = restore_of(restorable_backup)
     found = restore.sound()
     evidence.judge(
-        Measurement("relations that amcheck complains of", len(found.corrupt), "count",
-                    found.source, samples=found.relations),
+        "relations-amcheck-complains",
+        Measurement(
+            "relations that amcheck complains of",
+            len(found.corrupt),
+            "count",
+            found.source,
+            samples=found.relations,
+        ),
         equal_to(0),
         worst(found.corrupt),
-    )  # fmt: skip
+    )
     if isinstance(restore, RestoredCluster):
         bad = restore.bad_checksums()
         if bad is not None:
             evidence.judge(
+                "pages-wrong-checksum",
                 Measurement("pages with a wrong checksum", bad, "count", "pg_checksums --check"),
                 equal_to(0),
                 "the disk, or the way to it, changed what was written",
@@ -241,7 +257,9 @@ def test_restored_application(
     application = tried_backup.application
     assert application, "the subject declares its statements"
     for tried in try_application(restore_of(tried_backup).database(), application):
-        evidence.judge(tried.rows, at_least(1), tried.problem or "no row came, or was written")
+        evidence.judge(
+            "rows", tried.rows, at_least(1), tried.problem or "no row came, or was written"
+        )
 
 
 @check(
@@ -262,11 +280,14 @@ def test_recovery_objectives(
     """By the restored copy itself, and not by what a job says of it."""
     restore = restore_of(promised_backup)
     evidence.judge(
+        "data-loss",
         data_loss(promised_backup, restore),
         at_most(promised_backup.rpo_s or 0),
         "what was written since then is in no backup",
     )
-    evidence.judge(restore.restore_time(), at_most(promised_backup.rto_s), "longer than agreed")
+    evidence.judge(
+        "restore-time", restore.restore_time(), at_most(promised_backup.rto_s), "longer than agreed"
+    )
 
 
 @check(
@@ -295,11 +316,17 @@ def test_negative_controls(
     )
     passed = accepted(controls)
     evidence.judge(
-        Measurement("damaged copies that would have passed", len(passed), "count",
-                    f"copies of {backup.name}", samples=len(controls)),
+        "damaged-copies-would-passed",
+        Measurement(
+            "damaged copies that would have passed",
+            len(passed),
+            "count",
+            f"copies of {backup.name}",
+            samples=len(controls),
+        ),
         equal_to(0),
         worst(passed),
-    )  # fmt: skip
+    )
 
 
 @check(
@@ -322,6 +349,7 @@ def test_restore_level(
     steps = steps_of(dump_backup, restored_dump(dump_backup))
     reached, gap = level_of(steps), first_gap(steps)
     evidence.judge(
+        "level-reached",
         Measurement("level reached", reached, "count", "; ".join(map(str, steps))),
         at_least(dump_backup.restore_level),
         f"{STEPS[gap.level]}: {gap.problem}" if gap else "",

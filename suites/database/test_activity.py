@@ -26,6 +26,7 @@ def test_long_transactions(database: Database, evidence: Evidence) -> None:
     found = activity.open_transactions(database)
     no_more_than(
         evidence,
+        "longest",
         found.longest("oldest open transaction"),
         warn=database.limits.transaction_warn_s,
         fail=database.limits.transaction_max_s,
@@ -52,6 +53,7 @@ def test_idle_in_transaction(database: Database, evidence: Evidence) -> None:
     found = activity.idle_transactions(database)
     no_more_than(
         evidence,
+        "longest",
         found.longest("longest idle in a transaction"),
         warn=database.limits.idle_transaction_warn_s,
         fail=database.limits.idle_transaction_max_s,
@@ -79,6 +81,7 @@ def test_blocked_sessions(database: Database, evidence: Evidence) -> None:
     found = activity.blocked(database)
     no_more_than(
         evidence,
+        "longest",
         found.longest("longest wait for a lock"),
         warn=database.limits.blocked_warn_s,
         fail=database.limits.blocked_max_s,

@@ -84,8 +84,8 @@ def _judge(
         found.looked_at,
     )  # fmt: skip
     because = worst(_told(one, levels) for one in above)
-    if evidence.judge(measured, at_most(levels[-1][0]), because):
-        evidence.judge(measured, at_most(levels[0][0]), because, warn_only=True)
+    if evidence.judge("measured", measured, at_most(levels[-1][0]), because):
+        evidence.judge("measured", measured, at_most(levels[0][0]), because, warn_only=True)
     wasted = sum(one.wasted for one in objects)
     evidence.record(Measurement(f"wasted in large {kind} files", wasted, "bytes", "pgstattuple"))
 

@@ -24,6 +24,7 @@ def test_deadlocks(database: Database, evidence: Evidence) -> None:
     found = counters.counters(database)
     evidence.record(found.age_s)
     evidence.judge(
+        "deadlocks-per-h",
         found.deadlocks_per_h,
         at_most(database.limits.deadlocks_max_per_h),
         f"since the counters began: {found.worst_by('deadlocks')}",
@@ -53,6 +54,7 @@ def test_cache_hits(database: Database, evidence: Evidence) -> None:
     evidence.record(found.age_s)
     no_less_than(
         evidence,
+        "share",
         share,
         warn=database.limits.cache_hit_warn_share,
         fail=database.limits.cache_hit_min_share,
@@ -81,6 +83,7 @@ def test_temp_files(database: Database, evidence: Evidence) -> None:
     evidence.record(found.age_s)
     no_more_than(
         evidence,
+        "temp-bytes-per-h",
         found.temp_bytes_per_h,
         warn=database.limits.temp_warn_bytes_per_h,
         fail=database.limits.temp_max_bytes_per_h,
@@ -107,6 +110,7 @@ def test_checkpoints(database: Database, evidence: Evidence) -> None:
     found = counters.checkpoints(database)
     no_more_than(
         evidence,
+        "forced-share",
         found.forced_share,
         warn=database.limits.checkpoints_forced_warn_share,
         fail=database.limits.checkpoints_forced_max_share,

@@ -52,10 +52,17 @@ def test_snapshots_run(remembered_database: Database, evidence: Evidence) -> Non
         ("the newest snapshot of bloat", bloated and bloated.at, history.bloat_max_age_h),
     ):
         there = Measurement(f"snapshots: {what}", int(at is not None), "count", history.path)
-        if evidence.judge(there, equal_to(1), "there is none: run `readiness snapshot`") and at:
+        if (
+            evidence.judge("there", there, equal_to(1), "there is none: run `readiness snapshot`")
+            and at
+        ):
             age = Measurement(f"age of {what}", (live.at - at) / _HOUR_S, "h", history.path)
-            evidence.judge(age, at_most(limit_h), "the job has stopped, or never ran by itself")
-            evidence.judge(age, at_least(-0.1), "it is dated in the future: a clock went wrong")
+            evidence.judge(
+                "age", age, at_most(limit_h), "the job has stopped, or never ran by itself"
+            )
+            evidence.judge(
+                "age", age, at_least(-0.1), "it is dated in the future: a clock went wrong"
+            )
     if usage:
         _judge_coverage(usage, live, history.coverage_min_share, evidence)
 
@@ -69,7 +76,7 @@ def _judge_coverage(old: Snapshot, live: Snapshot, least: float, evidence: Evide
             raise NoData(f"the database has no {what}", where=live.server.database)
         missing = sorted(now - known)
         evidence.judge(
-            Measurement(
+            "share-today-s", Measurement(
                 f"share of today's {what} in it", 1 - len(missing) / len(now), "ratio",
                 "the newest snapshot", len(now),
             ),
@@ -114,8 +121,8 @@ def test_counters_reach_back(database: Database, evidence: Evidence) -> None:
         if reach.broken_at
         else "there is nothing older"
     )
-    if evidence.judge(measured, at_least(least), because):
-        evidence.judge(measured, at_least(warning), because, warn_only=True)
+    if evidence.judge("measured", measured, at_least(least), because):
+        evidence.judge("measured", measured, at_least(warning), because, warn_only=True)
     evidence.record(
         Measurement("hours within it of which nothing is known", reach.unseen_s / _HOUR_S, "h",
                     "from each snapshot to the reset after it")
@@ -156,12 +163,13 @@ def test_unused_indexes(remembered_database: Database, evidence: Evidence) -> No
     lost = sum(use.index.size for use in unused)
     because = worst(_told(use, plain[use.index.oid], live.at) for use in unused)
     small = evidence.judge(
+        "bytes-unused-indexes",
         Measurement("bytes of unused indexes", lost, "bytes", _COUNTERS, len(known)),
         Limit("<", limits.unused_max_bytes),
         because,
     )
     evidence.judge(
-        Measurement(
+        "indexes-without-any-use", Measurement(
             f"indexes without any use for {limits.unused_days:g} days", len(unused), "count",
             _COUNTERS, len(known),
         ),
@@ -233,6 +241,7 @@ def test_growth(remembered_database: Database, evidence: Evidence) -> None:
     then = Store(Path(history.path)).usage_at(live.server, live.at - growth.MONTH_S)
     grown = growth.of([then] if then else [], live, least_days=history.growth_min_days)
     evidence.judge(
+        "growth-30-days",
         Measurement("growth in 30 days", grown.month, "bytes", history.path, 2),
         at_most(history.growth_max_bytes),
         f"{size(grown.grown)} in {grown.days:.1f} days, to {size(live.size)}; most of it:"

@@ -36,11 +36,13 @@ def test_duplicate_indexes(database: Database, evidence: Evidence) -> None:
         for pair in pairs
     )
     kept = evidence.judge(
+        "bytes-duplicate-indexes",
         Measurement("bytes of duplicate indexes", wasted, "bytes", "pg_index", len(found)),
         Limit("<", database.indexes.duplicate_max_bytes),
         because,
     )
     evidence.judge(
+        "duplicate-indexes",
         Measurement("duplicate indexes", len(pairs), "count", "pg_index", len(found)),
         equal_to(0),
         because,
@@ -69,6 +71,7 @@ def test_invalid_indexes(database: Database, evidence: Evidence) -> None:
         found = indexes.read(connection)
     broken = indexes.invalid(found)
     evidence.judge(
+        "invalid-indexes",
         Measurement("invalid indexes", len(broken), "count", "pg_index", len(found)),
         equal_to(0),
         worst(
@@ -100,6 +103,7 @@ def test_foreign_keys_indexed(database: Database, evidence: Evidence) -> None:
     fewest = database.indexes.foreign_key_min_rows
     large = [key for key in bare if key.rows >= fewest]
     evidence.judge(
+        "foreign-keys-without-an",
         Measurement(
             f"foreign keys without an index, of tables with {fewest:,} rows or more",
             len(large),

@@ -27,6 +27,7 @@ def test_sequence_exhaustion(database: Database, evidence: Evidence) -> None:
     found = integrity.sequences(database)
     no_more_than(
         evidence,
+        "used-fullest-sequence",
         Measurement(
             "used of the fullest sequence",
             max((sequence.share for sequence in found), default=0.0),
@@ -66,6 +67,7 @@ def test_corruption_sample(database: Database, evidence: Evidence) -> None:
         Measurement("bytes read for damage", found.size, "bytes", "amcheck", samples=read)
     )
     evidence.judge(
+        "damaged-indexes-tables-read",
         Measurement(
             f"damaged, of {found.indexes} indexes and {found.tables} tables that were read",
             len(found.damaged),
@@ -97,6 +99,7 @@ def test_collation_version(database: Database, evidence: Evidence) -> None:
     found = integrity.collations(database)
     changed = [str(collation) for collation in found if collation.changed]
     evidence.judge(
+        "collations-changed",
         Measurement(
             "collations that changed", len(changed), "count", "pg_collation", samples=len(found)
         ),
@@ -105,6 +108,7 @@ def test_collation_version(database: Database, evidence: Evidence) -> None:
     )
     unknown = [collation.name for collation in found if collation.unknown and collation.indexes]
     evidence.judge(
+        "collations-an-unknown-version",
         Measurement("collations of an unknown version", len(unknown), "count", "pg_collation"),
         equal_to(0),
         f"nobody can tell whether they changed: {listed(unknown)}",

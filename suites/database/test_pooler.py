@@ -31,12 +31,14 @@ def test_pool_saturation(pooled_database: Database, evidence: Evidence) -> None:
     found = pooler.pools(settings)
     no_more_than(
         evidence,
+        "longest-wait",
         found.longest_wait,
         warn=settings.wait_warn_s,
         fail=settings.wait_max_s,
         because=listed(map(str, found.pools), between="; "),
     )
     evidence.judge(
+        "databases-paused",
         Measurement(
             "databases that are paused",
             len(found.paused),

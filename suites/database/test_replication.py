@@ -27,6 +27,7 @@ def test_standby_connected(replicated_database: Database, evidence: Evidence) ->
     links, known = replication.links(replicated_database)
     for link in links:
         evidence.judge(
+            "primary",
             Measurement(
                 f"{link.standby}, as the primary has it",
                 link.on_primary,
@@ -38,6 +39,7 @@ def test_standby_connected(replicated_database: Database, evidence: Evidence) ->
         )
         receiver = link.on_standby if link.follows else "no standby: it takes writes of its own"
         evidence.judge(
+            "says-itself",
             Measurement(
                 f"{link.standby}, as it says itself", receiver, "text", "pg_stat_wal_receiver"
             ),
@@ -71,10 +73,12 @@ def test_replication_lag(replicated_database: Database, evidence: Evidence) -> N
         source = "pg_logical_emit_message, pg_last_wal_replay_lsn"
         if arrival.arrived:
             measured = Measurement(name, arrival.seconds, "s", source)
-            evidence.judge(measured, at_most(longest_s), "a failover loses as much")
+            evidence.judge("measured", measured, at_most(longest_s), "a failover loses as much")
         else:
             measured = Measurement(f"commits that {standby.name} replayed", 0, "count", source)
-            evidence.judge(measured, equal_to(1), f"waited for it for {arrival.seconds:.0f} s")
+            evidence.judge(
+                "measured", measured, equal_to(1), f"waited for it for {arrival.seconds:.0f} s"
+            )
 
 
 @check(
@@ -100,6 +104,7 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     limits = database.limits
     lost = [str(slot) for slot in slots if slot.lost]
     evidence.judge(
+        "slots-lost-wal",
         Measurement(
             "slots that lost their WAL", len(lost), "count", "wal_status", samples=len(slots)
         ),
@@ -108,6 +113,7 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     )
     no_more_than(
         evidence,
+        "wal-slot-holds-back",
         Measurement(
             "WAL that a slot holds back",
             max((slot.held for slot in slots), default=0),
@@ -121,6 +127,7 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     )
     idle = [str(slot) for slot in slots if (slot.idle_s or 0) > limits.slot_idle_max_s]
     evidence.judge(
+        "slots-without-consumer",
         Measurement("slots without a consumer", len(idle), "count", "inactive_since"),
         equal_to(0),
         listed(idle, between="; "),
@@ -128,6 +135,7 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     )
     if slots:
         evidence.judge(
+            "slots-bound",
             Measurement("slots have a bound", bounded, "truth", "max_slot_wal_keep_size"),
             equal_to(True),
             "max_slot_wal_keep_size is -1: a forgotten slot stops the server",

@@ -31,17 +31,20 @@ def test_privileges(database: Database, evidence: Evidence) -> None:
     found = server.rights(database)
     source = f"pg_roles, {found.role}"
     evidence.judge(
+        "parts-pg-monitor-lacks",
         Measurement("parts of pg_monitor that it lacks", len(found.lacking), "count", source),
         equal_to(0),
         f"grant pg_monitor to {found.role}; it lacks {listed(found.lacking)}",
     )
     hidden = found.hidden_sequences
     evidence.judge(
+        "sequences-cannot-read",
         Measurement("sequences that it cannot read", len(hidden), "count", "pg_class"),
         equal_to(0),
         f"grant select on them to {found.role}: {listed(hidden)}",
     )
     evidence.judge(
+        "monitoring-role-superuser",
         Measurement("the monitoring role is a superuser", found.superuser, "truth", source),
         equal_to(False),
         f"alter role {found.role} nosuperuser; pg_monitor is enough",
@@ -67,6 +70,7 @@ def test_settings_durability(database: Database, evidence: Evidence) -> None:
     for setting in server.settings(database):
         scope = f" of {setting.where}" if setting.where else ""
         evidence.judge(
+            "value",
             Measurement(f"{setting.name}{scope}", setting.value, "text", "pg_settings"),
             _other_than(setting),
             "the last commits before a crash are lost"
@@ -99,11 +103,13 @@ def test_data_checksums(database: Database, evidence: Evidence) -> None:
     """In all databases of the server: they lie on one disk."""
     found = server.checksums(database)
     evidence.judge(
+        "data-checksums",
         Measurement("data_checksums", found.enabled, "truth", "show data_checksums"),
         equal_to(True),
         "what the disk damages is not noticed",
     )
     evidence.judge(
+        "pages-wrong-checksum",
         Measurement("pages with a wrong checksum", found.failures, "count", "pg_stat_database"),
         equal_to(0),
         listed(found.where, between="; "),
@@ -127,6 +133,7 @@ def test_version_supported(database: Database, evidence: Evidence) -> None:
     release, today = server.release(database), datetime.now(UTC).date()
     end = supported_until(release.major)
     evidence.judge(
+        "days-postgresql-still-supported",
         Measurement(
             f"days that PostgreSQL {release.major} is still supported",
             (end - today).days,
@@ -138,6 +145,7 @@ def test_version_supported(database: Database, evidence: Evidence) -> None:
     )
     newest = newest_minor(release.major, today)
     evidence.judge(
+        "minor-releases-behind",
         Measurement(
             f"minor releases that {release} is behind",
             max(0, newest - release.minor),
@@ -154,6 +162,7 @@ def test_version_supported(database: Database, evidence: Evidence) -> None:
 
 def _judge_minimum(release: Release, wanted: Release, evidence: Evidence) -> None:
     evidence.judge(
+        "newer",
         Measurement(
             f"{release} is {wanted} or newer", release >= wanted, "truth", "server_version"
         ),
@@ -182,6 +191,7 @@ def test_connections(database: Database, evidence: Evidence) -> None:
     found = server.connections(database)
     no_more_than(
         evidence,
+        "share",
         found.share,
         warn=database.limits.connections_warn_share,
         fail=database.limits.connections_max_share,

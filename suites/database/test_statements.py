@@ -46,12 +46,15 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
         ("pg_stat_statements is loaded", found.loaded, "it is not in shared_preload_libraries"),
         ("its view is in this database", found.created, "create extension pg_stat_statements;"),
     ):
-        evidence.judge(Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because)
+        evidence.judge(
+            "name", Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because
+        )
     if found.loaded and found.created:
         _judge_counting(found, evidence)
     limit_ms = database.statements.logged_from_ms
     if found.logged_from_ms is None:
         evidence.judge(
+            "slow-statements-logged",
             Measurement("slow statements are logged", 0, "count", "pg_settings"),
             equal_to(1),
             f"{found.logged_by} does: alter system set log_min_duration_statement = {limit_ms:g};"
@@ -59,6 +62,7 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
         )
         return
     evidence.judge(
+        "statements-logged",
         Measurement("statements are logged from", found.logged_from_ms, "ms", found.logged_by),
         at_most(limit_ms),
         f"what takes less leaves no trace: alter system set {found.logged_by} = {limit_ms:g};"
@@ -68,16 +72,19 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
 
 def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
     evidence.judge(
+        "statements-counted",
         Measurement("statements are counted", int(found.track != "none"), "count", "pg_settings"),
         equal_to(1),
         "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();",
     )
     evidence.judge(
+        "statements-hidden-this-role",
         Measurement("statements that are hidden from this role", found.hidden, "count", _VIEW),
         equal_to(0),
         "grant pg_monitor to the monitoring role",
     )
     evidence.judge(
+        "statements-other-roles-can",
         Measurement("statements of other roles that can be read", found.readable, "count", _VIEW),
         at_least(1),
         "nothing of the application has been counted yet",
@@ -118,8 +125,8 @@ def test_statement_latency(database: Database, evidence: Evidence) -> None:
         slowest.calls,
     )  # fmt: skip
     because = _slow(slowest_first, limits)
-    if evidence.judge(mean, at_most(limits.alert_ms), because):
-        evidence.judge(mean, at_most(limits.warning_ms), because, warn_only=True)
+    if evidence.judge("mean", mean, at_most(limits.alert_ms), because):
+        evidence.judge("mean", mean, at_most(limits.warning_ms), because, warn_only=True)
     _record_rest(ran, len(slowest_first), limits, evidence)
 
 
@@ -206,8 +213,8 @@ def test_statement_p95(timed_database: Database, watcher: Prometheus, evidence: 
         f"slowest p95 of {len(told)} statements", told[0].p95_ms, "ms", limits.p95.query,
         int(told[0].calls),
     )  # fmt: skip
-    if evidence.judge(p95, at_most(limits.alert_ms), because):
-        evidence.judge(p95, at_most(limits.warning_ms), because, warn_only=True)
+    if evidence.judge("p95", p95, at_most(limits.alert_ms), because):
+        evidence.judge("p95", p95, at_most(limits.warning_ms), because, warn_only=True)
     evidence.record(
         Measurement(
             f"statements not judged: fewer than {limits.min_calls} calls",
@@ -247,8 +254,8 @@ def test_statement_eviction(database: Database, evidence: Evidence) -> None:
     measured = Measurement("times that statements were thrown out", count, "count", source)
     because = "each takes 5 % of the statements: raise pg_stat_statements.max"
     most = limits.evictions_max_per_day * max(1.0, days)
-    if evidence.judge(measured, at_most(most), because):
-        evidence.judge(measured, equal_to(0), because, warn_only=True)
+    if evidence.judge("measured", measured, at_most(most), because):
+        evidence.judge("measured", measured, equal_to(0), because, warn_only=True)
 
 
 def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
@@ -293,6 +300,7 @@ def test_slow_query_alert(alerted_database: Database, target: Config, evidence: 
     found = slow_alert.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
     source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
     arrived = evidence.judge(
+        "arrived",
         Measurement("arrived", int(found.after_s is not None), "count", source),
         equal_to(1),
         f"a statement ran for {found.ran_s:.0f} s, and nobody was told",
@@ -300,11 +308,12 @@ def test_slow_query_alert(alerted_database: Database, target: Config, evidence: 
     if not arrived or found.after_s is None:
         return
     evidence.judge(
+        "start-message",
         Measurement("from its start to the message", found.after_s, "s", source),
         at_most(alert.message_within_s),
     )
     evidence.judge(
-        Measurement(
+        "says", Measurement(
             f"says {alert.severity}", int(alert.severity.lower() in found.text.lower()), "count",
             source,
         ),

@@ -37,6 +37,7 @@ def test_timescale_extension(timescale_database: TimescaleDatabase, evidence: Ev
         package = found.package if found else timescale.on_disk(connection)
         catalog = timescale.catalog_version(connection) if found else ""
     present = evidence.judge(
+        "text",
         _text("extension timescaledb", "installed" if found else "absent", "pg_extension"),
         equal_to("installed"),
         f"the server could install {package}" if package else "the server has no package of it",
@@ -44,6 +45,7 @@ def test_timescale_extension(timescale_database: TimescaleDatabase, evidence: Ev
     if not found or not present:
         return
     loaded = evidence.judge(
+        "text",
         _text(
             "library timescaledb",
             "loaded" if found.license else "not loaded",
@@ -55,6 +57,7 @@ def test_timescale_extension(timescale_database: TimescaleDatabase, evidence: Ev
     _judge_versions(evidence, found, catalog, expected.min_version)
     if loaded and any(h.compressed or h.keep_d for h in expected.hypertables.values()):
         evidence.judge(
+            "text",
             _text("license", found.license, "show timescaledb.license"),
             equal_to("timescale"),
             "without it there is no compression and no policy",
@@ -66,12 +69,14 @@ def _judge_versions(
 ) -> None:
     if catalog:
         evidence.judge(
+            "text",
             _text("release that wrote the catalog", catalog, "_timescaledb_catalog.metadata"),
             equal_to(found.version),
             "the release in pg_extension is another one: a restore mixed them",
         )
     if least:
         evidence.judge(
+            "release-least",
             Measurement(
                 f"release {found.version} is at least {least}",
                 found.release >= versions.parsed(least),
@@ -84,6 +89,7 @@ def _judge_versions(
     if not found.package:
         return
     evidence.judge(
+        "text",
         _text("release of the package", found.package, "pg_available_extensions"),
         equal_to(found.version),
         "the update of the extension was left out: alter extension timescaledb update",
@@ -113,6 +119,7 @@ def test_timescale_hypertables(hypertable: ExpectedHypertable, evidence: Evidenc
     with timescale.connected(hypertable.database) as (connection, _):
         table = hypertables.look(connection, expected.table)
     is_one = evidence.judge(
+        "text",
         _text(f"{expected.table} is", table.kind, "timescaledb_information.hypertables"),
         equal_to("hypertable"),
         "nothing of it is compressed or dropped",
@@ -126,6 +133,7 @@ def test_timescale_hypertables(hypertable: ExpectedHypertable, evidence: Evidenc
             remedy="leave out `chunk_interval_h`",
         )
     evidence.judge(
+        "chunk-interval",
         Measurement(
             f"chunk interval of {expected.table}",
             table.chunk_interval_h,
@@ -171,6 +179,7 @@ def test_timescale_jobs(timescale_database: TimescaleDatabase, evidence: Evidenc
     ):
         source = "timescaledb_information.job_stats"
         evidence.judge(
+            "name",
             Measurement(name, len(found), "count", source, samples=len(jobs)),
             equal_to(0),
             f"{because}: {listed(map(str, found))}",
@@ -200,6 +209,7 @@ def test_timescale_restoring(timescale_database: TimescaleDatabase, evidence: Ev
     with timescale.connected(timescale_database.database) as (connection, _):
         places = restore_mode.restoring(connection)
         evidence.judge(
+            "settings-keep-timescaledb-restoring",
             Measurement(
                 "settings that keep timescaledb.restoring on",
                 len(places),
@@ -210,6 +220,7 @@ def test_timescale_restoring(timescale_database: TimescaleDatabase, evidence: Ev
             f"set by {listed(places)}",
         )
         evidence.judge(
+            "schedulers-timescaledb-this-database",
             Measurement(
                 "schedulers of TimescaleDB in this database",
                 restore_mode.schedulers(connection),

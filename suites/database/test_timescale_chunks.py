@@ -46,12 +46,14 @@ def test_timescale_compression(
     if on:
         _judge_coverage(evidence, chunks, policy, expected.compression_min_coverage)
     anything = evidence.judge(
+        "compressed-chunks",
         Measurement("compressed chunks", saved.chunks, "count", "chunk_compression_stats"),
         at_least(1),
         f"nothing of {expected.table} is compressed: {len(chunks)} chunks are not",
     )
     if anything:
         evidence.judge(
+            "share-bytes-saved",
             Measurement(
                 f"share of the bytes saved in {expected.table}",
                 saved.ratio,
@@ -66,6 +68,7 @@ def test_timescale_compression(
 
 def _judge_policy(evidence: Evidence, policy: Sequence[Scheduled], table: str, does: str) -> bool:
     return evidence.judge(
+        "policies-switched",
         Measurement(
             f"policies switched on that {does} {table}",
             len(policy),
@@ -87,6 +90,7 @@ def _judge_coverage(
         return
     left = [chunk for chunk in due if not chunk.compressed]
     evidence.judge(
+        "share-due-chunks-compressed",
         Measurement(
             "share of the due chunks that is compressed",
             1 - len(left) / len(due),
@@ -124,6 +128,7 @@ def test_timescale_retention(expiring_hypertable: ExpectedHypertable, evidence: 
         policy = policies.scheduled(connection, table, Policy.RETENTION)
     if _judge_policy(evidence, policy, expected.table, "drop rows of"):
         evidence.judge(
+            "days-policy-keeps",
             Measurement(
                 f"days that the policy keeps {expected.table}",
                 min(each.after_s for each in policy) / _DAY_S,
@@ -138,6 +143,7 @@ def test_timescale_retention(expiring_hypertable: ExpectedHypertable, evidence: 
     agreed = Scheduled(job=0, every_s=every_s, after_s=expected.keep_d * _DAY_S)
     overdue = [chunk for chunk in chunks if agreed.is_overdue(chunk)]
     evidence.judge(
+        "chunks-should-gone",
         Measurement(
             f"chunks of {expected.table} that should be gone",
             len(overdue),
@@ -177,6 +183,7 @@ def test_timescale_growth(hypertable: ExpectedHypertable, evidence: Evidence) ->
     after_s = max((each.overdue_s for each in policy), default=0.0)
     measured = growth.growth(growth.settled(chunks, after_s), on_disk, expected.table)
     evidence.judge(
+        "bytes-disk-30-days",
         Measurement(
             f"bytes on disk that 30 days of {expected.table} take",
             measured.bytes_per_month / _GB,

@@ -39,6 +39,7 @@ def test_wraparound(database: Database, evidence: Evidence) -> None:
 def _judge_age(worst: Age, limits: HealthLimits, databases: int, evidence: Evidence) -> None:
     no_more_than(
         evidence,
+        "since-oldest-unfrozen-one",
         Measurement(
             f"{worst.counter} since the oldest unfrozen one",
             worst.age,
@@ -74,6 +75,7 @@ def test_xmin_horizon(database: Database, evidence: Evidence) -> None:
     found = vacuum.horizon(database)
     no_more_than(
         evidence,
+        "transactions-since-oldest-rows",
         Measurement(
             "transactions since the oldest that rows are kept for",
             max((age for _, age in found.holders), default=0),
@@ -86,6 +88,7 @@ def test_xmin_horizon(database: Database, evidence: Evidence) -> None:
         because=listed((f"{who}: {age}" for who, age in found.holders), between="; "),
     )
     evidence.judge(
+        "oldest-prepared-transaction",
         Measurement(
             "oldest prepared transaction",
             max((seconds for _, seconds in found.prepared), default=0.0),
@@ -118,12 +121,14 @@ def test_autovacuum_keeps_up(database: Database, evidence: Evidence) -> None:
     tables = vacuum.dead_rows(database)
     off = [table.table for table in tables if not table.enabled]
     evidence.judge(
+        "count",
         count_of("tables that autovacuum may not touch", len(off), len(tables), "reloptions"),
         equal_to(0),
         f"alter table {off[0] if off else 'TABLE'} reset (autovacuum_enabled): {listed(off)}",
     )
     overdue = [table for table in tables if table.is_overdue(database.limits.vacuum_overdue_h)]
     evidence.judge(
+        "count",
         count_of("tables whose vacuum is overdue", len(overdue), len(tables), "n_dead_tup"),
         equal_to(0),
         listed(map(str, overdue), between="; "),
@@ -149,6 +154,7 @@ def test_planner_statistics(database: Database, evidence: Evidence) -> None:
     tables = vacuum.statistics(database)
     unknown = [str(table) for table in tables if not table.known]
     evidence.judge(
+        "count",
         count_of("tables without statistics", len(unknown), len(tables), "pg_stats"),
         equal_to(0),
         f"analyze them: {listed(unknown)}",
@@ -156,6 +162,7 @@ def test_planner_statistics(database: Database, evidence: Evidence) -> None:
     hours = database.limits.vacuum_overdue_h
     stale = [str(table) for table in tables if table.is_stale(_STALE_SHARE, hours)]
     evidence.judge(
+        "count",
         count_of("tables with old statistics", len(stale), len(tables), "n_mod_since_analyze"),
         equal_to(0),
         f"analyze them: {listed(stale)}",

@@ -41,6 +41,7 @@ def test_auto_rollback(
     evidence.record(_story(done))
     _record_times(done, source, evidence)
     evidence.judge(
+        "taken-back-itself",
         Measurement("taken back by itself", not done.problem, "truth", source),
         equal_to(True),
         f"{done.problem}; the gate put release {done.origin} back",
@@ -48,12 +49,14 @@ def test_auto_rollback(
     _judge_requests("failed requests", done.seen, evidence)
     shown = [s for s in done.seen.samples if s.version == done.bad]
     evidence.judge(
+        "answers",
         figure(f"answers of {done.bad}", len(shown), "count", source, len(done.seen.samples)),
         equal_to(0),
         "users were led to it before it had shown what it is good for",
     )
     if done.over_s is not None:
         evidence.judge(
+            "time-until-all-before",
             figure("time until all was as before", done.over_s, "s", source),
             at_most(settings.auto_rollback_max_s),
             "so long must nobody be needed",
@@ -91,6 +94,7 @@ def test_graceful_stop(
     _judge_requests("slow requests lost", done.slow, evidence)
     _judge_requests("quick requests lost", done.others, evidence)
     evidence.judge(
+        "all-replicas-back",
         Measurement("all replicas are back", done.back_s is not None, "truth", "stop_one"),
         equal_to(True),
         f"not after {slow_deployment.change_within_s:g} s",
@@ -127,6 +131,7 @@ def _judge_requests(name: str, seen: Observation, evidence: Evidence) -> None:
     kinds = Counter(sample.problem for sample in seen.failed)
     source = f"{seen.plan.rate_per_s:g} requests/s to {seen.plan.url}"
     evidence.judge(
+        "name",
         figure(name, len(seen.failed), "count", source, len(seen.samples)),
         equal_to(0),
         listed(f"{count} x {problem}" for problem, count in kinds.most_common()),

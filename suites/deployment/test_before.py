@@ -27,6 +27,7 @@ def test_disk_space(deployment_host: Host, evidence: Evidence) -> None:
     """What is reserved for root does not count: a deployment seldom runs as root."""
     for path in deployment_host.disk_paths:
         evidence.judge(
+            "free",
             host.free_on(deployment_host, path),
             at_least(deployment_host.min_disk_bytes),
             f"a deployment may fill {path} halfway through",
@@ -50,11 +51,13 @@ def test_memory(deployment_host: Host, evidence: Evidence) -> None:
     """The least of the machine's memory and of every limit on the way to its cgroup."""
     found = host.memory_of(deployment_host)
     evidence.judge(
+        "memory-may-used",
         Measurement("memory that may be used", found.total, "bytes", found.source),
         at_least(deployment_host.min_memory_bytes),
         "two releases side by side do not fit",
     )
     evidence.judge(
+        "memory-available-now",
         Measurement("memory available now", found.available, "bytes", "MemAvailable, and cgroups"),
         at_least(deployment_host.min_available_bytes),
         "something else takes it",
@@ -78,6 +81,7 @@ def test_container_runtime(runtime_host: Host, evidence: Evidence) -> None:
     answer = host.runtime_of(runtime_host)
     source = shlex.join([*runtime_host.run_on, *(runtime_host.runtime or [])])
     if not evidence.judge(
+        "exit-status-asking-runtime",
         Measurement("exit status of asking the runtime", answer.status, "status", source),
         equal_to(0),
         answer.said or "it said nothing",
@@ -87,6 +91,7 @@ def test_container_runtime(runtime_host: Host, evidence: Evidence) -> None:
     evidence.record(Measurement("version of the runtime", version, "text", source))
     too_old = host.as_numbers(version) < host.as_numbers(runtime_host.min_runtime)
     evidence.judge(
+        "releases-runtime-too-old",
         Measurement("releases of the runtime that are too old", int(too_old), "count", source),
         equal_to(0),
         f"{version} runs, and {runtime_host.min_runtime} is the oldest that may",
@@ -112,7 +117,7 @@ def test_configuration_valid(deployment_files: Files, evidence: Evidence) -> Non
         found = [files.parsed(path) for path in files.matching(pattern)]
         wrong = [f"{one.path}: {what}" for one in found for what in one.mistakes]
         evidence.judge(
-            Measurement(f"mistakes in {pattern}", len(wrong), "count", pattern,
+            "mistakes", Measurement(f"mistakes in {pattern}", len(wrong), "count", pattern,
                         samples=len(found)),
             equal_to(0),
             worst(wrong),
@@ -120,6 +125,7 @@ def test_configuration_valid(deployment_files: Files, evidence: Evidence) -> Non
     for command, answer in files.checked(deployment_files):
         shown = shlex.join(command)
         evidence.judge(
+            "exit-status",
             Measurement(f"exit status of {shown}", answer.status, "status", shown),
             equal_to(0),
             answer.said or "it said nothing",
@@ -144,21 +150,26 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
     """By its newest copy, whatever older ones there are."""
     copy, place = layers.newest(saved_layer), layers.place_of(saved_layer)
     there = Measurement("copies of this layer", int(copy is not None), "count", place)
-    if not evidence.judge(there, at_least(1), "nothing was saved") or copy is None:
+    if not evidence.judge("there", there, at_least(1), "nothing was saved") or copy is None:
         return
     evidence.judge(
+        "size-newest-copy",
         Measurement("size of the newest copy", copy.size, "bytes", copy.where),
         at_least(1),
         "the newest copy is empty: whatever wrote it has failed",
     )
     evidence.judge(
+        "minutes-old",
         layers.minutes_old(copy),
         at_most(saved_layer.max_age_min),
         "it was not made for this deployment",
     )
     if saved_layer.sha256:
         evidence.judge(
-            layers.sum_fits(copy), equal_to(0), "it is not what was written: cut off, or altered"
+            "sum-fits",
+            layers.sum_fits(copy),
+            equal_to(0),
+            "it is not what was written: cut off, or altered",
         )
 
 
@@ -183,17 +194,20 @@ def test_start_order(start_order: Order, evidence: Evidence) -> None:
     evidence.record(Measurement("dependencies", len(order.dependencies), "count", source))
     for name, found, what in _objections(order):
         evidence.judge(
+            "name",
             Measurement(name, len(found), "count", source, samples=len(order.dependencies)),
             equal_to(0),
             f"{worst(found)}: {what}",
         )
     for service, least_s in start_order.patience_s.items():
         evidence.judge(
-            Measurement(f"patience with {service}", patience_with(order, service, source), "s",
-                        source),
+            "patience",
+            Measurement(
+                f"patience with {service}", patience_with(order, service, source), "s", source
+            ),
             at_least(least_s),
             "it is given up while it may still be starting, and all that needs it with it",
-        )  # fmt: skip
+        )
 
 
 def _objections(order: StartOrder) -> list[tuple[str, list[str], str]]:

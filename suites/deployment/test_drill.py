@@ -80,6 +80,7 @@ def test_rollout_latency(
         change.seen.must_be_fair()
         p99_ms = change.seen.latency_s(0.99) * 1000
         evidence.judge(
+            "p99",
             figure(
                 f"p99, {change.name}", p99_ms, "ms", asked(change.seen), len(change.seen.samples)
             ),
@@ -113,11 +114,13 @@ def test_capacity_during_rollout(
         if not counts:
             raise NoData("was over before anybody could count replicas", where=change.name)
         evidence.judge(
-            figure(f"fewest replicas, {change.name}", min(counts), "count", "the tool",
-                    len(counts)),
+            "fewest-replicas",
+            figure(
+                f"fewest replicas, {change.name}", min(counts), "count", "the tool", len(counts)
+            ),
             at_least(counted_deployment.replicas),
             "so many are declared to be needed",
-        )  # fmt: skip
+        )
 
 
 @check(
@@ -171,13 +174,19 @@ def test_rollback_time(
             if value_s is not None:
                 evidence.record(figure(name, value_s, "s", asked(change.seen)))
         evidence.judge(
-            figure(f"good answers in a row, {change.name}", len(change.settled), "count",
-                    asked(change.seen)),
+            "good-answers-row",
+            figure(
+                f"good answers in a row, {change.name}",
+                len(change.settled),
+                "count",
+                asked(change.seen),
+            ),
             at_least(IN_A_ROW),
             change.problem or "so many show that it is there",
-        )  # fmt: skip
+        )
         if change.arrived_s is not None:
             evidence.judge(
+                "time-back",
                 figure(
                     f"time to be back, {change.name}", change.arrived_s, "s", asked(change.seen)
                 ),
@@ -244,11 +253,17 @@ def test_rollback_data_intact(
         raise broken_off(drilled)
     lost = [f"release {read.release}: {read.said}" for read in drilled.reads if not read.found]
     evidence.judge(
-        Measurement("times that our row could not be read", len(lost), "count",
-                    "[deployment.data] read", samples=len(drilled.reads)),
+        "times-our-row-could",
+        Measurement(
+            "times that our row could not be read",
+            len(lost),
+            "count",
+            "[deployment.data] read",
+            samples=len(drilled.reads),
+        ),
         equal_to(0),
         listed(lost, between="; "),
-    )  # fmt: skip
+    )
 
 
 @check(

@@ -38,36 +38,59 @@ def test_version_uniform(deployment: Deployment, evidence: Evidence) -> None:
     """Each request has a connection of its own: one that is kept leads to one replica."""
     found = served(deployment)
     evidence.judge(
-        Measurement("answers that tell no release", len(found.silent), "count", deployment.url,
-                    samples=found.asked),
+        "answers-tell-no-release",
+        Measurement(
+            "answers that tell no release",
+            len(found.silent),
+            "count",
+            deployment.url,
+            samples=found.asked,
+        ),
         equal_to(0),
         worst(found.silent),
-    )  # fmt: skip
+    )
     others = [f"{n} of {v}" for v, n in sorted(found.versions.items()) if v != deployment.release]
     evidence.judge(
-        Measurement("answers of another release", found.asked - len(found.silent)
-                    - found.versions[deployment.release], "count", deployment.url,
-                    samples=found.asked),
+        "answers-another-release",
+        Measurement(
+            "answers of another release",
+            found.asked - len(found.silent) - found.versions[deployment.release],
+            "count",
+            deployment.url,
+            samples=found.asked,
+        ),
         equal_to(0),
         f"{listed(others)}, where {deployment.release} is judged",
-    )  # fmt: skip
+    )
     if deployment.replica_header:
         evidence.judge(
-            Measurement("replicas that answered", len(found.replicas), "count", deployment.url,
-                        samples=found.asked),
+            "replicas-answered",
+            Measurement(
+                "replicas that answered",
+                len(found.replicas),
+                "count",
+                deployment.url,
+                samples=found.asked,
+            ),
             at_least(deployment.replicas),
             "nobody knows what the others run: they do not serve, or the balancer leads us"
             " elsewhere",
-        )  # fmt: skip
+        )
     for worker in deployment.workers.values():
         runs = releases_of(worker)
         wrong = [release for release in runs if release != deployment.release]
         evidence.judge(
-            Measurement(f"processes of {worker.name} of another release", len(wrong), "count",
-                        f"[deployment.workers.{worker.name}] command", samples=len(runs)),
+            "processes-another-release",
+            Measurement(
+                f"processes of {worker.name} of another release",
+                len(wrong),
+                "count",
+                f"[deployment.workers.{worker.name}] command",
+                samples=len(runs),
+            ),
             equal_to(0),
             f"{listed(wrong)}, where {deployment.release} is judged",
-        )  # fmt: skip
+        )
 
 
 @check(
@@ -87,11 +110,13 @@ def test_rollback_artifact(kept_deployment: Deployment, evidence: Evidence) -> N
     """The command has to say no of a release that cannot be, and yes of one that is there."""
     found = find_believed(kept_deployment)
     evidence.judge(
-        Measurement(f"artifacts of {kept_deployment.previous}", int(found.there), "count",
-                    found.source),
+        "artifacts",
+        Measurement(
+            f"artifacts of {kept_deployment.previous}", int(found.there), "count", found.source
+        ),
         at_least(1),
         f"there is nothing to go back to: {found.why}",
-    )  # fmt: skip
+    )
 
 
 @check(
@@ -113,6 +138,7 @@ def test_deployment_report(reported_deployment: Deployment, evidence: Evidence) 
     if report and report.is_from_the_future:
         wrong.append(f"finished_at: {report.finished_at:%Y-%m-%d %H:%M:%S %Z} is in the future")
     evidence.judge(
+        "mistakes-report",
         Measurement("mistakes in the report", len(wrong), "count", path),
         equal_to(0),
         worst(wrong),
@@ -120,6 +146,7 @@ def test_deployment_report(reported_deployment: Deployment, evidence: Evidence) 
     if report is None:
         return
     evidence.judge(
+        "time-deployment-took",
         Measurement("time that the deployment took", report.duration_s, "s", path),
         at_least(0),
         "it ended before it began",
@@ -127,7 +154,7 @@ def test_deployment_report(reported_deployment: Deployment, evidence: Evidence) 
     found = served(reported_deployment)
     others = sorted(version for version in found.versions if version != report.live)
     evidence.judge(
-        Measurement("answers that the report does not tell of",
+        "answers-report-does-tell", Measurement("answers that the report does not tell of",
                     found.asked - found.versions[report.live], "count", reported_deployment.url,
                     samples=found.asked),
         equal_to(0),
@@ -170,6 +197,7 @@ def test_previous_on_new_schema(
                     listed(step.version for step in due) or "-")
     )  # fmt: skip
     evidence.judge(
+        "ready",
         Measurement(f"{release} is ready", int(found.ready), "count", found.source),
         at_least(1),
         found.why,
@@ -177,11 +205,17 @@ def test_previous_on_new_schema(
     wrong = [what for _, what in found.answers if what]
     if found.ready:
         evidence.judge(
-            Measurement(f"paths that fail on {release}", len(wrong), "count", found.source,
-                        samples=len(found.answers)),
+            "paths-fail",
+            Measurement(
+                f"paths that fail on {release}",
+                len(wrong),
+                "count",
+                found.source,
+                samples=len(found.answers),
+            ),
             equal_to(0),
             worst(wrong),
-        )  # fmt: skip
+        )
     if found.ready and not wrong and not found.used:
         raise CouldNotMeasure(
             f"{release} never used the scratch database: nothing was tried on the new schema",

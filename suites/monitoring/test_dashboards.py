@@ -27,6 +27,7 @@ def test_dashboard_panels(dashboard: Dashboard, opened: Open, evidence: Evidence
     """Each query of each panel, within the range that the dashboard is mostly opened with."""
     seen = opened(dashboard)
     evidence.judge(
+        "panels-query",
         Measurement(
             f"panels with a query of {dashboard.name}", len(seen.panels), "count", seen.source
         ),
@@ -42,7 +43,9 @@ def test_dashboard_panels(dashboard: Dashboard, opened: Open, evidence: Evidence
         if may_be_empty and not least.error:
             evidence.record(points)
             continue
-        evidence.judge(points, at_least(1), least.error or f"query {least.ref} gives nothing")
+        evidence.judge(
+            "points", points, at_least(1), least.error or f"query {least.ref} gives nothing"
+        )
 
 
 @check(
@@ -64,6 +67,7 @@ def test_grafana_datasources(
     for uid in grafana.datasources:
         health = grafana_client.health(uid)
         evidence.judge(
+            "data-source",
             Measurement(f"data source {uid}", health.status, "text", health.source),
             equal_to("OK"),
             health.message or "no reason given",

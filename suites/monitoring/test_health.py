@@ -54,10 +54,11 @@ def _judge_document(endpoint: Endpoint, service: Service, evidence: Evidence) ->
     wanted = equal_to(media if media.endswith("+json") else _JSON)
     document = health.json_object(endpoint.last)
     reason = document if isinstance(document, str) else "a machine cannot rely on it"
-    evidence.judge(endpoint.media_type(), wanted, reason)
+    evidence.judge("media-type", endpoint.media_type(), wanted, reason)
     absent = health.missing({} if isinstance(document, str) else document, service.health_fields)
     because = f"without {', '.join(absent)}"
     evidence.judge(
+        "fields-missing-empty",
         Measurement(
             f"fields of {endpoint.path} that are missing or empty",
             len(absent),
@@ -71,16 +72,19 @@ def _judge_document(endpoint: Endpoint, service: Service, evidence: Evidence) ->
 
 def _judge_signal(endpoint: Endpoint, service: Service, evidence: Evidence) -> None:
     if _judge_answers(endpoint, service, evidence):
-        evidence.judge(endpoint.media_type(), Limit("!=", _HTML), "a page made for people")
+        evidence.judge(
+            "media-type", endpoint.media_type(), Limit("!=", _HTML), "a page made for people"
+        )
 
 
 def _judge_answers(endpoint: Endpoint, service: Service, evidence: Evidence) -> bool:
     """Status and latency. What else an answer holds is only of interest if all were 200."""
     answered = evidence.judge(
-        endpoint.times_ok(), equal_to(len(endpoint.answers)), str(endpoint.worst)
+        "times-ok", endpoint.times_ok(), equal_to(len(endpoint.answers)), str(endpoint.worst)
     )
     if answered:
         evidence.judge(
+            "latency",
             endpoint.latency(),
             at_most(service.health_max_ms),
             "whoever asks with a short time-out takes the service for dead",
@@ -123,6 +127,7 @@ def _judge_away(seen: Drilled, service: Service, evidence: Evidence) -> None:
     what, within_s = service.drill.dependency, service.drill.within_s
     source = f"GET {service.url}{service.ready}"
     evidence.judge(
+        "answer-ready-away",
         Measurement(
             f"answer of ready with {what} away",
             "503" if seen.not_ready_s is not None else seen.ready_said,
@@ -137,6 +142,7 @@ def _judge_away(seen: Drilled, service: Service, evidence: Evidence) -> None:
     )
     if seen.not_ready_s is not None:
         evidence.judge(
+            "ready-after-went",
             Measurement(f"not ready after {what} went", seen.not_ready_s, "s", source=source),
             at_most(within_s),
             "until then, users are sent to an instance that can only fail",
@@ -145,6 +151,7 @@ def _judge_away(seen: Drilled, service: Service, evidence: Evidence) -> None:
 
 def _judge_live(seen: Drilled, service: Service, evidence: Evidence) -> None:
     evidence.judge(
+        "answers-live-other-200",
         Measurement(
             "answers of live other than 200",
             seen.live_failures,
@@ -168,9 +175,12 @@ def _judge_back(seen: Drilled, service: Service, evidence: Evidence) -> None:
         source=source,
     )
     if seen.ready_again_s is None:
-        evidence.judge(came_back, at_least(1), f"not within {within_s:g} s: it needs a restart")
+        evidence.judge(
+            "came-back", came_back, at_least(1), f"not within {within_s:g} s: it needs a restart"
+        )
         return
     evidence.judge(
+        "ready-again-after-came",
         Measurement(f"ready again after {what} came back", seen.ready_again_s, "s", source=source),
         at_most(within_s),
         "the outage lasts longer than its cause",

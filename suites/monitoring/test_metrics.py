@@ -33,11 +33,14 @@ def test_metrics_endpoint(service: Service, evidence: Evidence) -> None:
     exposition = metrics.scrape(service)
     source = f"GET {exposition.url}"
     answered = evidence.judge(
-        Measurement("status of metrics", exposition.status, "status", source), equal_to(200)
+        "status-metrics",
+        Measurement("status of metrics", exposition.status, "status", source),
+        equal_to(200),
     )
     if not answered:
         return
     evidence.judge(
+        "content-type-metrics",
         Measurement("content type of metrics", exposition.content_type or "none", "text", source),
         equal_to(_wanted_type(exposition)),
         "Prometheus 3 refuses the scrape",
@@ -47,11 +50,13 @@ def test_metrics_endpoint(service: Service, evidence: Evidence) -> None:
         ("series that stand twice", exposition.duplicates, "Prometheus drops one of the values"),
     ):
         evidence.judge(
+            "name",
             Measurement(name, len(found), "count", source),
             equal_to(0),
             f"{because}: {'; '.join(found[:_SHOWN])}",
         )
     evidence.judge(
+        "series",
         Measurement("series", len(exposition.samples), "count", source),
         at_least(1),
         "there is nothing to alert on",
@@ -93,6 +98,7 @@ def test_metrics_truth(counted_service: Service, evidence: Evidence) -> None:
         (f"errors counted, {good}", counted.requests_as_errors, 0, plan.error_counter),
     ):
         evidence.judge(
+            "name",
             Measurement(name, moved, "count", source=selector, samples=plan.requests + plan.errors),
             equal_to(expected),
             "it does not tell what happened"

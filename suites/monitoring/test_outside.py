@@ -25,7 +25,7 @@ The address is `instance` in [prometheus.probes.NAME].""",
 def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Evidence) -> None:
     """By every exporter that asks it."""
     for success in blackbox.successes(watcher, probe):
-        evidence.judge(success, equal_to(1), "users get the same answer")
+        evidence.judge("success", success, equal_to(1), "users get the same answer")
 
 
 @check(
@@ -46,7 +46,9 @@ def test_certificate_expiry(
 ) -> None:
     """The first certificate of the chain to end."""
     for days in blackbox.certificate_days(watcher, https_probe):
-        evidence.judge(days, at_least(https_probe.certificate_min_days), "it was not renewed")
+        evidence.judge(
+            "days", days, at_least(https_probe.certificate_min_days), "it was not renewed"
+        )
 
 
 @check(
@@ -68,7 +70,10 @@ def test_private_pages(private_service: Service, evidence: Evidence) -> None:
     """With the token each must open: else a refusal says nothing."""
     for path in private_service.private:
         refused = evidence.judge(
-            private.refusal(private_service, path), equal_to("refused"), "anybody can read it"
+            "refusal",
+            private.refusal(private_service, path),
+            equal_to("refused"),
+            "anybody can read it",
         )
         opened = private.control(private_service, path) if refused else None
         if opened:
@@ -93,9 +98,12 @@ The limit is `within_s` in [error_tracker].""",
 def test_error_tracker(error_tracker: ErrorTracker, evidence: Evidence) -> None:
     """The event stays there: the tracker's own retention removes it."""
     sent = tracker.send_and_read(error_tracker)
-    if not evidence.judge(sent.accepted, equal_to(200), "errors of the application are lost, too"):
+    if not evidence.judge(
+        "accepted", sent.accepted, equal_to(200), "errors of the application are lost, too"
+    ):
         return
     evidence.judge(
+        "test-events-can-read",
         Measurement(
             "test events that can be read",
             int(sent.readable_s is not None),

@@ -47,12 +47,13 @@ def test_scrape_overhead(prometheus: Settings, watcher: Prometheus, evidence: Ev
             for target, median in usual
         ]
         evidence.judge(
+            "max",
             max(shares, key=lambda share: float(share.value)),
             limit,
             f"the median scrape of the job {job.name}, by its interval",
         )
     for share in exporters.cpu_shares(watcher, prometheus.jobs.values(), prometheus.window_s):
-        evidence.judge(share, limit, "it is missing where the work is done")
+        evidence.judge("share", share, limit, "it is missing where the work is done")
 
 
 @check(
@@ -74,6 +75,7 @@ def test_database_overhead(database: Database, target: Config, evidence: Evidenc
     times = statement_time.times(database)
     limit = target.prometheus.overhead_max_share if target.prometheus else _DEFAULT_SHARE
     evidence.judge(
+        "share-database-s-time",
         Measurement(
             f"share of the database's time that {times.role} takes",
             times.share,

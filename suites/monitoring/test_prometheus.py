@@ -26,6 +26,7 @@ def test_prometheus_config(prometheus: Settings, watcher: Prometheus, evidence: 
     """As it says itself."""
     runtime = watcher.runtime()
     evidence.judge(
+        "last-reload-configuration",
         Measurement(
             "last reload of the configuration",
             "succeeded" if runtime.config_loaded else "failed",
@@ -54,7 +55,7 @@ The limit is `retention_min_h` in [prometheus].""",
 def test_retention(prometheus: Settings, watcher: Prometheus, evidence: Evidence) -> None:
     """What it promises; a bound of size alone promises nothing, then what it has counts."""
     kept = retention.kept_h(watcher, prometheus.retention_min_h)
-    evidence.judge(kept, at_least(prometheus.retention_min_h), "older samples are deleted")
+    evidence.judge("kept", kept, at_least(prometheus.retention_min_h), "older samples are deleted")
 
 
 @check(
@@ -90,6 +91,7 @@ def _judge_clock(offset: Offset, prometheus: Settings, evidence: Evidence) -> No
             remedy="run the gate nearer to it, or raise `clock_skew_max_s` in [prometheus]",
         )
     evidence.judge(
+        "least",
         offset.least(),
         at_most(limit),
         f"it is {abs(offset.ahead_s):.1f} s {'ahead' if offset.ahead_s > 0 else 'behind'}",

@@ -31,6 +31,7 @@ def test_scrape_jobs(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     seen = scraping.targets_of(watcher, job)
     source = f"GET {watcher.url}/api/v1/targets?state=active"
     many = evidence.judge(
+        "targets",
         Measurement(f"targets of {job.name}", len(seen.targets), "count", source),
         at_least(job.min_targets),
         "what is not scraped is not watched" if seen.targets else "Prometheus has no such job",
@@ -39,6 +40,7 @@ def test_scrape_jobs(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
         return
     reasons = [f"{target.instance}: {target.error}" for target in seen.down]
     evidence.judge(
+        "targets-down",
         Measurement(
             f"targets of {job.name} that are down",
             len(seen.down),
@@ -55,6 +57,7 @@ def test_scrape_jobs(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
 def _judge_freshness(seen: Scraped, source: str, evidence: Evidence) -> None:
     oldest = max(seen.targets, key=lambda t: seen.age_s(t) - scraping.freshest_s(t))
     evidence.judge(
+        "last-scrape",
         Measurement(f"last scrape of {oldest.instance}", seen.age_s(oldest), "s", source),
         at_most(scraping.freshest_s(oldest)),
         f"Prometheus does not keep up: it should scrape every {oldest.interval}",
@@ -83,9 +86,10 @@ def test_scrape_interval(job: Job, watcher: Prometheus, evidence: Evidence) -> N
     measured = Measurement(
         f"scrape interval of {off.instance}", off.interval_s, "s", source, len(seen.targets)
     )
-    evidence.judge(measured, equal_to(job.interval_s), "another one was agreed")
+    evidence.judge("measured", measured, equal_to(job.interval_s), "another one was agreed")
     lookback = watcher.lookback_s()
     evidence.judge(
+        "measured",
         measured,
         at_most(lookback / 2),
         f"the look-back is {lookback:g} s: one lost scrape, and its series are gone",
@@ -112,6 +116,7 @@ def test_scrape_duration(job: Job, watcher: Prometheus, evidence: Evidence) -> N
     found = scraping.slow_scrapes(watcher, job, watcher.settings.window_s)
     target, slow = max(found, key=lambda pair: float(pair[1].value) / pair[0].timeout_s)
     evidence.judge(
+        "slow",
         slow,
         at_most(share * target.timeout_s),
         f"the time-out is {target.timeout}, and a scrape that reaches it brings nothing",
@@ -136,6 +141,7 @@ def test_scrape_stability(job: Job, watcher: Prometheus, evidence: Evidence) -> 
     settings = watcher.settings
     shares = scraping.availability(watcher, job, settings.window_s)
     evidence.judge(
+        "min",
         min(shares, key=lambda share: float(share.value)),
         at_least(settings.up_min_share),
         f"within the last {settings.window_s:g} s",
@@ -167,7 +173,10 @@ def test_exporter_reaches_target(
         found, missing = scraping.values_of(watcher, exporter_job, selector, value)
         for measured in found:
             evidence.judge(
-                measured, equal_to(value), "the exporter answers, what it exports does not"
+                "measured",
+                measured,
+                equal_to(value),
+                "the exporter answers, what it exports does not",
             )
         unseen += [f"{selector} of {name}" for name in missing]
     if unseen:
@@ -198,6 +207,7 @@ def test_required_metrics(measured_job: Job, watcher: Prometheus, evidence: Evid
     for selector in measured_job.required_metrics:
         seen, age = scraping.age_of(watcher, measured_job, selector)
         there = evidence.judge(
+            "series",
             Measurement(
                 f"series of {selector}",
                 age.samples if age else 0,
@@ -209,7 +219,7 @@ def test_required_metrics(measured_job: Job, watcher: Prometheus, evidence: Evid
         )
         if there and age:
             limit = max(scraping.freshest_s(target) for target in seen.targets)
-            evidence.judge(age, at_most(limit), "it is not exposed any more")
+            evidence.judge("age", age, at_most(limit), "it is not exposed any more")
 
 
 @check(
@@ -229,6 +239,7 @@ def test_cardinality(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     """Of the target with the most."""
     most = max(scraping.samples_of(watcher, job), key=lambda found: float(found.value))
     evidence.judge(
+        "most",
         most,
         at_most(watcher.settings.samples_max),
         "each of them costs memory, as long as it is kept",

@@ -37,6 +37,7 @@ def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None
     evidence.record(measured.round_trip)
     evidence.record(measured.driver)
     evidence.judge(
+        "rate",
         measured.rate,
         limit,
         f"{ingest.table} itself is too slow: look at its triggers, indexes and foreign keys",
@@ -59,11 +60,17 @@ def _judge_application(ingest: Ingest, path: WritePath, target: Config, evidence
         lambda found: found.lost_something or limit.holds(found.rate.value),
         evidence.record,
     )
-    evidence.judge(measured.failed, equal_to(0), f"first of them: {measured.first_failure}")
     evidence.judge(
-        measured.missing, equal_to(0), "the application said yes, and the rows are not there"
+        "failed", measured.failed, equal_to(0), f"first of them: {measured.first_failure}"
     )
     evidence.judge(
+        "missing",
+        measured.missing,
+        equal_to(0),
+        "the application said yes, and the rows are not there",
+    )
+    evidence.judge(
+        "rate",
         measured.rate,
         limit,
         "the application is too slow; compare with the rate by COPY",

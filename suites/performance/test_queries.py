@@ -42,7 +42,9 @@ def test_query_latency(query: Query, evidence: Evidence, benchmark: BenchmarkFix
         evidence.record,
     )
     _judge(latency, query.max_p95_ms, evidence)
-    evidence.judge(latency.slowest, at_most(query.max_stall_ms), "a stall that the p95 hides")
+    evidence.judge(
+        "slowest", latency.slowest, at_most(query.max_stall_ms), "a stall that the p95 hides"
+    )
 
 
 def _latency(query: Query, benchmark: BenchmarkFixture) -> Latency:
@@ -80,9 +82,9 @@ def _judge(latency: Latency, limit_ms: float, evidence: Evidence) -> None:
     limit = at_most(limit_ms)
     evidence.record(latency.p95)
     if latency.lower and not limit.holds(latency.lower.value):
-        evidence.judge(latency.lower, limit, "too slow even if the sample was unlucky")
+        evidence.judge("lower", latency.lower, limit, "too slow even if the sample was unlucky")
     elif latency.upper and limit.holds(latency.upper.value):
-        evidence.judge(latency.upper, limit)
+        evidence.judge("upper", latency.upper, limit)
     else:
         lower = f"{latency.lower.value:.4g}" if latency.lower else "?"
         upper = f"{latency.upper.value:.4g}" if latency.upper else "?"

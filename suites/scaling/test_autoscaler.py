@@ -37,16 +37,19 @@ def test_autoscaler_target(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
         against = conflicts(view)
         paused = [f"{one.name}: {one.paused}" for one in view.autoscalers if one.paused]
         evidence.judge(
+            "autoscalers",
             Measurement(f"autoscalers of {view.name}", len(names), "count", view.side),
             equal_to(1),
             worst([*names, *view.astray]) or "there is no autoscaler at all",
         )
         evidence.judge(
+            "autoscalers-work-against",
             Measurement("autoscalers that work against it", len(against), "count", view.side),
             equal_to(0),
             worst(against),
         )
         evidence.judge(
+            "autoscalers-paused",
             Measurement("autoscalers that are paused", len(paused), "count", view.side),
             equal_to(0),
             worst(paused),
@@ -70,11 +73,13 @@ def test_autoscaler_bounds(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
     for view in sides_of(scaling).known:
         found = view.autoscaler
         evidence.judge(
+            "replicas-least",
             Measurement("replicas at least", found.least, "count", view.side),
             at_least(scaling.min_replicas),
             f"{found.name} leaves fewer",
         )
         evidence.judge(
+            "replicas-most",
             Measurement("replicas at most", found.most, "count", view.side),
             at_least(max(scaling.max_replicas, found.least + 1)),
             f"{found.name} may not make more",
@@ -100,6 +105,7 @@ def test_autoscaler_metrics(scaling: Scaling, sides_of: SidesOf, evidence: Evide
         told = worst(metric.told for metric in found.metrics) or "no metric"
         evidence.record(Measurement("metrics", told, "text", view.side))
         evidence.judge(
+            "metrics-goes",
             Measurement("metrics that it goes by", len(found.metrics), "count", view.side),
             at_least(1),
             f"{found.name} goes by nothing",
@@ -107,6 +113,7 @@ def test_autoscaler_metrics(scaling: Scaling, sides_of: SidesOf, evidence: Evide
         for resource, wanted in ((CPU, scaling.cpu_percent), (MEMORY, scaling.memory_percent)):
             metrics = found.of_resource(resource)
             evidence.judge(
+                "metrics",
                 Measurement(f"metrics of {resource}", len(metrics), "count", view.side),
                 at_least(1) if wanted else equal_to(0),
                 f"{found.name} goes by {told}",
@@ -114,6 +121,7 @@ def test_autoscaler_metrics(scaling: Scaling, sides_of: SidesOf, evidence: Evide
             for metric in metrics if wanted else ():
                 evidence.judge(
                     # 0 stands for one that is held at something else than a share.
+                    "grows",
                     Measurement(f"it grows at {resource}", metric.percent or 0, "%", view.side),
                     equal_to(wanted),
                     f"{found.name} holds {clean(metric.told)}",
@@ -140,6 +148,7 @@ def test_autoscaler_rate(scaling: Scaling, sides_of: SidesOf, evidence: Evidence
         up = rate.upward(found, scaling.up_pods, scaling.up_s)
         _judge_rate(evidence, view.side, "added", up, scaling.up_pods, scaling.up_s)
         evidence.judge(
+            "time-until-first-pod",
             Measurement("time until the first pod is added", found.up.hold_s, "s", view.side),
             at_most(scaling.up_s),
             "the stabilization window of scaleUp",
@@ -162,6 +171,7 @@ def _judge_rate(
         )
     source = f"{side}, the controller simulated"
     evidence.judge(
+        "most-pods-s",
         Measurement(
             f"most pods {verb} in {seconds:g} s", found.most, "count", source, found.counts
         ),
@@ -169,6 +179,7 @@ def _judge_rate(
         f"from {found.most_from} replicas",
     )
     evidence.judge(
+        "fewest-pods-s",
         Measurement(
             f"fewest pods {verb} in {seconds:g} s", found.least, "count", source, found.counts
         ),
@@ -203,13 +214,17 @@ def test_autoscaler_live(scaling: Scaling, sides_of: SidesOf, evidence: Evidence
     found = state(live)
     for name, value in (("AbleToScale", found.able), ("ScalingActive", found.active)):
         because = clean(found.reasons.get(name, "the controller has not said anything of it"))
-        evidence.judge(Measurement(name, value, "text", live.side), equal_to("True"), because)
+        evidence.judge(
+            "name", Measurement(name, value, "text", live.side), equal_to("True"), because
+        )
     evidence.judge(
+        "metrics-without-value",
         Measurement("metrics without a value", found.metrics - found.seen, "count", live.side),
         at_most(0),
         f"{found.name} is to hold {found.metrics}, and sees {found.seen}",
     )
     evidence.judge(
+        "wants-more-replicas-may",
         Measurement("wants more replicas than it may make", found.stuck_at_most, "text", live.side),
         equal_to(False),
         listed([found.reasons.get("ScalingLimited", "")]),

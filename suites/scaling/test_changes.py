@@ -36,6 +36,7 @@ def test_no_static_replicas(scaling: Scaling, sides_of: SidesOf, evidence: Evide
     for view, found in ((sides.declared, declared), (sides.live, live)):
         if view is not None and found is not None:
             evidence.judge(
+                "counts-replicas-fixed",
                 Measurement(
                     "counts of replicas that are fixed", int(bool(found)), "count", view.side
                 ),
@@ -70,12 +71,14 @@ def test_disruption_budget(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
         used = nodes_in_use(view)
         if len(used) > 1:
             evidence.judge(
+                "nodes-pods-run",
                 Measurement("nodes that its pods run on", len(set(used)), "count", view.side),
                 at_least(2),
                 f"{len(used)} pods, and all of them on {listed(set(used))}",
             )
         names = [one.metadata.name for one in view.budgets]
         one_budget = evidence.judge(
+            "disruption-budgets-pods",
             Measurement("disruption budgets of its pods", len(names), "count", view.side),
             equal_to(1),
             listed(names) or "none selects the labels of its pods",
@@ -87,11 +90,13 @@ def test_disruption_budget(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
         fewest = min(may_go, key=lambda count: (may_go[count], count))
         barest = min(may_go, key=lambda count: (count - may_go[count], count))
         evidence.judge(
+            "fewest-pods-may-go",
             Measurement("fewest pods that may go", may_go[fewest], "count", view.side, len(may_go)),
             at_least(1),
             f"{names[0]} at {fewest} replicas: no node with such a pod can be emptied",
         )
         evidence.judge(
+            "fewest-pods-stay",
             Measurement(
                 "fewest pods that stay", barest - may_go[barest], "count", view.side, len(may_go)
             ),
@@ -118,6 +123,7 @@ def test_rollout_strategy(scaling: Scaling, sides_of: SidesOf, evidence: Evidenc
     for view in sides_of(scaling).known:
         rollout = rollout_of(view.workload)
         evidence.judge(
+            "strategy",
             Measurement("strategy", rollout.type, "text", view.side),
             equal_to(ROLLING),
             f"{view.name} is not updated pod by pod",
@@ -125,6 +131,7 @@ def test_rollout_strategy(scaling: Scaling, sides_of: SidesOf, evidence: Evidenc
         missing = {count: rollout.missing(count) for count in view.counts}
         worst_at = max(missing, key=lambda count: (missing[count], count))
         evidence.judge(
+            "most-pods-an-update",
             Measurement(
                 "most pods that an update takes away",
                 missing[worst_at],
@@ -137,6 +144,7 @@ def test_rollout_strategy(scaling: Scaling, sides_of: SidesOf, evidence: Evidenc
         )
         probed = [c.name for c in view.workload.spec.template.spec.containers if c.readiness_probe]
         evidence.judge(
+            "containers-readiness-probe",
             Measurement("containers with a readiness probe", len(probed), "count", view.side),
             at_least(1),
             "a pod counts as available as soon as it has started",

@@ -43,17 +43,21 @@ def test_scale_up_live(live_scaling: Scaling, scaled_of: ScaledOf, evidence: Evi
     if scaled.starved:  # what did not grow without a load is no finding
         scaled.must_be_fair()
     evidence.judge(
+        "replicas-under-load",
         figure("replicas under load", up.last, "count", source, count),
         at_least(live.loaded_replicas),
         up.problem or f"{scaled.load}, for {up.ended - up.began:.0f} s",
     )
     if up.arrived_s is not None:
         evidence.judge(
+            "time-until-so-many",
             figure("time until so many served", up.arrived_s, "s", source, count),
             at_most(live.up_within_s),
         )
     evidence.judge(
-        figure("most replicas", up.most, "count", source, count), at_most(scaling.max_replicas)
+        "most-replicas",
+        figure("most replicas", up.most, "count", source, count),
+        at_most(scaling.max_replicas),
     )
     _judge_answering(scaled, live, evidence)
     _judge_pace(
@@ -88,16 +92,19 @@ def test_scale_down_live(live_scaling: Scaling, scaled_of: ScaledOf, evidence: E
     count = len(down.counts)
     judge_served(down.name, down.seen, evidence)
     evidence.judge(
+        "replicas-after-load",
         figure("replicas after the load", down.last, "count", source, count),
         at_most(scaling.min_replicas),
         down.problem or f"{down.ended - down.began:.0f} s after it",
     )
     if down.arrived_s is not None:
         evidence.judge(
+            "time-until-there-so",
             figure("time until there were so few", down.arrived_s, "s", source, count),
             at_most(live.down_within_s),
         )
     evidence.judge(
+        "fewest-replicas",
         figure("fewest replicas", down.least, "count", source, count),
         at_least(scaling.min_replicas),
         "so many have to be there always",
@@ -155,6 +162,7 @@ def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
     loading = scaled.loading.replicas if scaled.loading else ()
     names = sorted({*loading, *scaled.up.seen.replicas})
     evidence.judge(
+        "replicas-answer",
         figure("replicas that answer", len(names), "count", f"header {live.replica_header}"),
         at_least(live.loaded_replicas),
         listed(names),
@@ -164,6 +172,7 @@ def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
 def _judge_pace(name: str, pace: Pace, limit: int, live: Live, evidence: Evidence) -> None:
     """What may have been too many at once, and was not seen, is no pass."""
     evidence.judge(
+        "name",
         figure(name, pace.certain, "count", _counted(live)),
         at_most(limit),
         "that is no pace but a jump",

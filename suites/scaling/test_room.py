@@ -41,6 +41,7 @@ def test_resource_requests(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
             ("containers without a limit of memory", lacking(spec, ranges, MEMORY, limit=True)),
         ):
             evidence.judge(
+                "name",
                 Measurement(name, len(found), "count", view.side, samples=len(spec.containers)),
                 equal_to(0),
                 listed(found),
@@ -96,6 +97,7 @@ def _tell_unseen(evidence: Evidence, view: View) -> None:
 
 def _judge_room(evidence: Evidence, view: View, room: Room, wanted: int) -> None:
     evidence.judge(
+        "pods-fit-into",
         Measurement(f"pods that fit into {room.where}", room.pods, "count", view.side),
         at_least(wanted),
         room.told,
@@ -138,6 +140,7 @@ def test_connection_budget(pooled_scaling: Pooled, sides_of: SidesOf, evidence: 
     )
     for limit in found.limits:
         evidence.judge(
+            "connections-most-replicas",
             Measurement(
                 "connections at the most replicas", wanted + limit.others, "count", limit.name
             ),

@@ -35,12 +35,14 @@ def test_row_security(guarded_schema: SchemaOf, evidence: Evidence) -> None:
         if (problem := _unguarded(found.get(table), str(app or "")))
     ]
     evidence.judge(
+        "tables-without-guard",
         Measurement("tables without a guard", len(wrong), "count", "pg_class, pg_policy"),
         equal_to(0),
         listed(wrong, between="; "),
     )
     asleep = sorted(name for name, guard in found.items() if guard.policies and not guard.enabled)
     evidence.judge(
+        "tables-whose-policies-off",
         Measurement("tables whose policies are off", len(asleep), "count", "pg_class, pg_policy"),
         equal_to(0),
         f"{listed(asleep)}: their policies guard nothing",
@@ -73,6 +75,7 @@ def test_row_security_behaviour(tenant_schema: SchemaOf, evidence: Evidence) -> 
                 _judge_tenant(sight, table, evidence)
             else:
                 evidence.judge(
+                    "count",
                     _count(f"rows of {table} seen by no tenant", sight.others, table),
                     equal_to(0),
                     "whoever forgets to say which tenant it is for sees them",
@@ -102,6 +105,7 @@ def test_application_role(app_schema: SchemaOf, evidence: Evidence) -> None:
     told = [f"{role} {power.what} {listed(power.on)}".rstrip() for power in found]
     mends = "; ".join(power.mend for power in found[:3])
     evidence.judge(
+        "powers-need",
         Measurement("powers it need not have", len(found), "count", "pg_roles, has_…_privilege"),
         equal_to(0),
         f"{listed(told, between='; ')}. To take it away: {mends}",
@@ -124,21 +128,23 @@ def _unguarded(guard: Guard | None, app: str) -> str:
 def _judge_tenant(sight: Sight, table: str, evidence: Evidence) -> None:
     who = f"the tenant {sight.tenant}"
     evidence.judge(
+        "count",
         _count(f"rows of {table} of others, seen by {who}", sight.others, table),
         equal_to(0),
         "it sees what belongs to others",
     )
     own = _count(f"rows of {table} of its own, seen by {who}", sight.own, table)
     if sight.expected is None:
-        evidence.judge(own, at_least(1), f"{who} sees nothing of its own")
+        evidence.judge("own", own, at_least(1), f"{who} sees nothing of its own")
     else:
         evidence.judge(
-            own, equal_to(sight.expected), f"{who} has {sight.expected} rows and sees others"
+            "own", own, equal_to(sight.expected), f"{who} has {sight.expected} rows and sees others"
         )
     tried = {"inserted": sight.inserts, "given to another tenant": sight.moves}
     done = [word for word, could in tried.items() if could]
     if any(could is not None for could in tried.values()):
         evidence.judge(
+            "count",
             _count(f"ways in which {who} writes another's rows of {table}", len(done), table),
             equal_to(0),
             f"a row of another tenant was {_and(done)} (and taken back), not refused",

@@ -32,11 +32,13 @@ def test_constraints_validated(database: Database, evidence: Evidence) -> None:
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         open_, off = not_validated(connection), disabled_triggers(connection)
     evidence.judge(
+        "constraints-validated",
         Measurement("constraints not validated", len(open_), "count", "pg_constraint"),
         equal_to(0),
         listed(map(str, open_), between="; "),
     )
     evidence.judge(
+        "triggers-switched-off",
         Measurement("triggers switched off", len(off), "count", "pg_trigger"),
         equal_to(0),
         listed(map(str, off), between="; "),
@@ -77,6 +79,7 @@ def test_foreign_key_orphans(database: Database, evidence: Evidence) -> None:
     )
     broken = sorted((one for one in found if one.rows), key=lambda one: -one.rows)
     evidence.judge(
+        "foreign-keys-orphans",
         Measurement(
             "foreign keys with orphans", len(broken), "count", "anti-joins", samples=len(keys)
         ),
@@ -111,6 +114,7 @@ def test_sequences_ahead(database: Database, evidence: Evidence) -> None:
     )
     behind = [one for one in found.looked_at if one.behind]
     evidence.judge(
+        "sequences-behind",
         Measurement(
             "sequences that are behind",
             len(behind),

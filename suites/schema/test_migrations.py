@@ -54,6 +54,7 @@ def test_migrations_at_head(migrations: MigrationsOf, evidence: Evidence) -> Non
         ("heads too many", state.heads[1:], "two branches of migrations were not merged"),
     ):
         evidence.judge(
+            "name",
             Measurement(name, len(versions), "count", applied.source),
             equal_to(0),
             f"{listed(versions)}: {what}",
@@ -98,6 +99,7 @@ def test_migrations_drift(
         )
     evidence.record(Measurement("migrations run again", len(steps), "count", settings.folder))
     evidence.judge(
+        "objects-differ",
         Measurement("objects that differ", len(changes), "count", "scratch server and database"),
         equal_to(0),
         listed(map(str, changes), between="; "),
@@ -135,6 +137,7 @@ def test_migrations_reversible(
         Measurement("accepted as irreversible", len(accepted), "count", listed(accepted) or "-")
     )
     evidence.judge(
+        "migrations-without-good-way",
         Measurement(
             "migrations without a good way back",
             len(wrong),
@@ -172,6 +175,7 @@ def test_migrations_lint(migrations: MigrationsOf, evidence: Evidence) -> None:
     source = f"squawk, {len(scripts)} migrations"
     evidence.record(Measurement("remarks of taste", len(found) - len(grave), "count", source))
     evidence.judge(
+        "warnings",
         Measurement("warnings", len(grave), "count", source),
         equal_to(0),
         listed(map(str, grave), between="; "),
@@ -208,12 +212,14 @@ def test_migrations_locks(
                         "pg_locks")
         )  # fmt: skip
         evidence.judge(
+            "time-others-wait-behind",
             Measurement(f"time others wait behind {one.version}", one.waited_s, "s", "pg_locks"),
             at_most(settings.max_blocked_s),
             "it waits for a lock, and everybody waits behind it: it sets no lock_timeout",
         )
         if one.gave_up:
             evidence.judge(
+                "objects-left",
                 Measurement(
                     f"objects {one.version} left", len(one.left), "count", "scratch server"
                 ),
@@ -223,6 +229,7 @@ def test_migrations_locks(
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         for version, table in ((one.version, t) for one in found for t in one.rewritten):
             evidence.judge(
+                "size",
                 size_of(connection, table, version),
                 at_most(settings.rewrite_max_mb),
                 f"{version} writes all of {table} anew while nobody may read it",

@@ -35,6 +35,7 @@ def test_expected_objects(listed_schema: SchemaOf, evidence: Evidence) -> None:
     hints = [f"{name}. {did_you_mean(name, _like(name, found))}".strip() for name in missing]
     evidence.record(Measurement("objects asked for", len(expected), "count", "readiness.toml"))
     evidence.judge(
+        "objects-missing",
         Measurement("objects that are missing", len(missing), "count", _SOURCE),
         equal_to(0),
         listed(hints, between="; "),
@@ -62,10 +63,11 @@ def test_row_floors(floored_schema: SchemaOf, evidence: Evidence) -> None:
         for table, floor in floored_schema.schema.rows.items():
             rows = rows_up_to(connection, table, floor.min_rows)
             enough = evidence.judge(
-                rows, at_least(floor.min_rows), f"{table} was erased, or never filled"
+                "rows", rows, at_least(floor.min_rows), f"{table} was erased, or never filled"
             )
             if enough and floor.newest_by:
                 evidence.judge(
+                    "age-newest",
                     age_of_newest(connection, table, floor.newest_by),
                     at_most(floor.max_age_h),
                     f"nothing has written to {table} since",
@@ -97,6 +99,7 @@ def test_fingerprint(saved_schema: SchemaOf, evidence: Evidence) -> None:
         Measurement("saved", manifest.saved_at.isoformat(), "time", f"PostgreSQL {manifest.server}")
     )
     evidence.judge(
+        "objects-differ",
         Measurement("objects that differ", len(changes), "count", f"{_SOURCE}, against {path}"),
         equal_to(0),
         listed(map(str, changes), between="; "),
@@ -125,6 +128,7 @@ def test_extensions(extended_schema: SchemaOf, evidence: Evidence) -> None:
         installed = definition.removeprefix("version ").partition(" in ")[0] or "none"
         good = installed if version == "*" and installed != "none" else version
         evidence.judge(
+            "version",
             Measurement(f"version of {name}", installed, "text", "pg_extension"),
             equal_to(good),
             f"create extension {name}" if installed == "none" else f"alter extension {name} update",

@@ -43,6 +43,7 @@ def test_transfer_complete(transfer: TransferOf, evidence: Evidence) -> None:
             (f"rows of {pair.to} with other values", found.differing),
         ):
             evidence.judge(
+                "name",
                 Measurement(name, len(keys), "count", source, samples=max(found.rows, 1)),
                 equal_to(0),
                 f"{some}the keys {listed(keys)}",
@@ -98,6 +99,7 @@ def test_transfer_reversible(live_transfer: TransferOf, evidence: Evidence) -> N
         if pair.canary:
             arrived = canary_arrives(old, pair.canary, transfer.write_dsn or new.dsn, transfer)
             evidence.judge(
+                "row-written",
                 Measurement(f"row written to {pair.to}", _where(arrived), "text", pair.canary),
                 equal_to(_where(True)),
                 f"a way back to {pair.name} would lose what was written since",
@@ -119,6 +121,7 @@ def _pairs(subject: TransferOf, wanted: Collection[str], evidence: Evidence) -> 
         raise NotApplicable(f"no table is {' or '.join(wanted)} yet: {dict(told)}")
     if wanted == _MOVED:
         evidence.judge(
+            "tables-out-order",
             Measurement("tables out of order", len(wrong), "count", transfer.states),
             equal_to(0),
             listed(wrong, between="; "),
@@ -136,6 +139,7 @@ def _judge(found: Recent, written: str, other: str, evidence: Evidence) -> None:
         (f"new rows of {written} that are others in {other}", found.differing),
     ):
         evidence.judge(
+            "name",
             Measurement(name, len(keys), "count", source, samples=found.rows),
             equal_to(0),
             f"the keys {listed(keys)}",

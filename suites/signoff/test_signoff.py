@@ -38,6 +38,7 @@ def test_manual_items(signoff_item: Subject, target: Config, evidence: Evidence)
         today=datetime.now(UTC).date(),
     )
     evidence.judge(
+        "valid-sign-offs",
         Measurement(
             "valid sign-offs",
             int(found.signed),

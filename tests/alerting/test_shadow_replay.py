@@ -177,7 +177,7 @@ def test_without_the_program_it_is_an_error_that_says_how_to_get_it(
 KILLED = """
 import sys, time
 from pathlib import Path
-from readiness.guardian import Guardian
+from readiness.lib.guardian import Guardian
 from readiness.servers.alertmanager import PrivateAlertmanager
 
 guardian, folder = Guardian(), Path(sys.argv[1])

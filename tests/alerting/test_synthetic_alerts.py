@@ -116,7 +116,7 @@ def test_a_killed_run_leaves_an_alert_that_ends_by_itself(
 import os, signal, sys
 from pathlib import Path
 from readiness.config.loading import load
-from readiness.probes.synthetic import synthetic
+from readiness.areas.alerting.probes.synthetic import synthetic
 config = load(Path(sys.argv[1]), os.environ).config
 with synthetic(config.alertmanager, config.alerting.probe) as sender:
     sender.send("rdkilled")

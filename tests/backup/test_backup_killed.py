@@ -14,7 +14,7 @@ pytestmark = pytest.mark.contract
 
 RESTORED = """
 import os, signal
-from readiness.guardian import Guardian
+from readiness.lib.guardian import Guardian
 from readiness.servers.account import server_account
 from readiness.servers.binaries import find_binaries
 from readiness.servers.restored import place_to_restore
@@ -25,10 +25,10 @@ with place_to_restore(find_binaries(), server_account(), Guardian()) as place:
 """
 SCHEMA = """
 import os, signal, sys
-from readiness.guardian import Guardian
-from readiness.probes.backup.sweep import own_schema
-from readiness.probes.postgres import connect
-from readiness.secrets import Dsn
+from readiness.lib.guardian import Guardian
+from readiness.areas.backup.probes.sweep import own_schema
+from readiness.lib.postgres import connect
+from readiness.model.secrets import Dsn
 dsn = Dsn(sys.argv[1])
 with connect(dsn, timeout_s=5) as connection:
     with own_schema(connection, dsn, "readiness_point_killed", Guardian()):

@@ -156,7 +156,7 @@ def test_a_broken_manifest_is_explained(folder: Path, text: str, says: str) -> N
 
 
 def test_no_manifest_names_the_command_that_makes_one(folder: Path) -> None:
-    with pytest.raises(CouldNotMeasure, match=r"python -m readiness\.backup_manifest"):
+    with pytest.raises(CouldNotMeasure, match=r"python -m readiness.areas.backup.manifest"):
         read_manifest(folder / "x.manifest.json")
 
 

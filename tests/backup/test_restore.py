@@ -230,7 +230,7 @@ def test_without_a_manifest_parity_cannot_be_told(
     restore_of: RestoreOf,
 ) -> None:
     manifest_path(dump).unlink()
-    with pytest.raises(CouldNotMeasure, match=r"has no manifest(.|\n)*backup_manifest"):
+    with pytest.raises(CouldNotMeasure, match=r"has no manifest(.|\n)*backup\.manifest"):
         _run(suite.test_restore_row_parity, backup, restore_of)
 
 

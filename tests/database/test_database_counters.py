@@ -58,7 +58,9 @@ def test_only_as_many_checkpoints_are_forced_as_wal_explains(
 )
 def test_what_must_be_small_warns_before_it_fails(value: float, warned: int, failed: int) -> None:
     evidence = Evidence()
-    good = no_more_than(evidence, Measurement("share", value, "ratio", "test"), warn=0.8, fail=0.9)
+    good = no_more_than(
+        evidence, "share", Measurement("share", value, "ratio", "test"), warn=0.8, fail=0.9
+    )
     assert (len(evidence.warnings), len(evidence.failures)) == (warned, failed)
     assert good is (warned + failed == 0)
     assert len(evidence.measurements) == 1
@@ -67,5 +69,7 @@ def test_what_must_be_small_warns_before_it_fails(value: float, warned: int, fai
 @pytest.mark.parametrize(("value", "warned", "failed"), [(0.99, 0, 0), (0.95, 1, 0), (0.94, 0, 1)])
 def test_what_must_be_large_warns_before_it_fails(value: float, warned: int, failed: int) -> None:
     evidence = Evidence()
-    no_less_than(evidence, Measurement("share", value, "ratio", "test"), warn=0.99, fail=0.95)
+    no_less_than(
+        evidence, "share", Measurement("share", value, "ratio", "test"), warn=0.99, fail=0.95
+    )
     assert (len(evidence.warnings), len(evidence.failures)) == (warned, failed)

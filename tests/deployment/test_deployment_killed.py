@@ -25,12 +25,12 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 from readiness.config.loading import load
-from readiness.guardian import Guardian
-from readiness.probes.deployment.adapters.known import adapter_of
-from readiness.probes.deployment.drill import drill
-from readiness.probes.deployment.keeping import Safety
-from readiness.probes.deployment.notes import FOLDER, Place
-from readiness.safety import fingerprint
+from readiness.lib.guardian import Guardian
+from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.drill.drill import drill
+from readiness.areas.deployment.drill.keeping import Safety
+from readiness.lib.drill.notes import FOLDER, Place
+from readiness.run.safety import fingerprint
 loaded = load(Path(sys.argv[1]), {})
 config = loaded.config
 place = Place(loaded.path.parent / FOLDER, config.target.name, "production",

@@ -118,7 +118,7 @@ from readiness import Measurement, check, equal_to
 @check("mine.packages", title="Own packages", why="w", fix="f")
 def test_packages(evidence):
     mine = [MINE, OF_SUITES, OF_TESTS].count("mine")
-    evidence.judge(Measurement("own packages", mine, "1", source="import"), equal_to(3))
+    evidence.judge("value", Measurement("own packages", mine, "1", source="import"), equal_to(3))
 """
 TARGET = """
 [target]

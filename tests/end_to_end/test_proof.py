@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from readiness.lib import bundle
-from readiness.model.fault import Fault, one_for_each_check
+from readiness.model.fault import Fault, one_for_each_judgement
 from readiness.prove.prover import Proof, Prover
 from readiness.prove.warm import shut_down
 from readiness.reference.system import ReferenceSystem
@@ -50,7 +50,7 @@ def test_a_run_of_the_file_finds_exactly_what_the_fault_broke(
 ) -> None:
     with FAULTS[name].apply(system):
         broken = _run(system, FAULTS[name], tmp_path)
-    assert broken == FAULTS[name].turns_red
+    assert broken == set(FAULTS[name].misses)
     assert _run(system, FAULTS[name], tmp_path) == set()
 
 
@@ -106,5 +106,5 @@ def test_the_sample_has_a_fault_of_each_area() -> None:
 
 
 def test_every_check_is_proven_by_the_quick_proof() -> None:
-    quick = one_for_each_check(FAULTS.values())
+    quick = one_for_each_judgement(FAULTS.values())
     assert {check for fault in quick for check in fault.checks} == bundle.known_ids()

@@ -7,7 +7,7 @@ from tests.plugin.harness import CONFIG, Gate
 PASS = """
 @check("own.good", title="t", why="w", fix="f", severity="blocker")
 def test_good(evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
 FAIL = PASS.replace("figure(1)", "figure(3)").replace("good", "bad")
 
@@ -113,6 +113,6 @@ def test_c7_a_waiver_that_was_not_needed_is_shown_too(gate: Gate, soon: str) -> 
 
 @pytest.mark.parametrize("workers", ["0"], indirect=True)
 def test_an_error_cannot_be_waived(gate: Gate, soon: str) -> None:
-    source = FAIL.replace("evidence.judge(figure(3), at_most(2))", "raise ValueError('x')")
+    source = FAIL.replace('evidence.judge("value", figure(3), at_most(2))', "raise ValueError('x')")
     run = gate(source, config=CONFIG + WAIVER.format(expires=soon))
     assert (run.code, run.outcomes) == (3, {"own.bad[demo]": "error"})

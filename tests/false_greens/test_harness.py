@@ -15,13 +15,13 @@ from tests.plugin.harness import CONFIG, HEAD, Gate
 PASS = """
 @check("own.good", title="t", why="w", fix="f", severity="blocker")
 def test_good(evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
 MANY = """
 @check("own.many", title="t", why="w", fix="f")
 @pytest.mark.parametrize("n", range(6))
 def test_many(evidence, n):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
 CRASH = """
 import os
@@ -117,7 +117,7 @@ ODD = {"object": object(), "raises": Raises(), "huge": 10**400, "bytes": b"\\xff
 @pytest.mark.parametrize("name", ODD)
 def test_odd(evidence, name):
     evidence.record(figure(ODD[name]))
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
         + MANY
     )
@@ -134,7 +134,7 @@ def test_h6_a_foreign_property_that_cannot_be_sent_loses_no_report(
 @check("own.foreign", title="t", why="w", fix="f")
 def test_foreign(evidence, record_property):
     record_property("x", object())
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
     )
     assert run.verdict == ("READY" if workers == "0" else "INCOMPLETE")
@@ -191,7 +191,7 @@ def test_h11_the_worst_of_all_reports_of_a_check_counts() -> None:
         assert ledger.results()[0].outcome == "fail"
 
 
-@pytest.mark.parametrize("body", ["assert False", "evidence.judge(figure(1), at_most(2))"])
+@pytest.mark.parametrize("body", ["assert False", 'evidence.judge("value", figure(1), at_most(2))'])
 def test_h12_a_gate_has_no_expected_failures(gate: Gate, body: str) -> None:
     run = gate(
         f"""
@@ -209,7 +209,7 @@ def test_h13_a_failed_subtest_fails_the_check(gate: Gate) -> None:
         """
 @check("own.parts", title="t", why="w", fix="f")
 def test_parts(evidence, subtests):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
     with subtests.test("part"):
         assert 1 == 2
 """
@@ -312,7 +312,7 @@ names = ["a", "b"] if os.environ["PYTEST_XDIST_WORKER"] == "gw0" else ["b", "c"]
 @check("own.differs", title="t", why="w", fix="f")
 @pytest.mark.parametrize("name", names)
 def test_differs(evidence, name):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
     )
     assert run.verdict == "INCOMPLETE"
@@ -327,7 +327,7 @@ def test_h16_subjects_are_sorted(gate: Gate) -> None:
         """
 @check("own.each", title="t", why="w", fix="f", each="service")
 def test_each(service, evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """,
         "-v",
         config=CONFIG + services,

@@ -1,6 +1,6 @@
 """Journal events for tests of the ledger."""
 
-from readiness.model.check import Effect, Severity
+from readiness.model.check import CheckSpec, Effect, Severity
 from readiness.run.journal import Event
 from readiness.run.ledger import Ledger, Planned
 
@@ -9,14 +9,8 @@ def planned(nodeid: str) -> Planned:
     """A planned check."""
     return Planned(
         nodeid=nodeid,
-        id=f"own.{nodeid}",
+        spec=CheckSpec(f"own.{nodeid}", "t", Severity.BLOCKER, Effect.OBSERVE, why="w", fix="f"),
         subject="demo",
-        suite="own",
-        title="t",
-        severity=Severity.BLOCKER,
-        effect=Effect.OBSERVE,
-        why="w",
-        fix="f",
     )
 
 

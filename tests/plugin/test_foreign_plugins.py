@@ -32,7 +32,7 @@ def test_second_try(evidence):
     mark = pathlib.Path(__file__).with_name("mark")
     tries = mark.read_text() if mark.exists() else ""
     mark.write_text(tries + "x")
-    evidence.judge(figure(3 if not tries else 1), at_most(2))
+    evidence.judge("value", figure(3 if not tries else 1), at_most(2))
 """
 
 

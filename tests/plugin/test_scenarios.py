@@ -13,18 +13,18 @@ from tests.plugin.harness import CONFIG, Gate
 PASS = """
 @check("own.good", title="t", why="w", fix="f", severity="blocker")
 def test_good(evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
 FAIL = """
 @check("own.bad", title="t", why="w", fix="f", severity="blocker")
 def test_bad(evidence):
-    evidence.judge(figure(3), at_most(2), "too slow")
+    evidence.judge("value", figure(3), at_most(2), "too slow")
 """
 MANY = """
 @check("own.many", title="t", why="w", fix="f")
 @pytest.mark.parametrize("n", range(8))
 def test_many(evidence, n):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
 
 SERIAL = pytest.mark.parametrize("workers", ["0"], indirect=True)
@@ -72,7 +72,7 @@ def test_a_failure_is_not_ready_and_keeps_its_figures(gate: Gate) -> None:
     run = gate(PASS + FAIL)
     assert (run.code, run.verdict) == (1, "NOT READY")
     bad = next(c for c in run.record["checks"] if c["id"] == "own.bad")
-    assert bad["message"] == "figure 3 ms, must be <= 2: too slow"
+    assert bad["message"] == "figure: 3 ms; limit 2 ms: too slow"
     assert bad["measurements"][0]["value"] == 3
     assert bad["measurements"][0]["limit"] == {"op": "<=", "value": 2}
 
@@ -95,6 +95,38 @@ def test_plain(evidence):
     )
     assert run.code == 1
     assert "one is not two" in run.record["checks"][0]["message"]
+
+
+PARTS = """
+from readiness.model import errors
+@check("own.parts", title="t", why="w", fix="f", judgements=("first", "second", "third"))
+def test_parts(evidence):
+    with evidence.attempt():
+        raise errors.NoData("no rows", where="one")
+    with evidence.attempt():
+        raise errors.NoData("no answer", where="two")
+    evidence.judge("KEY", figure(FIGURE), at_most(2), says="It took 3 ms")
+"""
+
+
+@SERIAL
+@pytest.mark.parametrize(
+    ("key", "figure", "outcome", "message"),
+    [
+        ("third", 1, "error", "one: no rows; two: no answer"),
+        ("third", 3, "fail",
+         "It took 3 ms; limit 2 ms; not measured: one: no rows; not measured: two: no answer"),
+        ("other", 1, "error", "the check judges 'other', which it does not declare"),
+    ],
+    ids=["error", "fail", "undeclared"],
+)  # fmt: skip
+def test_what_could_not_be_measured_does_not_hide_the_other_judgements(
+    gate: Gate, key: str, figure: int, outcome: str, message: str
+) -> None:
+    run = gate(PARTS.replace("FIGURE", str(figure)).replace("KEY", key))
+    (parts,) = run.record["checks"]
+    assert parts["outcome"] == outcome
+    assert message in parts["message"]
 
 
 @SERIAL
@@ -127,7 +159,7 @@ def test_a_measured_miss_stands_though_the_check_broke_after_it(gate: Gate) -> N
         """
 @check("own.both", title="t", why="w", fix="f")
 def test_both(evidence):
-    evidence.judge(figure(3), at_most(2))
+    evidence.judge("value", figure(3), at_most(2))
     raise ValueError("and then")
 """
     )
@@ -163,7 +195,7 @@ def broken():
     assert False, "no server"
 @check("own.setup", title="t", why="w", fix="f")
 def test_setup(evidence, broken):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
     )
     assert (run.code, run.outcomes) == (3, {"own.setup[demo]": "error"})
@@ -179,7 +211,7 @@ def leaving():
     raise OSError("the scratch schema is still there")
 @check("own.cleanup", title="t", why="w", fix="f")
 def test_cleanup(evidence, leaving):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
     )
     assert (run.code, run.outcomes) == (3, {"own.cleanup[demo]": "error"})
@@ -192,7 +224,7 @@ def test_a_warning_is_listed_and_never_decides(gate: Gate) -> None:
         """
 @check("own.warn", title="t", why="w", fix="f")
 def test_warn(evidence):
-    evidence.judge(figure(3), at_most(2), warn_only=True)
+    evidence.judge("value", figure(3), at_most(2), warn_only=True)
 """
     )
     assert (run.code, run.outcomes) == (0, {"own.warn[demo]": "warn"})
@@ -221,7 +253,7 @@ def test_a_subject_that_is_not_declared_is_planned_and_not_run(gate: Gate) -> No
         + """
 @check("own.backup", title="t", why="w", fix="f", each="backup")
 def test_backup(backup, evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
     )
     assert (run.code, run.outcomes["own.backup"]) == (3, "not-run")
@@ -235,7 +267,7 @@ def test_what_is_declared_not_applicable_does_not_count_as_a_pass(gate: Gate) ->
         + """
 @check("own.backup", title="t", why="w", fix="f", each="backup")
 def test_backup(backup, evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """,
         config=CONFIG + '[gate.not_applicable]\n"own.backup" = "nothing is stored"\n',
     )
@@ -267,7 +299,7 @@ import os, pathlib
 def test_load(evidence, benchmark):
     benchmark.pedantic(lambda: None, rounds=5)
     assert "PYTEST_XDIST_WORKER" not in os.environ
-    evidence.judge(figure(len(benchmark.stats.stats.data)), at_most(5))
+    evidence.judge("value", figure(len(benchmark.stats.stats.data)), at_most(5))
 """
     )
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -312,19 +344,19 @@ def meet(mine, other):
 
 @check("own.one", title="t", why="w", fix="f", effect="disrupt")
 def test_one(evidence):
-    evidence.judge(figure(int(meet("one", "other"))), equal_to(1))
+    evidence.judge("value", figure(int(meet("one", "other"))), equal_to(1))
 
 @check("own.other", title="t", why="w", fix="f", effect="disrupt")
 def test_other(evidence):
-    evidence.judge(figure(int(meet("other", "one"))), equal_to(1))
+    evidence.judge("value", figure(int(meet("other", "one"))), equal_to(1))
 
 @check("own.rest", title="t", why="w", fix="f", effect="disrupt")
 def test_rest(evidence):
-    evidence.judge(figure(len(list(pathlib.Path().glob("*.over")))), equal_to(2))
+    evidence.judge("value", figure(len(list(pathlib.Path().glob("*.over")))), equal_to(2))
 
 @check("own.load", title="t", why="w", fix="f", effect="load")
 def test_load(evidence):
-    evidence.judge(figure(len(list(pathlib.Path().glob("*.over")))), equal_to(2))
+    evidence.judge("value", figure(len(list(pathlib.Path().glob("*.over")))), equal_to(2))
 """
     )
     run = gate(
@@ -383,7 +415,7 @@ def wanted(slug, **more):
 
 @wanted("minor", severity="minor")
 def test_minor(evidence):
-    evidence.judge(figure(3), at_most(2))
+    evidence.judge("value", figure(3), at_most(2))
 
 @wanted("plain")
 def test_plain(evidence):
@@ -398,7 +430,7 @@ def test_lost(evidence, raised):
 
 @wanted("both")
 def test_both(evidence):
-    evidence.judge(figure(3), at_most(2))
+    evidence.judge("value", figure(3), at_most(2))
     raise ValueError("and then")
 
 @wanted("empty")
@@ -408,19 +440,19 @@ def test_empty(evidence):
 @wanted("odd")
 @pytest.mark.parametrize("value", [float("nan"), "text"], ids=["nan", "text"])
 def test_odd(evidence, value):
-    evidence.judge(figure(value), at_most(2))
+    evidence.judge("value", figure(value), at_most(2))
 
 @wanted("setup")
 def test_setup(evidence, broken):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 
 @wanted("cleanup")
 def test_cleanup(evidence, leaving):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 
 @wanted("warn")
 def test_warn(evidence):
-    evidence.judge(figure(3), at_most(2), warn_only=True)
+    evidence.judge("value", figure(3), at_most(2), warn_only=True)
 
 @wanted("hangs")
 def test_hangs(evidence):
@@ -432,15 +464,15 @@ def test_skipped(evidence):
 
 @wanted("undeclared", each="backup")
 def test_undeclared(backup, evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 
 @wanted("absent")
 def test_absent(evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 
 @wanted("load", effect="load")
 def test_load(evidence):
-    evidence.judge(figure(1), at_most(2))
+    evidence.judge("value", figure(1), at_most(2))
 """
 LIMITS = """
 [gate]

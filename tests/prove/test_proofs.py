@@ -31,8 +31,8 @@ RED = make_check(outcome=Outcome.FAIL)
 
 def proof(**changes: Any) -> Proof:
     facts: dict[str, Any] = {
-        "fault": "f", "story": "s", "expected": ("a.b[c]",), "seen": {"a.b[c]": RED}, "after": {},
-        "error": "", "duration_s": 1.0,
+        "fault": "f", "story": "s", "expected": {"a.b[c]": None}, "seen": {"a.b[c]": RED},
+        "after": {}, "error": "", "duration_s": 1.0,
     }  # fmt: skip
     return Proof(**(facts | changes))
 
@@ -110,7 +110,7 @@ def test_a_fault_of_an_absent_part_is_not_applied(
     def apply(_: ReferenceSystem) -> Any:
         raise AssertionError("it was tried")
 
-    broken = Fault("f", "s", frozenset({"a.b[c]"}), apply, needs="timescale")
+    broken = Fault("f", "s", {"a.b[c]": None}, apply, needs="timescale")
     monkeypatch.setattr(catalogue, "faults", lambda: [broken])
     system = _System(absent={"timescale": "it is not built"})
     monkeypatch.setattr(ReferenceSystem, "start", lambda **_: system)
@@ -142,7 +142,7 @@ class _Looker:
 
 
 NOTHING: tuple[dict[str, CheckResult], str] = ({}, "")
-MARKED = Fault("f", "s", frozenset({"signoff.manual-items[uat]"}), lambda _: nullcontext())
+MARKED = Fault("f", "s", {"signoff.manual-items[uat]": None}, lambda _: nullcontext())
 SEEN = {"signoff.manual-items[uat]": RED}
 
 
@@ -259,7 +259,7 @@ def test_all_checks_that_can_see_a_fault_are_run() -> None:
     assert looker.asked[:2] == [parallel, parallel]
 
 
-DRILL = Fault("d", "s", frozenset({"deployment.rollback-time[x]"}), lambda _: nullcontext())
+DRILL = Fault("d", "s", {"deployment.rollback-time[x]": None}, lambda _: nullcontext())
 SLOW = make_check(id="deployment.rollback-time", subject="x", outcome=Outcome.FAIL)
 
 
@@ -283,18 +283,33 @@ def test_without_the_look_afterwards_nothing_is_proven() -> None:
     assert not replace(PROVEN, looked_again=False).proven
 
 
-def test_the_proof_names_the_measurements_that_missed() -> None:
+def test_the_proof_names_the_judgements_that_missed() -> None:
     one = at_most(1.0)
     limits: list[tuple[str, float | str, Limit | None]] = [
         *(("late", 2.0, one), ("fine", 1.0, one), ("late", 3.0, one)),
         *(("endless", "inf", one), ("shown", 9.0, None)),
     ]
     measured = tuple(
-        Measurement(name, value, "s", source="the test", limit=limit)
-        for name, value, limit in limits
+        Measurement("time", value, "s", source="the test", limit=limit, key=key)
+        for key, value, limit in limits
     )
     red = make_check(outcome=Outcome.FAIL, measurements=measured)
     assert proof(seen={"a.b[c]": red}).to_dict()["misses"] == {"a.b[c]": ["late", "endless"]}
+    both = frozenset({"late", "endless"})
+    assert proof(seen={"a.b[c]": red}, expected={"a.b[c]": both}).proven
+    for keys in ({"late"}, {*both, "fine"}, set[str]()):
+        refuted = proof(seen={"a.b[c]": red}, expected={"a.b[c]": frozenset(keys)})
+        assert not refuted.proven
+        (difference,) = refuted.differences
+        assert "missed: endless, late" in difference
+
+
+def test_an_error_is_what_a_fault_without_judgements_expects_and_nothing_else_does() -> None:
+    lost = make_check(outcome=Outcome.ERROR)
+    assert proof(seen={"a.b[c]": lost}, expected={"a.b[c]": frozenset()}).proven
+    assert not proof(seen={"a.b[c]": lost}, expected={"a.b[c]": frozenset({"late"})}).proven
+    failed = make_check(outcome=Outcome.FAIL)
+    assert not proof(seen={"a.b[c]": failed}, expected={"a.b[c]": frozenset()}).proven
 
 
 def test_every_fault_needs_a_part_that_can_be_absent() -> None:

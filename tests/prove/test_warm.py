@@ -48,24 +48,25 @@ def figure(value):
 @declared("own.remembers")
 def test_remembers(evidence: Evidence) -> None:
     SEEN.append(1)
-    evidence.judge(figure(len(SEEN)), at_most(1))
-    evidence.judge(figure(int("LEFT_BEHIND" in os.environ)), at_most(int(os.environ["EXPECTED"])))
+    evidence.judge("value", figure(len(SEEN)), at_most(1))
+    allowed = at_most(int(os.environ["EXPECTED"]))
+    evidence.judge("value", figure(int("LEFT_BEHIND" in os.environ)), allowed)
     os.environ["LEFT_BEHIND"] = "1"
 
 
 @declared("own.misses")
 def test_misses(evidence: Evidence) -> None:
-    evidence.judge(figure(2), at_most(1))
+    evidence.judge("value", figure(2), at_most(1))
 
 
 @declared("own.threads")
 def test_threads(evidence: Evidence) -> None:
-    evidence.judge(figure(len(os.listdir(f"/proc/{os.getppid()}/task"))), at_most(1))
+    evidence.judge("value", figure(len(os.listdir(f"/proc/{os.getppid()}/task"))), at_most(1))
 
 
 @declared("own.writes")
 def test_writes(evidence: Evidence) -> None:
-    evidence.judge(figure(int(tempfile.gettempdir() != os.environ["TMPDIR"])), at_most(0))
+    evidence.judge("value", figure(int(tempfile.gettempdir() != os.environ["TMPDIR"])), at_most(0))
 
 
 @declared("own.dies")
@@ -118,7 +119,7 @@ def test_it_judges_as_a_new_process_does(tmp_path: Path, warm: Warm) -> None:
     assert outcomes(forked) == outcomes(judge(tmp_path, None, *checks))
     assert outcomes(forked) == {
         "own.remembers": ("pass", ""),
-        "own.misses": ("fail", "figure 2, must be <= 1"),
+        "own.misses": ("fail", "figure: 2; limit 1"),
     }
     assert forked.incidents == ()
 

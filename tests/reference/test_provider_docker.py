@@ -159,8 +159,8 @@ def test_a_port_that_somebody_took_is_not_the_end(
 
 OWNER = """
 import sys, time
-from readiness.guardian import Guardian
-from readiness.reference.docker import DockerPostgres
+from readiness.lib.guardian import Guardian
+from readiness.servers.docker import DockerPostgres
 guardian = Guardian()
 class Told(DockerPostgres):
     def _make(self):

@@ -20,7 +20,6 @@ from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.config.subjects import subjects
 from readiness.lib.guardian import Guardian
-from readiness.reference import parts
 from readiness.reference.database import Shop
 from readiness.reference.parts import PARTS, Part, absent_here, coverage, no_copier, not_applicable
 from readiness.reference.target import Facts, readiness_toml

@@ -352,7 +352,7 @@ def open_folder() -> Iterator[Path]:
 
 OWNER = """
 import sys, time
-from readiness.guardian import Guardian
+from readiness.lib.guardian import Guardian
 from readiness.reference import system
 class Told(Guardian):
     def __init__(self):

@@ -20,7 +20,7 @@ def result(outcome: Outcome = Outcome.FAIL, subject: str = "orders") -> CheckRes
         severity=Severity.BLOCKER,
         effect=Effect.OBSERVE,
         outcome=outcome,
-        message="age 30 h, must be <= 26",
+        message="age 30 h; limit 26",
     )
 
 
@@ -35,7 +35,7 @@ def waiver(
 def test_a_failure_is_accepted_through_the_last_day() -> None:
     [judged], [state] = apply([result()], [waiver()], TODAY)
     assert judged.outcome is Outcome.WAIVED
-    assert judged.message == "age 30 h, must be <= 26"
+    assert judged.message == "age 30 h; limit 26"
     assert judged.waiver is not None
     assert (judged.waiver.owner, judged.waiver.approver) == ("Ann", "Bob")
     assert state.state == "applied"
@@ -45,7 +45,7 @@ def test_after_it_the_check_fails_again_and_names_the_owner() -> None:
     [judged], [state] = apply([result()], [waiver(expires=date(2026, 3, 9))], TODAY)
     assert judged.outcome is Outcome.FAIL
     assert judged.waiver is None
-    assert judged.message == "age 30 h, must be <= 26 (waiver of Ann expired on 2026-03-09)"
+    assert judged.message == "age 30 h; limit 26 (waiver of Ann expired on 2026-03-09)"
     assert state.state == "expired"
 
 

@@ -271,8 +271,8 @@ def command_of(pid: int) -> bytes:
 OWNER = """
 import sys
 from pathlib import Path
-from readiness.guardian import Guardian
-from readiness.reference.fleet.starting import start_fleet
+from readiness.lib.guardian import Guardian
+from readiness.servers.fleet.starting import start_fleet
 fleet = start_fleet("", "1.5.0", Path(sys.argv[1]), Guardian())
 print(fleet.daemon.process.pid, flush=True)
 sys.stdin.read()

@@ -180,11 +180,11 @@ def test_no_two_drills_at_once(small: Small) -> None:
 _SCRIPT = """
 import sys
 from pathlib import Path
-from readiness.config.scaling import Scaling
-from readiness.guardian import Guardian
-from readiness.probes.deployment.keeping import Safety
-from readiness.probes.deployment.notes import Place
-from readiness.probes.scaling.drill import drill
+from readiness.areas.scaling.config import Scaling
+from readiness.lib.guardian import Guardian
+from readiness.areas.deployment.drill.keeping import Safety
+from readiness.lib.drill.notes import Place
+from readiness.areas.scaling.probes.drill import drill
 scaling, folder = Scaling.model_validate_json(sys.argv[1]), Path(sys.argv[2])
 with Guardian() as guardian:
     place = Place(folder, "shop", "production", "0123456789abcdef")

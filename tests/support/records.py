@@ -136,7 +136,7 @@ def make_many(count: int, *, subjects: int = 10) -> RunRecord:
             f"service-{n % subjects}",
             Outcome.FAIL if n % 100 == 50 else Outcome.PASS,
             title=f"Requirement {n // subjects} holds for every service of the target",
-            message="p95 latency 141.2 ms, must be <= 100" if n % 100 == 50 else "",
+            message="p95 latency 141.2 ms; limit 100" if n % 100 == 50 else "",
             measurements=[
                 make_measurement(
                     141.2 if n % 100 == 50 else 20 + n % 79,
@@ -177,10 +177,10 @@ def small_record() -> RunRecord:
     return make_record(
         [
             make_check("performance.query-latency", "orders-db", "fail", measurements=[slow],
-                       message="p95 latency 104.6 ms, must be <= 100"),
+                       message="p95 latency 104.6 ms; limit 100"),
             make_check("performance.query-latency", "users-db"),
             make_check("deployment.rollback-lossless", "", "fail", effect="disrupt",
-                       severity="blocker", message="longest gap 3.2 s, must be <= 2",
+                       severity="blocker", message="longest gap 3.2 s; limit 2",
                        title="A bad release rolls back without a lost request",
                        measurements=[drill, pictured]),
             make_check("monitoring.targets-up", "", "error", measurements=[],
@@ -190,11 +190,11 @@ def small_record() -> RunRecord:
                        title="Every alert rule can fire", message="its worker died"),
             make_check("database.index-use", "orders-db", "waived", waiver=note,
                        title="Large tables are read by index",
-                       message="sequential reads 0.31 ratio, must be <= 0.05",
+                       message="sequential reads 0.31 ratio; limit 0.05",
                        measurements=[make_measurement(0.31, at_most(0.05), unit="ratio",
                                                       name="sequential reads")]),
             make_check("database.dead-rows", "orders-db", "warn", severity="minor",
-                       title="Dead rows are cleaned up", message="dead rows 12345, must be <= 9999",
+                       title="Dead rows are cleaned up", message="dead rows 12345; limit 9999",
                        measurements=[make_measurement(12345, at_most(9999), unit="count",
                                                       name="dead rows")]),
             make_check("database.replica-lag", "orders-db", "not-applicable", measurements=[],

@@ -329,7 +329,7 @@ def _alerting() -> list[CheckResult]:
                 31,
                 12,
             ),
-            message="paging rules without a runbook 2, must be <= 0: StockSyncLate",
+            message="paging rules without a runbook 2; limit 0: StockSyncLate",
         ),
     ]
 
@@ -425,7 +425,7 @@ def _deployment() -> list[CheckResult]:
                 6000,
                 420,
             ),
-            message="failed requests 412, must be == 0; longest gap 4.13 s, must be <= 1",
+            message="failed requests 412; limit 0; longest gap 4.13 s; limit 1",
             duration_s=71.9,
         ),
         _check(
@@ -470,7 +470,7 @@ def _performance() -> list[CheckResult]:
                 300,
                 quantiles=slow,
             ),
-            message="p95 latency 104.6 ms, must be <= 100: customers wait for this list",
+            message="p95 latency 104.6 ms; limit 100: customers wait for this list",
             duration_s=22.4,
         ),
         _check(
@@ -521,7 +521,7 @@ def _rest() -> list[CheckResult]:
                 "pg_stat_user_tables, 7.2 days since the last reset",
                 41,
             ),
-            message="sequential reads of large tables 0.31 ratio, must be <= 0.05: audit_log",
+            message="sequential reads of large tables 0.31 ratio; limit 0.05: audit_log",
             waiver=_WAIVER,
         ),
         _check(

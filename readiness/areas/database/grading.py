@@ -5,7 +5,13 @@ from readiness.model.measurement import Measurement, at_least, at_most
 
 
 def no_more_than(
-    evidence: Evidence, measured: Measurement, *, warn: float, fail: float, because: str = ""
+    evidence: Evidence,
+    key: str,
+    measured: Measurement,
+    *,
+    warn: float,
+    fail: float,
+    because: str = "",
 ) -> bool:
     """Hold a figure that must be small against both limits; judged once, by the worse one.
 
@@ -17,13 +23,19 @@ def no_more_than(
     """
     failed = not at_most(fail).holds(measured.value)
     limit = at_most(fail if failed else warn)
-    return evidence.judge(measured, limit, because, warn_only=not failed)
+    return evidence.judge(key, measured, limit, because, warn_only=not failed)
 
 
 def no_less_than(
-    evidence: Evidence, measured: Measurement, *, warn: float, fail: float, because: str = ""
+    evidence: Evidence,
+    key: str,
+    measured: Measurement,
+    *,
+    warn: float,
+    fail: float,
+    because: str = "",
 ) -> bool:
     """The same for a figure that must be large."""
     failed = not at_least(fail).holds(measured.value)
     limit = at_least(fail if failed else warn)
-    return evidence.judge(measured, limit, because, warn_only=not failed)
+    return evidence.judge(key, measured, limit, because, warn_only=not failed)

@@ -95,6 +95,7 @@ def judge_requests(change: Change, evidence: Evidence) -> None:
     """What users saw of one change."""
     judge_served(change.name, change.seen, evidence)
     evidence.judge(
+        "answers-neither-release",
         figure(
             f"answers of neither release, {change.name}",
             len(change.strays),
@@ -114,11 +115,13 @@ def judge_served(name: str, seen: Observation, evidence: Evidence) -> None:
     how = behaviour(seen)
     why = f"{kinds_told}; {how}: {how.remedy}" if seen.failed else ""
     evidence.judge(
+        "failed-requests",
         figure(f"failed requests, {name}", len(seen.failed), "count", source, count),
         equal_to(0),
         why,
     )
     evidence.judge(
+        "longest-gap",
         figure(f"longest gap, {name}", seen.longest_gap_s, "s", source, count),
         at_most(0),
         "nobody was answered",
@@ -130,24 +133,32 @@ def judge_arrival(change: Change, settings: Deployment, evidence: Evidence) -> N
     """Who answers in the end, and what the tool had said."""
     status = "none" if change.status is None else str(change.status)
     evidence.judge(
+        "exit-status",
         Measurement(f"exit status, {change.name}", status, "status", "the tool"),
         equal_to("0"),
         change.problem,
     )
     others = change.others_in_the_end
     evidence.judge(
-        figure(f"answers of others in the end, {change.name}", len(others), "count",
-                asked(change.seen)),
+        "answers-others-end",
+        figure(
+            f"answers of others in the end, {change.name}", len(others), "count", asked(change.seen)
+        ),
         equal_to(0),
         listed(dict.fromkeys(s.problem or f"release {s.version}" for s in others)),
-    )  # fmt: skip
+    )
     if settings.replica_header and not change.problem:
         evidence.judge(
-            figure(f"replicas that answer, {change.name}", len(change.after.replicas), "count",
-                    f"header {settings.replica_header}"),
+            "replicas-answer",
+            figure(
+                f"replicas that answer, {change.name}",
+                len(change.after.replicas),
+                "count",
+                f"header {settings.replica_header}",
+            ),
             at_least(settings.replicas),
             listed(change.after.replicas),
-        )  # fmt: skip
+        )
 
 
 def judge_state(
@@ -164,6 +175,7 @@ def judge_state(
     known = told(before)
     found = differences(known, told(after))
     evidence.judge(
+        "name",
         Measurement(name, len(found), "count", "state", samples=len(known)),
         equal_to(0),
         listed(found),

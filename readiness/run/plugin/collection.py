@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.config.subjects import declared_in, subjects
+from readiness.config.subjects import subjects
+from readiness.config.subjects import undeclared as missing
 from readiness.lib import bundle
 from readiness.model.check import CheckSpec, Effect, spec_of
 from readiness.model.errors import ConfigError, Problem, UsageError
-from readiness.run.ledger import DECLARE, Planned
+from readiness.run.ledger import OR_NOT, Planned
 from readiness.run.plugin.state import State
 from readiness.run.waivers import misnamed, unknown_ids
 
@@ -29,7 +30,7 @@ def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
     spec = spec_of(metafunc.function)
     if spec is None or not spec.each:
         return
-    found = subjects(state.loaded.config, spec.each)
+    found = subjects(state.loaded.config, spec.each, spec.needs)
     if found:
         metafunc.parametrize(spec.each, found, ids=[subject.name for subject in found])
     else:
@@ -58,8 +59,8 @@ def plan(items: Sequence[pytest.Item], state: State) -> list[Planned]:
 
 def _planned(item: pytest.Item, spec: CheckSpec, state: State) -> Planned:
     callspec: Any = getattr(item, "callspec", None)
-    missing = bool(spec.each) and callspec is not None and callspec.params[spec.each] is None
-    subject = None if missing else callspec.id if callspec else state.target.name
+    nothing = bool(spec.each) and callspec is not None and callspec.params[spec.each] is None
+    subject = None if nothing else callspec.id if callspec else state.target.name
     return planned_on(subject, item.nodeid, spec, state)
 
 
@@ -79,20 +80,15 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
     if declared:
         settled, reason = "not-applicable", declared
     elif subject is None:
-        settled, undeclared = "not-run", declared_in(spec.each)
-        reason = f"the target declares no {undeclared}; {DECLARE}"
+        settled = "not-run"
+        undeclared = missing(state.loaded.config, spec.each, spec.needs)
+        reason = f"Not configured: set {undeclared}, {OR_NOT}"
     elif not permission.allowed:
         settled, reason = "not-run", permission.reason
     return Planned(
         nodeid=nodeid,
-        id=spec.id,
+        spec=spec,
         subject=subject or "",
-        suite=spec.suite,
-        title=spec.title,
-        severity=spec.severity,
-        effect=spec.effect,
-        why=spec.why,
-        fix=spec.fix,
         settled=settled,  # type: ignore[arg-type]
         reason=reason,
         undeclared=undeclared,

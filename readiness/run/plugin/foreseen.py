@@ -159,7 +159,9 @@ def _plan(
         if not one.spec.each:
             rows.append(planned_on(state.target.name, nodeid, one.spec, state))
             continue
-        names = [subject.name for subject in subjects(state.loaded.config, one.spec.each)]
+        names = [
+            subject.name for subject in subjects(state.loaded.config, one.spec.each, one.spec.needs)
+        ]
         if len(set(names)) < len(names) or not all(map(_is_plain, names)):
             return None
         rows += [planned_on(name, f"{nodeid}[{name}]", one.spec, state) for name in names]

@@ -44,9 +44,9 @@ class Running:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Prepare the evidence; stop a check whose outcome is settled or not allowed."""
-        item.stash[EVIDENCE] = Evidence()
-        item.stash[_STARTED] = now()
         planned = item.stash[collection.PLANNED]
+        item.stash[EVIDENCE] = Evidence(judgements=planned.spec.judgements)
+        item.stash[_STARTED] = now()
         if planned.settled:
             item.stash[_CONCLUDED] = (Outcome(planned.settled), planned.reason)
             pytest.skip(planned.reason)
@@ -131,8 +131,9 @@ def _classify(error: BaseException, evidence: Evidence, phase: str) -> tuple[Out
     misses = "; ".join(evidence.failures)
     if in_call and misses:
         # A measured miss stands, whatever broke after it.
-        after = "" if isinstance(error, CheckFailed) else f"; then {_describe(error)}"
-        return Outcome.FAIL, misses + after
+        if isinstance(error, CheckFailed):
+            return Outcome.FAIL, str(error)
+        return Outcome.FAIL, f"{misses}; then {_describe(error)}"
     if isinstance(error, pytest.skip.Exception):
         return Outcome.NOT_RUN, f"skipped: {error}"
     if isinstance(error, AssertionError | pytest.fail.Exception) and in_call:
@@ -144,7 +145,7 @@ def _classify(error: BaseException, evidence: Evidence, phase: str) -> tuple[Out
 
 def _describe(error: BaseException) -> str:
     if isinstance(error, ReadinessError):
-        return error.sentence
+        return "; ".join(dict.fromkeys([error.sentence, *getattr(error, "__notes__", ())]))
     return f"unexpected {type(error).__name__}: {_first_line(error)}"
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from readiness.model.clean import line
-from readiness.model.measurement import Limit, Value
+from readiness.model.measurement import Limit, Measurement, Value
 
 _DIGITS: Final = 4
 _MOST_DIGITS: Final = 15
@@ -75,6 +75,36 @@ def observed_and_limit(value: Value, limit: Limit | None, unit: str) -> tuple[st
         if observed != allowed or value == limit.value:
             break
     return observed, f"{sign} {allowed}"
+
+
+def miss(measurement: Measurement, says: str = "") -> str:
+    """What a missed limit says: what was seen, what was allowed, and which key decided it.
+
+    Args:
+        measurement: with its limit.
+        says: what was seen, as a sentence without a full stop; by default the name and the figure.
+    """
+    limit = measurement.limit
+    observed, _ = observed_and_limit(measurement.value, limit, measurement.unit)
+    seen = says or f"{measurement.name}: {observed}"
+    if limit is None:
+        return seen
+    allowed = _allowed(measurement, limit, said=bool(says))
+    decided = f" ({limit.setting})" if limit.setting else ""
+    return f"{seen}; {allowed}{decided}" if allowed else f"{seen}{decided}"
+
+
+def _allowed(measurement: Measurement, limit: Limit, *, said: bool) -> str:
+    """The limit in words; empty where the sentence before has said it."""
+    _, signed = observed_and_limit(measurement.value, limit, measurement.unit)
+    allowed = signed.split(" ", 1)[1]
+    if limit.op in {"<=", "<"}:
+        return f"limit {allowed}" if limit.value or not said else ""
+    if limit.op in {">=", ">"}:
+        return f"at least {allowed} required"
+    if limit.op == "!=":
+        return "" if said else f"must not be {allowed}"
+    return "" if said or limit.value == 0 else f"{allowed} required"
 
 
 def limit_alone(limit: Limit | None, unit: str) -> str:

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from readiness.model import figures
 from readiness.model.measurement import Limit, Value, at_least, at_most, equal_to
-from readiness.report import figures
 
 
 @pytest.mark.parametrize(
