@@ -17,10 +17,10 @@ from readiness.areas.database.config_timescale import Hypertable, Timescale
 from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.subjects_timescale import ExpectedHypertable, TimescaleDatabase
 from readiness.areas.database.timescale import restoring, versions
+from readiness.areas.performance.config import Ingest
 from readiness.areas.performance.probes import hypertable_shape
 from readiness.areas.performance.probes.ingest import copy_rate
 from readiness.areas.performance.probes.table_shape import scratch_copy
-from readiness.config.models import Ingest
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch, fetch_value
 from readiness.model.check import CheckSpec, spec_of

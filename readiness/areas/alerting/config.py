@@ -1,12 +1,13 @@
 """The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
 
-from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.areas.alerting.engine_config import AlertEngine
-from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url
+from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url, tables
+from readiness.config.base.watching import both_or_none
 from readiness.model.secrets import Secret
 
 # A label of Prometheus; `__` begins what Prometheus keeps for itself.
@@ -20,45 +21,6 @@ Integration = Literal[
     "rocketchat", "slack", "sns", "telegram", "victorops", "webex", "webhook", "wechat",
 ]  # fmt: skip
 """Kinds of integration that Alertmanager has, as in `KIND_configs`."""
-
-
-_M = TypeVar("_M", bound=Model)
-
-
-def _both_or_none(model: _M, first: str, second: str) -> _M:
-    """What is taken away has to be brought back."""
-    if (getattr(model, first) is None) is not (getattr(model, second) is None):
-        raise PydanticCustomError("pair", f"`{first}` and `{second}` need each other")
-    return model
-
-
-class Alertmanager(Model):
-    """The Alertmanager, all peers of it."""
-
-    name: ClassVar[str] = "alertmanager"
-
-    urls: Annotated[list[Url], Field(min_length=1)] = Field(
-        ..., description="the addresses of all peers"
-    )
-    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
-    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
-    verify_tls: bool = Field(True, description="whether its certificate must be valid")
-    seen_as: dict[str, Url] = Field(
-        default={},
-        description="address in Prometheus's configuration, as `http://am:9093`, to the one that"
-        " leads there from this machine",
-    )
-    peer_timeout_s: Positive = Field(
-        15, description="seconds; --cluster.peer-timeout: how long each position waits for the last"
-    )
-    stop_peer: Command | None = Field(
-        None, description="the command that stops the first peer (alerting.failover)"
-    )
-    start_peer: Command | None = Field(None, description="the command that starts it again")
-
-    @model_validator(mode="after")
-    def _pair(self) -> Self:
-        return _both_or_none(self, "stop_peer", "start_peer")
 
 
 class HttpInbox(Model):
@@ -254,7 +216,7 @@ class Canary(Model):
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
-        return _both_or_none(self, "stop_source", "start_source")
+        return both_or_none(self, "stop_source", "start_source")
 
 
 class DeadMan(Model):
@@ -276,7 +238,7 @@ class DeadMan(Model):
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
-        return _both_or_none(self, "stop", "start")
+        return both_or_none(self, "stop", "start")
 
 
 class Alerting(Model):
@@ -315,3 +277,9 @@ class Alerting(Model):
             name for s in self.severities.values() for one_of in s.channels for name in one_of
         }
         return (self.engine.reaches if self.engine else frozenset()) - wanted
+
+
+class Config(tables.Config):
+    """The tables of alerting."""
+
+    alerting: Alerting | None = Field(None, description="how people are notified")

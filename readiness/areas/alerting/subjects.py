@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from readiness.areas.alerting.config import Alerting, Channel
-from readiness.config.models import Config
-from readiness.config.subject import Find, Item, Subject, of
+from readiness.areas.alerting.config import Alerting, Channel, Config
+from readiness.config.base.subject import Find, Item, Subject, of
 
 _ENGINE: Final = "engine"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from readiness.areas.database import subjects_timescale
-from readiness.config.subject import Find
+from readiness.config.base.subject import Find
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {

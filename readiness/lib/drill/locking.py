@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.drill.notes import Place
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure

@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from readiness.areas.database.config import Database
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.restoring import RECOVER, Restored, remove_row, restore
+from readiness.config.base.tables import Database
 from readiness.lib.drill.locking import locked, locked_in
 from readiness.lib.drill.notes import Noted, Notes, Place
 from readiness.lib.undo import Undo
