@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from readiness.areas.scaling import config as scaling
     from readiness.areas.schema import config as schema
 
-    class Database(database.Database, schema.Database):
+    class Database(alerting.Database, database.Database, schema.Database):
         """A PostgreSQL database, with what all areas expect of it."""
 
     class Config(

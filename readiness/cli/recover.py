@@ -8,6 +8,7 @@ from readiness.areas.registry import areas
 from readiness.config.base.area import Recovery
 from readiness.config.locate import configured
 from readiness.lib.drill.notes import FOLDER
+from readiness.lib.drill.safety import RECOVER
 from readiness.model.clean import clean
 from readiness.model.errors import SafetyRefusal
 from readiness.run import marker
@@ -37,7 +38,7 @@ def run(config: Path | None) -> int:
                 f"the notes are of another target, or of another place of it: {clean(target)} in"
                 f" the environment {clean(environment)!r}",
                 where=str(file),
-                remedy="readiness recover --config FILE, with the file that the drill was run with",
+                remedy=f"{RECOVER} --config FILE, with the file that the drill was run with",
             )
 
     recovery = Recovery(loaded.config, folder, check, click.echo)

@@ -22,10 +22,10 @@ from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
 from readiness.model.errors import Unreachable
-from readiness.reference.database import Shop
 from readiness.servers import programs
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import PART as FLEET
+from readiness.servers.shop import Shop
 from readiness.servers.without import refused
 
 
@@ -46,7 +46,7 @@ class Part:
 
 
 _OVERHEAD: Final = "monitoring.database-overhead"
-_SLOW_ALERT: Final = "[databases.NAME.statements.slow_alert]"
+_SLOW_ALERT: Final = "[databases.NAME.slow_alert]"
 
 PARTS: Final = (
     Part("supported PostgreSQL", checks=("database.version-supported",)),

@@ -5,7 +5,14 @@ from datetime import date
 from itertools import chain
 from typing import Final
 
-from readiness.areas.alerting.config import LABEL_PATTERN, LISTEN_PATTERN, Alerting, Channel, Config
+from readiness.areas.alerting.config import (
+    LABEL_PATTERN,
+    LISTEN_PATTERN,
+    Alerting,
+    Channel,
+    Config,
+    Database,
+)
 from readiness.areas.alerting.engine_config import AlertEngine
 from readiness.areas.alerting.subjects import KINDS
 from readiness.config.base.area import Area
@@ -24,8 +31,8 @@ def _slow_alerts(config: Config) -> Iterator[Mistake]:
     """Whoever is told of a slow statement must be there, and be readable."""
     channels = config.alerting.channels if config.alerting else {}
     for key, database in config.databases.items():
-        if alert := database.statements.slow_alert:  # type: ignore[attr-defined]
-            path = ("databases", key, "statements", "slow_alert", "channel")
+        if alert := database.slow_alert:
+            path = ("databases", key, "slow_alert", "channel")
             yield from known(path, alert.channel, "alerting.channels", channels)
             if alert.channel in channels:
                 yield from _unreadable(path, alert.channel, channels)
@@ -74,6 +81,7 @@ def _engine(engine: AlertEngine, channels: Mapping[str, Channel]) -> Iterator[Mi
 AREA: Final = Area(
     "alerting",
     config=Config,
+    extends=(Database,),
     kinds=KINDS,
     mistakes=_mistakes,
     patterns={

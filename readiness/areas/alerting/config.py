@@ -1,5 +1,6 @@
 """The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
@@ -8,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from readiness.areas.alerting.engine_config import AlertEngine
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url, tables
 from readiness.config.base.watching import both_or_none
-from readiness.model.secrets import Secret
+from readiness.model.secrets import Dsn, Secret
 
 # A label of Prometheus; `__` begins what Prometheus keeps for itself.
 LABEL_PATTERN: Final = r"^_?[a-zA-Z0-9][a-zA-Z0-9_]*$"
@@ -279,7 +280,35 @@ class Alerting(Model):
         return (self.engine.reaches if self.engine else frozenset()) - wanted
 
 
+class SlowAlert(Model):
+    """The alert that a slow statement has to raise, and where it has to arrive."""
+
+    dsn: Dsn = Field(
+        ...,
+        description="a role whose statements the alert watches, as the application's; it runs"
+        " nothing but pg_sleep",
+    )
+    alert: Text = Field(..., description="the alert's name, as the message contains it")
+    severity: Text = Field(..., description="its severity, as the message contains it")
+    channel: Name = Field(
+        ..., description="the [alerting.channels.NAME], with an inbox, at which it must arrive"
+    )
+    message_within_s: Positive = Field(
+        60,
+        description="seconds from the start of the statement to the message",
+    )
+
+
+class Database(tables.Database):
+    """A PostgreSQL database, with the alert on its slow statements."""
+
+    slow_alert: SlowAlert | None = Field(None, description="the alert that a slow statement raises")
+
+
 class Config(tables.Config):
     """The tables of alerting."""
 
     alerting: Alerting | None = Field(None, description="how people are notified")
+    databases: Annotated[Mapping[Name, Database], Field(min_length=1)] = Field(
+        default={}, description="the PostgreSQL databases, as [databases.NAME]"
+    )

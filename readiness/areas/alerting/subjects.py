@@ -35,6 +35,10 @@ def _names(names: Callable[[Alerting], Iterable[str]]) -> Find:
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
+    "alerted_database": (
+        "[databases.NAME.slow_alert]",
+        lambda c: [d for d in c.databases.values() if d.slow_alert],
+    ),
     "alertmanager": ("[alertmanager]", lambda c: [c.alertmanager] if c.alertmanager else []),
     "stoppable_peer": (
         "[alertmanager] stop_peer",

@@ -26,8 +26,4 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
         "[databases.NAME.statements.p95]",
         lambda c: [d for d in c.databases.values() if d.statements.p95],
     ),
-    "alerted_database": (
-        "[databases.NAME.statements.slow_alert]",
-        lambda c: [d for d in c.databases.values() if d.statements.slow_alert],
-    ),
 }

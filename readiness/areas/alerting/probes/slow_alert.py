@@ -8,10 +8,9 @@ from typing import Final, Self
 
 import psycopg
 
-from readiness.areas.alerting.config import Channel
+from readiness.areas.alerting.config import Channel, SlowAlert
 from readiness.areas.alerting.inboxes import Message, reader_of
 from readiness.areas.alerting.probes.round_trip import Watched
-from readiness.areas.database.config_history import SlowAlert
 from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import postgres
 from readiness.lib.patience import until
