@@ -18,7 +18,7 @@ from readiness.config.models import Signoff
 from readiness.config.source import Raw
 from readiness.model.errors import ConfigError, Problem, UsageError
 
-# The release of a target that does not say it: a sign-off of it would count for every release.
+# A target without a release: a sign-off of it would count for every release.
 _NO_RELEASE: Final = {"", "unknown"}
 _KEYS: Final = ("item", "person", "evidence", "release")
 
@@ -51,13 +51,13 @@ def state(
         signoffs: all of the configuration.
         release: what is to be deployed.
         deployer: who deploys it; may be empty.
-        today: the day they are held against (UTC).
+        today: the day they are compared with (UTC).
     """
     if release.strip().casefold() in _NO_RELEASE:
-        return SignoffState(item, False, ("the release is not known: set [target] release",))
+        return SignoffState(item, False, ("the release is unknown: set `release` in [target]",))
     mine = [s for s in signoffs if s.item == item]
     if not mine:
-        return SignoffState(item, False, (f"missing: nobody signed {item} for {release}",))
+        return SignoffState(item, False, (f"nobody has signed {item} for {release}",))
     judged = [_problem(s, release, deployer, today) for s in mine]
     if "" in judged:
         return SignoffState(item, True, ())
@@ -92,11 +92,11 @@ def append(path: Path, signoff: Signoff) -> None:
 def _problem(signoff: Signoff, release: str, deployer: str, today: date) -> str:
     """Why it does not count, or an empty text."""
     if signoff.release.strip() != release.strip():
-        return f"other release: {signoff.person} signed {signoff.release}, not {release}"
+        return f"{signoff.person} signed {signoff.release}, not {release}"
     if today > signoff.expires:
-        return f"expired: what {signoff.person} signed counted until {signoff.expires}"
+        return f"the sign-off of {signoff.person} expired on {signoff.expires}"
     if _same_person(signoff.person, deployer):
-        return f"four eyes: {signoff.person} signed and deploys"
+        return f"{signoff.person} signed and deploys: four eyes are required"
     return ""
 
 
