@@ -1,11 +1,11 @@
 """Whether Prometheus itself can be relied on, and what the monitoring costs."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.database.config import Database
-from readiness.areas.monitoring.config import Job
-from readiness.areas.monitoring.config import Prometheus as Settings
 from readiness.areas.monitoring.probes import overhead, scraping, server
 from readiness.areas.monitoring.probes.server import Offset
+from readiness.config.base.tables import Database
+from readiness.config.base.watching import Job
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.prometheus import Prometheus

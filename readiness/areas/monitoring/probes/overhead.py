@@ -7,9 +7,9 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.database.config import Database
-from readiness.areas.monitoring.config import Job
 from readiness.areas.monitoring.probes.scraping import present_targets_of
+from readiness.config.base.tables import Database
+from readiness.config.base.watching import Job
 from readiness.lib import postgres
 from readiness.lib.patience import until
 from readiness.lib.postgres import Connection
