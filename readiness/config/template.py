@@ -320,7 +320,7 @@ name = "my-system"
 #evidence_warning_days = 30
 #evidence_min_days = 7
 
-# The Prometheus that watches the target.
+# The Prometheus that monitors the target.
 #[prometheus]
 #url = "http://prometheus.staging.example.com:9090"
 #timeout_s = 10
@@ -329,25 +329,25 @@ name = "my-system"
 # Fifteen days.
 #retention_min_h = 360
 #clock_skew_max_s = 2
-# The share of the scrape time-out within which nine of ten scrapes must end, and the share of
+# The share of the scrape timeout within which nine of ten scrapes must end, and the share of
 # scrapes that must succeed; both within the last hour.
 #scrape_time_max_share = 0.5
 #up_min_share = 0.99
 #window_s = 3600
 #samples_max = 20000
-# Being scraped may take one percent: of time, of CPU, of the database's time.
+# Monitoring may take one percent: of the time, of the CPU, of the database's time.
 #overhead_max_share = 0.01
 
-# A scrape job that must be there, one table for each, under the name it has in Prometheus.
+# A required scrape job, one table for each, under the name it has in Prometheus.
 #[prometheus.jobs.api]
 #interval_s = 30
 #min_targets = 3
 #required_metrics = ["http_requests_total"]
-# `up` is only about the exporter: these say whether it reaches what it exports.
+# `up` is only about the exporter: these show whether it reaches what it exports.
 #must_be_one = []
 #must_be_zero = []
 
-# What a blackbox exporter asks, one table for each.
+# An address that a blackbox exporter probes, one table for each.
 #[prometheus.probes.shop]
 #instance = "https://shop.staging.example.com"
 #certificate_min_days = 14
@@ -368,10 +368,10 @@ name = "my-system"
 #min_panels = 11
 #window_s = 3600
 #variables = { instance = "api-1" }
-# Titles of panels that show nothing while all is well.
+# Titles of panels that are empty while all is well.
 #may_be_empty = ["Firing alerts"]
 
-# Where errors are collected: Sentry, or what speaks like it. A test event is sent, and read.
+# Where errors are collected: Sentry, or a server with its API. A test event is sent, and read.
 #[error_tracker]
 #dsn = "${SENTRY_DSN}"
 #url = "https://sentry.io"

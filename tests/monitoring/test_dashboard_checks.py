@@ -111,7 +111,7 @@ def test_too_few_panels_fail(tmp_path: Path, prometheus: str) -> None:
 
 def test_what_needs_grafana_is_an_error(tmp_path: Path, prometheus: str) -> None:
     asked = document("x", datasource={"type": "loki", "uid": "l"})
-    with pytest.raises(NoData, match="a data source of the type 'loki'"):
+    with pytest.raises(NoData, match="the data source of query A is of the type loki"):
         from_file(tmp_path, prometheus, asked)
 
 
@@ -172,7 +172,7 @@ def test_panels_are_asked_through_grafana_with_its_token(stub: Stub) -> None:
         ({"results": {"A": {"frames": []}}}, "returns nothing"),
         ({"results": {"A": {"frames": None}}}, "returns nothing"),
         ({"results": {"A": {"error": "bad_data: parse error"}}}, "bad_data: parse error"),
-        ({"results": {"B": {}}}, "no answer to this query"),
+        ({"results": {"B": {}}}, "Grafana does not answer this query"),
         ({"message": "data source not found"}, "data source not found"),
     ],
 )

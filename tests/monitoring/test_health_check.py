@@ -37,7 +37,7 @@ def test_a_healthy_service_passes_with_its_figures() -> None:
         ("/health", Reply("<html>", content_type="text/html"), "content type text/html, not app"),
         ("/health", Reply("<html>"), "is not JSON"),
         ("/health", Reply(b'"\xff"'), "is not JSON"),
-        ("/health", Reply("[1]"), "is JSON, but no object"),
+        ("/health", Reply("[1]"), "is JSON, but not an object"),
         ("/health", Reply('{"status": "ok"}'), "/health reports no version"),
         ("/health", Reply('{"status": "", "version": null}'), "/health reports no status, version"),
         ("/health", Reply('{"status": 1, "version": 1}', content_type=""), "content type none"),

@@ -49,11 +49,11 @@ def test_whatever_is_shown_without_credentials_is_a_miss(reply: Reply) -> None:
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (Reply("{}", 404), "answered 404: nothing that could be protected"),
+        (Reply("{}", 404), "answered 404: a GET finds no page there"),
         (Reply("{}", 405), "answered 405"),
         (Reply("{}", 503), "answered 503"),
-        (Reply(status=301, headers={"Location": "/admin/"}), "leads to /admin/"),
-        (Reply(status=302), "leads to nowhere"),
+        (Reply(status=301, headers={"Location": "/admin/"}), "redirects to /admin/"),
+        (Reply(status=302), "redirects to nowhere"),
     ],
 )
 def test_what_says_nothing_about_protection_is_an_error(reply: Reply, expected: str) -> None:
@@ -155,6 +155,6 @@ def test_what_cannot_be_read_is_an_error(
 
 @pytest.mark.parametrize("dsn", ["https://example.com/1", "text", "https://key@example.com/"])
 def test_what_is_no_dsn_is_an_error_that_does_not_repeat_it(tracker: Tracker, dsn: str) -> None:
-    with pytest.raises(CouldNotMeasure, match="is no DSN") as problem:
+    with pytest.raises(CouldNotMeasure, match="is not a valid DSN") as problem:
         track(tracker, dsn=Secret(dsn))
     assert "example.com/" not in str(problem.value).replace("sentry.example.com/", "")

@@ -157,5 +157,5 @@ def test_a_service_nobody_declared(application: Application, path: WritePath, ds
 
 def test_rows_that_stay_are_an_error(application: Application, path: WritePath, dsn: Dsn) -> None:
     lazy = path.model_copy(update={"cleanup_sql": "delete from t where false"})
-    with pytest.raises(CouldNotMeasure, match="100 rows of ours are still there"):
+    with pytest.raises(CouldNotMeasure, match="100 rows of the probe are left"):
         write_rate(lazy, Service(name="app", url=application.url), rows=100)
