@@ -18,13 +18,13 @@ _SOURCES: Final = "monitoring.grafana-datasources[grafana]"
 _SITE: Final = '{instance=~"https://.*"}'
 
 
-def _told(
+def _server_fault(
     server: str, name: str, story: str, misses: dict[str, set[str]], **broken: object
 ) -> Fault:
     """A fault that one of our own servers is told to have."""
 
     def apply(system: "ReferenceSystem") -> AbstractContextManager[None]:
-        return system.levers.told(server, **broken)
+        return system.levers.server_fault(server, **broken)
 
     apply.__name__ = name
     return fault(story=story, misses=misses)(apply)
@@ -37,7 +37,7 @@ def _told(
 @contextmanager
 def front_door_is_shut(system: "ReferenceSystem") -> Iterator[None]:
     """Only a probe from outside notices."""
-    with system.levers.told("site", status=503):
+    with system.levers.server_fault("site", status=503):
         system.levers.await_series(f"probe_success{_SITE} == 0")
         yield
     system.levers.await_series(f"probe_success{_SITE} == 1")
@@ -51,7 +51,7 @@ def front_door_is_shut(system: "ReferenceSystem") -> Iterator[None]:
 def certificate_ends_soon(system: "ReferenceSystem") -> Iterator[None]:
     """Everything works until then."""
     days = f"(probe_ssl_earliest_cert_expiry{_SITE} - time()) / 86400"
-    with system.levers.told("site", days=3):
+    with system.levers.server_fault("site", days=3):
         system.levers.await_series(f"{days} < 4")
         yield
     system.levers.await_series(f"{days} > 300")
@@ -68,22 +68,22 @@ def admin_pages_are_open(system: "ReferenceSystem") -> Iterator[None]:
         yield
 
 
-errors_are_refused = _told(
+errors_are_refused = _server_fault(
     "error_tracker", "errors_are_refused",
     "The error tracker answers 429 to every event: its quota is used up",
     {_TRACKER: {"accepted"}}, status=429,
 )  # fmt: skip
-errors_are_lost = _told(
+errors_are_lost = _server_fault(
     "error_tracker", "errors_are_lost",
     "The error tracker accepts every event, and keeps none: its worker is stopped",
     {_TRACKER: {"readable"}}, loses=True,
 )  # fmt: skip
-data_source_is_away = _told(
+data_source_is_away = _server_fault(
     "grafana", "data_source_is_away",
     "A data source of Grafana has the address of a server that was moved",
     {_SOURCES: {"health"}}, history=_NOWHERE,
 )  # fmt: skip
-dashboard_has_no_source = _told(
+dashboard_has_no_source = _server_fault(
     "grafana", "dashboard_has_no_source",
     "The data source of the dashboard has the address of a server that was moved",
     {_SOURCES: {"health"}, _DASHBOARD: {"panel-data"}}, prometheus=_NOWHERE,
