@@ -106,10 +106,10 @@ PARTS: Final = (
             "alerting.rule-metadata",
         ),
     ),
-    Part("postgres_exporter", tables=("[prometheus.jobs.NAME] must_be_one", _SLOW_ALERT)),
+    Part("postgres_exporter", tables=(_SLOW_ALERT,)),
     Part("node_exporter"),
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
-    Part("site", tables=("[prometheus.probes.NAME] instance with https://",)),
+    Part("site"),
     Part("squawk", checks=("schema.migrations-lint",)),
     Part("meminfo", checks=("deployment.memory",)),
 )

@@ -128,7 +128,7 @@ def test_without_a_part_each_check_has_a_subject_or_that_reason(
     config, found = lacking(part.name)
     assert unexplained(config, found) == set()
     assert set(found.values()) <= {f"there is no {part.name} here"}
-    assert found or part.name == "node_exporter"
+    assert found or part.name in {"node_exporter", "postgres_exporter", "site"}
 
 
 def test_without_any_two_parts_nothing_is_left_undeclared(lacking: Lacking) -> None:
@@ -168,9 +168,9 @@ def test_a_check_that_two_absent_parts_take_away_has_the_reason_of_the_first(
 
 
 def test_the_place_is_that_of_the_part_that_names_it_most_exactly(lacking: Lacking) -> None:
-    _, found = lacking("prometheus", "site", "alertmanager")
-    assert found["monitoring.certificate-expiry"] == "there is no site here"
-    assert found["monitoring.blackbox-probes"] == "there is no prometheus here"
+    _, found = lacking("prometheus", "blackbox_exporter", "alertmanager")
+    assert found["monitoring.blackbox-probes"] == "there is no blackbox_exporter here"
+    assert found["monitoring.scrape-jobs"] == "there is no prometheus here"
     assert "alerting.engine-delivery" not in found
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from readiness.areas.database.config import Database
-from readiness.areas.monitoring.probes import statement_time
+from readiness.areas.monitoring.probes import overhead
 from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
@@ -44,14 +44,16 @@ def watcher(server: PrivatePostgres) -> Database:
 
 def judge(database: Database) -> str:
     evidence = Evidence()
-    suite("monitoring.test_overhead").test_database_overhead(
+    suite("monitoring.test_prometheus").test_database_overhead(
         database, Config.model_validate({"target": {"name": "t"}}), evidence
     )
     return misses(evidence)
 
 
-def test_an_idle_database_is_judged_by_the_clock(counting: PrivatePostgres) -> None:
-    times = statement_time.times(watcher(counting))
+def test_the_share_in_an_idle_database_is_of_the_time_that_passed(
+    counting: PrivatePostgres,
+) -> None:
+    times = overhead.times(watcher(counting))
 
     assert times.role == "watcher"
     assert 0 <= times.own_s <= times.all_s
@@ -67,8 +69,8 @@ def test_a_role_that_takes_much_fails(counting: PrivatePostgres) -> None:
     assert "share of the database's time that watcher takes" in judge(database)
 
 
-def test_without_the_extension_nothing_is_told(dsn: Dsn) -> None:
-    with pytest.raises(NoData, match="no statistics of its statements") as problem:
+def test_a_database_without_the_extension_is_an_error(dsn: Dsn) -> None:
+    with pytest.raises(NoData, match="pg_stat_statements is not installed") as problem:
         judge(Database.model_validate({"name": "d", "dsn": dsn}))
     assert "create extension pg_stat_statements" in problem.value.remedy
 

@@ -1,8 +1,8 @@
-"""What a Prometheus promises to keep, as it writes it."""
+"""The retention that a Prometheus reports."""
 
 import pytest
 
-from readiness.areas.monitoring.probes.retention import Promise, read
+from readiness.areas.monitoring.probes.server import Promise, read
 from readiness.model.errors import NoData
 
 
@@ -24,6 +24,6 @@ def test_time_and_size_are_told_apart(text: str, expected: Promise) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0s", "0", " or ", "1h1h", "1.5h", "soon", "15d or ever"])
-def test_whoever_says_nothing_promises_nothing(text: str) -> None:
-    with pytest.raises(NoData, match="does not say how long"):
+def test_a_retention_that_cannot_be_read_is_an_error(text: str) -> None:
+    with pytest.raises(NoData, match="does not report how long"):
         read(text)
