@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.areas.database.config_health import Pooler
 from readiness.areas.database.probes import pooler

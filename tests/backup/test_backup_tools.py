@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.backup.config import Backup, Tool
-from readiness.areas.backup.config_physical import Adapter, Physical
+from readiness.areas.backup.config import Adapter, Backup, Physical, Tool
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.barman import read_check
-from readiness.areas.backup.tools.known import tool_of
 from readiness.areas.backup.tools.pgbackrest import read_verify
 from readiness.areas.backup.tools.walg import read_wal_verify
 from readiness.lib.command import Answer

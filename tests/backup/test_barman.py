@@ -10,11 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Physical
+from readiness.areas.backup.config import Backup, Physical
 from readiness.areas.backup.probes.archive import continuity_of
 from readiness.areas.backup.probes.cluster import restored_cluster
-from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch

@@ -16,7 +16,7 @@ import click
 import psycopg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from readiness.areas.backup.beside_tables import LargeObjects, Sequence, large_objects, sequences
+from readiness.areas.backup.probes.database import LargeObjects, Sequence, large_objects, sequences
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
 from readiness.lib.postgres.batches import in_snapshot, need_room_for_dump
 from readiness.lib.postgres.contents import TableContent, table_contents

@@ -1,4 +1,4 @@
-"""Measures whether WAL reaches the repository: what the server says, and what is there."""
+"""Measures whether WAL reaches the repository: the server's view, and the files that are there."""
 
 import secrets
 import time
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import Tool, physical_of
 from readiness.areas.backup.wal_segments import SEGMENT_BYTES, Continuity, continuity
 from readiness.areas.database.config import Database
@@ -43,6 +43,11 @@ class Archiver:
     last_failed: str
     waiting: Measurement
     source: str
+
+    @property
+    def is_on(self) -> bool:
+        """Whether WAL is archived at all."""
+        return self.mode in {"on", "always"}
 
 
 def archiver_of(database: Database) -> Archiver:
@@ -140,7 +145,7 @@ def continuity_of(backup: Backup, database: Database) -> Continuity:
         raise NoData(
             "there is no backup whose WAL could be followed",
             where=backup.path,
-            remedy="see backup.backup-fresh",
+            remedy="see backup.fresh",
         )
     # By number, not by name: a later timeline sorts behind every earlier one.
     first = min(needed, key=lambda name: (name[8:], name))

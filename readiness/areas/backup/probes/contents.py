@@ -1,17 +1,18 @@
-"""What a file of a backup holds, told by its bytes: a dump, plain SQL, an archive of files."""
+"""Reads what a file of a backup holds: a pg_dump archive, plain SQL, or an archive of files."""
 
 import gzip
 import re
 import tarfile
 import tempfile
 import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from lzma import LZMAError
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from readiness.areas.backup.plain_dump import PlainDump, read_plain_dump
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.servers.binaries import Binaries
 from readiness.servers.client import run_program
@@ -26,6 +27,45 @@ _MAGIC: Final = {b"PGDMP": "a pg_dump archive", _GZIP: "gzip", b"\x28\xb5\x2f\xf
                  b"PK\x03\x04": "zip"}  # fmt: skip
 _TAR: Final = (257, b"ustar")
 _PRINTABLE: Final = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
+_ARMOURED: Final = (b"-----BEGIN PGP MESSAGE", b"age-encryption.org/", b"-----BEGIN AGE")
+_LONGEST_PIECE: Final = 1 << 20
+# `\unrestrict` and blank lines come after it, since the minor releases of August 2025.
+_LAST_LINES: Final = 10
+_COMPLETE: Final = re.compile(rb"-- PostgreSQL database (cluster )?dump complete\s*$")
+_RESTRICTED: Final = re.compile(rb"\\(un)?restrict (\S+)")
+_BEGINS: Final = {
+    "tables": (b"CREATE TABLE ", b"CREATE UNLOGGED TABLE "),
+    "data": (b"COPY ", b"INSERT INTO "),
+    "roles": (b"CREATE ROLE ",),
+}
+_FILTERED: Final = b"SET row_security = on"
+
+
+class Lines(Protocol):
+    """A file, or what unpacks one."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The next line, or so many bytes of it; nothing at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainDump:
+    """What a plain SQL dump holds.
+
+    Attributes:
+        tables: how many tables it makes.
+        data: how many times rows follow.
+        roles: how many roles it makes.
+        filtered: whether it was made with row security on, so that policies hid rows.
+        problems: why it is no whole dump, in words; none if it is one.
+    """
+
+    tables: int
+    data: int
+    roles: int
+    filtered: bool
+    problems: tuple[str, ...]
 
 
 class Format(StrEnum):
@@ -116,11 +156,13 @@ def known_as(head: bytes) -> str:
     offset, mark = _TAR
     if head[offset : offset + len(mark)] == mark:
         return "tar"
-    # PEM and ASCII armour are text, and say so themselves.
-    armoured = head.startswith(
-        (b"-----BEGIN PGP MESSAGE", b"age-encryption.org/", b"-----BEGIN AGE")
-    )
-    return "plain text" if head and set(head) <= _PRINTABLE and not armoured else ""
+    text = head and set(head) <= _PRINTABLE and not is_armoured(head)
+    return "plain text" if text else ""
+
+
+def is_armoured(head: bytes) -> bool:
+    """Whether the bytes are cipher text in ASCII armour, which is plain text to a reader."""
+    return head.startswith(_ARMOURED)
 
 
 def tarfile_like(head: bytes) -> bool:
@@ -144,8 +186,13 @@ def _custom(path: Path, binaries: Binaries, timeout_s: float) -> Content:
     )
 
 
+def is_encrypted(path: Path) -> bool:
+    """Whether a file has bytes of no known format. Raises as `is_closed`."""
+    return bool(head := head_of(path)) and not known_as(head)
+
+
 def is_closed(path: Path) -> bool:
-    """Whether nobody here can tell if it is plain SQL: it is encrypted, or packed otherwise.
+    """Whether it cannot be read here if it is plain SQL: it is encrypted, or packed otherwise.
 
     Raises:
         NotPermitted, CouldNotMeasure: as for `content_of`.
@@ -173,3 +220,42 @@ def _tar(path: Path) -> Content:
     except (tarfile.TarError, *_UNREADABLE) as error:
         return Content(Format.TAR, members=members, problem=str(error) or type(error).__name__)
     return Content(Format.TAR, members=members)
+
+
+def read_plain_dump(file: Lines) -> PlainDump:
+    """Read it from its first byte to its last; only one line is in memory at a time."""
+    counts = dict.fromkeys(_BEGINS, 0)
+    last: deque[bytes] = deque(maxlen=_LAST_LINES)
+    keys: list[tuple[bool, bytes]] = []
+    zeros, filtered = False, False
+    for line in _lines(file):
+        last.append(line)
+        zeros = zeros or b"\0" in line
+        filtered = filtered or line.startswith(_FILTERED)
+        for name, beginnings in _BEGINS.items():
+            counts[name] += line.startswith(beginnings)
+        if found := _RESTRICTED.match(line):
+            keys.append((bool(found[1]), found[2]))
+    problems = list(_problems(last, keys, zeros=zeros))
+    return PlainDump(counts["tables"], counts["data"], counts["roles"], filtered, tuple(problems))
+
+
+def _problems(
+    last: Iterable[bytes], keys: list[tuple[bool, bytes]], *, zeros: bool
+) -> Iterator[str]:
+    if not any(_COMPLETE.match(line) for line in last):
+        yield "the line `-- PostgreSQL database dump complete` is not at its end: it was cut off"
+    if zeros:
+        yield "it has NUL bytes in it, which no dump has: the file system lost what was written"
+    opened = [key for closes, key in keys if not closes]
+    closed = [key for closes, key in keys if closes]
+    if opened[:1] != closed[-1:]:
+        yield "its \\restrict has no \\unrestrict with the same key: psql refuses the rest"
+
+
+def _lines(file: Lines) -> Iterator[bytes]:
+    """The lines; of a very long one, the first piece, and `-` for each further one."""
+    begins = True
+    while piece := file.readline(_LONGEST_PIECE):
+        yield piece if begins else b"-" + piece[-1:] if b"\0" not in piece else b"-\0"
+        begins = piece.endswith(b"\n")

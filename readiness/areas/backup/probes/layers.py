@@ -5,10 +5,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_policy import Holds, Layer
-from readiness.areas.backup.plain_dump import PlainDump
-from readiness.areas.backup.probes.contents import Content, content_of, is_closed, is_plain
+from readiness.areas.backup.config import Backup, Holds, Layer
+from readiness.areas.backup.probes.contents import (
+    Content,
+    PlainDump,
+    content_of,
+    is_closed,
+    is_encrypted,
+    is_plain,
+)
 from readiness.areas.backup.probes.files import BackupFile, backups, files_in
 from readiness.servers.binaries import find_binaries
 
@@ -64,12 +69,16 @@ def plain_dumps(backup: Backup) -> list[tuple[BackupFile, PlainDump]]:
 
 
 def closed(backup: Backup) -> list[BackupFile]:
-    """Those of the newest files of which nobody here can tell whether they are plain SQL.
+    """Those of the newest files that cannot be read here, and are not encrypted on purpose.
 
     Raises:
         CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
     """
-    return [file for file in newest_files(backup) if is_closed(file.path)]
+    return [
+        file
+        for file in newest_files(backup)
+        if is_closed(file.path) and not (backup.encrypted and is_encrypted(file.path))
+    ]
 
 
 def place_of(backup: Backup, layer: Layer) -> str:
@@ -84,7 +93,7 @@ def content(path: Path, backup: Backup) -> Content:
         CouldNotMeasure: and its kinds, see `content_of`.
     """
     status = path.stat()
-    return _content(path, status.st_mtime_ns, status.st_size, backup.rto_s)
+    return _content(path, status.st_mtime_ns, status.st_size, backup.patience_s)
 
 
 def held(content: Content, layer: Layer) -> Held:

@@ -1,4 +1,4 @@
-"""Restores a backup into a new database of a scratch server, and tells how that went."""
+"""Restores a dump into a new database of a scratch server, and measures how that went."""
 
 import re
 import secrets
@@ -7,23 +7,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from readiness.areas.backup.beside_tables import LargeObjects, large_objects, sequences
-from readiness.areas.backup.beside_tables import Sequence as Sequence_
+from readiness.areas.backup.config import Backup
 from readiness.areas.backup.manifest import Manifest, read_manifest, sha256_of
-from readiness.areas.backup.plain_dump import read_plain_dump
-from readiness.areas.backup.probes.contents import head_of, known_as
+from readiness.areas.backup.probes.contents import head_of, known_as, read_plain_dump
+from readiness.areas.backup.probes.database import LargeObjects, large_objects, sequences
+from readiness.areas.backup.probes.database import Sequence as Sequence_
 from readiness.areas.backup.probes.files import BackupFile
-from readiness.areas.backup.probes.sound import Soundness, amcheck
+from readiness.areas.backup.probes.restored_copy import Soundness, amcheck
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
 from readiness.model.errors import CouldNotMeasure
-from readiness.model.measurement import Measurement, Moment
+from readiness.model.measurement import Measurement, Moment, now
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.client import Ended, run_program
@@ -59,19 +59,12 @@ class Restored:
     timeline: tuple[Moment, ...] = ()
     dsn: Dsn | None = None
     binaries: Binaries | None = None
-    _known: dict[str, Any] = field(default_factory=dict)
+    _contents: dict[str, TableContent] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
         """The dump, for a message."""
         return str(self.file.path)
-
-    def errors(self) -> list[tuple[Measurement, str]]:
-        """What must be zero, with what it means if it is not."""
-        found = [(self.reading_errors(), str(self.reading))]
-        if self.restoring is not None:
-            found.append((self.restore_errors(), str(self.restoring)))
-        return found
 
     def reading_errors(self) -> Measurement:
         """Errors while the dump was read to its end."""
@@ -103,44 +96,48 @@ class Restored:
         """
         if self.dsn is None:
             self._tried()
-            raise CouldNotMeasure("there is no restored database", where=str(self.file.path))
+            raise CouldNotMeasure("there is no restored database", where=self.where)
         return self.dsn
 
+    def data_loss(self, _: Backup) -> Measurement:
+        """The time since the snapshot of the dump, in seconds.
+
+        Raises:
+            CouldNotMeasure: the dump could not be restored at all, or has no manifest.
+        """
+        self._tried()
+        lost = max(0.0, (now() - read_manifest(self.file.manifest).started_at).total_seconds())
+        return Measurement("data loss", lost, "s", f"snapshot of {self.where}")
+
     def contents(self) -> dict[str, TableContent]:
-        """What the restored tables hold; read once.
+        """What the restored tables hold; read once, and used by the negative controls too.
 
         Raises:
             CouldNotMeasure: the dump could not be restored at all, or could not be read back.
         """
-        return self._read("contents", table_contents)
+        if not self._contents:
+            self._contents.update(self._read(table_contents))
+        return self._contents
 
     def objects(self) -> Fingerprint:
-        """Every object of the restored schema; read once. Raises as `contents`."""
-        return self._read("objects", fingerprint)
+        """Every object of the restored schema. Raises as `contents`."""
+        return self._read(fingerprint)
 
     def sequences(self) -> dict[str, Sequence_]:
-        """How far each restored sequence has come; read once. Raises as `contents`."""
-        return self._read("sequences", sequences)
+        """How far each restored sequence has come. Raises as `contents`."""
+        return self._read(sequences)
 
     def large_objects(self) -> LargeObjects:
-        """The restored large objects; read once. Raises as `contents`."""
-        return self._read("large objects", large_objects)
+        """The restored large objects. Raises as `contents`."""
+        return self._read(large_objects)
 
     def sound(self) -> Soundness:
-        """What amcheck says of the restored database; asked once. Raises as `contents`."""
-        if "sound" not in self._known:
-            self._known["sound"] = amcheck(
-                self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S
-            )
-        found: Soundness = self._known["sound"]
-        return found
+        """What amcheck reports of the restored database. Raises as `contents`."""
+        return amcheck(self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S)
 
-    def _read(self, name: str, read: Callable[[Connection], _T]) -> _T:
-        if name not in self._known:
-            with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
-                self._known[name] = read(connection)
-        found: _T = self._known[name]
-        return found
+    def _read(self, read: Callable[[Connection], _T]) -> _T:
+        with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
+            return read(connection)
 
     def sha256(self) -> Measurement:
         """The SHA-256 of the dump as it lies there."""
@@ -150,7 +147,7 @@ class Restored:
     def _tried(self) -> Ended:
         if self.restoring is None:
             raise CouldNotMeasure(
-                f"nothing was restored, the dump cannot be read: {self.reading}",
+                f"the dump cannot be read: {self.reading}",
                 where=str(self.file.path),
                 remedy=f"see how far it can be read: pg_restore -f /dev/null '{self.file.path}'",
             )

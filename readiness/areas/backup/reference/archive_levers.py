@@ -25,6 +25,21 @@ _FAILING: Final = """
     select coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)
     from pg_stat_archiver"""
 _WAITING: Final = "select count(*) = 0 from pg_ls_archive_statusdir() where name like '%.ready'"
+# Restores to another point than the one that is asked for.
+_DETOUR: Final = """\
+point=$1
+shift
+for word; do
+    shift
+    case $point$word in
+        early--type=name) set -- "$@" --type=immediate ;;
+        early--target=*) ;;
+        late--target=*) set -- "$@" "${word}_end" ;;
+        *) set -- "$@" "$word" ;;
+    esac
+done
+exec "$@"
+"""
 
 Replace = Callable[[str, str], contextlib.AbstractContextManager[None]]
 """Replaces a text in the system's readiness.toml."""
@@ -56,15 +71,23 @@ class ArchiveLevers:
             self._begin_anew()
 
     @contextlib.contextmanager
-    def failing(self) -> Iterator[None]:
-        """Let every attempt fail, and go on only once one has."""
+    def failing(self, files: int = 1) -> Iterator[None]:
+        """Let every attempt fail while some files wait, and go on only once one attempt has."""
         with self.command("/bin/false"):
-            self._switch()
+            for _ in range(files):
+                self._switch()
             self._await(_FAILING)
             yield
         self._switch()
         self._await(f"select not ({_FAILING.strip()})")
         self._await(_WAITING)
+
+    @contextlib.contextmanager
+    def behind(self, replace: Replace) -> Iterator[None]:
+        """Let more files wait for a failing archiver than readiness.toml allows."""
+        patient = "archived_within_s = 20\n"
+        with replace(patient, f"{patient}backlog_max = 1\n"), self.failing(files=3):
+            yield
 
     @contextlib.contextmanager
     def file_lost(self) -> Iterator[None]:
@@ -132,6 +155,22 @@ class ArchiveLevers:
         server_account().own(script)
         rotten = f'"/bin/sh", "{script}", {words}'
         with replace(f"command = [{words}]", f"command = [{rotten}]"):
+            yield
+
+    @contextlib.contextmanager
+    def restore_misses(self, point: str, replace: Replace) -> Iterator[None]:
+        """Let a restore to a point end elsewhere, by way of the tool's command.
+
+        Args:
+            point: `early` for the end of the backup, `late` for a later restore point.
+            replace: replaces a text in readiness.toml.
+        """
+        words = ", ".join(f'"{word}"' for word in self._archive.command)
+        script = self._archive.folder / "detour.sh"
+        script.write_text(_DETOUR)
+        server_account().own(script)
+        detour = f'"/bin/sh", "{script}", "{point}", {words}'
+        with replace(f"command = [{words}]", f"command = [{detour}]"):
             yield
 
     def _begin_anew(self) -> None:

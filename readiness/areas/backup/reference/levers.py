@@ -45,6 +45,14 @@ def truncated(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def emptied(folder: Path) -> Iterator[None]:
+    """Leave nothing of the newest dump but its name."""
+    with kept(folder):
+        write_whole(newest(folder), b"")
+        yield
+
+
+@contextlib.contextmanager
 def removed(folder: Path) -> Iterator[None]:
     """Remove all backups."""
     with kept(folder):
@@ -54,10 +62,13 @@ def removed(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replaced(folder: Path, dsn: str, server: Server, options: Sequence[str] = ()) -> Iterator[None]:
+def replaced(
+    folder: Path, dsn: str, server: Server, options: Sequence[str] = (), *, known: bool = True
+) -> Iterator[None]:
     """Put a dump of another database in the place of the newest one.
 
-    The manifest tells the size and the sum of the new file, and the contents of the old one.
+    Its manifest keeps the contents of the old one; size and SHA-256 are those of the new file
+    where that is `known`.
     """
     with kept(folder):
         dump = newest(folder)
@@ -65,7 +76,8 @@ def replaced(folder: Path, dsn: str, server: Server, options: Sequence[str] = ()
         write_whole(dump, other)
         facts = {"sha256": hashlib.sha256(other).hexdigest(), "bytes": len(other)}
         manifest = dump.with_name(dump.name.removesuffix(".dump") + ".manifest.json")
-        _edit(manifest, lambda content: {**content, **facts})
+        if known:
+            _edit(manifest, lambda content: {**content, **facts})
         yield
 
 

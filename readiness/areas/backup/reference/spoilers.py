@@ -30,17 +30,21 @@ class BackupSpoilers:
         self._shop = shop
 
     @contextlib.contextmanager
-    def replaced(self, sql: str = "", options: Sequence[str] = ()) -> Iterator[None]:
+    def replaced(
+        self, sql: str = "", options: Sequence[str] = (), *, known: bool = True
+    ) -> Iterator[None]:
         """Put a dump of a changed copy of the database in the place of the newest one.
 
         Args:
             sql: how the copy is changed.
             options: of pg_dump.
+            known: whether the manifest has the SHA-256 of the new file.
         """
         with contextlib.ExitStack() as stack:
             with self._changed(sql) as dsn:
                 stack.enter_context(kept(self._backups.offsite))
-                replaced = levers.replaced(self._backups.folder, dsn, self._server, options)
+                folder = self._backups.folder
+                replaced = levers.replaced(folder, dsn, self._server, options, known=known)
                 stack.enter_context(replaced)
                 self._mirror()
             yield
@@ -102,6 +106,38 @@ class BackupSpoilers:
         with kept(path):
             content = path.read_bytes()
             write_whole(path, content[: len(content) * 3 // 5])
+            yield
+
+    @contextlib.contextmanager
+    def layer_edited(self, name: str, old: bytes, new: bytes) -> Iterator[None]:
+        """Replace some bytes in a file of the layers; all of them where `old` is empty."""
+        path = self._backups.layers / name
+        with kept(path):
+            content = path.read_bytes()
+            if old not in content:
+                raise ReferenceSystemError(f"{old!r} is not there", where=str(path))
+            write_whole(path, content.replace(old, new) if old else new)
+            yield
+
+    @contextlib.contextmanager
+    def layer_aged(self, name: str, hours: float) -> Iterator[None]:
+        """Make a file of the layers that many hours older."""
+        path = self._backups.layers / name
+        with kept(path):
+            then = path.stat().st_mtime_ns - int(hours * 3600e9)
+            os.utime(path, ns=(then, then))
+            yield
+
+    @contextlib.contextmanager
+    def newest_emptied(self) -> Iterator[None]:
+        """Leave nothing of the newest dump but its name."""
+        with levers.emptied(self._backups.folder):
+            yield
+
+    @contextlib.contextmanager
+    def copy_emptied(self) -> Iterator[None]:
+        """Remove all that is in the second copy."""
+        with levers.removed(self._backups.offsite):
             yield
 
     @contextlib.contextmanager

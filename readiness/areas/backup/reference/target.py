@@ -23,15 +23,16 @@ def backup(backups: Backups) -> str:
         python=quoted(sys.executable),
         level=_ALL if backups.has_amcheck else _WITHOUT_AMCHECK,
     )
-    return text + (_archive(backups.archive) if backups.archive else "")
+    level = "" if backups.has_amcheck else f"restore_level = {_WITHOUT_AMCHECK}\n"
+    return text + (_archive(backups.archive, level) if backups.archive else "")
 
 
-def _archive(archive: WalArchive) -> str:
+def _archive(archive: WalArchive, level: str) -> str:
     words = ", ".join(map(quoted, archive.command))
     # PostgreSQL never runs as root, and neither does what reads its files.
     account = 'account = "nobody"\n' if os.geteuid() == 0 else ""
     return _ARCHIVE.format(
-        repository=quoted(str(archive.repository)), command=words, account=account
+        repository=quoted(str(archive.repository)), command=words, account=account, level=level
     )
 
 
@@ -96,7 +97,7 @@ tool = "pgbackrest"
 path = {repository}
 encrypted = true
 rpo_s = 93600
-
+{level}
 [backup.shop-wal.physical]
 command = [{command}]
 {account}# May create a schema, pg_create_restore_point and pg_switch_wal; nothing else.

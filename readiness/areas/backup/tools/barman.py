@@ -105,7 +105,7 @@ class Barman:
             )
         target = ["--target-name", point, "--target-action", "promote"] if point else []
         words = ["recover", *target, self._server, "latest", str(folder)]
-        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.rto_s)
+        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.patience_s)
 
     def _backup_of(self, label: str) -> PhysicalBackup:
         shown = self._shown(label)

@@ -93,9 +93,7 @@ class BaseBackups:
     def _newest(self) -> Path:
         found = next((b for b in self.backups() if not b.failed), None)
         if found is None:
-            raise NoData(
-                "there is no backup", where=self._backup.path, remedy="see backup.backup-fresh"
-            )
+            raise NoData("there is no backup", where=self._backup.path, remedy="see backup.fresh")
         return Path(self._backup.path) / found.label
 
 

@@ -95,7 +95,7 @@ class PgBackRest:
         # Never where the tablespaces of the source are.
         spaces = f"--tablespace-map-all={folder.parent / 'tablespaces'}"
         words = [f"--pg1-path={folder}", "--archive-mode=off", spaces, *target, "restore"]
-        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.rto_s)
+        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.patience_s)
 
     def _stanza(self) -> dict[str, Any]:
         answer = self._calls.json("info", "--output=json", verb="list the backups")

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Physical
+from readiness.areas.backup.config import Backup, Physical
 from readiness.lib import command
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.tools.known_commands import restore_by_command
+from readiness.areas.backup.tools.commands import restore_by_command
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     Calls,

@@ -1,15 +1,35 @@
-"""Keeps a restore away from the database that it is a backup of."""
+"""Protects the target: a restore never goes to the source, and our own schema is dropped.
 
+Run as a module with the name of a schema, it drops that schema: the guardian does so after a kill.
+"""
+
+import os
+import re
 import shutil
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from readiness.lib.postgres import connect, fetch
-from readiness.model.errors import CouldNotMeasure, SafetyRefusal, TookTooLong, Unreachable
+from psycopg import sql
+
+from readiness.lib.guardian import Guardian
+from readiness.lib.postgres import Connection, connect, fetch
+from readiness.model.errors import (
+    CouldNotMeasure,
+    SafetyRefusal,
+    TookTooLong,
+    Unreachable,
+    UsageError,
+)
 from readiness.model.secrets import Dsn
 
 _TIMEOUT_S: Final = 10.0
+_SWEEP_TIMEOUT_S: Final = 20.0
+_DSN: Final = "READINESS_SWEEP_DSN"
+_OURS: Final = re.compile(r"readiness_[a-z0-9_]+")
 _ROOM: Final = 1.2
 # A restored copy has the same system identifier as its source: only the moment in which the
 # running instance was started tells the two apart.
@@ -82,3 +102,46 @@ def _resolved(host: str) -> set[str]:
         return {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:
         return set()
+
+
+@contextmanager
+def own_schema(connection: Connection, dsn: Dsn, name: str, guardian: Guardian) -> Iterator[None]:
+    """A schema of ours in the target; dropped at the end, and also when we die.
+
+    Raises:
+        NotPermitted: the role may not create a schema.
+        CouldNotMeasure: it could not be dropped; the error has the statement that does.
+    """
+    token = guardian.run([sys.executable, "-m", __name__, name], {_DSN: dsn.reveal()})
+    try:
+        fetch(connection, sql.SQL("create schema {}").format(sql.Identifier(name)))
+        yield
+    finally:
+        drop(dsn, name)
+        guardian.forget(token)
+
+
+def drop(dsn: Dsn, name: str) -> None:
+    """Drop a schema of ours, over a connection of its own: another may be what broke.
+
+    Raises:
+        UsageError: it is not one of ours.
+        CouldNotMeasure: it could not be dropped.
+    """
+    if not _OURS.fullmatch(name):
+        raise UsageError("is not a schema of ours, and is left alone", where=name)
+    try:
+        with connect(dsn, timeout_s=_SWEEP_TIMEOUT_S) as connection:
+            fetch(
+                connection, sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name))
+            )
+    except CouldNotMeasure as error:
+        raise CouldNotMeasure(
+            f"our schema could not be dropped: {error.message}",
+            where=dsn.address,
+            remedy=f"drop it by hand: drop schema if exists {name} cascade",
+        ) from error
+
+
+if __name__ == "__main__":
+    drop(Dsn(os.environ[_DSN]), sys.argv[1])

@@ -1,4 +1,4 @@
-"""Asks PostgreSQL's own tools whether a restored copy is physically sound."""
+"""Looks at a restored copy: is it physically sound, and does the application work in it?"""
 
 import re
 import tempfile
@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness.lib.postgres import connect, fetch
+import psycopg
+from psycopg import sql
+
+from readiness.areas.backup.config import Application
+from readiness.lib.postgres import Connection, connect, fetch, source_of
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NotPermitted
+from readiness.model.measurement import Measurement
 from readiness.model.secrets import Dsn
 from readiness.servers.account import Account
 from readiness.servers.binaries import Binaries
 from readiness.servers.client import run_program
 
+_TIMEOUT_S: Final = 60.0
 _CORRUPT: Final = 2
 _LARGEST: Final = 1024 * 1024
 _SHOWN: Final = 400
@@ -108,3 +114,50 @@ def bad_checksums(
     if found is None:
         raise CouldNotMeasure(f"pg_checksums could not look: {ended}", where=str(data))
     return int(found[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One statement of the application.
+
+    Attributes:
+        rows: how many rows it returned, or changed.
+        problem: why it failed; empty if it did not.
+        writes: whether it changes rows.
+    """
+
+    rows: Measurement
+    problem: str
+    writes: bool
+
+
+def try_application(dsn: Dsn, application: Application) -> list[Tried]:
+    """Run every statement as the application's role, and roll it back.
+
+    Raises:
+        CouldNotMeasure: the copy does not answer, or has no such role.
+    """
+    with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
+        fetch(
+            connection,
+            sql.SQL("set session authorization {}").format(sql.Identifier(application.role)),
+        )
+        return [
+            *(_tried(connection, text, writes=False) for text in application.reads),
+            *(_tried(connection, text, writes=True) for text in application.writes),
+        ]
+
+
+def _tried(connection: Connection, statement: str, *, writes: bool) -> Tried:
+    rows, problem = 0, ""
+    try:
+        with connection.transaction(force_rollback=True):
+            rows = connection.execute(statement.encode()).rowcount
+    except psycopg.OperationalError as error:
+        raise CouldNotMeasure(
+            f"the connection to the restored copy was lost: {error}", where=source_of(statement)
+        ) from error
+    except psycopg.Error as error:
+        problem = " ".join((error.diag.message_primary or str(error)).split())
+    name = "rows written" if writes else "rows read"
+    return Tried(Measurement(name, rows, "count", source_of(statement)), problem, writes)

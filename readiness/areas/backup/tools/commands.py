@@ -4,8 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Adapter
+from readiness.areas.backup.config import Adapter, Backup
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     Calls,
@@ -38,7 +37,7 @@ def restore_by_command(backup: Backup, folder: Path, point: str) -> Answer:
             remedy="declare `restore` there",
         )
     filled = [word.replace("{folder}", str(folder)).replace("{point}", point) for word in argv]
-    return Calls(physical).run(filled, "restore", 2 * backup.rto_s)
+    return Calls(physical).run(filled, "restore", 2 * backup.patience_s)
 
 
 class Commands:
