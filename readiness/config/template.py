@@ -552,15 +552,15 @@ name = "my-system"
 #database_share_min = 0.005
 # Seconds of writes that may be lost, measured at the restored copy.
 #rpo_s = 93600
-# How far back one must be able to go.
+# Days that backups must reach back.
 #retention_days = 30
-# The role that makes the dumps: no policy may hide rows from it.
+# The role that makes the dumps: row security must hide no row from it.
 #role = "backup"
-# Whether whoever finds the files must not be able to read them.
+# Whether the stored files must be encrypted.
 #encrypted = false
-# How far the proof of restore must go: 3 restores without an error, 4 has the same rows, schema
-# and sequences, 5 is physically sound, 6 the application writes in it, 7 within rpo_s and rto_s,
-# 8 damaged copies are rejected.
+# Level of the proof of restore that was agreed: 3 restores without an error, 4 has the same rows,
+# schema and sequences, 5 is physically sound, 6 the application works in it, 7 within rpo_s and
+# rto_s, 8 damaged copies are rejected. What cannot be measured above it is no error.
 #restore_level = 4
 
 # What the application does, tried as its role in the restored copy and rolled back.
@@ -599,14 +599,14 @@ name = "my-system"
 #command = ["pgbackrest", "--stanza=orders"]
 # Barman's name of the server.
 #server = "orders"
-# Who the tool and the restored server run as, where the gate runs as root.
+# The user that the tool and the restored server run as, where the gate runs as root.
 #account = "postgres"
 # May create a schema, pg_create_restore_point and pg_switch_wal: for the two checks that write.
 #dsn = "postgresql://drill:${DRILL_PASSWORD}@db.staging.example.com:5432/orders"
 #archived_within_s = 60
 #backlog_max = 10
 #superuser = "postgres"
-# A row that somebody writes regularly: how old it is in the restored copy is what would be lost.
+# The newest time that is written regularly: its age in the restored copy is what would be lost.
 #heartbeat_sql = "select max(at) from heartbeat"
 # Settings that the restored server needs beside our own.
 #[backup.orders-wal.physical.settings]
