@@ -4,9 +4,15 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup, Layer
 from readiness.areas.backup.probes import layers
 from readiness.areas.backup.probes.database import sight_of, size_of_tables
-from readiness.areas.backup.probes.files import age_of, number_of, size_of
-from readiness.areas.backup.probes.stored import newest_taken, taken, whole
+from readiness.areas.backup.probes.stored import (
+    newest_taken,
+    number_of,
+    size_of,
+    taken,
+    whole,
+)
 from readiness.config.models import Config
+from readiness.lib.files import age_of
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData
 from readiness.model.measurement import now

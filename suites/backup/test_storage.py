@@ -3,8 +3,8 @@
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup, Copy
 from readiness.areas.backup.probes import stored
-from readiness.areas.backup.probes.files import BackupFile, backups
 from readiness.areas.backup.tools import tool_of
+from readiness.lib.files import BackupFile
 from readiness.lib.guardian import Guardian
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
@@ -28,7 +28,7 @@ from readiness.model.errors import NoData
 )
 def test_off_site(backup: Backup, evidence: Evidence) -> None:
     """By names and sizes: each copy is compared with the folder of the backups."""
-    files = backups(backup)
+    files = stored.backups(backup)
     if not files:
         raise NoData("there is no backup", where=backup.path, remedy="see backup.fresh")
     for copy in backup.copies.values():

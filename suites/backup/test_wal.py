@@ -5,7 +5,7 @@ from readiness.areas.backup.config import Backup
 from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
 from readiness.areas.backup.probes.cluster import restore_to_point
 from readiness.areas.backup.tools.tool import physical_of
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.config.models import Config
 from readiness.lib.guardian import Guardian
 from readiness.lib.text import worst

@@ -15,11 +15,11 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.backup.config import Backup, Layer
-from readiness.areas.backup.manifest import manifest_path
 from readiness.areas.backup.probes.database import sight_of
-from readiness.areas.backup.probes.files import age_of, newest
+from readiness.areas.backup.probes.stored import newest
 from readiness.areas.database.config import Database
 from readiness.config.models import Config
+from readiness.lib.files import age_of, manifest_path
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import CheckFailed
 from readiness.model.secrets import Dsn

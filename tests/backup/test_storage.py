@@ -7,7 +7,6 @@ import pytest
 
 from readiness.areas.backup.config import Backup, Copy, Immutable
 from readiness.areas.backup.probes.contents import known_as
-from readiness.areas.backup.probes.files import BackupFile
 from readiness.areas.backup.probes.stored import (
     newest_copied,
     pieces_of,
@@ -15,6 +14,7 @@ from readiness.areas.backup.probes.stored import (
     sizes,
     try_to_delete,
 )
+from readiness.lib.files import BackupFile
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure
 

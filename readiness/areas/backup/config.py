@@ -6,7 +6,17 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Command, Count, Model, Name, Named, Positive, Share, Text
+from readiness.config.base import (
+    Command,
+    Count,
+    Model,
+    Name,
+    Named,
+    Positive,
+    Share,
+    Text,
+    tables,
+)
 from readiness.model.secrets import Dsn
 
 Tool = Literal["dump", "pgbackrest", "barman", "wal-g", "basebackup", "command"]
@@ -249,3 +259,11 @@ class Backup(Named):
     def patience_s(self) -> float:
         """When a restore, or the reading of a dump, is stopped, in seconds."""
         return max(_PATIENCE * self.rto_s, _LEAST_PATIENCE_S)
+
+
+class Config(tables.Config):
+    """The tables of backup."""
+
+    backup: Annotated[dict[Name, Backup], Field(min_length=1)] = Field(
+        default={}, description="the backups, as [backup.NAME]"
+    )

@@ -20,7 +20,7 @@ from readiness.areas.backup.probes.restored_copy import Soundness, amcheck, bad_
 from readiness.areas.backup.probes.safety import check_space, own_schema
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import account_of, physical_of
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch, fetch_value
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable

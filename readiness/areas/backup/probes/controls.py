@@ -16,9 +16,10 @@ from typing import Final
 from psycopg import sql
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import Manifest, read_manifest, sha256_of
+from readiness.areas.backup.manifest import Manifest, read_manifest
 from readiness.areas.backup.probes.restore import Restored
 from readiness.areas.backup.probes.safety import check_space
+from readiness.lib.files import sha256_of
 from readiness.lib.postgres import connect, fetch
 from readiness.lib.postgres.contents import TableContent, content_of, differences
 from readiness.model.errors import NoData

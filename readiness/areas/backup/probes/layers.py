@@ -14,7 +14,8 @@ from readiness.areas.backup.probes.contents import (
     is_encrypted,
     is_plain,
 )
-from readiness.areas.backup.probes.files import BackupFile, backups, files_in
+from readiness.areas.backup.probes.stored import backups
+from readiness.lib.files import BackupFile, files_in
 from readiness.servers.binaries import find_binaries
 
 _WHAT: Final[dict[Holds, str]] = {
@@ -38,7 +39,7 @@ def newest(backup: Backup, layer: Layer) -> BackupFile | None:
     """The newest file of a layer, or None where there is none.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
     folder = Path(layer.folder or backup.path)
     table = f"[backup.{backup.name}.layers.{layer.name}]"
@@ -49,7 +50,7 @@ def newest_files(backup: Backup) -> list[BackupFile]:
     """The newest dump, and the newest file of each layer.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
     found = [*backups(backup)[:1], *(newest(backup, layer) for layer in backup.layers.values())]
     return [file for file in found if file]
@@ -59,7 +60,7 @@ def plain_dumps(backup: Backup) -> list[tuple[BackupFile, PlainDump]]:
     """Those of the newest files that are plain SQL, each read to its end.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
     return [
         (file, plain)
@@ -72,7 +73,7 @@ def closed(backup: Backup) -> list[BackupFile]:
     """Those of the newest files that cannot be read here, and are not encrypted on purpose.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
     return [
         file

@@ -13,12 +13,12 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import Manifest, read_manifest, sha256_of
+from readiness.areas.backup.manifest import Manifest, read_manifest
 from readiness.areas.backup.probes.contents import head_of, known_as, read_plain_dump
 from readiness.areas.backup.probes.database import LargeObjects, large_objects, sequences
 from readiness.areas.backup.probes.database import Sequence as Sequence_
-from readiness.areas.backup.probes.files import BackupFile
 from readiness.areas.backup.probes.restored_copy import Soundness, amcheck
+from readiness.lib.files import BackupFile, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint

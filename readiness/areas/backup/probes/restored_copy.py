@@ -10,12 +10,12 @@ import psycopg
 from psycopg import sql
 
 from readiness.areas.backup.config import Application
+from readiness.lib.account import Account
 from readiness.lib.postgres import Connection, connect, fetch, source_of
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.model.measurement import Measurement
 from readiness.model.secrets import Dsn
-from readiness.servers.account import Account
 from readiness.servers.binaries import Binaries
 from readiness.servers.client import run_program
 

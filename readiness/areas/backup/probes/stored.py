@@ -8,17 +8,48 @@ from typing import Final
 
 from readiness.areas.backup.config import Backup, Copy, Immutable
 from readiness.areas.backup.probes.contents import head_of, is_armoured, known_as
-from readiness.areas.backup.probes.files import BackupFile, Dated, backups, files_in
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import Piece
 from readiness.lib import command
+from readiness.lib.files import BackupFile, Dated, files_in
 from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
+from readiness.model.measurement import Measurement
 
 _ENOUGH: Final = 256
 _DIFFERENT: Final = 128
 _LISTS: Final = "run it by hand; it must print a line `SIZE<tab>NAME` for each file"
 _DELETES: Final = "run the commands of [backup.NAME.immutable] by hand, one after the other"
+
+
+def backups(backup: Backup) -> list[BackupFile]:
+    """All backups in the folder, the newest first.
+
+    Raises:
+        Unreachable: there is no such folder.
+        NotPermitted: the folder cannot be read.
+        CouldNotMeasure: a file in it cannot be looked at.
+    """
+    return files_in(Path(backup.path), backup.pattern, f"[backup.{backup.name}]")
+
+
+def newest(backup: Backup) -> BackupFile | None:
+    """The newest backup in the folder, or None where there is none.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `backups`.
+    """
+    return next(iter(backups(backup)), None)
+
+
+def number_of(backup: Backup, number: int) -> Measurement:
+    """How many backups there are."""
+    return Measurement("backups found", number, "count", f"{backup.path}/{backup.pattern}")
+
+
+def size_of(taken: Dated) -> Measurement:
+    """How large a backup is."""
+    return Measurement("size of the newest backup", taken.size, "bytes", taken.where)
 
 
 def taken(backup: Backup) -> Sequence[Dated]:
