@@ -15,12 +15,13 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from readiness.areas.backup.manifest import write_backup
 from readiness.areas.backup.reference import vault
-from readiness.areas.backup.reference.job import run_backup
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.binaries import Binaries
+from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.files import write_whole
+from readiness.servers.provider import Server
 from readiness.servers.shop import Shop
 from readiness.servers.without import refused
 
@@ -65,6 +66,12 @@ class Backups:
         return self.layers / "uploads.tar.gz"
 
 
+def programs_for(server: Server) -> Binaries:
+    """The programs that fit the server: its own, or this machine's for one in a container."""
+    own = getattr(server, "binaries", None)
+    return own if isinstance(own, Binaries) else find_binaries()
+
+
 def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
     """Make one of each kind, and one dump that is a week old.
 
@@ -82,7 +89,7 @@ def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
     vault.make(made.vault)
     with ThreadPoolExecutor(max_workers=2) as pool:
         layers = pool.submit(_make_layers, shop, made.layers, root, binaries)
-        dump = run_backup(shop.backup, made.folder, binaries)
+        dump = write_backup(shop.backup, made.folder, binaries=binaries)
         layers.result()
     _remember(dump)
     shutil.copytree(made.folder, made.offsite)
