@@ -1,6 +1,6 @@
 """The proof of restore: each backup is restored and compared once, level by level."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -112,12 +112,9 @@ def _judge_restore(restore: AnyRestore, evidence: Evidence) -> bool:
             "restored", failed, equal_to(0), restore.problem, says="The restore failed"
         )
     errors = restore.reading_errors()
-    says = f"{errors.value} errors while reading the dump"
-    if not evidence.judge("readable", errors, equal_to(0), str(restore.reading), says=says):
+    if not evidence.judge("readable", errors, equal_to(0), str(restore.reading)):
         return False
-    errors = restore.restore_errors()
-    says = f"{errors.value} errors while restoring the dump"
-    evidence.judge("restored", errors, equal_to(0), str(restore.restoring), says=says)
+    evidence.judge("restored", restore.restore_errors(), equal_to(0), str(restore.restoring))
     return True
 
 
@@ -138,42 +135,24 @@ def _judge_rows(_: Backup, restore: Restored, evidence: Evidence) -> None:
     rows = sum(content.rows for content in found.values())
     source = f"counts and checksums of {tables} tables"
     evidence.record(Measurement("rows compared", rows, "count", source, samples=tables))
-    differing = differences(manifest.tables, found)
-    evidence.judge(
-        "rows",
-        Measurement("tables that differ", len(differing), "count", str(restore.file.manifest)),
-        equal_to(0),
-        worst(map(str, differing)),
-        says=f"{len(differing)} of {tables} tables differ from the manifest",
-    )
+    differing = list(map(str, differences(manifest.tables, found)))
+    _judge_none("rows", "tables that differ from the manifest", differing, tables, source, evidence)
 
 
 def _judge_schema(_: Backup, restore: Restored, evidence: Evidence) -> None:
     """Definitions, not only names, against the fingerprint in the manifest."""
     expected = _known(read_manifest(restore.file.manifest).objects, "schema", restore)
-    changes = schema_differences(expected, restore.objects())
-    source = f"{len(expected)} objects in {restore.file.manifest}"
-    evidence.judge(
-        "schema",
-        Measurement("objects that differ", len(changes), "count", source, samples=len(expected)),
-        equal_to(0),
-        worst(map(str, changes)),
-        says=f"{len(changes)} objects of the schema differ from the manifest",
-    )
+    changes = list(map(str, schema_differences(expected, restore.objects())))
+    name, source = "objects that differ from the manifest", str(restore.file.manifest)
+    _judge_none("schema", name, changes, len(expected), source, evidence)
 
 
 def _judge_sequences(_: Backup, restore: Restored, evidence: Evidence) -> None:
     """The manifest has the values from just before the dump: sequences keep to no snapshot."""
     expected = _known(read_manifest(restore.file.manifest).sequences, "sequences", restore)
     behind = lagging(expected, restore.sequences())
-    source = f"{len(expected)} sequences in {restore.file.manifest}"
-    evidence.judge(
-        "sequences",
-        Measurement("sequences behind", len(behind), "count", source, samples=len(expected)),
-        equal_to(0),
-        worst(behind),
-        says=f"{len(behind)} sequences would issue values again",
-    )
+    name, source = "sequences that would issue values again", str(restore.file.manifest)
+    _judge_none("sequences", name, behind, len(expected), source, evidence)
 
 
 def _judge_large_objects(_: Backup, restore: Restored, evidence: Evidence) -> None:
@@ -205,20 +184,13 @@ _OF_DUMPS: Final[tuple[tuple[int, Callable[[Backup, Restored, Evidence], None]],
 def _judge_soundness(restore: AnyRestore, evidence: Evidence) -> None:
     """pg_amcheck on everything; the checksum of every page, where there are checksums."""
     found = restore.sound()
-    number, relations = len(found.corrupt), found.relations
-    evidence.judge(
-        "sound",
-        Measurement("corrupt relations", number, "count", found.source, samples=relations),
-        equal_to(0),
-        worst(found.corrupt),
-        says=f"amcheck reports {number} of {relations} relations as corrupt",
-    )
+    name = "relations that amcheck reports as corrupt"
+    _judge_none("sound", name, found.corrupt, found.relations, found.source, evidence)
     if isinstance(restore, RestoredCluster) and (bad := restore.bad_checksums()) is not None:
         evidence.judge(
             "sound",
             Measurement("pages with a wrong checksum", bad, "count", "pg_checksums --check"),
             equal_to(0),
-            says=f"{bad} pages have a wrong checksum",
         )
 
 
@@ -238,20 +210,16 @@ def _judge_application(backup: Backup, restore: AnyRestore, evidence: Evidence) 
 def _judge_damaged_copies(backup: Backup, restore: Restored, evidence: Evidence) -> None:
     """Copies in a temporary folder are damaged; the limits of this backup must reject each."""
     controls = dump_controls(backup, restore)
-    passed = accepted(controls)
-    evidence.judge(
-        "damaged-copies",
-        Measurement(
-            "damaged copies accepted",
-            len(passed),
-            "count",
-            f"copies of {backup.name}",
-            samples=len(controls),
-        ),
-        equal_to(0),
-        worst(passed),
-        says=f"{len(passed)} of {len(controls)} damaged copies would be accepted",
-    )
+    name, source = "damaged copies that would be accepted", f"copies of {restore.where}"
+    _judge_none("damaged-copies", name, accepted(controls), len(controls), source, evidence)
+
+
+def _judge_none(
+    key: str, name: str, found: Sequence[str], of: int, source: str, evidence: Evidence
+) -> None:
+    """Judge that nothing was found, and list what was."""
+    figure = Measurement(name, len(found), "count", source, samples=of)
+    evidence.judge(key, figure, equal_to(0), worst(found))
 
 
 def _known(value: _T | None, what: str, restore: Restored) -> _T:

@@ -44,10 +44,15 @@ def test_wal(backup: Backup, target: Config, evidence: Evidence) -> None:
         missing = len(found.missing)
         evidence.judge(
             "continuous",
-            Measurement("WAL files missing", missing, "count", source, samples=found.there),
+            Measurement(
+                "WAL files missing since the oldest backup",
+                missing,
+                "count",
+                source,
+                samples=found.there,
+            ),
             equal_to(0),
             f"{worst(found.missing)}: a restore stops there",
-            says=f"{missing} WAL files are missing since the oldest backup",
         )
 
 

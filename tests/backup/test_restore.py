@@ -125,7 +125,7 @@ def test_a_truncated_dump(backup: Backup, dump: Path, restore_of: RestoreOf, kee
     dump.write_bytes(dump.read_bytes()[: int(dump.stat().st_size * keep)])
     evidence = judged(backup, restore_of)
     assert missed(evidence) == {"readable"}
-    assert "errors while reading the dump: " in evidence.failures[0]
+    assert "errors while reading the dump: 1: " in evidence.failures[0]
     with pytest.raises(CouldNotMeasure, match="the dump cannot be read"):
         suite.test_recovery_objectives(backup, restore_of, Evidence())
 

@@ -26,7 +26,7 @@ _WAITING: Final = "select count(*) from pg_ls_archive_statusdir() where name lik
 
 @dataclass(frozen=True, slots=True)
 class Archiver:
-    """What the server says of its archiver.
+    """The server's own view of its archiver.
 
     Attributes:
         mode: `archive_mode`.
@@ -34,7 +34,7 @@ class Archiver:
         failed: how many attempts failed so far.
         last_failed: the file of the last one that failed; empty if none did.
         waiting: how many finished files wait to be archived.
-        source: where that stands.
+        source: the view and server.
     """
 
     mode: str
@@ -51,7 +51,7 @@ class Archiver:
 
 
 def archiver_of(database: Database) -> Archiver:
-    """What `pg_stat_archiver` and the folder of waiting files say.
+    """Read `pg_stat_archiver` and the folder of waiting files.
 
     Raises:
         NotPermitted: the role is not in pg_monitor.
@@ -62,7 +62,7 @@ def archiver_of(database: Database) -> Archiver:
         waiting_now = int(fetch_value(connection, _WAITING.replace("%%", "%")))
     where = database.dsn.address
     waiting_files = Measurement(
-        "WAL files that wait for the archiver", waiting_now, "count",
+        "WAL files waiting for the archiver", waiting_now, "count",
         f"pg_ls_archive_statusdir() of {where}",
     )  # fmt: skip
     return Archiver(
@@ -77,8 +77,8 @@ class Delivered:
     Attributes:
         segment: its name.
         arrived: whether it was there in time.
-        seconds: how long that took, or how long it was waited for.
-        source: what was done, and where it was looked for.
+        seconds: how long that took, or how long the wait was.
+        source: what was done, and where the file was expected.
     """
 
     segment: str
@@ -96,7 +96,7 @@ def deliver(backup: Backup) -> Delivered:
     """
     physical = physical_of(backup)
     if physical.dsn is None:
-        raise NoData("has no `dsn`", where=f"[backup.{backup.name}.physical]")
+        raise NoData("`dsn` is not set", where=f"[backup.{backup.name}.physical]")
     with connect(physical.dsn, timeout_s=30) as connection:
         segment = finish_segment(connection, f"readiness_{secrets.token_hex(6)}")
     return await_segment(tool_of(backup), segment, physical.archived_within_s)
@@ -133,7 +133,7 @@ def await_segment(tool: Tool, segment: str, within_s: float) -> Delivered:
 
 
 def continuity_of(backup: Backup, database: Database) -> Continuity:
-    """Whether every WAL file is there that a restore of any of the backups may need.
+    """Whether every WAL file is there that a restore of any backup may need.
 
     Raises:
         NoData: there is no backup that needs WAL.
@@ -143,7 +143,7 @@ def continuity_of(backup: Backup, database: Database) -> Continuity:
     needed = [b.first_segment for b in tool.backups() if b.first_segment and not b.failed]
     if not needed:
         raise NoData(
-            "there is no backup whose WAL could be followed",
+            "there is no backup that needs WAL",
             where=backup.path,
             remedy="see backup.fresh",
         )
@@ -153,7 +153,7 @@ def continuity_of(backup: Backup, database: Database) -> Continuity:
 
 
 def segment_bytes(database: Database) -> int:
-    """The size of a WAL file of the server; if it cannot be asked, what nearly all have."""
+    """The size of a WAL file of the server; the default size if it cannot be asked."""
     try:
         with connect(database.dsn, timeout_s=database.timeout_s) as connection:
             row = fetch(
@@ -161,5 +161,5 @@ def segment_bytes(database: Database) -> int:
                 "select setting::bigint from pg_settings where name = 'wal_segment_size'",
             )
     except CouldNotMeasure:
-        return SEGMENT_BYTES  # nearly every server has it; the archive is judged all the same
+        return SEGMENT_BYTES  # nearly every server has it
     return int(row[0][0]) if row else SEGMENT_BYTES

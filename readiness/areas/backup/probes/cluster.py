@@ -196,7 +196,7 @@ def restore_to_point(backup: Backup, database: Database, guardian: Guardian) -> 
     """
     physical = physical_of(backup)
     if physical.dsn is None:
-        raise NoData("has no `dsn`", where=f"[backup.{backup.name}.physical]")
+        raise NoData("`dsn` is not set", where=f"[backup.{backup.name}.physical]")
     name = f"readiness_point_{secrets.token_hex(6)}"
     if segment := _write(physical.dsn, name, backup, guardian):
         return PointInTime(name, f"the WAL with the restore point is not archived ({segment})")

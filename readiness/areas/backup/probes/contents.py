@@ -42,7 +42,7 @@ _FILTERED: Final = b"SET row_security = on"
 
 
 class Lines(Protocol):
-    """A file, or what unpacks one."""
+    """A file, or what decompresses one."""
 
     def readline(self, size: int, /) -> bytes:
         """The next line, or so many bytes of it; nothing at the end."""
@@ -57,8 +57,8 @@ class PlainDump:
         tables: how many tables it makes.
         data: how many times rows follow.
         roles: how many roles it makes.
-        filtered: whether it was made with row security on, so that policies hid rows.
-        problems: why it is no whole dump, in words; none if it is one.
+        filtered: whether it was made with row security on, which hides rows.
+        problems: why it is not complete, in words; none if it is.
     """
 
     tables: int
@@ -69,7 +69,7 @@ class PlainDump:
 
 
 class Format(StrEnum):
-    """Of which kind a file is."""
+    """The kind of a file."""
 
     CUSTOM = "custom"
     PLAIN = "plain"
@@ -82,13 +82,13 @@ class Content:
     """What a file holds.
 
     Attributes:
-        format: of which kind it is.
+        format: its kind.
         tables: how many tables it makes.
         data: how many tables it has rows for.
         roles: how many roles it makes.
         members: how many files are in it.
         problem: why it cannot be read to its end; empty if it can.
-        plain: more of it, if it is plain SQL.
+        plain: details, if it is plain SQL.
     """
 
     format: Format
@@ -105,7 +105,7 @@ def content_of(path: Path, binaries: Binaries, *, timeout_s: float) -> Content:
 
     Raises:
         NotPermitted: it may not be read.
-        CouldNotMeasure: it is not there, or there is no `pg_restore`.
+        CouldNotMeasure: it does not exist, or `pg_restore` is missing.
     """
     head = head_of(path)
     if head.startswith(b"PGDMP"):
@@ -114,7 +114,7 @@ def content_of(path: Path, binaries: Binaries, *, timeout_s: float) -> Content:
         return _plain(path)
     if tarfile_like(head):
         return _tar(path)
-    return Content(Format.UNKNOWN, problem="is neither a dump nor an archive of files")
+    return Content(Format.UNKNOWN, problem="neither a dump nor an archive of files")
 
 
 def is_plain(path: Path) -> bool:
@@ -129,7 +129,7 @@ def is_plain(path: Path) -> bool:
             with gzip.open(path) as file:
                 head = file.read(_HEAD_BYTES)
         except _UNREADABLE:
-            return False  # damaged: what reads it to its end says so
+            return False  # damaged: reading it to its end reports that
     return known_as(head) == "plain text"
 
 
@@ -149,7 +149,7 @@ def head_of(path: Path) -> bytes:
 
 
 def known_as(head: bytes) -> str:
-    """What the first bytes show to whoever reads them: a format, or text; empty if nothing."""
+    """The format, or plain text, that the first bytes show; empty if they show nothing."""
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
@@ -177,7 +177,7 @@ def _custom(path: Path, binaries: Binaries, timeout_s: float) -> Content:
         )
         output.seek(0)
         entries = _ENTRY.findall(output.read(_LARGEST_LISTING))
-    # The list stands at the start of the file: only reading it all tells that it is all there.
+    # The list is at the start of the file: only reading all of it shows that it is complete.
     arguments = ["--file=/dev/null", str(path)]
     ended = listed.clean and run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
     problem = "" if ended and ended.clean else str(ended or listed)
@@ -246,7 +246,7 @@ def _problems(
     if not any(_COMPLETE.match(line) for line in last):
         yield "the line `-- PostgreSQL database dump complete` is not at its end: it was cut off"
     if zeros:
-        yield "it has NUL bytes in it, which no dump has: the file system lost what was written"
+        yield "it holds NUL bytes, which no dump does: the file system lost what was written"
     opened = [key for closes, key in keys if not closes]
     closed = [key for closes, key in keys if closes]
     if opened[:1] != closed[-1:]:

@@ -1,4 +1,4 @@
-"""Looks at the layers that are backed up beside the dumps: the newest file of each."""
+"""Looks at the layers that are backed up beside the dumps, by the newest file of each."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,7 +29,7 @@ _WHAT: Final[dict[Holds, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How much of what a layer must hold is in it: the number, and of what."""
+    """How many objects of the kind that a layer must hold it has."""
 
     number: int
     what: str
@@ -83,7 +83,7 @@ def closed(backup: Backup) -> list[BackupFile]:
 
 
 def place_of(backup: Backup, layer: Layer) -> str:
-    """Where the files of a layer lie."""
+    """The folder and pattern of a layer's files."""
     return f"{layer.folder or backup.path}/{layer.pattern}"
 
 
@@ -98,7 +98,7 @@ def content(path: Path, backup: Backup) -> Content:
 
 
 def held(content: Content, layer: Layer) -> Held:
-    """How much of what the layer must hold is there."""
+    """How many objects a layer has of those that it must hold."""
     number = {
         "full": min(content.tables, content.data),
         "schema": content.tables,

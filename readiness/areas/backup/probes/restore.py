@@ -69,13 +69,13 @@ class Restored:
     def reading_errors(self) -> Measurement:
         """Errors while the dump was read to its end."""
         source = f"pg_restore --file=/dev/null {self.file.path}"
-        return Measurement("errors reading the dump", _errors(self.reading), "count", source)
+        return Measurement("errors while reading the dump", _errors(self.reading), "count", source)
 
     def restore_errors(self) -> Measurement:
         """Errors of `pg_restore`, each of which left something out."""
         ended = self._tried()
         source = f"pg_restore --dbname=SCRATCH {self.file.path}"
-        return Measurement("errors restoring the dump", _errors(ended), "count", source)
+        return Measurement("errors while restoring the dump", _errors(ended), "count", source)
 
     def restore_time(self) -> Measurement:
         """How long the restore took, with its timeline."""
@@ -140,7 +140,7 @@ class Restored:
             return read(connection)
 
     def sha256(self) -> Measurement:
-        """The SHA-256 of the dump as it lies there."""
+        """The SHA-256 of the dump as it is stored."""
         path = self.file.path
         return Measurement("SHA-256 of the dump", sha256_of(path), "text", f"sha256sum {path}")
 
@@ -161,7 +161,7 @@ def restored(
     """Read a dump to its end, restore it into a new database, and drop that at the end.
 
     Errors of a restore are counted and not raised: they are what is measured. Roles that the
-    manifest names are made where they are missing; what else is not in the dump is an error.
+    manifest names are created where they are missing; anything else the dump lacks is an error.
 
     Args:
         file: the backup.
@@ -170,8 +170,8 @@ def restored(
         timeout_s: longest reading, and longest restore; then it is stopped, as an error of it.
 
     Raises:
-        CouldNotMeasure: the scratch server or `pg_restore` cannot take this dump in: too old, or
-            an extension is missing there; and its kinds.
+        CouldNotMeasure: the scratch server or `pg_restore` cannot restore this dump: too old, or
+            an extension is missing; and its kinds.
     """
     clock = _Clock()
     listing, reading = _read(file, binaries, timeout_s)
@@ -214,7 +214,7 @@ def _errors(ended: Ended) -> int:
 
 
 def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, Ended]:
-    """The list of what is in the dump, and how reading all of it went."""
+    """The dump's list of contents, and how reading all of it went."""
     if _is_plain(file):
         return _read_plain(file)
     with tempfile.TemporaryFile() as output:
@@ -243,7 +243,7 @@ def _is_plain(file: BackupFile) -> bool:
 
 
 def _read_plain(file: BackupFile) -> tuple[str, Ended]:
-    """The same for plain SQL: psql ends with 0 whatever is missing, so its last lines count."""
+    """The same for plain SQL: psql ends with 0 whatever is missing, so the last lines count."""
     with file.path.open("rb") as opened:
         problems = read_plain_dump(opened).problems
     return head_of(file.path).decode(errors="replace"), Ended(
@@ -264,15 +264,15 @@ def _check_versions(
     dumped = _VERSION.search(listing)
     if dumped and int(dumped[1]) > server:
         raise CouldNotMeasure(
-            f"the dump is of PostgreSQL {dumped[1]}, the scratch server is {server}",
+            f"the dump is of PostgreSQL {dumped[1]}, the scratch server is release {server}",
             where=str(file.path),
-            remedy=f"name a scratch server of release {dumped[1]} in `scratch_dsn`",
+            remedy=f"set `scratch_dsn` to a server of release {dumped[1]}",
         )
     if int(binaries.version.partition(".")[0]) > server:
         raise CouldNotMeasure(
-            f"pg_restore {binaries.version} sets what a server of release {server} does not know",
+            f"pg_restore {binaries.version} sets parameters that release {server} lacks",
             where=str(binaries.folder),
-            remedy=f"name the folder of the programs of {server} in READINESS_POSTGRES_BIN",
+            remedy=f"set READINESS_POSTGRES_BIN to the folder of the programs of release {server}",
         )
 
 
@@ -283,7 +283,7 @@ def _check_extensions(connection: Connection, listing: str, file: BackupFile) ->
         raise CouldNotMeasure(
             f"the scratch server has no extension {', '.join(missing)}",
             where=str(file.path),
-            remedy="name a scratch server that has what production has, in `scratch_dsn`",
+            remedy="set `scratch_dsn` to a server with the extensions of production",
         )
 
 
@@ -301,10 +301,10 @@ def _alone(scratch: Dsn, timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def _roles(scratch: Dsn, manifest: Manifest | None) -> Iterator[None]:
-    """The roles of the manifest, without a right of their own; those we made go again."""
+    """The roles of the manifest, without rights of their own; those we made are dropped."""
     with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
         there = {name for (name,) in fetch(connection, "select rolname from pg_roles")}
-        # Names that begin with pg_ are PostgreSQL's own: nobody else can make them.
+        # Names that begin with pg_ are reserved for PostgreSQL.
         wanted = manifest.roles if manifest else []
         made = [r for r in wanted if r not in there and not r.startswith("pg_")]
         _for_each(connection, "create role {} nologin", made)

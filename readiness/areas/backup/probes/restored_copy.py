@@ -33,11 +33,11 @@ _RELATIONS: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """What amcheck found.
+    """What amcheck reported.
 
     Attributes:
         relations: how many tables and indexes there are.
-        corrupt: what it complains of, in its words; none if all is well.
+        corrupt: its reports of corruption; none if there is none.
         source: the command.
     """
 
@@ -50,7 +50,7 @@ def amcheck(dsn: Dsn, binaries: Binaries, *, timeout_s: float) -> Soundness:
     """Check every table against itself, and every index against its table.
 
     Raises:
-        NotPermitted: the role may not; amcheck says so with the very status of a corruption.
+        NotPermitted: the role may not; amcheck then ends with the status of a corruption.
         CouldNotMeasure: it could not check anything; and its kinds.
     """
     words = dsn.words
@@ -80,11 +80,11 @@ def amcheck(dsn: Dsn, binaries: Binaries, *, timeout_s: float) -> Soundness:
     if ended.status == _CORRUPT and "permission denied" not in told:
         return Soundness(relations, tuple(_complaints(text)) or (clean(told, _SHOWN),), source)
     kind = NotPermitted if "permission denied" in told else CouldNotMeasure
-    raise kind(f"pg_amcheck could not look: {clean(told, _SHOWN)}", where=source)
+    raise kind(f"pg_amcheck failed: {clean(told, _SHOWN)}", where=source)
 
 
 def _complaints(text: str) -> list[str]:
-    """One for each table or index, with what is said of it."""
+    """One for each table or index that is reported."""
     blocks = re.split(r"\n(?=\S)", text.strip())
     return [" ".join(clean(block, _SHOWN).split()) for block in blocks if block.strip()]
 
@@ -95,7 +95,7 @@ def bad_checksums(
     """Pages of a stopped server whose checksum is wrong; None where it keeps no checksums.
 
     Raises:
-        CouldNotMeasure: it could not be told.
+        CouldNotMeasure: pg_checksums failed.
     """
     with tempfile.TemporaryFile() as output:
         arguments = ["--pgdata", str(data)]
@@ -112,7 +112,7 @@ def bad_checksums(
         output.seek(0)
         found = _BAD_BLOCKS.search(output.read(_LARGEST).decode())
     if found is None:
-        raise CouldNotMeasure(f"pg_checksums could not look: {ended}", where=str(data))
+        raise CouldNotMeasure(f"pg_checksums failed: {ended}", where=str(data))
     return int(found[1])
 
 

@@ -40,11 +40,11 @@ _INSTANCE: Final = """
 def refuse_source(scratch: Dsn, source: Dsn) -> None:
     """Refuse a scratch server that is the source itself.
 
-    Judged by host and port, and, where both answer, by the running instance.
+    By host and port, and, where both answer, by the running instance.
 
     Raises:
         SafetyRefusal: it is the source.
-        CouldNotMeasure: the scratch server does not answer, or the source does not say who it is.
+        CouldNotMeasure: the scratch server does not answer, or the source cannot be identified.
     """
     if _addresses(scratch) & _addresses(source):
         raise _is_source("has the host and port of the database itself", scratch)
@@ -52,7 +52,7 @@ def refuse_source(scratch: Dsn, source: Dsn) -> None:
     try:
         theirs = _instance(source)
     except (Unreachable, TookTooLong):
-        return  # the source is away, and nothing that answers can be it
+        return  # the source is down, and so is not what answers
     if mine == theirs:
         raise _is_source("is the very server that runs the database, by another address", scratch)
 
@@ -73,15 +73,15 @@ def check_space(folder: Path, needed: float, what: str) -> None:
         raise CouldNotMeasure(
             f"{what} needs {_ROOM * needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
             where=str(folder),
-            remedy="set TMPDIR to a folder on a larger disk, or name a server in `scratch_dsn`",
+            remedy="set TMPDIR to a folder on a larger disk, or set `scratch_dsn`",
         )
 
 
 def _is_source(how: str, scratch: Dsn) -> SafetyRefusal:
     return SafetyRefusal(
-        f"the scratch server {how}: nothing is restored there",
+        f"the scratch server {how}; nothing was restored",
         where=scratch.address,
-        remedy="name a server of its own in `scratch_dsn`, or leave it out",
+        remedy="set `scratch_dsn` to another server, or remove it",
     )
 
 
@@ -91,7 +91,7 @@ def _instance(dsn: Dsn) -> tuple[object, ...]:
 
 
 def _addresses(dsn: Dsn) -> set[tuple[str, str]]:
-    """Every address that it leads to, with the port."""
+    """Every address that it resolves to, with the port."""
     return {(name, port) for host, port in dsn.places for name in {host, *_resolved(host)}}
 
 
@@ -129,7 +129,7 @@ def drop(dsn: Dsn, name: str) -> None:
         CouldNotMeasure: it could not be dropped.
     """
     if not _OURS.fullmatch(name):
-        raise UsageError("is not a schema of ours, and is left alone", where=name)
+        raise UsageError("not a schema of ours, so it is not dropped", where=name)
     try:
         with connect(dsn, timeout_s=_SWEEP_TIMEOUT_S) as connection:
             fetch(

@@ -91,16 +91,16 @@ def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
         layers = pool.submit(_make_layers, shop, made.layers, root, binaries)
         dump = write_backup(shop.backup, made.folder, binaries=binaries)
         layers.result()
-    _remember(dump)
+    _add_an_older(dump)
     shutil.copytree(made.folder, made.offsite)
     return made
 
 
 def file_receipts(shop: Shop) -> None:
-    """Put a few large objects into the shop, which the backup role may read."""
+    """Write a few large objects into the shop, which the backup role may read."""
     with psycopg.connect(shop.owner) as connection:
         if connection.execute("select 1 from pg_largeobject_metadata limit 1").fetchone():
-            return  # they came with a copy
+            return  # they came with the copied data folder
         for number in range(_FIRST_RECEIPT, _FIRST_RECEIPT + _NUMBER):
             connection.execute(_RECEIPTS.encode(), [number, f"receipt {number} "])
             connection.execute(f"grant select on large object {number} to shop_backup".encode())
@@ -144,8 +144,8 @@ def _dump(binaries: Binaries, dsn: str, file: Path, program: str, *options: str)
         raise ReferenceSystemError(f"{program} failed: {told}")
 
 
-def _remember(dump: Path) -> None:
-    """A dump that is a week old: the same one, with its times moved back."""
+def _add_an_older(dump: Path) -> None:
+    """Add a dump that is a week old: the same one, with its times moved back."""
     manifest = dump.with_name(f"{dump.stem}.manifest.json")
     old = dump.with_name(f"shop-older{dump.suffix}")
     content = json.loads(manifest.read_bytes())

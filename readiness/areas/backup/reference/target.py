@@ -1,4 +1,4 @@
-"""The part of the reference system's readiness.toml that tells of its backups."""
+"""The tables [backup.NAME] of the reference system's readiness.toml."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ database = "shop"
 path = {folder}
 role = "shop_backup"
 retention_days = 7
-# What was written since the newest dump is lost; between two dumps, the archive below helps.
+# What was written since the newest dump is lost; the WAL archive below covers the time between.
 rpo_s = 93600
 restore_level = {level}
 
@@ -90,7 +90,7 @@ remove = [{python}, "-m", "{vault}", "keeper", "delete", "{{object}}"]
 """
 
 _ARCHIVE: Final = """
-# The server's files and every change since: one can go back to any moment.
+# The server's files and every change since: any moment can be restored.
 [backup.shop-wal]
 database = "shop"
 tool = "pgbackrest"
@@ -103,6 +103,6 @@ command = [{command}]
 {account}# May create a schema, pg_create_restore_point and pg_switch_wal; nothing else.
 dsn = "${{REFERENCE_DRILL_DSN}}"
 archived_within_s = 20
-# What is lost is told by what the shop writes all the time.
+# The shop writes orders all the time: the newest shows how much would be lost.
 heartbeat_sql = "select max(created_at) from shop.orders"
 """

@@ -153,7 +153,7 @@ class WalArchive:
 
 
 def prepare(folder: Path, guardian: Guardian) -> WalArchive | str:
-    """The place for an archive, before there is a server; or why there can be none."""
+    """The folder of an archive, before there is a server; or why it cannot be had."""
     try:
         program = programs.get(programs.PGBACKREST)
     except programs.AbsentError as problem:
@@ -186,12 +186,12 @@ class ArchiveLevers:
 
     @contextlib.contextmanager
     def to_nowhere(self) -> Iterator[None]:
-        """Let it archive to nowhere, and say that all is well; then begin anew."""
+        """Let it report success and archive nothing; then make a new backup."""
         try:
             with self.command("/bin/true"):
                 yield
         finally:
-            self._begin_anew()
+            self._back_up_again()
 
     @contextlib.contextmanager
     def failing(self, files: int = 1) -> Iterator[None]:
@@ -245,7 +245,7 @@ class ArchiveLevers:
 
     @contextlib.contextmanager
     def unencrypted(self) -> Iterator[None]:
-        """Let somebody make the repository anew, without encryption; then begin anew."""
+        """Make the repository again without encryption; then undo that, with a new backup."""
         config = self._archive.config
         plain = "\n".join(
             line for line in config.read_text().splitlines() if not line.startswith("repo1-cipher")
@@ -265,7 +265,7 @@ class ArchiveLevers:
             os.chown(config, owner.st_uid, owner.st_gid)
             before.rename(self._archive.folder / f"plain-{time.monotonic_ns()}")
             aside.rename(before)
-            self._begin_anew()
+            self._back_up_again()
 
     @contextlib.contextmanager
     def restore_rots(self, replace: Replace) -> Iterator[None]:
@@ -296,8 +296,8 @@ class ArchiveLevers:
         with replace(f"command = [{words}]", f"command = [{detour}]"):
             yield
 
-    def _begin_anew(self) -> None:
-        """What was not archived is lost: only a new backup can be restored from now on."""
+    def _back_up_again(self) -> None:
+        """What was not archived is lost: only a new backup can be restored."""
         self._archive.run("--type=full", "backup")
         self._archive.run("--repo1-retention-full=1", "expire")
 
@@ -317,7 +317,9 @@ class ArchiveLevers:
                 if connection.execute(query.encode()).fetchone() == (True,):
                     return
                 time.sleep(0.1)
-        raise ReferenceSystemError("the archiver does not come round", where=shlex.quote(query))
+        raise ReferenceSystemError(
+            "the archiver is not in the expected state in time", where=shlex.quote(query)
+        )
 
     def _execute(self, *statements: str) -> None:
         with psycopg.connect(self._shop.superuser, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""Barman: `-f json`, read; WAITING_FOR_WALS is not DONE, and what nobody set is not OK."""
+"""Barman, by its JSON: WAITING_FOR_WALS is not DONE, and a limit that is not set is not OK."""
 
 import re
 import shlex
@@ -23,18 +23,18 @@ from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _DONE: Final = "DONE"
-# As pg_verifybackup says it; that a file is not in the manifest is another matter.
+# The words of pg_verifybackup; a file that the manifest does not name is another problem.
 _NO_MANIFEST: Final = re.compile(r'could not open file "[^"]*backup_manifest": No such file')
 _HEAD_BYTES: Final = 512
 _PIECES: Final = 5
-# Barman says OK of limits that nobody set: fresh and large enough are judged by other checks.
+# Barman reports OK for limits that are not set; age and size are judged by backup.fresh.
 _OTHERS: Final = frozenset(
     {"backup_maximum_age", "backup_minimum_size", "minimum_redundancy_requirements"}
 )
 
 
 class Barman:
-    """One server of Barman's."""
+    """One server of Barman."""
 
     def __init__(self, backup: Backup) -> None:
         self._backup = backup
@@ -64,7 +64,7 @@ class Barman:
             return Verified(not problems, problems, answer.status, source)
         if _NO_MANIFEST.search(text) and not problems:
             raise NoData(
-                "the newest backup has no manifest: nobody looked at its bytes",
+                "the newest backup has no manifest, so that its files cannot be verified",
                 where=source,
                 remedy=f"{self._command} generate-manifest {self._server} latest",
             )
@@ -91,7 +91,9 @@ class Barman:
         files = [Path(line.strip()) for line in answer.output.splitlines() if line.strip()]
         there = sorted((p for p in files if p.is_file()), key=lambda p: -p.stat().st_size)
         if not there:
-            raise NoData("barman lists no file that can be read here", where=self._server)
+            raise NoData(
+                "barman lists no file that can be read on this machine", where=self._server
+            )
         return [Piece(p.name, _head(p)) for p in there[:_PIECES]]
 
     def restore(self, folder: Path, point: str) -> Answer:
@@ -149,7 +151,7 @@ class Barman:
 
 
 def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
-    """What `barman -f json check` says is wrong; it ends with 1 then, and prints all the same.
+    """The problems in what `barman -f json check` printed; its exit status is 1 then.
 
     Raises:
         CouldNotMeasure: it printed something else.

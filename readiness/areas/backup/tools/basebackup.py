@@ -1,4 +1,4 @@
-"""pg_basebackup: a folder with a folder for each backup, each with its manifest and its WAL."""
+"""pg_basebackup: a folder for each backup, with its manifest and the WAL that it needs."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class BaseBackups:
         self._backup = backup
 
     def backups(self) -> list[PhysicalBackup]:
-        """All folders that hold one, the newest first; one without a manifest was cut off."""
+        """All backups, the newest first; one without a manifest was cut off and has failed."""
         root = Path(self._backup.path)
         try:
             folders = [p for p in root.iterdir() if (p / "backup_label").is_file()]
@@ -43,12 +43,12 @@ class BaseBackups:
             raise NotPermitted("the folder cannot be read", where=str(root)) from error
         except OSError as error:
             raise Unreachable(
-                "there is no such folder, or it is not mounted here", where=str(root)
+                "the folder does not exist, or is not mounted here", where=str(root)
             ) from error
         return sorted(map(_backup_of, folders), key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
-        """pg_verifybackup, which tells the truth with its exit status; of the same release."""
+        """`pg_verifybackup` of the same release; unlike other tools, its exit status is right."""
         newest = self._newest()
         account = account_of(physical_of(self._backup))
         ended = run_program(
@@ -62,11 +62,7 @@ class BaseBackups:
         return Verified(ended.clean, problems, ended.status, source)
 
     def segments(self) -> list[str]:
-        """Not archived: each backup brings the WAL that it needs.
-
-        Raises:
-            NoData: always.
-        """
+        """Raises NoData: WAL is not archived, each backup has what it needs."""
         raise NoData("pg_basebackup archives no WAL", where=self._backup.path)
 
     def pieces(self) -> list[Piece]:
@@ -81,9 +77,12 @@ class BaseBackups:
         return found
 
     def restore(self, folder: Path, point: str) -> Answer:
-        """Copy the newest one; links stay links, and are looked at before a server starts."""
+        """Copy the newest one; links stay links, and are checked before a server starts."""
         if point:
-            raise NoData("a base backup alone reaches no restore point", where=self._backup.path)
+            raise NoData(
+                "a base backup without archived WAL reaches no restore point",
+                where=self._backup.path,
+            )
         try:
             shutil.copytree(self._newest(), folder, symlinks=True, dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:

@@ -1,4 +1,4 @@
-"""Commands of the user's that stand for a tool, or for a part of one."""
+"""Commands of the user in place of a tool, or of a part of one."""
 
 import shlex
 from pathlib import Path
@@ -32,16 +32,16 @@ def restore_by_command(backup: Backup, folder: Path, point: str) -> Answer:
     argv = physical.commands.restore if physical.commands else None
     if argv is None:
         raise NoData(
-            "there is no command that restores",
+            "no command restores this backup",
             where=f"[backup.{backup.name}.physical.commands]",
-            remedy="declare `restore` there",
+            remedy="set `restore` there",
         )
     filled = [word.replace("{folder}", str(folder)).replace("{point}", point) for word in argv]
     return Calls(physical).run(filled, "restore", 2 * backup.patience_s)
 
 
 class Commands:
-    """A tool that we have no adapter for."""
+    """A tool without an adapter."""
 
     def __init__(self, backup: Backup) -> None:
         self._backup = backup
@@ -52,7 +52,9 @@ class Commands:
         commands = physical_of(self._backup).commands
         if commands is None:
             where = f"[backup.{self._backup.name}.physical.commands]"
-            raise NoData("is not declared", where=where, remedy="declare it, see the template")
+            raise NoData(
+                "is not configured", where=where, remedy="add it: readiness config template"
+            )
         return commands
 
     def backups(self) -> list[PhysicalBackup]:
@@ -85,15 +87,11 @@ class Commands:
         return sorted({line.strip() for line in answer.output.splitlines() if parse(line.strip())})
 
     def pieces(self) -> list[Piece]:
-        """Not told by the commands.
-
-        Raises:
-            NoData: always.
-        """
+        """Raises NoData: the commands do not print the stored bytes."""
         raise NoData(
-            "commands do not give the bytes as they lie there",
+            "the commands do not print the stored bytes, so that encryption cannot be checked",
             where=self._backup.path,
-            remedy="declare a folder of it as a backup of files",
+            remedy="declare a folder of the repository as a [backup.NAME] with tool = 'dump'",
         )
 
     def restore(self, folder: Path, point: str) -> Answer:

@@ -1,4 +1,4 @@
-"""wal-g: its JSON, read; `wal-verify` finds a gap and ends with 0 all the same."""
+"""wal-g, by its JSON: `wal-verify` ends with 0 even where it reports a gap."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ _CHECKS: Final = ("integrity", "timeline")
 
 
 class WalG:
-    """One storage of wal-g's, as its environment or --config names it."""
+    """One storage of wal-g, as its environment or --config names it."""
 
     def __init__(self, backup: Backup) -> None:
         self._backup = backup
@@ -61,15 +61,11 @@ class WalG:
         return sorted({match[1] for line in lines if (match := _SEGMENT.search(line))})
 
     def pieces(self) -> list[Piece]:
-        """Not told by wal-g.
-
-        Raises:
-            NoData: always, with what to do instead.
-        """
+        """Raises NoData: wal-g does not print the stored bytes."""
         raise NoData(
-            "wal-g does not give the bytes as they lie in the storage",
+            "wal-g does not print the stored bytes, so that encryption cannot be checked",
             where=self._backup.path,
-            remedy="mount the storage, and declare a copy of it as a backup of files",
+            remedy="mount the storage, and declare it as a [backup.NAME] with tool = 'dump'",
         )
 
     def restore(self, folder: Path, point: str) -> Answer:
