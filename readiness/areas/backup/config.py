@@ -159,9 +159,8 @@ class Backup(Named):
     """The backups of one database: `pg_dump` files with manifests, or those of another tool."""
 
     conditions: ClassVar[Mapping[str, str]] = {
-        "is_restorable": "of a tool that can restore here: `tool = 'command'` and wal-g need"
-        " `restore` in [backup.NAME.physical.commands]",
-        "archives_wal": "of a tool that archives WAL: pgbackrest, barman, wal-g or command",
+        "is_restorable": "`physical.commands.restore`, which this tool needs to restore here",
+        "archives_wal": "`tool` to one that archives WAL: pgbackrest, barman, wal-g or command",
     }
 
     database: Name = Field(..., description="the [databases.NAME] that is backed up")

@@ -5,25 +5,22 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from readiness.areas.backup.manifest import write_backup
 from readiness.areas.backup.reference import vault
-from readiness.areas.backup.reference.backups import Backups, programs_for
+from readiness.areas.backup.reference.backups import Backups, programs_for, run_client, shifted
+from readiness.lib.files import manifest_path
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept, write_whole
 from readiness.servers.provider import Server
 from readiness.servers.shop import Shop
 
-_TIMES: Final = ("started_at", "finished_at")
-_TIMEOUT_S: Final = 120
 _COPY: Final = "readiness_spoiled"
 _DAY_NS: Final = 86_400 * 10**9
 
@@ -33,7 +30,7 @@ def aged(folder: Path, hours: float) -> Iterator[None]:
     """Make all backups older, in the file system and in their manifests."""
     with kept(folder):
         for manifest in folder.glob("*.manifest.json"):
-            _edit(manifest, lambda content: _shift(content, hours))
+            _edit(manifest, lambda content: shifted(content, timedelta(hours=hours)))
         for file in folder.iterdir():
             info = file.stat()
             before = info.st_mtime_ns - int(hours * 3600e9)
@@ -79,52 +76,12 @@ def replaced(
     """
     with kept(folder):
         dump = newest(folder)
-        other = _dump(dsn, server, options)
+        other = run_client(programs_for(server), dsn, "pg_dump", "--format=custom", *options)
         write_whole(dump, other)
         facts = {"sha256": hashlib.sha256(other).hexdigest(), "bytes": len(other)}
-        manifest = dump.with_name(dump.name.removesuffix(".dump") + ".manifest.json")
         if known:
-            _edit(manifest, lambda content: {**content, **facts})
+            _edit(manifest_path(dump), lambda content: {**content, **facts})
         yield
-
-
-def restore_newest(folder: Path, dsn: str, server: Server) -> None:
-    """Restore the newest dump into an empty database of the same server.
-
-    Raises:
-        ReferenceSystemError: pg_restore failed.
-    """
-    database = _connection_environ(dsn)["PGDATABASE"]
-    _run(server, dsn, "pg_restore", "--exit-on-error", f"--dbname={database}", str(newest(folder)))
-
-
-def _dump(dsn: str, server: Server, options: Sequence[str]) -> bytes:
-    return _run(server, dsn, "pg_dump", "--format=custom", *options)
-
-
-def _run(server: Server, dsn: str, program: str, *arguments: str) -> bytes:
-    done = subprocess.run(
-        [programs_for(server).program(program), *arguments],
-        env={**os.environ, **_connection_environ(dsn)},
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ReferenceSystemError(
-            f"{program} failed: {done.stderr[-500:].decode(errors='replace')}"
-        )
-    return done.stdout
-
-
-def _connection_environ(dsn: str) -> dict[str, str]:
-    """The connection string as variables: a command line would show the password to all."""
-    words = conninfo_to_dict(dsn)
-    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password"}
-    return {
-        **{variable: str(words[word]) for variable, word in names.items()},
-        "PGDATABASE": str(words["dbname"]),
-    }
 
 
 def newest(folder: Path) -> Path:
@@ -142,16 +99,6 @@ def newest(folder: Path) -> Path:
 def _edit(manifest: Path, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     content = json.loads(manifest.read_bytes())
     write_whole(manifest, json.dumps(edit(content), indent=1).encode())
-
-
-def _shift(content: dict[str, Any], hours: float) -> dict[str, Any]:
-    shift = timedelta(hours=hours)
-    earlier: dict[str, Any] = {
-        key: (datetime.fromisoformat(content[key]) - shift).isoformat()
-        for key in _TIMES
-        if key in content
-    }
-    return {**content, **earlier}
 
 
 class BackupLevers:
@@ -308,7 +255,8 @@ class BackupLevers:
         self._admin(f"create database {_COPY}")
         try:
             dsn = self._server.dsn(_COPY)
-            restore_newest(self._backups.folder, dsn, self._server)
+            dump = str(newest(self._backups.folder))
+            run_client(programs_for(self._server), dsn, "pg_restore", "--exit-on-error", dump)
             with psycopg.connect(dsn) as connection:
                 connection.execute((sql or "select").encode())
             yield dsn

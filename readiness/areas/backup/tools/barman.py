@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.areas.backup.config import Backup
+from readiness.areas.backup.probes.contents import head_of
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     Calls,
@@ -25,7 +26,6 @@ from readiness.model.errors import CouldNotMeasure, NoData
 _DONE: Final = "DONE"
 # The words of pg_verifybackup; a file that the manifest does not name is another problem.
 _NO_MANIFEST: Final = re.compile(r'could not open file "[^"]*backup_manifest": No such file')
-_HEAD_BYTES: Final = 512
 _PIECES: Final = 5
 # Barman reports OK for limits that are not set; age and size are judged by backup.fresh.
 _OTHERS: Final = frozenset(
@@ -94,7 +94,7 @@ class Barman:
             raise NoData(
                 "barman lists no file that can be read on this machine", where=self._server
             )
-        return [Piece(p.name, _head(p)) for p in there[:_PIECES]]
+        return [Piece(p.name, head_of(p)) for p in there[:_PIECES]]
 
     def restore(self, folder: Path, point: str) -> Answer:
         """Into an empty folder; the WAL is copied along with it."""
@@ -171,8 +171,3 @@ def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
 
 def _bytes(value: object) -> int:
     return int(value) if isinstance(value, int | float | str) and str(value).isdigit() else 0
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)

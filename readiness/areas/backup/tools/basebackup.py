@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.backup.config import Backup
+from readiness.areas.backup.probes.contents import head_of
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     PhysicalBackup,
@@ -25,7 +26,6 @@ from readiness.servers.client import run_program
 _MANIFEST: Final = "backup_manifest"
 _START: Final = re.compile(r"^START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)", re.MULTILINE)
 _PIECES: Final = 5
-_HEAD_BYTES: Final = 512
 
 
 class BaseBackups:
@@ -70,11 +70,7 @@ class BaseBackups:
         newest = self._newest()
         files = [Path(f) / name for f, _, names in os.walk(newest) for name in names]
         largest = sorted(files, key=lambda path: -path.stat().st_size)[:_PIECES]
-        found = []
-        for path in largest:
-            with path.open("rb") as file:
-                found.append(Piece(path.name, file.read(_HEAD_BYTES)))
-        return found
+        return [Piece(path.name, head_of(path)) for path in largest]
 
     def restore(self, folder: Path, point: str) -> Answer:
         """Copy the newest one; links stay links, and are checked before a server starts."""
