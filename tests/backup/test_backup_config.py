@@ -84,7 +84,7 @@ def test_what_a_table_lacks_is_named(tmp_path: Path) -> None:
     config = load(path, {}).config.named()
     assert undeclared(config, "backup", ["retention_days"]) == "`retention_days` in [backup.dumps]"
     assert undeclared(config, "backup", ["archives_wal"]) == (
-        "[backup.dumps] of a tool that archives WAL: pgbackrest, barman, wal-g or command"
+        "[backup.dumps] `tool` to one that archives WAL: pgbackrest, barman, wal-g or command"
     )
 
 

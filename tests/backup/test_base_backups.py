@@ -52,7 +52,7 @@ def backup(server: PrivatePostgres, tmp_path: Path) -> Iterator[Backup]:
         )  # fmt: skip
 
 
-def test_it_is_told_verified_and_restored(backup: Backup, server: PrivatePostgres) -> None:
+def test_it_is_verified_and_restores(backup: Backup, server: PrivatePostgres) -> None:
     tool = tool_of(backup)
     (found,) = tool.backups()
     assert (found.label, found.failed, found.size > 1_000_000) == ("monday", False, True)
@@ -68,7 +68,7 @@ def test_it_is_told_verified_and_restored(backup: Backup, server: PrivatePostgre
             assert fetch(connection, "select count(*) from rows") == [(1000,)]
 
 
-def test_a_file_that_changed_is_no_sound_backup(backup: Backup) -> None:
+def test_a_changed_file_is_reported(backup: Backup) -> None:
     file = max((Path(backup.path) / "monday" / "base").rglob("*"), key=lambda p: p.stat().st_size)
     content = bytearray(file.read_bytes())
     content[0] ^= 1
@@ -77,7 +77,7 @@ def test_a_file_that_changed_is_no_sound_backup(backup: Backup) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 100])
-def test_a_manifest_that_was_cut_off_ends_no_backup(backup: Backup, left: int) -> None:
+def test_a_backup_with_a_manifest_that_was_cut_off_has_failed(backup: Backup, left: int) -> None:
     manifest = Path(backup.path) / "monday" / "backup_manifest"
     manifest.write_bytes(manifest.read_bytes()[:left])
     (found,) = tool_of(backup).backups()
@@ -86,7 +86,7 @@ def test_a_manifest_that_was_cut_off_ends_no_backup(backup: Backup, left: int) -
         tool_of(backup).verify()
 
 
-def test_one_that_was_cut_off_is_not_the_newest_good_one(backup: Backup) -> None:
+def test_a_newer_backup_that_was_cut_off_has_failed(backup: Backup) -> None:
     monday = Path(backup.path) / "monday"
     shutil.copytree(monday, monday.with_name("tuesday"), copy_function=shutil.copy)
     (monday.with_name("tuesday") / "backup_manifest").unlink()
