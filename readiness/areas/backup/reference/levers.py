@@ -21,6 +21,8 @@ from readiness.servers.files import kept, write_whole
 from readiness.servers.provider import Server
 from readiness.servers.shop import Shop
 
+Lever = contextlib.AbstractContextManager[None]
+
 _COPY: Final = "readiness_spoiled"
 _DAY_NS: Final = 86_400 * 10**9
 
@@ -32,37 +34,18 @@ def aged(folder: Path, hours: float) -> Iterator[None]:
         for manifest in folder.glob("*.manifest.json"):
             _edit(manifest, lambda content: shifted(content, timedelta(hours=hours)))
         for file in folder.iterdir():
-            info = file.stat()
-            before = info.st_mtime_ns - int(hours * 3600e9)
-            os.utime(file, ns=(before, before))
+            _age(file, hours)
         yield
 
 
-@contextlib.contextmanager
-def truncated(folder: Path) -> Iterator[None]:
+def truncated(folder: Path) -> Lever:
     """Cut off the last two fifths of the newest dump."""
-    with kept(folder):
-        dump = newest(folder)
-        content = dump.read_bytes()
-        write_whole(dump, content[: len(content) * 3 // 5])
-        yield
+    return _changed(newest(folder), _cut_off)
 
 
-@contextlib.contextmanager
-def emptied(folder: Path) -> Iterator[None]:
-    """Leave nothing of the newest dump but its name."""
-    with kept(folder):
-        write_whole(newest(folder), b"")
-        yield
-
-
-@contextlib.contextmanager
-def removed(folder: Path) -> Iterator[None]:
+def removed(folder: Path) -> Lever:
     """Remove all backups."""
-    with kept(folder):
-        for file in folder.iterdir():
-            file.unlink()
-        yield
+    return _changed(folder, _clear)
 
 
 @contextlib.contextmanager
@@ -101,6 +84,55 @@ def _edit(manifest: Path, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> N
     write_whole(manifest, json.dumps(edit(content), indent=1).encode())
 
 
+@contextlib.contextmanager
+def _changed(path: Path, change: Callable[[Path], object]) -> Iterator[None]:
+    """Change a file, or the files of a folder, and restore them."""
+    with kept(path):
+        change(path)
+        yield
+
+
+def _cut_off(path: Path) -> None:
+    write_whole(path, path.read_bytes()[: path.stat().st_size * 3 // 5])
+
+
+def _clear(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+
+
+def _age(path: Path, hours: float) -> None:
+    then = path.stat().st_mtime_ns - int(hours * 3600e9)
+    os.utime(path, ns=(then, then))
+
+
+def _replace(path: Path, old: bytes, new: bytes) -> None:
+    content = path.read_bytes()
+    if old not in content:
+        raise ReferenceSystemError(f"{old!r} is not there", where=str(path))
+    write_whole(path, content.replace(old, new))
+
+
+def _triple_the_one_before(folder: Path) -> None:
+    dump, before = newest(folder), folder / "shop-yesterday.dump"
+    write_whole(before, dump.read_bytes() * 3)
+    then = dump.stat().st_mtime_ns - _DAY_NS
+    os.utime(before, ns=(then, then))
+
+
+def _keep_the_newest(folder: Path) -> None:
+    name = newest(folder).stem
+    for file in folder.iterdir():
+        if not file.name.startswith(name):
+            file.unlink()
+
+
+def _allow_deletion(policy: Path) -> None:
+    allowed = json.loads(policy.read_bytes())
+    allowed["application"].append("delete")
+    write_whole(policy, json.dumps(allowed).encode())
+
+
 class BackupLevers:
     """Levers on the dumps, the layers, the second copy and the locked store."""
 
@@ -121,7 +153,7 @@ class BackupLevers:
             known: whether the manifest has the SHA-256 of the new file.
         """
         with contextlib.ExitStack() as stack:
-            with self._changed(sql) as dsn:
+            with self._copy(sql) as dsn:
                 stack.enter_context(kept(self._backups.offsite))
                 folder = self._backups.folder
                 stack.enter_context(replaced(folder, dsn, self._server, options, known=known))
@@ -143,106 +175,54 @@ class BackupLevers:
     def made_of(self, sql: str) -> Iterator[None]:
         """Make a whole new backup, with a true manifest, of a changed copy of the database."""
         with kept(self._backups.folder), kept(self._backups.offsite):
-            with self._changed(sql) as dsn:
+            with self._copy(sql) as dsn:
                 write_backup(dsn, self._backups.folder, binaries=programs_for(self._server))
                 self._mirror()
             yield
 
-    @contextlib.contextmanager
-    def shrunk(self) -> Iterator[None]:
+    def shrunk(self) -> Lever:
         """Let the dump of yesterday have been three times as large as the newest one."""
-        folder = self._backups.folder
-        with kept(folder):
-            dump = newest(folder)
-            before = folder / "shop-yesterday.dump"
-            write_whole(before, dump.read_bytes() * 3)
-            then = dump.stat().st_mtime_ns - _DAY_NS
-            os.utime(before, ns=(then, then))
-            yield
+        return _changed(self._backups.folder, _triple_the_one_before)
 
-    @contextlib.contextmanager
-    def without_old(self) -> Iterator[None]:
+    def without_old(self) -> Lever:
         """Remove all dumps but the newest."""
-        folder = self._backups.folder
-        with kept(folder):
-            dump = newest(folder)
-            for file in folder.iterdir():
-                if not file.name.startswith(dump.stem):
-                    file.unlink()
-            yield
+        return _changed(self._backups.folder, _keep_the_newest)
 
-    @contextlib.contextmanager
-    def layer_missing(self, name: str) -> Iterator[None]:
-        """Remove a file of the layers."""
-        with kept(self._backups.layers):
-            (self._backups.layers / name).unlink()
-            yield
-
-    @contextlib.contextmanager
-    def layer_cut_off(self, name: str) -> Iterator[None]:
-        """Keep three fifths of a file of the layers."""
-        path = self._backups.layers / name
-        with kept(path):
-            content = path.read_bytes()
-            write_whole(path, content[: len(content) * 3 // 5])
-            yield
-
-    @contextlib.contextmanager
-    def layer_edited(self, name: str, old: bytes, new: bytes) -> Iterator[None]:
-        """Replace some bytes in a file of the layers; all of them where `old` is empty."""
-        path = self._backups.layers / name
-        with kept(path):
-            content = path.read_bytes()
-            if old not in content:
-                raise ReferenceSystemError(f"{old!r} is not there", where=str(path))
-            write_whole(path, content.replace(old, new) if old else new)
-            yield
-
-    @contextlib.contextmanager
-    def layer_aged(self, name: str, hours: float) -> Iterator[None]:
-        """Make a file of the layers that many hours older."""
-        path = self._backups.layers / name
-        with kept(path):
-            then = path.stat().st_mtime_ns - int(hours * 3600e9)
-            os.utime(path, ns=(then, then))
-            yield
-
-    @contextlib.contextmanager
-    def newest_emptied(self) -> Iterator[None]:
+    def newest_emptied(self) -> Lever:
         """Leave nothing of the newest dump but its name."""
-        with emptied(self._backups.folder):
-            yield
+        return _changed(newest(self._backups.folder), lambda path: write_whole(path, b""))
 
-    @contextlib.contextmanager
-    def copy_emptied(self) -> Iterator[None]:
+    def layer_missing(self, name: str) -> Lever:
+        """Remove a file of the layers."""
+        return _changed(self._backups.layers / name, Path.unlink)
+
+    def layer_cut_off(self, name: str) -> Lever:
+        """Keep three fifths of a file of the layers."""
+        return _changed(self._backups.layers / name, _cut_off)
+
+    def layer_edited(self, name: str, old: bytes, new: bytes) -> Lever:
+        """Replace some bytes in a file of the layers."""
+        return _changed(self._backups.layers / name, lambda path: _replace(path, old, new))
+
+    def layer_aged(self, name: str, hours: float) -> Lever:
+        """Make a file of the layers that many hours older."""
+        return _changed(self._backups.layers / name, lambda path: _age(path, hours))
+
+    def copy_stopped(self) -> Lever:
+        """Remove the newest dump from the second copy."""
+        return _changed(newest(self._backups.offsite), Path.unlink)
+
+    def copy_cut_off(self) -> Lever:
+        """Keep three fifths of the newest dump in the second copy."""
+        return _changed(newest(self._backups.offsite), _cut_off)
+
+    def copy_emptied(self) -> Lever:
         """Remove all that is in the second copy."""
-        with removed(self._backups.offsite):
-            yield
+        return _changed(self._backups.offsite, _clear)
 
-    @contextlib.contextmanager
-    def copy_stopped(self) -> Iterator[None]:
-        """Let the newest dump be in the second copy no more."""
-        with kept(self._backups.offsite):
-            newest(self._backups.offsite).unlink()
-            yield
-
-    @contextlib.contextmanager
-    def copy_cut_off(self) -> Iterator[None]:
-        """Let the newest dump be in the second copy as a half."""
-        dump = newest(self._backups.offsite)
-        with kept(dump):
-            write_whole(dump, dump.read_bytes()[: dump.stat().st_size // 2])
-            yield
-
-    @contextlib.contextmanager
-    def vault_opened(self) -> Iterator[None]:
+    def vault_opened(self) -> Lever:
         """Let the application delete what is in the locked store."""
-        policy = self._backups.vault / vault.POLICY
-        with kept(policy):
-            allowed = json.loads(policy.read_bytes())
-            allowed["application"].append("delete")
-            write_whole(policy, json.dumps(allowed).encode())
-            yield
+        return _changed(self._backups.vault / vault.POLICY, _allow_deletion)
 
     def _mirror(self) -> None:
         """What the job does that makes the second copy."""
@@ -250,7 +230,7 @@ class BackupLevers:
             shutil.copy2(file, self._backups.offsite / file.name)
 
     @contextlib.contextmanager
-    def _changed(self, sql: str) -> Iterator[str]:
+    def _copy(self, sql: str) -> Iterator[str]:
         """A copy of the database, from its newest dump, that was changed."""
         self._admin(f"create database {_COPY}")
         try:
