@@ -266,9 +266,8 @@ repository_unencrypted: Final = _lever(
 )
 restored_copy_rots: Final = _lever(
     "restored_copy_rots",
-    "An index of the restored copy is damaged: the server starts, every row is there, and only"
-    " amcheck sees that the entries are in the wrong order.",
-    {"backup.restores[shop-wal]": {"sound"}},
+    "An index of the restored copy is damaged: the server starts, and every row is there.",
+    {"backup.restores[shop-wal]": {"sound", "checksums"}},
     lambda system: system.levers.archive.restore_rots(system.levers.replace_in_config),
     needs=PART,
 )

@@ -84,10 +84,8 @@ def _judge_newest(backup: Backup, target: Config, evidence: Evidence) -> None:
     if not evidence.judge("exists", found, at_least(1), says=says) or newest is None:
         return
     with evidence.attempt():
-        age = age_of(newest)
-        says = f"The newest backup is {age.value:.0f} h old"
         limit = at_most(backup.max_age_h, backup.deciding("max_age_h"))
-        evidence.judge("age", age, limit, newest.where, says=says)
+        evidence.judge("age", age_of(newest), limit, newest.where)
     limit = at_least(backup.min_bytes, backup.deciding("min_bytes"))
     evidence.judge("size", size_of(newest), limit, newest.where)
     _judge_sizes(backup, target, evidence)
@@ -96,7 +94,11 @@ def _judge_newest(backup: Backup, target: Config, evidence: Evidence) -> None:
 def _judge_sizes(backup: Backup, target: Config, evidence: Evidence) -> None:
     found = whole(backup)
     if not found:
-        return
+        raise NoData(
+            "there is no full backup, whose size could be compared",
+            where=backup.path,
+            remedy="make one, such as: pgbackrest --stanza=NAME --type=full backup",
+        )
     newest, before = found[0], found[1:2]
     for previous in before:
         evidence.judge(
@@ -133,14 +135,13 @@ def _judge_layer(backup: Backup, layer: Layer, evidence: Evidence) -> None:
     says = f"Layer {layer.name} is not backed up: no file {place}"
     if not evidence.judge("layer-exists", there, at_least(1), says=says) or file is None:
         return
-    age = age_of(file, f"age of layer {layer.name}")
     limit = (
         at_most(layer.newest_max_h, layer.deciding("newest_max_h"))
         if layer.newest_max_h
         else at_most(backup.max_age_h, backup.deciding("max_age_h"))
     )
-    says = f"The newest file of layer {layer.name} is {age.value:.0f} h old"
-    evidence.judge("layer-age", age, limit, str(file.path), says=says)
+    with evidence.attempt():
+        evidence.judge("layer-age", age_of(file, f"age of layer {layer.name}"), limit, file.where)
     content = layers.content(file.path, backup)
     held = layers.held(content, layer)
     evidence.judge(
@@ -240,5 +241,4 @@ def test_retention(backup: Backup, evidence: Evidence) -> None:
         ),
         at_least(backup.retention_days or 0, backup.deciding("retention_days")),
         oldest.where,
-        says=f"The oldest backup is {days:.1f} d old",
     )

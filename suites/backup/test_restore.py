@@ -66,6 +66,7 @@ RestoreOf = Callable[[Backup], AnyRestore]
         "sequences",
         "large-objects",
         "sound",
+        "checksums",
         "application-reads",
         "application-writes",
         "damaged-copies",
@@ -186,9 +187,10 @@ def _judge_soundness(restore: AnyRestore, evidence: Evidence) -> None:
     found = restore.sound()
     name = "relations that amcheck reports as corrupt"
     _judge_none("sound", name, found.corrupt, found.relations, found.source, evidence)
+    # A dump has no pages.
     if isinstance(restore, RestoredCluster) and (bad := restore.bad_checksums()) is not None:
         evidence.judge(
-            "sound",
+            "checksums",
             Measurement("pages with a wrong checksum", bad, "count", "pg_checksums --check"),
             equal_to(0),
         )

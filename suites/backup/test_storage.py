@@ -61,7 +61,9 @@ def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: E
     assert copied, "one was counted"
     evidence.judge(
         "behind",
-        Measurement(f"{copy.name} is behind by", stored.hours_behind(files, copied), "h", place),
+        Measurement(
+            f"delay of the copy {copy.name}", stored.hours_behind(files, copied), "h", place
+        ),
         at_most(copy.behind_max_h, copy.deciding("behind_max_h")),
         f"the newest complete backup there is {copied.path.name}",
     )

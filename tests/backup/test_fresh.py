@@ -80,9 +80,9 @@ def write(
     [
         (1, None, 2000, set(), ""),
         (-0.02, None, 2000, set(), ""),  # clocks may differ a little
-        (27, None, 2000, {"age"}, "The newest backup is 27 h old; limit 26 h"),
+        (27, None, 2000, {"age"}, "age of the newest backup: 27 h; limit 26 h"),
         # A copied file is as old as its manifest says.
-        (0, 50, 2000, {"age"}, "The newest backup is 50 h old"),
+        (0, 50, 2000, {"age"}, "age of the newest backup: 50 h"),
         (1, None, 10, {"size"}, "size of the newest backup: 10 bytes; at least 1,024 bytes"),
     ],
 )
