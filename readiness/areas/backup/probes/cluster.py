@@ -227,7 +227,7 @@ def _write(dsn: Dsn, name: str, backup: Backup, guardian: Guardian) -> str:
 def _rows(dsn: Dsn, name: str) -> set[str]:
     """The rows of the restored copy; none where the restore ended before their table was made."""
     with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
-        if fetch_value(connection, "select to_regclass(%s)::text", [f"{name}.canary"]) is None:
+        if not fetch_value(connection, "select to_regclass(%s) is not null", [f"{name}.canary"]):
             return set()
         query = sql.SQL("select row from {}").format(sql.Identifier(name, "canary"))
         return {str(row) for (row,) in fetch(connection, query)}
