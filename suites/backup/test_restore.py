@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup
@@ -78,9 +78,9 @@ def test_restores(backup: Backup, restore_of: RestoreOf, evidence: Evidence) -> 
     if not _judge_restore(restore, evidence):
         return  # there is nothing to compare
     if isinstance(restore, Restored):
-        for level, judge in _OF_DUMPS:
-            with _level(level, backup, evidence):
-                judge(backup, restore, evidence)
+        for judge in (_judge_rows, _judge_schema, _judge_sequences, _judge_large_objects):
+            with _level(4, backup, evidence):
+                judge(restore, evidence)
     with _level(5, backup, evidence):
         _judge_soundness(restore, evidence)
     with _level(6, backup, evidence):
@@ -119,7 +119,7 @@ def _judge_restore(restore: AnyRestore, evidence: Evidence) -> bool:
     return True
 
 
-def _judge_rows(_: Backup, restore: Restored, evidence: Evidence) -> None:
+def _judge_rows(restore: Restored, evidence: Evidence) -> None:
     """Counts and checksums of every table, against the manifest written with the dump."""
     manifest = read_manifest(restore.file.manifest)
     if not manifest.tables:
@@ -140,7 +140,7 @@ def _judge_rows(_: Backup, restore: Restored, evidence: Evidence) -> None:
     _judge_none("rows", "tables that differ from the manifest", differing, tables, source, evidence)
 
 
-def _judge_schema(_: Backup, restore: Restored, evidence: Evidence) -> None:
+def _judge_schema(restore: Restored, evidence: Evidence) -> None:
     """Definitions, not only names, against the fingerprint in the manifest."""
     expected = _known(read_manifest(restore.file.manifest).objects, "schema", restore)
     changes = list(map(str, schema_differences(expected, restore.objects())))
@@ -148,7 +148,7 @@ def _judge_schema(_: Backup, restore: Restored, evidence: Evidence) -> None:
     _judge_none("schema", name, changes, len(expected), source, evidence)
 
 
-def _judge_sequences(_: Backup, restore: Restored, evidence: Evidence) -> None:
+def _judge_sequences(restore: Restored, evidence: Evidence) -> None:
     """The manifest has the values from just before the dump: sequences keep to no snapshot."""
     expected = _known(read_manifest(restore.file.manifest).sequences, "sequences", restore)
     behind = lagging(expected, restore.sequences())
@@ -156,7 +156,7 @@ def _judge_sequences(_: Backup, restore: Restored, evidence: Evidence) -> None:
     _judge_none("sequences", name, behind, len(expected), source, evidence)
 
 
-def _judge_large_objects(_: Backup, restore: Restored, evidence: Evidence) -> None:
+def _judge_large_objects(restore: Restored, evidence: Evidence) -> None:
     expected = _known(read_manifest(restore.file.manifest).large_objects, "large objects", restore)
     found = restore.large_objects()
     source = f"pg_largeobject_metadata, {restore.file.manifest}"
@@ -172,14 +172,6 @@ def _judge_large_objects(_: Backup, restore: Restored, evidence: Evidence) -> No
             equal_to(expected.checksum),
             says=f"The contents of the {found.number} large objects differ from the manifest",
         )
-
-
-_OF_DUMPS: Final[tuple[tuple[int, Callable[[Backup, Restored, Evidence], None]], ...]] = (
-    (4, _judge_rows),
-    (4, _judge_schema),
-    (4, _judge_sequences),
-    (4, _judge_large_objects),
-)
 
 
 def _judge_soundness(restore: AnyRestore, evidence: Evidence) -> None:
@@ -201,12 +193,9 @@ def _judge_application(backup: Backup, restore: AnyRestore, evidence: Evidence) 
     if backup.application is None:
         return
     for tried in try_application(restore.database(), backup.application):
-        key, done = (
-            ("application-writes", "wrote") if tried.writes else ("application-reads", "read")
-        )
-        says = f"The application {done} {tried.rows.value} rows in the restored copy"
+        key = "application-writes" if tried.writes else "application-reads"
         because = f"{tried.problem or 'no row'}, in: {tried.rows.source}"
-        evidence.judge(key, tried.rows, at_least(1), because, says=says)
+        evidence.judge(key, tried.rows, at_least(1), because)
 
 
 def _judge_damaged_copies(backup: Backup, restore: Restored, evidence: Evidence) -> None:

@@ -21,7 +21,7 @@ _ARCHIVER: Final = """
             and (last_archived_time is null or last_failed_time > last_archived_time),
         failed_count, coalesce(last_failed_wal, '')
     from pg_stat_archiver"""
-_WAITING: Final = "select count(*) from pg_ls_archive_statusdir() where name like '%%.ready'"
+_WAITING: Final = "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,11 @@ def archiver_of(database: Database) -> Archiver:
     """
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         mode, _, failing, failed, last_failed = fetch(connection, _ARCHIVER)[0]
-        waiting_now = int(fetch_value(connection, _WAITING.replace("%%", "%")))
+        waiting_now = int(fetch_value(connection, _WAITING))
     where = database.dsn.address
-    waiting_files = Measurement(
-        "WAL files waiting for the archiver", waiting_now, "count",
-        f"pg_ls_archive_statusdir() of {where}",
-    )  # fmt: skip
-    return Archiver(
-        mode, failing, failed, last_failed, waiting_files, f"pg_stat_archiver of {where}"
-    )
+    name, source = "WAL files waiting for the archiver", f"pg_ls_archive_statusdir() of {where}"
+    waiting = Measurement(name, waiting_now, "count", source)
+    return Archiver(mode, failing, failed, last_failed, waiting, f"pg_stat_archiver of {where}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,5 +159,5 @@ def _tried(connection: Connection, statement: str, *, writes: bool) -> Tried:
         ) from error
     except psycopg.Error as error:
         problem = " ".join((error.diag.message_primary or str(error)).split())
-    name = "rows written" if writes else "rows read"
+    name = f"rows that the application {'wrote' if writes else 'read'}"
     return Tried(Measurement(name, rows, "count", source_of(statement)), problem, writes)
