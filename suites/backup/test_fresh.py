@@ -27,25 +27,24 @@ from readiness.model.measurement import now
     why="""What was written since the newest backup is lost in a disaster, and so is what it lacks:
     the roles, the uploaded files, the second half of a dump on a full disk. Backup jobs stop
     without an alert: an expired password, a cron entry that went with its host.""",
-    fix="""Look at the last run of the job, then make a backup now:
+    fix="""exists, age: look at the last run of the job, then make a backup now:
       systemctl list-timers --all | grep -i backup;  journalctl -u UNIT --since -3d;  df -h FOLDER
       python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
       pgbackrest --stanza=NAME backup;  barman backup SERVER
-    Too small: compare the contents with those of the backup before, and with the database:
+    size, previous-size, database-size: compare the contents with the backup before and the database;
+    after rows were deleted on purpose, the next backup is compared with the smaller one:
       pg_restore --list FILE | grep -c 'TABLE DATA'
       psql -c "select relname, pg_size_pretty(pg_table_size(oid)) from pg_class
                where relkind = 'r' order by pg_table_size(oid) desc limit 10"
-      Rows deleted on purpose: the next backup is compared with the smaller one.
-      Very well compressed: set `database_share_min` in [backup.NAME].
-    A layer: make it again, or remove its table from [backup.NAME.layers] if there is no such data:
+    layer-exists, layer-age, layer-contents, layer-readable: make the layer again:
       pg_dumpall --globals-only > FOLDER/globals.sql;  pg_dump --schema-only > FOLDER/schema.sql
       pg_dump -Fc --data-only > FOLDER/data.dump
       tar -czf FOLDER/files.tar.gz --directory /srv uploads
-    A plain dump that was cut off: use the one before it, and let the job fail with its parts
-    (`set -o pipefail`; write to FILE.partial and rename it at the end):
+    complete: use the dump before it; let the job fail with its parts (`set -o pipefail`), write to
+    FILE.partial and rename it at the end:
       tail -n 12 FILE     (`-- PostgreSQL database dump complete` must be there)
-    Rows hidden by row security: `alter role BACKUP_ROLE bypassrls;`, remove --enable-row-security
-    from the job, then make a backup at once:
+    role-sees-all, unfiltered: remove --enable-row-security from the job, then make a backup:
+      psql -c 'alter role BACKUP_ROLE bypassrls'
       grep -rn 'enable-row-security\\|row_security' /etc/cron* /etc/systemd/system""",
     judgements=(
         "exists",

@@ -34,29 +34,30 @@ RestoreOf = Callable[[Backup], AnyRestore]
     answers, and a dump can lack rows, an index or a right without any error. Only a restored copy
     that is compared with what was backed up shows what a disaster would leave.""",
     fix="""Do by hand what the check did, on a scratch server:
-      pg_restore -f /dev/null FILE      (an error: the file is damaged; use the one before)
+      pg_restore -f /dev/null FILE
       createdb scratch && pg_restore -d scratch FILE
       pgbackrest --stanza=NAME --pg1-path=EMPTY_FOLDER --archive-mode=off restore
-    "role ... does not exist": a dump holds no roles; `pg_dumpall --globals-only > globals.sql`, or
+    readable: the file is damaged; use the backup before it, and look for the cause: df -h FOLDER
+    restored, "role ... does not exist": a dump holds no roles; back them up, or write a manifest:
+      pg_dumpall --globals-only > globals.sql
       python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
-    Rows, objects or large objects differ: see which option of the job leaves them out, keep the
-    broken dump for the inquiry, and make a complete one with the command above:
-      grep -rn 'pg_dump' /etc/cron* /etc/systemd/system |
+    unaltered, rows, schema: see what the job leaves out, then make a backup with the command above:
+      grep -rn pg_dump /etc/cron* /etc/systemd/system |
         grep -E -- '--(no-|section|exclude|enable-row-security)|-x|-t|-n'
-      An index is missing: pg_dump leaves out invalid ones; `reindex index concurrently NAME`.
-      Large objects: `pg_dump -Fc --large-objects` (`--blobs` before 16); "permission denied":
-      grant select on large object NUMBER to the role that makes the backups.
-    A sequence is behind: in the restored copy, and in the job, dump sequences with their tables:
+      pg_dump leaves out invalid indexes: reindex index concurrently NAME;
+    sequences: dump sequences together with their tables; in the restored copy:
       select setval(pg_get_serial_sequence('TABLE', 'COLUMN'), (select max(COLUMN) from TABLE));
-    amcheck reports corruption: see whether the source has it too, fix it there, make a new backup:
+    large-objects: pg_dump -Fc --large-objects (--blobs before 16); "permission denied":
+      grant select on large object NUMBER to ROLE;
+    sound, checksums: see whether the source is damaged too, fix it there, make a new backup:
       pg_amcheck --heapallindexed --install-missing DATABASE
-      reindex index concurrently NAME;   smartctl -H /dev/DISK   (a page: test disk and memory)
-    The application fails: try the statement in a restored copy:
+      reindex index concurrently NAME;   smartctl -H /dev/DISK
+    application-reads, application-writes: try the statement in a restored copy; memberships and
+    settings of roles are in `pg_dumpall --globals-only`:
       set session authorization ROLE; begin; STATEMENT; rollback;
-      "permission denied": memberships and settings of roles are in `pg_dumpall --globals-only`.
-    A damaged copy was accepted: lower `max_age_h`, raise `min_bytes`, or write a manifest.
-    No manifest, or no amcheck here: make the next backup with the command above;
-      apt-get install postgresql-contrib; or agree on a lower `restore_level` in [backup.NAME].""",
+    damaged-copies: lower `max_age_h`, raise `min_bytes` in [backup.NAME].
+    No manifest: make the next backup with the command above. No amcheck on this machine:
+      apt-get install postgresql-contrib, or agree on a lower `restore_level` in [backup.NAME].""",
     judgements=(
         "readable",
         "restored",

@@ -21,13 +21,14 @@ from readiness.lib.text import worst
     why="""A restore replays one WAL file after the other and stops at the first that is missing,
     without an error: the server starts, and everything after the gap is gone. While the archiver
     fails, WAL files fill the server's own disk until it stops.""",
-    fix="""The archiver fails or falls behind: read the server's log, run the command by hand:
-      select last_failed_wal, last_failed_time, failed_count from pg_stat_archiver;
+    fix="""archiver, backlog: read the server's log and run the command by hand; never remove files
+    from pg_wal:
+      psql -c 'select last_failed_wal, last_failed_time, failed_count from pg_stat_archiver'
       grep -i 'archive command failed' POSTGRES_LOG | tail
       pgbackrest --stanza=NAME --log-level-console=detail archive-push PG_WAL/FILE
-    Never remove files from pg_wal by hand.
-    A file is missing: make a full backup at once, so that new changes can be recovered. Then look
-    for the file on the server and on every standby, and for what removed it:
+    continuous: make a full backup at once, so that new changes can be recovered. Then look for the
+    file on the server and on every standby, and for what removed it:
+      pgbackrest --stanza=NAME --type=full backup
       ls PG_WAL/FILE;  pgbackrest --stanza=NAME repo-ls archive/NAME --recurse | grep FILE
     Expire the backups whose WAL has the gap once the new one was restored.""",
     judgements=("archiver", "backlog", "continuous"),
