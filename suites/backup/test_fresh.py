@@ -31,8 +31,8 @@ from readiness.model.measurement import now
       systemctl list-timers --all | grep -i backup;  journalctl -u UNIT --since -3d;  df -h FOLDER
       python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
       pgbackrest --stanza=NAME backup;  barman backup SERVER
-    size, previous-size, database-size: compare the contents with the backup before and the database;
-    after rows were deleted on purpose, the next backup is compared with the smaller one:
+    size, previous-size, database-size: compare the contents with the backup before and with the
+    database; rows deleted on purpose: the next backup is compared with the smaller one:
       pg_restore --list FILE | grep -c 'TABLE DATA'
       psql -c "select relname, pg_size_pretty(pg_table_size(oid)) from pg_class
                where relkind = 'r' order by pg_table_size(oid) desc limit 10"
