@@ -586,7 +586,7 @@ name = "my-system"
 #[backup.orders.immutable]
 #put = ["aws", "s3", "cp", "/etc/hostname", "s3://backups/{object}"]
 #exists = ["aws", "s3api", "head-object", "--bucket", "backups", "--key", "{object}"]
-#let_in = ["aws", "--profile", "app", "s3", "ls", "s3://backups/{object}"]
+#access = ["aws", "--profile", "app", "s3", "ls", "s3://backups/{object}"]
 #delete = ["aws", "--profile", "app", "s3", "rm", "s3://backups/{object}"]
 #remove = ["aws", "--profile", "keeper", "s3", "rm", "s3://backups/{object}"]
 

@@ -122,7 +122,7 @@ def test_immutable(backup: Backup, guardian: Guardian, evidence: Evidence) -> No
 def test_encrypted(backup: Backup, evidence: Evidence) -> None:
     """By the first bytes of the files as they are stored."""
     pieces = stored.pieces_of(backup)
-    clear = stored.readable(pieces)
+    clear = stored.unencrypted(pieces)
     evidence.judge(
         "encrypted",
         Measurement(

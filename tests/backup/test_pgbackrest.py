@@ -11,7 +11,7 @@ import pytest
 from readiness.areas.backup.config import Backup, Physical
 from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
 from readiness.areas.backup.probes.cluster import restore_to_point, restored_cluster
-from readiness.areas.backup.probes.stored import pieces_of, readable
+from readiness.areas.backup.probes.stored import pieces_of, unencrypted
 from readiness.areas.backup.reference.wal_archive import WalArchive, prepare
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
@@ -90,7 +90,7 @@ def test_its_backups_are_encrypted(backup: Backup) -> None:
     assert found.restored_bytes > found.size > 0
     pieces = pieces_of(backup)
     assert pieces[0].head.startswith(b"Salted__")
-    assert readable(pieces) == []
+    assert unencrypted(pieces) == []
 
 
 def test_a_finished_file_arrives_and_the_archive_is_whole(

@@ -10,9 +10,9 @@ from readiness.areas.backup.probes.contents import known_as
 from readiness.areas.backup.probes.stored import (
     newest_copied,
     pieces_of,
-    readable,
     sizes,
     try_to_delete,
+    unencrypted,
 )
 from readiness.lib.files import BackupFile
 from readiness.lib.guardian import Guardian
@@ -22,7 +22,7 @@ from readiness.model.errors import CouldNotMeasure
 def commands(store: Path, delete: str, **changes: object) -> Immutable:
     path = f"{store}/{{object}}"
     plan = Immutable(
-        put=["touch", path], exists=["test", "-e", path], let_in=["test", "-r", path],
+        put=["touch", path], exists=["test", "-e", path], access=["test", "-r", path],
         delete=["sh", "-c", delete, path], remove=["rm", "-f", path],
     )  # fmt: skip
     return plan.model_copy(update=changes)
@@ -49,7 +49,7 @@ def test_a_deletion_is_judged_by_what_is_left(
     ("changes", "says"),
     [
         ({"put": ["true"]}, "does not exist after"),
-        ({"let_in": ["false"]}, "use the application's credentials"),
+        ({"access": ["false"]}, "use the application's credentials"),
     ],
 )
 def test_a_deletion_that_proves_nothing_is_an_error(
@@ -92,6 +92,6 @@ def test_the_bytes_show_whether_a_file_is_encrypted(
     tmp_path: Path, head: bytes, shows: str
 ) -> None:
     (tmp_path / "all.dump").write_bytes(head)
-    found = readable(pieces_of(Backup(name="shop", database="shop", path=str(tmp_path))))
+    found = unencrypted(pieces_of(Backup(name="shop", database="shop", path=str(tmp_path))))
     assert [one.shows for one in found] == ([shows] if shows else [])
     assert known_as(head) == ("" if shows == "unencrypted bytes" else shows)

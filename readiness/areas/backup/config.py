@@ -72,7 +72,7 @@ class Immutable(Model):
 
     put: Command = Field(..., description="writes the object, as the backup job does")
     exists: Command = Field(..., description="ends with 0 while the object exists, else not")
-    let_in: Command = Field(
+    access: Command = Field(
         ...,
         description="does what the application's credentials may do, such as reading the object;"
         " must succeed: credentials that are not valid are refused everything",

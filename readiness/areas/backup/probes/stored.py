@@ -129,7 +129,7 @@ def is_apart(backup: Backup, copy: Copy) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Readable:
+class Unencrypted:
     """A file that is not encrypted, and what its first bytes show."""
 
     name: str
@@ -155,9 +155,9 @@ def pieces_of(backup: Backup) -> list[Piece]:
     return found
 
 
-def readable(pieces: list[Piece]) -> list[Readable]:
+def unencrypted(pieces: list[Piece]) -> list[Unencrypted]:
     """Those that are not cipher text."""
-    return [Readable(p.name, shown) for p in pieces if (shown := _shows(p.head))]
+    return [Unencrypted(p.name, shown) for p in pieces if (shown := _shows(p.head))]
 
 
 def _shows(head: bytes) -> str:
@@ -203,7 +203,7 @@ def try_to_delete(plan: Immutable, undo: Undo) -> Deletion:
                 remedy=_DELETES,
             )
         # A store that is down and wrong credentials refuse every deletion, which proves nothing.
-        command.run(_argv(plan.let_in, name), "use the application's credentials", _DELETES)
+        command.run(_argv(plan.access, name), "use the application's credentials", _DELETES)
         argv = _argv(plan.delete, name)
         answer = command.ask(argv, "delete the object", _DELETES)
         return Deletion(_exists(plan, name), answer.said, " ".join(argv))

@@ -84,7 +84,7 @@ other_device = false
 [backup.shop.immutable]
 put = [{python}, "-m", "{vault}", "backup", "put", "{{object}}"]
 exists = [{python}, "-m", "{vault}", "backup", "exists", "{{object}}"]
-let_in = [{python}, "-m", "{vault}", "application", "exists", "{{object}}"]
+access = [{python}, "-m", "{vault}", "application", "exists", "{{object}}"]
 delete = [{python}, "-m", "{vault}", "application", "delete", "{{object}}"]
 remove = [{python}, "-m", "{vault}", "keeper", "delete", "{{object}}"]
 """

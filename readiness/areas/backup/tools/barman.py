@@ -17,7 +17,7 @@ from readiness.areas.backup.tools.tool import (
     at,
     parsed,
     physical_of,
-    strange,
+    unknown_format,
 )
 from readiness.areas.backup.wal_segments import parse
 from readiness.lib.command import Answer
@@ -46,7 +46,7 @@ class Barman:
         """All backups, the newest first; one that still waits for WAL counts as failed."""
         entries = self._json("list-backups", verb="list the backups").get(self._server)
         if not isinstance(entries, list):
-            raise strange("no list of backups", self._source("list-backups"))
+            raise unknown_format("no list of backups", self._source("list-backups"))
         found = [self._backup_of(str(entry["backup_id"])) for entry in entries]
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
@@ -130,7 +130,7 @@ class Barman:
         answer = self._json("show-backup", label, verb="show a backup")
         shown = answer.get(self._server)
         if not isinstance(shown, dict):
-            raise strange("no backup", self._source("show-backup"))
+            raise unknown_format("no backup", self._source("show-backup"))
         return shown
 
     def _words(self, name: str, *arguments: str) -> list[str]:
@@ -139,7 +139,7 @@ class Barman:
     def _json(self, name: str, *arguments: str, verb: str) -> dict[str, Any]:
         answer = self._calls.json(*self._words(name, *arguments), verb=verb)
         if not isinstance(answer, dict):
-            raise strange("no object", self._source(name))
+            raise unknown_format("no object", self._source(name))
         return answer
 
     def _source(self, name: str) -> str:
@@ -159,9 +159,9 @@ def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
     found = parsed(Answer(0, answer.output, answer.said), [source], "check the server")
     checks = found.get(server) if isinstance(found, dict) else None
     if not isinstance(checks, dict) or not checks:
-        raise strange("no checks", source)
+        raise unknown_format("no checks", source)
     if odd := [name for name, entry in checks.items() if not isinstance(entry, dict)]:
-        raise strange(f"no status of {odd[0]}", source)
+        raise unknown_format(f"no status of {odd[0]}", source)
     return tuple(
         f"{name}: {entry.get('hint') or entry.get('status')}"
         for name, entry in checks.items()

@@ -13,12 +13,12 @@ from readiness.areas.backup.tools.tool import (
     Verified,
     parsed,
     physical_of,
-    strange,
     time_of,
+    unknown_format,
 )
 from readiness.areas.backup.wal_segments import parse
 from readiness.lib.command import Answer
-from readiness.model.errors import NoData
+from readiness.model.errors import CouldNotMeasure, NoData
 
 
 def restore_by_command(backup: Backup, folder: Path, point: str) -> Answer:
@@ -64,7 +64,7 @@ class Commands:
         try:
             found = [self._backup_of(entry) for entry in parsed(answer, argv, "list the backups")]
         except (KeyError, TypeError, ValueError) as error:
-            raise strange(f"no {error}", shlex.join(argv)) from None
+            raise unknown_format(f"no {error}", shlex.join(argv)) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
@@ -73,7 +73,7 @@ class Commands:
         answer = self._calls.run(argv, "verify the backups", VERIFY_S)
         found = parsed(Answer(0, answer.output, answer.said), argv, "verify the backups")
         if not isinstance(found, dict) or not isinstance(found.get("status"), str):
-            raise strange("no status", shlex.join(argv))
+            raise unknown_format("no status", shlex.join(argv))
         problems = tuple(str(problem) for problem in found.get("problems", []))
         good = found["status"] == "ok" and not problems
         return Verified(good, problems, answer.status, shlex.join(argv))
@@ -83,7 +83,8 @@ class Commands:
         argv = self._commands.segments
         answer = self._calls.run(argv, "list the archive")
         if answer.status != 0:
-            raise strange(f"the exit status {answer.status}: {answer.said}", shlex.join(argv))
+            message = f"the command to list the archive ended with {answer.status}: {answer.said}"
+            raise CouldNotMeasure(message, where=shlex.join(argv))
         return sorted({line.strip() for line in answer.output.splitlines() if parse(line.strip())})
 
     def pieces(self) -> list[Piece]:

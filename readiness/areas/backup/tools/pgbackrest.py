@@ -20,7 +20,7 @@ from readiness.areas.backup.tools.tool import (
     Verified,
     at,
     physical_of,
-    strange,
+    unknown_format,
 )
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -58,7 +58,7 @@ class PgBackRest:
         try:
             found = [self._backup_of(entry) for entry in self._stanza().get("backup", [])]
         except (KeyError, TypeError) as error:
-            raise strange(f"no {error}", self._source) from None
+            raise unknown_format(f"no {error}", self._source) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:

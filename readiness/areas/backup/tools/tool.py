@@ -212,7 +212,7 @@ def parsed(answer: Answer, argv: Sequence[str], verb: str) -> Any:
         ) from None
 
 
-def strange(what: str, where: str) -> CouldNotMeasure:
+def unknown_format(what: str, where: str) -> CouldNotMeasure:
     """The error for an answer in another format than the tool's known ones."""
     return CouldNotMeasure(
         f"the tool's answer has {what}: its release is not supported", where=where
@@ -233,7 +233,7 @@ def time_of(text: object, where: str) -> datetime:
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:
-        raise strange(f"{text!r} where a time should be", where) from None
+        raise unknown_format(f"{text!r} where a time should be", where) from None
     if found.tzinfo is None:
-        raise strange(f"a time without a zone, {text!r}", where)
+        raise unknown_format(f"a time without a zone, {text!r}", where)
     return found

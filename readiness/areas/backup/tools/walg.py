@@ -15,8 +15,8 @@ from readiness.areas.backup.tools.tool import (
     Verified,
     parsed,
     physical_of,
-    strange,
     time_of,
+    unknown_format,
 )
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -40,7 +40,7 @@ class WalG:
         try:
             found = [self._backup_of(entry) for entry in entries]
         except (KeyError, TypeError, ValueError) as error:
-            raise strange(f"no {error}", self._source(*words)) from None
+            raise unknown_format(f"no {error}", self._source(*words)) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
@@ -101,7 +101,7 @@ def read_wal_verify(answer: Answer, source: str) -> Verified:
     for name in _CHECKS:
         part = found.get(name) if isinstance(found, dict) else None
         if not isinstance(part, dict) or "status" not in part:
-            raise strange(f"no status of {name}", source)
+            raise unknown_format(f"no status of {name}", source)
         if part["status"] != "OK":
             problems.append(f"{name}: {part['status']}")
     return Verified(not problems, tuple(problems), answer.status, source)
