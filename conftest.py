@@ -16,7 +16,7 @@ import pytest
 FIXTURES = {
     "alert_engine": ("engine_alerts",),
     "alerting": ("running", "policy"),
-    "backup": ("restores", "restore_of", "restored_dump"),
+    "backup": ("restore_of",),
     "deployment": ("drill_safety", "drill_of"),
     "grafana": ("opened", "grafana_client"),
     "guardian": ("guardian",),

@@ -11,9 +11,9 @@ from psycopg import sql
 
 from readiness.areas.alerting.reference.levers import AlertingLevers
 from readiness.areas.backup.reference import levers
-from readiness.areas.backup.reference.archive_levers import ArchiveLevers, archive_levers
 from readiness.areas.backup.reference.backups import Backups
-from readiness.areas.backup.reference.spoilers import BackupSpoilers, spoilers
+from readiness.areas.backup.reference.levers import BackupLevers, backup_levers
+from readiness.areas.backup.reference.wal_archive import ArchiveLevers, archive_levers
 from readiness.areas.database.reference import statement_levers
 from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.metrics import Metrics
@@ -263,13 +263,13 @@ class Levers(
         return self.backups.replaced_by_one_for("readiness_ghost")
 
     @property
-    def backups(self) -> BackupSpoilers:
+    def backups(self) -> BackupLevers:
         """More of what can be wrong with the backups.
 
         Raises:
             ReferenceSystemError: this system has none.
         """
-        return spoilers(self._parts.backups, self._parts.server, self._parts.shop)
+        return backup_levers(self._parts.backups, self._parts.server, self._parts.shop)
 
     @property
     def archive(self) -> ArchiveLevers:
@@ -278,7 +278,8 @@ class Levers(
         Raises:
             ReferenceSystemError: this system has none.
         """
-        return archive_levers(self._parts.backups, self._parts.shop)
+        backups = self._parts.backups
+        return archive_levers(backups.archive if backups else None, self._parts.shop)
 
     def _backups(self) -> Path:
         if self._parts.backups is None:

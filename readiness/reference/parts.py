@@ -64,12 +64,19 @@ PARTS: Final = (
         checks=("database.table-bloat", "database.index-bloat", "database.snapshots-run"),
     ),
     Part("amcheck", checks=("database.corruption-sample",)),
-    Part("pg_amcheck", checks=("backup.restored-sound",)),
+    Part("pg_amcheck"),
     Part("pg_dump", checks=("deployment.previous-on-new-schema",)),
     Part("standby", tables=("[databases.NAME.standbys.",)),
     Part("pooler", tables=("[databases.NAME.pooler]",)),
     Part("backup", tables=("[backup.", "[deployment.layers.")),
-    Part(wal_archive.PART, tables=("[backup.NAME.physical]", "[backup.NAME] encrypted")),
+    Part(
+        wal_archive.PART,
+        tables=(
+            "[backup.NAME] archives_wal",
+            "[backup.NAME] physical",
+            "[backup.NAME] encrypted",
+        ),
+    ),
     Part(
         FLEET,
         tables=(

@@ -1,14 +1,13 @@
-"""The levels of the proof of restore, and what is said against a dump."""
+"""Negative controls: the objections to a dump, and sequences that are behind."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readiness.areas.backup.beside_tables import Sequence, lagging
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.dump_objections import Control, Facts, Kind, accepted, objections
 from readiness.areas.backup.manifest import Manifest
-from readiness.areas.backup.restore_ladder import STEPS, Step, first_gap, level_of
+from readiness.areas.backup.probes.controls import Control, DumpFacts, Kind, accepted, objections
+from readiness.areas.backup.probes.database import Sequence, lagging
 from readiness.lib.postgres.contents import TableContent
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -23,22 +22,9 @@ def manifest() -> Manifest:
     )  # fmt: skip
 
 
-def facts(**changes: object) -> Facts:
+def facts(**changes: object) -> DumpFacts:
     plain = {"taken_at": NOW, "size": 5000, "readable": True, "sha256": "0" * 64, "contents": ROWS}
-    return Facts(**(plain | changes))  # type: ignore[arg-type]
-
-
-def test_no_level_counts_without_those_below_it() -> None:
-    steps = [Step(1, ""), Step(2, ""), Step(3, "an error"), Step(4, "")]
-    assert level_of(steps) == 2
-    assert first_gap(steps) == Step(3, "an error")
-    assert level_of([Step(1, "gone")]) == 0
-    assert level_of([Step(2, ""), Step(3, "")]) == 0
-
-
-def test_the_top_has_no_gap() -> None:
-    steps = [Step(level, "") for level in range(1, len(STEPS))]
-    assert (level_of(steps), first_gap(steps)) == (8, None)
+    return DumpFacts(**(plain | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Asks PostgreSQL's own tools whether a restored copy is physically sound."""
+"""Looks at a restored copy: is it physically sound, and does the application work in it?"""
 
 import re
 import tempfile
@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psycopg
+from psycopg import sql
+
+from readiness.areas.backup.config import Application
 from readiness.lib.account import Account
-from readiness.lib.postgres import connect, fetch
+from readiness.lib.postgres import Connection, connect, fetch, source_of
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NotPermitted
+from readiness.model.measurement import Measurement
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries
 from readiness.servers.client import run_program
 
+_TIMEOUT_S: Final = 60.0
 _CORRUPT: Final = 2
 _LARGEST: Final = 1024 * 1024
 _SHOWN: Final = 400
@@ -27,11 +33,11 @@ _RELATIONS: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """What amcheck found.
+    """What amcheck reported.
 
     Attributes:
         relations: how many tables and indexes there are.
-        corrupt: what it complains of, in its words; none if all is well.
+        corrupt: its reports of corruption; none if there is none.
         source: the command.
     """
 
@@ -44,7 +50,7 @@ def amcheck(dsn: Dsn, binaries: Binaries, *, timeout_s: float) -> Soundness:
     """Check every table against itself, and every index against its table.
 
     Raises:
-        NotPermitted: the role may not; amcheck says so with the very status of a corruption.
+        NotPermitted: the role may not; amcheck then ends with the status of a corruption.
         CouldNotMeasure: it could not check anything; and its kinds.
     """
     words = dsn.words
@@ -74,11 +80,11 @@ def amcheck(dsn: Dsn, binaries: Binaries, *, timeout_s: float) -> Soundness:
     if ended.status == _CORRUPT and "permission denied" not in told:
         return Soundness(relations, tuple(_complaints(text)) or (clean(told, _SHOWN),), source)
     kind = NotPermitted if "permission denied" in told else CouldNotMeasure
-    raise kind(f"pg_amcheck could not look: {clean(told, _SHOWN)}", where=source)
+    raise kind(f"pg_amcheck failed: {clean(told, _SHOWN)}", where=source)
 
 
 def _complaints(text: str) -> list[str]:
-    """One for each table or index, with what is said of it."""
+    """One for each table or index that is reported."""
     blocks = re.split(r"\n(?=\S)", text.strip())
     return [" ".join(clean(block, _SHOWN).split()) for block in blocks if block.strip()]
 
@@ -89,7 +95,7 @@ def bad_checksums(
     """Pages of a stopped server whose checksum is wrong; None where it keeps no checksums.
 
     Raises:
-        CouldNotMeasure: it could not be told.
+        CouldNotMeasure: pg_checksums failed.
     """
     with tempfile.TemporaryFile() as output:
         arguments = ["--pgdata", str(data)]
@@ -106,5 +112,52 @@ def bad_checksums(
         output.seek(0)
         found = _BAD_BLOCKS.search(output.read(_LARGEST).decode())
     if found is None:
-        raise CouldNotMeasure(f"pg_checksums could not look: {ended}", where=str(data))
+        raise CouldNotMeasure(f"pg_checksums failed: {ended}", where=str(data))
     return int(found[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One statement of the application.
+
+    Attributes:
+        rows: how many rows it returned, or changed.
+        problem: why it failed; empty if it did not.
+        writes: whether it changes rows.
+    """
+
+    rows: Measurement
+    problem: str
+    writes: bool
+
+
+def try_application(dsn: Dsn, application: Application) -> list[Tried]:
+    """Run every statement as the application's role, and roll it back.
+
+    Raises:
+        CouldNotMeasure: the copy does not answer, or has no such role.
+    """
+    with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
+        fetch(
+            connection,
+            sql.SQL("set session authorization {}").format(sql.Identifier(application.role)),
+        )
+        return [
+            *(_tried(connection, text, writes=False) for text in application.reads),
+            *(_tried(connection, text, writes=True) for text in application.writes),
+        ]
+
+
+def _tried(connection: Connection, statement: str, *, writes: bool) -> Tried:
+    rows, problem = 0, ""
+    try:
+        with connection.transaction(force_rollback=True):
+            rows = connection.execute(statement.encode()).rowcount
+    except psycopg.OperationalError as error:
+        raise CouldNotMeasure(
+            f"the connection to the restored copy was lost: {error}", where=source_of(statement)
+        ) from error
+    except psycopg.Error as error:
+        problem = " ".join((error.diag.message_primary or str(error)).split())
+    name = f"rows that the application {'wrote' if writes else 'read'}"
+    return Tried(Measurement(name, rows, "count", source_of(statement)), problem, writes)

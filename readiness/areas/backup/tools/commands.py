@@ -1,11 +1,10 @@
-"""Commands of the user's that stand for a tool, or for a part of one."""
+"""Commands of the user in place of a tool, or of a part of one."""
 
 import shlex
 from pathlib import Path
 from typing import Any
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Adapter
+from readiness.areas.backup.config import Adapter, Backup
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     Calls,
@@ -14,12 +13,12 @@ from readiness.areas.backup.tools.tool import (
     Verified,
     parsed,
     physical_of,
-    strange,
     time_of,
+    unknown_format,
 )
 from readiness.areas.backup.wal_segments import parse
 from readiness.lib.command import Answer
-from readiness.model.errors import NoData
+from readiness.model.errors import CouldNotMeasure, NoData
 
 
 def restore_by_command(backup: Backup, folder: Path, point: str) -> Answer:
@@ -33,16 +32,16 @@ def restore_by_command(backup: Backup, folder: Path, point: str) -> Answer:
     argv = physical.commands.restore if physical.commands else None
     if argv is None:
         raise NoData(
-            "there is no command that restores",
+            "no command restores this backup",
             where=f"[backup.{backup.name}.physical.commands]",
-            remedy="declare `restore` there",
+            remedy="set `restore` there",
         )
     filled = [word.replace("{folder}", str(folder)).replace("{point}", point) for word in argv]
-    return Calls(physical).run(filled, "restore", 2 * backup.rto_s)
+    return Calls(physical).run(filled, "restore", 2 * backup.patience_s)
 
 
 class Commands:
-    """A tool that we have no adapter for."""
+    """A tool without an adapter."""
 
     def __init__(self, backup: Backup) -> None:
         self._backup = backup
@@ -53,7 +52,9 @@ class Commands:
         commands = physical_of(self._backup).commands
         if commands is None:
             where = f"[backup.{self._backup.name}.physical.commands]"
-            raise NoData("is not declared", where=where, remedy="declare it, see the template")
+            raise NoData(
+                "is not configured", where=where, remedy="add it: readiness config template"
+            )
         return commands
 
     def backups(self) -> list[PhysicalBackup]:
@@ -63,7 +64,7 @@ class Commands:
         try:
             found = [self._backup_of(entry) for entry in parsed(answer, argv, "list the backups")]
         except (KeyError, TypeError, ValueError) as error:
-            raise strange(f"no {error}", shlex.join(argv)) from None
+            raise unknown_format(f"no {error}", shlex.join(argv)) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
@@ -72,7 +73,7 @@ class Commands:
         answer = self._calls.run(argv, "verify the backups", VERIFY_S)
         found = parsed(Answer(0, answer.output, answer.said), argv, "verify the backups")
         if not isinstance(found, dict) or not isinstance(found.get("status"), str):
-            raise strange("no status", shlex.join(argv))
+            raise unknown_format("no status", shlex.join(argv))
         problems = tuple(str(problem) for problem in found.get("problems", []))
         good = found["status"] == "ok" and not problems
         return Verified(good, problems, answer.status, shlex.join(argv))
@@ -82,19 +83,16 @@ class Commands:
         argv = self._commands.segments
         answer = self._calls.run(argv, "list the archive")
         if answer.status != 0:
-            raise strange(f"the exit status {answer.status}: {answer.said}", shlex.join(argv))
+            message = f"the command to list the archive ended with {answer.status}: {answer.said}"
+            raise CouldNotMeasure(message, where=shlex.join(argv))
         return sorted({line.strip() for line in answer.output.splitlines() if parse(line.strip())})
 
     def pieces(self) -> list[Piece]:
-        """Not told by the commands.
-
-        Raises:
-            NoData: always.
-        """
+        """Raises NoData: the commands do not print the stored bytes."""
         raise NoData(
-            "commands do not give the bytes as they lie there",
+            "the commands do not print the stored bytes, so that encryption cannot be checked",
             where=self._backup.path,
-            remedy="declare a folder of it as a backup of files",
+            remedy="declare a folder of the repository as a [backup.NAME] with tool = 'dump'",
         )
 
     def restore(self, folder: Path, point: str) -> Answer:

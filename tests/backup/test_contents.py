@@ -1,10 +1,12 @@
-"""Plain SQL dumps: complete, cut off, or not what they should be."""
+"""What a file of a backup holds: plain SQL dumps that are complete or cut off, unknown bytes."""
 
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 
-from readiness.areas.backup.plain_dump import read_plain_dump
+from readiness.areas.backup.probes.contents import Format, content_of, read_plain_dump
+from readiness.servers.binaries import find_binaries
 
 HEAD = b"--\n-- PostgreSQL database dump\n--\n\nSET row_security = off;\nCREATE TABLE a (b int);\n"
 ROWS = b"COPY a (b) FROM stdin;\n1\n2\n\\.\n"
@@ -56,3 +58,11 @@ def test_a_line_of_many_megabytes_is_read_in_pieces() -> None:
     row = b"x" * (3 << 20) + b"CREATE TABLE no" + b"\n"
     dump = read_plain_dump(BytesIO(HEAD + b"COPY a FROM stdin;\n" + row + TAIL))
     assert (dump.problems, dump.tables) == ((), 1)
+
+
+@pytest.mark.contract
+def test_unknown_bytes_are_not_a_layer(tmp_path: Path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(bytes(range(256)) * 10)
+    found = content_of(path, find_binaries(), timeout_s=5)
+    assert (found.format, bool(found.problem)) == (Format.UNKNOWN, True)
