@@ -61,13 +61,13 @@ PARTS: Final = (
     ),
     Part(
         "pgstattuple",
-        checks=("database.table-bloat", "database.index-bloat", "database.snapshots-run"),
+        checks=("database.bloat", "database.snapshots-run"),
     ),
-    Part("amcheck", checks=("database.corruption-sample",)),
+    Part("amcheck", checks=("database.corruption",)),
     Part("pg_amcheck", checks=("backup.restored-sound",)),
     Part("pg_dump", checks=("deployment.previous-on-new-schema",)),
-    Part("standby", tables=("[databases.NAME.standbys.",)),
-    Part("pooler", tables=("[databases.NAME.pooler]",)),
+    Part("standby", tables=("[databases.NAME] standbys",)),
+    Part("pooler"),
     Part("backup", tables=("[backup.", "[deployment.layers.")),
     Part(wal_archive.PART, tables=("[backup.NAME.physical]", "[backup.NAME] encrypted")),
     Part(
@@ -88,7 +88,6 @@ PARTS: Final = (
             "[prometheus",
             "[grafana",
             "[alert",
-            "[databases.NAME.statements.p95]",
             _SLOW_ALERT,
         ),
         # Nothing but the gate itself is then left to read the statistics.

@@ -31,12 +31,12 @@ def test_the_standby_follows_and_comes_back_when_the_server_was_away(
 ) -> None:
     if not shop.standbys:
         pytest.skip(system.absent["standby"])
-    assert failures("replication.standby-connected", shop) == ""
+    assert failures("standby-connected", shop) == ""
     with system.levers.stop_database():
         pass
     assert eventually(lambda: all(link.streams for link in replication.links(shop)[0]))
-    assert failures("replication.replication-lag", shop) == ""
-    assert failures("replication.replication-slots", shop) == ""
+    assert failures("replication-lag", shop) == ""
+    assert failures("replication-slots", shop) == ""
 
 
 def test_the_pooler_serves_the_shop(system: ReferenceSystem, shop: Database) -> None:

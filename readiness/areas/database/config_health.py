@@ -24,6 +24,9 @@ class HealthLimits(Model):
     min_version: Version | None = Field(
         None, description="the oldest release of the server that may run, as `16.4`"
     )
+    support_min_days: Annotated[int, Field(ge=0)] = Field(
+        0, description="days that the server's major release must still be supported"
+    )
     minors_behind_max: Annotated[int, Field(ge=0)] = Field(
         1, description="minor releases that the server may be behind"
     )

@@ -9,23 +9,7 @@ from readiness.config.subject import Find
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
-    "replicated_database": (
-        "[databases.NAME.standbys.NAME]",
-        lambda c: [database for database in c.databases.values() if database.standbys],
-    ),
-    "pooled_database": (
-        "[databases.NAME.pooler]",
-        lambda c: [database for database in c.databases.values() if database.pooler],
-    ),
     **subjects_timescale.KINDS,
-    "remembered_database": (
-        "[databases.NAME.history]",
-        lambda c: [d for d in c.databases.values() if d.history],
-    ),
-    "timed_database": (
-        "[databases.NAME.statements.p95]",
-        lambda c: [d for d in c.databases.values() if d.statements.p95],
-    ),
     "alerted_database": (
         "[databases.NAME.statements.slow_alert]",
         lambda c: [d for d in c.databases.values() if d.statements.slow_alert],

@@ -103,7 +103,7 @@ class Collation:
         return self.recorded is None and self.actual is not None
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.recorded} then, {self.actual} now, {self.indexes} indexes"
+        return f"{self.name} (recorded {self.recorded}, now {self.actual}, {self.indexes} indexes)"
 
 
 def sequences(database: Database) -> list[Sequence]:

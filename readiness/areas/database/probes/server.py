@@ -19,11 +19,11 @@ select quote_ident(rolname), rolsuper,
        array(select r from unnest(%s::text[]) r where not pg_has_role(rolname, r, 'usage'))
 from pg_roles where rolname = current_user"""
 # Without a right on its schema, a sequence cannot even be named.
-_HIDDEN_SEQUENCES: Final = """
-select format('%I.%I', n.nspname, c.relname)
+_SEQUENCES: Final = """
+select format('%I.%I', n.nspname, c.relname),
+       has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage')
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
-  and not (has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'))
 order by 1""".replace("@OWN@", NOT_OURS)
 # setting -> the value with which a crash, or damage, loses data
 _UNSAFE: Final = {
@@ -69,12 +69,14 @@ class Rights:
         role: its name.
         superuser: whether it may do everything.
         lacking: the parts of pg_monitor that it does not have.
-        hidden_sequences: sequences whose position it may not read.
+        sequences: how many there are.
+        hidden_sequences: those whose position it may not read.
     """
 
     role: str
     superuser: bool
     lacking: tuple[str, ...]
+    sequences: int
     hidden_sequences: tuple[str, ...]
 
 
@@ -153,8 +155,9 @@ def rights(database: Database) -> Rights:
         role, superuser, lacking = postgres.fetch(connection, _RIGHTS, [list(PARTS_OF_PG_MONITOR)])[
             0
         ]
-        hidden = postgres.fetch(connection, _HIDDEN_SEQUENCES)
-        return Rights(role, superuser, tuple(lacking), tuple(name for (name,) in hidden))
+        sequences = postgres.fetch(connection, _SEQUENCES)
+    hidden = tuple(name for name, readable in sequences if not readable)
+    return Rights(role, superuser, tuple(lacking), len(sequences), hidden)
 
 
 def settings(database: Database) -> list[Setting]:

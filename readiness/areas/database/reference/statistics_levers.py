@@ -7,20 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import psycopg
-from psycopg import sql
 
-from readiness.areas.database.history.snapshot import BloatSnapshot
+from readiness.areas.database.history.snapshot import BloatSnapshot, Snapshot
 from readiness.areas.database.reference import customers, history
-from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept
 
 if TYPE_CHECKING:
     from readiness.reference.levers import Parts
 
-_RELOAD_S: Final = 10.0
 _DAY_S: Final = 86400.0
 _REPORT: Final = "select count(*) as report_of_the_day, pg_sleep(%s) from shop.products limit 1"
 _FORGET: Final = """
@@ -38,20 +35,6 @@ class StatisticsLevers:
     def superuser(self) -> str:
         """How to reach the shop's database as its superuser, for what is no transaction."""
         return self._parts.shop.superuser
-
-    @contextlib.contextmanager
-    def setting(self, name: str, value: str) -> Iterator[None]:
-        """Set a setting of the server that a reload takes over."""
-        before = self._shown(name)
-        self._alter(
-            sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value))
-        )
-        try:
-            self._await(name, lambda shown: shown != before)
-            yield
-        finally:
-            self._alter(sql.SQL("alter system reset {}").format(sql.Identifier(name)))
-            self._await(name, lambda shown: shown == before)
 
     @contextlib.contextmanager
     def sql_each(self, do: Sequence[str], undo: Sequence[str]) -> Iterator[None]:
@@ -133,34 +116,25 @@ class StatisticsLevers:
             history.begin(path, *history.taken(self._parts.shop.monitor))
             yield
 
-    def bloat_dated_back(self, days: float) -> AbstractContextManager[None]:
-        """Make the snapshot of the bloat older."""
+    def newest_snapshot(
+        self, kind: Literal["usage", "bloat"], *, moved_days: float = 0.0, **changes: object
+    ) -> AbstractContextManager[None]:
+        """Change fields of the newest snapshot of a kind, or move it by some days."""
+        shape = Snapshot if kind == "usage" else BloatSnapshot
 
-        def change(file: sqlite3.Connection) -> None:
-            rows = file.execute("select at, body from snapshots where kind = 'bloat'").fetchall()
-            for at, body in rows:
-                older = BloatSnapshot.unpacked(body).model_copy(update={"at": at - days * _DAY_S})
-                file.execute(
-                    "update snapshots set at = ?, body = ? where kind = 'bloat' and at = ?",
-                    (older.at, older.packed(), at),
-                )
+        def rewrite(file: sqlite3.Connection) -> None:
+            newest = "select at, body from snapshots where kind = ? order by at desc limit 1"
+            at, body = file.execute(newest, (kind,)).fetchone()
+            update = {"at": at + moved_days * _DAY_S, **changes}
+            changed = shape.unpacked(body).model_copy(update=update)
+            file.execute(
+                "update snapshots set at = ?, body = ? where kind = ? and at = ?",
+                (changed.at, changed.packed(), kind, at),
+            )
 
-        return self.history_changed(change)
-
-    def _alter(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.superuser, autocommit=True) as connection:
-            connection.execute(statement)
-            connection.execute("select pg_reload_conf()")
+        return self.history_changed(rewrite)
 
     def _shown(self, name: str) -> str:
         with psycopg.connect(self.superuser, autocommit=True) as connection:
             row = connection.execute("select current_setting(%s)", [name]).fetchone()
         return str(row[0]) if row else ""
-
-    def _await(self, name: str, good: Callable[[str], bool]) -> None:
-        """Wait until new sessions have the setting: the server reloads when it comes to it."""
-        deadline = time.monotonic() + _RELOAD_S
-        while not good(self._shown(name)):
-            if time.monotonic() > deadline:
-                raise ReferenceSystemError(f"the server does not take over {name}")
-            time.sleep(0.05)

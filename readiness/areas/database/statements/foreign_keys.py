@@ -85,7 +85,7 @@ class ForeignKey:
     indexed: bool
 
     @property
-    def mend(self) -> str:
+    def statement(self) -> str:
         """The statement that makes the index."""
         return f"create index concurrently on {self.quoted_table} ({self.columns});"
 

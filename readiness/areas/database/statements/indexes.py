@@ -123,7 +123,7 @@ class Duplicate:
     drop: Index
 
     @property
-    def mend(self) -> str:
+    def statement(self) -> str:
         """The statement that removes it."""
         if self.drop.constraint:
             return f"alter table {self.drop.quoted_table} drop constraint {self.drop.constraint};"
