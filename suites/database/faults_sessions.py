@@ -163,7 +163,7 @@ def vacuum_is_overdue(system: ReferenceSystem) -> Iterator[None]:
             (
                 "alter table shop.products set (autovacuum_vacuum_threshold = 0)",
                 "alter table shop.products set (autovacuum_vacuum_scale_factor = 0)",
-                "update shop.products set name = name where product_id <= 10",
+                "update shop.products set title = title where product_id <= 10",
             ),
             (
                 "alter table shop.products reset (autovacuum_vacuum_threshold)",
@@ -201,12 +201,12 @@ def statistics_are_stale(system: ReferenceSystem) -> Iterator[None]:
         system.levers.limits(vacuum_overdue_h=0.00001),
         system.levers.sql_each(
             (
-                "alter table shop.customers set (autovacuum_vacuum_scale_factor = 10)",
-                "update shop.customers set name = name where customer_id % 3 = 0",
+                "alter table shop.order_items set (autovacuum_vacuum_scale_factor = 10)",
+                "update shop.order_items set quantity = quantity where order_id % 3 = 0",
             ),
             (
-                "alter table shop.customers reset (autovacuum_vacuum_scale_factor)",
-                "vacuum analyze shop.customers",
+                "alter table shop.order_items reset (autovacuum_vacuum_scale_factor)",
+                "vacuum analyze shop.order_items",
             ),
         ),
     ):
