@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.model.fault import fault
 
@@ -88,21 +88,3 @@ def statements_all_differ(system: "ReferenceSystem") -> Iterator[None]:
     """More different ones than pg_stat_statements has room for."""
     with system.levers.statements_evicted():
         yield
-
-
-@fault(
-    turns_red={"database.slow-query-alert[shop]"},
-    story="The rule on slow statements watches another database of the server",
-)
-@contextmanager
-def rule_watches_another_database(system: "ReferenceSystem") -> Iterator[None]:
-    """It has the right threshold, and a series: only that nothing ever runs there."""
-    with system.levers.edit_rules(_watch_postgres):
-        yield
-
-
-def _watch_postgres(document: dict[str, Any]) -> None:
-    for group in document["groups"]:
-        for rule in group["rules"]:
-            if rule.get("alert") == "SlowQueries":
-                rule["expr"] = rule["expr"].replace('datname="shop"', 'datname="postgres"')

@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from readiness.areas.database import subjects_timescale
-from readiness.config.subject import Find
+from readiness.config.base.subject import Find
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
     **subjects_timescale.KINDS,
-    "alerted_database": (
-        "[databases.NAME.statements.slow_alert]",
-        lambda c: [d for d in c.databases.values() if d.statements.slow_alert],
-    ),
 }

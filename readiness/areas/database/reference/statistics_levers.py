@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import psycopg
 
 from readiness.areas.database.history.snapshot import BloatSnapshot, Snapshot
 from readiness.areas.database.reference import customers, history
+from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.servers.files import kept
-
-if TYPE_CHECKING:
-    from readiness.reference.levers import Parts
 
 _DAY_S: Final = 86400.0
 _REPORT: Final = "select count(*) as report_of_the_day, pg_sleep(%s) from shop.products limit 1"
@@ -29,7 +27,7 @@ _FORGIVEN_S: Final = 30.0
 class StatisticsLevers:
     """What can be broken in the server's statistics. Every method gives a context manager."""
 
-    _parts: "Parts"
+    _parts: DatabaseParts
 
     @property
     def superuser(self) -> str:
