@@ -81,7 +81,7 @@ PARTS: Final = (
             "[scaling.NAME.live]",
         ),
     ),
-    Part(TIMESCALE, tables=("[databases.NAME.timescale",)),
+    Part(TIMESCALE, tables=("[databases.NAME] timescale", "[databases.NAME.timescale")),
     Part(
         "prometheus",
         tables=(

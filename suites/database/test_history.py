@@ -13,6 +13,7 @@ from readiness.areas.database.statements.told import size
 from readiness.lib import postgres
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
+from readiness.model.measurement import Limit
 
 _HOUR_S = 3600.0
 # Clocks may differ by so much.
@@ -60,7 +61,7 @@ def _judge_age(
     if newest is None:
         there = Measurement(f"Snapshots of {key}", 0, "count", history.path)
         evidence.judge(
-            key, there, at_least(1), "run `readiness snapshot`", says=f"No snapshot of {key}"
+            key, there, Limit("!=", 0), "run `readiness snapshot`", says=f"No snapshot of {key}"
         )
         return
     age = Measurement(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.database.config import Database
 from readiness.areas.database.config_history import P95, Statements
 from readiness.areas.database.grading import no_more_than
@@ -76,7 +76,7 @@ def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
     evidence.judge(
         "visible",
         Measurement("Statements of other roles", found.readable, "count", _VIEW),
-        at_least(1),
+        Limit("!=", 0),
         says="No statement of another role has been counted yet",
     )
 

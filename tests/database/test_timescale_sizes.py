@@ -4,11 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readiness.areas.database.timescale.growth import MONTH_S, growth, settled
-from readiness.areas.database.timescale.hypertables import Chunk
+from readiness.areas.database.timescale.hypertables import Chunk, Scheduled
 from readiness.areas.database.timescale.jobs import Job
-from readiness.areas.database.timescale.policies import Scheduled
-from readiness.areas.database.timescale.sizes import Saved, chunk_sizes_function
+from readiness.areas.database.timescale.sizes import (
+    MONTH_S,
+    Saved,
+    chunk_sizes_function,
+    growth,
+    settled,
+)
 from readiness.lib.postgres.timescale import OLDEST, version_of
 from readiness.model.errors import NoData
 
