@@ -159,17 +159,12 @@ def vacuum_is_overdue(system: ReferenceSystem) -> Iterator[None]:
     with (
         system.levers.server_setting(*_NAPTIME),
         system.levers.limits(vacuum_overdue_h=0.00001),
-        system.levers.sql_each(
-            (
-                "alter table shop.products set (autovacuum_vacuum_threshold = 0)",
-                "alter table shop.products set (autovacuum_vacuum_scale_factor = 0)",
-                "update shop.products set title = title where product_id <= 10",
-            ),
-            (
-                "alter table shop.products reset (autovacuum_vacuum_threshold)",
-                "alter table shop.products reset (autovacuum_vacuum_scale_factor)",
-                "vacuum analyze shop.products",
-            ),
+        system.levers.sql(
+            "alter table shop.products set"
+            " (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);"
+            "update shop.products set title = title where product_id <= 10",
+            "alter table shop.products reset"
+            " (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor)",
         ),
     ):
         yield
@@ -199,15 +194,11 @@ def statistics_are_stale(system: ReferenceSystem) -> Iterator[None]:
     with (
         system.levers.server_setting(*_NAPTIME),
         system.levers.limits(vacuum_overdue_h=0.00001),
-        system.levers.sql_each(
-            (
-                "alter table shop.order_items set (autovacuum_vacuum_scale_factor = 10)",
-                "update shop.order_items set quantity = quantity where order_id % 3 = 0",
-            ),
-            (
-                "alter table shop.order_items reset (autovacuum_vacuum_scale_factor)",
-                "vacuum analyze shop.order_items",
-            ),
+        system.levers.sql_each((), ("vacuum analyze shop.order_items",)),
+        system.levers.sql(
+            "alter table shop.order_items set (autovacuum_vacuum_scale_factor = 10);"
+            "update shop.order_items set quantity = quantity where order_id % 3 = 0",
+            "alter table shop.order_items reset (autovacuum_vacuum_scale_factor)",
         ),
     ):
         yield
