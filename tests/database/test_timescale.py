@@ -177,9 +177,9 @@ def test_one_compressed_chunk_does_not_speak_for_the_others(make: Make) -> None:
         " limit 1)); select add_compression_policy('telemetry.readings', interval '2 days',"
         " initial_start => now() + interval '1 day')"
     )
-    subject = hypertable(dsn, compression_min_ratio=0.000001)
+    subject = hypertable(dsn)
     assert "not compressed: " in failures("hypertables.compression-coverage", subject)
-    assert failures("hypertables.compression-ratio", subject) == ""
+    assert "of 1 compressed chunks" in failures("hypertables.compression-ratio", subject)
 
 
 def test_a_policy_that_drops_at_another_time_than_agreed_fails(make: Make) -> None:

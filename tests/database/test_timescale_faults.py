@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from readiness.areas.database.reference import history
 from readiness.areas.database.reference.target_timescale import timescale as tables
 from readiness.areas.database.reference.timescale_levers import TimescaleLevers
 from readiness.model.fault import faults_of
@@ -28,8 +29,8 @@ CHECKS: Final = {"database.timescale", "database.hypertables"}
 # What else reads tables and indexes: hypertables and chunks are no finding of theirs.
 OTHERS: Final = {
     f"database.{slug}"
-    for slug in ("bloat", "indexes", "invalid-indexes", "privileges", "sequence-exhaustion")
-}
+    for slug in ("bloat", "growth", "indexes", "invalid-indexes", "privileges", "vacuum")
+} | {"database.sequence-exhaustion"}
 TARGET: Final = """
 [target]
 name = "metrics"
@@ -79,8 +80,10 @@ class _System:
 def system(timescale_server: TimescaleServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("system")
     config = folder / "readiness.toml"
-    config.write_text(TARGET + tables(folder / "metrics.history"))
+    past = folder / "metrics.history"
+    config.write_text(TARGET + tables(past))
     environ = {"REFERENCE_METRICS_DSN": timescale_server.dsn(user=MONITOR)}
+    history.begin(past, *history.taken(environ["REFERENCE_METRICS_DSN"]))
     return _System(folder, config, environ, _Levers(config, timescale_server))
 
 
