@@ -5,8 +5,7 @@ from readiness.areas.database.config import Database
 from readiness.areas.database.config_history import History
 from readiness.areas.database.grading import no_less_than, no_more_than
 from readiness.areas.database.history import trends
-from readiness.areas.database.probes import counters
-from readiness.areas.database.statements import snapshot
+from readiness.areas.database.probes import counters, snapshot
 from readiness.lib import postgres
 
 # As in [databases.NAME.history], for a database without that table.

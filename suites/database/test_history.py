@@ -5,11 +5,11 @@ from pathlib import Path
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.database.config import Database
 from readiness.areas.database.config_history import History
+from readiness.areas.database.grading import size
 from readiness.areas.database.history import trends
 from readiness.areas.database.history.snapshot import BloatSnapshot, Snapshot
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import snapshot
-from readiness.areas.database.statements.told import size
+from readiness.areas.database.probes import snapshot
 from readiness.lib import postgres
 from readiness.lib.text import worst
 from readiness.model.errors import NoData

@@ -5,9 +5,8 @@ from readiness.areas.database.config import Database
 from readiness.areas.database.grading import none_of
 from readiness.areas.database.history import trends
 from readiness.areas.database.history.trends import Use
-from readiness.areas.database.statements import foreign_keys, indexes, snapshot
-from readiness.areas.database.statements.indexes import Index
-from readiness.areas.database.statements.told import size
+from readiness.areas.database.probes import indexes, snapshot
+from readiness.areas.database.probes.indexes import ForeignKey, Index
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.lib.text import worst
@@ -49,7 +48,7 @@ def test_indexes(database: Database, evidence: Evidence) -> None:
             if database.history:
                 _judge_use(database, connection, found, evidence)
         with evidence.attempt():
-            _judge_foreign_keys(database, foreign_keys.read(connection), evidence)
+            _judge_foreign_keys(database, indexes.foreign_keys(connection), evidence)
 
 
 def _judge_duplicates(database: Database, found: list[Index], evidence: Evidence) -> None:
@@ -136,9 +135,7 @@ def _refuse_too_short(known: list[Use], reach: trends.Reach, days: float) -> Non
         )
 
 
-def _judge_foreign_keys(
-    database: Database, found: list[foreign_keys.ForeignKey], evidence: Evidence
-) -> None:
+def _judge_foreign_keys(database: Database, found: list[ForeignKey], evidence: Evidence) -> None:
     least = database.indexes.foreign_key_min_rows
     bare = [key for key in found if not key.indexed]
     large = [key for key in bare if key.rows >= least]

@@ -3,7 +3,7 @@
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.database.config import Database
 from readiness.areas.database.grading import no_more_than, none_of
-from readiness.areas.database.probes import damage, integrity, server
+from readiness.areas.database.probes import integrity, server
 from readiness.lib.text import listed
 
 
@@ -47,7 +47,7 @@ def test_corruption(database: Database, evidence: Evidence) -> None:
 
 
 def _judge_sample(database: Database, evidence: Evidence) -> None:
-    found = damage.sample(database, database.limits.corruption_sample_bytes)
+    found = integrity.sample(database, database.limits.corruption_sample_bytes)
     read = found.indexes + found.tables
     evidence.record(Measurement("Read for damage", found.size, "bytes", "amcheck", samples=read))
     none_of(

@@ -6,7 +6,7 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.database.config import Database
 from readiness.areas.database.grading import none_of
 from readiness.areas.database.probes import server
-from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
+from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.model.measurement import Limit
 
 

@@ -4,7 +4,7 @@ from readiness import Evidence, check
 from readiness.areas.database.config import Database
 from readiness.areas.database.config_health import Pooler
 from readiness.areas.database.grading import no_more_than, none_of
-from readiness.areas.database.probes import activity, pooler, server
+from readiness.areas.database.probes import server, sessions
 from readiness.lib.text import listed
 
 
@@ -36,14 +36,14 @@ def test_sessions(database: Database, evidence: Evidence) -> None:
     A lock wait counts from its start; before PostgreSQL 14, from the start of its statement.
     """
     for key, name, read, prefix in (
-        ("open-transaction", "Longest open transaction", activity.open_transactions, "transaction"),
+        ("open-transaction", "Longest open transaction", sessions.open_transactions, "transaction"),
         (
             "idle-in-transaction",
             "Longest time idle in a transaction",
-            activity.idle_transactions,
+            sessions.idle_transactions,
             "idle_transaction",
         ),
-        ("lock-wait", "Longest wait for a lock", activity.blocked, "blocked"),
+        ("lock-wait", "Longest wait for a lock", sessions.blocked, "blocked"),
     ):
         found = read(database)
         no_more_than(
@@ -100,7 +100,7 @@ def test_connections(database: Database, evidence: Evidence) -> None:
 
 
 def _judge_pools(settings: Pooler, evidence: Evidence) -> None:
-    found = pooler.pools(settings)
+    found = sessions.pools(settings)
     no_more_than(
         evidence,
         "pool-wait",

@@ -8,9 +8,10 @@ from readiness.areas.database.config_history import P95, Statements
 from readiness.areas.database.grading import no_more_than
 from readiness.areas.database.history.snapshot import Snapshot
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import counters, percentiles, snapshot, tracking
-from readiness.areas.database.statements.counters import Counters
-from readiness.areas.database.statements.window import Ran, Window, start, window
+from readiness.areas.database.probes import latency, statements
+from readiness.areas.database.probes.catalog import server_of
+from readiness.areas.database.probes.latency import Ran, Window
+from readiness.areas.database.probes.statements import Counters, Tracking
 from readiness.config.models import Config
 from readiness.lib import postgres
 from readiness.lib.prometheus import Prometheus
@@ -45,7 +46,7 @@ Let the monitoring role see the statements of others: grant pg_monitor to ROLE;"
 def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
     """By the settings in force, and by what the monitoring role can really read."""
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = tracking.read(connection)
+        found = statements.tracking(connection)
     for name, there, because in (
         ("loaded", found.loaded, "add it to shared_preload_libraries, and restart"),
         ("created in this database", found.created, "create extension pg_stat_statements;"),
@@ -58,7 +59,7 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
     _judge_log(found, database.statements, evidence)
 
 
-def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
+def _judge_counting(found: Tracking, evidence: Evidence) -> None:
     evidence.judge(
         "counted",
         Measurement("pg_stat_statements.track", found.track, "text", "pg_settings"),
@@ -81,7 +82,7 @@ def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
     )
 
 
-def _judge_log(found: tracking.Tracking, limits: Statements, evidence: Evidence) -> None:
+def _judge_log(found: Tracking, limits: Statements, evidence: Evidence) -> None:
     limit_ms = limits.logged_from_ms
     limit = at_most(limit_ms, limits.deciding("logged_from_ms"))
     logged = found.logged_from_ms is not None
@@ -185,14 +186,14 @@ def _level(mean_ms: float, limits: Statements) -> str:
 def _window(database: Database) -> Window:
     limits = database.statements
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        counted = counters.read(connection)
-        now, server = snapshot.server_of(connection)
+        counted = statements.read(connection)
+        now, server = server_of(connection)
         monitor = connection.info.user
     before = None
     if database.history:
         store = Store(Path(database.history.path))
         before = store.usage_at(server, now - limits.window_h * _HOUR_S)
-    ran = window(counted, before, now=now, roles=limits.roles, monitor=monitor)
+    ran = latency.window(counted, before, now=now, roles=limits.roles, monitor=monitor)
     if ran.hours > limits.window_max_h:
         raise NoData(
             f"the means are those of {ran.hours / 24:.0f} days: what became slow today does not"
@@ -207,7 +208,7 @@ def _judge_p95(limits: Statements, source: P95, target: Config, evidence: Eviden
     if target.prometheus is None:
         raise NoData("[prometheus] is not configured", remedy="declare it in readiness.toml")
     with Prometheus(target.prometheus) as watcher:
-        timed = percentiles.read(watcher, source)
+        timed = latency.percentiles(watcher, source)
     enough = [one for one in timed if one.calls >= limits.min_calls]
     if not enough:
         raise NoData(
@@ -258,8 +259,8 @@ def test_statement_eviction(database: Database, evidence: Evidence) -> None:
     """Since the snapshot of a day ago, or since the counters began."""
     limits = database.statements
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        counted = counters.read(connection)
-        now, server = snapshot.server_of(connection)
+        counted = statements.read(connection)
+        now, server = server_of(connection)
     before = None
     if database.history:
         before = Store(Path(database.history.path)).usage_at(server, now - _DAY_S)
@@ -291,6 +292,6 @@ def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
             remedy="PostgreSQL 14 and later do; after an upgrade:"
             " alter extension pg_stat_statements update;",
         )
-    since = start(counted, before)
+    since = latency.start(counted, before)
     known = before.evictions or 0 if before and since == before.at else 0
     return max(0, counted.evictions - known), since

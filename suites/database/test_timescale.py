@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_timescale import Hypertable, Timescale
+from readiness.areas.database.config import Database, Hypertable, Timescale
 from readiness.areas.database.grading import none_of
 from readiness.areas.database.subjects import ExpectedHypertable
 from readiness.areas.database.timescale import hypertables, jobs, sizes

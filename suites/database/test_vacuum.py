@@ -8,10 +8,8 @@ from readiness.areas.database.config_health import HealthLimits
 from readiness.areas.database.config_history import Bloat
 from readiness.areas.database.grading import no_more_than, none_of
 from readiness.areas.database.history.snapshot import Bloated, BloatSnapshot
-from readiness.areas.database.probes import vacuum
+from readiness.areas.database.probes import bloat, vacuum
 from readiness.areas.database.probes.vacuum import Age
-from readiness.areas.database.statements import bloat
-from readiness.areas.database.statements.told import size
 from readiness.lib import postgres
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from readiness.areas.database.config import Database
 from readiness.areas.database.history.snapshot import BloatSnapshot
-from readiness.areas.database.statements import bloat
+from readiness.areas.database.probes import bloat
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
 from tests.support.database_health import database, errors, failures, judged, warnings

@@ -11,7 +11,7 @@ from readiness.areas.database.config import Database
 from readiness.areas.database.history.snapshot import Snapshot
 from readiness.areas.database.history.store import Store
 from readiness.areas.database.history.trends import reaching
-from readiness.areas.database.statements import snapshot
+from readiness.areas.database.probes import snapshot
 from readiness.cli.main import main
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn

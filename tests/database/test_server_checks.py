@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 import psycopg
 import pytest
 
-from readiness.areas.database.probes import activity
+from readiness.areas.database.probes import sessions
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import database, errors, execute, failures, name_of, warnings
@@ -120,7 +120,7 @@ def test_whoever_holds_the_lock_is_named(monitor: Dsn, dsn: Dsn) -> None:
         session(dsn, name="checkout") as waiter,
     ):
         waiter.pgconn.send_query(b"select pg_advisory_lock(1)")
-        assert eventually(lambda: bool(activity.blocked(subject).found))
+        assert eventually(lambda: bool(sessions.blocked(subject).found))
         found = failures("sessions.lock-wait", subject)
         waiter.cancel_safe()
     assert "checkout (postgres)" in found

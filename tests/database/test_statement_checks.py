@@ -10,7 +10,7 @@ from readiness.areas.database.config import Database
 from readiness.areas.database.config_history import History
 from readiness.areas.database.history.snapshot import StatementUse
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import snapshot
+from readiness.areas.database.probes import snapshot
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries

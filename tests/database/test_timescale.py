@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_timescale import Hypertable, Timescale
+from readiness.areas.database.config import Database, Hypertable, Timescale
 from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.subjects import ExpectedHypertable
 from readiness.areas.performance.config import Ingest

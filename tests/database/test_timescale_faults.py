@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from readiness.areas.database.reference import history
-from readiness.areas.database.reference.target_timescale import timescale as tables
+from readiness.areas.database.reference.target import timescale as tables
 from readiness.areas.database.reference.timescale_levers import TimescaleLevers
 from readiness.model.fault import faults_of
 from readiness.prove.looking import Looker

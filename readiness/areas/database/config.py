@@ -3,12 +3,48 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from readiness.areas.database.config_health import HealthLimits, Pooler, Standby
 from readiness.areas.database.config_history import Bloat, History, Indexes, Statements
-from readiness.areas.database.config_timescale import Timescale
-from readiness.config.base import Name, tables
+from readiness.config.base import Model, Name, Named, Positive, Share, tables
+
+Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,2}$")]
+# The schema is named, so that no search_path decides which table is judged.
+Table = Annotated[str, StringConstraints(pattern=r"^\S[^\n]*\.[^\n]*\S$", max_length=200)]
+
+
+class Hypertable(Named):
+    """A table that TimescaleDB must keep in chunks of time."""
+
+    table: Table = Field(..., description="schema.table; in quotes if it has capitals")
+    chunk_interval_h: Positive | None = Field(
+        None, description="hours that one chunk holds; default: not judged"
+    )
+    compressed: bool = Field(True, description="whether its older chunks must be compressed")
+    compression_min_ratio: Share = Field(
+        0.7, description="share of the bytes that compression must save: 0.7 leaves 30 of 100"
+    )
+    compression_min_coverage: Share = Field(
+        1.0, description="share of the chunks that are due that must be compressed: all of them"
+    )
+    keep_d: Positive | None = Field(
+        None, description="days after which its rows must be dropped; default: kept for ever"
+    )
+    growth_max_gb: Positive = Field(
+        1.0, description="GB (10^9 bytes) on disk that the rows of 30 days may take"
+    )
+
+
+class Timescale(Model):
+    """What a TimescaleDB database is held against."""
+
+    min_version: Version | None = Field(
+        None, description="oldest version of the extension that will do, as `2.14`"
+    )
+    hypertables: Annotated[dict[Name, Hypertable], Field(min_length=1)] = Field(
+        ..., description="the expected ones, as [databases.NAME.timescale.hypertables.NAME]"
+    )
 
 
 class Database(tables.Database):

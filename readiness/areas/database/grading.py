@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from readiness.config.base import Model
 from readiness.lib.text import worst
 from readiness.model.evidence import Evidence
+from readiness.model.figures import quantity
 from readiness.model.measurement import Measurement, at_least, at_most, equal_to
 
 
@@ -87,3 +88,8 @@ def none_of(
         says=f"{len(found)} of {among} {name}",
         warn_only=warn_only,
     )
+
+
+def size(count: float) -> str:
+    """A number of bytes with three digits, as `1.23 MB`."""
+    return quantity(count, "bytes", digits=3)

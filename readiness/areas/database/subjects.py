@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Config, Database
-from readiness.areas.database.config_timescale import Hypertable
+from readiness.areas.database.config import Config, Database, Hypertable
 from readiness.config.base.subject import Find
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from readiness.areas.database.config_health import Pooler as PoolerSettings
-from readiness.areas.database.probes import pooler as console
-from readiness.areas.database.reference import scratch_levers, session_levers, standby_levers
+from readiness.areas.database.probes import sessions
+from readiness.areas.database.reference import scratch_levers, session_levers, standby
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.pooler import SIZE
 from readiness.areas.database.reference.session_levers import await_true
@@ -212,7 +212,7 @@ class HealthLevers:
         settings = PoolerSettings(dsn=Dsn(self._parts.pooler.console))
 
         def waits() -> bool:
-            waited = console.pools(settings).longest_wait.value
+            waited = sessions.pools(settings).longest_wait.value
             return float(waited) > 2 * settings.wait_warn_s
 
         with session_levers.full_pool(self._parts.pooler.client, SIZE, waits):
@@ -232,15 +232,15 @@ class HealthLevers:
 
     def replay_paused(self) -> Lever:
         """Have the standby receive everything and replay nothing."""
-        return standby_levers.paused(self._standby())
+        return standby.paused(self._standby())
 
     def standby_renamed(self) -> Lever:
         """Have the standby call itself by another name."""
-        return standby_levers.renamed(self._standby(), self._parts.shop.admin)
+        return standby.renamed(self._standby(), self._parts.shop.admin)
 
     def standby_cut_off(self) -> Lever:
         """Have the standby look for its primary where there is none."""
-        return standby_levers.cut_off(self._standby(), self._parts.shop.admin)
+        return standby.cut_off(self._standby(), self._parts.shop.admin)
 
     @contextlib.contextmanager
     def collation_changed(self, recorded: str | None) -> Iterator[None]:

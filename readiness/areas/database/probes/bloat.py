@@ -13,8 +13,7 @@ from psycopg import sql
 
 from readiness.areas.database.config_history import Bloat
 from readiness.areas.database.history.snapshot import Bloated, BloatSnapshot
-from readiness.areas.database.statements.scope import SCOPE, uncompiled
-from readiness.areas.database.statements.snapshot import server_of
+from readiness.areas.database.probes.catalog import SCOPE, server_of, uncompiled
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
