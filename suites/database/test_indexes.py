@@ -2,7 +2,7 @@
 
 from readiness import Evidence, Measurement, check
 from readiness.areas.database.config import Database
-from readiness.areas.database.grading import none_of
+from readiness.areas.database.grading import none_of, size
 from readiness.areas.database.history import trends
 from readiness.areas.database.history.trends import Use
 from readiness.areas.database.probes import indexes, snapshot
