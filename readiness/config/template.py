@@ -101,11 +101,13 @@ name = "my-system"
 #dsn = "postgresql://monitor:${MONITOR_PASSWORD}@db.staging.example.com:5432/orders"
 #timeout_s = 10
 
-# What its health is held against. A `warn` is where a warning begins, the `max` (or `min`) beside
-# it where it fails. These are the defaults.
+# The limits of its health, as they are by default: beyond a `warn` it is a warning, beyond the `max`
+# (or `min`) beside it a failure.
 #[databases.orders.limits]
 # The oldest release of the server that may run; left out: any that is still supported.
 #min_version = "16.4"
+# Days that its major release must still be supported.
+#support_min_days = 0
 #minors_behind_max = 1
 #connections_warn_share = 0.8
 #connections_max_share = 0.9
@@ -116,7 +118,8 @@ name = "my-system"
 #blocked_warn_s = 5
 #blocked_max_s = 60
 #deadlocks_max_per_h = 1
-# Transactions since the oldest unfrozen one, and since the oldest that rows are kept for.
+# Age of the oldest unfrozen transaction or multixact ID, and of the oldest transaction that vacuum
+# must keep rows for.
 #wraparound_max_age = 1000000000
 #horizon_warn_xids = 1000000
 #horizon_max_xids = 50000000
@@ -134,7 +137,7 @@ name = "my-system"
 #slot_idle_max_s = 3600
 #sequence_warn_share = 0.75
 #sequence_max_share = 0.9
-# How much of it is read to find damage, as far as six seconds go.
+# Bytes that amcheck reads to find damage, within six seconds.
 #corruption_sample_bytes = 268435456
 
 # A streaming standby, one table for each; `application_name` as in its primary_conninfo.
@@ -147,7 +150,7 @@ name = "my-system"
 #dsn = "postgresql://monitor:${MONITOR_PASSWORD}@db.staging.example.com:6432/pgbouncer"
 #wait_warn_s = 1
 #wait_max_s = 5
-# Where TimescaleDB keeps tables in it: one table for each hypertable.
+# What is expected of TimescaleDB in it: one table for each hypertable.
 #[databases.orders.timescale]
 #min_version = "2.14"
 
@@ -257,17 +260,17 @@ name = "my-system"
 #warning_ms = 100
 #alert_ms = 500
 #critical_ms = 1000
-# Fewer calls within the window do not tell how fast a statement is.
+# A statement with fewer calls within the window is not judged.
 #min_calls = 20
-# The window is this long where the history has a snapshot of then, and at most so long without.
+# Hours of the window, where the history has a snapshot of then; and the most without one.
 #window_h = 24
 #window_max_h = 192
 # Slower statements must be written to the server's log.
 #logged_from_ms = 500
-# Each takes 5 % of its statements out of pg_stat_statements.
+# Evictions of pg_stat_statements: each removes 5 % of its statements.
 #evictions_max_per_day = 20
 
-# Where the p95 of each statement can be read. PostgreSQL itself only has means.
+# Where the p95 of each statement is read: PostgreSQL itself only has means.
 #[databases.orders.statements.p95]
 #query = "histogram_quantile(0.95, sum by (le, statement) (rate(db_statement_seconds_bucket[1h])))"
 #calls = "sum by (statement) (increase(db_statement_seconds_count[1h]))"
@@ -302,7 +305,7 @@ name = "my-system"
 #critical_share = 0.50
 #index_warning_share = 0.30
 #index_critical_share = 0.50
-# Smaller ones are not looked at; and at most so much is read to measure exactly.
+# Bytes: smaller tables and indexes are not judged, and pgstattuple reads at most so much.
 #min_bytes = 10485760
 #read_max_bytes = 2147483648
 
@@ -313,10 +316,10 @@ name = "my-system"
 #bloat_max_age_h = 26
 #coverage_min_share = 0.5
 #keep_days = 400
-# A month has 30 days; the snapshots have to reach back seven to judge it.
+# Bytes in 30 days; snapshots must reach back seven days to judge it.
 #growth_max_bytes = 1000000000
 #growth_min_days = 7
-# How far back the statistics must reach to tell what is unused.
+# Days that counters and snapshots must reach back.
 #evidence_warning_days = 30
 #evidence_min_days = 7
 
