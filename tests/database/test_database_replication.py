@@ -174,7 +174,7 @@ def test_a_standby_that_is_a_primary_is_none(primary: PrivatePostgres) -> None:
     itself = replicated(primary, primary)
     with impatient():
         assert "not in recovery" in failures("standby-connected", itself)
-    assert "it replays nothing" in errors("replication-lag", itself)
+    assert "it is not a standby, and replays nothing" in errors("replication-lag", itself)
 
 
 def test_a_role_that_sees_nothing_cannot_tell(primary: PrivatePostgres) -> None:

@@ -63,7 +63,7 @@ def test_a_database_that_takes_no_connections_ages_as_well(quiet: PrivatePostgre
         found = failures("wraparound.transactions", database(Dsn(quiet.dsn())))
     finally:
         execute(quiet.dsn(), "drop database old")
-    assert "ldest unfrozen transaction ID, age: 1,600,000," in found
+    assert "Oldest unfrozen transaction ID, age: 1,600,000," in found
     assert "wraparound_max_age`, default): in the database old" in found
 
 

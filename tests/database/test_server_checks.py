@@ -75,7 +75,7 @@ def test_the_limit_of_the_database_counts_if_it_is_nearer(monitor: Dsn, run: Run
     run(f"alter database {name} connection limit 2")
     with session(monitor):
         found = failures("connections.in-use", database(monitor))
-    assert "onnections in use of 2 (the database's connection limit): 100 %" in found
+    assert "Connections in use of 2 (the database's connection limit): 100 %" in found
 
 
 @pytest.mark.parametrize(

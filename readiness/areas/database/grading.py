@@ -76,7 +76,7 @@ def none_of(
         key: of the judgement.
         name: what would be wrong, in the plural and without a verb: "tables without statistics".
         found: what is wrong, one text each.
-        among: how many were looked at.
+        among: how many were judged.
         source: where that was seen.
         warn_only: see `Evidence.judge`.
     """

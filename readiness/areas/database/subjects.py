@@ -30,7 +30,7 @@ def _hypertables(config: Config) -> list[ExpectedHypertable]:
     ]
 
 
-# kind -> (where it is declared, as the report tells a user, and how to find it)
+# kind -> (where it is declared, as the report says it, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
     "hypertable": ("[databases.NAME.timescale.hypertables.NAME]", _hypertables),

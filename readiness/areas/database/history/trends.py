@@ -122,7 +122,7 @@ class Use:
 
 
 def uses(snapshots: Sequence[Scans], live: Snapshot) -> list[Use]:
-    """When each index of today was used, as far as these snapshots tell.
+    """When each index of today was used, as far as these snapshots show.
 
     Args:
         snapshots: those within the reach, the oldest first.

@@ -16,7 +16,7 @@ from readiness.lib.postgres.session import system_of
 
 SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
 # A crash empties the counters, and since PostgreSQL 15 leaves the database's own stats_reset NULL:
-# that of the background writer tells of it, in all versions.
+# that of the background writer shows it, in all versions.
 _SERVER: Final = """
 select extract(epoch from clock_timestamp())::float8, current_database(),
        extract(epoch from pg_postmaster_start_time())::float8,

@@ -14,9 +14,9 @@ from readiness.model.errors import NoData
 
 _FROM_15: Final = 150000
 
-# Of a partitioned index only the root is told of: a part of it cannot be dropped by itself.
+# Only the root of a partitioned index is read: a part of it cannot be dropped by itself.
 # Sizes are those of the last vacuum or analyze: to ask for the true ones would open ten thousand
-# indexes, and wait for whoever locks one.
+# indexes, and wait for sessions that lock one.
 # The expressions are compared as text: the trees in the catalogue say where each word stood.
 INDEXES: Final = sql.SQL("""
 select c.oid::bigint, n.nspname, c.relname, t.relname,
@@ -69,14 +69,14 @@ class Index:
         quoted: its name, as SQL needs it.
         quoted_table: its table's, as SQL needs it.
         signature: equal for indexes that hold the same, in the same order.
-        unique: whether it keeps values from standing twice.
+        unique: whether it refuses duplicate values.
         nulls_distinct: whether, to it, NULLs are different from each other.
         exclusion: whether it belongs to an exclusion constraint.
         sound: whether it is valid, ready and live.
         chosen: whether it is the replica identity, or what the table is clustered by.
         expression: whether it holds an expression, of which the planner then keeps statistics.
-        constraint: the constraint that it stands for, as SQL needs it; None if it is plain.
-        referenced: whether foreign keys lead to it.
+        constraint: the constraint that it implements, as SQL needs it; None if it is plain.
+        referenced: whether foreign keys reference it.
         of_extension: whether it came with an extension, or is a hypertable's, whose own one is
             never used: that of each chunk is.
         building: whether an index of its table is being built just now.
@@ -143,7 +143,7 @@ def read(connection: Connection) -> list[Index]:
     found = [_index(row) for row in postgres.fetch(connection, statement)]
     if not found:
         raise NoData(
-            "there is no index outside of the system's schemas",
+            "the database has no index outside of the system's schemas",
             where=connection.info.dbname,
             remedy="name the application's database in `dsn`, and fill it before the gate is run",
         )
@@ -197,8 +197,8 @@ def invalid(indexes: Iterable[Index]) -> list[Index]:
 
 
 # The leading columns as a set: (b, a) serves a key on (a, b). A partial index does not, unless it
-# leaves out nothing but NULL, which references nothing; nor does a brin, which only tells where
-# not to look. Rows of a table that was never analysed are told by its size: 200 bytes each. A
+# leaves out nothing but NULL, which references nothing; nor does a brin, which only shows where
+# not to look. Rows of a table that was never analyzed are estimated by its size: 200 bytes each. A
 # function is asked and not the view, which would count all tables for each key; and an array, as a
 # join would read all of pg_class for each. pg_partition_tree would lock every partition.
 _FOREIGN_KEYS: Final = sql.SQL("""
@@ -287,7 +287,7 @@ def foreign_keys(connection: Connection) -> list[ForeignKey]:
     found = postgres.fetch(connection, _FOREIGN_KEYS.format(scope=SCOPE))
     if not found and not postgres.fetch_value(connection, _TABLES.format(scope=SCOPE)):
         raise NoData(
-            "there is no table outside of the system's schemas",
+            "the database has no table outside of the system's schemas",
             where=connection.info.dbname,
             remedy="name the application's database in `dsn`, and fill it before the gate is run",
         )

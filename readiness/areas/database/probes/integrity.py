@@ -157,7 +157,7 @@ def _affordable(found: list[Relation], most_bytes: int) -> Iterator[Relation]:
 
 
 def _damage(connection: Connection, schema: sql.SQL, relation: Relation) -> str | None:
-    """What is wrong with it; empty if nothing is, None if it is gone or somebody has locked it."""
+    """What is wrong with it; empty if nothing is, None if it is gone or locked."""
     call = "select null from {}.bt_index_check({}::oid::regclass, true)"
     if not relation.is_index:
         call = "select msg from {}.verify_heapam({}::oid::regclass, on_error_stop => true)"
@@ -282,7 +282,7 @@ class Collation:
 
     @property
     def unknown(self) -> bool:
-        """Whether nobody can tell if it changed."""
+        """Whether a change could not be seen."""
         return self.recorded is None and self.actual is not None
 
     def __str__(self) -> str:
@@ -308,13 +308,13 @@ def sequences(database: Database) -> list[Sequence]:
             " the monitoring role",
         )
     found = [
-        Sequence(clean(name), _share(last.get(oid), *bounds), _told(last.get(oid)), clean(feeds))
+        Sequence(clean(name), _share(last.get(oid), *bounds), _shown(last.get(oid)), clean(feeds))
         for oid, name, _, *bounds, feeds in rows
     ]
     return sorted(found, key=lambda one: -one.share)
 
 
-def _told(value: int | None) -> str:
+def _shown(value: int | None) -> str:
     return "unused" if value is None else str(value)
 
 

@@ -51,7 +51,7 @@ class Window:
     others: int
 
     def enough(self, min_calls: int) -> list[Ran]:
-        """Those with enough calls to tell their mean, the slowest first."""
+        """Those with enough calls for a mean, the slowest first."""
         found = [ran for ran in self.ran if ran.calls >= min_calls]
         return sorted(found, key=lambda ran: -ran.mean_ms)
 
@@ -69,9 +69,9 @@ def start(counted: Counters, before: Snapshot | None) -> float:
     ]
     if not known:
         raise NoData(
-            "nothing tells since when the statements are counted",
+            "it is not known since when statements are counted",
             where="pg_stat_statements",
-            remedy="PostgreSQL 13 does not say it: declare [databases.NAME.history] and run"
+            remedy="PostgreSQL 13 does not record it: declare [databases.NAME.history] and run"
             " `readiness snapshot` each hour",
         )
     return max(known)
@@ -95,7 +95,7 @@ def window(
         monitor: the role that monitors.
 
     Raises:
-        NoData: nothing tells since when they are counted.
+        NoData: it is not known since when they are counted.
     """
     since = start(counted, before)
     known = before.statements if before and since == before.at else {}
@@ -120,7 +120,7 @@ def _ran(judged: list[Statement], known: dict[str, StatementUse]) -> Iterator[Ra
     for statement in judged:
         earlier = known.get(statement.key, nothing)
         if earlier.calls > statement.calls:
-            earlier = nothing  # it was thrown out meanwhile, and counts anew
+            earlier = nothing  # it was evicted meanwhile, and counts from 0
         calls = statement.calls - earlier.calls
         if calls > 0:
             yield Ran(statement, calls, max(0.0, statement.total_ms - earlier.total_ms))
@@ -137,7 +137,7 @@ class Timed:
     Attributes:
         name: as its label says.
         p95_ms: milliseconds; infinite where it lies beyond the histogram's last bound.
-        calls: how many stand behind it; not more than that are known of.
+        calls: how many it is of.
     """
 
     name: str
@@ -149,15 +149,16 @@ def percentiles(prometheus: Prometheus, settings: P95) -> list[Timed]:
     """The p95 of each statement, the slowest first; a new Prometheus is given some seconds.
 
     Raises:
-        NoData: there is no series, one has no name, or its calls are not told.
+        NoData: there is no series, one has no name, or its calls are not known.
         CouldNotMeasure: and its kinds: Prometheus does not answer.
     """
     found = until(lambda: prometheus.query(settings.query), bool, within_s=_PATIENCE_S)
     if not found:
         raise NoData(
-            "no series tells how long statements take",
+            "no series shows how long statements take",
             where=settings.query,
-            remedy="try it in Prometheus's own page; the application has to time its statements",
+            remedy="run the query in Prometheus; the application must export a histogram of its"
+            " statements",
         )
     calls = {_name(sample, settings): sample.value for sample in prometheus.query(settings.calls)}
     timed = [_timed(sample, calls, settings) for sample in found]
@@ -168,9 +169,9 @@ def _timed(sample: Sample, calls: dict[str, float], settings: P95) -> Timed:
     name = _name(sample, settings)
     if name not in calls:
         raise NoData(
-            f"nothing tells how many calls stand behind the p95 of {name}",
+            f"the number of calls behind the p95 of {name} is not known",
             where=settings.calls,
-            remedy=f"let it give the same label {settings.label} as `query` does",
+            remedy=f"keep the label {settings.label} in it, as in `query`",
         )
     # A histogram without any call has no quantile: NaN.
     p95 = sample.value * _MS[settings.unit]

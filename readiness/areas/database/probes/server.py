@@ -152,7 +152,7 @@ class Setting:
     Attributes:
         name: of the setting.
         value: as the server has it.
-        where: for whom, if not for everybody.
+        where: the role or database that it is set for; empty for all.
         unsafe: the value that it must not have.
     """
 
@@ -202,7 +202,7 @@ class Connections:
     def share(self) -> Measurement:
         """The part that is in use."""
         return Measurement(
-            f"connections in use of {self.usable} ({self.scope})",
+            f"Connections in use of {self.usable} ({self.scope})",
             self.used / self.usable if self.usable > 0 else 1.0,
             "ratio",
             "pg_stat_activity",
@@ -226,10 +226,10 @@ def rights(database: Database) -> Rights:
 
 
 def settings(database: Database) -> list[Setting]:
-    """What decides whether a crash loses data; for everybody, and for single roles.
+    """What decides whether a crash loses data; for all, and for single roles.
 
     Raises:
-        NoData: the server does not tell one of them.
+        NoData: the server does not show one of them.
         CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
@@ -237,7 +237,7 @@ def settings(database: Database) -> list[Setting]:
         overrides = postgres.fetch(connection, _OVERRIDES, [list(_UNSAFE)])
     missing = sorted(_UNSAFE.keys() - found.keys())
     if missing:
-        raise NoData(f"the server does not tell {', '.join(missing)}", where="pg_settings")
+        raise NoData(f"the server does not show {', '.join(missing)}", where="pg_settings")
     own = [Setting(name, found[name], unsafe) for name, unsafe in _UNSAFE.items()]
     return own + [_override(clean(who), entry) for who, entry in overrides]
 

@@ -46,14 +46,14 @@ coalesce((select min(l.waitstart) from pg_locks l where l.pid = a.pid and not l.
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session of somebody else.
+    """A session that is not of this tool.
 
     Attributes:
         pid: of its process.
         user: its role.
         application: what it calls itself.
         seconds: how long this lasts already.
-        detail: its state, or whom it waits for.
+        detail: its state, or what it waits for.
     """
 
     pid: int
@@ -158,8 +158,8 @@ class Pool:
         waiting: clients without a connection.
         wait_s: seconds that the oldest of them waits.
         active: server connections that clients use.
-        size: how many there may be; None if the console does not tell.
-        paused: whether somebody paused or disabled the database.
+        size: how many there may be; None if the console does not show it.
+        paused: whether the database is paused or disabled.
     """
 
     database: str
@@ -181,12 +181,12 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """What the console told.
+    """What the console shows.
 
     Attributes:
         pools: those of clients, the one that waits longest first.
         databases: that the pooler serves.
-        paused: those of them that somebody paused or disabled.
+        paused: those of them that are paused or disabled.
     """
 
     pools: tuple[Pool, ...]
@@ -197,7 +197,7 @@ class Pools:
     def longest_wait(self) -> Measurement:
         """Seconds that the client waits which waits longest; 0 if none does."""
         return Measurement(
-            "longest wait for a connection",
+            "Longest wait of a client for a connection",
             max((pool.wait_s for pool in self.pools), default=0.0),
             "s",
             "SHOW POOLS",
@@ -206,11 +206,11 @@ class Pools:
 
 
 def pools(pooler: Pooler) -> Pools:
-    """Everything that the console tells of pools.
+    """All pools that the console shows.
 
     Raises:
         NoData: the pooler serves no database.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`; or it is no PgBouncer.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`; or it is not PgBouncer's console.
     """
     with postgres.connect(pooler.dsn, timeout_s=_TIMEOUT_S, console=True) as connection:
         databases = [row for row in _show(connection, "DATABASES") if row["name"] != _CONSOLE]
@@ -254,6 +254,6 @@ def _show(connection: Connection, what: str) -> Sequence[Mapping[str, Any]]:
         raise CouldNotMeasure(
             f"the answer to {statement} is not PgBouncer's",
             where=statement,
-            remedy="let the dsn lead to the database `pgbouncer` of the pooler",
+            remedy="point the dsn at the database `pgbouncer` of the pooler",
         )
     return rows

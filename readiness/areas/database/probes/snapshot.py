@@ -22,7 +22,7 @@ from (
 ) u join pg_class c on c.oid = u.root join pg_namespace n on n.oid = c.relnamespace
 where {scope}""")
 _LAST: Final = "extract(epoch from max(s.last_idx_scan))::float8"
-# As of the last vacuum or analyze: that opens no table, and waits for nobody who locks one.
+# As of the last vacuum or analyze: that opens no table, and waits for no lock.
 _TABLES: Final = sql.SQL("""
 select n.nspname || '.' || c.relname,
        (c.relpages + coalesce(t.relpages, 0) + coalesce(i.pages, 0))
@@ -34,7 +34,7 @@ left join (select x.indrelid, sum(y.relpages) as pages
     on i.indrelid = c.oid
 where c.relkind in ('r', 'm') and {scope}""")
 _SIZE: Final = "select pg_database_size(current_database())"
-# The most of them run a few times and never again; what matters is among those with most time.
+# Most statements run a few times and never again; what matters is among those with most time.
 _MOST_STATEMENTS: Final = 2000
 
 
@@ -69,7 +69,7 @@ def _statements(connection: Connection) -> statements.Counters | None:
     try:
         return statements.read(connection)
     except (NoData, NotPermitted):
-        return None  # database.slow-query-tracking tells why
+        return None  # database.slow-query-tracking says why
     except CouldNotMeasure as error:
         if "shared_preload_libraries" in error.message:
             return None

@@ -38,8 +38,8 @@ class Statement:
     """One statement, as one role has run it.
 
     Attributes:
-        key: of the role, the statement, and whether clients sent it; the same for ever, until
-            the server is upgraded or a table is made anew.
+        key: of the role, the statement, and whether clients sent it; the same until the
+            server is upgraded or a table is created again.
         role: who ran it.
         text: the statement, without its constants, on one line.
         own: whether it was sent by the gate itself, by the mark in its text.
@@ -62,7 +62,7 @@ class Counters:
     Attributes:
         statements: by key.
         since: since when, as Unix time; None before version 1.9 (PostgreSQL 14).
-        evictions: how often statements were thrown out since then; None likewise.
+        evictions: evictions since then; None likewise.
     """
 
     statements: dict[str, Statement]

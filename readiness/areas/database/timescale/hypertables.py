@@ -97,7 +97,7 @@ def chunks(connection: Connection, table: Table) -> Sequence[Chunk]:
     rows = postgres.fetch(connection, _CHUNKS, [table.schema, table.table])
     if any(start is None or end is None for *_, start, end, _ in rows):
         raise CouldNotMeasure(
-            "its time is a number or a UUID: how old a chunk is cannot be told",
+            "its time is a number or a UUID, so the age of a chunk is not known",
             where=str(table),
             remedy="judge it by a check of your own; set `compressed = false` and no `keep_d`",
         )

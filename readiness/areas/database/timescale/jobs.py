@@ -32,7 +32,7 @@ _SCHEDULERS: Final = """
 select count(*) from pg_stat_activity
 where datname = current_database() and backend_type like 'TimescaleDB Background Worker Scheduler%'
 """
-# Telemetry fails wherever there is no way to the internet, and nobody misses it.
+# Telemetry fails without internet access, and is not needed.
 _JOBS: Final = """
 select j.job_id, j.proc_schema || '.' || j.proc_name, coalesce(j.hypertable_name, ''), j.scheduled,
        coalesce(s.last_run_status, ''), coalesce(s.total_runs, 0), coalesce(s.total_failures, 0),
@@ -139,7 +139,7 @@ def schedulers(connection: Connection) -> int:
         raise CouldNotMeasure(
             "this is a standby: the scheduler runs on the primary",
             where=connection.info.dbname,
-            remedy="let `dsn` lead to the primary",
+            remedy="point `dsn` at the primary",
         )
     timescale.may_see_processes(connection)
     return until(

@@ -90,7 +90,7 @@ def on_disk(
 
 
 def chunk_sizes_function(version: Version) -> str:
-    """The function that tells how large chunks were before and after compression.
+    """The function that returns the sizes of chunks before and after compression.
 
     Since 2.18 compression is called the columnstore; the old name still works, until it does not.
     """
@@ -103,7 +103,7 @@ class Growth:
 
     Attributes:
         bytes_per_month: bytes that the rows of 30 days take.
-        chunks: how many chunks stand behind it.
+        chunks: how many chunks it is of.
         span_s: seconds that they cover, with the gaps between them.
     """
 
@@ -141,11 +141,11 @@ def growth(chunks: Sequence[Chunk], sizes: Mapping[tuple[str, str], int], where:
     span_s = newest - min((chunk.start for chunk in counted), default=newest)
     if len({chunk.start for chunk in counted}) < _FEWEST or span_s < _DAY_S:
         raise NoData(
-            f"only {len(counted)} complete chunks, of {span_s / 3600:.3g} h: less than a day, or"
-            " less than two, tell nothing of a month",
+            f"only {len(counted)} complete chunks, of {span_s / 3600:.3g} h; two, of at least a day,"
+            " required to judge a month",
             where=where,
-            remedy="judge it once there are more; the oldest chunk and those to be compressed yet"
-            " are not counted",
+            remedy="wait until there are more; the oldest chunk and those still to be compressed"
+            " do not count",
         )
     missing = [chunk.name for chunk in counted if (chunk.schema, chunk.name) not in sizes]
     if missing:
