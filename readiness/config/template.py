@@ -101,8 +101,8 @@ name = "my-system"
 #dsn = "postgresql://monitor:${MONITOR_PASSWORD}@db.staging.example.com:5432/orders"
 #timeout_s = 10
 
-# The limits of its health, as they are by default: beyond a `warn` it is a warning, beyond the `max`
-# (or `min`) beside it a failure.
+# The limits of its health, as they are by default: beyond a `warn` it is a warning, beyond the
+# `max` (or `min`) beside it a failure.
 #[databases.orders.limits]
 # The oldest release of the server that may run; left out: any that is still supported.
 #min_version = "16.4"

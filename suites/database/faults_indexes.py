@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from readiness.model.fault import fault
+from readiness.model.fault import broken_by, fault
 from readiness.reference.system import ReferenceSystem
 
 # No migration made the objects of these faults.
@@ -37,27 +37,20 @@ and at > (select max(at) from snapshots where kind = 'usage') - 14 * 86400
 and at < (select max(at) from snapshots where kind = 'usage')"""
 
 
-@fault(
-    misses={"database.bloat[shop]": {"tables"}, **_UNKNOWN_OBJECTS},
-    story="A clean-up deleted most of a table; vacuum cannot give back the middle of a file.",
-)
-@contextmanager
-def table_mostly_empty(system: ReferenceSystem) -> Iterator[None]:
-    """Three of four rows are gone, and the last ones are still there."""
-    with system.levers.sql_each(
+table_mostly_empty = broken_by(
+    "table_mostly_empty",
+    "A clean-up deleted most of a table; vacuum cannot give back the middle of a file.",
+    {"database.bloat[shop]": {"tables"}, **_UNKNOWN_OBJECTS},
+    lambda levers: levers.sql_each(
         ("create schema bloated", _EVENTS, _CLEAN_UP, "vacuum analyze bloated.events"), (_UNDO,)
-    ):
-        yield
-
-
-@fault(
-    misses={"database.bloat[shop]": {"indexes"}, **_UNKNOWN_OBJECTS},
-    story="A queue's rows live for seconds, and its index keeps their pages.",
+    ),
 )
-@contextmanager
-def index_mostly_empty(system: ReferenceSystem) -> Iterator[None]:
-    """The table's own room is taken by rows of one value, of which an index takes little."""
-    with system.levers.sql_each(
+
+index_mostly_empty = broken_by(
+    "index_mostly_empty",
+    "A queue's rows live for seconds, and its index keeps their pages.",
+    {"database.bloat[shop]": {"indexes"}, **_UNKNOWN_OBJECTS},
+    lambda levers: levers.sql_each(
         (
             "create schema bloated",
             _QUEUE,
@@ -68,50 +61,38 @@ def index_mostly_empty(system: ReferenceSystem) -> Iterator[None]:
             "vacuum analyze bloated.queue",
         ),
         (_UNDO,),
-    ):
-        yield
-
-
-@fault(
-    misses={"database.indexes[shop]": {"duplicates"}, **_UNKNOWN_OBJECTS},
-    story="A migration made an index that was there already, under another name.",
+    ),
 )
-@contextmanager
-def index_made_twice(system: ReferenceSystem) -> Iterator[None]:
-    """What `create index` without a name does when it runs a second time."""
-    with system.levers.sql(
+
+index_made_twice = broken_by(
+    "index_made_twice",
+    "A migration made an index that was there already, under another name.",
+    {"database.indexes[shop]": {"duplicates"}, **_UNKNOWN_OBJECTS},
+    lambda levers: levers.sql(
         "create index readiness_twice on shop.orders (created_at)",
         "drop index shop.readiness_twice",
-    ):
-        yield
-
-
-@fault(
-    misses={"database.indexes[shop]": {"unused"}, **_UNKNOWN_OBJECTS},
-    story="An index was made for a query that no release ever ran.",
+    ),
 )
-@contextmanager
-def index_that_nobody_uses(system: ReferenceSystem) -> Iterator[None]:
-    """It is in all snapshots of forty days, and was used in none of them."""
-    with (
-        system.levers.sql(
+
+index_that_nobody_uses = broken_by(
+    "index_that_nobody_uses",
+    "An index was made for a query that no release ever ran.",
+    {"database.indexes[shop]": {"unused"}, **_UNKNOWN_OBJECTS},
+    lambda levers: (
+        levers.sql(
             "create index readiness_idle on shop.orders (total_cents)",
             "drop index shop.readiness_idle",
         ),
-        system.levers.history_begun_anew(),
-    ):
-        yield
-
-
-@fault(
-    misses={"database.indexes[shop]": {"foreign-keys"}, **_UNKNOWN_OBJECTS},
-    story="The index of a foreign key was dropped, as nobody had seen a query use it.",
+        levers.history_begun_anew(),
+    ),
 )
-@contextmanager
-def foreign_key_without_index(system: ReferenceSystem) -> Iterator[None]:
-    """60,000 rows are read for each order that is deleted."""
-    with system.levers.drop_index("shop.order_items_order_id_idx"):
-        yield
+
+foreign_key_without_index = broken_by(
+    "foreign_key_without_index",
+    "The index of a foreign key was dropped, as nobody had seen a query use it.",
+    {"database.indexes[shop]": {"foreign-keys"}, **_UNKNOWN_OBJECTS},
+    lambda levers: levers.drop_index("shop.order_items_order_id_idx"),
+)
 
 
 @fault(
@@ -132,69 +113,44 @@ def index_left_invalid(system: ReferenceSystem) -> Iterator[None]:
             connection.execute("drop index shop.readiness_unfinished")
 
 
-@fault(
-    misses={"database.snapshots-run[shop]": {"bloat"}},
-    story="The daily bloat snapshots have stopped, the hourly counter snapshots go on.",
+bloat_snapshots_stopped = broken_by(
+    "bloat_snapshots_stopped",
+    "The daily bloat snapshots have stopped, the hourly counter snapshots go on.",
+    {"database.snapshots-run[shop]": {"bloat"}},
+    lambda levers: levers.newest_snapshot("bloat", moved_days=-3),
     needs="pgstattuple",
 )
-@contextmanager
-def bloat_snapshots_stopped(system: ReferenceSystem) -> Iterator[None]:
-    """As with a job that runs into its timeout each day."""
-    with system.levers.newest_snapshot("bloat", moved_days=-3):
-        yield
 
-
-@fault(
-    misses={"database.snapshots-run[shop]": {"counters"}},
-    story="The server's clock was a day ahead when the newest snapshot was taken.",
+snapshot_from_the_future = broken_by(
+    "snapshot_from_the_future",
+    "The server's clock was a day ahead when the newest snapshot was taken.",
+    {"database.snapshots-run[shop]": {"counters"}},
+    lambda levers: levers.newest_snapshot("usage", moved_days=1),
     needs="pgstattuple",
 )
-@contextmanager
-def snapshot_from_the_future(system: ReferenceSystem) -> Iterator[None]:
-    """It would look new for a day, though no other one is taken."""
-    with system.levers.newest_snapshot("usage", moved_days=1):
-        yield
 
-
-@fault(
-    misses={"database.snapshots-run[shop]": {"coverage"}},
-    story="The snapshots are taken as a role that sees none of the tables.",
+snapshots_are_empty = broken_by(
+    "snapshots_are_empty",
+    "The snapshots are taken as a role that sees none of the tables.",
+    {"database.snapshots-run[shop]": {"coverage"}},
+    lambda levers: levers.newest_snapshot("usage", tables={}, indexes=()),
     needs="pgstattuple",
 )
-@contextmanager
-def snapshots_are_empty(system: ReferenceSystem) -> Iterator[None]:
-    """The job runs each hour, and ends well."""
-    with system.levers.newest_snapshot("usage", tables={}, indexes=()):
-        yield
 
-
-@fault(
-    misses={"database.counters[shop]": {"reach"}},
-    story="No snapshots were taken for two weeks, then the server crashed.",
+snapshots_stood_still = broken_by(
+    "snapshots_stood_still",
+    "No snapshots were taken for two weeks, then the server crashed.",
+    {"database.counters[shop]": {"reach"}},
+    lambda levers: levers.history_changed(lambda file: file.execute(_GAP)),
 )
-@contextmanager
-def snapshots_stood_still(system: ReferenceSystem) -> Iterator[None]:
-    """What was counted in that time is lost."""
-    with system.levers.history_changed(lambda file: file.execute(_GAP)):
-        yield
 
-
-@fault(
-    misses={"database.growth[shop]": {"growth"}},
-    story="A log is kept in the database, and nobody prunes it.",
-)
-@contextmanager
-def log_that_nobody_prunes(system: ReferenceSystem) -> Iterator[None]:
-    """25 MB of it, in a month in which 20 MB are agreed.
-
-    Until PostgreSQL 15 each block by which a table grows counts as one that the cache did not
-    have: much more of it would lower the share of cache hits for as long as the server runs.
-    """
-    with (
-        system.levers.replace_in_config(
-            "growth_max_bytes = 100000000", "growth_max_bytes = 20000000"
-        ),
-        system.levers.sql(
+log_that_nobody_prunes = broken_by(
+    "log_that_nobody_prunes",
+    "A log is kept in the database, and nobody prunes it.",
+    {"database.growth[shop]": {"growth"}},
+    lambda levers: (
+        levers.replace_in_config("growth_max_bytes = 100000000", "growth_max_bytes = 20000000"),
+        levers.sql(
             "create schema readiness_growth;"  # noqa: S608 - a constant
             # In large values, which nothing reads.
             "create table readiness_growth.log (n int, lines text);"
@@ -204,5 +160,5 @@ def log_that_nobody_prunes(system: ReferenceSystem) -> Iterator[None]:
             "analyze readiness_growth.log",
             "drop schema readiness_growth cascade",
         ),
-    ):
-        yield
+    ),
+)

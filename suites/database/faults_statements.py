@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from readiness.model.fault import fault
+from readiness.model.fault import broken_by, fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
@@ -18,50 +18,35 @@ _UNCOUNTED: Final = {
 }
 
 
-@fault(
-    misses={_TRACKING: {"installed"}, **_UNCOUNTED},
-    story="The view of the statistics was dropped with the role that had created it.",
-)
-@contextmanager
-def statements_have_no_view(system: "ReferenceSystem") -> Iterator[None]:
-    """The library is loaded, and counts on."""
-    with system.levers.sql(
+statements_have_no_view = broken_by(
+    "statements_have_no_view",
+    "The view of the statistics was dropped with the role that had created it.",
+    {_TRACKING: {"installed"}, **_UNCOUNTED},
+    lambda levers: levers.sql(
         "drop extension pg_stat_statements", "create extension pg_stat_statements"
-    ):
-        yield
-
-
-@fault(
-    misses={_TRACKING: {"counted"}},
-    story="Counting statements was switched off to make a benchmark faster.",
+    ),
 )
-@contextmanager
-def statements_are_not_counted(system: "ReferenceSystem") -> Iterator[None]:
-    """What was counted before is still shown."""
-    with system.levers.server_setting("pg_stat_statements.track", "none"):
-        yield
 
-
-@fault(
-    misses={_TRACKING: {"logged"}},
-    story="The log of slow statements was switched off, as it was too long.",
+statements_are_not_counted = broken_by(
+    "statements_are_not_counted",
+    "Counting statements was switched off to make a benchmark faster.",
+    {_TRACKING: {"counted"}},
+    lambda levers: levers.server_setting("pg_stat_statements.track", "none"),
 )
-@contextmanager
-def slow_statements_unlogged(system: "ReferenceSystem") -> Iterator[None]:
-    """What is left of a slow statement is a mean among others."""
-    with system.levers.server_setting("log_min_duration_statement", "-1"):
-        yield
 
-
-@fault(
-    misses={"database.statement-latency[shop]": {"mean"}},
-    story="A report of the application takes 0.7 s each time.",
+slow_statements_unlogged = broken_by(
+    "slow_statements_unlogged",
+    "The log of slow statements was switched off, as it was too long.",
+    {_TRACKING: {"logged"}},
+    lambda levers: levers.server_setting("log_min_duration_statement", "-1"),
 )
-@contextmanager
-def report_is_slow(system: "ReferenceSystem") -> Iterator[None]:
-    """Thirty times, as thirty customers do."""
-    with system.levers.slow_report(seconds=0.7, calls=30):
-        yield
+
+report_is_slow = broken_by(
+    "report_is_slow",
+    "A report of the application takes 0.7 s each time.",
+    {"database.statement-latency[shop]": {"mean"}},
+    lambda levers: levers.slow_report(seconds=0.7, calls=30),
+)
 
 
 @fault(
@@ -79,12 +64,9 @@ def report_is_slow_at_times(system: "ReferenceSystem") -> Iterator[None]:
     levers.await_series(f"absent({_REPORT})")
 
 
-@fault(
-    misses={"database.statement-eviction[shop]": {"evictions"}},
-    story="The application writes each number into the statement's text.",
+statements_all_differ = broken_by(
+    "statements_all_differ",
+    "The application writes each number into the statement's text.",
+    {"database.statement-eviction[shop]": {"evictions"}},
+    lambda levers: levers.statements_evicted(),
 )
-@contextmanager
-def statements_all_differ(system: "ReferenceSystem") -> Iterator[None]:
-    """More different ones than pg_stat_statements has room for."""
-    with system.levers.statements_evicted():
-        yield

@@ -210,7 +210,7 @@ def pools(pooler: Pooler) -> Pools:
 
     Raises:
         NoData: the pooler serves no database.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`; or it is not PgBouncer's console.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`; or it is not a console.
     """
     with postgres.connect(pooler.dsn, timeout_s=_TIMEOUT_S, console=True) as connection:
         databases = [row for row in _show(connection, "DATABASES") if row["name"] != _CONSOLE]

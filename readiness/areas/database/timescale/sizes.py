@@ -141,7 +141,7 @@ def growth(chunks: Sequence[Chunk], sizes: Mapping[tuple[str, str], int], where:
     span_s = newest - min((chunk.start for chunk in counted), default=newest)
     if len({chunk.start for chunk in counted}) < _FEWEST or span_s < _DAY_S:
         raise NoData(
-            f"only {len(counted)} complete chunks, of {span_s / 3600:.3g} h; two, of at least a day,"
+            f"only {len(counted)} complete chunks, of {span_s / 3600:.3g} h; two of a day together"
             " required to judge a month",
             where=where,
             remedy="wait until there are more; the oldest chunk and those still to be compressed"
