@@ -14,6 +14,7 @@ import psycopg
 from readiness.areas.database.history.snapshot import BloatSnapshot, Snapshot
 from readiness.areas.database.reference import customers, history
 from readiness.areas.database.reference.parts import DatabaseParts
+from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept
 
 _DAY_S: Final = 86400.0
@@ -22,6 +23,14 @@ _FORGET: Final = """
 select pg_stat_statements_reset(userid, dbid, queryid)
 from pg_stat_statements where query like %s"""
 _FORGIVEN_S: Final = 30.0
+_AT_ONCE: Final = 30
+# The statistics go on while the gate runs, and the share goes down.
+_RUN_S: Final = 200.0
+_HEAVY: Final = "select pg_sleep(%s) /* readiness_heavy */"
+_SO_FAR: Final = """
+select greatest(extract(epoch from now() - (select stats_reset from pg_stat_statements_info)),
+                sum(total_exec_time) / 1000)::float8
+from pg_stat_statements"""
 
 
 class StatisticsLevers:
@@ -50,9 +59,24 @@ class StatisticsLevers:
     def slow_report(self, *, seconds: float, calls: int) -> Iterator[None]:
         """Let the application run a slow statement so often; the statistics forget it after."""
         with self.statements_forgotten("%report_of_the_day%"):
-            with ThreadPoolExecutor(calls) as pool:
-                for ended in [pool.submit(self._as_app, _REPORT, seconds) for _ in range(calls)]:
-                    ended.result()
+            _at_once(self._parts.shop.app, _REPORT, seconds, calls)
+            yield
+
+    @contextlib.contextmanager
+    def busy_monitoring(self, share: float) -> Iterator[None]:
+        """Let the monitoring role take that share of the time that statements took so far.
+
+        Raises:
+            ReferenceSystemError: this server has no statistics of statements.
+        """
+        if not self._parts.shop.has_statistics:
+            raise ReferenceSystemError("this PostgreSQL comes without pg_stat_statements")
+        with psycopg.connect(self.superuser, autocommit=True) as connection:
+            row = connection.execute(_SO_FAR.encode()).fetchone()
+        # What is spent is part of the whole, too.
+        needed_s = share / (1 - share) * ((float(row[0]) if row else 0.0) + _RUN_S)
+        with self.statements_forgotten("%readiness_heavy%"):
+            _at_once(self._parts.shop.monitor, _HEAVY, needed_s / _AT_ONCE, _AT_ONCE)
             yield
 
     @contextlib.contextmanager
@@ -93,9 +117,9 @@ class StatisticsLevers:
                 with psycopg.connect(self.superuser, autocommit=True) as connection:
                     connection.execute(_FORGET.encode(), [like])
 
-    def _as_app(self, statement: str, *parameters: float) -> None:
+    def _as_app(self, statement: str) -> None:
         with psycopg.connect(self._parts.shop.app, autocommit=True) as connection:
-            connection.execute(statement.encode(), parameters or None)
+            connection.execute(statement.encode())
 
     @contextlib.contextmanager
     def history_changed(self, change: Callable[[sqlite3.Connection], object]) -> Iterator[None]:
@@ -136,3 +160,14 @@ class StatisticsLevers:
         with psycopg.connect(self.superuser, autocommit=True) as connection:
             row = connection.execute("select current_setting(%s)", [name]).fetchone()
         return str(row[0]) if row else ""
+
+
+def _at_once(dsn: str, statement: str, seconds: float, calls: int) -> None:
+    """Run a statement of so many seconds in so many sessions at the same time."""
+
+    def run(_: int) -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(statement.encode(), [seconds])
+
+    with ThreadPoolExecutor(calls) as pool:
+        list(pool.map(run, range(calls)))
