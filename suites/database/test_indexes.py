@@ -66,7 +66,7 @@ def _judge_duplicates(database: Database, found: list[Index], evidence: Evidence
     none_of(
         evidence,
         "duplicates",
-        "indexes that duplicate another one",
+        "indexes duplicate another one",
         because,
         len(found),
         "pg_index",
@@ -183,4 +183,4 @@ def test_invalid_indexes(database: Database, evidence: Evidence) -> None:
         f" reindex index concurrently {index.quoted};"
         for index in indexes.invalid(found)
     ]
-    none_of(evidence, "invalid", "invalid indexes", broken, len(found), "pg_index")
+    none_of(evidence, "invalid", "indexes invalid", broken, len(found), "pg_index")

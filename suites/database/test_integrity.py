@@ -63,7 +63,7 @@ def _judge_sample(database: Database, evidence: Evidence) -> None:
 def _judge_collations(database: Database, evidence: Evidence) -> None:
     found = integrity.collations(database)
     changed = [str(collation) for collation in found if collation.changed]
-    name = "collations in use that sort otherwise than when they were recorded"
+    name = "collations in use sort otherwise than recorded"
     none_of(evidence, "collations", name, changed, len(found), "pg_collation")
     unknown = [collation.name for collation in found if collation.unknown and collation.indexes]
     name = "collations in use without a recorded version, which hides a change"

@@ -115,7 +115,7 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     none_of(
         evidence,
         "lost",
-        "replication slots that lost their WAL, whose consumers cannot go on",
+        "replication slots lost their WAL, and their consumers cannot go on",
         lost,
         len(slots),
         "wal_status of pg_replication_slots",

@@ -156,7 +156,7 @@ def _judge_jobs(found: Sequence[jobs.Job], database: Database, evidence: Evidenc
             remedy="run the gate once they have",
         )
     for name, wrong in (
-        ("jobs whose last run failed", [job for job in found if job.has_failed]),
+        ("jobs failed in their last run", [job for job in found if job.has_failed]),
         ("jobs overdue, as no worker started them", [job for job in found if job.is_overdue]),
         ("jobs switched off", [job for job in found if not job.scheduled]),
     ):

@@ -99,6 +99,6 @@ def test_what_must_be_large_warns_before_it_fails(value: float, said: str) -> No
 
 def test_what_is_wrong_is_counted_and_named() -> None:
     evidence = Evidence()
-    none_of(evidence, "indexes", "invalid indexes", ["a", "b"], 7, "pg_index")
-    assert evidence.failures == ["2 of 7 invalid indexes: a; b"]
-    assert none_of(evidence, "indexes", "invalid indexes", [], 7, "pg_index")
+    none_of(evidence, "indexes", "indexes invalid", ["a", "b"], 7, "pg_index")
+    assert evidence.failures == ["2 of 7 indexes invalid: a; b"]
+    assert none_of(evidence, "indexes", "indexes invalid", [], 7, "pg_index")

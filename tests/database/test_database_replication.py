@@ -222,7 +222,7 @@ def test_a_slot_that_nobody_reads_holds_wal_back_and_loses_it(alone: PrivatePost
     execute(alone.dsn(), *[_HELD] * 40, *_SWITCH.split("; "))
     assert eventually(lambda: any(slot.lost for slot in replication.slots(subject)[0]))
     found = failures("replication-slots.lost", subject)
-    assert "1 of 1 replication slots that lost their WAL" in found
+    assert "1 of 1 replication slots lost their WAL" in found
 
 
 def test_slots_without_a_bound_are_a_warning(server: PrivatePostgres) -> None:
