@@ -74,7 +74,7 @@ def none_of(
     Args:
         evidence: of the check.
         key: of the judgement.
-        name: what would be wrong, so that "2 of 7" can stand before it: "tables without statistics".
+        name: what would be wrong, after "2 of 7": "tables without statistics".
         found: what is wrong, one text each.
         among: how many were judged.
         source: where that was seen.
