@@ -3,8 +3,6 @@
 from readiness.model.fault import broken_by
 
 _VACUUM = "database.vacuum[shop]"
-# So that autovacuum does not repair what is broken while it is judged.
-_NAPTIME = ("autovacuum_naptime", "1h")
 
 
 transaction_never_ends = broken_by(
@@ -103,10 +101,9 @@ autovacuum_is_off_for_a_table = broken_by(
 
 vacuum_is_overdue = broken_by(
     "vacuum_is_overdue",
-    "Autovacuum comes once an hour, and a table has waited longer than allowed.",
+    "A migration holds a lock that autovacuum needs, and the table has waited too long.",
     {_VACUUM: {"vacuum-overdue"}},
     lambda levers: (
-        levers.server_setting(*_NAPTIME),
         levers.limits(vacuum_overdue_h=0.00001),
         levers.sql(
             "alter table shop.products set"
@@ -115,6 +112,7 @@ vacuum_is_overdue = broken_by(
             "alter table shop.products reset"
             " (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor)",
         ),
+        levers.vacuum_locked_out("shop.products"),
     ),
 )
 
@@ -133,7 +131,6 @@ statistics_are_stale = broken_by(
     "A batch rewrote a third of a table, and autovacuum has not analyzed it since.",
     {_VACUUM: {"stale-statistics"}},
     lambda levers: (
-        levers.server_setting(*_NAPTIME),
         levers.limits(vacuum_overdue_h=0.00001),
         levers.sql_each((), ("vacuum analyze shop.order_items",)),
         levers.sql(
@@ -141,5 +138,6 @@ statistics_are_stale = broken_by(
             "update shop.order_items set quantity = quantity where order_id % 3 = 0",
             "alter table shop.order_items reset (autovacuum_vacuum_scale_factor)",
         ),
+        levers.vacuum_locked_out("shop.order_items"),
     ),
 )

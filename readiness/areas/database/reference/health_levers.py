@@ -165,6 +165,10 @@ class HealthLevers:
                 connection.execute(_BURN.format(count=transactions).encode())
             yield
 
+    def vacuum_locked_out(self, table: str) -> Lever:
+        """Have a transaction open whose lock keeps vacuum and analyze from a table."""
+        return session_levers.locking(self._parts.shop.superuser, table)
+
     @contextlib.contextmanager
     def transaction_prepared(self, seconds: float) -> Iterator[None]:
         """Have a transaction prepared that long ago, and more, that nobody ends."""
