@@ -62,7 +62,9 @@ class HealthLimits(Model):
         1_000_000,
         description="transactions since the oldest one that vacuum must keep rows for; a warning",
     )
-    horizon_max_xids: Count = Field(50_000_000, description="transactions since then; a failure")
+    horizon_max_xids: Count = Field(
+        50_000_000, description="transactions since that one; a failure"
+    )
     prepared_max_s: Positive = Field(300, description="seconds a transaction may stay prepared")
     vacuum_overdue_h: Positive = Field(
         24, description="hours that a table may be due for vacuum or analyze"
@@ -83,7 +85,7 @@ class HealthLimits(Model):
         0.3, description="share of the checkpoints that the volume of WAL forced; a warning"
     )
     checkpoints_forced_max_share: Share = Field(
-        0.5, description="share of them; a failure; the exporter's mixin"
+        0.5, description="share of forced checkpoints; a failure; the exporter's mixin"
     )
     replication_lag_max_s: Positive = Field(
         10, description="seconds from a commit on the primary until each standby shows it"
