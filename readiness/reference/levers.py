@@ -14,7 +14,6 @@ from readiness.areas.backup.reference import levers
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.levers import BackupLevers, backup_levers
 from readiness.areas.backup.reference.wal_archive import ArchiveLevers, archive_levers
-from readiness.areas.database.reference import statement_levers
 from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.metrics import Metrics
 from readiness.areas.database.reference.parts import DatabaseParts
@@ -151,10 +150,6 @@ class Levers(
             yield
         finally:
             self._execute(undo)
-
-    def busy_monitoring(self, share: float) -> Lever:
-        """Let the monitoring role take that share of the time that statements took so far."""
-        return statement_levers.spent(self._parts.shop, share)
 
     @contextlib.contextmanager
     def slow_insert(self, table: str, ms: float) -> Iterator[None]:

@@ -15,7 +15,7 @@ from typing import Final
 from readiness.areas.alerting.probes import promtool
 from readiness.areas.backup.reference import wal_archive
 from readiness.areas.backup.reference.backups import Backups
-from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
+from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
 from readiness.areas.deployment.probes.memory import MEMINFO
 from readiness.config.base.tables import Config
@@ -61,13 +61,13 @@ PARTS: Final = (
     ),
     Part(
         "pgstattuple",
-        checks=("database.table-bloat", "database.index-bloat", "database.snapshots-run"),
+        checks=("database.bloat", "database.snapshots-run"),
     ),
-    Part("amcheck", checks=("database.corruption-sample",)),
+    Part("amcheck", checks=("database.corruption",)),
     Part("pg_amcheck"),
     Part("pg_dump", checks=("deployment.previous-on-new-schema",)),
-    Part("standby", tables=("[databases.NAME.standbys.",)),
-    Part("pooler", tables=("[databases.NAME.pooler]",)),
+    Part("standby", tables=("[databases.NAME] standbys",)),
+    Part("pooler"),
     Part("backup", tables=("[backup.", "[deployment.layers.")),
     Part(
         wal_archive.PART,
@@ -88,14 +88,13 @@ PARTS: Final = (
             "[scaling.NAME.live]",
         ),
     ),
-    Part(TIMESCALE, tables=("[databases.NAME.timescale",)),
+    Part(TIMESCALE, tables=("[databases.NAME] timescale", "[databases.NAME.timescale")),
     Part(
         "prometheus",
         tables=(
             "[prometheus",
             "[grafana",
             "[alert",
-            "[databases.NAME.statements.p95]",
             _SLOW_ALERT,
         ),
         # Nothing but the gate itself is then left to read the statistics.

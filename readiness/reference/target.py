@@ -12,8 +12,7 @@ from readiness.areas.alerting.reference.target_engine import own_engine
 from readiness.areas.alerting.reference.target_rules import rules
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.target import backup
-from readiness.areas.database.reference.target import Around, database
-from readiness.areas.database.reference.target_timescale import timescale
+from readiness.areas.database.reference.target import Around, database, timescale
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
 from readiness.areas.deployment.reference.target import deployment
 from readiness.areas.deployment.reference.target_before import alone, before

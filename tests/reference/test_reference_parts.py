@@ -129,7 +129,7 @@ def test_without_a_part_each_check_has_a_subject_or_that_reason(
     assert unexplained(config, found) == set()
     assert set(found.values()) <= {f"there is no {part.name} here"}
     # Without pg_amcheck the agreed level of the restore is a lower one.
-    merged = {"node_exporter", "pg_amcheck", "postgres_exporter", "site"}
+    merged = {"node_exporter", "pg_amcheck", "pooler", "postgres_exporter", "site"}
     assert found or part.name in merged
 
 
@@ -179,9 +179,9 @@ def test_the_place_is_that_of_the_part_that_names_it_most_exactly(lacking: Lacki
 def test_what_does_not_apply_is_written_with_its_reason(tmp_path: Path) -> None:
     why = 'C:\\programs has no "pgbouncer"'
     file = tmp_path / "readiness.toml"
-    told = replace(facts(tmp_path, ["pooler"]), lacking={"database.pool-saturation": why})
+    told = replace(facts(tmp_path, ["pooler"]), lacking={"database.replication-lag": why})
     file.write_text(readiness_toml(told), encoding="utf-8")
-    assert load(file, ENVIRON).config.gate.not_applicable == {"database.pool-saturation": why}
+    assert load(file, ENVIRON).config.gate.not_applicable == {"database.replication-lag": why}
 
 
 def test_coverage_is_one_line_with_each_reason_once() -> None:

@@ -4,22 +4,14 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.database.history.snapshot import IndexUse, Server, Snapshot, StatementUse
-from readiness.areas.database.statements import counters
-from readiness.areas.database.statements.scope import SCOPE, uncompiled
+from readiness.areas.database.history.snapshot import IndexUse, Snapshot, StatementUse
+from readiness.areas.database.probes import statements
+from readiness.areas.database.probes.catalog import SCOPE, server_of, uncompiled
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.session import system_of
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 
 _FROM_16: Final = 160000
-# A crash empties the counters, and since PostgreSQL 15 leaves the database's own stats_reset NULL:
-# that of the background writer tells of it, in all versions.
-_SERVER: Final = """
-select extract(epoch from clock_timestamp())::float8, current_database(),
-       extract(epoch from pg_postmaster_start_time())::float8,
-       extract(epoch from greatest(coalesce(d.stats_reset, b.stats_reset), b.stats_reset))::float8
-from pg_stat_database d, pg_stat_bgwriter b where d.datname = current_database()"""
 _INDEXES: Final = sql.SQL("""
 select u.root::bigint, n.nspname || '.' || c.relname, u.scans::bigint, u.bytes::bigint, u.last
 from (
@@ -30,7 +22,7 @@ from (
 ) u join pg_class c on c.oid = u.root join pg_namespace n on n.oid = c.relnamespace
 where {scope}""")
 _LAST: Final = "extract(epoch from max(s.last_idx_scan))::float8"
-# As of the last vacuum or analyze: that opens no table, and waits for nobody who locks one.
+# As of the last vacuum or analyze: that opens no table, and waits for no lock.
 _TABLES: Final = sql.SQL("""
 select n.nspname || '.' || c.relname,
        (c.relpages + coalesce(t.relpages, 0) + coalesce(i.pages, 0))
@@ -42,22 +34,8 @@ left join (select x.indrelid, sum(y.relpages) as pages
     on i.indrelid = c.oid
 where c.relkind in ('r', 'm') and {scope}""")
 _SIZE: Final = "select pg_database_size(current_database())"
-# The most of them run a few times and never again; what matters is among those with most time.
+# Most statements run a few times and never again; what matters is among those with most time.
 _MOST_STATEMENTS: Final = 2000
-
-
-def server_of(connection: Connection) -> tuple[float, Server]:
-    """The time of the server's clock, and which database it is.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
-    at, database, started, since = postgres.fetch(connection, _SERVER)[0]
-    system = system_of(connection)
-    version = connection.info.server_version
-    return at, Server(
-        system=system, database=database, version=version, started=started, counters_since=since
-    )
 
 
 def take(connection: Connection) -> Snapshot:
@@ -87,17 +65,17 @@ def take(connection: Connection) -> Snapshot:
     )
 
 
-def _statements(connection: Connection) -> counters.Counters | None:
+def _statements(connection: Connection) -> statements.Counters | None:
     try:
-        return counters.read(connection)
+        return statements.read(connection)
     except (NoData, NotPermitted):
-        return None  # database.slow-query-tracking tells why
+        return None  # database.slow-query-tracking says why
     except CouldNotMeasure as error:
         if "shared_preload_libraries" in error.message:
             return None
         raise
 
 
-def _most(counted: counters.Counters) -> dict[str, StatementUse]:
+def _most(counted: statements.Counters) -> dict[str, StatementUse]:
     most = sorted(counted.statements.values(), key=lambda s: -s.total_ms)[:_MOST_STATEMENTS]
     return {s.key: StatementUse(calls=s.calls, total_ms=s.total_ms) for s in most}

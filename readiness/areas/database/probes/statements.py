@@ -1,4 +1,4 @@
-"""What pg_stat_statements has counted in a database."""
+"""Statements: what pg_stat_statements has counted, and whether slow ones can be found."""
 
 import re
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class Statement:
     """One statement, as one role has run it.
 
     Attributes:
-        key: of the role, the statement, and whether clients sent it; the same for ever, until
-            the server is upgraded or a table is made anew.
+        key: of the role, the statement, and whether clients sent it; the same until the
+            server is upgraded or a table is created again.
         role: who ran it.
         text: the statement, without its constants, on one line.
         own: whether it was sent by the gate itself, by the mark in its text.
@@ -62,7 +62,7 @@ class Counters:
     Attributes:
         statements: by key.
         since: since when, as Unix time; None before version 1.9 (PostgreSQL 14).
-        evictions: how often statements were thrown out since then; None likewise.
+        evictions: evictions since then; None likewise.
     """
 
     statements: dict[str, Statement]
@@ -157,3 +157,86 @@ def _statement(row: postgres.Row) -> Statement:
         calls=int(calls),
         total_ms=float(total_ms),
     )
+
+
+_SETTINGS: Final = """
+select name, setting from pg_settings where name in (
+    'shared_preload_libraries', 'session_preload_libraries', 'pg_stat_statements.track',
+    'log_min_duration_statement', 'auto_explain.log_min_duration')"""
+_NEVER: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How slow statements can be found.
+
+    Attributes:
+        loaded: whether pg_stat_statements is loaded.
+        created: whether its view is in this database.
+        track: its setting `track`: `none`, `top` or `all`; empty where it is not loaded.
+        readable: statements of other roles that can be read.
+        hidden: those that are there and cannot.
+        logged_from_ms: from which duration on statements are logged; None if none is.
+        logged_by: what logs them.
+    """
+
+    loaded: bool
+    created: bool
+    track: str
+    readable: int
+    hidden: int
+    logged_from_ms: float | None
+    logged_by: str
+
+
+def tracking(connection: Connection) -> Tracking:
+    """How slow statements can be found here.
+
+    Raises:
+        NotPermitted: the role may not see the settings.
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    settings = {str(name): str(value) for name, value in postgres.fetch(connection, _SETTINGS)}
+    if "shared_preload_libraries" not in settings:
+        raise NotPermitted(
+            "the role may not see shared_preload_libraries",
+            where="pg_settings",
+            remedy=f'grant pg_read_all_settings to "{connection.info.user}", or pg_monitor',
+        )
+    loaded = "pg_stat_statements" in settings["shared_preload_libraries"]
+    schema = schema_of(connection)
+    readable = hidden = 0
+    if loaded and schema is not None:
+        readable, hidden = visible(connection, schema)
+    logged_from_ms, logged_by = logged(settings)
+    return Tracking(
+        loaded=loaded,
+        created=schema is not None,
+        track=settings.get("pg_stat_statements.track", ""),
+        readable=readable,
+        hidden=hidden,
+        logged_from_ms=logged_from_ms,
+        logged_by=logged_by,
+    )
+
+
+def logged(settings: dict[str, str]) -> tuple[float | None, str]:
+    """From how many milliseconds on statements are logged, and by what; the lower of the two.
+
+    `log_min_duration_sample` does not count: it logs some of them, and leaves the others out.
+    """
+    libraries = (
+        settings.get("shared_preload_libraries", "")
+        + ","
+        + settings.get("session_preload_libraries", "")
+    )
+    found = {
+        name: float(settings[name])
+        for name in ("log_min_duration_statement", "auto_explain.log_min_duration")
+        if name in settings and (not name.startswith("auto_explain") or "auto_explain" in libraries)
+    }
+    on = {name: value for name, value in found.items() if value != _NEVER}
+    if not on:
+        return None, "neither log_min_duration_statement nor auto_explain"
+    name = min(on, key=on.__getitem__)
+    return on[name], name

@@ -1,7 +1,7 @@
 """How much of tables and indexes is dead or empty, as pgstattuple measures it.
 
-Estimates only excuse: a large table that the planner's statistics say to be dense need not be
-read. None of them accuses: what looks bloated is measured, or told as not known.
+An estimate only excuses: a large table that is dense by the planner's statistics need not be read.
+What looks bloated by them is measured, or reported as unknown.
 """
 
 import time
@@ -13,8 +13,7 @@ from psycopg import sql
 
 from readiness.areas.database.config_history import Bloat
 from readiness.areas.database.history.snapshot import Bloated, BloatSnapshot
-from readiness.areas.database.statements.scope import SCOPE, uncompiled
-from readiness.areas.database.statements.snapshot import server_of
+from readiness.areas.database.probes.catalog import SCOPE, server_of, uncompiled
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
@@ -117,7 +116,7 @@ def tables(connection: Connection, limits: Bloat) -> BloatSnapshot:
     """How much of the large tables is dead or empty, their TOAST each for itself.
 
     Raises:
-        NoData: there is no table, or pgstattuple is not there.
+        NoData: there is no table, or pgstattuple is not installed.
         NotPermitted: the role may not use it.
         CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
@@ -146,7 +145,7 @@ def _measured(
 ) -> BloatSnapshot:
     uncompiled(connection)
     at, server = server_of(connection)
-    # Even to tell the size of a table that a migration locks, the server waits.
+    # The server waits for a migration's lock even to return the size of the table.
     postgres.fetch(connection, "set lock_timeout = '2s'")
     looked_at = int(postgres.fetch(connection, _COUNT.format(scope=SCOPE))[0][which])
     if not looked_at:
@@ -169,9 +168,9 @@ def _schema(connection: Connection) -> sql.Identifier:
     found = postgres.fetch(connection, _EXTENSION)
     if not found:
         raise NoData(
-            "pgstattuple is not in this database, and nothing else measures bloat",
+            "pgstattuple is not installed in this database",
             where=connection.info.dbname,
-            remedy="create extension pgstattuple; (it comes with postgresql-contrib)",
+            remedy="create extension pgstattuple; (the package is postgresql-contrib)",
         )
     if not found[0][1]:
         raise NotPermitted(
@@ -214,7 +213,7 @@ def _read_all(
                 found.append(read(connection, schema, one))
                 continue
             except TookTooLong:
-                pass  # somebody locks it, or it is too large after all
+                pass  # a session locks it, or it is too large after all
             except CouldNotMeasure:
                 if not _is_there(connection, one):
                     continue

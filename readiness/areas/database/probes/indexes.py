@@ -1,4 +1,4 @@
-"""The indexes of a database, as its catalogues describe them; needs no privilege at all."""
+"""Indexes, and foreign keys without one, as the catalogues describe them; no grant is needed."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,16 +7,16 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.database.statements.scope import SCOPE, uncompiled
+from readiness.areas.database.probes.catalog import SCOPE, uncompiled
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import NoData
 
 _FROM_15: Final = 150000
 
-# Of a partitioned index only the root is told of: a part of it cannot be dropped by itself.
+# Only the root of a partitioned index is read: a part of it cannot be dropped by itself.
 # Sizes are those of the last vacuum or analyze: to ask for the true ones would open ten thousand
-# indexes, and wait for whoever locks one.
+# indexes, and wait for sessions that lock one.
 # The expressions are compared as text: the trees in the catalogue say where each word stood.
 INDEXES: Final = sql.SQL("""
 select c.oid::bigint, n.nspname, c.relname, t.relname,
@@ -69,14 +69,14 @@ class Index:
         quoted: its name, as SQL needs it.
         quoted_table: its table's, as SQL needs it.
         signature: equal for indexes that hold the same, in the same order.
-        unique: whether it keeps values from standing twice.
+        unique: whether it refuses duplicate values.
         nulls_distinct: whether, to it, NULLs are different from each other.
         exclusion: whether it belongs to an exclusion constraint.
         sound: whether it is valid, ready and live.
         chosen: whether it is the replica identity, or what the table is clustered by.
         expression: whether it holds an expression, of which the planner then keeps statistics.
-        constraint: the constraint that it stands for, as SQL needs it; None if it is plain.
-        referenced: whether foreign keys lead to it.
+        constraint: the constraint that it implements, as SQL needs it; None if it is plain.
+        referenced: whether foreign keys reference it.
         of_extension: whether it came with an extension, or is a hypertable's, whose own one is
             never used: that of each chunk is.
         building: whether an index of its table is being built just now.
@@ -123,7 +123,7 @@ class Duplicate:
     drop: Index
 
     @property
-    def mend(self) -> str:
+    def statement(self) -> str:
         """The statement that removes it."""
         if self.drop.constraint:
             return f"alter table {self.drop.quoted_table} drop constraint {self.drop.constraint};"
@@ -143,7 +143,7 @@ def read(connection: Connection) -> list[Index]:
     found = [_index(row) for row in postgres.fetch(connection, statement)]
     if not found:
         raise NoData(
-            "there is no index outside of the system's schemas",
+            "the database has no index outside of the system's schemas",
             where=connection.info.dbname,
             remedy="name the application's database in `dsn`, and fill it before the gate is run",
         )
@@ -194,3 +194,106 @@ def invalid(indexes: Iterable[Index]) -> list[Index]:
     """Those that no query may use, and that nobody is building, the largest first."""
     found = [index for index in indexes if not index.sound and not index.building]
     return sorted(found, key=lambda index: (-index.size, index.name))
+
+
+# The leading columns as a set: (b, a) serves a key on (a, b). A partial index does not, unless it
+# leaves out nothing but NULL, which references nothing; nor does a brin, which only shows where
+# not to look. Rows of a table that was never analyzed are estimated by its size: 200 bytes each. A
+# function is asked and not the view, which would count all tables for each key; and an array, as a
+# join would read all of pg_class for each. pg_partition_tree would lock every partition.
+_FOREIGN_KEYS: Final = sql.SQL("""
+select n.nspname || '.' || t.relname, k.conname,
+       quote_ident(n.nspname) || '.' || quote_ident(t.relname),
+       (select string_agg(quote_ident(a.attname), ', ' order by u.place)
+        from unnest(k.conkey) with ordinality u (number, place)
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number),
+       k.confrelid::regclass::text,
+       r.rows::bigint, r.bytes::bigint,
+       exists (
+           select 1 from pg_index i
+           where i.indrelid = k.conrelid and i.indisvalid and i.indisready
+             and (select a.amname from pg_class x join pg_am a on a.oid = x.relam
+                  where x.oid = i.indexrelid) in ('btree', 'hash')
+             and i.indnkeyatts >= cardinality(k.conkey)
+             and (i.indpred is null or (cardinality(k.conkey) = 1
+                  and pg_get_expr(i.indpred, i.indrelid) = '(' || quote_ident(
+                      (select attname from pg_attribute
+                       where attrelid = k.conrelid and attnum = k.conkey[1])) || ' IS NOT NULL)'))
+             and (select array_agg(x order by x)
+                  from unnest((string_to_array(i.indkey::text, ' ')::int2[])
+                              [1:cardinality(k.conkey)]) x)
+               = (select array_agg(x order by x) from unnest(k.conkey) x))
+from pg_constraint k
+join pg_class t on t.oid = k.conrelid
+join pg_namespace n on n.oid = t.relnamespace
+cross join lateral (
+    select sum(greatest(l.reltuples, pg_stat_get_live_tuples(l.oid), 0,
+                        case when l.reltuples <= 0 then pg_relation_size(l.oid) / 200 end)) as rows,
+           sum(case when l.reltuples <= 0 then pg_relation_size(l.oid) else
+                    l.relpages * current_setting('block_size')::bigint end) as bytes
+    from pg_class l where l.relkind <> 'p' and l.oid = any(array(
+        with recursive part (oid) as (
+            select k.conrelid::oid
+            union all
+            select h.inhrelid from part join pg_class p on p.oid = part.oid and p.relkind = 'p'
+            join pg_inherits h on h.inhparent = part.oid)
+        select oid from part))
+) r
+where k.contype = 'f' and k.conparentid = 0 and {scope}
+order by r.bytes desc nulls last, 1, 2""")
+_TABLES: Final = sql.SQL("""
+select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and {scope}""")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """One foreign key.
+
+    Attributes:
+        table: `schema.table` that references.
+        name: of the constraint.
+        quoted_table: the table, as SQL needs it.
+        columns: those that reference, as SQL needs them.
+        parent: what is referenced, as SQL needs it.
+        rows: of the table, as the server estimates them.
+        size: of the table, in bytes.
+        indexed: whether an index finds the rows that reference one parent.
+    """
+
+    table: str
+    name: str
+    quoted_table: str
+    columns: str
+    parent: str
+    rows: int
+    size: int
+    indexed: bool
+
+    @property
+    def statement(self) -> str:
+        """The statement that makes the index."""
+        return f"create index concurrently on {self.quoted_table} ({self.columns});"
+
+
+def foreign_keys(connection: Connection) -> list[ForeignKey]:
+    """All foreign keys of the application, those of the largest tables first.
+
+    Raises:
+        NoData: there is not even a table.
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    uncompiled(connection)
+    found = postgres.fetch(connection, _FOREIGN_KEYS.format(scope=SCOPE))
+    if not found and not postgres.fetch_value(connection, _TABLES.format(scope=SCOPE)):
+        raise NoData(
+            "the database has no table outside of the system's schemas",
+            where=connection.info.dbname,
+            remedy="name the application's database in `dsn`, and fill it before the gate is run",
+        )
+    return [_foreign_key(row) for row in found]
+
+
+def _foreign_key(row: postgres.Row) -> ForeignKey:
+    table, name, quoted, columns, parent, rows, size, indexed = row
+    return ForeignKey(table, name, quoted, columns, parent, rows or 0, size or 0, indexed)

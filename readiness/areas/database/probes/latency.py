@@ -1,10 +1,20 @@
-"""What statements took within a window: the difference of two readings of the counters. Pure."""
+"""How long statements take: means within a window of the counters, p95 from a histogram.
 
+pg_stat_statements has means, deviations, least and most. No p95 follows from those: a statement
+that is quick nine times of ten and slow the tenth has a harmless mean.
+"""
+
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from readiness.areas.database.config_history import P95
 from readiness.areas.database.history.snapshot import Snapshot, StatementUse
-from readiness.areas.database.statements.counters import Counters, Statement
+from readiness.areas.database.probes.statements import Counters, Statement
+from readiness.lib.patience import until
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus.replies import Sample
 from readiness.model.errors import NoData
 
 
@@ -41,7 +51,7 @@ class Window:
     others: int
 
     def enough(self, min_calls: int) -> list[Ran]:
-        """Those with enough calls to tell their mean, the slowest first."""
+        """Those with enough calls for a mean, the slowest first."""
         found = [ran for ran in self.ran if ran.calls >= min_calls]
         return sorted(found, key=lambda ran: -ran.mean_ms)
 
@@ -59,9 +69,9 @@ def start(counted: Counters, before: Snapshot | None) -> float:
     ]
     if not known:
         raise NoData(
-            "nothing tells since when the statements are counted",
+            "it is not known since when statements are counted",
             where="pg_stat_statements",
-            remedy="PostgreSQL 13 does not say it: declare [databases.NAME.history] and run"
+            remedy="PostgreSQL 13 does not record it: declare [databases.NAME.history] and run"
             " `readiness snapshot` each hour",
         )
     return max(known)
@@ -85,7 +95,7 @@ def window(
         monitor: the role that monitors.
 
     Raises:
-        NoData: nothing tells since when they are counted.
+        NoData: it is not known since when they are counted.
     """
     since = start(counted, before)
     known = before.statements if before and since == before.at else {}
@@ -110,7 +120,70 @@ def _ran(judged: list[Statement], known: dict[str, StatementUse]) -> Iterator[Ra
     for statement in judged:
         earlier = known.get(statement.key, nothing)
         if earlier.calls > statement.calls:
-            earlier = nothing  # it was thrown out meanwhile, and counts anew
+            earlier = nothing  # it was evicted meanwhile, and counts from 0
         calls = statement.calls - earlier.calls
         if calls > 0:
             yield Ran(statement, calls, max(0.0, statement.total_ms - earlier.total_ms))
+
+
+_PATIENCE_S: Final = 20.0
+_MS: Final = {"s": 1000.0, "ms": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One statement.
+
+    Attributes:
+        name: as its label says.
+        p95_ms: milliseconds; infinite where it lies beyond the histogram's last bound.
+        calls: how many it is of.
+    """
+
+    name: str
+    p95_ms: float
+    calls: float
+
+
+def percentiles(prometheus: Prometheus, settings: P95) -> list[Timed]:
+    """The p95 of each statement, the slowest first; a new Prometheus is given some seconds.
+
+    Raises:
+        NoData: there is no series, one has no name, or its calls are not known.
+        CouldNotMeasure: and its kinds: Prometheus does not answer.
+    """
+    found = until(lambda: prometheus.query(settings.query), bool, within_s=_PATIENCE_S)
+    if not found:
+        raise NoData(
+            "no series shows how long statements take",
+            where=settings.query,
+            remedy="run the query in Prometheus; the application must export a histogram of its"
+            " statements",
+        )
+    calls = {_name(sample, settings): sample.value for sample in prometheus.query(settings.calls)}
+    timed = [_timed(sample, calls, settings) for sample in found]
+    return sorted(timed, key=lambda one: (-one.p95_ms, one.name))
+
+
+def _timed(sample: Sample, calls: dict[str, float], settings: P95) -> Timed:
+    name = _name(sample, settings)
+    if name not in calls:
+        raise NoData(
+            f"the number of calls behind the p95 of {name} is not known",
+            where=settings.calls,
+            remedy=f"keep the label {settings.label} in it, as in `query`",
+        )
+    # A histogram without any call has no quantile: NaN.
+    p95 = sample.value * _MS[settings.unit]
+    return Timed(name, p95 if not math.isnan(p95) else 0.0, 0 if math.isnan(p95) else calls[name])
+
+
+def _name(sample: Sample, settings: P95) -> str:
+    name = sample.labels.get(settings.label, "")
+    if not name:
+        raise NoData(
+            f"a series has no label {settings.label}: {sample}",
+            where=settings.query,
+            remedy="name the statement's label as `label`, and keep it in `sum by (...)`",
+        )
+    return name
