@@ -73,7 +73,7 @@ def _drills(ledger: Ledger) -> bool:
 
 def _show_drill(deployment: Deployment) -> None:
     """The commands themselves: whoever confirms should have seen them."""
-    if not deployment.drills or deployment.previous is None:
+    if deployment.adapter is None or deployment.previous is None:
         return
     adapter = adapter_of(deployment)
     click.echo(

@@ -7,7 +7,6 @@ from readiness.areas.alerting import subjects as alerting_subjects
 from readiness.areas.backup import subjects as backup_subjects
 from readiness.areas.database import subjects as deployment_subjects
 from readiness.areas.deployment import subjects as database_subjects
-from readiness.areas.deployment import subjects_before
 from readiness.areas.monitoring.config import BlackboxProbe, Job
 from readiness.areas.scaling import subjects as scaling_subjects
 from readiness.areas.schema import subjects as schema_subjects
@@ -72,7 +71,6 @@ _KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     **schema_subjects.KINDS,
     **backup_subjects.KINDS,
     **deployment_subjects.KINDS,
-    **subjects_before.KINDS,
     **scaling_subjects.KINDS,
     "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
     "query": ("[[performance.queries]]", lambda c: c.performance.queries),

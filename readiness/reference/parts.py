@@ -75,9 +75,6 @@ PARTS: Final = (
         tables=(
             "[deployment] adapter",
             "[deployment] bad_release",
-            "[deployment.command]",
-            "[deployment.data]",
-            "[deployment.slow_request]",
             "[scaling.NAME.live]",
         ),
     ),
@@ -111,7 +108,7 @@ PARTS: Final = (
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
     Part("site", tables=("[prometheus.probes.NAME] instance with https://",)),
     Part("squawk", checks=("schema.migrations-lint",)),
-    Part("meminfo", checks=("deployment.memory",)),
+    Part("meminfo", checks=("deployment.host-ready",)),
 )
 """Beside PostgreSQL and the order service, which every reference system has."""
 WATCHING: Final = (

@@ -124,9 +124,16 @@ class Deployment(Watched):
     )
 
     @property
-    def drills(self) -> bool:
-        """Whether the release can be changed by us."""
-        return self.adapter is not None
+    def tells_state(self) -> bool:
+        """Whether the tool prints what a release runs with; commands of your own may not."""
+        return self.adapter is not None and (self.command is None or self.command.state is not None)
+
+    @property
+    def counts_replicas(self) -> bool:
+        """Whether the tool counts the replicas; Helm does not, and commands of your own may not."""
+        if self.adapter is None or self.helm is not None:
+            return False
+        return self.command is None or self.command.replicas is not None
 
     @model_validator(mode="after")
     def _fits_its_adapter(self) -> Self:

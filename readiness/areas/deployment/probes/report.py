@@ -1,5 +1,6 @@
 """Reads what a deployment leaves behind: who changed what, when, in which steps."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -60,11 +61,6 @@ class DeploymentReport(BaseModel):
         """Seconds that it took."""
         return (self.finished_at - self.started_at).total_seconds()
 
-    @property
-    def is_from_the_future(self) -> bool:
-        """Whether it ended later than now, beyond what two clocks differ."""
-        return (self.finished_at - now()).total_seconds() > _CLOCKS_DIFFER_S
-
 
 def read_report(deployment: Deployment) -> tuple[str, DeploymentReport | None, list[str]]:
     """Where the report is, the report, or else what is wrong with it, in words.
@@ -85,7 +81,7 @@ def _read(place: str) -> tuple[DeploymentReport | None, list[str]]:
     if wrong := parsed(place).mistakes:
         return None, list(wrong)
     try:
-        return DeploymentReport.model_validate_json(Path(place).read_bytes()), []
+        report = DeploymentReport.model_validate_json(Path(place).read_bytes())
     except OSError as error:
         raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=place) from None
     except ValidationError as problems:
@@ -93,3 +89,12 @@ def _read(place: str) -> tuple[DeploymentReport | None, list[str]]:
             f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {clean(problem['msg'])}"
             for problem in problems.errors(include_input=False, include_url=False)
         ]
+    return report, list(_wrong_times(report))
+
+
+def _wrong_times(report: DeploymentReport) -> Iterator[str]:
+    ended = report.finished_at
+    if (ended - now()).total_seconds() > _CLOCKS_DIFFER_S:
+        yield f"finished_at: {ended:%Y-%m-%d %H:%M:%S %Z} is in the future"
+    if report.duration_s < 0:
+        yield "finished_at is before started_at"
