@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from readiness.areas.deployment.adapters.known import adapter_of
-from readiness.areas.deployment.drill.restoring import RECOVER, remove_row, restore
+from readiness.areas.deployment.drill.restoring import remove_row, restore
 from readiness.config.locate import configured
 from readiness.config.models import Config
 from readiness.lib.drill.locking import locked
 from readiness.lib.drill.notes import FOLDER, Noted, Place
+from readiness.lib.drill.safety import RECOVER
 from readiness.model.clean import clean
 from readiness.model.errors import SafetyRefusal, UsageError
 from readiness.run import marker

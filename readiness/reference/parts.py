@@ -22,10 +22,10 @@ from readiness.config.models import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
 from readiness.model.errors import Unreachable
-from readiness.reference.database import Shop
 from readiness.servers import programs
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import PART as FLEET
+from readiness.servers.shop import Shop
 from readiness.servers.without import refused
 
 

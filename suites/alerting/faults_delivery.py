@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from readiness.model.fault import fault
 
 if TYPE_CHECKING:
-    from readiness.areas.monitoring.reference.stack_config import Document
     from readiness.reference.system import ReferenceSystem
+    from readiness.servers.files import Document
 
 _CHANNELS: Final = ("email", "pagerduty", "slack", "sms")
 _FOLLOWED: Final = ("delivery", "resolution", "payload", "duplicates")

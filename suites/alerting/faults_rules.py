@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from readiness.config.loading import load
@@ -13,8 +13,7 @@ from readiness.model.fault import fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
-
-Lever = AbstractContextManager[None]
+    from readiness.servers.levers import Lever
 
 _JOBS: Final = ("blackbox", "node", "orders", "postgres", "prometheus")
 _TARGET: Final = "[prometheus]"
@@ -42,7 +41,7 @@ def _replace(document: dict[str, Any], alert: str, old: str, new: str) -> None:
     rule["expr"] = rule["expr"].replace(old, new)
 
 
-def _rewritten(system: "ReferenceSystem", alert: str, old: str, new: str) -> Lever:
+def _rewritten(system: "ReferenceSystem", alert: str, old: str, new: str) -> "Lever":
     """Replace a text in the expression of a loaded rule."""
     return system.levers.edit_rules(lambda document: _replace(document, alert, old, new))
 

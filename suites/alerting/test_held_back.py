@@ -6,7 +6,7 @@ from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.alerting.config import Alerting, Alertmanager
 from readiness.areas.alerting.paper import inhibition
 from readiness.areas.alerting.paper.config import InhibitRule
-from readiness.areas.alerting.paper.matchers import Labels, all_match
+from readiness.areas.alerting.paper.matchers import Labels, Matcher, all_match
 from readiness.areas.alerting.paper.reach import LiveRule
 from readiness.areas.alerting.paper.routing import placed
 from readiness.areas.alerting.probes import peers
@@ -109,7 +109,10 @@ def test_silences(
 
 
 def _covered(silence: Silence, rules: list[LiveRule]) -> list[str]:
-    matchers = [matcher.on_paper() for matcher in silence.matchers]
+    matchers = [
+        Matcher.of(one.name, one.value, is_regex=one.is_regex, is_equal=one.is_equal)
+        for one in silence.matchers
+    ]
     return [rule.name for rule in rules if all_match(matchers, placed(rule.labels))]
 
 

@@ -8,16 +8,13 @@ from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.automation import TakenBack, taken_back
 from readiness.areas.deployment.drill.change import Change
 from readiness.areas.deployment.drill.drill import Drilled
-from readiness.areas.deployment.drill.keeping import Safety
 from readiness.areas.deployment.drill.stopping import stopped
 from readiness.areas.deployment.judging import (
-    asked,
     broken_off,
     completed,
     deployments,
     differences,
     drill_summary,
-    figure,
     judge_arrival,
     judge_requests,
     judge_state,
@@ -27,7 +24,9 @@ from readiness.areas.deployment.judging import (
     summary_of_bad_release,
     told,
 )
+from readiness.lib.drill.safety import Safety
 from readiness.lib.prober.again import fairly
+from readiness.lib.prober.judging import asked, figure
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 

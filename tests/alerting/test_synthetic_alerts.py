@@ -16,13 +16,13 @@ from readiness.areas.alerting.probes.listener import OK
 from readiness.areas.alerting.probes.round_trip import travel
 from readiness.areas.alerting.probes.synthetic import new_probe, synthetic
 from readiness.areas.alerting.subjects import probed_channels
-from readiness.areas.monitoring.reference.stack_config import Document
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, SafetyRefusal, Unreachable
 from readiness.reference.system import ReferenceSystem
+from readiness.servers.files import Document
 
 pytestmark = pytest.mark.contract
 

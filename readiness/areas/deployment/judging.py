@@ -10,13 +10,12 @@ from readiness.areas.deployment.drill.change import IN_A_ROW, Change
 from readiness.areas.deployment.drill.course import course, course_of_bad
 from readiness.areas.deployment.drill.drill import Drilled
 from readiness.areas.deployment.drill.timeline import timeline, timeline_of_bad
-from readiness.lib.prober.behaviour import behaviour
-from readiness.lib.prober.observation import Observation
+from readiness.lib.prober.judging import asked, figure, judge_served
 from readiness.lib.prober.plan import Sample
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
-from readiness.model.measurement import Measurement, at_least, at_most, equal_to
+from readiness.model.measurement import Measurement, at_least, equal_to
 
 
 def drill_summary(drilled: Drilled, settings: Deployment) -> Measurement:
@@ -112,26 +111,6 @@ def judge_requests(change: Change, evidence: Evidence) -> None:
         listed(dict.fromkeys(s.version or "no release" for s in change.strays)),
         says=f"{change.name}: {len(change.strays)} answers were from neither release",
     )
-
-
-def judge_served(name: str, seen: Observation, evidence: Evidence) -> None:
-    """Absolute figures: a percentage would hide an outage."""
-    source, count = asked(seen), len(seen.samples)
-    how = behaviour(seen)
-    why = f"{problems_of(seen.failed)}; {how}: {how.remedy}" if seen.failed else ""
-    evidence.judge(
-        "failed-requests",
-        figure(f"failed requests, {name}", len(seen.failed), "count", source, count),
-        equal_to(0),
-        why,
-    )
-    evidence.judge(
-        "longest-gap",
-        figure(f"longest gap, {name}", seen.longest_gap_s, "s", source, count),
-        at_most(0),
-        "nobody was answered",
-    )
-    evidence.record(figure(f"shortest outage seen, {name}", seen.shortest_seen_s, "s", source))
 
 
 def judge_arrival(
@@ -238,14 +217,3 @@ def problems_of(failed: Iterable[Sample]) -> str:
     """What was wrong with requests, and how often."""
     kinds = Counter(sample.problem for sample in failed)
     return listed(f"{count} x {problem}" for problem, count in kinds.most_common())
-
-
-def asked(seen: Observation) -> str:
-    """The source of what users saw."""
-    plan = seen.plan
-    return f"{plan.rate_per_s:g} requests/s to {plan.url}"
-
-
-def figure(name: str, value: float, unit: str, source: str, samples: int = 1) -> Measurement:
-    """A measurement by its parts; `samples` is how many requests or counts it was made of."""
-    return Measurement(name, value, unit, source, samples=samples)

@@ -1,26 +1,23 @@
 """The table of `readiness prove`, for the terminal and as a page."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from readiness.model.clean import line
 from readiness.model.record import CheckResult
-
-if TYPE_CHECKING:
-    from readiness.prove.prover import Proof
+from readiness.prove.prover import Proof
 
 _WIDTH = 40
 
 
-def block(proof: "Proof") -> list[str]:
+def block(proof: Proof) -> list[str]:
     """A fault for the terminal: what was expected, what was seen, how long it took."""
     first = f"{verdict(proof):<11} {proof.fault:<{_WIDTH}} {proof.duration_s:6.1f} s"
     return [first, *(f"            {text}" for text in details(proof))]
 
 
-def summary(proofs: "Sequence[Proof]") -> str:
+def summary(proofs: Sequence[Proof]) -> str:
     """The table of all faults, and how many of them are proven."""
     lines = [f"{'':<11} {'fault':<{_WIDTH}} {'expected':>8} {'seen':>5} {'time':>9}"]
     for proof in proofs:
@@ -31,14 +28,14 @@ def summary(proofs: "Sequence[Proof]") -> str:
     return "\n".join([*lines, "", heading(proofs)])
 
 
-def verdict(proof: "Proof") -> str:
+def verdict(proof: Proof) -> str:
     """One word or two: what could not be tried is neither proven nor refuted."""
     if proof.untried:
         return "NOT TRIED"
     return "proven" if proof.proven else "NOT PROVEN"
 
 
-def heading(proofs: "Sequence[Proof]") -> str:
+def heading(proofs: Sequence[Proof]) -> str:
     """How many are proven, of all that there are."""
     proven = sum(proof.proven for proof in proofs)
     again = sum(proof.proven and proof.second_try for proof in proofs)
@@ -48,7 +45,7 @@ def heading(proofs: "Sequence[Proof]") -> str:
     return f"{told}, {untried} not tried" if untried else told
 
 
-def details(proof: "Proof") -> list[str]:
+def details(proof: Proof) -> list[str]:
     """What was expected and seen; for a proven one just what turned red."""
     if proof.untried:
         return [f"cannot be tried here: {line(proof.untried)}"]
@@ -71,10 +68,10 @@ def _told(check: CheckResult) -> str:
     return f"{check.name} ({check.outcome}): {line(check.message, 300)}"
 
 
-def page(proofs: "Sequence[Proof]") -> str:
+def page(proofs: Sequence[Proof]) -> str:
     """The same as one HTML file without script."""
     environment = Environment(
-        loader=PackageLoader("readiness.report"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("readiness.prove"), autoescape=True, undefined=StrictUndefined
     )
     rows = [(proof, verdict(proof), details(proof)) for proof in proofs]
     return environment.get_template("proofs.html").render(rows=rows, heading=heading(proofs))

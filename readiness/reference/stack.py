@@ -11,18 +11,23 @@ from secrets import token_hex
 from typing import Any, Final
 
 from readiness.areas.alerting.reference import canary
-from readiness.areas.monitoring.reference import error_tracker, exporter_fit, grafana, stack_config
-from readiness.areas.monitoring.reference.watched import keep_panels, keep_rules
+from readiness.areas.alerting.reference.levers import CONFIG, SLACK_URL_FILE
+from readiness.areas.monitoring.reference import error_tracker, exporter_fit, grafana
+from readiness.areas.monitoring.reference.watched import (
+    DASHBOARD,
+    INTERVAL_S,
+    keep_panels,
+    keep_rules,
+)
 from readiness.lib.guardian import Guardian
 from readiness.lib.yaml_reader import Scalars, read_one
 from readiness.model.secrets import register
+from readiness.reference import stack_config
 from readiness.servers import programs
+from readiness.servers.levers import PEERS
 from readiness.servers.ports import free_port
 from readiness.servers.processes import Daemon, request_json
 
-PEERS: Final = ("alertmanager", "alertmanager_2")
-CONFIG: Final = "alertmanager.yml"
-DASHBOARD: Final = "dashboard.json"
 RETENTION: Final = "1d"
 POSTGRES_EXPORTER: Final = "postgres_exporter"
 _JOBS: Final = {
@@ -156,7 +161,7 @@ class Monitoring:
             folder = self.folder / name
             folder.mkdir(exist_ok=True)
             (folder / CONFIG).write_text(json.dumps(config, indent=2))
-            (folder / stack_config.SLACK_URL_FILE).write_text(f"{inbox.url}/slack")
+            (folder / SLACK_URL_FILE).write_text(f"{inbox.url}/slack")
             self._start(name, programs.ALERTMANAGER, _peer(folder, port, gossip), works_in=folder)
 
     def start_postgres_exporter(self, dsn: str) -> None:
@@ -258,7 +263,7 @@ class Monitoring:
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
             # By default an alert that fires before Alertmanager is found waits for a minute.
-            f"--rules.alert.resend-delay={stack_config.INTERVAL_S}s",
+            f"--rules.alert.resend-delay={INTERVAL_S}s",
         ]
 
 

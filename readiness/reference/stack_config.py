@@ -4,16 +4,13 @@ All of them read YAML, of which JSON is a part: it is written as that, and edite
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-Document = dict[str, Any]
-"""A configuration file as it stands: its shape is the business of the program that reads it."""
+from readiness.areas.alerting.reference.levers import SLACK_URL_FILE
+from readiness.areas.monitoring.reference.watched import INTERVAL_S
+from readiness.servers.files import Document
 
-INTERVAL_S: Final = 1
-"""Between two scrapes of a job, and between two evaluations of a rule; in seconds."""
 PROBE_LABEL: Final = "readiness_probe"
-SLACK_URL_FILE: Final = "slack_url"
-"""Beside each Alertmanager's configuration, as a secret that each peer has a copy of."""
 
 
 def prometheus(targets: Mapping[str, int], probed: list[str], alertmanagers: list[int]) -> Document:
