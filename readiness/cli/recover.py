@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.drill.restoring import remove_row, restore
 from readiness.config.locate import configured
 from readiness.config.models import Config

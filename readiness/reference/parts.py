@@ -17,7 +17,7 @@ from readiness.areas.backup.reference import wal_archive
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
-from readiness.areas.deployment.probes.memory import MEMINFO
+from readiness.areas.deployment.probes.host import MEMINFO
 from readiness.config.models import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec

@@ -292,7 +292,7 @@ registry_finds_everything = _lever(
     "The command that looks for a release finds any name, so that its answer means nothing.",
     {_ARTIFACT: ()},
     lambda levers: levers.replace_in_config(
-        '"-m", "readiness.areas.deployment.reference.asked", "shelf"',
+        '"-m", "readiness.areas.deployment.reference.commands", "artifact"',
         '"-c", "import os, sys; print(os.path.basename(sys.argv[1]))"',
     ),
 )
@@ -318,7 +318,7 @@ previous_refuses_to_start = _lever(
     "The previous release refuses to start on a migration that it does not know.",
     {_OLD: {"ready"}},
     lambda levers: levers.replace_in_config(
-        '"-m", "readiness.areas.deployment.reference.asked", "previous"',
+        '"-m", "readiness.areas.deployment.reference.commands", "previous"',
         '"-c", "import sys; sys.exit(\'unknown migration 0005\')"',
     ),
 )
@@ -359,11 +359,11 @@ rollback_fails = _fleet(
     {_ROLLBACK: {"exit-status", "arrival", "configuration"}, _DATA: ()},
     rollback_fails=True,
 )
-rollback_leaves_fewer_replicas = _fleet(
-    "rollback_leaves_fewer_replicas",
-    "After the rollback two of three replicas serve, and the deployment after it keeps them.",
-    {_DEPLOY: {"capacity"}, _ROLLBACK: {"replicas", "redeployment"}},
-    rollback_leaves_fewer=True,
+rollback_leaves_replica_out = _fleet(
+    "rollback_leaves_replica_out",
+    "After the rollback three replicas run, and the balancer sends requests to two of them.",
+    {_ROLLBACK: {"replicas"}},
+    rollback_leaves_one_out=True,
 )
 rollback_is_slow = _fleet(
     "rollback_is_slow",
@@ -425,6 +425,6 @@ def stopped_replica_not_replaced(system: ReferenceSystem) -> Iterator[None]:
     """Waiting 90 s for the replacement would take too long here."""
     with (
         system.levers.replace_in_config("change_within_s = 90", "change_within_s = 20"),
-        system.levers.fleet(stop_leaves_fewer=True),
+        system.levers.fleet(stop_leaves_fewer=True, scaler="none"),
     ):
         yield

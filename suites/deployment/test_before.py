@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.deployment.compose_order import StartOrder
-from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.config_before import Files, Host, Order, SavedLayer
-from readiness.areas.deployment.probes import files, host, layers
-from readiness.areas.deployment.probes.order import patience_with, read_order
+from readiness.areas.deployment.config import Deployment, Files, Host, Order, SavedLayer
+from readiness.areas.deployment.probes import backups, configuration_files, host
+from readiness.areas.deployment.probes.start_order import StartOrder, patience_with, read_order
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
 
@@ -120,7 +118,7 @@ def test_configuration_valid(deployment: Deployment, evidence: Evidence) -> None
 
 
 def _judge_syntax(pattern: str, evidence: Evidence) -> None:
-    found = [files.parsed(path) for path in files.matching(pattern)]
+    found = [configuration_files.parsed(path) for path in configuration_files.matching(pattern)]
     wrong = [f"{one.path}: {what}" for one in found for what in one.mistakes]
     evidence.judge(
         "syntax",
@@ -132,7 +130,7 @@ def _judge_syntax(pattern: str, evidence: Evidence) -> None:
 
 
 def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
-    for command, answer in files.checked(settings):
+    for command, answer in configuration_files.checked(settings):
         shown = shlex.join(command)
         evidence.judge(
             "own-programs",
@@ -161,7 +159,7 @@ def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
 )
 def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> None:
     """The newest copy counts, whatever older ones there are."""
-    copy, place = layers.newest(saved_layer), layers.place_of(saved_layer)
+    copy, place = backups.newest(saved_layer), backups.place_of(saved_layer)
     there = Measurement("copies of this layer", int(copy is not None), "count", place)
     if not evidence.judge("exists", there, at_least(1), says="No copy exists") or copy is None:
         return
@@ -172,14 +170,14 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
         says="The newest copy is empty",
     )
     with evidence.attempt():
-        age = layers.minutes_old(copy)
+        age = backups.minutes_old(copy)
         limit = at_most(saved_layer.max_age_min, saved_layer.deciding("max_age_min"))
         evidence.judge("age", age, limit)
     if saved_layer.sha256:
         with evidence.attempt():
             evidence.judge(
                 "checksum",
-                layers.sum_fits(copy),
+                backups.sum_fits(copy),
                 equal_to(0),
                 says="The newest copy does not match its checksum: it is cut off, or was altered",
             )
@@ -237,7 +235,7 @@ def _objections(order: StartOrder) -> Iterator[tuple[str, str, list[str]]]:
     yield "condition", "dependencies that wait for a start only", order.loose
     yield "health-check", "services waited for without a working health check", order.unchecked
     yield "known-service", "dependencies on services not in the file", order.unknown
-    yield "no-cycle", "cycles of dependencies", [" → ".join(order.circle)] if order.circle else []
+    yield "no-cycle", "cycles of dependencies", [" → ".join(order.cycle)] if order.cycle else []
 
 
 def _declared(table: _T | None, key: str) -> _T:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.drill.automation import TakenBack, taken_back
+from readiness.areas.deployment.drill.bad_release import BadRelease, deploy_bad_release
 from readiness.areas.deployment.drill.change import Change
 from readiness.areas.deployment.drill.drill import Drilled
 from readiness.areas.deployment.drill.stopping import stopped
@@ -273,7 +273,7 @@ def test_rollback_data_intact(
 def test_auto_rollback(deployment: Deployment, drill_safety: Safety, evidence: Evidence) -> None:
     """Only the target may act; if it does not, the gate restores the release that was served."""
     adapter = adapter_of(deployment)
-    done = fairly(lambda: taken_back(deployment, adapter, drill_safety))
+    done = fairly(lambda: deploy_bad_release(deployment, adapter, drill_safety))
     source = f"deploy {done.bad}"
     evidence.record(summary_of_bad_release(done))
     _record_times(done, source, evidence)
@@ -312,7 +312,7 @@ def test_auto_rollback(deployment: Deployment, drill_safety: Safety, evidence: E
         done.seen.must_be_fair()
 
 
-def _record_times(done: TakenBack, source: str, evidence: Evidence) -> None:
+def _record_times(done: BadRelease, source: str, evidence: Evidence) -> None:
     """Noticed, decided, restored: by the target, or else by the gate."""
     restored = done.restored
     by_us = not restored.already

@@ -128,7 +128,7 @@ def test_one_that_is_gone_before_it_can_be_looked_into_is_no_error(told: Told) -
 
 def test_an_engine_that_never_tells_is_asked_so_often_and_no_more(told: Told) -> None:
     asked = told(container(), fails=10**6)
-    with pytest.raises(CouldNotMeasure, match=r"look into the containers ended with 1: .* No such"):
+    with pytest.raises(CouldNotMeasure, match=r"inspect the containers ended with 1: .* No such"):
         adapter().replicas()
     assert len(asked.read_text().splitlines()) == 10
 
@@ -166,7 +166,7 @@ def test_the_engine_is_the_tools_own(tool: str) -> None:
 @pytest.mark.parametrize("tool", ["podman-compose", "docker-compose --host ssh://a", "compose"])
 def test_an_engine_is_never_guessed(tool: str) -> None:
     table = {**SETTINGS, "tool": tool.split()}
-    with pytest.raises(ValidationError, match="`engine` says which command is the engine's"):
+    with pytest.raises(ValidationError, match="`engine` must name the engine's command"):
         ByCompose.model_validate(table)
     settings = ByCompose.model_validate({**table, "engine": ["docker", "--host", "ssh://a"]})
     assert settings.engine_argv == ["docker", "--host", "ssh://a"]

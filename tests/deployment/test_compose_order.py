@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.deployment.compose_order import StartOrder, UnreadableError, start_order
+from readiness.areas.deployment.probes.start_order import StartOrder, UnreadableError, start_order
 
 CHECK = {"test": ["CMD-SHELL", "pg_isready"]}
 
@@ -20,7 +20,7 @@ def waits(condition: str | None = "service_healthy", **database: Any) -> StartOr
 
 def test_waiting_for_a_health_check_is_well() -> None:
     found = waits(healthcheck=CHECK)
-    assert [found.loose, found.unchecked, found.unknown, found.circle] == [[], [], [], []]
+    assert [found.loose, found.unchecked, found.unknown, found.cycle] == [[], [], [], []]
     assert [str(one) for one in found.dependencies] == ["app → db"]
 
 
@@ -93,10 +93,10 @@ def test_other_words_that_make_a_service_wait(words: Any, said: str) -> None:
     assert not order(app={**words, **explicit}, db={"healthcheck": CHECK}).loose
 
 
-def test_circles_and_services_that_are_not_there() -> None:
+def test_cycles_and_services_that_are_not_there() -> None:
     found = order(a={"depends_on": ["b"]}, b={"depends_on": ["c"]}, c={"depends_on": ["a"]})
-    assert set(found.circle) == {"a", "b", "c"}
-    assert order(a={"depends_on": ["a"]}).circle == ["a", "a"]
+    assert set(found.cycle) == {"a", "b", "c"}
+    assert order(a={"depends_on": ["a"]}).cycle == ["a", "a"]
     assert order(a={"depends_on": ["ghost"]}).unknown == ["a → ghost"]
 
 

@@ -126,5 +126,5 @@ def test_a_tool_that_cannot_wait_says_that_it_is_done_and_nobody_believes_it(
     target.loaded.path.write_text(text.replace("wait = false", "wait = true"))
     (change,) = target.again(change_within_s="3").drill().changes
     assert change.status == 0
-    assert "not over after 3 s" in change.problem
+    assert "not complete after 3 s" in change.problem
     assert target.version == OLD

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.deployment.adapters import cluster
+from readiness.areas.deployment.adapters import adapter_of, kubernetes
 from readiness.areas.deployment.adapters.adapter import Adapter
-from readiness.areas.deployment.adapters.known import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -175,25 +174,25 @@ def changed(**status: object) -> dict[str, Any]:
 
 
 def test_a_rollout_is_over_when_every_count_says_so() -> None:
-    assert cluster.unfinished(WORKLOAD) == ""
-    assert cluster.unfinished(changed(observedGeneration=6)) != ""
-    assert cluster.unfinished(changed(observedGeneration="7")) == "", "as Argo Rollouts writes it"
-    assert cluster.unfinished(changed(availableReplicas=None)) == (
-        "availableReplicas is 0, and 3 are wanted"
+    assert kubernetes.unfinished(WORKLOAD) == ""
+    assert kubernetes.unfinished(changed(observedGeneration=6)) != ""
+    assert kubernetes.unfinished(changed(observedGeneration="7")) == "", (
+        "as Argo Rollouts writes it"
     )
-    assert cluster.unfinished(changed(updatedReplicas=2)) != ""
-    assert cluster.unfinished({**WORKLOAD, "status": {}}) != ""
+    assert kubernetes.unfinished(changed(availableReplicas=None)) == ("availableReplicas is 0 of 3")
+    assert kubernetes.unfinished(changed(updatedReplicas=2)) != ""
+    assert kubernetes.unfinished({**WORKLOAD, "status": {}}) != ""
 
 
 def test_who_would_undo_it_is_told() -> None:
     owned = {"annotations": {"argocd.argoproj.io/tracking-id": "x"}, "generation": 7}
-    assert "Argo CD owns it" in cluster.unfinished({**WORKLOAD, "metadata": owned})
+    assert "Argo CD manages it" in kubernetes.unfinished({**WORKLOAD, "metadata": owned})
 
 
 def test_what_pods_are_run_with(shim: Shim) -> None:
-    assert cluster.references(WORKLOAD) == ["configmap/c", "secret/s", "secret/t"]
+    assert kubernetes.references(WORKLOAD) == ["configmap/c", "secret/s", "secret/t"]
     config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"A": "secret-value"}}
-    state = cluster.state_of(WORKLOAD, [config], without="shop")
+    state = kubernetes.state_of(WORKLOAD, [config], without="shop")
     assert {"configmap/c A", "shop env", "volumes", "replicas"} <= state.keys()
     assert "shop image" not in state
     assert "secret-value" not in str(state)

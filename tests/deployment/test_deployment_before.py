@@ -35,9 +35,12 @@ def config(tmp_path: Path, text: str) -> Config:
         ("previous = '1'\n[deployment.artifact]\ncommand = ['ls']\n", "must contain {release}"),
         (
             "previous = '1'\n[deployment.artifact]\ncommand = ['{release}']\nprints = '{release}('",
-            "is no regular expression",
+            "is not a valid regular expression",
         ),
-        ("[deployment.artifact]\ncommand = ['{release}']\n", "says what to go back to"),
+        (
+            "[deployment.artifact]\ncommand = ['{release}']\n",
+            "needs `previous`, the release to roll back to",
+        ),
         (
             OLD + "smoke = ['/']",
             "there is no [databases.x]",

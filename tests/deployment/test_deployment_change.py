@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from readiness.areas.deployment.drill.change import IN_A_ROW, Change, tail
+from readiness.areas.deployment.drill.chart import timeline
 from readiness.areas.deployment.drill.drill import Drilled, legs
 from readiness.areas.deployment.drill.restoring import Restored
-from readiness.areas.deployment.drill.timeline import timeline
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import MODES, Plan, Sample
 from readiness.model.errors import NoData
@@ -70,7 +70,7 @@ def test_without_both_releases_it_was_no_change(versions: list[str]) -> None:
 
 
 def test_what_was_broken_off_is_told_with_its_phase() -> None:
-    with pytest.raises(NoData, match=r"deploy 1\.5\.0: the change was broken off.*hangs"):
+    with pytest.raises(NoData, match=r"deploy 1\.5\.0: the change was stopped.*hangs"):
         change(GOOD, problem="it hangs").must_be_whole()
 
 
@@ -107,8 +107,8 @@ def test_the_story_of_a_drill() -> None:
         "requests fail: 5 x refused",
         "all answered",
         "too few replicas serve for 0.3 s: at worst 2 of 3",
-        "deploy 1.5.0: 1.5.0 answers after 0.31 s, the tool says it is done after 1.00 s",
-        "deploy 1.5.0: broken off, it hangs",
-        "put back: 1.4.0 answers for good after 0.30 s",
+        "deploy 1.5.0: 1.5.0 answers after 0.31 s, the command ends after 1.00 s",
+        "deploy 1.5.0: stopped, it hangs",
+        "restored: only 1.4.0 answers after 0.30 s",
     ):
         assert label in told

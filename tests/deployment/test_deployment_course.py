@@ -5,13 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from readiness.areas.deployment.drill.automation import TakenBack
-from readiness.areas.deployment.drill.better import better, better_automation
+from readiness.areas.deployment.drill.bad_release import BadRelease
 from readiness.areas.deployment.drill.change import Change
-from readiness.areas.deployment.drill.course import course, course_of_bad
+from readiness.areas.deployment.drill.chart import (
+    better,
+    better_automation,
+    course,
+    course_of_bad,
+    timeline,
+    timeline_of_bad,
+)
 from readiness.areas.deployment.drill.drill import Drilled
 from readiness.areas.deployment.drill.restoring import Restored
-from readiness.areas.deployment.drill.timeline import timeline, timeline_of_bad
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import MODES, Hangup, Plan, Sample
 from readiness.lib.prober.tracks import Slots, replicas
@@ -87,7 +92,7 @@ def test_an_answer_that_tells_no_release_is_told_as_such() -> None:
 def test_the_bands_follow_each_other_and_end_with_the_putting_back() -> None:
     broken = drilled(GOOD, problem="it hangs", restored=AWAY)
     assert [band.label for band in course(broken, 3).bands] == [
-        "steady", f"deploy {NEW}", f"put back {OLD}",
+        "steady", f"deploy {NEW}", f"restore {OLD}",
     ]  # fmt: skip
     assert [band.label for band in course(drilled(GOOD), 3).bands] == ["steady", f"deploy {NEW}"]
 
@@ -115,14 +120,14 @@ def test_nothing_is_needed_where_nothing_was_lost() -> None:
     nothing, slowest = better(drilled(GOOD), 3)
     assert nothing == "nothing: no request was lost"
     assert slowest == (
-        "the slowest change was deploy 1.5.0, 1.5 s: 0.9 s of them lay between"
+        "the slowest change was deploy 1.5.0, 1.5 s, of which 0.9 s were between"
         " the first answer of 1.5.0 and the last one of 1.4.0"
     )
 
 
 def test_the_slowest_part_may_be_the_start() -> None:
     found = better(drilled([OLD] * 110 + [OLD, NEW] * 2 + [NEW] * 50), 3)
-    assert found[1].endswith("1.4 s of them lay between the command and the first answer of 1.5.0")
+    assert found[1].endswith("1.4 s were between the command and the first answer of 1.5.0")
 
 
 @pytest.mark.parametrize(
@@ -150,13 +155,13 @@ def test_connections_that_were_closed_are_told_though_nothing_was_lost() -> None
 
 def test_too_few_replicas_are_a_reason() -> None:
     (found,) = better(drilled(GOOD, counts=((0.5, 3), (1.0, 2), (2.0, 3))), 3)
-    assert found.startswith(f"deploy {NEW} (2 of 3): fewer replicas than are needed")
+    assert found.startswith(f"deploy {NEW} (2 of 3): fewer replicas than needed")
 
 
 def test_what_was_broken_off_is_the_first_to_be_told() -> None:
     versions = [OLD] * 50 + [LOST] * 30 + [OLD] * 170
     found = better(drilled(versions, problem="it hangs", restored=AWAY), 3)
-    assert found[0] == f"deploy {NEW} did not come to its end: it hangs"
+    assert found[0] == f"deploy {NEW} did not complete: it hangs"
     assert "nobody was served" in found[1]
 
 
@@ -180,17 +185,17 @@ def test_the_story_tells_the_steps_of_a_change_in_their_order() -> None:
     told = [moment.label for moment in timeline(drilled(versions), 3)]
     assert (
         "deploy 1.5.0: 1.4.0 for the last time after 0.09 s, 1.5.0 answers after 0.51 s,"
-        " the tool says it is done after 1.50 s"
+        " the command ends after 1.50 s"
     ) in told
 
 
 def test_the_story_of_a_change_that_never_came() -> None:
     told = [moment.label for moment in timeline(drilled([OLD] * 100, problem="it hangs"), 3)]
-    assert "deploy 1.5.0: 1.5.0 never answers, the tool says it is done after 1.50 s" in told
+    assert "deploy 1.5.0: 1.5.0 never answers, the command ends after 1.50 s" in told
 
 
-def bad(versions: Sequence[str], *, problem: str = "") -> TakenBack:
-    return TakenBack(
+def bad(versions: Sequence[str], *, problem: str = "") -> BadRelease:
+    return BadRelease(
         origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, told_s=0.8, status=1,
         over_s=None if problem else 0.9, problem=problem, restored=Restored.untouched(),
         seen=seen(versions),
@@ -202,21 +207,23 @@ def test_a_bad_release_that_nobody_met() -> None:
     found = course_of_bad(done)
     assert found
     assert [band.label for band in found.bands] == [f"deploy {BAD}", "as before"]
-    assert found.better == (f"nothing: no user met {BAD}, and it was over after 0.9 s",)
+    assert found.better == (f"nothing: {BAD} reached no user, and was rolled back after 0.9 s",)
     assert [m.label for m in timeline_of_bad(done)] == [
-        f"deploy {BAD}: the command starts", "the tool ends with exit status 1",
+        f"deploy {BAD}: the command starts", "the command exits with 1",
         "all is as before",
     ]  # fmt: skip
 
 
 def test_a_bad_release_that_stayed() -> None:
-    done = bad([OLD] * 30 + [BAD] * 10 + [LOST] * 10, problem="not over after 5 s")
+    done = bad([OLD] * 30 + [BAD] * 10 + [LOST] * 10, problem="not complete after 5 s")
     found = course_of_bad(done)
     assert found
     assert [band.label for band in found.bands] == [f"deploy {BAD}"]
     first, second = better_automation(done)
-    assert first.startswith(f"the target did not take {BAD} back")
-    assert second.startswith(f"10 requests were answered with errors, and 10 by {BAD}: lead users")
+    assert first.startswith(f"the target did not roll {BAD} back")
+    assert second.startswith(
+        f"10 requests were answered with errors, and 10 by {BAD}: send no user"
+    )
 
 
 def test_without_a_request_there_is_no_picture() -> None:

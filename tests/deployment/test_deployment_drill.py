@@ -56,8 +56,8 @@ def test_from_the_old_release_it_ends_there(tmp_path: Path) -> None:
 
 BROKEN = {
     # what the tool does -> what is told, and whether it had to be put back
-    "nothing": "not over after 3 s",
-    "hang": "not over after 3 s",
+    "nothing": "not complete after 3 s",
+    "hang": "not complete after 3 s",
     "fail:deploy": "ended with 1",
     "outage": "over 20 requests failed",
 }
@@ -73,7 +73,9 @@ def test_a_tool_that_does_not_change_it(target: DrilledTarget, how: str) -> None
     drilled = target.drill()
     (change,) = drilled.changes
     assert BROKEN[how] in change.problem
-    with pytest.raises(NoData, match=f"deploy {OLD}: the change was broken off, and put back"):
+    with pytest.raises(
+        NoData, match=f"deploy {OLD}: the change was stopped, and the release restored"
+    ):
         change.must_be_whole()
     assert target.version == NEW
     assert not target.place.file.exists()
@@ -121,8 +123,8 @@ def test_what_a_tool_prints_is_fit_to_be_shown(target: DrilledTarget) -> None:
 
 
 UNSTEADY = {
-    "no key": (Reply("{}"), "have no key 'version'"),
-    "no JSON": (Reply("<html>"), "have no key 'version'"),
+    "no key": (Reply("{}"), "do not name the release in the key 'version'"),
+    "no JSON": (Reply("<html>"), "do not name the release in the key 'version'"),
     "another release": (Reply('{"version": "0.9"}'), "neither"),
     "errors": (Reply("", 503), "requests failed"),
 }
@@ -168,7 +170,7 @@ def test_what_cannot_be_put_back_stays_on_record(tmp_path: Path) -> None:
     with drilled_target(tmp_path, OLD) as running:
         target = running.again(change_within_s="3")
         target.behave(f"slow fail:{OLD}")
-        with pytest.raises(CouldNotMeasure, match="could not be put back") as told:
+        with pytest.raises(CouldNotMeasure, match="could not be restored") as told:
             target.drill()
         assert "readiness recover" in told.value.remedy
         assert target.place.file.exists()

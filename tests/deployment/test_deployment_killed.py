@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from readiness.config.loading import load
 from readiness.lib.guardian import Guardian
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.drill.drill import drill
 from readiness.lib.drill.safety import Safety
 from readiness.lib.drill.notes import FOLDER, Place

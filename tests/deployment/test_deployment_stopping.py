@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill import stopping
 from readiness.areas.deployment.drill.stopping import Stopped, stopped
@@ -49,7 +49,7 @@ def test_a_replica_that_is_killed_loses_it_every_time(fleet: Fleet, tmp_path: Pa
 def test_without_a_name_nobody_knows_whether_it_had_anything_to_lose(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    with pytest.raises(NoData, match="nobody knows whether the replica") as problem:
+    with pytest.raises(NoData, match="it is unknown whether the stopped replica") as problem:
         stop_one(settings(fleet, replica_header=None), tmp_path)
     assert problem.value.where == "[deployment] replica_header"
 
@@ -80,6 +80,6 @@ def test_nobody_is_stopped_whom_no_slow_request_reaches(
              "command": {"deploy": ["true", "{release}"]},
              "slow_request": {"path": "/slow", "stop_one": ["touch", str(stop)]}}
         )  # fmt: skip
-        with pytest.raises(NoData, match="not every replica answered a slow request"):
+        with pytest.raises(NoData, match="only some replicas answered a slow request"):
             stop_one(deployment, tmp_path)
     assert not stop.exists()

@@ -222,8 +222,8 @@ def test_a_report_is_whole_and_true(tmp_path: Path, changes: Any, told: str) -> 
     assert (told in found) if told else (found == "")
 
 
-@pytest.mark.parametrize(("text", "told"), [(None, "no such file"), ("{", "line 1"),
-                                            ('{"by": 1, "by": 2}', "stands twice")])  # fmt: skip
+@pytest.mark.parametrize(("text", "told"), [(None, "does not exist"), ("{", "line 1"),
+                                            ('{"by": 1, "by": 2}', "duplicate key")])  # fmt: skip
 def test_a_report_that_cannot_be_read_is_a_finding(
     tmp_path: Path, text: str | None, told: str
 ) -> None:

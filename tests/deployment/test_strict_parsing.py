@@ -2,7 +2,7 @@
 
 import pytest
 
-from readiness.areas.deployment.strict_parsing import kinds, mistakes
+from readiness.areas.deployment.probes.configuration_files import kinds, mistakes
 
 DEEP = "[" * 100_000
 
@@ -40,21 +40,21 @@ def test_what_is_well(ending: str, text: str) -> None:
         (".yaml", "a: [1, 2\n", "line 2: did not find expected ',' or ']'"),
         (".yaml", "a: &a [*a]\n", "line 1: an anchor contains itself"),
         (".yaml", "port:8080\n", "is one plain value without a key"),
-        (".yaml", "# nothing\n", "has only comments in it"),
+        (".yaml", "# nothing\n", "has only comments"),
         (".yaml", DEEP, "is nested too deeply"),
-        (".json", '{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice in one object"),
-        (".json", '{"a": NaN}', "NaN is no number of JSON"),
+        (".json", '{"a": 1, "b": {"c": 1, "c": 2}}', "duplicate key 'c' in one object"),
+        (".json", '{"a": NaN}', "NaN is not valid in JSON"),
         (".json", '{"a": 1,}', "line 1: Expecting property name"),
         (".json", "{} {}", "line 1: Extra data"),
         (".json", DEEP, "is nested too deeply"),
         (".json", "1" * 5000, "more digits"),
         (".toml", "a = 1\na = 2\n", "Cannot overwrite a value (at line 2"),
         (".toml", "[a]\n[a]\n", "Cannot declare"),
-        (".ini", "[a]\nx = 1\nX = 2\n", "line 3: the key 'x' stands twice in its section"),
-        (".ini", "[a]\nx = 1\n[a]\n", "line 3: the section ['a'] stands twice"),
-        (".ini", "x = 1\n", "line 1: stands before the first section"),
+        (".ini", "[a]\nx = 1\nX = 2\n", "line 3: duplicate key 'x' in its section"),
+        (".ini", "[a]\nx = 1\n[a]\n", "line 3: duplicate section ['a']"),
+        (".ini", "x = 1\n", "line 1: is before the first section"),
         (".ini", "[a]\nwhat is this\n", "line 2: is neither a section nor KEY = VALUE"),
-        (".cnf", "[a]\nx\n[b\n", "line 3: the header of a section is not closed"),
+        (".cnf", "[a]\nx\n[b\n", "line 3: the header of a section has no closing bracket"),
     ],
 )
 def test_what_is_not(ending: str, text: str, told: str) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from readiness.areas.deployment.adapters.adapter import State
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.drill.automation import TakenBack
+from readiness.areas.deployment.drill.bad_release import BadRelease
 from readiness.areas.deployment.drill.change import IN_A_ROW, Change
-from readiness.areas.deployment.drill.course import course, course_of_bad
+from readiness.areas.deployment.drill.chart import course, course_of_bad, timeline, timeline_of_bad
 from readiness.areas.deployment.drill.drill import Drilled
-from readiness.areas.deployment.drill.timeline import timeline, timeline_of_bad
 from readiness.lib.prober.judging import asked, figure, judge_served
 from readiness.lib.prober.plan import Sample
 from readiness.lib.text import listed
@@ -29,7 +28,7 @@ def drill_summary(drilled: Drilled, settings: Deployment) -> Measurement:
     )  # fmt: skip
 
 
-def summary_of_bad_release(done: TakenBack) -> Measurement:
+def summary_of_bad_release(done: BadRelease) -> Measurement:
     """How long the bad release was watched, with its timeline and its chart."""
     seen, source = done.seen, f"deploy {done.bad}"
     seconds = seen.samples[-1].due - seen.samples[0].due if seen.samples else 0.0

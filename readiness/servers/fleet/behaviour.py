@@ -61,7 +61,7 @@ class Behaviour(BaseModel):
         rollback_fails: `rollback` does nothing, and says so.
         rollback_keeps_configuration: what one goes back to runs with the newer configuration.
         rollback_drops_data: what newer releases wrote is removed.
-        rollback_leaves_fewer: after `rollback` one replica fewer runs, also of what comes later.
+        rollback_leaves_one_out: `rollback` starts a last replica that no user is led to.
         rollback_wait_s: seconds that `rollback` waits before it begins.
         new_column_only: 1.5.0 writes what 1.4.0 cannot read.
         redeploy_fails: a release that was left once cannot be deployed again.
@@ -88,7 +88,7 @@ class Behaviour(BaseModel):
     rollback_fails: bool = False
     rollback_keeps_configuration: bool = False
     rollback_drops_data: bool = False
-    rollback_leaves_fewer: bool = False
+    rollback_leaves_one_out: bool = False
     rollback_wait_s: float = 0
     new_column_only: bool = False
     redeploy_fails: bool = False

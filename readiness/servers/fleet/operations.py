@@ -40,11 +40,11 @@ class Operations:
             return False
         self._left.add(now.release)
         keeps = how.rollback_keeps_configuration
+        self._fleet.leaves_last_out = how.rollback_leaves_one_out
         done = await self._roll(release, now.configuration if keeps else release)
+        self._fleet.leaves_last_out = False
         if how.rollback_drops_data:
             await notes.run(release, "remove-newer")
-        if how.rollback_leaves_fewer:
-            await self.scale(self._fleet.goal.count - 1)
         return done
 
     async def reset(self) -> bool:
