@@ -4,28 +4,28 @@ from typing import Final
 
 DEPLOYMENT: Final = """\
 # How the target changes its release. The drills deploy, roll back and deploy again while a prober
-# asks `url`: they need `disrupt` in `allow`, and `--allow disrupt` on the command line.
+# requests `url`: they need `disrupt` in `allow`, and `--allow disrupt` on the command line.
 #[deployment]
-# Through the public way in; answers GET with a JSON object that tells the release.
+# The public URL; answers GET with a JSON object that names the release.
 #url = "https://shop.staging.example.com/version"
 #version_key = "version"
-# The header that tells which replica answered, and how many have to serve.
+# The response header that names the replica, and how many replicas must serve.
 #replica_header = "x-replica"
 #replicas = 3
 #bearer = "${API_TOKEN}"
 #verify_tls = true
-# What is judged (left out: [target] release), and what one goes back to.
+# The release under test (default: [target] release), and the one to roll back to.
 #release = "1.5.0"
 #previous = "1.4.0"
 # "command", "compose", "kubectl", "helm" or "argo-rollouts"; each has a table of its own.
 #adapter = "command"
-# Requests a second, half of them over new connections, and when one counts as unanswered.
+# Requests per second, half of them over new connections, and the time-out of one in seconds.
 #rate_per_s = 50
 #timeout_s = 2
 # Seconds without a failure before and after a change; and how long a change may take.
 #steady_s = 10
 #change_within_s = 300
-# From here on a drill puts back at once: failed requests, or seconds without an answer.
+# Limits at which a drill stops and restores: failed requests, or seconds without an answer.
 #abort_failures = 20
 #abort_outage_s = 5
 # Seconds from the command to 30 good answers in a row, all of `previous`.
@@ -33,23 +33,23 @@ DEPLOYMENT: Final = """\
 # The p99 during a change, against the one before; below the floor it is never too slow.
 #p99_max_ratio = 3
 #p99_floor_ms = 50
-# A release that the target must take back by itself, and within how many seconds.
+# A release that the target must roll back automatically, and within how many seconds.
 #bad_release = "1.6.0-bad"
 #auto_rollback_max_s = 300
-# Commands of your own; `{release}` is filled in. `rollback` is `deploy` where it is left out.
+# Commands of your own; `{release}` is filled in. `rollback` defaults to `deploy`.
 #[deployment.command]
 #deploy = ["./deploy.sh", "{release}"]
 #rollback = ["./deploy.sh", "{release}"]
-# Prints KEY=value a line: what must be the same again after a rollback. Values are hashed.
+# Prints what must be the same again after a rollback, one KEY=value per line. Values are hashed.
 #state = ["./state.sh"]
-# Prints how many replicas serve; and exits with 0 when no change is under way.
+# Prints how many replicas serve; exits with 0 if no change is under way.
 #replicas = ["./replicas.sh"]
 #status = ["./status.sh"]
 
 # Where adapter = "compose": a service, whose image's tag comes from a variable.
 # [deployment.compose]
 # tool = ["docker", "compose"]
-# Who is asked what runs; left out: `tool` without `compose`.
+# The engine's command, which lists what runs; default: `tool` without `compose`.
 # engine = ["docker"]
 # For docker-compose 1, which cannot wait until the containers are healthy: wait = false
 # wait = true
@@ -82,16 +82,16 @@ DEPLOYMENT: Final = """\
 # container = "shop"
 # image = "registry.example.com/shop:{release}"
 
-# A row of our own: written by the new release, it has to be readable by the old one. `read`
-# prints the id.
+# A synthetic row that the new release writes and the old one must be able to read. `read` prints
+# the id.
 #[deployment.data]
 #write = ["./sentinel.sh", "write", "{id}"]
 #read = ["./sentinel.sh", "read", "{id}"]
 #remove = ["./sentinel.sh", "remove", "{id}"]
 
-# A request that takes a second or more, and how one replica is stopped meanwhile, as a deployment
-# does it; the replica has to come back by itself. Only `replica_header` tells whether the one that
-# was stopped had such a request under way.
+# A request that takes a second or more, and the command that stops one replica meanwhile, as a
+# deployment does; the target must replace it. Only `replica_header` shows whether the stopped one
+# had such a request under way.
 #[deployment.slow_request]
 #path = "/slow?s=2"
 #stop_one = ["./stop-one.sh"]
