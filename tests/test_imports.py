@@ -18,9 +18,10 @@ MAY = {
     "lib": {"model", "config.base"},
     "servers": {"model", "config.base", "lib"},
     "areas": {"model", "config.base", "lib", "servers"},
+    "registry": {"model", "config.base", "areas"},
     "config": {"model", "config.base", "lib", "registry"},
     "report": {"model"},
-    "run": {"model", "config", "config.base", "lib", "report"},
+    "run": {"model", "config", "config.base", "lib", "registry", "report"},
     "reference": {"model", "config", "config.base", "lib", "servers", "areas", "run"},
     "prove": {"model", "config", "config.base", "lib", "run", "report", "reference"},
     "cli": {

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from pydantic import Field, TypeAdapter
 
-from readiness.areas.alerting.config import Alertmanager as Settings
+from readiness.config.base.watching import Alertmanager as Settings
 from readiness.lib import api
 from readiness.lib.http import Answer, Session
 from readiness.lib.prometheus import exposition

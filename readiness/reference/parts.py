@@ -18,7 +18,7 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
-from readiness.config.models import Config
+from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
 from readiness.model.errors import Unreachable
@@ -46,7 +46,7 @@ class Part:
 
 
 _OVERHEAD: Final = "monitoring.database-overhead"
-_SLOW_ALERT: Final = "[databases.NAME.statements.slow_alert]"
+_SLOW_ALERT: Final = "[databases.NAME.slow_alert]"
 
 PARTS: Final = (
     Part("supported PostgreSQL", checks=("database.version-supported",)),

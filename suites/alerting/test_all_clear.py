@@ -4,8 +4,8 @@ from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.probes.all_clear import lose_source, stop_prometheus
 from readiness.areas.alerting.probes.canary import CanaryPlan
 from readiness.areas.alerting.subjects import probed_channels
+from readiness.config.base.subject import Subject
 from readiness.config.models import Config
-from readiness.config.subject import Subject
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import NoData
 

@@ -1,12 +1,13 @@
 """What the cluster of Alertmanagers promises: a silence holds everywhere, one peer may fail."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.alerting.config import Alertmanager, SyntheticProbe
+from readiness.areas.alerting.config import SyntheticProbe
 from readiness.areas.alerting.probes.failover import fail_over
 from readiness.areas.alerting.probes.silencing import silence_round_trip
 from readiness.areas.alerting.subjects import probed_channels
+from readiness.config.base.subject import Subject
+from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
-from readiness.config.subject import Subject
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import NoData
 

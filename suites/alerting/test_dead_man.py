@@ -4,8 +4,8 @@ import time
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.alerting.probes.heartbeat import next_beat
+from readiness.config.base.subject import Subject
 from readiness.config.models import Config
-from readiness.config.subject import Subject
 from readiness.lib.alertmanager import Peer
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import NoData

@@ -3,7 +3,7 @@
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.alerting.probes.engine_records import Entry
 from readiness.areas.alerting.probes.escalation import earliest_s, escalate, latest_s
-from readiness.config.subject import Subject
+from readiness.config.base.subject import Subject
 from readiness.fixtures.alert_engine import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData

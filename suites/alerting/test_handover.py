@@ -3,9 +3,9 @@
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.alerting.config import Alertmanager
 from readiness.areas.alerting.probes import handover
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Alertmanager
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import NoData

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.alerting.config import Alerting, Alertmanager
+from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.paper import inhibition
 from readiness.areas.alerting.paper.config import InhibitRule
 from readiness.areas.alerting.paper.matchers import Labels, Matcher, all_match
@@ -11,6 +11,7 @@ from readiness.areas.alerting.paper.reach import LiveRule
 from readiness.areas.alerting.paper.routing import placed
 from readiness.areas.alerting.probes import peers
 from readiness.areas.alerting.probes.running import Running
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import Silence
 from readiness.lib.text import clean, listed
 

@@ -3,9 +3,9 @@
 from collections import Counter
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.alerting.config import Alertmanager
 from readiness.areas.alerting.probes import peers
 from readiness.areas.alerting.probes.peers import Loaded, Seen
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.text import clean, listed
 
 

@@ -11,8 +11,8 @@ from readiness.areas.alerting.probes.delivery_drill import (
     beside_hanging,
 )
 from readiness.areas.alerting.probes.listener import OK, Answer, Call
+from readiness.config.base.subject import Subject
 from readiness.config.models import Config
-from readiness.config.subject import Subject
 
 _FAILURES: Final = 3
 _UNAVAILABLE: Final = 503

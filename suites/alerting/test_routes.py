@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.alerting.config import Alerting, Alertmanager, SeverityPolicy
+from readiness.areas.alerting.config import Alerting, SeverityPolicy
 from readiness.areas.alerting.paper import reach
 from readiness.areas.alerting.paper.config import Hop
 from readiness.areas.alerting.paper.reach import Case
 from readiness.areas.alerting.paper.time_intervals import Span, common, muted
 from readiness.areas.alerting.probes.running import Running
+from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.durations import prometheus_text
 from readiness.lib.text import clean, listed

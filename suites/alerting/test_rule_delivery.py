@@ -3,8 +3,8 @@
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walk
 from readiness.areas.alerting.subjects import probed_channels
+from readiness.config.base.subject import Subject
 from readiness.config.models import Config
-from readiness.config.subject import Subject
 from readiness.lib.guardian import Guardian
 from readiness.model.measurement import Moment
 

@@ -6,8 +6,8 @@ from typing import Final
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.alerting.probes import rule_trial, rules, runbooks
 from readiness.areas.alerting.promql import possible_labels, referenced_labels
-from readiness.areas.monitoring.config import Job
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Job
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule

@@ -5,7 +5,7 @@ from typing import Final
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.alerting.probes import rule_groups, rules
 from readiness.areas.alerting.probes.rules import Loaded
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus

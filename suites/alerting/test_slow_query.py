@@ -1,8 +1,8 @@
 """Whether the alert on a slow statement arrives."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.areas.alerting.config import Database
 from readiness.areas.alerting.probes import slow_alert
-from readiness.areas.database.config import Database
 from readiness.config.models import Config
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
@@ -19,16 +19,16 @@ from readiness.model.errors import NoData
     curl -s EXPORTER/metrics | grep max_tx_duration
     curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[].labels'
     amtool alert query --alertmanager.url=URL
-The alert, its severity and its channel stand in [databases.NAME.statements.slow_alert].""",
+The alert, its severity and its channel stand in [databases.NAME.slow_alert].""",
     severity="major",
     effect="disrupt",
     each="alerted_database",
 )
 def test_slow_query_alert(alerted_database: Database, target: Config, evidence: Evidence) -> None:
     """A real alert, which reaches real people: so it needs their consent, as what disrupts does."""
-    alert = alerted_database.statements.slow_alert
+    alert = alerted_database.slow_alert
     if alert is None or target.alerting is None:
-        raise NoData("needs [databases.NAME.statements.slow_alert] and [alerting.channels.NAME]")
+        raise NoData("needs [databases.NAME.slow_alert] and [alerting.channels.NAME]")
     found = slow_alert.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
     source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
     arrived = evidence.judge(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.areas.database.config import Database
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.probes.compatibility import copied, how_to_start, tried
 from readiness.areas.deployment.probes.releases import (
@@ -14,6 +13,7 @@ from readiness.areas.deployment.probes.releases import (
     releases_of,
     served,
 )
+from readiness.config.base.tables import Database
 from readiness.config.models import Config
 from readiness.lib.guardian import Guardian
 from readiness.lib.migrations.scratch import Scratch

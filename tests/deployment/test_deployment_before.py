@@ -43,7 +43,7 @@ def config(tmp_path: Path, text: str) -> Config:
         ),
         (
             OLD + "smoke = ['/']",
-            "there is no [databases.x]",
+            "[databases.x] does not exist",
         ),
         (OLD, "smoke"),
     ],

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from readiness.areas.alerting.config import Alerting, Channel
-from readiness.config.models import Config
-from readiness.config.subject import Find, Item, Subject, of
+from readiness.areas.alerting.config import Alerting, Channel, Config
+from readiness.config.base.subject import Find, Item, Subject, of
 
 _ENGINE: Final = "engine"
 
@@ -36,6 +35,10 @@ def _names(names: Callable[[Alerting], Iterable[str]]) -> Find:
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
+    "alerted_database": (
+        "[databases.NAME.slow_alert]",
+        lambda c: [d for d in c.databases.values() if d.slow_alert],
+    ),
     "alertmanager": ("[alertmanager]", lambda c: [c.alertmanager] if c.alertmanager else []),
     "stoppable_peer": (
         "[alertmanager] stop_peer",

@@ -28,6 +28,7 @@ from readiness.config.base import (
     Positive,
     Text,
     Url,
+    tables,
 )
 from readiness.lib.prober.settings import Watched
 from readiness.model.secrets import Dsn
@@ -139,7 +140,11 @@ class SavedLayer(Named):
 class Order(Model):
     """In which order the services start."""
 
-    compose: Text = Field(..., description="the compose file")
+    compose: Text = Field(
+        ...,
+        description="the compose file; where others are part of it (`include`, `extends`), docker"
+        " compose writes the whole",
+    )
     patience_s: dict[Text, Positive] = Field(
         default={},
         description="seconds that others must wait for a service, by its name, before they give it"
@@ -285,3 +290,19 @@ class Deployment(Watched):
                 "deployment_bad", "`bad_release` needs an `adapter` that deploys it"
             )
         return self
+
+
+class Config(tables.Config):
+    """The tables of deployment."""
+
+    deployment: Deployment | None = Field(
+        None, description="how the target changes its release, and what that may cost"
+    )
+
+    @model_validator(mode="after")
+    def _release_of_the_target(self) -> Self:
+        """The release under test is the target's, unless [deployment] names another."""
+        if self.deployment is None or self.deployment.release:
+            return self
+        deployment = self.deployment.model_copy(update={"release": self.target.release})
+        return self.model_copy(update={"deployment": deployment})

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted

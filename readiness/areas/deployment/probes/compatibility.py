@@ -14,9 +14,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Final
 
-from readiness.areas.database.config import Database
 from readiness.areas.deployment.config import Compatibility, Deployment
 from readiness.areas.deployment.config_adapters import RELEASE
+from readiness.config.base.tables import Database
 from readiness.lib import http
 from readiness.lib.guardian import Guardian
 from readiness.lib.migrations.model import Migration

@@ -6,6 +6,7 @@ container was started, not until anything in it answers.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Final
 
 from readiness.areas.deployment.config import Order
 from readiness.areas.deployment.probes.configuration_files import parsed
+from readiness.lib import command
 from readiness.lib.durations import compose_seconds
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_one
@@ -87,6 +89,7 @@ STARTED: Final = "service_started"
 HEALTHY: Final = "service_healthy"
 COMPLETED: Final = "service_completed_successfully"
 _SHARED: Final = ("network_mode", "ipc", "pid")
+_WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
 
 
 class UnreadableError(ValueError):
@@ -230,16 +233,20 @@ def _implied(service: Mapping[object, object]) -> Iterator[tuple[str, str]]:
     for word in ("links", "volumes_from"):
         entries = service.get(word)
         for entry in entries if isinstance(entries, list) else []:
-            on = str(entry).partition(":")[0]
+            # `compose config` of release 1 writes `service:NAME:MODE`.
+            written = _WRITTEN.fullmatch(str(entry))
+            on = written[1] if written else str(entry).partition(":")[0]
             if on != "container":
                 yield on, word
 
 
+_COMPOSE: Final = (("docker", "compose"), ("docker-compose",))
+_COMPOSE_S: Final = 30.0
 _WHOLE: Final = "let compose write the whole file, and name that: docker compose config > FILE"
 
 
 def read_order(order: Order) -> StartOrder:
-    """What the compose file says.
+    """What the compose file says; compose writes the whole where that is only a part.
 
     Raises:
         CouldNotMeasure: it cannot be read or parsed, is not a compose file, or is only a part.
@@ -249,15 +256,21 @@ def read_order(order: Order) -> StartOrder:
     if wrong := parsed(str(path)).mistakes:
         raise CouldNotMeasure(f"cannot be parsed: {wrong[0]}", where=order.compose)
     try:
-        found = start_order(read_one(path.read_text(encoding="utf-8-sig"), Scalars.GO_V3))
-    except UnreadableError as error:
-        raise CouldNotMeasure(clean(str(error)), where=order.compose, remedy=_WHOLE) from None
+        document = read_one(path.read_text(encoding="utf-8-sig"), Scalars.GO_V3)
     except BrokenYaml as error:
         raise CouldNotMeasure(
             f"cannot be parsed: {error}", where=order.compose, remedy=_WHOLE
         ) from None
     except (OSError, ValueError):
         raise CouldNotMeasure("cannot be parsed", where=order.compose, remedy=_WHOLE) from None
+    try:
+        found = start_order(document)
+    except UnreadableError as error:
+        whole = written_by_compose(path, document)
+        if whole is None:
+            problem = clean(str(error))
+            raise CouldNotMeasure(problem, where=order.compose, remedy=_WHOLE) from None
+        found = whole
     if not found.dependencies:
         raise NoData(
             "no service depends on another one, so that there is no order to judge",
@@ -265,6 +278,29 @@ def read_order(order: Order) -> StartOrder:
             remedy="write `depends_on`; if nothing depends on anything, remove [deployment.order]",
         )
     return found
+
+
+def written_by_compose(path: Path, document: object) -> StartOrder | None:
+    """The order in the file as compose writes it, with all that it includes, extends and fills in.
+
+    Args:
+        path: the file.
+        document: the file, parsed.
+
+    Returns:
+        None where no compose here reads the file, or where it omits a service of the file, as old
+        ones do with those in profiles.
+    """
+    services = document.get("services") if isinstance(document, Mapping) else None
+    own = {str(name) for name in services} if isinstance(services, Mapping) else set()
+    for tool in _COMPOSE:
+        argv = [*tool, "--file", str(path), "--profile", "*", "config"]
+        with suppress(CouldNotMeasure, UnreadableError, BrokenYaml):
+            said = command.run(argv, "write the file", _WHOLE, timeout_s=_COMPOSE_S)
+            found = start_order(read_one(said, Scalars.GO_V3))
+            if own <= found.services:
+                return found
+    return None
 
 
 def patience_with(order: StartOrder, service: str, source: str) -> float:
