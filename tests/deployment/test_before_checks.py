@@ -85,7 +85,7 @@ def test_room_on_each_path(tmp_path: Path) -> None:
     assert "free on /" in host_misses(min_disk_bytes=1 << 60)
 
 
-def test_what_cannot_be_measured_hides_nothing_else(tmp_path: Path) -> None:
+def test_an_unmeasured_judgement_hides_no_other_miss(tmp_path: Path) -> None:
     paths = [f"{tmp_path}/no", "/"]
     host = {"disk_paths": paths, "min_disk_bytes": 1, "min_memory_bytes": 1}
     assert "No such file" in lost(judged("host_ready", host=host))
@@ -93,7 +93,7 @@ def test_what_cannot_be_measured_hides_nothing_else(tmp_path: Path) -> None:
     assert "free on /" in misses(evidence)
 
 
-def test_another_machine_is_asked_there(ssh: Path) -> None:
+def test_run_on_reads_another_machine(ssh: Path) -> None:
     there = {"run_on": [str(ssh), "host"], "min_disk_bytes": 3 * GIB, "min_memory_bytes": GIB}
     assert host_misses(**there) == ""
     assert "free on" in host_misses(**{**there, "min_disk_bytes": 4 * GIB})
@@ -102,7 +102,7 @@ def test_another_machine_is_asked_there(ssh: Path) -> None:
 
 
 @pytest.mark.parametrize("run_on", [["false"], ["/no/such/ssh"], python("print('Welcome!')")])
-def test_a_machine_that_is_away_is_no_answer(run_on: list[str]) -> None:
+def test_an_unreachable_machine_is_an_error(run_on: list[str]) -> None:
     evidence = judged("host_ready", host={"run_on": run_on, "runtime": ["docker", "info"]})
     assert len(evidence.lost) == 3
     assert not evidence.failures
@@ -117,7 +117,7 @@ def test_the_memory_of_this_machine() -> None:
     assert "available memory" in host_misses(min_available_bytes=1 << 60)
 
 
-def test_it_is_the_same_by_way_of_a_command() -> None:
+def test_run_on_reads_the_same_as_the_files() -> None:
     """`env` runs what stands behind it."""
     here, there = probe.memory_of(Host()), probe.memory_of(Host(run_on=["env"]))
     assert (there.total, there.source) == (here.total, here.source)
@@ -132,18 +132,18 @@ def test_it_is_the_same_by_way_of_a_command() -> None:
         ("import sys; sys.exit('Cannot connect')", "its command ended with 1: Cannot connect"),
     ],
 )
-def test_a_runtime_that_answers(script: str, told: str) -> None:
+def test_the_runtime_must_answer_and_be_recent(script: str, told: str) -> None:
     found = host_misses(runtime=python(script))
     assert (told in found) if told else (found == "")
 
 
 @pytest.mark.parametrize("script", ["pass", "print('Docker')", "print('5')"])
-def test_a_runtime_that_tells_no_version_is_no_answer(script: str) -> None:
+def test_a_runtime_without_a_version_is_an_error(script: str) -> None:
     host = {"min_disk_bytes": 1, "min_memory_bytes": 1, "runtime": python(script)}
     assert "printed no version" in lost(judged("host_ready", host=host))
 
 
-def test_a_runtime_that_hangs_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runtime_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_TIMEOUT_S", 0.2)
     host = {"min_disk_bytes": 1, "min_memory_bytes": 1, "runtime": ["sleep", "30"]}
     assert "not done after" in lost(judged("host_ready", host=host))
@@ -155,37 +155,37 @@ def files(folder: Path, **named: str) -> str:
     return f"{folder}/*"
 
 
-def test_files_that_parse(tmp_path: Path) -> None:
+def test_valid_files_pass(tmp_path: Path) -> None:
     parse = [files(tmp_path, a_yaml="a: 1\n", b_json="{}", c_toml="a = 1\n", d_ini="[a]\nx = 1\n")]
     evidence = judged("configuration_valid", files={"parse": parse})
     assert misses(evidence) == ""
     assert evidence.measurements[0].samples == 4
 
 
-def test_every_mistake_is_told_with_its_file(tmp_path: Path) -> None:
+def test_each_mistake_names_its_file(tmp_path: Path) -> None:
     parse = [files(tmp_path, a_yaml="a: 1\na: 2\n", b_json='{"a": 1, "a": 2}')]
     found = misses(judged("configuration_valid", files={"parse": parse}))
     assert "a.yaml: line 2: duplicate key 'a' (first on line 1)" in found
     assert "b.json: duplicate key 'a'" in found
 
 
-def test_no_file_is_no_answer(tmp_path: Path) -> None:
+def test_a_pattern_without_files_is_an_error(tmp_path: Path) -> None:
     evidence = judged("configuration_valid", files={"parse": [f"{tmp_path}/*.yaml"]})
     assert "no file matches" in lost(evidence)
 
 
-def test_a_kind_that_nobody_knows_is_no_answer(tmp_path: Path) -> None:
+def test_an_unknown_kind_of_file_is_an_error(tmp_path: Path) -> None:
     evidence = judged("configuration_valid", files={"parse": [files(tmp_path, nginx_conf="a")]})
     assert "nginx.conf cannot be parsed here" in lost(evidence)
 
 
-def test_a_file_that_may_not_be_read_or_is_far_too_large_is_no_answer(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b" " * (5 << 20))
     evidence = judged("configuration_valid", files={"parse": [f"{tmp_path}/*"]})
     assert "larger than" in lost(evidence)
 
 
-def test_commands_that_check() -> None:
+def test_commands_check_other_files() -> None:
     commands = [python("pass"), python("import sys; sys.exit('broken at line 3')")]
     found = misses(judged("configuration_valid", files={"commands": commands}))
     assert found.count("ended with") == 1
@@ -220,12 +220,12 @@ def made(saved: Path, ago: timedelta) -> None:
     os.utime(saved, (moment, moment))
 
 
-def test_what_was_saved_now(saved: Path) -> None:
+def test_a_fresh_backup_passes(saved: Path) -> None:
     assert layer(saved) == ""
     assert layer(saved, pattern="*") == ""
 
 
-def test_what_is_wrong_with_a_copy_is_told_apart(saved: Path) -> None:
+def test_old_future_empty_and_missing_backups_differ(saved: Path) -> None:
     made(saved, timedelta(minutes=61))
     assert "age of the newest copy: 61" in layer(saved)
     assert layer(saved, max_age_min=90) == ""
@@ -239,13 +239,13 @@ def test_what_is_wrong_with_a_copy_is_told_apart(saved: Path) -> None:
         layer(saved, path=f"{saved.parent}/no")
 
 
-def test_an_empty_copy_hides_no_older_one(saved: Path) -> None:
+def test_the_newest_copy_counts(saved: Path) -> None:
     made(saved, timedelta(minutes=5))
     saved.with_name("b.dump").touch()
     assert "The newest copy is empty" in layer(saved)
 
 
-def test_the_sum_must_fit(saved: Path) -> None:
+def test_the_checksum_must_match(saved: Path) -> None:
     assert layer(saved, sha256=True) == ""
     saved.write_text("row")
     assert "does not match its checksum" in layer(saved, sha256=True)
@@ -262,7 +262,7 @@ def compose(tmp_path: Path, text: str) -> str:
     return misses(judged("start_order", order={"compose": str(path)}))
 
 
-def test_a_service_that_is_given_up_too_soon(tmp_path: Path) -> None:
+def test_a_service_given_up_too_soon_is_found(tmp_path: Path) -> None:
     path = tmp_path / "docker-compose.yml"
     path.write_text(
         "services:\n"
@@ -280,7 +280,7 @@ def test_a_service_that_is_given_up_too_soon(tmp_path: Path) -> None:
         assert service in lost(order(**{service: 1}))
 
 
-def test_what_is_wrong_with_the_order_is_told(tmp_path: Path) -> None:
+def test_the_message_names_what_is_wrong_with_the_order(tmp_path: Path) -> None:
     found = compose(tmp_path, "services:\n  a: { depends_on: [b, c] }\n  b: { depends_on: [a] }\n")
     assert "a waits for b: service_started" in found
     assert "1 dependencies on services not in the file" in found
@@ -292,6 +292,6 @@ def test_what_is_wrong_with_the_order_is_told(tmp_path: Path) -> None:
     ["services: { a: {} }\n", "services: {}\n", "a: 1\na: 2\n", "a: [\n", "include: [x]\n",
      "services: { a: !x { depends_on: [b] } }\n"],
 )  # fmt: skip
-def test_a_file_that_does_not_tell_the_order_is_no_answer(tmp_path: Path, text: str) -> None:
+def test_a_file_without_an_order_is_an_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(CouldNotMeasure):
         compose(tmp_path, text)

@@ -44,7 +44,7 @@ def of(path: str, text: str, **beside: str) -> Memory:
 
 
 @pytest.mark.parametrize("folder", ["", "/x", "/x/y"])
-def test_a_limit_counts_wherever_it_stands(folder: str) -> None:
+def test_a_limit_of_any_parent_counts(folder: str) -> None:
     path = f"{V2}{folder}/memory.max"
     assert of(path, f"{2 * GIB}\n") == Memory(2 * GIB, 2 * GIB, path)
     path = f"{V1}{folder}/memory.limit_in_bytes"
@@ -58,7 +58,7 @@ def test_no_limit_is_the_machine() -> None:
     assert of(f"{V2}/x/memory.max", f"{64 * GIB}\n") == whole
 
 
-def test_what_is_used_under_the_limit_is_not_available_but_files_are() -> None:
+def test_memory_in_use_is_not_available_but_the_page_cache_is() -> None:
     path = f"{V2}/x/memory.max"
     used = {"memory.current": str(3 * GIB)}
     assert of(path, str(4 * GIB), **used).available == GIB
@@ -70,11 +70,11 @@ def test_what_is_used_under_the_limit_is_not_available_but_files_are() -> None:
 
 
 @pytest.mark.parametrize("machine", ["", "MemTotal: 1 kB\n", "MemTotal: x\nMemAvailable: 1 kB\n"])
-def test_a_machine_that_does_not_tell_is_no_answer(machine: str) -> None:
+def test_a_machine_without_meminfo_is_an_error(machine: str) -> None:
     with pytest.raises(NoData):
         memory_from({MEMINFO: machine}, [])
 
 
-def test_a_limit_that_is_no_number_is_no_answer() -> None:
+def test_a_limit_that_is_not_a_number_is_an_error() -> None:
     with pytest.raises(NoData):
         of(f"{V2}/x/memory.max", "lots\n")

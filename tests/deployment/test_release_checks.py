@@ -75,7 +75,7 @@ def test_a_replica_that_never_answers_is_found() -> None:
     assert "Only 2 replicas answered 90 requests" in found
 
 
-def test_the_replicas_are_waited_for() -> None:
+def test_requests_go_on_until_all_replicas_answered() -> None:
     """The first answers ten times before the second gets its turn."""
     turn = count(1)
 
@@ -103,12 +103,12 @@ def test_the_replicas_are_waited_for() -> None:
         Reply("[" * 30_000),
     ],
 )
-def test_an_answer_without_a_release_is_none_of_it(reply: Reply) -> None:
+def test_answers_without_a_release_are_found(reply: Reply) -> None:
     with SmallServer({"/version": reply}) as server:
         assert "3 of 3 answers name no release" in misses(uniform(server.url))
 
 
-def test_nobody_who_answers_is_no_answer() -> None:
+def test_an_unreachable_service_is_an_error() -> None:
     with pytest.raises(Unreachable):
         uniform("http://127.0.0.1:1")
 
@@ -125,7 +125,7 @@ def test_every_worker_counts(printed: str, told: str) -> None:
 
 
 @pytest.mark.parametrize("command", [["true"], ["false"], ["/no/such/tool"], ["printf", " \\n"]])
-def test_a_worker_that_does_not_tell_is_no_answer(command: list[str]) -> None:
+def test_a_worker_that_prints_no_release_is_an_error(command: list[str]) -> None:
     with SmallServer({"/version": replicas("1.5.0")}) as server:
         evidence = uniform(server.url, workers={"mail": {"command": command}})
     with pytest.raises(CouldNotMeasure):
@@ -141,27 +141,27 @@ def artifact(store: Path, *have: str, **settings: Any) -> str:
     return misses(evidence)
 
 
-def test_an_artifact_that_is_there(tmp_path: Path) -> None:
+def test_an_available_artifact_passes(tmp_path: Path) -> None:
     assert artifact(tmp_path, "1.4.0") == ""
     assert artifact(tmp_path, prints="/{release}$") == ""
 
 
-def test_one_that_was_removed(tmp_path: Path) -> None:
+def test_a_removed_artifact_is_found(tmp_path: Path) -> None:
     assert "The artifact of 1.4.0 was not found" in artifact(tmp_path, "1.5.0")
 
 
-def test_who_finds_nothing_at_all_says_nothing(tmp_path: Path) -> None:
+def test_a_command_that_finds_nothing_is_not_trusted(tmp_path: Path) -> None:
     with pytest.raises(CouldNotMeasure, match=r"neither 1\.4\.0 nor 1\.5\.0"):
         artifact(tmp_path)
 
 
 @pytest.mark.parametrize("command", [["echo", "{release}"], ["true", "{release}"]])
-def test_who_finds_everything_says_nothing(tmp_path: Path, command: list[str]) -> None:
+def test_a_command_that_finds_everything_is_not_trusted(tmp_path: Path, command: list[str]) -> None:
     with pytest.raises(CouldNotMeasure, match="its yes means nothing"):
         artifact(tmp_path, command=command)
 
 
-def test_what_is_printed_may_have_to_tell_of_the_release(tmp_path: Path) -> None:
+def test_the_output_must_match_prints(tmp_path: Path) -> None:
     """A tool that lists what it has ends with 0 in any case."""
     (tmp_path / "1x4.0").touch()
     settings = {"command": ["sh", "-c", f"ls {tmp_path}; : {{release}}"], "prints": "^{release}$"}
@@ -216,7 +216,9 @@ LATER = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         ({"result": "rolled-back", "release": "1.6.0", "previous": "1.5.0"}, ""),
     ],
 )
-def test_a_report_is_whole_and_true(tmp_path: Path, changes: Any, told: str) -> None:
+def test_a_report_is_complete_and_names_what_serves(
+    tmp_path: Path, changes: Any, told: str
+) -> None:
     with SmallServer({"/version": replicas("1.5.0")}) as server:
         found = report(tmp_path / "report.json", server.url, **changes)
     assert (told in found) if told else (found == "")
@@ -224,9 +226,7 @@ def test_a_report_is_whole_and_true(tmp_path: Path, changes: Any, told: str) -> 
 
 @pytest.mark.parametrize(("text", "told"), [(None, "does not exist"), ("{", "line 1"),
                                             ('{"by": 1, "by": 2}', "duplicate key")])  # fmt: skip
-def test_a_report_that_cannot_be_read_is_a_finding(
-    tmp_path: Path, text: str | None, told: str
-) -> None:
+def test_an_unreadable_report_is_a_warning(tmp_path: Path, text: str | None, told: str) -> None:
     path = tmp_path / "report.json"
     if text is not None:
         path.write_text(text)
@@ -310,23 +310,23 @@ def test_old_code_that_never_gets_ready(tried: Callable[..., str]) -> None:
     assert "not ready within 0.5 s" in tried(["sleep", "60"], ready_within_s=0.5)
 
 
-def test_old_code_that_uses_another_database_was_not_tried(tried: Callable[..., str]) -> None:
+def test_old_code_that_uses_another_database_is_an_error(tried: Callable[..., str]) -> None:
     with pytest.raises(CouldNotMeasure, match="never used the scratch database"):
         tried(old(""))
 
 
-def test_old_code_that_cannot_be_started_is_no_answer(tried: Callable[..., str]) -> None:
+def test_old_code_that_cannot_be_started_is_an_error(tried: Callable[..., str]) -> None:
     with pytest.raises(CouldNotMeasure, match="cannot be started"):
         tried(["/no/such/release"])
 
 
-def test_a_role_that_may_not_read_the_schema_is_no_answer(
+def test_a_role_that_may_not_read_the_schema_is_an_error(
     tried: Callable[..., str], role: Dsn
 ) -> None:
     with pytest.raises(CouldNotMeasure, match="the schema cannot be copied"):
         tried(old(""), dsn=role)
 
 
-def test_no_table_is_no_answer() -> None:
+def test_a_missing_table_is_an_error() -> None:
     with pytest.raises(NoData):
         suite(CHECKS).test_rollback_artifact(target().deployment, Evidence())

@@ -43,7 +43,7 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_all_of_it_is_well(released: ReleaseFiles) -> None:
+def test_the_files_around_the_release_are_valid(released: ReleaseFiles) -> None:
     configuration = configuration_files.matching(f"{released.deploy}/*")
     assert len(configuration) == 5
     assert [configuration_files.parsed(path).mistakes for path in configuration] == [()] * 5
@@ -55,7 +55,7 @@ def test_all_of_it_is_well(released: ReleaseFiles) -> None:
     assert backups.sum_fits(copy).value == 0
 
 
-def test_the_report_is_whole(released: ReleaseFiles) -> None:
+def test_the_report_is_complete(released: ReleaseFiles) -> None:
     told = Report(path=str(released.report))
     place, report, wrong = read_report(Deployment(url="http://127.0.0.1:1", report=told))
     assert (place, wrong) == (str(released.report), [])
@@ -63,7 +63,7 @@ def test_the_report_is_whole(released: ReleaseFiles) -> None:
     assert (report.live, report.duration_s) == ("1.5.0", 42)
 
 
-def test_each_lever_puts_back_what_was(released: ReleaseFiles) -> None:
+def test_each_lever_restores_the_files(released: ReleaseFiles) -> None:
     levers, before = Levers(released), content(released.folder)
     with levers.release_file("store/shop-1.4.0.tar.gz") as path:
         path.unlink()
@@ -102,7 +102,7 @@ def test_an_artifact_is_found_or_not(released: ReleaseFiles) -> None:
     assert asked("artifact", str(released.store / "shop-1.3.0.tar.gz")).returncode == 1
 
 
-def test_a_machine_in_a_cgroup_runs_all_else() -> None:
+def test_in_cgroup_answers_grep_and_runs_other_commands() -> None:
     assert "memory.max:17\n" in asked("in-cgroup", "17", "grep", "-H", ".", "/x").stdout
     assert asked("in-cgroup", "17", "echo", "here").stdout == "here\n"
 

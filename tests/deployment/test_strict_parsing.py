@@ -21,7 +21,7 @@ DEEP = "[" * 100_000
         (".cnf", "[mysqld]\nskip-name-resolve\nport = 1\n"),
     ],
 )
-def test_what_is_well(ending: str, text: str) -> None:
+def test_valid_files_have_no_mistakes(ending: str, text: str) -> None:
     assert mistakes(text.encode(), ending) == []
 
 
@@ -57,14 +57,14 @@ def test_what_is_well(ending: str, text: str) -> None:
         (".cnf", "[a]\nx\n[b\n", "line 3: the header of a section has no closing bracket"),
     ],
 )
-def test_what_is_not(ending: str, text: str, told: str) -> None:
+def test_mistakes_are_found(ending: str, text: str, told: str) -> None:
     found = mistakes(text.encode(), ending)
     assert len(found) == 1
     assert found[0].startswith(told) or told in found[0]
 
 
 @pytest.mark.parametrize("ending", kinds())
-def test_nothing_is_a_mistake_in_each_of_them(ending: str) -> None:
+def test_an_empty_file_is_a_mistake(ending: str) -> None:
     assert mistakes(b"", ending) == mistakes(b" \n\n", ending) == ["is empty"]
     assert mistakes(b"a\n\xff\n", ending) == ["line 2: is not UTF-8"]
 
@@ -88,7 +88,7 @@ def test_nothing_is_a_mistake_in_each_of_them(ending: str) -> None:
         (".ini", "[a]\npassword = correct-horse\npassword = correct-horse\n"),
     ],
 )
-def test_no_value_is_told(ending: str, text: str) -> None:
+def test_no_value_is_shown(ending: str, text: str) -> None:
     found = mistakes(text.encode(), ending)
     assert found
     assert "correct" not in " ".join(found)

@@ -48,13 +48,13 @@ def config(tmp_path: Path, text: str) -> Config:
         (OLD, "smoke"),
     ],
 )
-def test_what_would_judge_nothing_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_invalid_tables_are_refused(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigError) as refused:
         config(tmp_path, text)
     assert told in str(refused.value)
 
 
-def test_a_table_that_is_not_there_declares_nothing(tmp_path: Path) -> None:
+def test_a_missing_table_declares_no_subject(tmp_path: Path) -> None:
     bare = config(tmp_path, "")
     assert [s.name for s in subjects(bare, "deployment")] == ["deployment"]
     assert [subjects(bare, "deployment", [key]) for key in TABLES] == [[]] * len(TABLES)

@@ -95,7 +95,7 @@ def with_other_rollback(target: DrilledTarget) -> DrilledTarget:
     return target.again()
 
 
-def test_a_rollback_that_lies(target: DrilledTarget) -> None:
+def test_a_rollback_that_exits_with_0_and_changes_nothing(target: DrilledTarget) -> None:
     target = target.again(change_within_s="4")
     target.behave("nothing:rollback")
     drilled = target.drill()
@@ -114,7 +114,7 @@ def test_a_command_that_is_missing_changes_nothing(target: DrilledTarget) -> Non
     assert target.version == NEW
 
 
-def test_what_a_tool_prints_is_fit_to_be_shown(target: DrilledTarget) -> None:
+def test_output_of_tools_is_cleaned_and_redacted(target: DrilledTarget) -> None:
     target.behave("garble fail:deploy")
     (change,) = target.drill().changes
     assert "\x1b" not in change.problem
@@ -158,7 +158,7 @@ def test_a_second_drill_is_refused_at_once(target: DrilledTarget) -> None:
     assert target.log == []
 
 
-def test_a_drill_that_was_killed_is_put_back_first(target: DrilledTarget) -> None:
+def test_no_drill_begins_before_a_killed_one_is_restored(target: DrilledTarget) -> None:
     target.place.folder.mkdir()
     target.place.file.write_text("{}")
     with pytest.raises(CouldNotMeasure, match="has not been put back"):
@@ -166,7 +166,7 @@ def test_a_drill_that_was_killed_is_put_back_first(target: DrilledTarget) -> Non
     assert target.log == []
 
 
-def test_what_cannot_be_put_back_stays_on_record(tmp_path: Path) -> None:
+def test_notes_stay_where_the_release_cannot_be_restored(tmp_path: Path) -> None:
     with drilled_target(tmp_path, OLD) as running:
         target = running.again(change_within_s="3")
         target.behave(f"slow fail:{OLD}")
@@ -176,7 +176,7 @@ def test_what_cannot_be_put_back_stays_on_record(tmp_path: Path) -> None:
         assert target.place.file.exists()
 
 
-def test_where_one_way_does_not_lead_back_the_other_one_is_tried(tmp_path: Path) -> None:
+def test_restoring_tries_deploy_after_rollback(tmp_path: Path) -> None:
     with drilled_target(tmp_path, OLD) as running:
         target = running.again(change_within_s="3")
         target.behave("slow fail:rollback")

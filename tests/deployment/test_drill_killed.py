@@ -119,7 +119,7 @@ def test_a_whole_run_that_is_killed_in_a_drill(target: DrilledTarget) -> None:
     assert not (target.folder / "row").exists()
 
 
-def test_a_command_that_was_left_behind_is_ended(target: DrilledTarget) -> None:
+def test_a_command_left_running_is_stopped(target: DrilledTarget) -> None:
     target.behave("hang")  # it would go on for ten minutes, and then change the release
     with drilling(target) as process:
         assert eventually(lambda: tool_of(target) > 0)
@@ -167,7 +167,7 @@ def test_another_targets_notes_change_nothing(target: DrilledTarget) -> None:
     assert target.log == []
 
 
-def test_notes_that_were_garbled_change_nothing(target: DrilledTarget) -> None:
+def test_invalid_notes_change_nothing(target: DrilledTarget) -> None:
     target.place.folder.mkdir()
     for text in ("", "[]", '{"format": "readiness-drill/2"}', '{"release": 1}'):
         target.place.file.write_text(text)
@@ -183,7 +183,7 @@ def test_a_drill_that_is_under_way_is_left_alone(target: DrilledTarget) -> None:
     assert target.log == []
 
 
-def test_a_file_that_says_no_more_how_to_deploy(target: DrilledTarget) -> None:
+def test_a_file_without_its_deployment_is_refused(target: DrilledTarget) -> None:
     leave(target)
     path = target.loaded.path
     head, _, _ = path.read_text().partition("[deployment]")
