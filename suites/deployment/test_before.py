@@ -85,8 +85,8 @@ def _judge_runtime(settings: Host, evidence: Evidence) -> None:
     too_old = host.as_numbers(version) < host.as_numbers(settings.min_runtime)
     evidence.judge(
         "runtime-version",
-        Measurement("outdated runtimes", int(too_old), "count", source),
-        equal_to(0, settings.deciding("min_runtime")),
+        Measurement("runtime is recent enough", not too_old, "truth", source),
+        equal_to(True, settings.deciding("min_runtime")),
         says=f"Container runtime {version} is older than {settings.min_runtime}",
     )
 
@@ -160,8 +160,8 @@ def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
 def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> None:
     """The newest copy counts, whatever older ones there are."""
     copy, place = backups.newest(saved_layer), backups.place_of(saved_layer)
-    there = Measurement("copies of this layer", int(copy is not None), "count", place)
-    if not evidence.judge("exists", there, at_least(1), says="No copy exists") or copy is None:
+    there = Measurement("a copy exists", copy is not None, "truth", place)
+    if not evidence.judge("exists", there, equal_to(True), says="No copy exists") or copy is None:
         return
     evidence.judge(
         "size",

@@ -157,8 +157,8 @@ def test_rollback_artifact(deployment: Deployment, evidence: Evidence) -> None:
     found = find_believed(deployment)
     evidence.judge(
         "available",
-        Measurement(f"artifacts of {deployment.previous}", int(found.there), "count", found.source),
-        at_least(1),
+        Measurement(f"artifact of {deployment.previous}", found.there, "truth", found.source),
+        equal_to(True),
         found.why,
         says=f"The artifact of {deployment.previous} was not found",
     )
@@ -202,8 +202,8 @@ def test_previous_on_new_schema(
     )  # fmt: skip
     evidence.judge(
         "ready",
-        Measurement(f"{release} is ready", int(found.ready), "count", found.source),
-        at_least(1, settings.deciding("ready_within_s")),
+        Measurement(f"{release} is ready", found.ready, "truth", found.source),
+        equal_to(True, settings.deciding("ready_within_s")),
         found.why,
         says=f"{release} did not get ready on the new schema",
     )

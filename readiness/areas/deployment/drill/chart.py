@@ -19,7 +19,7 @@ def timeline(drilled: Drilled, needed: int) -> tuple[Moment, ...]:
 
     Args:
         drilled: the drill.
-        needed: how many replicas have to serve.
+        needed: how many replicas must serve.
     """
     began = drilled.whole.samples[0].due
     moments = [Moment(began, f"steady: release {drilled.origin} answers", good=True)]
@@ -73,7 +73,7 @@ def course(drilled: Drilled, needed: int) -> Course:
 
     Args:
         drilled: the drill.
-        needed: how many replicas have to serve.
+        needed: how many replicas must serve.
     """
     whole = drilled.whole
     slots = Slots.of(whole)
@@ -119,7 +119,7 @@ def better(drilled: Drilled, needed: int) -> tuple[str, ...]:
 
     Args:
         drilled: the drill.
-        needed: how many replicas have to serve.
+        needed: how many replicas must serve.
     """
     found = (*_broken(drilled), *lost(_stretches(drilled)), *_few(drilled, needed))
     if found or drilled.whole.starved or drilled.whole.failed:
