@@ -154,7 +154,7 @@ def test_recovering_by_hand_may_be_done_twice(
     assert recover.run(target.loaded.path) == 0
     said = capsys.readouterr().out
     assert f"release {NEW} is served again" in said
-    assert "removed our row readiness-1" in said
+    assert "removed the synthetic row readiness-1" in said
     assert (target.version, (target.folder / "row").exists()) == (NEW, False)
     assert recover.run(target.loaded.path) == 0
     assert "no drill has left anything" in capsys.readouterr().out

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.database.config import Database
 from readiness.areas.deployment.config import Deployment
+from readiness.config.base.tables import Database
 from readiness.config.models import Config
 from readiness.lib.guardian import Guardian
 from readiness.lib.migrations.scratch import Scratch, scratch
@@ -30,7 +30,7 @@ CHECKS = "deployment.test_release"
 
 def target(url: str = "http://127.0.0.1:1", dsn: Dsn | None = None, **tables: Any) -> Config:
     described = {"url": f"{url}/version", "release": "1.5.0", "previous": "1.4.0", **tables}
-    databases = {"shop": Database(name="shop", dsn=dsn)} if dsn else {}
+    databases = {"shop": {"dsn": dsn}} if dsn else {}
     made = {"target": {"name": "t"}, "deployment": Deployment.model_validate(described)}
     return Config.model_validate({**made, **({"databases": databases} if dsn else {})}).named()
 

@@ -77,6 +77,7 @@ def _recover(recovery: Recovery) -> bool:
 
 AREA: Final = Area(
     "deployment",
+    timed=True,
     config=Config,
     kinds=KINDS,
     mistakes=_mistakes,
