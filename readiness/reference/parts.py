@@ -17,7 +17,7 @@ from readiness.areas.backup.reference import wal_archive
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
-from readiness.areas.deployment.probes.memory import MEMINFO
+from readiness.areas.deployment.probes.host import MEMINFO
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
@@ -82,9 +82,6 @@ PARTS: Final = (
         tables=(
             "[deployment] adapter",
             "[deployment] bad_release",
-            "[deployment.command]",
-            "[deployment.data]",
-            "[deployment.slow_request]",
             "[scaling.NAME.live]",
         ),
     ),
@@ -117,7 +114,7 @@ PARTS: Final = (
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
     Part("site"),
     Part("squawk", checks=("schema.migrations-lint",)),
-    Part("meminfo", checks=("deployment.memory",)),
+    Part("meminfo", checks=("deployment.host-ready",)),
 )
 """Beside PostgreSQL and the order service, which every reference system has."""
 WATCHING: Final = (

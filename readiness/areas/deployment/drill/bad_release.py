@@ -1,4 +1,4 @@
-"""Deploys a release that is known to be bad, and sees whether the target takes it back itself."""
+"""Deploys a release that is known to be bad, and sees whether the target rolls it back itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from typing import Final
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.change import tail
-from readiness.areas.deployment.drill.keeping import Kept, kept
-from readiness.areas.deployment.drill.restoring import Restored
+from readiness.areas.deployment.drill.restoring import Kept, Restored, kept
 from readiness.areas.deployment.drill.watching import Made, Watch, plan_of
 from readiness.lib.drill.counting import sampling
 from readiness.lib.drill.safety import Safety, alone
@@ -21,18 +20,18 @@ _OFTEN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBack:
-    """What became of a bad release. Seconds count from the command that deployed it.
+class BadRelease:
+    """What happened to a bad release. Seconds count from the command that deployed it.
 
     Attributes:
         origin: the release that was served before.
         bad: the bad one.
-        noticed_s: until the first user noticed: a failure, or an answer of it; None if none did.
-        told_s: until the tool gave up, or said that it was done; None if it never ended.
+        noticed_s: until the first failed request, or answer of it; None if there was none.
+        told_s: until the command ended; None if it did not.
         status: the exit status of the tool; None if it did not end.
-        over_s: until everything was as before by itself; None if we had to put it back.
-        problem: why we had to; empty if we had not.
-        restored: how the target was put back.
+        over_s: until the target had rolled it back; None if the gate had to.
+        problem: why the gate had to; empty if it had not.
+        restored: how the target was restored.
         seen: all requests from the command to the end.
     """
 
@@ -48,34 +47,34 @@ class TakenBack:
 
     @property
     def is_starved(self) -> bool:
-        """Whether nothing is known but that this machine did too much else at the time."""
+        """Whether all that went wrong is that this machine was too busy to probe."""
         return bool(self.seen.starved) and not self.problem and not self.seen.failed
 
 
-def taken_back(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBack:
-    """Deploy the bad release, watch, and put back what was there before, whatever happens.
+def deploy_bad_release(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelease:
+    """Deploy the bad release, watch, and restore what was there before, whatever happens.
 
-    Where nothing shows that it was ever begun, it is tried again: a good automation is quick.
+    Where nothing shows that the deployment began, it is tried again: a good rollback is quick.
 
     Raises:
         NoData: nothing shows it at the last try either.
-        CouldNotMeasure: the service is not steady before, somebody else drills, or it could not
-            be put back.
+        CouldNotMeasure: the service is not steady before, another drill runs, or the release could
+            not be restored.
     """
     for _ in range(_TRIES):
         if found := _tried(deployment, adapter, safety):
             return found
     bad = deployment.bad_release
     raise NoData(
-        f"nothing shows that release {bad} was ever begun: nobody saw it, and the tool never"
-        " said that a change was under way",
+        f"nothing shows that the deployment of {bad} began: no answer came from it, and the tool"
+        " never said that a change was under way",
         where=f"deploy {bad}",
-        remedy="let `bad_release` be one that exists, and name a `status` command",
+        remedy="set `bad_release` to one that exists, and set `status` in [deployment.command]",
     )
 
 
-def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBack | None:
-    """None where nothing shows that it was ever begun."""
+def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelease | None:
+    """None where nothing shows that the deployment began."""
     bad = deployment.bad_release or ""
     with (
         alone(safety),
@@ -86,7 +85,7 @@ def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBac
         origin = watch.given(adapter).versions[0]
         with kept(deployment, adapter, origin, safety) as keeping:
             made = _deploy(watch, deployment, adapter, keeping, origin)
-            restored = keeping.put_back(there=not made.problem)
+            restored = keeping.restore_all(there=not made.problem)
         busy.stop()
         own = prober.stop().between(made.began, made.ended)
     under_way = [at for at, what in busy.between(made.began, made.ended) if what]
@@ -94,7 +93,7 @@ def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBac
         if busy.problem:
             raise busy.problem
         return None
-    return TakenBack(
+    return BadRelease(
         origin=origin,
         bad=bad,
         noticed_s=_noticed(own, origin, made.began),
@@ -110,7 +109,7 @@ def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> TakenBac
 def _deploy(
     watch: Watch, deployment: Deployment, adapter: Adapter, keeping: Kept, origin: str
 ) -> Made:
-    """Deploy it; it is over when all is as before, and nothing is under way any more."""
+    """Deploy it, and wait until everything is as before and no change is under way."""
     return watch.make(
         adapter.deploy(deployment.bad_release or ""),
         origin,
@@ -127,7 +126,7 @@ def _noticed(seen: Observation, origin: str, began: float) -> float | None:
 
 
 def _over(seen: Observation, origin: str, made: Made, under_way: Sequence[float]) -> float:
-    """The last of all signs that it was not over yet."""
+    """When the last sign of the bad release was seen."""
     settled = tail(seen.samples, origin)
     signs = [made.told_s or 0.0, *(at - made.began for at in under_way)]
     if settled and len(settled) < len(seen.samples):

@@ -34,7 +34,7 @@ def test_the_lock_in_the_database(dsn: Dsn, tmp_path: Path) -> None:
             pass
 
 
-def test_a_database_that_is_away_is_no_lock(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_no_lock(tmp_path: Path) -> None:
     away = Database.model_validate({"dsn": "postgresql://nobody@127.0.0.1:9/none"})
     with pytest.raises(CouldNotMeasure), locked_in(away, place(tmp_path)):
         pass

@@ -1,17 +1,22 @@
-"""The picture of a drill, and what would be needed to do better: made of its record alone."""
+"""What is computed from the record of a drill: its changes, timeline, chart and advice."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from readiness.areas.deployment.drill.automation import TakenBack
-from readiness.areas.deployment.drill.better import better, better_automation
-from readiness.areas.deployment.drill.change import Change
-from readiness.areas.deployment.drill.course import course, course_of_bad
-from readiness.areas.deployment.drill.drill import Drilled
+from readiness.areas.deployment.drill.bad_release import BadRelease
+from readiness.areas.deployment.drill.change import IN_A_ROW, Change, tail
+from readiness.areas.deployment.drill.chart import (
+    better,
+    better_automation,
+    course,
+    course_of_bad,
+    timeline,
+    timeline_of_bad,
+)
+from readiness.areas.deployment.drill.drill import Drilled, legs
 from readiness.areas.deployment.drill.restoring import Restored
-from readiness.areas.deployment.drill.timeline import timeline, timeline_of_bad
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import MODES, Hangup, Plan, Sample
 from readiness.lib.prober.tracks import Slots, replicas
@@ -32,6 +37,94 @@ def seen(versions: Sequence[str]) -> Observation:
         for slot, version in enumerate(versions)
     )  # fmt: skip
     return Observation(PLAN, samples, ())
+
+
+def change(versions: Sequence[str], *, problem: str = "") -> Change:
+    return Change(
+        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.2, told_s=1.0, status=0,
+        problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None,
+        counts=((0.3, 3), (0.6, 2), (0.9, 3)), seen=seen(versions),
+    )  # fmt: skip
+
+
+ARRIVED = [OLD] * 20 + [OLD, NEW] * 10 + [NEW] * 60
+
+
+def test_the_times_of_a_change() -> None:
+    good = change(ARRIVED)
+    assert good.first_seen_s == pytest.approx(21 / 50 + 0.01 - 0.2)
+    assert good.arrived_s == pytest.approx(39 / 50 + 0.01 - 0.2)
+    assert len(good.settled) == 61
+    assert not good.others_in_the_end
+    assert not good.strays
+    good.must_be_whole()
+
+
+def test_too_few_good_answers_are_no_arrival() -> None:
+    few = change([OLD] * 20 + [NEW] * (IN_A_ROW - 1))
+    assert few.arrived_s is None
+    assert few.first_seen_s is not None
+
+
+def test_one_old_answer_at_the_end_is_no_arrival() -> None:
+    late = change([*ARRIVED, OLD])
+    assert late.arrived_s is None
+    assert [s.version for s in late.others_in_the_end] == [OLD]
+
+
+def test_a_third_release_is_a_stray() -> None:
+    assert [s.version for s in change([*ARRIVED, "2.0", *[NEW] * 40]).strays] == ["2.0"]
+
+
+@pytest.mark.parametrize("versions", [[OLD] * 90, [NEW] * 90, []])
+def test_a_change_needs_answers_of_both_releases(versions: list[str]) -> None:
+    with pytest.raises(NoData, match="never answered"):
+        change(versions).must_be_whole()
+
+
+def test_a_stopped_change_names_its_phase() -> None:
+    with pytest.raises(NoData, match=r"deploy 1\.5\.0: the change was stopped.*hangs"):
+        change(ARRIVED, problem="it hangs").must_be_whole()
+
+
+def test_the_tail_has_good_answers_of_one_release() -> None:
+    assert tail([], NEW) == []
+    assert len(tail(seen([NEW] * 3).samples, NEW)) == 3
+    assert len(tail(seen([NEW, LOST, NEW]).samples, NEW)) == 1
+
+
+@pytest.mark.parametrize("origin", [OLD, NEW])
+def test_every_drill_deploys_rolls_back_deploys_and_ends_where_it_began(origin: str) -> None:
+    found = list(legs(origin, NEW, OLD))
+    assert [leg.before for leg in found] == [origin, *(leg.goal for leg in found[:-1])]
+    assert found[-1].goal == origin
+    there = [(leg.goal, leg.back) for leg in found]
+    wanted = [(NEW, False), (OLD, True), (NEW, False)]
+    assert wanted in [there[i : i + 3] for i in range(len(there))]
+    assert len({leg.name for leg in found}) == len(found)
+
+
+def test_the_timeline_of_a_drill() -> None:
+    versions = [OLD] * 20 + [LOST] * 5 + [NEW] * 60
+    broken = change(versions, problem="it hangs")
+    drilled = Drilled(
+        origin=OLD, given=seen([OLD] * 9), changes=(broken,), state=None, reads=(),
+        row_problem=None, count_problem=None, counts=broken.counts, whole=seen(versions),
+        restored=Restored(already=False, began=1.7, arrived=2.0, ended=3.0),
+    )  # fmt: skip
+    story = timeline(drilled, 3)
+    assert [moment.at_s for moment in story] == sorted(moment.at_s for moment in story)
+    told = [moment.label for moment in story]
+    assert told[0] == "steady: release 1.4.0 answers"
+    for label in (
+        "requests fail: 5 x refused",
+        "all answered",
+        "too few replicas serve for 0.3 s: at worst 2 of 3",
+        "deploy 1.5.0: 1.5.0 answers after 0.31 s, the command ends after 1.00 s",
+        "deploy 1.5.0: stopped, it hangs",
+        "restored: only 1.4.0 answers after 0.30 s",
+    ):
+        assert label in told
 
 
 def drilled(
@@ -68,7 +161,7 @@ def test_each_request_is_in_one_slot_under_the_release_that_answered() -> None:
     assert len(each) == 1
 
 
-def test_what_failed_is_no_answer() -> None:
+def test_failed_requests_are_no_answers() -> None:
     found = course(drilled([OLD] * 100 + [LOST] * 7 + [NEW] * 93), 3)
     answers = track(found.tracks, "answers by release").series
     failed = track(found.tracks, "failed requests").series[0].values
@@ -77,24 +170,22 @@ def test_what_failed_is_no_answer() -> None:
     assert 2.0 / found.step_s <= next(i for i, v in enumerate(failed) if v) + 1
 
 
-def test_an_answer_that_tells_no_release_is_told_as_such() -> None:
+def test_answers_without_a_release_are_shown_as_such() -> None:
     whole = seen([OLD] * 20)
     whole = replace(whole, samples=tuple(replace(s, version="") for s in whole.samples))
     found = course(replace(drilled(GOOD), whole=whole), 3)
     assert [p.name for p in track(found.tracks, "answers by release").series] == ["no release"]
 
 
-def test_the_bands_follow_each_other_and_end_with_the_putting_back() -> None:
+def test_the_bands_end_with_the_restore() -> None:
     broken = drilled(GOOD, problem="it hangs", restored=AWAY)
     assert [band.label for band in course(broken, 3).bands] == [
-        "steady", f"deploy {NEW}", f"put back {OLD}",
+        "steady", f"deploy {NEW}", f"restore {OLD}",
     ]  # fmt: skip
     assert [band.label for band in course(drilled(GOOD), 3).bands] == ["steady", f"deploy {NEW}"]
 
 
-def test_the_fewest_replicas_of_a_slot_are_kept_and_nothing_is_said_where_none_were_counted() -> (
-    None
-):
+def test_a_slot_shows_its_fewest_replicas() -> None:
     slots = Slots(0.0, 1.0, 6)
     found = replicas(((1.0, 3), (2.2, 2), (2.4, 3), (4.0, 3)), slots, 3, "3 needed")[0]
     assert found.series[0].values == (None, 3, 2, 3, 3, None)
@@ -111,18 +202,18 @@ def test_there_are_never_too_many_slots_and_none_is_lost(requests: int) -> None:
     assert slots.index(1e9) == slots.count - 1
 
 
-def test_nothing_is_needed_where_nothing_was_lost() -> None:
+def test_no_advice_where_no_request_was_lost() -> None:
     nothing, slowest = better(drilled(GOOD), 3)
     assert nothing == "nothing: no request was lost"
     assert slowest == (
-        "the slowest change was deploy 1.5.0, 1.5 s: 0.9 s of them lay between"
+        "the slowest change was deploy 1.5.0, 1.5 s, of which 0.9 s were between"
         " the first answer of 1.5.0 and the last one of 1.4.0"
     )
 
 
 def test_the_slowest_part_may_be_the_start() -> None:
     found = better(drilled([OLD] * 110 + [OLD, NEW] * 2 + [NEW] * 50), 3)
-    assert found[1].endswith("1.4 s of them lay between the command and the first answer of 1.5.0")
+    assert found[1].endswith("1.4 s were between the command and the first answer of 1.5.0")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +230,7 @@ def test_failures_come_with_their_number_and_their_remedy(versions: list[str], w
     assert words in found[0]
 
 
-def test_connections_that_were_closed_are_told_though_nothing_was_lost() -> None:
+def test_closed_connections_are_named_though_no_request_was_lost() -> None:
     done = drilled(GOOD)
     change = done.changes[0]
     hung = replace(change.seen, hangups=(Hangup(1.0, idle=True),))
@@ -150,24 +241,24 @@ def test_connections_that_were_closed_are_told_though_nothing_was_lost() -> None
 
 def test_too_few_replicas_are_a_reason() -> None:
     (found,) = better(drilled(GOOD, counts=((0.5, 3), (1.0, 2), (2.0, 3))), 3)
-    assert found.startswith(f"deploy {NEW} (2 of 3): fewer replicas than are needed")
+    assert found.startswith(f"deploy {NEW} (2 of 3): fewer replicas than needed")
 
 
-def test_what_was_broken_off_is_the_first_to_be_told() -> None:
+def test_a_stopped_change_is_named_first() -> None:
     versions = [OLD] * 50 + [LOST] * 30 + [OLD] * 170
     found = better(drilled(versions, problem="it hangs", restored=AWAY), 3)
-    assert found[0] == f"deploy {NEW} did not come to its end: it hangs"
+    assert found[0] == f"deploy {NEW} did not complete: it hangs"
     assert "nobody was served" in found[1]
 
 
-def test_a_prober_that_was_starved_advises_nothing() -> None:
+def test_a_starved_prober_gives_no_advice() -> None:
     whole = seen(GOOD)
     late = replace(whole, samples=tuple(replace(s, sent=s.due + 1) for s in whole.samples))
     assert late.starved
     assert better(replace(drilled(GOOD), whole=late), 3) == ()
 
 
-def test_the_story_tells_each_dip_once_and_how_long_it_was() -> None:
+def test_the_timeline_names_each_dip_once() -> None:
     counts = ((0.0, 3), (1.0, 1), (2.0, 2), (3.0, 3), (4.0, 0))
     told = {m.at_s: m.label for m in timeline(drilled(GOOD, counts=counts), 3)}
     assert told[1.0] == "too few replicas serve for 2.0 s: at worst 1 of 3"
@@ -175,51 +266,53 @@ def test_the_story_tells_each_dip_once_and_how_long_it_was() -> None:
     assert len(told) == 4
 
 
-def test_the_story_tells_the_steps_of_a_change_in_their_order() -> None:
+def test_the_timeline_names_the_steps_in_order() -> None:
     versions = [OLD] * 45 + [LOST] * 20 + [NEW] * 60
     told = [moment.label for moment in timeline(drilled(versions), 3)]
     assert (
         "deploy 1.5.0: 1.4.0 for the last time after 0.09 s, 1.5.0 answers after 0.51 s,"
-        " the tool says it is done after 1.50 s"
+        " the command ends after 1.50 s"
     ) in told
 
 
-def test_the_story_of_a_change_that_never_came() -> None:
+def test_the_timeline_of_a_change_that_never_arrived() -> None:
     told = [moment.label for moment in timeline(drilled([OLD] * 100, problem="it hangs"), 3)]
-    assert "deploy 1.5.0: 1.5.0 never answers, the tool says it is done after 1.50 s" in told
+    assert "deploy 1.5.0: 1.5.0 never answers, the command ends after 1.50 s" in told
 
 
-def bad(versions: Sequence[str], *, problem: str = "") -> TakenBack:
-    return TakenBack(
+def bad(versions: Sequence[str], *, problem: str = "") -> BadRelease:
+    return BadRelease(
         origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, told_s=0.8, status=1,
         over_s=None if problem else 0.9, problem=problem, restored=Restored.untouched(),
         seen=seen(versions),
     )  # fmt: skip
 
 
-def test_a_bad_release_that_nobody_met() -> None:
+def test_a_bad_release_that_reached_no_user() -> None:
     done = bad([OLD] * 100)
     found = course_of_bad(done)
     assert found
     assert [band.label for band in found.bands] == [f"deploy {BAD}", "as before"]
-    assert found.better == (f"nothing: no user met {BAD}, and it was over after 0.9 s",)
+    assert found.better == (f"nothing: {BAD} reached no user, and was rolled back after 0.9 s",)
     assert [m.label for m in timeline_of_bad(done)] == [
-        f"deploy {BAD}: the command starts", "the tool ends with exit status 1",
+        f"deploy {BAD}: the command starts", "the command exits with 1",
         "all is as before",
     ]  # fmt: skip
 
 
 def test_a_bad_release_that_stayed() -> None:
-    done = bad([OLD] * 30 + [BAD] * 10 + [LOST] * 10, problem="not over after 5 s")
+    done = bad([OLD] * 30 + [BAD] * 10 + [LOST] * 10, problem="not complete after 5 s")
     found = course_of_bad(done)
     assert found
     assert [band.label for band in found.bands] == [f"deploy {BAD}"]
     first, second = better_automation(done)
-    assert first.startswith(f"the target did not take {BAD} back")
-    assert second.startswith(f"10 requests were answered with errors, and 10 by {BAD}: lead users")
+    assert first.startswith(f"the target did not roll {BAD} back")
+    assert second.startswith(
+        f"10 requests were answered with errors, and 10 by {BAD}: send no user"
+    )
 
 
-def test_without_a_request_there_is_no_picture() -> None:
+def test_no_chart_without_requests() -> None:
     assert course_of_bad(bad([])) is None
     with pytest.raises(NoData):
         bad([]).seen.must_be_fair()

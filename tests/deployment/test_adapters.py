@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.deployment.adapters import cluster
+from readiness.areas.deployment.adapters import adapter_of, kubernetes
 from readiness.areas.deployment.adapters.adapter import Adapter
-from readiness.areas.deployment.adapters.known import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -82,14 +81,14 @@ CALLS = {
 
 
 @pytest.mark.parametrize("kind", CALLS)
-def test_what_deploys_and_what_goes_back(kind: str) -> None:
+def test_commands_that_deploy_and_roll_back(kind: str) -> None:
     tool = adapter(kind)
     assert [shlex.join(call.argv) for call in tool.deploy("1.5.0")] == CALLS[kind]
     back = [shlex.join(call.argv) for call in tool.rollback("1.4.0")]
     assert back == [text.replace("1.5.0", "1.4.0") for text in CALLS[kind]]
 
 
-def test_the_tag_is_in_the_environment_of_compose_alone() -> None:
+def test_compose_gets_the_tag_in_its_environment() -> None:
     (call,) = adapter("compose").deploy("1.5.0")
     assert call.env == {"TAG": "1.5.0"}
 
@@ -140,14 +139,14 @@ def test_commands_tell_state_replicas_and_status(shim: Shim) -> None:
     assert tool.under_way() == "fleet status: rolling"
 
 
-def test_a_line_of_state_that_is_none_is_not_shown(shim: Shim) -> None:
+def test_an_invalid_line_of_state_is_not_shown(shim: Shim) -> None:
     shim("command", "echo A=1; echo ours-of-old")
     with pytest.raises(NoData, match="line 2 is not KEY=value") as told:
         adapter("command").state()
     assert "ours-of-old" not in str(told.value)
 
 
-def test_helm_knows_what_is_pending(shim: Shim) -> None:
+def test_helm_reads_pending_releases_and_values(shim: Shim) -> None:
     shim("helm", """echo '{"info": {"status": "pending-upgrade"}}'""")
     assert adapter("helm").under_way() == "the status of the Helm release is pending-upgrade"
     shim("helm", """echo '{"image": {"tag": "1.5.0"}, "db": {"url": "x"}}'""")
@@ -174,26 +173,26 @@ def changed(**status: object) -> dict[str, Any]:
     return {**WORKLOAD, "status": {k: v for k, v in found.items() if v is not None}}
 
 
-def test_a_rollout_is_over_when_every_count_says_so() -> None:
-    assert cluster.unfinished(WORKLOAD) == ""
-    assert cluster.unfinished(changed(observedGeneration=6)) != ""
-    assert cluster.unfinished(changed(observedGeneration="7")) == "", "as Argo Rollouts writes it"
-    assert cluster.unfinished(changed(availableReplicas=None)) == (
-        "availableReplicas is 0, and 3 are wanted"
+def test_a_rollout_is_complete_when_all_counts_agree() -> None:
+    assert kubernetes.unfinished(WORKLOAD) == ""
+    assert kubernetes.unfinished(changed(observedGeneration=6)) != ""
+    assert kubernetes.unfinished(changed(observedGeneration="7")) == "", (
+        "as Argo Rollouts writes it"
     )
-    assert cluster.unfinished(changed(updatedReplicas=2)) != ""
-    assert cluster.unfinished({**WORKLOAD, "status": {}}) != ""
+    assert kubernetes.unfinished(changed(availableReplicas=None)) == ("availableReplicas is 0 of 3")
+    assert kubernetes.unfinished(changed(updatedReplicas=2)) != ""
+    assert kubernetes.unfinished({**WORKLOAD, "status": {}}) != ""
 
 
-def test_who_would_undo_it_is_told() -> None:
+def test_a_controller_that_would_revert_is_named() -> None:
     owned = {"annotations": {"argocd.argoproj.io/tracking-id": "x"}, "generation": 7}
-    assert "Argo CD owns it" in cluster.unfinished({**WORKLOAD, "metadata": owned})
+    assert "Argo CD manages it" in kubernetes.unfinished({**WORKLOAD, "metadata": owned})
 
 
-def test_what_pods_are_run_with(shim: Shim) -> None:
-    assert cluster.references(WORKLOAD) == ["configmap/c", "secret/s", "secret/t"]
+def test_the_state_of_pods(shim: Shim) -> None:
+    assert kubernetes.references(WORKLOAD) == ["configmap/c", "secret/s", "secret/t"]
     config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"A": "secret-value"}}
-    state = cluster.state_of(WORKLOAD, [config], without="shop")
+    state = kubernetes.state_of(WORKLOAD, [config], without="shop")
     assert {"configmap/c A", "shop env", "volumes", "replicas"} <= state.keys()
     assert "shop image" not in state
     assert "secret-value" not in str(state)

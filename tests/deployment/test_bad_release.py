@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.deployment.adapters.known import adapter_of
-from readiness.areas.deployment.drill.automation import TakenBack, taken_back
+from readiness.areas.deployment.adapters import adapter_of
+from readiness.areas.deployment.drill.bad_release import BadRelease, deploy_bad_release
 from readiness.model.errors import NoData
 from tests.support.drilled_target import NEW, DrilledTarget, drilled_target
 
@@ -22,8 +22,8 @@ def target(tmp_path: Path) -> Iterator[DrilledTarget]:
         yield running.again(bad_release=f'"{BAD}"', change_within_s="3", auto_rollback_max_s="3")
 
 
-def deploy_bad(target: DrilledTarget) -> TakenBack:
-    return taken_back(target.deployment, adapter_of(target.deployment), target.safety())
+def deploy_bad(target: DrilledTarget) -> BadRelease:
+    return deploy_bad_release(target.deployment, adapter_of(target.deployment), target.safety())
 
 
 def deploying_by(target: DrilledTarget, script: str) -> DrilledTarget:
@@ -40,7 +40,7 @@ def put(text: str) -> str:
     return f"printf {text} > $1.new; mv $1.new $1"
 
 
-def test_one_that_is_taken_back_by_itself(target: DrilledTarget) -> None:
+def test_a_bad_release_that_the_target_rolls_back(target: DrilledTarget) -> None:
     target = target.again(change_within_s="6", auto_rollback_max_s="6")
     target = deploying_by(target, f"{put('$0')}; sleep 1; {put(NEW)}; exit 1")
     done = deploy_bad(target)
@@ -54,9 +54,9 @@ def test_one_that_is_taken_back_by_itself(target: DrilledTarget) -> None:
     assert target.version == NEW
 
 
-def test_one_that_stays_is_put_back_by_us(target: DrilledTarget) -> None:
+def test_a_bad_release_that_stays_is_rolled_back_by_the_gate(target: DrilledTarget) -> None:
     done = deploy_bad(target)
-    assert "not over after 3 s; the last answers were of 1.6.0-bad" in done.problem
+    assert "not complete after 3 s; the last answers were from 1.6.0-bad" in done.problem
     assert done.over_s is None
     assert not done.restored.already
     assert target.version == NEW
@@ -64,7 +64,9 @@ def test_one_that_stays_is_put_back_by_us(target: DrilledTarget) -> None:
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exit 1"])
-def test_one_that_was_never_begun_proves_nothing(target: DrilledTarget, script: str) -> None:
-    with pytest.raises(NoData, match=r"nothing shows that release 1\.6\.0-bad was ever begun"):
+def test_a_bad_release_that_was_not_deployed_is_an_error(
+    target: DrilledTarget, script: str
+) -> None:
+    with pytest.raises(NoData, match=r"nothing shows that the deployment of 1\.6\.0-bad began"):
         deploy_bad(deploying_by(target, script))
     assert target.version == NEW

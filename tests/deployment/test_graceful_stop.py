@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill import stopping
 from readiness.areas.deployment.drill.stopping import Stopped, stopped
@@ -36,7 +36,7 @@ def stop_one(deployment: Deployment, folder: Path) -> Stopped:
     return stopped(deployment, deployment.slow_request, adapter_of(deployment), safety)
 
 
-def test_a_replica_that_is_killed_loses_it_every_time(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_killed_replica_loses_its_requests(fleet: Fleet, tmp_path: Path) -> None:
     fleet.behaviour.write_text(Behaviour(abrupt_stop=True).model_dump_json())
     try:
         done = stop_one(settings(fleet), tmp_path)
@@ -46,21 +46,19 @@ def test_a_replica_that_is_killed_loses_it_every_time(fleet: Fleet, tmp_path: Pa
     assert any(sample in done.slow.failed for sample in done.under_way)
 
 
-def test_without_a_name_nobody_knows_whether_it_had_anything_to_lose(
-    fleet: Fleet, tmp_path: Path
-) -> None:
-    with pytest.raises(NoData, match="nobody knows whether the replica") as problem:
+def test_without_replica_header_the_result_is_unknown(fleet: Fleet, tmp_path: Path) -> None:
+    with pytest.raises(NoData, match="it is unknown whether the stopped replica") as problem:
         stop_one(settings(fleet, replica_header=None), tmp_path)
     assert problem.value.where == "[deployment] replica_header"
 
 
-def test_a_command_that_stops_nobody_shows_nothing(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_command_that_stops_no_replica_is_an_error(fleet: Fleet, tmp_path: Path) -> None:
     slow = {"path": "/slow?s=2", "stop_one": ["true"]}
     with pytest.raises(NoData, match="nothing shows that one was stopped"):
         stop_one(settings(fleet, slow_request=slow), tmp_path)
 
 
-def test_nobody_is_stopped_whom_no_slow_request_reaches(
+def test_no_replica_is_stopped_before_all_answered_a_slow_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "_SLOW_TIMEOUT_S", 1.0)
@@ -80,6 +78,6 @@ def test_nobody_is_stopped_whom_no_slow_request_reaches(
              "command": {"deploy": ["true", "{release}"]},
              "slow_request": {"path": "/slow", "stop_one": ["touch", str(stop)]}}
         )  # fmt: skip
-        with pytest.raises(NoData, match="not every replica answered a slow request"):
+        with pytest.raises(NoData, match="only some replicas answered a slow request"):
             stop_one(deployment, tmp_path)
     assert not stop.exists()

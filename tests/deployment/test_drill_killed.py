@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from readiness.config.loading import load
 from readiness.lib.guardian import Guardian
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.drill.drill import drill
 from readiness.lib.drill.safety import Safety
 from readiness.lib.drill.notes import FOLDER, Place
@@ -119,7 +119,7 @@ def test_a_whole_run_that_is_killed_in_a_drill(target: DrilledTarget) -> None:
     assert not (target.folder / "row").exists()
 
 
-def test_a_command_that_was_left_behind_is_ended(target: DrilledTarget) -> None:
+def test_a_command_left_running_is_stopped(target: DrilledTarget) -> None:
     target.behave("hang")  # it would go on for ten minutes, and then change the release
     with drilling(target) as process:
         assert eventually(lambda: tool_of(target) > 0)
@@ -154,7 +154,7 @@ def test_recovering_by_hand_may_be_done_twice(
     assert recover.run(target.loaded.path) == 0
     said = capsys.readouterr().out
     assert f"release {NEW} is served again" in said
-    assert "removed our row readiness-1" in said
+    assert "removed the synthetic row readiness-1" in said
     assert (target.version, (target.folder / "row").exists()) == (NEW, False)
     assert recover.run(target.loaded.path) == 0
     assert "no drill has left anything" in capsys.readouterr().out
@@ -167,7 +167,7 @@ def test_another_targets_notes_change_nothing(target: DrilledTarget) -> None:
     assert target.log == []
 
 
-def test_notes_that_were_garbled_change_nothing(target: DrilledTarget) -> None:
+def test_invalid_notes_change_nothing(target: DrilledTarget) -> None:
     target.place.folder.mkdir()
     for text in ("", "[]", '{"format": "readiness-drill/2"}', '{"release": 1}'):
         target.place.file.write_text(text)
@@ -183,7 +183,7 @@ def test_a_drill_that_is_under_way_is_left_alone(target: DrilledTarget) -> None:
     assert target.log == []
 
 
-def test_a_file_that_says_no_more_how_to_deploy(target: DrilledTarget) -> None:
+def test_a_file_without_its_deployment_is_refused(target: DrilledTarget) -> None:
     leave(target)
     path = target.loaded.path
     head, _, _ = path.read_text().partition("[deployment]")

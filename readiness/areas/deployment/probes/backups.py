@@ -1,11 +1,11 @@
-"""Looks at what was saved before a deployment: the newest copy of each layer, and its sum."""
+"""Finds what was backed up before a deployment: the newest copy of each layer, and its checksum."""
 
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.deployment.config_before import SavedLayer
+from readiness.areas.deployment.config import SavedLayer
 from readiness.lib.files import BackupFile, age_of, files_in, sha256_of
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
@@ -19,7 +19,7 @@ def newest(layer: SavedLayer) -> BackupFile | None:
     """The newest copy, or None where there is none.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.lib.files.files_in`.
+        CouldNotMeasure: see `readiness.lib.files.files_in`.
     """
     table = f"[deployment.layers.{layer.name}]"
     found = files_in(Path(layer.path), layer.pattern, table)
@@ -27,7 +27,7 @@ def newest(layer: SavedLayer) -> BackupFile | None:
 
 
 def place_of(layer: SavedLayer) -> str:
-    """Where its copies lie."""
+    """The pattern of its copies, with the folder."""
     return f"{layer.path}/{layer.pattern}"
 
 
@@ -35,7 +35,7 @@ def minutes_old(copy: BackupFile) -> Measurement:
     """How old a copy is, in minutes.
 
     Raises:
-        CouldNotMeasure: it is from the future, so that one of two clocks is wrong.
+        CouldNotMeasure: it is from the future, so that a clock is wrong.
     """
     age = age_of(copy)
     minutes = timedelta(hours=float(age.value)) / timedelta(minutes=1)
@@ -43,10 +43,10 @@ def minutes_old(copy: BackupFile) -> Measurement:
 
 
 def sum_fits(copy: BackupFile) -> Measurement:
-    """Whether the copy is the very bytes that its sum was made of.
+    """Whether the copy matches its checksum.
 
     Raises:
-        NoData: there is no sum beside it, or none that can be read.
+        NoData: there is no valid checksum beside it.
         CouldNotMeasure: one of the files cannot be read.
     """
     file = copy.path.with_name(f"{copy.path.name}{_SUM}")
@@ -59,9 +59,9 @@ def sum_fits(copy: BackupFile) -> Measurement:
         raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(file)) from None
     if told is None:
         raise NoData(
-            "there is no SHA-256 of the newest copy",
+            "the newest copy has no SHA-256 beside it",
             where=str(file),
             remedy=f"write it with the copy: sha256sum {copy.path.name} > {file.name}",
         )
     fits = sha256_of(copy.path) == told[1].lower()
-    return Measurement("copies that their sum does not fit", int(not fits), "count", str(file))
+    return Measurement("copies that do not match their checksum", int(not fits), "count", str(file))

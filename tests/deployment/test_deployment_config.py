@@ -6,7 +6,7 @@ import pytest
 
 from readiness.config.loading import load
 from readiness.config.models import Config
-from readiness.config.subjects import subjects
+from readiness.config.subjects import subjects, undeclared
 from readiness.model.errors import ConfigError
 
 HEAD = """
@@ -17,8 +17,7 @@ release = "1.5.0"
 url = "http://shop.example.com/version"
 """
 OLD = "previous = '1'\n[deployment.compatibility]\ndatabase = 'x'\nstart = ['x']\n"
-KINDS = ("deployment_host", "runtime_host", "deployment_files", "saved_layer", "start_order",
-         "kept_deployment", "reported_deployment", "compatible_deployment")  # fmt: skip
+TABLES = ("adapter", "host", "files", "order", "artifact", "compatibility")
 
 
 def config(tmp_path: Path, text: str) -> Config:
@@ -36,9 +35,12 @@ def config(tmp_path: Path, text: str) -> Config:
         ("previous = '1'\n[deployment.artifact]\ncommand = ['ls']\n", "must contain {release}"),
         (
             "previous = '1'\n[deployment.artifact]\ncommand = ['{release}']\nprints = '{release}('",
-            "is no regular expression",
+            "is not a valid regular expression",
         ),
-        ("[deployment.artifact]\ncommand = ['{release}']\n", "says what to go back to"),
+        (
+            "[deployment.artifact]\ncommand = ['{release}']\n",
+            "needs `previous`, the release to roll back to",
+        ),
         (
             OLD + "smoke = ['/']",
             "[databases.x] does not exist",
@@ -46,18 +48,19 @@ def config(tmp_path: Path, text: str) -> Config:
         (OLD, "smoke"),
     ],
 )
-def test_what_would_judge_nothing_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_invalid_tables_are_refused(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigError) as refused:
         config(tmp_path, text)
     assert told in str(refused.value)
 
 
-def test_a_table_that_is_not_there_declares_nothing(tmp_path: Path) -> None:
+def test_a_missing_table_declares_no_subject(tmp_path: Path) -> None:
     bare = config(tmp_path, "")
-    assert [subjects(bare, kind) for kind in KINDS] == [[]] * len(KINDS)
+    assert [s.name for s in subjects(bare, "deployment")] == ["deployment"]
+    assert [subjects(bare, "deployment", [key]) for key in TABLES] == [[]] * len(TABLES)
+    assert undeclared(bare, "deployment", ["host"]) == "`host` in [deployment]"
     host = config(tmp_path, "[deployment.host]\n")
-    assert [s.name for s in subjects(host, "deployment_host")] == ["host"]
-    assert subjects(host, "runtime_host") == []
+    assert [s.name for s in subjects(host, "deployment", ["host"])] == ["deployment"]
 
 
 def test_each_layer_is_a_subject(tmp_path: Path) -> None:

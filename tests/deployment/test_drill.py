@@ -56,8 +56,8 @@ def test_from_the_old_release_it_ends_there(tmp_path: Path) -> None:
 
 BROKEN = {
     # what the tool does -> what is told, and whether it had to be put back
-    "nothing": "not over after 3 s",
-    "hang": "not over after 3 s",
+    "nothing": "not complete after 3 s",
+    "hang": "not complete after 3 s",
     "fail:deploy": "ended with 1",
     "outage": "over 20 requests failed",
 }
@@ -73,7 +73,9 @@ def test_a_tool_that_does_not_change_it(target: DrilledTarget, how: str) -> None
     drilled = target.drill()
     (change,) = drilled.changes
     assert BROKEN[how] in change.problem
-    with pytest.raises(NoData, match=f"deploy {OLD}: the change was broken off, and put back"):
+    with pytest.raises(
+        NoData, match=f"deploy {OLD}: the change was stopped, and the release restored"
+    ):
         change.must_be_whole()
     assert target.version == NEW
     assert not target.place.file.exists()
@@ -93,7 +95,7 @@ def with_other_rollback(target: DrilledTarget) -> DrilledTarget:
     return target.again()
 
 
-def test_a_rollback_that_lies(target: DrilledTarget) -> None:
+def test_a_rollback_that_exits_with_0_and_changes_nothing(target: DrilledTarget) -> None:
     target = target.again(change_within_s="4")
     target.behave("nothing:rollback")
     drilled = target.drill()
@@ -112,7 +114,7 @@ def test_a_command_that_is_missing_changes_nothing(target: DrilledTarget) -> Non
     assert target.version == NEW
 
 
-def test_what_a_tool_prints_is_fit_to_be_shown(target: DrilledTarget) -> None:
+def test_output_of_tools_is_cleaned_and_redacted(target: DrilledTarget) -> None:
     target.behave("garble fail:deploy")
     (change,) = target.drill().changes
     assert "\x1b" not in change.problem
@@ -121,8 +123,8 @@ def test_what_a_tool_prints_is_fit_to_be_shown(target: DrilledTarget) -> None:
 
 
 UNSTEADY = {
-    "no key": (Reply("{}"), "have no key 'version'"),
-    "no JSON": (Reply("<html>"), "have no key 'version'"),
+    "no key": (Reply("{}"), "do not name the release in the key 'version'"),
+    "no JSON": (Reply("<html>"), "do not name the release in the key 'version'"),
     "another release": (Reply('{"version": "0.9"}'), "neither"),
     "errors": (Reply("", 503), "requests failed"),
 }
@@ -156,7 +158,7 @@ def test_a_second_drill_is_refused_at_once(target: DrilledTarget) -> None:
     assert target.log == []
 
 
-def test_a_drill_that_was_killed_is_put_back_first(target: DrilledTarget) -> None:
+def test_no_drill_begins_before_a_killed_one_is_restored(target: DrilledTarget) -> None:
     target.place.folder.mkdir()
     target.place.file.write_text("{}")
     with pytest.raises(CouldNotMeasure, match="has not been put back"):
@@ -164,17 +166,17 @@ def test_a_drill_that_was_killed_is_put_back_first(target: DrilledTarget) -> Non
     assert target.log == []
 
 
-def test_what_cannot_be_put_back_stays_on_record(tmp_path: Path) -> None:
+def test_notes_stay_where_the_release_cannot_be_restored(tmp_path: Path) -> None:
     with drilled_target(tmp_path, OLD) as running:
         target = running.again(change_within_s="3")
         target.behave(f"slow fail:{OLD}")
-        with pytest.raises(CouldNotMeasure, match="could not be put back") as told:
+        with pytest.raises(CouldNotMeasure, match="could not be restored") as told:
             target.drill()
         assert "readiness recover" in told.value.remedy
         assert target.place.file.exists()
 
 
-def test_where_one_way_does_not_lead_back_the_other_one_is_tried(tmp_path: Path) -> None:
+def test_restoring_tries_deploy_after_rollback(tmp_path: Path) -> None:
     with drilled_target(tmp_path, OLD) as running:
         target = running.again(change_within_s="3")
         target.behave("slow fail:rollback")

@@ -1,12 +1,12 @@
-"""Prints what the target's commands ask the reference system for.
+"""What the target's commands ask the reference system for.
 
-Run as `python -m readiness.areas.deployment.reference.asked ACTION ARGUMENT`:
+Run as `python -m readiness.areas.deployment.reference.commands ACTION ARGUMENT`:
 
-* `release URL`: the release that answers there.
-* `shelf FILE`: the name of a file that is there; exits with 1 where it is not.
-* `previous RELEASE DSN PORT`: the order service of that release, on that database, until a signal
-  comes.
-* `in-cgroup LIMIT COMMAND`: the command, as inside a container with that limit of memory.
+* `release URL`: prints the release that answers there.
+* `artifact FILE`: prints the name of a file, or exits with 1 where it does not exist.
+* `previous RELEASE DSN PORT`: runs the order service of that release on that database until a
+  signal comes.
+* `in-cgroup LIMIT COMMAND`: runs the command as in a container with that limit of memory.
 """
 
 import os
@@ -27,19 +27,19 @@ _MACHINE = """\
 
 
 def release(url: str) -> int:
-    """Print the release that answers at an address."""
+    """Print the release that answers at a URL."""
     port = urlsplit(url).port
     if port is None:
-        raise SystemExit("the address has no port")
+        raise SystemExit("the URL has no port")
     sys.stdout.write(f"{request_json(port, 'GET', '/version')['version']}\n")
     return 0
 
 
-def shelf(file: str) -> int:
-    """Print the name of a file, if it is there."""
+def artifact(file: str) -> int:
+    """Print the name of a file, if it exists."""
     path = Path(file)
     if not path.is_file():
-        sys.stderr.write(f"there is no {path.name}\n")
+        sys.stderr.write(f"{path.name} does not exist\n")
         return 1
     sys.stdout.write(f"{path.name}\n")
     return 0
@@ -52,15 +52,15 @@ def previous(version: str, dsn: str, port: str) -> int:
         "DATABASE_URL": dsn,
         "SERVICE_VERSION": version,
         "SERVICE_ENVIRONMENT": "scratch",
-        "ADMIN_TOKEN": "nobody-asks",
-        "CRON_SECRET": "nobody-asks",
+        "ADMIN_TOKEN": "not-used",
+        "CRON_SECRET": "not-used",
     }
     command = [sys.executable, "-m", "readiness.reference.service", port]
     os.execve(sys.executable, command, kept | told)  # noqa: S606 - no shell
 
 
 def in_cgroup(limit: str, *command: str) -> int:
-    """What a machine of 16 GiB says whose cgroup leaves `limit` bytes; all else is run here."""
+    """Answer as a machine of 16 GiB whose cgroup allows `limit` bytes; run any other command."""
     if command[0] != "grep":
         os.execvp(command[0], command)  # noqa: S606 - no shell
     sys.stdout.write(_MACHINE.format(limit=limit))
@@ -70,7 +70,7 @@ def in_cgroup(limit: str, *command: str) -> int:
 if __name__ == "__main__":
     actions: dict[str, Callable[..., int]] = {
         "release": release,
-        "shelf": shelf,
+        "artifact": artifact,
         "previous": previous,
         "in-cgroup": in_cgroup,
     }
