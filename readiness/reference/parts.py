@@ -94,17 +94,11 @@ PARTS: Final = (
         # Nothing but the gate itself is then left to read the statistics.
         checks=(_OVERHEAD,),
     ),
-    Part("promtool", checks=("alerting.job-loss", "alerting.rule-thresholds")),
+    Part("promtool", checks=("alerting.job-loss", "alerting.required-rules")),
     Part(
         "alertmanager",
         tables=("[alert", _SLOW_ALERT),
-        checks=(
-            "alerting.alertmanagers-reachable",
-            "alerting.handed-over",
-            "alerting.notifications-not-lost",
-            "alerting.quiet-baseline",
-            "alerting.rule-metadata",
-        ),
+        checks=("alerting.quiet-baseline", "alerting.rule-metadata"),
     ),
     Part("postgres_exporter", tables=("[prometheus.jobs.NAME] must_be_one", _SLOW_ALERT)),
     Part("node_exporter"),

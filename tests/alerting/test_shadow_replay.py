@@ -12,7 +12,7 @@ from readiness.areas.alerting.probes import shadow
 from readiness.areas.alerting.probes.running import Running
 from readiness.areas.alerting.probes.shadow import Replay, Replayed
 from readiness.lib.guardian import Guardian
-from readiness.model.errors import Unreachable
+from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from readiness.servers import programs
 from readiness.servers.alertmanager import PrivateAlertmanager
@@ -41,9 +41,7 @@ def play(seen: Running, guardian: Guardian) -> Replay:
 
 def judged(seen: Running, replay: Replay, severity: object = CRITICAL) -> Evidence:
     evidence = Evidence()
-    suite("alerting.test_shadow").test_shadow_replay(
-        severity, seen, lambda _: replay, POLICY, evidence
-    )
+    suite("alerting.test_routing").test_routing(severity, seen, lambda _: replay, POLICY, evidence)
     return evidence
 
 
@@ -86,7 +84,7 @@ def test_a_rule_that_tells_nobody_in_time_is_named(guardian: Guardian) -> None:
     hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
     replay = shadow.replay(seen, hurried, peer(), guardian)
 
-    assert "Down tells chat, not pager or sms" in misses(judged(seen, replay))
+    assert "Down notifies chat, not pager or sms" in misses(judged(seen, replay))
 
 
 def test_what_is_muted_now_is_not_told(guardian: Guardian) -> None:
@@ -117,7 +115,7 @@ def test_a_warning_that_holds_a_page_back_is_a_finding(guardian: Guardian) -> No
 
     assert of(replay, "Down").held_by == (of(replay, "Slow").key,)
     assert of(replay, "Down").agrees
-    assert "Down is held back by Slow" in misses(judged(seen, replay))
+    assert "Down is inhibited by Slow" in misses(judged(seen, replay))
 
 
 def test_a_page_that_holds_a_warning_back_is_none(guardian: Guardian) -> None:
@@ -132,7 +130,7 @@ def test_a_canary_that_holds_anything_back_is_a_finding(guardian: Guardian) -> N
     seen = inhibiting('severity="critical"', 'severity="warning"')
     found = misses(judged(seen, play(seen, guardian), WARNING))
 
-    assert "Slow is held back by Canary" in found
+    assert "Slow is inhibited by Canary" in found
 
 
 def test_an_expression_that_paper_refuses_is_run_all_the_same(guardian: Guardian) -> None:
@@ -141,10 +139,12 @@ def test_an_expression_that_paper_refuses_is_run_all_the_same(guardian: Guardian
 
     assert of(replay, "Slow").expected is None
     assert of(replay, "Slow").receivers == {"chat"}
-    assert misses(judged(seen, replay, WARNING)) == ""
+    evidence = judged(seen, replay, WARNING)
+    assert misses(evidence) == ""
+    assert len(evidence.lost) == 1
 
 
-def test_a_paper_that_errs_is_a_finding(guardian: Guardian) -> None:
+def test_routes_that_were_computed_wrongly_are_an_error(guardian: Guardian) -> None:
     seen = running()
     replay = play(seen, guardian)
     wrong = [
@@ -152,8 +152,8 @@ def test_a_paper_that_errs_is_a_finding(guardian: Guardian) -> None:
         for a in replay.alerts
     ]
 
-    found = misses(judged(seen, Replay(tuple(wrong), "0.25.0", 0.0)))
-    assert "Down goes to chat, pager, sms" in found
+    with pytest.raises(NoData, match="Down goes to chat, pager, sms"):
+        judged(seen, Replay(tuple(wrong), "0.25.0", 0.0)).conclude()
 
 
 def test_a_configuration_that_it_does_not_take_is_an_error(

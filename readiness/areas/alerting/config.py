@@ -217,6 +217,11 @@ class DeliveryDrill(Model):
 class SyntheticProbe(Model):
     """How synthetic alerts are told from real ones, and where they may go."""
 
+    @property
+    def name(self) -> str:
+        """The receiver, which names the subject of a check."""
+        return self.receiver
+
     label: Label = Field(
         "readiness_probe", description="the label that the probe's route matches, and no real alert"
     )
@@ -233,7 +238,12 @@ class SyntheticProbe(Model):
 
 
 class Canary(Model):
-    """A metric that is made to breach, to walk the whole way from the scrape to the channel."""
+    """A metric that is made to breach, to test the path from the scrape to the channel."""
+
+    @property
+    def name(self) -> str:
+        """The alert, which names the subject of a check."""
+        return self.alert
 
     breach: Command = Field(
         ..., description="the command that makes it breach; `{probe}` becomes the probe's id"
@@ -258,7 +268,12 @@ class Canary(Model):
 
 
 class DeadMan(Model):
-    """The alert that always fires, so that its silence is noticed."""
+    """The alert that always fires, so that its absence is noticed."""
+
+    @property
+    def name(self) -> str:
+        """The alert, which names the subject of a check."""
+        return self.alert
 
     alert: Text = Field("Watchdog", description="its name")
     channel: Name = Field(..., description="the [alerting.channels.NAME] that misses it")

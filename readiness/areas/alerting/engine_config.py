@@ -1,6 +1,6 @@
 """The models of a target's own alert engine: what raises alerts there, and where they go."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -52,6 +52,8 @@ class EngineEscalation(Model):
 
 class AlertEngine(Model):
     """An alert engine of the target's own, beside Alertmanager or instead of it."""
+
+    name: ClassVar[str] = "engine"
 
     trigger: Command = Field(
         ..., description="the command that raises an alert; `{probe}` becomes the probe's id"

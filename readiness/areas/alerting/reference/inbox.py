@@ -40,6 +40,7 @@ class Fault(BaseModel):
 
     status: int = 200
     delay_ms: int = 0
+    end_delay_ms: int = 0
     loses: bool = False
 
 
@@ -139,7 +140,8 @@ def application(inbox: Inbox, smtp_port: int) -> Starlette:
         channel = request.path_params["channel"]
         body = await _body(request)
         fault = inbox.fault(channel)
-        await asyncio.sleep(fault.delay_ms / 1000)
+        ends = b"resolve" in body.lower()
+        await asyncio.sleep((fault.delay_ms + ends * fault.end_delay_ms) / 1000)
         if fault.status != 200:  # noqa: PLR2004
             return Response("told to misbehave", fault.status)
         if not fault.loses:

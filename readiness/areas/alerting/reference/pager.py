@@ -39,6 +39,7 @@ class Fault(BaseModel):
     counts: bool = True
     escalates: bool = True
     waits: bool = True
+    in_time: bool = True
     heeds_acknowledgements: bool = True
 
 
@@ -119,7 +120,8 @@ class Pager:
         return JSONResponse(self._fault.model_dump())
 
     async def _escalate(self, alert: Alert) -> None:
-        await asyncio.sleep(ESCALATES_S if self._fault.waits else 0)
+        late = 1 if self._fault.in_time else 2
+        await asyncio.sleep(ESCALATES_S * late if self._fault.waits else 0)
         heeded = alert.acknowledged_at is not None and self._fault.heeds_acknowledgements
         if self._fault.escalates and not heeded and alert.resolved_at is None:
             await self._tell(TIERS[1], "nobody acknowledged", alert)

@@ -101,10 +101,21 @@ class MonitoringLevers:
 
     @contextlib.contextmanager
     def gateway(
-        self, *to: str, swallows: Sequence[int] = (), refuses: Sequence[str] = ()
+        self,
+        *to: str,
+        swallows: Sequence[int] = (),
+        refuses: Sequence[str] = (),
+        ignores: Sequence[str] = (),
+        drops: Sequence[str] = (),
     ) -> Iterator[str]:
         """Start a gateway that gets something wrong; gives its address. See `gateway.Gateway`."""
-        plan = Gateway(to=list(to), swallows=list(swallows), refuses=list(refuses))
+        plan = Gateway(
+            to=list(to),
+            swallows=list(swallows),
+            refuses=list(refuses),
+            ignores=list(ignores),
+            drops=list(drops),
+        )
         inbox = self._program("inbox")
         daemon = Daemon(
             "gateway",
@@ -152,6 +163,24 @@ class MonitoringLevers:
         finally:
             daemon.stop()
             self._await_peers(len(PEERS))
+
+    @contextlib.contextmanager
+    def isolated_peer(self) -> Iterator[None]:
+        """Let the second peer neither find the first one nor be found by it."""
+        peer = self._program(PEERS[1])
+        arguments = list(peer.command(0))
+        other, listens = (
+            next(argument for argument in arguments if argument.startswith(f"--cluster.{name}="))
+            for name in ("peer", "listen-address")
+        )
+        elsewhere = f"--cluster.listen-address=127.0.0.1:{free_port()}"
+        with (
+            self.with_argument(PEERS[1], other, "--cluster.peer=127.0.0.1:9"),
+            self.with_argument(PEERS[1], listens, elsewhere),
+        ):
+            self._await_peers(1)
+            yield
+        self._await_peers(len(PEERS))
 
     def _await_peers(self, count: int) -> None:
         """Wait until each of our peers sees so many.
