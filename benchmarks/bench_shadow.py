@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.config import Alerting, Alertmanager, Channel, SeverityPolicy
+from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
 from readiness.areas.alerting.paper.reach import LiveRule
 from readiness.areas.alerting.probes import shadow
 from readiness.areas.alerting.probes.running import Running
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.guardian import Guardian
 
 DEMANDED_S: Final = 30.0

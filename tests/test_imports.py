@@ -15,12 +15,13 @@ PLACES = ("readiness", "suites", "fixtures")
 MAY = {
     "model": set(),
     "config.base": {"model"},
-    "lib": {"model", "config.base", "servers"},
+    "lib": {"model", "config.base"},
     "servers": {"model", "config.base", "lib"},
     "areas": {"model", "config.base", "lib", "servers"},
+    "registry": {"model", "config.base", "areas"},
     "config": {"model", "config.base", "lib", "registry"},
     "report": {"model"},
-    "run": {"model", "config", "config.base", "lib", "report"},
+    "run": {"model", "config", "config.base", "lib", "registry", "report"},
     "reference": {"model", "config", "config.base", "lib", "servers", "areas", "run"},
     "prove": {"model", "config", "config.base", "lib", "run", "report", "reference"},
     "cli": {
@@ -50,7 +51,7 @@ def files() -> Iterator[Path]:
 
 
 def dotted(path: Path) -> str:
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     return f"readiness.{name}" if name.startswith("fixtures") else name
 
 
@@ -59,7 +60,9 @@ def room(module: str) -> str:
     words = module.split(".")
     if words[0] == "suites":
         return "suites"
-    if words[0] != "readiness" or len(words) == 1 or words[1].startswith("__"):
+    if words[0] != "readiness" or len(words) == 1:
+        return ""
+    if not (ROOT / "readiness" / words[1]).is_dir():
         return ""
     if module.startswith("readiness.config.base"):
         return "config.base"

@@ -1,22 +1,16 @@
 """`readiness doctor`: is everything the gate needs there? Asks, and changes nothing."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.tools.known import tool_of
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_health import Pooler
-from readiness.areas.database.probes import pooler
+from readiness.areas.registry import areas
+from readiness.config.base.tables import Config
 from readiness.config.locate import configured
-from readiness.config.models import Config, Service
-from readiness.lib import http, postgres
 from readiness.model.clean import line as printable
-from readiness.model.errors import CouldNotMeasure, ReadinessError, UsageError
+from readiness.model.errors import ReadinessError
 from readiness.model.exitcodes import ExitCode
 from readiness.run import marker
 from readiness.servers import programs
@@ -84,15 +78,9 @@ def target(config: Config) -> Iterator[Diagnosis]:
         f"{seen.environment} {seen.note or f'({seen.source})'}",
         needed=False,
     )
-    for service in config.services.values():
-        yield _diagnose(f"service {service.name}", lambda s=service: _service(s))  # type: ignore[misc]
-    for database in config.databases.values():
-        yield _diagnose(f"database {database.name}", lambda d=database: _database(d))  # type: ignore[misc]
-        yield from _around(database)
-    for backup in config.backup.values():
-        yield _diagnose(f"backup {backup.name}", lambda b=backup: _backup(b))  # type: ignore[misc]
-    for name, url in _watchers(config):
-        yield _diagnose(name, lambda u=url: f"{http.get(f'{u}/-/ready', timeout_s=5).status} {u}")  # type: ignore[misc]
+    for area in areas():
+        for name, look in area.looks(config):
+            yield _diagnose(name, look)
 
 
 def _programs(binaries: Binaries) -> str:
@@ -104,55 +92,3 @@ def _diagnose(thing: str, look: Callable[[], str]) -> Diagnosis:
         return Diagnosis(thing, well=True, detail=look())
     except ReadinessError as error:
         return Diagnosis(thing, well=False, detail=error.sentence)
-
-
-def _service(service: Service) -> str:
-    answer = http.ask(service, service.live)
-    return f"{service.url} answers {answer.status} at {service.live}"
-
-
-def _around(database: Database) -> Iterator[Diagnosis]:
-    for standby in database.standbys.values():
-        follower = database.model_copy(update={"dsn": standby.dsn})
-        yield _diagnose(f"standby {standby.name}", lambda d=follower: _database(d))  # type: ignore[misc]
-    if database.pooler:
-        yield _diagnose(f"pooler of {database.name}", lambda p=database.pooler: _pooler(p))  # type: ignore[misc]
-
-
-def _pooler(settings: Pooler) -> str:
-    return f"{settings.dsn.address}, serves {', '.join(pooler.pools(settings).databases)}"
-
-
-def _database(database: Database) -> str:
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        version = connection.info.parameter_status("server_version")
-        may = postgres.fetch_value(
-            connection, "select pg_has_role(current_user, 'pg_monitor', 'member')"
-        )
-    if not may:
-        raise CouldNotMeasure(
-            "the role is not a member of pg_monitor",
-            where=database.dsn.address,
-            remedy="grant pg_monitor to the role",
-        )
-    return f"{database.dsn.address}, PostgreSQL {version}"
-
-
-def _backup(backup: Backup) -> str:
-    if backup.tool != "dump":
-        return f"{len(tool_of(backup).backups())} backups of {backup.tool} in {backup.path}"
-    folder = Path(backup.path)
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise UsageError(
-            "the folder cannot be read from here",
-            where=backup.path,
-            remedy="run where the backups are mounted, or correct the path",
-        )
-    return f"{len(list(folder.glob(backup.pattern)))} files in {folder}"
-
-
-def _watchers(config: Config) -> Iterator[tuple[str, str]]:
-    if config.prometheus:
-        yield "Prometheus", config.prometheus.url
-    for url in config.alertmanager.urls if config.alertmanager else []:
-        yield "Alertmanager", url

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from readiness import __version__
+from readiness.lib.options import config_option
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -19,6 +20,17 @@ class _Group(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in {"--help", "-h", "--version"}):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those of the areas, too."""
+        from readiness.areas.registry import areas
+
+        own = (name for area in areas() for name in area.commands)
+        return sorted([*super().list_commands(ctx), *own])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of ours, or of an area; the areas are imported only where it is none of ours."""
+        return super().get_command(ctx, cmd_name) or _of_an_area(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -48,6 +60,18 @@ class _Group(click.Group):
             ctx.exit(2)
 
 
+def _of_an_area(name: str) -> click.Command | None:
+    from readiness.areas.registry import areas
+
+    def configured(path: Path | None) -> Any:
+        from readiness.config.locate import configured as load
+
+        return load(path).config
+
+    made = (area.commands[name](configured) for area in areas() if name in area.commands)
+    return next(made, None)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="readiness")
 def main() -> None:
@@ -55,12 +79,6 @@ def main() -> None:
 
     Exit codes: 0 READY, 1 NOT READY, 2 nothing was judged, 3 INCOMPLETE, 130 interrupted.
     """
-
-
-def _config_option(function: _F) -> _F:
-    return click.option(
-        "--config", type=click.Path(path_type=Path), help="The readiness.toml to use."
-    )(function)
 
 
 def _selection_options(function: _F) -> _F:
@@ -74,7 +92,7 @@ def _selection_options(function: _F) -> _F:
 
 
 @main.command()
-@_config_option
+@config_option
 @_selection_options
 @click.option("--reference", is_flag=True, help="Judge the reference system that ships with this.")
 @click.option("--provider", help="What the reference system runs on: docker, local or wheel.")
@@ -109,7 +127,7 @@ def init(path: Path) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--reference", is_flag=True, help="See what the reference system would run on.")
 def doctor(config: Path | None, reference: bool) -> None:
     """See whether everything the gate needs is there."""
@@ -119,7 +137,7 @@ def doctor(config: Path | None, reference: bool) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @_selection_options
 def plan(**asked: Any) -> None:
     """Show what would run, and the target's fingerprint."""
@@ -129,7 +147,7 @@ def plan(**asked: Any) -> None:
 
 
 @main.command(name="list")
-@_config_option
+@config_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
 @click.option("--judgements", is_flag=True, help="List what each check judges, and its proof.")
 def list_(config: Path | None, form: str, *, judgements: bool) -> None:
@@ -144,7 +162,7 @@ def list_(config: Path | None, form: str, *, judgements: bool) -> None:
 
 @main.command()
 @click.argument("id")
-@_config_option
+@config_option
 def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument's name in the help
     """Explain one check, and what proves it."""
     from readiness.cli import explain as command
@@ -176,17 +194,7 @@ def prove(**asked: Any) -> None:
 
 
 @main.command()
-@_config_option
-@click.option("--database", "names", multiple=True, metavar="NAME", help="Of this one only.")
-def snapshot(config: Path | None, names: tuple[str, ...]) -> None:
-    """Keep what the databases count: each hour, by cron."""
-    from readiness.cli import snapshot as command
-
-    sys.exit(command.run(config, names))
-
-
-@main.command()
-@_config_option
+@config_option
 def recover(config: Path | None) -> None:
     """Put back what a drill changed that was killed."""
     from readiness.cli import recover as command
@@ -217,7 +225,7 @@ def diff(old: Path, new: Path) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 def waivers(config: Path | None) -> None:
     """List the waivers, with owner and expiry."""
     from readiness.cli import policy as command
@@ -227,7 +235,7 @@ def waivers(config: Path | None) -> None:
 
 @main.command()
 @click.argument("item", required=False)
-@_config_option
+@config_option
 @click.option("--person", help="Who attests it; not the deployer.")
 @click.option("--evidence", help="A link or document number.")
 @click.option("--release", help="The release it is for; default: the target's.")
@@ -240,30 +248,13 @@ def signoff(**asked: Any) -> None:
     command.signoff(**asked)
 
 
-@main.group(name="schema")
-def database_schema() -> None:
-    """Write down what a database's schema is to be."""
-
-
-@database_schema.command()
-@click.argument("database", required=False)
-@_config_option
-@click.option("--to", type=click.Path(path_type=Path), help="The file; default: its `manifest`.")
-@click.option("--check", is_flag=True, help="Write nothing; say what differs, and exit 1 if any.")
-def save(**asked: Any) -> None:
-    """Save a database's schema, for schema.fingerprint to compare with."""
-    from readiness.cli import schema as command
-
-    sys.exit(command.save(**asked))
-
-
 @main.group()
 def config() -> None:
     """Show, check and describe readiness.toml."""
 
 
 @config.command()
-@_config_option
+@config_option
 def show(config: Path | None) -> None:
     """Show every effective value, and where it came from."""
     from readiness.cli import policy as command
@@ -272,7 +263,7 @@ def show(config: Path | None) -> None:
 
 
 @config.command()
-@_config_option
+@config_option
 def check(config: Path | None) -> None:
     """Check the file, without touching the target."""
     from readiness.cli import policy as command

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from readiness.areas.deployment.adapters.known import adapter_of
-from readiness.areas.deployment.config import Deployment
+from readiness.areas.registry import areas
+from readiness.config.base.tables import Config
 from readiness.config.locate import configured
 from readiness.model.check import Effect
 from readiness.model.clean import line as printable
@@ -40,8 +40,7 @@ def run(
     if ended.refusal or not ended.ledger.plan:
         raise UsageError(ended.refusal or "the checks could not be collected")
     _show(ended.ledger)
-    if loaded.config.deployment and _drills(ended.ledger):
-        _show_drill(loaded.config.deployment)
+    _show_drills(loaded.config, ended.ledger)
     return 0
 
 
@@ -66,29 +65,15 @@ def _show(ledger: Ledger) -> None:
     )
 
 
-def _drills(ledger: Ledger) -> bool:
-    chosen = (planned for planned in ledger.plan.values() if planned.selected)
-    return any(planned.suite == "deployment" and planned.effect.needs_quiet for planned in chosen)
-
-
-def _show_drill(deployment: Deployment) -> None:
+def _show_drills(config: Config, ledger: Ledger) -> None:
     """The commands themselves: whoever confirms should have seen them."""
-    if not deployment.drills or deployment.previous is None:
-        return
-    adapter = adapter_of(deployment)
-    click.echo(
-        "\nThe drill deploys, rolls back and deploys again; the release that is served before it is"
-        "\nserved after it. What it runs:"
-    )
-    calls = [
-        *adapter.deploy(deployment.previous),
-        *adapter.deploy(deployment.release),
-        *adapter.rollback(deployment.previous),
-    ]
-    if deployment.bad_release:
-        calls += adapter.deploy(deployment.bad_release)
-    for call in calls:
-        click.echo(f"  {printable(str(call))}")
+    chosen = [p for p in ledger.plan.values() if p.selected and p.effect.needs_quiet]
+    for area in areas():
+        if area.drills and any(planned.suite == area.name for planned in chosen):
+            heading, *calls = list(area.drills.commands(config)) or [""]
+            for text in [f"\n{heading}", *(f"  {printable(call)}" for call in calls)]:
+                if text.strip():
+                    click.echo(text)
 
 
 def _line(planned: Planned) -> str:

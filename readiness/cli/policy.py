@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from readiness.areas.signoff import signing
+from readiness.areas.signoff import judging
+from readiness.cli import signing
+from readiness.config.base.tables import Signoff
 from readiness.config.loading import Loaded
 from readiness.config.locate import configured
-from readiness.config.models import Signoff
 from readiness.config.show import show as shown
 from readiness.config.subjects import subjects
 from readiness.lib import bundle
@@ -83,7 +84,7 @@ def _list_signoffs(config: Path | None) -> None:
         click.echo("no sign-offs are required: add [signoffs] required = [...]")
         return
     for item in policy.required:
-        state = signing.state(
+        state = judging.state(
             item,
             loaded.config.signoff,
             release=target.release,

@@ -10,9 +10,9 @@ import click
 from readiness.model.errors import UsageError
 from readiness.model.exitcodes import ExitCode
 from readiness.model.fault import Fault, one_for_each_judgement
+from readiness.prove.proofs import block, page, summary
 from readiness.prove.prover import Proof, Prover
 from readiness.report.files import write
-from readiness.report.proofs import block, page, summary
 from readiness.run import catalogue
 
 

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from readiness.areas.alerting.config import LABEL_PATTERN, LISTEN_PATTERN
+from readiness.areas.registry import areas
 from readiness.config.base import NAME_PATTERN, PATH_PATTERN, URL_PATTERN
+from readiness.config.base.mistakes import Mistake, Path
 from readiness.config.interpolation import Interpolation
-from readiness.config.lines import Path
 from readiness.config.places import NAME, place_of, places
-from readiness.config.source import Mistake, Source
+from readiness.config.source import Source
 from readiness.lib.suggest import did_you_mean, nearest
 from readiness.model.secrets import redact
 
@@ -22,10 +23,17 @@ _PATTERNS: Final = {
     NAME_PATTERN: "a name of at most 64 letters, digits, '.', '_' and '-'"
     " that begins with a letter or digit",
     PATH_PATTERN: "a path that begins with '/' and has no spaces",
-    LABEL_PATTERN: "the name of a label: letters, digits and '_'",
-    LISTEN_PATTERN: "an address to listen on, as 127.0.0.1:9469",
     URL_PATTERN: "an address as https://host:port/path, without '?' and '#'",
 }
+
+
+@cache
+def _patterns() -> Mapping[str, str]:
+    """The words for what each pattern of a model matches."""
+    own = {pattern: words for area in areas() for pattern, words in area.patterns.items()}
+    return _PATTERNS | own
+
+
 _EXPECTED: Final = {
     "string_type": "text",
     "float_type": "a number",
@@ -158,7 +166,7 @@ def _expected(detail: ErrorDetails) -> str:
     if kind in {"enum", "literal_error"}:
         return f"one of {', '.join(_options(context))}"
     if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(context["pattern"], f"text of the form {context['pattern']}")
+        return _patterns().get(context["pattern"], f"text of the form {context['pattern']}")
     if kind in _EXPECTED:
         return _EXPECTED[kind].format_map(context)
     return detail["msg"].removeprefix(_WANTED)

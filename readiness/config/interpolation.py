@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from readiness.config.lines import Path
-from readiness.config.source import Mistake, Raw
+from readiness.config.base.mistakes import Mistake, Path
+from readiness.config.source import Raw
 from readiness.model.conninfo import HOLE, exposes
 from readiness.model.secrets import Interpolated
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from readiness.config.base import Model, Named
-from readiness.config.lines import Path
-from readiness.config.models import Config
+from readiness.config.base.mistakes import Path
+from readiness.config.base.tables import Config
 
 
 def leaves(config: Config) -> Iterator[tuple[Path, object]]:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-Path = tuple[str | int, ...]
-"""Keys and list indexes from the top of the file down."""
+from readiness.config.base.mistakes import Path
 
 # Deeper keys have no line of their own; it keeps hostile text from taking quadratic time.
 _DEEPEST: Final = 32

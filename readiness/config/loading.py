@@ -11,15 +11,16 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from readiness.config.base.mistakes import Mistake
+from readiness.config.base.mistakes import Path as KeyPath
 from readiness.config.crosschecks import cross_mistakes
 from readiness.config.diagnostics import misplaced_names, mistakes_of, path_of
 from readiness.config.files import PROJECT_FILE, find, read
 from readiness.config.interpolation import Interpolation, interpolate, scalar
 from readiness.config.leaves import dotted, leaves
-from readiness.config.lines import Path as KeyPath
 from readiness.config.lines import scan
 from readiness.config.models import Config
-from readiness.config.source import Mistake, Raw, Source
+from readiness.config.source import Raw, Source
 from readiness.model.errors import ConfigError, Problem
 from readiness.model.secrets import SHORTEST
 

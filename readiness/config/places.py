@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from readiness.config.base import Model, Named
-from readiness.config.lines import Path
+from readiness.config.base.mistakes import Path
 from readiness.config.models import Config
 
 Shape = Literal["one", "named", "many"]
@@ -84,7 +84,7 @@ def tables_in(annotation: Any) -> tuple[Shape, tuple[type[Model], ...]]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return tables_in(arguments[0])
-    if origin is dict:
+    if origin in {dict, Mapping}:
         return "named", tables_in(arguments[1])[1]
     if origin is list:
         return "many", tables_in(arguments[0])[1]

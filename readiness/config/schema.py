@@ -27,7 +27,7 @@ def json_schema() -> Schema:
     definitions = schema.pop("$defs")
     for model in _kinds_of(Named):
         if model.__name__ in definitions:  # not one that only others are made of
-            definitions[model.__name__]["properties"].pop("name")
+            definitions[model.__name__]["properties"].pop("name", None)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "readiness.toml",

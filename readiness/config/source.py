@@ -3,29 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from readiness.config.lines import Lines, Path
+from readiness.config.base.mistakes import Mistake, Path
+from readiness.config.lines import Lines
 from readiness.config.places import label, place_of
 from readiness.model.errors import Problem
 
 Raw = dict[str, object]
 """A table as `tomllib` gives it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """Something wrong at a place of a file.
-
-    Attributes:
-        path: the key or table, from the top of the configuration.
-        message: what is wrong.
-        remedy: what to do.
-        environment: the file is right, and only the environment lacks something.
-    """
-
-    path: Path
-    message: str
-    remedy: str = ""
-    environment: bool = False
 
 
 @dataclass(frozen=True, slots=True)

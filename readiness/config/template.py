@@ -275,7 +275,7 @@ name = "my-system"
 #unit = "s"
 
 # The alert that a slow statement must raise: one is run, and the message is looked for.
-#[databases.orders.statements.slow_alert]
+#[databases.orders.slow_alert]
 #dsn = "postgresql://orders_app:${APP_PASSWORD}@db.staging.example.com:5432/orders"
 #alert = "SlowQueries"
 #severity = "warning"

@@ -10,8 +10,7 @@ from typing import Final, Self
 
 from pydantic import Field, TypeAdapter
 
-from readiness.areas.alerting.config import Alertmanager as Settings
-from readiness.areas.alerting.paper import matchers
+from readiness.config.base.watching import Alertmanager as Settings
 from readiness.lib import api
 from readiness.lib.http import Answer, Session
 from readiness.lib.prometheus import exposition
@@ -101,13 +100,6 @@ class Matcher(api.Reply):
     value: str
     is_regex: bool = Field(False, alias="isRegex")
     is_equal: bool = Field(True, alias="isEqual")
-
-    def on_paper(self) -> matchers.Matcher:
-        """The same as a condition that can be asked."""
-        op: matchers.Op = (
-            ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
-        )
-        return matchers.Matcher(self.name, op, self.value)
 
 
 class _SilenceState(api.Reply):

@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Final
 
+from readiness.lib.account import Account
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import PLACEHOLDER
-from readiness.servers.account import Account
 
 TIMEOUT_S: Final = 60.0
+ASK_S: Final = 30.0
+"""A question to a tool is answered within this time, or it is an error."""
 _LONGEST: Final = 16 * 1024 * 1024
 _SAID: Final = 300
 _LOOK_S: Final = 0.2

@@ -18,7 +18,7 @@ from typing import Final, Self
 import httpx
 
 from readiness import __version__
-from readiness.config.models import Service
+from readiness.config.base.tables import Service
 from readiness.lib.text import clean
 from readiness.model.errors import NoData, TookTooLong, Unreachable
 from readiness.model.secrets import Secret

@@ -207,3 +207,8 @@ class Dsn(Secret):
 
     def __str__(self) -> str:
         return self.address
+
+
+def without_credentials(url: str) -> str:
+    """The address without user and password."""
+    return re.sub(r"//[^/]*@", "//", url)

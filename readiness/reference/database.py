@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import psycopg
@@ -11,10 +10,10 @@ from psycopg import sql
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
 from readiness.reference.migrate import migrate
-from readiness.reference.providers import Server
+from readiness.servers.provider import Server
+from readiness.servers.shop import NAME, Shop
 from readiness.servers.without import refused
 
-NAME: Final = "shop"
 _ROLES: Final = (
     "shop_owner",
     "shop_app",
@@ -41,39 +40,6 @@ join shop.order_items i using (order_id)
 join shop.products p using (product_id)
 join shop.customers c using (customer_id)
 where o.order_id between %s and %s"""
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """How to reach the shop's database, as each of its roles.
-
-    Attributes:
-        superuser: in the shop's database.
-        admin: the superuser in another database, for what cannot be done from inside.
-        owner: owns the schema.
-        app: what the service runs as.
-        monitor: reads statistics and rows.
-        backup: reads everything.
-        replica: copies the server, and streams what it writes.
-        release: of the server, as `15.4`.
-        drill: makes schemas of its own, restore points, and finishes WAL files.
-        has_statistics: whether it counts the time of statements.
-        has_amcheck: whether it can look for damage.
-        measures_bloat: whether it can tell how much of a table is empty.
-    """
-
-    superuser: str
-    admin: str
-    owner: str
-    app: str
-    monitor: str
-    backup: str
-    replica: str
-    release: str
-    drill: str
-    has_statistics: bool
-    has_amcheck: bool
-    measures_bloat: bool
 
 
 def create_shop(server: Server) -> Shop:

@@ -14,11 +14,12 @@ from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring
 from readiness.areas.schema.reference import target as target_schema
 from readiness.config.loading import load
-from readiness.reference import database, pause, target
+from readiness.reference import pause, target
 from readiness.reference.drill import ADMIN_DSN
 from readiness.reference.parts import coverage, not_applicable
 from readiness.reference.running import Running
 from readiness.run import catalogue
+from readiness.servers import shop as shops
 from readiness.servers.binaries import OVERRIDE
 
 
@@ -44,7 +45,7 @@ def environ(running: Running, folder: Path) -> dict[str, str]:
         # The same role and password as on the primary, whose copy it is.
         user = urlsplit(shop.monitor)
         found["REFERENCE_STANDBY_DSN"] = running.standby.dsn(
-            database.NAME, user.username, user.password
+            shops.NAME, user.username, user.password
         )
     if running.pooler:
         found["REFERENCE_POOLER_DSN"] = running.pooler.console

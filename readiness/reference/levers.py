@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from readiness.areas.alerting.reference.levers import AlertingLevers
 from readiness.areas.backup.reference import levers
 from readiness.areas.backup.reference.archive_levers import ArchiveLevers, archive_levers
 from readiness.areas.backup.reference.backups import Backups
@@ -17,7 +17,7 @@ from readiness.areas.backup.reference.spoilers import BackupSpoilers, spoilers
 from readiness.areas.database.reference import statement_levers
 from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.metrics import Metrics
-from readiness.areas.database.reference.pooler import Pooler
+from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale_levers import TimescaleLevers
 from readiness.areas.deployment.reference.fleet_levers import FleetLevers
@@ -29,54 +29,38 @@ from readiness.areas.scaling.reference.levers import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference import drill
-from readiness.reference.database import Shop
-from readiness.reference.providers import Server
 from readiness.reference.service.behaviour import Behaviour
 from readiness.servers.files import kept, write_whole
 from readiness.servers.fleet.starting import Fleet
+from readiness.servers.levers import Lever
 from readiness.servers.processes import Daemon
-from readiness.servers.standby import PrivateStandby
-
-Lever = AbstractContextManager[None]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the levers act on.
+class Parts(DatabaseParts):
+    """What the levers act on, beside the database.
 
     Attributes:
-        server: the PostgreSQL server.
-        standby: what follows it; None where there is none.
-        pooler: what stands in front of it; None where nothing does.
-        shop: how to reach the shop's database.
         service: the order service.
         programs: the monitoring programs that run, by name.
         behaviour: the file that tells the service how to misbehave.
-        config: the system's readiness.toml.
         backups: where the backups are; None where there are none.
         metrics: the TimescaleDB server; None where there is none.
         fleet: what is deployed; None where there is none.
         released: what lies around the release.
         migrations: the folder of the migrations, as the repository has them.
         cluster: the folder of the manifests of Kubernetes.
-        history: the file of the snapshots of the database.
     """
 
-    server: Server
-    standby: PrivateStandby | None
-    pooler: Pooler | None
-    shop: Shop
     service: Daemon
     programs: Mapping[str, Daemon]
     behaviour: Path
-    config: Path
     backups: Backups | None
     metrics: Metrics | None
     fleet: Fleet | None
     released: ReleaseFiles
     migrations: Path
     cluster: Path
-    history: Path
 
 
 class Levers(
@@ -87,8 +71,11 @@ class Levers(
     ReleaseLevers,
     ScalingLevers,
     MonitoringLevers,
+    AlertingLevers,
 ):
     """What can be broken. Every method gives a context manager; they may be nested."""
+
+    _parts: Parts
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.programs, parts.config.parent)

@@ -18,14 +18,14 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
 from readiness.areas.deployment.probes.memory import MEMINFO
-from readiness.config.models import Config
+from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
 from readiness.model.errors import Unreachable
-from readiness.reference.database import Shop
 from readiness.servers import programs
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import PART as FLEET
+from readiness.servers.shop import Shop
 from readiness.servers.without import refused
 
 
@@ -46,7 +46,7 @@ class Part:
 
 
 _OVERHEAD: Final = "monitoring.database-overhead"
-_SLOW_ALERT: Final = "[databases.NAME.statements.slow_alert]"
+_SLOW_ALERT: Final = "[databases.NAME.slow_alert]"
 
 PARTS: Final = (
     Part("supported PostgreSQL", checks=("database.version-supported",)),

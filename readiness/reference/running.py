@@ -7,11 +7,11 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.reference.metrics import Metrics
 from readiness.areas.database.reference.pooler import Pooler
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
-from readiness.areas.monitoring.reference.stack import Monitoring
-from readiness.reference.database import Shop
-from readiness.reference.providers import Server
+from readiness.reference.stack import Monitoring
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.processes import Daemon
+from readiness.servers.provider import Server
+from readiness.servers.shop import Shop
 from readiness.servers.standby import PrivateStandby
 
 

@@ -21,21 +21,23 @@ from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.reference.pooler import Pooler, start_pooler
 from readiness.areas.database.reference.standby import start_standby
 from readiness.areas.deployment.reference import release_files
-from readiness.areas.monitoring.reference.stack import Monitoring
 from readiness.areas.scaling.reference import cluster
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
 from readiness.reference import migrate
-from readiness.reference.database import Shop, create_shop, fill_shop, read_shop
+from readiness.reference.database import create_shop, fill_shop, read_shop
 from readiness.reference.parts import WATCHING, absent_here
-from readiness.reference.providers import LOCAL, Server, start_server
+from readiness.reference.providers import LOCAL, start_server
 from readiness.reference.running import Running
+from readiness.reference.stack import Monitoring
 from readiness.servers import programs
 from readiness.servers.fleet.starting import PART as FLEET
 from readiness.servers.fleet.starting import Fleet, make_store, start_fleet
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.processes import Daemon
+from readiness.servers.provider import Server
+from readiness.servers.shop import Shop
 from readiness.servers.standby import PrivateStandby
 
 ENVIRONMENT: Final = "reference"
@@ -245,7 +247,7 @@ class Starter:
             metrics=None if isinstance(metrics, str) else metrics,
             fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
-            released=release_files.make(self._folder, self._release, backups),
+            released=release_files.make(self._folder, self._release, _copies(backups)),
             migrations=migrate.copy_files(self._folder),
             manifest=migrate.save_manifest(shop.monitor, self._folder),
             cluster=cluster.copy_files(self._folder),
@@ -327,6 +329,13 @@ def _done(found: _T) -> Future[_T]:
     future: Future[_T] = Future()
     future.set_result(found)
     return future
+
+
+def _copies(backups: Backups | None) -> dict[str, Path]:
+    """What is saved before a release beside its configuration."""
+    if backups is None:
+        return {}
+    return {release_files.DATABASE: backups.dump, release_files.UPLOADS: backups.uploads}
 
 
 def _fill(shop: Shop) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from readiness.config.models import Config
+from readiness.config.base.tables import Config
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import now
 from readiness.model.record import (

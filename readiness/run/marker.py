@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from readiness.areas.database.config import Database
 from readiness.config.base import NAME_PATTERN
-from readiness.config.models import Config, DatabaseMarker, HttpMarker, Service
+from readiness.config.base.tables import Config, Database, DatabaseMarker, HttpMarker, Service
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.model.secrets import redact
 

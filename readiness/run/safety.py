@@ -6,12 +6,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from readiness.areas.deployment.config import TABLES, Deployment
+from readiness.areas.registry import areas
+from readiness.config.base.tables import Config
 from readiness.config.leaves import dotted, leaves
-from readiness.config.models import Config
 from readiness.model.check import Effect
 from readiness.model.errors import SafetyRefusal
-from readiness.model.secrets import Dsn
+from readiness.model.secrets import Dsn, without_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ def fingerprint(config: Config, environment: str) -> str:
         config: the configuration.
         environment: what the target itself says.
     """
-    services = {name: _without_credentials(s.url) for name, s in config.services.items()}
+    services = {name: without_credentials(s.url) for name, s in config.services.items()}
     databases = {dotted(p): v.address for p, v in leaves(config) if isinstance(v, Dsn)}
     identity: list[object] = [config.target.name, environment, services, databases]
-    if config.deployment:
-        identity.append(_deployed(config.deployment))
+    drills = [area.drills.identity(config) for area in areas() if area.drills]
+    identity += [changed for changed in drills if changed is not None]
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -130,13 +130,3 @@ def _permission(
     if effect not in asked:
         return Permission(effect, False, f"not asked for with --allow {effect.value}")
     return Permission(effect, True, f"asked for with --allow {effect.value}, and confirmed")
-
-
-def _deployed(deployment: Deployment) -> list[object]:
-    """Which release is changed where: a stale file must not lead to another cluster."""
-    tool = deployment.model_dump(include=set(TABLES.values()), exclude_none=True)
-    return [_without_credentials(deployment.url), tool]
-
-
-def _without_credentials(url: str) -> str:
-    return re.sub(r"//[^/]*@", "//", url)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
-from readiness.config.models import Config, Waiver
+from readiness.config.base.tables import Config, Waiver
 from readiness.lib.suggest import did_you_mean
 from readiness.model.errors import Problem
 from readiness.model.evidence import Outcome

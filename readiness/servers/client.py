@@ -11,10 +11,10 @@ from typing import IO, Final
 
 from psycopg.conninfo import make_conninfo
 
+from readiness.lib.account import Account
 from readiness.model.conninfo import SECRET_WORDS
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import Dsn, redact
-from readiness.servers.account import Account
 from readiness.servers.binaries import Binaries
 
 _SHOWN: Final = 20

@@ -6,6 +6,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+"""A configuration file as it stands: its shape is the business of the program that reads it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,11 @@ import psycopg
 from psycopg import sql
 
 from readiness.lib import watchdog
+from readiness.lib.account import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, Unreachable
 from readiness.model.secrets import register
-from readiness.servers.account import (
-    Account,
-    reachable_binaries,
-    reachable_folder,
-    server_account,
-)
+from readiness.servers.account import reachable_binaries, reachable_folder, server_account
 from readiness.servers.binaries import OVERRIDE, Binaries, Origin, find_binaries
 from readiness.servers.ports import free_port
 

@@ -18,10 +18,11 @@ from typing import Final
 import psycopg
 
 from readiness.lib import watchdog
+from readiness.lib.account import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
 from readiness.model.secrets import Dsn
-from readiness.servers.account import Account, reachable_folder
+from readiness.servers.account import reachable_folder
 from readiness.servers.binaries import Binaries
 
 _PORT: Final = 5432

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.alerting.config import Alerting, Alertmanager
+from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
 from readiness.areas.alerting.paper import inhibition, reach
 from readiness.areas.alerting.paper.config import InhibitRule
@@ -14,6 +14,7 @@ from readiness.areas.alerting.paper.routing import placed
 from readiness.areas.alerting.probes import handover, peers
 from readiness.areas.alerting.probes.peers import Loaded, Seen
 from readiness.areas.alerting.probes.running import Running
+from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.text import clean, listed

@@ -9,7 +9,7 @@ from readiness.areas.alerting.config import Alerting, SeverityPolicy
 from readiness.areas.alerting.judging import judge_none
 from readiness.areas.alerting.paper import reach
 from readiness.areas.alerting.paper.config import Hop
-from readiness.areas.alerting.paper.matchers import all_match
+from readiness.areas.alerting.paper.matchers import Matcher, all_match
 from readiness.areas.alerting.paper.reach import Case, said, unmet
 from readiness.areas.alerting.paper.routing import placed
 from readiness.areas.alerting.paper.time_intervals import Span, common, muted
@@ -364,7 +364,10 @@ def _judge_silenced(
     active = peers.silences(target.alertmanager)
 
     def covered(silence: Silence) -> list[str]:
-        matchers = [matcher.on_paper() for matcher in silence.matchers]
+        matchers = [
+            Matcher.of(one.name, one.value, is_regex=one.is_regex, is_equal=one.is_equal)
+            for one in silence.matchers
+        ]
         return [rule.name for rule in rules if all_match(matchers, placed(rule.labels))]
 
     covering = [_described(silence, names) for silence in active if (names := covered(silence))]

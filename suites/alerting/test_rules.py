@@ -9,7 +9,7 @@ from readiness.areas.alerting.judging import judge_none
 from readiness.areas.alerting.probes import rule_groups, rules, runbooks
 from readiness.areas.alerting.probes.rules import Loaded
 from readiness.areas.alerting.promql import possible_labels, referenced_labels
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus

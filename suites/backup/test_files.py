@@ -5,10 +5,11 @@ from readiness.areas.backup.config import Backup
 from readiness.areas.backup.config_policy import Layer
 from readiness.areas.backup.probes import layers
 from readiness.areas.backup.probes.contents import Content
-from readiness.areas.backup.probes.files import age_of, number_of, size_of
+from readiness.areas.backup.probes.files import number_of, size_of
 from readiness.areas.backup.probes.sizes import size_of_tables
 from readiness.areas.backup.probes.taken import newest_taken, whole
 from readiness.config.models import Config
+from readiness.lib.files import age_of
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData
 from readiness.model.evidence import NotApplicable

@@ -4,11 +4,12 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.config_policy import Copy
 from readiness.areas.backup.probes import copies, immutable, layers
-from readiness.areas.backup.probes.files import BackupFile, backups
+from readiness.areas.backup.probes.files import backups
 from readiness.areas.backup.probes.filtered import sight_of
 from readiness.areas.backup.probes.secrecy import pieces_of, readable
 from readiness.areas.backup.probes.taken import taken
 from readiness.config.models import Config
+from readiness.lib.files import BackupFile
 from readiness.lib.guardian import Guardian
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData

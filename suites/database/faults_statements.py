@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.model.fault import fault
 
@@ -46,17 +46,6 @@ def statements_all_differ(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"database.slow-query-alert[shop]"},
-    story="The rule on slow statements watches another database of the server",
-)
-@contextmanager
-def rule_watches_another_database(system: "ReferenceSystem") -> Iterator[None]:
-    """It has the right threshold, and a series: only that nothing ever runs there."""
-    with system.levers.edit_rules(_watch_postgres):
-        yield
-
-
-@fault(
     turns_red={"database.statement-p95[shop]"},
     story="A report of the application takes 0.7 s one time of ten, and nothing the other times",
 )
@@ -68,10 +57,3 @@ def report_is_slow_at_times(system: "ReferenceSystem") -> Iterator[None]:
         levers.await_series(_REPORT)
         yield
     levers.await_series(f"absent({_REPORT})")
-
-
-def _watch_postgres(document: dict[str, Any]) -> None:
-    for group in document["groups"]:
-        for rule in group["rules"]:
-            if rule.get("alert") == "SlowQueries":
-                rule["expr"] = rule["expr"].replace('datname="shop"', 'datname="postgres"')

@@ -2,7 +2,7 @@
 
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.database.subjects_timescale import ExpectedHypertable, TimescaleDatabase
-from readiness.areas.database.timescale import hypertables, versions
+from readiness.areas.database.timescale import hypertables
 from readiness.areas.database.timescale import jobs as background
 from readiness.areas.database.timescale import restoring as restore_mode
 from readiness.lib import postgres
@@ -79,7 +79,7 @@ def _judge_versions(
             "release-least",
             Measurement(
                 f"release {found.version} is at least {least}",
-                found.release >= versions.parsed(least),
+                found.release >= timescale.version_of(least),
                 "text",
                 "pg_extension",
             ),

@@ -7,11 +7,11 @@ from readiness.areas.deployment.adapters.known import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.automation import TakenBack, taken_back
 from readiness.areas.deployment.drill.course import course_of_bad
-from readiness.areas.deployment.drill.keeping import Safety
 from readiness.areas.deployment.drill.stopping import stopped
 from readiness.areas.deployment.drill.timeline import timeline_of_bad
-from readiness.areas.deployment.judging import figure
+from readiness.lib.drill.safety import Safety
 from readiness.lib.prober.again import fairly
+from readiness.lib.prober.judging import figure
 from readiness.lib.prober.observation import Observation
 from readiness.lib.text import listed
 from readiness.model.errors import NoData

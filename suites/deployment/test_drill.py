@@ -7,11 +7,9 @@ from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.change import IN_A_ROW
 from readiness.areas.deployment.drill.drill import Drilled
 from readiness.areas.deployment.judging import (
-    asked,
     broken_off,
     deployed,
     differences,
-    figure,
     first_rolled_back,
     judge_arrival,
     judge_requests,
@@ -22,6 +20,7 @@ from readiness.areas.deployment.judging import (
     told,
     whole,
 )
+from readiness.lib.prober.judging import asked, figure
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.areas.database.config import Database
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.probes.artifact import find_believed
 from readiness.areas.deployment.probes.old_release import how_to_start, tried
 from readiness.areas.deployment.probes.report import read_report
 from readiness.areas.deployment.probes.schema_copy import copied
 from readiness.areas.deployment.probes.versions import releases_of, served
+from readiness.config.base.tables import Database
 from readiness.config.models import Config
 from readiness.lib.guardian import Guardian
 from readiness.lib.migrations.scratch import Scratch

@@ -1,10 +1,10 @@
 """Whether a service tells the truth about its own health."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.monitoring.config import Service
 from readiness.areas.monitoring.probes import dependency_drill, health
 from readiness.areas.monitoring.probes.dependency_drill import Drilled
 from readiness.areas.monitoring.probes.health import Endpoint
-from readiness.config.models import Service
 from readiness.lib.interference import undisturbed
 from readiness.lib.undo import Undo
 from readiness.model.measurement import Limit

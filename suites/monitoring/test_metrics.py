@@ -1,8 +1,8 @@
 """Whether a service's metrics can be read, and whether they are true."""
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
+from readiness.areas.monitoring.config import Service
 from readiness.areas.monitoring.probes import truth
-from readiness.config.models import Service
 from readiness.lib.prometheus import exposition as metrics
 from readiness.lib.prometheus.exposition import Exposition, Format
 

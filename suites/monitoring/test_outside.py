@@ -1,10 +1,10 @@
 """What is seen from outside: addresses, certificates, pages that must be private, errors."""
 
 from readiness import Evidence, at_least, check, equal_to
-from readiness.areas.monitoring.config import BlackboxProbe, ErrorTracker
+from readiness.areas.monitoring.config import ErrorTracker, Service
 from readiness.areas.monitoring.probes import blackbox, private
 from readiness.areas.monitoring.probes import error_tracker as tracker
-from readiness.config.models import Service
+from readiness.config.base.watching import BlackboxProbe
 from readiness.lib.prometheus import Prometheus
 from readiness.model.measurement import Measurement
 

@@ -1,9 +1,9 @@
 """Whether watching the target costs little of what is watched."""
 
 from readiness import Evidence, Measurement, at_most, check
-from readiness.areas.database.config import Database
-from readiness.areas.monitoring.config import Prometheus as Settings
 from readiness.areas.monitoring.probes import exporters, scraping, statement_time
+from readiness.config.base.tables import Database
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import NoData

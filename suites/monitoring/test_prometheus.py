@@ -1,9 +1,9 @@
 """Whether Prometheus itself can be relied on: its configuration, its memory, its clock."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.monitoring.config import Prometheus as Settings
 from readiness.areas.monitoring.probes import clocks, retention
 from readiness.areas.monitoring.probes.clocks import Offset
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.prometheus import Prometheus

@@ -1,9 +1,9 @@
 """Whether Prometheus scrapes what it must, as often as agreed, and in time."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.monitoring.config import Job
 from readiness.areas.monitoring.probes import scraping
 from readiness.areas.monitoring.probes.scraping import Scraped
+from readiness.config.base.watching import Job
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import NoData
 

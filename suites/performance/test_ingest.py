@@ -1,9 +1,10 @@
 """Does the system take rows in as fast as it must?"""
 
 from readiness import Evidence, at_least, check, equal_to
+from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.probes.ingest import copy_rate
 from readiness.areas.performance.probes.write_path import write_rate
-from readiness.config.models import Config, Ingest, WritePath
+from readiness.config.models import Config
 from readiness.lib.interference import undisturbed
 from readiness.model.errors import CouldNotMeasure
 

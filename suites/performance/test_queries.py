@@ -6,8 +6,8 @@ from itertools import chain, repeat
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from readiness import Evidence, at_most, check
+from readiness.areas.performance.config import Query
 from readiness.areas.performance.probes.queries import Latency, RunningQuery, running
-from readiness.config.models import Query
 from readiness.lib.interference import undisturbed
 from readiness.model.errors import CouldNotMeasure
 

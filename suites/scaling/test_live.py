@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.deployment.judging import figure, judge_served
 from readiness.areas.scaling.config import Live, Scaling
 from readiness.areas.scaling.probes.course import course
 from readiness.areas.scaling.probes.drill import Scaled
 from readiness.areas.scaling.probes.phase import Pace, Phase
 from readiness.areas.scaling.probes.timeline import timeline
+from readiness.lib.prober.judging import figure, judge_served
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 

@@ -1,8 +1,7 @@
 """Does the data keep the rules that the schema states?"""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.database.config import Database
-from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.probes.constraints import (
     disabled_triggers,
     foreign_keys,

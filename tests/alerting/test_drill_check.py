@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.config.models import Service
+from readiness.areas.monitoring.config import Service
 from readiness.model.errors import CouldNotMeasure, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.monitored_service import drilled, misses, suite

@@ -18,7 +18,8 @@ from readiness.areas.alerting.engine_config import (
 from readiness.areas.alerting.probes.alert_engine import Raised
 from readiness.areas.alerting.probes.engine_records import count, entry
 from readiness.areas.alerting.reference import pager, pager_command
-from readiness.config.models import Config, Target
+from readiness.config.base.tables import Target
+from readiness.config.models import Config
 from readiness.fixtures.alert_engine import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted

@@ -3,7 +3,8 @@
 from readiness.areas.alerting.config import Alerting, Channel, HttpInbox, SeverityPolicy
 from readiness.areas.alerting.engine_config import AlertEngine, EngineEscalation
 from readiness.areas.alerting.subjects import probed_channels
-from readiness.config.models import Config, Target
+from readiness.config.base.tables import Target
+from readiness.config.models import Config
 from readiness.config.subjects import subjects, undeclared
 
 INBOX = HttpInbox(url="http://inbox.example.com/messages")

@@ -100,7 +100,7 @@ def test_one_channel_of_a_list_is_enough() -> None:
 def test_a_severity_that_no_rule_has_is_an_error_that_names_those_there_are() -> None:
     other = CRITICAL.model_copy(update={"name": "fatal"})
     with pytest.raises(NoData, match="critical, none, warning"):
-        channels(running(), other)
+        timing(running(), other).conclude()
 
 
 def test_a_default_wait_is_late_and_its_parts_are_told() -> None:

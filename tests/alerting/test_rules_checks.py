@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.alerting.config import Alertmanager, RequiredRule
+from readiness.areas.alerting.config import RequiredRule
 from readiness.areas.alerting.probes import handover as handover_probe
 from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes import rules as rules_probe
-from readiness.areas.monitoring.config import Job
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Alertmanager, Job
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable

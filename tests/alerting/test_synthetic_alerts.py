@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from readiness.areas.alerting.config import Alertmanager, SyntheticProbe
+from readiness.areas.alerting.config import SyntheticProbe
 from readiness.areas.alerting.probes.canary import CanaryPlan, walk
 from readiness.areas.alerting.probes.delivery_drill import DrillPlan, answered
 from readiness.areas.alerting.probes.heartbeat import next_beat
@@ -16,13 +16,14 @@ from readiness.areas.alerting.probes.listener import OK
 from readiness.areas.alerting.probes.round_trip import travel
 from readiness.areas.alerting.probes.synthetic import new_probe, synthetic
 from readiness.areas.alerting.subjects import probed_channels
-from readiness.areas.monitoring.reference.stack_config import Document
+from readiness.config.base.watching import Alertmanager
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, SafetyRefusal, Unreachable
 from readiness.reference.system import ReferenceSystem
+from readiness.servers.files import Document
 
 pytestmark = pytest.mark.contract
 

@@ -11,13 +11,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from readiness.areas.backup.manifest import (
-    main,
-    manifest_path,
-    read_manifest,
-    sha256_of,
-    write_backup,
-)
+from readiness.areas.backup.manifest import main, read_manifest, write_backup
+from readiness.lib.files import manifest_path, sha256_of
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.contents import differences, table_contents
 from readiness.model.errors import CouldNotMeasure, NotPermitted, UsageError
@@ -156,7 +151,7 @@ def test_a_broken_manifest_is_explained(folder: Path, text: str, says: str) -> N
 
 
 def test_no_manifest_names_the_command_that_makes_one(folder: Path) -> None:
-    with pytest.raises(CouldNotMeasure, match=r"python -m readiness.areas.backup.manifest"):
+    with pytest.raises(CouldNotMeasure, match=r"python -m readiness\.areas\.backup\.manifest"):
         read_manifest(folder / "x.manifest.json")
 
 

@@ -15,13 +15,13 @@ from readiness.areas.backup.probes import guard, sweep
 from readiness.areas.backup.probes.application import failed, try_application
 from readiness.areas.backup.probes.contents import Format, content_of, known_as
 from readiness.areas.backup.probes.copies import newest_copied, sizes
-from readiness.areas.backup.probes.files import BackupFile
 from readiness.areas.backup.probes.filtered import sight_of
 from readiness.areas.backup.probes.guard import check_space, refuse_source
 from readiness.areas.backup.probes.immutable import try_to_delete
 from readiness.areas.backup.probes.secrecy import pieces_of, readable
 from readiness.areas.backup.probes.sound import amcheck
 from readiness.areas.database.config import Database
+from readiness.lib.files import BackupFile
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, SafetyRefusal

@@ -10,8 +10,8 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import manifest_path
-from readiness.areas.backup.probes.files import age_of, newest
+from readiness.areas.backup.probes.files import newest
+from readiness.lib.files import age_of, manifest_path
 from readiness.model.errors import CouldNotMeasure, Unreachable
 from readiness.model.evidence import CheckFailed, Outcome
 from suites.backup import test_files as suite

@@ -10,9 +10,10 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import Manifest, manifest_path, read_manifest, write_backup
+from readiness.areas.backup.manifest import Manifest, read_manifest, write_backup
 from readiness.areas.backup.probes.restore import Restored
 from readiness.fixtures.backup import Restores
+from readiness.lib.files import manifest_path
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import CheckFailed, Outcome

@@ -2,9 +2,10 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from readiness.config.base.mistakes import Path
 from readiness.config.diagnostics import mistakes_of
 from readiness.config.interpolation import Interpolation
-from readiness.config.lines import Path, scan
+from readiness.config.lines import scan
 from readiness.config.source import Source
 from readiness.model.secrets import register
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from readiness.config.base.tables import DatabaseMarker, HttpMarker
 from readiness.config.loading import load
-from readiness.config.models import DatabaseMarker, HttpMarker
 from readiness.config.template import TEMPLATE
 from readiness.model.check import Effect
 from readiness.model.errors import ConfigError

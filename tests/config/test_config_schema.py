@@ -3,7 +3,6 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from readiness.config.models import Config
 from readiness.config.places import places
 from readiness.config.schema import FILE, json_schema, render
 from readiness.config.template import TEMPLATE
+from tests.config.test_config_errors import CASES
 
 EVERYTHING = "\n".join(
     line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
@@ -146,6 +146,6 @@ FLAGGED = ["unknown_key", "unknown_table", "number_as_text", "number_negative", 
 
 @pytest.mark.parametrize("mistake", FLAGGED)
 def test_an_editor_flags_mistakes(mistake: str) -> None:
-    golden = Path(__file__).parent.parent / "golden" / "config_errors"
-    raw = tomllib.loads((golden / f"{mistake}.toml").read_text())
+    text = next(case.text for case in CASES if case.name == mistake)
+    raw = tomllib.loads(text)
     assert not valid(raw, json_schema(), json_schema())

@@ -12,12 +12,11 @@ from readiness.areas.database.config import Database
 from readiness.areas.database.config_timescale import Hypertable, Timescale
 from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.subjects_timescale import ExpectedHypertable, TimescaleDatabase
-from readiness.areas.database.timescale import versions
+from readiness.areas.performance.config import Ingest
 from readiness.areas.performance.probes.ingest import copy_rate
 from readiness.areas.performance.probes.table_shape import scratch_copy
-from readiness.config.models import Ingest
 from readiness.lib.guardian import Guardian
-from readiness.lib.postgres import connect, fetch, fetch_value
+from readiness.lib.postgres import connect, fetch, fetch_value, timescale
 from readiness.model.check import CheckSpec, spec_of
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence
@@ -120,7 +119,7 @@ def test_a_database_without_it_fails_one_check_and_is_an_error_to_the_others(dsn
 def test_a_release_that_answers_otherwise_is_not_asked(
     metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versions, "OLDEST", (99, 0, 0))
+    monkeypatch.setattr(timescale, "OLDEST", (99, 0, 0))
     with pytest.raises(CouldNotMeasure, match=r"is older than 99\.0\.0"):
         judged(Dsn(metrics.monitor), "compression")
     found = judged(Dsn(metrics.monitor), "extension", min_version="98.1")

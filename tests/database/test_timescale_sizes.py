@@ -8,8 +8,8 @@ from readiness.areas.database.timescale.growth import MONTH_S, growth, settled
 from readiness.areas.database.timescale.hypertables import Chunk
 from readiness.areas.database.timescale.jobs import Job
 from readiness.areas.database.timescale.policies import Scheduled
-from readiness.areas.database.timescale.sizes import Saved
-from readiness.areas.database.timescale.versions import OLDEST, chunk_sizes_function, parsed
+from readiness.areas.database.timescale.sizes import Saved, chunk_sizes_function
+from readiness.lib.postgres.timescale import OLDEST, version_of
 from readiness.model.errors import NoData
 
 DAY = 86_400.0
@@ -27,12 +27,12 @@ NOW = 1000 * DAY
     ],
 )
 def test_a_version_is_compared_by_its_numbers(text: str, expected: tuple[int, int, int]) -> None:
-    assert parsed(text) == expected
+    assert version_of(text) == expected
 
 
 def test_what_is_no_version_is_refused() -> None:
     with pytest.raises(ValueError, match="is no version"):
-        parsed("latest")
+        version_of("latest")
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_what_is_no_version_is_refused() -> None:
     ],
 )
 def test_compression_is_called_columnstore_since_2_18(text: str, function: str) -> None:
-    assert parsed(text) >= OLDEST
-    assert chunk_sizes_function(parsed(text)) == function
+    assert version_of(text) >= OLDEST
+    assert chunk_sizes_function(version_of(text)) == function
 
 
 def days(*ages: float, length: float = 1) -> list[Chunk]:

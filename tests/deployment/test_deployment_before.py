@@ -41,7 +41,7 @@ def config(tmp_path: Path, text: str) -> Config:
         ("[deployment.artifact]\ncommand = ['{release}']\n", "says what to go back to"),
         (
             OLD + "smoke = ['/']",
-            "there is no [databases.x]",
+            "[databases.x] does not exist",
         ),
         (OLD, "smoke"),
     ],

@@ -28,7 +28,7 @@ from readiness.config.loading import load
 from readiness.lib.guardian import Guardian
 from readiness.areas.deployment.adapters.known import adapter_of
 from readiness.areas.deployment.drill.drill import drill
-from readiness.areas.deployment.drill.keeping import Safety
+from readiness.lib.drill.safety import Safety
 from readiness.lib.drill.notes import FOLDER, Place
 from readiness.run.safety import fingerprint
 loaded = load(Path(sys.argv[1]), {})

@@ -10,10 +10,10 @@ import pytest
 from readiness.areas.deployment.adapters.known import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill import stopping
-from readiness.areas.deployment.drill.keeping import Safety
 from readiness.areas.deployment.drill.stopping import Stopped, stopped
 from readiness.areas.deployment.reference.target import deployment as toml_of
 from readiness.lib.drill.notes import FOLDER, Place
+from readiness.lib.drill.safety import Safety
 from readiness.model.errors import NoData
 from readiness.servers.fleet.behaviour import Behaviour
 from readiness.servers.fleet.releases import NEW, OLD

@@ -33,7 +33,7 @@ class Levers(ReleaseLevers):
 
 @pytest.fixture
 def released(tmp_path: Path) -> ReleaseFiles:
-    return release_files.make(tmp_path, "1.5.0", None)
+    return release_files.make(tmp_path, "1.5.0", {})
 
 
 def content(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -8,11 +8,11 @@ import pytest
 from readiness.areas.alerting.probes.round_trip import Trip, travel
 from readiness.areas.alerting.probes.synthetic import synthetic
 from readiness.areas.alerting.subjects import probed_channels
-from readiness.areas.monitoring.reference.stack_config import Document
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.reference.system import ReferenceSystem
+from readiness.servers.files import Document
 
 
 @pytest.fixture(scope="module")

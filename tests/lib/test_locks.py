@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from readiness.areas.backup.manifest import manifest_path as path_of
 from readiness.areas.backup.manifest import read_manifest, write_backup
 from readiness.areas.schema import manifest as schema_manifest
 from readiness.areas.schema.probes.constraints import foreign_keys, orphans
 from readiness.areas.schema.probes.sequences import sequences
 from readiness.config.loading import load
+from readiness.lib.files import manifest_path as path_of
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.batches import Room, batches, locks_of_tables, need_room, room

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from readiness.config.models import Service
+from readiness.areas.monitoring.config import Service
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.monitored_service import MonitoredService, misses, suite

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from readiness.areas.monitoring.config import Service, Truth
 from readiness.areas.monitoring.probes import truth as truth_probe
-from readiness.config.models import Service, Truth
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from tests.support.monitored_service import TEXT_FORMAT, MonitoredService, misses, suite

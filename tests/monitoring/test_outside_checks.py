@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from readiness.areas.monitoring.config import ErrorTracker
-from readiness.config.models import Service
+from readiness.areas.monitoring.config import ErrorTracker, Service
 from readiness.lib import patience
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence

@@ -8,8 +8,8 @@ import yaml
 
 from readiness.areas.monitoring.config import Dashboard
 from readiness.areas.monitoring.reference.exporter_fit import objection
-from readiness.areas.monitoring.reference.stack_config import Document
 from readiness.areas.monitoring.reference.watched import count_panels, keep_panels, keep_rules
+from readiness.servers.files import Document
 
 FILES = resources.files("readiness.areas.monitoring.reference")
 RULES: Document = yaml.safe_load(FILES.joinpath("alerts.yml").read_text())

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.monitoring.config import BlackboxProbe, Job
-from readiness.areas.monitoring.config import Prometheus as Settings
 from readiness.areas.monitoring.probes import blackbox, scraping
+from readiness.config.base.watching import BlackboxProbe, Job
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import CouldNotMeasure, NoData

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from readiness.areas.performance.config import Ingest
 from readiness.areas.performance.probes.ingest import copy_rate
 from readiness.areas.performance.probes.table_shape import scratch_copy
-from readiness.config.models import Ingest
 from readiness.lib.postgres import connect, fetch, fetch_value
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.secrets import Dsn

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from readiness import Evidence
+from readiness.areas.performance.config import Query
 from readiness.areas.performance.probes.queries import running
-from readiness.config.models import Query
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.secrets import Dsn

@@ -10,8 +10,11 @@ import psycopg
 import pytest
 
 from readiness import Evidence
+from readiness.areas.monitoring.config import Service
+from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.probes.write_path import write_rate
-from readiness.config.models import Config, Ingest, Service, Target, WritePath
+from readiness.config.base.tables import Target
+from readiness.config.models import Config
 from readiness.lib.postgres import connect, fetch_value
 from readiness.model.errors import CouldNotMeasure, Unreachable
 from readiness.model.evidence import CheckFailed, Outcome

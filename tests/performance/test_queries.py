@@ -3,8 +3,8 @@
 import pytest
 
 from readiness import Evidence
+from readiness.areas.performance.config import Query
 from readiness.areas.performance.probes.queries import Plan, latency, plan
-from readiness.config.models import Query
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.secrets import Dsn

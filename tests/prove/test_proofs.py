@@ -20,9 +20,9 @@ from readiness.model.exitcodes import ExitCode
 from readiness.model.fault import Fault, fault
 from readiness.model.measurement import Limit, Measurement, at_most
 from readiness.model.record import CheckResult
+from readiness.prove import proofs
 from readiness.prove.prover import HEALTHY, Proof, Prover
 from readiness.reference.system import ReferenceSystem
-from readiness.report import proofs
 from readiness.run import catalogue
 from tests.support.records import make_check
 

@@ -9,10 +9,10 @@ import pytest
 
 from readiness.lib.guardian import Guardian
 from readiness.reference import database, filled
-from readiness.reference.providers import settings_of
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.cache import VARIABLE
 from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.provider import settings_of
 
 pytestmark = pytest.mark.contract
 

@@ -337,7 +337,8 @@ def test_backups_are_spoiled_and_come_back_to_the_byte(
 def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
     system: ReferenceSystem, levers: Levers
 ) -> None:
-    from readiness.areas.backup.manifest import read_manifest, sha256_of  # type: ignore[import-not-found,unused-ignore]
+    from readiness.areas.backup.manifest import read_manifest  # type: ignore[import-not-found,unused-ignore]
+    from readiness.lib.files import sha256_of
 
     folder = system.folder / "backups"
     dump = newest(folder)

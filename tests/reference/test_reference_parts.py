@@ -13,20 +13,20 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.areas.database.reference.target import Around
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
-from readiness.areas.monitoring.reference import error_tracker, grafana, stack
+from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.config.subjects import subjects
 from readiness.lib.guardian import Guardian
-from readiness.reference.database import Shop
 from readiness.reference.parts import PARTS, Part, absent_here, coverage, no_copier, not_applicable
 from readiness.reference.target import Facts, readiness_toml
 from readiness.run import catalogue
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.processes import Daemon
+from readiness.servers.shop import Shop
 from readiness.servers.without import VARIABLE
 
 PROGRAMS = Binaries(Path("/usr/lib/postgresql/18/bin"), "18.6", "local")
@@ -66,7 +66,7 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
     with Guardian() as guardian:
         daemon = Daemon("fleet", lambda port: [str(port)], folder, guardian, port=9)
     dashboard = folder / "dashboard.json"
-    dashboard.write_bytes(Path(stack.__file__).with_name("dashboard.json").read_bytes())
+    dashboard.write_bytes(Path(grafana.__file__).with_name("dashboard.json").read_bytes())
     return Facts(
         service=HERE,
         release="1.5.0",

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from readiness.config.models import Waiver
+from readiness.config.base.tables import Waiver
 from readiness.model.check import Effect, Severity
 from readiness.model.evidence import Outcome
 from readiness.model.record import CheckResult

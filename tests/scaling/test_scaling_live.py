@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.deployment.drill.keeping import Safety
 from readiness.areas.scaling.config import Live, Scaling
 from readiness.areas.scaling.probes.drill import Scaled, drill
 from readiness.lib.drill.locking import locked
 from readiness.lib.drill.notes import FOLDER, Place
+from readiness.lib.drill.safety import Safety
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from suites.scaling.test_live import test_scale_down_live as judge_down
@@ -182,7 +182,7 @@ import sys
 from pathlib import Path
 from readiness.areas.scaling.config import Scaling
 from readiness.lib.guardian import Guardian
-from readiness.areas.deployment.drill.keeping import Safety
+from readiness.lib.drill.safety import Safety
 from readiness.lib.drill.notes import Place
 from readiness.areas.scaling.probes.drill import drill
 scaling, folder = Scaling.model_validate_json(sys.argv[1]), Path(sys.argv[2])

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from readiness.areas.database.config import Database
+from readiness.areas.schema.config import Database
 from readiness.areas.schema.subjects import MigrationsOf
-from readiness.lib.migrations.config import Migrations
+from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.scratch import Scratch, scratch
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, SafetyRefusal
 from readiness.model.evidence import Evidence

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.database.config import Database
-from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.manifest import read, save
 from readiness.areas.schema.probes.constraints import foreign_keys, orphans
 from readiness.areas.schema.subjects import SchemaOf

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from readiness.areas.database.config import Database
+from readiness.areas.schema.config import Database
 from readiness.areas.schema.config_transfers import Transfer
 from readiness.areas.schema.probes import transfers_lately as lately_
 from readiness.areas.schema.subjects import TransferOf

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readiness.config.models import Config, Signoff, SignoffPolicy, Target
+from readiness.config.base.tables import Signoff, SignoffPolicy, Target
+from readiness.config.models import Config
 from readiness.config.subjects import subjects
 from readiness.model.evidence import Evidence
 from tests.support.monitored_service import misses, suite

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from readiness.areas.signoff.signing import SignoffState, append, block, state
+from readiness.areas.signoff.judging import SignoffState, state
+from readiness.cli.signing import append, block
+from readiness.config.base.tables import Signoff
 from readiness.config.loading import load
-from readiness.config.models import Signoff
 from readiness.model.errors import ConfigError, UsageError
 
 TODAY = date(2026, 3, 10)
@@ -126,7 +127,7 @@ def test_any_text_comes_back_as_it_was_signed(
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        (signoff(), r"\[\[signoff\]\] item: 'runbook' and '1.2' stands here a second time"),
+        (signoff(), r"\[\[signoff\]\] item: duplicate entry 'runbook' and '1.2'"),
         (signoff(item="runbok"), "nothing requires a sign-off of 'runbok'. Did you mean 'runbook'"),
     ],
 )

@@ -6,7 +6,6 @@ from typing import Any
 
 from readiness.areas.alerting.config import (
     Alerting,
-    Alertmanager,
     Channel,
     DeadMan,
     SeverityPolicy,
@@ -14,6 +13,7 @@ from readiness.areas.alerting.config import (
 )
 from readiness.areas.alerting.paper.reach import LiveRule
 from readiness.areas.alerting.probes.running import Running
+from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 
 Document = dict[str, Any]

@@ -11,9 +11,9 @@ from typing import Self
 from readiness.areas.deployment.adapters.known import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.drill import Drilled, drill
-from readiness.areas.deployment.drill.keeping import Safety
 from readiness.config.loading import Loaded, load
 from readiness.lib.drill.notes import FOLDER, Place
+from readiness.lib.drill.safety import Safety
 from readiness.lib.undo import Undo as UndoProtocol
 from readiness.run.safety import fingerprint
 from tests.support.small_servers import Reply, SmallServer

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from readiness.servers.account import Account, reachable_folder
+from readiness.lib.account import Account
+from readiness.servers.account import reachable_folder
 
 
 @contextmanager

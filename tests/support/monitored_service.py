@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from readiness.config.models import Drill, Service, Truth
+from readiness.areas.monitoring.config import Drill, Service, Truth
 from readiness.model.evidence import Evidence
 from tests.support.small_servers import Reply, SmallServer
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from readiness.areas.monitoring.config import Job
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Job
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.lib.guardian import Guardian
 from readiness.servers import programs
 from readiness.servers.processes import Daemon

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from readiness.areas.alerting.probes import rules as rules_probe
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.lib.guardian import Guardian
 from readiness.lib.prometheus import Prometheus
 from readiness.servers import programs

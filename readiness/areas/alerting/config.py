@@ -1,13 +1,15 @@
 """The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
 
-from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.areas.alerting.engine_config import AlertEngine
-from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url
-from readiness.model.secrets import Secret
+from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url, tables
+from readiness.config.base.watching import both_or_none
+from readiness.model.secrets import Dsn, Secret
 
 # A label of Prometheus; `__` begins what Prometheus keeps for itself.
 LABEL_PATTERN: Final = r"^_?[a-zA-Z0-9][a-zA-Z0-9_]*$"
@@ -20,45 +22,6 @@ Integration = Literal[
     "rocketchat", "slack", "sns", "telegram", "victorops", "webex", "webhook", "wechat",
 ]  # fmt: skip
 """Kinds of integration that Alertmanager has, as in `KIND_configs`."""
-
-
-_M = TypeVar("_M", bound=Model)
-
-
-def _both_or_none(model: _M, first: str, second: str) -> _M:
-    """What is taken away has to be brought back."""
-    if (getattr(model, first) is None) is not (getattr(model, second) is None):
-        raise PydanticCustomError("pair", f"`{first}` and `{second}` need each other")
-    return model
-
-
-class Alertmanager(Model):
-    """The Alertmanager, all peers of it."""
-
-    name: ClassVar[str] = "alertmanager"
-
-    urls: Annotated[list[Url], Field(min_length=1)] = Field(
-        ..., description="the addresses of all peers"
-    )
-    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
-    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
-    verify_tls: bool = Field(True, description="whether its certificate must be valid")
-    seen_as: dict[str, Url] = Field(
-        default={},
-        description="address in Prometheus's configuration, as `http://am:9093`, to the one that"
-        " leads there from this machine",
-    )
-    peer_timeout_s: Positive = Field(
-        15, description="seconds; --cluster.peer-timeout: how long each position waits for the last"
-    )
-    stop_peer: Command | None = Field(
-        None, description="the command that stops the first peer (alerting.failover)"
-    )
-    start_peer: Command | None = Field(None, description="the command that starts it again")
-
-    @model_validator(mode="after")
-    def _pair(self) -> Self:
-        return _both_or_none(self, "stop_peer", "start_peer")
 
 
 class HttpInbox(Model):
@@ -264,7 +227,7 @@ class Canary(Model):
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
-        return _both_or_none(self, "stop_source", "start_source")
+        return both_or_none(self, "stop_source", "start_source")
 
 
 class DeadMan(Model):
@@ -291,7 +254,7 @@ class DeadMan(Model):
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
-        return _both_or_none(self, "stop", "start")
+        return both_or_none(self, "stop", "start")
 
 
 class Alerting(Model):
@@ -330,3 +293,37 @@ class Alerting(Model):
             name for s in self.severities.values() for one_of in s.channels for name in one_of
         }
         return (self.engine.reaches if self.engine else frozenset()) - wanted
+
+
+class SlowAlert(Model):
+    """The alert that a slow statement has to raise, and where it has to arrive."""
+
+    dsn: Dsn = Field(
+        ...,
+        description="a role whose statements the alert watches, as the application's; it runs"
+        " nothing but pg_sleep",
+    )
+    alert: Text = Field(..., description="the alert's name, as the message contains it")
+    severity: Text = Field(..., description="its severity, as the message contains it")
+    channel: Name = Field(
+        ..., description="the [alerting.channels.NAME], with an inbox, at which it must arrive"
+    )
+    message_within_s: Positive = Field(
+        60,
+        description="seconds from the start of the statement to the message",
+    )
+
+
+class Database(tables.Database):
+    """A PostgreSQL database, with the alert on its slow statements."""
+
+    slow_alert: SlowAlert | None = Field(None, description="the alert that a slow statement raises")
+
+
+class Config(tables.Config):
+    """The tables of alerting."""
+
+    alerting: Alerting | None = Field(None, description="how people are notified")
+    databases: Annotated[Mapping[Name, Database], Field(min_length=1)] = Field(
+        default={}, description="the PostgreSQL databases, as [databases.NAME]"
+    )

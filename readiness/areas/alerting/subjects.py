@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from readiness.areas.alerting.config import Alerting, Channel
-from readiness.config.models import Config
-from readiness.config.subject import Find, of
+from readiness.areas.alerting.config import Alerting, Channel, Config
+from readiness.config.base.subject import Find, of
 
 
 def probed_channels(config: Config) -> list[Channel]:
@@ -27,6 +26,10 @@ def _alerting(config: Config) -> Alerting:
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
+    "alerted_database": (
+        "[databases.NAME.slow_alert]",
+        lambda c: [d for d in c.databases.values() if d.slow_alert],
+    ),
     "alertmanager": ("[alertmanager]", lambda c: [c.alertmanager] if c.alertmanager else []),
     "alert_severity": ("[alerting.severities.NAME]", lambda c: of(_alerting(c).severities)),
     "alert_rule": ("[alerting.rules.NAME]", lambda c: of(_alerting(c).rules)),

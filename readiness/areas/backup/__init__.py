@@ -1,1 +1,46 @@
-"""The area `backup`."""
+"""Backup: whether what was lost can be had back, in time and whole."""
+
+import os
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from readiness.areas.backup.config import Backup, Config
+from readiness.areas.backup.subjects import KINDS
+from readiness.config.base.area import Area, Look
+from readiness.config.base.mistakes import Mistake, known
+from readiness.model.errors import UsageError
+
+__all__ = ["AREA"]
+
+
+def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
+    for key, backup in config.backup.items():
+        yield from known(
+            ("backup", key, "database"), backup.database, "databases", config.databases
+        )
+
+
+def _looks(config: Config) -> Iterator[tuple[str, Look]]:
+    for backup in config.backup.values():
+        yield f"backup {backup.name}", partial(_backup, backup)
+
+
+def _backup(backup: Backup) -> str:
+    if backup.tool != "dump":
+        from readiness.areas.backup.tools.known import tool_of
+
+        return f"{len(tool_of(backup).backups())} backups of {backup.tool} in {backup.path}"
+    folder = Path(backup.path)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UsageError(
+            "the folder cannot be read from here",
+            where=backup.path,
+            remedy="run where the backups are mounted, or correct the path",
+        )
+    return f"{len(list(folder.glob(backup.pattern)))} files in {folder}"
+
+
+AREA: Final = Area("backup", config=Config, kinds=KINDS, mistakes=_mistakes, looks=_looks)

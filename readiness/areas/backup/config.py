@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from readiness.areas.backup.config_physical import Physical
 from readiness.areas.backup.config_policy import Application, Copy, Immutable, Layer
-from readiness.config.base import Count, Name, Named, Positive, Share, Text
+from readiness.config.base import Count, Name, Named, Positive, Share, Text, tables
 from readiness.model.secrets import Dsn
 
 Tool = Literal["dump", "pgbackrest", "barman", "wal-g", "basebackup", "command"]
@@ -79,3 +79,11 @@ class Backup(Named):
                 "backup_tool", "`tool` other than dump, and the table `physical`, need each other"
             )
         return self
+
+
+class Config(tables.Config):
+    """The tables of backup."""
+
+    backup: Annotated[dict[Name, Backup], Field(min_length=1)] = Field(
+        default={}, description="the backups, as [backup.NAME]"
+    )

@@ -3,7 +3,6 @@
 python -m readiness.areas.backup.manifest --dsn-env DATABASE_URL --folder /backups
 """
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import psycopg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from readiness.areas.backup.beside_tables import LargeObjects, Sequence, large_objects, sequences
+from readiness.lib.files import FORMAT, LARGEST_MANIFEST, manifest_path, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
 from readiness.lib.postgres.batches import in_snapshot, need_room_for_dump
 from readiness.lib.postgres.contents import TableContent, table_contents
@@ -27,10 +27,7 @@ from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.client import run_program
 
-FORMAT: Final = "readiness-backup/1"
-_SUFFIX: Final = ".manifest.json"
 _LONGEST_S: Final = 6 * 3600.0
-_LARGEST_MANIFEST: Final = 64 * 1024 * 1024
 COMMAND: Final = "python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER"
 """The command that writes a backup with a manifest, for a message."""
 
@@ -122,11 +119,6 @@ def write_backup(
     return dump
 
 
-def manifest_path(dump: Path) -> Path:
-    """Where the manifest of a dump lies: `x.manifest.json` beside `x.dump`."""
-    return dump.with_name(dump.name.removesuffix(".dump") + _SUFFIX)
-
-
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
@@ -136,7 +128,7 @@ def read_manifest(path: Path) -> Manifest:
     remedy = f"write the backup together with a manifest: {COMMAND}"
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST_MANIFEST + 1)
+            text = file.read(LARGEST_MANIFEST + 1)
     except FileNotFoundError:
         raise CouldNotMeasure(
             "the backup has no manifest", where=str(path), remedy=remedy
@@ -145,7 +137,7 @@ def read_manifest(path: Path) -> Manifest:
         raise CouldNotMeasure(
             f"the manifest cannot be read: {error.strerror}", where=str(path)
         ) from None
-    if len(text) > _LARGEST_MANIFEST:
+    if len(text) > LARGEST_MANIFEST:
         raise CouldNotMeasure("the manifest is larger than 64 MiB", where=str(path))
     try:
         return Manifest.model_validate_json(text)
@@ -157,19 +149,6 @@ def read_manifest(path: Path) -> Manifest:
             where=str(path),
             remedy=remedy,
         ) from None
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex.
-
-    Raises:
-        CouldNotMeasure: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
 def _name(connection: Connection) -> str:

@@ -11,10 +11,10 @@ from readiness.areas.backup.manifest import read_manifest
 from readiness.areas.backup.probes.application import failed, try_application
 from readiness.areas.backup.probes.cluster import RestoredCluster
 from readiness.areas.backup.probes.controls import dump_controls
-from readiness.areas.backup.probes.files import age_of
 from readiness.areas.backup.probes.restore import Restored
 from readiness.areas.backup.restore_ladder import Step
 from readiness.areas.backup.tools.tool import physical_of
+from readiness.lib.files import age_of
 from readiness.lib.postgres import connect, fetch_value
 from readiness.lib.postgres.contents import differences
 from readiness.lib.postgres.fingerprint import differences as schema_differences

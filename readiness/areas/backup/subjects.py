@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from readiness.areas.backup.config import Backup
-from readiness.config.models import Config
-from readiness.config.subject import Find, Subject
+from readiness.areas.backup.config import Backup, Config
+from readiness.config.base.subject import Find, Subject
 
 _ARCHIVES: Final = ("pgbackrest", "barman", "wal-g", "command")
 

@@ -9,8 +9,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Count, Model, Name, Positive, Share, Text
-from readiness.model.secrets import Dsn
+from readiness.config.base import Count, Model, Positive, Share, Text
 
 _MIB: Final = 1024 * 1024
 _GIB: Final = 1024 * _MIB
@@ -31,25 +30,6 @@ class P95(Model):
     )
     label: Text = Field("statement", description="the label that names the statement")
     unit: Literal["s", "ms"] = Field("s", description="the unit of what `query` gives")
-
-
-class SlowAlert(Model):
-    """The alert that a slow statement has to raise, and where it has to arrive."""
-
-    dsn: Dsn = Field(
-        ...,
-        description="a role whose statements the alert watches, as the application's; it runs"
-        " nothing but pg_sleep",
-    )
-    alert: Text = Field(..., description="the alert's name, as the message contains it")
-    severity: Text = Field(..., description="its severity, as the message contains it")
-    channel: Name = Field(
-        ..., description="the [alerting.channels.NAME], with an inbox, at which it must arrive"
-    )
-    message_within_s: Positive = Field(
-        60,
-        description="seconds from the start of the statement to the message",
-    )
 
 
 class Statements(Model):
@@ -84,7 +64,6 @@ class Statements(Model):
         20, description="evictions a day of pg_stat_statements; each takes 5 % of its statements"
     )
     p95: P95 | None = Field(None, description="where the p95 of each statement can be read")
-    slow_alert: SlowAlert | None = Field(None, description="the alert that a slow one raises")
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

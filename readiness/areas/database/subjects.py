@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from readiness.areas.database import subjects_timescale
-from readiness.config.subject import Find
+from readiness.config.base.subject import Find
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
@@ -25,9 +25,5 @@ KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "timed_database": (
         "[databases.NAME.statements.p95]",
         lambda c: [d for d in c.databases.values() if d.statements.p95],
-    ),
-    "alerted_database": (
-        "[databases.NAME.statements.slow_alert]",
-        lambda c: [d for d in c.databases.values() if d.statements.slow_alert],
     ),
 }

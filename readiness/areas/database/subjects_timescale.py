@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.areas.database.config import Config, Database
 from readiness.areas.database.config_timescale import Hypertable, Timescale
-from readiness.config.models import Config
-from readiness.config.subject import Find, Subject
+from readiness.config.base.subject import Find, Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,86 @@
-"""The area `deployment`."""
+"""Deployment: whether a release can be changed, and changed back, without users noticing."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+from readiness.areas.deployment.config import TABLES, Config, Deployment
+from readiness.areas.deployment.subjects import KINDS
+from readiness.areas.deployment.subjects_before import KINDS as KINDS_BEFORE
+from readiness.config.base.area import Area, Drills, Recovery
+from readiness.config.base.mistakes import Mistake, known
+from readiness.model.secrets import without_credentials
+
+__all__ = ["AREA"]
+
+
+def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
+    if config.deployment is None:
+        return
+    if old := config.deployment.compatibility:
+        place = ("deployment", "compatibility", "database")
+        yield from known(place, old.database, "databases", config.databases)
+    yield from _releases(config.deployment)
+
+
+def _releases(deployment: Deployment) -> Iterator[Mistake]:
+    """A change from a release to itself proves nothing, and one to nobody knows what less."""
+    if deployment.release == "unknown":
+        yield Mistake(
+            ("deployment", "release"),
+            "nobody says which release is judged",
+            "write [target] release, or [deployment] release",
+        )
+    named = {"previous": deployment.previous, "bad_release": deployment.bad_release}
+    for key, release in named.items():
+        if release == deployment.release:
+            yield Mistake(
+                ("deployment", key),
+                f"is {release!r}, and so is the release that is judged: a change between them"
+                " would be none",
+                "name another release",
+            )
+
+
+def _identity(config: Config) -> object:
+    """Which release is changed where: a stale file must not lead to another cluster."""
+    if config.deployment is None:
+        return None
+    tool = config.deployment.model_dump(include=set(TABLES.values()), exclude_none=True)
+    return [without_credentials(config.deployment.url), tool]
+
+
+def _commands(config: Config) -> Iterator[str]:
+    deployment = config.deployment
+    if deployment is None or not deployment.drills or deployment.previous is None:
+        return
+    from readiness.areas.deployment.adapters.known import adapter_of
+
+    adapter = adapter_of(deployment)
+    yield (
+        "The drill deploys, rolls back and deploys again; the release that is served before it is"
+        "\nserved after it. What it runs:"
+    )
+    calls = [
+        *adapter.deploy(deployment.previous),
+        *adapter.deploy(deployment.release),
+        *adapter.rollback(deployment.previous),
+    ]
+    if deployment.bad_release:
+        calls += adapter.deploy(deployment.bad_release)
+    yield from map(str, calls)
+
+
+def _recover(recovery: Recovery) -> bool:
+    from readiness.areas.deployment.drill.recovery import recover
+
+    return recover(recovery)
+
+
+AREA: Final = Area(
+    "deployment",
+    config=Config,
+    kinds={**KINDS, **KINDS_BEFORE},
+    mistakes=_mistakes,
+    drills=Drills(identity=_identity, commands=_commands, recover=_recover),
+)

@@ -24,7 +24,7 @@ from readiness.areas.deployment.config_before import (
     SavedLayer,
     Worker,
 )
-from readiness.config.base import Command, Count, Model, Name, Path_, Positive, Text, Url
+from readiness.config.base import Command, Count, Model, Name, Path_, Positive, Text, Url, tables
 from readiness.lib.prober.settings import Watched
 
 TABLES: Final[Mapping[Adapter, str]] = {
@@ -152,3 +152,19 @@ class Deployment(Watched):
                 "deployment_bad", "`bad_release` needs an `adapter` that deploys it"
             )
         return self
+
+
+class Config(tables.Config):
+    """The tables of deployment."""
+
+    deployment: Deployment | None = Field(
+        None, description="how the target changes its release, and what that may cost"
+    )
+
+    @model_validator(mode="after")
+    def _release_of_the_target(self) -> Self:
+        """What is deployed is what is judged, unless [deployment] says otherwise."""
+        if self.deployment is None or self.deployment.release:
+            return self
+        deployment = self.deployment.model_copy(update={"release": self.target.release})
+        return self.model_copy(update={"deployment": deployment})

@@ -1,6 +1,5 @@
 """How a drill is judged: what several of its checks hold against the same figures."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from readiness.areas.deployment.adapters.adapter import State
@@ -9,12 +8,11 @@ from readiness.areas.deployment.drill.change import Change
 from readiness.areas.deployment.drill.course import course
 from readiness.areas.deployment.drill.drill import Drilled
 from readiness.areas.deployment.drill.timeline import timeline
-from readiness.lib.prober.behaviour import behaviour
-from readiness.lib.prober.observation import Observation
+from readiness.lib.prober.judging import asked, figure, judge_served
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
-from readiness.model.measurement import Measurement, at_least, at_most, equal_to
+from readiness.model.measurement import Measurement, at_least, equal_to
 
 
 def story(drilled: Drilled, settings: Deployment) -> Measurement:
@@ -107,28 +105,6 @@ def judge_requests(change: Change, evidence: Evidence) -> None:
     )
 
 
-def judge_served(name: str, seen: Observation, evidence: Evidence) -> None:
-    """Absolute figures: a percentage would hide an outage."""
-    source, count = asked(seen), len(seen.samples)
-    kinds = Counter(sample.problem for sample in seen.failed)
-    kinds_told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
-    how = behaviour(seen)
-    why = f"{kinds_told}; {how}: {how.remedy}" if seen.failed else ""
-    evidence.judge(
-        "failed-requests",
-        figure(f"failed requests, {name}", len(seen.failed), "count", source, count),
-        equal_to(0),
-        why,
-    )
-    evidence.judge(
-        "longest-gap",
-        figure(f"longest gap, {name}", seen.longest_gap_s, "s", source, count),
-        at_most(0),
-        "nobody was answered",
-    )
-    evidence.record(figure(f"shortest outage seen, {name}", seen.shortest_seen_s, "s", source))
-
-
 def judge_arrival(change: Change, settings: Deployment, evidence: Evidence) -> None:
     """Who answers in the end, and what the tool had said."""
     status = "none" if change.status is None else str(change.status)
@@ -199,14 +175,3 @@ def differences(before: State, after: State) -> Sequence[str]:
     """The keys whose values differ, or that are only on one side."""
     keys = sorted(before.keys() | after.keys())
     return [key for key in keys if before.get(key) != after.get(key)]
-
-
-def asked(seen: Observation) -> str:
-    """The source of what users saw."""
-    plan = seen.plan
-    return f"{plan.rate_per_s:g} requests/s to {plan.url}"
-
-
-def figure(name: str, value: float, unit: str, source: str, samples: int = 1) -> Measurement:
-    """A measurement."""
-    return Measurement(name, value, unit, source, samples=samples)

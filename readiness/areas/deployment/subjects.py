@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from readiness.areas.deployment.config import Deployment
-from readiness.config.models import Config
-from readiness.config.subject import Find
+from readiness.areas.deployment.config import Config, Deployment
+from readiness.config.base.subject import Find
 
 
 def _where(holds: Callable[[Deployment], object]) -> Find:

@@ -1,86 +1,24 @@
-"""The models of what watches the target: Prometheus, its jobs and probes, the dashboards."""
+"""The tables of monitoring: dashboards, error tracker, and what a service must tell."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Count, Model, Name, Named, Positive, Share, Text, Url
+from readiness.config.base import (
+    Command,
+    Count,
+    Model,
+    Name,
+    Named,
+    Path_,
+    Positive,
+    Text,
+    Url,
+    tables,
+)
 from readiness.model.secrets import Secret
-
-
-class Job(Named):
-    """A scrape job that must be there, `[prometheus.jobs.NAME]`: the name is Prometheus's."""
-
-    interval_s: Positive = Field(
-        ..., description="seconds; the scrape interval that was agreed, exactly"
-    )
-    min_targets: Count = Field(1, description="targets that it must scrape at least")
-    required_metrics: list[Text] = Field(
-        default=[], description="selectors, as `orders_total`; each must have a fresh series"
-    )
-    must_be_one: list[Text] = Field(
-        default=[],
-        description="selectors whose every value must be 1, as `pg_up`: `up` is only about the"
-        " exporter, not about what it exports",
-    )
-    must_be_zero: list[Text] = Field(
-        default=[],
-        description="selectors whose every value must be 0, as `pg_exporter_last_scrape_error`",
-    )
-
-
-class BlackboxProbe(Named):
-    """An address that a blackbox exporter asks, `[prometheus.probes.NAME]`."""
-
-    instance: Text = Field(..., description="its `instance` label, mostly the address asked")
-    certificate_min_days: Positive = Field(
-        14, description="days that its certificate must still be valid"
-    )
-
-    @property
-    def is_https(self) -> bool:
-        """Whether there is a certificate."""
-        return self.instance.startswith("https://")
-
-
-class Prometheus(Model):
-    """The Prometheus that watches the target."""
-
-    name: ClassVar[str] = "prometheus"
-
-    url: Url = Field(..., description="its address, as `http://prometheus:9090`")
-    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
-    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
-    verify_tls: bool = Field(True, description="whether its certificate must be valid")
-    jobs: Annotated[dict[Name, Job], Field(min_length=1)] = Field(
-        default={}, description="the scrape jobs that must be there, as [prometheus.jobs.NAME]"
-    )
-    probes: Annotated[dict[Name, BlackboxProbe], Field(min_length=1)] = Field(
-        default={}, description="what is asked from outside, as [prometheus.probes.NAME]"
-    )
-    retention_min_h: Positive = Field(
-        360, description="hours of history that it must keep; Prometheus's own default is 15 days"
-    )
-    clock_skew_max_s: Positive = Field(
-        2, description="seconds that its clock may differ from this machine's"
-    )
-    scrape_time_max_share: Share = Field(
-        0.5, description="share of the scrape time-out within which nine of ten scrapes must end"
-    )
-    window_s: Positive = Field(
-        3600, description="seconds; how far back stability and duration of scrapes are judged"
-    )
-    up_min_share: Share = Field(
-        0.99, description="share of the scrapes within `window_s` that must have succeeded"
-    )
-    samples_max: Count = Field(
-        20_000, description="samples that one scrape of one target may bring"
-    )
-    overhead_max_share: Share = Field(
-        0.01, description="share of time that being scraped may take: duration by interval, CPU"
-        " of the exporters by cores, and the monitoring roles' time by that of all statements"
-    )  # fmt: skip
 
 
 class Dashboard(Named):
@@ -135,3 +73,49 @@ class ErrorTracker(Model):
     project: Text = Field(..., description="slug of the project")
     within_s: Positive = Field(60, description="seconds until a test event must be readable")
     timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
+
+
+class Truth(Model):
+    """A counter that must move by exactly what happened (monitoring.metrics-truth)."""
+
+    path: Path_ = Field(..., description="a request that succeeds and that nobody else sends")
+    counter: Text = Field(..., description='series, as `http_requests_total{route="/x"}`')
+    requests: Count = Field(20, description="how many of them are sent")
+    error_path: Path_ = Field(..., description="a request that fails and is counted as an error")
+    error_counter: Text = Field(..., description="the series that counts the failed ones")
+    errors: Count = Field(5, description="how many failing requests are sent")
+
+
+class Drill(Model):
+    """How to take a dependency away from a service, and bring it back."""
+
+    dependency: Text = Field(..., description="what is taken away, in words")
+    away: Command = Field(..., description="the command that takes it away, as a list")
+    back: Command = Field(..., description="the command that brings it back, as a list")
+    within_s: Positive = Field(10, description="seconds until ready must answer 503, and 200 again")
+
+
+class Service(tables.Service):
+    """An HTTP service, with what monitoring expects of it."""
+
+    health_fields: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=["status", "version"], description="keys that the JSON of `health` must have"
+    )
+    health_max_ms: Positive = Field(
+        500, description="milliseconds; median of five answers of each health endpoint"
+    )
+    private: list[Path_] = Field(
+        default=[], description="paths that must refuse whoever has no credentials, as `/admin`"
+    )
+    truth: Truth | None = Field(None, description="a counter that is compared with what was sent")
+    drill: Drill | None = Field(None, description="how to take a dependency away and bring it back")
+
+
+class Config(tables.Config):
+    """The tables of monitoring."""
+
+    services: Annotated[Mapping[Name, Service], Field(min_length=1)] = Field(
+        default={}, description="the HTTP services, as [services.NAME]"
+    )
+    grafana: Grafana | None = Field(None, description="the dashboards, and what shows them")
+    error_tracker: ErrorTracker | None = Field(None, description="where errors are collected")

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text
+from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, tables
 from readiness.lib.prober.settings import Watched
 
 Percent = Annotated[int, Field(ge=0, le=1000)]
@@ -101,3 +101,11 @@ class Scaling(Named):
     def on_paper(self) -> bool:
         """Whether there are objects of Kubernetes that tell how it scales."""
         return bool(self.manifests or self.cluster)
+
+
+class Config(tables.Config):
+    """The tables of scaling."""
+
+    scaling: Annotated[dict[Name, Scaling], Field(min_length=1)] = Field(
+        default={}, description="the workloads that scale themselves, as [scaling.NAME]"
+    )

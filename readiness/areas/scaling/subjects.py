@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
-from readiness.areas.scaling.config import Scaling
-from readiness.config.models import Config
-from readiness.config.subject import Find
+from readiness.areas.scaling.config import Config, Scaling
+from readiness.config.base.subject import Find
+from readiness.config.base.tables import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,22 @@
-"""The area `schema`."""
+"""Schema: whether the database consists of what the release needs, and can be changed safely."""
+
+from typing import Final
+
+import click
+
+from readiness.areas.schema.config import Config, Database
+from readiness.areas.schema.subjects import KINDS
+from readiness.config.base.area import Area, Configured
+
+__all__ = ["AREA"]
+
+
+def _schema(configured: Configured) -> click.Command:
+    from readiness.areas.schema.command import schema
+
+    return schema(configured)
+
+
+AREA: Final = Area(
+    "schema", config=Config, extends=(Database,), kinds=KINDS, commands={"schema": _schema}
+)

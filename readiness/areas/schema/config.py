@@ -1,16 +1,24 @@
 """The models of [databases.NAME.schema]: which objects, rows and rights a database must have."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
 
-from readiness.config.base import Count, Model, Name, Named, Positive, Text
+from readiness.areas.schema.config_transfers import Transfer
+from readiness.config.base import (
+    Count,
+    Identifier,
+    Model,
+    Name,
+    Named,
+    Positive,
+    Table,
+    Text,
+    tables,
+)
 from readiness.model.secrets import Dsn
-
-Table = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*\.[A-Za-z_][\w$]*$")]
-"""A table's name with its schema, as `shop.orders`; what would need quotes cannot be named."""
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*$")]
 
 
 class RowFloor(Named):
@@ -76,9 +84,21 @@ with warnings.catch_warnings():
     # pydantic keeps a class method `schema` of its first version, which nothing here uses.
     warnings.filterwarnings("ignore", message='Field name "schema"')
 
-    class WithSchema(Named):
-        """A database of which it may be said what it must consist of."""
+    class Database(tables.Database):
+        """A PostgreSQL database, with what it must consist of and how that is changed."""
 
         schema: DatabaseSchema | None = Field(  # type: ignore[assignment]
             None, description="which objects, rows and rights it must have"
         )
+        transfers: Annotated[dict[Name, Transfer], Field(min_length=1)] = Field(
+            default={},
+            description="data that moves to new tables, as [databases.NAME.transfers.NAME]",
+        )
+
+
+class Config(tables.Config):
+    """The tables of schema."""
+
+    databases: Annotated[Mapping[Name, Database], Field(min_length=1)] = Field(
+        default={}, description="the PostgreSQL databases, as [databases.NAME]"
+    )

@@ -4,8 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from readiness.areas.schema.config import Identifier, Table
-from readiness.config.base import Named, Positive, Text
+from readiness.config.base import Identifier, Named, Positive, Table, Text
 from readiness.model.secrets import Dsn
 
 Strategy = Literal["full-copy", "dual-write", "table-by-table"]

@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
-from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.config import Config, Database, DatabaseSchema
 from readiness.areas.schema.config_transfers import Transfer
-from readiness.config.models import Config
-from readiness.config.subject import Find
-from readiness.lib.migrations.config import Migrations
+from readiness.config.base.migrations import Migrations
+from readiness.config.base.subject import Find
 
 
 @dataclass(frozen=True, slots=True)

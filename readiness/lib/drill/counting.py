@@ -1,13 +1,17 @@
 """What a tool says again and again while something changes."""
 
+import re
+import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from readiness.model.errors import CouldNotMeasure
+from readiness.lib import command
+from readiness.lib.text import clean
+from readiness.model.errors import CouldNotMeasure, NoData
 
 _PERIOD_S: Final = 1.0
 _T = TypeVar("_T")
@@ -90,3 +94,20 @@ def sampling(ask: Callable[[], _T | None], period_s: float = _PERIOD_S) -> Itera
         yield sampler
     finally:
         sampler.stop()
+
+
+def counted(argv: Sequence[str], remedy: str) -> int:
+    """How many replicas a command of the user's counts.
+
+    Raises:
+        CouldNotMeasure: it fails, or prints something else than a whole number.
+    """
+    said = command.run(argv, "count the replicas", remedy, timeout_s=command.ASK_S)
+    printed = said.strip()
+    if not re.fullmatch(r"[0-9]{1,6}", printed, re.ASCII):
+        raise NoData(
+            f"printed {clean(printed, 60)!r}, which is no number of replicas",
+            where=shlex.join(argv),
+            remedy=remedy,
+        )
+    return int(printed)

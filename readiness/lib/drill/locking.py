@@ -3,16 +3,30 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, Protocol
 
 import psycopg
 
-from readiness.areas.database.config import Database
 from readiness.lib.drill.notes import Place
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure
+from readiness.model.secrets import Dsn
 
 _DAY_S: Final = 86_400.0
+
+
+class Reached(Protocol):
+    """A database, as a configuration names it."""
+
+    @property
+    def dsn(self) -> Dsn:
+        """How to reach it."""
+        ...
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one statement may take."""
+        ...
 
 
 @contextmanager
@@ -40,7 +54,7 @@ def locked(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def locked_in(database: Database | None, place: Place) -> Iterator[None]:
+def locked_in(database: Reached | None, place: Place) -> Iterator[None]:
     """Hold a lock in a database of the target, for those who drill from other machines.
 
     Raises:

@@ -5,8 +5,8 @@ from typing import Final
 
 from psycopg import sql
 
+from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations import files, python_files
-from readiness.lib.migrations.config import Migrations
 from readiness.lib.migrations.model import Applied, Migration, State, heads_of, in_order, state
 from readiness.lib.postgres import Connection, fetch, fetch_value, source_of
 from readiness.model.errors import CouldNotMeasure, NoData

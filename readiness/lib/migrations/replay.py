@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from readiness.lib.migrations.config import Migrations
+from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.files import is_repeatable, text_of
 from readiness.lib.migrations.model import Migration
 from readiness.lib.migrations.reading import version_table

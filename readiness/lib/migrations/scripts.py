@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from readiness.config.base.migrations import Migrations
 from readiness.lib import command
-from readiness.lib.migrations.config import Migrations
 from readiness.lib.migrations.files import text_of
 from readiness.lib.migrations.model import Migration
 from readiness.model.errors import CouldNotMeasure

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import NotPermitted

@@ -1,16 +1,20 @@
 """Whether TimescaleDB is in a database, which release, and whether the server has loaded it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.timescale import versions
-from readiness.areas.database.timescale.versions import Version
+from readiness.config.base.tables import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
+
+Version = tuple[int, int, int]
+
+OLDEST: Final[Version] = (2, 11, 0)
+"""The first release whose views have every column that is asked for."""
 
 _INSTALLED: Final = """
 select e.extversion, n.nspname, coalesce(a.default_version, ''),
@@ -45,7 +49,20 @@ class Extension:
     @property
     def release(self) -> Version:
         """The version as numbers."""
-        return versions.parsed(self.version)
+        return version_of(self.version)
+
+
+def version_of(text: str) -> Version:
+    """`2.19.3` or `2.20.0-dev` as numbers; what is left out is 0.
+
+    Raises:
+        ValueError: it does not begin with a number.
+    """
+    found = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
+    if not found:
+        raise ValueError(f"{text!r} is no version")
+    major, minor, patch = (int(part or 0) for part in found.groups())
+    return major, minor, patch
 
 
 def installed(connection: Connection) -> Extension | None:
@@ -109,8 +126,8 @@ def connected(database: Database) -> Iterator[tuple[Connection, Extension]]:
                 where=database.dsn.address,
                 remedy="create extension timescaledb; or correct `dsn`",
             )
-        if found.release < versions.OLDEST:
-            oldest = ".".join(map(str, versions.OLDEST))
+        if found.release < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
             raise CouldNotMeasure(
                 f"TimescaleDB {found.version} is older than {oldest}, and its views differ",
                 where=database.dsn.address,

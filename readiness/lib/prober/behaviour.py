@@ -1,5 +1,6 @@
 """What a change did to those who used the service, told from the record alone."""
 
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -55,6 +56,18 @@ def behaviour(seen: Observation) -> Behaviour:
     meanwhile = seen.between(telling[0].due, telling[-1].due + seen.plan.period_s)
     share = len(telling) / len(meanwhile.of(telling[0].mode))
     return Behaviour.AWAY if share >= _ALL else Behaviour.LATE
+
+
+def lost(stretches: Mapping[str, Observation]) -> Iterator[str]:
+    """How users were hit, and the remedy for that; the same is said once for all it is about."""
+    names: dict[Behaviour, list[str]] = {}
+    for name, seen in stretches.items():
+        how = behaviour(seen)
+        if how.remedy:
+            failed = f" ({len(seen.failed)} failed)" if seen.failed else ""
+            names.setdefault(how, []).append(f"{name}{failed}")
+    for how, hit in names.items():
+        yield f"{', '.join(hit)}: {how}: {how.remedy}"
 
 
 def _telling(seen: Observation, mode: Mode) -> list[Sample]:

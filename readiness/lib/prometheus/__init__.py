@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
-from readiness.areas.monitoring.config import Prometheus as Settings
+from readiness.config.base.watching import Prometheus as Settings
 from readiness.lib import api
 from readiness.lib.durations import prometheus_seconds
 from readiness.lib.http import Answer, Session

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from readiness.config.models import Service
+from readiness.config.base.tables import Service
 from readiness.lib.http import Answer, ask
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData

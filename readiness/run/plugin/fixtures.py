@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.config.models import Config
+from readiness.config.base.tables import Config
 from readiness.model.evidence import Evidence
 from readiness.model.record import TargetFacts
 from readiness.run.plugin.running import EVIDENCE

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal, Self, cast
 
 from readiness.areas.alerting.paper.regex import compiled
 from readiness.model.errors import NoData
@@ -36,6 +36,12 @@ class Matcher:
     name: str
     op: Op
     value: str
+
+    @classmethod
+    def of(cls, name: str, value: str, *, is_regex: bool, is_equal: bool) -> Self:
+        """As the API of Alertmanager writes it."""
+        op: Op = ("=~" if is_equal else "!~") if is_regex else ("=" if is_equal else "!=")
+        return cls(name, op, value)
 
     def matches(self, labels: Labels) -> bool:
         """Whether it holds.

@@ -10,7 +10,7 @@ from readiness.areas.alerting.config import Alerting, DeadMan
 from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walking
 from readiness.areas.alerting.probes.heartbeat import beats, next_beat
 from readiness.areas.alerting.probes.round_trip import Watched, wait
-from readiness.areas.monitoring.config import Prometheus as PrometheusSettings
+from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import command
 from readiness.lib.alertmanager import Peer
 from readiness.lib.durations import prometheus_seconds

@@ -5,17 +5,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from readiness.areas.alerting.config import (
-    Alerting,
-    Alertmanager,
-    Channel,
-    DeliveryDrill,
-    SyntheticProbe,
-)
+from readiness.areas.alerting.config import Alerting, Channel, DeliveryDrill, SyntheticProbe
 from readiness.areas.alerting.inboxes import reader_of
 from readiness.areas.alerting.probes.listener import OK, Answer, Call, listening
 from readiness.areas.alerting.probes.round_trip import Watched, wait
 from readiness.areas.alerting.probes.synthetic import DRILL_PREFIX, new_probe, synthetic
+from readiness.config.base.watching import Alertmanager
 from readiness.model.errors import NoData
 
 

@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.alerting.config import Alertmanager, Channel, SyntheticProbe
+from readiness.areas.alerting.config import Channel, SyntheticProbe
 from readiness.areas.alerting.inboxes import reader_of
 from readiness.areas.alerting.probes.round_trip import Watched, wait
 from readiness.areas.alerting.probes.synthetic import Synthetic, new_probe, synthetic
+from readiness.config.base.watching import Alertmanager
 from readiness.lib import command
 from readiness.lib.alertmanager import Peer
 from readiness.lib.undo import Undo

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.alerting.config import Alertmanager as Settings
 from readiness.areas.alerting.probes.rules import patience_s
+from readiness.config.base.watching import Alertmanager as Settings
 from readiness.lib import http
 from readiness.lib.alertmanager import HeldAlert, Peer
 from readiness.lib.durations import prometheus_seconds

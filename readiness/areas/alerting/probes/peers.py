@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from readiness.areas.alerting.config import Alertmanager
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import Peer, Silence
 from readiness.lib.patience import until
 from readiness.lib.prometheus.exposition import Series

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from readiness.areas.alerting.config import Alertmanager, SeverityPolicy
+from readiness.areas.alerting.config import Config, SeverityPolicy
 from readiness.areas.alerting.paper import config as paper
 from readiness.areas.alerting.paper.reach import LiveRule
-from readiness.config.models import Config
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import Peer, Status
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable

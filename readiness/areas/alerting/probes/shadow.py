@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.config import Alerting, Alertmanager, Channel, SeverityPolicy
+from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
 from readiness.areas.alerting.paper.config import Hop, Integration
 from readiness.areas.alerting.paper.inhibition import holders
 from readiness.areas.alerting.paper.reach import SEVERITY, serves, unmet
@@ -23,6 +23,7 @@ from readiness.areas.alerting.paper.routing import placed, routes_of
 from readiness.areas.alerting.paper.time_intervals import muted
 from readiness.areas.alerting.probes.running import Running
 from readiness.areas.alerting.probes.sink import Sink, Told
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
 from readiness.lib.guardian import Guardian
 from readiness.lib.patience import until

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from readiness.areas.alerting.config import Alertmanager, Channel, SyntheticProbe
+from readiness.areas.alerting.config import Channel, SyntheticProbe
 from readiness.areas.alerting.inboxes import reader_of
 from readiness.areas.alerting.probes.round_trip import Watched, wait
 from readiness.areas.alerting.probes.synthetic import new_probe, synthetic
+from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import Matcher, Peer
 
 AUTHOR: Final = "readiness"

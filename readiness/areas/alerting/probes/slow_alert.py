@@ -8,11 +8,10 @@ from typing import Final, Self
 
 import psycopg
 
-from readiness.areas.alerting.config import Channel
+from readiness.areas.alerting.config import Channel, SlowAlert
 from readiness.areas.alerting.inboxes import Message, reader_of
 from readiness.areas.alerting.probes.round_trip import Watched
-from readiness.areas.database.config_history import SlowAlert
-from readiness.areas.monitoring.config import Prometheus as PrometheusSettings
+from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import postgres
 from readiness.lib.patience import until
 from readiness.lib.postgres import Connection

@@ -9,7 +9,7 @@ from readiness.areas.backup.config import Backup
 from readiness.areas.backup.tools.known import tool_of
 from readiness.areas.backup.tools.tool import Tool, physical_of
 from readiness.areas.backup.wal_segments import SEGMENT_BYTES, Continuity, continuity
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement

@@ -12,7 +12,7 @@ from readiness.areas.backup.probes.guard import check_space
 from readiness.areas.backup.probes.sound import Soundness, amcheck, bad_checksums
 from readiness.areas.backup.tools.known import tool_of
 from readiness.areas.backup.tools.tool import account_of, physical_of
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.model.measurement import Measurement, Moment, now

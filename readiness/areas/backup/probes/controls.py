@@ -13,13 +13,14 @@ from psycopg import sql
 
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.dump_objections import Control, Facts, Kind, objections
-from readiness.areas.backup.manifest import Manifest, read_manifest, sha256_of
+from readiness.areas.backup.manifest import Manifest, read_manifest
 from readiness.areas.backup.probes.archive import continuity_of, segment_bytes
 from readiness.areas.backup.probes.guard import check_space
 from readiness.areas.backup.probes.restore import Restored
 from readiness.areas.backup.tools.known import tool_of
 from readiness.areas.backup.wal_segments import continuity, parse
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
+from readiness.lib.files import sha256_of
 from readiness.lib.postgres import connect, fetch
 from readiness.lib.postgres.contents import TableContent, content_of
 from readiness.model.errors import NoData

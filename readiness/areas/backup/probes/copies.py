@@ -5,8 +5,8 @@ from typing import Final
 
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.config_policy import Copy
-from readiness.areas.backup.probes.files import BackupFile, files_in
 from readiness.lib import command
+from readiness.lib.files import BackupFile, files_in
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
 _REMEDY: Final = "run it by hand; it has to print a line `SIZE<tab>NAME` for each file"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import NoData
 

@@ -9,7 +9,8 @@ from readiness.areas.backup.config import Backup
 from readiness.areas.backup.config_policy import Holds, Layer
 from readiness.areas.backup.plain_dump import PlainDump
 from readiness.areas.backup.probes.contents import Content, content_of, is_closed, is_plain
-from readiness.areas.backup.probes.files import BackupFile, backups, files_in
+from readiness.areas.backup.probes.files import backups
+from readiness.lib.files import BackupFile, files_in
 from readiness.servers.binaries import find_binaries
 
 _WHAT: Final[dict[Holds, str]] = {

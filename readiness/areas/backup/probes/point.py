@@ -16,7 +16,7 @@ from readiness.areas.backup.probes.cluster import RestoredCluster, restored_clus
 from readiness.areas.backup.probes.sweep import own_schema
 from readiness.areas.backup.tools.known import tool_of
 from readiness.areas.backup.tools.tool import physical_of
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData

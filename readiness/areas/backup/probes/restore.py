@@ -14,11 +14,11 @@ from psycopg.conninfo import make_conninfo
 
 from readiness.areas.backup.beside_tables import LargeObjects, large_objects, sequences
 from readiness.areas.backup.beside_tables import Sequence as Sequence_
-from readiness.areas.backup.manifest import Manifest, read_manifest, sha256_of
+from readiness.areas.backup.manifest import Manifest, read_manifest
 from readiness.areas.backup.plain_dump import read_plain_dump
 from readiness.areas.backup.probes.contents import head_of, known_as
-from readiness.areas.backup.probes.files import BackupFile
 from readiness.areas.backup.probes.sound import Soundness, amcheck
+from readiness.lib.files import BackupFile, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.postgres import connect, fetch_value
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from readiness.lib.account import Account
 from readiness.lib.postgres import connect, fetch
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.model.secrets import Dsn
-from readiness.servers.account import Account
 from readiness.servers.binaries import Binaries
 from readiness.servers.client import run_program
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.probes.files import Dated, backups
+from readiness.areas.backup.probes.files import backups
 from readiness.areas.backup.tools.known import tool_of
+from readiness.lib.files import Dated
 
 
 def taken(backup: Backup) -> Sequence[Dated]:

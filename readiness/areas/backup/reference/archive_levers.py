@@ -15,9 +15,9 @@ import psycopg
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference.database import Shop
 from readiness.servers.account import server_account
 from readiness.servers.files import kept, write_whole
+from readiness.servers.shop import Shop
 
 _PATIENCE_S: Final = 90.0
 _SEGMENT: Final = re.compile(r"^([0-9A-F]{24})-")

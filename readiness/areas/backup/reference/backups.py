@@ -19,9 +19,9 @@ from readiness.areas.backup.reference import vault
 from readiness.areas.backup.reference.job import run_backup
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference.database import Shop
 from readiness.servers.binaries import Binaries
 from readiness.servers.files import write_whole
+from readiness.servers.shop import Shop
 from readiness.servers.without import refused
 
 _TIMEOUT_S: Final = 120
@@ -53,6 +53,16 @@ class Backups:
     vault: Path
     has_amcheck: bool
     archive: WalArchive | None = None
+
+    @property
+    def dump(self) -> Path:
+        """One of the dumps."""
+        return next(self.folder.glob("*.dump"))
+
+    @property
+    def uploads(self) -> Path:
+        """The archive of the files that customers sent."""
+        return self.layers / "uploads.tar.gz"
 
 
 def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference.providers import Server
 from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.provider import Server
 
 _WRITER: Final = "readiness.areas.backup.manifest"
 

@@ -14,8 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from readiness.areas.backup.reference.job import programs_for
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference.providers import Server
 from readiness.servers.files import kept, write_whole
+from readiness.servers.provider import Server
 
 _TIMES: Final = ("started_at", "finished_at")
 _TIMEOUT_S: Final = 120

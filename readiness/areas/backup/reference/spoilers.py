@@ -13,9 +13,9 @@ from readiness.areas.backup.reference import levers, vault
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.job import programs_for, run_backup
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference.database import Shop
-from readiness.reference.providers import Server
 from readiness.servers.files import kept, write_whole
+from readiness.servers.provider import Server
+from readiness.servers.shop import Shop
 
 _COPY: Final = "readiness_spoiled"
 _DAY_NS: Final = 86_400 * 10**9

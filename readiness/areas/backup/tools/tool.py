@@ -14,9 +14,10 @@ from typing import Any, Final, Protocol
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.config_physical import Physical
 from readiness.lib import command
+from readiness.lib.account import Account
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
-from readiness.servers.account import Account, server_account
+from readiness.servers.account import server_account
 
 VERIFY_S: Final = 3600.0
 _QUICK_S: Final = 120.0

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -10,17 +9,16 @@ import psycopg
 from readiness.areas.database.config_health import Pooler as PoolerSettings
 from readiness.areas.database.probes import pooler as console
 from readiness.areas.database.reference import scratch_levers, session_levers, standby_levers
+from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.pooler import SIZE
 from readiness.areas.database.reference.session_levers import await_true
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import Dsn
 from readiness.servers.files import kept, write_whole
+from readiness.servers.levers import Lever
 
 if TYPE_CHECKING:
-    from readiness.reference.levers import Parts
     from readiness.servers.standby import PrivateStandby
-
-Lever = AbstractContextManager[None]
 
 _LIMITS: Final = "[databases.shop.limits]\n"
 _GID: Final = "readiness_forgotten"
@@ -50,7 +48,7 @@ _MOST_WRITES: Final = 300
 class HealthLevers:
     """What can go wrong with a database, while everything around it is well."""
 
-    _parts: "Parts"
+    _parts: DatabaseParts
 
     @contextlib.contextmanager
     def limits(self, **limits: float | str) -> Iterator[None]:

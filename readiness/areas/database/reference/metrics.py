@@ -17,9 +17,9 @@ from psycopg import sql
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, ReferenceSystemError
 from readiness.model.secrets import register
-from readiness.reference.providers import STATISTICS, settings_of
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.provider import STATISTICS, settings_of
 from readiness.servers.without import refused
 
 PART: Final = "timescale"

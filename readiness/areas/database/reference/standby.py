@@ -7,9 +7,9 @@ import psycopg
 
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError
-from readiness.reference.database import Shop
-from readiness.reference.providers import Server
 from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.provider import Server
+from readiness.servers.shop import Shop
 from readiness.servers.standby import PrivateStandby
 from readiness.servers.without import VARIABLE, refused
 

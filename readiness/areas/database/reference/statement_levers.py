@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference.database import Shop
+from readiness.servers.shop import Shop
 
 _AT_ONCE: Final = 30
 # The statistics go on while the gate runs, and the share goes down.

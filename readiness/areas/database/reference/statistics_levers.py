@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psycopg
 from psycopg import sql
 
 from readiness.areas.database.history.snapshot import BloatSnapshot
 from readiness.areas.database.reference import customers, history
+from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept
-
-if TYPE_CHECKING:
-    from readiness.reference.levers import Parts
 
 _RELOAD_S: Final = 10.0
 _DAY_S: Final = 86400.0
@@ -32,7 +30,7 @@ _FORGIVEN_S: Final = 30.0
 class StatisticsLevers:
     """What can be broken in the server's statistics. Every method gives a context manager."""
 
-    _parts: "Parts"
+    _parts: DatabaseParts
 
     @property
     def superuser(self) -> str:

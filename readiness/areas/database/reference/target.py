@@ -81,7 +81,7 @@ calls = "sum by (statement) (db_statement_duration_seconds_count)"
 
 _SLOW_ALERT: Final = """
 # A statement is slow on purpose, and somebody has to be told.
-[databases.shop.statements.slow_alert]
+[databases.shop.slow_alert]
 dsn = "${REFERENCE_APP_DSN}"
 alert = "SlowQueries"
 severity = "warning"

@@ -7,12 +7,12 @@ from typing import Final
 from psycopg import sql
 
 from readiness.areas.database.timescale.hypertables import Table
-from readiness.areas.database.timescale.versions import chunk_sizes_function
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.timescale import Extension
+from readiness.lib.postgres.timescale import Extension, Version
 from readiness.model.errors import NoData
 
+_COLUMNSTORE: Final[Version] = (2, 18, 0)
 _SAVED: Final = sql.SQL("""
 select count(*) filter (where compression_status = 'Compressed'),
        count(*) filter (where compression_status = 'Compressed'
@@ -81,3 +81,11 @@ def on_disk(
     function = sql.Identifier(extension.schema, "chunks_detailed_size")
     rows = postgres.fetch(connection, _ON_DISK.format(function), [table.oid])
     return {(schema, name): int(size) for schema, name, size in rows if size is not None}
+
+
+def chunk_sizes_function(version: Version) -> str:
+    """The function that tells how large chunks were before and after compression.
+
+    Since 2.18 compression is called the columnstore; the old name still works, until it does not.
+    """
+    return "chunk_columnstore_stats" if version >= _COLUMNSTORE else "chunk_compression_stats"

@@ -2,18 +2,13 @@
 
 import hashlib
 import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from readiness.lib import command
-from readiness.lib.text import clean
 from readiness.model.errors import NoData
-
-ASK_S: Final = 30.0
-"""A question to a tool is answered within this time, or it is an error."""
 
 State = Mapping[str, str]
 """What a release is run with: a digest of the value of each key."""
@@ -92,23 +87,7 @@ def asked(argv: Sequence[str], verb: str, remedy: str) -> str:
     Raises:
         CouldNotMeasure: it fails, hangs, or cannot be asked.
     """
-    return command.run(argv, verb, remedy, timeout_s=ASK_S)
-
-
-def counted(argv: Sequence[str], remedy: str) -> int:
-    """How many replicas a command of the user's counts.
-
-    Raises:
-        CouldNotMeasure: it fails, or prints something else than a whole number.
-    """
-    printed = asked(argv, "count the replicas", remedy).strip()
-    if not re.fullmatch(r"[0-9]{1,6}", printed, re.ASCII):
-        raise NoData(
-            f"printed {clean(printed, 60)!r}, which is no number of replicas",
-            where=shlex.join(argv),
-            remedy=remedy,
-        )
-    return int(printed)
+    return command.run(argv, verb, remedy, timeout_s=command.ASK_S)
 
 
 def json_of(printed: str, where: str) -> Any:

@@ -4,17 +4,10 @@ import re
 import shlex
 from typing import Final
 
-from readiness.areas.deployment.adapters.adapter import (
-    ASK_S,
-    Call,
-    State,
-    asked,
-    counted,
-    digest,
-    filled,
-)
+from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, filled
 from readiness.areas.deployment.config_adapters import ByCommand
 from readiness.lib import command
+from readiness.lib.drill.counting import counted
 from readiness.model.errors import NoData
 
 _TABLE: Final = "see [deployment.command], and run it by hand"
@@ -71,5 +64,7 @@ class CommandAdapter:
         if self._settings.status is None:
             return None
         argv = self._settings.status
-        answer = command.ask(argv, "tell whether a change is under way", _TABLE, timeout_s=ASK_S)
+        answer = command.ask(
+            argv, "tell whether a change is under way", _TABLE, timeout_s=command.ASK_S
+        )
         return f"{shlex.join(argv)}: {answer.said or answer.status}" if answer.status else ""

@@ -4,7 +4,7 @@ import re
 import shlex
 from typing import Final
 
-from readiness.areas.deployment.adapters.adapter import ASK_S, Call, State, asked
+from readiness.areas.deployment.adapters.adapter import Call, State, asked
 from readiness.areas.deployment.adapters.containers import Container, containers_of, state_of
 from readiness.areas.deployment.config_adapters import ByCompose
 from readiness.lib import command
@@ -70,7 +70,7 @@ class ComposeAdapter:
                 return []
             argv = [*self._settings.engine_argv, "inspect", *ids]
             verb = "look into the containers"
-            answer = command.ask(argv, verb, _REMEDY, timeout_s=ASK_S)
+            answer = command.ask(argv, verb, _REMEDY, timeout_s=command.ASK_S)
             if answer.status == 0:
                 return containers_of(answer.output, shlex.join(argv))
             # In a rollout one may be gone by now: then there are others.

@@ -7,10 +7,11 @@ from typing import Final
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.change import tail
-from readiness.areas.deployment.drill.keeping import Kept, Safety, alone, kept
+from readiness.areas.deployment.drill.keeping import Kept, kept
 from readiness.areas.deployment.drill.restoring import Restored
 from readiness.areas.deployment.drill.watching import Made, Watch, plan_of
 from readiness.lib.drill.counting import sampling
+from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import probing
 from readiness.model.errors import NoData

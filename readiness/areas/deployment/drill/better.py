@@ -6,7 +6,7 @@ from itertools import pairwise
 from readiness.areas.deployment.drill.automation import TakenBack
 from readiness.areas.deployment.drill.change import Change
 from readiness.areas.deployment.drill.drill import Drilled
-from readiness.lib.prober.behaviour import Behaviour, behaviour
+from readiness.lib.prober.behaviour import lost
 from readiness.lib.prober.observation import Observation
 
 _FIRST_A_NEW_ONE = "start a new replica before an old one is stopped (maxUnavailable 0, maxSurge 1)"
@@ -39,18 +39,6 @@ def better_automation(done: TakenBack) -> tuple[str, ...]:
     if found or done.seen.failed or done.seen.starved:
         return tuple(found)
     return (f"nothing: no user met {done.bad}, and it was over after {done.over_s:.1f} s",)
-
-
-def lost(stretches: dict[str, Observation]) -> Iterator[str]:
-    """How users were hit, and the remedy for that; the same is said once for all it is about."""
-    names: dict[Behaviour, list[str]] = {}
-    for name, seen in stretches.items():
-        how = behaviour(seen)
-        if how.remedy:
-            failed = f" ({len(seen.failed)} failed)" if seen.failed else ""
-            names.setdefault(how, []).append(f"{name}{failed}")
-    for how, hit in names.items():
-        yield f"{', '.join(hit)}: {how}: {how.remedy}"
 
 
 def _stretches(drilled: Drilled) -> dict[str, Observation]:

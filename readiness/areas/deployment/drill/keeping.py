@@ -1,36 +1,16 @@
-"""The frame of every drill: nobody else drills, and whatever happens, all is put back."""
+"""The frame of every drill of a release: whatever happens, all is put back."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from readiness.areas.database.config import Database
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.drill.restoring import RECOVER, Restored, remove_row, restore
-from readiness.lib.drill.locking import locked, locked_in
-from readiness.lib.drill.notes import Noted, Notes, Place
-from readiness.lib.undo import Undo
+from readiness.areas.deployment.drill.restoring import Restored, remove_row, restore
+from readiness.lib.drill.notes import Noted, Notes
+from readiness.lib.drill.safety import Safety
 from readiness.model.errors import CouldNotMeasure
-
-
-@dataclass(frozen=True, slots=True)
-class Safety:
-    """What a drill is kept safe with.
-
-    Attributes:
-        place: where its notes are, and which target it is.
-        config: the readiness.toml that `readiness recover` has to be given.
-        database: where the lock for other machines is; None where the target has none.
-        undo: runs `readiness recover` if this process is killed.
-    """
-
-    place: Place
-    config: Path
-    database: Database | None
-    undo: Undo
 
 
 class Kept:
@@ -81,23 +61,6 @@ class Kept:
             remove_row(self._deployment.data, self._row)
         self.notes.close()
         return restored
-
-
-@contextmanager
-def alone(safety: Safety) -> Iterator[None]:
-    """Nobody else drills this target meanwhile.
-
-    Raises:
-        CouldNotMeasure: somebody does, or a drill was killed and not put back.
-    """
-    with locked(safety.place), locked_in(safety.database, safety.place):
-        if safety.place.file.exists():
-            raise CouldNotMeasure(
-                "a drill of this target was killed, and has not been put back",
-                where=str(safety.place.file),
-                remedy=RECOVER,
-            )
-        yield
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from readiness.areas.deployment.config import Data, Deployment
 from readiness.areas.deployment.drill.change import IN_A_ROW, tail
 from readiness.areas.deployment.drill.watching import plan_of
 from readiness.lib import command
+from readiness.lib.drill.safety import RECOVER
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
 from readiness.model.errors import CouldNotMeasure, TookTooLong
 
-RECOVER: Final = "readiness recover"
 _GLANCE_S: Final = 15.0
 
 

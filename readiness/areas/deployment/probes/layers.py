@@ -5,9 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.backup.manifest import sha256_of
-from readiness.areas.backup.probes.files import BackupFile, age_of, files_in
 from readiness.areas.deployment.config_before import SavedLayer
+from readiness.lib.files import BackupFile, age_of, files_in, sha256_of
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 
@@ -20,7 +19,7 @@ def newest(layer: SavedLayer) -> BackupFile | None:
     """The newest copy, or None where there is none.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.lib.files.files_in`.
     """
     table = f"[deployment.layers.{layer.name}]"
     found = files_in(Path(layer.path), layer.pattern, table)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib.migrations.model import Migration
 from readiness.lib.migrations.reading import migrations_of, state_of, version_table
 from readiness.lib.migrations.replay import run

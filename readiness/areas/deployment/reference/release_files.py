@@ -4,16 +4,18 @@ import hashlib
 import json
 import shutil
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.backup.reference.backups import Backups
 from readiness.servers.fleet.releases import CONFIGURATIONS, NEW, OLD
 
 FOLDER: Final = "release"
+DATABASE: Final = "database.dump"
+UPLOADS: Final = "uploads.tar.gz"
 _TOOK: Final = timedelta(seconds=42)
 
 
@@ -50,19 +52,23 @@ class ReleaseFiles:
         return self.folder / "deploy-report.json"
 
 
-def make(root: Path, release: str, backups: Backups | None) -> ReleaseFiles:
-    """Write all of them."""
-    files = ReleaseFiles(root / FOLDER, backups is not None)
+def make(root: Path, release: str, copies: Mapping[str, Path]) -> ReleaseFiles:
+    """Write all of them.
+
+    Args:
+        root: where their folder is made.
+        release: that is deployed.
+        copies: what was saved beside the configuration, by name: `DATABASE`, `UPLOADS`.
+    """
+    files = ReleaseFiles(root / FOLDER, DATABASE in copies)
     for folder in (files.folder, files.deploy, files.saved, files.store):
         folder.mkdir()
     _configure(files.deploy)
     for known in (OLD, NEW):
         _pack(files.deploy, files.store / f"shop-{known}.tar.gz")
     _pack(files.deploy, files.saved / "configuration.tar.gz")
-    if backups:
-        dump = next(backups.folder.glob("*.dump"))
-        shutil.copy(dump, files.saved / "database.dump")
-        shutil.copy(backups.layers / "uploads.tar.gz", files.saved / "uploads.tar.gz")
+    for name, saved in copies.items():
+        shutil.copy(saved, files.saved / name)
     for copy in sorted(files.saved.iterdir()):
         told = hashlib.sha256(copy.read_bytes()).hexdigest()
         copy.with_name(f"{copy.name}.sha256").write_text(f"{told}  {copy.name}\n")
@@ -94,7 +100,7 @@ def _report(path: Path, release: str) -> None:
         "started_at": (ended - _TOOK).isoformat(),
         "finished_at": ended.isoformat(),
         "result": "success",
-        "backup": "saved/database.dump",
+        "backup": f"saved/{DATABASE}",
         "steps": [
             {"name": "save", "duration_s": 9.5},
             {"name": "migrate", "duration_s": 2.5},

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from readiness.areas.monitoring.config import BlackboxProbe
+from readiness.config.base.watching import BlackboxProbe
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample

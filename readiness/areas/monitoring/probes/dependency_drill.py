@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from readiness.config.models import Drill, Service
+from readiness.areas.monitoring.config import Drill, Service
 from readiness.lib import command
 from readiness.lib.http import ask
 from readiness.lib.undo import Undo

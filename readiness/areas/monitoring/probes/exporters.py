@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from readiness.areas.monitoring.config import Job
 from readiness.areas.monitoring.probes.scraping import present_targets_of
+from readiness.config.base.watching import Job
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample

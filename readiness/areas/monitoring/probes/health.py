@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.config.models import Service
+from readiness.areas.monitoring.config import Service
 from readiness.lib.http import Answer, ask
 from readiness.lib.text import clean
 from readiness.model.errors import NoData

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from readiness.config.models import Service
+from readiness.areas.monitoring.config import Service
 from readiness.lib import http
 from readiness.lib.http import Answer
 from readiness.model.errors import CouldNotMeasure, NoData

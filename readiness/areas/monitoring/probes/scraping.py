@@ -7,7 +7,7 @@ from typing import Final
 
 import promql_parser
 
-from readiness.areas.monitoring.config import Job
+from readiness.config.base.watching import Job
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample, Target

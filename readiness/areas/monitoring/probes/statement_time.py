@@ -5,7 +5,7 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import NoData

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.config.models import Service, Truth
+from readiness.areas.monitoring.config import Service, Truth
 from readiness.lib.http import Session, session_for
 from readiness.lib.prometheus.exposition import Reading, read, scrape
 from readiness.model.errors import CouldNotMeasure, NoData

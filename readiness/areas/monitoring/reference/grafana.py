@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from readiness.areas.monitoring.reference.stack_config import INTERVAL_S
+from readiness.areas.monitoring.reference.watched import INTERVAL_S
 from readiness.servers.small_server import body_of, is_bearer, refused, serve
 
 TOKEN: Final = "REFERENCE_GRAFANA_TOKEN"  # noqa: S105 - the name of a variable

@@ -8,7 +8,11 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from readiness.areas.monitoring.reference.stack_config import Document
+from readiness.servers.files import Document
+
+DASHBOARD: Final = "dashboard.json"
+INTERVAL_S: Final = 1
+"""Between two scrapes of a job, and between two evaluations of a rule; in seconds."""
 
 _JOB: Final = re.compile(r'job="([^"$]+)"')
 

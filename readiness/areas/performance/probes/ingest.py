@@ -8,8 +8,8 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from readiness.areas.performance.config import Ingest
 from readiness.areas.performance.probes.table_shape import ScratchTable, scratch_copy
-from readiness.config.models import Ingest
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value, source_of, translated
 from readiness.lib.sampling import percentile, quantile_points
 from readiness.model.errors import TookTooLong

@@ -7,7 +7,7 @@ from itertools import cycle
 from time import perf_counter
 from typing import Final
 
-from readiness.config.models import Query
+from readiness.areas.performance.config import Query
 from readiness.lib.postgres import Connection, connect, source_of, translated
 from readiness.lib.sampling import fewest_samples, percentile, percentile_bounds, quantile_points
 from readiness.model.errors import CouldNotMeasure, NoData

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from readiness.config.models import Service, WritePath
+from readiness.areas.performance.config import WritePath
+from readiness.config.base.tables import Service
 from readiness.lib.http import Session, session_for
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value, source_of
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.config.base.tables import Database
 from readiness.lib import postgres
 from readiness.lib.postgres.session import seeing_all_sessions
 from readiness.lib.text import clean

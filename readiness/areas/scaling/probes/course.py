@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from readiness.areas.deployment.drill.better import lost
 from readiness.areas.scaling.probes.drill import Scaled
 from readiness.areas.scaling.probes.phase import Phase
+from readiness.lib.prober.behaviour import lost
 from readiness.lib.prober.tracks import Slots, failed, replicas
 from readiness.model.course import Band, Course
 

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.deployment.adapters.adapter import counted
-from readiness.areas.deployment.drill.keeping import Safety, alone
 from readiness.areas.scaling.config import Live, Scaling
 from readiness.areas.scaling.probes.load import Load, pressing, starved
 from readiness.areas.scaling.probes.phase import Phase, settled_at
-from readiness.lib.drill.counting import Sampler, sampling
+from readiness.lib.drill.counting import Sampler, counted, sampling
+from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober import watched
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing

@@ -7,7 +7,7 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.lib.migrations.config import Migrations
+from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import Migration
 from readiness.lib.migrations.replay import execute
 from readiness.lib.migrations.scripts import up_of

@@ -1,0 +1,97 @@
+"""`readiness snapshot`: what cron runs each hour, so that counters have a past."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from readiness.areas.database.config import Config, Database
+from readiness.areas.database.config_history import History
+from readiness.areas.database.history.snapshot import Snapshot
+from readiness.areas.database.history.store import Store
+from readiness.areas.database.statements import bloat
+from readiness.areas.database.statements import snapshot as counters
+from readiness.config.base.area import Configured
+from readiness.lib import postgres
+from readiness.lib.options import config_option
+from readiness.lib.suggest import did_you_mean
+from readiness.model.errors import CouldNotMeasure, UsageError
+
+_HOUR_S = 3600.0
+# A little less than a day: an hourly job that starts some seconds late still finds it due.
+_BLOAT_EVERY_S = 23.5 * _HOUR_S
+
+
+def snapshot(configured: Configured) -> click.Command:
+    """The command `snapshot`."""
+
+    @click.command(name="snapshot", help="Store what the databases count: run it hourly, by cron.")
+    @config_option
+    @click.option("--database", "names", multiple=True, metavar="NAME", help="Of this one only.")
+    def command(config: Path | None, names: tuple[str, ...]) -> None:
+        sys.exit(run(configured(config), names))
+
+    return command
+
+
+def run(config: Config, names: tuple[str, ...]) -> int:
+    """Take a snapshot of each database that has a history; gives the exit code.
+
+    One that fails keeps the others from nothing: it is told on stderr, and the code is 2.
+
+    Raises:
+        UsageError: there is no such database, or none has a history.
+        ConfigError: the configuration has mistakes.
+    """
+    failed = False
+    for database in _chosen(list(config.databases.values()), names):
+        assert database.history  # noqa: S101 - `_chosen` chose only those
+        try:
+            click.echo(f"{database.name}: {_taken(database, database.history)}")
+        except CouldNotMeasure as error:
+            click.echo(f"readiness: {database.name}: {error.sentence}", err=True)
+            failed = True
+    return 2 if failed else 0
+
+
+def _chosen(databases: list[Database], names: tuple[str, ...]) -> list[Database]:
+    with_history = {database.name: database for database in databases if database.history}
+    if not with_history:
+        raise UsageError(
+            "no database has a history",
+            remedy="declare [databases.NAME.history] path in readiness.toml",
+        )
+    for name in names:
+        if name not in with_history:
+            hint = did_you_mean(name, with_history)
+            raise UsageError(
+                f"there is no [databases.{name}.history]{f'. {hint}' if hint else ''}",
+                where="--database",
+                remedy=f"use one of: {', '.join(sorted(with_history))}",
+            )
+    return [database for name, database in with_history.items() if not names or name in names]
+
+
+def _taken(database: Database, history: History) -> str:
+    """Take and store; what cannot be told of bloat does not keep the counters from being stored."""
+    store = Store(Path(history.path))
+    with postgres.connect(
+        database.dsn, timeout_s=database.timeout_s, total_s=20 * database.timeout_s
+    ) as connection:
+        usage = counters.take(connection)
+        store.append(usage, keep_days=history.keep_days)
+        told = _told(usage)
+        newest = store.newest_bloat(usage.server)
+        if newest and usage.at - newest.at < _BLOAT_EVERY_S:
+            return told
+        found = bloat.take(connection, database.bloat)
+        store.append(found, keep_days=history.keep_days)
+    return f"{told}; bloat of {len(found.objects)} large ones"
+
+
+def _told(usage: Snapshot) -> str:
+    without = "" if usage.statements else " (of statements it cannot read any)"
+    return (
+        f"{len(usage.indexes)} indexes, {len(usage.tables)} tables,"
+        f" {len(usage.statements)} statements{without}"
+    )

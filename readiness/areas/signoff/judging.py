@@ -1,0 +1,72 @@
+"""Whether the items that a release needs are signed."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from readiness.config.base.tables import Signoff
+
+# The release of a target that does not say it: a sign-off of it would count for every release.
+_NO_RELEASE: Final = {"", "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class SignoffState:
+    """Whether one item is signed for a release, and if not, why.
+
+    Attributes:
+        item: the required item.
+        signed: whether a sign-off counts.
+        problems: why none counts; empty where one does.
+    """
+
+    item: str
+    signed: bool
+    problems: tuple[str, ...]
+
+
+def state(
+    item: str, signoffs: Sequence[Signoff], *, release: str, deployer: str, today: date
+) -> SignoffState:
+    """Whether an item is signed.
+
+    A sign-off counts for one release, through its `expires` day, and not from the deployer
+    (four eyes; case and spacing do not tell people apart).
+
+    Args:
+        item: the required item.
+        signoffs: all of the configuration.
+        release: what is to be deployed.
+        deployer: who deploys it; may be empty.
+        today: the day they are held against (UTC).
+    """
+    if release.strip().casefold() in _NO_RELEASE:
+        return SignoffState(item, False, ("the release is not known: set [target] release",))
+    mine = [s for s in signoffs if s.item == item]
+    if not mine:
+        return SignoffState(item, False, (f"missing: nobody signed {item} for {release}",))
+    judged = [_problem(s, release, deployer, today) for s in mine]
+    if "" in judged:
+        return SignoffState(item, True, ())
+    return SignoffState(item, False, tuple(dict.fromkeys(judged)))
+
+
+def _problem(signoff: Signoff, release: str, deployer: str, today: date) -> str:
+    """Why it does not count, or an empty text."""
+    if signoff.release.strip() != release.strip():
+        return f"other release: {signoff.person} signed {signoff.release}, not {release}"
+    if today > signoff.expires:
+        return f"expired: what {signoff.person} signed counted until {signoff.expires}"
+    if _same_person(signoff.person, deployer):
+        return f"four eyes: {signoff.person} signed and deploys"
+    return ""
+
+
+def _same_person(first: str, second: str) -> bool:
+    return _folded(first) == _folded(second)
+
+
+def _folded(person: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", person).casefold().split())

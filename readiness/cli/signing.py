@@ -1,0 +1,98 @@
+"""Adds a sign-off to the configuration file."""
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from readiness.config.base.tables import Signoff
+from readiness.config.crosschecks import signoff_mistakes
+from readiness.config.files import PROJECT_FILE, read
+from readiness.config.loading import examine
+from readiness.config.source import Raw
+from readiness.model.errors import ConfigError, Problem, UsageError
+
+_KEYS: Final = ("item", "person", "evidence", "release")
+
+
+def block(signoff: Signoff, *, table: str = "signoff") -> str:
+    """The sign-off as TOML, an array entry of that table."""
+    lines = [f"{key} = {_quoted(getattr(signoff, key))}" for key in _KEYS]
+    return "\n".join([f"[[{table}]]", *lines, f"expires = {signoff.expires.isoformat()}", ""])
+
+
+def append(path: Path, signoff: Signoff) -> None:
+    """Add a sign-off at the end of a configuration file; every byte before it stays.
+
+    The file is replaced in one step, and only by one that loads. Who signs need not have the
+    secrets: variables that are not set are no obstacle.
+
+    Raises:
+        ConfigError: the file is not right, or would not be with the sign-off.
+        UsageError: it cannot be written, or changed meanwhile.
+    """
+    place = path.resolve()
+    before = read(place)
+    _entries(path, before)
+    after = before + _addition(path, before, signoff)
+    if Signoff.model_validate(_entries(path, after)[-1]) != signoff:
+        raise ConfigError([Problem(str(path), "the sign-off would not be read back as given")])
+    _replace(place, before, after)
+
+
+def _quoted(text: str) -> str:
+    """A TOML string. `${` is escaped, so that the text stays what was signed."""
+    return json.dumps(text.replace("${", "$${"), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _addition(path: Path, before: bytes, signoff: Signoff) -> bytes:
+    table = "tool.readiness.signoff" if path.name == PROJECT_FILE else "signoff"
+    gap = "\n" if not before or before.endswith(b"\n") else "\n\n"
+    text = gap + block(signoff, table=table)
+    return text.replace("\n", "\r\n" if b"\r\n" in before else "\n").encode()
+
+
+def _entries(path: Path, data: bytes) -> list[Raw]:
+    """The sign-offs in these bytes, if nothing is wrong with them but the environment."""
+    draft = examine(path, data, os.environ, datetime.now(UTC).date())
+    wrong = [mistake for mistake in draft.mistakes if not mistake.environment]
+    entries, policy = draft.values.values.get("signoff"), draft.values.values.get("signoffs")
+    signed = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    required = policy.get("required") if isinstance(policy, dict) else None
+    if not wrong:
+        # `examine` gets this far only where every variable is set.
+        items = [(str(e.get("item")), str(e.get("release"))) for e in signed]
+        wrong = list(signoff_mistakes(items, required if isinstance(required, list) else []))
+    if wrong:
+        raise ConfigError(draft.source.problems(wrong))
+    return signed
+
+
+def _replace(place: Path, before: bytes, after: bytes) -> None:
+    try:
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(after)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(place.stat().st_mode)
+            if read(place) != before:
+                raise UsageError(
+                    "the file was changed by somebody else meanwhile",
+                    where=str(place),
+                    remedy="look at it, and sign again",
+                )
+            Path(name).replace(place)
+        finally:
+            with suppress(FileNotFoundError):
+                Path(name).unlink()
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written: {error.strerror}",
+            where=str(place),
+            remedy="check who may write the file and its folder",
+        ) from error

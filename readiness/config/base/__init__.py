@@ -1,0 +1,102 @@
+"""What all models of `readiness.toml` are made of: the strict base, and the kinds of value."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from readiness.model.check import Effect
+from readiness.model.secrets import Interpolated, register
+
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+PATH_PATTERN: Final = r"^/\S*$"
+URL_PATTERN: Final = r"^https?://[^\s/?#]+[^\s?#]*$"
+
+
+def _guard_credentials(url: object) -> object:
+    """Hide credentials that came from the environment; refuse a password in the file."""
+    found = re.match(r"[^/]*//([^/@]*)@", url) if isinstance(url, str) else None
+    if not found:
+        return url
+    _, colon, password = found[1].rpartition(":")
+    if isinstance(url, Interpolated):
+        register(password)
+    elif colon and password:
+        raise PydanticCustomError(
+            "secret_literal", "a password must not stand in the file: write it as ${VARIABLE}"
+        )
+    return url
+
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""A name that becomes part of check ids: letters, digits, `.`, `_`, `-`."""
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
+Path_ = Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=2000)]
+Url = Annotated[
+    str,
+    BeforeValidator(_guard_credentials),
+    StringConstraints(pattern=URL_PATTERN),
+    AfterValidator(lambda url: url.rstrip("/")),
+]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+"""A part of a whole: 0.01 is one percent."""
+Table = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*\.[A-Za-z_][\w$]*$")]
+"""A table's name with its schema, as `shop.orders`; what would need quotes cannot be named."""
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*$")]
+Command = Annotated[list[str], Field(min_length=1)]
+# TOML has no enumerations: the word stands for the member, and nothing else is coerced.
+EffectWord = Annotated[Effect, Field(strict=False)]
+
+
+class Model(BaseModel):
+    """Base of all tables: frozen, strict, and an unknown key is an error.
+
+    A list or table that may be left out must not be given empty where nothing would then be
+    judged: such fields have `min_length=1`, which pydantic does not apply to the default.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
+    conditions: ClassVar[Mapping[str, str]] = {}
+    """Properties that a check may need of its subject: what a table that lacks one would have."""
+    place: ClassVar[str] = ""
+    """Where the table stands in the file, as `backup.shop`; the loader sets it."""
+
+    def deciding(self, key: str) -> str:
+        """The key as a message names it, and whether it was left at its default.
+
+        For example "`backup.shop.max_age_h`, default".
+        """
+        default = "" if key in self.model_fields_set else ", default"
+        return f"`{self.place}.{key}`{default}"
+
+    def placed(self, place: str) -> Self:
+        """The same table, which stands at this place of the file."""
+        copy = self.model_copy()
+        # Not a field: what is written in two places of the file is equal.
+        object.__setattr__(copy, "place", place)
+        return copy
+
+
+class Named(Model):
+    """A table with a name of its own, `[services.NAME]`: the name is set by the loader."""
+
+    name: Name = Field("", description="set from the table's name; not written in the file")

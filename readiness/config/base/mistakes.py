@@ -1,0 +1,55 @@
+"""A mistake in `readiness.toml`, and the kinds of it that every area knows."""
+
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+
+from readiness.lib.suggest import did_you_mean
+
+Path = tuple[str | int, ...]
+"""The keys from the top of the file to a value; a number stands for a place in a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something wrong at a place of a file.
+
+    Attributes:
+        path: the key or table, from the top of the configuration.
+        message: what is wrong.
+        remedy: what to do.
+        environment: the file is right, and only the environment lacks something.
+    """
+
+    path: Path
+    message: str
+    remedy: str = ""
+    environment: bool = False
+
+
+def known(path: Path, name: str, table: str, names: Collection[str]) -> Iterator[Mistake]:
+    """A name that must be that of a table, and is not."""
+    if name not in names:
+        hint = did_you_mean(name, names)
+        message = f"[{table}.{name}] does not exist"
+        yield Mistake(path, f"{message}. {hint}" if hint else message, f"declare [{table}.{name}]")
+
+
+def twice(path: Path, key: str, identities: Iterable[Hashable]) -> Iterator[Mistake]:
+    """Entries of a list that are there more than once.
+
+    Args:
+        path: the list.
+        key: the key of an entry that is given twice; empty where the entries are plain values.
+        identities: of the entries, in their order.
+    """
+    seen: set[Hashable] = set()
+    for index, identity in enumerate(identities):
+        if identity in seen:
+            words = identity if isinstance(identity, tuple) else (identity,)
+            told = " and ".join(repr(word) for word in words if word)
+            yield Mistake(
+                (*path, index, key) if key else (*path, index),
+                f"duplicate entry {told}",
+                "keep one of them",
+            )
+        seen.add(identity)

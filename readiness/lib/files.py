@@ -1,0 +1,170 @@
+"""Looks at files that were saved in a folder: which is the newest, how old, and its sum."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
+from readiness.model.measurement import Measurement, now
+
+FORMAT: Final = "readiness-backup/1"
+LARGEST_MANIFEST: Final = 64 * 1024 * 1024
+_SUFFIX: Final = ".manifest.json"
+# Two machines never agree on the time to the second; five minutes are no accident.
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+class Dated(Protocol):
+    """A backup of any kind: when it was taken, how large it is, and where."""
+
+    @property
+    def taken_at(self) -> datetime:
+        """When it was complete."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The backup, for a message."""
+        ...
+
+    @property
+    def dated_by(self) -> str:
+        """What `taken_at` was taken from, in words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFile:
+    """One backup.
+
+    Attributes:
+        path: the dump.
+        taken_at: when it was complete: as its manifest says, else when the file last changed.
+        size: in bytes.
+        dated_by: what `taken_at` was taken from, in words.
+    """
+
+    path: Path
+    taken_at: datetime
+    size: int
+    dated_by: str
+
+    @property
+    def where(self) -> str:
+        """The dump, for a message."""
+        return str(self.path)
+
+    @property
+    def manifest(self) -> Path:
+        """Where its manifest lies, if it has one."""
+        return manifest_path(self.path)
+
+
+def manifest_path(dump: Path) -> Path:
+    """Where the manifest of a dump lies: `x.manifest.json` beside `x.dump`."""
+    return dump.with_name(dump.name.removesuffix(".dump") + _SUFFIX)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex.
+
+    Raises:
+        CouldNotMeasure: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
+    """All files of a folder that a pattern fits, the newest first.
+
+    Args:
+        folder: where they lie.
+        pattern: as for the shell.
+        table: where the folder is named, for a message.
+
+    Raises:
+        Unreachable: there is no such folder.
+        NotPermitted: the folder cannot be read.
+        CouldNotMeasure: a file in it cannot be looked at.
+    """
+    try:
+        # `glob` passes over what it may not read: ask for the list first.
+        names = sorted(entry.name for entry in folder.iterdir())
+        files = [folder / n for n in names if Path(n).match(pattern)]
+        found = [_look_at(file) for file in files if file.is_file()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Unreachable(
+            "there is no such folder, or it is not mounted here",
+            where=str(error.filename or folder),
+            remedy=f"see `path` in {table}, and: findmnt -T '{folder}'",
+        ) from error
+    except PermissionError as error:
+        raise NotPermitted(
+            "the folder of the backups cannot be read",
+            where=str(error.filename or folder),
+            remedy="let the user that runs this read it: setfacl -m u:USER:rx FOLDER",
+        ) from error
+    except OSError as error:
+        raise CouldNotMeasure(
+            f"the folder of the backups cannot be read: {error.strerror}", where=str(folder)
+        ) from error
+    return sorted(found, key=lambda file: (file.taken_at, file.path.name), reverse=True)
+
+
+def age_of(taken: Dated, name: str = "age of the newest backup") -> Measurement:
+    """How old a backup is, in hours.
+
+    Raises:
+        CouldNotMeasure: it is from the future, so that one of two clocks is wrong.
+    """
+    age = now() - taken.taken_at
+    if age < -_CLOCKS_DIFFER:
+        raise CouldNotMeasure(
+            f"the backup is from the future: {taken.taken_at:%Y-%m-%d %H:%M:%S} UTC",
+            where=f"{taken.where}, dated by {taken.dated_by}",
+            remedy="set the clocks of this machine and of the one that writes the backups:"
+            " timedatectl",
+        )
+    hours = max(age, timedelta()) / timedelta(hours=1)
+    return Measurement(name, hours, "h", f"{taken.where}, {taken.dated_by}")
+
+
+class _Stamp(BaseModel):
+    """What of a manifest says when its file was complete."""
+
+    format: Literal["readiness-backup/1"]
+    finished_at: AwareDatetime
+
+
+def _look_at(file: Path) -> BackupFile:
+    status = file.stat()
+    finished = _finished(manifest_path(file))
+    if finished is None:
+        # A backup without a manifest has an age all the same; what else it lacks is told by the
+        # check that needs the manifest.
+        changed = datetime.fromtimestamp(status.st_mtime, UTC)
+        return BackupFile(file, changed, status.st_size, "the file's time")
+    return BackupFile(file, finished, status.st_size, "its manifest")
+
+
+def _finished(manifest: Path) -> datetime | None:
+    """When the file was complete, as its manifest says; None where none can be read."""
+    try:
+        with manifest.open("rb") as file:
+            text = file.read(LARGEST_MANIFEST + 1)
+        return _Stamp.model_validate_json(text).finished_at
+    except (OSError, ValidationError):
+        return None

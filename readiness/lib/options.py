@@ -1,0 +1,16 @@
+"""Options that several commands have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def config_option(function: _F) -> _F:
+    """Add `--config` to a command."""
+    return click.option(
+        "--config", type=click.Path(path_type=Path), help="The readiness.toml to use."
+    )(function)

@@ -1,0 +1,288 @@
+"""The monitoring stack: exporters, Prometheus, Alertmanager, and the inbox for what they send."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+
+from readiness.areas.alerting.reference import canary
+from readiness.areas.alerting.reference.levers import CONFIG, SLACK_URL_FILE
+from readiness.areas.monitoring.reference import error_tracker, exporter_fit, grafana
+from readiness.areas.monitoring.reference.watched import (
+    DASHBOARD,
+    INTERVAL_S,
+    keep_panels,
+    keep_rules,
+)
+from readiness.lib.guardian import Guardian
+from readiness.lib.yaml_reader import Scalars, read_one
+from readiness.model.secrets import register
+from readiness.reference import stack_config
+from readiness.servers import programs
+from readiness.servers.levers import PEERS
+from readiness.servers.ports import free_port
+from readiness.servers.processes import Daemon, request_json
+
+RETENTION: Final = "1d"
+POSTGRES_EXPORTER: Final = "postgres_exporter"
+_JOBS: Final = {
+    "postgres": POSTGRES_EXPORTER,
+    "node": "node_exporter",
+    "blackbox": "blackbox_exporter",
+    "canary": "canary",
+}
+
+
+def _secrets() -> dict[str, str]:
+    made = {name: token_hex(16) for name in (grafana.TOKEN, error_tracker.KEY, error_tracker.TOKEN)}
+    for secret in made.values():
+        register(secret)
+    return made
+
+
+@dataclass(slots=True)
+class Monitoring:
+    """What runs of the stack.
+
+    Attributes:
+        running: the programs that run, by name: `prometheus`, `alertmanager`,
+            `alertmanager_2`, `inbox`, `postgres_exporter`, `node_exporter`,
+            `blackbox_exporter`, `grafana`, `error_tracker`, `site`, `pager`.
+        absent: why each of the others does not.
+        secrets: the tokens of what stands for Grafana and Sentry, by variable.
+        listener: the port that checks listen on to see how Alertmanager retries.
+    """
+
+    folder: Path
+    guardian: Guardian
+    running: dict[str, Daemon] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=_secrets)
+    listener: int = field(default_factory=free_port)
+
+    def url(self, name: str) -> str | None:
+        """The address of one program; None when it does not run."""
+        daemon = self.running.get(name)
+        return daemon.url if daemon else None
+
+    @property
+    def peers(self) -> list[str]:
+        """The addresses of the Alertmanagers that run."""
+        return [self.running[name].url for name in PEERS if name in self.running]
+
+    def start_outputs(self) -> None:
+        """Start what needs nothing of the target: inbox, Alertmanagers, two exporters."""
+        self._start_own("alerting", "inbox")
+        self.running["canary"] = Daemon(
+            "canary",
+            lambda port: [
+                sys.executable,
+                "-m",
+                "readiness.areas.alerting.reference.canary",
+                "serve",
+                str(port),
+            ],
+            self.folder,
+            self.guardian,
+            "/metrics",
+            {canary.FOLDER: str(self.folder)},
+        ).start()
+        self._start_own("alerting", "pager", self.running["inbox"].url)
+        self._start_own("monitoring", "error_tracker", environ=self.secrets)
+        self._start_site()
+        self._start_alertmanagers()
+        self._start("node_exporter", programs.NODE_EXPORTER, _listen, ready="/")
+        config = self.folder / "blackbox.yml"
+        config.write_text(json.dumps(stack_config.blackbox(), indent=2))
+        self._start(
+            "blackbox_exporter",
+            programs.BLACKBOX_EXPORTER,
+            lambda port: [*_listen(port), f"--config.file={config}"],
+            ready="/",
+        )
+
+    def _start_site(self) -> None:
+        """Start the page with a certificate, where there is a program that makes one."""
+        try:
+            programs.get(programs.OPENSSL)
+        except programs.AbsentError as problem:
+            self.absent["site"] = problem.sentence
+        else:
+            self._start_own("monitoring", "site", str(self.folder))
+
+    @property
+    def site_url(self) -> str | None:
+        """The address of the page over TLS; None where it does not run."""
+        if "site" not in self.running:
+            return None
+        port = request_json(self.running["site"].port, "GET", "/_ctl")["tls_port"]
+        return f"https://127.0.0.1:{port}"
+
+    @property
+    def jobs(self) -> set[str]:
+        """What Prometheus scrapes."""
+        there = {job for job, name in _JOBS.items() if name in self.running}
+        if not self.peers:
+            there.discard("canary")  # its alert has a way of its own, which is not there
+        return {"orders", "prometheus", *there}
+
+    @property
+    def dashboard(self) -> Path:
+        """The file of the dashboard, the system's own copy."""
+        return self.folder / DASHBOARD
+
+    def _start_grafana(self) -> None:
+        """Start what stands for Grafana, in front of Prometheus."""
+        prometheus = self.url("prometheus")
+        if prometheus is None:
+            self.absent["grafana"] = "it has no Prometheus to ask"
+            return
+        copy = (
+            resources.files("readiness.areas.monitoring.reference").joinpath(DASHBOARD).read_bytes()
+        )
+        shown = keep_panels(json.loads(copy), self.jobs)
+        self.dashboard.write_text(json.dumps(shown, indent=1), encoding="utf-8")
+        self._start_own(
+            "monitoring", "grafana", prometheus, str(self.dashboard), environ=self.secrets
+        )
+
+    def _start_alertmanagers(self) -> None:
+        """Start both peers, the first one first: that makes it the one that sends at once."""
+        inbox = self.running["inbox"]
+        smtp_port = request_json(inbox.port, "GET", "/_ctl")["smtp_port"]
+        config = stack_config.alertmanager(inbox.url, smtp_port, self.listener)
+        gossip = [free_port() for _ in PEERS]
+        for name, port in zip(PEERS, gossip, strict=True):
+            folder = self.folder / name
+            folder.mkdir(exist_ok=True)
+            (folder / CONFIG).write_text(json.dumps(config, indent=2))
+            (folder / SLACK_URL_FILE).write_text(f"{inbox.url}/slack")
+            self._start(name, programs.ALERTMANAGER, _peer(folder, port, gossip), works_in=folder)
+
+    def start_postgres_exporter(self, dsn: str) -> None:
+        """Start the exporter of the database's figures, as its monitoring role."""
+        self._start(
+            POSTGRES_EXPORTER,
+            programs.POSTGRES_EXPORTER,
+            _listen,
+            ready="/",
+            environ={"DATA_SOURCE_NAME": f"{dsn}?sslmode=disable"},
+        )
+        exporter = self.running.get(POSTGRES_EXPORTER)
+        if exporter and (unread := exporter_fit.unread(exporter)):
+            exporter.stop()
+            del self.running[POSTGRES_EXPORTER]
+            self.absent[POSTGRES_EXPORTER] = unread
+
+    def start_prometheus(self, service: Daemon) -> None:
+        """Start Prometheus, once all that it scrapes has a port."""
+        rules = (
+            resources.files("readiness.areas.monitoring.reference")
+            .joinpath("alerts.yml")
+            .read_text()
+        )
+        runbooks = f"{self.running['inbox'].url}/runbooks"
+        document: Any = read_one(rules.replace("@RUNBOOKS@", runbooks), Scalars.GO_V2)
+        kept = keep_rules(document, self.jobs)
+        (self.folder / "alerts.yml").write_text(json.dumps(kept, indent=2), encoding="utf-8")
+        self._start(
+            "prometheus",
+            programs.PROMETHEUS,
+            lambda port: self._prometheus_arguments(port, service),
+        )
+        self._start_grafana()
+
+    def start_all(self, executor: Executor, service: "Future[Daemon]", dsn: "Future[str]") -> None:
+        """Start the whole stack, in parallel with the target that it watches."""
+        outputs = executor.submit(self.start_outputs)
+        self.start_postgres_exporter(dsn.result())
+        outputs.result()
+        self.start_prometheus(service.result())
+
+    def _start_own(
+        self, area: str, module: str, *arguments: str, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a server of our own, that stands for something we cannot ship."""
+        self.running[module] = Daemon(
+            module,
+            lambda port: [
+                *(sys.executable, "-m", f"readiness.areas.{area}.reference.{module}", str(port)),
+                *arguments,
+            ],
+            self.folder,
+            self.guardian,
+            "/_ctl",
+            environ or {},
+        ).start()
+
+    def _start(
+        self,
+        name: str,
+        program: programs.Program,
+        arguments: Callable[[int], list[str]],
+        *,
+        ready: str = "/-/ready",
+        environ: dict[str, str] | None = None,
+        works_in: Path | None = None,
+    ) -> None:
+        try:
+            path = programs.get(program)
+        except programs.AbsentError as problem:
+            self.absent[name] = problem.sentence
+            return
+        self.running[name] = Daemon(
+            name,
+            lambda port: [path, *arguments(port)],
+            self.folder,
+            self.guardian,
+            ready,
+            environ or {},
+            works_in=works_in,
+        ).start()
+
+    def _prometheus_arguments(self, port: int, service: Daemon) -> list[str]:
+        config = self.folder / "prometheus.yml"
+        targets = {"orders": service.port, "prometheus": port} | {
+            job: self.running[name].port for job, name in _JOBS.items() if job in self.jobs
+        }
+        peers = [self.running[name].port for name in PEERS if name in self.running]
+        # Without what needs the database: a drill that takes it away must not be seen afterwards.
+        pages = (f"{service.url}/version", self.site_url, f"http://127.0.0.1:{port}/-/healthy")
+        probed = [url for url in pages if url]
+        document = stack_config.prometheus(targets, probed, peers)
+        config.write_text(json.dumps(document, indent=2))
+        return [
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self.folder / 'prometheus'}",
+            f"--storage.tsdb.retention.time={RETENTION}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.enable-lifecycle",
+            # By default an alert that fires before Alertmanager is found waits for a minute.
+            f"--rules.alert.resend-delay={INTERVAL_S}s",
+        ]
+
+
+def _listen(port: int) -> list[str]:
+    return [f"--web.listen-address=127.0.0.1:{port}"]
+
+
+def _peer(folder: Path, gossip: int, all_gossip: Sequence[int]) -> Callable[[int], list[str]]:
+    """The arguments of one Alertmanager: a cluster that finds itself within a second."""
+    others = [f"--cluster.peer=127.0.0.1:{port}" for port in all_gossip if port != gossip]
+    return lambda port: [
+        f"--config.file={folder / CONFIG}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        f"--cluster.listen-address=127.0.0.1:{gossip}",
+        f"--cluster.advertise-address=127.0.0.1:{gossip}",
+        *others,
+        # The usual values wait for ten seconds until a cluster has settled.
+        "--cluster.gossip-interval=20ms",
+        "--cluster.reconnect-interval=500ms",
+        "--cluster.peer-timeout=1s",
+    ]
