@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.probes import promtool
+from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.backup.reference import wal_archive
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
@@ -210,7 +210,7 @@ def _no_program(program: programs.Program) -> str:
 def no_promtool() -> str:
     """Why loaded rules cannot be tried on this machine; empty if they can."""
     try:
-        promtool.find()
+        rule_trial.find()
     except Unreachable as problem:
         return problem.sentence
     return ""

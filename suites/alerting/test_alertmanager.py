@@ -7,12 +7,12 @@ from typing import Final
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.paper import inhibition, reach
+from readiness.areas.alerting.paper import reach
 from readiness.areas.alerting.paper.config import InhibitRule
 from readiness.areas.alerting.paper.matchers import Labels, all_match
 from readiness.areas.alerting.paper.routing import placed
-from readiness.areas.alerting.probes import handover, peers
-from readiness.areas.alerting.probes.peers import Loaded, Seen
+from readiness.areas.alerting.probes import cluster
+from readiness.areas.alerting.probes.cluster import Loaded, Seen
 from readiness.areas.alerting.probes.running import Running
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
@@ -51,7 +51,7 @@ def test_alertmanager_config(
 ) -> None:
     """Receivers and inhibition are judged on the configuration and the rules that run."""
     with evidence.attempt():
-        _judge_loaded(peers.configurations(alertmanager), evidence)
+        _judge_loaded(cluster.configurations(alertmanager), evidence)
     with evidence.attempt():
         _judge_receivers(running, set(policy.unreached), evidence)
     with evidence.attempt():
@@ -117,7 +117,7 @@ def _judge_inhibition(running: Running, policy: Alerting, evidence: Evidence) ->
     both = [
         f"{rule}: {listed(names)}"
         for rule in rules
-        if len(names := inhibition.both_at_once(rule, alerts)) > 1
+        if len(names := reach.both_at_once(rule, alerts)) > 1
     ]
     judge_none(
         evidence,
@@ -132,7 +132,7 @@ def _judge_inhibition(running: Running, policy: Alerting, evidence: Evidence) ->
 
 
 def _too_broad(rule: InhibitRule, alerts: Sequence[Labels], dead_man: str) -> Iterator[str]:
-    if not rule.equal and not inhibition.names_one_source(rule):
+    if not rule.equal and not reach.names_one_source(rule):
         yield f"{rule} has an empty `equal`, and more than one alert as source"
     held = [alert for alert in alerts if dead_man and alert.get("alertname") == dead_man]
     if any(all_match(rule.target, alert) for alert in held):
@@ -168,7 +168,7 @@ def test_alertmanager_cluster(
     alertmanager: Alertmanager, target: Config, evidence: Evidence
 ) -> None:
     """What Prometheus hands over is judged where [prometheus] is declared."""
-    _judge_cluster(peers.cluster(alertmanager), evidence)
+    _judge_cluster(cluster.cluster(alertmanager), evidence)
     if target.prometheus is None:
         return
     with Prometheus(target.prometheus) as prometheus:
@@ -203,7 +203,7 @@ def _knows_all(peer: Seen, count: int) -> bool:
 
 def _judge_listed(prometheus: Prometheus, settings: Alertmanager, evidence: Evidence) -> None:
     """Each is asked at the address that Prometheus has, or at that in `seen_as`."""
-    found = handover.receivers(prometheus, settings)
+    found = cluster.receivers(prometheus, settings)
     names = ", ".join(receiver.listed for receiver in found) or "none"
     evidence.judge(
         "listed",
@@ -226,7 +226,7 @@ def _judge_listed(prometheus: Prometheus, settings: Alertmanager, evidence: Evid
 
 def _judge_handed_over(prometheus: Prometheus, settings: Alertmanager, evidence: Evidence) -> None:
     """Alerts that have just begun to fire are waited for."""
-    seen = handover.handed_over(prometheus, settings)
+    seen = cluster.handed_over(prometheus, settings)
     judge_none(
         evidence,
         "handed-over",
@@ -239,7 +239,7 @@ def _judge_handed_over(prometheus: Prometheus, settings: Alertmanager, evidence:
 
 def _judge_losses(prometheus: Prometheus, evidence: Evidence) -> None:
     """Between two readings, with something sent between them."""
-    sent = handover.watch_sending(prometheus)
+    sent = cluster.watch_sending(prometheus)
     source = f"GET {prometheus.url}/metrics"
     evidence.record(Measurement("alerts handed over while watched", sent.sent, "count", source))
     evidence.judge(

@@ -6,8 +6,7 @@ from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.config import Canary, Channel, SyntheticProbe
 from readiness.areas.alerting.judging import judge_none, judge_true, judge_within
 from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walk
-from readiness.areas.alerting.probes.round_trip import Arrival, Trip
-from readiness.areas.alerting.probes.silencing import silence_round_trip
+from readiness.areas.alerting.probes.round_trip import Arrival, Trip, silence_round_trip
 from readiness.areas.alerting.probes.synthetic import ALERT
 from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.watching import Alertmanager

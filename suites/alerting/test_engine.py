@@ -1,11 +1,9 @@
 """An alert engine of the target's own: whether people are notified, and who is next."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.alerting.engine_config import AlertEngine, EngineEscalation
+from readiness.areas.alerting.config import AlertEngine, EngineEscalation
 from readiness.areas.alerting.judging import judge_true, judge_within
-from readiness.areas.alerting.probes.alert_engine import Told
-from readiness.areas.alerting.probes.engine_records import Entry
-from readiness.areas.alerting.probes.escalation import earliest_s, escalate, latest_s
+from readiness.areas.alerting.probes.alert_engine import Entry, Told, earliest_s, escalate, latest_s
 from readiness.fixtures.alert_engine import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData

@@ -12,7 +12,7 @@ from readiness.areas.alerting.probes.delivery_drill import (
     answered,
     beside_hanging,
 )
-from readiness.areas.alerting.probes.listener import OK, Answer, Call
+from readiness.areas.alerting.probes.webhooks import OK, Answer, Call
 from readiness.config.models import Config
 from readiness.model.measurement import Limit
 

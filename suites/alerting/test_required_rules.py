@@ -11,8 +11,7 @@ from readiness.areas.alerting.judging import judge_true
 from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes.rules import Loaded, loaded
 from readiness.areas.alerting.promql import Bound, bounds
-from readiness.areas.alerting.promql.bounds import Direction
-from readiness.areas.alerting.units import converted
+from readiness.areas.alerting.promql.bounds import Direction, converted
 from readiness.config.base.watching import Job
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule

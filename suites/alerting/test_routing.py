@@ -13,7 +13,7 @@ from readiness.areas.alerting.paper.matchers import Matcher, all_match
 from readiness.areas.alerting.paper.reach import Case, said, unmet
 from readiness.areas.alerting.paper.routing import placed
 from readiness.areas.alerting.paper.time_intervals import Span, common, muted
-from readiness.areas.alerting.probes import peers
+from readiness.areas.alerting.probes import cluster
 from readiness.areas.alerting.probes.running import Running
 from readiness.areas.alerting.probes.shadow import Key, Replay, Replayed
 from readiness.config.models import Config
@@ -361,7 +361,7 @@ def _judge_silenced(
     """A silence for one instance covers no rule: the rule's own labels do not match it."""
     assert target.alertmanager, "the configuration was read from it"
     rules = running.rules_of(severity)
-    active = peers.silences(target.alertmanager)
+    active = cluster.silences(target.alertmanager)
 
     def covered(silence: Silence) -> list[str]:
         matchers = [

@@ -6,7 +6,7 @@ from typing import Final
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.probes import rule_groups, rules, runbooks
+from readiness.areas.alerting.probes import rules
 from readiness.areas.alerting.probes.rules import Loaded
 from readiness.areas.alerting.promql import possible_labels, referenced_labels
 from readiness.config.base.watching import Prometheus as Settings
@@ -126,10 +126,10 @@ def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> Non
 
 def _judge_pace(found: Loaded, watcher: Prometheus, settings: Settings, evidence: Evidence) -> None:
     """In the last ten minutes, or since the start."""
-    for group in rule_groups.missed(watcher):
+    for group in rules.missed(watcher):
         evidence.judge("missed", group.measurement, at_most(_MISSED_MAX), "its alerts fire late")
     calm = until(
-        lambda: rule_groups.busiest(watcher.rules()),
+        lambda: rules.busiest(watcher.rules()),
         lambda seen: all(float(measured.value) <= _BUSY_MAX for measured in seen),
         within_s=rules.patience_s(found.groups),
     )
@@ -166,7 +166,7 @@ def test_rule_metadata(
     known = set(alerting.severities)
     loaded = [rule for _, rule in rules.loaded(watcher).alerting]
     agreed = [rule for rule in loaded if rule.severity in known]
-    pages = runbooks.look_up(
+    pages = rules.look_up(
         url
         for rule in agreed
         if (url := rule.annotations.get("runbook_url")) and _TEMPLATE not in url

@@ -3,7 +3,7 @@
 import pytest
 
 from readiness.areas.alerting.paper.config import Config, parse
-from readiness.areas.alerting.paper.safety import refuse_unless_contained
+from readiness.areas.alerting.paper.reach import refuse_unless_contained
 from readiness.model.errors import SafetyRefusal
 
 LABELS = {"alertname": "ReadinessProbe", "severity": "critical", "readiness_probe": "rd1"}

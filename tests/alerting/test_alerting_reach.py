@@ -7,11 +7,20 @@ import pytest
 
 from readiness.areas.alerting.config import Channel
 from readiness.areas.alerting.paper import reach
-from readiness.areas.alerting.paper.config import Config, InhibitRule, parse
-from readiness.areas.alerting.paper.inhibition import both_at_once, holders, holds, names_one_source
+from readiness.areas.alerting.paper.config import Config, InhibitRule, parse, places, rewritten
 from readiness.areas.alerting.paper.matchers import parse as matchers
-from readiness.areas.alerting.paper.reach import LiveRule, cases, channels_of, said, serving, unmet
-from readiness.areas.alerting.paper.rewriting import places, rewritten
+from readiness.areas.alerting.paper.reach import (
+    LiveRule,
+    both_at_once,
+    cases,
+    channels_of,
+    holders,
+    holds,
+    names_one_source,
+    said,
+    serving,
+    unmet,
+)
 
 CONFIG = """
 global: {smtp_auth_password: <secret>}

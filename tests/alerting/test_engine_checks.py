@@ -8,15 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from readiness.areas.alerting.config import Alerting, Channel, HttpInbox
-from readiness.areas.alerting.engine_config import (
+from readiness.areas.alerting.config import (
     AlertEngine,
+    Alerting,
+    Channel,
     EngineEscalation,
     EngineHistory,
     EngineStatistics,
+    HttpInbox,
 )
-from readiness.areas.alerting.probes.alert_engine import Raised
-from readiness.areas.alerting.probes.engine_records import count, entry
+from readiness.areas.alerting.probes.alert_engine import Raised, count, entry
 from readiness.areas.alerting.reference import pager, pager_command
 from readiness.config.base.tables import Target
 from readiness.config.models import Config

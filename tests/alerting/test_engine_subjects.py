@@ -1,7 +1,13 @@
 """Channels that only the target's own engine tells are not expected of Alertmanager."""
 
-from readiness.areas.alerting.config import Alerting, Channel, HttpInbox, SeverityPolicy
-from readiness.areas.alerting.engine_config import AlertEngine, EngineEscalation
+from readiness.areas.alerting.config import (
+    AlertEngine,
+    Alerting,
+    Channel,
+    EngineEscalation,
+    HttpInbox,
+    SeverityPolicy,
+)
 from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.tables import Target
 from readiness.config.models import Config

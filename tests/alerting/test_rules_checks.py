@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from readiness.areas.alerting.config import RequiredRule
-from readiness.areas.alerting.probes import handover as handover_probe
+from readiness.areas.alerting.probes import cluster as handover_probe
 from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes import rules as rules_probe
 from readiness.config.base.watching import Alertmanager, Job

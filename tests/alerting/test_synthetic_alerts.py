@@ -11,10 +11,10 @@ import pytest
 from readiness.areas.alerting.config import SyntheticProbe
 from readiness.areas.alerting.probes.canary import CanaryPlan, walk
 from readiness.areas.alerting.probes.delivery_drill import DrillPlan, answered
-from readiness.areas.alerting.probes.heartbeat import next_beat
-from readiness.areas.alerting.probes.listener import OK
+from readiness.areas.alerting.probes.outages import next_beat
 from readiness.areas.alerting.probes.round_trip import travel
 from readiness.areas.alerting.probes.synthetic import new_probe, synthetic
+from readiness.areas.alerting.probes.webhooks import OK
 from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.watching import Alertmanager
 from readiness.config.loading import load

@@ -8,12 +8,12 @@ from typing import Final
 from readiness.areas.alerting.config import (
     LABEL_PATTERN,
     LISTEN_PATTERN,
+    AlertEngine,
     Alerting,
     Channel,
     Config,
     Database,
 )
-from readiness.areas.alerting.engine_config import AlertEngine
 from readiness.areas.alerting.subjects import KINDS
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, Path, known, twice

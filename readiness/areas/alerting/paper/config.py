@@ -1,9 +1,6 @@
-"""Alertmanager's configuration, as it says that it runs it: 0.16 to 0.28.
+"""Alertmanager's configuration, as it says that it runs it (0.16 to 0.28), and a harmless copy."""
 
-What changes how an alert is routed, grouped, muted or inhibited is understood or refused; how an
-integration sends it is not looked at. Secrets stand in it as `<secret>`, and are not kept.
-"""
-
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -285,3 +282,69 @@ def _route(route: _Route, parent: Hop | None) -> Route:
 
 def _or(duration: str, inherited: float) -> float:
     return prometheus_seconds(duration) if duration else inherited
+
+
+# What decides who is told, and when. All else is about how, and may need secrets or files.
+_KEPT: Final = ("route", "inhibit_rules", "mute_time_intervals", "time_intervals")
+_FLAG: Final = "continue"
+
+
+def place(receiver: int, integration: Integration) -> str:
+    """The path that stands for one integration: `/3/webhook/0`."""
+    return f"/{receiver}/{integration.kind}/{integration.index}"
+
+
+def places(text: str) -> dict[str, tuple[str, Integration]]:
+    """What each path stands for: the name of the receiver, and the integration.
+
+    Raises:
+        NoData: the configuration is not understood.
+    """
+    return {
+        place(number, integration): (receiver.name, integration)
+        for number, receiver in enumerate(parse(text).receivers.values())
+        for integration in receiver.integrations
+    }
+
+
+def rewritten(text: str, url: str, *, inhibits: bool) -> str:
+    """The configuration with a webhook in the place of every integration.
+
+    Args:
+        text: the configuration, as Alertmanager gives it out.
+        url: where all webhooks lead, each to a path of its own; see `places`.
+        inhibits: whether alerts hold each other back.
+
+    Raises:
+        NoData: the configuration is not understood.
+    """
+    whole = document(text)
+    if not isinstance(whole, Mapping):
+        raise NoData("is empty", where="the configuration of Alertmanager")
+    kept = {key: whole[key] for key in _KEPT if whole.get(key)}
+    kept["route"] = _with_truths(kept["route"])
+    if not inhibits:
+        kept.pop("inhibit_rules", None)
+    receivers = [
+        {"name": receiver.name, "webhook_configs": [_webhook(url, number, i) for i in told]}
+        for number, receiver in enumerate(parse(text).receivers.values())
+        for told in [receiver.integrations]
+    ]
+    # JSON is YAML, as long as no character is escaped by halves.
+    return json.dumps({**kept, "receivers": receivers}, ensure_ascii=False, indent=1)
+
+
+def _webhook(url: str, receiver: int, integration: Integration) -> dict[str, object]:
+    return {
+        "url": f"{url}{place(receiver, integration)}",
+        "send_resolved": integration.send_resolved,
+    }
+
+
+def _with_truths(node: object) -> object:
+    """A route with truths where they belong: all values were read as texts."""
+    if not isinstance(node, Mapping):
+        return node
+    below = node.get("routes")
+    found = dict(node) | {_FLAG: node.get(_FLAG) == "true"}
+    return found | {"routes": [_with_truths(child) for child in below]} if below else found

@@ -1,12 +1,99 @@
-"""Whom a live rule's alerts reach, on paper: routes, receivers, and the channels behind them."""
+"""Whom alerts reach, what inhibits them, and whether a synthetic one stays contained: computed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.alerting.config import Channel
-from readiness.areas.alerting.paper.config import Config, Hop
+from readiness.areas.alerting.paper.config import Config, Hop, InhibitRule
+from readiness.areas.alerting.paper.matchers import Labels, all_match
 from readiness.areas.alerting.paper.routing import labels_of, possible_labels, routes_of
+from readiness.model.errors import SafetyRefusal
+
+_NAME = "alertname"
+
+
+def holds(rule: InhibitRule, source: Labels, target: Labels) -> bool:
+    """Whether one alert, while it fires, holds another one back.
+
+    Labels that both lack count as equal. An alert that is source and target at once is not
+    held by others of that kind, and so never by itself.
+    """
+    if not (all_match(rule.target, target) and all_match(rule.source, source)):
+        return False
+    if any(source.get(name, "") != target.get(name, "") for name in rule.equal):
+        return False
+    return not (all_match(rule.source, target) and all_match(rule.target, source))
+
+
+def holders(config: Config, target: Labels, others: Iterable[Labels]) -> list[Labels]:
+    """Those of some alerts that hold one back."""
+    rules = [rule for rule in config.inhibit_rules if all_match(rule.target, target)]
+    if not rules:
+        return []
+    return [other for other in others if any(holds(rule, other, target) for rule in rules)]
+
+
+def names_one_source(rule: InhibitRule) -> bool:
+    """Whether only alerts of one name can hold others back."""
+    return any(
+        matcher.name == _NAME and matcher.op == "=" and matcher.value for matcher in rule.source
+    )
+
+
+def both_at_once(rule: InhibitRule, alerts: Iterable[Mapping[str, str]]) -> list[str]:
+    """The names of alerts that match both sides: these do not hold each other back."""
+    return sorted(
+        {
+            a.get(_NAME, "")
+            for a in alerts
+            if all_match(rule.source, a) and all_match(rule.target, a)
+        }
+    )
+
+
+ALERT_NAME = "alertname"
+
+
+def refuse_unless_contained(
+    config: Config, labels: Mapping[str, str], *, receiver: str, unique: str, where: str
+) -> None:
+    """Refuse a synthetic alert that would reach anybody but the probe's receiver.
+
+    Args:
+        config: what the Alertmanager runs that is to get it.
+        labels: those of the alert.
+        receiver: the only one that it may reach.
+        unique: the label whose value no other alert has.
+        where: the address of that Alertmanager.
+
+    Raises:
+        SafetyRefusal: its labels lead to another receiver, too, or it would hold real alerts back.
+        NoData: the configuration cannot be judged on paper.
+    """
+    reached = sorted({hop.receiver for hop in routes_of(config, labels)})
+    if reached != [receiver]:
+        raise SafetyRefusal(
+            f"a synthetic alert would be told to {', '.join(reached)}, and may reach {receiver}"
+            " alone: nothing was sent",
+            where=where,
+            remedy=f"""make this the first route: matchers: ['{unique}!=""'], receiver:"""
+            f" {receiver}, group_by: ['...'], group_wait: 0s, group_interval: 20s, and no"
+            " `continue`",
+        )
+    for rule in config.inhibit_rules:
+        if _holds_others(rule, labels, unique):
+            raise SafetyRefusal(
+                f"a synthetic alert would hold real alerts back, by {rule}: nothing was sent",
+                where=where,
+                remedy=f"""add '{unique}=""' to the source_matchers of that rule""",
+            )
+
+
+def _holds_others(rule: InhibitRule, labels: Mapping[str, str], unique: str) -> bool:
+    """Whether an alert with a name and a label of its own can inhibit one without them."""
+    return all_match(rule.source, labels) and not {ALERT_NAME, unique} & set(rule.equal)
+
 
 SEVERITY: Final = "severity"
 Needed = Sequence[Sequence[str]]

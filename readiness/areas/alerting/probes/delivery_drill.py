@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from readiness.areas.alerting.config import Alerting, Channel, DeliveryDrill, SyntheticProbe
 from readiness.areas.alerting.inboxes import reader_of
-from readiness.areas.alerting.probes.listener import OK, Answer, Call, listening
 from readiness.areas.alerting.probes.round_trip import Watched, wait
 from readiness.areas.alerting.probes.synthetic import DRILL_PREFIX, new_probe, synthetic
+from readiness.areas.alerting.probes.webhooks import OK, Answer, Call, listening
 from readiness.config.base.watching import Alertmanager
 from readiness.model.errors import NoData
 

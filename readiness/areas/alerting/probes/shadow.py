@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
-from readiness.areas.alerting.paper.config import Hop, Integration
-from readiness.areas.alerting.paper.inhibition import holders
-from readiness.areas.alerting.paper.reach import SEVERITY, serves, unmet
-from readiness.areas.alerting.paper.rewriting import places, rewritten
+from readiness.areas.alerting.paper.config import Hop, Integration, places, rewritten
+from readiness.areas.alerting.paper.reach import SEVERITY, holders, serves, unmet
 from readiness.areas.alerting.paper.routing import placed, routes_of
 from readiness.areas.alerting.paper.time_intervals import muted
 from readiness.areas.alerting.probes.running import Running
-from readiness.areas.alerting.probes.sink import Sink, Told
+from readiness.areas.alerting.probes.webhooks import Sink, Told
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
 from readiness.lib.guardian import Guardian

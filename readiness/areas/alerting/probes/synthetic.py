@@ -10,8 +10,8 @@ from typing import Final, Self
 
 from readiness.areas.alerting.config import SyntheticProbe
 from readiness.areas.alerting.paper.config import Hop, parse
+from readiness.areas.alerting.paper.reach import ALERT_NAME, refuse_unless_contained
 from readiness.areas.alerting.paper.routing import routes_of
-from readiness.areas.alerting.paper.safety import ALERT_NAME, refuse_unless_contained
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer, Status
 from readiness.lib.patience import until

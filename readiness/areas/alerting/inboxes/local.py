@@ -1,4 +1,4 @@
-"""Reads a mailbox over IMAP; nothing in it is changed or marked as read."""
+"""Reads what arrived from a mailbox, and from a command."""
 
 import email
 import email.policy
@@ -6,8 +6,9 @@ import imaplib
 import ssl
 from typing import Final, Self
 
-from readiness.areas.alerting.config import ImapInbox
-from readiness.areas.alerting.inboxes.message import TIMEOUT_S, Message
+from readiness.areas.alerting.config import CommandInbox, ImapInbox
+from readiness.areas.alerting.inboxes.message import TIMEOUT_S, Message, messages_in
+from readiness.lib import command
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
 
@@ -85,3 +86,27 @@ class ImapReader:
             clean(str(error.strerror or error)), where=self._where,
             remedy="check `imap_host`, `port` and `tls`",
         )  # fmt: skip
+
+
+class CommandReader:
+    """See `Reader`. The command prints a JSON list, or one message a line."""
+
+    poll_s = 0.5
+
+    def __init__(self, inbox: CommandInbox) -> None:
+        self._argv = inbox.command
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing stays open."""
+
+    def read(self, probe: str) -> list[Message]:
+        """See `Reader`."""
+        argv = [word.replace("{probe}", probe) for word in self._argv]
+        printed = command.run(
+            argv, "read the channel", "run it by hand; it prints the newest messages",
+            timeout_s=TIMEOUT_S,
+        )  # fmt: skip
+        return messages_in(printed, probe, "at")
