@@ -255,7 +255,7 @@ def rate_limit_waits_five_minutes(system: "ReferenceSystem") -> "Lever":
     misses={_RETRIES: {"hanging-channel"}}, story="one gateway serves two channels, one at a time"
 )
 def channels_share_a_gateway(system: "ReferenceSystem") -> "Lever":
-    """Two channels on paper; when the first one hangs, the second one waits."""
+    """Two channels in the configuration; when the first one hangs, the second one waits."""
     return _gateway_to_listener(system, also=f"{system.inbox_url}/email")
 
 

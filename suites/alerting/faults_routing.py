@@ -64,7 +64,7 @@ def critical_pages_nobody(system: "ReferenceSystem") -> "Lever":
 )
 @contextmanager
 def one_team_is_routed_away(system: "ReferenceSystem") -> Iterator[None]:
-    """The label's value is known only when it fires: on paper, each that a route asks for is."""
+    """The label's value is known only when it fires: each that a route asks for is computed."""
 
     def routes(config: "Document") -> None:
         config["route"]["routes"].insert(2, {"matchers": ['team="retired"'], "receiver": "email"})

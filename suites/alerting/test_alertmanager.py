@@ -7,13 +7,13 @@ from typing import Final
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.paper import reach
-from readiness.areas.alerting.paper.config import InhibitRule
-from readiness.areas.alerting.paper.matchers import Labels, all_match
-from readiness.areas.alerting.paper.routing import placed
 from readiness.areas.alerting.probes import cluster
 from readiness.areas.alerting.probes.cluster import Loaded, Seen
 from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.routes import reach
+from readiness.areas.alerting.routes.config import InhibitRule
+from readiness.areas.alerting.routes.matchers import Labels, all_match
+from readiness.areas.alerting.routes.routing import placed
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus

@@ -196,7 +196,9 @@ def test_silence_round_trip(
         equal_to("suppressed"),
         says=f"The peers call the silenced alert {state}, not suppressed",
     )
-    judge_none(evidence, "muted", "channels notified in spite of the silence", seen.told, source)
+    judge_none(
+        evidence, "muted", "channels notified in spite of the silence", seen.notified, source
+    )
     judge_within(
         evidence,
         "resumed",

@@ -7,15 +7,15 @@ from typing import Final
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.config import Alerting, SeverityPolicy
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.paper import reach
-from readiness.areas.alerting.paper.config import Hop
-from readiness.areas.alerting.paper.matchers import Matcher, all_match
-from readiness.areas.alerting.paper.reach import Case, said, unmet
-from readiness.areas.alerting.paper.routing import placed
-from readiness.areas.alerting.paper.time_intervals import Span, common, muted
 from readiness.areas.alerting.probes import cluster
 from readiness.areas.alerting.probes.running import Running
 from readiness.areas.alerting.probes.shadow import Key, Replay, Replayed
+from readiness.areas.alerting.routes import reach
+from readiness.areas.alerting.routes.config import Hop
+from readiness.areas.alerting.routes.matchers import Matcher, all_match
+from readiness.areas.alerting.routes.reach import Case, said, unmet
+from readiness.areas.alerting.routes.routing import placed
+from readiness.areas.alerting.routes.time_intervals import Span, common, muted
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Silence
 from readiness.lib.durations import prometheus_text
@@ -52,7 +52,7 @@ def test_routing(
     policy: Alerting,
     evidence: Evidence,
 ) -> None:
-    """First on paper, then with every loaded rule's alert at a private Alertmanager.
+    """First computed, then tried with every loaded rule's alert at a private Alertmanager.
 
     The running Alertmanager is only read.
     """
@@ -177,7 +177,7 @@ def _judge_inhibited(
 
 
 def _refuse_disagreement(replay: Replay) -> None:
-    """What is judged on paper counts only if Alertmanager does the same.
+    """What is computed counts only if Alertmanager does the same.
 
     Raises:
         NoData: it does not.
@@ -185,7 +185,7 @@ def _refuse_disagreement(replay: Replay) -> None:
     other = [
         f"{alert.name} goes to {listed(sorted(alert.receivers))} and is inhibited by"
         f" {len(alert.held_by)}, computed: to {listed(sorted(alert.expected or ()))}, inhibited by"
-        f" {len(alert.held_on_paper or ())}"
+        f" {len(alert.held_as_computed or ())}"
         for alert in replay.alerts
         if not alert.agrees
     ]
@@ -228,7 +228,7 @@ def test_notification_timing(
     target: Config,
     evidence: Evidence,
 ) -> None:
-    """On paper, by the quickest route to each channel list."""
+    """Computed by the quickest route to each channel list."""
     with evidence.attempt():
         needed = _needed_hops(running, alert_severity, policy)
         _judge_wait(needed, alert_severity, running, target, evidence)

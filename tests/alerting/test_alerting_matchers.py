@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readiness.areas.alerting.paper.matchers import (
+from readiness.areas.alerting.routes.matchers import (
     Matcher,
     Op,
     all_match,
@@ -15,7 +15,7 @@ from readiness.areas.alerting.paper.matchers import (
     parse_classic,
     parse_utf8,
 )
-from readiness.areas.alerting.paper.regex import GoRegex
+from readiness.areas.alerting.routes.regex import GoRegex
 from readiness.model.errors import NoData
 
 

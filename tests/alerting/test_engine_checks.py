@@ -98,7 +98,7 @@ def judged(config: Config, undo: Undo | None = None) -> Evidence:
     return evidence
 
 
-def test_an_engine_that_is_well_passes(servers: tuple[str, str]) -> None:
+def test_a_healthy_engine_passes(servers: tuple[str, str]) -> None:
     url, inbox = servers
     undo = Undo()
     evidence = judged(target_of(engine_at(url), inbox), undo)
@@ -146,7 +146,7 @@ def test_what_it_gets_wrong_is_a_miss(fault: str, miss: str, servers: tuple[str,
         httpx.post(f"{url}/_ctl", json={}, trust_env=False)
 
 
-def test_a_history_that_calls_all_resolved_says_nothing(servers: tuple[str, str]) -> None:
+def test_a_history_that_calls_all_resolved_is_an_error(servers: tuple[str, str]) -> None:
     """The word stands in each entry: that it is there in the end would be no proof."""
     url, inbox = servers
     engine = engine_at(url)
@@ -156,7 +156,7 @@ def test_a_history_that_calls_all_resolved_says_nothing(servers: tuple[str, str]
         judged(config).conclude()
 
 
-def test_an_acknowledged_alert_that_was_nowhere_says_nothing(servers: tuple[str, str]) -> None:
+def test_an_acknowledged_alert_that_was_seen_nowhere_is_an_error(servers: tuple[str, str]) -> None:
     url, inbox = servers
     blind = engine_at(url).model_copy(update={"history": None})
     httpx.post(f"{url}/_ctl", json={"tells_first": False}, trust_env=False)

@@ -1,4 +1,4 @@
-"""Series that bring an expression to a value: solved on paper (promtool agrees in contract/)."""
+"""Series that bring an expression to a value: computed (test_promtool shows that promtool agrees)."""
 
 import json
 import re

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from readiness.areas.alerting.config import Alerting
-from readiness.areas.alerting.paper.reach import LiveRule
 from readiness.areas.alerting.probes.running import Running
 from readiness.areas.alerting.probes.shadow import Replay
+from readiness.areas.alerting.routes.reach import LiveRule
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.alerting_samples import (
@@ -65,7 +65,7 @@ def test_all_is_well() -> None:
     assert judged == {"wait", "repeat", "repeat-multiple"}
 
 
-def test_an_empty_receiver_is_named_with_its_rules_unless_it_may_be_empty() -> None:
+def test_an_empty_receiver_is_named_unless_it_may_be_empty() -> None:
     seen = running(lambda c: c["receivers"][2].pop("webhook_configs"))
 
     assert "sms gets Canary, Down" in misses(configured(seen))
@@ -73,7 +73,7 @@ def test_an_empty_receiver_is_named_with_its_rules_unless_it_may_be_empty() -> N
     assert misses(configured(seen, allowed)) == ""
 
 
-def test_a_receiver_that_only_a_template_can_reach_must_tell_somebody_too() -> None:
+def test_a_receiver_that_only_a_template_reaches_needs_an_integration() -> None:
     def edit(config: Document) -> None:
         config["route"]["routes"].insert(0, {"match_re": {"team": "a|b"}, "receiver": "void"})
         config["receivers"].append({"name": "void"})
@@ -103,7 +103,7 @@ def test_a_severity_that_no_rule_has_is_an_error_that_names_those_there_are() ->
         timing(running(), other).conclude()
 
 
-def test_a_default_wait_is_late_and_its_parts_are_told() -> None:
+def test_a_default_wait_is_late_and_its_parts_are_named() -> None:
     seen = running(lambda c: c["route"].pop("group_wait"))
     found = misses(timing(seen))
 
@@ -121,7 +121,7 @@ def test_further_peers_wait_longer() -> None:
     assert "+ 2 x peer timeout 15s" in found
 
 
-def test_the_quickest_way_to_a_list_counts() -> None:
+def test_the_quickest_route_to_a_list_counts() -> None:
     seen = running(lambda c: routes(c, "pager").update(group_wait="1m"))
     assert misses(timing(seen)) == ""
 
@@ -141,7 +141,7 @@ def muting(*receivers: str) -> Running:
     return running(edit)
 
 
-def test_a_list_of_which_one_channel_always_tells_is_not_muted() -> None:
+def test_a_list_with_one_unmuted_channel_is_not_muted() -> None:
     assert misses(timing(muting("pager"))) == ""
     found = misses(timing(muting("pager", "sms")))
     assert f"muted in {366 * 120:,} minutes of the coming year (`.may_be_muted`, default)" in found
@@ -174,7 +174,7 @@ def test_inhibition_without_equal_labels_needs_one_source() -> None:
     assert misses(configured(rule(narrow, 'severity="warning"'))) == ""
 
 
-def test_the_dead_mans_alert_is_held_back_by_nothing() -> None:
+def test_the_dead_mans_alert_must_not_be_inhibited() -> None:
     found = misses(configured(rule('alertname="Down"', 'severity!="critical"', "zone")))
     assert "inhibits Watchdog" in found
 

@@ -256,7 +256,7 @@ def test_nothing_critical_among_the_rules_is_a_finding(prometheus: Ruled) -> Non
         ),
     ],
 )
-def test_what_an_alert_must_tell(
+def test_required_metadata(
     prometheus: Ruled, service: SmallServer, changes: dict[str, Any], expected: str
 ) -> None:
     usual = {"annotations": {"summary": "x", "runbook_url": "@/runbook"}}
@@ -294,7 +294,7 @@ def test_a_runbook_that_does_not_answer_is_an_error(prometheus: Ruled) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_rule_is_held_against_what_was_agreed(
+def test_a_rule_is_compared_with_what_was_agreed(
     prometheus: Ruled, changes: dict[str, Any], wanted: dict[str, Any], expected: str
 ) -> None:
     prometheus.load(rule("Slow", "max(slow_seconds) > 3", **changes))
@@ -370,7 +370,7 @@ def test_what_fires_must_be_known_to_every_peer(
     assert f"Watchdog (severity=none) at {alertmanager.url}" in found
 
 
-def test_nothing_that_fires_shows_nothing(
+def test_no_firing_alert_is_an_error(
     prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
 ) -> None:
     prometheus.load(rule("Never", "vector(1) > 2"))

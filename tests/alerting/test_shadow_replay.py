@@ -1,4 +1,4 @@
-"""The shadow replay against a real Alertmanager: what is told, when, and what is held back."""
+"""The shadow replay against a real Alertmanager: what is sent, when, and what is inhibited."""
 
 import os
 import subprocess
@@ -58,7 +58,7 @@ def routes(config: Document, *names: str) -> Iterator[Document]:
 
 
 @pytest.mark.fast
-def test_it_is_seen_who_would_be_told(guardian: Guardian) -> None:
+def test_notified_channels_are_seen(guardian: Guardian) -> None:
     seen = running()
     replay = play(seen, guardian)
 
@@ -78,7 +78,7 @@ def test_group_wait_is_waited_for(guardian: Guardian) -> None:
     assert down.channels(POLICY.channels, within_s=30).keys() == {"chat", "pager", "sms"}
 
 
-def test_a_rule_that_tells_nobody_in_time_is_named(guardian: Guardian) -> None:
+def test_a_rule_that_notifies_nobody_in_time_is_named(guardian: Guardian) -> None:
     seen = running(lambda c: [r.update(group_wait="2m") for r in routes(c, "pager", "sms")])
     policy = CRITICAL.model_copy(update={"budget_s": 1.0})
     hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
@@ -87,7 +87,7 @@ def test_a_rule_that_tells_nobody_in_time_is_named(guardian: Guardian) -> None:
     assert "Down notifies chat, not pager or sms" in misses(judged(seen, replay))
 
 
-def test_what_is_muted_now_is_not_told(guardian: Guardian) -> None:
+def test_what_is_muted_now_is_not_sent(guardian: Guardian) -> None:
     always = [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]
 
     def edit(config: Document) -> None:
@@ -109,7 +109,7 @@ def inhibiting(source: str, target: str) -> Running:
     return running(lambda c: c.update(inhibit_rules=[rule]))
 
 
-def test_a_warning_that_holds_a_page_back_is_a_finding(guardian: Guardian) -> None:
+def test_a_warning_that_inhibits_a_page_is_a_miss(guardian: Guardian) -> None:
     seen = inhibiting('alertname="Slow"', 'severity="critical"')
     replay = play(seen, guardian)
 
@@ -118,7 +118,7 @@ def test_a_warning_that_holds_a_page_back_is_a_finding(guardian: Guardian) -> No
     assert "Down is inhibited by Slow" in misses(judged(seen, replay))
 
 
-def test_a_page_that_holds_a_warning_back_is_none(guardian: Guardian) -> None:
+def test_a_page_may_inhibit_a_warning(guardian: Guardian) -> None:
     seen = inhibiting('alertname="Down"', 'severity="warning"')
     replay = play(seen, guardian)
 
@@ -126,14 +126,14 @@ def test_a_page_that_holds_a_warning_back_is_none(guardian: Guardian) -> None:
     assert misses(judged(seen, replay, WARNING)) == misses(judged(seen, replay)) == ""
 
 
-def test_a_canary_that_holds_anything_back_is_a_finding(guardian: Guardian) -> None:
+def test_a_canary_that_inhibits_anything_is_a_miss(guardian: Guardian) -> None:
     seen = inhibiting('severity="critical"', 'severity="warning"')
     found = misses(judged(seen, play(seen, guardian), WARNING))
 
     assert "Slow is inhibited by Canary" in found
 
 
-def test_an_expression_that_paper_refuses_is_run_all_the_same(guardian: Guardian) -> None:
+def test_an_expression_that_cannot_be_computed_is_replayed(guardian: Guardian) -> None:
     seen = running(lambda c: [r.update(matchers=[r'severity=~"\\pL+"']) for r in routes(c, "chat")])
     replay = play(seen, guardian)
 
@@ -156,9 +156,7 @@ def test_routes_that_were_computed_wrongly_are_an_error(guardian: Guardian) -> N
         judged(seen, Replay(tuple(wrong), "0.25.0", 0.0)).conclude()
 
 
-def test_a_configuration_that_it_does_not_take_is_an_error(
-    tmp_path: Path, guardian: Guardian
-) -> None:
+def test_a_configuration_that_it_rejects_is_an_error(tmp_path: Path, guardian: Guardian) -> None:
     with pytest.raises(Unreachable, match=r"does not start: .*undefined receiver"):
         PrivateAlertmanager.start(tmp_path, "route: {receiver: a}\nreceivers: []\n", guardian)
 

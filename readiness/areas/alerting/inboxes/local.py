@@ -66,9 +66,9 @@ class ImapReader:
         except imaplib.IMAP4.error as error:
             server.shutdown()
             raise NotPermitted(
-                f"the server does not accept the login of {inbox.user}: {clean(str(error))}",
+                f"the server rejects the login of {inbox.user}: {clean(str(error))}",
                 where=self._where,
-                remedy="correct `user` and `password`; some providers want a password for apps",
+                remedy="correct `user` and `password`; some providers require an app password",
             ) from None
         return server
 

@@ -108,14 +108,14 @@ def count(statistics: EngineStatistics) -> float:
     for key in statistics.field.split("."):
         if not isinstance(found, dict) or key not in found:
             raise NoData(
-                f"there is no {clean(statistics.field)} in what it answers: {key} is missing",
+                f"the answer has no {clean(statistics.field)}: {key} is missing",
                 where=answer.url,
                 remedy="correct `field` in [alerting.engine.statistics]",
             )
         found = found[key]
     if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
         raise NoData(
-            f"{clean(statistics.field)} is {clean(json.dumps(found), 40)}, and not a number",
+            f"{clean(statistics.field)} is {clean(json.dumps(found), 40)}, not a number",
             where=answer.url,
             remedy="name the number of all alerts so far in [alerting.engine.statistics] `field`",
         )
@@ -155,7 +155,7 @@ class Raised:
         self._engine = engine
         self._undo = undo
         self._token: int | None = None
-        # Where nothing ends it, at least nobody further is told.
+        # Where nothing ends it, at least it does not escalate.
         escalation = engine.escalation
         ends = engine.resolve or (escalation.acknowledge if escalation else None)
         self._ends = self._words(ends) if ends else None
@@ -179,7 +179,7 @@ class Raised:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # What went wrong first is the more telling, and the guardian tries it again.
+        # The first error says more, and the guardian tries it again.
         with suppress(*([CouldNotMeasure] if problem else [])):
             self.end()
 
@@ -231,7 +231,7 @@ def follow(engine: AlertEngine, channels: Sequence[Channel], undo: Undo) -> Told
 
     Args:
         engine: the engine.
-        channels: those that must hear it.
+        channels: those that must be notified.
         undo: ends the alert should this process die.
 
     Raises:
@@ -241,7 +241,7 @@ def follow(engine: AlertEngine, channels: Sequence[Channel], undo: Undo) -> Told
         watched = [Watched(c, stack.enter_context(reader_of(c))) for c in channels]
         before = _number(engine)
         alert = stack.enter_context(Raised(engine, undo))
-        # Twice the time: what comes late is told from what never comes.
+        # Twice the time, to distinguish late from never.
         wait(watched, alert.probe, time.monotonic() + 2 * engine.within_s)
         deadline = time.monotonic() + engine.within_s
         counted = _moved(engine, before, deadline)
@@ -254,7 +254,7 @@ def follow(engine: AlertEngine, channels: Sequence[Channel], undo: Undo) -> Told
 
 
 def heard_after(watched: Watched, since: float) -> float | CouldNotMeasure | None:
-    """Seconds until a channel had the alert; None if it never came, the error if none can tell."""
+    """Seconds until a channel had the alert; None if never, the error if that cannot be read."""
     after_s = watched.after_s(since, ended=False)
     return watched.problem if after_s is None and watched.problem else after_s
 
@@ -322,7 +322,7 @@ SLACK_S: Final = 1.0
 
 
 def earliest_s(escalation: EngineEscalation) -> float:
-    """Seconds before which the second tier must not be told."""
+    """Seconds before which the second tier must not be notified."""
     return max(0.0, escalation.after_s * (1 - SHARE) - SLACK_S)
 
 
@@ -368,7 +368,7 @@ def escalate(
 
     Raises:
         CouldNotMeasure: a command fails, the second tier cannot be read, the acknowledged alert
-            was seen nowhere, or the acknowledgement came too late to tell anything.
+            was seen nowhere, or the acknowledgement came too late.
     """
     with ExitStack() as stack:
         reader = stack.enter_context(reader_of(second))
@@ -378,7 +378,7 @@ def escalate(
         taken.acknowledge(escalation.acknowledge)
         took_s = time.time() - taken.began
         ignored = stack.enter_context(Raised(engine, undo))
-        # Longer than it may take: what comes late is told from what never comes.
+        # Longer than it may take, to distinguish late from never.
         within_s = latest_s(escalation) + engine.within_s
         wait([left], ignored.probe, time.monotonic() + within_s)
         # Until the acknowledged one, too, would have come at its latest.
@@ -393,7 +393,7 @@ def escalate(
             f"the acknowledgement was done {took_s:.1f} s after the trigger: the alert may have"
             " escalated before",
             where="[alerting.engine.escalation] acknowledge",
-            remedy="let the commands be faster, or `after_s` longer",
+            remedy="make the commands faster, or `after_s` longer",
         )
     return Escalated(
         ignored.probe,
@@ -411,7 +411,7 @@ def _refuse_blindness(
     firsts: Sequence[Watched],
     taken: Raised,
 ) -> None:
-    """That something did not come says nothing if nobody looked, or if it never was."""
+    """What did not come proves nothing where the channel was unread, or the alert never raised."""
     if isinstance(after_s, CouldNotMeasure):
         raise after_s
     if held.problem:
@@ -422,7 +422,7 @@ def _refuse_blindness(
     if not seen and not was_noted(engine, taken.probe):
         raise NoData(
             "the acknowledged alert was seen neither at the first tier nor in the history: that it"
-            " did not escalate says nothing",
+            " did not escalate proves nothing",
             where="[alerting.engine]",
-            remedy="see alerting.engine-delivery, and configure [alerting.engine.history]",
+            remedy="see alerting.engine, and configure [alerting.engine.history]",
         )

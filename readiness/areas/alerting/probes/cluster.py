@@ -81,7 +81,7 @@ def configurations(settings: Alertmanager) -> list[Loaded]:
     """What the peers run that answer.
 
     Raises:
-        CouldNotMeasure: none answers, or one does not tell.
+        CouldNotMeasure: none answers, or one lacks the metric.
     """
     return _of_each(settings, _loaded)
 
@@ -123,7 +123,7 @@ def _loaded(peer: Peer) -> Loaded:
     for series in (_LOADED, _HASH):
         if series not in samples:
             raise NoData(
-                f"it does not tell {series}",
+                f"it does not export {series}",
                 where=f"{peer.url}/metrics",
                 remedy="is this Alertmanager itself? curl -s ALERTMANAGER/metrics | grep config",
             )
@@ -182,7 +182,7 @@ def receivers(prometheus: Prometheus, settings: Settings) -> tuple[Receiver, ...
 
 def _receiver(listed: str, settings: Settings) -> Receiver:
     asked = settings.seen_as.get(listed, listed)
-    # The token is for those that were declared: whom else Prometheus sends to is not known to us.
+    # The token is for declared Alertmanagers only: what else Prometheus sends to is unknown.
     declared = asked.rstrip("/") in {url.rstrip("/") for url in settings.urls}
     try:
         answer = http.get(
@@ -241,7 +241,7 @@ def handed_over(prometheus: Prometheus, settings: Settings) -> Handed:
     )
     if not seen.firing:
         raise NoData(
-            "no alert fires in Prometheus, so that nothing shows the way to Alertmanager",
+            "no alert fires in Prometheus, so that the path to Alertmanager cannot be judged",
             where=f"{prometheus.url}/alerts",
             remedy="load a rule that always fires: alert: Watchdog, expr: vector(1)",
         )
@@ -318,7 +318,7 @@ def watch_sending(prometheus: Prometheus) -> Sent:
     sent, lost = sum(after.sent.values()) - sum(before.sent.values()), after.lost - before.lost
     if min(sent, lost) < 0 or max(sent, lost) <= 0:
         raise NoData(
-            "Prometheus handed nothing over while it was watched",
+            "Prometheus handed over no alert while it was watched",
             where=f"{prometheus.url}/metrics: {_SENT}",
             remedy="load a rule that always fires (alert: Watchdog, expr: vector(1)), and declare"
             " Alertmanager in prometheus.yml",

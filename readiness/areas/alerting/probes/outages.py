@@ -81,7 +81,7 @@ def beats(channel: Channel, text: str) -> Iterator[Beats]:
     """
     if channel.inbox is None:
         raise NoData(
-            f"the channel {channel.name} has no inbox: nobody can see what arrives there",
+            f"the channel {channel.name} has no inbox: what arrives there cannot be read",
             where=f"[alerting.channels.{channel.name}]",
             remedy="add its inbox",
         )
@@ -128,14 +128,14 @@ _RESENDS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What was told when the source of a firing alert was stopped.
+    """What followed when the source of a firing alert was stopped.
 
     Attributes:
         probe: the id of the canary's alert.
         job: of what was stopped.
         all_clear_s: seconds from the stop until the alert was called resolved; None if it never
             was.
-        noticed_s: seconds from the stop until an alert of the loss was held; None if it never was.
+        noticed_s: seconds from the stop until an alert for the loss was held; None if it never was.
         noticed_by: the name of that alert.
         steady: whether everything was as before in the end.
     """
@@ -149,7 +149,7 @@ class Loss:
 
 
 def lose_source(plan: CanaryPlan, undo: Undo) -> Loss:
-    """Stop the canary's source while its alert fires, wait for what is told, start it again.
+    """Stop the canary's source while its alert fires, wait for what follows, start it again.
 
     Raises:
         NoData: there are no commands for it, or the alert did not arrive in the first place.
@@ -158,12 +158,12 @@ def lose_source(plan: CanaryPlan, undo: Undo) -> Loss:
     """
     canary = plan.canary
     if canary.stop_source is None or canary.start_source is None:
-        raise NoData("there is no command that stops it", where="[alerting.canary] stop_source")
+        raise NoData("`stop_source` is not set", where="[alerting.canary]")
     with walking(plan, undo) as (seen, watched):
         told = next((w for w in watched if w.channel.resolves and w.told(ended=False)), None)
         if told is None or seen.handed_over is None:
             raise NoData(
-                "the canary's alert did not arrive: nothing can be resolved that never was told",
+                "the canary's alert did not arrive, so that its end cannot be watched",
                 where=canary.alert,
                 remedy="see alerting.rule-delivery",
             )
@@ -176,7 +176,7 @@ def _watch_loss(plan: CanaryPlan, seen: Walk, told: Watched) -> Loss:
     began, job = time.time(), seen.labels.get("job", "")
     if not job:
         raise NoData(
-            "the canary's alert has no label `job`: an alert of its loss could not be recognized",
+            "the canary's alert has no label `job`: an alert for its loss cannot be recognized",
             where=seen.rule.query,
             remedy="let the rule keep the labels of the series: readiness_canary > 0",
         )
@@ -214,7 +214,7 @@ def _gone(plan: CanaryPlan, loss: Loss) -> bool:
 def _loss_told(peers: Sequence[Peer], job: str, probe_label: str, since: float) -> str:
     """The name of a real alert on that job, if a peer has one that began meanwhile.
 
-    What fired before says nothing of the loss, and what is silenced or inhibited says it to nobody.
+    What fired before is no alert of the loss, and what is muted notifies nobody.
     """
     for peer in peers:
         for alert in peer.alerts(f'job="{job}"'):
@@ -254,9 +254,9 @@ def stop_prometheus(settings: PrometheusSettings, alerting: Alerting, undo: Undo
     """
     dead_man = alerting.dead_man
     if dead_man is None or dead_man.stop is None or dead_man.start is None:
-        raise NoData("there is no command that stops it", where="[alerting.dead_man] stop")
+        raise NoData("`stop` is not set", where="[alerting.dead_man]")
     if dead_man.calls is None:
-        raise NoData("nobody says where it calls", where="[alerting.dead_man] calls")
+        raise NoData("`calls` is not set", where="[alerting.dead_man]")
     channel = alerting.channels[dead_man.calls]
     with Prometheus(settings) as prometheus:
         all_clear_s = _RESENDS * _resend_s(prometheus)
@@ -273,7 +273,7 @@ def _beats(alerting: Alerting, dead_man: DeadMan) -> None:
     channel = alerting.channels[dead_man.channel]
     if next_beat(channel, dead_man.alert, dead_man.max_silence_s).waited_s is None:
         raise NoData(
-            "no beat comes while Prometheus runs: its silence would mean nothing",
+            "no beat arrives while Prometheus runs, so that a missing one proves nothing",
             where=f"[alerting.channels.{channel.name}]",
             remedy="see alerting.dead-man",
         )
@@ -371,7 +371,7 @@ def fail_over(
                 settings.peer_timeout_s * (len(settings.urls) - 1) + group_wait_s + probe.budget_s
             )
             arrived = _sent_without_first(sender, watched, probe_id, within_s)
-            note("told by the others", good=None not in arrived.values())
+            note("sent by the others", good=None not in arrived.values())
         finally:
             command.run(start, "start the first peer", remedy)
             undo.forget(token)

@@ -47,7 +47,7 @@ class Trip:
         arrivals: by the name of the channel.
         group_interval_s: seconds after which Alertmanager looks at the group again, at most.
         held: how many alerts the peers still held at the end.
-        diagnosis: what the Alertmanagers said while it had not arrived; empty if it had.
+        diagnosis: what the Alertmanagers answered while it had not arrived; empty if it had.
     """
 
     probe: str
@@ -148,7 +148,7 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
         for one in watched:
             one.look(probe)  # opens the connection: what is measured is the way, not the look
         sent = synthetic.send(probe)
-        # Twice the budget: what comes late is told from what never comes.
+        # Twice the budget, to distinguish late from never.
         wait(watched, probe, time.monotonic() + 2 * budget_s)
         missing = [w.channel.name for w in watched if not w.told(ended=False)]
         diagnosis = diagnose(synthetic, sent) if missing else ""
@@ -184,15 +184,15 @@ def diagnose(synthetic: Synthetic, sent: Sent) -> str:
         held_by = [f"silenced by {s}" for s in state.silenced_by]
         held_by += [f"inhibited by {i}" for i in state.inhibited_by]
         said.append(
-            f"{url} took it, calls it {state.state}, for {', '.join(alert.receivers)}"
+            f"{url} accepted it, calls it {state.state}, for {', '.join(alert.receivers)}"
             + (f", {' and '.join(held_by)}" if held_by else "")
         )
     if not said:
-        return "no Alertmanager has it any more: lost, or dropped on the way"
+        return "no Alertmanager has it any more: it was lost or dropped"
     if all("active" in text for text in said):
         said.append(
-            "active and not told: the receiver has no such integration, a time interval mutes it,"
-            " or what it sends to failed or swallowed it (see its log)"
+            "active and not sent: the receiver has no such integration, a time interval mutes it,"
+            " or the vendor failed or dropped it (see Alertmanager's log)"
         )
     return "; ".join(said)
 
@@ -209,15 +209,15 @@ class Silenced:
     Attributes:
         probe: its id.
         state: what the peers called it while the silence lasted, each once.
-        told: channels that were told of it all the same.
-        control: whether another alert, which nothing silenced, was told meanwhile.
-        after_s: seconds from the end of the silence until it was told; None if it never was.
+        notified: channels that were notified all the same.
+        control: whether another alert, which nothing silenced, arrived meanwhile.
+        after_s: seconds from the end of the silence to its arrival; None if it never arrived.
         group_interval_s: seconds after which Alertmanager looks at the group again, at most.
     """
 
     probe: str
     state: tuple[str, ...]
-    told: tuple[str, ...]
+    notified: tuple[str, ...]
     control: bool
     after_s: float | None
     group_interval_s: float
@@ -254,7 +254,7 @@ def silence_round_trip(
             for watched in of_quiet:
                 watched.look(quiet)
                 watched.must_be_read()
-            told = tuple(w.channel.name for w in of_quiet if w.messages)
+            notified = tuple(w.channel.name for w in of_quiet if w.messages)
             state = tuple(sorted({held.status.state for _, held in sender.held(quiet)}))
         finally:
             sender.peers[0].expire_silence(silence)
@@ -267,7 +267,7 @@ def silence_round_trip(
     return Silenced(
         probe=quiet,
         state=state,
-        told=told,
+        notified=notified,
         control=all(w.told(ended=False) for w in of_loud),
         after_s=max(found) if len(found) == len(times) else None,
         group_interval_s=interval_s,

@@ -45,7 +45,7 @@ def find() -> str:
     found = shutil.which(named) if named else _found()
     if found is None:
         raise Unreachable(
-            "promtool is not on this machine; it runs the loaded rules on made-up series",
+            "promtool not found; alert rules cannot be tested",
             where=f"{OVERRIDE}={named}" if named else "PATH",
             remedy="apt-get install prometheus, or take promtool from the archive of the"
             " Prometheus that runs, and name it in READINESS_PROMTOOL",
@@ -71,7 +71,7 @@ def run_tests(files: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> dict
     Raises:
         Unreachable: there is no promtool.
         TookTooLong: it did not end in time.
-        CouldNotMeasure: it cannot load the rules, or did not tell of every file.
+        CouldNotMeasure: it cannot load the rules, or gave no result for a file.
     """
     program = find()
     tests = sorted(name for name in files if name != "rules.yml")
@@ -192,7 +192,7 @@ def _undriven(reason: str, expression: str) -> NoData:
     return NoData(
         f"the rule cannot be tried: {reason}",
         where=expression,
-        remedy="compare one figure with a number (record what leads to it under a name of its own),"
+        remedy="compare one figure with a number (record its inputs under a name of their own),"
         " or show by a drill that it fires, and declare the check not applicable in"
         " [gate.not_applicable] with that as the reason",
     )

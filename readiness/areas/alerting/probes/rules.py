@@ -111,7 +111,7 @@ def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]
     """Look for a series of every selector that must have one, now or within six hours.
 
     Args:
-        prometheus: whom to ask.
+        prometheus: where to ask.
         rules: the rules.
         early: metrics that may be named before their first series; where they have any, the
             labels that a selector names must be among theirs.
@@ -233,7 +233,7 @@ def _interval_s(
     jobs: Mapping[str, float],
     recorded: Mapping[str, float],
 ) -> float:
-    """Seconds between two samples of what a selector matches, at most; 0 if nothing tells."""
+    """Seconds between two samples of what a selector matches, at most; 0 if unknown."""
     if selector.metric in recorded:
         return recorded[selector.metric]
     for asked in filter(None, (selector.text, selector.metric)):
@@ -293,10 +293,10 @@ def _judged(
     """The shares, without the time in which no group at all was evaluated.
 
     Prometheus itself did not run then: a machine that slept, a drill that paused it. A group that
-    is too slow misses more than that; and where all of them are, their durations tell. One that
+    is too slow misses more than that; and where all of them are, their durations show it. One that
     was loaded later is no witness of a time before it.
     """
-    # The key is the file and the name, and which folder the file lies in concerns nobody. Groups
+    # The key is the file and the name, and the folder of the file is left out. Groups
     # that are no longer loaded are history.
     loaded = {
         name: (missing, total, intervals[name])
@@ -350,7 +350,7 @@ def _observed(
         raise NoData(
             f"{_ALL} did not move for {within_s:g} s",
             where=f"{prometheus.url}/metrics",
-            remedy="let Prometheus scrape itself, so that its history tells",
+            remedy="let Prometheus scrape itself, so that it has a history",
         )
     return _judged(found, intervals, f"GET {prometheus.url}/metrics")
 
@@ -381,7 +381,7 @@ def busiest(groups: tuple[RuleGroup, ...]) -> list[Measurement]:
 
 _TIMEOUT_S: Final = 10.0
 _FIRST_ERROR: Final = 400
-# A wiki that wants a login has the page, as far as anybody without one can tell.
+# A wiki that asks for a login is taken to have the page.
 _LOGIN: Final = frozenset({401, 403})
 
 

@@ -23,7 +23,7 @@ Take = Callable[[str, bytes], int]
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
-    # Many groups are told at once; the usual five would make the others try again later.
+    # Many groups are sent at once; the usual five would make the others retry later.
     request_queue_size = 512
 
     def __init__(self, address: tuple[str, int], take: Take, *, kept_alive: bool) -> None:
@@ -32,7 +32,7 @@ class _Server(ThreadingHTTPServer):
         self.kept_alive = kept_alive
 
     def handle_error(self, *_: object) -> None:
-        """A client that hung up while it was kept waiting: it is told of nowhere."""
+        """A client that hung up while it was kept waiting is not logged."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -106,7 +106,7 @@ class Call:
     Attributes:
         at: when, as Unix time.
         status: what it was answered.
-        notification: what it told; None if it was no notification.
+        notification: what it contained; None if it was not a notification.
     """
 
     at: float
@@ -177,7 +177,7 @@ def listening(listen: str, answer: Answer, label: str, value: str) -> Iterator[L
     Args:
         listen: the address.
         answer: how its calls are answered.
-        label: which label tells the alert from others.
+        label: which label distinguishes the alert from others.
         value: its value.
 
     Raises:
@@ -222,7 +222,7 @@ class Told:
     Attributes:
         place: the path that the message came to.
         labels: the alert's.
-        group: the labels of the group that it was told in.
+        group: the labels of the group in which it was sent.
         at: the clock `time.monotonic` when it came, in seconds.
     """
 
@@ -257,7 +257,7 @@ class Sink:
         self._serving.close()
 
     def told(self) -> list[Told]:
-        """Every alert that firing messages told of, in the order in which they came."""
+        """Every alert of the firing messages, in the order in which they came."""
         for path, body, at in self._raw[self._read :]:
             self._read += 1
             try:

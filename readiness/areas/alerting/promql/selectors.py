@@ -20,7 +20,6 @@ from promql_parser import (
     VectorSelector,
 )
 
-from readiness.areas.alerting.paper.regex import compiled
 from readiness.areas.alerting.promql.tree import (
     COMPARISONS,
     SETS,
@@ -30,6 +29,7 @@ from readiness.areas.alerting.promql.tree import (
     operator,
     parse,
 )
+from readiness.areas.alerting.routes.regex import compiled
 from readiness.model.errors import NoData
 
 Op = Literal["=", "!=", "=~", "!~"]
@@ -72,7 +72,7 @@ class Selector:
 
     Attributes:
         metric: its name, or "" where a pattern or nothing names it.
-        matches: its matchers, without that of the name if `metric` tells it.
+        matches: its matchers, without that of the name if `metric` holds it.
         alternatives: further sets of matchers, of which one must hold (`{a="b" or a="c"}`).
         range_s: seconds of its range, 0 without one.
         offset_s: seconds it looks back (negative: ahead).
@@ -217,7 +217,7 @@ _REFERENCE: Final = re.compile(
     re.VERBOSE,
 )
 _KEEP_ALL: Final = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
-# Functions that change labels in a way that only their arguments tell.
+# Functions whose arguments decide which labels they change.
 _RELABEL: Final = frozenset({"label_replace", "label_join", "info"})
 _NONE: Final = frozenset({"vector", "scalar", "time", "pi"})
 
@@ -228,7 +228,7 @@ def referenced_labels(template: str) -> frozenset[str]:
 
 
 def possible_labels(expression: str) -> frozenset[str] | None:
-    """The labels that the result can have; None where only the series tell it.
+    """The labels that the result can have; None where that depends on the series.
 
     Raises:
         NoData: the expression cannot be read.

@@ -29,7 +29,7 @@ class AlertingLevers(ProgramLevers):
 
     @property
     def drill_listener(self) -> str:
-        """Where the webhook of the drills' receiver leads: to whichever check listens there."""
+        """Where the webhook of the drills' receiver ends: at the check that listens there."""
         file = self._folder / PEERS[0] / CONFIG
         receivers = json.loads(file.read_text(encoding="utf-8"))["receivers"]
         drill = next(r for r in receivers if r["name"] == "readiness-drill")
@@ -169,7 +169,7 @@ class AlertingLevers(ProgramLevers):
 
     @contextlib.contextmanager
     def silenced(self, labels: Mapping[str, str], *, days: int) -> Iterator[None]:
-        """Silence alerts with these labels, at the peer that runs; the others hear of it."""
+        """Silence alerts with these labels, at the first peer; gossip brings it to the others."""
         port = self._program(PEERS[0]).port
         now = datetime.now(UTC)
         silence = {
@@ -189,7 +189,7 @@ class AlertingLevers(ProgramLevers):
             self._wait_unsilenced(made["silenceID"])
 
     def _wait_unsilenced(self, silence: str) -> None:
-        """Wait until every peer that runs has heard that the silence is over."""
+        """Wait until every peer that runs knows that the silence is over."""
         deadline = time.monotonic() + _GOSSIP_TIMEOUT_S
         for peer in PEERS:
             path, port = f"/api/v2/silence/{silence}", self._program(peer).port

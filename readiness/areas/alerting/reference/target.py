@@ -30,7 +30,7 @@ def _channel(name: str, inbox: str) -> str:
     return _CHANNEL.format(name=name, integration=integration, told_apart=told_apart, inbox=inbox)
 
 
-# An SMS gateway stands behind a webhook: its kind alone does not tell it from other webhooks.
+# An SMS gateway is behind a webhook, and its kind is that of every other webhook.
 _CHANNELS: Final = {
     "email": ("email", ""),
     "pagerduty": ("pagerduty", ""),
@@ -39,7 +39,7 @@ _CHANNELS: Final = {
 }
 
 _ALERTMANAGER: Final = """
-# Both peers of the cluster. To pause the first one shows whether the other one takes over.
+# Both peers of the cluster. Pausing the first one shows whether the other one takes over.
 [alertmanager]
 urls = [{urls}]
 peer_timeout_s = 1
@@ -48,7 +48,7 @@ start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanag
 """
 
 _SEVERITIES: Final = """
-# Somebody is woken, on one of two ways, and all can see it.
+# Somebody is paged, by one of two channels, and all can see it.
 [alerting.severities.critical]
 channels = [["pagerduty", "sms"], ["slack"]]
 budget_s = 30
@@ -68,7 +68,7 @@ query = "channel={name}&contains={{probe}}"
 """
 
 _WATCHDOG: Final = """
-# What would call somebody if the beats of the Watchdog no longer came.
+# The dead man's switch: it calls if the beats of the Watchdog no longer come.
 [alerting.channels.watchdog]
 integration = "webhook"
 receivers = ["watchdog"]
@@ -85,7 +85,7 @@ stop = [{python}, "-m", "readiness.reference.pause", "pause", "prometheus"]
 start = [{python}, "-m", "readiness.reference.pause", "resume", "prometheus"]
 calls = "dead-man"
 
-# Where it calls: the switch lies outside of this monitoring, and waits for the beats.
+# Where it calls: the switch is outside of this monitoring, and waits for the beats.
 [alerting.channels.dead-man]
 integration = "webhook"
 receivers = ["dead-man"]
@@ -95,7 +95,7 @@ query = "channel=dead-man&contains={{probe}}"
 """
 
 _PROBE: Final = """
-# Synthetic alerts: a route of their own leads to the same kinds of channel, and wakes nobody.
+# Synthetic alerts: a route of their own targets the same kinds of channel, and pages nobody.
 [alerting.probe]
 receiver = "readiness-probe"
 labels = {{ severity = "critical" }}
@@ -107,7 +107,7 @@ receiver = "readiness-drill"
 listen = "127.0.0.1:{listener}"
 beside = "email"
 
-# Its metric has an exporter of its own, which may hang without anybody missing anything else.
+# Its metric has an exporter of its own: nothing else is missing while that hangs.
 [alerting.canary]
 breach = [{python}, "-m", "readiness.areas.alerting.reference.canary", "breach", "{{probe}}"]
 clear = [{python}, "-m", "readiness.areas.alerting.reference.canary", "clear"]
@@ -139,7 +139,7 @@ def own_engine(url: str, inbox: str) -> str:
 _ID: Final = "{probe}"
 
 _ENGINE_CHANNEL: Final = """
-# Told by the application's own engine only: no severity asks for it.
+# Notified by the application's own engine only: no severity asks for it.
 [alerting.channels.{name}]
 integration = "webhook"
 [alerting.channels.{name}.inbox]
@@ -148,7 +148,7 @@ query = "channel={name}&contains={{probe}}"
 """
 
 _ENGINE: Final = """
-# The application has an alert engine of its own, which nobody's Alertmanager sees.
+# The application has an alert engine of its own, which no Alertmanager sees.
 [alerting.engine]
 trigger = {trigger}
 resolve = {resolve}
@@ -199,7 +199,7 @@ max_for_s = 0
 
 _EXPORTED: Final = {
     "postgres_exporter": """
-# A query that runs for more than 3,000 ms. The exporter tells seconds: so does the rule.
+# A query that runs for more than 3,000 ms. The exporter counts seconds: so does the rule.
 [alerting.rules.SlowQueries]
 severity = "warning"
 above = 3000

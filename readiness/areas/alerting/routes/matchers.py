@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Self, cast
 
-from readiness.areas.alerting.paper.regex import compiled
+from readiness.areas.alerting.routes.regex import compiled
 from readiness.model.errors import NoData
 
 Op = Literal["=", "!=", "=~", "!~"]
@@ -47,7 +47,7 @@ class Matcher:
         """Whether it holds.
 
         Raises:
-            NoData: its regular expression cannot be judged on paper.
+            NoData: its regular expression cannot be evaluated here.
         """
         found = labels.get(self.name, "")
         if self.op in {"=", "!="}:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.alerting.config import Channel
-from readiness.areas.alerting.paper.config import Config, Hop, InhibitRule
-from readiness.areas.alerting.paper.matchers import Labels, all_match
-from readiness.areas.alerting.paper.routing import labels_of, possible_labels, routes_of
+from readiness.areas.alerting.routes.config import Config, Hop, InhibitRule
+from readiness.areas.alerting.routes.matchers import Labels, all_match
+from readiness.areas.alerting.routes.routing import labels_of, possible_labels, routes_of
 from readiness.model.errors import SafetyRefusal
 
 _NAME = "alertname"
 
 
 def holds(rule: InhibitRule, source: Labels, target: Labels) -> bool:
-    """Whether one alert, while it fires, holds another one back.
+    """Whether one alert, while it fires, inhibits another one.
 
     Labels that both lack count as equal. An alert that is source and target at once is not
     held by others of that kind, and so never by itself.
@@ -27,7 +27,7 @@ def holds(rule: InhibitRule, source: Labels, target: Labels) -> bool:
 
 
 def holders(config: Config, target: Labels, others: Iterable[Labels]) -> list[Labels]:
-    """Those of some alerts that hold one back."""
+    """Those of some alerts that inhibit one."""
     rules = [rule for rule in config.inhibit_rules if all_match(rule.target, target)]
     if not rules:
         return []
@@ -35,14 +35,14 @@ def holders(config: Config, target: Labels, others: Iterable[Labels]) -> list[La
 
 
 def names_one_source(rule: InhibitRule) -> bool:
-    """Whether only alerts of one name can hold others back."""
+    """Whether only alerts of one name can inhibit others."""
     return any(
         matcher.name == _NAME and matcher.op == "=" and matcher.value for matcher in rule.source
     )
 
 
 def both_at_once(rule: InhibitRule, alerts: Iterable[Mapping[str, str]]) -> list[str]:
-    """The names of alerts that match both sides: these do not hold each other back."""
+    """The names of alerts that match both sides: these do not inhibit each other."""
     return sorted(
         {
             a.get(_NAME, "")
@@ -68,14 +68,14 @@ def refuse_unless_contained(
         where: the address of that Alertmanager.
 
     Raises:
-        SafetyRefusal: its labels lead to another receiver, too, or it would hold real alerts back.
-        NoData: the configuration cannot be judged on paper.
+        SafetyRefusal: its labels reach another receiver, too, or it would inhibit real alerts.
+        NoData: the routes cannot be computed.
     """
     reached = sorted({hop.receiver for hop in routes_of(config, labels)})
     if reached != [receiver]:
         raise SafetyRefusal(
-            f"a synthetic alert would be told to {', '.join(reached)}, and may reach {receiver}"
-            " alone: nothing was sent",
+            f"a synthetic alert would reach {', '.join(reached)}; only {receiver} is"
+            " allowed: nothing was sent",
             where=where,
             remedy=f"""make this the first route: matchers: ['{unique}!=""'], receiver:"""
             f" {receiver}, group_by: ['...'], group_wait: 0s, group_interval: 20s, and no"
@@ -84,7 +84,7 @@ def refuse_unless_contained(
     for rule in config.inhibit_rules:
         if _holds_others(rule, labels, unique):
             raise SafetyRefusal(
-                f"a synthetic alert would hold real alerts back, by {rule}: nothing was sent",
+                f"a synthetic alert would inhibit real alerts, by {rule}: nothing was sent",
                 where=where,
                 remedy=f"""add '{unique}=""' to the source_matchers of that rule""",
             )
@@ -146,7 +146,7 @@ def cases(config: Config, rules: Iterable[LiveRule]) -> list[Case]:
     """All cases of some rules.
 
     Raises:
-        NoData: the routes cannot be judged on paper.
+        NoData: the routes cannot be computed.
     """
     return [
         Case(rule, labels, tuple(routes_of(config, labels)))
@@ -161,7 +161,7 @@ def serves(channel: Channel, receiver: str, kind: str) -> bool:
 
 
 def channels_of(config: Config, hop: Hop, channels: Mapping[str, Channel]) -> set[str]:
-    """The names of the channels that a route leads to."""
+    """The names of the channels that a route notifies."""
     kinds = config.receivers[hop.receiver].kinds
     return {
         name
@@ -179,7 +179,7 @@ def unmet(needed: Needed, reached: Iterable[str]) -> list[Sequence[str]]:
 def serving(
     config: Config, case: Case, group: Sequence[str], channels: Mapping[str, Channel]
 ) -> list[Hop]:
-    """The routes of a case that lead to a channel of an inner list."""
+    """The routes of a case that notify a channel of an inner list."""
     wanted = set(group)
     return [hop for hop in case.hops if wanted & channels_of(config, hop, channels)]
 

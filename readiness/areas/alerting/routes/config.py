@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from readiness.areas.alerting.paper import matchers
-from readiness.areas.alerting.paper.matchers import Matcher
-from readiness.areas.alerting.paper.time_intervals import TimeInterval
+from readiness.areas.alerting.routes import matchers
+from readiness.areas.alerting.routes.matchers import Matcher
+from readiness.areas.alerting.routes.time_intervals import TimeInterval
 from readiness.lib.durations import prometheus_seconds
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_one
 from readiness.model.errors import NoData
@@ -22,12 +22,12 @@ _SUFFIX: Final = "_configs"
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One way in which a receiver tells.
+    """One way in which a receiver notifies.
 
     Attributes:
         kind: as in `KIND_configs`.
         index: its place among those of its kind in the receiver, from 0.
-        send_resolved: whether it tells the end of an alert, too.
+        send_resolved: whether it sends the end of an alert, too.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Integration:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Whom a route leads to; without an integration, to nobody."""
+    """The target of a route; without an integration, it notifies nobody."""
 
     name: str
     integrations: tuple[Integration, ...]
@@ -53,17 +53,17 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Where a route leads, with all that it takes from its parents.
+    """The target of a route, with all that it inherits from its parents.
 
     Attributes:
         receiver: the name of the receiver.
         path: the matchers from the root on: `/{severity="critical"}`.
         group_by: labels by which alerts are put together; `...` alone means all.
-        group_wait_s: seconds until a new group is told.
-        group_interval_s: seconds until an alert is told that joins a group later.
-        repeat_interval_s: seconds until it is told again, while it lasts.
-        mute: time intervals in which it is held back; not taken from the parent.
-        active: time intervals outside of which it is held back, if there are any; the same.
+        group_wait_s: seconds until a new group is sent.
+        group_interval_s: seconds until an alert is sent that joins a group later.
+        repeat_interval_s: seconds until it is sent again, while it lasts.
+        mute: time intervals in which it is muted; not inherited.
+        active: time intervals outside of which it is muted, if there are any; not inherited.
     """
 
     receiver: str
@@ -188,7 +188,7 @@ def parse(text: str) -> Config:
     """The configuration that Alertmanager gives out as `config.original`.
 
     Raises:
-        NoData: it is no YAML, or says what is not understood: it cannot be judged on paper.
+        NoData: it is not YAML, or has settings that are not understood.
     """
     try:
         whole = _Whole.model_validate(document(text))
@@ -284,7 +284,7 @@ def _or(duration: str, inherited: float) -> float:
     return prometheus_seconds(duration) if duration else inherited
 
 
-# What decides who is told, and when. All else is about how, and may need secrets or files.
+# What decides who is notified, and when. All else is about how, and may need secrets or files.
 _KEPT: Final = ("route", "inhibit_rules", "mute_time_intervals", "time_intervals")
 _FLAG: Final = "continue"
 
@@ -312,8 +312,8 @@ def rewritten(text: str, url: str, *, inhibits: bool) -> str:
 
     Args:
         text: the configuration, as Alertmanager gives it out.
-        url: where all webhooks lead, each to a path of its own; see `places`.
-        inhibits: whether alerts hold each other back.
+        url: the target of all webhooks, each with a path of its own; see `places`.
+        inhibits: whether alerts inhibit each other.
 
     Raises:
         NoData: the configuration is not understood.

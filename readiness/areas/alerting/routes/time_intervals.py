@@ -1,4 +1,4 @@
-"""Time intervals: when Alertmanager holds a route back, to the minute."""
+"""Time intervals: when Alertmanager mutes a route, to the minute."""
 
 import calendar
 from collections.abc import Iterable, Mapping, Sequence
@@ -201,7 +201,7 @@ def muted(
     start: datetime,
     end: datetime,
 ) -> list[Span]:
-    """When a route with these intervals is held back.
+    """When a route with these intervals is muted.
 
     Raises:
         NoData: one of them is not defined.

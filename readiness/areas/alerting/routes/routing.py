@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from readiness.areas.alerting.paper.config import Config, Hop, Route
-from readiness.areas.alerting.paper.matchers import Labels, Matcher, all_match
+from readiness.areas.alerting.routes.config import Config, Hop, Route
+from readiness.areas.alerting.routes.matchers import Labels, Matcher, all_match
 from readiness.model.errors import NoData
 
 # A label whose value is made of the alert's own series, as `{{ $labels.team }}`.
@@ -20,7 +20,7 @@ def routes_of(config: Config, labels: Labels) -> list[Hop]:
     """The routes that an alert with these labels takes, in their order; never none.
 
     Raises:
-        NoData: a regular expression on the way cannot be judged on paper.
+        NoData: a regular expression on the way cannot be evaluated here.
     """
     return _matching(config.root, labels)
 
@@ -116,7 +116,7 @@ def _witnesses(matcher: Matcher) -> list[str]:
     found = [guess for guess in guesses if positive.matches({matcher.name: guess})]
     if not found:
         raise NoData(
-            f"a rule's label {matcher.name} has a template, and no text is known that matches"
+            f"a rule's label {matcher.name} has a template, and no text is known to match"
             f" {matcher}",
             remedy="give the rule labels without templates to be routed by",
         )
