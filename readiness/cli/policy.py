@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from readiness.areas.signoff import judging
 from readiness.cli import signing
 from readiness.config.base.tables import Signoff
 from readiness.config.loading import Loaded
 from readiness.config.locate import configured
 from readiness.config.show import show as shown
 from readiness.config.subjects import subjects
-from readiness.lib import bundle
+from readiness.lib import bundle, signoffs
 from readiness.model.errors import ConfigError, UsageError
 from readiness.model.measurement import now
 from readiness.run import catalogue
@@ -84,7 +83,7 @@ def _list_signoffs(config: Path | None) -> None:
         click.echo("no sign-offs are required: add [signoffs] required = [...]")
         return
     for item in policy.required:
-        state = judging.state(
+        state = signoffs.state(
             item,
             loaded.config.signoff,
             release=target.release,

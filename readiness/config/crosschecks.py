@@ -7,8 +7,8 @@ from readiness.areas.registry import areas
 from readiness.config.base.mistakes import Mistake, known, twice
 from readiness.config.base.tables import Config, DatabaseMarker, HttpMarker
 from readiness.config.leaves import leaves
-from readiness.lib.suggest import did_you_mean
 from readiness.model.secrets import Secret
+from readiness.model.suggest import did_you_mean
 
 
 def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
 from readiness.config.base.tables import Config, Waiver
-from readiness.lib.suggest import did_you_mean
 from readiness.model.errors import Problem
 from readiness.model.evidence import Outcome
 from readiness.model.record import CheckResult, WaiverNote, WaiverState
+from readiness.model.suggest import did_you_mean
 
 
 def apply(

@@ -8,8 +8,8 @@ from readiness.areas.schema.probes.rows import age_of_newest, rows_up_to
 from readiness.areas.schema.subjects import SchemaOf
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.fingerprint import Fingerprint, differences, fingerprint, kind_of
-from readiness.lib.suggest import did_you_mean
 from readiness.lib.text import listed
+from readiness.model.suggest import did_you_mean
 
 _SOURCE = "pg_catalog, as `readiness schema save` reads it"
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from readiness import Evidence, Measurement, at_least, check
-from readiness.areas.signoff.judging import state
 from readiness.config.base.subject import Subject
 from readiness.config.models import Config
+from readiness.lib.signoffs import state
 
 
 @check(

@@ -1,4 +1,4 @@
-"""Series that bring an expression to a value: computed (test_promtool shows that promtool agrees)."""
+"""Series that bring an expression to a value: as promtool would make them (test_promtool.py)."""
 
 import json
 import re

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from readiness.areas.signoff.judging import SignoffState, state
 from readiness.cli.signing import append, block
 from readiness.config.base.tables import Signoff
 from readiness.config.loading import load
+from readiness.lib.signoffs import SignoffState, state
 from readiness.model.errors import ConfigError, UsageError
 
 TODAY = date(2026, 3, 10)

@@ -12,9 +12,9 @@ from readiness.config.base.area import Configured
 from readiness.lib.options import config_option
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.fingerprint import Change, differences, fingerprint
-from readiness.lib.suggest import did_you_mean
 from readiness.model.clean import clean
 from readiness.model.errors import UsageError
+from readiness.model.suggest import did_you_mean
 
 _WHERE = "readiness schema save"
 

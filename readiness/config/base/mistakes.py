@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
-from readiness.lib.suggest import did_you_mean
+from readiness.model.suggest import did_you_mean
 
 Path = tuple[str | int, ...]
 """The keys from the top of the file to a value; a number stands for a place in a list."""

@@ -1,6 +1,6 @@
 import pytest
 
-from readiness.lib.suggest import did_you_mean, nearest
+from readiness.model.suggest import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(
