@@ -29,7 +29,7 @@ from readiness.areas.alerting.promql.tree import (
     operator,
     parse,
 )
-from readiness.areas.alerting.routes.regex import compiled
+from readiness.areas.alerting.routes.matchers import compiled
 from readiness.model.errors import NoData
 
 Op = Literal["=", "!=", "=~", "!~"]
