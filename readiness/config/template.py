@@ -395,12 +395,12 @@ name = "my-system"
 #stop_peer = ["docker", "compose", "stop", "am-0"]
 #start_peer = ["docker", "compose", "start", "am-0"]
 
-# How people are told.
+# How people are notified.
 #[alerting]
 # Metrics that rules may name before their first series, and receivers that may be empty.
 #no_series_yet = []
 #unreached = ["blackhole"]
-# Alerts at once, of which none may be lost.
+# Alerts sent at once, all of which must arrive.
 #storm = 300
 
 # What alerts of one severity must reach: of each inner list at least one channel.
@@ -410,10 +410,10 @@ name = "my-system"
 #repeat_max_s = 14400
 #may_be_muted = false
 
-# A way to reach people, one table for each, and where it can be read what arrived there.
+# A way to notify people, one table for each, and where its messages can be read.
 #[alerting.channels.slack]
 #integration = "slack"
-# Whether the end of an alert must be told here, too.
+# Whether it must show the end of an alert, too.
 #resolves = true
 # What only the message of an ended alert contains.
 #resolved_text = "resolve"
@@ -429,7 +429,7 @@ name = "my-system"
 #token = "${PAGERDUTY_TOKEN}"
 #url = "https://api.pagerduty.com"
 
-# Two channels with the same kind of integration are told apart by the receivers they stand in.
+# Two channels with the same kind of integration are distinguished by their receivers.
 #[alerting.channels.sms]
 #integration = "webhook"
 #receivers = ["sms-gateway"]
@@ -467,7 +467,7 @@ name = "my-system"
 #metric_unit = "s"
 #max_for_s = 300
 
-# How synthetic alerts are told from real ones, and the only receiver they may reach.
+# How synthetic alerts differ from real ones, and the only receiver they may reach.
 #[alerting.probe]
 #label = "readiness_probe"
 #receiver = "readiness-probe"
@@ -481,32 +481,32 @@ name = "my-system"
 #listen = "0.0.0.0:9469"
 #beside = "chat"
 
-# A metric that is made to breach, to walk the whole way from the scrape to the channel.
+# A metric that is made to breach, to test the path from the scrape to the channel.
 #[alerting.canary]
 #alert = "ReadinessCanary"
 #breach = ["./canary", "breach", "{probe}"]
 #clear = ["./canary", "clear"]
 #evaluation_max_s = 1
-# What exposes the metric is stopped while the alert fires: the all-clear that follows is false,
-# and an alert has to say so.
+# The exporter of the metric is stopped while the alert fires: a false "resolved" follows, and
+# after it an alert for the loss of the exporter must arrive.
 #stop_source = ["docker", "compose", "stop", "canary"]
 #start_source = ["docker", "compose", "start", "canary"]
 #loss_max_s = 60
 
-# The alert that always fires, so that its silence is noticed: a dead Prometheus's alerts are
-# called resolved after four minutes.
+# The alert that always fires, so that its absence is noticed: the alerts of a dead Prometheus are
+# reported as resolved after four minutes.
 #[alerting.dead_man]
 #alert = "Watchdog"
 #channel = "chat"
 #max_silence_s = 240
-# How to stop Prometheus, and where the dead man's switch calls when its beats no longer come.
+# How to stop Prometheus, and the channel that the dead man's switch then notifies.
 #stop = ["docker", "compose", "stop", "prometheus"]
 #start = ["docker", "compose", "start", "prometheus"]
 #calls = "sms"
 #call_text = "Watchdog"
 
 # An alert engine of the target's own, beside Alertmanager or instead of it: what raises an alert
-# in it and ends it, and which channels must hear of it. A channel that stands only here, and in
+# in it and ends it, and which channels must be notified. A channel that is named only here, and in
 # no severity, is not expected of Alertmanager.
 #[alerting.engine]
 #trigger = ["./alerts", "raise", "{probe}"]
@@ -514,7 +514,7 @@ name = "my-system"
 #channels = ["chat"]
 #within_s = 30
 
-# Where it keeps what it told; the entry is found by the id, and its end by a key that is set ...
+# Where it records its alerts; the entry is found by the id, and its end by a key that is set ...
 #[alerting.engine.history]
 #url = "https://api.staging.example.com/alerts"
 #query = "search={probe}"
