@@ -49,9 +49,7 @@ Range too short: four scrape intervals are the usual advice
     each="prometheus",
     judgements=(
         "errors",
-        "late",
-        "missed",
-        "busy",
+        "on-time",
         "selectors",
         "ranges",
         "ranges-tight",
@@ -65,7 +63,7 @@ def test_rules_healthy(
     count = len(found.all_rules)
     sick = [f"{r.name}: {r.error or r.health}" for _, r in found.all_rules if r.health != "ok"]
     judge_none(evidence, "errors", "rules with an error", sick, _RULES, count)
-    judge_none(evidence, "late", "rules evaluated late", _late(found), _RULES, count)
+    judge_none(evidence, "on-time", "rules evaluated late", _late(found), _RULES, count)
     with evidence.attempt():
         _judge_selectors(found, watcher, target.alerting or Alerting(), evidence)
     with evidence.attempt():
@@ -127,14 +125,14 @@ def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> Non
 def _judge_pace(found: Loaded, watcher: Prometheus, settings: Settings, evidence: Evidence) -> None:
     """In the last ten minutes, or since the start."""
     for group in rules.missed(watcher):
-        evidence.judge("missed", group.measurement, at_most(_MISSED_MAX), "its alerts fire late")
+        evidence.judge("on-time", group.measurement, at_most(_MISSED_MAX), "its alerts fire late")
     calm = until(
         lambda: rules.busiest(watcher.rules()),
         lambda seen: all(float(measured.value) <= _BUSY_MAX for measured in seen),
         within_s=rules.patience_s(found.groups),
     )
     for measured in calm:
-        evidence.judge("busy", measured, at_most(_BUSY_MAX), "it will soon miss evaluations")
+        evidence.judge("on-time", measured, at_most(_BUSY_MAX), "it will soon miss evaluations")
     if not calm:
         raise NoData("no group of rules has an interval", where=settings.url)
 

@@ -12,7 +12,7 @@ import uvicorn
 from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 READY: Final = "/_ready"
@@ -48,7 +48,7 @@ def application(gateway: Gateway) -> Starlette:
         if f"{request.method} {request.url.path}" in gateway.refuses:
             return Response("read-only", 403)
         if f"{request.method} {request.url.path}".startswith(tuple(gateway.ignores)):
-            return Response("ok")
+            return JSONResponse({})
         body = _without(await request.body(), gateway.drops)
         sent = {"content-type": request.headers.get("content-type", "application/json")}
         path = request.url.path.lstrip("/")
