@@ -11,7 +11,7 @@ from readiness.areas.alerting.probes.synthetic import ALERT
 from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
-from readiness.fixtures.synthetic import Trips
+from readiness.fixtures.alerting import Trips
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import NoData
 from readiness.model.measurement import Moment

@@ -4,7 +4,7 @@ from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.alerting.config import AlertEngine, EngineEscalation
 from readiness.areas.alerting.judging import judge_true, judge_within
 from readiness.areas.alerting.probes.alert_engine import Entry, Told, earliest_s, escalate, latest_s
-from readiness.fixtures.alert_engine import EngineAlerts
+from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData
 

@@ -21,7 +21,7 @@ from readiness.areas.alerting.probes.alert_engine import Raised, count, entry
 from readiness.areas.alerting.reference import pager, pager_command
 from readiness.config.base.tables import Target
 from readiness.config.models import Config
-from readiness.fixtures.alert_engine import EngineAlerts
+from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence, Outcome
