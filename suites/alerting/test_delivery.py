@@ -79,6 +79,7 @@ def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evid
         arrival.fired_s if arrival.fired else None,
         at_most(probe.budget_s, probe.deciding("budget_s")),
         f"alert {ALERT} {trip.probe} at {channel.name}",
+        never=f"{channel.name} was not notified",
         because=trip.diagnosis,
         late_key="in-time",
     )
@@ -147,6 +148,7 @@ def _judge_end(
         arrival.ended_s if arrival.ended else None,
         at_most(trip.group_interval_s + probe.budget_s, probe.deciding("budget_s")),
         f"end of {ALERT} {trip.probe} at {channel.name}",
+        never=f"{channel.name} was not notified that the alert has ended",
         because="it fires there forever",
         late=f"the limit contains group_interval, {trip.group_interval_s:g} s",
         late_key="resolved-in-time",
@@ -208,6 +210,7 @@ def test_silence_round_trip(
             seen.group_interval_s + synthetic_probe.budget_s, synthetic_probe.deciding("budget_s")
         ),
         source,
+        never="A channel was not notified after the end of the silence",
         because="the silence outlives its end",
         late=f"the limit contains group_interval, {seen.group_interval_s:g} s",
     )
@@ -292,6 +295,7 @@ def test_rule_delivery(
             None if at is None else at - seen.handed_over,
             at_most(seen.group_wait_s + plan.probe.budget_s, plan.probe.deciding("budget_s")),
             f"message of {seen.probe} at {channel.name}",
+            never=f"{channel.name} was not notified",
             late=f"the limit contains group_wait, {seen.group_wait_s:g} s",
         )
     last = max(seen.arrived.values(), default=seen.handed_over) - seen.breached

@@ -73,6 +73,7 @@ def _judge_arrival(told: Told, channel: str, engine: AlertEngine, evidence: Evid
         after_s,
         at_most(engine.within_s, engine.deciding("within_s")),
         f"alert {told.probe} at {channel}",
+        never=f"{channel} was not notified",
         because=f"the engine accepted the alert, and nothing came within {2 * engine.within_s:g} s",
         late_key="in-time",
     )

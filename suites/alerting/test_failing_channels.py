@@ -84,6 +84,7 @@ def _judge_retried(
         drilled.accepted_s,
         limit,
         source,
+        never=f"The channel did not get the alert after {times} times {status}",
         because=f"given up after {attempts} attempts",
     )
 
@@ -98,7 +99,8 @@ def _judge_isolation(plan: DrillPlan, evidence: Evidence, limit: Limit) -> None:
         drilled.beside_s,
         limit,
         f"{plan.drill.receiver} at {plan.beside.name}, while {plan.drill.listen} hangs",
-        because="it waits for the channel that hangs",
+        never=f"{plan.beside.name} was not notified beside a channel that hangs",
+        because="it waits for that channel",
     )
 
 

@@ -72,6 +72,7 @@ def test_dead_man(dead_man: DeadMan, target: Config, evidence: Evidence) -> None
             beat.waited_s,
             at_most(limit_s, dead_man.deciding("max_silence_s")),
             f"{name} at {channel.name}",
+            never=f"No {name} arrived at {channel.name}",
             because=f"none within {limit_s:g} s ({dead_man.deciding('max_silence_s')}); the last"
             f" one before: {beat.last_known}",
         )
@@ -132,6 +133,7 @@ def test_dead_man_calls(
         seen.called_s,
         at_most(limit_s, dead_man.deciding("max_silence_s")),
         f"{dead_man.alert} at {dead_man.calls}",
+        never="The dead man's switch did not call",
         because=f"no call within {limit_s:g} s; every alert was reported as resolved after"
         f" {seen.all_clear_s:g} s",
     )
@@ -186,6 +188,7 @@ def test_false_all_clear(
         None if seen.noticed_s is None else max(0.0, seen.noticed_s - clear_s),
         at_most(canary.loss_max_s, canary.deciding("loss_max_s")),
         source,
+        never=f"No alert for the loss of {seen.job} fired",
         because=because,
         late=seen.noticed_by,
     )
@@ -235,6 +238,7 @@ def test_failover(
             after_s,
             at_most(waits_s + probe.budget_s, probe.deciding("budget_s")),
             f"{seen.probe} at {channel}, without the first peer",
+            never=f"{channel} was not notified by another peer",
             late=f"the limit contains peer_timeout_s and group_wait, {waits_s:g} s",
         )
     back = Measurement(

@@ -123,7 +123,7 @@ def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("fault", "miss"),
     [
-        ("tells_first", "Not seen: chat was notified: the engine accepted the alert"),
+        ("tells_first", "chat was not notified: the engine accepted the alert"),
         ("remembers", "The alert is not in the history while it fires"),
         ("remembers_ends", "The end of the alert is not in the history: it seems to fire forever"),
         ("counts", "One alert was raised, and the statistics moved by 0"),

@@ -77,6 +77,7 @@ def judge_within(
     limit: Limit,
     source: str,
     *,
+    never: str,
     because: str = "",
     late: str = "",
     late_key: str = "",
@@ -90,12 +91,12 @@ def judge_within(
         after_s: seconds until it happened; None if it never did.
         limit: of those seconds.
         source: where it was seen.
-        because: why it may not have happened.
+        never: the sentence where it did not happen.
+        because: why it may not have.
         late: why it may have been late.
         late_key: of the judgement that it was in time.
     """
     began = f"{event[:1].upper()}{event[1:]}"
-    never = f"Not seen: {event}"
     came = judge_true(
         evidence, key, event, source, true=after_s is not None, miss=never, because=because
     )

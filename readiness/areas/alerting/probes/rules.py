@@ -328,7 +328,7 @@ def _by_group(samples: Sequence[Sample]) -> dict[str, float]:
 
 def _share(name: str, missed_s: float, whole_s: float, source: str, total: float) -> Missed:
     share = min(1.0, missed_s / whole_s)
-    named = f"evaluations missed of the group {name}"
+    named = f"missed evaluations of group {name}"
     return Missed(name, share, Measurement(named, share, "ratio", source, round(total)))
 
 
@@ -369,9 +369,9 @@ def busiest(groups: tuple[RuleGroup, ...]) -> list[Measurement]:
     """For each group, the share of its interval that its last evaluation took."""
     return [
         Measurement(
-            f"time to evaluate the group {group.name}",
+            f"evaluation time of group {group.name}, relative to its interval",
             group.evaluation_s / group.interval_s,
-            "ratio of the interval",
+            "ratio",
             "/api/v1/rules",
         )
         for group in groups
