@@ -7,7 +7,7 @@ from typing import Final
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.probes import cluster
+from readiness.areas.alerting.probes import cluster, running
 from readiness.areas.alerting.probes.cluster import Loaded, Seen
 from readiness.areas.alerting.probes.running import Running
 from readiness.areas.alerting.routes import reach
@@ -47,15 +47,17 @@ Inhibition rule too broad: name the labels that both alerts share, and exclude t
     judgements=("reload", "same-config", "receivers", "inhibition", "inhibition-sides"),
 )
 def test_alertmanager_config(
-    alertmanager: Alertmanager, running: Running, policy: Alerting, evidence: Evidence
+    alertmanager: Alertmanager, target: Config, evidence: Evidence
 ) -> None:
     """Receivers and inhibition are judged on the configuration and the rules that run."""
     with evidence.attempt():
         _judge_loaded(cluster.configurations(alertmanager), evidence)
+    policy = target.alerting or Alerting()
     with evidence.attempt():
-        _judge_receivers(running, set(policy.unreached), evidence)
-    with evidence.attempt():
-        _judge_inhibition(running, policy, evidence)
+        found = running.read(target)
+        with evidence.attempt():
+            _judge_receivers(found, set(policy.unreached), evidence)
+        _judge_inhibition(found, policy, evidence)
 
 
 def _judge_loaded(found: Sequence[Loaded], evidence: Evidence) -> None:
@@ -81,37 +83,37 @@ def _judge_loaded(found: Sequence[Loaded], evidence: Evidence) -> None:
     )
 
 
-def _judge_receivers(running: Running, allowed: set[str], evidence: Evidence) -> None:
+def _judge_receivers(found: Running, allowed: set[str], evidence: Evidence) -> None:
     """For every value that a label with a template can take."""
     reached: dict[str, set[str]] = {}
-    for case in reach.cases(running.config, running.rules):
+    for case in reach.cases(found.config, found.rules):
         for hop in case.hops:
             reached.setdefault(hop.receiver, set()).add(case.rule.name)
     empty = [
         f"{clean(name)} gets {listed(sorted(rules))}"
         for name, rules in sorted(reached.items())
-        if not running.config.receivers[name].integrations and name not in allowed
+        if not found.config.receivers[name].integrations and name not in allowed
     ]
     judge_none(
         evidence,
         "receivers",
         "receivers without an integration that rules reach",
         empty,
-        running.source,
+        found.source,
         len(reached),
     )
 
 
-def _judge_inhibition(running: Running, policy: Alerting, evidence: Evidence) -> None:
-    rules = running.config.inhibit_rules
+def _judge_inhibition(found: Running, policy: Alerting, evidence: Evidence) -> None:
+    rules = found.config.inhibit_rules
     dead_man = policy.dead_man.alert if policy.dead_man else ""
-    alerts = [placed(rule.labels) for rule in running.rules]
+    alerts = [placed(rule.labels) for rule in found.rules]
     judge_none(
         evidence,
         "inhibition",
         "inhibition rules that mute too much",
         [text for rule in rules for text in _too_broad(rule, alerts, dead_man)],
-        running.source,
+        found.source,
         len(rules),
     )
     both = [
@@ -124,7 +126,7 @@ def _judge_inhibition(running: Running, policy: Alerting, evidence: Evidence) ->
         "inhibition-sides",
         "inhibition rules with alerts that match both source and target",
         both,
-        running.source,
+        found.source,
         len(rules),
         hint="These alerts do not inhibit each other",
         warn_only=True,

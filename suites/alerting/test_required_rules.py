@@ -9,7 +9,7 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.alerting.config import RequiredRule
 from readiness.areas.alerting.judging import judge_true
 from readiness.areas.alerting.probes import rule_trial
-from readiness.areas.alerting.probes.rules import Loaded, loaded
+from readiness.areas.alerting.probes.rules import loaded
 from readiness.areas.alerting.promql import Bound, bounds
 from readiness.areas.alerting.promql.bounds import Direction, converted
 from readiness.config.base.watching import Job
@@ -53,8 +53,7 @@ Fires otherwise: the check makes up series just below and just above the bound; 
 )
 def test_required_rules(alert_rule: RequiredRule, watcher: Prometheus, evidence: Evidence) -> None:
     """The inputs come from what was agreed, the rule from what Prometheus has loaded."""
-    found = loaded(watcher)
-    rules = [rule for _, rule in found.alerting]
+    rules = watcher.alerting_rules()
     named = [rule for rule in rules if rule.name == alert_rule.name]
     there = Measurement(f"rules named {alert_rule.name}", len(named), "count", _RULES)
     if not evidence.judge(
@@ -81,7 +80,7 @@ def test_required_rules(alert_rule: RequiredRule, watcher: Prometheus, evidence:
     with evidence.attempt():
         _judge_bound(alert_rule, rule, evidence)
     with evidence.attempt():
-        _judge_trial(alert_rule, rule, found, evidence)
+        _judge_trial(alert_rule, watcher, evidence)
 
 
 def _judge_bound(wanted: RequiredRule, rule: Rule, evidence: Evidence) -> None:
@@ -157,10 +156,12 @@ def _nearest(name: str, rules: Sequence[Rule]) -> str:
     return f"of {len(rules)} loaded alerting rules {found}"
 
 
-def _judge_trial(wanted: RequiredRule, rule: Rule, found: Loaded, evidence: Evidence) -> None:
+def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) -> None:
     """What a rule says and what it does are two things: promtool runs it on made-up series."""
     direction, required, unit = _required(wanted)
-    interval_s = next(group.interval_s for group, r in found.alerting if r is rule)
+    found = loaded(watcher).alerting
+    rule = _meant([rule for _, rule in found if rule.name == wanted.name], wanted)
+    interval_s = next(group.interval_s for group, r in found if r is rule)
     did = rule_trial.try_rule(
         rule.name,
         rule.query,
