@@ -1,24 +1,43 @@
-"""The commented `readiness.toml` that `readiness init` writes."""
+"""The commented `readiness.toml` of `readiness init`, and the reference of all keys.
 
+Both are made of the models: what a key means and its default stand there, once. Values that no
+default can give, such as addresses, are in `example.toml`.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import Final
+from textwrap import wrap
+from typing import Any, Final
 
-from readiness.config.template_before import BEFORE
-from readiness.config.template_deployment import DEPLOYMENT
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from readiness.config.base import Model, Named
+from readiness.config.models import Config
+from readiness.config.places import NAME, label, places, tables_in
 from readiness.model.errors import UsageError
 
-_BEGIN: Final = """\
+_WIDTH: Final = 100
+_HEAD: Final = """\
 #:schema ./readiness.schema.json
-# The target of `readiness`, and the limits it is held to.
+# The target of `readiness`, and the limits that it must keep.
 #
-# Lines that begin with `# ` are explanations; lines that begin with `#` alone are examples:
-# take the `#` away to use them. A table that is left out is "not verified", and the verdict is
-# INCOMPLETE until it is filled in or declared in [gate.not_applicable].
+# Lines that begin with `# ` are explanations; lines that begin with `#` alone are examples: remove
+# the `#` to use them. A table that is left out is "not verified", and the verdict is INCOMPLETE
+# until it is filled in or declared in [gate.not_applicable].
 #
 # ${VARIABLE} and ${VARIABLE:-default} come from the environment; `$${` is a plain `${`.
 # A secret must come from there: it is never written in this file.
 # `readiness config check` finds mistakes, `readiness config show` tells where each value comes
 # from, and `readiness config schema > readiness.schema.json` helps your editor.
+<<<<<<< HEAD
 
 # What is judged.
 [target]
@@ -678,69 +697,107 @@ name = "my-system"
 #abort_failures = 20
 #abort_outage_s = 5
 
+=======
+>>>>>>> rooms
 """
+# What must be there: all else is an example.
+_NEEDED: Final = frozenset({("target",), ("target", "name")})
 
-_END: Final = """\
-# Performance baselines: [[performance.ingest]] and [[performance.queries]].
-#[performance]
 
-# A table that takes rows in.
-#[[performance.ingest]]
-#name = "orders"
-#table = "public.orders"
-#dsn = "postgresql://load:${LOAD_PASSWORD}@db.staging.example.com:5432/orders"
-#min_rows_per_s = 1000
-# Copy the triggers of the table too; false where they must not run for invented rows.
-#triggers = true
-#rows = 20000
-#samples = 5
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """One table of the template.
 
-# How the application itself writes such rows; `{n}` becomes a number never sent before.
-#[performance.ingest.write_path]
-#service = "api"
-#path = "/orders"
-#method = "POST"
-#body = '{"reference": "readiness-{n}"}'
-#rows_per_request = 1
-#count_sql = "select count(*) from orders where reference like 'readiness-%'"
-#cleanup_sql = "delete from orders where reference like 'readiness-%'"
-#dsn = "postgresql://load:${LOAD_PASSWORD}@db.staging.example.com:5432/orders"
+    Attributes:
+        path: its keys from the top.
+        keys: the fields that may stand in it.
+        means: what it is.
+        values: its examples; None where the file has no example of it, and it is only explained.
+        many: whether it is an entry of a list.
+        only_explained: keys that would make it another kind of table than the example is.
+    """
 
-# A query whose latency is promised.
-#[[performance.queries]]
-#name = "orders-of-a-customer"
-#dsn = "postgresql://app:${APP_PASSWORD}@db.staging.example.com:5432/orders"
-#sql = "select * from orders where customer = %s order by placed desc limit 20"
-# Sets of parameters, rotated; take them from real traffic.
-#params = [[17], [4711]]
-#max_p95_ms = 100
-#max_stall_ms = 1000
-#samples = 400
-#budget_s = 15
+    path: tuple[str, ...]
+    keys: Mapping[str, FieldInfo]
+    means: str
+    values: Mapping[str, Any] | None
+    many: bool = False
+    only_explained: frozenset[str] = frozenset()
 
-# Which sign-offs a release needs.
-#[signoffs]
-#required = ["runbook", "on-call"]
+    def lines(self) -> Iterator[str]:
+        """The table, and those that stand in it."""
+        if self.path:
+            yield from ("", *_comment(self.means), self._marked(self.path) + self._header())
+        inner = []
+        for key, field in self.keys.items():
+            if tables_in(field.annotation)[1]:
+                inner.append((key, field))
+            else:
+                yield from self._key(key, field)
+        for key, field in inner:
+            for table in self._inside(key, field):
+                yield from table.lines()
 
-# What a person attests for one release; `readiness signoff` writes it.
-#[[signoff]]
-#item = "runbook"
-#person = "A. Person"
-#evidence = "https://wiki.example.com/runbook"
-#release = "1.0.0"
-#expires = 2030-12-31
+    def _header(self) -> str:
+        return label((*self.path, "[]")) if self.many else label(self.path)
 
-# An accepted failure. It counts through the day it expires on.
-#[[waiver]]
-#check = "backup.age"
-#subject = "orders"
-#owner = "A. Person"
-#approver = "B. Person"
-#reason = "the new backup server comes next week; see RISK-13"
-#expires = 2026-12-31
-"""
+    def _marked(self, path: tuple[str, ...]) -> str:
+        if self.values is None:
+            return "# "
+        return "" if path in _NEEDED else "#"
 
-TEMPLATE: Final = _BEGIN + DEPLOYMENT + BEFORE + _END
+    def _key(self, key: str, field: FieldInfo) -> Iterator[str]:
+        value = (self.values or {}).get(key, _default(field))
+        if value is None or key in self.only_explained:
+            yield from _comment(f"{key}: {field.description}")
+            return
+        line = f"{self._marked((*self.path, key))}{key} = {_toml(value)}"
+        if len(line) + len(field.description or "") + 4 <= _WIDTH:
+            yield f"{line}  # {field.description}"
+        else:
+            yield from (*_comment(field.description or ""), line)
+
+    def _inside(self, key: str, field: FieldInfo) -> Iterator["_Table"]:
+        shape, models = tables_in(field.annotation)
+        keys, means, path = _fields(models), field.description or "", (*self.path, key)
+        found = (self.values or {}).get(key)
+        if shape == "one" and found is not None:
+            kind = next(model for model in models if found.keys() <= model.model_fields.keys())
+            others = frozenset(keys) - frozenset(kind.model_fields)
+            yield _Table(path, keys, means, found, only_explained=others)
+            return
+        match shape:
+            case "named":
+                for name, values in (found or {NAME: None}).items():
+                    yield _Table((*path, name), keys, means, values)
+            case "many":
+                for values in found or [None]:
+                    yield _Table(path, keys, means, values, many=True)
+            case "one":
+                yield _Table(path, keys, means, found)
+
+
+@cache
+def template() -> str:
+    """The whole file: it can be loaded as it is, and with all its examples."""
+    text = resources.files("readiness.config").joinpath("example.toml").read_text("utf-8")
+    root = _Table((), _fields((Config,)), "", tomllib.loads(text))
+    return _HEAD + "\n".join(root.lines()) + "\n"
+
+
+def reference() -> str:
+    """The page of all tables and keys, as Markdown."""
+    lines = ["<!-- Made by `make docs`; do not edit. -->", "# Keys of readiness.toml", ""]
+    for place in places():
+        keys = [(k, f) for k, f in place.keys.items() if not tables_in(f.annotation)[1]]
+        if not place.label or not keys:
+            continue
+        lines += [f"## `{place.label}`", "", "| key | default | meaning |", "|---|---|---|"]
+        lines += [
+            f"| `{key}` | {_shown(field)} | {_cell(field.description)} |" for key, field in keys
+        ]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def write_template(path: Path) -> None:
@@ -751,7 +808,7 @@ def write_template(path: Path) -> None:
     """
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(template())
     except FileExistsError:
         raise UsageError(
             "exists already, and is left as it is",
@@ -760,3 +817,48 @@ def write_template(path: Path) -> None:
         ) from None
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def _fields(models: tuple[type[Model], ...]) -> dict[str, FieldInfo]:
+    return {
+        name: field
+        for model in models
+        for name, field in model.model_fields.items()
+        if not (issubclass(model, Named) and name == "name")
+    }
+
+
+def _default(field: FieldInfo) -> Any:
+    return None if field.default is PydanticUndefined else field.default
+
+
+def _comment(text: str) -> list[str]:
+    sentence = f"{text[:1].upper()}{text[1:]}." if not re.match(r"\w+: ", text) else f"{text}."
+    return [f"# {line}" for line in wrap(sentence, _WIDTH - 2)]
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case date():
+            return value.isoformat()
+        case int() | float():
+            return repr(value)
+        case Mapping():
+            pairs = (f"{label((key,))[1:-1]} = {_toml(inner)}" for key, inner in value.items())
+            return f"{{ {', '.join(pairs)} }}" if value else "{}"
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+        case _:
+            return json.dumps(str(value), ensure_ascii=False)
+
+
+def _shown(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "" if field.default is None else f"`{_cell(_toml(field.default))}`"
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|")

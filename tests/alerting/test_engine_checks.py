@@ -218,9 +218,9 @@ def test_a_trigger_that_fails_is_an_error_and_ended_all_the_same(tmp_path: Path)
     ("body", "said"),
     [
         ({"alerts": {}}, "total is missing"),
-        ({"alerts": {"total": "7"}}, 'is "7", and not a number'),
-        ({"alerts": {"total": None}}, "is null, and not a number"),
-        ({"alerts": {"total": True}}, "is true, and not a number"),
+        ({"alerts": {"total": "7"}}, 'is "7", not a number'),
+        ({"alerts": {"total": None}}, "is null, not a number"),
+        ({"alerts": {"total": True}}, "is true, not a number"),
         ([], "alerts is missing"),
     ],
 )
