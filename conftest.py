@@ -14,8 +14,7 @@ import pytest
 
 # module -> the fixtures that it has
 FIXTURES = {
-    "alert_engine": ("engine_alerts",),
-    "alerting": ("running", "policy"),
+    "alerting": ("running", "policy", "replayed", "trips", "engine_alerts"),
     "backup": ("restore_of",),
     "deployment": ("drill_safety", "drill_of"),
     "grafana": ("opened", "grafana_client"),
@@ -25,8 +24,6 @@ FIXTURES = {
     "migrations": ("scratch_for", "scratch_beside"),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of",),
-    "shadow": ("replayed",),
-    "synthetic": ("trips",),
 }
 
 

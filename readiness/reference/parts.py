@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.probes import promtool
+from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.backup.reference import wal_archive
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
@@ -97,17 +97,11 @@ PARTS: Final = (
         # Nothing but the gate itself is then left to read the statistics.
         checks=(_OVERHEAD,),
     ),
-    Part("promtool", checks=("alerting.job-loss", "alerting.rule-thresholds")),
+    Part("promtool", checks=("alerting.job-loss", "alerting.required-rules")),
     Part(
         "alertmanager",
         tables=("[alert", _SLOW_ALERT),
-        checks=(
-            "alerting.alertmanagers-reachable",
-            "alerting.handed-over",
-            "alerting.notifications-not-lost",
-            "alerting.quiet-baseline",
-            "alerting.rule-metadata",
-        ),
+        checks=("alerting.quiet-baseline", "alerting.rule-metadata"),
     ),
     Part("postgres_exporter", tables=(_SLOW_ALERT,)),
     Part("node_exporter"),
@@ -219,7 +213,7 @@ def _no_program(program: programs.Program) -> str:
 def no_promtool() -> str:
     """Why loaded rules cannot be tried on this machine; empty if they can."""
     try:
-        promtool.find()
+        rule_trial.find()
     except Unreachable as problem:
         return problem.sentence
     return ""

@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.reference.target import alerting
-from readiness.areas.alerting.reference.target_engine import own_engine
-from readiness.areas.alerting.reference.target_rules import rules
+from readiness.areas.alerting.reference.target import alerting, own_engine, rules
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.target import backup
 from readiness.areas.database.reference.target import Around, database, timescale

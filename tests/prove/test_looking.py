@@ -56,7 +56,11 @@ def test_files_that_write_come_after_those_that_only_observe_and_quiet_ones_last
         return {}, ""
 
     monkeypatch.setattr(looker, "_run", run)
-    asked = {"alerting.handed-over", "alerting.rule-delivery", "alerting.storm"}
+    asked = {"alerting.alertmanager-cluster", "alerting.rule-delivery", "alerting.storm"}
     system: Any = None
     assert looker.look(system, asked) == ({}, "")
-    assert turns == [{"alerting.handed-over"}, {"alerting.rule-delivery"}, {"alerting.storm"}]
+    assert turns == [
+        {"alerting.alertmanager-cluster"},
+        {"alerting.rule-delivery"},
+        {"alerting.storm"},
+    ]

@@ -173,7 +173,7 @@ def test_the_place_is_that_of_the_part_that_names_it_most_exactly(lacking: Lacki
     _, found = lacking("prometheus", "blackbox_exporter", "alertmanager")
     assert found["monitoring.blackbox-probes"] == "there is no blackbox_exporter here"
     assert found["monitoring.scrape-jobs"] == "there is no prometheus here"
-    assert "alerting.engine-delivery" not in found
+    assert "alerting.engine" not in found
 
 
 def test_what_does_not_apply_is_written_with_its_reason(tmp_path: Path) -> None:
