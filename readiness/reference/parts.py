@@ -110,7 +110,7 @@ PARTS: Final = (
     Part("node_exporter"),
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
     Part("site", tables=("[prometheus.probes.NAME] instance with https://",)),
-    Part("squawk", checks=("schema.migrations-lint",)),
+    Part("squawk", checks=("schema.migrations-locks",)),
     Part("meminfo", checks=("deployment.memory",)),
 )
 """Beside PostgreSQL and the order service, which every reference system has."""

@@ -24,7 +24,7 @@ def monitoring_is_superuser(system: ReferenceSystem) -> Iterator[None]:
     turns_red={
         "database.privileges[shop]",
         "database.sequence-exhaustion[shop]",
-        "schema.sequences-ahead[shop]",
+        "schema.integrity[shop]",
     },
     story="The monitoring role may not read the sequences.",
 )

@@ -51,7 +51,7 @@ class Migrations(Model):
     lint_exclude: list[Text] = Field(default=[], description="rules of squawk that do not count")
     scratch_dsn: Dsn | None = Field(
         None,
-        description="an empty server to try them on, never the target's database;"
+        description="an empty server to try them on, never the server of the database;"
         " default: a private one on this machine",
     )
     timeout_s: Positive = Field(60, description="seconds that one migration may take there")
