@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.leftovers",
     "tests.support.servers",
     "tests.support.sharing",
+    "tests.support.timescale_server",
 ]
 
 

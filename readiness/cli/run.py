@@ -14,8 +14,9 @@ from readiness.config.files import locate
 from readiness.model.check import Effect
 from readiness.model.errors import UsageError
 from readiness.model.record import RunRecord
+from readiness.run.conclude import Ended
 from readiness.run.progress import Progress, choose
-from readiness.run.supervisor import Ended, File, Options
+from readiness.run.supervisor import File, Options
 from readiness.run.supervisor import run as judge
 
 _ALL = tuple(effect.value for effect in Effect if effect.needs_quiet)
@@ -115,6 +116,8 @@ def _show(ended: Ended, reports: Path) -> None:
 
     github.announce(ended.record, os.environ)
     click.echo(summary(ended.record, reports))
+    if ended.refusal:
+        raise UsageError(ended.refusal)
 
 
 def summary(record: RunRecord, reports: Path) -> str:

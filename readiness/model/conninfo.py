@@ -23,6 +23,7 @@ _WORDS: Final = re.compile(r"\s*\w+\s*=")
 # libpq ends the password at the first `@`, and knows none behind a `/`: it would take the rest of
 # an unescaped one for a host or a database, and those are shown.
 _ESCAPED: Final = re.compile(r"postgres(?:ql)?://(?:[^/@]*@)?+[^@?]*(?:\?.*)?", re.DOTALL)
+# For text that libpq cannot read: of that, nothing says which part the secret is.
 _ROUGH: Final = re.compile(
     rf"://[^\s@:/]*:(?P<login>\S*)@|(?:{'|'.join(SECRET_WORDS)})\s*=\s*(?P<word>'[^']*'?|[^\s&]*)",
     re.IGNORECASE,
@@ -107,6 +108,7 @@ def places(words: Mapping[str, str]) -> list[tuple[str, str]]:
     """
     if _by_service(words):
         return []
+    # Not `psycopg.conninfo.conninfo_attempts`, which asks DNS.
     hosts = (words.get("hostaddr") or words.get("host") or "localhost").split(",")
     ports = (words.get("port") or DEFAULT_PORT).split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports + [""] * len(hosts)

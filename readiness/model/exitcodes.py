@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import assert_never
 
-from readiness.model.record import Verdict
+from readiness.model.record import RunRecord, Verdict
 
 
 class ExitCode(IntEnum):
@@ -16,19 +16,16 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-def exit_code(verdict: Verdict, *, interrupted: bool = False, report_only: bool = False) -> int:
+def exit_code(record: RunRecord) -> ExitCode:
     """The exit code of a run that was judged.
 
-    Args:
-        verdict: the verdict of the record.
-        interrupted: the run was stopped by the person who started it.
-        report_only: the user asked for 0 whatever the verdict.
+    One that was stopped by the person who started it is 130; with `--report-only` any other is 0.
     """
-    if interrupted:
+    if record.run.interrupted:
         return ExitCode.INTERRUPTED
-    if report_only:
+    if record.run.report_only:
         return ExitCode.READY
-    match verdict:
+    match record.verdict:
         case Verdict.READY:
             return ExitCode.READY
         case Verdict.NOT_READY:

@@ -145,6 +145,13 @@ class RunFacts(_Frozen):
     plugins: tuple[str, ...] = ()
     """Installed pytest plugins that were loaded and that no run needs, as `name version`."""
 
+    def ended(self, at: datetime, *, interrupted: bool, partial: str) -> Self:
+        """The same at the end of the run; `partial` says why not everything was selected."""
+        chosen = self.selection.model_copy(update={"partial": bool(partial), "reason": partial})
+        took = round((at - self.started).total_seconds(), 3)
+        known = {"finished": at, "duration_s": took, "interrupted": interrupted}
+        return self.model_copy(update={**known, "selection": chosen})
+
 
 class Incident(_Frozen):
     """Something that kept the run from being whole: a lost worker, a broken collection, ..."""

@@ -92,7 +92,8 @@ class Levers(
         Raises:
             ReferenceSystemError: this system has none.
         """
-        return TimescaleLevers(self._parts.metrics)
+        metrics = self._parts.metrics
+        return TimescaleLevers(metrics.superuser if metrics else None)
 
     @contextlib.contextmanager
     def behave(self, **switches: Any) -> Iterator[None]:

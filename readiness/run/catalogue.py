@@ -37,8 +37,7 @@ def entries(own: Iterable[Path] = ()) -> list[Entry]:
     Raises:
         UsageError: a module cannot be imported.
     """
-    shipped = catalogue_file.whole()
-    notes = fault_notes() if shipped is None else shipped.faults
+    notes = _notes()
     specs = [one.spec for one in _shipped()] + list(_specs(own))
     return [
         Entry(spec, tuple(note for note in notes if spec.id in note.checks))
@@ -46,29 +45,25 @@ def entries(own: Iterable[Path] = ()) -> list[Entry]:
     ]
 
 
-def modules() -> Iterator[Declared]:
+def modules(paths: Iterable[Path] | None = None) -> Iterator[Declared]:
     """What the shipped suites declare, by importing them: by file, then in its order there."""
-    for path in catalogue_file.check_files():
+    for path in catalogue_file.check_files() if paths is None else paths:
         for name, value in vars(_suite(path)).items():
             spec = spec_of(value)
             if spec is not None:
-                place = path.relative_to(bundle.suites()).as_posix()
-                yield Declared(place, name, spec)
+                yield Declared(_place(path), name, spec)
 
 
-def fault_notes() -> tuple[FaultNote, ...]:
+def fault_notes(paths: Iterable[Path] | None = None) -> Iterator[FaultNote]:
     """What each shipped fault declares, by importing them."""
-    return tuple(
-        FaultNote(fault.name, fault.story, fault.needs, fault.judgements) for fault in faults()
-    )
+    for path in catalogue_file.fault_files() if paths is None else paths:
+        for one in _faults(path):
+            yield FaultNote(_place(path), one.name, one.story, one.needs, one.judgements)
 
 
 def faults() -> list[Fault]:
     """All faults of the shipped suites, sorted by suite; a suite may have several modules."""
-    found: list[Fault] = []
-    for path in catalogue_file.fault_files():
-        found += faults_of(_module(path, f"_readiness_faults_{path.parent.name}_{path.stem}"))
-    return found
+    return [fault for path in catalogue_file.fault_files() for fault in _faults(path)]
 
 
 def files() -> dict[str, Path]:
@@ -77,9 +72,23 @@ def files() -> dict[str, Path]:
 
 
 def _shipped() -> list[Declared]:
-    """What the shipped suites declare: from the file, or by importing them where one was edited."""
-    known = catalogue_file.whole()
-    return list(modules() if known is None else known.declared)
+    """What the shipped suites declare: from the file, or by importing a module that was edited."""
+    known = catalogue_file.unchanged()
+    edited = catalogue_file.edited(catalogue_file.check_files())
+    return [*known, *modules(edited)]
+
+
+def _notes() -> list[FaultNote]:
+    known = catalogue_file.unchanged_faults()
+    return [*known, *fault_notes(catalogue_file.edited(catalogue_file.fault_files()))]
+
+
+def _faults(path: Path) -> list[Fault]:
+    return faults_of(_module(path, f"_readiness_faults_{path.parent.name}_{path.stem}"))
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(bundle.suites()).as_posix()
 
 
 def _specs(folders: Iterable[Path]) -> Iterator[CheckSpec]:

@@ -16,7 +16,7 @@ from readiness.lib import bundle
 from readiness.model.check import CheckSpec
 
 NAME: Final = "catalogue.json"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class FaultNote:
     """A fault without its code.
 
     Attributes:
+        module: the file, relative to `suites/`.
         name: the name of its function.
         story: what is broken, as one sentence.
         needs: the part of the reference system that not every machine has; empty for the others.
@@ -46,6 +47,7 @@ class FaultNote:
             cannot be judged.
     """
 
+    module: str
     name: str
     story: str
     needs: str
@@ -82,14 +84,6 @@ def fault_files() -> list[Path]:
     return sorted(bundle.suites().glob("*/faults*.py"))
 
 
-def whole() -> Catalogue | None:
-    """The catalogue, if all of it is what the suites say; None where any module was edited."""
-    found = stored()
-    if found is None or found.hashes != hashes([*check_files(), *fault_files()]):
-        return None
-    return found
-
-
 @cache
 def unchanged() -> tuple[Declared, ...]:
     """The checks of those modules that are as the file knows them.
@@ -97,10 +91,28 @@ def unchanged() -> tuple[Declared, ...]:
     What is edited while a process runs is not seen: it has imported its modules, too.
     """
     found = stored()
-    if found is None:
-        return ()
-    now = hashes(check_files())
-    return tuple(d for d in found.declared if found.hashes.get(d.module) == now.get(d.module))
+    same = _unchanged(check_files())
+    return tuple(d for d in found.declared if d.module in same) if found else ()
+
+
+def unchanged_faults() -> tuple[FaultNote, ...]:
+    """The faults of those modules that are as the file knows them."""
+    found = stored()
+    same = _unchanged(fault_files())
+    return tuple(note for note in found.faults if note.module in same) if found else ()
+
+
+def edited(paths: Iterable[Path]) -> list[Path]:
+    """Those of the modules that are not as the file knows them."""
+    known = list(paths)
+    same = _unchanged(known)
+    return [path for path in known if path.relative_to(bundle.suites()).as_posix() not in same]
+
+
+def _unchanged(paths: Iterable[Path]) -> frozenset[str]:
+    found = stored()
+    now = hashes(paths)
+    return frozenset(name for name in now if found and found.hashes.get(name) == now[name])
 
 
 def stored() -> Catalogue | None:

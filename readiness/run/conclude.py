@@ -1,10 +1,16 @@
-"""From ledger and configuration to the judged record."""
+"""The end of a run: ledger and configuration become the record, its reports and the exit code.
 
-from collections.abc import Iterable, Sequence
+Whether the run ended, was killed or was refused, it ends here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from readiness.config.base.tables import Config
+from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
+from readiness.model.exitcodes import ExitCode, exit_code
 from readiness.model.measurement import now
 from readiness.model.record import (
     CheckResult,
@@ -25,6 +31,63 @@ from readiness.run.ledger import OR_NOT, Ledger, Planned
 _JUDGED = {Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR}
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of the record.
+
+    Attributes:
+        reports: the folder of the reports, whose history tells what changed.
+        baseline: a record to compare with instead of the latest of the history.
+        record_only: whether nobody sees its pages.
+        environ: the environment that tells whether GitHub is to be told; None for our own.
+    """
+
+    reports: Path
+    baseline: Path | None = None
+    record_only: bool = False
+    environ: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        code: the exit code.
+        record: the judged record; None if nothing was judged.
+        refusal: why nothing was judged, or why the reports could not be written.
+        ledger: all that is known of the run.
+    """
+
+    code: int
+    record: RunRecord | None
+    refusal: str
+    ledger: Ledger
+
+
+def refused(refusal: str, ledger: Ledger) -> Ended:
+    """The end of a run that has judged nothing."""
+    return Ended(ExitCode.NOTHING_JUDGED, None, refusal, ledger)
+
+
+def finish(ledger: Ledger, config: Config, ending: Ending) -> Ended:
+    """Judge what the ledger holds, and write the record and its reports. Never raises ours."""
+    from readiness.report import write_all, write_record
+
+    try:
+        record = conclude(ledger, config, ending.reports, baseline=ending.baseline)
+    except ReadinessError as error:
+        return refused(str(error), ledger)
+    try:
+        if ending.record_only:
+            write_record(record, ending.reports)
+        else:
+            write_all(record, ending.reports, environ=ending.environ)
+    except ReadinessError as error:
+        return Ended(ExitCode.INCOMPLETE, record, str(error), ledger)
+    return Ended(exit_code(record), record, "", ledger)
+
+
 def conclude(
     ledger: Ledger, config: Config, reports: Path, *, baseline: Path | None = None
 ) -> RunRecord:
@@ -40,20 +103,10 @@ def conclude(
         RecordError: the baseline cannot be read.
     """
     target, run = begun(ledger)
-    finished = now()
     results, states = waivers.apply(ledger.results(), config.waiver, run.started.date())
     facts = Facts(
         target=target,
-        run=run.model_copy(
-            update={
-                "finished": finished,
-                "duration_s": round((finished - run.started).total_seconds(), 3),
-                "interrupted": ledger.interrupted,
-                "selection": run.selection.model_copy(
-                    update={"partial": bool(ledger.partial), "reason": ledger.partial}
-                ),
-            }
-        ),
+        run=run.ended(now(), interrupted=ledger.interrupted, partial=ledger.partial),
         checks=tuple(results),
         suites=tuple(_suites(ledger.plan.values(), results, config)),
         incidents=tuple(ledger.incidents),

@@ -23,10 +23,10 @@ from readiness import __version__
 from readiness.lib import watchdog
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError
-from readiness.model.exitcodes import ExitCode, exit_code
 from readiness.model.measurement import now
-from readiness.model.record import RunFacts, RunRecord, Selection, TargetFacts, load
+from readiness.model.record import RunFacts, Selection, TargetFacts, load
 from readiness.model.secrets import redact
+from readiness.run.conclude import Ended, Ending, finish, refused
 from readiness.run.gate import Request
 from readiness.run.journal import FILE, REFUSAL, STOPPED, Reader
 from readiness.run.ledger import Ledger
@@ -67,23 +67,6 @@ class Options:
     record_only: bool = False
     debug: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended.
-
-    Attributes:
-        code: the exit code.
-        record: the judged record; None if nothing was judged.
-        refusal: why nothing was judged.
-        ledger: all that is known of the run.
-    """
-
-    code: int
-    record: RunRecord | None
-    refusal: str
-    ledger: Ledger
 
 
 class Child(Protocol):
@@ -160,7 +143,7 @@ def _run(
         return Ended(child.wait(), record, "", ledger)
     refusal = _read(folder / REFUSAL)
     if refusal:
-        return Ended(ExitCode.NOTHING_JUDGED, None, refusal, ledger)
+        return refused(refusal, ledger)
     return _salvage(options, ledger, follower, _read(folder / _LOG))
 
 
@@ -179,13 +162,10 @@ def _start(folder: Path, environ: Mapping[str, str], log: Path) -> Child:
 
 def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) -> Ended:
     """Judge from the journal what a dead pytest has left."""
-    from readiness.report import write_all
-    from readiness.run.conclude import conclude
-
     try:
         loaded = _loaded(options)
     except ReadinessError as error:
-        return Ended(ExitCode.NOTHING_JUDGED, None, str(error), ledger)
+        return refused(str(error), ledger)
     if ledger.begun is None:
         ledger.apply(_begin(loaded, options))
     # Only now are the secrets known that the child may have written into its log.
@@ -193,12 +173,8 @@ def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) 
     ledger.apply({"event": "incident", "kind": "killed", "message": message})
     if follower.interrupted:
         ledger.apply({"event": "interrupted"})
-    record = conclude(ledger, loaded.config, options.reports, baseline=options.baseline)
-    write_all(record, options.reports, environ={})
-    code = exit_code(
-        record.verdict, interrupted=follower.interrupted, report_only=options.report_only
-    )
-    return Ended(code, record, "", ledger)
+    ending = Ending(options.reports, baseline=options.baseline, environ={})
+    return finish(ledger, loaded.config, ending)
 
 
 class _Follower:

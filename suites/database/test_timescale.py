@@ -128,7 +128,7 @@ def test_timescale_hypertables(hypertable: ExpectedHypertable, evidence: Evidenc
         return
     if table.chunk_interval_h is None:
         raise CouldNotMeasure(
-            "its time is a number, and not a time: its chunks have no interval in hours",
+            "its time is a number or a UUID: its chunks have no interval in hours",
             where=expected.table,
             remedy="leave out `chunk_interval_h`",
         )

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.contract
 
 NAMES = ("severity", "team", "env")
 VALUES = ("critical", "warning", "a", "b", "A", "a,b", 'q"q', "")
-REGEXES = ("critical|warning", "a.*", "[ab]+", "(?i)a", ".+", "", "b?", "[^a]+", r"\w+", "a|")
+REGEXES = (
+    "critical|warning", "a.*", "[ab]+", "(?i)a", ".+", "", "b?", "[^a]+", r"\w+", "a|",
+    r"\pL+", "[[:^lower:]]+", "(?i)größe", r"\PL|a\z", "(?U)a+b?",
+)  # fmt: skip
 TREES, ALERTS = 60, 4
 
 
@@ -53,7 +56,7 @@ def tree(chance: random.Random) -> dict[str, Any]:
 
 
 def labels(chance: random.Random) -> dict[str, str]:
-    values = ("critical", "warning", "a", "b", "A", "ab", "c")
+    values = ("critical", "warning", "a", "b", "A", "ab", "c", "GRÖßE", "1")
     return {name: chance.choice(values) for name in NAMES if chance.random() < 0.7}
 
 

@@ -4,7 +4,7 @@ import re
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from readiness.areas.alerting.paper.matchers import (
@@ -122,6 +122,12 @@ def test_a_label_that_is_not_there_is_empty() -> None:
         ("[a-c-]", ["-", "b"], ["d"]),
         ("(?s).", ["\n"], [""]),
         (r"a\z", ["a"], ["a\n"]),
+        (r"\pL+", ["aä"], ["1"]),
+        (r"\p{Greek}", ["λ"], ["l"]),
+        ("[[:^alpha:]]", ["1"], ["a"]),
+        ("(?i)k", ["k", "K", "\N{KELVIN SIGN}"], ["c"]),
+        ("(?i)straße", ["STRAßE", "STRA\N{LATIN CAPITAL LETTER SHARP S}E"], ["STRASSE"]),
+        ("a)|(b", ["a", "ax", "xb"], ["x"]),
     ],
 )
 def test_expressions_of_go_mean_the_same(regex: str, matching: list[str], other: list[str]) -> None:
@@ -132,24 +138,53 @@ def test_expressions_of_go_mean_the_same(regex: str, matching: list[str], other:
 
 
 @pytest.mark.parametrize(
-    "regex", [r"\pL", r"\p{Greek}", "(?=a)", r"\1", "[[:^alpha:]]", "(", "a)", "["]
+    ("regex", "why"),
+    [
+        ("(?=a)", r"invalid perl operator: (?="),
+        (r"\1", r"invalid escape sequence: \1"),
+        (r"\p{Elvish}", r"invalid character class range: \p{Elvish}"),
+        ("(", "missing ): ^(?:()$"),
+        ("a)", "unexpected ): ^(?:a))$"),
+        ("[", "missing ]: [)$"),
+        ("a**", "bad repetition operator: **"),
+        ("a*+", "bad repetition operator: *+"),
+        ("a{1001}", "invalid repetition size: {1001}"),
+        ("\ud800", "it is not UTF-8"),
+    ],
 )
-def test_what_cannot_be_translated_is_refused(regex: str) -> None:
-    with pytest.raises(NoData, match="cannot be judged on paper"):
+def test_what_is_not_valid_is_refused(
+    capfd: pytest.CaptureFixture[str], regex: str, why: str
+) -> None:
+    with pytest.raises(NoData, match="cannot be judged on paper") as caught:
         GoRegex(regex)
+    assert why in str(caught.value)
+    assert "amtool check-config" in caught.value.remedy
+    assert capfd.readouterr().err == ""
 
 
-def test_case_that_is_ignored_outside_of_ascii_is_refused() -> None:
-    with pytest.raises(NoData, match="ignores case"):
-        GoRegex("(?i)straße").matches("STRASSE")
-    with pytest.raises(NoData, match="ignores case"):
-        GoRegex("(?i)k").matches("\N{KELVIN SIGN}")
+def test_a_text_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(NoData, match="is not UTF-8"):
+        GoRegex(".*").matches("\ud800")
+
+
+def test_an_expression_made_to_be_slow_is_not() -> None:
+    # Some 2 ** 5000 steps where it is matched by going back.
+    assert not GoRegex("(a+)+b").matches("a" * 5000)
+
+
+def test_as_many_names_are_read_as_go_reads() -> None:
+    regex = GoRegex("|".join(f"some-service-name-{number}" for number in range(20_000)))
+
+    assert regex.matches("some-service-name-19999")
+    assert not regex.matches("some-service-name-20000")
 
 
 @given(
     st.lists(st.sampled_from("ab|.*+?()[]^-c"), max_size=8).map("".join), st.text("abc", max_size=4)
 )
 def test_plain_expressions_match_as_in_python(regex: str, text: str) -> None:
+    # Python's possessive repetition, which Go refuses.
+    assume(not re.search(r"[*+?]\+", regex))
     try:
         expected = re.compile(f"^(?:{regex})\\Z").search(text) is not None
     except (re.error, FutureWarning):

@@ -1,10 +1,17 @@
 """Who waits for what, with compose's own defaults where the file says nothing."""
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from readiness.areas.deployment.compose_order import StartOrder, UnreadableError, start_order
+from readiness.areas.deployment.config_before import Order
+from readiness.areas.deployment.probes.order import read_order, written_by_compose
+from readiness.model.errors import CouldNotMeasure, ReadinessError
+from tests.support.composed_target import programs
 
 CHECK = {"test": ["CMD-SHELL", "pg_isready"]}
 
@@ -83,6 +90,7 @@ def test_how_long_a_service_is_waited_for(words: Any, seconds: float) -> None:
     [
         ({"links": ["db:database"]}, "links"),
         ({"volumes_from": ["db:ro", "container:x"]}, "volumes_from"),
+        ({"volumes_from": ["service:db:rw", "container:x:rw"]}, "volumes_from"),
         ({"network_mode": "service:db"}, "network_mode"),
     ],
 )
@@ -120,3 +128,120 @@ def test_circles_and_services_that_are_not_there() -> None:
 def test_what_does_not_tell_it_all_is_no_answer(document: Any) -> None:
     with pytest.raises(UnreadableError):
         start_order(document)
+
+
+@pytest.fixture
+def _compose() -> None:
+    try:
+        programs()
+    except ReadinessError as error:
+        pytest.skip(error.sentence)
+
+
+def written(tmp_path: Path, services: dict[str, Any], **others: Any) -> Path:
+    path = tmp_path / "compose.yml"
+    document = {"services": {name: {"image": "x", **said} for name, said in services.items()}}
+    path.write_text(json.dumps(document | others))
+    return path
+
+
+@pytest.mark.contract
+@pytest.mark.usefixtures("_compose")
+@pytest.mark.parametrize(
+    "services",
+    [
+        {"a": {"depends_on": ["b"]}, "b": {}},
+        {"a": {"depends_on": {"b": {"condition": "service_healthy"}}}, "b": {"healthcheck": CHECK}},
+        {"a": {"depends_on": {"b": {"condition": "service_completed_successfully"}}}, "b": {}},
+        {"a": {"network_mode": "service:b"}, "b": {"ipc": "shareable"}},
+        {"a": {"links": ["b:database"], "pid": "service:b"}, "b": {}},
+        {"a": {"volumes_from": ["b:ro", "c", "container:d"]}, "b": {}, "c": {}},
+        {"a": {"depends_on": ["b"], "profiles": ["tools"]}, "b": {"profiles": ["tools"]}},
+        *(
+            {"a": {"depends_on": ["b"]}, "b": {"healthcheck": {**CHECK, **words}}}
+            for words in (
+                {"interval": "0s", "retries": 0},
+                {"interval": "10s", "retries": 30},
+                {"interval": "1m30s", "retries": 2, "start_period": "1h"},
+                {"interval": "500ms", "start_period": "0s"},
+                {"disable": True},
+                {"test": ["NONE"]},
+                {"test": "true"},
+            )
+        ),
+    ],
+)
+def test_the_order_is_the_one_that_compose_makes_of_the_file(
+    tmp_path: Path, services: dict[str, Any]
+) -> None:
+    path = written(tmp_path, services)
+    document = json.loads(path.read_text())
+    ours = start_order(document)
+    theirs = written_by_compose(path, document)
+
+    assert theirs is not None
+    assert set(map(str, theirs.dependencies)) == set(map(str, ours.dependencies))
+    assert {*theirs.loose} == {*ours.loose}
+    assert (theirs.services, theirs.checks, theirs.unchecked) == (
+        ours.services, ours.checks, ours.unchecked
+    )  # fmt: skip
+
+
+@pytest.mark.contract
+@pytest.mark.usefixtures("_compose")
+def test_a_file_that_is_only_a_part_is_made_whole_by_compose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRIES", raising=False)
+    base = {"healthcheck": {**CHECK, "interval": "10s", "retries": "${TRIES:-30}"}}
+    (tmp_path / "base.yml").write_text(json.dumps({"services": {"base": base}}))
+    healthy = {"db": {"condition": "service_healthy"}}
+    extended = {"extends": {"file": "base.yml", "service": "base"}}
+    path = written(tmp_path, {"app": {"depends_on": healthy}, "db": extended})
+
+    found = read_order(Order(compose=str(path)))
+
+    assert [found.loose, found.unchecked] == [[], []]
+    assert found.checks["db"].patience_s == 300
+
+
+@pytest.mark.parametrize(
+    ("printed", "status"),
+    [
+        ("services: {app: {depends_on: [db]}, db: {}}", 1),
+        ("services: {app: {depends_on: [db]}}", 0),
+        ("services: {app: {extends: {service: db}}, db: {}}", 0),
+        ("services: [", 0),
+    ],
+    ids=["fails", "leaves out a service", "is no whole", "is no YAML"],
+)
+def test_what_compose_leaves_out_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: int
+) -> None:
+    for name in ("docker", "docker-compose"):
+        program = tmp_path / name
+        program.write_text(f"#!{sys.executable}\nprint({printed!r})\nraise SystemExit({status})\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = written(tmp_path, {"app": {"depends_on": ["db"]}, "db": {}}, include=["other.yml"])
+
+    with pytest.raises(CouldNotMeasure, match="it includes other files") as caught:
+        read_order(Order(compose=str(path)))
+    assert "docker compose config > FILE" in caught.value.remedy
+
+
+def test_the_answer_of_the_first_that_answers_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nassert sys.argv[1] == 'compose'\n"
+        "print('services: {app: {depends_on: {db: {condition: service_started}}}, db: {}}')\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = written(tmp_path, {"app": {}}, include=["other.yml"])
+
+    assert read_order(Order(compose=str(path))).loose == [
+        "app waits for db: service_started (depends_on)"
+    ]

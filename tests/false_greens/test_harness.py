@@ -156,8 +156,11 @@ def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate
 def test_h8_the_exit_code_is_the_verdicts_in_one_function() -> None:
     from readiness.model.exitcodes import exit_code
     from readiness.model.record import Verdict
+    from tests.support.records import small_record
 
-    assert {verdict: exit_code(verdict) for verdict in Verdict} == {
+    record = small_record()
+    said = {v: exit_code(record.model_copy(update={"verdict": v})) for v in Verdict}
+    assert said == {
         Verdict.READY: 0,
         Verdict.NOT_READY: 1,
         Verdict.INCOMPLETE: 3,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import pq
 from pydantic_core import PydanticCustomError
 
 from readiness.config.interpolation import interpolate
@@ -24,6 +25,14 @@ SECRETS = st.text(
     max_size=40,
 )
 WORDS = st.sampled_from(sorted(SECRET_WORDS))
+
+
+def test_every_word_that_libpq_marks_is_a_secret_or_known_not_to_be_one() -> None:
+    marked = {
+        option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar != b""
+    }
+
+    assert marked == SECRET_WORDS | {"replication", "sslkeylogfile"}
 
 
 def _not_quoted_by(text: str) -> str:

@@ -1,7 +1,7 @@
 """The programs that tests start: found as the product finds them, and downloaded if need be."""
 
 import os
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -17,6 +17,11 @@ def needed(program: Program) -> str:
     try:
         return programs.get(program)
     except AbsentError as problem:
-        if os.environ.get(NEEDED):
-            pytest.fail(f"{NEEDED} is set: {problem.sentence}")
-        pytest.skip(problem.sentence)
+        skip(problem)
+
+
+def skip(problem: AbsentError) -> NoReturn:
+    """Skip the test that needs what is absent, or fail it where all must be there."""
+    if os.environ.get(NEEDED):
+        pytest.fail(f"{NEEDED} is set: {problem.sentence}")
+    pytest.skip(problem.sentence)

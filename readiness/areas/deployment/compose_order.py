@@ -4,6 +4,7 @@ What the file leaves out is what compose takes for it: a dependency without a co
 until a container was started, not until anything in it answers.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -15,6 +16,7 @@ STARTED: Final = "service_started"
 HEALTHY: Final = "service_healthy"
 COMPLETED: Final = "service_completed_successfully"
 _SHARED: Final = ("network_mode", "ipc", "pid")
+_WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
 
 
 class UnreadableError(ValueError):
@@ -158,6 +160,8 @@ def _implied(service: Mapping[object, object]) -> Iterator[tuple[str, str]]:
     for word in ("links", "volumes_from"):
         entries = service.get(word)
         for entry in entries if isinstance(entries, list) else []:
-            on = str(entry).partition(":")[0]
+            # `compose config` of release 1 writes `service:NAME:MODE`.
+            written = _WRITTEN.fullmatch(str(entry))
+            on = written[1] if written else str(entry).partition(":")[0]
             if on != "container":
                 yield on, word

@@ -102,7 +102,11 @@ class Order(Model):
 
     name: ClassVar[str] = "compose"
 
-    compose: Text = Field(..., description="the compose file")
+    compose: Text = Field(
+        ...,
+        description="the compose file; where others are part of it (`include`, `extends`), docker"
+        " compose is asked for the whole",
+    )
     patience_s: dict[Text, Positive] = Field(
         default={},
         description="seconds that others have to wait for a service, by its name, until they give"

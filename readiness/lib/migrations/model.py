@@ -15,6 +15,7 @@ class Migration:
         version: what tells it apart from all others; with django `app.0001_name`.
         path: its file.
         after: the versions that it builds on.
+        needs: versions of another line that must be there before (alembic's `depends_on`).
         checksum: of the file, where the tool keeps one; None where it does not.
         down: the file of its way back, where that is a file of its own.
         replaces: the versions that it stands for (squashed).
@@ -26,6 +27,7 @@ class Migration:
     checksum: str | None = None
     down: Path | None = None
     replaces: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
         raise NoData("there is no migration", where=where, remedy="see `folder` and `tool`")
     there = set(waiting) | {old for m in waiting.values() for old in m.replaces}
     for migration in waiting.values():
-        if missing := [version for version in migration.after if version not in there]:
+        if missing := [v for v in migration.after + migration.needs if v not in there]:
             raise CouldNotMeasure(
                 f"{migration.version} builds on {missing[0]}, which is not there",
                 where=str(migration.path),
@@ -107,7 +109,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
     ordered: list[Migration] = []
     done: set[str] = set()
     while waiting:
-        ready = [m for m in waiting.values() if done.issuperset(m.after)]
+        ready = [m for m in waiting.values() if done.issuperset(m.after + m.needs)]
         if not ready:
             raise CouldNotMeasure(
                 f"the migrations build on each other in a circle, such as {min(waiting)}",

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,17 +20,19 @@ def alembic(folder: Path) -> list[Migration]:
         CouldNotMeasure: there is no such folder, or a file cannot be understood.
     """
     found = []
+    labels: dict[str, str] = {}
     for path in _python(folder, "*.py"):
         names = _assigned(_parsed(path))
         revision = names.get("revision")
         if not isinstance(revision, str):
             continue
-        before = names.get("down_revision")
-        after = (before,) if isinstance(before, str) else before or ()
-        if not isinstance(after, tuple | list) or "down_revision" not in names:
+        after = _several(names.get("down_revision"))
+        if after is None or "down_revision" not in names:
             raise CouldNotMeasure("its down_revision cannot be understood", where=str(path))
-        found.append(Migration(revision, path, tuple(map(str, after))))
-    return found
+        needs = _several(names.get("depends_on")) or ()
+        found.append(Migration(revision, path, after, needs=needs))
+        labels |= dict.fromkeys(_several(names.get("branch_labels")) or (), revision)
+    return [replace(m, needs=tuple(labels.get(need, need) for need in m.needs)) for m in found]
 
 
 def django(folder: Path) -> list[Migration]:
@@ -64,12 +67,7 @@ def django(folder: Path) -> list[Migration]:
         )
     apps = {migration.version.partition(".")[0] for migration in found}
     return [
-        Migration(
-            m.version,
-            m.path,
-            tuple(d for d in m.after if d.partition(".")[0] in apps and "__" not in d),
-            replaces=m.replaces,
-        )
+        replace(m, after=tuple(d for d in m.after if d.partition(".")[0] in apps and "__" not in d))
         for m in found
     ]
 
@@ -108,6 +106,13 @@ def _value(node: ast.expr) -> object:
         return ast.literal_eval(node)
     except ValueError:
         return ...
+
+
+def _several(value: object) -> tuple[str, ...] | None:
+    """None, a name or several, as alembic takes them; None for what is neither."""
+    if value is None or isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(map(str, value)) if isinstance(value, tuple | list) else None
 
 
 def _pairs(value: object) -> Iterator[str]:

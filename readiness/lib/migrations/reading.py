@@ -107,9 +107,9 @@ def _applied(connection: Connection, settings: Migrations, migrations: list[Migr
 
 
 def _alembic(connection: Connection, table: sql.Identifier, migrations: list[Migration]) -> Applied:
-    """The table has the heads only: what they build on was applied, too."""
+    """The table has the heads only: what they build on, and need, was applied, too."""
     statement = sql.SQL(_ALEMBIC).format(table=table)
-    before = {m.version: m.after for m in migrations}
+    before = {m.version: m.after + m.needs for m in migrations}
     open_ = [str(version) for (version,) in fetch(connection, statement)]
     done: set[str] = set()
     while open_:

@@ -10,7 +10,6 @@ import pytest
 
 from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
-from readiness.model.exitcodes import ExitCode, exit_code
 from readiness.model.measurement import now
 from readiness.model.record import RunRecord
 from readiness.model.secrets import redact
@@ -211,33 +210,26 @@ class Controller:
             self._finish(session)
 
     def _finish(self, session: pytest.Session) -> None:
+        from readiness.run.conclude import Ending, finish
+
         if self._refused:
             return
         self._doubt(session)
-        try:
-            self.record = self._conclude()
-            self._write(self.record)
-        except ReadinessError as error:
-            sys.stderr.write(f"readiness: {error}\n")
-            session.exitstatus = ExitCode.INCOMPLETE if self.record else ExitCode.NOTHING_JUDGED
-            return
-        self.note(event="end", verdict=self.record.verdict)
-        session.exitstatus = exit_code(
-            self.record.verdict,
-            interrupted=self.record.run.interrupted,
-            report_only=self.record.run.report_only,
-        )
-
-    def _write(self, record: RunRecord) -> None:
-        from readiness.report import write_all, write_record
-
         options = self.config.option
-        reports = Path(options.readiness_reports)
-        if options.readiness_record_only:
-            write_record(record, reports)
-            return
-        # Under `readiness run` nobody reads what we print: it tells GitHub itself.
-        write_all(record, reports, environ={} if options.readiness_folder else None)
+        ending = Ending(
+            Path(options.readiness_reports),
+            baseline=Path(options.readiness_baseline) if options.readiness_baseline else None,
+            record_only=options.readiness_record_only,
+            # Under `readiness run` nobody reads what we print: it tells GitHub itself.
+            environ={} if options.readiness_folder else None,
+        )
+        ended = finish(self.ledger, self.state.loaded.config, ending)
+        self.record = ended.record
+        session.exitstatus = ended.code
+        if ended.refusal:
+            sys.stderr.write(f"readiness: {ended.refusal}\n")
+        elif ended.record:
+            self.note(event="end", verdict=ended.record.verdict)
 
     def _doubt(self, session: pytest.Session) -> None:
         """Note where pytest's own status and our ledger disagree: its word may only lower ours."""
@@ -255,17 +247,6 @@ class Controller:
             self.incident("status", "pytest says that tests failed, and no check says so")
         elif status not in _ORDINARY and not self._was_stopped:
             self.incident("status", f"pytest ended with its status {status}")
-
-    def _conclude(self) -> RunRecord:
-        from readiness.run.conclude import conclude
-
-        baseline = self.config.option.readiness_baseline
-        return conclude(
-            self.ledger,
-            self.state.loaded.config,
-            Path(self.config.option.readiness_reports),
-            baseline=Path(baseline) if baseline else None,
-        )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdict below pytest's own summary."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
-from readiness.areas.database.reference.metrics import Metrics, await_jobs
+from readiness.areas.database.reference.metrics import await_jobs
 from readiness.model.errors import ReferenceSystemError
 
 _JOB_S: Final = 30.0
@@ -32,14 +32,17 @@ _Connection = psycopg.Connection[tuple[Any, ...]]
 class TimescaleLevers:
     """What can be broken of the metrics.
 
+    Args:
+        superuser: how to connect as one, in their database.
+
     Raises:
         ReferenceSystemError: there are none on this machine.
     """
 
-    def __init__(self, parts: Metrics | None) -> None:
-        if parts is None:
+    def __init__(self, superuser: str | None) -> None:
+        if superuser is None:
             raise ReferenceSystemError("this system has no TimescaleDB")
-        self._dsn = parts.superuser
+        self._dsn = superuser
 
     @contextlib.contextmanager
     def sql(self, do: str, undo: str) -> Iterator[None]:
@@ -51,10 +54,7 @@ class TimescaleLevers:
         finally:
             with self._connected() as connection:
                 connection.execute(undo.encode())
-            with self._connected() as connection:
-                connection.autocommit = True
-                _await_scheduler(connection)
-                await_jobs(connection)
+            self._settle()
 
     @contextlib.contextmanager
     def failing_job(self) -> Iterator[None]:
@@ -69,6 +69,13 @@ class TimescaleLevers:
             with self._connected() as connection:
                 connection.execute(before.encode())
             self._run(_OWN_JOB)
+
+    def _settle(self) -> None:
+        """Wait until the scheduler runs, and has run what is new."""
+        with self._connected() as connection:
+            connection.autocommit = True
+            _await_scheduler(connection)
+            await_jobs(connection)
 
     def _run(self, procedure: str) -> None:
         """Let the scheduler run a job now, and wait until it has ended, however it ends."""

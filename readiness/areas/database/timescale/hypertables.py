@@ -41,7 +41,7 @@ class Table:
         oid: its number in the catalog; 0 if there is none.
         schema: its schema.
         table: its name.
-        chunk_interval_h: hours that a new chunk holds; None where its time is a number.
+        chunk_interval_h: hours that a new chunk holds; None where its time is a number or a UUID.
     """
 
     kind: Kind
@@ -101,13 +101,13 @@ def chunks(connection: Connection, table: Table) -> Sequence[Chunk]:
     """All chunks of a hypertable, the oldest first.
 
     Raises:
-        CouldNotMeasure: its time is a number, of which only the application knows the unit; and
-            its kinds, see `postgres.connect`.
+        CouldNotMeasure: its time is a number, of which only the application knows the unit, or
+            a UUID; and its kinds, see `postgres.connect`.
     """
     rows = postgres.fetch(connection, _CHUNKS, [table.schema, table.table])
     if any(start is None or end is None for *_, start, end, _ in rows):
         raise CouldNotMeasure(
-            "its time is a number, and not a time: how old a chunk is cannot be told",
+            "its time is a number or a UUID: how old a chunk is cannot be told",
             where=str(table),
             remedy="judge it by a check of your own; set `compressed = false` and no `keep_d`",
         )

@@ -1,0 +1,151 @@
+"""The faults of TimescaleDB, on one in WebAssembly: each makes exactly its judgements miss.
+
+`readiness prove -k timescale` tries them on a reference system, where TimescaleDB is installed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_timescale import Timescale
+from readiness.areas.database.reference.target_timescale import timescale as tables
+from readiness.areas.database.reference.timescale_levers import TimescaleLevers
+from readiness.areas.database.subjects_timescale import TimescaleDatabase
+from readiness.areas.database.timescale import restoring
+from readiness.model.evidence import Evidence
+from readiness.model.fault import faults_of
+from readiness.model.secrets import Dsn
+from readiness.prove.looking import Looker
+from readiness.prove.prover import Proof
+from readiness.prove.warm import Warm, shut_down
+from readiness.reference.levers import Levers
+from readiness.reference.system import ReferenceSystem
+from tests.support.monitored_service import suite
+from tests.support.timescale_server import MONITOR, TimescaleServer, run_jobs
+
+pytestmark = pytest.mark.contract
+
+CHECKS: Final = {
+    f"database.timescale-{slug}"
+    for slug in ("compression", "extension", "growth", "hypertables", "jobs", "retention")
+}
+# What else reads tables and indexes: hypertables and chunks are no finding of theirs.
+OTHERS: Final = {
+    f"database.{slug}"
+    for slug in (
+        "autovacuum-keeps-up", "duplicate-indexes", "foreign-keys-indexed", "index-bloat",
+        "invalid-indexes", "planner-statistics", "privileges", "sequence-exhaustion", "table-bloat",
+    )
+}  # fmt: skip
+TARGET: Final = """
+[target]
+name = "metrics"
+allow_in_production = ["load", "disrupt"]
+"""
+RESTORING: Final = "timescale_is_left_restoring"
+# What it stops only the real one has: a background worker.
+NOT_TRIED: Final = {"timescale_scheduler_is_stopped"}
+FAULTS: Final = {
+    fault.name: fault for fault in faults_of(import_module("suites.database.faults_timescale"))
+}
+
+
+class _WithoutWorkers(TimescaleLevers):
+    """Levers on a server without a scheduler: they run its jobs, each once."""
+
+    def _settle(self) -> None:
+        run_jobs(self._dsn)
+
+    def _run(self, procedure: str) -> None:  # noqa: ARG002 - all of them
+        run_jobs(self._dsn)
+
+
+class _Levers(Levers):
+    """Those of a system that has nothing but a readiness.toml and the metrics."""
+
+    def __init__(self, config: Path, server: TimescaleServer) -> None:
+        self._parts: Any = SimpleNamespace(config=config)
+        self._server = server
+
+    @property
+    def timescale(self) -> TimescaleLevers:
+        return _WithoutWorkers(self._server.dsn())
+
+
+@dataclass
+class _System:
+    """What faults and looks ask of a reference system."""
+
+    folder: Path
+    config_path: Path
+    environ: dict[str, str]
+    levers: Levers
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def system(timescale_server: TimescaleServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("system")
+    config = folder / "readiness.toml"
+    config.write_text(TARGET + tables(folder / "metrics.history"))
+    environ = {"REFERENCE_METRICS_DSN": timescale_server.dsn(user=MONITOR)}
+    return _System(folder, config, environ, _Levers(config, timescale_server))
+
+
+@pytest.fixture(scope="module")
+def looker() -> Iterator[Looker]:
+    yield Looker(Warm(), 1)
+    shut_down()
+
+
+def test_what_is_not_tried_is_a_fault() -> None:
+    assert {RESTORING, *NOT_TRIED} < set(FAULTS)
+
+
+def test_the_healthy_metrics_have_no_finding(looker: Looker, system: ReferenceSystem) -> None:
+    assert looker.look(system, CHECKS | OTHERS) == ({}, "")
+
+
+@pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_TRIED - {RESTORING}))
+def test_a_fault_makes_exactly_its_judgements_miss(
+    looker: Looker, system: ReferenceSystem, name: str
+) -> None:
+    fault = FAULTS[name]
+    with fault.apply(system):
+        seen, error = looker.look(system, CHECKS)
+    after, later = looker.look(system, CHECKS)
+    proof = Proof(name, fault.story, fault.misses, seen, after, error or later, duration_s=0)
+    assert proof.proven, proof.to_dict()
+
+
+def test_a_restore_that_was_not_ended_is_found(
+    timescale_server: TimescaleServer, system: ReferenceSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the scheduler, which this server never has."""
+    monkeypatch.setattr(restoring, "_START_S", 0.0)
+    dsn = Dsn(timescale_server.dsn(user=MONITOR))
+    expected = Timescale.model_validate({"hypertables": {"it": {"table": "telemetry.readings"}}})
+    subject = TimescaleDatabase(Database(name="d", dsn=dsn, timescale=expected), expected)
+
+    def missed() -> set[str]:
+        evidence = Evidence()
+        suite("database.test_timescale").test_timescale_restoring(subject, evidence)
+        return {m.key for m in evidence.measurements if m.is_missed}
+
+    fault = FAULTS[RESTORING]
+    healthy = missed()
+    assert len(healthy) == 1
+    with fault.apply(system):
+        broken = missed()
+    assert missed() == healthy < broken
+    assert list(fault.misses.values()) in ([None], [broken])
+
+
+def test_nothing_is_left_of_the_faults(looker: Looker, system: ReferenceSystem) -> None:
+    assert looker.look(system, CHECKS | OTHERS) == ({}, "")
