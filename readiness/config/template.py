@@ -163,32 +163,32 @@ name = "my-system"
 #keep_d = 90
 # What the rows of 30 days may take on disk, compressed where they are to be.
 #growth_max_gb = 1.0
-# What the database must consist of. `readiness schema save orders` writes the manifest from a
-# database that is as it should be; keep the file with the code.
+# The schema that the database must have. `readiness schema save orders` writes the manifest from
+# a database whose schema is right; keep the file with the code.
 #[databases.orders.schema]
 #manifest = "db/schema.json"
-# What may come and go, such as partitions by day (`*` stands for anything).
+# Objects that are not compared, such as daily partitions (`*` matches anything).
 #ignore = ["* shop.orders_2026_*"]
-# As the manifest names them.
+# Objects that must exist, named as in the manifest.
 #objects = ["table shop.orders", "view shop.recent_orders"]
-# The version that was agreed, or "*" for any.
+# Extensions that must be installed, with their version, or "*" for any.
 #extensions = { pgcrypto = "*" }
-# Tables whose rows must be guarded by row level security.
+# Tables that must be protected by row level security.
 #row_security = ["shop.invoices"]
-# The role that the application connects as: what it may do, and what it sees.
+# The role that the application connects as: its rights are judged, and what it sees.
 #app_dsn = "postgresql://app:${APP_PASSWORD}@db.staging.example.com:5432/orders"
-# Rows that lead nowhere are looked for in so many rows of a table, and for so long in all.
+# Limits of the search for orphaned foreign keys: rows of a table, and seconds in all.
 #max_rows = 200000
 #timeout_s = 30
 
-# A table that must have rows, and new ones.
+# A table that must have rows, and recent ones.
 #[databases.orders.schema.rows."shop.orders"]
 #min_rows = 1000
 #newest_by = "created_at"
 #max_age_h = 24
 
-# A table of several tenants: each is tried. The application says which one it acts for by a
-# setting, or each tenant has a login of its own.
+# A table shared by tenants, each of which is tried. The application names the tenant in a setting,
+# or each tenant has its own login.
 #[databases.orders.schema.tenancy."shop.invoices"]
 #column = "tenant_id"
 #tenants = ["17", "18"]
@@ -205,47 +205,47 @@ name = "my-system"
 # With alembic or django: commands that print the SQL of one migration, and change nothing.
 # up = ["alembic", "upgrade", "{previous}:{version}", "--sql"]
 # down = ["alembic", "downgrade", "{version}:{previous}", "--sql"]
-# How many of the newest are held to their way back, their locks, and squawk.
+# How many of the newest are judged by their rollback, their locks, and squawk.
 #newest = 3
 #irreversible = []
 # Objects that do not come from migrations.
 #ignore = []
-# SQL files: what the first migration takes for granted, and rows that the newest must keep.
+# SQL files: what the first migration relies on, and rows that the newest must keep.
 #base = "db/base.sql"
 #seed = "db/seed.sql"
-# How long others may have to wait behind a migration that waits for a lock.
+# How long other sessions may wait behind a migration that waits for a lock.
 #max_blocked_s = 5
-# A larger table must not be written anew under a lock.
+# A larger table must not be rewritten under a lock.
 #rewrite_max_mb = 100
 #lint_exclude = []
-# An empty server to try them on; left out: a private one on this machine.
+# An empty server to try them on; by default a private one on this machine.
 #scratch_dsn = "postgresql://scratch:${SCRATCH_PASSWORD}@scratch.example.com:5432/postgres"
 #timeout_s = 60
 
-# Data that moves to new tables while the system runs: "full-copy", "dual-write", or
+# Data that is moved to new tables while the system runs: "full-copy", "dual-write", or
 # "table-by-table".
 #[databases.orders.transfers.accounts]
 #strategy = "dual-write"
-# Where the new tables are, if not in this database; and who may write there.
+# The database of the new tables, if it is another one; and the role that runs the canary.
 # new_dsn = "postgresql://monitor:${MONITOR_PASSWORD}@new.staging.example.com:5432/accounts"
 #write_dsn = "postgresql://app:${APP_PASSWORD}@db.staging.example.com:5432/orders"
-# What was written in the last day must be in step, after two seconds.
+# Rows written in the last day must be in both tables, after two seconds.
 #window_s = 86400
 #settle_s = 2
 #timeout_s = 300
-# Table by table: how far each has come ("waiting", "copied", "verified", "switched"), in order.
+# Table by table: the state of each ("waiting", "copied", "verified", "switched"), in order.
 # states = "select old_table, state from shop.moves order by position"
 
-# One of its tables: the old one by its name, the new one, and `old = "new"` for the columns.
+# One of its tables, under the name of the old one; `old = "new"` for keys and columns.
 #[databases.orders.transfers.accounts.tables."shop.customers"]
 #to = "shop.accounts"
 #key = { customer_id = "account_id" }
 #columns = { email = "email", name = "full_name" }
 #where = "deleted_at is null"
-# The columns that tell when a row was written, on the old side and on the new one.
+# The columns with the time of the write, in the old and in the new table.
 #changed = "updated_at"
 #new_changed = "updated_at"
-# Writes one row to the new table; it is taken back. It must be seen in the old one.
+# Writes one row to the new table, which must reach the old one; it is rolled back.
 #canary = '''
 # insert into shop.accounts (account_id, email, full_name)
 # values (-1, 'readiness@example.com', 'x') returning account_id'''

@@ -12,7 +12,7 @@ from readiness.areas.schema.probes.squawk import remarks
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import Applied, State
 from readiness.lib.migrations.reading import migrations_of, release_of, state_of
-from readiness.lib.migrations.replay import on_copies, parted, replayed, versions_of, way_back
+from readiness.lib.migrations.replay import on_copies, parted, replayed, roll_back, versions_of
 from readiness.lib.migrations.scratch import Scratch
 from readiness.lib.migrations.scripts import up_of
 from readiness.lib.postgres import connect
@@ -107,7 +107,7 @@ def test_migrations_reversible(
     settings = _settings(database)
     steps = migrations_of(settings)
     with scratch_beside(database) as server:
-        tried = on_copies(server, settings, steps, partial(way_back, settings))
+        tried = on_copies(server, settings, steps, partial(roll_back, settings))
     found = [one for one in tried if one.version not in settings.irreversible]
     accepted = [one.version for one in tried if one.version in settings.irreversible]
     wrong = [one.wrong for one in found if one.wrong]

@@ -129,13 +129,13 @@ def test_what_tells_nothing_is_no_pass(dsn: Dsn, role: Dsn, run: Run, plain: Pat
     with pytest.raises(NotPermitted):
         at_head(sql(role, plain))
     run("delete from schema_migrations")
-    with pytest.raises(NoData, match="of no migration"):
+    with pytest.raises(NoData, match="lists no applied migration"):
         at_head(sql(dsn, plain))
     run("drop table schema_migrations")
-    with pytest.raises(CouldNotMeasure, match="there is no table schema_migrations"):
+    with pytest.raises(CouldNotMeasure, match="the table schema_migrations does not exist"):
         at_head(sql(dsn, plain))
     (plain / "empty").mkdir()
-    with pytest.raises(NoData, match="there is no migration"):
+    with pytest.raises(NoData, match="no migrations were found"):
         at_head(sql(dsn, plain / "empty"))
 
 
@@ -234,13 +234,13 @@ def test_nothing_is_left_on_the_scratch_server(dsn: Dsn, run: Run, plain: Path, 
     ("down", "expected"),
     [
         ("drop index public.a_t;", ""),
-        ("drop index public.a_t; delete from a;", "the rows of public.a are others"),
-        ("select 1;", "02 leaves, after its way back: index a_t on public.a was not expected"),
-        ("drop index public.a_s;", "its way back fails"),
-        (None, "02: it has no way back"),
+        ("drop index public.a_t; delete from a;", "after its rollback the rows of public.a differ"),
+        ("select 1;", "02: after its rollback index a_t on public.a was not expected"),
+        ("drop index public.a_s;", "its rollback fails"),
+        (None, "02: it has no rollback script"),
     ],
 )
-def test_the_way_back(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected: str) -> None:
+def test_rollback(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected: str) -> None:
     file = plain / "02_i.down.sql"
     file.unlink() if down is None else file.write_text(down)
     found = on_scratch("test_migrations_reversible", sql(dsn, plain), spare)

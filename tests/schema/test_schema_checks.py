@@ -116,14 +116,14 @@ def test_the_schema_is_held_against_its_manifest(schema: Dsn, run: Run, tmp_path
 def test_a_file_that_is_no_manifest_is_told(tmp_path: Path, text: str) -> None:
     path = tmp_path / "schema.json"
     path.write_text(text)
-    with pytest.raises(CouldNotMeasure, match="is no manifest of a schema"):
+    with pytest.raises(CouldNotMeasure, match="is not a valid saved schema"):
         read(path)
 
 
 def test_a_manifest_of_nothing_compares_nothing(tmp_path: Path) -> None:
     path = tmp_path / "schema.json"
     path.write_text('{"saved_at": "2026-01-01T00:00:00Z", "server": 15, "objects": {}}')
-    with pytest.raises(CouldNotMeasure, match="names not one object"):
+    with pytest.raises(CouldNotMeasure, match="lists no objects"):
         read(path)
 
 

@@ -175,22 +175,24 @@ def test_a_key_of_several_columns(tables: Dsn, run: Run) -> None:
     assert "are missing in s.new (1): the keys 3, n3" in judged("in_step", subject(tables, pair))
 
 
-def test_the_way_back_is_shown_by_a_row_that_is_taken_back(tables: Dsn, run: Run) -> None:
+def test_a_canary_that_is_rolled_back_shows_whether_rows_reach_the_old_table(
+    tables: Dsn, run: Run
+) -> None:
     transfer = subject(tables, {"canary": _CANARY, "new_changed": None})
     assert "A row written to s.new did not reach s.old" in judged("reversible", transfer)
     run(_BOTH_WAYS)
     assert judged("reversible", transfer) == ""
-    assert judged("reversible", transfer) == "", "the first one was taken back"
+    assert judged("reversible", transfer) == "", "the first one was rolled back"
 
 
-def test_the_way_back_is_shown_by_what_was_written(tables: Dsn, run: Run) -> None:
+def test_recent_rows_show_whether_rows_reach_the_old_table(tables: Dsn, run: Run) -> None:
     assert judged("reversible", subject(tables)) == ""
     run("insert into s.new values (9999, 'x', 1, now())")
     found = judged("reversible", subject(tables))
     assert "Recent rows of s.new are missing in s.old (1): the keys 9999" in found
 
 
-def test_without_anything_to_show_it_the_way_back_is_unknown(tables: Dsn) -> None:
+def test_without_canary_and_recent_rows_nothing_is_judged(tables: Dsn) -> None:
     with pytest.raises(NoData, match=r"cannot tell whether new rows of s\.new reach s\.old"):
         judged("reversible", subject(tables, {"new_changed": None}))
     with pytest.raises(NoData, match="the canary returned 0 rows"):
