@@ -1,11 +1,8 @@
 """Faults of objects, rows and access."""
 
-from contextlib import AbstractContextManager
 from typing import Final
 
-from readiness.areas.schema.reference.levers import sql_fault
-from readiness.model.fault import fault
-from readiness.reference.system import ReferenceSystem
+from readiness.areas.schema.reference.levers import lever_fault, sql_fault
 
 _NOTES: Final = "shop.delivery_notes"
 _OWN: Final = "depot = current_setting('shop.depot', true)"
@@ -45,15 +42,14 @@ grant_by_hand = sql_fault(
 )
 
 
-@fault(
-    misses={"schema.fingerprint[shop]": {"extensions"}},
-    story="The release needs an extension that was not installed on this server.",
-)
-def extension_missing(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """It is not available either."""
-    return system.levers.replace_in_config(
+extension_missing = lever_fault(
+    "extension_missing",
+    "The release needs an extension that was not installed on this server.",
+    {"schema.fingerprint[shop]": {"extensions"}},
+    lambda levers: levers.replace_in_config(
         'extensions = { plpgsql = "*" }', 'extensions = { plpgsql = "*", postgis = "*" }'
-    )
+    ),
+)
 
 
 rows_erased = sql_fault(

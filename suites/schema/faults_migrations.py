@@ -1,10 +1,10 @@
 """Faults of migrations: what is in their folder, and in the table of what was applied."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Final
 
-from readiness.areas.schema.reference.levers import sql_fault
+from readiness.areas.schema.reference.levers import lever_fault, sql_fault
 from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
@@ -51,125 +51,95 @@ migration_half_done = sql_fault(
     "update public.schema_migrations set dirty = true where version = '0005'",
     undo="alter table public.schema_migrations drop column dirty",
 )
-
-
-@fault(
-    misses={_DRIFT: {"altered"}},
-    story="The file of a flyway migration was edited after it had been applied.",
+migration_altered = lever_fault(
+    "migration_altered",
+    "The file of a flyway migration was edited after it had been applied.",
+    {_DRIFT: {"altered"}},
+    lambda levers: levers.flyway_with_an_altered_file(),
 )
-def migration_altered(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """Only flyway keeps checksums."""
-    return system.levers.flyway_with_an_altered_file()
-
-
-@fault(
-    misses={_DRIFT: {"heads"}},
-    story="Two branches each brought an alembic migration, and were never merged into one head.",
+heads_not_merged = lever_fault(
+    "heads_not_merged",
+    "Two branches each brought an alembic migration, and were never merged into one head.",
+    {_DRIFT: {"heads"}},
+    lambda levers: levers.alembic_with_two_heads(),
 )
-def heads_not_merged(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """Both were applied."""
-    return system.levers.alembic_with_two_heads()
-
-
-@fault(
-    misses={_DRIFT: {"objects-differ"}},
-    story="A migration was edited after it had been applied: the database has another schema.",
-)
-def migration_edited(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """The table of versions claims that all is well."""
-    return system.levers.edit_migration(
+migration_edited = lever_fault(
+    "migration_edited",
+    "A migration was edited after it had been applied: the database has another schema.",
+    {_DRIFT: {"objects-differ"}},
+    lambda levers: levers.edit_migration(
         "0002_keys.up.sql",
         "create index orders_created_at_idx on shop.orders (created_at);",
         "create index orders_created_at_idx on shop.orders (created_at, status);",
-    )
-
-
-@fault(
-    misses={_REVERSIBLE: {"rolls-back"}},
-    story="Rolling back the newest migration leaves a function behind.",
+    ),
 )
-def rollback_leaves_a_function(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """Applying the migration again then fails."""
-    return system.levers.edit_migration(
+rollback_leaves_a_function = lever_fault(
+    "rollback_leaves_a_function",
+    "Rolling back the newest migration leaves a function behind.",
+    {_REVERSIBLE: {"rolls-back"}},
+    lambda levers: levers.edit_migration(
         "0005_accounts_in_step.down.sql", "drop function shop.account_to_customer();", ""
-    )
-
-
-@fault(
-    misses={_REVERSIBLE: {"rolls-back"}},
-    story="Rolling back a migration deletes data that existed before it; the schema is as it was.",
+    ),
 )
-def rollback_loses_data(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """Only the seeded rows show it."""
-    return system.levers.edit_migration(
+rollback_loses_data = lever_fault(
+    "rollback_loses_data",
+    "Rolling back a migration deletes data that existed before it; the schema is as it was.",
+    {_REVERSIBLE: {"rolls-back"}},
+    lambda levers: levers.edit_migration(
         "0004_accounts.down.sql",
         "drop table shop.accounts;",
         "drop table shop.accounts; update shop.orders set note = null;",
-    )
-
-
-@fault(
-    misses={_LOCKS: {"lint"}},
-    story="A migration drops a column that the previous release still reads.",
-    needs="squawk",
+    ),
 )
-def column_dropped(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """It is added and dropped again, so that the schema stays the same."""
-    return system.levers.edit_migration(
+column_dropped = lever_fault(
+    "column_dropped",
+    "A migration drops a column that the previous release still reads.",
+    {_LOCKS: {"lint"}},
+    lambda levers: levers.edit_migration(
         "0004_accounts.up.sql",
         "grant select, insert",
         "alter table shop.accounts add column nick text;\n"
         "alter table shop.accounts drop column nick;\ngrant select, insert",
-    )
-
-
-@fault(
-    misses={_LOCKS: {"wait", "lint"}},
-    story="The newest migration has no lock timeout, and everybody waits behind it.",
+    ),
     needs="squawk",
 )
-def no_lock_timeout(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """Squawk sees it too; the drill shows the effect."""
-    return system.levers.edit_migration(_NEWEST, "set lock_timeout = '1s';\n", "")
-
-
-@fault(
-    misses={_LOCKS: {"wait"}},
-    story="A migration has a lock timeout longer than others may wait; squawk accepts it.",
+no_lock_timeout = lever_fault(
+    "no_lock_timeout",
+    "The newest migration has no lock timeout, and everybody waits behind it.",
+    {_LOCKS: {"wait", "lint"}},
+    lambda levers: levers.edit_migration(_NEWEST, "set lock_timeout = '1s';\n", ""),
     needs="squawk",
 )
-def long_lock_timeout(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """It is four times as long as others may wait."""
-    return system.levers.edit_migration(
+long_lock_timeout = lever_fault(
+    "long_lock_timeout",
+    "A migration has a lock timeout longer than others may wait; squawk accepts it.",
+    {_LOCKS: {"wait"}},
+    lambda levers: levers.edit_migration(
         _NEWEST, "set lock_timeout = '1s'", "set lock_timeout = '20s'"
-    )
-
-
-@fault(
-    misses={_LOCKS: {"leftovers"}},
-    story="A migration without a transaction gives up its lock and leaves half of its objects.",
+    ),
     needs="squawk",
 )
-def migration_gives_up_halfway(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """The trigger needs a lock; the function is left."""
-    return system.levers.edit_migration(
+migration_gives_up_halfway = lever_fault(
+    "migration_gives_up_halfway",
+    "A migration without a transaction gives up its lock and leaves half of its objects.",
+    {_LOCKS: {"leftovers"}},
+    lambda levers: levers.edit_migration(
         _NEWEST,
         "create function shop.customer_to_account()",
         "drop index concurrently if exists shop.customers_old_idx;\n\n"
         "create function shop.customer_to_account()",
-    )
-
-
-@fault(
-    misses={_LOCKS: {"rewrite", "lint"}},
-    story="A migration rewrites the table of orders under a lock that blocks everybody.",
+    ),
     needs="squawk",
 )
-def orders_rewritten(system: ReferenceSystem) -> AbstractContextManager[None]:
-    """The values stay the same, but the table gets a new file."""
-    return system.levers.edit_migration(
+orders_rewritten = lever_fault(
+    "orders_rewritten",
+    "A migration rewrites the table of orders under a lock that blocks everybody.",
+    {_LOCKS: {"rewrite", "lint"}},
+    lambda levers: levers.edit_migration(
         _NEWEST,
         "create trigger customer_to_account",
         "alter table shop.orders alter column note type text using note || '';\n\n"
         "create trigger customer_to_account",
-    )
+    ),
+    needs="squawk",
+)

@@ -2,7 +2,7 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from readiness.model.errors import ReferenceSystemError
 from readiness.model.fault import Fault, fault
 from readiness.servers.files import kept, write_whole
 
+_Misses = Mapping[str, Iterable[str]]
 _TABLE: Final = 'table = "public.schema_migrations"'
 _HISTORY: Final = """
     create schema readiness_away; grant usage on schema readiness_away to shop_monitor;
@@ -23,17 +24,26 @@ _FLYWAY: Final = (
 )
 
 
-def sql_fault(
-    name: str, story: str, misses: Mapping[str, Iterable[str]], *, do: str, undo: str
-) -> Fault:
+def sql_fault(name: str, story: str, misses: _Misses, *, do: str, undo: str) -> Fault:
     """A fault of statements in the shop's database, and of others that undo them."""
+    return lever_fault(name, story, misses, lambda levers: levers.sql(do, undo))
+
+
+def lever_fault(
+    name: str,
+    story: str,
+    misses: _Misses,
+    lever: Callable[[Any], AbstractContextManager[None]],
+    *,
+    needs: str = "",
+) -> Fault:
+    """A fault that is one of the reference system's levers."""
 
     def apply(system: Any) -> AbstractContextManager[None]:
-        broken: AbstractContextManager[None] = system.levers.sql(do, undo)
-        return broken
+        return lever(system.levers)
 
     apply.__name__ = name
-    return fault(story=story, misses=misses)(apply)
+    return fault(story=story, misses=misses, needs=needs)(apply)
 
 
 class SchemaLevers:
