@@ -21,7 +21,7 @@ FIXTURES = {
     "guardian": ("guardian",),
     "http": ("ask",),
     "kubernetes": ("sides_of",),
-    "migrations": ("scratch_for", "scratch_beside"),
+    "migrations": ("scratch_beside",),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of",),
 }

@@ -107,7 +107,7 @@ PARTS: Final = (
     Part("node_exporter"),
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
     Part("site"),
-    Part("squawk", checks=("schema.migrations-lint",)),
+    Part("squawk", checks=("schema.migrations-locks",)),
     Part("meminfo", checks=("deployment.host-ready",)),
 )
 """Beside PostgreSQL and the order service, which every reference system has."""

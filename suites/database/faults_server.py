@@ -84,7 +84,7 @@ sequences_are_hidden = broken_by(
     {
         _PRIVILEGES: {"sequences"},
         "database.sequence-exhaustion[shop]": (),
-        "schema.sequences-ahead[shop]": (),
+        "schema.integrity[shop]": (),
     },
     lambda levers: levers.revoke("select", on="all sequences in schema shop", of="shop_monitor"),
 )
