@@ -78,7 +78,7 @@ PARTS: Final = (
             "[deployment.command]",
             "[deployment.data]",
             "[deployment.slow_request]",
-            "[scaling.NAME.live]",
+            "[scaling.NAME] live",
         ),
     ),
     Part(TIMESCALE, tables=("[databases.NAME.timescale",)),

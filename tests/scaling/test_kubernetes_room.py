@@ -133,7 +133,7 @@ def test_scopes_of_quotas() -> None:
         quota({"pods": 5}, scopes=["PriorityClass"]),
         quota({"pods": 5}, scopeSelector={"matchExpressions": []}),
     ):
-        with pytest.raises(NoData, match="scope that is not understood"):
+        with pytest.raises(NoData, match="scope is not understood"):
             rooms(odd)
 
 
@@ -179,7 +179,7 @@ def test_a_pod_of_another_namespace_with_our_labels_is_not_ours() -> None:
 def test_nodes_whose_load_is_not_known_are_an_error() -> None:
     ours = running("shop-1", "n1", labels={"app": "shop"})
     for pods in ((), (ours,)):
-        with pytest.raises(NoData, match="what other namespaces run on them is not"):
+        with pytest.raises(NoData, match="not what other namespaces run on them"):
             node_room(seen(deployment(), node(), *pods))
 
 

@@ -5,7 +5,6 @@ from datetime import date
 from typing import Final
 
 from readiness.areas.scaling.config import Config, Live, Scaling
-from readiness.areas.scaling.subjects import KINDS
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, Path, known
 
@@ -57,4 +56,9 @@ def _grows(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
         )
 
 
-AREA: Final = Area("scaling", config=Config, kinds=KINDS, mistakes=_mistakes)
+AREA: Final = Area(
+    "scaling",
+    config=Config,
+    kinds={"scaling": ("[scaling.NAME]", lambda config: list(config.scaling.values()))},
+    mistakes=_mistakes,
+)

@@ -1,6 +1,7 @@
 """The models of [scaling.NAME]: how a workload is to grow and shrink."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -57,6 +58,8 @@ class Live(Watched):
 
 class Scaling(Named):
     """A workload that scales itself."""
+
+    conditions: ClassVar[Mapping[str, str]] = {"on_paper": "`manifests` or `cluster`"}
 
     workload: Annotated[str, Field(pattern=_WORKLOAD)] = Field(
         "", description="deployment/NAME or statefulset/NAME; for `manifests` and `cluster`"

@@ -88,7 +88,7 @@ class Autoscaler:
         metrics: what it holds.
         up: how fast it adds.
         down: how fast it takes away.
-        paused: why it does nothing; empty if it does.
+        paused: why it does nothing, as "is paused by ..."; empty if it acts.
     """
 
     name: str
@@ -165,7 +165,7 @@ def _of_scaled(scaled: ScaledObject) -> Autoscaler:
         tuple(map(_triggered, spec.triggers)),
         up,
         down,
-        f"it is paused by the annotation {paused[0]}" if paused else "",
+        f"is paused by the annotation {paused[0]}" if paused else "",
     )
 
 

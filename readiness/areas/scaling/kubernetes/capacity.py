@@ -60,9 +60,9 @@ def _applies(quota: ResourceQuota) -> bool:
         return False
     if scopes - _OURS or quota.spec.scope_selector:
         raise NoData(
-            "has a scope that is not understood here: whether it counts for these pods is unknown",
+            "its scope is not understood here: whether it applies to these pods is unknown",
             where=f"ResourceQuota {quota.metadata.name}",
-            remedy="declare scaling.capacity-headroom not applicable, with what you know of it",
+            remedy="mark scaling.capacity not applicable, with what you know of the quota",
         )
     return True
 
@@ -80,7 +80,7 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
     told = f"{_figure(hard)}, of which others use {_figure(others)}; one pod takes {_figure(one)}"
     if not one:
         # A quota on what a pod does not ask for refuses the pod.
-        return Room(where, 0, f"the pods say nothing of it, and are refused: {told}")
+        return Room(where, 0, f"the pods request none of it, and are refused: {told}")
     return Room(where, max(0, int((hard - others) // one)), told)
 
 
@@ -106,7 +106,7 @@ def node_room(view: View) -> Room:
     place = view.workload.metadata.namespace
     if all(pod.metadata.namespace == place for pod in view.pods):
         raise NoData(
-            "the nodes are known, and what other namespaces run on them is not",
+            "the nodes are known, but not what other namespaces run on them",
             where=view.side,
             remedy="add the pods: kubectl get nodes,pods -A -o json",
         )

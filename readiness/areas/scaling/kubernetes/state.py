@@ -10,7 +10,7 @@ from readiness.model.errors import NoData
 
 ABLE: Final = "AbleToScale"
 ACTIVE: Final = "ScalingActive"
-_LIMITED: Final = "ScalingLimited"
+LIMITED: Final = "ScalingLimited"
 _AT_THE_TOP: Final = "TooManyReplicas"
 _READ_AGAIN: Final = "kubectl get horizontalpodautoscalers.v2.autoscaling NAME -o json"
 
@@ -73,7 +73,7 @@ def _scales(hpa: HorizontalPodAutoscaler, view: View) -> bool:
 
 def _state(hpa: HorizontalPodAutoscaler) -> State:
     conditions = {one.type: one for one in hpa.status.conditions}
-    limited = conditions.get(_LIMITED)
+    limited = conditions.get(LIMITED)
     return State(
         name=hpa.metadata.name,
         able=conditions[ABLE].status if ABLE in conditions else "absent",

@@ -39,7 +39,7 @@ class View:
         side: `manifests` or `live`.
         workload: it.
         autoscalers: those that scale it, defaults filled in.
-        astray: those that lead to nothing that is there, each in words.
+        astray: those whose target does not exist, each in words.
         hpas: the objects of all autoscalers, with their state.
         verticals: what changes its requests.
         budgets: those that select its pods.
@@ -99,9 +99,9 @@ class View:
         if len(self.autoscalers) != 1:
             found = ", ".join(one.name for one in self.autoscalers) or "none"
             raise NoData(
-                f"one autoscaler of {self.name} is needed, and there is {found}",
+                f"the bounds of {self.name} need exactly one autoscaler; found {found}",
                 where=self.side,
-                remedy="see scaling.autoscaler-target",
+                remedy="see scaling.autoscaler",
             )
         return self.autoscalers[0]
 
@@ -116,9 +116,9 @@ class View:
         counts = range(max(1, found.least), found.most + 1)
         if not counts:
             raise NoData(
-                f"{found.name} has at least {found.least} and at most {found.most} replicas",
+                f"{found.name} keeps at least {found.least} and at most {found.most} replicas",
                 where=self.side,
-                remedy="see scaling.autoscaler-bounds",
+                remedy="see scaling.autoscaler",
             )
         return counts
 
@@ -149,7 +149,7 @@ def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View
     if len(found) > 1:
         places = ", ".join(sorted(one.metadata.namespace or "no namespace" for one in found))
         raise NoData(
-            f"{workload} is there {len(found)} times: {places}",
+            f"{workload} exists {len(found)} times: {places}",
             where=side,
             remedy="name the files of one environment, or `namespace` in [scaling.NAME.cluster]",
         )
@@ -169,7 +169,11 @@ def _view(inventory: Inventory, side: str, workload: Workload) -> View:
         side=side,
         workload=workload,
         autoscalers=tuple(one for one in scalers if one.target == own),
-        astray=tuple(f"{a.name} leads to {a.target}" for a in scalers if a.target not in there),
+        astray=tuple(
+            f"{a.name} targets {a.target}, which does not exist"
+            for a in scalers
+            if a.target not in there
+        ),
         hpas=tuple(hpas),
         verticals=tuple(v for v in verticals if _target_of(v) == own),
         budgets=tuple(b for b in budgets if selects(b.spec.selector, labels)),

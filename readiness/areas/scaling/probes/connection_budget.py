@@ -35,11 +35,13 @@ class Limit:
     """One limit that new connections of the role run into.
 
     Attributes:
+        of: whose it is: of the `server`, the `database` or the `role`.
         name: what sets it.
         places: for ordinary roles.
         others: connections that count against it and are not the role's, now.
     """
 
+    of: str
     name: str
     places: int
     others: int
@@ -90,10 +92,12 @@ def budget(database: Database, role: str) -> Budget:
             )
         others, others_here, all_of = postgres.fetch(connection, _OTHERS, {"role": role})[0]
         users = postgres.fetch(connection, _USERS, {"role": role})
-    limits = [Limit("max_connections without the reserved ones", most - reserved, others)]
+    limits = [Limit("server", "max_connections without the reserved ones", most - reserved, others)]
     if of_database >= 0:
-        limits.append(Limit("the connection limit of the database", of_database, others_here))
+        limits.append(
+            Limit("database", "the connection limit of the database", of_database, others_here)
+        )
     if of_role >= 0:
-        limits.append(Limit("the connection limit of the role", of_role, 0))
+        limits.append(Limit("role", "the connection limit of the role", of_role, 0))
     told = ", ".join(f"{clean(user)} {count}" for user, count in users)
     return Budget(tuple(limits), told, all_of)
