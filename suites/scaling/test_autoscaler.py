@@ -6,10 +6,9 @@ from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes import rate
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler
+from readiness.areas.scaling.kubernetes.changes import fixed_in_manifest, fixed_live
 from readiness.areas.scaling.kubernetes.rate import Rate
-from readiness.areas.scaling.kubernetes.replicas import fixed_in_manifest, fixed_live
-from readiness.areas.scaling.kubernetes.state import ABLE, ACTIVE, LIMITED, state
-from readiness.areas.scaling.kubernetes.vertical import conflicts
+from readiness.areas.scaling.kubernetes.state import ABLE, ACTIVE, LIMITED, conflicts, state
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.lib.text import clean, worst

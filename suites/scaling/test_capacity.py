@@ -12,9 +12,8 @@ from readiness.areas.scaling.kubernetes.capacity import (
     nodes_in_use,
     quota_room,
 )
-from readiness.areas.scaling.kubernetes.disruption import allowed
+from readiness.areas.scaling.kubernetes.changes import ROLLING, allowed, rollout_of
 from readiness.areas.scaling.kubernetes.pods import lacking
-from readiness.areas.scaling.kubernetes.rollout import ROLLING, rollout_of
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides

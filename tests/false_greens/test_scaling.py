@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.scaling.reference import cluster
+from readiness.areas.scaling.reference.levers import copy_manifests
 from tests.scaling.test_scaling_faults import missed, shop
 
 METRICS = """\
@@ -70,7 +70,7 @@ PROXY = """\
 def test_m3_an_absent_field_is_the_platforms_default(
     file: str, field: str, misses: dict[str, set[str]], tmp_path: Path
 ) -> None:
-    folder = cluster.copy_files(tmp_path)
+    folder = copy_manifests(tmp_path)
     path = folder / file
     text = path.read_text()
     assert field in text
@@ -86,7 +86,7 @@ def test_m3_an_absent_field_is_the_platforms_default(
 def test_m3_a_condition_that_is_not_reported_fails(
     condition: str, key: str, tmp_path: Path
 ) -> None:
-    folder = cluster.copy_files(tmp_path)
+    folder = copy_manifests(tmp_path)
     path = folder / "live.json"
     path.write_text(path.read_text().replace(f'"{condition}"', '"SomethingElse"'))
     assert missed(shop(folder)) == {"scaling.autoscaler-live[shop]": {key}}

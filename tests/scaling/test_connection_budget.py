@@ -10,7 +10,7 @@ from readiness.areas.database.config import Database
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
-from readiness.config.base.tables import Config
+from readiness.config.base.tables import Config, Target
 from readiness.model.errors import NoData, NotPermitted
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
@@ -74,7 +74,7 @@ def judged(dsn: Dsn, role: str, each: int, *objects: dict[str, object]) -> Evide
         name="shop", workload="deployment/shop", manifests=["x"], database="db",
         database_role=role, connections_per_replica=each,
     )  # fmt: skip
-    target = Config.model_construct(databases={"db": database(dsn)})
+    target = Config(target=Target(name="shop"), databases={"db": database(dsn)})
     view, evidence = seen(*objects), Evidence()
     check = suite("scaling.test_capacity").test_connection_budget
     check(scaling, lambda _: Sides(view, None), target, evidence)

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.disruption import allowed
+from readiness.areas.scaling.kubernetes.changes import (
+    Rollout,
+    allowed,
+    fixed_in_manifest,
+    fixed_live,
+    rollout_of,
+)
 from readiness.areas.scaling.kubernetes.objects import DisruptionBudget, Workload
-from readiness.areas.scaling.kubernetes.replicas import fixed_in_manifest, fixed_live
-from readiness.areas.scaling.kubernetes.rollout import Rollout, rollout_of
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import deployment, inventory, made
 

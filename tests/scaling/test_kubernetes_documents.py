@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.documents import documents
-from readiness.areas.scaling.kubernetes.inventory import read
-from readiness.areas.scaling.kubernetes.quantity import amount, part_of
+from readiness.areas.scaling.kubernetes.inventory import documents, read
+from readiness.areas.scaling.kubernetes.parts import amount, part_of
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import deployment, hpa, inventory, made
 

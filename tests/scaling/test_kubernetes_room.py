@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.capacity import largest_node, node_room, quota_room
-from readiness.areas.scaling.kubernetes.nodes import takes
+from readiness.areas.scaling.kubernetes.capacity import largest_node, node_room, quota_room, takes
 from readiness.areas.scaling.kubernetes.objects import LimitRange, Node, PodSpec
 from readiness.areas.scaling.kubernetes.pods import asked, lacking, limits, whole
 from readiness.model.errors import NoData

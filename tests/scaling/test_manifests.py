@@ -6,15 +6,14 @@ import pytest
 
 from readiness.areas.scaling.config import Cluster, Scaling
 from readiness.areas.scaling.kubernetes.inventory import Inventory
-from readiness.areas.scaling.probes.manifests import written
-from readiness.areas.scaling.probes.sides import sides
-from readiness.areas.scaling.reference import cluster
+from readiness.areas.scaling.probes.sides import sides, written
+from readiness.areas.scaling.reference.levers import copy_manifests
 from readiness.model.errors import CouldNotMeasure, NoData
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return cluster.copy_files(tmp_path)
+    return copy_manifests(tmp_path)
 
 
 def test_live_objects_and_manifests_are_told_apart(folder: Path) -> None:

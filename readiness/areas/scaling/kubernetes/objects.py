@@ -8,15 +8,16 @@ from readiness.areas.scaling.kubernetes.parts import (
     ABSENT,
     ABSENT_LIST,
     Condition,
+    IntOrPercent,
     Metadata,
     Object,
     Part,
     Quantities,
+    Quantity,
     Requirement,
     Selector,
     Texts,
 )
-from readiness.areas.scaling.kubernetes.quantity import IntOrPercent, Quantity
 
 
 class Resources(Part):

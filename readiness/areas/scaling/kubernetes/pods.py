@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.objects import Container, LimitRange, PodSpec
-from readiness.areas.scaling.kubernetes.quantity import Quantity, amount
+from readiness.areas.scaling.kubernetes.parts import Quantity, amount
 
 Amounts = dict[str, Fraction]
 _ALWAYS: Final = "Always"

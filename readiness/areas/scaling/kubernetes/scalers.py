@@ -10,9 +10,9 @@ from readiness.areas.scaling.kubernetes.parts import (
     Condition,
     Object,
     Part,
+    Quantity,
     Texts,
 )
-from readiness.areas.scaling.kubernetes.quantity import Quantity
 
 
 class TargetRef(Part):

@@ -16,13 +16,12 @@ from readiness.areas.scaling.kubernetes.objects import (
     ResourceQuota,
     Workload,
 )
-from readiness.areas.scaling.kubernetes.parts import Object
+from readiness.areas.scaling.kubernetes.parts import Object, selects
 from readiness.areas.scaling.kubernetes.scalers import (
     HorizontalPodAutoscaler,
     ScaledObject,
     VerticalPodAutoscaler,
 )
-from readiness.areas.scaling.kubernetes.selecting import selects
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}

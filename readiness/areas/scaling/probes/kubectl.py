@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.scaling.config import Cluster
-from readiness.areas.scaling.kubernetes.documents import documents
-from readiness.areas.scaling.kubernetes.inventory import Inventory, read
+from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, read
 from readiness.lib.command import Answer, ask
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.secrets import redact
