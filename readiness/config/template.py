@@ -618,60 +618,60 @@ name = "my-system"
 #segments = ["./backups", "wal"]
 #restore = ["./backups", "restore", "--into", "{folder}", "--to", "{point}"]
 
-# A workload that scales itself, such as one of Kubernetes, and how it is to do that.
+# A workload that an autoscaler scales, and how it is to do that.
 #[scaling.api]
 #workload = "deployment/api"
-# Rendered manifests (helm template, kustomize build), and live objects if you like:
+# Rendered manifests (helm template, kustomize build), and live objects:
 # kubectl get hpa.v2.autoscaling,deploy,pdb,quota,limits -n shop -o json > live.json
 #manifests = ["k8s/*.yaml", "k8s/live.json"]
 #live_max_age_h = 24
 #min_replicas = 3
 #max_replicas = 10
-# Percent of the requests; 0 where it does not scale by that.
+# Percent of the requests; 0 where it does not scale by this resource.
 #cpu_percent = 70
 #memory_percent = 80
-# What it adds and takes away in which time: not more, and not less.
+# Pods that it adds and removes in which time: no more and no fewer.
 #up_pods = 2
 #up_s = 15
 #down_pods = 1
 #down_s = 60
-# Pods that a rolling update may take away.
+# Pods that a rolling update may make unavailable.
 #max_unavailable = 0
-# True where a cluster autoscaler adds nodes.
+# Whether a cluster autoscaler adds nodes.
 #nodes_grow = false
-# The budget of connections: what one replica opens at most, and as whom.
+# The connection budget: the most that one replica opens, and its role.
 #database = "orders"
 #database_role = "orders_app"
 #connections_per_replica = 10
 
-# Where its live objects are, read with kubectl; nothing is changed.
+# The cluster that its live objects are read from with kubectl; nothing is changed.
 #[scaling.api.cluster]
 #context = "staging"
 #namespace = "shop"
 #timeout_s = 30
 
-# The drill: it is made to grow and to shrink while a prober asks `url`. It needs `disrupt` in
-# `allow`, and `--allow disrupt`. Without Kubernetes, [scaling.NAME] needs no more than the counts,
-# the pace, and this.
+# The drill: it is made to scale up and down while a prober sends requests to `url`. It needs
+# `disrupt` in `allow`, and `--allow disrupt`. Without Kubernetes, [scaling.NAME] needs only the
+# replica counts, the speed, and this.
 #[scaling.api.live]
 #url = "https://shop.staging.example.com/version"
-# Prints how many replicas serve now; and the header that tells which replica answered.
+# Prints how many replicas serve now; and the header that names the replica that answered.
 #replicas = ["./replicas.sh"]
 #replica_header = "x-replica"
 #bearer = "${API_TOKEN}"
 #verify_tls = true
-# What makes it grow: requests a second to `url`. Or `load`, a command that is ended when it has
-# been enough; or `up` and `down`, where nothing scales by itself.
+# What makes it scale up: requests a second to `url`. Or `load`, a command that the drill stops;
+# or `up` and `down`, where nothing scales by itself.
 #load_rate_per_s = 400
 # load = ["k6", "run", "load.js"]
 # up = ["./scale.sh", "6"]
 # down = ["./scale.sh", "3"]
-# How many replicas that load needs.
+# Replicas that must serve under that load.
 #loaded_replicas = 6
-# Seconds until so many serve; and after the load, until there are the fewest again.
+# Seconds until they serve; and after the load, until `min_replicas` are left.
 #up_within_s = 180
 #down_within_s = 900
-# The prober, what is steady, and when the load is ended at once: see [deployment].
+# The prober, what is steady, and when the drill is aborted: see [deployment].
 #rate_per_s = 50
 #timeout_s = 2
 #steady_s = 10

@@ -1,4 +1,4 @@
-"""How many connections a role may still have, on a real server."""
+"""The connection budget of a role, on a real server."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -59,12 +59,12 @@ def test_limits_of_the_role_and_of_the_database(dsn: Dsn, role: Dsn, run: Run) -
     assert found.nearest.left == 20
 
 
-def test_a_role_that_is_none_is_an_error(dsn: Dsn) -> None:
+def test_an_unknown_role_is_an_error(dsn: Dsn) -> None:
     with pytest.raises(NoData, match="has no role 'ghost'"):
         budget(database(dsn), "ghost")
 
 
-def test_who_does_not_see_the_others_is_told(role: Dsn) -> None:
+def test_a_role_that_cannot_see_other_sessions_is_an_error(role: Dsn) -> None:
     with pytest.raises(NotPermitted, match="pg_read_all_stats"):
         budget(database(role), name_of(role))
 
@@ -81,7 +81,7 @@ def judged(dsn: Dsn, role: str, each: int, *objects: dict[str, object]) -> Evide
     return evidence
 
 
-def test_the_budget_at_the_most_replicas(dsn: Dsn, role: Dsn, run: Run) -> None:
+def test_the_budget_at_the_maximum_replica_count(dsn: Dsn, role: Dsn, run: Run) -> None:
     name = name_of(role)
     run(f"alter role {name} connection limit 26")
     # 10 replicas and a surge of 25 %, rounded up: 13 pods.

@@ -125,5 +125,5 @@ def test_who_set_the_live_count() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"spec": 3}'])
 def test_an_annotation_that_cannot_be_read_is_an_error(text: str) -> None:
-    with pytest.raises(NoData, match="is no JSON object"):
+    with pytest.raises(NoData, match="is not a JSON object"):
         fixed_live(live(text))

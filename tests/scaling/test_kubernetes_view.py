@@ -49,7 +49,7 @@ def test_two_autoscalers_on_one_workload() -> None:
         {"kind": "Deployment", "name": "shop"},
     ],
 )
-def test_an_autoscaler_that_leads_nowhere(ref: dict[str, str]) -> None:
+def test_an_autoscaler_with_a_dangling_target(ref: dict[str, str]) -> None:
     found = seen(deployment(), hpa(scaleTargetRef=ref))
     assert names(found) == []
     (told,) = found.astray

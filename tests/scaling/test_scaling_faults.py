@@ -95,7 +95,7 @@ def test_a_fault_makes_exactly_its_judgements_miss(fault: Fault, manifests: Path
     assert missed(shop(manifests)) == {}
 
 
-def test_manifests_alone_leave_untold_what_only_a_cluster_knows(manifests: Path) -> None:
+def test_manifests_alone_leave_the_live_state_unknown(manifests: Path) -> None:
     (manifests / "live.json").unlink()
     files = [str(manifests / "*.yaml")]
     assert missed(shop(manifests).model_copy(update={"manifests": files})) == {
@@ -108,7 +108,7 @@ def test_the_live_objects_alone_are_enough(manifests: Path) -> None:
     assert missed(shop(manifests).model_copy(update={"manifests": files})) == {}
 
 
-def test_what_is_neither_a_quota_nor_a_node_is_not_measured(manifests: Path) -> None:
+def test_without_a_quota_or_a_node_room_is_an_error(manifests: Path) -> None:
     files = [str(manifests / "deployment.yaml"), str(manifests / "autoscaler.yaml")]
     found = missed(shop(manifests).model_copy(update={"manifests": files}))
     assert found["scaling.capacity[shop]"] == set()
@@ -136,7 +136,7 @@ def test_what_was_agreed_is_judged_exactly(
     assert missed(agreed) == {f"scaling.{check}[shop]": {misses}}
 
 
-def test_a_cluster_that_grows_is_asked_for_one_large_node(manifests: Path) -> None:
+def test_a_cluster_autoscaler_needs_one_node_that_is_large_enough(manifests: Path) -> None:
     live, small = manifests / "live.json", {"scaling.capacity[shop]": {"nodes"}}
     live.write_text(live.read_text().replace('"cpu": "3920m"', '"cpu": "400m"'))
     assert missed(shop(manifests)) == small
@@ -145,7 +145,7 @@ def test_a_cluster_that_grows_is_asked_for_one_large_node(manifests: Path) -> No
     assert missed(shop(manifests, nodes_grow=True)) == small
 
 
-def test_nodes_that_may_not_be_seen_leave_the_quota_and_any_other_reason_is_an_error() -> None:
+def test_nodes_that_may_not_be_read_leave_the_quota_and_any_other_reason_is_an_error() -> None:
     quota = made("v1", "ResourceQuota", {"hard": {"pods": 20}})
     check = suite("scaling.test_capacity").test_capacity
 
@@ -162,7 +162,7 @@ def test_nodes_that_may_not_be_seen_leave_the_quota_and_any_other_reason_is_an_e
         judged(NoData("the answer is too long")).conclude()
 
 
-def test_a_sidecar_that_is_injected_counts_though_no_workload_shows_it(manifests: Path) -> None:
+def test_an_injected_sidecar_counts_though_no_workload_shows_it(manifests: Path) -> None:
     live = manifests / "live.json"
     objects = json.loads(live.read_text())
     pods = [one for one in objects["items"] if one["metadata"]["name"].startswith("shop-6c")]

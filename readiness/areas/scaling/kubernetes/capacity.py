@@ -24,13 +24,13 @@ _NAME: Final = "metadata.name"
 
 
 def takes(node: Node, spec: PodSpec) -> bool:
-    """Whether the scheduler may put such a pod on it.
+    """Whether the scheduler may place such a pod on it.
 
     `kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node` and `…/taint-and-toleration`.
-    Affinity to other pods and the spread over zones are not looked at.
+    Affinity between pods and spread over zones are not considered.
 
     Raises:
-        NoData: a demand on the node is not understood.
+        NoData: a requirement on the node is not understood.
     """
     if node.spec.unschedulable or not _is_ready(node):
         return False
@@ -38,7 +38,7 @@ def takes(node: Node, spec: PodSpec) -> bool:
     if any(labels.get(key) != value for key, value in spec.node_selector.items()):
         return False
     taints = [taint for taint in node.spec.taints if taint.effect in _KEEPS_AWAY]
-    if not all(_is_borne(taint, spec.tolerations) for taint in taints):
+    if not all(_is_tolerated(taint, spec.tolerations) for taint in taints):
         return False
     affinity = spec.affinity.node_affinity if spec.affinity else None
     if affinity is None or affinity.required is None:
@@ -47,11 +47,11 @@ def takes(node: Node, spec: PodSpec) -> bool:
 
 
 def _is_ready(node: Node) -> bool:
-    """What says nothing of itself is not ready: nobody has heard of it."""
+    """A node that does not report the condition is not ready."""
     return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
 
 
-def _is_borne(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
+def _is_tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
     return any(
         (not one.effect or one.effect == taint.effect)
         and (not one.key or one.key == taint.key)
@@ -61,7 +61,7 @@ def _is_borne(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
 
 
 def _holds(term: NodeTerm, node: Node) -> bool:
-    """All of its lines; an empty term holds nowhere."""
+    """All of its requirements; an empty term matches no node."""
     fields = {_NAME: node.metadata.name}
     return bool(term.match_expressions or term.match_fields) and (
         all(holds(one, node.metadata.labels) for one in term.match_expressions)
@@ -76,18 +76,18 @@ _REQUESTS: Final = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory"} | {
 }
 _LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
 _COUNTS: Final = {_PODS, "count/pods"}
-# Our pods run on, and ask for something: to these a quota with that scope applies.
+# The pods have no deadline and have requests: quotas with these scopes apply to them.
 _OURS: Final = {"NotTerminating", "NotBestEffort"}
 _NOT_OURS: Final = {"Terminating", "BestEffort"}
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many of our pods fit.
+    """How many of the workload's pods fit.
 
     Attributes:
         where: into what, in words.
-        pods: how many, those that are there already among them.
+        pods: how many, with those that run already.
         told: the figures behind it.
     """
 
@@ -97,7 +97,7 @@ class Room:
 
 
 def quota_room(view: View) -> list[Room]:
-    """For each line of each quota of the namespace, that pods count against.
+    """For each line of each quota of the namespace that pods count against.
 
     Raises:
         NoData: a quota has a scope that is not understood, or a quantity cannot be read.
@@ -136,13 +136,13 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
     where = f"ResourceQuota {quota.metadata.name} {name}"
     told = f"{_figure(hard)}, of which others use {_figure(others)}; one pod takes {_figure(one)}"
     if not one:
-        # A quota on what a pod does not ask for refuses the pod.
+        # A quota on a resource that a pod does not request refuses the pod.
         return Room(where, 0, f"the pods request none of it, and are refused: {told}")
     return Room(where, max(0, int((hard - others) // one)), told)
 
 
 def _of_one_pod(view: View, name: str) -> Fraction | None:
-    """What one pod counts against a line of a quota; None if pods do not count there."""
+    """What one pod uses of a line of a quota; None if pods do not count against it."""
     spec = view.pod
     if name in _COUNTS:
         return Fraction(1)
@@ -154,12 +154,12 @@ def _of_one_pod(view: View, name: str) -> Fraction | None:
 
 
 def node_room(view: View) -> Room:
-    """On all nodes that take such pods, beside what runs there now.
+    """On all nodes that accept such pods, beside what runs there now.
 
     Raises:
         NoData: what else runs on them is not known, or a quantity cannot be read.
     """
-    # Something of the cluster itself runs on every node: pods of one namespace are not all.
+    # System pods run on every node: the pods of one namespace are not all.
     place = view.workload.metadata.namespace
     if all(pod.metadata.namespace == place for pod in view.pods):
         raise NoData(
@@ -181,12 +181,12 @@ def node_room(view: View) -> Room:
     return Room(
         "the nodes",
         fits,
-        f"{open_nodes} of {len(view.nodes)} nodes take such pods; one asks for {_shown(one)}",
+        f"{open_nodes} of {len(view.nodes)} nodes accept such pods; one requests {_shown(one)}",
     )
 
 
 def largest_node(view: View) -> Room:
-    """On the largest node, were it empty: for a cluster that adds nodes like it.
+    """On the largest node if it were empty, for a cluster that adds nodes like it.
 
     Raises:
         NoData: a quantity cannot be read.
@@ -198,11 +198,11 @@ def largest_node(view: View) -> Room:
         for node in view.nodes
         if takes(node, spec)
     ]
-    return Room("an empty node", max(fits, default=0), f"one asks for {_shown(one)}")
+    return Room("the largest empty node", max(fits, default=0), f"one requests {_shown(one)}")
 
 
 def nodes_in_use(view: View) -> list[str]:
-    """The node of each of our pods that are there."""
+    """The node of each of the workload's pods."""
     return [
         pod.spec.node_name
         for pod in view.pods
@@ -211,13 +211,13 @@ def nodes_in_use(view: View) -> list[str]:
 
 
 def _is_beside(view: View, pod: Pod, node: str) -> bool:
-    """Whether it takes room of a node, and is not one of ours."""
+    """Whether it is another workload's pod that runs on the node."""
     there = pod.spec.node_name == node and pod.status.phase not in ENDED
     return there and not view.owns(pod)
 
 
 def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fraction]) -> int:
-    """How often it fits into what is free; a node that does not tell of a resource has none."""
+    """How often it fits into what is free; a resource that a node does not report is 0."""
     wanted = {key: value for key, value in one.items() if value} | {_PODS: Fraction(1)}
     free = {key: has.get(key, Fraction()) - used.get(key, Fraction()) for key in wanted}
     return max(0, min(int(free[key] // value) for key, value in wanted.items()))

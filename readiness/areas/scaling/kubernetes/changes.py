@@ -15,12 +15,12 @@ ROLLING: Final = "RollingUpdate"
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How pods are replaced, defaults filled in.
+    """How pods are replaced, with defaults filled in.
 
     Attributes:
         type: RollingUpdate, Recreate or OnDelete.
-        surge: how many pods more there may be.
-        unavailable: how many fewer may be available.
+        surge: how many pods may be added.
+        unavailable: how many may be unavailable.
     """
 
     type: str
@@ -28,14 +28,14 @@ class Rollout:
     unavailable: IntOrPercent
 
     def added(self, count: int) -> int:
-        """The most pods above a count; a percentage is rounded up."""
+        """The most pods above a replica count; a percentage is rounded up."""
         return part_of(self.surge, count, up=True) if self.type == ROLLING else 0
 
     def missing(self, count: int) -> int:
-        """The most pods of a count that are away at once.
+        """The most pods of a replica count that are unavailable at once.
 
-        A percentage is rounded down. Where that leaves neither a surge nor anything missing, one
-        may be missing (`ResolveFenceposts` in pkg/controller/deployment/util).
+        A percentage is rounded down. Where both that and the surge are 0, one may be unavailable
+        (`ResolveFenceposts` in pkg/controller/deployment/util).
         """
         if self.type == "Recreate":
             return count
@@ -48,7 +48,7 @@ class Rollout:
 def rollout_of(workload: Workload) -> Rollout:
     """Defaults: `apps/v1 DeploymentStrategy` and `StatefulSetUpdateStrategy`.
 
-    A StatefulSet replaces one pod after the other, and adds none: its `maxUnavailable` counts
+    A StatefulSet replaces one pod after the other and adds none: its `maxUnavailable` applies
     only where the feature gate is on, and is 1 by default.
     """
     if workload.kind == _STATEFUL:
@@ -68,10 +68,10 @@ def rollout_of(workload: Workload) -> Rollout:
 
 
 def allowed(budget: DisruptionBudget, count: int) -> int:
-    """How many of that many healthy pods may be evicted at once.
+    """How many of so many healthy pods may be evicted at once.
 
-    Both fields are rounded up where they are a percentage, and with neither of them nothing is
-    allowed: `getExpectedPodCount` and `updatePdbStatus` in pkg/controller/disruption, and
+    A percentage is rounded up in both fields, and with neither of them no eviction is allowed:
+    `getExpectedPodCount` and `updatePdbStatus` in pkg/controller/disruption, and
     `kubernetes.io/docs/tasks/run-application/configure-pdb/#rounding-logic-when-specifying-percentages`.
 
     Raises:
@@ -91,16 +91,16 @@ _APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def fixed_in_manifest(workload: Workload) -> str:
-    """How a manifest fixes the count; empty if it leaves it alone."""
+    """How a manifest fixes the replica count; empty if it does not."""
     count = workload.spec.replicas
     return "" if count is None else f"spec.replicas is {count}"
 
 
 def fixed_live(workload: Workload) -> str | None:
-    """The same of a live object, which always has a count; None if nothing tells.
+    """How an apply fixes that of a live object, which always has one; None if it is not known.
 
-    `kubectl apply` keeps what it applied in an annotation, and applying on the server's side
-    leaves the fields that it set in `managedFields`
+    `kubectl apply` stores what it applied in an annotation, and server-side apply the fields that
+    it set in `managedFields`
     (`kubernetes.io/docs/reference/using-api/server-side-apply`).
 
     Raises:
@@ -129,6 +129,6 @@ def _count_in(text: str, name: str) -> int | None:
         spec = json.loads(text).get("spec", {})
         count = spec.get("replicas")
     except (ValueError, AttributeError, RecursionError):
-        # Its text may hold anything, and is not quoted.
-        raise NoData(f"the annotation {_APPLIED} is no JSON object", where=name) from None
+        # The text may be secret, and is not quoted.
+        raise NoData(f"the annotation {_APPLIED} is not a JSON object", where=name) from None
     return count if isinstance(count, int) else None

@@ -28,17 +28,17 @@ _DECIMAL: Final = {
 
 
 def amount(quantity: Quantity) -> Fraction:
-    """What a quantity is in its base unit: cores, bytes or pieces; exact.
+    """A quantity in its base unit, exact: cores, bytes or pieces.
 
     `kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity`.
 
     Raises:
-        NoData: it is none.
+        NoData: it is not a quantity.
     """
     text = str(quantity).strip()
     found = _QUANTITY.fullmatch(text)
     if found is None or isinstance(quantity, bool):
-        raise NoData(f"{text[:40]!r} is no quantity", remedy="write it as 250m, 2 or 1.5Gi")
+        raise NoData(f"{text[:40]!r} is not a quantity", remedy="write it as 250m, 2 or 1.5Gi")
     number, unit = Fraction(found["number"]), found["unit"] or ""
     if unit in _BINARY:
         return number * _BINARY[unit]
@@ -48,7 +48,7 @@ def amount(quantity: Quantity) -> Fraction:
 
 
 def part_of(value: IntOrPercent, total: int, *, up: bool) -> int:
-    """How many of a total a number or a percentage of it is.
+    """A number, or a percentage of a total, as a number.
 
     As `intstr.GetScaledValueFromIntOrPercent` does: a number stays, a percentage is rounded.
 
@@ -63,13 +63,15 @@ def part_of(value: IntOrPercent, total: int, *, up: bool) -> int:
     if isinstance(value, int):
         return value
     if not _PERCENT.fullmatch(value):
-        raise NoData(f"{value[:40]!r} is no number and no percentage", remedy="write 1 or 25%")
+        raise NoData(
+            f"{value[:40]!r} is neither a number nor a percentage", remedy="write 1 or 25%"
+        )
     share = Fraction(int(value[:-1]) * total, 100)
     return math.ceil(share) if up else math.floor(share)
 
 
 class Part(BaseModel):
-    """Strict, as the API server is: `"3"` is no number there."""
+    """Strict, as the API server is: `"3"` is not a number."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -90,7 +92,7 @@ def _mapped(value: object) -> object:
     return {} if value is None else value
 
 
-# `null` is the same as nothing at all.
+# `null` means absent.
 Texts = Annotated[dict[str, str], BeforeValidator(_mapped)]
 Quantities = Annotated[dict[str, Quantity], BeforeValidator(_mapped)]
 ABSENT_LIST = BeforeValidator(_listed)
@@ -98,7 +100,7 @@ ABSENT = BeforeValidator(_mapped)
 
 
 class Owner(Part):
-    """Who made an object."""
+    """The controller that made an object."""
 
     kind: str = ""
     name: str = ""
@@ -114,7 +116,7 @@ class Manager(Part):
 
 
 class Metadata(Part):
-    """What every object has; only those of a cluster have a `uid`."""
+    """Only live objects have a `uid`."""
 
     name: str = ""
     namespace: str = ""
@@ -126,7 +128,7 @@ class Metadata(Part):
 
 
 class Object(Part):
-    """Any object."""
+    """Any Kubernetes object."""
 
     kind: str
     api_version: str
@@ -149,7 +151,7 @@ class Selector(Part):
 
 
 class Condition(Part):
-    """What the controller says of the state of an object."""
+    """What a controller reports of an object."""
 
     type: str
     status: str
@@ -159,7 +161,7 @@ class Condition(Part):
 
 _OPERATORS: Final[Mapping[str, Callable[[str | None, list[str]], bool]]] = {
     "In": lambda value, values: value in values,
-    # A label that is not there is not among them.
+    # A missing label is not among them.
     "NotIn": lambda value, values: value not in values,
     "Exists": lambda value, _: value is not None,
     "DoesNotExist": lambda value, _: value is None,
@@ -169,10 +171,10 @@ _OPERATORS: Final[Mapping[str, Callable[[str | None, list[str]], bool]]] = {
 
 
 def selects(selector: Selector | None, labels: Mapping[str, str]) -> bool:
-    """Whether it matches; none at all matches nothing, an empty one everything (policy/v1).
+    """Whether it matches; None matches nothing, an empty one everything (policy/v1).
 
     Raises:
-        NoData: it has an operator that is not known.
+        NoData: its operator is not known.
     """
     if selector is None:
         return False
@@ -184,11 +186,13 @@ def holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
     """Whether one line of it holds.
 
     Raises:
-        NoData: it has an operator that is not known.
+        NoData: its operator is not known.
     """
     operator = _OPERATORS.get(requirement.operator)
     if operator is None or (requirement.operator in {"Gt", "Lt"} and not requirement.values):
-        raise NoData(f"a selector has {requirement.operator[:40]!r}, which is not understood")
+        raise NoData(
+            f"a selector has the operator {requirement.operator[:40]!r}, which is not understood"
+        )
     return operator(labels.get(requirement.key), requirement.values)
 
 
@@ -196,4 +200,4 @@ def _number(text: str | None) -> int:
     try:
         return int(text or "")
     except ValueError:
-        raise NoData(f"a selector compares {text!r}, which is no whole number") from None
+        raise NoData(f"a selector compares {text!r}, which is not a whole number") from None

@@ -21,8 +21,8 @@ _RESOURCES: Final = (CPU, MEMORY)
 def conflicts(view: View) -> list[str]:
     """Resources that both a vertical autoscaler and another one act on, in words.
 
-    Each undoes what the other does: more pods use less each, the requests shrink, the share of
-    use grows, and there are more pods again (`kubernetes/autoscaler`, vertical-pod-autoscaler,
+    Each undoes what the other does: more pods use less each, the requests shrink, the utilization
+    grows, and more pods are added (`kubernetes/autoscaler`, vertical-pod-autoscaler,
     known limitations).
     """
     names = [c.name for c in view.workload.spec.template.spec.containers]
@@ -42,10 +42,10 @@ def _both(
 
 
 def changes(vertical: VerticalPodAutoscaler, containers: Iterable[str]) -> set[str]:
-    """The resources whose requests it changes, of any of some containers.
+    """The resources whose requests it changes in any of some containers.
 
     Defaults: `updateMode` is Auto, `controlledResources` cpu and memory; a container's own policy
-    goes before `*` (autoscaling.k8s.io/v1).
+    comes before `*` (autoscaling.k8s.io/v1).
     """
     spec = vertical.spec
     if spec.update_policy and spec.update_policy.update_mode == _OFF:
@@ -76,12 +76,12 @@ class State:
     """The state of one autoscaler.
 
     Attributes:
-        name: of it.
-        able: the condition AbleToScale; `absent` where the controller has not said anything.
-        active: the condition ScalingActive: whether it knows its metrics.
+        name: of the autoscaler.
+        able: the condition AbleToScale; `absent` where the controller has not reported it.
+        active: the condition ScalingActive: whether it can read its metrics.
         reasons: why, by condition.
-        stuck_at_most: whether it wants more replicas than it may make.
-        metrics: how many it is to hold.
+        stuck_at_most: whether it wants more replicas than it may have.
+        metrics: how many it scales by.
         seen: how many of them have a value.
     """
 
@@ -101,19 +101,19 @@ def state(view: View) -> State:
     #appendix-horizontal-pod-autoscaler-status-conditions`.
 
     Raises:
-        NoData: there is none or more than one, or the old API hides its state.
+        NoData: there is not exactly one, or the old API hides its state.
     """
     found = [hpa for hpa in view.hpas if _scales(hpa, view)]
     if len(found) != 1:
         raise NoData(
-            f"{len(found)} live autoscalers scale {view.name}, and the state of one is needed",
+            f"{len(found)} live autoscalers target {view.name}, 1 required",
             where=view.side,
             remedy=f"add it to the live objects: {_READ_AGAIN}",
         )
     (hpa,) = found
     if not hpa.api_version.endswith("/v2"):
         raise NoData(
-            f"was read as {hpa.api_version}, which does not show its state",
+            f"it was read as {hpa.api_version}, which does not show its state",
             where=f"HorizontalPodAutoscaler {hpa.metadata.name}",
             remedy=_READ_AGAIN,
         )
@@ -136,7 +136,7 @@ def _state(hpa: HorizontalPodAutoscaler) -> State:
         active=conditions[ACTIVE].status if ACTIVE in conditions else "absent",
         reasons={name: f"{one.reason}: {one.message}" for name, one in conditions.items()},
         stuck_at_most=bool(limited and limited.status == "True" and limited.reason == _AT_THE_TOP),
-        # Without any, the API server makes one of CPU.
+        # Without any, the API server adds one of CPU.
         metrics=len(hpa.spec.metrics) or 1,
         seen=sum(one is not None and bool(one.type) for one in hpa.status.current_metrics),
     )

@@ -19,11 +19,11 @@ _HOUR_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What stands in files.
+    """The objects in files.
 
     Attributes:
         declared: what will be applied.
-        live: what a cluster said that it has: such objects have a `uid`.
+        live: what a cluster reported: such objects have a `uid`.
     """
 
     declared: Inventory
@@ -31,14 +31,14 @@ class Written:
 
 
 def written(patterns: list[str], live_max_age_h: float) -> Written:
-    """All objects of all files that the patterns find.
+    """Read all objects of all files that the patterns match.
 
     Args:
-        patterns: of files, `**` among them.
-        live_max_age_h: hours; a file with live objects may not be older.
+        patterns: of files; `**` goes into folders.
+        live_max_age_h: hours; the oldest that a file of live objects may be.
 
     Raises:
-        NoData: a pattern finds nothing, or a file is not understood.
+        NoData: a pattern matches no file, or a file is not understood.
         CouldNotMeasure: a file cannot be read, is too large, or too old.
     """
     found = []
@@ -61,13 +61,13 @@ def _files(patterns: list[str]) -> list[Path]:
         names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         paths = [path for path in map(Path, names) if path.is_file()]
         if not paths:
-            raise NoData("finds no file", where=pattern, remedy="correct `manifests`")
+            raise NoData("the pattern matches no file", where=pattern, remedy="correct `manifests`")
         found |= dict.fromkeys(paths)
     if len(found) > _MOST:
         raise CouldNotMeasure(
-            f"{len(found)} files are more than the {_MOST} that are read",
+            f"{len(found)} files match, and at most {_MOST} are read",
             where=", ".join(patterns),
-            remedy="name those of the workload alone",
+            remedy="narrow `manifests` to the files of the workload",
         )
     return list(found)
 
@@ -77,13 +77,13 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
         if len(data) > _LARGEST:
-            raise CouldNotMeasure("is larger than 16 MiB", where=str(path))
+            raise CouldNotMeasure("the file is larger than 16 MiB", where=str(path))
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise CouldNotMeasure("is not UTF-8 text", where=str(path)) from None
+        raise CouldNotMeasure("the file is not UTF-8 text", where=str(path)) from None
     except OSError as error:
         reason = clean(error.strerror or type(error).__name__)
-        raise CouldNotMeasure(f"cannot be read: {reason}", where=str(path)) from None
+        raise CouldNotMeasure(f"the file cannot be read: {reason}", where=str(path)) from None
 
 
 def _is_live(body: object) -> bool:
@@ -92,13 +92,12 @@ def _is_live(body: object) -> bool:
 
 
 def _refuse_old(path: Path, most_h: float) -> None:
-    """What a cluster said a month ago tells nothing of it."""
     hours = (time.time() - path.stat().st_mtime) / _HOUR_S
     if hours > most_h:
         raise CouldNotMeasure(
-            f"holds live objects, and is {hours:.0f} h old (live_max_age_h = {most_h:g})",
+            f"live objects are {hours:.0f} h old; limit {most_h:g} h (`live_max_age_h`)",
             where=str(path),
-            remedy="write it anew: kubectl get ... -o json > FILE; or name the cluster",
+            remedy="write it again: kubectl get ... -o json > FILE; or add [scaling.NAME.cluster]",
         )
 
 
@@ -108,11 +107,11 @@ LIVE: Final = "live"
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """A workload as it is written, and as it is.
+    """A workload as declared, and as it runs.
 
     Attributes:
         declared: what will be applied; None where no file has it.
-        live: what there is; None where nobody said.
+        live: what runs; None where it is not known.
     """
 
     declared: View | None
@@ -120,7 +119,7 @@ class Sides:
 
     @property
     def known(self) -> list[View]:
-        """Both, as far as they are known; at least one."""
+        """Those that are known; at least one."""
         return [view for view in (self.declared, self.live) if view is not None]
 
 
@@ -129,7 +128,7 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
 
     Args:
         scaling: the workload, and its files.
-        live: what the cluster has; None where none is named.
+        live: the objects of the cluster; None where none is declared.
 
     Raises:
         NoData: neither side has the workload, or one is not understood.
@@ -145,15 +144,15 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
     missing = found.live is None and live is not None
     if missing or not found.known:
         raise NoData(
-            f"there is no {scaling.workload} in {_places(scaling)}",
+            f"{scaling.workload} was not found in {_places(scaling)}",
             where=f"[scaling.{scaling.name}] workload",
-            remedy="is that its name? kubectl get deployments,statefulsets -A",
+            remedy="correct the name; kubectl get deployments,statefulsets -A lists them",
         )
     return found
 
 
 def _joined(declared: View | None, live: View | None) -> Sides:
-    """What is applied gets the defaults of the namespace that it goes to."""
+    """Manifests get the LimitRange of the live namespace that they go to."""
     if declared and live and not declared.ranges:
         declared = replace(declared, ranges=live.ranges)
     return Sides(declared, live)

@@ -13,7 +13,7 @@ FOLDER: Final = "kubernetes"
 
 
 def copy_manifests(folder: Path) -> Path:
-    """Put the manifests into a folder, as the repository of the shop would have them."""
+    """Copy the manifests into a folder, as the repository of the shop would have them."""
     target = folder / FOLDER
     target.mkdir()
     source = resources.files("readiness.areas.scaling.reference").joinpath(FOLDER)
@@ -38,7 +38,7 @@ class ScalingLevers:
         path = self._manifests / name
         text = path.read_text(encoding="utf-8")
         if old not in text:
-            raise ReferenceSystemError(f"there is no {old!r} to replace", where=name)
+            raise ReferenceSystemError(f"the text {old!r} to replace was not found", where=name)
         with kept(path):
             write_whole(path, text.replace(old, new, 1).encode())
             yield
