@@ -1,17 +1,26 @@
-"""`python -m readiness.cli.docs`: writes the generated pages of a checkout."""
+"""`python -m readiness.cli.docs`: writes what is generated in a checkout.
+
+`suites/catalogue.json` and `suites/ids.txt`, the JSON schema, and the pages of all checks and keys.
+"""
 
 from readiness.cli.explain import markdown
+from readiness.config import schema, template
 from readiness.lib import bundle
 from readiness.report import files
 from readiness.run import catalogue, catalogue_file
 
 
 def main() -> None:
-    """Write `suites/catalogue.json` and `docs/checks.md`."""
-    listing = catalogue_file.render(catalogue.modules(), catalogue.fault_notes())
+    """Write them."""
+    declared = list(catalogue.modules())
+    listing = catalogue_file.render(declared, catalogue.fault_notes())
     files.write(bundle.suites() / catalogue_file.NAME, [listing])
-    page = bundle.root() / "docs" / "checks.md"
-    files.write(page, [markdown(catalogue.entries())])
+    ids = sorted(one.spec.id for one in declared)
+    files.write(bundle.suites() / bundle.IDS, ["".join(f"{name}\n" for name in ids)])
+    files.write(schema.FILE, [schema.render()])
+    docs = bundle.root() / "docs"
+    files.write(docs / "checks.md", [markdown(catalogue.entries())])
+    files.write(docs / "configuration.md", [template.reference()])
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from readiness.config.files import locate
 from readiness.model.check import Effect
 from readiness.model.errors import UsageError
 from readiness.model.record import RunRecord
-from readiness.run.progress import Progress, choose
 from readiness.run.conclude import Ended
+from readiness.run.progress import Progress, choose
 from readiness.run.supervisor import File, Options
 from readiness.run.supervisor import run as judge
 

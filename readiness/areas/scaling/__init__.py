@@ -57,6 +57,7 @@ def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
 
 AREA: Final = Area(
     "scaling",
+    timed=True,
     config=Config,
     kinds={"scaling": ("[scaling.NAME]", lambda config: list(config.scaling.values()))},
     mistakes=_mistakes,

@@ -71,6 +71,8 @@ class Area:
         mistakes: those that show only when its tables are seen together.
         patterns: for a regular expression of its models, the words for what it matches.
         looks: what `readiness doctor` looks at, by name.
+        timed: whether its checks that load or disrupt the target measure time, so that a proof
+            runs nothing beside them.
         drills: what its drills change; None where it has none.
         commands: those of the command line that are about it, by name.
     """
@@ -82,5 +84,6 @@ class Area:
     mistakes: Callable[[Any, date], Iterator[Mistake]] = nothing
     patterns: Mapping[str, str] = field(default_factory=dict)
     looks: Callable[[Any], Iterator[tuple[str, Look]]] = nothing
+    timed: bool = False
     drills: Drills | None = None
     commands: Mapping[str, Callable[[Configured], click.Command]] = field(default_factory=dict)
