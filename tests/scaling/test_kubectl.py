@@ -11,8 +11,13 @@ import pytest
 
 from readiness.areas.scaling.config import Cluster
 from readiness.areas.scaling.kubernetes.inventory import Inventory
-from readiness.areas.scaling.kubernetes.objects import Node, Pod, Workload
-from readiness.areas.scaling.kubernetes.scalers import HorizontalPodAutoscaler, ScaledObject
+from readiness.areas.scaling.kubernetes.objects import (
+    HorizontalPodAutoscaler,
+    Node,
+    Pod,
+    ScaledObject,
+    Workload,
+)
 from readiness.areas.scaling.probes.kubectl import Kubectl
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from tests.support.kubernetes_samples import deployment, hpa, keda, made

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from readiness.areas.scaling.kubernetes.autoscaler import Target, autoscalers
-from readiness.areas.scaling.kubernetes.scalers import HorizontalPodAutoscaler, ScaledObject
+from readiness.areas.scaling.kubernetes.objects import HorizontalPodAutoscaler, ScaledObject
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import hpa, inventory, keda, policy, resolved, utilization
 

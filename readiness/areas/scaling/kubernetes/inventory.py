@@ -9,18 +9,16 @@ from pydantic import ValidationError
 
 from readiness.areas.scaling.kubernetes.objects import (
     DisruptionBudget,
+    HorizontalPodAutoscaler,
     LimitRange,
     Node,
     Pod,
     ResourceQuota,
+    ScaledObject,
+    VerticalPodAutoscaler,
     Workload,
 )
 from readiness.areas.scaling.kubernetes.parts import Object
-from readiness.areas.scaling.kubernetes.scalers import (
-    HorizontalPodAutoscaler,
-    ScaledObject,
-    VerticalPodAutoscaler,
-)
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all
 from readiness.model.errors import CouldNotMeasure, NoData
 

@@ -14,7 +14,7 @@ from itertools import count, takewhile
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, Speed
-from readiness.areas.scaling.kubernetes.scalers import Policy
+from readiness.areas.scaling.kubernetes.objects import Policy
 
 SYNC_S: Final = 15
 """Seconds between two runs of the controller: `--horizontal-pod-autoscaler-sync-period`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler, Target
-from readiness.areas.scaling.kubernetes.scalers import (
+from readiness.areas.scaling.kubernetes.objects import (
     ContainerPolicy,
     HorizontalPodAutoscaler,
     VerticalPodAutoscaler,

@@ -9,19 +9,17 @@ from readiness.areas.scaling.kubernetes.inventory import Inventory
 from readiness.areas.scaling.kubernetes.objects import (
     Container,
     DisruptionBudget,
+    HorizontalPodAutoscaler,
     LimitRange,
     Node,
     Pod,
     PodSpec,
     ResourceQuota,
+    ScaledObject,
+    VerticalPodAutoscaler,
     Workload,
 )
 from readiness.areas.scaling.kubernetes.parts import Object, selects
-from readiness.areas.scaling.kubernetes.scalers import (
-    HorizontalPodAutoscaler,
-    ScaledObject,
-    VerticalPodAutoscaler,
-)
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}
