@@ -82,7 +82,7 @@ PARTS: Final = (
         tables=(
             "[deployment] adapter",
             "[deployment] bad_release",
-            "[scaling.NAME.live]",
+            "[scaling.NAME] live",
         ),
     ),
     Part(TIMESCALE, tables=("[databases.NAME] timescale", "[databases.NAME.timescale")),

@@ -25,7 +25,7 @@ from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.reference.pooler import Pooler, start_pooler
 from readiness.areas.database.reference.standby import start_standby
 from readiness.areas.deployment.reference import release_files
-from readiness.areas.scaling.reference import cluster
+from readiness.areas.scaling.reference.levers import copy_manifests
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
@@ -254,7 +254,7 @@ class Starter:
             released=release_files.make(self._folder, self._release, _copies(backups)),
             migrations=migrate.copy_files(self._folder),
             manifest=migrate.save_manifest(shop.monitor, self._folder),
-            cluster=cluster.copy_files(self._folder),
+            cluster=copy_manifests(self._folder),
             history=history_of.result(),
             metrics_history=None if isinstance(metrics, str) else self._remember(metrics),
             secrets=self._secrets,

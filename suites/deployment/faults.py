@@ -299,7 +299,7 @@ registry_finds_everything = _lever(
 
 
 @fault(
-    misses={_OLD: {"paths"}, "schema.migrations-drift[shop]": {"PENDING"}},
+    misses={_OLD: {"paths"}, "schema.migrations-drift[shop]": {"pending"}},
     story="The release brings a migration that renames a column which the previous one reads.",
 )
 @contextmanager

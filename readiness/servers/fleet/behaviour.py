@@ -35,6 +35,8 @@ class Scaler(StrEnum):
     """It stops none."""
     SLOW = "slow"
     """Its periods are forty times as long."""
+    OVERSHOOTING = "overshooting"
+    """It stops two at once, and does not mind the minimum."""
 
     @property
     def starts_together(self) -> bool:
@@ -44,7 +46,7 @@ class Scaler(StrEnum):
     @property
     def stops_together(self) -> bool:
         """Whether all that are too many are stopped beside each other."""
-        return self is Scaler.HASTY
+        return self in {Scaler.HASTY, Scaler.OVERSHOOTING}
 
 
 class Behaviour(BaseModel):
