@@ -11,13 +11,13 @@ Tool = Literal["alembic", "django", "flyway", "sql"]
 
 
 class Migrations(Model):
-    """The migrations that lead to the schema, and the table that tells which were applied."""
+    """The migrations of a database, and the table that records which were applied."""
 
     tool: Tool = Field(..., description="what applies them: `sql` is `1_x.up.sql`, `1_x.down.sql`")
-    folder: Text = Field(..., description="where they lie: alembic's `versions`, django's project")
+    folder: Text = Field(..., description="their folder: alembic's `versions`, django's project")
     table: Annotated[str, Field(pattern=r"^([A-Za-z_][\w$]*\.)?[A-Za-z_][\w$]*$")] | None = Field(
         None,
-        description="the table of what was applied; default: the tool's own, and"
+        description="the table of applied migrations; default: the tool's own, and"
         " `schema_migrations` for `sql`",
     )
     column: Identifier = Field("version", description="with `sql`: the column of the version")
@@ -26,18 +26,18 @@ class Migrations(Model):
         description="with alembic or django: prints the SQL of one migration; `{version}`,"
         " `{previous}` and `{app}` are filled in. It must not change a database",
     )
-    down: Command | None = Field(None, description="the same for its way back")
+    down: Command | None = Field(None, description="the same for reverting it")
     newest: Count = Field(
-        3, description="how many of the newest are held to their way back, locks and lint"
+        3, description="how many of the newest must revert, take short locks, and pass lint"
     )
     irreversible: list[Text] = Field(
-        default=[], description="versions that have no way back, and have been accepted as that"
+        default=[], description="versions that cannot be reverted, which was accepted"
     )
     ignore: list[Text] = Field(
-        default=[], description="patterns of objects that do not come from migrations"
+        default=[], description="patterns of objects that migrations do not create"
     )
     base: Text | None = Field(
-        None, description="an SQL file run before the first: what the migrations take for granted"
+        None, description="an SQL file run before the first: objects that the migrations assume"
     )
     seed: Text | None = Field(
         None, description="an SQL file with a few rows, run before the newest; they must survive"
@@ -48,7 +48,7 @@ class Migrations(Model):
     rewrite_max_mb: Positive = Field(
         100, description="MB; a larger table of the target must not be rewritten under a lock"
     )
-    lint_exclude: list[Text] = Field(default=[], description="rules of squawk that do not count")
+    lint_exclude: list[Text] = Field(default=[], description="rules of squawk to ignore")
     scratch_dsn: Dsn | None = Field(
         None,
         description="an empty server to try them on, never the target's database;"
