@@ -34,10 +34,10 @@ Findings = dict[str, CheckResult]
 class Looker:
     """Runs checks in forks of a warm process; several threads may share one.
 
-    Most checks wait, for example for a scrape, so the files are divided among several forks.
-    A file stays whole, as under xdist's `loadfile`, because its checks share measurements. Files that
-    write come after those that only observe: an alert that one check raises would be a finding of
-    another. Checks that need quiet come last, alone.
+    Most checks wait, for example for a scrape, so the files are divided among several forks. A
+    file stays whole, as under xdist's `loadfile`, because its checks share measurements. Files
+    that write come after those that only observe: an alert that one check raises would be a
+    finding of another. Checks that need quiet come last, alone.
     """
 
     def __init__(self, warm: Warm, forks: int) -> None:
