@@ -23,7 +23,7 @@ MAY = {
     "report": {"model"},
     "run": {"model", "config", "config.base", "lib", "registry", "report"},
     "reference": {"model", "config", "config.base", "lib", "servers", "areas", "run"},
-    "prove": {"model", "config", "config.base", "lib", "run", "report", "reference"},
+    "prove": {"registry", "model", "config", "config.base", "lib", "run", "report", "reference"},
     "cli": {
         "model", "config", "config.base", "lib", "servers", "registry", "run", "report",
         "reference", "prove",

@@ -1,22 +1,26 @@
-"""`python -m readiness.cli.docs`: renews the generated files of a checkout."""
+"""`python -m readiness.cli.docs`: renews the generated files of a checkout.
+
+`suites/catalogue.json`, `suites/ids.txt`, the JSON schema, and the pages of all checks and keys.
+"""
 
 from readiness.cli.explain import markdown
-from readiness.config import schema
+from readiness.config import schema, template
 from readiness.lib import bundle
 from readiness.report import files
 from readiness.run import catalogue, catalogue_file
 
 
 def main() -> None:
-    """Write the catalogue, the list of ids, `docs/checks.md` and the JSON schema."""
-    listing = catalogue_file.render(catalogue.modules(), catalogue.fault_notes())
+    """Write all of them."""
+    declared = list(catalogue.modules())
+    listing = catalogue_file.render(declared, catalogue.fault_notes())
     files.write(bundle.suites() / catalogue_file.NAME, [listing])
-    entries = catalogue.entries()
-    # Ids are only added here: a check that is lost by mistake must still be missed.
-    ids = bundle.known_ids() | {entry.spec.id for entry in entries}
-    files.write(bundle.suites() / "ids.txt", [f"{one}\n" for one in sorted(ids)])
-    files.write(bundle.root() / "docs" / "checks.md", [markdown(entries)])
+    ids = sorted(one.spec.id for one in declared)
+    files.write(bundle.suites() / bundle.IDS, ["".join(f"{name}\n" for name in ids)])
     files.write(schema.FILE, [schema.render()])
+    docs = bundle.root() / "docs"
+    files.write(docs / "checks.md", [markdown(catalogue.entries())])
+    files.write(docs / "configuration.md", [template.reference()])
 
 
 if __name__ == "__main__":

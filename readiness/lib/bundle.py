@@ -2,8 +2,12 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from readiness.model.errors import ReadinessError
+
+IDS: Final = "ids.txt"
+"""Beside the suites: the id of every shipped check. One that is not collected is missed."""
 
 
 @cache
@@ -25,7 +29,7 @@ def known_ids() -> frozenset[str]:
     Raises:
         ReadinessError: the list is not there; without it a check could be missing unseen.
     """
-    path = suites() / "ids.txt"
+    path = suites() / IDS
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from readiness.areas.registry import areas
 from readiness.model.check import CheckSpec, Effect
 from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
@@ -16,8 +17,6 @@ from readiness.prove.warm import Warm
 from readiness.reference.system import ReferenceSystem
 
 HEALTHY: Final = "healthy system"
-# These suites measure milliseconds, which other work on the machine would distort.
-_MEASURE_TIME: Final = frozenset({"performance", "deployment", "scaling"})
 # Forks per run of checks. A fork costs 0.3 s of CPU time.
 _FORKS: Final = 3
 _POLL_S: Final = 0.5
@@ -296,7 +295,7 @@ class Prover:
     def _measures_time(self, fault: Fault) -> bool:
         """Whether a check that it makes fail is sensitive to load of the machine."""
         return any(
-            spec.id in fault.checks and spec.effect.needs_quiet and spec.suite in _MEASURE_TIME
+            spec.id in fault.checks and spec.effect.needs_quiet and spec.suite in _timed()
             for spec in self._looker.specs
         )
 
@@ -312,7 +311,7 @@ class Prover:
         if self._quick:
             seeing = {s.id for s in specs if s.effect is Effect.OBSERVE} | fault.checks
             return {s.id for s in specs if s.id in seeing and s.suite in fault.suites}
-        own = fault.suites if self._measures_time(fault) else fault.suites - _MEASURE_TIME
+        own = fault.suites if self._measures_time(fault) else fault.suites - _timed()
         return {s.id for s in specs if not s.effect.needs_quiet or s.suite in own}
 
     def _touched_by(self, fault: Fault) -> Collection[str]:
@@ -323,6 +322,11 @@ class Prover:
         """
         neighbours = set() if self._quick else self._looker.specs
         return fault.checks | {s.id for s in neighbours if not s.effect.needs_quiet}
+
+
+def _timed() -> frozenset[str]:
+    """The areas whose drills measure milliseconds."""
+    return frozenset(area.name for area in areas() if area.timed)
 
 
 class _Queue:

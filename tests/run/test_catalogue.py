@@ -36,14 +36,19 @@ def test_the_ids_are_those_that_were_published() -> None:
     assert {entry.spec.id for entry in catalogue.entries()} == bundle.known_ids()
 
 
-def test_every_check_has_a_fault_that_names_it() -> None:
-    naked = [entry.spec.id for entry in catalogue.entries() if not entry.faults]
-    assert naked == []
+def test_every_judgement_is_proven_by_a_fault_and_no_fault_names_another() -> None:
+    proven: dict[str, set[str]] = {}
+    for fault in catalogue.faults():
+        for check, keys in fault.judgements.items():
+            proven.setdefault(check, set()).update(keys)
+    declared = {entry.spec.id: set(entry.spec.judgements) for entry in catalogue.entries()}
+    assert all(declared.values()), [check for check, keys in declared.items() if not keys]
+    assert proven == declared
 
 
-def test_every_fault_names_checks_that_exist() -> None:
-    named = {check for fault in catalogue.faults() for check in fault.checks}
-    assert named <= bundle.known_ids()
+def test_every_check_says_what_is_true_when_it_fails() -> None:
+    silent = [e.spec.id for e in catalogue.entries() if not e.spec.failure_title]
+    assert silent == []
 
 
 def test_the_names_of_faults_are_their_own() -> None:

@@ -79,6 +79,7 @@ def _recover(recovery: Recovery) -> bool:
 
 AREA: Final = Area(
     "deployment",
+    timed=True,
     config=Config,
     kinds={**KINDS, **KINDS_BEFORE},
     mistakes=_mistakes,

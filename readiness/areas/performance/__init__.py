@@ -39,6 +39,7 @@ def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
 
 AREA: Final = Area(
     "performance",
+    timed=True,
     config=Config,
     kinds={
         "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),

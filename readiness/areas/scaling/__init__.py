@@ -57,4 +57,4 @@ def _grows(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
         )
 
 
-AREA: Final = Area("scaling", config=Config, kinds=KINDS, mistakes=_mistakes)
+AREA: Final = Area("scaling", timed=True, config=Config, kinds=KINDS, mistakes=_mistakes)

@@ -70,6 +70,8 @@ class Area:
         mistakes: finds mistakes that concern several of its tables.
         patterns: for each regular expression of its models, a description of what it matches.
         looks: what `readiness doctor` examines, by name.
+        timed: whether its `load` and `disrupt` checks measure time, so that a proof runs nothing
+            in parallel with them.
         drills: its drills; None if it has none.
         commands: its commands on the command line, by name.
     """
@@ -81,5 +83,6 @@ class Area:
     mistakes: Callable[[Any, date], Iterator[Mistake]] = nothing
     patterns: Mapping[str, str] = field(default_factory=dict)
     looks: Callable[[Any], Iterator[tuple[str, Look]]] = nothing
+    timed: bool = False
     drills: Drills | None = None
     commands: Mapping[str, Callable[[Configured], click.Command]] = field(default_factory=dict)
