@@ -159,7 +159,7 @@ def test_who_may_not_see_processes_is_told_the_grant(readings: Readings, slug: s
 def test_a_database_without_it_fails_one_check_and_is_an_error_to_the_others(dsn: Dsn) -> None:
     assert "extension timescaledb: absent" in misses(judged(dsn, "extension"))
     for slug in (*CHUNKS, *OTHERS):
-        with pytest.raises(NoData, match="TimescaleDB is not in this database"):
+        with pytest.raises(NoData, match="TimescaleDB is not installed in this database"):
             judged(dsn, slug)
 
 

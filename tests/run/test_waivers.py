@@ -94,7 +94,7 @@ def test_a_waiver_that_matches_nothing() -> None:
             "backup.age is not judged on 'order'. Did you mean 'orders'?",
             "use one of: orders, users",
         ),
-        ("[[waiver]] subject", "security.tls is not judged on 'x'", "leave 'subject' out"),
+        ("[[waiver]] subject", "security.tls is not judged on 'x'", "remove 'subject'"),
     ]
 
 

@@ -77,7 +77,7 @@ def test_alembic_files_are_read_and_not_run(tmp_path: Path) -> None:
 def test_what_cannot_be_understood_of_alembic_is_told(tmp_path: Path, down: str) -> None:
     text = f'revision = "a"\ndown_revision = {down}\n' if down else 'revision = "a"\n'
     (tmp_path / "a.py").write_text(text)
-    with pytest.raises(CouldNotMeasure, match="down_revision cannot be understood"):
+    with pytest.raises(CouldNotMeasure, match="down_revision is not a literal"):
         python_files.alembic(tmp_path)
 
 

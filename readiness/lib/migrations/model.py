@@ -1,4 +1,4 @@
-"""What a repository has of migrations, what a database had of them, and how the two differ."""
+"""Migrations of a repository, migrations applied to a database, and their differences."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ from readiness.model.errors import CouldNotMeasure, NoData
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step.
+    """One migration.
 
     Attributes:
-        version: what tells it apart from all others; with django `app.0001_name`.
+        version: its unique version; with django `app.0001_name`.
         path: its file.
         after: the versions that it builds on.
         needs: versions of another line that must be there before (alembic's `depends_on`).
-        checksum: of the file, where the tool keeps one; None where it does not.
-        down: the file of its way back, where that is a file of its own.
-        replaces: the versions that it stands for (squashed).
+        checksum: of the file, if the tool stores one.
+        down: the file that reverts it, if that is a separate file.
+        replaces: the versions that it replaces (squashed).
     """
 
     version: str
@@ -32,12 +32,12 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the table of versions says.
+    """The content of the table of versions.
 
     Attributes:
         versions: those that were applied, in the table's own words.
-        failed: those that began and did not end well.
-        checksums: those that the tool wrote down.
+        failed: those that began and failed.
+        checksums: those that the tool stored.
         source: the query.
     """
 
@@ -49,13 +49,13 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How repository and database differ. All empty, and one head: they agree.
+    """The differences of repository and database. All empty, and one head: they agree.
 
     Attributes:
         pending: in the repository, not applied.
         unknown: applied, not in the repository.
-        failed: begun, and not ended well.
-        altered: their file is another one than the one that was applied.
+        failed: begun and failed.
+        altered: applied, and the file was changed since.
         heads: the ends of the repository; two of them in one line are a fork.
     """
 
@@ -98,12 +98,12 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
     """
     waiting = {m.version: m for m in sorted(migrations, key=lambda m: m.version)}
     if not waiting:
-        raise NoData("there is no migration", where=where, remedy="see `folder` and `tool`")
+        raise NoData("no migrations found", where=where, remedy="correct `folder` and `tool`")
     there = set(waiting) | {old for m in waiting.values() for old in m.replaces}
     for migration in waiting.values():
         if missing := [v for v in migration.after + migration.needs if v not in there]:
             raise CouldNotMeasure(
-                f"{migration.version} builds on {missing[0]}, which is not there",
+                f"{migration.version} builds on {missing[0]}, which does not exist",
                 where=str(migration.path),
             )
     ordered: list[Migration] = []
@@ -112,7 +112,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
         ready = [m for m in waiting.values() if done.issuperset(m.after + m.needs)]
         if not ready:
             raise CouldNotMeasure(
-                f"the migrations build on each other in a circle, such as {min(waiting)}",
+                f"the migrations depend on each other in a circle, for example {min(waiting)}",
                 where=where,
             )
         for migration in ready:

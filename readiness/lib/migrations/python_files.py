@@ -10,7 +10,7 @@ from readiness.lib.migrations.files import text_of
 from readiness.lib.migrations.model import Migration
 from readiness.model.errors import CouldNotMeasure
 
-_REMEDY: Final = "see `folder` in its migrations"
+_REMEDY: Final = "correct `folder` in [databases.NAME.migrations]"
 
 
 def alembic(folder: Path) -> list[Migration]:
@@ -28,7 +28,7 @@ def alembic(folder: Path) -> list[Migration]:
             continue
         after = _several(names.get("down_revision"))
         if after is None or "down_revision" not in names:
-            raise CouldNotMeasure("its down_revision cannot be understood", where=str(path))
+            raise CouldNotMeasure("down_revision is not a literal", where=str(path))
         needs = _several(names.get("depends_on")) or ()
         found.append(Migration(revision, path, after, needs=needs))
         labels |= dict.fromkeys(_several(names.get("branch_labels")) or (), revision)
@@ -74,7 +74,7 @@ def django(folder: Path) -> list[Migration]:
 
 def _python(folder: Path, pattern: str) -> Iterator[Path]:
     if not folder.is_dir():
-        raise CouldNotMeasure("there is no such folder", where=str(folder), remedy=_REMEDY)
+        raise CouldNotMeasure("the folder does not exist", where=str(folder), remedy=_REMEDY)
     yield from sorted(p for p in folder.glob(pattern) if "site-packages" not in p.parts)
 
 
@@ -82,7 +82,7 @@ def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(text_of(path))
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise CouldNotMeasure(f"is no Python: {error}", where=str(path)) from None
+        raise CouldNotMeasure(f"is not valid Python: {error}", where=str(path)) from None
 
 
 def _assigned(body: ast.Module | ast.ClassDef) -> dict[str, object]:

@@ -52,7 +52,7 @@ def migrations_of(settings: Migrations) -> list[Migration]:
         case "sql":
             found = files.plain(folder)
     if not found:
-        raise NoData("there is no migration", where=str(folder), remedy="see `folder` and `tool`")
+        raise NoData("no migrations found", where=str(folder), remedy="correct `folder` and `tool`")
     return found
 
 
@@ -67,7 +67,7 @@ def state_of(connection: Connection, settings: Migrations) -> tuple[State, Appli
     migrations = migrations_of(settings)
     applied = _applied(connection, settings, migrations)
     if not applied.versions and not applied.failed:
-        raise NoData("the table says of no migration that it was applied", where=applied.source)
+        raise NoData("no migration is recorded as applied", where=applied.source)
     return state(migrations, applied, _heads(settings, migrations)), applied
 
 
@@ -91,9 +91,9 @@ def _applied(connection: Connection, settings: Migrations, migrations: list[Migr
     columns = {name for (name,) in fetch(connection, _COLUMNS, [table.as_string(connection)])}
     if not columns:
         raise CouldNotMeasure(
-            f"there is no table {version_table(settings)}",
+            f"table {version_table(settings)} does not exist",
             where=connection.info.dbname,
-            remedy="name it in `table`, with its schema; or no migration was ever applied",
+            remedy="set `table` with its schema, or apply the migrations",
         )
     match settings.tool:
         case "alembic":

@@ -1,4 +1,4 @@
-"""Runs migrations on a scratch database: forth, back, and forth again."""
+"""Runs, reverts and reruns migrations on a scratch database."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,15 +24,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """What became of a migration that was run, taken back, and run again.
+    """The result of running, reverting and rerunning a migration.
 
     Attributes:
         version: of the migration.
-        problem: why it could not be taken back, or run again; empty if it could.
-        left: what its way back did not put back.
-        rows: tables whose rows are not what they were before.
-        again: in what the second run differs from the first.
-        rows_before: how many rows there were that had to survive.
+        problem: why it could not be reverted or rerun; empty if it could.
+        left: objects that the revert did not restore.
+        rows: tables whose rows differ from before.
+        again: differences of the second run from the first.
+        rows_before: the number of rows that had to survive.
     """
 
     version: str
@@ -48,11 +48,11 @@ class WayBack:
         if self.problem:
             return f"{self.version}: {self.problem}"
         if self.left:
-            return f"{self.version} leaves, after its way back: {self.left[0]}"
+            return f"{self.version} is not fully reverted: {self.left[0]}"
         if self.rows:
-            return f"{self.version}: after its way back the rows of {self.rows[0]} are others"
+            return f"{self.version}: the rows of {self.rows[0]} differ after the revert"
         if self.again:
-            return f"{self.version} does otherwise when it is run again: {self.again[0]}"
+            return f"{self.version} gives another result when rerun: {self.again[0]}"
         return ""
 
 
@@ -110,8 +110,8 @@ def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
         raise CouldNotMeasure(
             f"{migration.version} fails on a scratch server: {error.message}",
             where=str(migration.path),
-            remedy="what it takes for granted (roles, extensions, tables) can be put into an SQL"
-            " file, named in `base`; a server that has it, in `scratch_dsn`",
+            remedy="put required roles, extensions and tables into an SQL file named in `base`,"
+            " or name a server that has them in `scratch_dsn`",
         ) from error
 
 
@@ -161,7 +161,7 @@ def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
         return WayBack(migration.version)
     down = down_of(settings, migration)
     if down is None:
-        return WayBack(migration.version, "it has no way back")
+        return WayBack(migration.version, "it cannot be reverted")
     before, rows = _look(dsn, settings)
     run(dsn, settings, migration)
     after, _ = _look(dsn, settings)
@@ -169,7 +169,7 @@ def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
     try:
         apply(dsn, down, settings.timeout_s)
     except CouldNotMeasure as error:
-        problem = f"its way back fails: {error.message}"
+        problem = f"reverting it fails: {error.message}"
         return WayBack(migration.version, problem, rows_before=counted)
     back, rows_back = _look(dsn, settings)
     left = differences(before, back, ignore=versions_of(settings))
@@ -182,7 +182,7 @@ def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
     try:
         run(dsn, settings, migration)
     except CouldNotMeasure as error:
-        problem = f"after its way back it fails: {error.message}"
+        problem = f"rerunning it after the revert fails: {error.message}"
         return WayBack(migration.version, problem, rows_before=counted)
     again = differences(after, _look(dsn, settings)[0], ignore=versions_of(settings))
     return WayBack(migration.version, again=tuple(again), rows_before=counted)

@@ -1,4 +1,4 @@
-"""Throw-away databases on a scratch server, which is never the database that is judged."""
+"""Temporary databases on a scratch server, which is never the judged server."""
 
 import secrets
 from collections.abc import Iterator
@@ -62,11 +62,11 @@ def scratch(server: Dsn, source: Dsn) -> Iterator[Scratch]:
     with connect(server, timeout_s=_TIMEOUT_S, total_s=_LONGEST_S) as here:
         if same_place(source, server) or place == fetch(here, _PLACE):
             raise SafetyRefusal(
-                "the scratch server is the database that is judged: nothing is tried there",
+                "the scratch server is the target database",
                 where="[databases.NAME.migrations] scratch_dsn",
-                remedy="name an empty server, or leave it out: a private one is started then",
+                remedy="name an empty server, or remove the key: a private one is then started",
             )
-        # One at a time: two would make the same roles, and each drop the other's.
+        # One at a time: two would create and drop the same roles.
         fetch(here, "set statement_timeout = 0; select pg_advisory_lock(hashtext('readiness'))")
         made = sorted(wanted - {name for (name,) in fetch(here, _ROLES)})
         _for_each(here, "create role {} nologin", made)

@@ -66,9 +66,9 @@ def _printed(argv: Sequence[str], settings: Migrations, migration: Migration, wa
     )
     if _NOT_SQL.search(said):
         raise CouldNotMeasure(
-            f"{migration.version} has a part that its tool cannot write as SQL",
+            f"{migration.version} has a part that the tool cannot print as SQL",
             where=str(migration.path),
-            remedy="try it by hand on a copy; to accept that it has no way back that can be"
-            " tried here, list it in `irreversible`",
+            remedy="try it by hand on a copy; to accept that reverting it cannot be tried here,"
+            " list it in `irreversible`",
         )
     return said
