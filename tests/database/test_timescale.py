@@ -16,9 +16,8 @@ from readiness.areas.database.config import Database, Hypertable, Timescale
 from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.subjects import ExpectedHypertable
 from readiness.areas.performance.config import Ingest
-from readiness.areas.performance.probes import hypertable_shape
 from readiness.areas.performance.probes.ingest import copy_rate
-from readiness.areas.performance.probes.table_shape import scratch_copy
+from readiness.areas.performance.probes.table_shape import _hypertable_like, scratch_copy
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch, fetch_value, timescale
 from readiness.model.secrets import Dsn
@@ -288,14 +287,14 @@ def test_a_table_becomes_a_hypertable_like_the_target(make: Make) -> None:
     with connect(dsn, timeout_s=10) as connection:
         oid = fetch_value(connection, "select 'telemetry.readings'::regclass::oid")
         scratch = sql.Identifier("telemetry", "scratch")
-        for statement in hypertable_shape.like(connection, oid, scratch):
+        for statement in _hypertable_like(connection, oid, scratch):
             connection.execute(statement)
         of_target, of_scratch = (
             fetch(connection, dimensions, [n]) for n in ("readings", "scratch")
         )
         indexes = fetch(connection, "select 1 from pg_indexes where tablename = 'scratch'")
         plain = fetch_value(connection, "select 'pg_class'::regclass::oid")
-        assert list(hypertable_shape.like(connection, plain, scratch)) == []
+        assert list(_hypertable_like(connection, plain, scratch)) == []
     assert of_scratch == of_target == [("at", "06:00:00", None), ("value", None, 2)]
     assert indexes == []
 

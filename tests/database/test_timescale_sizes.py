@@ -35,7 +35,7 @@ def test_a_version_is_compared_by_its_numbers(text: str, expected: tuple[int, in
 
 
 def test_what_is_no_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no version"):
+    with pytest.raises(ValueError, match="is not a valid version"):
         version_of("latest")
 
 

@@ -161,7 +161,7 @@ def test_a_second_drill_is_refused_at_once(target: DrilledTarget) -> None:
 def test_no_drill_begins_before_a_killed_one_is_restored(target: DrilledTarget) -> None:
     target.place.folder.mkdir()
     target.place.file.write_text("{}")
-    with pytest.raises(CouldNotMeasure, match="has not been put back"):
+    with pytest.raises(CouldNotMeasure, match="is not recovered yet"):
         target.drill()
     assert target.log == []
 

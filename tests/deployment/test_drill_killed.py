@@ -157,7 +157,7 @@ def test_recovering_by_hand_may_be_done_twice(
     assert "removed the synthetic row readiness-1" in said
     assert (target.version, (target.folder / "row").exists()) == (NEW, False)
     assert recover.run(target.loaded.path) == 0
-    assert "no drill has left anything" in capsys.readouterr().out
+    assert "nothing to restore" in capsys.readouterr().out
 
 
 def test_another_targets_notes_change_nothing(target: DrilledTarget) -> None:

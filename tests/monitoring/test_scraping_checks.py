@@ -309,12 +309,12 @@ def ask_of_the_capacity(watcher: Prometheus, settings: Settings) -> str:
 EVERY: list[Ask] = [ask_of_a_job, ask_of_a_probe, ask_of_the_capacity, itself]
 REFUSAL = '{"status":"error","errorType":"internal","error":"the disk is full"}'
 INSTEAD = {
-    "a login": (Reply("{}", 401), "wants credentials"),
+    "a login": (Reply("{}", 401), "credentials are missing"),
     "a redirect": (Reply(status=302, headers={"Location": "/login"}), "leads to /login"),
     "a page": (Reply("<html>", 200, "text/html"), "instead of JSON"),
     "an error": (Reply(REFUSAL, 500), "the disk is full"),
-    "another version": (Reply('{"status":"success","data":{"new":1}}'), "does not answer like"),
-    "another program": (Reply('{"version":"1"}'), "does not answer like"),
+    "another version": (Reply('{"status":"success","data":{"new":1}}'), "unexpected answer of"),
+    "another program": (Reply('{"version":"1"}'), "unexpected answer of"),
 }
 
 

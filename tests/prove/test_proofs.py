@@ -247,7 +247,7 @@ def test_what_is_not_proven_is_tried_once_more_on_a_new_system(
     assert [p.second_try for p in (healthy, after)] == [False, False]
     assert len(started) == 2
     told = proofs.summary([healthy, again, after])
-    assert ("at the second try, with nothing beside it" in told) is proven
+    assert ("on the second try, running alone" in told) is proven
     assert again.to_dict()["second_try"] is True
 
 

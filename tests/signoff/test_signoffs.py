@@ -189,7 +189,7 @@ def test_a_change_by_somebody_else_is_not_lost(path: Path, monkeypatch: pytest.M
         path.write_text(FILE + "\n# theirs\n")
 
     monkeypatch.setattr(Path, "chmod", meanwhile)
-    with pytest.raises(UsageError, match="changed by somebody else"):
+    with pytest.raises(UsageError, match="changed while the sign-off"):
         append(path, signoff())
     assert path.read_text().endswith("# theirs\n")
 
