@@ -14,9 +14,8 @@ import pytest
 
 # module -> the fixtures that it has
 FIXTURES = {
-    "alert_engine": ("engine_alerts",),
-    "alerting": ("running", "policy"),
-    "backup": ("restores", "restore_of", "restored_dump"),
+    "alerting": ("running", "policy", "replayed", "trips", "engine_alerts"),
+    "backup": ("restore_of",),
     "deployment": ("drill_safety", "drill_of"),
     "grafana": ("opened", "grafana_client"),
     "guardian": ("guardian",),
@@ -25,8 +24,6 @@ FIXTURES = {
     "migrations": ("scratch_beside",),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of",),
-    "shadow": ("replayed",),
-    "synthetic": ("trips",),
 }
 
 

@@ -1,10 +1,10 @@
 """`python -m readiness.cli.docs`: writes what is generated in a checkout.
 
-`suites/catalogue.json` and `suites/ids.txt`, the JSON schema, and the page of all checks.
+`suites/catalogue.json` and `suites/ids.txt`, the JSON schema, and the pages of all checks and keys.
 """
 
 from readiness.cli.explain import markdown
-from readiness.config import schema
+from readiness.config import schema, template
 from readiness.lib import bundle
 from readiness.report import files
 from readiness.run import catalogue, catalogue_file
@@ -18,7 +18,9 @@ def main() -> None:
     ids = sorted(one.spec.id for one in declared)
     files.write(bundle.suites() / bundle.IDS, ["".join(f"{name}\n" for name in ids)])
     files.write(schema.FILE, [schema.render()])
-    files.write(bundle.root() / "docs" / "checks.md", [markdown(catalogue.entries())])
+    docs = bundle.root() / "docs"
+    files.write(docs / "checks.md", [markdown(catalogue.entries())])
+    files.write(docs / "configuration.md", [template.reference()])
 
 
 if __name__ == "__main__":

@@ -120,12 +120,14 @@ class Evidence:
     def attempt(self) -> Iterator[None]:
         """Go on with the other judgements where this one cannot be made.
 
-        What could not be measured is kept: the check ends as `error`, unless a judgement failed.
+        What could not be measured is kept, each reason once: the check ends as `error`, unless a
+        judgement failed.
         """
         try:
             yield
         except CouldNotMeasure as error:
-            self.lost.append(error)
+            if error.sentence not in {lost.sentence for lost in self.lost}:
+                self.lost.append(error)
 
     def conclude(self) -> Outcome:
         """The outcome, once the check has returned.

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from readiness.config.base.tables import DatabaseMarker, HttpMarker
 from readiness.config.loading import load
-from readiness.config.template import TEMPLATE
+from readiness.config.template import template
 from readiness.model.check import Effect
 from readiness.model.errors import ConfigError
 from readiness.model.secrets import redact
 
 TODAY = date(2026, 11, 1)
 CANARY = "correct-horse-battery"
-ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", TEMPLATE), CANARY)
+ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", template()), CANARY)
 EVERYTHING = "\n".join(
     line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
-    for line in TEMPLATE.splitlines()
+    for line in template().splitlines()
 )
 MINIMAL = '[target]\nname = "shop"\n'
 
@@ -48,7 +48,8 @@ def test_values_names_hash_and_origins(tmp_path: Path) -> None:
     assert token is not None
     assert token.reveal() == CANARY
     assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    line = EVERYTHING.splitlines().index('url = "https://api.staging.example.com"') + 1
+    wanted = 'url = "https://api.staging.example.com"'
+    line = 1 + next(n for n, text in enumerate(EVERYTHING.splitlines()) if text.startswith(wanted))
     assert loaded.origins["services.api.url"] == f"{path}:{line}"
     assert loaded.origins["services.api.bearer"] == "env API_TOKEN"
     assert loaded.origins["target.release"] == "env RELEASE"

@@ -11,12 +11,12 @@ from readiness.config.base import Model
 from readiness.config.models import Config
 from readiness.config.places import places
 from readiness.config.schema import FILE, json_schema, render
-from readiness.config.template import TEMPLATE
+from readiness.config.template import template
 from tests.config.test_config_errors import CASES
 
 EVERYTHING = "\n".join(
     line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
-    for line in TEMPLATE.splitlines()
+    for line in template().splitlines()
 )
 
 
@@ -84,7 +84,7 @@ def mistakes(text: str) -> list[str]:
 
 
 def test_the_template_is_valid() -> None:
-    assert mistakes(TEMPLATE) == []
+    assert mistakes(template()) == []
     assert mistakes(EVERYTHING) == []
 
 

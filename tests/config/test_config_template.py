@@ -6,62 +6,55 @@ from pathlib import Path
 import pytest
 
 from readiness.config.loading import load
+from readiness.config.models import Config
 from readiness.config.places import places
-from readiness.config.template import TEMPLATE, write_template
+from readiness.config.template import reference, template, write_template
+from readiness.lib import bundle
 from readiness.model.errors import UsageError
 
 TODAY = date(2026, 11, 1)
 EXAMPLE = re.compile(r"^#(?=[^ :\n])", re.MULTILINE)
-ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", TEMPLATE), "correct-horse-battery")
+ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", template()), "correct-horse-battery")
 
 
 def test_the_template_loads_as_it_is(tmp_path: Path) -> None:
     write_template(tmp_path / "readiness.toml")
     config = load(tmp_path / "readiness.toml", {}).config
     assert config.target.name == "my-system"
-    assert TEMPLATE.startswith("#:schema ")
+    assert template().startswith("#:schema ")
 
 
 def test_all_examples_load_together(tmp_path: Path) -> None:
     path = tmp_path / "readiness.toml"
-    path.write_text(EXAMPLE.sub("", TEMPLATE))
+    path.write_text(EXAMPLE.sub("", template()))
     config = load(path, ENVIRONMENT, today=TODAY).config
     assert config.waiver
     assert config.signoff
 
 
-def test_the_examples_load_one_block_after_the_other(tmp_path: Path) -> None:
-    """Each block loads with those of the tables it names: services and databases."""
-    blocks = TEMPLATE.split("\n\n")
-    base = [
-        b
-        for b in blocks
-        if re.search(r"^#?\[(target|services\.api|databases|alerting\.channels)", b, re.MULTILINE)
+@pytest.mark.parametrize("top", sorted(Config.model_fields))
+def test_the_examples_of_a_table_load_with_those_that_it_names(top: str, tmp_path: Path) -> None:
+    blocks = template().split("\n\n")
+    needed = {"target", "services", "databases", "alerting", "prometheus", "signoffs", top}
+    chosen = [
+        b for b in blocks if (h := re.search(r"^#?\[+(\w+)", b, re.MULTILINE)) and h[1] in needed
     ]
-    examples = [b for b in blocks if EXAMPLE.search(b)]
-    assert len(examples) > 12
     path = tmp_path / "readiness.toml"
-    for block in examples:
-        needed = [b for b in blocks if b in base or b == block or _needs(block, b)]
-        path.write_text(EXAMPLE.sub("", "\n\n".join(needed)))
-        assert load(path, ENVIRONMENT, today=TODAY).config.target.name == "my-system"
-
-
-def _needs(block: str, other: str) -> bool:
-    """A part of an array entry needs the entry, a sign-off what requires it."""
-    pairs = {"ingest.write_path": "[[performance.ingest]]", "[[signoff]]": "[signoffs]",
-             "[prometheus.": "[prometheus]", "[alerting.engine.": "[alerting.engine]",
-             "[backup.orders.": "[backup.orders]", "not_applicable": "[gate]",
-             "[deployment.": "[deployment]", "[scaling.api.": "[scaling.api]"}  # fmt: skip
-    return any(part in block and header in other for part, header in pairs.items())
+    path.write_text(EXAMPLE.sub("", "\n\n".join(chosen)))
+    assert load(path, ENVIRONMENT, today=TODAY).config.target.name == "my-system"
 
 
 def test_every_table_and_key_is_explained() -> None:
-    raw = tomllib.loads(EXAMPLE.sub("", TEMPLATE))
-    for place in places():
-        assert not place.label or place.path[0] in raw, place.label
-        for key in place.keys:
-            assert re.search(rf"^(# ?)?\[*(.*\.)?{key}\b", TEMPLATE, re.MULTILINE), key
+    for text in (template(), reference()):
+        for place in places():
+            for key in place.keys:
+                assert re.search(rf"\b{key}\b", text), key
+    assert tomllib.loads(EXAMPLE.sub("", template()))
+
+
+def test_the_reference_is_what_the_models_say() -> None:
+    page = bundle.root() / "docs" / "configuration.md"
+    assert page.read_text(encoding="utf-8") == reference()
 
 
 def test_an_existing_file_is_left_as_it_is(tmp_path: Path) -> None:

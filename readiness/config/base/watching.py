@@ -19,12 +19,12 @@ def both_or_none(model: _M, first: str, second: str) -> _M:
 
 
 class Job(Named):
-    """A scrape job that must be there, `[prometheus.jobs.NAME]`: the name is Prometheus's."""
+    """A required scrape job, `[prometheus.jobs.NAME]`, by its name in Prometheus."""
 
     interval_s: Positive = Field(
         ..., description="seconds; the scrape interval that was agreed, exactly"
     )
-    min_targets: Count = Field(1, description="targets that it must scrape at least")
+    min_targets: Count = Field(1, description="fewest targets that it must have")
     required_metrics: list[Text] = Field(
         default=[], description="selectors, as `orders_total`; each must have a fresh series"
     )
@@ -40,11 +40,11 @@ class Job(Named):
 
 
 class BlackboxProbe(Named):
-    """An address that a blackbox exporter asks, `[prometheus.probes.NAME]`."""
+    """An address that a blackbox exporter probes, `[prometheus.probes.NAME]`."""
 
-    instance: Text = Field(..., description="its `instance` label, mostly the address asked")
+    instance: Text = Field(..., description="its `instance` label, usually the address itself")
     certificate_min_days: Positive = Field(
-        14, description="days that its certificate must still be valid"
+        14, description="days; how long its certificate must still be valid"
     )
 
     @property
@@ -54,7 +54,7 @@ class BlackboxProbe(Named):
 
 
 class Prometheus(Model):
-    """The Prometheus that watches the target."""
+    """The Prometheus that monitors the target."""
 
     name: ClassVar[str] = "prometheus"
 
@@ -63,10 +63,11 @@ class Prometheus(Model):
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
     jobs: Annotated[dict[Name, Job], Field(min_length=1)] = Field(
-        default={}, description="the scrape jobs that must be there, as [prometheus.jobs.NAME]"
+        default={}, description="the required scrape jobs, as [prometheus.jobs.NAME]"
     )
     probes: Annotated[dict[Name, BlackboxProbe], Field(min_length=1)] = Field(
-        default={}, description="what is asked from outside, as [prometheus.probes.NAME]"
+        default={},
+        description="the addresses that are probed from outside, as [prometheus.probes.NAME]",
     )
     retention_min_h: Positive = Field(
         360, description="hours of history that it must keep; Prometheus's own default is 15 days"
@@ -75,7 +76,7 @@ class Prometheus(Model):
         2, description="seconds that its clock may differ from this machine's"
     )
     scrape_time_max_share: Share = Field(
-        0.5, description="share of the scrape time-out within which nine of ten scrapes must end"
+        0.5, description="share of the scrape timeout within which nine of ten scrapes must end"
     )
     window_s: Positive = Field(
         3600, description="seconds; how far back stability and duration of scrapes are judged"
@@ -83,9 +84,7 @@ class Prometheus(Model):
     up_min_share: Share = Field(
         0.99, description="share of the scrapes within `window_s` that must have succeeded"
     )
-    samples_max: Count = Field(
-        20_000, description="samples that one scrape of one target may bring"
-    )
+    samples_max: Count = Field(20_000, description="most samples of one scrape of one target")
     overhead_max_share: Share = Field(
         0.01, description="share of time that being scraped may take: duration by interval, CPU"
         " of the exporters by cores, and the monitoring roles' time by that of all statements"
