@@ -160,8 +160,8 @@ backup_from_tomorrow = _lever(
     {f"{_SAVED}[configuration]": ()},
     lambda levers: levers.age_release_file("saved/configuration.tar.gz", timedelta(days=-1)),
 )
-backup_empty = _lever(
-    "backup_empty",
+saved_backup_empty = _lever(
+    "saved_backup_empty",
     "The disk was full, and the copy of the uploads is empty.",
     {f"{_SAVED}[uploads]": {"size", "checksum"}},
     _changed("saved/uploads.tar.gz", lambda path: path.write_bytes(b"")),

@@ -9,6 +9,8 @@ import pytest
 from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.manifest import read, save
 from readiness.areas.schema.probes.constraints import foreign_keys, orphans
+from readiness.config.models import Config
+from readiness.config.subjects import undeclared
 from readiness.lib.postgres import connect
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.evidence import CheckFailed, Evidence
@@ -54,6 +56,20 @@ def missed(check: str, dsn: Dsn, **schema: Any) -> str:
     if evidence.lost:
         raise evidence.lost[0]
     return misses(evidence)
+
+
+@pytest.mark.parametrize(
+    ("need", "named"),
+    [
+        ("schema.lists_objects", "[databases.db] `schema.objects`, `schema.manifest` or"),
+        ("schema.protects_rows", "[databases.db] `schema.row_security` or a table under"),
+        ("schema.app_dsn", "`app_dsn` in [databases.db.schema]"),
+    ],
+)
+def test_a_check_that_is_not_configured_names_its_keys(need: str, named: str) -> None:
+    tables = {"target": {"name": "t"}, "databases": {"db": {"dsn": "postgresql://h/d"}}}
+    config = Config.model_validate(tables).named()
+    assert undeclared(config, "database", [need]).startswith(named)
 
 
 def test_expected_objects_names_what_is_missing_and_what_is_like_it(schema: Dsn) -> None:

@@ -44,7 +44,7 @@ def test_what_was_saved_is_compared_with_what_is(config: Path, run: Run, tmp_pat
     assert checked.exit_code == 1
     assert "column j on public.a was not expected" in checked.output
     again = save(config)
-    assert "1 of them not as before" in again.output
+    assert "1 differ from before" in again.output
     assert save(config, "--check").exit_code == 0
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 
