@@ -128,14 +128,14 @@ table_was_never_analyzed = broken_by(
 
 statistics_are_stale = broken_by(
     "statistics_are_stale",
-    "A batch rewrote a third of a table, and autovacuum has not analyzed it since.",
+    "A batch rewrote a table, and autovacuum has not analyzed it since.",
     {_VACUUM: {"stale-statistics"}},
     lambda levers: (
         levers.limits(vacuum_overdue_h=0.00001),
         levers.sql_each((), ("vacuum analyze shop.order_items",)),
         levers.sql(
             "alter table shop.order_items set (autovacuum_vacuum_scale_factor = 10);"
-            "update shop.order_items set quantity = quantity where order_id % 3 = 0",
+            "update shop.order_items set quantity = quantity",
             "alter table shop.order_items reset (autovacuum_vacuum_scale_factor)",
         ),
         levers.vacuum_locked_out("shop.order_items"),
