@@ -9,10 +9,10 @@ from typing import Any
 Break = Callable[[Any], AbstractContextManager[None]]
 """A context manager that breaks the reference system, and restores it at the end."""
 
-Misses = Mapping[str, frozenset[str] | None]
+Misses = Mapping[str, frozenset[str]]
 """For each check, `area.slug[subject]`: exactly the keys of the judgements that miss.
 
-No key: the check ends as `error`. None: not declared yet.
+No key: the check ends as `error`.
 """
 
 
@@ -50,16 +50,12 @@ class Fault:
         """By the id of each check that does not pass: the keys that miss on any subject."""
         found: dict[str, set[str]] = {}
         for name, keys in sorted(self.misses.items()):
-            found.setdefault(name.partition("[")[0], set()).update(keys or ())
+            found.setdefault(name.partition("[")[0], set()).update(keys)
         return {check: tuple(sorted(keys)) for check, keys in found.items()}
 
 
 def fault(
-    *,
-    story: str,
-    misses: Mapping[str, Iterable[str]] | None = None,
-    turns_red: Iterable[str] = (),
-    needs: str = "",
+    *, story: str, misses: Mapping[str, Iterable[str]], needs: str = ""
 ) -> Callable[[Break], Fault]:
     """Declare a context manager to be a fault.
 
@@ -67,15 +63,13 @@ def fault(
         story: what is broken, as one sentence.
         misses: by the name of each check that must not pass, `area.slug[subject]`, the keys of
             exactly those judgements that miss; none where it cannot be judged at all.
-        turns_red: the names alone.
         needs: a part of the reference system that a machine may lack; without it the fault is
             reported as not tried.
 
     Raises:
         ValueError: nothing misses.
     """
-    expected: dict[str, frozenset[str] | None] = dict.fromkeys(turns_red)
-    expected |= {name: frozenset(keys) for name, keys in (misses or {}).items()}
+    expected = {name: frozenset(keys) for name, keys in misses.items()}
     if not expected:
         raise ValueError("a fault must name at least one judgement that misses")
 

@@ -75,7 +75,7 @@ class Proof:
         if name not in self.seen:
             return f"expected, not seen: {name}"
         keys, check = self.expected[name], self.seen[name]
-        if keys is None or (set(check.missed) == keys and (keys or check.outcome is Outcome.ERROR)):
+        if set(check.missed) == keys and (keys or check.outcome is Outcome.ERROR):
             return ""
         expected, seen = (", ".join(sorted(found)) or "an error" for found in (keys, check.missed))
         return f"{name}: expected to miss: {expected}; missed: {seen}"

@@ -90,11 +90,12 @@ def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
     from readiness.prove.prover import Proof
     from tests.support.records import make_check
 
-    red = make_check(outcome=Outcome.FAIL)
+    late = Measurement("time", 2.0, "s", source="s", limit=at_most(1.0), key="late")
+    red = make_check(outcome=Outcome.FAIL, measurements=(late,))
 
     def proof(**changes: object) -> Proof:
         facts = {
-            "fault": "f", "story": "s", "expected": {"a.b[c]": None}, "seen": {"a.b[c]": red},
+            "fault": "f", "story": "s", "expected": {"a.b[c]": frozenset({"late"})}, "seen": {"a.b[c]": red},
             "after": {}, "error": "", "duration_s": 0.0,
         }  # fmt: skip
         return Proof(**(facts | changes))  # type: ignore[arg-type]

@@ -26,12 +26,14 @@ from readiness.reference.system import ReferenceSystem
 from readiness.run import catalogue
 from tests.support.records import make_check
 
-RED = make_check(outcome=Outcome.FAIL)
+LATE = Measurement("time", 2.0, "s", source="the test", limit=at_most(1.0), key="late")
+MISSES = frozenset({"late"})
+RED = make_check(outcome=Outcome.FAIL, measurements=(LATE,))
 
 
 def proof(**changes: Any) -> Proof:
     facts: dict[str, Any] = {
-        "fault": "f", "story": "s", "expected": {"a.b[c]": None}, "seen": {"a.b[c]": RED},
+        "fault": "f", "story": "s", "expected": {"a.b[c]": MISSES}, "seen": {"a.b[c]": RED},
         "after": {}, "error": "", "duration_s": 1.0,
     }  # fmt: skip
     return Proof(**(facts | changes))
@@ -110,7 +112,7 @@ def test_a_fault_of_an_absent_part_is_not_applied(
     def apply(_: ReferenceSystem) -> Any:
         raise AssertionError("it was tried")
 
-    broken = Fault("f", "s", {"a.b[c]": None}, apply, needs="timescale")
+    broken = Fault("f", "s", {"a.b[c]": MISSES}, apply, needs="timescale")
     monkeypatch.setattr(catalogue, "faults", lambda: [broken])
     system = _System(absent={"timescale": "it is not built"})
     monkeypatch.setattr(ReferenceSystem, "start", lambda **_: system)
@@ -142,7 +144,7 @@ class _Looker:
 
 
 NOTHING: tuple[dict[str, CheckResult], str] = ({}, "")
-MARKED = Fault("f", "s", {"signoff.manual-items[uat]": None}, lambda _: nullcontext())
+MARKED = Fault("f", "s", {"signoff.manual-items[uat]": MISSES}, lambda _: nullcontext())
 SEEN = {"signoff.manual-items[uat]": RED}
 
 
@@ -259,8 +261,8 @@ def test_all_checks_that_can_see_a_fault_are_run() -> None:
     assert looker.asked[:2] == [parallel, parallel]
 
 
-DRILL = Fault("d", "s", {"deployment.rollback[x]": None}, lambda _: nullcontext())
-SLOW = make_check(id="deployment.rollback", subject="x", outcome=Outcome.FAIL)
+DRILL = Fault("d", "s", {"deployment.rollback[x]": MISSES}, lambda _: nullcontext())
+SLOW = make_check(id="deployment.rollback", subject="x", outcome=Outcome.FAIL, measurements=(LATE,))
 
 
 @pytest.mark.usefixtures("started")
@@ -315,4 +317,6 @@ def test_an_error_is_what_a_fault_without_judgements_expects_and_nothing_else_do
 def test_every_fault_needs_a_part_that_can_be_absent() -> None:
     parts = {"", "timescale", "WAL archive", "fleet", "backup"}
     assert {found.needs for found in catalogue.faults()} == parts
-    assert fault(turns_red={"a.b"}, story="s", needs="timescale")(lambda _: nullcontext()).needs
+    assert fault(misses={"a.b": {"late"}}, story="s", needs="timescale")(
+        lambda _: nullcontext()
+    ).needs
