@@ -101,9 +101,9 @@ def test_a_module_that_was_edited_is_not_believed(monkeypatch: pytest.MonkeyPatc
     try:
         known = {one.module for one in catalogue_file.unchanged()}
         assert edited not in known
-        assert "backup/test_policy.py" in known
+        assert "backup/test_storage.py" in known
         assert [path.name for path in catalogue_file.edited(catalogue_file.check_files())] == [
-            "test_files.py"
+            "test_fresh.py"
         ]
     finally:
         catalogue_file.unchanged.cache_clear()
