@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help ready test test-fast test-matrix test-parts lint prove \
-	prove-quick bench lock docs sample clean
+	prove-quick prove-sample bench lock docs sample clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,7 +21,8 @@ help:
 	@echo "make test-matrix  what reads databases, on PostgreSQL 13 to 18 (needs npm)"
 	@echo "make test-parts   the healthy system without each of its parts, which takes an hour"
 	@echo "make prove   apply every fault to the reference system: each makes only its checks fail"
-	@echo "make prove-quick  one fault for each check"
+	@echo "make prove-quick  one fault for each judgement"
+	@echo "make prove-sample one fault for each check, which takes ten minutes"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed, as ratios"
 	@echo "make lock    renew the lock files"
@@ -66,6 +67,9 @@ prove: $(VENV)/ready
 
 prove-quick: $(VENV)/ready
 	$(BIN)/readiness prove -n $(LANES) --quick --healthy 0 --optional timescale --html reports/prove.html
+
+prove-sample: $(VENV)/ready
+	$(BIN)/readiness prove -n $(LANES) --sample --healthy 0 --optional timescale --html reports/prove.html
 
 bench: $(VENV)/test
 	$(BIN)/python benchmarks/run.py

@@ -202,7 +202,8 @@ def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument'
 @click.option(
     "-k", "pattern", default="", help="Only faults whose name or checks contain this text."
 )
-@click.option("--quick", is_flag=True, help="One fault per check; run only its own suite.")
+@click.option("--quick", is_flag=True, help="One fault per judgement; run only its own suite.")
+@click.option("--sample", is_flag=True, help="One fault per check; run only its own suite.")
 @click.option(
     "--healthy", default=5, show_default=True, help="Number of runs of the healthy system."
 )

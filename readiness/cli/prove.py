@@ -9,7 +9,7 @@ import click
 
 from readiness.model.errors import UsageError
 from readiness.model.exitcodes import ExitCode
-from readiness.model.fault import Fault, one_for_each_judgement
+from readiness.model.fault import Fault, one_for_each_check, one_for_each_judgement
 from readiness.prove.proofs import block, page, summary
 from readiness.prove.prover import Proof, Prover
 from readiness.report.files import write
@@ -20,6 +20,7 @@ def run(
     *,
     pattern: str,
     quick: bool,
+    sample: bool = False,
     healthy: int,
     systems: int,
     provider: str | None,
@@ -45,9 +46,13 @@ def run(
             where="-k",
             remedy="list the faults: readiness list --judgements",
         )
-    if quick:
+    if sample:
+        faults = one_for_each_check(faults)
+    elif quick:
         faults = one_for_each_judgement(faults)
-    prover = Prover(provider=provider, systems=systems, say=_say, quick=quick, second_try=True)
+    prover = Prover(
+        provider=provider, systems=systems, say=_say, quick=quick or sample, second_try=True
+    )
     # With -k somebody works on a few faults: the healthy runs are left to full proofs.
     proofs = list(prover.prove(faults, healthy=0 if pattern else healthy))
     if form == "json":

@@ -1,6 +1,6 @@
 """What a fault is: a reversible break of the reference system, and the judgements it makes miss."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -118,11 +118,23 @@ def faults_of(module: ModuleType) -> list[Fault]:
 
 def one_for_each_judgement(faults: Iterable[Fault]) -> list[Fault]:
     """Enough of the faults to prove every judgement that they prove: the most exact ones first."""
-    proven: set[tuple[str, str]] = set()
+    return _enough(faults, _judged)
+
+
+def one_for_each_check(faults: Iterable[Fault]) -> list[Fault]:
+    """Enough of the faults to make every check miss once: a sample of the proof."""
+    return _enough(faults, lambda fault: fault.checks)
+
+
+def _enough(faults: Iterable[Fault], proves: Callable[[Fault], Collection[object]]) -> list[Fault]:
+    proven: set[object] = set()
     chosen = []
     for fault in sorted(faults, key=lambda fault: (len(fault.checks), fault.name)):
-        proves = {(check, key) for check, keys in fault.judgements.items() for key in keys or ("",)}
-        if not proves <= proven:
+        if not proven.issuperset(proves(fault)):
             chosen.append(fault)
-            proven |= proves
+            proven.update(proves(fault))
     return chosen
+
+
+def _judged(fault: Fault) -> set[tuple[str, str]]:
+    return {(check, key) for check, keys in fault.judgements.items() for key in keys or ("",)}

@@ -24,12 +24,12 @@ ANSWERED_ELSEWHERE = {
     "M10": ("tests/performance/test_probe_queries.py", "stall"),
     "M12": ("tests/lib/test_probe_postgres.py", "a_mistake_in_sql"),
     "M14": ("tests/monitoring/test_health_check.py", "a_catch_all_page"),
-    "M16": ("tests/backup/test_restore.py", "a_dump_that_lacks_rows"),
+    "M16": ("tests/backup/test_restore.py", "a_dump_with_other_contents"),
     "M17": ("tests/alerting/test_rules_checks.py", "a_bad_rule_is_found_and_named"),
-    "M24": ("tests/backup/test_pgbackrest.py", "its_check_is_read_and_not_believed"),
-    "M26": ("tests/backup/test_pgbackrest.py", "an_archive_that_is_nowhere"),
+    "M24": ("tests/backup/test_pgbackrest.py", "damage_is_reported_by_its_check"),
+    "M26": ("tests/backup/test_pgbackrest.py", "an_archive_command_that_does_nothing"),
     "M23": ("tests/database/test_database_replication.py", "a_standby_whose_primary_is_gone"),
-    "M25": ("tests/database/test_bloat_checks.py", "without_the_right_it_says_which"),
+    "M25": ("tests/database/test_bloat_checks.py", "without_pgstattuple_or_the_right"),
     "M18": ("tests/performance/test_probe_write_path.py", "rows_acknowledged_and_not_stored"),
 }
 EXPECTED = {
@@ -95,8 +95,8 @@ def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
 
     def proof(**changes: object) -> Proof:
         facts = {
-            "fault": "f", "story": "s", "expected": {"a.b[c]": frozenset({"late"})}, "seen": {"a.b[c]": red},
-            "after": {}, "error": "", "duration_s": 0.0,
+            "fault": "f", "story": "s", "expected": {"a.b[c]": frozenset({"late"})},
+            "seen": {"a.b[c]": red}, "after": {}, "error": "", "duration_s": 0.0,
         }  # fmt: skip
         return Proof(**(facts | changes))  # type: ignore[arg-type]
 
