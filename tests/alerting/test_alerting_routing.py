@@ -142,7 +142,7 @@ def test_a_rules_labels_go_before_the_external_ones() -> None:
         ("- a", "the whole"),
         ("receivers: []", "route: Field required"),
         ("route: {receiver: a, match_all: x}", "route.match_all: Extra inputs"),
-        ("route: {receiver: a, group_wait: soon}", "is not a duration"),
+        ("route: {receiver: a, group_wait: soon}", "is not a valid Prometheus duration"),
         ("route: {receiver: a, routes: [{matchers: [a]}]}", "cannot read the matcher"),
         ("{", "cannot be read: line 1: "),
     ],

@@ -23,7 +23,7 @@ def test_every_check_is_dealt_once_and_a_file_stays_whole(forks: int) -> None:
 
 def test_a_file_that_took_long_has_a_fork_to_itself() -> None:
     looker = Looker(Warm(), 2)
-    slow = "backup.restore-succeeds"
+    slow = "backup.restores"
     looker._took[slow] = 1000.0
     (alone,) = (part for part in looker._dealt(FILES) if slow in part)
     assert {FILES[check] for check in alone} == {FILES[slow]}
