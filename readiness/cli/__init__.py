@@ -1,1 +1,1 @@
-"""What the commands do: they join the parts, print, and give an exit code."""
+"""The commands: arguments, printing and exit codes."""

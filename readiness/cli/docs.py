@@ -1,6 +1,6 @@
-"""`python -m readiness.cli.docs`: writes what is generated in a checkout.
+"""`python -m readiness.cli.docs`: renews the generated files of a checkout.
 
-`suites/catalogue.json` and `suites/ids.txt`, the JSON schema, and the pages of all checks and keys.
+`suites/catalogue.json`, `suites/ids.txt`, the JSON schema, and the pages of all checks and keys.
 """
 
 from readiness.cli.explain import markdown
@@ -11,7 +11,7 @@ from readiness.run import catalogue, catalogue_file
 
 
 def main() -> None:
-    """Write them."""
+    """Write all of them."""
     declared = list(catalogue.modules())
     listing = catalogue_file.render(declared, catalogue.fault_notes())
     files.write(bundle.suites() / catalogue_file.NAME, [listing])

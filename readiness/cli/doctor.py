@@ -1,4 +1,4 @@
-"""`readiness doctor`: is everything the gate needs there? Asks, and changes nothing."""
+"""`readiness doctor`: checks that programs and endpoints are available; changes nothing."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ from readiness.servers.postgres import Binaries, find_binaries
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing that was looked at.
+    """The result for one program or endpoint.
 
     Attributes:
-        thing: what.
-        well: whether it is as the gate needs it.
+        thing: its name.
+        well: whether it is usable.
         detail: what was found.
         needed: whether checks cannot be judged without it.
     """
@@ -35,14 +35,14 @@ class Diagnosis:
 
 
 def run(path: Path | None, *, reference: bool) -> int:
-    """Print a line for everything that was looked at; 0 if nothing that is needed is missing.
+    """Print one line per program and endpoint; 0 if nothing that is needed is missing.
 
     Raises:
         UsageError: there is no configuration, and the reference system was not asked for.
         ConfigError: the configuration has mistakes.
     """
     if reference:
-        # What cannot be had is told in the line of the program.
+        # A program that cannot be downloaded is reported in its own line.
         programs.fetch(programs.REFERENCE, lambda line: click.echo(line, err=True))
     found = list(tools(of_reference=reference))
     if not reference:
@@ -52,7 +52,7 @@ def run(path: Path | None, *, reference: bool) -> int:
         click.echo(f"{word:<8} {diagnosis.thing:<28} {printable(diagnosis.detail)}")
     missing = [d for d in found if d.needed and not d.well]
     if missing:
-        click.echo(f"\n{len(missing)} missing: the checks that need them will say `error`")
+        click.echo(f"\n{len(missing)} missing: checks that need them will end as `error`")
     return ExitCode.INCOMPLETE if missing else ExitCode.READY
 
 
@@ -60,7 +60,7 @@ def tools(*, of_reference: bool) -> Iterator[Diagnosis]:
     """The programs on this machine that checks and the reference system use.
 
     Args:
-        of_reference: whether what is missing is to be downloaded, or why it cannot be told.
+        of_reference: whether to download missing programs.
     """
     look = programs.get if of_reference else programs.find
     yield _diagnose("PostgreSQL programs", lambda: _programs(find_binaries()))

@@ -48,22 +48,22 @@ def show_one(name: str, config: Path | None) -> None:
     if plain not in entries:
         near = difflib.get_close_matches(plain, entries, n=1)
         raise UsageError(
-            f"there is no check {plain!r}" + (f". Did you mean {near[0]!r}?" if near else ""),
+            f"unknown check {plain!r}" + (f". Did you mean {near[0]!r}?" if near else ""),
             where="readiness explain",
-            remedy="see `readiness list`",
+            remedy="list all checks: readiness list",
         )
     entry = entries[plain]
     spec = entry.spec
     click.echo(f"{spec.id}\n{spec.title}\n")
     click.echo(f"severity  {spec.severity}\neffect    {spec.effect}")
     click.echo(f"judged    {f'once for each {spec.each}' if spec.each else 'once'}")
-    click.echo(f"judges    {', '.join(spec.judgements) or 'what its code says'}\n")
+    click.echo(f"judges    {', '.join(spec.judgements) or 'not declared'}\n")
     click.echo(f"Why it matters\n{_indented(spec.why)}\n\nHow to fix it\n{_indented(spec.fix)}\n")
     click.echo("Proven by")
     for fault in entry.faults:
         click.echo(f"  {fault.name}: {fault.story}{_needs(fault)}")
     if not entry.faults:
-        click.echo("  no fault: it is a check of your own")
+        click.echo("  no fault (a check of your own)")
 
 
 def markdown(entries: list[catalogue.Entry]) -> str:
@@ -116,7 +116,7 @@ def _as_json(entry: catalogue.Entry) -> dict[str, object]:
 
 
 def _own(config: Path | None) -> list[Path]:
-    """The folders with checks of the user's own; none where no configuration was named."""
+    """The folders of the user's checks; empty if no configuration was named."""
     if config is None:
         return []
     from readiness.config.locate import configured

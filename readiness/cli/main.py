@@ -14,7 +14,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
-    """`run` is the command where none is given; our errors are one message and exit code 2."""
+    """`run` is the default command; an error of ours is one message and exit code 2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in {"--help", "-h", "--version"}):
@@ -22,14 +22,14 @@ class _Group(click.Group):
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Those of the areas, too."""
+        """Our commands and those of the areas."""
         from readiness.areas.registry import areas
 
         own = (name for area in areas() for name in area.commands)
         return sorted([*super().list_commands(ctx), *own])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One of ours, or of an area; the areas are imported only where it is none of ours."""
+        """A command of ours, else of an area, which is only then imported."""
         return super().get_command(ctx, cmd_name) or _of_an_area(cmd_name)
 
     def resolve_command(
@@ -41,7 +41,7 @@ class _Group(click.Group):
         if self.get_command(ctx, args[0]) is None:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"there is no command {args[0]!r}.{hint}")
+            ctx.fail(f"no such command: {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -83,9 +83,16 @@ def main() -> None:
 
 def _selection_options(function: _F) -> _F:
     for option in (
-        click.option("--ignore", multiple=True, metavar="ID", help="Leave this check out."),
-        click.option("--select", multiple=True, metavar="ID", help="Judge this check only."),
-        click.option("--suite", multiple=True, metavar="NAME", help="Judge this suite only."),
+        click.option("--ignore", multiple=True, metavar="ID", help="Skip this check (repeatable)."),
+        click.option(
+            "--select",
+            multiple=True,
+            metavar="ID",
+            help="Judge only this check: ID or ID[SUBJECT] (repeatable).",
+        ),
+        click.option(
+            "--suite", multiple=True, metavar="NAME", help="Judge only this suite (repeatable)."
+        ),
     ):
         function = option(function)
     return function
@@ -94,21 +101,36 @@ def _selection_options(function: _F) -> _F:
 @main.command()
 @config_option
 @_selection_options
-@click.option("--reference", is_flag=True, help="Judge the reference system that ships with this.")
-@click.option("--provider", help="What the reference system runs on: docker, local or wheel.")
-@click.option("--allow", multiple=True, metavar="EFFECT", help="Allow load or disrupt.")
-@click.option("--confirm", default="", metavar="FINGERPRINT", help="As `readiness plan` says.")
-@click.option("-n", "workers", default="auto", metavar="WORKERS", help="Parallel workers.")
+@click.option("--reference", is_flag=True, help="Judge the bundled reference system.")
+@click.option(
+    "--provider", help="Where the reference system gets PostgreSQL: docker, local or wheel."
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="EFFECT",
+    help="Allow an effect: load or disrupt (repeatable).",
+)
+@click.option(
+    "--confirm", default="", metavar="FINGERPRINT", help="Fingerprint printed by `readiness plan`."
+)
+@click.option(
+    "-n", "workers", default="auto", metavar="WORKERS", help="Number of parallel workers, or auto."
+)
 @click.option(
     "--reports",
     default=Path("reports"),
     type=click.Path(path_type=Path),
-    help="Where the reports go.",
+    help="Folder for the reports.",
     show_default=True,
 )
-@click.option("--baseline", type=click.Path(path_type=Path), help="Record to compare with.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="Record to compare with (default: the previous run).",
+)
 @click.option("--report-only", is_flag=True, help="Exit 0 whatever the verdict.")
-@click.option("--debug", is_flag=True, help="Write pytest.html too: pytest's own log of the run.")
+@click.option("--debug", is_flag=True, help="Also write pytest.html, the log of the test runner.")
 def run(**asked: Any) -> None:
     """Judge the target (the default command)."""
     from readiness.cli import run as command
@@ -119,18 +141,20 @@ def run(**asked: Any) -> None:
 @main.command()
 @click.argument("path", default=Path("readiness.toml"), type=click.Path(path_type=Path))
 def init(path: Path) -> None:
-    """Write a commented readiness.toml to begin with."""
+    """Write a commented readiness.toml to start from."""
     from readiness.config.template import write_template
 
     write_template(path)
-    click.echo(f"wrote {path}: fill it in, then `readiness config check` and `readiness doctor`")
+    click.echo(
+        f"wrote {path}; fill it in, then run `readiness config check` and `readiness doctor`"
+    )
 
 
 @main.command()
 @config_option
-@click.option("--reference", is_flag=True, help="See what the reference system would run on.")
+@click.option("--reference", is_flag=True, help="Check what the reference system needs.")
 def doctor(config: Path | None, reference: bool) -> None:
-    """See whether everything the gate needs is there."""
+    """Check that every program and endpoint the checks need is available."""
     from readiness.cli import doctor as command
 
     sys.exit(command.run(config, reference=reference))
@@ -149,7 +173,11 @@ def plan(**asked: Any) -> None:
 @main.command(name="list")
 @config_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
-@click.option("--judgements", is_flag=True, help="List what each check judges, and its proof.")
+@click.option(
+    "--judgements",
+    is_flag=True,
+    help="List the judgements of each check and the faults that prove them.",
+)
 def list_(config: Path | None, form: str, *, judgements: bool) -> None:
     """List every check."""
     from readiness.cli import explain as command
@@ -164,27 +192,34 @@ def list_(config: Path | None, form: str, *, judgements: bool) -> None:
 @click.argument("id")
 @config_option
 def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument's name in the help
-    """Explain one check, and what proves it."""
+    """Explain one check: why, how to fix it, what proves it."""
     from readiness.cli import explain as command
 
     command.show_one(id, config)
 
 
 @main.command()
-@click.option("-k", "pattern", default="", help="Only faults whose name or checks contain this.")
 @click.option(
-    "--quick", is_flag=True, help="One fault a check, seen by what observes in its own suite."
+    "-k", "pattern", default="", help="Only faults whose name or checks contain this text."
 )
-@click.option("--healthy", default=5, show_default=True, help="Runs of the healthy system.")
-@click.option("-n", "systems", default=2, show_default=True, help="Reference systems at a time.")
-@click.option("--provider", help="What they run on: docker, local or wheel.")
+@click.option("--quick", is_flag=True, help="One fault per check; run only its own suite.")
 @click.option(
-    "--optional", multiple=True, metavar="PART", help="A part that this machine may lack."
+    "--healthy", default=5, show_default=True, help="Number of runs of the healthy system."
+)
+@click.option(
+    "-n", "systems", default=2, show_default=True, help="Number of reference systems in parallel."
+)
+@click.option("--provider", help="Where PostgreSQL comes from: docker, local or wheel.")
+@click.option(
+    "--optional",
+    multiple=True,
+    metavar="PART",
+    help="A part that this machine may lack (repeatable).",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
-@click.option("--html", type=click.Path(path_type=Path), help="Write the table as a page too.")
+@click.option("--html", type=click.Path(path_type=Path), help="Also write the table as a page.")
 def prove(**asked: Any) -> None:
-    """Prove the checks: break a system, see them turn red."""
+    """Prove the checks: break the reference system and see that they fail."""
     from readiness.reference import extra
 
     extra.require()
@@ -196,7 +231,7 @@ def prove(**asked: Any) -> None:
 @main.command()
 @config_option
 def recover(config: Path | None) -> None:
-    """Put back what a drill changed that was killed."""
+    """Restore the target after an interrupted drill."""
     from readiness.cli import recover as command
 
     sys.exit(command.run(config))
@@ -208,7 +243,7 @@ def recover(config: Path | None) -> None:
     "--reports", default=Path("reports"), type=click.Path(path_type=Path), show_default=True
 )
 def report(record: Path, reports: Path) -> None:
-    """Make all reports again from a record."""
+    """Write all reports again from a record."""
     from readiness.cli import records as command
 
     sys.exit(command.report(record, reports))
@@ -238,11 +273,11 @@ def waivers(config: Path | None) -> None:
 @config_option
 @click.option("--person", help="Who attests it; not the deployer.")
 @click.option("--evidence", help="A link or document number.")
-@click.option("--release", help="The release it is for; default: the target's.")
-@click.option("--expires", help="The last day it holds, as YYYY-MM-DD.")
+@click.option("--release", help="The release it is for (default: the target's).")
+@click.option("--expires", help="The last day on which it is valid, as YYYY-MM-DD.")
 @click.option("--write", is_flag=True, help="Append it to the file instead of printing it.")
 def signoff(**asked: Any) -> None:
-    """List the sign-offs, or make one."""
+    """List the sign-offs, or add one."""
     from readiness.cli import policy as command
 
     command.signoff(**asked)
@@ -256,7 +291,7 @@ def config() -> None:
 @config.command()
 @config_option
 def show(config: Path | None) -> None:
-    """Show every effective value, and where it came from."""
+    """Show every effective value and its origin."""
     from readiness.cli import policy as command
 
     command.show(config)
@@ -265,7 +300,7 @@ def show(config: Path | None) -> None:
 @config.command()
 @config_option
 def check(config: Path | None) -> None:
-    """Check the file, without touching the target."""
+    """Check the file without contacting the target."""
     from readiness.cli import policy as command
 
     command.check(config)

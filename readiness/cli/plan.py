@@ -1,4 +1,4 @@
-"""`readiness plan`."""
+"""`readiness plan`: prints what a run would do; judges and writes nothing."""
 
 import tempfile
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from readiness.run.supervisor import run as collect
 def run(
     *, config: Path | None, suite: Sequence[str], select: Sequence[str], ignore: Sequence[str]
 ) -> int:
-    """Print what would run. Reads the target's marker; judges and writes nothing."""
+    """Print what would run; only the target's marker is read."""
     loaded = configured(config)
     with tempfile.TemporaryDirectory() as nowhere:
         ended = collect(
@@ -47,7 +47,7 @@ def run(
 def _show(ledger: Ledger) -> None:
     target, _ = begun(ledger)
     click.echo(f"target       {target.name}, release {target.release}")
-    click.echo(f"environment  {target.environment} (as the target itself says)")
+    click.echo(f"environment  {target.environment} (reported by the target)")
     click.echo(f"fingerprint  {target.fingerprint}")
     for effect in Effect:
         chosen = [p for p in ledger.plan.values() if p.selected and p.effect is effect]
@@ -60,13 +60,13 @@ def _show(ledger: Ledger) -> None:
         if incident.kind != "dry-run":
             click.echo(f"\n{printable(incident.message)}", err=True)
     click.echo(
-        "\nload and disrupt run only with"
-        f" --allow EFFECT --confirm {target.fingerprint}, where the file allows them."
+        "\nload and disrupt run only if the file allows them, and with"
+        f" --allow EFFECT --confirm {target.fingerprint}"
     )
 
 
 def _show_drills(config: Config, ledger: Ledger) -> None:
-    """The commands themselves: whoever confirms should have seen them."""
+    """Print the commands of drills, so that whoever confirms has seen them."""
     chosen = [p for p in ledger.plan.values() if p.selected and p.effect.needs_quiet]
     for area in areas():
         if area.drills and any(planned.suite == area.name for planned in chosen):

@@ -1,4 +1,4 @@
-"""`readiness waivers`, `signoff` and `config`: the people's part of the file."""
+"""`readiness waivers`, `readiness signoff` and `readiness config`."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -25,7 +25,7 @@ def waivers(config: Path | None) -> None:
     """Print every waiver with its state today."""
     loaded = configured(config)
     if not loaded.config.waiver:
-        click.echo("no waivers: every failure counts")
+        click.echo("no waivers")
     for waiver in loaded.config.waiver:
         subject = f"[{waiver.subject}]" if waiver.subject else ""
         click.echo(f"{waiver.check}{subject}")
@@ -44,7 +44,7 @@ def signoff(
     expires: str | None,
     write: bool,
 ) -> None:
-    """List the sign-offs, or make one."""
+    """List the sign-offs, or add one."""
     loaded = configured(config)
     target = loaded.config.target
     if item is None:
@@ -52,7 +52,7 @@ def signoff(
         return
     if not person or not evidence:
         raise UsageError(
-            "a sign-off needs the person and the evidence",
+            "--person and --evidence are required",
             where="readiness signoff",
             remedy=f"readiness signoff {item} --person NAME --evidence LINK --expires YYYY-MM-DD",
         )
@@ -60,7 +60,7 @@ def signoff(
         raise UsageError(
             f"{person} deploys this release and may not sign it off",
             where="--person",
-            remedy="let another person sign",
+            remedy="let another person sign: readiness signoff ITEM --person NAME --evidence LINK",
         )
     made = Signoff(
         item=item,
@@ -71,7 +71,7 @@ def signoff(
     )
     if write:
         signing.append(loaded.path, made)
-        click.echo(f"appended the sign-off of {item} to {loaded.path}")
+        click.echo(f"added the sign-off for {item} to {loaded.path}")
     else:
         click.echo(signing.block(made))
 
@@ -80,7 +80,7 @@ def _list_signoffs(config: Path | None) -> None:
     loaded = configured(config)
     target, policy = loaded.config.target, loaded.config.signoffs
     if policy is None:
-        click.echo("no sign-offs are required: add [signoffs] required = [...]")
+        click.echo('no sign-offs are required; to require some: [signoffs] required = ["ITEM"]')
         return
     for item in policy.required:
         state = signoffs.state(
@@ -99,7 +99,7 @@ def show(config: Path | None) -> None:
 
 
 def check(config: Path | None) -> None:
-    """Say that the file is sound; its mistakes come as errors.
+    """Print that the file has no mistakes.
 
     Raises:
         ConfigError: it has mistakes, or decides on a check, suite or subject that does not exist.
@@ -112,7 +112,7 @@ def check(config: Path | None) -> None:
 
 
 def _known(loaded: Loaded) -> Iterator[tuple[str, str]]:
-    """Id and subject of each check that there is for this target."""
+    """Check id and subject of everything that can be judged on this target."""
     folder, gate = loaded.path.parent, loaded.config.gate
     shipped = bundle.known_ids()
     for entry in catalogue.entries(folder / name for name in gate.suites):
@@ -124,14 +124,14 @@ def _known(loaded: Loaded) -> Iterator[tuple[str, str]]:
         if not found:
             yield spec.id, ""
         if spec.id not in shipped:
-            # A check of the user's own may have parameters, which pytest alone knows.
+            # A user's check may have pytest parameters, which only collecting it would show.
             yield from ((w.check, w.subject) for w in loaded.config.waiver if w.check == spec.id)
 
 
 def _state(expires: date) -> str:
     today = now().date()
     if expires < today:
-        return f"EXPIRED on {expires}: the failure counts again"
+        return f"EXPIRED on {expires}; the failure counts again"
     soon = " (soon)" if expires - today <= _SOON else ""
     return f"expires on {expires}{soon}"
 

@@ -27,7 +27,7 @@ def run(
     form: str,
     html: Path | None,
 ) -> int:
-    """Prove the checks; the exit code is that of a gate.
+    """Prove the checks.
 
     Returns:
         0 only if every fault was proven; 1 if one was not; 3 if what was tried is proven, and
@@ -43,12 +43,12 @@ def run(
         raise UsageError(
             f"no fault matches {pattern!r}",
             where="-k",
-            remedy="see `readiness list --format json` for their names",
+            remedy="list the faults: readiness list --judgements",
         )
     if quick:
         faults = one_for_each_judgement(faults)
     prover = Prover(provider=provider, systems=systems, say=_say, quick=quick, second_try=True)
-    # A part of the faults is asked for while working on them; the healthy runs are for the whole.
+    # With -k somebody works on a few faults: the healthy runs are left to full proofs.
     proofs = list(prover.prove(faults, healthy=0 if pattern else healthy))
     if form == "json":
         click.echo(json.dumps([proof.to_dict() for proof in proofs], indent=1))
@@ -64,7 +64,7 @@ def _known(optional: Sequence[str]) -> None:
     for name in optional:
         if name not in parts:
             raise UsageError(
-                f"there is no part {name!r} that a machine may lack",
+                f"unknown part {name!r}",
                 where="--optional",
                 remedy=f"use one of: {', '.join(sorted(parts))}",
             )
@@ -83,6 +83,6 @@ def _matches(fault: Fault, pattern: str) -> bool:
 
 
 def _say(proof: Proof) -> None:
-    """Progress goes to stderr: machine data never mixes in."""
+    """Print to stderr: stdout may hold JSON."""
     sys.stderr.write("\n".join(block(proof)) + "\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""`readiness report` and `readiness diff`: what can be done with records alone."""
+"""`readiness report` and `readiness diff`: both need only records."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from readiness.report import write_all
 
 
 def report(path: Path, reports: Path) -> int:
-    """Make all outputs again from a record; the exit code is that of its verdict.
+    """Write all reports again from a record; the exit code is that of its verdict.
 
     Raises:
         RecordError: the record cannot be read, or its verdict is not what its facts give.
@@ -23,9 +23,9 @@ def report(path: Path, reports: Path) -> int:
     again = judge(record)
     if (again.verdict, again.reasons) != (record.verdict, record.reasons):
         raise RecordError(
-            f"says {record.verdict}, and its facts give {again.verdict}",
+            f"its verdict is {record.verdict}, but its checks give {again.verdict}",
             where=str(path),
-            remedy="use a record as the run wrote it",
+            remedy="use the record as the run wrote it",
         )
     write_all(record, reports)
     click.echo(summary(record, reports))

@@ -16,14 +16,14 @@ from readiness.run.safety import fingerprint
 
 
 def run(config: Path | None) -> int:
-    """Restore what was left, and say what was done; may be called as often as one likes.
+    """Restore what was left and print what was done; safe to repeat.
 
     Returns:
         The exit code.
 
     Raises:
         SafetyRefusal: the notes are those of another target.
-        UsageError: the file no longer says how its release is changed.
+        UsageError: the file no longer configures how the release is changed.
         CouldNotMeasure: a drill is under way, or the target cannot be restored.
     """
     loaded = configured(config)
@@ -32,10 +32,10 @@ def run(config: Path | None) -> int:
     def check(file: Path, noted: str, target: str, environment: str) -> None:
         """Notes of another target must change nothing on this one."""
         said = marker.environment(loaded.config)
-        # A target that is down says nothing: then what it said at the time of the drill counts.
+        # A target that is down reports no environment: the one noted at the drill counts then.
         if fingerprint(loaded.config, said.environment if said.said else environment) != noted:
             raise SafetyRefusal(
-                f"the notes are of another target, or of another place of it: {clean(target)} in"
+                f"the notes are of another target: {clean(target)} in"
                 f" the environment {clean(environment)!r}",
                 where=str(file),
                 remedy=f"{RECOVER} --config FILE, with the file that the drill was run with",
@@ -44,5 +44,5 @@ def run(config: Path | None) -> int:
     recovery = Recovery(loaded.config, folder, check, click.echo)
     restored = [area.drills.recover(recovery) for area in areas() if area.drills]
     if not any(restored):
-        click.echo(f"{folder}: no drill has left anything to restore")
+        click.echo(f"{folder}: nothing to restore")
     return 0

@@ -1,4 +1,4 @@
-"""`readiness run`."""
+"""`readiness run`: judges a target or the reference system."""
 
 import os
 import sys
@@ -55,7 +55,7 @@ def run(
     if reference:
         if config is not None:
             raise UsageError(
-                "judges its own system, so there is no file to give",
+                "cannot be combined with --config",
                 where="--reference",
                 remedy="leave out --config or --reference",
             )
@@ -67,7 +67,7 @@ def run(
 
 @contextmanager
 def reference_options(reports: Path, provider: str | None) -> Iterator[Options]:
-    """Start the reference system, and give the options that judge it: all effects allowed."""
+    """Start the reference system; yields options that judge it with all effects allowed."""
     from readiness.reference import extra
 
     extra.require()
@@ -112,7 +112,7 @@ def _judge(options: Options) -> int:
 def _show(ended: Ended, reports: Path) -> None:
     if ended.record is None:
         raise UsageError(ended.refusal)
-    from readiness.report import github  # only now: the run need not wait for it
+    from readiness.report import github  # imported late to start the run sooner
 
     github.announce(ended.record, os.environ)
     click.echo(summary(ended.record, reports))
@@ -121,7 +121,7 @@ def _show(ended: Ended, reports: Path) -> None:
 
 
 def summary(record: RunRecord, reports: Path) -> str:
-    """The verdict for the terminal, and where the page lies."""
+    """The verdict and the path of the page, for the terminal."""
     from readiness.report import console
 
     text = console.summary(record, width=width(), color=colored(sys.stdout))

@@ -25,10 +25,10 @@ def block(signoff: Signoff, *, table: str = "signoff") -> str:
 
 
 def append(path: Path, signoff: Signoff) -> None:
-    """Add a sign-off at the end of a configuration file; every byte before it stays.
+    """Append a sign-off to a configuration file; nothing before it changes.
 
-    The file is replaced in one step, and only by one that loads. Who signs need not have the
-    secrets: variables that are not set are no obstacle.
+    The file is replaced atomically, and only by one that loads. Unset variables are accepted:
+    whoever signs need not have the secrets.
 
     Raises:
         ConfigError: the file is not right, or would not be with the sign-off.
@@ -39,12 +39,12 @@ def append(path: Path, signoff: Signoff) -> None:
     _entries(path, before)
     after = before + _addition(path, before, signoff)
     if Signoff.model_validate(_entries(path, after)[-1]) != signoff:
-        raise ConfigError([Problem(str(path), "the sign-off would not be read back as given")])
+        raise ConfigError([Problem(str(path), "the sign-off would be read back with other values")])
     _replace(place, before, after)
 
 
 def _quoted(text: str) -> str:
-    """A TOML string. `${` is escaped, so that the text stays what was signed."""
+    """A TOML string; `${` is escaped, so that it is not taken for a variable."""
     return json.dumps(text.replace("${", "$${"), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -82,9 +82,9 @@ def _replace(place: Path, before: bytes, after: bytes) -> None:
             Path(name).chmod(place.stat().st_mode)
             if read(place) != before:
                 raise UsageError(
-                    "the file was changed by somebody else meanwhile",
+                    "the file was changed while the sign-off was written",
                     where=str(place),
-                    remedy="look at it, and sign again",
+                    remedy="review the change and sign again",
                 )
             Path(name).replace(place)
         finally:
@@ -94,5 +94,5 @@ def _replace(place: Path, before: bytes, after: bytes) -> None:
         raise UsageError(
             f"cannot be written: {error.strerror}",
             where=str(place),
-            remedy="check who may write the file and its folder",
+            remedy="check the permissions of the file and its folder: ls -ld",
         ) from error

@@ -1,4 +1,4 @@
-"""What the terminal can show."""
+"""Width and color of the terminal."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ def width() -> int:
 
 
 def colored(out: TextIO) -> bool:
-    """Whether to use colour: NO_COLOR and FORCE_COLOR are honoured, then a terminal decides."""
+    """Whether to use color: NO_COLOR, then FORCE_COLOR, then whether it is a terminal."""
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or out.isatty()

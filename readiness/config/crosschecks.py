@@ -1,4 +1,4 @@
-"""What no single key can get wrong: names of tables that do not exist, duplicates, dates."""
+"""Mistakes across tables: references to missing tables, duplicates, dates."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -12,7 +12,7 @@ from readiness.model.suggest import did_you_mean
 
 
 def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
-    """Mistakes that show only when the tables are seen together."""
+    """Mistakes that concern several tables."""
     yield from _secrets(config)
     yield from _marker(config)
     yield from twice(("waiver",), "check", ((w.check, w.subject) for w in config.waiver))
@@ -46,9 +46,9 @@ def _dates(config: Config, today: date) -> Iterator[Mistake]:
         if waiver.expires > last:
             yield Mistake(
                 ("waiver", index, "expires"),
-                f"expires on {waiver.expires}, further ahead than the {days} days"
+                f"expires on {waiver.expires}, more than {days} days ahead, the limit"
                 " of [gate] waiver_max_days",
-                f"choose {last} or earlier, and renew it when it is still needed",
+                f"use {last} or earlier, and renew it if it is still needed",
             )
 
 
@@ -59,7 +59,7 @@ def _signoffs(config: Config) -> Iterator[Mistake]:
     if config.signoffs and not config.target.deployer.strip():
         yield Mistake(
             ("target", "deployer"),
-            "is required with sign-offs: whether the deployer signed cannot be told without it",
+            "is required with sign-offs, so that the deployer cannot sign",
             "name who deploys this release",
         )
 
@@ -67,7 +67,7 @@ def _signoffs(config: Config) -> Iterator[Mistake]:
 def signoff_mistakes(
     signed: Sequence[tuple[str, str]], required: Sequence[str]
 ) -> Iterator[Mistake]:
-    """Sign-offs that are given twice, or that nothing requires.
+    """Report sign-offs that are duplicates or not required.
 
     Args:
         signed: item and release of each sign-off, in the order of the file.
@@ -78,8 +78,6 @@ def signoff_mistakes(
         if item not in required:
             yield Mistake(
                 ("signoff", index, "item"),
-                f"nothing requires a sign-off of {item!r}. {did_you_mean(item, required)}".rstrip(
-                    ". "
-                ),
-                "name it in [signoffs] required",
+                f"no sign-off of {item!r} is required. {did_you_mean(item, required)}".rstrip(". "),
+                "add it to [signoffs] required",
             )

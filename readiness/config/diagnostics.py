@@ -1,4 +1,4 @@
-"""The mistakes that validation finds, in the words of `readiness.toml`."""
+"""Translates pydantic's validation errors into the terms of `readiness.toml`."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +23,13 @@ _PATTERNS: Final = {
     NAME_PATTERN: "a name of at most 64 letters, digits, '.', '_' and '-'"
     " that begins with a letter or digit",
     PATH_PATTERN: "a path that begins with '/' and has no spaces",
-    URL_PATTERN: "an address as https://host:port/path, without '?' and '#'",
+    URL_PATTERN: "an address such as https://host:port/path, without '?' and '#'",
 }
 
 
 @cache
 def _patterns() -> Mapping[str, str]:
-    """The words for what each pattern of a model matches."""
+    """The descriptions of the models' patterns."""
     own = {pattern: words for area in areas() for pattern, words in area.patterns.items()}
     return _PATTERNS | own
 
@@ -42,7 +42,7 @@ _EXPECTED: Final = {
     "list_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
-    "date_type": "a date as 2030-12-31",
+    "date_type": "a date such as 2030-12-31",
     "finite_number": "a finite number",
     "greater_than": "a number greater than {gt:g}",
     "greater_than_equal": "a number of at least {ge:g}",
@@ -53,18 +53,18 @@ _EXPECTED: Final = {
     "too_short": "{min_length} or more entries",
     "too_long": "at most {max_length} entries",
 }
-# Kinds that compare what was found with something; the others are sentences of validators.
+# Error types with an expected value; the others are whole sentences of validators.
 _COMPARED: Final = {*_EXPECTED, "enum", "literal_error", "string_pattern_mismatch"}
 _WANTED: Final = "Input should be "
 _SECRET: Final = {
     "secret_type": "a secret is text, written as ${VARIABLE}",
-    "secret_literal": "a secret must not stand in the file: write it as ${VARIABLE}",
+    "secret_literal": "a secret must not be written in the file: use ${VARIABLE}",
 }
 _REMEDIES: Final = {"dsn": "write postgresql://user:${PASSWORD}@host:5432/database"}
 
 
 def mistakes_of(error: ValidationError, source: Source, values: Interpolation) -> Iterator[Mistake]:
-    """What validation found, one mistake for each place; never shows a secret."""
+    """The mistakes of a validation, one for each place; never shows a secret."""
     grouped: dict[Path, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         grouped.setdefault(path_of(detail, source), []).append(detail)
@@ -73,7 +73,7 @@ def mistakes_of(error: ValidationError, source: Source, values: Interpolation) -
 
 
 def misplaced_names(source: Source) -> Iterator[Mistake]:
-    """`name` inside a table whose header is its name: the header would win, silently."""
+    """Report `name` in a table whose header is its name: it would be ignored silently."""
     for place in places():
         if place.path[-1:] != (NAME,) or "name" in place.keys:
             continue
@@ -81,7 +81,7 @@ def misplaced_names(source: Source) -> Iterator[Mistake]:
             if "name" in table:
                 yield Mistake(
                     (*path, "name"),
-                    "unknown key 'name': the header of the table is its name",
+                    "unknown key 'name': the name is part of the table's header",
                     "remove it",
                 )
 
@@ -99,7 +99,7 @@ def _tables(raw: object, pattern: Path) -> Iterator[tuple[Path, Mapping[str, obj
 
 
 def path_of(detail: ErrorDetails, source: Source) -> Path:
-    """The path in the file that an error is about; words that only pydantic uses drop out."""
+    """The path in the file of an error, without the parts that only pydantic uses."""
     path: Path = ()
     for part in detail["loc"]:
         if source.value((*path, part)) is not None:
@@ -145,7 +145,7 @@ def _unknown(path: Path, value: object) -> Mistake:
     place = place_of(path[:-1])
     valid = sorted(place.keys) if place else []
     elsewhere = [p.label or "the top level" for p in places() if key in p.keys]
-    # What is almost a key of this table was meant for it, even where another table has the word.
+    # A near miss of a key of this table was meant for it, even if another table has the word.
     near = nearest(key, valid, cutoff=0.8 if elsewhere else 0.6)
     if near:
         return Mistake(path, f"unknown {word} {key!r}. Did you mean {near!r}?")

@@ -1,4 +1,4 @@
-"""Which file is the configuration, and its bytes."""
+"""Finds the configuration file and reads it."""
 
 import os
 import re
@@ -17,19 +17,18 @@ _LARGEST: Final = 1024 * 1024
 
 
 def find(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The one file that is used, or None where there is none.
+    """The file that is used, or None if there is none.
 
     `--config`, else `READINESS_CONFIG`, else the nearest folder from `start` upwards that has a
     `readiness.toml`, or a `pyproject.toml` with `[tool.readiness]`. The search ends at the root
-    of the repository (the folder with `.git`). A file that is named need not exist: `load` says
-    what is wrong with it.
+    of the repository (the folder with `.git`). A named file need not exist: `load` reports it.
     """
     if explicit is not None:
         return explicit
     if environ.get(VARIABLE):
         return start / environ[VARIABLE]
     for folder in _upwards(start.resolve()):
-        # A link that leads nowhere must not make us use another folder's file.
+        # A dangling link must not make us use another folder's file.
         if os.path.lexists(folder / FILE):
             return folder / FILE
         if _mentions_us(folder / PROJECT_FILE):
@@ -38,7 +37,7 @@ def find(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Path
 
 
 def locate(explicit: Path | None) -> Path:
-    """The file to use: the one named, or the one that is found.
+    """The named file, else the one that is found.
 
     Raises:
         UsageError: there is none.
@@ -46,9 +45,9 @@ def locate(explicit: Path | None) -> Path:
     path = find(Path.cwd(), explicit, os.environ)
     if path is None:
         raise UsageError(
-            "there is no readiness.toml here, nor in a folder above",
-            remedy="make one with `readiness init`, name one with --config FILE, or see the"
-            " tool work on its own reference system: `readiness run --reference`",
+            "no readiness.toml in this folder or above",
+            remedy="create one: readiness init; or name one: --config FILE; or try the reference"
+            " system: readiness run --reference",
         )
     return path
 
@@ -57,7 +56,7 @@ def read(path: Path) -> bytes:
     """The bytes of a configuration file, at most 1 MiB.
 
     Raises:
-        ConfigError: it cannot be read, is no file, or is too large.
+        ConfigError: it cannot be read, is not a file, or is too large.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -67,7 +66,7 @@ def read(path: Path) -> bytes:
     except FileNotFoundError:
         raise _unreadable(path, "does not exist") from None
     except PermissionError:
-        raise _unreadable(path, "may not be read by this user") from None
+        raise _unreadable(path, "permission denied") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise _unreadable(path, f"cannot be read: {reason}") from None
@@ -91,11 +90,11 @@ def _mentions_us(path: Path) -> bool:
     try:
         return "readiness" in tomllib.loads(text).get("tool", {})
     except (ValueError, RecursionError, TypeError):
-        # Broken, but meant for us: `load` will say what is wrong with it.
+        # Broken, but probably ours: `load` reports the error.
         return bool(re.search(r"^\s*\[+\s*tool\s*\.\s*readiness\b", text, re.MULTILINE))
 
 
 def _unreadable(path: Path, what: str) -> ConfigError:
     return ConfigError(
-        [Problem(str(path), what, "name another file with --config, or make one: readiness init")]
+        [Problem(str(path), what, "name another file with --config, or create one: readiness init")]
     )

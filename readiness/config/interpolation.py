@@ -19,13 +19,13 @@ _MARK: Final = re.compile(
 
 @dataclass(slots=True)
 class Interpolation:
-    """The result: the values, and what is to be known of them.
+    """The values after interpolation, and where variables were used.
 
     Attributes:
         values: the same tables with every reference replaced.
         variables: for each value with references, the variables it named.
         whole: the values that are one reference and nothing else.
-        mistakes: references that cannot be used; their values are left as they were written.
+        mistakes: invalid references; their values stay as written.
     """
 
     values: Raw = field(default_factory=dict)
@@ -37,8 +37,8 @@ class Interpolation:
 def interpolate(raw: Raw, environ: Mapping[str, str]) -> Interpolation:
     """Replace every reference in the values (never in the keys).
 
-    Text that the environment contributed to becomes `Interpolated`, unless a password stands
-    beside it in the clear. An empty variable counts as unset.
+    Text with a value of the environment becomes `Interpolated`, unless it also holds a literal
+    password. An empty variable counts as unset.
 
     Raises:
         RecursionError: the tables nest too deep.
@@ -49,7 +49,7 @@ def interpolate(raw: Raw, environ: Mapping[str, str]) -> Interpolation:
 
 
 def scalar(text: str) -> object:
-    """What a text of the environment means as a TOML number, truth value or date; else the text."""
+    """A text of the environment as a TOML number, boolean or date; else the text."""
     try:
         parsed = tomllib.loads(f"value = {text.strip()}")
     except (ValueError, RecursionError):
@@ -69,7 +69,7 @@ def _value(value: object, path: Path, environ: Mapping[str, str], result: Interp
 
 
 def _text(text: str, path: Path, environ: Mapping[str, str], result: Interpolation) -> str:
-    """One text. `written` follows what of it stands in the file, to find a literal password."""
+    """One text. `written` collects its literal parts, to find a password in them."""
     filled, written, end = "", "", 0
     names: list[str] = []
     mistakes: list[Mistake] = []
@@ -79,7 +79,7 @@ def _text(text: str, path: Path, environ: Mapping[str, str], result: Interpolati
         name, default = mark["name"], mark["default"]
         value, from_file = "", HOLE
         if name is None:
-            value = from_file = "${"  # the escape; a malformed one is told
+            value = from_file = "${"  # the escape; a malformed one is reported
             mistakes += [_malformed(path)] if mark["wrong"] is not None else []
         elif environ.get(name):
             value, supplied = environ[name], True
@@ -104,7 +104,7 @@ def _text(text: str, path: Path, environ: Mapping[str, str], result: Interpolati
 def _malformed(path: Path) -> Mistake:
     return Mistake(
         path,
-        "'${' does not begin a reference",
+        "'${' is not followed by a valid variable name",
         "write ${VARIABLE} or ${VARIABLE:-default}; for a literal '${' write '$${'",
     )
 

@@ -22,7 +22,7 @@ def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
     if isinstance(value, Model):
         for name in type(value).model_fields:
             if isinstance(value, Named) and name == "name":
-                continue  # it is in the path already
+                continue  # part of the path
             yield from _leaves(getattr(value, name), (*path, name))
     elif isinstance(value, dict) and value:
         for key, inner in value.items():

@@ -1,7 +1,7 @@
-"""Where each key of a TOML text stands: dotted path to line number.
+"""Line numbers of the keys of a TOML text.
 
-`tomllib` checks the text and gives the values, but forgets the lines. This scanner only looks
-for keys; on text that is not TOML it finds what it can, and never raises.
+`tomllib` gives no line numbers. This scanner only finds keys; on invalid TOML it finds what it
+can and never raises.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from readiness.config.base.mistakes import Path
 
-# Deeper keys have no line of their own; it keeps hostile text from taking quadratic time.
+# Deeper keys get no line of their own: hostile text must not take quadratic time.
 _DEEPEST: Final = 32
 
 _TOKEN: Final = re.compile(
@@ -39,18 +39,18 @@ class _Token(NamedTuple):
 
 @dataclass(slots=True)
 class Lines:
-    """What the scanner found.
+    """The result of a scan.
 
     Attributes:
-        at: the line (from 1) on which a key or table first stands.
-        twice: keys that were given again: path, first line, second line.
+        at: the line (from 1) of the first occurrence of a key or table.
+        twice: duplicate keys: path, first line, second line.
     """
 
     at: dict[Path, int] = field(default_factory=dict)
     twice: list[tuple[Path, int, int]] = field(default_factory=list)
 
     def of(self, path: Path) -> int | None:
-        """The line of a path, or of the nearest thing around it that stands somewhere."""
+        """The line of a path, or of the nearest enclosing table."""
         for end in range(len(path), 0, -1):
             if path[:end] in self.at:
                 return self.at[path[:end]]
@@ -60,7 +60,7 @@ class Lines:
 def scan(text: str) -> Lines:
     """Find the lines of all keys and tables."""
     scanner = _Scanner(text)
-    # The text ends, or nests too deep, in the middle of something: what was found counts.
+    # Truncated or too deep: what was found so far is kept.
     with contextlib.suppress(StopIteration, RecursionError):
         scanner.document()
     return scanner.found
@@ -109,7 +109,7 @@ class _Scanner:
         return path
 
     def _resolve(self, keys: Path) -> Path:
-        """A header below an array of tables means the array's last element."""
+        """Resolve a header below an array of tables to the array's last element."""
         path: Path = ()
         for key in keys[:-1]:
             path = (*path, key)
@@ -174,7 +174,7 @@ class _Scanner:
         self._next()
 
     def _leave_unexpected(self) -> None:
-        """After a value in a list only these may follow; anything else must not hold us up."""
+        """Skip what may not follow a value in a list, so that the scan always advances."""
         if self._token.kind != "line" and self._token.text not in {",", "]"}:
             self._next()
 

@@ -1,4 +1,4 @@
-"""Loads `readiness.toml`: one validated configuration, or every mistake in it."""
+"""Loads `readiness.toml` into a validated configuration, or reports every mistake."""
 
 import hashlib
 import re
@@ -37,7 +37,7 @@ _SYNTAX: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration, and where it comes from.
+    """A configuration and its origin.
 
     Attributes:
         config: the validated configuration, names set.
@@ -54,13 +54,13 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A configuration that was examined, right or wrong.
+    """An examined configuration, valid or not.
 
     Attributes:
         source: the file.
         values: its values, with the environment filled in.
-        mistakes: everything that is wrong; empty where `config` can be used.
-        config: the configuration, if its tables are right each for itself.
+        mistakes: every mistake; empty if `config` can be used.
+        config: the configuration, if each of its tables is valid.
     """
 
     source: Source
@@ -75,7 +75,7 @@ def load(path: Path, environ: Mapping[str, str], *, today: date | None = None) -
     Args:
         path: `readiness.toml`, or a `pyproject.toml` with `[tool.readiness]`.
         environ: where `${VARIABLE}` comes from.
-        today: the day that waivers are held against; by default today (UTC).
+        today: the day for which waivers must be valid; default: today (UTC).
 
     Raises:
         ConfigError: with every mistake found.
@@ -93,17 +93,19 @@ def load(path: Path, environ: Mapping[str, str], *, today: date | None = None) -
 
 
 def examine(path: Path, data: bytes, environ: Mapping[str, str], today: date) -> Draft:
-    """Everything that is to be said about the bytes of a configuration file.
+    """Examine the bytes of a configuration file.
 
     Raises:
-        ConfigError: it is not TOML, so that nothing more can be said.
+        ConfigError: it is not TOML.
     """
     source = _parse(path, data)
     try:
         values = interpolate(source.raw, environ)
         config, mistakes = _validate(source, values)
     except RecursionError:
-        raise ConfigError([Problem(str(path), "its tables or lists nest too deep")]) from None
+        raise ConfigError(
+            [Problem(str(path), "its tables or lists are nested too deeply")]
+        ) from None
     mistakes = [*values.mistakes, *mistakes, *misplaced_names(source)]
     if config and not mistakes:
         mistakes = list(cross_mistakes(config, today))
@@ -111,7 +113,7 @@ def examine(path: Path, data: bytes, environ: Mapping[str, str], today: date) ->
 
 
 def _veiled(mistake: Mistake, values: Interpolation, environ: Mapping[str, str]) -> Mistake:
-    """The mistake with `${VARIABLE}` in place of its value: it may be a secret, put astray."""
+    """The mistake with values of the environment replaced by `${VARIABLE}`: one may be a secret."""
     message, remedy = mistake.message, mistake.remedy
     names = {name for variables in values.variables.values() for name in variables}
     for name in sorted(names, key=lambda name: (-len(environ.get(name, "")), name)):
@@ -125,7 +127,7 @@ def _veiled(mistake: Mistake, values: Interpolation, environ: Mapping[str, str])
 def _parse(path: Path, data: bytes) -> Source:
     name = str(path)
     try:
-        # Editors on Windows put a byte order mark in front.
+        # Windows editors write a byte order mark.
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -136,7 +138,7 @@ def _parse(path: Path, data: bytes) -> Source:
     except ValueError as error:
         raise ConfigError([_syntax_problem(name, text, str(error))]) from None
     except RecursionError:
-        raise ConfigError([Problem(name, "its tables or lists nest too deep")]) from None
+        raise ConfigError([Problem(name, "tables or lists are nested too deeply")]) from None
     if path.name != PROJECT_FILE:
         return Source(name, raw, scan(text))
     return Source(name, _own_table(name, raw), scan(text), root=("tool", "readiness"))
@@ -147,7 +149,7 @@ def _own_table(name: str, raw: Raw) -> Raw:
     table = tool.get("readiness") if isinstance(tool, dict) else None
     if not isinstance(table, dict):
         raise ConfigError(
-            [Problem(name, "has no table [tool.readiness]", "make a file: readiness init")]
+            [Problem(name, "has no table [tool.readiness]", "create a file: readiness init")]
         )
     return table
 
@@ -158,7 +160,7 @@ def _syntax_problem(name: str, text: str, message: str) -> Problem:
         path, first, second = twice[0]
         return Problem(
             f"{name}:{second}",
-            f"{dotted(path)!r} is given twice, first on line {first}",
+            f"duplicate key {dotted(path)!r}, first on line {first}",
             "keep one of them",
         )
     place = re.search(r"\(at line (\d+), column (\d+)\)", message)
@@ -174,7 +176,7 @@ def _syntax_remedy(what: str) -> str:
 
 
 def _validate(source: Source, values: Interpolation) -> tuple[Config | None, list[Mistake]]:
-    """Validate, taking texts of the environment for numbers where a number is wanted."""
+    """Validate; texts of the environment become numbers where a number is expected."""
     try:
         return Config.model_validate(values.values).named(), []
     except ValidationError as error:
@@ -187,7 +189,7 @@ def _validate(source: Source, values: Interpolation) -> tuple[Config | None, lis
 
 
 def _take_scalars(error: ValidationError, source: Source, values: Interpolation) -> bool:
-    """Turn whole texts of the environment into numbers, truth values and dates, where wanted."""
+    """Convert texts of the environment to numbers, booleans and dates where these are expected."""
     wanted = {path_of(e, source) for e in error.errors() if e["type"] in _SCALARS}
     taken = wanted & values.whole
     for path in taken:
@@ -203,7 +205,7 @@ def _replace(values: Raw, path: KeyPath) -> None:
 
 
 def _mistakes(error: ValidationError, source: Source, values: Interpolation) -> list[Mistake]:
-    """The mistakes of validation, without those that follow from a reference left unfilled."""
+    """The mistakes of validation, without those caused by unresolved references."""
     unfilled = {mistake.path for mistake in values.mistakes}
     return [m for m in mistakes_of(error, source, values) if m.path not in unfilled]
 

@@ -1,4 +1,4 @@
-"""The whole of `readiness.toml`: the tables of all areas, joined."""
+"""The model of `readiness.toml`: the tables of all areas combined."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
@@ -16,10 +16,7 @@ _N = TypeVar("_N", bound=Named)
 
 
 def joined(all_areas: Iterable[Area]) -> type[tables.Config]:
-    """The model of a file in which each of these areas has its tables.
-
-    Strict, so that a mistake is an error and never a default.
-    """
+    """The model of a file with the tables of these areas."""
     known = tuple(all_areas)
     own = tuple(area.config for area in known if area.config is not tables.Config)
     fields: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The tables and keys that `readiness.toml` may have, read off the models."""
+"""The tables and keys that `readiness.toml` may have, derived from the models."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,8 +24,8 @@ class Place:
     """One table of the file.
 
     Attributes:
-        path: its keys from the top; `NAME` where a name stands, `[]` for one of an array.
-        keys: the fields that may stand in it.
+        path: its keys from the top; `NAME` for any name, `[]` for an entry of an array.
+        keys: its fields.
     """
 
     path: tuple[str, ...]
@@ -48,12 +48,12 @@ def label(path: Path) -> str:
 
 @cache
 def places() -> tuple[Place, ...]:
-    """Every table there can be, the top level first."""
+    """Every possible table, the top level first."""
     return tuple(_places((), (Config,)))
 
 
 def place_of(path: Path) -> Place | None:
-    """The table at a path of a file, or None where there can be no table."""
+    """The table at a path, or None if there can be none."""
     return next((place for place in places() if _matches(place.path, path)), None)
 
 

@@ -26,7 +26,7 @@ def json_schema() -> Schema:
     )
     definitions = schema.pop("$defs")
     for model in _kinds_of(Named):
-        if model.__name__ in definitions:  # not one that only others are made of
+        if model.__name__ in definitions:  # not a base class of others
             definitions[model.__name__]["properties"].pop("name", None)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -48,14 +48,14 @@ def _kinds_of(model: type[Named]) -> Iterator[type[Named]]:
 
 
 class _Generator(GenerateJsonSchema):
-    """Titles that only repeat the key are left out."""
+    """Leaves out titles, which only repeat the key."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's hook
         return False
 
 
 def _table(schema: Schema) -> Schema:
-    """A table: what is said of each key stays beside the key, whatever the key holds."""
+    """A table; descriptions and defaults stay beside each key."""
     if "properties" not in schema:
         return _value(schema)
     return schema | {"properties": {key: _key(s) for key, s in schema["properties"].items()}}
@@ -70,7 +70,7 @@ def _key(schema: Schema) -> Schema:
 
 
 def _value(schema: Schema) -> Schema:
-    """One value in the vocabulary of Draft 7, where `$ref` hides what stands beside it."""
+    """One value in Draft 7, where `$ref` hides its sibling keys."""
     if "$ref" in schema:
         return {"allOf": [schema]}
     for word in ("anyOf", "oneOf"):
@@ -86,7 +86,7 @@ def _value(schema: Schema) -> Schema:
 
 
 def _or_reference(schema: Schema) -> Schema:
-    """`${VARIABLE}` may stand for any single value, also where it is not text."""
+    """Allow `${VARIABLE}` for any single value, even one that is not text."""
     plain = schema.get("type") == "string" and not _NARROW & schema.keys()
     if plain or schema.get("type") not in {"string", "number", "integer", "boolean"}:
         return schema

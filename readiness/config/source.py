@@ -1,4 +1,4 @@
-"""A configuration file as its author sees it: which table and line a mistake stands in."""
+"""Locates mistakes in a configuration file: table and line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Source:
     root: Path = ()
 
     def problems(self, mistakes: Iterable[Mistake]) -> list[Problem]:
-        """The mistakes as a user reads them, in the order of the file."""
+        """The mistakes as problems, in the order of the file."""
         ordered = sorted(mistakes, key=lambda m: self._line(m.path) or 0)
         return [Problem(self.where(m.path), m.message, m.remedy) for m in ordered]
 
@@ -40,12 +40,12 @@ class Source:
         return " ".join(word for word in words if word)
 
     def origin(self, path: Path) -> str:
-        """File and line of a key: `readiness.toml:12`; the file alone where no line is known."""
+        """File and line of a key: `readiness.toml:12`; only the file if the line is unknown."""
         line = self._line(path)
         return f"{self.name}:{line}" if line else self.name
 
     def value(self, path: Path) -> object:
-        """What was written at a path; None where nothing stands."""
+        """The value at a path; None if there is none."""
         node: object = self.raw
         for key in path:
             if isinstance(node, dict):
@@ -67,6 +67,6 @@ class Source:
 
 
 def _split(path: Path) -> tuple[Path, str]:
-    """The table a key stands in, and the key; an entry of a list stands for the list."""
+    """The table of a key, and the key; for an entry of a list, the key of the list."""
     end = max((i for i, key in enumerate(path) if isinstance(key, str)), default=0)
     return path[:end], label(path[end : end + 1])[1:-1]

@@ -1,4 +1,4 @@
-"""The subjects that a check is judged on, and what the target would have to declare for one."""
+"""The subjects of a check, and what the target would have to declare to have one."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -19,13 +19,13 @@ def declared_in(kind: str, needs: Iterable[str] = ()) -> str:
     """Where subjects of this kind are declared, for a message.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: the kind is unknown.
     """
     return " ".join([_kind(kind)[0], *needs])
 
 
 def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subject]:
-    """The subjects of a kind that the target declares and that have what is needed, by name.
+    """The declared subjects of a kind that meet all needs, sorted by name.
 
     Args:
         config: the target.
@@ -34,7 +34,7 @@ def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subje
             its model that must be true.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: the kind is unknown.
     """
     found = sorted(_kind(kind)[1](config), key=lambda subject: subject.name)
     wanted = list(needs)
@@ -42,9 +42,9 @@ def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subje
 
 
 def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
-    """What the target would have to declare, where it has no such subject; else empty.
+    """What the target would have to declare; empty if it has such a subject.
 
-    "`retention_days` in [backup.shop]" where that table is there and lacks the key.
+    For example "`retention_days` in [backup.shop]", if that table lacks the key.
     """
     wanted = list(needs)
     if subjects(config, kind, wanted):
@@ -66,7 +66,7 @@ def _lacking(subject: Subject, need: str) -> str:
 
 
 def lacks(subject: object, need: str) -> bool:
-    """Whether a key, or one of the tables on the way to it, is not set or not true."""
+    """Whether a key, or a table above it, is not set or not true."""
     found = subject
     for word in need.split("."):
         found = getattr(found, word)
@@ -80,7 +80,7 @@ def _kind(kind: str) -> tuple[str, Find]:
         return _kinds()[kind]
     except KeyError:
         raise UsageError(
-            f"there is no kind of subject named {kind!r}",
+            f"unknown kind of subject {kind!r}",
             where=f"@check(each={kind!r})",
             remedy=f"use one of: {', '.join(sorted(_kinds()))}",
         ) from None

@@ -1,1 +1,1 @@
-"""What the areas share, and what knows no area."""
+"""Code that the areas share, and that knows no area."""

@@ -1,4 +1,4 @@
-"""Whom a program runs as, where that is not ourselves."""
+"""The account that a program runs as, if it is not ours."""
 
 import os
 import stat
@@ -17,12 +17,12 @@ class AsAccount(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user and group number.
+    """A user and group id.
 
     Attributes:
-        uid: the user's number.
-        gid: the group's number.
-        other: whether it is not our own.
+        uid: the user id.
+        gid: the group id.
+        other: whether it differs from ours.
     """
 
     uid: int
@@ -31,19 +31,19 @@ class Account:
 
     @property
     def popen(self) -> AsAccount:
-        """What to pass to `subprocess.Popen`."""
+        """The arguments for `subprocess.Popen`."""
         if not self.other:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def own(self, path: Path) -> None:
-        """Give this file or folder to the account, and to nobody else."""
+        """Make the account the owner of this file or folder, without access for others."""
         path.chmod(0o700 if path.is_dir() else 0o600)
         if self.other:
             os.chown(path, self.uid, self.gid)
 
     def reaches(self, path: Path) -> bool:
-        """Whether the account may pass through all folders down to this one."""
+        """Whether the account may enter this folder and all above it."""
         if not self.other:
             return True
         return all(self._passes(folder) for folder in (path, *path.parents) if folder.exists())

@@ -1,4 +1,4 @@
-"""Asks an Alertmanager, and hands it alerts and silences: API v2, all peers apart."""
+"""A client of Alertmanager's API v2; each peer is asked separately."""
 
 import json
 import time
@@ -25,7 +25,7 @@ Labels = Mapping[str, str]
 
 
 class ClusterStatus(api.Reply):
-    """What one peer knows of the others: `ready`, `settling` or `disabled`."""
+    """The cluster state of one peer: `ready`, `settling` or `disabled`."""
 
     status: str
     peers: tuple[dict[str, str], ...] = ()
@@ -40,11 +40,11 @@ class _Version(api.Reply):
 
 
 class Status(api.Reply):
-    """How one peer is.
+    """The status of one peer.
 
     Attributes:
         config: its configuration as YAML, with defaults written out and secrets replaced.
-        cluster: what it knows of the other peers.
+        cluster: its view of the other peers.
     """
 
     cluster: ClusterStatus
@@ -76,7 +76,7 @@ class _Receiver(api.Reply):
 
 
 class HeldAlert(api.Reply):
-    """One alert that a peer holds, and where its routes lead."""
+    """One alert of a peer, with the receivers of its routes."""
 
     labels: dict[str, str]
     annotations: dict[str, str] = Field(default={})
@@ -129,13 +129,13 @@ class _SilenceId(api.Reply):
 
 @dataclass(frozen=True, slots=True)
 class NewAlert:
-    """An alert to be handed over.
+    """An alert to send.
 
     Attributes:
         labels: its identity.
-        annotations: what is told of it.
-        starts_at: when it began; not in the past, or `group_wait` is not waited for.
-        ends_at: when it ends by itself: a killed run leaves nothing that fires for ever.
+        annotations: its texts.
+        starts_at: when it began; if in the past, `group_wait` is skipped.
+        ends_at: when it ends by itself, in case the run is killed.
     """
 
     labels: Labels
@@ -163,7 +163,7 @@ class Peer:
     """One Alertmanager; use it as a context manager.
 
     Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
-    wants a login, `NoData` when something else answers or the request is refused.
+    requires a login, `NoData` when something else answers or the request is refused.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -185,7 +185,7 @@ class Peer:
         return api.shaped(_STATUS, found, answer, _NAME)
 
     def alerts(self, *filters: str) -> tuple[HeldAlert, ...]:
-        """What it holds, the silenced and inhibited ones too; not those that ended.
+        """Its active alerts, including silenced and inhibited ones.
 
         Args:
             filters: matchers that must all hold, as `severity="critical"`.
@@ -195,7 +195,7 @@ class Peer:
         return api.shaped(_ALERTS, found, answer, _NAME)
 
     def post(self, alerts: Sequence[NewAlert]) -> None:
-        """Hand alerts over. Its 200 means that they are in its memory, and nothing more."""
+        """Send alerts. A 200 only means that they are in its memory."""
         self._json("POST", "/api/v2/alerts", [alert.to_json() for alert in alerts])
 
     def silences(self) -> tuple[Silence, ...]:
@@ -226,9 +226,9 @@ class Peer:
         return exposition.parse(self._session.get(f"{self.url}/metrics", max_bytes=api.MAX_BYTES))
 
     def clock_offset_s(self) -> tuple[float, float]:
-        """How far its clock is ahead of ours, in seconds, and how exactly that is known.
+        """How far its clock is ahead of ours, and the uncertainty, both in seconds.
 
-        From the header `Date`, which has whole seconds: it is known to half a second at best.
+        From the header `Date`, which has whole seconds: the uncertainty is at least half a second.
 
         Raises:
             NoData: the answer has no such header.
@@ -239,7 +239,7 @@ class Peer:
         try:
             theirs = parsedate_to_datetime(answer.date).timestamp() + 0.5
         except ValueError:
-            raise NoData("its answer has no date", where=answer.url) from None
+            raise NoData("the answer has no Date header", where=answer.url) from None
         return theirs - (before + after) / 2, (after - before) / 2 + 0.5
 
     def _json(self, method: str, path: str, body: object = None) -> tuple[object, Answer]:
@@ -249,7 +249,7 @@ class Peer:
             return None, answer
         if answer.status in {_NOT_FOUND, _GONE}:
             raise NoData(
-                f"answered {answer.status}: it has no API v2 there",
+                f"answered {answer.status}: no API v2 at this address",
                 where=answer.url,
                 remedy="name the address of Alertmanager itself, with its path prefix"
                 " (--web.route-prefix) if it has one; versions before 0.16 are not supported",

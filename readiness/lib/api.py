@@ -1,4 +1,4 @@
-"""Asks the HTTP APIs of Prometheus and Alertmanager, and says what else answered instead."""
+"""Decodes answers of the Prometheus and Alertmanager APIs, and names what answered instead."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _EXCERPT: Final = 160
 
 
 class Reply(BaseModel):
-    """Base of what an API answers: what we do not know is ignored, what we need must be there."""
+    """Base of API answers: unknown keys are ignored, needed ones are required."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -47,16 +47,16 @@ def document(answer: Answer, what: str, key: str = "bearer") -> object:
     """
     if answer.status in _LOGIN:
         raise NotPermitted(
-            f"answered {answer.status}: it wants credentials, or does not accept these",
+            f"answered {answer.status}: credentials are missing or not accepted",
             where=answer.url,
             remedy=f"set `{key}` in the table of {what}, or write user and password into its"
             " address as https://${USER}:${PASSWORD}@host",
         )
     if answer.status in _REDIRECTS:
         raise NoData(
-            f"answered {answer.status} and leads to {answer.location or 'nowhere'}: mostly a login",
+            f"answered {answer.status}, redirects to {answer.location or 'nowhere'}: a login page?",
             where=answer.url,
-            remedy=f"name the address of {what} itself, or set `{key}`",
+            remedy=f"use the address of {what} itself, or set `{key}`",
         )
     try:
         return json.loads(answer.body)
@@ -65,7 +65,7 @@ def document(answer: Answer, what: str, key: str = "bearer") -> object:
             f"answered {answer.status} with {answer.media_type or 'no content type'} instead of"
             f" JSON: {_beginning(answer)}",
             where=answer.url,
-            remedy=f"is this the address of {what}, with its path prefix if it has one?"
+            remedy=f"check the address of {what} and its path prefix:"
             f" curl -si '{answer.url}' | head",
         ) from None
 
@@ -82,9 +82,9 @@ def shaped(kind: TypeAdapter[_T], found: object, answer: Answer, what: str) -> _
         first = problem.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the answer"
         raise NoData(
-            f"{what} does not answer like that: {clean(place, 120)}: {clean(first['msg'], 120)}",
+            f"unexpected answer of {what}: {clean(place, 120)}: {clean(first['msg'], 120)}",
             where=answer.url,
-            remedy=f"see what it is, and of which version: curl -s '{answer.url}' | head -c 1000",
+            remedy=f"see what answers, and its version: curl -s '{answer.url}' | head -c 1000",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Where the shipped suites lie: in a checkout beside the package, in a wheel inside it."""
+"""The location of the shipped suites: beside the package in a checkout, inside it in a wheel."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs a command of the user's: bounded in time, as a list, and nobody types into it."""
+"""Runs a command of the user's: as a list, with a deadline, without input."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from readiness.model.secrets import PLACEHOLDER
 
 TIMEOUT_S: Final = 60.0
 ASK_S: Final = 30.0
-"""A question to a tool is answered within this time, or it is an error."""
+"""Seconds that a query to a tool may take."""
 _LONGEST: Final = 16 * 1024 * 1024
 _SAID: Final = 300
 _LOOK_S: Final = 0.2
@@ -37,7 +37,7 @@ class Answer:
     Attributes:
         status: its exit status.
         output: what it printed.
-        said: the end of its errors, else of what it printed; cleaned, for a message.
+        said: the end of stderr, else of stdout; cleaned, for a message.
     """
 
     status: int
@@ -46,7 +46,7 @@ class Answer:
 
 
 def run(argv: Sequence[str], verb: str, remedy: str, *, timeout_s: float = TIMEOUT_S) -> str:
-    """Run a command to its end, and give what it printed; its errors are not among that.
+    """Run a command and return its stdout.
 
     Args:
         argv: the program and its arguments.
@@ -55,7 +55,7 @@ def run(argv: Sequence[str], verb: str, remedy: str, *, timeout_s: float = TIMEO
         timeout_s: how long it may take.
 
     Raises:
-        CouldNotMeasure: it cannot be started, fails, or is not done in time.
+        CouldNotMeasure: it cannot be started, fails, or exceeds the time.
     """
     answer = ask(argv, verb, remedy, timeout_s=timeout_s)
     if answer.status == 0:
@@ -75,14 +75,14 @@ def ask(
     timeout_s: float = TIMEOUT_S,
     account: Account | None = None,
 ) -> Answer:
-    """Run a command to its end, whatever its exit status is.
+    """Run a command, whatever its exit status.
 
     Args:
         argv: the program and its arguments.
         verb: what it is to do, as in `the command to VERB failed`.
         remedy: what to do when it cannot be run.
         timeout_s: how long it may take.
-        account: who runs it; default: whoever we are.
+        account: who runs it; default: our own.
 
     Raises:
         CouldNotMeasure: it cannot be started, or is not done in time.
@@ -92,7 +92,7 @@ def ask(
 
 
 class Started:
-    """A command that runs; made by `started`."""
+    """A running command; made by `started`."""
 
     def __init__(
         self,
@@ -113,12 +113,12 @@ class Started:
         """Wait for its end.
 
         Raises:
-            CouldNotMeasure: it is not done in time, or prints without an end.
+            CouldNotMeasure: it exceeds the time, or prints too much.
         """
         deadline = time.monotonic() + timeout_s
         while (answer := self.poll()) is None:
             if time.monotonic() > deadline:
-                raise self._broken(f"is not done after {timeout_s:g} s")
+                raise self._broken(f"did not end within {timeout_s:g} s")
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LOOK_S)
         return answer
@@ -129,10 +129,10 @@ class Started:
         Raises:
             CouldNotMeasure: it prints without an end.
         """
-        status = self._process.poll()  # first: what it printed at last counts, too
+        status = self._process.poll()  # before the size: its last output counts too
         for file in (self._output, self._errors):
             if os.fstat(file.fileno()).st_size > _LONGEST:
-                raise self._broken(f"prints more than {_LONGEST // 2**20} MiB")
+                raise self._broken(f"printed more than {_LONGEST // 2**20} MiB")
         return None if status is None else self._answer(status)
 
     def _answer(self, status: int) -> Answer:
@@ -141,7 +141,7 @@ class Started:
         return Answer(status, printed, _end_of(self._errors) or _end_of(self._output))
 
     def kill(self) -> None:
-        """End it if it still runs, with all that it started."""
+        """Kill it and its children if it still runs."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -157,13 +157,13 @@ def started(
     account: Account | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Started]:
-    """Start a command; at the end of the block it is killed, if it still runs.
+    """Start a command; it is killed at the end of the block if it still runs.
 
     Args:
         argv: the program and its arguments.
         verb: what it is to do, as in `the command to VERB failed`.
         remedy: what to do when it cannot be run.
-        account: who runs it; default: whoever we are.
+        account: who runs it; default: our own.
         env: variables on top of our own.
 
     Raises:
@@ -175,7 +175,7 @@ def started(
             f"the command to {verb} {problem}", where=shlex.join(argv), remedy=remedy
         )
 
-    # Files, not pipes: a daemon that the command starts would hold a pipe open for ever.
+    # Files, not pipes: a daemon that the command starts would keep a pipe open.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
@@ -184,7 +184,7 @@ def started(
                 stdout=output,
                 stderr=errors,
                 env={**os.environ, **env} if env else None,
-                start_new_session=True,  # a Ctrl-C must not end the command that brings it back
+                start_new_session=True,  # Ctrl-C must not end a command that restores the target
                 **(account.popen if account else {}),
             )
         except OSError as error:
@@ -202,5 +202,5 @@ def _end_of(file: IO[bytes]) -> str:
 
 
 def _veiled(text: str) -> str:
-    """What looks like a credential, hidden: a tool prints those that we were never told."""
+    """Hide what looks like a credential: a tool may print ones that are not registered."""
     return _CREDENTIAL.sub(rf"\1{PLACEHOLDER}", text)

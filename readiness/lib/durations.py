@@ -1,6 +1,6 @@
-"""Durations as text. Each dialect of the field has its own grammar, and its own function here.
+"""Parses and formats durations; each dialect has its own grammar and function.
 
-Quantities of Kubernetes (`500m` is a half) are not durations.
+Kubernetes quantities (`500m` is a half) are not durations.
 """
 
 import math
@@ -32,20 +32,20 @@ def prometheus_seconds(text: str) -> float:
     from large to small, nothing else; `1h1h`, `1.5h` and `30s1m` are refused by Prometheus.
 
     Raises:
-        NoData: Prometheus would not take it.
+        NoData: Prometheus would reject it.
     """
     if text == "0":
         return 0.0
     found = _ORDERED.fullmatch(text) if text else None
     if not found:
         raise NoData(
-            f"{text[:60]!r} is not a duration as Prometheus writes it",
+            f"{text[:60]!r} is not a valid Prometheus duration",
             remedy="write whole numbers with units from large to small, each once: 1d12h, 1m30s",
         )
     parts = zip(found.groups(default="0"), _PROMETHEUS.values(), strict=True)
     total = sum(int(count[:_MOST_DIGITS]) * size for count, size in parts)
     if total > _LONGEST_MS or any(len(count or "") > _MOST_DIGITS for count in found.groups()):
-        raise NoData(f"{text[:60]!r} is longer than Prometheus can count (292 years)")
+        raise NoData(f"{text[:60]!r} is longer than Prometheus allows (292 years)")
     return total / 1000
 
 
@@ -65,11 +65,11 @@ def compose_seconds(text: str) -> float:
     decimal numbers and units in any order and as often as they come, and days and weeks.
 
     Raises:
-        ValueError: compose would not take it, or it is negative.
+        ValueError: compose would reject it, or it is negative.
     """
     if text == "0":
         return 0.0
     parts = _COMPOSE_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text[:60]!r} is not a duration, such as 10s or 1m30s")
+        raise ValueError(f"{text[:60]!r} is not a valid duration such as 10s or 1m30s")
     return math.fsum(float(number) * _COMPOSE[unit] for number, unit in parts)

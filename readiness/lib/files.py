@@ -1,4 +1,4 @@
-"""Looks at files that were saved in a folder: which is the newest, how old, and its sum."""
+"""Examines saved files: the newest, its age, its checksum."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from readiness.model.measurement import Measurement, now
 FORMAT: Final = "readiness-backup/1"
 LARGEST_MANIFEST: Final = 64 * 1024 * 1024
 _SUFFIX: Final = ".manifest.json"
-# Two machines never agree on the time to the second; five minutes are no accident.
+# Clocks of two machines differ by seconds; five minutes are a mistake.
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 
@@ -38,7 +38,7 @@ class Dated(Protocol):
 
     @property
     def dated_by(self) -> str:
-        """What `taken_at` was taken from, in words."""
+        """The source of `taken_at`."""
         ...
 
 
@@ -48,9 +48,9 @@ class BackupFile:
 
     Attributes:
         path: the dump.
-        taken_at: when it was complete: as its manifest says, else when the file last changed.
+        taken_at: when it was complete: from its manifest, else the file's modification time.
         size: in bytes.
-        dated_by: what `taken_at` was taken from, in words.
+        dated_by: the source of `taken_at`.
     """
 
     path: Path
@@ -65,12 +65,12 @@ class BackupFile:
 
     @property
     def manifest(self) -> Path:
-        """Where its manifest lies, if it has one."""
+        """The path of its manifest, which may not exist."""
         return manifest_path(self.path)
 
 
 def manifest_path(dump: Path) -> Path:
-    """Where the manifest of a dump lies: `x.manifest.json` beside `x.dump`."""
+    """The path of a dump's manifest: `x.manifest.json` beside `x.dump`."""
     return dump.with_name(dump.name.removesuffix(".dump") + _SUFFIX)
 
 
@@ -88,34 +88,34 @@ def sha256_of(path: Path) -> str:
 
 
 def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
-    """All files of a folder that a pattern fits, the newest first.
+    """All files of a folder that match a pattern, newest first.
 
     Args:
-        folder: where they lie.
-        pattern: as for the shell.
-        table: where the folder is named, for a message.
+        folder: the folder.
+        pattern: a shell pattern.
+        table: the table that configures the folder, for a message.
 
     Raises:
-        Unreachable: there is no such folder.
+        Unreachable: the folder does not exist.
         NotPermitted: the folder cannot be read.
-        CouldNotMeasure: a file in it cannot be looked at.
+        CouldNotMeasure: a file in it cannot be examined.
     """
     try:
-        # `glob` passes over what it may not read: ask for the list first.
+        # `glob` skips unreadable folders silently, so list the folder first.
         names = sorted(entry.name for entry in folder.iterdir())
         files = [folder / n for n in names if Path(n).match(pattern)]
         found = [_look_at(file) for file in files if file.is_file()]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unreachable(
-            "there is no such folder, or it is not mounted here",
+            "the folder does not exist or is not mounted here",
             where=str(error.filename or folder),
-            remedy=f"see `path` in {table}, and: findmnt -T '{folder}'",
+            remedy=f"check `path` in {table}, and: findmnt -T '{folder}'",
         ) from error
     except PermissionError as error:
         raise NotPermitted(
             "the folder of the backups cannot be read",
             where=str(error.filename or folder),
-            remedy="let the user that runs this read it: setfacl -m u:USER:rx FOLDER",
+            remedy="give the user who runs readiness access: setfacl -m u:USER:rx FOLDER",
         ) from error
     except OSError as error:
         raise CouldNotMeasure(
@@ -128,7 +128,7 @@ def age_of(taken: Dated, name: str = "age of the newest backup") -> Measurement:
     """How old a backup is, in hours.
 
     Raises:
-        CouldNotMeasure: it is from the future, so that one of two clocks is wrong.
+        CouldNotMeasure: it is from the future, so one of the clocks is wrong.
     """
     age = now() - taken.taken_at
     if age < -_CLOCKS_DIFFER:
@@ -153,8 +153,7 @@ def _look_at(file: Path) -> BackupFile:
     status = file.stat()
     finished = _finished(manifest_path(file))
     if finished is None:
-        # A backup without a manifest has an age all the same; what else it lacks is told by the
-        # check that needs the manifest.
+        # Without a manifest a backup still has an age; the check that needs it reports it missing.
         changed = datetime.fromtimestamp(status.st_mtime, UTC)
         return BackupFile(file, changed, status.st_size, "the file's time")
     return BackupFile(file, finished, status.st_size, "its manifest")

@@ -1,4 +1,4 @@
-"""What must not outlive this process: a watchdog that undoes it, even after `kill -9`."""
+"""Undoes what must not outlive this process, even after `kill -9`, by a watchdog process."""
 
 import contextlib
 import json
@@ -20,11 +20,11 @@ _UNDO_TIMEOUT_S: Final = 120.0
 
 
 class Guardian:
-    """Remembers, in a process of its own, what to undo when this one dies.
+    """Registers, in a watchdog process, what to undo when this process dies.
 
-    The owner normally undoes its things itself, tells so with `forget`, and ends with `close`.
-    If it dies first, by whatever cause, the watchdog undoes what is still registered, the newest
-    first: commands, then processes, then files and folders.
+    Normally the owner undoes everything itself, calls `forget`, and ends with `close`. If it dies
+    first, the watchdog undoes what is still registered, newest first: commands, then processes,
+    then files and folders.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Guardian:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Not under an outer guard: that one would kill the watchdog before it has undone.
+            # Not under an outer guardian, which would kill the watchdog before it is done.
             env=inherited,
             cwd="/",
             start_new_session=True,
@@ -45,11 +45,11 @@ class Guardian:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What to add to the environment of a child, so that it is found unregistered too."""
+        """Variables for a child's environment, by which an unregistered child is found."""
         return {watchdog.GUARD_VARIABLE: self._id}
 
     def kill(self, pid: int, signal: int = signal.SIGTERM) -> int:
-        """End this leader of a process group and its group: the signal, and SIGKILL 5 s later.
+        """Register a process group by its leader: it gets the signal, and SIGKILL 5 s later.
 
         Returns:
             A token for `forget`.
@@ -59,7 +59,7 @@ class Guardian:
         )
 
     def remove(self, path: Path) -> int:
-        """Remove this file, or this folder with all in it.
+        """Register a file or folder to remove.
 
         Returns:
             A token for `forget`.
@@ -73,7 +73,7 @@ class Guardian:
         *,
         timeout_s: float = watchdog.COMMAND_TIMEOUT_S,
     ) -> int:
-        """Run this command.
+        """Register a command to run.
 
         Args:
             argv: the program and its arguments.
@@ -94,21 +94,21 @@ class Guardian:
         )
 
     def forget(self, token: int) -> None:
-        """Take one thing back: the owner has undone it, or wants it to stay."""
-        with contextlib.suppress(ReadinessError):  # a dead watchdog has forgotten everything
+        """Unregister one entry: it is undone, or should stay."""
+        with contextlib.suppress(ReadinessError):  # a dead watchdog has no entries
             self._send({"do": "forget", "token": token})
 
     def close(self) -> None:
-        """End the watchdog; nothing is undone. May be called twice."""
+        """End the watchdog without undoing anything. May be called twice."""
         with contextlib.suppress(ReadinessError):
             self._send({"do": "done"})
         self._hang_up(_CLOSE_TIMEOUT_S)
 
     def undo(self) -> None:
-        """Undo everything registered now, as if this process had died. Waits until it is done.
+        """Undo all entries now, as if this process had died, and wait until it is done.
 
         Raises:
-            ReadinessError: it is not done within two minutes.
+            ReadinessError: it takes longer than two minutes.
         """
         self._hang_up(_UNDO_TIMEOUT_S)
 
@@ -121,8 +121,8 @@ class Guardian:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ReadinessError(
-                f"the watchdog (process {self._process.pid}) is not done after {timeout_s:g} s",
-                remedy="look for processes and folders that it left, and end it by its number",
+                f"the watchdog (process {self._process.pid}) did not finish within {timeout_s:g} s",
+                remedy="look for leftover processes and folders, and end the watchdog: kill PID",
             ) from None
 
     def _register(self, entry: dict[str, object]) -> int:
@@ -143,8 +143,8 @@ class Guardian:
                 pipe.flush()
         except OSError:
             raise ReadinessError(
-                "the watchdog is gone: what is started now would not be cleaned up after a crash",
-                remedy="start again",
+                "the watchdog has died; nothing would be cleaned up after a crash",
+                remedy="run again",
             ) from None
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
-"""A small, careful HTTP client: bounded in time and in size, follows nothing, borrows nothing.
+"""An HTTP client with limits on time and size; no redirects, cookies or proxies.
 
-Whatever status comes back is an answer, for the check to judge. No answer is an error.
+Any status is an answer for the check to judge. No answer is an error.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ class Answer:
     """One whole answer, whatever its status.
 
     Attributes:
-        url: what was asked, without user and password.
+        url: the address, without user and password.
         status: the HTTP status; a redirect is an answer too.
-        content_type: the header, empty where there is none.
-        location: where a redirect leads, empty where there is none.
-        retry_after: the header, empty where there is none.
-        date: the header, empty where there is none.
+        content_type: the header; empty if there is none.
+        location: the target of a redirect; empty if there is none.
+        retry_after: the header; empty if there is none.
+        date: the header; empty if there is none.
         body: at most as many bytes as were allowed.
         elapsed_ms: from the first byte sent (connecting included) to the last one received.
         headers: all headers, by their names in lower case.
@@ -66,20 +66,20 @@ class Answer:
     def __str__(self) -> str:
         leads = f" to {self.location}" if self.location else ""
         wrong = self.status >= _FIRST_ERROR and self.body
-        # An error mostly says its reason, and the next request may get another answer.
+        # An error usually names its reason, and a second request might not.
         says = f": {clean(self.body[:_EXCERPT].decode(errors='replace'))}" if wrong else ""
         return f"{self.url} answered {self.status}{leads}{says}"
 
 
 class Session:
-    """Requests one after the other, over one connection where the server keeps it open.
+    """Sequential requests, over one connection if the server keeps it open.
 
     Args:
         timeout_s: the longest each request may take, from connecting to the last byte.
         bearer: token sent as `Authorization: Bearer`.
         verify: whether the server's certificate must be valid: signed by an authority that this
             machine trusts, or by a public one.
-        scheme: what stands before the token instead of `Bearer `.
+        scheme: the text before the token.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Session:
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
-        # Not a client: that keeps cookies, and refuses answers that redirect to nonsense.
+        # Not httpx.Client: it keeps cookies and rejects invalid redirects.
         self._transport = httpx.AsyncHTTPTransport(
             verify=_trust(verify=self._verify),
             trust_env=False,  # a proxy of this machine must not answer for the target
@@ -108,7 +108,7 @@ class Session:
         try:
             self._loop.run_until_complete(self._close())
         finally:
-            # Not asyncio.run: that waits for a name server which may never answer.
+            # Not asyncio.run: it waits for name resolution, which may hang.
             self._loop.close()
 
     def get(self, url: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES) -> Answer:
@@ -165,7 +165,7 @@ class Session:
         """
         headers = {
             "accept": accept,
-            "accept-encoding": "identity",  # a compressed body could unfold to any size
+            "accept-encoding": "identity",  # a compressed body could expand to any size
             "user-agent": f"readiness/{__version__}",
             **(more or {}),
         }
@@ -179,7 +179,7 @@ class Session:
 
     async def _exchange(self, request: httpx.Request, max_bytes: int) -> Answer:
         started = time.perf_counter()
-        # httpx bounds each read; only a deadline on the whole ends an answer that drips.
+        # httpx limits each read; only a total deadline ends a slowly dripping answer.
         async with asyncio.timeout(self._timeout_s):
             response = await self._transport.handle_async_request(request)
             try:
@@ -262,9 +262,9 @@ async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity":
         raise NoData(
-            f"the body is encoded as {clean(encoding, 40)!r}, although that was not asked for",
+            f"the body is encoded as {clean(encoding, 40)!r}, which was not requested",
             where=url,
-            remedy="make the server heed `Accept-Encoding: identity`",
+            remedy="make the server respect `Accept-Encoding: identity`",
         )
     body = bytearray()
     async for chunk in response.aiter_raw():
@@ -280,38 +280,38 @@ async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
 
 @lru_cache(maxsize=2)
 def _trust(*, verify: bool) -> ssl.SSLContext:
-    # Loading the authorities takes 20 ms, which a latency must not contain: once is enough.
+    # Loading certificates takes 20 ms, which must not count as latency.
     context = httpx.create_ssl_context(verify=verify, trust_env=False)
     if verify:
-        context.load_default_certs()  # beside the public ones, those of this machine's owner
+        context.load_default_certs()  # besides the public ones, those of this machine
     return context
 
 
 @contextmanager
 def _explained(url: str, timeout_s: float) -> Iterator[None]:
-    """Turn what httpx raises into our errors. No text of a request is repeated: it has secrets."""
+    """Translate errors of httpx; never quotes the request, which holds secrets."""
     try:
         yield
     except (TimeoutError, httpx.TimeoutException):
         raise TookTooLong(
             f"no complete answer within {timeout_s:g} s",
             where=url,
-            remedy=f"see how far it comes: curl -sv --max-time 30 '{url}'; if it may take that"
-            " long, raise `timeout_s`",
+            remedy=f"see how far it comes: curl -sv --max-time 30 '{url}'; if that is"
+            " acceptable, increase `timeout_s`",
         ) from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise Unreachable(
-            "is no address that can be asked", where=url, remedy="correct `url` in readiness.toml"
+            "is not a valid address", where=url, remedy="correct `url` in readiness.toml"
         ) from None
     except (httpx.LocalProtocolError, UnicodeError):
         raise Unreachable(
             "the request cannot be sent: the host, path or token has a character that HTTP forbids",
             where=url,
-            remedy="look for a line end or a blank in the variable that `bearer` names",
+            remedy="remove line ends and blanks from the variable of `bearer`",
         ) from None
     except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
         raise Unreachable(
-            f"what answers does not speak HTTP: {clean(str(error))}",
+            f"the answer is not HTTP: {clean(str(error))}",
             where=url,
             remedy=f"check host, port and http or https: curl -sv --max-time 5 '{url}'",
         ) from None
@@ -326,18 +326,18 @@ def _unreachable(error: httpx.HTTPError, url: str) -> Unreachable:
             return Unreachable(
                 f"the certificate is not accepted: {clean(cause.verify_message)}",
                 where=url,
-                remedy="install the authority's certificate on this machine (or name it in"
-                " SSL_CERT_FILE), or set `verify_tls = false` for a service with a private one",
+                remedy="install the CA certificate on this machine (or name it in"
+                " SSL_CERT_FILE), or set `verify_tls = false`",
             )
     return Unreachable(
         _reason(causes[-1]),
         where=url,
-        remedy=f"see whether it runs and listens: curl -sv --max-time 5 '{url}'",
+        remedy=f"check that it runs and listens: curl -sv --max-time 5 '{url}'",
     )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, and so on: the last one is the most telling."""
+    """The error and its causes; the last one says most."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen

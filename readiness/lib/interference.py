@@ -1,8 +1,7 @@
-"""Watches the machine that measures: time it loses to others makes a fast target look slow.
+"""Detects load on the measuring machine, which makes a fast target look slow.
 
-A virtual machine waits while its host serves others ("steal", `/proc/stat`, proc(5)); a crowded
-one wakes its threads late. Speed that was measured meanwhile is judged only if it passes all the
-same: interference makes a target slower, never faster. Otherwise it is measured again.
+Signs are CPU time stolen by the host (`/proc/stat`, proc(5)) and threads that wake late. A pass
+measured meanwhile counts, as interference makes nothing faster; a miss is measured again.
 """
 
 import os
@@ -33,12 +32,12 @@ _STOLEN: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Interference:
-    """What the machine lost while it was watched.
+    """The interference during a measurement.
 
     Attributes:
-        stolen: processor time that it wanted and its host gave to others, as a share of the
-            time that passed (above 1 if several processors waited); 0 where nobody tells.
-        late_s: by how much, at worst, a thread was woken too late; in seconds.
+        stolen: CPU time stolen by the host, as a share of the elapsed time (above 1 if several
+            CPUs waited); 0 if unknown.
+        late_s: the worst delay of waking a thread, in seconds.
     """
 
     stolen: float
@@ -46,7 +45,7 @@ class Interference:
 
     @property
     def disturbed(self) -> bool:
-        """Whether speed measured meanwhile says more of the machine than of the target."""
+        """Whether a speed measured meanwhile cannot be attributed to the target."""
         return self.stolen > _MOST_STOLEN or self.late_s > _MOST_LATE_S
 
     def __str__(self) -> str:
@@ -54,7 +53,7 @@ class Interference:
 
 
 class Watch:
-    """Takes the time that a thread is woken, again and again; made by `watching`."""
+    """Measures how late a thread wakes, repeatedly; made by `watching`."""
 
     def __init__(self) -> None:
         self._end = threading.Event()
@@ -77,7 +76,7 @@ class Watch:
         self._thread.join()
 
     def seen(self) -> Interference:
-        """What was lost since the watch began."""
+        """The interference since the start."""
         passed = time.monotonic() - self._began
         return Interference((_stolen_s() - self._before) / passed, self._late_s)
 
@@ -97,15 +96,15 @@ def undisturbed(
     settled: Callable[[Measured], bool],
     tell: Callable[[Measurement], None],
 ) -> Measured:
-    """Measure, and measure again (four times at most) if others may be to blame for a miss.
+    """Measure, and again (at most four times) if interference may explain a miss.
 
-    What is settled is taken as it is, and so is what misses on a quiet machine.
+    A settled result counts as it is, and so does a miss on a quiet machine.
 
     Args:
         measure: takes the measurement, from the beginning.
-        settled: whether it is good enough, or misses in a way that no interference explains:
-            a row that was lost is lost.
-        tell: is given a measurement for each attempt that was set aside.
+        settled: whether it passes, or misses in a way that interference cannot explain, such
+            as a lost row.
+        tell: receives a measurement for each discarded attempt.
 
     Raises:
         CouldNotMeasure: as `measure` does, or the machine was disturbed each time.
@@ -124,11 +123,11 @@ def undisturbed(
             if problem:
                 raise problem
             return measured
-        tell(Measurement("attempt set aside, machine disturbed", str(lost), "text", "/proc/stat"))
+        tell(Measurement("attempt discarded, machine disturbed", str(lost), "text", "/proc/stat"))
         _await_quiet()
     raise problem or CouldNotMeasure(
-        f"the machine that measures was disturbed in {_ATTEMPTS} attempts, at last {lost}",
-        remedy="run the gate on a machine, or at a time, with less beside it",
+        f"the measuring machine was disturbed in all {_ATTEMPTS} attempts; last: {lost}",
+        remedy="run readiness on a less busy machine, or at another time",
     )
 
 

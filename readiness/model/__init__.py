@@ -1,1 +1,1 @@
-"""What a check is, what it measures and concludes, and the record and the verdict; pure."""
+"""Checks, measurements, evidence, the record and the verdict; does no I/O but reading records."""

@@ -1,4 +1,4 @@
-"""What a check is: one requirement, declared on the pytest function that judges it."""
+"""A check: one requirement, declared on the pytest function that judges it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ _ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z][a-z0-9]*(-[a-z0-9]+
 
 
 class Severity(StrEnum):
-    """How much a failed check weighs: `minor` is listed and never decides."""
+    """How much a failure weighs: `minor` is listed and does not decide the verdict."""
 
     BLOCKER = "blocker"
     MAJOR = "major"
@@ -46,15 +46,15 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
-    """What is known of a check before it runs.
+    """The declaration of a check.
 
     Attributes:
-        id: `suite.slug`, stable for ever.
-        title: the requirement, as one sentence that can be true or false.
+        id: `area.slug`; never changes its meaning.
+        title: the requirement, as one sentence.
         severity: how much a failure weighs.
         effect: what it does to the target.
-        why: why the requirement matters, for somebody who has to decide at night.
-        fix: how to mend a failure, with the command.
+        why: the consequence of a failure, for somebody on call.
+        fix: how to fix a failure, with the command to paste.
         each: the kind of subject it is judged on, once for each (`service`, `database`, ...),
             and the name of the test function's argument; empty for the target as a whole.
         needs: keys that must be set in the subject's table, as `physical.dsn`, or conditions that
@@ -80,12 +80,12 @@ class CheckSpec:
         return self.id.partition(".")[0]
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON types."""
+        """Convert to JSON types."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Self:
-        """Back from JSON types; what is not of a spec is passed over."""
+        """Convert from JSON types; unknown keys are ignored."""
         known = {field.name: raw[field.name] for field in fields(cls)}
         known["severity"] = Severity(str(raw["severity"]))
         known["effect"] = Effect(str(raw["effect"]))
@@ -110,23 +110,23 @@ def check(
     """Declare a pytest function to be a check.
 
     Args:
-        id: `suite.slug`, lower case, words joined with `-`.
-        title: see `CheckSpec`, as for all the others.
+        id: `area.slug`, lower case, words joined with `-`.
+        title: this and the others: see `CheckSpec`.
         why: why the requirement matters.
-        fix: how to mend a failure.
+        fix: how to fix a failure.
         severity: `blocker`, `major` or `minor`.
         effect: `observe`, `write`, `load` or `disrupt`.
         each: the kind of subject the check runs once for; the function takes an argument of
             that name.
         needs: one key or several that the subject must have.
         failure_title: what is true when it fails.
-        judgements: the keys that it judges; it may judge no other. Empty: any.
+        judgements: the only keys that it may judge; empty allows any.
 
     Raises:
         ValueError: the id is not of that form, or a text is empty.
     """
     if not _ID.fullmatch(id):
-        raise ValueError(f"check id {id!r} is not of the form 'suite.slug' in lower case")
+        raise ValueError(f"check id {id!r} is not of the form 'area.slug' in lower case")
     if not (title.strip() and why.strip() and fix.strip()):
         raise ValueError(f"check {id!r} needs a title, a why and a fix")
     spec = CheckSpec(

@@ -1,4 +1,4 @@
-"""Makes text from the target harmless to look at: no escapes, no invisible reordering."""
+"""Makes text from the target safe to print: no escape sequences, no invisible characters."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ _ANSI: Final = re.compile(
     re.DOTALL,
 )
 _BREAK: Final = re.compile("\r\n?|[\u0085\u2028\u2029\x0b\x0c]")
-# Controls, invisible marks, and the marks that make text read in another order than it stands.
+# Control characters, invisible characters, and marks that reorder text (bidi).
 _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -42,10 +42,10 @@ def clean(text: str, limit: int = 4000) -> str:
 
 
 def line(text: str, limit: int = 1000) -> str:
-    """The same on one line."""
+    """`clean`, on one line."""
     return " ".join(clean(text, limit).split())
 
 
 def no_command(row: str) -> str:
-    """A line to be printed, kept from being a command to a CI runner by an invisible joiner."""
+    """The line, with an invisible joiner if a CI runner would take it as a command."""
     return _RUNNER_COMMAND.sub(lambda m: f"{m[0][:-1]}\u2060{m[0][-1]}", row)

@@ -1,7 +1,6 @@
 """PostgreSQL connection strings as libpq reads them (`psycopg.conninfo`), and their secrets.
 
-Nothing here quotes what it read: libpq's own messages do, and a password with an unescaped `@`
-is part of what they quote.
+Messages never quote the input, as libpq's do: a password with an unescaped `@` would be in them.
 """
 
 import re
@@ -14,7 +13,7 @@ from urllib.parse import unquote
 SECRET_WORDS: Final = frozenset(
     {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"}
 )
-# Stands for what the environment contributes. Private use: no configuration means it.
+# Replaces text from the environment; a private-use character, so no configuration has it.
 HOLE: Final = "\ue000"
 DEFAULT_PORT: Final = "5432"
 
@@ -29,18 +28,21 @@ _ROUGH: Final = re.compile(
     re.IGNORECASE,
 )
 _REASONS: Final = (
-    ('missing "="', "it is neither a URI nor words as `host=db dbname='my shop'`"),
-    ("invalid connection option", "it has a keyword that libpq does not know"),
-    ("invalid URI query parameter", "it has a parameter that libpq does not know"),
+    (
+        'missing "="',
+        "it is neither a URI nor pairs such as `host=db dbname='my shop'`",
+    ),
+    ("invalid connection option", "it has an unknown keyword"),
+    ("invalid URI query parameter", "it has an unknown parameter"),
     ("unterminated quoted string", "a quote is not closed"),
-    ("invalid percent-encoded", "a `%` begins no percent-encoded character (write %25)"),
+    ("invalid percent-encoded", "a `%` is not followed by two hexadecimal digits (write %25)"),
     ("missing key/value separator", "a parameter has no `=`"),
     ("extra key/value separator", "a value has an `=` that is not written as %3D"),
 )
 
 
 class NotConninfo(ValueError):
-    """Text that libpq does not read as a connection string; the message quotes nothing of it."""
+    """Not a valid connection string for libpq; the message quotes none of it."""
 
 
 def parse(text: str) -> dict[str, str]:
@@ -70,7 +72,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def secrets_of(text: str, words: Mapping[str, str]) -> list[str]:
-    """Every secret of a connection string, and each as it is written there.
+    """Every secret of a connection string, decoded and as written.
 
     Args:
         text: the connection string.
@@ -82,11 +84,11 @@ def secrets_of(text: str, words: Mapping[str, str]) -> list[str]:
 
 
 def exposes(text: str) -> bool:
-    """Whether a secret stands in a text in the clear.
+    """Whether a connection string contains a literal secret.
 
     Args:
-        text: what the file says, with `HOLE` for what the environment contributes. Where that
-            leaves nothing that libpq reads, whatever looks like a secret counts as one.
+        text: the text of the file, with `HOLE` for values of the environment. If libpq cannot
+            read it, whatever looks like a secret counts as one.
     """
     if _URI.match(text) or _WORDS.match(text):
         try:

@@ -1,4 +1,4 @@
-"""The course of a drill, slot by slot: what the report draws as a picture."""
+"""The course of a drill, slot by slot, which the report draws."""
 
 import math
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ Kind = Literal["parts", "misses", "level"]
 Values = tuple[float | None, ...]
 
 MOST_SLOTS: Final = 120
-"""More of them cannot be told apart on a page."""
+"""More of them could not be told apart on a page."""
 _LARGE: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A time of a drill with a name; seconds count from its beginning."""
+    """A named phase of a drill; seconds count from its start."""
 
     begin_s: float
     end_s: float
@@ -41,7 +41,7 @@ class Track:
         kind: `parts`, which add up, as answers by release; `misses`, of which there should be
             none, as failed requests; `level`, as the number of replicas.
         series: one for each part; a single one for the other kinds.
-        limit: what a level is seen against.
+        limit: drawn as a line for a level.
         limit_label: that in words, as "3 are needed".
     """
 
@@ -60,7 +60,7 @@ class Course:
         step_s: seconds of one slot; the first begins with the drill.
         bands: what went on, in order.
         tracks: what was seen.
-        better: what would be needed to do better; each a sentence with its measured reason.
+        better: suggestions, each a sentence with its measured reason.
     """
 
     step_s: float
@@ -70,9 +70,9 @@ class Course:
 
 
 def folded(course: Course) -> Course:
-    """The same in at most `MOST_SLOTS` slots: nothing is cut off, neighbours are joined.
+    """The course in at most `MOST_SLOTS` slots; neighboring slots are joined.
 
-    Of a level that is joined, the lowest is kept: a dip must not vanish.
+    Of a joined level the lowest is kept: a dip must not vanish.
     """
     longest = max((len(s.values) for track in course.tracks for s in track.series), default=0)
     joined = math.ceil(longest / MOST_SLOTS)
@@ -83,7 +83,7 @@ def folded(course: Course) -> Course:
 
 
 def encoded(course: Course) -> dict[str, object] | None:
-    """As JSON types, folded and redacted; None of one whose time nobody can tell."""
+    """As JSON types, folded and redacted; None if its times are not finite."""
     if not math.isfinite(course.step_s):
         return None
     course = folded(course)
@@ -112,7 +112,7 @@ def _encoded(track: Track) -> dict[str, object]:
 
 
 def _short(value: float | None) -> float | None:
-    """What JSON has no number for is not known."""
+    """NaN and infinity, which JSON cannot hold, become None."""
     if value is None or not math.isfinite(value):
         return None
     return int(value) if float(value).is_integer() and abs(value) < _LARGE else float(value)

@@ -1,16 +1,16 @@
-"""The errors, one small tree; each says what went wrong, where, and what to do.
+"""The errors; each says what went wrong, where, and what to do.
 
 ReadinessError
 ├── UsageError            the command line, or a file named on it          exit 2
 ├── ConfigError           readiness.toml; carries every problem found      exit 2
 ├── SafetyRefusal         an effect that the safety rules do not allow     exit 2
-├── RecordError           a record that cannot be read, or was altered     exit 2
+├── RecordError           a record that cannot be read, or was changed     exit 2
 ├── ReferenceSystemError  the reference system did not start, or a lever failed
-└── CouldNotMeasure       a probe got no answer that may be judged: outcome `error`
-    ├── Unreachable       nobody answered, or not to us
-    ├── NoData            an answer without anything in it to judge
-    ├── NotPermitted      the credentials do not allow the question
-    └── TookTooLong       a deadline passed first
+└── CouldNotMeasure       a probe got no usable answer: outcome `error`
+    ├── Unreachable       no answer, or the connection was refused
+    ├── NoData            an answer that holds nothing to judge
+    ├── NotPermitted      the credentials do not allow the request
+    └── TookTooLong       the deadline passed before the answer came
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class ReadinessError(Exception):
 
     @property
     def sentence(self) -> str:
-        """The same on one line, for a table or an annotation."""
+        """The error on one line, for a table or an annotation."""
         return " ".join(str(self).replace("\n  → ", ". ").split())
 
 
@@ -62,7 +62,7 @@ class Problem:
 
 
 class ConfigError(ReadinessError):
-    """A configuration that must not be run; lists every problem, not the first one."""
+    """An invalid configuration; lists every problem, not only the first."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -80,7 +80,7 @@ class SafetyRefusal(ReadinessError):
 
 
 class RecordError(ReadinessError):
-    """A run record that cannot be read, or that was altered after it was written."""
+    """A run record that cannot be read, or was changed after it was written."""
 
 
 class ReferenceSystemError(ReadinessError):
@@ -88,20 +88,20 @@ class ReferenceSystemError(ReadinessError):
 
 
 class CouldNotMeasure(ReadinessError):
-    """A probe got no answer that may be judged. Never a pass, and never a fail."""
+    """A probe got no usable answer; the outcome is `error`, never a pass or a fail."""
 
 
 class Unreachable(CouldNotMeasure):
-    """Nobody answered at that address, or not to us."""
+    """No answer from that address, or the connection was refused."""
 
 
 class NoData(CouldNotMeasure):
-    """An answer came, with nothing in it to judge: no rows, NaN, an empty list."""
+    """An answer with nothing to judge: no rows, NaN, an empty list."""
 
 
 class NotPermitted(CouldNotMeasure):
-    """The credentials given do not allow the question."""
+    """The credentials do not allow the request."""
 
 
 class TookTooLong(CouldNotMeasure):
-    """A deadline passed before the answer came."""
+    """The deadline passed before the answer came."""

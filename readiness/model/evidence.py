@@ -1,4 +1,4 @@
-"""What a check hands over: its measurements, judged, and what it concluded."""
+"""The result of a check: its judged measurements and its outcome."""
 
 import json
 import math
@@ -18,7 +18,7 @@ PROPERTY: Final = "readiness.evidence/1"
 
 
 class Outcome(StrEnum):
-    """How a check ended. Later members are worse; `worst` relies on the order."""
+    """How a check ended, best first: `worst` relies on the order."""
 
     PASS = "pass"  # noqa: S105 - an outcome
     NOT_APPLICABLE = "not-applicable"
@@ -33,32 +33,32 @@ _ORDER: Final = {outcome: rank for rank, outcome in enumerate(Outcome)}
 
 
 def worst(first: Outcome, second: Outcome) -> Outcome:
-    """The worse of two outcomes. A measured `fail` stands, whatever went wrong after it."""
+    """The worse of two outcomes; a measured `fail` outranks an `error`."""
     return max(first, second, key=_ORDER.__getitem__)
 
 
 class CheckFailed(AssertionError):
-    """A measurement missed its limit."""
+    """At least one measurement missed its limit."""
 
 
 class NotApplicable(Exception):
-    """The requirement does not exist for this subject."""
+    """The requirement does not apply to this subject."""
 
 
 @dataclass(slots=True)
 class Evidence:
     """Collects what one check measured on one subject.
 
-    A check calls `judge` for every figure that decides and `record` for figures that are only
-    shown. All misses are collected, so that one run tells everything; the check then ends as
-    the worst of them. A check that judged nothing has not passed: it ends as `error`.
+    A check calls `judge` for figures that decide and `record` for figures that are only shown.
+    All misses are collected, so that one run reports all of them. A check that judged nothing
+    ends as `error`.
 
     Attributes:
-        judgements: the keys that the check declares; empty where it declares none, and any will do.
+        judgements: the keys that the check declares; empty allows any.
         measurements: what was measured, in order.
-        failures: what the missed limits say.
-        warnings: the same for those that never decide.
-        lost: why some judgements could not be made.
+        failures: the messages of missed limits.
+        warnings: the same for judgements that only warn.
+        lost: the errors of judgements that could not be made.
     """
 
     judgements: Collection[str] = ()
@@ -69,7 +69,7 @@ class Evidence:
     lost: list[CouldNotMeasure] = field(default_factory=list)
 
     def record(self, measurement: Measurement) -> None:
-        """Keep a figure that is shown and does not decide."""
+        """Add a figure that is shown and does not decide."""
         self.measurements.append(measurement)
 
     def judge(
@@ -82,7 +82,7 @@ class Evidence:
         says: str = "",
         warn_only: bool = False,
     ) -> bool:
-        """Compare a measurement with its limit, and keep both.
+        """Compare a measurement with its limit, and add both.
 
         Args:
             key: which judgement of the check it is; several measurements may decide one.
@@ -102,9 +102,9 @@ class Evidence:
         """
         if self.judgements and key not in self.judgements:
             raise UsageError(
-                f"the check judges {key!r}, which it does not declare",
+                f"the check judges {key!r}, which is not declared",
                 where="@check(judgements=...)",
-                remedy="add the key there",
+                remedy="add the key to judgements=(...)",
             )
         judged = measurement.against(limit, key)
         self.measurements.append(judged)
@@ -118,22 +118,24 @@ class Evidence:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Go on with the other judgements where this one cannot be made.
+        """Continue with the other judgements if this one cannot be made.
 
-        What could not be measured is kept: the check ends as `error`, unless a judgement failed.
+        What could not be measured is kept, each reason once: the check ends as `error`, unless a
+        judgement failed.
         """
         try:
             yield
         except CouldNotMeasure as error:
-            self.lost.append(error)
+            if error.sentence not in {lost.sentence for lost in self.lost}:
+                self.lost.append(error)
 
     def conclude(self) -> Outcome:
         """The outcome, once the check has returned.
 
         Raises:
-            CheckFailed: with every miss, and with what could not be measured beside it.
+            CheckFailed: with every miss and every error.
             CouldNotMeasure: nothing failed, and something could not be measured.
-            NoData: nothing was judged at all.
+            NoData: nothing was judged.
         """
         if self.failures:
             also = [f"not measured: {error.sentence}" for error in self.lost]
@@ -156,7 +158,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a worker reports of one check: one JSON string in the test report."""
+    """A worker's result of one check: one JSON string in the test report."""
 
     outcome: Outcome
     message: str
@@ -165,7 +167,7 @@ class Finding:
     duration_s: float
 
     def to_json(self) -> str:
-        """Encode; never raises, and holds no secret (both are promises of the engine)."""
+        """Encode as JSON; never raises, and secrets are redacted."""
         return json.dumps(
             {
                 "outcome": self.outcome,
@@ -187,7 +189,7 @@ def _encode_or_tell(measurement: Measurement) -> dict[str, object]:
 
 
 def encode_measurement(measurement: Measurement) -> dict[str, object]:
-    """The measurement as JSON types, redacted; figures JSON has no word for become text."""
+    """The measurement as JSON types, redacted; NaN and infinity become text."""
     limit = measurement.limit
     encoded: dict[str, object] = {
         "name": redact(str(measurement.name)),

@@ -7,7 +7,7 @@ from readiness.model.record import RunRecord, Verdict
 
 
 class ExitCode(IntEnum):
-    """What a pipeline may rely on (CONTRACT: exit codes)."""
+    """The exit codes; part of the public interface."""
 
     READY = 0
     NOT_READY = 1
@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
 def exit_code(record: RunRecord) -> ExitCode:
     """The exit code of a run that was judged.
 
-    One that was stopped by the person who started it is 130; with `--report-only` any other is 0.
+    130 if the user interrupted it; otherwise 0 with `--report-only`.
     """
     if record.run.interrupted:
         return ExitCode.INTERRUPTED

@@ -1,32 +1,32 @@
 """What a fault is: a reversible break of the reference system, and the judgements it makes miss."""
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 Break = Callable[[Any], AbstractContextManager[None]]
-"""Breaks the reference system on entering, and restores exactly what was on leaving."""
+"""A context manager that breaks the reference system, and restores it at the end."""
 
 Misses = Mapping[str, frozenset[str] | None]
-"""By the name of a check, `area.slug[subject]`: the keys of the judgements that miss, and no other.
+"""For each check, `area.slug[subject]`: exactly the keys of the judgements that miss.
 
-No key at all: the check cannot be judged, and is an `error`. None: not declared yet.
+No key: the check ends as `error`. None: not declared yet.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A break, and the exact set of judgements that miss while it lasts.
+    """A break of the reference system and the exact set of judgements that miss while it lasts.
 
     Attributes:
         name: the name of the function.
         story: what is broken, as one sentence.
         misses: what does not pass.
-        apply: the break.
+        apply: breaks the system and restores it.
         needs: the part of the reference system that it breaks, as `ReferenceSystem.absent` calls
-            it, where not every machine has it; empty for all others.
+            it, if a machine may lack it; else empty.
     """
 
     name: str
@@ -68,8 +68,8 @@ def fault(
         misses: by the name of each check that must not pass, `area.slug[subject]`, the keys of
             exactly those judgements that miss; none where it cannot be judged at all.
         turns_red: the names alone.
-        needs: a part of the reference system that not every machine has: where it is absent the
-            fault cannot be tried, which is told, and is no proof.
+        needs: a part of the reference system that a machine may lack; without it the fault is
+            reported as not tried.
 
     Raises:
         ValueError: nothing misses.
@@ -77,12 +77,44 @@ def fault(
     expected: dict[str, frozenset[str] | None] = dict.fromkeys(turns_red)
     expected |= {name: frozenset(keys) for name, keys in (misses or {}).items()}
     if not expected:
-        raise ValueError("a fault that makes nothing miss proves nothing")
+        raise ValueError("a fault must name at least one judgement that misses")
 
     def declare(apply: Break) -> Fault:
         return Fault(apply.__name__, " ".join(story.split()), expected, apply, needs)
 
     return declare
+
+
+def broken_by(
+    name: str,
+    story: str,
+    misses: Mapping[str, Iterable[str]],
+    levers: Callable[
+        [Any], AbstractContextManager[None] | tuple[AbstractContextManager[None], ...]
+    ],
+    *,
+    needs: str = "",
+) -> Fault:
+    """A fault that is nothing but levers of the reference system, pulled in their order.
+
+    Args:
+        name: that of the variable it is kept in.
+        story: what is broken, as one sentence.
+        misses: see `fault`.
+        levers: from the levers of the system to those that are pulled.
+        needs: see `fault`.
+    """
+
+    @contextmanager
+    def pull(system: Any) -> Iterator[None]:
+        pulled = levers(system.levers)
+        with ExitStack() as stack:
+            for lever in pulled if isinstance(pulled, tuple) else (pulled,):
+                stack.enter_context(lever)
+            yield
+
+    pull.__name__ = name
+    return fault(story=story, misses=misses, needs=needs)(pull)
 
 
 def faults_of(module: ModuleType) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""How figures, lengths of time and moments are written, the same in every output."""
+"""Formats figures, durations and times, the same in every output."""
 
 import math
 from datetime import UTC, date, datetime
@@ -20,7 +20,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def number(value: float, digits: int = _DIGITS) -> str:
-    """A number with thousands separators and so many significant digits: `104.6`, `12,346`."""
+    """A number with thousands separators and `digits` significant digits: `104.6`, `12,346`."""
     if isinstance(value, int):
         return f"{value:,}"
     if not math.isfinite(value):
@@ -36,7 +36,7 @@ def number(value: float, digits: int = _DIGITS) -> str:
 
 
 def quantity(value: Value, unit: str, *, digits: int = _DIGITS, share: bool = True) -> str:
-    """A value with its unit, as people write it.
+    """A value with its unit, such as `104.6 ms`.
 
     Args:
         value: the figure, or a text, or yes or no.
@@ -62,8 +62,7 @@ def quantity(value: Value, unit: str, *, digits: int = _DIGITS, share: bool = Tr
 def observed_and_limit(value: Value, limit: Limit | None, unit: str) -> tuple[str, str]:
     """The observed value and its limit, such as `104.6 ms` and `≤ 100 ms`.
 
-    Digits are added until the two look as different as they are: a missed limit must never be
-    rounded into a kept one.
+    Digits are added until the two differ: rounding must not make a missed limit look met.
     """
     share = _is_share(value) and (limit is None or _is_share(limit.value))
     if limit is None:
@@ -78,7 +77,7 @@ def observed_and_limit(value: Value, limit: Limit | None, unit: str) -> tuple[st
 
 
 def miss(measurement: Measurement, says: str = "") -> str:
-    """What a missed limit says: what was seen, what was allowed, and which key decided it.
+    """The message of a missed limit: what was seen, what was allowed, which key decided it.
 
     Args:
         measurement: with its limit.
@@ -95,7 +94,7 @@ def miss(measurement: Measurement, says: str = "") -> str:
 
 
 def _allowed(measurement: Measurement, limit: Limit, *, said: bool) -> str:
-    """The limit in words; empty where the sentence before has said it."""
+    """The limit in words; empty if the sentence before states it."""
     _, signed = observed_and_limit(measurement.value, limit, measurement.unit)
     allowed = signed.split(" ", 1)[1]
     if limit.op in {"<=", "<"}:
@@ -108,7 +107,7 @@ def _allowed(measurement: Measurement, limit: Limit, *, said: bool) -> str:
 
 
 def limit_alone(limit: Limit | None, unit: str) -> str:
-    """A limit with all its digits, the same whatever was measured: `≤ 100 ms`."""
+    """A limit with all its digits: `≤ 100 ms`."""
     if limit is None:
         return "no limit"
     share = _is_share(limit.value)
@@ -117,7 +116,7 @@ def limit_alone(limit: Limit | None, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time, humanised: `340 ms`, `12.3 s`, `4 min 12 s`, `1 h 2 min`, `1 d 2 h`."""
+    """A duration for readers: `340 ms`, `12.3 s`, `4 min 12 s`, `1 h 2 min`, `1 d 2 h`."""
     if not math.isfinite(seconds):
         return str(seconds)
     if seconds < 1:
@@ -137,7 +136,7 @@ def duration(seconds: float) -> str:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The moment in UTC; one without a zone is taken to be in UTC already."""
+    """The time in UTC; a naive one is taken as UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""Measurements and the limits they are held against."""
+"""Measurements and their limits."""
 
 import math
 import operator
@@ -30,8 +30,8 @@ class Limit:
     Attributes:
         op: how the two are compared.
         value: the limit.
-        setting: the key of `readiness.toml` that decided it, as `Model.deciding` gives it; empty
-            for a fact of the platform.
+        setting: the key of `readiness.toml` that decided it, from `Model.deciding`; empty for a
+            fact of the platform.
     """
 
     op: Op
@@ -39,7 +39,7 @@ class Limit:
     setting: str = ""
 
     def holds(self, value: Value) -> bool:
-        """Whether the value satisfies the limit, exactly (nothing is rounded).
+        """Whether the value satisfies the limit, without rounding.
 
         Raises:
             NoData: the value is NaN, or of a kind that cannot be compared with the limit.
@@ -81,7 +81,7 @@ class Moment:
     Attributes:
         at_s: seconds since the drill began.
         label: what happened, in a few words.
-        good: whether the target was well from here on; None where that is not the question.
+        good: whether the target was healthy from here on; None if the event does not say.
     """
 
     at_s: float
@@ -91,7 +91,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measured figure, with what is needed to believe it.
+    """One measured figure with its source, samples and time.
 
     Attributes:
         name: what was measured, in words: "p95 latency".
@@ -99,9 +99,9 @@ class Measurement:
         unit: `s`, `ms`, `bytes`, `rows/s`, `ratio`, `count`; or what the value is, such as
             `status` or `text`.
         source: the query, URL or command that gave it.
-        samples: how many observations stand behind the value.
+        samples: the number of observations.
         at: when it was measured (UTC).
-        limit: what it was held against; None for a figure that is only shown.
+        limit: what it was compared with; None for a figure that is only shown.
         quantiles: pairs of quantile (0 to 1) and value in `unit`, for a distribution.
         timeline: the events of a drill, in order.
         course: the same drill slot by slot, for its picture.
@@ -127,7 +127,7 @@ class Measurement:
 
     @property
     def is_missed(self) -> bool:
-        """Whether it has a limit and does not hold it; one that cannot be compared does not."""
+        """Whether it misses its limit; a value that cannot be compared misses it."""
         if self.limit is None:
             return False
         try:
@@ -142,7 +142,7 @@ class Measurement:
 
 
 def _figure(value: Value, limit: Limit) -> Value:
-    """Take back what JSON has no word for, such as an infinite value, from its text."""
+    """Convert text back to a number that JSON cannot hold, such as infinity."""
     if isinstance(value, str) and not isinstance(limit.value, str):
         try:
             return float(value)

@@ -1,4 +1,4 @@
-"""The run record: all that is known of a run, frozen; every output is made from it alone."""
+"""The run record: everything known of a run. All reports are made from it alone."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ _LARGEST_FILE: Final = 256 * 1024 * 1024
 
 
 class Verdict(StrEnum):
-    """What the gate says."""
+    """The verdict on a run."""
 
     READY = "READY"
     NOT_READY = "NOT READY"
@@ -70,13 +70,13 @@ class CheckResult(_Frozen):
 
     @classmethod
     def of(cls, spec: CheckSpec, subject: str, **known: Any) -> Self:
-        """The result of a check on a subject: what its spec says, and what became of it."""
+        """The result of a check on a subject; `known` holds fields that are not in the spec."""
         told = {name: getattr(spec, name) for name in _OF_THE_SPEC}
         return cls(subject=subject, **told, **known)
 
     @property
     def headline(self) -> str:
-        """What is true of it: the title, or what is true when it failed."""
+        """The title, or the failure title if it failed."""
         missed = self.outcome in {Outcome.FAIL, Outcome.WARN, Outcome.WAIVED}
         return self.failure_title if missed and self.failure_title else self.title
 
@@ -87,7 +87,7 @@ class CheckResult(_Frozen):
 
     @property
     def name(self) -> str:
-        """`suite.slug[subject]`, as people name it."""
+        """`suite.slug[subject]`."""
         return f"{self.id}[{self.subject}]" if self.subject else self.id
 
 
@@ -100,7 +100,7 @@ class SuiteState(StrEnum):
 
 
 class SuiteResult(_Frozen):
-    """One suite, and why it was not judged if it was not."""
+    """One suite; `reason` says why it was not judged."""
 
     name: str
     state: SuiteState
@@ -108,7 +108,7 @@ class SuiteResult(_Frozen):
 
 
 class TargetFacts(_Frozen):
-    """What was judged. `environment` is what the target itself says, `note` the file of it."""
+    """What was judged. `environment` is reported by the target, `note` comes from the file."""
 
     name: str
     environment: str
@@ -128,7 +128,7 @@ class Selection(_Frozen):
 
 
 class RunFacts(_Frozen):
-    """When, how and by what the run was made."""
+    """When, how and with what the run was made."""
 
     id: str
     started: datetime
@@ -154,14 +154,14 @@ class RunFacts(_Frozen):
 
 
 class Incident(_Frozen):
-    """Something that kept the run from being whole: a lost worker, a broken collection, ..."""
+    """Something that makes the run incomplete, such as a lost worker."""
 
     kind: str
     message: str
 
 
 class WaiverState(_Frozen):
-    """A waiver of the configuration, and what it did in this run."""
+    """A waiver of the configuration and its effect in this run."""
 
     check: str
     subject: str = ""
@@ -202,7 +202,7 @@ class Changes(_Frozen):
 
 
 class Facts(_Frozen):
-    """A run without its verdict: what `readiness.model.verdict.judge` looks at."""
+    """A run without its verdict: the input of `readiness.model.verdict.judge`."""
 
     target: TargetFacts
     run: RunFacts
@@ -215,7 +215,7 @@ class Facts(_Frozen):
 
 
 class RunRecord(Facts):
-    """A judged run. Made by `seal`, read back by `load`."""
+    """A judged run, made by `seal` and read by `load`."""
 
     format: Literal["readiness/1"] = FORMAT
     verdict: Verdict
@@ -226,11 +226,11 @@ class RunRecord(Facts):
     @model_validator(mode="after")
     def _counts_are_the_checks(self) -> Self:
         if self.counts != count(self.checks):
-            raise ValueError("'counts' are not the counts of 'checks'")
+            raise ValueError("'counts' do not match 'checks'")
         return self
 
     def to_json(self) -> str:
-        """The record as `readiness.json` holds it: indented by check, sorted by suite and id."""
+        """The content of `readiness.json`: one check a block, sorted by suite and id."""
         return _render(self._payload() | {"record_sha256": self.record_sha256})
 
     def _payload(self) -> dict[str, object]:
@@ -243,13 +243,13 @@ class RunRecord(Facts):
 
 
 def count(checks: Iterable[CheckResult]) -> dict[Outcome, int]:
-    """How many checks ended in each outcome; every outcome is named."""
+    """The number of checks per outcome, zeros included."""
     found = Counter(check.outcome for check in checks)
     return {outcome: found[outcome] for outcome in Outcome}
 
 
 def seal(facts: Facts, verdict: Verdict, reasons: Iterable[str]) -> RunRecord:
-    """Join facts and verdict to the record, with the hash that shows later changes."""
+    """Make the record; its hash reveals later changes."""
     values = {name: getattr(facts, name) for name in Facts.model_fields}
     values["checks"] = tuple(sorted(facts.checks, key=lambda c: (c.suite, c.id, c.subject)))
     record = RunRecord(
@@ -264,7 +264,7 @@ def load(path: Path) -> RunRecord:
     Raises:
         RecordError: the file cannot be read, is not a record, or was altered.
     """
-    remedy = "name a readiness.json that `readiness run` wrote"
+    remedy = "name a readiness.json written by `readiness run`"
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise RecordError("the file is larger than 256 MiB", where=str(path), remedy=remedy)
@@ -278,7 +278,7 @@ def load(path: Path) -> RunRecord:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
         raise RecordError(
-            f"is not a record of format {FORMAT!r} (found {found!r})",
+            f"is not a record in format {FORMAT!r} (found {found!r})",
             where=str(path),
             remedy=remedy,
         )
@@ -290,9 +290,9 @@ def load(path: Path) -> RunRecord:
         raise RecordError(f"{place}: {first['msg']}", where=str(path), remedy=remedy) from error
     if raw.pop("record_sha256", "") != _digest(raw):
         raise RecordError(
-            "was altered after it was written: record_sha256 does not match its content",
+            "was changed after it was written: record_sha256 does not match the content",
             where=str(path),
-            remedy="use the file as the run wrote it, or run again",
+            remedy="use the original file, or run again: readiness run",
         )
     return record
 

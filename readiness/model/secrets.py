@@ -1,8 +1,7 @@
 """Secrets: values that are used and never shown.
 
-Redaction is by value, at the source: every process that learns a secret registers it, and all
-text that leaves the process goes through `redact`. The placeholder has a constant width, so
-that not even the length is told.
+Every process that learns a secret registers it, and all text that leaves the process goes
+through `redact`. The placeholder has a constant width, so that it does not reveal the length.
 """
 
 import base64
@@ -20,7 +19,7 @@ from readiness.model import conninfo
 from readiness.model.errors import CouldNotMeasure
 
 PLACEHOLDER: Final = "[redacted]"
-# Shorter values are words: hiding "app" everywhere would hide the report itself.
+# Shorter values are common words: redacting "app" would garble the report.
 SHORTEST: Final = 4
 _HEX: Final = re.compile(r"%[0-9A-F]{2}")
 
@@ -29,7 +28,7 @@ _ordered: list[str] = []
 
 
 def register(value: str) -> None:
-    """Hide this value, and the ways it is commonly written, in all output from now on."""
+    """Redact this value and its common encodings in all later output."""
     if len(value) < SHORTEST or value in _known:
         return
     # The environment may hold bytes that are not UTF-8, which Python reads as lone surrogates.
@@ -45,7 +44,7 @@ def register(value: str) -> None:
         base64.b64encode(encoded).decode(),
     }
     _known.update(form for form in forms if len(form) >= SHORTEST)
-    # Longest first: a secret that contains another one must go as a whole.
+    # Longest first: a secret may contain another one.
     _ordered[:] = sorted(_known, key=lambda form: (-len(form), form))
 
 
@@ -97,7 +96,7 @@ class Secret:
         """Take a value out of a configuration.
 
         Raises:
-            PydanticCustomError: it is not text, or stands there in the clear.
+            PydanticCustomError: it is not text, or is a literal.
         """
         if isinstance(value, cls):
             return value
@@ -105,7 +104,7 @@ class Secret:
             raise PydanticCustomError("secret_type", "a secret is text from the environment")
         if cls._is_exposed(value):
             raise PydanticCustomError(
-                "secret_literal", "a secret must not stand in the file: write it as ${VARIABLE}"
+                "secret_literal", "a secret must not be written in the file: use ${VARIABLE}"
             )
         return cls(value)
 
@@ -128,8 +127,8 @@ class Secret:
 class Dsn(Secret):
     """A PostgreSQL connection string.
 
-    A literal is allowed as long as no secret stands in it. Registers the secrets in it, so that
-    the rest of the address can be shown.
+    A literal is allowed if it holds no secret. Registers its secrets, so that the rest of the
+    address can be shown.
     """
 
     __slots__ = ("_words",)
@@ -156,8 +155,8 @@ class Dsn(Secret):
         """Take a connection string out of a configuration.
 
         Raises:
-            PydanticCustomError: it is not text, has a secret in the clear, or is none that libpq
-                reads; the message quotes nothing of it.
+            PydanticCustomError: it is not text, has a literal secret, or is not valid; the message
+                quotes none of it.
         """
         dsn = super().from_config(value)
         try:
@@ -167,7 +166,7 @@ class Dsn(Secret):
                 register(value)
             raise PydanticCustomError(
                 "dsn",
-                "is not the address of a PostgreSQL database: {reason}",
+                "is not a valid PostgreSQL connection string: {reason}",
                 {"reason": str(error)},
             ) from None
         return dsn
@@ -185,7 +184,7 @@ class Dsn(Secret):
         """
         if self._words is None:
             raise CouldNotMeasure(
-                "the connection string cannot be read",
+                "the connection string is not valid",
                 where=self.address,
                 remedy="write it as postgresql://user@host:port/database",
             )

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, options: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """The option most like the word, or an empty text when none is near.
+    """The option most similar to the word; empty if none is similar.
 
     Args:
         word: what was written.
         options: what could have been meant.
-        cutoff: how alike they must be, from 0 to 1.
+        cutoff: minimal similarity, from 0 to 1.
     """
     folded = {option.casefold(): option for option in sorted(options)}
     found = difflib.get_close_matches(word[:100].casefold(), folded, n=1, cutoff=cutoff)
@@ -18,6 +18,6 @@ def nearest(word: str, options: Iterable[str], *, cutoff: float = 0.6) -> str:
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """`Did you mean 'x'?`, or an empty text when no option is near."""
+    """`Did you mean 'x'?`, or an empty text if no option is similar."""
     found = nearest(word, options)
     return f"Did you mean {found!r}?" if found else ""

@@ -31,20 +31,20 @@ def _failures(facts: Facts) -> Iterator[str]:
 
 def _gaps(facts: Facts) -> Iterator[str]:
     if facts.run.interrupted:
-        yield "The run was interrupted before it was finished."
+        yield "The run was interrupted before it finished."
     for incident in facts.incidents:
         yield _sentence(incident.message)
     if not any(_was_judged(check) for check in facts.checks):
-        yield "No check was judged at all."
+        yield "No check was judged."
     if facts.run.selection.partial:
-        yield _sentence("Only a part of the checks was selected", facts.run.selection.reason)
+        yield _sentence("Only some of the checks were selected", facts.run.selection.reason)
     not_verified = {s.name for s in facts.suites if s.state is SuiteState.NOT_VERIFIED}
     for suite in facts.suites:
         if suite.name in not_verified:
             yield _sentence(f"Suite {suite.name} is not verified", suite.reason)
     for check in facts.checks:
         if check.outcome is Outcome.NOT_RUN and check.suite in not_verified:
-            continue  # said once, for the suite
+            continue  # reported once, for the suite
         if check.outcome in _UNJUDGED and check.severity.decides:
             verb = "could not be judged" if check.outcome is Outcome.ERROR else "did not run"
             yield _sentence(f"{check.name} {verb}", check.message)
@@ -59,10 +59,10 @@ def _all_well(facts: Facts) -> str:
     waived = sum(c.outcome is Outcome.WAIVED for c in required)
     suites = sum(s.state is SuiteState.VERIFIED for s in facts.suites)
     text = (
-        f"All {len(required)} required checks of {suites} suites were judged, and none failed"
+        f"All {len(required)} required checks in {suites} suites were judged; none failed"
         if not waived
-        else f"{len(required) - waived} of {len(required)} required checks passed and {waived}"
-        f" accepted by a waiver, in {suites} suites"
+        else f"{len(required) - waived} of {len(required)} required checks passed;"
+        f" {waived} accepted by a waiver, in {suites} suites"
     )
     return f"{text}."
 

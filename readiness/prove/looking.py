@@ -1,4 +1,4 @@
-"""Runs some of the checks on a reference system, now, and says which did not pass."""
+"""Runs some of the checks on a reference system and reports which did not pass."""
 
 import os
 import tempfile
@@ -22,22 +22,22 @@ from readiness.run.supervisor import Options, run
 
 _EFFECTS: Final = tuple(effect.value for effect in Effect if effect.needs_quiet)
 _WORKERS: Final = "2"
-# What a check takes that was never looked at before: as long as most.
+# The assumed duration of a check that has not run yet.
 _UNKNOWN_S: Final = 0.5
-# A fork takes 0.3 s of processor time: what is over sooner than this is not divided further.
+# A fork takes 0.3 s of CPU time: shorter work than this is not divided.
 _WORTH_A_FORK_S: Final = 3.0
 
 Findings = dict[str, CheckResult]
-"""Checks that did not pass, by name."""
+"""The checks that did not pass, by name."""
 
 
 class Looker:
     """Runs checks in forks of a warm process; several threads may share one.
 
-    Most checks wait, such as for the next scrape: the files of a look are dealt out to some forks,
-    so that they wait together. A file stays whole, as under xdist's `loadfile`: its checks share
-    what they measured. Files that write come after those that only observe: while a fault lasts,
-    an alert that one check raises is a finding of another. What needs quiet comes last, alone.
+    Most checks wait, for example for a scrape, so the files are divided among several forks. A
+    file stays whole, as under xdist's `loadfile`, because its checks share measurements. Files
+    that write come after those that only observe: an alert that one check raises would be a
+    finding of another. Checks that need quiet come last, alone.
     """
 
     def __init__(self, warm: Warm, forks: int) -> None:
@@ -49,11 +49,11 @@ class Looker:
 
     @property
     def specs(self) -> Collection[CheckSpec]:
-        """All checks there are."""
+        """All checks."""
         return self._specs.values()
 
     def interrupt(self) -> None:
-        """End the looks that are under way, and begin no other."""
+        """Stop running checks and start no others."""
         self._warm.interrupt()
 
     def look(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
@@ -80,7 +80,7 @@ class Looker:
     def _run(self, system: ReferenceSystem, checks: Sequence[str]) -> tuple[Findings, str]:
         try:
             record, refusal = _judged(system, self._warm, select=checks)
-        except ReadinessError as error:  # such as a file that a fault has left broken
+        except ReadinessError as error:  # for example a file that a fault has broken
             return {}, error.sentence
         if record is None:
             return {}, refusal
@@ -91,7 +91,7 @@ class Looker:
         return _findings(record)
 
     def _dealt(self, checks: Iterable[str]) -> list[list[str]]:
-        """The checks in as many parts as are worth a fork, none much longer than another."""
+        """The checks in parts of similar duration, as many as are worth a fork."""
         by_file: dict[Path, list[str]] = defaultdict(list)
         for check in sorted(checks):
             by_file[self._files[check]].append(check)
@@ -109,10 +109,10 @@ class Looker:
 
 
 def whole(system: ReferenceSystem) -> tuple[Findings, str]:
-    """Judge everything, as `readiness run` does, in processes of its own.
+    """Judge everything as `readiness run` does, in new processes.
 
     Returns:
-        The checks that did not pass; and why there is no verdict, or none that says READY.
+        The checks that did not pass, and why the verdict is not READY; empty if it is.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
@@ -131,8 +131,8 @@ def whole(system: ReferenceSystem) -> tuple[Findings, str]:
 def _judged(
     system: ReferenceSystem, warm: Warm | None, select: Sequence[str] = ()
 ) -> tuple[RunRecord | None, str]:
-    """The record of a run; or why nothing was judged."""
-    # In the system's own folder: what a killed run leaves there goes with the system.
+    """The record of a run, or why nothing was judged."""
+    # In the system's folder: what a killed run leaves is removed with the system.
     with tempfile.TemporaryDirectory(dir=system.folder) as folder:
         loaded = load(system.config_path, os.environ | system.environ)
         environment = marker.environment(loaded.config).environment
@@ -143,7 +143,7 @@ def _judged(
             allow=_EFFECTS,
             confirm=fingerprint(loaded.config, environment),
             workers="0" if warm else _WORKERS,
-            record_only=warm is not None,  # nobody sees its pages
+            record_only=warm is not None,  # no reports are needed
             environ=system.environ,
         )
         ended = run(options, Silent(), warm.start if warm else None)
@@ -152,7 +152,7 @@ def _judged(
 
 
 def _findings(record: RunRecord) -> tuple[Findings, str]:
-    # What does not apply here is declared with its reason, and no fault has made it so.
+    # Not-applicable is declared in the configuration, not caused by a fault.
     good = {Outcome.PASS, Outcome.NOT_APPLICABLE}
     found = {check.name: check for check in record.checks if check.outcome not in good}
     return found, "; ".join(incident.message for incident in record.incidents)

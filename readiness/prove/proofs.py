@@ -12,13 +12,13 @@ _WIDTH = 40
 
 
 def block(proof: Proof) -> list[str]:
-    """A fault for the terminal: what was expected, what was seen, how long it took."""
+    """The lines of a fault for the terminal: verdict, seconds, and differences."""
     first = f"{verdict(proof):<11} {proof.fault:<{_WIDTH}} {proof.duration_s:6.1f} s"
     return [first, *(f"            {text}" for text in details(proof))]
 
 
 def summary(proofs: Sequence[Proof]) -> str:
-    """The table of all faults, and how many of them are proven."""
+    """The table of all faults with the number of proven ones."""
     lines = [f"{'':<11} {'fault':<{_WIDTH}} {'expected':>8} {'seen':>5} {'time':>9}"]
     for proof in proofs:
         figures = f"{len(proof.expected):>8} {len(proof.seen):>5} {proof.duration_s:>7.1f} s"
@@ -29,30 +29,30 @@ def summary(proofs: Sequence[Proof]) -> str:
 
 
 def verdict(proof: Proof) -> str:
-    """One word or two: what could not be tried is neither proven nor refuted."""
+    """`proven`, `NOT PROVEN`, or `NOT TRIED`."""
     if proof.untried:
         return "NOT TRIED"
     return "proven" if proof.proven else "NOT PROVEN"
 
 
 def heading(proofs: Sequence[Proof]) -> str:
-    """How many are proven, of all that there are."""
+    """The number of proven faults."""
     proven = sum(proof.proven for proof in proofs)
     again = sum(proof.proven and proof.second_try for proof in proofs)
     untried = sum(bool(proof.untried) for proof in proofs)
     told = f"{proven} of {len(proofs)} proven"
-    told += f" ({again} at the second try)" if again else ""
+    told += f" ({again} on the second try)" if again else ""
     return f"{told}, {untried} not tried" if untried else told
 
 
 def details(proof: Proof) -> list[str]:
-    """What was expected and seen; for a proven one just what turned red."""
+    """What was expected and seen; for a proven fault only what failed."""
     if proof.untried:
         return [f"cannot be tried here: {line(proof.untried)}"]
     if proof.error:
         return [f"could not be tried: {line(proof.error)}"]
     if proof.proven:
-        lines = ["at the second try, with nothing beside it"] if proof.second_try else []
+        lines = ["on the second try, running alone"] if proof.second_try else []
         return lines + [_missed(name, c) for name, c in sorted(proof.seen.items())]
     lines = list(proof.differences)
     lines += [f"seen: {_told(check)}" for _, check in sorted(proof.seen.items())]

@@ -1,4 +1,4 @@
-"""Proves the checks: breaks a reference system, and sees exactly the right checks turn red."""
+"""Proves the checks: breaks a reference system and compares what fails with what must fail."""
 
 import threading
 import time
@@ -17,27 +17,27 @@ from readiness.prove.warm import Warm
 from readiness.reference.system import ReferenceSystem
 
 HEALTHY: Final = "healthy system"
-# The parts of a look that wait beside each other. A fork costs 0.3 s of processor time.
+# Forks per run of checks. A fork costs 0.3 s of CPU time.
 _FORKS: Final = 3
 _POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What became of one fault, or of one run of the healthy system.
+    """The result of one fault, or of one run of the healthy system.
 
     Attributes:
         fault: its name.
         story: what was broken.
         expected: what must miss, and nothing else.
         seen: the checks that did not pass, by name.
-        after: those that still did not once the system was restored.
-        error: why it could not be tried; empty if it was.
+        after: the checks that still did not pass after the system was restored.
+        error: why trying it failed; empty if it did not.
         duration_s: seconds it took.
-        untried: why it cannot be tried on this machine, which proves nothing; empty if it was.
-        looked_again: whether it was seen that all is green again.
-        needs: the part of the system that the fault breaks, where not every machine has it.
-        second_try: whether it was not proven at first, and was tried once more with nothing beside.
+        untried: why this machine cannot try it; empty if it can.
+        looked_again: whether the checks ran again after the fault was undone.
+        needs: the part of the system that the fault breaks, if a machine may lack it.
+        second_try: whether it failed at first and was tried again alone.
     """
 
     fault: str
@@ -59,13 +59,13 @@ class Proof:
 
     @property
     def proven(self) -> bool:
-        """Exactly the expected judgements missed, and all are green again."""
+        """Whether exactly the expected judgements missed and all checks pass again."""
         told = self.error or self.after or self.untried or self.differences
         return self.looked_again and not told
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """How what was seen differs from what was expected, one sentence for each check."""
+        """The differences between seen and expected, one sentence per check."""
         names = sorted(self.seen.keys() | self.expected.keys())
         return tuple(filter(None, (self._difference(name) for name in names)))
 
@@ -105,13 +105,13 @@ class Looks(Protocol):
 
     @property
     def specs(self) -> Collection[CheckSpec]:
-        """All checks there are."""
+        """All checks."""
 
     def look(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
-        """Run these; gives those that did not pass, and why not all could run."""
+        """Run these checks; returns those that did not pass, and why not all could run."""
 
     def interrupt(self) -> None:
-        """End the looks that are under way, and begin no other."""
+        """Stop running checks and start no others."""
 
 
 class Prover:
@@ -136,12 +136,11 @@ class Prover:
         self._starting = threading.Lock()
 
     def prove(self, faults: Sequence[Fault], *, healthy: int) -> Iterator[Proof]:
-        """Try every fault, then run the healthy system some times; yields as they end.
+        """Try every fault, then run the healthy system several times; yields each result.
 
-        What measures time is tried alone, on a machine that does nothing else. With `second_try`,
-        what is not proven is tried once more in that way, on a new system, and its proof says so:
-        a neighbour that was starved looks like a finding. A finding on the healthy system is never
-        tried again.
+        Faults that measure time are tried alone. With `second_try`, a fault that is not proven is
+        tried again alone on a new system, and its proof says so, because load of the machine can
+        look like a finding. Findings on the healthy system are never tried again.
         """
         of_name = {fault.name: fault for fault in faults}
         again: list[Fault] = []
@@ -169,7 +168,7 @@ class Prover:
 
     def _lanes(self, faults: Sequence[Fault], lanes: int) -> Iterator[Proof]:
         queue = _Queue(faults)
-        # Ctrl-C while a thread is being started would leave one that the pool does not wait for.
+        # Ctrl-C during the start of a thread would leave one that the pool does not wait for.
         begin = threading.Event()
 
         def lane(number: int) -> list[Proof]:
@@ -181,18 +180,18 @@ class Prover:
                 left = {pool.submit(lane, number) for number in range(1, lanes + 1)}
                 begin.set()
                 while left:
-                    # In short steps: a signal that comes just before a wait does not end it.
+                    # In short steps: a signal just before the wait does not end it.
                     ended, left = wait(left, _POLL_S, FIRST_COMPLETED)
                     for future in ended:
                         yield from future.result()
-            except BaseException:  # such as Ctrl-C: no lane begins another one
+            except BaseException:  # such as Ctrl-C: no lane starts another fault
                 queue.clear()
                 begin.set()
                 self._looker.interrupt()
                 raise
 
     def _lane(self, queue: "_Queue", name: str) -> list[Proof]:
-        """Try faults on one system, then see that all of them have left it as it was."""
+        """Try faults on one system, then check that they left nothing behind."""
         proofs: list[Proof] = []
         while queue:
             with self._started() as system:
@@ -203,14 +202,14 @@ class Prover:
         return proofs
 
     def _started(self) -> ReferenceSystem:
-        """One after the other: what a system measures as it starts, others must not starve."""
+        """Start a system; one at a time, as its start is sensitive to load."""
         with self._starting:
             return ReferenceSystem.start(provider=self._provider)
 
     def _on(self, system: ReferenceSystem, queue: "_Queue") -> tuple[list[Proof], bool]:
-        """Try faults on a system until there are no more, or it is in doubt; and whether it is not.
+        """Try faults on a system until none are left or it may be broken; whether it is intact.
 
-        A system that may still be broken proves nothing more: another one takes its place.
+        A system that may still be broken is replaced by a new one.
         """
         proofs: list[Proof] = []
         owed: list[Proof] = []
@@ -229,7 +228,7 @@ class Prover:
         return proofs, sound
 
     def _settled(self, system: ReferenceSystem, owed: Sequence[Proof]) -> list[Proof]:
-        """The proofs of faults that are over for some time, with the look at what they broke."""
+        """The proofs of faults that were undone earlier, after running their checks again."""
         checks = frozenset[str]().union(*(proof.checks for proof in owed))
         after, error = self._looker.look(system, checks)
         return [
@@ -251,10 +250,10 @@ class Prover:
         return _untried(fault, missing) if missing else self._try(fault, system)
 
     def _try(self, fault: Fault, system: ReferenceSystem) -> Proof:
-        """Break, look, restore, look again.
+        """Break, run the checks, restore, run them again.
 
-        To be quick, what drills is looked at again once for all faults of the lane: one drill of
-        half a minute judges most of them.
+        With `quick`, drills are run again once for all faults of the lane: one drill takes half a
+        minute and judges most of them.
         """
         began = time.monotonic()
         later = self._quick and self._measures_time(fault)
@@ -280,7 +279,7 @@ class Prover:
         )
 
     def _at_the_end(self, system: ReferenceSystem, name: str) -> Proof:
-        """All that observes, on a system that many faults have broken and restored."""
+        """Run all observing checks on a system after its faults."""
         observing = {s.id for s in self._looker.specs if s.effect is Effect.OBSERVE}
         return _nothing_broken(
             f"{HEALTHY}, {name}, after its faults", lambda: self._looker.look(system, observing)
@@ -294,7 +293,7 @@ class Prover:
                 )
 
     def _measures_time(self, fault: Fault) -> bool:
-        """Whether a check that it turns red would be misled by what else the machine does."""
+        """Whether a check that it makes fail is sensitive to load of the machine."""
         return any(
             spec.id in fault.checks and spec.effect.needs_quiet and spec.suite in _timed()
             for spec in self._looker.specs
@@ -303,12 +302,10 @@ class Prover:
     def _seeing(self, fault: Fault) -> set[str]:
         """The checks that are run while a fault lasts.
 
-        Every one is, so that it shows if anything else turns red, but for what loads or disrupts
-        the system on behalf of another suite: it cannot see the fault, and would disturb its
-        neighbours. What measures time meanwhile would be disturbed by them, and is left to the
-        faults of its own. To be quick, all of the other suites are left out, and whatever does not
-        only observe and is not expected to turn red: a synthetic alert takes longer than all that
-        is read.
+        All are, to see whether anything else fails, except checks of other suites that load or
+        disrupt the system, which would disturb the rest, and checks that measure time, which would
+        be disturbed. With `quick`, other suites are left out, and also checks that do more than
+        observe unless they are expected to fail: a synthetic alert takes longer than all reading.
         """
         specs = self._looker.specs
         if self._quick:
@@ -318,10 +315,10 @@ class Prover:
         return {s.id for s in specs if not s.effect.needs_quiet or s.suite in own}
 
     def _touched_by(self, fault: Fault) -> Collection[str]:
-        """The checks that are run once a fault is over: those that it turns red, and neighbours.
+        """The checks that are run after a fault: those that it makes fail, and related ones.
 
-        Loading and disrupting takes long, and what did not turn red need not turn green again. To
-        be quick, only what turned red is looked at: the others are while the next fault lasts.
+        Checks that load or disrupt take long, and are run only if they failed. With `quick`, only
+        checks that failed are run; the others run during the next fault.
         """
         neighbours = set() if self._quick else self._looker.specs
         return fault.checks | {s.id for s in neighbours if not s.effect.needs_quiet}
@@ -352,7 +349,7 @@ class _Queue:
 
 
 def _untried(fault: Fault, reason: str) -> Proof:
-    """What is said of a fault whose part of the system this machine does not have."""
+    """The proof of a fault whose part this machine lacks."""
     return Proof(
         fault=fault.name,
         story=fault.story,
@@ -367,7 +364,7 @@ def _untried(fault: Fault, reason: str) -> Proof:
 
 
 def _nothing_broken(name: str, look: Callable[[], tuple[Findings, str]]) -> Proof:
-    """The proof that a system has no finding while nothing is broken."""
+    """The proof that the unbroken system has no findings."""
     began = time.monotonic()
     seen, error = look()
     return Proof(

@@ -1,8 +1,7 @@
 """Runs pytest in forks of a process that has imported everything: 0.3 s instead of 4 s of CPU.
 
-Each run is a new process whose memory holds nothing but imported modules, so that it judges as
-`readiness run` does, with nothing left over from the run before it. The process that is forked is
-multiprocessing's fork server: a thread or an open file of the caller is not in it.
+Each run is a new process that holds only imported modules, so it judges like `readiness run`. The
+forked process is multiprocessing's fork server, which has no threads or open files of the caller.
 """
 
 import atexit
@@ -27,7 +26,7 @@ _LOADED: Final = "readiness.prove.warm_modules"
 
 
 class Warm:
-    """Starts pytest in a fork, in place of a new process. Several threads may share one."""
+    """Starts pytest in a fork instead of a new process. Several threads may share one."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
@@ -53,7 +52,7 @@ class Warm:
         return child
 
     def interrupt(self) -> None:
-        """Interrupt what runs as Ctrl-C does, and start nothing more."""
+        """Interrupt running forks as Ctrl-C does, and start no more."""
         with self._lock:
             self._interrupted = True
             running, self._running = self._running, set()
@@ -63,17 +62,17 @@ class Warm:
 
 @cache
 def _socket_guard() -> Guardian:
-    """Has the folder of the fork server's socket removed, even if this process is killed."""
+    """A guardian that removes the folder of the fork server's socket after a kill."""
     guardian = Guardian()
     guardian.remove(Path(util.get_temp_dir()))
-    atexit.register(guardian.close)  # an orderly end removes it itself
+    atexit.register(guardian.close)  # a normal exit removes it
     return guardian
 
 
 def shut_down() -> None:
-    """End the process that is forked, where this one goes on; a later start begins a new one.
+    """End the fork server; a later start begins a new one.
 
-    They end with this process anyway: multiprocessing has no public way to end them sooner.
+    It would end with this process; multiprocessing has no public way to end it sooner.
     """
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001
@@ -100,14 +99,14 @@ class Forked:
         return self._process.exitcode or 0
 
     def send_signal(self, sig: int, /) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal unless it has ended."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, sig)
 
 
 def _main(folder: Path, environ: Mapping[str, str], log: Path) -> None:
-    """In the fork: what `python -m readiness.run.gate` does, in a session of its own."""
+    """Runs in the fork: `python -m readiness.run.gate`, in its own session."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -117,7 +116,7 @@ def _main(folder: Path, environ: Mapping[str, str], log: Path) -> None:
     os.close(output)
     os.environ.clear()
     os.environ.update(environ)
-    tempfile.tempdir = None  # it was found from the variables of another process
+    tempfile.tempdir = None  # computed from the variables of another process
     from readiness.run import gate
 
     sys.argv = ["pytest", str(folder)]

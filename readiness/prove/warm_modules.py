@@ -1,4 +1,4 @@
-"""Imports what a run imports, in the process that `warm` forks; of no use elsewhere."""
+"""Imports everything that a run imports; loaded by the process that `warm` forks."""
 
 import gc
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def _load() -> None:
-    """Collect the suites once, so that pytest itself imports them, as it does in a run."""
-    # The folder we were started in must not put modules before ours, nor options into pytest.
+    """Collect the suites once, so that pytest imports them as in a run."""
+    # Modules and pytest options of the current folder must have no effect.
     sys.path[:] = [place for place in sys.path if place not in ("", str(Path.cwd()))]
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         del os.environ[name]
@@ -31,7 +31,7 @@ def _load() -> None:
             ]
         )
     gc.collect()
-    gc.freeze()  # what is never written to stays shared with the forks
+    gc.freeze()  # frozen objects stay shared with the forks
 
 
 _load()

@@ -12,8 +12,12 @@ from secrets import token_hex
 from typing import Final, TypeVar
 
 from readiness.areas.backup.reference import wal_archive
-from readiness.areas.backup.reference.backups import Backups, file_receipts, make_backups
-from readiness.areas.backup.reference.job import is_available, programs_for
+from readiness.areas.backup.reference.backups import (
+    Backups,
+    file_receipts,
+    make_backups,
+    programs_for,
+)
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.areas.database.reference import customers, history
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
@@ -314,9 +318,6 @@ class Starter:
     ) -> Backups | None:
         if BACKUP not in self._parts:
             stack.absent[BACKUP] = _NOT_WANTED
-            return None
-        if not is_available():
-            stack.absent[BACKUP] = "this installation has no writer of manifests"
             return None
         self._progress("writing a backup")
         made = make_backups(shop, self._folder, programs_for(server))

@@ -1,6 +1,6 @@
-"""Every output of a run, all made from one record; none computes a verdict of its own.
+"""Writes every report of a run from its record; none computes a verdict of its own.
 
-What makes them is imported when it is needed: who follows a run uses small parts of this alone.
+Renderers are imported late: a run needs only small parts of this package.
 """
 
 import os
@@ -18,21 +18,21 @@ __all__ = ["write_all", "write_record"]
 def write_all(
     record: RunRecord, folder: Path, *, environ: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write readiness.json, .html, .xml, .md and the record's place in `history/`.
+    """Write readiness.json, .html, .xml, .md and a copy of the record in `history/`.
 
-    In a GitHub Actions job the findings are printed as annotations too, and the Markdown is
-    added to the job summary. One output that cannot be written keeps no other from it.
+    In a GitHub Actions job, also print annotations and append the Markdown to the job summary. An
+    output that cannot be written does not prevent the others.
 
     Args:
         record: the run.
-        folder: where to write; made if it is not there.
+        folder: the folder for the reports; created if missing.
         environ: the environment variables; those of the process by default.
 
     Returns:
         The files written, the newest record in `history/` last.
 
     Raises:
-        ReadinessError: after all others were written, with each output that could not be.
+        ReadinessError: raised at the end, names each output that could not be written.
     """
     from readiness.report import github, history, html, junit, markdown
 
@@ -52,7 +52,7 @@ def write_all(
 
 
 def write_record(record: RunRecord, folder: Path) -> None:
-    """Write readiness.json alone, where nobody will look at a page: `readiness prove`.
+    """Write readiness.json only, for `readiness prove`.
 
     Raises:
         ReadinessError: it cannot be written.
@@ -67,11 +67,11 @@ def _write(path: Path, render: Callable[[], Iterable[str]]) -> Path:
     except ReadinessError:
         raise
     except Exception as error:
-        # A fault of ours in one output must not cost the others, nor hide which one it is.
+        # A bug in one output must not prevent the others.
         raise ReadinessError(
             f"could not be made: {type(error).__name__}: {error}",
             where=str(path),
-            remedy="report this as a bug; readiness.json holds all of the run",
+            remedy="report this as a bug; readiness.json holds the whole run",
         ) from error
     return path
 

@@ -1,4 +1,4 @@
-"""Makes the view of a record: cleans, bounds and formats everything once."""
+"""Builds the view of a record: cleans, truncates and formats everything once."""
 
 import hashlib
 import re
@@ -44,19 +44,19 @@ from readiness.report.view import (
 
 SOON_DAYS: Final = 14
 _LONGEST_ANCHOR: Final = 80
-# More of them say only that a suite was added, or that the last run was of a part.
+# More changes than this usually mean a new suite, or an earlier partial run.
 _MOST_NEW: Final = 10
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much of the evidence is shown.
+    """Limits on the shown evidence.
 
     Attributes:
         source: characters of a source.
-        passed_source: the same, for what passed.
-        passed_figures: figures of a check that passed; those that were judged come first.
+        passed_source: the same for checks that passed.
+        passed_figures: figures of a check that passed; judged ones come first.
     """
 
     source: int = 400
@@ -65,7 +65,7 @@ class Room:
 
 
 def build(record: RunRecord, room: Room | None = None) -> View:
-    """Make the view of a record, with as much of the evidence as there is room for."""
+    """Build the view of a record within these limits."""
     room = room or Room()
     day = figures.in_utc(record.run.started).date()
     today = figures.in_utc(record.run.finished).date()
@@ -92,7 +92,7 @@ def build(record: RunRecord, room: Room | None = None) -> View:
 
 
 def anchor(check: str, subject: str = "") -> str:
-    """The stable anchor of a check on a subject: `backup.restore-row-parity--orders-db`."""
+    """The stable anchor of a check on a subject: `backup.restores--orders-db`."""
     return f"{_slug(check)}--{_slug(subject)}" if subject else _slug(check)
 
 
@@ -101,7 +101,7 @@ def _slug(text: str) -> str:
     slug = _UNSAFE.sub("-", text)[:_LONGEST_ANCHOR]
     if slug == text:
         return slug
-    # Two names that differ only in what was left out must not share an anchor.
+    # Names that differ only in removed characters must not share an anchor.
     digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
     return f"{slug.strip('-')}-{digest[:8]}"
 
@@ -127,14 +127,14 @@ def _banners(record: RunRecord) -> Iterator[str]:
     run = record.run
     if run.report_only:
         yield (
-            "Report only: the exit code of this run is 0 whatever the verdict."
-            " No pipeline was stopped by it."
+            "--report-only: the exit code of this run is 0 whatever the verdict,"
+            " so no pipeline was stopped."
         )
     if run.selection.partial:
         chosen = line(run.selection.reason, 400)
-        yield "Only a part of the checks was selected" + (f": {chosen}" if chosen else ".")
+        yield "Only some of the checks were selected" + (f": {chosen}" if chosen else ".")
     if run.interrupted:
-        yield "The run was interrupted before it was finished."
+        yield "The run was interrupted before it finished."
 
 
 def _facts(record: RunRecord, note: str) -> Iterator[tuple[str, str]]:
@@ -149,9 +149,9 @@ def _facts(record: RunRecord, note: str) -> Iterator[tuple[str, str]]:
     yield "Selection", _selection(record)
     yield "Tool", f"readiness {line(run.tool_version, 60)}"
     yield "Run", line(run.id, 100)
-    yield "Fingerprint of the target", line(target.fingerprint, 200)
+    yield "Target fingerprint", line(target.fingerprint, 200)
     yield "Configuration", line(run.config_file, 300)
-    yield "SHA-256 of the configuration", line(run.config_sha256, 64)
+    yield "Configuration SHA-256", line(run.config_sha256, 64)
 
 
 def _span(started: datetime, finished: datetime) -> str:

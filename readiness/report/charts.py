@@ -1,4 +1,4 @@
-"""Small pictures, worked out as coordinates: the template only draws them."""
+"""Computes the coordinates of small charts; the template draws them."""
 
 import math
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class QuantileBar:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Quantiles as bars, with the limit as a line through them."""
+    """Quantiles as bars, with the limit as a line."""
 
     bars: tuple[QuantileBar, ...]
     height: int
@@ -49,7 +49,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of a drill in which the target was well, or was not."""
+    """A stretch of a drill; `state` is `well`, `unwell` or `unknown`."""
 
     x: int
     width: int
@@ -58,7 +58,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a drill: its number, place and words."""
+    """An event of a drill: its number, position in pixels and label."""
 
     number: int
     at_s: float
@@ -81,7 +81,7 @@ class Timeline:
 
 
 def bar(measurement: Measurement) -> Bar | None:
-    """A bar, where value and limit are numbers that can be drawn to scale."""
+    """A bar; None unless value and limit are numbers that can be drawn to scale."""
     limit = measurement.limit
     if limit is None or limit.op in {"==", "!="}:
         return None
@@ -130,7 +130,7 @@ def quantile_name(quantile: float) -> str:
 
 
 def timeline(measurement: Measurement) -> Timeline | None:
-    """The events along a line, with the stretches in which the target was not well."""
+    """The events along a line, with the stretches in which the target was unhealthy."""
     moments = sorted(
         (m for m in measurement.timeline if math.isfinite(m.at_s) and m.at_s >= 0),
         key=lambda m: m.at_s,
@@ -146,7 +146,7 @@ def timeline(measurement: Measurement) -> Timeline | None:
 
     for index, moment in enumerate(moments, start=1):
         x = 10 + round(moment.at_s * scale)
-        # Numbers that would lie on each other are stacked instead.
+        # Numbers that would overlap are stacked.
         y = events[-1].y + _NEAR if events and x - events[-1].x < _NEAR else 0
         if moment.good is not None:
             stretches.append(_stretch(begun, moment.at_s, state, scale))

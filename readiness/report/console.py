@@ -31,13 +31,13 @@ _Paint = Callable[[str, str], str]
 
 
 def summary(record: RunRecord, *, width: int, color: bool, report: str = "") -> str:
-    """The run in words for a terminal.
+    """The summary of a run for a terminal.
 
     Args:
         record: the run.
-        width: columns; fewer than 40 are taken as 40.
-        color: whether to use colours.
-        report: where the page lies, for the last line.
+        width: columns, at least 40.
+        color: whether to use colors.
+        report: the path of the page, for the last line.
     """
     view = build(record)
     lines = _lines(view, max(width, NARROWEST), _painter(color), report)
@@ -123,7 +123,7 @@ def _fix(fix: RichText, width: int) -> Iterator[str]:
     lead = "  → "
     for block in fix:
         if block.kind == "code":
-            # A command stays on its line, so that it can be copied.
+            # Commands are not wrapped, so that they can be copied.
             yield from (f"      {row}" for row in block.spans[0].text.split("\n"))
         else:
             text = "".join(span.text for span in block.spans)

@@ -1,4 +1,4 @@
-"""The picture of a drill: bands, rows and marks on one axis of time; the template draws them."""
+"""Computes the chart of a drill: bands, rows and marks on a time axis; the template draws it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from readiness.report import charts
 from readiness.report.course_rows import LETTER, LONGEST, PAGE, Row, Words, percent, row_of
 
 _LINE: Final = 13
-# A band's label must not be cut on a telephone, and is cut where its band ends: a word may still be
-# so much longer than its room there, as most pages are wider.
+# A label is cut where its band ends. On a narrow page a word may be this much too long, as most
+# pages are wider.
 _BANDS: Final = 340
 _CUT: Final = 1.9
 _MOST_LINES: Final = 3
@@ -30,7 +30,7 @@ _STEPS_S: Final = (60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A band: where it begins and how wide it is, in percent, and its label in lines."""
+    """A band: position and width in percent, and the lines of its label."""
 
     x: str
     width: str
@@ -39,7 +39,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All of it, in pixels downwards and in percent along the time."""
+    """The chart; y in pixels, x in percent of the time."""
 
     said: str
     phases: tuple[Phase, ...]
@@ -55,7 +55,7 @@ class Picture:
 
 
 def picture(measurement: Measurement) -> Picture | None:
-    """The picture of a drill; None where there is none, or nothing of it can be drawn."""
+    """The chart of a drill; None if there is nothing to draw."""
     given = measurement.course
     if given is None:
         return None
@@ -88,7 +88,7 @@ def picture(measurement: Measurement) -> Picture | None:
 
 
 def _length(course: Course) -> float:
-    """What is drawn: all slots, or, where there are none, all bands."""
+    """The seconds drawn: all slots, or all bands if there are no slots."""
     if slots := _slots(course):
         return slots * course.step_s
     return max((b.end_s for b in course.bands if math.isfinite(b.end_s)), default=0.0)
@@ -99,7 +99,7 @@ def _slots(course: Course) -> int:
 
 
 def _said(course: Course, rows: Sequence[Row], length_s: float) -> str:
-    """What is seen, in a sentence."""
+    """A text alternative for the chart."""
     names = [line(band.label, LONGEST) for band in course.bands[:_MOST_BANDS]]
     what = ", then ".join(name for name in names if name)
     seen = "; ".join(row.text for row in rows)
@@ -122,7 +122,7 @@ def _phases_height(phases: Sequence[Phase]) -> int:
 
 
 def _wrapped(text: str, width: float) -> Iterator[str]:
-    """The words in a few lines; a band that has no room for them gets none."""
+    """The words in a few lines; none if the band is too narrow."""
     room = (width * _BANDS - 4) / LETTER
     words, lines = text.split(), [""]
     for word in words:
@@ -134,7 +134,7 @@ def _wrapped(text: str, width: float) -> Iterator[str]:
 
 
 def _marks(measurement: Measurement, length_s: float, y: int) -> Iterator[Words]:
-    """The numbers of the moments, each in the first line in which it lies on no other."""
+    """The numbers of the moments, each in the first line where it overlaps no other."""
     story = charts.timeline(measurement)
     ends: list[float] = []
     for event in story.events if story else ():
@@ -149,13 +149,13 @@ def _ticks(length_s: float, y: int) -> Iterator[Words]:
     step = _step(length_s / _TICKS)
     for index in range(_TICKS + 1):
         at_s = index * step
-        # The end is written there, too.
+        # Leave room for the end.
         if at_s / length_s < 1 - 60 / PAGE:
             yield Words(percent(at_s / length_s), y, _seconds(at_s))
 
 
 def _step(least_s: float) -> float:
-    """A round number of seconds, or minutes, that is at least so long."""
+    """The smallest round step of at least so many seconds."""
     if least_s > _STEPS_S[0] / 2:
         days = math.ceil(least_s / _STEPS_S[-1]) * float(_STEPS_S[-1])
         return next((float(s) for s in _STEPS_S if s >= least_s), days)

@@ -1,7 +1,7 @@
-"""The rows of the picture of a drill.
+"""The rows of the chart of a drill.
 
-Places along the time are in percent, so that the picture is as wide as the page and its text keeps
-its size; whatever has to be a path is drawn in a box that is stretched.
+x is in percent, so that the chart is as wide as the page while text keeps its size; paths are drawn
+in a box that is stretched.
 """
 
 import math
@@ -15,26 +15,26 @@ from readiness.model.course import Track, Values
 from readiness.model.figures import number
 
 BOX: Final = 1200
-"""How wide the stretched boxes are, in units of their own."""
+"""The width of the stretched boxes, in their own units."""
 PAGE: Final = 400
-"""Text is placed so that it fits on a page that is as narrow as this, in pixels."""
+"""The narrowest page, in pixels, on which text must fit."""
 LETTER: Final = 5.8
-"""Pixels of a letter."""
+"""Width of a letter in pixels."""
 LONGEST: Final = 60
-"""Letters of a label."""
+"""Maximal letters of a label."""
 
 _LABEL: Final = 17
 _SMALLEST, _LARGEST = 1e-9, 1e15
 _MOST_PARTS: Final = 3
 _HEIGHTS: Final = {"parts": 46, "misses": 22, "level": 36}
-# Of what there should be none, and is none, the label tells all.
+# A row of misses without any miss needs only its label.
 _NONE: Final = 2
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Some text at a place: `x` in percent, `y` in pixels."""
+    """A text at `x` in percent and `y` in pixels."""
 
     x: str
     y: int
@@ -51,17 +51,17 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its label, its box, and what is written into it.
+    """One row: label, box and texts.
 
     Attributes:
-        text: what it shows, and how much of it there was.
-        bad: whether that is bad; None where it is not the question.
+        text: its name and total.
+        bad: whether that is bad; None if it is neither.
         y: of its label.
         top: of its box.
         height: of its box.
         shapes: what is drawn in the box.
-        limit_y: of the dashed line; None where there is none.
-        words: what is written into it.
+        limit_y: of the dashed line; None for no limit.
+        words: the texts in the box.
     """
 
     text: str
@@ -75,12 +75,12 @@ class Row:
 
 
 def row_of(track: Track, top: int, slots: int) -> Row | None:
-    """The row of a track; None where nothing of it can be drawn.
+    """The row of a track; None if there is nothing to draw.
 
     Args:
-        track: it.
-        top: where the row begins, in pixels.
-        slots: how many slots the longest of all tracks has.
+        track: the track.
+        top: the top of the row, in pixels.
+        slots: the slots of the longest track.
     """
     drawn = track.series if track.kind == "parts" else track.series[:1]
     if not any(_known(s.values) for s in drawn):
@@ -99,7 +99,7 @@ def row_of(track: Track, top: int, slots: int) -> Row | None:
 
 
 def _parts(track: Track, name: str, place: tuple[int, int, int], slots: int) -> Row:
-    """Areas on each other; each is named where it is widest, and wherever else it has room."""
+    """Stacked areas; each is named wherever the name fits."""
     y, box, height = place
     parts = _most_parts(track, slots)
     totals = [sum(column) for column in zip(*(values for _, values in parts), strict=True)]
@@ -123,7 +123,7 @@ def _parts(track: Track, name: str, place: tuple[int, int, int], slots: int) -> 
 
 
 def _most_parts(track: Track, slots: int) -> list[tuple[str, list[float]]]:
-    """The first of them; the others as one."""
+    """The first parts; the others are summed up as one."""
     parts = [(line(s.name, 24), [v or 0.0 for v in _padded(s.values, slots)]) for s in track.series]
     if len(parts) <= _MOST_PARTS:
         return parts
@@ -133,14 +133,14 @@ def _most_parts(track: Track, slots: int) -> list[tuple[str, list[float]]]:
 
 
 def _named(part: str, values: Sequence[float], totals: Sequence[float], y: int) -> Iterator[Words]:
-    """The name in the middle of each stretch in which most are of this part."""
+    """The name in the middle of each stretch in which this part is the largest."""
     for begin, end, most in _runs([2 * v > t > 0 for v, t in zip(values, totals, strict=True)]):
         if most and _fits(part, (end - begin) / len(values)):
             yield Words(percent((begin + end) / 2 / len(values)), y, part)
 
 
 def _level(track: Track, values: Values, place: tuple[int, int, int]) -> Row:
-    """A step line over zero; its figures stand at it."""
+    """A step line above zero, with its figures."""
     y, box, height = place
     known = _known(values)
     limit = _drawable(track.limit)
@@ -181,7 +181,7 @@ def _area(edges: Sequence[tuple[int, int]]) -> str:
 
 
 def _stripes(edges: Sequence[tuple[int, int]]) -> str:
-    """The same with gaps, so that it can be told apart without colour."""
+    """The area with gaps, so that it can be told apart without color."""
     slots = len(edges)
     cuts = math.ceil(60 / slots)
     step = BOX / slots / cuts
@@ -195,7 +195,7 @@ def _stripes(edges: Sequence[tuple[int, int]]) -> str:
 
 
 def _bars(values: Values, height: int) -> str:
-    """From the ground; the smallest can still be seen."""
+    """Bars; the smallest stays visible."""
     scale = _scale(height, max(_known(values), default=0.0))
     slots = len(values)
     return "".join(
@@ -212,7 +212,7 @@ def _scale(height: int, top: float) -> float:
 
 
 def _runs(values: Sequence[_T]) -> Iterator[tuple[int, int, _T]]:
-    """Stretches of the same value: from, until, value."""
+    """Stretches of equal values: begin, end, value."""
     begin = 0
     for value, run in groupby(values):
         end = begin + sum(1 for _ in run)
@@ -229,12 +229,12 @@ def _unit(slot: int, slots: int) -> int:
 
 
 def percent(share: float) -> str:
-    """A place along the time."""
+    """A share of the time as a percentage for SVG."""
     return f"{share * 100:.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def _padded(values: Values, slots: int) -> Values:
-    """What can be drawn of it, as long as the longest."""
+    """The drawable values, padded to `slots`."""
     return (*(_drawable(v) for v in values), *([None] * (slots - len(values))))
 
 

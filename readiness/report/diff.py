@@ -10,18 +10,18 @@ from readiness.model.record import Change, Changes, CheckResult, Facts, RunRecor
 from readiness.report.view import CHANGE_HEADINGS, change_text
 
 _Key = tuple[str, str]
-# A waived failure is a failure still: a waiver alone must never look like a repair.
+# A waived failure still counts as failing: a waiver must not look like a fix.
 _BAD: Final = frozenset({Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR, Outcome.NOT_RUN})
 _ABSENT: Final = frozenset({Outcome.NOT_APPLICABLE})
 _RANK: Final = {kind: rank for rank, kind in enumerate(CHANGE_HEADINGS)}
 
 
 def changes(old: RunRecord, new: Facts) -> Changes:
-    """The differences of a run to an earlier one, most urgent first.
+    """The differences between two runs, most urgent first.
 
-    A check that fails, is waived, could not be judged or did not run counts as failing; one
-    that is not applicable counts as absent. `before` of one that is still failing is the day
-    from which records know it to fail.
+    A check that failed, is waived, could not be judged or did not run counts as failing; one that
+    is not applicable counts as absent. `before` of one that still fails is the first day on which
+    records show it failing.
     """
     before, after = _by_key(old), _by_key(new)
     since = _failing_since(old)
@@ -106,7 +106,7 @@ def _kind(
 
 def _limits(key: _Key, old: CheckResult, new: CheckResult) -> Iterator[Change]:
     before, after = _limits_by_name(old), _limits_by_name(new)
-    # Only what was measured both times: a check that got no answer has not changed its limit.
+    # Only if measured both times: a check without an answer has not changed its limit.
     for name in sorted(before.keys() & after.keys()):
         if before[name] != after[name]:
             yield Change(
@@ -122,7 +122,7 @@ def _limits_by_name(check: CheckResult) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for measurement in check.measurements:
         if measurement.limit is None or isinstance(measurement.limit.value, str):
-            continue  # such as a checksum: what it must equal is no limit that somebody chose
+            continue  # a checksum, for example: its expected value is not a chosen limit
         limit = figures.limit_alone(measurement.limit, measurement.unit)
         found.setdefault(measurement.name, set()).add(limit)
     return {name: sorted(limits) for name, limits in found.items()}

@@ -1,4 +1,4 @@
-"""The drills of a run, each with its picture and the checks that show it."""
+"""The drills of a run, each with its chart and its checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from readiness.report.course import Picture, picture
 from readiness.report.view import ORDER
 
 MOST: Final = 20
-"""Pictures on a page; the record holds all of them."""
+"""Maximal charts on a page; the record holds all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A check that shows the drill."""
+    """A check that was judged on the drill."""
 
     name: str
     anchor: str
@@ -31,11 +31,11 @@ class Drill:
     """One drill.
 
     Attributes:
-        anchor: where it stands.
-        words: what its picture is of.
-        picture: it.
-        timeline: the moments that stand below it; None if there are none.
-        checks: those that show it, the worst first.
+        anchor: its anchor on the page.
+        words: the title of the chart.
+        picture: the chart.
+        timeline: the moments below it; None if there are none.
+        checks: the checks judged on it, worst first.
     """
 
     anchor: str
@@ -46,7 +46,7 @@ class Drill:
 
 
 def drills(record: RunRecord) -> Mapping[Course, Drill]:
-    """The drills of a run, in the order of their checks; what several show stands there once."""
+    """The drills of a run, in the order of their checks; shared ones only once."""
     shown: dict[Course, list[CheckResult]] = {}
     first: dict[Course, Measurement] = {}
     for check in record.checks:

@@ -1,4 +1,4 @@
-"""Writing a report file whole or not at all."""
+"""Writes report files atomically."""
 
 import os
 import tempfile
@@ -9,14 +9,16 @@ from typing import Final
 from readiness.model.errors import ReadinessError
 
 _MODE: Final = 0o644
-_REMEDY: Final = "make it a writable folder with room left, or choose another with --reports"
+_REMEDY: Final = (
+    "make the folder writable, free some space, or choose another folder with --reports"
+)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, with those above it.
+    """Create a folder and its parents.
 
     Raises:
-        ReadinessError: something that is no folder stands there, or it cannot be made.
+        ReadinessError: the path is not a folder, or cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,17 +33,17 @@ def make_folder(folder: Path) -> None:
 
 
 def write(path: Path, pieces: Iterable[str]) -> None:
-    """Write text as UTF-8 into a file that then replaces the old one in one step.
+    """Write text as UTF-8, replacing the file atomically.
 
-    A lone surrogate, which UTF-8 has no form for, is written as its JSON escape.
+    A lone surrogate, which UTF-8 cannot encode, is written as its JSON escape.
 
     Raises:
-        ReadinessError: the file cannot be written; an older one is left as it was.
+        ReadinessError: the file cannot be written; an older one is kept.
     """
     make_folder(path.parent)
     if path.is_dir():
         raise ReadinessError(
-            "is a folder, and a file must be written there",
+            "is a folder, but must be a file",
             where=str(path),
             remedy="move it away, or choose another folder with --reports",
         )
@@ -60,7 +62,7 @@ def _replace(path: Path, pieces: Iterable[str]) -> None:
             file.writelines(pieces)
         Path(name).chmod(_MODE)
         Path(name).replace(path)
-    except BaseException:  # an interrupt too must leave no half of a file
+    except BaseException:  # also an interrupt must leave no partial file
         Path(name).unlink(missing_ok=True)
         raise
 

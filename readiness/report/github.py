@@ -12,7 +12,7 @@ from readiness.report import markdown
 from readiness.report.build import build
 from readiness.report.view import Group, Row, View
 
-# GitHub shows ten of a kind at most, and drops the others without a word.
+# GitHub shows at most ten of a kind and drops the others silently.
 MOST: Final = 10
 _FOUND: Final = (Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN)
 
@@ -23,7 +23,7 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def announce(record: RunRecord, environ: Mapping[str, str]) -> None:
-    """Tell a GitHub Actions job what was found; elsewhere do nothing.
+    """In a GitHub Actions job, print annotations and append the job summary.
 
     Raises:
         ReadinessError: the job summary cannot be written.
@@ -34,18 +34,18 @@ def announce(record: RunRecord, environ: Mapping[str, str]) -> None:
 
 
 def annotations(record: RunRecord) -> list[str]:
-    """Workflow commands for the ten weightiest findings, and one that counts the rest."""
+    """Workflow commands for the ten most important findings, and one that counts the rest."""
     found = list(_pairs(build(record)))
     found.sort(key=lambda pair: not pair[0].decides)
     commands = [_annotation(group, row) for group, row in found[:MOST]]
     if len(found) > MOST:
-        rest = f"{len(found) - MOST} more findings stand in readiness.html"
+        rest = f"{len(found) - MOST} more findings in readiness.html"
         commands.append(_command("notice", f"readiness {record.verdict}", rest))
     return commands
 
 
 def print_annotations(record: RunRecord, stream: TextIO | None = None) -> None:
-    """Print them, in whatever characters the stream can take."""
+    """Print the annotations; characters that the stream cannot encode are replaced."""
     stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
     for command in annotations(record):
@@ -54,7 +54,7 @@ def print_annotations(record: RunRecord, stream: TextIO | None = None) -> None:
 
 
 def append_summary(record: RunRecord, environ: Mapping[str, str]) -> None:
-    """Add the record as Markdown to the job summary, where the job has one.
+    """Append the record as Markdown to the job summary, if there is one.
 
     Raises:
         ReadinessError: the file that GitHub names cannot be written.

@@ -1,4 +1,4 @@
-"""Earlier records: kept, found again, and thinned out."""
+"""Stores earlier records in `history/` and finds the latest."""
 
 import re
 from pathlib import Path
@@ -15,12 +15,12 @@ _OURS: Final = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9._-]+\.json")
 
 
 def store(record: RunRecord, folder: Path, text: str | None = None) -> Path:
-    """Keep the record in `folder/history`, and only the newest 100 there.
+    """Store the record in `folder/history`; only the newest 100 are kept.
 
     Args:
         record: the run.
         folder: the folder of the reports.
-        text: the record as JSON, where it was made already.
+        text: the record as JSON, if it was already rendered.
 
     Raises:
         ReadinessError: it cannot be written.
@@ -35,10 +35,9 @@ def store(record: RunRecord, folder: Path, text: str | None = None) -> Path:
 
 
 def latest(folder: Path, target_name: str) -> RunRecord | None:
-    """The newest readable record of a target in `folder/history`; None where there is none.
+    """The newest readable record of a target in `folder/history`; None if there is none.
 
-    Ask before the run that is to be compared is stored. Files that cannot be read, or were
-    altered, are passed over.
+    Call it before the new run is stored. Unreadable or changed files are skipped.
     """
     for path in _newest_first(folder):
         try:

@@ -13,19 +13,19 @@ from readiness.report.build import Room, build
 from readiness.report.drills import drills
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, tally
 
-# Beyond so many checks the page says the same with fewer bytes: no pictures of what passed, and
-# of a long source only its beginning. The record holds all of it.
+# Beyond this many checks the page omits charts of checks that passed and truncates long sources.
+# The record holds everything.
 MANY_CHECKS: Final = 300
 _LONG_SOURCE: Final = 400
 _SHORT_SOURCE: Final = 60
 _MOST_REASONS: Final = 12
 _BUFFERED_NODES: Final = 400
-# What is opened for the reader, and coloured in the table of suites.
+# Outcomes that are expanded, and colored in the table of suites.
 _LOUD: Final = frozenset({Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN})
 
 
 def render(record: RunRecord) -> Iterator[str]:
-    """The page, piece by piece, so that a large one never stands in memory as a whole."""
+    """Yield the page in pieces, so that a large one is never in memory as a whole."""
     large = len(record.checks) > MANY_CHECKS
     room = Room(_LONG_SOURCE, passed_source=_SHORT_SOURCE, passed_figures=1) if large else Room()
     view = build(record, room)

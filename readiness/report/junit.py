@@ -1,4 +1,4 @@
-"""`readiness.xml`: JUnit, for the pages that pipelines make of it."""
+"""`readiness.xml`: JUnit, for CI systems."""
 
 from typing import Final
 from xml.etree import ElementTree as ET
@@ -16,8 +16,8 @@ _SKIPPED: Final = frozenset({Outcome.WAIVED, Outcome.NOT_APPLICABLE})
 def render(record: RunRecord) -> str:
     """The record as JUnit.
 
-    One suite more than the record has, `readiness`, holds the verdict as a case of its own: a
-    reader of nothing but JUnit must not see green where the gate says INCOMPLETE.
+    An extra suite, `readiness`, holds the verdict as a case, so that JUnit alone also shows an
+    INCOMPLETE run as failed.
     """
     view = build(record)
     root = ET.Element("testsuites", name="readiness")

@@ -1,4 +1,4 @@
-"""`readiness.md`: for a pull request or a job summary, always under 1 MiB."""
+"""`readiness.md`: for a pull request or a job summary, under 1 MiB."""
 
 import html
 import re
@@ -11,23 +11,23 @@ from readiness.report.build import Room, build
 from readiness.report.richtext import RichText
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Group, Row, View
 
-# GitHub refuses a summary of 1 MiB as a whole; a step may have written to it before us.
+# GitHub rejects a summary above 1 MiB; earlier steps may have written to it.
 LARGEST: Final = 900_000
 _MOST_REASONS: Final = 50
 _LONGEST_SOURCE: Final = 300
 _SYNTAX: Final = re.compile(r"[\\`*_\[\]#|~$]|:(?=[a-z/+_])|(?<=\bwww)\.", re.IGNORECASE)
 _LEADING: Final = re.compile(r"^(\d*)(?=[-+=.)])")
-# Mentions and references are found in the text after it was rendered, where no escape is left;
-# an invisible joiner keeps them from being found.
+# GitHub looks for mentions and references after rendering, when escapes are gone; an invisible
+# joiner prevents them.
 _REFERENCE: Final = re.compile(r"([@#])(?=\w)|(\bGH)(?=-\d)", re.IGNORECASE)
 _CUT: Final = (
-    "\n> **Cut here**: the rest does not fit into 1 MiB."
-    " It stands in `readiness.html` and `readiness.json`.\n"
+    "\n> **Truncated**: the rest does not fit into 1 MiB."
+    " See `readiness.html` or `readiness.json`.\n"
 )
 
 
 def render(record: RunRecord) -> str:
-    """The record as GitHub-flavoured Markdown; cut between findings where it would be too long."""
+    """The record as GitHub-flavoured Markdown; truncated between findings if it is too long."""
     view = build(record, Room(source=_LONGEST_SOURCE))
     kept: list[str] = []
     room = LARGEST - len(_CUT.encode())
@@ -41,7 +41,7 @@ def render(record: RunRecord) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it stands: no syntax, no HTML, no mention, no reference."""
+    """Escape text for Markdown: no syntax, HTML, mention or reference takes effect."""
     text = " ".join(text.split())
     text = _REFERENCE.sub(_apart, text)
     text = _SYNTAX.sub(r"\\\g<0>", text)
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
 
 
 def escape_html(text: str) -> str:
-    """The same inside of an HTML tag, where Markdown is not read."""
+    """Escape text inside an HTML tag, where Markdown is not parsed."""
     return html.escape(_REFERENCE.sub(_apart, " ".join(text.split())))
 
 
@@ -155,7 +155,7 @@ def _rich(blocks: RichText) -> str:
 
 
 def _prose(text: str) -> str:
-    # The words of a paragraph keep the blanks at their ends, which `escape` takes off.
+    # `escape` strips blanks at the ends, which separate the spans.
     before = " " if text[:1].isspace() else ""
     after = " " if text[-1:].isspace() else ""
     return f"{before}{escape(text)}{after}"

@@ -1,4 +1,4 @@
-"""The little markup of a check's `why` and `fix`: `code`, blocks of commands, links."""
+"""Parses the markup of a check's `why` and `fix`: `code`, blocks of commands, links."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _INLINE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A run of text."""
+    """A piece of text; `kind` is `text`, `code` or `link`."""
 
     kind: Literal["text", "code", "link"]
     text: str
@@ -22,7 +22,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph of spans, or lines to be shown as they stand."""
+    """A paragraph of spans, or a preformatted block of commands."""
 
     kind: Literal["paragraph", "code"]
     spans: tuple[Span, ...]
@@ -47,7 +47,7 @@ def spans(text: str) -> tuple[Span, ...]:
 
 
 def rich(text: str) -> RichText:
-    """Read paragraphs; lines between ``` fences, or indented by four spaces, are commands."""
+    """Parse paragraphs; lines between ``` fences, or indented by four spaces, are commands."""
     blocks: list[Block] = []
     prose: list[str] = []
     code: list[str] = []
@@ -80,7 +80,7 @@ def rich(text: str) -> RichText:
 
 
 def plain(text: RichText) -> str:
-    """The same as one line of text, code in backticks."""
+    """Flatten to one line of text, code in backticks."""
     words = (f"`{s.text}`" if s.kind == "code" else s.text for b in text for s in _lines(b))
     return " ".join("".join(words).split())
 

@@ -1,7 +1,7 @@
-"""The view model: what every output shows, worked out once from the record.
+"""The view model of a record, which every output renders.
 
-All text in it is clean (see `clean`) and bounded; each output only has to escape it for its own
-syntax. Nothing here decides anything: verdict, reasons, outcomes and counts are the record's.
+All text in it is clean (see `clean`) and bounded; outputs only escape it for their syntax. Verdict,
+reasons, outcomes and counts are those of the record.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ VERDICT_SHAPES: Final[Mapping[Verdict, str]] = {
     Verdict.NOT_READY: "✗",
     Verdict.INCOMPLETE: "◆",
 }
-# Worst first: the order in which every output lists and counts.
+# Worst first; every output uses this order.
 ORDER: Final = (
     Outcome.FAIL,
     Outcome.ERROR,
@@ -42,7 +42,7 @@ HEADINGS: Final[Mapping[Outcome, str]] = {
     Outcome.FAIL: "Failed",
     Outcome.ERROR: "Could not be measured",
     Outcome.NOT_RUN: "Did not run",
-    Outcome.WAIVED: "Failed, and accepted by a waiver",
+    Outcome.WAIVED: "Failed, accepted by a waiver",
     Outcome.WARN: "Warnings",
     Outcome.PASS: "Passed",
     Outcome.NOT_APPLICABLE: "Not applicable",
@@ -51,25 +51,25 @@ CHANGE_HEADINGS: Final[Mapping[str, str]] = {
     "newly-failing": "Newly failing",
     "still-failing": "Still failing",
     "fixed": "Fixed",
-    "limit-changed": "Limits that changed",
+    "limit-changed": "Changed limits",
     "new": "New checks",
-    "removed": "Checks that are gone",
+    "removed": "Removed checks",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement as it is shown.
+    """One measurement, formatted.
 
     Attributes:
         name: what was measured.
         observed: the value with its unit.
-        limit: what it was held against, such as `≤ 100 ms`; empty where nothing was.
-        holds: whether it held; None where nothing was judged.
-        samples: how many observations, with separators.
+        limit: its limit, such as `≤ 100 ms`; empty if there is none.
+        holds: whether it was met; None if there is no limit.
+        samples: the number of observations, with separators.
         source: the query, address or command.
-        at: when, without the date where it is the day of the run.
-        measurement: the exact figures, for a picture of them.
+        at: the time; without the date if that is the day of the run.
+        measurement: the exact figures, for charts.
     """
 
     name: str
@@ -103,13 +103,13 @@ class Row:
 
     @property
     def needs_reading(self) -> bool:
-        """Whether it is more than a line among those that passed."""
+        """Whether it deserves attention: anything but a plain pass."""
         return self.outcome not in {Outcome.PASS, Outcome.NOT_APPLICABLE}
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One check on all its subjects: what they have in common is said once."""
+    """One check on all its subjects."""
 
     id: str
     anchor: str
@@ -125,7 +125,7 @@ class Group:
 
     @property
     def title(self) -> str:
-        """What is true of these rows: the requirement, or what is true where it is not met."""
+        """The title, or the failure title if the check failed."""
         missed = self.outcome in {Outcome.FAIL, Outcome.WARN, Outcome.WAIVED}
         return self.failure_title if missed and self.failure_title else self.requirement
 
@@ -136,18 +136,18 @@ class Group:
 
     @property
     def was_measured(self) -> bool:
-        """Whether its `fix` helps: it mends a failure, and not a question without an answer."""
+        """Whether to show `fix`: it fixes a failure, not a check without an answer."""
         return self.outcome not in {Outcome.ERROR, Outcome.NOT_RUN}
 
     @property
     def common_source(self) -> str:
-        """The source of all figures, where several subjects were asked the same."""
+        """The source of all figures, if they share one."""
         sources = {figure.source for row in self.rows for figure in row.figures}
         return sources.pop() if len(sources) == 1 and len(self.rows) > 1 else ""
 
     @property
     def common_figure(self) -> Figure | None:
-        """The one figure, where each subject passed by one of the same name and limit."""
+        """The figure, if each subject passed with a single one of the same name and limit."""
         found = [figure for row in self.rows for figure in row.figures]
         if self.needs_reading or any(len(row.figures) != 1 for row in self.rows):
             return None
@@ -155,22 +155,22 @@ class Group:
 
     @property
     def left_out(self) -> bool:
-        """Whether the record holds more figures of it than are shown."""
+        """Whether the record holds more figures than are shown."""
         return any(row.left_out for row in self.rows)
 
     @property
     def has_figures(self) -> bool:
-        """Whether anything was measured at all."""
+        """Whether anything was measured."""
         return any(row.figures for row in self.rows)
 
     @property
     def tally(self) -> str:
-        """What its rows ended as, in words: `1 fail, 3 pass`."""
+        """The outcomes of its rows: `1 fail, 3 pass`."""
         return tally(count_rows(self.rows))
 
     @property
     def needs_reading(self) -> bool:
-        """Whether any of its rows is more than a pass."""
+        """Whether any of its rows deserves attention."""
         return any(row.needs_reading for row in self.rows)
 
     def only(self, outcome: Outcome) -> "Group":
@@ -195,13 +195,13 @@ class Suite:
 
     @property
     def total(self) -> int:
-        """How many checks the suite has in the record."""
+        """The number of checks in the record."""
         return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A sentence that decided, and the anchor of the check it is about."""
+    """A reason of the verdict, and the anchor of its check."""
 
     text: str
     anchor: str
@@ -209,7 +209,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A waiver, what it did, and how long it holds."""
+    """A waiver, its effect and its expiry."""
 
     name: str
     state: str
@@ -222,7 +222,7 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class Signoff:
-    """A sign-off, with what is odd about it."""
+    """A sign-off; `note` says why it does not count."""
 
     item: str
     person: str
@@ -247,7 +247,7 @@ class ChangeGroup:
     """Differences of one kind.
 
     Attributes:
-        folded: whether they are many, and none of them is bad news.
+        folded: whether to collapse them: many, and none of them a failure.
     """
 
     heading: str
@@ -257,7 +257,7 @@ class ChangeGroup:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What the run is compared with, and how it differs."""
+    """The earlier run and the differences."""
 
     text: str
     groups: tuple[ChangeGroup, ...]
@@ -265,7 +265,7 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that an output shows, in the order in which it shows it."""
+    """Everything that an output shows, in its order."""
 
     verdict: Verdict
     shape: str
@@ -291,7 +291,7 @@ class View:
 
 
 def tally(counts: Mapping[Outcome, int]) -> str:
-    """Counts in words, worst first, without those that are none: `1 fail, 3 pass`."""
+    """Nonzero counts, worst first: `1 fail, 3 pass`."""
     return ", ".join(f"{counts[o]:,} {o}" for o in ORDER if counts[o]) or "no checks"
 
 
@@ -304,7 +304,7 @@ def count_rows(rows: Iterable[Row]) -> dict[Outcome, int]:
 
 
 def change_text(change: Change) -> str:
-    """What a change says behind the name of its check."""
+    """The text of a change, after the name of its check."""
     before, after = line(change.before, 300), line(change.after, 300)
     if change.kind == "still-failing":
         return f"{after or 'failing'} since {before}" if before else after

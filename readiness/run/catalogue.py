@@ -1,8 +1,7 @@
-"""The catalogue: every check there is, and the faults that prove it.
+"""The catalogue: every check and the faults that prove it.
 
-Importing all suites takes a second of processor time. What they declare is therefore kept in
-`suites/catalogue.json` (see `catalogue_file`), and read from there as long as that file
-says what the suites say.
+Importing all suites takes a second of CPU time. Their declarations are therefore kept in
+`suites/catalogue.json` (see `catalogue_file`) and read from there unless a module was edited.
 """
 
 import importlib.util
@@ -22,7 +21,7 @@ from readiness.run.catalogue_file import Declared, FaultNote
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A check, and the faults that turn it red."""
+    """A check and the faults that make it fail."""
 
     spec: CheckSpec
     faults: tuple[FaultNote, ...]
@@ -46,7 +45,7 @@ def entries(own: Iterable[Path] = ()) -> list[Entry]:
 
 
 def modules(paths: Iterable[Path] | None = None) -> Iterator[Declared]:
-    """What the shipped suites declare, by importing them: by file, then in its order there."""
+    """The declarations of the shipped suites, by importing them; in the order of file and line."""
     for path in catalogue_file.check_files() if paths is None else paths:
         for name, value in vars(_suite(path)).items():
             spec = spec_of(value)
@@ -67,12 +66,12 @@ def faults() -> list[Fault]:
 
 
 def files() -> dict[str, Path]:
-    """In which file each of the shipped checks lies, by id."""
+    """The file of each shipped check, by id."""
     return {one.spec.id: bundle.suites() / one.module for one in _shipped()}
 
 
 def _shipped() -> list[Declared]:
-    """What the shipped suites declare: from the file, or by importing a module that was edited."""
+    """The declarations of the shipped suites; only edited modules are imported."""
     known = catalogue_file.unchanged()
     edited = catalogue_file.edited(catalogue_file.check_files())
     return [*known, *modules(edited)]
@@ -102,7 +101,7 @@ def _suite(path: Path) -> ModuleType:
 
 
 def _importable(folder: Path) -> None:
-    """Put the first folder that is not a package on the path, as pytest does for its modules."""
+    """Add the first folder that is not a package to `sys.path`, as pytest does."""
     while (folder / "__init__.py").exists():
         folder = folder.parent
     if str(folder) not in sys.path:
@@ -122,6 +121,6 @@ def _module(path: Path, name: str) -> ModuleType:
         raise UsageError(
             f"cannot be imported: {type(error).__name__}: {error}",
             where=str(path),
-            remedy="see the whole error with `python -m pytest --collect-only` on that file",
+            remedy="see the whole error: python -m pytest --collect-only FILE",
         ) from error
     return module

@@ -1,7 +1,7 @@
-"""The catalogue as a file: what the shipped suites declare, known without importing them.
+"""Reads and writes `suites/catalogue.json`: the declarations of the suites, without importing them.
 
-`make docs` writes `suites/catalogue.json`; a test holds it to the code. Each module of the suites
-is listed with the hash of its bytes: one that was edited since is not believed, and is imported.
+`make docs` writes it. Each module is listed with the hash of its bytes: the entry of one that was
+edited since is ignored, and the module is imported.
 """
 
 import hashlib
@@ -42,9 +42,9 @@ class FaultNote:
         module: the file, relative to `suites/`.
         name: the name of its function.
         story: what is broken, as one sentence.
-        needs: the part of the reference system that not every machine has; empty for the others.
-        misses: for the id of each check that fails, the judgements that miss; none where it
-            cannot be judged.
+        needs: the part of the reference system that a machine may lack; else empty.
+        misses: for the id of each check that fails, the judgements that miss; none if the
+            check ends as `error`.
     """
 
     module: str
@@ -61,7 +61,7 @@ class FaultNote:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What the file says.
+    """The content of the file.
 
     Attributes:
         declared: the checks, by file, then in their order there.
@@ -86,24 +86,21 @@ def fault_files() -> list[Path]:
 
 @cache
 def unchanged() -> tuple[Declared, ...]:
-    """The checks of those modules that are as the file knows them.
-
-    What is edited while a process runs is not seen: it has imported its modules, too.
-    """
+    """The checks of unedited modules. Edits made while the process runs are not seen."""
     found = stored()
     same = _unchanged(check_files())
     return tuple(d for d in found.declared if d.module in same) if found else ()
 
 
 def unchanged_faults() -> tuple[FaultNote, ...]:
-    """The faults of those modules that are as the file knows them."""
+    """The faults of unedited modules."""
     found = stored()
     same = _unchanged(fault_files())
     return tuple(note for note in found.faults if note.module in same) if found else ()
 
 
 def edited(paths: Iterable[Path]) -> list[Path]:
-    """Those of the modules that are not as the file knows them."""
+    """The modules whose hash differs from the file."""
     known = list(paths)
     same = _unchanged(known)
     return [path for path in known if path.relative_to(bundle.suites()).as_posix() not in same]
@@ -116,7 +113,7 @@ def _unchanged(paths: Iterable[Path]) -> frozenset[str]:
 
 
 def stored() -> Catalogue | None:
-    """What the file says; None where there is none, or it is of another version of ours."""
+    """The stored catalogue; None if there is none, or another version wrote it."""
     try:
         raw = json.loads((bundle.suites() / NAME).read_text(encoding="utf-8"))
         return _catalogue(raw) if raw["format"] == _FORMAT else None
@@ -125,7 +122,7 @@ def stored() -> Catalogue | None:
 
 
 def render(declared: Iterable[Declared], faults: Iterable[FaultNote]) -> str:
-    """The file, for these checks and faults, and for the modules as they are now."""
+    """The text of the file for these checks and faults, with the hashes of the modules now."""
     checks = [{"module": d.module, "function": d.function} | d.spec.to_dict() for d in declared]
     content = {
         "format": _FORMAT,

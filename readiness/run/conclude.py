@@ -1,6 +1,6 @@
-"""The end of a run: ledger and configuration become the record, its reports and the exit code.
+"""Concludes a run: ledger and configuration become the record, the reports and the exit code.
 
-Whether the run ended, was killed or was refused, it ends here.
+Every run ends here, whether it finished, was killed or was refused.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,13 +33,13 @@ _JUDGED = {Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.WAIVED, Outcome.ERR
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What becomes of the record.
+    """What to do with the record.
 
     Attributes:
-        reports: the folder of the reports, whose history tells what changed.
+        reports: the folder of the reports and of earlier records.
         baseline: a record to compare with instead of the latest of the history.
-        record_only: whether nobody sees its pages.
-        environ: the environment that tells whether GitHub is to be told; None for our own.
+        record_only: whether to write the record only, without reports.
+        environ: environment variables that say whether this is a GitHub Actions job; None: ours.
     """
 
     reports: Path
@@ -54,9 +54,9 @@ class Ended:
 
     Attributes:
         code: the exit code.
-        record: the judged record; None if nothing was judged.
+        record: the record; None if nothing was judged.
         refusal: why nothing was judged, or why the reports could not be written.
-        ledger: all that is known of the run.
+        ledger: the ledger of the run.
     """
 
     code: int
@@ -66,12 +66,12 @@ class Ended:
 
 
 def refused(refusal: str, ledger: Ledger) -> Ended:
-    """The end of a run that has judged nothing."""
+    """The end of a refused run."""
     return Ended(ExitCode.NOTHING_JUDGED, None, refusal, ledger)
 
 
 def finish(ledger: Ledger, config: Config, ending: Ending) -> Ended:
-    """Judge what the ledger holds, and write the record and its reports. Never raises ours."""
+    """Judge the ledger and write record and reports; never raises a `ReadinessError`."""
     from readiness.report import write_all, write_record
 
     try:
@@ -91,12 +91,12 @@ def finish(ledger: Ledger, config: Config, ending: Ending) -> Ended:
 def conclude(
     ledger: Ledger, config: Config, reports: Path, *, baseline: Path | None = None
 ) -> RunRecord:
-    """Judge what the ledger holds.
+    """Judge the ledger.
 
     Args:
-        ledger: all events of the run; it must have begun.
+        ledger: of a run that has begun.
         config: the target, for waivers, sign-offs and what is not applicable.
-        reports: the reports folder, whose history tells what changed.
+        reports: the folder of the reports and of earlier records.
         baseline: a record to compare with instead of the latest of the history.
 
     Raises:
@@ -120,7 +120,7 @@ def conclude(
 
 
 def begun(ledger: Ledger) -> tuple[TargetFacts, RunFacts]:
-    """The facts known at the start of the run that the ledger holds."""
+    """The facts from the start of the run."""
     if ledger.begun is None:
         raise ValueError("the run has not begun")
     return (
@@ -158,9 +158,9 @@ def _declared_away(config: Config) -> set[str]:
 def _why_not(planned: Sequence[Planned]) -> str:
     selected = [p for p in planned if p.selected]
     if not selected:
-        return "it was not selected"
+        return "not selected"
     if all(p.undeclared for p in selected):
         missing = ", ".join(sorted({p.undeclared for p in selected}))
         return f"Not configured: set {missing}, {OR_NOT}"
     reasons = sorted({p.reason for p in selected if p.reason})
-    return "; ".join(reasons) or "none of its checks ran"
+    return "; ".join(reasons) or "no check ran"

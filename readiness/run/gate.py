@@ -1,7 +1,6 @@
 """The pytest of `readiness run`: `python -m readiness.run.gate FOLDER`, started by `readiness.run`.
 
-Loads the configuration once, for all that this process does, and starts pytest with the plugins
-that a run needs and with no others.
+Loads the configuration once and starts pytest with only the plugins that a run needs.
 """
 
 import json
@@ -29,7 +28,7 @@ INI: Final = Path(__file__).resolve().with_name("gate.ini")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a run was asked for, as it is handed over in the run's folder. Holds no secret."""
+    """The options of a run, passed as a file in the run's folder. Holds no secret."""
 
     config: str
     reports: str
@@ -46,12 +45,12 @@ class Request:
     debug: bool
 
     def write(self, folder: Path) -> None:
-        """Hand it over."""
+        """Write it into the run's folder."""
         (folder / _FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """What was handed over."""
+        """Read it from the run's folder."""
         return cls(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
 
 
@@ -59,7 +58,7 @@ HELD: Final = "readiness-held"
 
 
 class Held:
-    """A plugin that holds the configuration, so that it is not loaded again."""
+    """A plugin that holds the loaded configuration."""
 
     __name__ = HELD  # the name that pytest registers it under
 
@@ -68,7 +67,7 @@ class Held:
 
 
 def main(folder: Path) -> int:
-    """Run pytest as it was asked for."""
+    """Run pytest; returns its exit code."""
     import pytest
 
     from readiness.config.locate import configured
@@ -92,7 +91,7 @@ def _arguments(request: Request, folder: Path, loaded: "Loaded") -> list[str]:
         *(word for plugin in plugins for word in ("-p", plugin)),
         *("-n", request.workers, "--dist", "loadfile"),
         *("--readiness", "--readiness-folder", str(folder)),
-        *("--basetemp", str(folder / "tmp")),  # what checks put down goes with the run
+        *("--basetemp", str(folder / "tmp")),  # removed with the run
         *("--readiness-config", str(loaded.path)),
         *("--readiness-reports", request.reports),
     ]
@@ -117,9 +116,9 @@ def _own_suites(loaded: "Loaded") -> Iterator[str]:
         folder = (loaded.path.parent / name).resolve()
         if not folder.exists():
             raise UsageError(
-                f"there is no folder {name!r} beside it",
+                f"no folder {name!r} beside the file",
                 where=f"{loaded.path.name} [gate] suites",
-                remedy="name the folder relative to the file, or take it out of the list",
+                remedy="write the path relative to the file, or remove it from the list",
             )
         yield str(folder)
 

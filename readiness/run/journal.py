@@ -1,7 +1,6 @@
-"""The journal: an append-only file of what happened in a run, one JSON object a line.
+"""The journal: an append-only file of the events of a run, one JSON object a line.
 
-It is written while the run goes on and flushed with every line, so that a run that is killed
-still leaves what it had found out.
+Every line is flushed at once, so that a killed run leaves what it has found.
 """
 
 import json
@@ -16,9 +15,9 @@ Event = Mapping[str, object]
 FILE: Final = "journal.ndjson"
 # Beside it, in the folder of the run:
 REFUSAL: Final = "refused.txt"
-"""Why nothing was judged, told to the process that holds pytest."""
+"""Why nothing was judged; written for the supervisor."""
 STOPPED: Final = "stopped.txt"
-"""Why that process stopped pytest, if nobody pressed Ctrl-C."""
+"""Why the supervisor stopped pytest; absent after Ctrl-C."""
 
 
 class Journal:
@@ -38,7 +37,7 @@ class Journal:
 
 
 class Reader:
-    """Reads the events of a journal, as far as it has been written."""
+    """Reads the events of a journal while it is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,8 +46,8 @@ class Reader:
     def new(self) -> Iterator[Event]:
         """The events that were completed since the last call.
 
-        A line that is not whole yet is left for the next call; a line that is not JSON (the
-        disk was full, somebody edited the file) is passed over.
+        An incomplete line is left for the next call; a line that is not JSON (full disk, edited
+        file) is skipped.
         """
         try:
             with self._path.open("rb") as file:

@@ -1,14 +1,14 @@
-"""The ledger: reconciles what was planned with what was reported.
+"""The ledger: compares what was planned with what was reported.
 
-It is a fold over journal events. The process that holds the run applies events as they happen;
-after a kill, another process applies the same events from the journal and gets the same ledger.
+It is a fold over journal events: pytest applies them as they happen; after a kill, the supervisor
+applies the same events from the journal and gets the same ledger.
 
 | event | keys |
 |---|---|
 | `begin` | `run`, `target`: the facts known at the start; `run_timeout_s` |
 | `plan` | `items`: list of `Planned`, `worker` |
 | `deselected` | `nodeid`: pytest was told to leave it out |
-| `partial` | `reason`: why not everything there is was selected |
+| `partial` | `reason`: why only some checks were selected |
 | `start` | `nodeid`, `at` |
 | `report` | `nodeid`, `when`, `status` (pytest's), `xfail`, `finding`, `text` |
 | `crash` | `nodeid`, `text` |
@@ -40,11 +40,11 @@ class Planned:
     """One check on one subject, as it was collected.
 
     Attributes:
-        nodeid: pytest's name of it.
+        nodeid: pytest's node id.
         spec: the check.
         subject: what it is judged on.
-        settled: an outcome that is known without running it, with its `reason`.
-        undeclared: the part of the configuration that is missing for it, if that is why.
+        settled: the outcome, if it is known without running it, with its `reason`.
+        undeclared: the missing part of the configuration, if that is the reason.
         selected: whether the user's selection includes it.
     """
 
@@ -72,18 +72,18 @@ class Planned:
         return self.spec.effect
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON types."""
+        """Convert to JSON types."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
-        """Back from JSON types."""
+        """Convert from JSON types."""
         return cls(**{**raw, "spec": CheckSpec.from_dict(raw["spec"])})
 
 
 @dataclass(slots=True)
 class _Progress:
-    """What was reported of one planned check so far."""
+    """The reports of one planned check so far."""
 
     outcome: Outcome | None = None
     messages: list[str] = field(default_factory=list)
@@ -93,14 +93,14 @@ class _Progress:
     finished: bool = False
 
     def add(self, outcome: Outcome, message: str) -> None:
-        """Fold in one more outcome: the worst stands, and every message is kept."""
+        """Add an outcome: the worst counts, and every message is kept."""
         self.outcome = outcome if self.outcome is None else worst(self.outcome, outcome)
         if message and message not in self.messages:
             self.messages.append(message)
 
 
 class Ledger:
-    """All that is known of a run so far."""
+    """Everything known of a run so far."""
 
     def __init__(self) -> None:
         self.begun: Event | None = None
@@ -125,13 +125,13 @@ class Ledger:
         }
 
     def apply(self, event: Event) -> None:
-        """Take one event in. Events of unknown kinds are passed over."""
+        """Apply one event; unknown kinds are ignored."""
         take = self._takers.get(str(event.get("event")))
         if take is not None:
             take(event)
 
     def results(self) -> list[CheckResult]:
-        """One result for each check that was planned and selected, whatever became of it."""
+        """One result for each check that was planned and selected."""
         return [self.result_of(p.nodeid) for p in self.plan.values() if p.selected]
 
     def unreported(self) -> list[str]:
@@ -179,9 +179,9 @@ class Ledger:
         if self.plan and list(plan) != list(self.plan):
             self._incident(
                 "collection-differs",
-                f"worker {event.get('worker')} collected other checks than the first one did",
+                f"worker {event.get('worker')} collected other checks than the first worker",
             )
-        self.plan = plan | self.plan  # what is known already stays: it may be deselected
+        self.plan = plan | self.plan  # known entries stay: they may be deselected
 
     def _incident(self, kind: str, message: str) -> None:
         incident = Incident(kind=kind, message=message)
@@ -192,7 +192,7 @@ class Ledger:
         nodeid = str(event["nodeid"])
         if nodeid not in self.plan and nodeid not in self._unplanned:
             self._unplanned.add(nodeid)
-            self._incident("unplanned", f"{nodeid} was reported and never planned")
+            self._incident("unplanned", f"{nodeid} was reported but not planned")
         return self._progress.setdefault(nodeid, _Progress())
 
     def _reported(self, event: Event) -> None:
@@ -209,13 +209,13 @@ class Ledger:
             progress.finished = True
 
     def _status(self, progress: _Progress, event: Event, *, has_finding: bool) -> None:
-        """Hold pytest's own word of a report against our finding; the worse one counts."""
+        """Combine pytest's status with our finding; the worse one counts."""
         status, text = str(event["status"]), str(event.get("text", ""))
         if event["when"] not in _PHASES:
             progress.finished = True
             progress.add(Outcome.ERROR, "the process that ran it died")
         elif event.get("xfail"):
-            progress.add(Outcome.FAIL, "marked xfail: a gate has no expected failures")
+            progress.add(Outcome.FAIL, "marked xfail, which is not allowed for checks")
         elif status == "failed" and not has_finding:
             progress.add(Outcome.ERROR if event["when"] != "call" else Outcome.FAIL, text)
         elif status not in {"passed", "failed"} and not has_finding:
@@ -246,4 +246,4 @@ class Ledger:
             return Outcome.ERROR, f"{message}; it did not finish".removeprefix("; ")
         if planned.settled:
             return Outcome(planned.settled), planned.reason
-        return Outcome.NOT_RUN, "it was planned and never reported"
+        return Outcome.NOT_RUN, "planned, but never reported"

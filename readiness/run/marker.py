@@ -1,6 +1,6 @@
-"""Reads which environment the target itself says it is; silence means production.
+"""Asks the target which environment it is; no answer means production.
 
-The clients are imported where they are used: every run asks here, and many have no marker.
+The clients are imported late: many targets have no marker.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ _Rows = list[tuple[object, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What the target says it is.
+    """The environment of the target.
 
     Attributes:
-        environment: as the target says it, or `production`.
-        source: the address or statement that was asked; empty where no marker is declared.
-        note: why it is `production` although the target did not say so; empty where it did.
+        environment: as the target reports it, else `production`.
+        source: the address or statement; empty if no marker is declared.
+        note: why `production` is assumed; empty if the target reported it.
     """
 
     environment: str
@@ -38,18 +38,18 @@ class Marker:
 
     @property
     def said(self) -> bool:
-        """Whether the target itself said it."""
+        """Whether the target itself reported it."""
         return not self.note
 
 
 def environment(config: Config) -> Marker:
-    """Ask the target which environment it is; takes 5 s at most and never raises.
+    """Ask the target which environment it is; takes at most 5 s and never raises.
 
-    Whatever keeps the answer away means production: the environment in which least is allowed.
+    Without an answer it is production, where the least is allowed.
     """
     marker = config.target.marker
     if marker is None:
-        return Marker(_SILENT, "", "no [target.marker] is declared")
+        return Marker(_SILENT, "", "[target.marker] is not configured")
     source = _source(marker, config)
     try:
         return Marker(_ask(marker, config), source, "")
@@ -63,7 +63,7 @@ def _ask(marker: HttpMarker | DatabaseMarker, config: Config) -> str:
     else:
         answer = _from_database(marker, config.databases)
     if not isinstance(answer, str) or not re.fullmatch(NAME_PATTERN, answer):
-        raise NoData("the answer is not the name of an environment")
+        raise NoData("the answer is not a valid environment name")
     return answer
 
 
@@ -72,7 +72,7 @@ def _over_http(marker: HttpMarker, services: Mapping[str, Service]) -> object:
 
     service = services.get(marker.service)
     if service is None:
-        raise NoData(f"there is no [services.{marker.service}]")
+        raise NoData(f"[services.{marker.service}] is not configured")
     answer = http.get(
         service.url + marker.path,
         timeout_s=DEADLINE_S,
@@ -97,7 +97,7 @@ def _from_database(marker: DatabaseMarker, databases: Mapping[str, Database]) ->
 
     database = databases.get(marker.database)
     if database is None:
-        raise NoData(f"there is no [databases.{marker.database}]")
+        raise NoData(f"[databases.{marker.database}] is not configured")
     try:
         rows = asyncio.run(_in_time(_select(marker.sql, database)))
     except (psycopg.Error, OSError, UnicodeError) as error:
@@ -109,7 +109,7 @@ def _from_database(marker: DatabaseMarker, databases: Mapping[str, Database]) ->
 
 
 async def _in_time(rows: Awaitable[_Rows]) -> _Rows:
-    """A server that hangs keeps no time itself: the deadline is ours, on the whole of it."""
+    """Apply our deadline to the whole exchange: a hung server keeps none."""
     try:
         async with asyncio.timeout(DEADLINE_S):
             return await rows
@@ -126,7 +126,7 @@ async def _select(sql: str, database: Database) -> _Rows:
     async with connection:
         await connection.set_read_only(True)
         await connection.execute(f"set local statement_timeout = {int(DEADLINE_S * 1000)}")
-        # Held on the server, so that a statement with many rows does not send them all.
+        # A server-side cursor: a statement with many rows must not send them all.
         async with connection.cursor(name="readiness_marker") as cursor:
             await cursor.execute(sql.encode())
             return await cursor.fetchmany(2)

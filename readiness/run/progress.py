@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: live lines on a terminal, plain lines in a CI log."""
+"""Shows the progress of a run: live lines on a terminal, plain lines in a CI log."""
 
 import sys
 import time
@@ -21,18 +21,18 @@ _STYLES: Final = {
 
 
 class Progress(Protocol):
-    """Told of every event, and regularly in between."""
+    """Receives every event, and a tick at regular intervals."""
 
     def event(self, event: Event, ledger: Ledger) -> None:
-        """An event was taken into the ledger."""
+        """Handle an event; the ledger already includes it."""
         ...
 
     def tick(self, ledger: Ledger) -> None:
-        """Some time has passed."""
+        """Handle a tick, a few times a second."""
         ...
 
     def close(self) -> None:
-        """The run is over."""
+        """End the display."""
         ...
 
 
@@ -50,13 +50,13 @@ class Silent:
 
 
 class _Running:
-    """Which checks run now, and since when."""
+    """Tracks which checks run, and since when."""
 
     def __init__(self) -> None:
         self.since: dict[str, float] = {}
 
     def take(self, event: Event) -> None:
-        """Follow starts and ends."""
+        """Follow the start and end of checks."""
         nodeid = str(event.get("nodeid", ""))
         if event["event"] == "start":
             self.since[nodeid] = time.monotonic()
@@ -64,7 +64,7 @@ class _Running:
             self.since.pop(nodeid, None)
 
     def oldest(self, plan: dict[str, Planned], suite: str = "") -> tuple[str, float] | None:
-        """The check that has been running longest, and for how many seconds."""
+        """The longest running check and its seconds so far."""
         for nodeid, since in self.since.items():
             planned = plan.get(nodeid)
             if planned and suite in {"", planned.suite}:
@@ -83,7 +83,7 @@ class Lines:
         self._planned = False
 
     def event(self, event: Event, ledger: Ledger) -> None:
-        """Write a line when a check has ended."""
+        """Print a line when a check has ended."""
         self._running.take(event)
         if event["event"] == "plan" and not self._planned:
             self._planned = True
@@ -99,7 +99,7 @@ class Lines:
             self._say(f"{outcome:<14} {result.name}  ({took}){note}")
 
     def tick(self, ledger: Ledger) -> None:
-        """Say that we live, when nothing was said for long."""
+        """Print a heartbeat when nothing was printed for long."""
         if time.monotonic() - self._last < self._heartbeat_s:
             return
         if not ledger.plan:
@@ -111,7 +111,7 @@ class Lines:
         self._say(f"... {what}; {left} checks to go")
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
@@ -120,7 +120,7 @@ class Lines:
 
 
 class Live:
-    """One live line for every suite: how far it is, what runs now and since when."""
+    """One live line per suite: counts, the running check and its seconds."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -131,15 +131,15 @@ class Live:
         self._live.start()
 
     def event(self, event: Event, ledger: Ledger) -> None:  # noqa: ARG002 - drawn at the tick
-        """Follow what runs."""
+        """Follow the start and end of checks."""
         self._running.take(event)
 
     def tick(self, ledger: Ledger) -> None:
-        """Draw again."""
+        """Redraw."""
         self._live.update(self._table(ledger))
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         self._live.stop()
 
     def _table(self, ledger: Ledger) -> Any:

@@ -1,4 +1,4 @@
-"""What a run may do to the target: read off the file, the command line and the target itself."""
+"""What a run may do to the target, by the file, the command line and the target itself."""
 
 import hashlib
 import json
@@ -19,8 +19,8 @@ class Permission:
     """Whether checks may have one effect on the target.
 
     Attributes:
-        effect: which one.
-        allowed: whether they may.
+        effect: the effect.
+        allowed: whether it is allowed.
         reason: why, or why not, for the plan and the report.
     """
 
@@ -30,14 +30,14 @@ class Permission:
 
 
 def fingerprint(config: Config, environment: str) -> str:
-    """What identifies the target: 12 hexadecimal digits, the same for the same target.
+    """Identifies the target by 12 hexadecimal digits.
 
     It changes with the target's name, the environment, where its services and databases are, and
     with what changes its release; not with secrets, limits or the order of the file.
 
     Args:
         config: the configuration.
-        environment: what the target itself says.
+        environment: as the target reports it.
     """
     services = {name: without_credentials(s.url) for name, s in config.services.items()}
     databases = {dotted(p): v.address for p, v in leaves(config) if isinstance(v, Dsn)}
@@ -49,7 +49,7 @@ def fingerprint(config: Config, environment: str) -> str:
 
 
 def is_production(environment: str) -> bool:
-    """Whether an environment is handled as production: the safe reading of its name."""
+    """Whether an environment is treated as production; unclear names are."""
     return re.match(r"(prod|prd|live)", environment.strip(), re.IGNORECASE) is not None
 
 
@@ -61,18 +61,18 @@ def permissions(
     confirm: str | None,
     said: bool = True,
 ) -> dict[Effect, Permission]:
-    """What this run may do. Nothing in the process environment has a say in it.
+    """What this run may do. Environment variables have no influence.
 
     `observe` is always allowed; `write` where the file allows it; `load` and `disrupt` where the
     file allows it, the command line asks for it, and `confirm` is the target's fingerprint.
 
     Args:
         config: the configuration.
-        environment: what the target itself says; production where it says nothing.
+        environment: as the target reports it, else production.
         asked: effects named with `--allow`.
         confirm: the fingerprint given with `--confirm`.
-        said: whether the target really said its environment. Where it did not answer, the run
-            goes on as in production, and the checks tell what is wrong with the target.
+        said: whether the target reported its environment. If it did not answer, the run goes on
+            as in production, and the checks report what is wrong with the target.
 
     Raises:
         SafetyRefusal: the target is not what the file declares, something is asked for that the
@@ -84,9 +84,9 @@ def permissions(
     in_file = {Effect.OBSERVE, *getattr(config.target, key)}
     for effect in sorted(set(asked) - in_file):
         raise SafetyRefusal(
-            f"the file does not allow {effect.value!r} in the environment {environment!r}",
+            f"{effect.value!r} is not allowed in the environment {environment!r}",
             where=f"[target] {key}",
-            remedy=f"leave out --allow {effect.value}, or let the owner of the target add it",
+            remedy=f"remove --allow {effect.value}, or let the owner of the target add it",
         )
     _confirm(config, environment, asked, confirm)
     return {effect: _permission(effect, key, in_file, asked) for effect in Effect}
@@ -95,9 +95,9 @@ def permissions(
 def _agree(declared: str, said: str) -> None:
     if declared.strip().casefold() != said.strip().casefold():
         raise SafetyRefusal(
-            f"the file declares {declared!r}, and the target says that it is {said!r}",
+            f"the file declares {declared!r}, but the target reports {said!r}",
             where="[target] environment",
-            remedy="check that the file points at the target you mean",
+            remedy="check that the file names the intended target: readiness config show",
         )
 
 
@@ -108,13 +108,13 @@ def _confirm(
     if confirm is None and not risky:
         return
     if confirm != fingerprint(config, environment):
-        # The right one is not told: whoever confirms has to have seen the plan.
+        # The right one is not printed: whoever confirms must have seen the plan.
         missing = confirm is None
-        what = f"is needed for {' and '.join(risky)}" if missing else "is not that of this target"
+        what = f"is required for {' and '.join(risky)}" if missing else "does not match this target"
         raise SafetyRefusal(
             f"the fingerprint {what}",
             where="--confirm",
-            remedy="run `readiness plan` to see what would be done, and the fingerprint",
+            remedy="see what would be done, and the fingerprint: readiness plan",
         )
 
 

@@ -1,7 +1,6 @@
-"""Holds pytest as a child: follows its journal, and writes the report if it cannot any more.
+"""Runs pytest as a child, follows its journal, and writes the report if the child dies.
 
-The configuration is loaded by the child, which judges by it (`gate`); here it is needed
-only where the child has died.
+The child loads the configuration (`gate`); here it is loaded only if the child has died.
 """
 
 import os
@@ -37,21 +36,21 @@ if TYPE_CHECKING:
 
 _LOG: Final = "pytest.log"
 _TIMEOUT_S: Final = 3600.0
-"""How long a run may take that has not said yet what `[gate] run_timeout_s` is."""
+"""Seconds that a run may take until its journal names `[gate] run_timeout_s`."""
 _POLL_S: Final = 0.1
 _GRACE_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A configuration that was not loaded yet."""
+    """A configuration file that is not loaded yet."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `readiness run` was asked for."""
+    """The options of `readiness run`."""
 
     loaded: "Loaded | File"
     reports: Path
@@ -70,11 +69,11 @@ class Options:
 
 
 class Child(Protocol):
-    """The process that pytest runs in, and leads a session of its own."""
+    """The process that pytest runs in; the leader of its own session."""
 
     @property
     def pid(self) -> int:
-        """Its number, and that of its process group."""
+        """Its process id, also that of its process group."""
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
@@ -83,22 +82,22 @@ class Child(Protocol):
         """The exit code, once it has ended."""
 
     def send_signal(self, sig: int, /) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal unless it has ended."""
 
 
 Start = Callable[[Path, Mapping[str, str], Path], Child]
-"""Starts `gate`: the run's folder, its whole environment, the file for what it prints."""
+"""Starts `gate`; arguments: the run's folder, the whole environment, the log file."""
 
 
 def run(options: Options, progress: Progress, start: Start | None = None) -> Ended:
     """Judge a target.
 
-    The run always ends in a report, unless it was refused: pytest writes it, or, if pytest was
-    killed or hangs, this process does, from the journal.
+    Unless it was refused, a run always ends with a report: pytest writes it, or this process does
+    from the journal if pytest was killed or hangs.
 
     Args:
-        options: what was asked for.
-        progress: is told what happens.
+        options: the options of the run.
+        progress: receives every event.
         start: starts pytest; default: in a new process.
 
     Raises:
@@ -107,7 +106,7 @@ def run(options: Options, progress: Progress, start: Start | None = None) -> End
     with Guardian() as guardian:
         folder = Path(tempfile.mkdtemp(prefix="readiness-run-"))
         guardian.remove(folder)
-        # A short name: sockets are in it. Other accounts, too, run servers there.
+        # Short, for the paths of sockets; readable, for servers of other accounts.
         scratch = Path(tempfile.mkdtemp(prefix="rdy-"))
         guardian.remove(scratch)
         scratch.chmod(0o1777)
@@ -150,26 +149,26 @@ def _run(
 def _start(folder: Path, environ: Mapping[str, str], log: Path) -> Child:
     with log.open("wb") as output:
         return subprocess.Popen(
-            # -P: the folder we are started in must not put modules before ours.
+            # -P: modules in the current folder must not shadow ours.
             [sys.executable, "-P", "-m", "readiness.run.gate", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environ,
-            start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
+            start_new_session=True,  # only we receive Ctrl-C, and pass it on once
         )
 
 
 def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) -> Ended:
-    """Judge from the journal what a dead pytest has left."""
+    """Judge the journal of a pytest that has died."""
     try:
         loaded = _loaded(options)
     except ReadinessError as error:
         return refused(str(error), ledger)
     if ledger.begun is None:
         ledger.apply(_begin(loaded, options))
-    # Only now are the secrets known that the child may have written into its log.
-    message = redact(follower.epitaph(log))
+    # The child may have logged secrets, which are known only now.
+    message = redact(follower.exit_reason(log))
     ledger.apply({"event": "incident", "kind": "killed", "message": message})
     if follower.interrupted:
         ledger.apply({"event": "interrupted"})
@@ -197,7 +196,7 @@ class _Follower:
                 self._stopped = (
                     f"The run was stopped after {self._timeout_s():g} s ([gate] run_timeout_s)."
                 )
-                # The child reads it when it is told to end, and judges accordingly.
+                # The child reads it when it is asked to end.
                 (self._folder / STOPPED).write_text(self._stopped, encoding="utf-8")
                 self._stop()
         except KeyboardInterrupt:
@@ -205,17 +204,17 @@ class _Follower:
             self._stop()
         self._take()
 
-    def epitaph(self, log: str) -> str:
-        """What became of the child, in a sentence."""
+    def exit_reason(self, log: str) -> str:
+        """Why the child ended, in a sentence."""
         lines = [line for line in log.strip().splitlines() if line.strip()]
-        last = f" Its last words: {lines[-1]}" if lines else ""
+        last = f" Last log line: {lines[-1]}" if lines else ""
         if self._stopped:
             return self._stopped
         if self.interrupted:
-            return "The run was interrupted and did not end by itself."
+            return "The run was interrupted and had to be killed."
         code = self._child.wait()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
-        return f"pytest ended {how} before it could judge.{last}"
+        return f"pytest ended {how} before the verdict.{last}"
 
     def _timeout_s(self) -> float:
         begun = self._ledger.begun or {}
@@ -236,7 +235,7 @@ class _Follower:
             self._progress.event(event, self._ledger)
 
     def _stop(self) -> None:
-        """Ask the child to end as on Ctrl-C, and wait; a second Ctrl-C ends the patience."""
+        """Ask the child to end as on Ctrl-C, and wait; a second Ctrl-C kills it."""
         self._child.send_signal(signal.SIGINT)
         last = time.monotonic() + _GRACE_S
         try:
@@ -247,10 +246,10 @@ class _Follower:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """End on Ctrl-C and on SIGTERM, with which CI systems stop a job; both with a report.
+    """End with a report on Ctrl-C and on SIGTERM, which CI systems send.
 
-    Also where we were started with Ctrl-C ignored, as in the background of a script: the child
-    would inherit that, and could not be asked to end.
+    Also if we were started with SIGINT ignored, as in the background of a script: the child would
+    inherit that and could not be asked to end.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -269,7 +268,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _end_group(child: Child) -> None:
-    """Leave no worker behind, however the child ended."""
+    """Kill workers that the child left behind."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -303,13 +302,13 @@ def _loaded(options: Options) -> "Loaded":
 
 def _environment(options: Options) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    # Whatever else is installed beside us has no say: what is needed is named (`gate`).
+    # No other installed plugin may take part: `gate` names those that are needed.
     ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return inherited | ours | dict(options.environ)
 
 
 def _begin(loaded: "Loaded", options: Options) -> dict[str, object]:
-    """The first event of a run whose pytest died before it could write one."""
+    """The first event of a run whose pytest died before writing one."""
     moment = now()
     target = loaded.config.target
     run_facts = RunFacts(

@@ -1,4 +1,4 @@
-"""Waivers: accepted failures, each with an owner and a last day."""
+"""Applies waivers: accepted failures with an owner and a last day."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
@@ -15,16 +15,16 @@ def apply(
 ) -> tuple[list[CheckResult], list[WaiverState]]:
     """Accept the failures that an unexpired waiver covers.
 
-    Only a `fail` can be waived: an `error` says that nobody knows. A waiver counts through its
-    `expires` day; after it the check fails again, and says whose waiver it was.
+    Only a `fail` can be waived, not an `error`. A waiver is valid through its `expires` day; after
+    it the check fails again, and the message names the owner.
 
     Args:
         results: the checks as they ended.
         waivers: those of the configuration.
-        today: the day they are held against (UTC).
+        today: the day on which they must be valid (UTC).
 
     Returns:
-        The results, in their order, and what each waiver did, in its order.
+        The results and the state of each waiver, both in the given order.
     """
     judged = [_apply_one(result, waivers, today) for result in results]
     used = [waiver for _, waiver in judged if waiver is not None]
@@ -37,7 +37,7 @@ def unmatched(
     *,
     origins: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Waivers that can apply to nothing: a misspelt check or subject (C5).
+    """Waivers that match nothing, because check or subject is misspelled.
 
     Args:
         waivers: those of the configuration.
@@ -63,7 +63,7 @@ def misnamed(
     *,
     origins: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """What the configuration decides on checks, suites or subjects that do not exist.
+    """Decisions of the configuration about unknown checks, suites or subjects.
 
     Args:
         config: the target.
@@ -87,19 +87,19 @@ def misnamed(
 def unknown_ids(
     ids: Iterable[str], known_ids: Collection[str], where: str, kind: str = "check"
 ) -> list[Problem]:
-    """One problem for each id that no check (or suite) has.
+    """One problem for each unknown id.
 
     Args:
-        ids: what was written.
-        known_ids: the ids there are.
-        where: the file and key, or the option, they were written in.
-        kind: what the ids stand for.
+        ids: the written ids.
+        known_ids: the valid ids.
+        where: the file and key, or the option.
+        kind: `check` or `suite`.
     """
     return [
         Problem(
             where,
-            f"there is no {kind} {name!r}. {did_you_mean(name, known_ids)}".rstrip(),
-            "`readiness list` shows all ids",
+            f"unknown {kind} {name!r}. {did_you_mean(name, known_ids)}".rstrip(),
+            "list all ids: readiness list",
         )
         for name in ids
         if name not in known_ids
@@ -112,8 +112,7 @@ def _apply_one(
     if result.outcome is not Outcome.FAIL:
         return result, None
     covering = [w for w in waivers if w.check == result.id and w.subject in {"", result.subject}]
-    # The waiver for this very subject goes before the one for all of them, the longer before
-    # the shorter.
+    # A waiver for this subject outranks one for all subjects; a longer one a shorter one.
     covering.sort(key=lambda w: (w.subject != "", w.expires), reverse=True)
     valid = [w for w in covering if today <= w.expires]
     if valid:
@@ -143,7 +142,7 @@ def _state(waiver: Waiver, used: Sequence[Waiver], today: date) -> WaiverState:
 
 
 def _unknown_subject(waiver: Waiver, subjects: Collection[str], where: str) -> Problem:
-    message = f"{waiver.check} is not judged on {waiver.subject!r}"
+    message = f"{waiver.check} has no subject {waiver.subject!r}"
     named = sorted(subject for subject in subjects if subject)
-    remedy = f"use one of: {', '.join(named)}" if named else "leave 'subject' out"
+    remedy = f"use one of: {', '.join(named)}" if named else "remove 'subject'"
     return Problem(where, f"{message}. {did_you_mean(waiver.subject, named)}".rstrip(". "), remedy)

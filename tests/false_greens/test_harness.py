@@ -264,7 +264,7 @@ def test_h14_a_run_that_is_killed_ends_in_a_report(
     assert record["verdict"] == "INCOMPLETE"
     waits = next(c for c in record["checks"] if c["id"] == "own.waits")
     assert waits["outcome"] == "error"
-    assert any("before it could judge" in reason for reason in record["reasons"])
+    assert any("before the verdict" in reason for reason in record["reasons"])
     for name in ("html", "xml", "md"):
         assert (tmp_path / f"reports/readiness.{name}").exists()
 

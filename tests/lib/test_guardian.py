@@ -191,7 +191,7 @@ def test_a_closed_guardian_refuses_new_things(tmp_path: Path) -> None:
     guard = Guardian()
     guard.close()
     guard.close()
-    with pytest.raises(ReadinessError, match="watchdog is gone"):
+    with pytest.raises(ReadinessError, match="watchdog has died"):
         guard.remove(tmp_path)
 
 

@@ -79,13 +79,13 @@ def test_a_header_of_a_gigabyte_is_not_read() -> None:
             line.say(b"x" * 65536)
             sent += 65536
 
-    with pytest.raises(Unreachable, match="does not speak HTTP"):
+    with pytest.raises(Unreachable, match="answer is not HTTP"):
         ask_raw(talk)
     assert sent < 100_000_000
 
 
 def test_headers_without_end_are_not_read() -> None:
-    with pytest.raises(Unreachable, match="does not speak HTTP"):
+    with pytest.raises(Unreachable, match="answer is not HTTP"):
         ask_raw(forever(b"X-More: and more\r\n" * 1000))
 
 

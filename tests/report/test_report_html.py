@@ -180,7 +180,7 @@ def test_waivers_tell_owner_approver_expiry_and_state() -> None:
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (make_record(report_only=True), "Report only: the exit code of this run is 0"),
+        (make_record(report_only=True), "--report-only: the exit code of this run is 0"),
         (
             make_record(selection=Selection(partial=True, reason="--suite backup")),
             "Only a part of the checks was selected: --suite backup",

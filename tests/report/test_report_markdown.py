@@ -64,12 +64,12 @@ def test_it_stays_under_a_mebibyte_and_says_that_it_was_cut() -> None:
     )
     text = markdown.render(make_record(many))
     assert len(text.encode()) < 2**20
-    assert "Cut here" in text
+    assert "Truncated" in text
     assert text.count("<details>") == text.count("</details>") > 100
 
 
 def test_what_is_short_is_not_cut() -> None:
-    assert "Cut here" not in markdown.render(small_record())
+    assert "Truncated" not in markdown.render(small_record())
 
 
 def test_findings_are_folded_with_their_fix() -> None:

@@ -50,7 +50,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_marker_means_production() -> None:
     found = environment(Config.model_validate({"target": {"name": "shop"}}))
-    assert found == Marker("production", "", "no [target.marker] is declared")
+    assert found == Marker("production", "", "[target.marker] is not configured")
     assert not found.said
 
 
@@ -86,10 +86,10 @@ def test_a_proxy_of_the_process_environment_is_not_asked(monkeypatch: pytest.Mon
         (Reply(""), "the answer is not JSON"),
         (Reply('["staging"]'), "the answer has no key 'environment'"),
         (Reply('{"env": "staging"}'), "the answer has no key 'environment'"),
-        (Reply('{"environment": ""}'), "the answer is not the name of an environment"),
-        (Reply('{"environment": null}'), "the answer is not the name of an environment"),
-        (Reply('{"environment": "staging\\n"}'), "the answer is not the name of an environment"),
-        (Reply('{"environment": "<b>staging"}'), "the answer is not the name of an environment"),
+        (Reply('{"environment": ""}'), "the answer is not a valid environment name"),
+        (Reply('{"environment": null}'), "the answer is not a valid environment name"),
+        (Reply('{"environment": "staging\\n"}'), "the answer is not a valid environment name"),
+        (Reply('{"environment": "<b>staging"}'), "the answer is not a valid environment name"),
         (Reply(b" " * 65_537), "the body is larger than 65,536 bytes"),
     ],
 )
@@ -183,10 +183,10 @@ NOT_ONE = "the answer is not one row with one value"
         ("select 'a' where false", NOT_ONE),
         ("select generate_series(1, 1000000000)::text", NOT_ONE),
         ("select 'a', 'b'", NOT_ONE),
-        ("select null", "the answer is not the name of an environment"),
-        ("select 5", "the answer is not the name of an environment"),
-        ("select ''", "the answer is not the name of an environment"),
-        ("select repeat('a', 100000)", "the answer is not the name of an environment"),
+        ("select null", "the answer is not a valid environment name"),
+        ("select 5", "the answer is not a valid environment name"),
+        ("select ''", "the answer is not a valid environment name"),
+        ("select repeat('a', 100000)", "the answer is not a valid environment name"),
         ("select gone from nowhere", "no answer (UndefinedTable)"),
         ("delete from readiness_marker returning 'staging'", "no answer (SyntaxError)"),
         ("select nextval('no_such')", "no answer (UndefinedTable)"),

@@ -145,7 +145,7 @@ def test_without_the_right_fingerprint_nothing_runs_and_it_is_not_told(confirm: 
 
 def test_the_fingerprint_of_another_environment_does_not_confirm() -> None:
     other = fingerprint(config(), "test")
-    with pytest.raises(SafetyRefusal, match="is not that of this target"):
+    with pytest.raises(SafetyRefusal, match="does not match this target"):
         allowed(config(), asked=[LOAD], confirm=other)
 
 

@@ -86,15 +86,15 @@ def test_a_waiver_that_matches_nothing() -> None:
     assert [(p.where, p.message, p.remedy) for p in found] == [
         (
             "readiness.toml:7 [[waiver]] check",
-            "there is no check 'backup.agee'. Did you mean 'backup.age'?",
-            "`readiness list` shows all ids",
+            "unknown check 'backup.agee'. Did you mean 'backup.age'?",
+            "list all ids: readiness list",
         ),
         (
             "[[waiver]] subject",
             "backup.age is not judged on 'order'. Did you mean 'orders'?",
             "use one of: orders, users",
         ),
-        ("[[waiver]] subject", "security.tls is not judged on 'x'", "leave 'subject' out"),
+        ("[[waiver]] subject", "security.tls is not judged on 'x'", "remove 'subject'"),
     ]
 
 
@@ -104,4 +104,4 @@ def test_waivers_that_match() -> None:
 
 def test_unknown_ids() -> None:
     found = unknown_ids(["backup.age", "zzz"], {"backup.age"}, "--select")
-    assert [(p.where, p.message) for p in found] == [("--select", "there is no check 'zzz'.")]
+    assert [(p.where, p.message) for p in found] == [("--select", "unknown check 'zzz'.")]

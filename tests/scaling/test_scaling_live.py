@@ -146,7 +146,7 @@ def test_replicas_that_do_not_answer_are_a_miss(small: Small) -> None:
 @pytest.mark.parametrize("printed", ["", "many", "-3", "4 replicas"])
 def test_replicas_that_cannot_be_counted_are_an_error(small: Small, printed: str) -> None:
     scaling = small.scaling(up=small.set(f"'{printed}'"))
-    with pytest.raises(NoData, match="no number of replicas"):
+    with pytest.raises(NoData, match="not a number of replicas"):
         small.drill(scaling)
     assert small.count == FEWEST
 

@@ -35,7 +35,7 @@ class _Session:
         # Folders of tests stay where pytest keeps the last three of them.
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
         self._guardian = Guardian()
-        # A short name: sockets are in it. Other accounts, too, run servers there.
+        # Short, for the paths of sockets; readable, for servers of other accounts.
         self._folder = Path(tempfile.mkdtemp(prefix="rt-"))
         self._folder.chmod(0o1777)
         self._guardian.remove(self._folder)

@@ -1,4 +1,4 @@
-"""What all models of `readiness.toml` are made of: the strict base, and the kinds of value."""
+"""The strict base of all models of `readiness.toml`, and its types of value."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def _guard_credentials(url: object) -> object:
         register(password)
     elif colon and password:
         raise PydanticCustomError(
-            "secret_literal", "a password must not stand in the file: write it as ${VARIABLE}"
+            "secret_literal", "a password must not be written in the file: use ${VARIABLE}"
         )
     return url
 
@@ -56,15 +56,15 @@ Table = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*\.[A-Za-z_][\w$]*$")]
 """A table's name with its schema, as `shop.orders`; what would need quotes cannot be named."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*$")]
 Command = Annotated[list[str], Field(min_length=1)]
-# TOML has no enumerations: the word stands for the member, and nothing else is coerced.
+# TOML has no enumerations: a word becomes the member; nothing else is coerced.
 EffectWord = Annotated[Effect, Field(strict=False)]
 
 
 class Model(BaseModel):
     """Base of all tables: frozen, strict, and an unknown key is an error.
 
-    A list or table that may be left out must not be given empty where nothing would then be
-    judged: such fields have `min_length=1`, which pydantic does not apply to the default.
+    An optional list or table must not be given empty if nothing would then be judged: such
+    fields have `min_length=1`, which pydantic does not apply to the default.
     """
 
     model_config = ConfigDict(
@@ -76,12 +76,12 @@ class Model(BaseModel):
         arbitrary_types_allowed=True,
     )
     conditions: ClassVar[Mapping[str, str]] = {}
-    """Properties that a check may need of its subject: what a table that lacks one would have."""
+    """For each property that a check may need: what a table without it would have to declare."""
     place: ClassVar[str] = ""
     """Where the table stands in the file, as `backup.shop`; the loader sets it."""
 
     def deciding(self, key: str) -> str:
-        """The key as a message names it, and whether it was left at its default.
+        """The key for a message, and whether it has its default.
 
         For example "`backup.shop.max_age_h`, default".
         """
@@ -91,7 +91,7 @@ class Model(BaseModel):
     def placed(self, place: str) -> Self:
         """The same table, which stands at this place of the file."""
         copy = self.model_copy()
-        # Not a field: what is written in two places of the file is equal.
+        # Not a field: two equal tables in different places compare equal.
         object.__setattr__(copy, "place", place)
         return copy
 

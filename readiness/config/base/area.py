@@ -1,4 +1,4 @@
-"""What the engine knows of an area: it iterates over these, and names none."""
+"""The interface of an area. The engine iterates over `Area` objects and names none."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,24 +14,24 @@ from readiness.config.base.subject import Find
 from readiness.config.base.tables import Config
 
 Configured = Callable[[Path | None], Any]
-"""Loads the configuration: of the file that was named, or of the one that is found."""
+"""Loads the configuration from the named file, else from the one that is found."""
 Look = Callable[[], str]
-"""Looks at one thing and says what was found; raises a `ReadinessError` where it is not well."""
+"""Examines one thing for `doctor` and describes it; raises a `ReadinessError` if it is unusable."""
 
 
 def nothing(*_: object) -> Iterator[Any]:
-    """What an area says that has nothing to say."""
+    """Yields nothing: the default of an area's callbacks."""
     return iter(())
 
 
 @dataclass(frozen=True, slots=True)
 class Drills:
-    """What an area's drills change on a target.
+    """The drills of an area, which change a target.
 
     Attributes:
-        identity: what identifies the target beside its addresses, as JSON types: a stale file
-            must not change another one.
-        commands: what would be run, for whoever has to confirm it; with a heading first.
+        identity: what identifies the target besides its addresses, as JSON types; part of the
+            fingerprint.
+        commands: the commands that would run, shown before they are confirmed; a heading first.
         recover: restores the target after a killed drill, from the notes in a folder.
     """
 
@@ -45,11 +45,11 @@ class Recovery:
     """What `readiness recover` hands to an area.
 
     Attributes:
-        config: the target.
-        folder: where the notes of drills are.
+        config: the configuration.
+        folder: the folder of the drills' notes.
         check: raises a `SafetyRefusal` unless notes with this fingerprint, of a target of this
             name and environment, are those of the target.
-        say: tells the user what was done.
+        say: prints what was done.
     """
 
     config: Any
@@ -66,15 +66,14 @@ class Area:
         name: the name of its package and of its suite.
         config: the tables that it adds to the file.
         extends: what it adds to each [services.NAME] and [databases.NAME].
-        kinds: the kinds of subject that it declares: where, as a message names it, and how to
-            find them.
-        mistakes: those that show only when its tables are seen together.
-        patterns: for a regular expression of its models, the words for what it matches.
-        looks: what `readiness doctor` looks at, by name.
-        timed: whether its checks that load or disrupt the target measure time, so that a proof
-            runs nothing beside them.
-        drills: what its drills change; None where it has none.
-        commands: those of the command line that are about it, by name.
+        kinds: its kinds of subject: where each is declared, for messages, and how to find them.
+        mistakes: finds mistakes that concern several of its tables.
+        patterns: for each regular expression of its models, a description of what it matches.
+        looks: what `readiness doctor` examines, by name.
+        timed: whether its `load` and `disrupt` checks measure time, so that a proof runs nothing
+            in parallel with them.
+        drills: its drills; None if it has none.
+        commands: its commands on the command line, by name.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A mistake in `readiness.toml`, and the kinds of it that every area knows."""
+"""A mistake in `readiness.toml`, and the kinds that several areas check."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something wrong at a place of a file.
+    """A mistake at one place of a file.
 
     Attributes:
         path: the key or table, from the top of the configuration.
         message: what is wrong.
         remedy: what to do.
-        environment: the file is right, and only the environment lacks something.
+        environment: whether only the environment lacks something.
     """
 
     path: Path
@@ -27,7 +27,7 @@ class Mistake:
 
 
 def known(path: Path, name: str, table: str, names: Collection[str]) -> Iterator[Mistake]:
-    """A name that must be that of a table, and is not."""
+    """Report a name for which there is no table."""
     if name not in names:
         hint = did_you_mean(name, names)
         message = f"[{table}.{name}] does not exist"
@@ -35,11 +35,11 @@ def known(path: Path, name: str, table: str, names: Collection[str]) -> Iterator
 
 
 def twice(path: Path, key: str, identities: Iterable[Hashable]) -> Iterator[Mistake]:
-    """Entries of a list that are there more than once.
+    """Report duplicate entries of a list.
 
     Args:
         path: the list.
-        key: the key of an entry that is given twice; empty where the entries are plain values.
+        key: the key of an entry that must be unique; empty for plain values.
         identities: of the entries, in their order.
     """
     seen: set[Hashable] = set()

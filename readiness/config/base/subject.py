@@ -1,4 +1,4 @@
-"""What a check can be judged on: anything with a name that becomes part of the check's id."""
+"""Subjects: what a check is judged on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ class Subject(Protocol):
 
 
 class Item:
-    """What has no table of its own but a name: a required sign-off, an alert, a receiver."""
+    """A subject without a table of its own, such as a required sign-off."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -29,5 +29,5 @@ Find = Callable[[Any], Sequence[Subject]]
 
 
 def of(tables: Mapping[str, _S]) -> list[_S]:
-    """The tables of a table of tables."""
+    """The values of a table of tables."""
     return list(tables.values())

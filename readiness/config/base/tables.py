@@ -1,6 +1,6 @@
-"""The tables of `readiness.toml` that belong to no one area.
+"""The tables of `readiness.toml` that all areas share.
 
-Every limit has a documented default. Lengths of time end in `_s`, `_ms` or `_h`.
+Durations end in `_s`, `_ms` or `_h`.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from readiness.model.secrets import Dsn, Secret
 
 
 class HttpMarker(Model):
-    """Where the target says over HTTP which environment it is."""
+    """The HTTP answer in which the target reports its environment."""
 
     service: Name = Field(..., description="the [services.NAME] that serves it")
     path: Path_ = Field("/version", description="path that answers with a JSON object")
@@ -35,7 +35,7 @@ class HttpMarker(Model):
 
 
 class DatabaseMarker(Model):
-    """Where the target says in a database which environment it is."""
+    """The database row in which the target reports its environment."""
 
     database: Name = Field(..., description="the [databases.NAME] that stores it")
     sql: Text = Field(
@@ -45,7 +45,7 @@ class DatabaseMarker(Model):
 
 
 def _kind_of_marker(marker: object) -> str:
-    """Which of the two a table means, so that only that one's mistakes are told."""
+    """Which of the two a table means, so that only the mistakes of that one are reported."""
     if isinstance(marker, dict):
         return "DatabaseMarker" if {"database", "sql"} & marker.keys() else "HttpMarker"
     return type(marker).__name__ if isinstance(marker, Model) else "HttpMarker"
@@ -62,20 +62,20 @@ class Target(Model):
 
     name: Name = Field(..., description="the name of the system, as the report shows it")
     environment: Name = Field(
-        "production", description="what you believe it is; the target's own marker must agree"
+        "production", description="the expected environment; the target's own marker must agree"
     )
     release: Text = Field("unknown", description="the release or commit that is judged")
     deployer: str = Field("", description="who deploys this release; may not sign it off")
-    note: str = Field("", description="what a reader of the report should know of the target")
+    note: str = Field("", description="a sentence about the target for the report")
     marker: Marker | None = Field(
-        None, description="where the target itself says its environment; none means production"
+        None, description="where the target reports its environment; none means production"
     )
     allow: list[EffectWord] = Field(
         default=[Effect.OBSERVE], description="effects that checks may have on the target"
     )
     allow_in_production: list[EffectWord] = Field(
         default=[Effect.OBSERVE],
-        description="the same, where the target's marker says production, or says nothing",
+        description="the same if the target's marker is `production` or missing",
     )
 
 
@@ -88,11 +88,11 @@ class Gate(Model):
     )
     independent: list[Annotated[list[Text], Field(min_length=1)]] = Field(
         default=[],
-        description="drills that do not disturb each other: rows of suites or check ids; the rows"
-        " run beside each other, instead of one drill after the other",
+        description="drills that do not disturb each other: lists of suites or check ids; the lists"
+        " run in parallel",
     )
     check_timeout_s: Positive = Field(1200, description="seconds; a slower check is an error")
-    run_timeout_s: Positive = Field(3600, description="seconds; a run that takes longer is stopped")
+    run_timeout_s: Positive = Field(3600, description="seconds; a longer run is stopped")
     waiver_max_days: Count = Field(90, description="days; how far ahead a waiver may expire")
 
 
@@ -100,19 +100,25 @@ class Service(Named):
     """An HTTP service."""
 
     url: Url = Field(..., description="its address, as `https://api.example.com`")
-    health: Path_ = Field("/health", description="path that tells status and version as JSON")
-    ready: Path_ = Field("/health/ready", description="path that is 200 when it can serve")
-    live: Path_ = Field("/health/live", description="path that is 200 when it need not restart")
+    health: Path_ = Field(
+        "/health", description="path that answers with status and version as JSON"
+    )
+    ready: Path_ = Field("/health/ready", description="path that answers 200 while it can serve")
+    live: Path_ = Field(
+        "/health/live", description="path that answers 200 unless it needs a restart"
+    )
     metrics: Path_ = Field("/metrics", description="path of the Prometheus metrics")
-    timeout_s: Positive = Field(5, description="seconds until a request counts as unanswered")
+    timeout_s: Positive = Field(5, description="seconds; time-out of a request")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
 
 
 class Database(Named):
-    """A PostgreSQL database, as a monitoring role sees it."""
+    """A PostgreSQL database."""
 
-    dsn: Dsn = Field(..., description="where it is, and the monitoring role; no literal password")
+    dsn: Dsn = Field(
+        ..., description="connection string of the monitoring role; no literal password"
+    )
     timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
     migrations: Migrations | None = Field(None, description="how its schema is changed")
 
@@ -140,14 +146,14 @@ class Waiver(Model):
 
     check: Text = Field(..., description="the id of the check, as `backup.age`")
     subject: str = Field("", description="one subject; empty for all of the check")
-    owner: Text = Field(..., description="who mends it")
+    owner: Text = Field(..., description="who is responsible for the fix")
     approver: Text = Field(..., description="who accepted it")
-    reason: Text = Field(..., description="why it may stay for now")
+    reason: Text = Field(..., description="justification")
     expires: date = Field(..., description="last day (UTC) on which it counts")
 
 
 class Config(Model):
-    """What all areas may read of `readiness.toml`; each adds its own tables to a kind of this."""
+    """The tables that all areas may read; each area adds its own in a subclass."""
 
     target: Target = Field(..., description="what is judged, and what may be done to it")
     gate: Gate = Field(Gate(), description="how the gate decides")
@@ -160,11 +166,11 @@ class Config(Model):
     prometheus: Prometheus | None = Field(None, description="the Prometheus that watches it")
     alertmanager: Alertmanager | None = Field(None, description="the Alertmanager that notifies")
     signoffs: SignoffPolicy | None = Field(None, description="which sign-offs a release needs")
-    signoff: list[Signoff] = Field(default=[], description="what people attested")
-    waiver: list[Waiver] = Field(default=[], description="failures that are accepted for a time")
+    signoff: list[Signoff] = Field(default=[], description="the sign-offs")
+    waiver: list[Waiver] = Field(default=[], description="accepted failures")
 
     def named(self) -> Self:
-        """The same, with its name and its place written into each table."""
+        """The same, with name and place set in each table."""
         return _named(self)
 
 
@@ -172,7 +178,7 @@ _M = TypeVar("_M", bound=Model)
 
 
 def _named(model: _M, place: str = "") -> _M:
-    """Write into each table where it stands, and into a `Named` the key it stands under."""
+    """Set the place of each table, and the name of each `Named`."""
     updates: dict[str, object] = {}
     for field, value in model:
         here = f"{place}.{field}" if place else field

@@ -1,4 +1,4 @@
-"""The tables of what watches the target: Prometheus and Alertmanager."""
+"""The tables of Prometheus and Alertmanager."""
 
 from typing import Annotated, ClassVar, Self, TypeVar
 
@@ -12,19 +12,17 @@ _M = TypeVar("_M", bound=Model)
 
 
 def both_or_none(model: _M, first: str, second: str) -> _M:
-    """What is taken away has to be brought back."""
+    """Require both keys or none: what is stopped must be started again."""
     if (getattr(model, first) is None) is not (getattr(model, second) is None):
-        raise PydanticCustomError("pair", f"`{first}` and `{second}` need each other")
+        raise PydanticCustomError("pair", f"`{first}` and `{second}` must be set together")
     return model
 
 
 class Job(Named):
-    """A scrape job that must be there, `[prometheus.jobs.NAME]`: the name is Prometheus's."""
+    """A required scrape job, `[prometheus.jobs.NAME]`; NAME is the job name in Prometheus."""
 
-    interval_s: Positive = Field(
-        ..., description="seconds; the scrape interval that was agreed, exactly"
-    )
-    min_targets: Count = Field(1, description="targets that it must scrape at least")
+    interval_s: Positive = Field(..., description="seconds; the agreed scrape interval, exactly")
+    min_targets: Count = Field(1, description="minimal number of targets")
     required_metrics: list[Text] = Field(
         default=[], description="selectors, as `orders_total`; each must have a fresh series"
     )
@@ -40,11 +38,11 @@ class Job(Named):
 
 
 class BlackboxProbe(Named):
-    """An address that a blackbox exporter asks, `[prometheus.probes.NAME]`."""
+    """An address probed by a blackbox exporter, `[prometheus.probes.NAME]`."""
 
-    instance: Text = Field(..., description="its `instance` label, mostly the address asked")
+    instance: Text = Field(..., description="its `instance` label, usually the probed address")
     certificate_min_days: Positive = Field(
-        14, description="days that its certificate must still be valid"
+        14, description="days; how long its certificate must still be valid"
     )
 
     @property
@@ -54,19 +52,19 @@ class BlackboxProbe(Named):
 
 
 class Prometheus(Model):
-    """The Prometheus that watches the target."""
+    """The Prometheus that monitors the target."""
 
     name: ClassVar[str] = "prometheus"
 
     url: Url = Field(..., description="its address, as `http://prometheus:9090`")
-    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
+    timeout_s: Positive = Field(10, description="seconds; time-out of a request")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
     jobs: Annotated[dict[Name, Job], Field(min_length=1)] = Field(
-        default={}, description="the scrape jobs that must be there, as [prometheus.jobs.NAME]"
+        default={}, description="the required scrape jobs, as [prometheus.jobs.NAME]"
     )
     probes: Annotated[dict[Name, BlackboxProbe], Field(min_length=1)] = Field(
-        default={}, description="what is asked from outside, as [prometheus.probes.NAME]"
+        default={}, description="blackbox probes, as [prometheus.probes.NAME]"
     )
     retention_min_h: Positive = Field(
         360, description="hours of history that it must keep; Prometheus's own default is 15 days"
@@ -75,7 +73,7 @@ class Prometheus(Model):
         2, description="seconds that its clock may differ from this machine's"
     )
     scrape_time_max_share: Share = Field(
-        0.5, description="share of the scrape time-out within which nine of ten scrapes must end"
+        0.5, description="share of the scrape timeout within which nine of ten scrapes must end"
     )
     window_s: Positive = Field(
         3600, description="seconds; how far back stability and duration of scrapes are judged"
@@ -83,9 +81,7 @@ class Prometheus(Model):
     up_min_share: Share = Field(
         0.99, description="share of the scrapes within `window_s` that must have succeeded"
     )
-    samples_max: Count = Field(
-        20_000, description="samples that one scrape of one target may bring"
-    )
+    samples_max: Count = Field(20_000, description="maximal samples of one scrape of one target")
     overhead_max_share: Share = Field(
         0.01, description="share of time that being scraped may take: duration by interval, CPU"
         " of the exporters by cores, and the monitoring roles' time by that of all statements"
@@ -100,13 +96,13 @@ class Alertmanager(Model):
     urls: Annotated[list[Url], Field(min_length=1)] = Field(
         ..., description="the addresses of all peers"
     )
-    timeout_s: Positive = Field(10, description="seconds until a request counts as unanswered")
+    timeout_s: Positive = Field(10, description="seconds; time-out of a request")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
     seen_as: dict[str, Url] = Field(
         default={},
         description="address in Prometheus's configuration, as `http://am:9093`, to the one that"
-        " leads there from this machine",
+        " reaches it from this machine",
     )
     peer_timeout_s: Positive = Field(
         15, description="seconds; --cluster.peer-timeout: how long each position waits for the last"

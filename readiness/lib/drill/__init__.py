@@ -1,1 +1,1 @@
-"""What keeps every drill safe, whatever it changes."""
+"""Safety of drills: locks, notes for recovery, counting of replicas."""

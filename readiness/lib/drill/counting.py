@@ -1,4 +1,4 @@
-"""What a tool says again and again while something changes."""
+"""Polls a tool while something changes."""
 
 import re
 import shlex
@@ -19,12 +19,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Said(Generic[_T]):
-    """One answer: it was true at some time between the question and its arrival.
+    """One answer; it was true at some time between question and arrival.
 
     Attributes:
         asked: when it was asked, on the clock `time.monotonic`.
         came: when the answer came.
-        what: it.
+        what: the answer.
     """
 
     asked: float
@@ -36,7 +36,7 @@ class Sampler(Generic[_T]):
     """Asks in a thread of its own; made by `sampling`.
 
     Attributes:
-        problem: why there are no more answers; None if there are, or nobody can tell.
+        problem: why polling stopped; None while it goes on.
     """
 
     def __init__(self, ask: Callable[[], _T | None], period_s: float) -> None:
@@ -48,11 +48,11 @@ class Sampler(Generic[_T]):
         self.problem: CouldNotMeasure | None = None
 
     def between(self, begin: float, end: float) -> tuple[tuple[float, _T], ...]:
-        """The answers of a time, on the clock `time.monotonic`, each with when it was asked."""
+        """The answers of a period (`time.monotonic`), each with the time of its question."""
         return tuple((said.asked, said.what) for said in self.said(begin, end))
 
     def said(self, begin: float, end: float = float("inf")) -> tuple[Said[_T], ...]:
-        """The answers to what was asked in a time."""
+        """The answers to questions of a period."""
         return tuple(said for said in self._said if begin <= said.asked < end)
 
     def start(self) -> None:
@@ -60,7 +60,7 @@ class Sampler(Generic[_T]):
         self._thread.start()
 
     def stop(self) -> None:
-        """End; the question that is under way is waited for."""
+        """Stop, after the current question."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -71,7 +71,7 @@ class Sampler(Generic[_T]):
             try:
                 said = self._ask()
             except CouldNotMeasure as error:
-                self.problem = error  # an answer that is missing may be the one that counts
+                self.problem = error  # the missing answer may be the decisive one
                 return
             if said is None:
                 return
@@ -82,10 +82,10 @@ class Sampler(Generic[_T]):
 
 @contextmanager
 def sampling(ask: Callable[[], _T | None], period_s: float = _PERIOD_S) -> Iterator[Sampler[_T]]:
-    """Ask while the block runs; an answer of None means that nobody can tell.
+    """Poll while the block runs; an answer of None means unknown.
 
     Args:
-        ask: what to ask.
+        ask: asks once.
         period_s: seconds from one question to the next, unless an answer takes longer.
     """
     sampler = Sampler(ask, period_s)
@@ -97,7 +97,7 @@ def sampling(ask: Callable[[], _T | None], period_s: float = _PERIOD_S) -> Itera
 
 
 def counted(argv: Sequence[str], remedy: str) -> int:
-    """How many replicas a command of the user's counts.
+    """The number of replicas that a command of the user's prints.
 
     Raises:
         CouldNotMeasure: it fails, or prints something else than a whole number.
@@ -106,7 +106,7 @@ def counted(argv: Sequence[str], remedy: str) -> int:
     printed = said.strip()
     if not re.fullmatch(r"[0-9]{1,6}", printed, re.ASCII):
         raise NoData(
-            f"printed {clean(printed, 60)!r}, which is no number of replicas",
+            f"printed {clean(printed, 60)!r}, which is not a number of replicas",
             where=shlex.join(argv),
             remedy=remedy,
         )

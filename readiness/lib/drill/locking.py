@@ -1,4 +1,4 @@
-"""Nobody else may change the release meanwhile: a locked file, and a lock in the database."""
+"""Excludes other drills of the same target: by a locked file and by a lock in the database."""
 
 import fcntl
 from collections.abc import Iterator
@@ -31,10 +31,10 @@ class Reached(Protocol):
 
 @contextmanager
 def locked(place: Place) -> Iterator[None]:
-    """Hold the lock of this machine; the kernel releases it, however we end.
+    """Hold the lock on this machine; the kernel releases it however the process ends.
 
     Raises:
-        CouldNotMeasure: somebody else holds it. It is not waited for.
+        CouldNotMeasure: another process holds it; there is no waiting.
     """
     try:
         place.folder.mkdir(mode=0o700, exist_ok=True)
@@ -43,7 +43,7 @@ def locked(place: Place) -> Iterator[None]:
         raise CouldNotMeasure(
             f"cannot be written: {error.strerror}",
             where=str(place.lock),
-            remedy="let the user who runs the gate write there",
+            remedy="give the user who runs readiness write access",
         ) from None
     with file:
         try:
@@ -55,10 +55,10 @@ def locked(place: Place) -> Iterator[None]:
 
 @contextmanager
 def locked_in(database: Reached | None, place: Place) -> Iterator[None]:
-    """Hold a lock in a database of the target, for those who drill from other machines.
+    """Hold a lock in a database of the target, which excludes drills from other machines.
 
     Raises:
-        CouldNotMeasure: somebody else holds it, or the database does not answer.
+        CouldNotMeasure: another session holds it, or the database does not answer.
     """
     if database is None:
         yield
@@ -76,15 +76,15 @@ def locked_in(database: Reached | None, place: Place) -> Iterator[None]:
         try:
             yield
         finally:
-            # The server releases it only once it has seen that we are gone: the next drill of the
-            # same run may begin before that.
+            # The server may notice the closed connection late, after the next drill of this run
+            # has begun.
             with suppress(psycopg.Error, CouldNotMeasure):
                 fetch(connection, "select pg_advisory_unlock(%s)", [key])
 
 
 def _held(where: str) -> CouldNotMeasure:
     return CouldNotMeasure(
-        "another drill of this target is under way",
+        "another drill of this target is running",
         where=where,
-        remedy="let it end, or end it; then: readiness recover",
+        remedy="wait for it, or stop it and run: readiness recover",
     )

@@ -1,4 +1,4 @@
-"""What a drill changes, written down before it acts: `.readiness/drill-*.json`."""
+"""Notes for recovery, written before a drill acts: `.readiness/drill-*.json`."""
 
 import json
 import os
@@ -20,12 +20,12 @@ _GRACE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a target's notes are, and which target it is.
+    """The target and the folder of its notes.
 
     Attributes:
         folder: beside readiness.toml.
         target: the name of the target.
-        environment: as the target itself says it.
+        environment: as the target reports it.
         fingerprint: what identifies the target.
     """
 
@@ -36,27 +36,27 @@ class Place:
 
     @property
     def file(self) -> Path:
-        """The notes of a drill that is under way, or was killed."""
+        """The notes of a drill that runs or was killed."""
         return self.folder / f"drill-{self.fingerprint}.json"
 
     @property
     def lock(self) -> Path:
-        """The file that is locked while a drill is under way."""
+        """The file that is locked while a drill runs."""
         return self.folder / f"drill-{self.fingerprint}.lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What one needs to put the target back.
+    """Everything needed to restore the target.
 
     Attributes:
         fingerprint: the target's.
         target: its name.
-        environment: what it said it is.
+        environment: as it reported it.
         release: what it served.
         row: the id of the row that was written; empty if none was.
-        tool: the number of the process that changes something now; 0 if none does.
-        born: when that process began, in the kernel's words.
+        tool: the id of the process that now changes the target; 0 if none does.
+        born: the start time of that process, from the kernel.
     """
 
     fingerprint: str
@@ -73,7 +73,7 @@ class Noted:
         """The notes in a file.
 
         Raises:
-            CouldNotMeasure: they cannot be understood; nothing is changed on a guess.
+            CouldNotMeasure: they are not valid; nothing is changed on a guess.
         """
         try:
             document: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -87,14 +87,14 @@ class Noted:
             or any(type(getattr(noted, name)) is not kind for name, kind in kinds.items())
         ):
             raise CouldNotMeasure(
-                "cannot be understood",
+                "is not a valid note of a drill",
                 where=str(path),
-                remedy="see which release the target serves, put it back by hand, and remove it",
+                remedy="check the served release, restore it by hand, and delete the file",
             )
         return noted
 
     def end_tool(self) -> bool:
-        """End the command that was left behind, with all that it started; whether there was one."""
+        """Kill the command that was left behind and its children; returns whether there was one."""
         if not self.tool or not self.born or watchdog.born(self.tool) != self.born:
             return False
         with suppress(ProcessLookupError, PermissionError):
@@ -106,7 +106,7 @@ class Noted:
 
 
 class Notes:
-    """The notes of a drill that is under way: on disk before anything happens."""
+    """The notes of a running drill; on disk before anything is changed."""
 
     def __init__(self, path: Path, noted: Noted) -> None:
         self._path = path
@@ -114,15 +114,15 @@ class Notes:
         self._write()
 
     def row(self, row: str) -> None:
-        """A row is going to be written."""
+        """Note a row that will be written."""
         self._update({"row": row})
 
     def tool(self, pid: int | None) -> None:
-        """A command that changes something has been started, or has ended."""
+        """Note the start (or None: the end) of a command that changes the target."""
         self._update({"tool": pid or 0, "born": (watchdog.born(pid) or "") if pid else ""})
 
     def close(self) -> None:
-        """The target is as it was before."""
+        """Remove the notes: the target is restored."""
         self._path.unlink(missing_ok=True)
         _sync(self._path.parent)
 
@@ -131,7 +131,7 @@ class Notes:
         self._write()
 
     def _write(self) -> None:
-        """All or nothing, and not only in a cache: the machine may lose its power."""
+        """Write atomically and sync: the machine may lose power."""
         try:
             new = self._path.with_suffix(".new")
             with new.open("w", encoding="utf-8") as file:
@@ -142,9 +142,9 @@ class Notes:
             _sync(self._path.parent)
         except OSError as error:
             raise CouldNotMeasure(
-                f"cannot be written: {error.strerror}; nothing is changed without it",
+                f"cannot be written: {error.strerror}; the drill does not start without it",
                 where=str(self._path),
-                remedy="let the user who runs the gate write there",
+                remedy="give the user who runs readiness write access",
             ) from None
 
 

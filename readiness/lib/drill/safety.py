@@ -1,4 +1,4 @@
-"""What every drill is kept safe with, and that nobody else drills the same target meanwhile."""
+"""The safety of a drill: its notes, its undo, and exclusion of other drills."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ RECOVER: Final = "readiness recover"
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """What a drill is kept safe with.
+    """What a drill needs to be safe.
 
     Attributes:
-        place: where its notes are, and which target it is.
-        config: the readiness.toml that `readiness recover` has to be given.
-        database: where the lock for other machines is; None where the target has none.
+        place: the target and the folder of its notes.
+        config: the readiness.toml for `readiness recover`.
+        database: holds the lock against other machines; None if the target has none.
         undo: runs `readiness recover` if this process is killed.
     """
 
@@ -33,15 +33,15 @@ class Safety:
 
 @contextmanager
 def alone(safety: Safety) -> Iterator[None]:
-    """Nobody else drills this target meanwhile.
+    """Exclude other drills of this target during the block.
 
     Raises:
-        CouldNotMeasure: somebody does, or a drill was killed and not put back.
+        CouldNotMeasure: another drill runs, or a killed one was not recovered.
     """
     with locked(safety.place), locked_in(safety.database, safety.place):
         if safety.place.file.exists():
             raise CouldNotMeasure(
-                "a drill of this target was killed, and has not been put back",
+                "a drill of this target was killed and is not recovered yet",
                 where=str(safety.place.file),
                 remedy=RECOVER,
             )

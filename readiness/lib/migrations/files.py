@@ -35,7 +35,7 @@ def plain(folder: Path) -> list[Migration]:
     """`0001_name.up.sql` with `0001_name.down.sql`, or `0001_name.sql`; in the order of numbers.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or a version stands there twice.
+        CouldNotMeasure: the folder does not exist, or a version is there twice.
     """
     ups: list[tuple[str, Path]] = []
     downs: dict[str, Path] = {}
@@ -56,7 +56,7 @@ def flyway(folder: Path) -> list[Migration]:
     """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or a version stands there twice.
+        CouldNotMeasure: the folder does not exist, or a version is there twice.
     """
     versioned: dict[tuple[int, ...], Migration] = {}
     repeatable: list[Migration] = []
@@ -99,7 +99,9 @@ def is_repeatable(migration: Migration) -> bool:
 def _sql(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise CouldNotMeasure(
-            "there is no such folder", where=str(folder), remedy="see `folder` in its migrations"
+            "the folder does not exist",
+            where=str(folder),
+            remedy="check `folder` of its migrations",
         )
     yield from sorted(folder.rglob("*.sql"))
 
@@ -115,7 +117,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _refuse_twice(versions: list[str], folder: Path) -> None:
     if twice := [version for version, times in Counter(versions).items() if times > 1]:
         raise CouldNotMeasure(
-            f"version {twice[0]} stands there twice",
+            f"version {twice[0]} is there twice",
             where=str(folder),
-            remedy="give one of them a number of its own",
+            remedy="renumber one of them",
         )

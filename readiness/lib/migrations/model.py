@@ -12,12 +12,12 @@ class Migration:
     """One step.
 
     Attributes:
-        version: what tells it apart from all others; with django `app.0001_name`.
+        version: its unique name; with django `app.0001_name`.
         path: its file.
         after: the versions that it builds on.
         needs: versions of another line that must be there before (alembic's `depends_on`).
         checksum: of the file, where the tool keeps one; None where it does not.
-        down: the file of its way back, where that is a file of its own.
+        down: the file of its rollback, where that is a separate file.
         replaces: the versions that it stands for (squashed).
     """
 
@@ -93,17 +93,17 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
     """The migrations, each after those it builds on; else by their names.
 
     Raises:
-        CouldNotMeasure: they lead round in a circle, or build on one that is not there.
+        CouldNotMeasure: they depend on each other in a circle, or on one that does not exist.
         NoData: there are none.
     """
     waiting = {m.version: m for m in sorted(migrations, key=lambda m: m.version)}
     if not waiting:
-        raise NoData("there is no migration", where=where, remedy="see `folder` and `tool`")
+        raise NoData("no migrations were found", where=where, remedy="check `folder` and `tool`")
     there = set(waiting) | {old for m in waiting.values() for old in m.replaces}
     for migration in waiting.values():
         if missing := [v for v in migration.after + migration.needs if v not in there]:
             raise CouldNotMeasure(
-                f"{migration.version} builds on {missing[0]}, which is not there",
+                f"{migration.version} builds on {missing[0]}, which does not exist",
                 where=str(migration.path),
             )
     ordered: list[Migration] = []

@@ -10,14 +10,14 @@ from readiness.lib.migrations.files import text_of
 from readiness.lib.migrations.model import Migration
 from readiness.model.errors import CouldNotMeasure
 
-_REMEDY: Final = "see `folder` in its migrations"
+_REMEDY: Final = "check `folder` of its migrations"
 
 
 def alembic(folder: Path) -> list[Migration]:
     """The files with `revision` and `down_revision`, in no particular order.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or a file cannot be understood.
+        CouldNotMeasure: the folder does not exist, or a file cannot be read.
     """
     found = []
     labels: dict[str, str] = {}
@@ -28,7 +28,7 @@ def alembic(folder: Path) -> list[Migration]:
             continue
         after = _several(names.get("down_revision"))
         if after is None or "down_revision" not in names:
-            raise CouldNotMeasure("its down_revision cannot be understood", where=str(path))
+            raise CouldNotMeasure("cannot read its down_revision", where=str(path))
         needs = _several(names.get("depends_on")) or ()
         found.append(Migration(revision, path, after, needs=needs))
         labels |= dict.fromkeys(_several(names.get("branch_labels")) or (), revision)
@@ -41,7 +41,7 @@ def django(folder: Path) -> list[Migration]:
     What they build on is given where it lies in this folder too: other apps are not ours.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or a file cannot be understood.
+        CouldNotMeasure: the folder does not exist, or a file cannot be read.
     """
     found = []
     for path in _python(folder, "**/migrations/*.py"):
@@ -74,7 +74,7 @@ def django(folder: Path) -> list[Migration]:
 
 def _python(folder: Path, pattern: str) -> Iterator[Path]:
     if not folder.is_dir():
-        raise CouldNotMeasure("there is no such folder", where=str(folder), remedy=_REMEDY)
+        raise CouldNotMeasure("the folder does not exist", where=str(folder), remedy=_REMEDY)
     yield from sorted(p for p in folder.glob(pattern) if "site-packages" not in p.parts)
 
 

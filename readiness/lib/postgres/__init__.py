@@ -59,9 +59,7 @@ def connect(
             yield connection
     except CouldNotMeasure as error:
         if watchdog.expired:
-            raise TookTooLong(
-                f"not finished after {watchdog.seconds:g} s, and given up", where=error.where
-            ) from error
+            raise TookTooLong(f"aborted after {watchdog.seconds:g} s", where=error.where) from error
         raise
     finally:
         connection.close()
@@ -109,7 +107,7 @@ def could_not(error: psycopg.Error, where: str) -> CouldNotMeasure:
     state = error.sqlstate or ""
     if state == _PRIVILEGE:
         return NotPermitted(
-            message, where=where, remedy="grant the role what it needs, or name another role"
+            message, where=where, remedy="grant the role the missing privilege, or use another role"
         )
     if state in _TIMEOUTS:
         return TookTooLong(f"the statement {_TIMEOUTS[state]}: {message}", where=where)
@@ -160,7 +158,7 @@ def _open(dsn: Dsn, timeout_s: float, application_name: str) -> Connection:
     except psycopg.ProgrammingError:
         # Its message quotes the connection string, wherever the mistake in it is.
         raise CouldNotMeasure(
-            "the connection string cannot be read",
+            "the connection string is not valid",
             where=dsn.address,
             remedy="write it as postgresql://user@host:port/database",
         ) from None
@@ -171,7 +169,7 @@ def _open(dsn: Dsn, timeout_s: float, application_name: str) -> Connection:
 def _limit_statements(connection: Connection, timeout_s: float) -> None:
     try:
         fetch(connection, f"set statement_timeout = {round(timeout_s * 1000)}")
-    except BaseException:  # an interrupt too must leave no connection
+    except BaseException:  # also an interrupt must leave no connection
         connection.close()
         raise
 
@@ -183,7 +181,7 @@ def _not_connected(error: psycopg.OperationalError, dsn: Dsn) -> CouldNotMeasure
         return NotPermitted(
             message, where=dsn.address, remedy="check the role, its password and pg_hba.conf"
         )
-    remedy = "is it running, and reachable from here?"
+    remedy = "check that it runs and is reachable from here:"
     if dsn.places:
         hosts, ports = (",".join(part) for part in zip(*dsn.places, strict=True))
         remedy += f" pg_isready -h {hosts} -p {ports}"

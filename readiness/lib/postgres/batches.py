@@ -208,7 +208,7 @@ def _too_little(wanted: int, what: str, seen: Room, share: float) -> CouldNotMea
     enough = ceil((seen.taken + wanted / share) / seen.sessions)
     return CouldNotMeasure(
         f"{what} takes {wanted} locks in one transaction; {seen.taken} of {seen.all} are held,"
-        f" and at most {int(seen.free * share)} more may be taken without harm to the application",
+        f" and readiness may take at most {int(seen.free * share)} of the free ones",
         where="pg_locks",
         remedy=f"alter system set max_locks_per_transaction = {enough}; then restart the server"
         f" (it is {seen.each} now); or run it when fewer locks are held",

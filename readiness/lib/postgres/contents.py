@@ -78,7 +78,7 @@ class Difference:
         if self.found is None:
             return f"{self.table} is missing ({self.expected.rows} rows)"
         if self.expected.rows == self.found.rows:
-            return f"{self.table} has {self.found.rows} rows as expected, with other contents"
+            return f"{self.table} has {self.found.rows} rows as expected, but other contents"
         return f"{self.table} has {self.found.rows} rows, expected {self.expected.rows}"
 
     @property

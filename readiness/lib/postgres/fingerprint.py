@@ -47,9 +47,7 @@ _LONGEST_SHOWN: Final = 90
 _WHOLES: Final = ("table", "view", "function")
 # `column note on shop.orders`, `owner of table shop.orders`, `grant to app on column a of shop.t`
 _PART: Final = re.compile(r"^.* o[nf] (?:(?:table|view|function|sequence) )?(.+)$")
-_NO_SCHEMA: Final = (
-    "grant usage is not needed, the catalogues are open to all: is this the database?"
-)
+_NO_SCHEMA: Final = "check that `dsn` names the right database (no grant is needed for this)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
         rows = fetch(connection, _STATEMENT)
         texts = [_Text(*row) for row in fetch(connection, _TEXTS)]
     if not rows:
-        raise CouldNotMeasure("the database has not one schema of its own", remedy=_NO_SCHEMA)
+        raise CouldNotMeasure("the database has no application schema", remedy=_NO_SCHEMA)
     found = {f"{kind} {name}": definition or "" for kind, name, definition in rows}
     for some in batches(connection, texts, lambda text: text.locks):
         with in_snapshot(connection, snapshot):

@@ -32,7 +32,7 @@ def seeing_all_sessions(database: Database) -> Iterator[Connection]:
         CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
-        need_role(connection, "pg_read_all_stats", "what other roles' sessions do is hidden")
+        need_role(connection, "pg_read_all_stats", "other roles' sessions are hidden")
         yield connection
 
 
@@ -49,7 +49,7 @@ def need_role(connection: Connection, role: str, without: str) -> None:
     )[0]
     if not may:
         raise NotPermitted(
-            f"{without}: {who} has not the rights of {role}",
+            f"{without}: {who} is not a member of {role}",
             where="pg_has_role",
             remedy=f"grant pg_monitor to {who}",
         )

@@ -60,7 +60,7 @@ def version_of(text: str) -> Version:
     """
     found = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
     if not found:
-        raise ValueError(f"{text!r} is no version")
+        raise ValueError(f"{text!r} is not a valid version")
     major, minor, patch = (int(part or 0) for part in found.groups())
     return major, minor, patch
 
@@ -104,7 +104,7 @@ def may_see_processes(connection: Connection) -> None:
     """
     if not postgres.fetch_value(connection, _PRIVILEGE):
         raise NotPermitted(
-            "the role may not see background processes",
+            "the role cannot see background processes",
             where="pg_stat_activity",
             remedy=f"grant pg_monitor to {connection.info.user}",
         )
@@ -122,14 +122,14 @@ def connected(database: Database) -> Iterator[tuple[Connection, Extension]]:
         found = installed(connection)
         if found is None:
             raise NoData(
-                "TimescaleDB is not in this database",
+                "TimescaleDB is not installed in this database",
                 where=database.dsn.address,
                 remedy="create extension timescaledb; or correct `dsn`",
             )
         if found.release < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise CouldNotMeasure(
-                f"TimescaleDB {found.version} is older than {oldest}, and its views differ",
+                f"TimescaleDB {found.version} is not supported; {oldest} or later is required",
                 where=database.dsn.address,
                 remedy="alter extension timescaledb update",
             )

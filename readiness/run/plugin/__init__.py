@@ -1,4 +1,4 @@
-"""The pytest plugin: thin hooks that join a run, as its holder, a worker, or its quiet phase."""
+"""The pytest plugin: hooks that join a run as controller, worker or quiet phase."""
 
 import os
 from collections.abc import Generator
@@ -9,7 +9,7 @@ import pytest
 
 from readiness.run.plugin.options import add_options
 
-# Where pytest-benchmark stores by default: in the folder that the run is started in.
+# The default storage of pytest-benchmark, in the current folder.
 _STORAGE: Final = "file://./.benchmarks"
 
 
@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Join the run, if this is one."""
+    """Join the run, if checks are to be judged."""
     if not _is_a_run(config):
         return
     from readiness.model.errors import ReadinessError
@@ -34,20 +34,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
-    """Give each worker whole files, if nobody said otherwise, before xdist chooses for itself.
+    """Distribute whole files to workers by default.
 
-    What a file restores or drills once, for all of its checks, would else be done by each worker.
+    Otherwise each worker would repeat a restore or drill that the checks of a file share.
     """
     option = config.option
     if getattr(option, "numprocesses", None) and _is_a_run(config):
         option.dist = "loadfile" if option.dist == "no" else option.dist
-        option.loadscopereorder = False  # the plan says which file comes first
+        option.loadscopereorder = False  # the plan decides the order of files
     return (yield)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """How many workers `-n auto` starts: none where few checks can run (None: as xdist says)."""
+    """The number of workers for `-n auto`: 0 if few checks can run; None leaves it to xdist."""
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or not _is_a_run(config):
         return None
     from readiness.model.errors import ReadinessError
@@ -57,12 +57,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     try:
         config.stash[KEY] = begin(config)
     except ReadinessError:
-        return 0  # `pytest_configure` says why, where pytest can end well
+        return 0  # `pytest_configure` reports the reason, where pytest can end in order
     return 0 if few(config, config.stash[KEY]) else None
 
 
 def _is_a_run(config: pytest.Config) -> bool:
-    """Whether checks are to be judged: asked for, or the shipped suites are run."""
+    """Whether checks are to be judged: by option, or because shipped suites are run."""
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is not None:
         return "readiness_folder" in worker
@@ -102,7 +102,7 @@ def _join(config: pytest.Config) -> None:
         config.option.continue_on_collection_errors = True
         config.pluginmanager.register(Appendix(config), "readiness-appendix")
     if getattr(config.option, "benchmark_storage", "") == _STORAGE:
-        # pytest-benchmark makes the folder even where nothing is stored.
+        # pytest-benchmark creates the folder even if nothing is stored.
         config.option.benchmark_storage = f"file://{state.folder.resolve() / 'benchmarks'}"
     config.stash[KEY] = state
     config.pluginmanager.register(fixtures, "readiness-fixtures")

@@ -1,7 +1,7 @@
-"""pytest-html as the engineer's appendix, where it is asked for, with its two faults mended.
+"""pytest-html as an appendix with `--debug`, with two of its bugs worked around.
 
-It loses the test of a crashed worker (`Controller.pytest_handlecrashitem` mends that), and it
-puts test ids and links into the page unescaped, where a script in a parameter id runs.
+It loses the test of a crashed worker (see `Controller.pytest_handlecrashitem`), and it writes test
+ids and links unescaped, so that a script in a parameter id would run.
 """
 
 import html
@@ -16,7 +16,7 @@ _UNSAFE: Final = re.compile(r"[<>\"'&]|^\s*(javascript|data|vbscript):", re.IGNO
 
 
 class Appendix:
-    """Switches pytest-html on, and makes its table safe."""
+    """Enables pytest-html and escapes its table."""
 
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
@@ -27,17 +27,17 @@ class Appendix:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_report_title(self, report: object) -> None:
-        """Name the page for what it is."""
+        """Set the title."""
         setattr(report, "title", "Appendix: pytest log of a readiness run")  # noqa: B010
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
-        """Say where the verdict is: this page must not be read as one."""
+        """Point to the page with the verdict."""
         prefix.append("<p>An appendix for engineers. The verdict is in readiness.html.</p>")
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
-        """Escape what pytest-html puts into the page as it is."""
+        """Escape test ids and links."""
         for place, cell in enumerate(cells):
             match = _CELL.fullmatch(cell)
             if match is None:

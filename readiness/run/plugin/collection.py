@@ -1,4 +1,4 @@
-"""From collected tests to the plan: which checks, on which subjects, in which order."""
+"""Makes the plan from collected tests: which checks, on which subjects, in which order."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,14 +18,14 @@ from readiness.run.waivers import misnamed, unknown_ids
 
 PLANNED: Final = pytest.StashKey[Planned]()
 NOTHING: Final = "not-configured"
-"""What stands for the subject in the node id of a check that has none."""
+"""The subject in the node id of a check that has none."""
 
 
 def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
     """Run a check once for each subject of its kind, in sorted order.
 
-    A kind of which the target declares nothing still gives one item, so that the check is
-    planned and can be seen not to have run.
+    Without any subject there is still one item, so that the check is planned and reported as not
+    run.
     """
     spec = spec_of(metafunc.function)
     if spec is None or not spec.each:
@@ -68,8 +68,8 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
     """The plan of a check on one subject.
 
     Args:
-        subject: its name; None where the target declares none of the kind.
-        nodeid: pytest's name of it.
+        subject: its name; None if the target declares none.
+        nodeid: pytest's node id.
         spec: the check.
         state: the run.
     """
@@ -107,7 +107,7 @@ def _selected(spec: CheckSpec, subject: str, state: State) -> bool:
 
 
 def refuse_twins(planned: Iterable[Planned]) -> None:
-    """Refuse a plan in which two items are the same check on one subject.
+    """Refuse a plan in which two items are the same check on the same subject.
 
     Raises:
         UsageError: there are such items.
@@ -116,17 +116,17 @@ def refuse_twins(planned: Iterable[Planned]) -> None:
     for (check, subject), times in seen.items():
         if times > 1:
             raise UsageError(
-                f"{times} tests say they are this check on this subject",
+                f"{times} tests have this check id and subject",
                 where=f"{check}[{subject}]",
-                remedy="give each check an id of its own",
+                remedy="give each check a unique id",
             )
 
 
 def validate(planned: Sequence[Planned], state: State) -> None:
-    """Hold the ids that the user wrote against those that exist.
+    """Check that the ids written by the user exist.
 
     Raises:
-        ReadinessError: an id, suite or waiver matches nothing (C5), or nothing is selected (H4).
+        ReadinessError: an id, suite or waiver matches nothing, or nothing is selected.
     """
     choice = state.run.selection
     names = {p.id for p in planned} | {f"{p.id}[{p.subject}]" for p in planned if p.subject}
@@ -143,12 +143,12 @@ def validate(planned: Sequence[Planned], state: State) -> None:
         raise UsageError(
             "the selection matches no check",
             where="--suite / --select / --ignore",
-            remedy="see `readiness list` for what there is",
+            remedy="list all checks: readiness list",
         )
 
 
 def partial_reason(config: pytest.Config, planned: Sequence[Planned], chosen: set[str]) -> str:
-    """Why the selection is partial; empty if everything there is was selected.
+    """Why the selection is partial; empty if everything was selected.
 
     Args:
         config: pytest's configuration.
@@ -165,7 +165,7 @@ def partial_reason(config: pytest.Config, planned: Sequence[Planned], chosen: se
         if getattr(option, name, None)
     ]
     if narrowing:
-        return f"pytest was told to narrow the collection (--{narrowing[0].replace('_', '-')})"
+        return f"pytest options narrowed the collection (--{narrowing[0].replace('_', '-')})"
     narrow = [arg for arg in config.args if "::" in arg or Path(arg).suffix == ".py"]
     inside = [
         arg
@@ -179,7 +179,7 @@ def partial_reason(config: pytest.Config, planned: Sequence[Planned], chosen: se
 
 
 def missing_ids(config: pytest.Config, planned: Iterable[Planned]) -> list[str]:
-    """Shipped checks that should have been collected and were not."""
+    """The ids of shipped checks that were not collected."""
     places = {(config.invocation_params.dir / arg).resolve() for arg in config.args}
     if bundle.suites() not in places:
         return []
@@ -187,14 +187,14 @@ def missing_ids(config: pytest.Config, planned: Iterable[Planned]) -> list[str]:
 
 
 def keep_selected(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect, as pytest understands it, what the user's selection leaves out."""
+    """Deselect in pytest what the user's selection leaves out."""
     deselect(config, items, lambda item: item.stash[PLANNED].selected)
 
 
 def deselect(
     config: pytest.Config, items: list[pytest.Item], keep: Callable[[pytest.Item], bool]
 ) -> None:
-    """Keep some of the items, in place, and tell pytest about the others."""
+    """Keep some of the items, in place, and report the others to pytest as deselected."""
     dropped = [item for item in items if not keep(item)]
     if dropped:
         items[:] = [item for item in items if keep(item)]
@@ -202,9 +202,9 @@ def deselect(
 
 
 def put_slow_first(items: list[pytest.Item]) -> None:
-    """Begin with the files that write: what restores or sends takes longest.
+    """Put files with `write` checks first, as restores and deliveries take longest.
 
-    The files stay whole, and everything else stays in its order.
+    Files stay whole; otherwise the order stays.
     """
     slow = {item.path for item in items if item.stash[PLANNED].effect is Effect.WRITE}
     items.sort(key=lambda item: item.path not in slow)

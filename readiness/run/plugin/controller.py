@@ -1,4 +1,4 @@
-"""The process that holds the run: keeps the ledger, and ends in record, reports and exit code."""
+"""The controlling process of a run: keeps the ledger, concludes, sets the exit code."""
 
 import shutil
 import sys
@@ -28,7 +28,7 @@ _ORDINARY: Final = {
 
 
 class Controller:
-    """The hooks of the process that holds the run."""
+    """The hooks of the controlling process."""
 
     def __init__(self, config: pytest.Config, state: State) -> None:
         self.config = config
@@ -48,7 +48,7 @@ class Controller:
 
     @property
     def distributed(self) -> bool:
-        """Whether xdist's workers run the checks."""
+        """Whether xdist workers run the checks."""
         return self.config.pluginmanager.has_plugin("dsession")
 
     @property
@@ -56,18 +56,18 @@ class Controller:
         return self.ledger.interrupted or any(i.kind == "timed-out" for i in self.ledger.incidents)
 
     def note(self, **event: object) -> None:
-        """Write an event to the journal, and take it into the ledger."""
+        """Write an event to the journal and apply it to the ledger."""
         self._journal.write(event)
         self.ledger.apply(event)
 
     def incident(self, kind: str, message: str) -> None:
-        """Note something that keeps the run from being whole."""
+        """Record something that makes the run incomplete."""
         self.note(event="incident", kind=kind, message=redact(message))
 
     # Collection: the plan
 
     def pytest_sessionstart(self) -> None:
-        """Without xdist: see what need not be collected."""
+        """Without xdist: find modules that need not be collected."""
         if not self.distributed:
             self._foreseen = foreseen.foresee(self.config, self.state, leaves_quiet=False)
 
@@ -83,19 +83,19 @@ class Controller:
         collection.keep_selected(config, items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Without xdist: see what `-k`, `-m` and the like have left; quiet checks go last."""
+        """Without xdist: apply what `-k`, `-m` and the like deselected; quiet checks go last."""
         if not self.distributed:
             session.items.sort(key=collection.needs_quiet)
             self._narrowed({item.nodeid for item in session.items} | self._foreseen.nodeids)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where the run's folder is."""
+        """Pass the run's folder to a worker."""
         node.workerinput["readiness_folder"] = str(self.state.folder)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
-        """With xdist: take over the plan of a worker."""
+        """With xdist: read the plan of a worker."""
         worker = node.gateway.id
         try:
             planned, kept = handover.read(self.state.folder, worker)
@@ -111,14 +111,16 @@ class Controller:
     def _accept(self, planned: list[Planned], *, worker: str) -> None:
         first = not self.ledger.plan
         if first and not self.ledger.incidents:
-            # With a broken collection nobody can say which ids exist: the run is INCOMPLETE.
+            # After a collection error the known ids are incomplete, so nothing is validated.
             collection.validate(planned, self.state)
         if not first and [p.nodeid for p in planned] == list(self.ledger.plan):
             return  # as the first worker said
         self.note(event="plan", worker=worker, items=[p.to_dict() for p in planned])
         if first:
             for missing in collection.missing_ids(self.config, planned):
-                self.incident("not-collected", f"{missing} is shipped and was not collected")
+                self.incident(
+                    "not-collected", f"{missing} is a shipped check that was not collected"
+                )
 
     def _narrowed(self, chosen: set[str]) -> None:
         reason = collection.partial_reason(self.config, list(self.ledger.plan.values()), chosen)
@@ -137,7 +139,7 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a check has ended."""
         if report.when == "setup" and report.passed and not report.user_properties:
-            return  # says nothing that the start and the end do not say
+            return  # adds nothing to the start and the end
         self.note(
             event="report",
             nodeid=report.nodeid,
@@ -167,17 +169,17 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """A check's process died. pytest-html shows a test at its teardown report only."""
+        """A check's process died; give pytest-html the teardown report that it needs."""
         self.note(event="crash", nodeid=crashitem)
         report.when = "teardown"
 
     def pytest_internalerror(self, excrepr: object) -> None:
         """Pytest or a plugin failed."""
         lines = str(excrepr).strip().splitlines()
-        self.incident("internal-error", f"pytest failed inside: {lines[-1] if lines else '?'}")
+        self.incident("internal-error", f"pytest failed internally: {lines[-1] if lines else '?'}")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Somebody pressed Ctrl-C, or the run took too long. `--maxfail` comes this way too."""
+        """Ctrl-C, a time-out of the run, or `--maxfail`."""
         if excinfo.type is not KeyboardInterrupt:
             return
         stopped = self.state.folder / STOPPED
@@ -200,10 +202,10 @@ class Controller:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        """Judge once, write everything, set the exit code; whatever other plugins do."""
+        """Conclude the run and set the exit code, even if another plugin fails."""
         try:
             return (yield)
-        except BaseException as error:  # whatever it was, the run must not look whole
+        except BaseException as error:  # whatever it was, the run is incomplete
             self.incident("internal-error", f"another plugin failed at the end: {error!r}")
             raise
         finally:
@@ -220,7 +222,7 @@ class Controller:
             Path(options.readiness_reports),
             baseline=Path(options.readiness_baseline) if options.readiness_baseline else None,
             record_only=options.readiness_record_only,
-            # Under `readiness run` nobody reads what we print: it tells GitHub itself.
+            # Under `readiness run` the supervisor prints the annotations.
             environ={} if options.readiness_folder else None,
         )
         ended = finish(self.ledger, self.state.loaded.config, ending)
@@ -232,21 +234,21 @@ class Controller:
             self.note(event="end", verdict=ended.record.verdict)
 
     def _doubt(self, session: pytest.Session) -> None:
-        """Note where pytest's own status and our ledger disagree: its word may only lower ours."""
+        """Record where pytest's status and the ledger disagree; it can only worsen the verdict."""
         if self.config.option.collectonly:
-            self.incident("dry-run", "checks were only collected: a plan carries no outcome")
+            self.incident("dry-run", "checks were only collected, not run")
         for module in foreign.meddlers(self.config):
             self.incident(
                 "plugin",
-                f"The pytest plugin {module} is loaded, which can change an outcome; use"
-                f" `readiness run`, or switch it off with `-p no:{module}`",
+                f"The pytest plugin {module} can change an outcome; use `readiness run`, or"
+                f" disable it: -p no:{module}",
             )
         status = int(session.exitstatus)
         broken = [r for r in self.ledger.results() if r.outcome in _BROKEN]
         if status == pytest.ExitCode.TESTS_FAILED and not broken and not self.ledger.incidents:
-            self.incident("status", "pytest says that tests failed, and no check says so")
+            self.incident("status", "pytest reports failed tests, but no check failed")
         elif status not in _ORDINARY and not self._was_stopped:
-            self.incident("status", f"pytest ended with its status {status}")
+            self.incident("status", f"pytest ended with status {status}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdict below pytest's own summary."""
@@ -261,20 +263,20 @@ class Controller:
             )
 
     def pytest_unconfigure(self) -> None:
-        """Close the journal; remove the run's folder if the run made it itself."""
+        """Close the journal; remove the run's folder if this process made it."""
         self._journal.close()
         if not self.config.option.readiness_folder:
             shutil.rmtree(self.state.folder, ignore_errors=True)
 
 
 def _import_the_end() -> None:
-    """Import what is needed at the end while the workers are starting, not before them."""
+    """Import the modules of the conclusion while the workers start."""
     from readiness.report import github, history, html, junit, markdown  # noqa: F401
     from readiness.run import conclude  # noqa: F401
 
 
 def _last_line(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """The line of a failure that says most, without a traceback around it."""
+    """The most informative line of a failure, without traceback."""
     if report.longrepr is None:
         return ""
     if isinstance(report.longrepr, tuple):

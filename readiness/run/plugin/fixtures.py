@@ -13,7 +13,7 @@ from readiness.run.plugin.state import KEY
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Evidence:
-    """Collects what the check measured: `evidence.judge(measurement, limit)`."""
+    """Collects the measurements of the check: `evidence.judge(key, measurement, limit)`."""
     return request.node.stash[EVIDENCE]  # type: ignore[no-any-return]
 
 
@@ -25,7 +25,7 @@ def target(pytestconfig: pytest.Config) -> Config:
 
 @pytest.fixture(scope="session")
 def target_facts(pytestconfig: pytest.Config) -> TargetFacts:
-    """Which target it is, with its fingerprint and the environment that it says itself."""
+    """The target with its fingerprint and the environment that it reports."""
     return pytestconfig.stash[KEY].target
 
 

@@ -1,8 +1,7 @@
-"""Plugins of the user's environment: `pytest suites` loads them, and they must not decide.
+"""Finds pytest plugins of the user's environment, which must not influence a run.
 
-`readiness run` loads none of them. A run that was started with plain pytest says which there were;
-one that can change an outcome, by running a check again or in another order, keeps the run from
-being whole.
+`readiness run` loads none. Plain pytest records those that it loaded; one that can change an
+outcome, by repeating or reordering checks, makes the run INCOMPLETE.
 """
 
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ _EXPECTED: Final = frozenset(
     {"pytest", "readiness", "pytest-xdist", "pytest-benchmark", "pytest-html", "pytest-metadata"}
 )
 _OURS: Final = frozenset({"_pytest", "readiness", "xdist", "pytest_benchmark"})
-# Modules of plugins that run a test again, or put the tests into another order.
+# Modules of plugins that repeat or reorder tests.
 _MEDDLERS: Final = frozenset(
     {
         *("pytest_rerunfailures", "flaky", "pytest_retry", "pytest_repeat"),
@@ -40,7 +39,7 @@ def meddlers(config: pytest.Config) -> list[str]:
 
 
 def _runners(config: pytest.Config) -> Iterator[str]:
-    """Who runs tests in pytest's place: not those that only watch how it does."""
+    """Plugins that run tests in place of pytest; hook wrappers only observe."""
     for hook in config.hook.pytest_runtest_protocol.get_hookimpls():
         module = _module(hook.plugin)
         if not (hook.wrapper or hook.hookwrapper or module in _OURS):
@@ -48,6 +47,6 @@ def _runners(config: pytest.Config) -> Iterator[str]:
 
 
 def _module(plugin: object) -> str:
-    """The top-level module that a plugin, a module or an object, comes from."""
+    """The top-level module of a plugin."""
     name = getattr(plugin, "__file__", None) and getattr(plugin, "__name__", None)
     return str(name or type(plugin).__module__).partition(".")[0]

@@ -1,9 +1,7 @@
-"""Checks that will not run here, planned from the catalogue: their modules are not imported.
+"""Plans checks that will not run here from the catalogue, without importing their modules.
 
-A target without backups has nothing that the checks of backups could be judged on. What the plan
-says of them follows from the configuration and from what they declare, which the catalogue knows.
-A module is left alone only if none of its checks runs in this process; the plan is the same as if
-it had been collected, in the same order, and the ledger reconciles it like any other.
+A module is skipped only if none of its checks runs in this process, for example because the target
+declares no subject for them. The plan is the same as after collecting it, in the same order.
 """
 
 import os
@@ -26,7 +24,7 @@ from readiness.run.plugin.state import State
 
 _NAME: Final = "readiness-foreseen"
 FEW: Final = 20
-"""So many checks are sooner run in one process than another process has started."""
+"""Up to this many checks run faster in one process than a worker starts."""
 _NARROWING: Final = (
     *("keyword", "markexpr", "deselect", "ignore", "ignore_glob"),
     *("lf", "failedfirst", "stepwise", "pyargs"),
@@ -35,12 +33,12 @@ _NARROWING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What is known of the plan before anything is collected.
+    """The part of the plan that is known before collecting.
 
     Attributes:
         modules: the files that are not collected.
-        planned: what is planned of them, in the order in which they would have been collected.
-        prefix: what the node ids of all shipped checks begin with.
+        planned: their plan, in the order in which they would have been collected.
+        prefix: the common beginning of the node ids of shipped checks.
     """
 
     modules: frozenset[Path] = frozenset()
@@ -49,16 +47,16 @@ class Foreseen:
 
     @property
     def nodeids(self) -> set[str]:
-        """The node ids of what is foreseen."""
+        """The node ids of the foreseen plan."""
         return {planned.nodeid for planned in self.planned}
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Leave these modules alone."""
+        """Skip these modules."""
         return True if collection_path in self.modules else None
 
 
 def foresee(config: pytest.Config, state: State, *, leaves_quiet: bool) -> Foreseen:
-    """Register and give what is foreseen.
+    """Register and return the foreseen plan.
 
     Args:
         config: pytest's configuration.
@@ -71,7 +69,7 @@ def foresee(config: pytest.Config, state: State, *, leaves_quiet: bool) -> Fores
 
 
 def plan(items: Sequence[pytest.Item], state: State, foreseen: Foreseen) -> list[Planned]:
-    """The whole plan: what was collected, and what was foreseen.
+    """The whole plan, collected and foreseen.
 
     Raises:
         UsageError: an item is not a check, or two are the same check on one subject.
@@ -82,12 +80,12 @@ def plan(items: Sequence[pytest.Item], state: State, foreseen: Foreseen) -> list
 
 
 def _merged(collected: Sequence[Planned], foreseen: Foreseen) -> list[Planned]:
-    """The whole plan, in the order of a collection that leaves nothing out."""
+    """The whole plan, in the order of a full collection."""
     if not foreseen.planned:
         return list(collected)
     shipped = [p for p in collected if p.nodeid.startswith(foreseen.prefix)]
     own = [p for p in collected if not p.nodeid.startswith(foreseen.prefix)]
-    # By folder and file, as pytest walks them; within a file the order stays.
+    # By folder and file, as pytest walks them; the order within a file stays.
     return sorted([*shipped, *foreseen.planned], key=_module) + own
 
 
@@ -96,12 +94,12 @@ def _module(planned: Planned) -> list[str]:
 
 
 def few(config: pytest.Config, state: State) -> bool:
-    """Whether so few checks can run beside each other that more processes would only cost."""
+    """Whether too few checks can run in parallel for workers to pay off."""
     if not _is_whole(config) or _places(config) != [bundle.suites()]:
         return False
     known = catalogue_file.unchanged()
     if len({one.module for one in known}) < len(catalogue_file.check_files()):
-        return False  # some of the suites are not known
+        return False  # some suites are unknown
     plan = _plan(config, state, known)
     return plan is not None and sum(_runs(p, leaves_quiet=True) for p in plan) < FEW
 
@@ -129,9 +127,9 @@ def _runs(planned: Planned, *, leaves_quiet: bool) -> bool:
 
 
 def _is_whole(config: pytest.Config) -> bool:
-    """Whether pytest was asked for all the shipped suites, and for nothing that narrows them.
+    """Whether pytest is to run all shipped suites, without `-k` and the like.
 
-    What `-k` and the like match is known to pytest alone.
+    Only pytest knows what those match.
     """
     places = _places(config)
     return (
@@ -143,7 +141,7 @@ def _is_whole(config: pytest.Config) -> bool:
 
 
 def _places(config: pytest.Config) -> list[Path]:
-    """The places that pytest was asked for; links stay, as they do in the ids of what it finds."""
+    """The paths given to pytest; links are not resolved, as in pytest's node ids."""
     folder = config.invocation_params.dir
     return [Path(os.path.normpath(folder / arg.partition("::")[0])) for arg in config.args]
 
@@ -151,7 +149,7 @@ def _places(config: pytest.Config) -> list[Path]:
 def _plan(
     config: pytest.Config, state: State, declared: Iterable[Declared]
 ) -> list[Planned] | None:
-    """The plan of these checks; None where pytest could name one of them otherwise."""
+    """The plan of these checks; None if pytest might use another node id for one of them."""
     rows = []
     for one in declared:
         path = bundle.suites() / one.module

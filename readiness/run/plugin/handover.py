@@ -1,6 +1,6 @@
-"""How a worker hands its plan to the process that holds the run: one file in the run's folder.
+"""A worker hands its plan to the controller as a file in the run's folder.
 
-The plan must not travel in `workeroutput`, which is lost when a worker dies.
+`workeroutput` would be lost when a worker dies.
 """
 
 import json
@@ -15,7 +15,7 @@ from readiness.run.plugin.state import State
 
 
 class Worker:
-    """The hooks of an xdist worker: plans, and leaves what needs quiet to the later phase."""
+    """The hooks of an xdist worker: plans, and leaves quiet checks to the later phase."""
 
     def __init__(self, state: State, worker: str) -> None:
         self._state = state
@@ -25,7 +25,7 @@ class Worker:
         self._foreseen = foreseen.Foreseen()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """See what need not be collected here."""
+        """Find modules that need not be collected."""
         self._foreseen = foreseen.foresee(session.config, self._state, leaves_quiet=True)
 
     @pytest.hookimpl(tryfirst=True)
@@ -42,7 +42,7 @@ class Worker:
         collection.keep_selected(config, items)
 
     def leave_quiet(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Write the plan with what is left of it; keep only what may run in parallel."""
+        """Write the plan and the remaining node ids; keep only what may run in parallel."""
         handed = {
             "error": self._error,
             "planned": [planned.to_dict() for planned in self._planned],
@@ -54,7 +54,7 @@ class Worker:
 
 
 class Last:
-    """The same worker's hook that runs after pytest has deselected (`-k`, `-m`)."""
+    """The worker's hook that runs after pytest has deselected (`-k`, `-m`)."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -63,7 +63,7 @@ class Last:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Hand over."""
+        """Write the plan."""
         self._worker.leave_quiet(config, items)
 
 

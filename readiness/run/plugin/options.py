@@ -17,12 +17,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--readiness-config", metavar="FILE", help="the readiness.toml to use")
     group.addoption(
-        "--readiness-reports", metavar="DIR", default="reports", help="where the reports go"
+        "--readiness-reports", metavar="DIR", default="reports", help="folder for the reports"
     )
     for name, what in (
         ("suite", "judge this suite only"),
         ("select", "judge this check only: id or id[subject]"),
-        ("ignore", "leave this check out: id or id[subject]"),
+        ("ignore", "skip this check: id or id[subject]"),
         ("allow", "allow an effect on the target: load or disrupt"),
     ):
         group.addoption(
@@ -35,16 +35,14 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--readiness-confirm",
         metavar="FINGERPRINT",
-        help="the target, as `readiness plan` names it",
+        help="fingerprint printed by `readiness plan`",
     )
     group.addoption("--readiness-baseline", metavar="FILE", help="record to compare with")
     group.addoption(
         "--readiness-report-only", action="store_true", help="exit 0 whatever the verdict"
     )
-    group.addoption(
-        "--readiness-debug", action="store_true", help="write pytest.html beside the reports"
-    )
-    # Between the processes of one run; not for people.
+    group.addoption("--readiness-debug", action="store_true", help="also write pytest.html")
+    # Internal: between the processes of one run.
     group.addoption("--readiness-folder", help=_INTERNAL)
     group.addoption("--readiness-quiet-phase", help=_INTERNAL)
     group.addoption("--readiness-record-only", action="store_true", help=_INTERNAL)

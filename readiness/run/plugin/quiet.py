@@ -1,9 +1,8 @@
-"""The quiet phase: checks that need quiet run alone, in one pytest without workers.
+"""The quiet phase: `load` and `disrupt` checks run alone, in one pytest without workers.
 
-After the parallel phase the process that holds the run starts one more pytest and feeds its
-reports through its own hooks, as if they came from another worker. Where the target says which
-drills do not disturb each other, there is one for each such row; what is left runs when all rows
-are done, alone.
+After the parallel phase the controller starts one more pytest and passes its reports through its
+own hooks, like those of a worker. With `[gate] independent` there is one pytest for each list;
+the other checks run alone when all lists are done.
 """
 
 import json
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from readiness.run.plugin.controller import Controller
 
 _ALONE: Final = "quiet-alone"
-"""In the run's folder, once all rows are done: what runs alone may begin."""
+"""A file in the run's folder: all lists are done, and what runs alone may begin."""
 _OFF: Final = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 _POLL_S: Final = 0.1
 _ORDINARY: Final = {0, 1, 5}
@@ -39,10 +38,10 @@ _ORDINARY: Final = {0, 1, 5}
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """The files of one pytest, which runs `first` beside the other lanes, and then `alone`.
+    """The files of one pytest, which runs `first` in parallel with other lanes, then `alone`.
 
     Attributes:
-        relay: where it writes its reports; its name tells the other files.
+        relay: the file of its reports; its name gives the names of the other files.
         first: node ids that disturb no other lane.
         alone: node ids that wait until all lanes are done with theirs.
     """
@@ -56,7 +55,7 @@ class _Lane:
         return self.relay.with_suffix(".log")
 
     def save(self) -> None:
-        """Write what it is to run, for its process."""
+        """Write its node ids, for its process."""
         text = json.dumps({"first": self.first, "alone": self.alone})
         _chosen(self.relay).write_text(text, encoding="utf-8")
 
@@ -67,7 +66,7 @@ def _chosen(relay: Path) -> Path:
 
 @dataclass(slots=True)
 class _Running:
-    """A lane under way: its process, and how much of its reports was read."""
+    """A running lane: its process and the reader of its reports."""
 
     lane: _Lane
     child: subprocess.Popen[bytes]
@@ -76,12 +75,12 @@ class _Running:
 
     @property
     def may_disturb(self) -> bool:
-        """Whether something of it still runs that others must wait for."""
+        """Whether it still runs checks that others must wait for."""
         return self.seen < len(self.lane.first) and self.child.poll() is None
 
 
 def run(controller: "Controller", session: pytest.Session) -> None:
-    """Run what the parallel phase has left for later."""
+    """Run what the parallel phase has left."""
     chosen = [
         p
         for p in controller.ledger.plan.values()
@@ -116,7 +115,7 @@ def run(controller: "Controller", session: pytest.Session) -> None:
 def _lanes(
     folder: Path, chosen: Sequence[Planned], independent: Sequence[Sequence[str]]
 ) -> list[_Lane]:
-    """One for each row of what does not disturb the others; speed is measured alone."""
+    """One lane for each list of independent drills; speed is measured alone."""
     left = [p for p in chosen if p.effect is Effect.DISRUPT]
     beside: list[tuple[str, ...]] = []
     for row in independent:
@@ -161,13 +160,13 @@ def _start(
         stdout=log,
         stderr=subprocess.STDOUT,
         cwd=config.invocation_params.dir,
-        # pytest-benchmark switches itself off where it sees a worker's name.
+        # pytest-benchmark disables itself if it sees a worker's name.
         env={k: v for k, v in os.environ.items() if k == _OFF or not k.startswith("PYTEST_")},
     )
 
 
 def _plugins() -> list[str]:
-    """The plugins to name, where none are loaded by themselves."""
+    """The plugins to name, as autoload is off."""
     return [word for name in PLUGINS for word in ("-p", name)] if os.environ.get(_OFF) else []
 
 
@@ -185,7 +184,7 @@ def _replay(config: pytest.Config, running: _Running) -> None:
 
 def _tail(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"
 
 
 class QuietPhase:
@@ -203,7 +202,7 @@ class QuietPhase:
         self._modules = {config.rootpath / nodeid.partition("::")[0] for nodeid in self._chosen}
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Import no shipped module that has nothing for this phase."""
+        """Skip shipped modules without checks for this phase."""
         shipped = collection_path.suffix == ".py" and bundle.suites() in collection_path.parents
         return True if shipped and collection_path not in self._modules else None
 
@@ -211,22 +210,22 @@ class QuietPhase:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Keep what was left for this phase; what runs alone goes last."""
+        """Keep the checks of this phase; those that run alone go last."""
         collection.plan(items, self._state)
         collection.deselect(config, items, lambda item: item.nodeid in self._chosen)
         items.sort(key=lambda item: item.nodeid in self._alone)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        """Before what runs alone, wait until the other lanes are done."""
+        """Wait for the other lanes before a check that runs alone."""
         if item.nodeid in self._alone:
             while not (self._state.folder / _ALONE).exists():
                 if os.getppid() != self._holder:
-                    pytest.exit("the process that holds the run is gone")
+                    pytest.exit("the controlling process is gone")
                 time.sleep(_POLL_S)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Relay that a check begins."""
+        """Relay the start of a check."""
         self._send({"event": "start", "nodeid": nodeid})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

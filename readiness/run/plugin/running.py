@@ -1,4 +1,4 @@
-"""Runs checks, in whichever process they run, and turns what happened into findings."""
+"""Runs checks and turns what happened into findings; in the controller or a worker."""
 
 import json
 import signal
@@ -32,18 +32,18 @@ _LONGEST_MESSAGE: Final = 2000
 
 
 class Running:
-    """The hooks that run in the process that runs the checks."""
+    """The hooks of the process that runs the checks."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each check once for each of its subjects."""
+        """Parametrize each check by its subjects."""
         collection.parametrize(metafunc, self.state)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Prepare the evidence; stop a check whose outcome is settled or not allowed."""
+        """Prepare the evidence; skip a check whose outcome is settled."""
         planned = item.stash[collection.PLANNED]
         item.stash[EVIDENCE] = Evidence(judgements=planned.spec.judgements)
         item.stash[_STARTED] = now()
@@ -55,7 +55,7 @@ class Running:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Run the check, then conclude from its evidence."""
+        """Run the check and conclude from its evidence."""
         evidence = item.stash[EVIDENCE]
         try:
             with self._deadline(item.nodeid):
@@ -68,7 +68,7 @@ class Running:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Clean up, within the same deadline."""
+        """Clean up within the same deadline."""
         with self._deadline(item.nodeid):
             return (yield)
 
@@ -76,7 +76,7 @@ class Running:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Put the finding into the report, and take every secret out of it."""
+        """Add the finding to the report, and redact the report."""
         report = yield
         finding = self._finding(item, call)
         if finding is not None:
@@ -89,7 +89,7 @@ class Running:
         if error is None and call.when != "call":
             return None
         evidence = item.stash.get(EVIDENCE, Evidence())
-        outcome, message = item.stash.get(_CONCLUDED, (Outcome.ERROR, "it never began"))
+        outcome, message = item.stash.get(_CONCLUDED, (Outcome.ERROR, "it did not start"))
         settled = item.stash[collection.PLANNED].settled
         if error is not None and not (settled and call.when == "setup"):
             outcome, message = _classify(error, evidence, str(call.when))
@@ -103,17 +103,17 @@ class Running:
 
     @contextmanager
     def _deadline(self, nodeid: str) -> Iterator[None]:
-        """Interrupt what takes longer than the configured time-out for a check."""
+        """Interrupt the check after [gate] check_timeout_s."""
         seconds = self.state.loaded.config.gate.check_timeout_s
         if threading.current_thread() is not threading.main_thread():
-            yield  # signals reach the main thread only; the run's own deadline still holds
+            yield  # signals reach the main thread only; the deadline of the run still applies
             return
 
         def too_long(_signal: int, _frame: FrameType | None) -> None:
             raise TookTooLong(
                 f"took longer than {seconds:g} s",
                 where=nodeid,
-                remedy="see what it waits for, or raise [gate] check_timeout_s",
+                remedy="find out what it waits for, or increase [gate] check_timeout_s",
             )
 
         before = signal.signal(signal.SIGALRM, too_long)
@@ -126,11 +126,11 @@ class Running:
 
 
 def _classify(error: BaseException, evidence: Evidence, phase: str) -> tuple[Outcome, str]:
-    """What an exception means for the outcome of the check."""
+    """The outcome and message of a check that raised."""
     in_call = phase == "call"
     misses = "; ".join(evidence.failures)
     if in_call and misses:
-        # A measured miss stands, whatever broke after it.
+        # A measured miss outranks a later error.
         if isinstance(error, CheckFailed):
             return Outcome.FAIL, str(error)
         return Outcome.FAIL, f"{misses}; then {_describe(error)}"
@@ -168,7 +168,7 @@ def _redact_report(report: pytest.TestReport) -> None:
 def finding_of(report: pytest.TestReport) -> dict[str, object] | None:
     """The finding in a report, as JSON types; None if there is none.
 
-    Several (a report that was copied by another plugin) count as the last one.
+    If there are several (another plugin copied the report), the last one counts.
     """
     found = [value for name, value in report.user_properties if name == PROPERTY]
     if not found or not isinstance(found[-1], str):

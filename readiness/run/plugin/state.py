@@ -1,4 +1,4 @@
-"""What every process of one run shares: the target, the permissions, the folder of the run."""
+"""The state that all processes of a run share: target, permissions, folder."""
 
 import getpass
 import json
@@ -33,14 +33,14 @@ _FILE: Final = "gate.json"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The facts that hold from the start of a run to its end.
+    """The facts that do not change during a run.
 
     Attributes:
         loaded: the configuration.
         folder: the working folder that the processes of the run share.
         permissions: what the checks may do to the target.
-        target: what is judged.
-        run: the run, as far as it is known at its start.
+        target: the target.
+        run: the facts of the run known at its start.
     """
 
     loaded: Loaded
@@ -50,7 +50,7 @@ class State:
     run: RunFacts
 
     def save(self) -> None:
-        """Write what the other processes of the run need into the folder. Holds no secret."""
+        """Write it into the run's folder for the other processes; holds no secret."""
         shared = {
             "config": str(self.loaded.path),
             "permissions": {e: [p.allowed, p.reason] for e, p in self.permissions.items()},
@@ -61,7 +61,7 @@ class State:
 
     @classmethod
     def join(cls, folder: Path) -> Self:
-        """The state of a run that another process began.
+        """Read the state of a run that another process began.
 
         Raises:
             UsageError: the configuration changed since.
@@ -73,7 +73,7 @@ class State:
             raise UsageError(
                 "the configuration changed while the run was starting",
                 where=str(loaded.path),
-                remedy="run again",
+                remedy="run again: readiness run",
             )
         return cls(
             loaded=loaded,
@@ -88,18 +88,20 @@ class State:
 
 
 def begin(config: pytest.Config) -> State:
-    """Begin a run: load the configuration, ask the target who it is, settle the permissions.
+    """Begin a run: load the configuration, read the marker, decide the permissions.
 
     Raises:
         ReadinessError: there is no configuration, it has mistakes, or safety refuses.
     """
-    from readiness.run import marker  # only the holder of the run asks the target who it is
+    from readiness.run import marker  # only the controller reads the marker
 
     option = config.option
     loaded = _loaded(config)
     seen = marker.environment(loaded.config)
     if option.readiness_baseline:
-        load_record(Path(option.readiness_baseline))  # a mistake in it must not cost a whole run
+        load_record(
+            Path(option.readiness_baseline)
+        )  # an invalid baseline is reported before the run, not after it
     selection = Selection(
         suites=tuple(option.readiness_suite),
         select=tuple(option.readiness_select),
@@ -136,7 +138,7 @@ def begin(config: pytest.Config) -> State:
             user=_user(),
             plugins=foreign.active(config),
         ),
-        # Last, so that a run that is refused has made none.
+        # Last: a refused run creates no folder.
         folder=Path(option.readiness_folder or tempfile.mkdtemp(prefix="readiness-run-")),
     )
 
@@ -155,7 +157,7 @@ def _effects(names: Collection[str]) -> list[Effect]:
     except ValueError:
         wrong = next(name for name in names if name not in set(Effect))
         raise UsageError(
-            f"there is no effect named {wrong!r}",
+            f"unknown effect {wrong!r}",
             where="--allow",
             remedy=f"use one of: {', '.join(Effect)}",
         ) from None
@@ -164,7 +166,7 @@ def _effects(names: Collection[str]) -> list[Effect]:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # no name for this uid, as in some containers
+    except (KeyError, OSError):  # some containers have no name for the uid
         return str(os.getuid())
 
 

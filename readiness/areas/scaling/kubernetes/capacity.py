@@ -135,8 +135,8 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
         used = amount(quota.status.used.get(name, 0))
         others = max(Fraction(), used - one * view.workload.status.replicas)
     where = f"ResourceQuota {quota.metadata.name} {name}"
-    shown, used, each = (_figure(name, value) for value in (hard, others, one))
-    told = f"of {shown} others use {used}, and one pod uses {each}"
+    total, taken, each = (_figure(name, value) for value in (hard, others, one))
+    told = f"of {total} others use {taken}, and one pod uses {each}"
     if not one:
         # A quota on a resource that a pod does not request refuses the pod.
         return Room(where, 0, f"the pods request none of it, and are refused: {told}")
