@@ -93,7 +93,7 @@ def _judge_bounds(side: str, found: Autoscaler, scaling: Scaling, evidence: Evid
         "min-replicas",
         Measurement("minimum replica count", found.least, "count", side),
         at_least(scaling.min_replicas, scaling.deciding("min_replicas")),
-        says=f"{side}: {found.name} keeps {found.least} replicas at least",
+        says=f"{side}: the minimum replica count of {found.name} is {found.least}",
     )
     most = at_least(scaling.max_replicas, scaling.deciding("max_replicas"))
     evidence.judge(
@@ -101,7 +101,7 @@ def _judge_bounds(side: str, found: Autoscaler, scaling: Scaling, evidence: Evid
         Measurement("maximum replica count", found.most, "count", side),
         # A maximum that is no more than the minimum never scales.
         most if found.least < scaling.max_replicas else at_least(found.least + 1),
-        says=f"{side}: {found.name} allows {found.most} replicas at most",
+        says=f"{side}: the maximum replica count of {found.name} is {found.most}",
     )
 
 

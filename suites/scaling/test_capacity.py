@@ -186,13 +186,13 @@ def _judge_budget(view: View, evidence: Evidence) -> None:
         Measurement("fewest evictable pods", may_go[fewest], "count", view.side, len(may_go)),
         at_least(1),
         "no node that runs one can be drained",
-        says=f"{view.side}: {names[0]} allows {may_go[fewest]} evictions at {fewest} replicas",
+        says=f"{view.side}: budget {names[0]} allows {may_go[fewest]} evictions of {fewest} pods",
     )
     evidence.judge(
         "remaining",
         Measurement("fewest remaining pods", left, "count", view.side, len(may_go)),
         at_least(1),
-        says=f"{view.side}: {names[0]} leaves {left} pods at {barest} replicas",
+        says=f"{view.side}: budget {names[0]} may leave {left} of {barest} pods",
     )
 
 

@@ -17,6 +17,7 @@ from readiness.areas.scaling.kubernetes.objects import (
 from readiness.areas.scaling.kubernetes.parts import amount, holds
 from readiness.areas.scaling.kubernetes.pods import Amounts, added, limits, summed, whole
 from readiness.areas.scaling.kubernetes.view import ENDED, View
+from readiness.model import figures
 from readiness.model.errors import NoData
 
 _KEEPS_AWAY: Final = {"NoSchedule", "NoExecute"}
@@ -134,7 +135,8 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
         used = amount(quota.status.used.get(name, 0))
         others = max(Fraction(), used - one * view.workload.status.replicas)
     where = f"ResourceQuota {quota.metadata.name} {name}"
-    told = f"{_figure(hard)}, of which others use {_figure(others)}; one pod takes {_figure(one)}"
+    total, taken, each = (_figure(name, value) for value in (hard, others, one))
+    told = f"of {total} others use {taken}, and one pod uses {each}"
     if not one:
         # A quota on a resource that a pod does not request refuses the pod.
         return Room(where, 0, f"the pods request none of it, and are refused: {told}")
@@ -224,8 +226,9 @@ def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fractio
 
 
 def _shown(amounts: Amounts) -> str:
-    return ", ".join(f"{name} {_figure(value)}" for name, value in sorted(amounts.items())) or "-"
+    return ", ".join(f"{name} {_figure(name, v)}" for name, v in sorted(amounts.items())) or "-"
 
 
-def _figure(value: Fraction) -> str:
-    return f"{float(value):.10g}"
+def _figure(resource: str, value: Fraction) -> str:
+    unit = "bytes" if resource.endswith(("memory", "storage")) else "count"
+    return figures.quantity(float(value), unit)
