@@ -158,7 +158,7 @@ def test_a_dump_with_another_value(
 ) -> None:
     run("update shop.orders set note = 'other' where id = 7")
     _replace(dump, shop)
-    with pytest.raises(CheckFailed, match=r"500 rows as expected, with other contents") as caught:
+    with pytest.raises(CheckFailed, match=r"500 rows as expected, but other contents") as caught:
         _run(suite.test_restore_row_parity, backup, restore_of)
     assert "the file was altered" in str(caught.value)
 

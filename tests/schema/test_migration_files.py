@@ -28,7 +28,7 @@ def test_plain_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 def test_a_version_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "0001_a.up.sql", "0001_b.up.sql")
-    with pytest.raises(CouldNotMeasure, match="0001 stands there twice"):
+    with pytest.raises(CouldNotMeasure, match="duplicate version 0001"):
         files.plain(tmp_path)
 
 

@@ -110,7 +110,7 @@ def test_what_tells_nothing_is_no_pass(dsn: Dsn, role: Dsn, run: Run, plain: Pat
     with pytest.raises(CouldNotMeasure, match="there is no table schema_migrations"):
         at_head(sql(dsn, plain))
     (plain / "empty").mkdir()
-    with pytest.raises(NoData, match="there is no migration"):
+    with pytest.raises(NoData, match="no migrations found"):
         at_head(sql(dsn, plain / "empty"))
 
 
@@ -206,9 +206,9 @@ def test_nothing_is_left_on_the_scratch_server(dsn: Dsn, run: Run, plain: Path, 
     [
         ("drop index public.a_t;", ""),
         ("drop index public.a_t; delete from a;", "the rows of public.a are others"),
-        ("select 1;", "02 leaves, after its way back: index a_t on public.a was not expected"),
+        ("select 1;", "02 is not fully reverted: index a_t on public.a was not expected"),
         ("drop index public.a_s;", "reverting it fails"),
-        (None, "02: it has no way back"),
+        (None, "02: it cannot be reverted"),
     ],
 )
 def test_the_way_back(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected: str) -> None:
