@@ -247,7 +247,7 @@ def test_links_that_lead_out_are_not_followed(
     with place_to_restore(find_binaries(), server_account(), guardian) as place:
         (place.data / "pg_tblspc").mkdir()
         (place.data / "pg_tblspc" / "16400").symlink_to(tmp_path)
-        with pytest.raises(CouldNotMeasure, match="leads out of the folder"):
+        with pytest.raises(CouldNotMeasure, match="points outside the folder"):
             place.start("postgres", {}, timeout_s=5)
 
 
@@ -257,7 +257,7 @@ def test_what_is_no_data_directory_does_not_start(guardian: Guardian) -> None:
 
     with (
         place_to_restore(find_binaries(), server_account(), guardian) as place,
-        pytest.raises((CouldNotMeasure, Unreachable), match="no data directory"),
+        pytest.raises((CouldNotMeasure, Unreachable), match="not a data directory"),
     ):
         place.start("postgres", {}, timeout_s=5)
 
