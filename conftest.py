@@ -13,19 +13,16 @@ import pytest
 
 # module -> its fixtures
 FIXTURES = {
-    "alert_engine": ("engine_alerts",),
-    "alerting": ("running", "policy"),
-    "backup": ("restores", "restore_of", "restored_dump"),
+    "alerting": ("running", "policy", "replayed", "trips", "engine_alerts"),
+    "backup": ("restore_of",),
     "deployment": ("drill_safety", "drill_of"),
     "grafana": ("opened", "grafana_client"),
     "guardian": ("guardian",),
     "http": ("ask",),
     "kubernetes": ("sides_of",),
-    "migrations": ("scratch_for", "scratch_beside"),
+    "migrations": ("scratch_beside",),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of",),
-    "shadow": ("replayed",),
-    "synthetic": ("trips",),
 }
 
 

@@ -15,8 +15,8 @@ from typing import Final
 
 import psycopg
 
+from readiness.areas.database.probes import snapshot
 from readiness.areas.database.reference import history
-from readiness.areas.database.statements import snapshot
 from readiness.areas.schema import manifest as schema_manifest
 from readiness.config.loading import load
 from readiness.lib import postgres

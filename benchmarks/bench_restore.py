@@ -27,11 +27,11 @@ def main(megabytes: int) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     import psycopg
 
-    from readiness.areas.backup.beside_tables import lagging
     from readiness.areas.backup.config import Backup
     from readiness.areas.backup.manifest import read_manifest, write_backup
-    from readiness.areas.backup.probes.files import newest
+    from readiness.areas.backup.probes.database import lagging
     from readiness.areas.backup.probes.restore import restored
+    from readiness.areas.backup.probes.stored import newest
     from readiness.lib.postgres.contents import differences
     from readiness.lib.postgres.fingerprint import differences as schema_differences
     from readiness.model.secrets import Dsn

@@ -8,7 +8,7 @@ from typing import Final
 
 from readiness.config.base.tables import Signoff
 
-# The release of a target that does not say it: a sign-off of it would count for every release.
+# A target without a release: a sign-off of it would count for every release.
 _NO_RELEASE: Final = {"", "unknown"}
 
 
@@ -40,13 +40,13 @@ def state(
         signoffs: all of the configuration.
         release: what is to be deployed.
         deployer: who deploys it; may be empty.
-        today: the day they are held against (UTC).
+        today: the day they are compared with (UTC).
     """
     if release.strip().casefold() in _NO_RELEASE:
-        return SignoffState(item, False, ("the release is not known: set [target] release",))
+        return SignoffState(item, False, ("the release is unknown: set `release` in [target]",))
     mine = [s for s in signoffs if s.item == item]
     if not mine:
-        return SignoffState(item, False, (f"missing: nobody signed {item} for {release}",))
+        return SignoffState(item, False, (f"nobody has signed {item} for {release}",))
     judged = [_problem(s, release, deployer, today) for s in mine]
     if "" in judged:
         return SignoffState(item, True, ())
@@ -56,11 +56,11 @@ def state(
 def _problem(signoff: Signoff, release: str, deployer: str, today: date) -> str:
     """Why it does not count, or an empty text."""
     if signoff.release.strip() != release.strip():
-        return f"other release: {signoff.person} signed {signoff.release}, not {release}"
+        return f"{signoff.person} signed {signoff.release}, not {release}"
     if today > signoff.expires:
-        return f"expired: what {signoff.person} signed counted until {signoff.expires}"
+        return f"the sign-off of {signoff.person} expired on {signoff.expires}"
     if _same_person(signoff.person, deployer):
-        return f"four eyes: {signoff.person} signed and deploys"
+        return f"{signoff.person} signed and deploys: four eyes are required"
     return ""
 
 

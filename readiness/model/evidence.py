@@ -120,12 +120,14 @@ class Evidence:
     def attempt(self) -> Iterator[None]:
         """Continue with the other judgements if this one cannot be made.
 
-        The error is kept: the check ends as `error`, unless a judgement failed.
+        What could not be measured is kept, each reason once: the check ends as `error`, unless a
+        judgement failed.
         """
         try:
             yield
         except CouldNotMeasure as error:
-            self.lost.append(error)
+            if error.sentence not in {lost.sentence for lost in self.lost}:
+                self.lost.append(error)
 
     def conclude(self) -> Outcome:
         """The outcome, once the check has returned.

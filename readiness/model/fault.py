@@ -1,7 +1,7 @@
 """What a fault is: a reversible break of the reference system, and the judgements it makes miss."""
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -83,6 +83,38 @@ def fault(
         return Fault(apply.__name__, " ".join(story.split()), expected, apply, needs)
 
     return declare
+
+
+def broken_by(
+    name: str,
+    story: str,
+    misses: Mapping[str, Iterable[str]],
+    levers: Callable[
+        [Any], AbstractContextManager[None] | tuple[AbstractContextManager[None], ...]
+    ],
+    *,
+    needs: str = "",
+) -> Fault:
+    """A fault that is nothing but levers of the reference system, pulled in their order.
+
+    Args:
+        name: that of the variable it is kept in.
+        story: what is broken, as one sentence.
+        misses: see `fault`.
+        levers: from the levers of the system to those that are pulled.
+        needs: see `fault`.
+    """
+
+    @contextmanager
+    def pull(system: Any) -> Iterator[None]:
+        pulled = levers(system.levers)
+        with ExitStack() as stack:
+            for lever in pulled if isinstance(pulled, tuple) else (pulled,):
+                stack.enter_context(lever)
+            yield
+
+    pull.__name__ = name
+    return fault(story=story, misses=misses, needs=needs)(pull)
 
 
 def faults_of(module: ModuleType) -> list[Fault]:

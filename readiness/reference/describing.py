@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from readiness.areas.alerting.reference import canary
 from readiness.areas.backup.reference import vault
-from readiness.areas.backup.reference.job import programs_for
+from readiness.areas.backup.reference.backups import programs_for
 from readiness.areas.database.reference.target import Around
 from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring

@@ -4,25 +4,23 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
 from readiness.areas.alerting.reference.levers import AlertingLevers
 from readiness.areas.backup.reference import levers
-from readiness.areas.backup.reference.archive_levers import ArchiveLevers, archive_levers
 from readiness.areas.backup.reference.backups import Backups
-from readiness.areas.backup.reference.spoilers import BackupSpoilers, spoilers
-from readiness.areas.database.reference import statement_levers
+from readiness.areas.backup.reference.levers import BackupLevers, backup_levers
+from readiness.areas.backup.reference.wal_archive import ArchiveLevers, archive_levers
 from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.metrics import Metrics
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale_levers import TimescaleLevers
-from readiness.areas.deployment.reference.fleet_levers import FleetLevers
+from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
-from readiness.areas.deployment.reference.release_levers import ReleaseLevers
 from readiness.areas.monitoring.reference import skewed
 from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.scaling.reference.levers import ScalingLevers
@@ -34,6 +32,12 @@ from readiness.servers.files import kept, write_whole
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.levers import Lever
 from readiness.servers.processes import Daemon
+
+# How often the session has executed this expression.
+_COUNTED: Final = (
+    "set_config('readiness.executions', (coalesce(nullif("
+    "current_setting('readiness.executions', true), ''), '0')::int + 1)::text, false)::int"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +150,6 @@ class Levers(
         finally:
             self._execute(undo)
 
-    def busy_monitoring(self, share: float) -> Lever:
-        """Let the monitoring role take that share of the time that statements took so far."""
-        return statement_levers.spent(self._parts.shop, share)
-
     @contextlib.contextmanager
     def slow_insert(self, table: str, ms: float) -> Iterator[None]:
         """Make each inserted row of `schema.table` take that much longer."""
@@ -167,13 +167,14 @@ class Levers(
             yield
 
     @contextlib.contextmanager
-    def slow_view(self, view: str, ms: float) -> Iterator[None]:
-        """Make each query of `schema.view` take that much longer."""
+    def slow_view(self, view: str, ms: float, *, every: int = 1) -> Iterator[None]:
+        """Make each query of `schema.view` slower, or one `every` so many of a session."""
         definition = str(self._value("select pg_get_viewdef(%s::regclass)", view)).rstrip(";")
         name = _text(sql.Identifier(*view.split(".")))
         slowly = (
             f"create or replace view {name} as with pause as materialized"  # noqa: S608 - our own
-            f" (select pg_sleep({ms / 1000})) select v.* from ({definition}) v, pause"
+            f" (select case when {_COUNTED} % {every} = 0 then pg_sleep({ms / 1000}) end)"
+            f" select v.* from ({definition}) v, pause"
         )
         as_before = f"create or replace view {name} as {definition}"
         with self.statements_forgotten(f"%{view}%"), self.sql(slowly, as_before):
@@ -214,14 +215,25 @@ class Levers(
         """
         return self.edit_config(lambda text: _replaced(text, old, new))
 
-    @contextlib.contextmanager
-    def prometheus_clock_ahead(self, seconds: float) -> Iterator[None]:
+    def prometheus_clock_ahead(self, seconds: float) -> Lever:
         """Let the target name a Prometheus whose clock is ahead by so many seconds."""
-        prometheus = self._program("prometheus")
-        with (
-            skewed.clock_ahead(prometheus.port, seconds) as url,
-            self.replace_in_config(f'"{prometheus.url}"', f'"{url}"'),
-        ):
+        port = self._program("prometheus").port
+        return self._other_prometheus(skewed.clock_ahead(port, seconds))
+
+    def prometheus_scraped_before(self, job: str, seconds: float) -> Lever:
+        """Let the target name a Prometheus that scraped a job last so many seconds earlier."""
+        port = self._program("prometheus").port
+        return self._other_prometheus(skewed.scraped_before(port, job, seconds))
+
+    def prometheus_flag(self, name: str, value: str) -> Lever:
+        """Let the target name a Prometheus that was started with another value of a flag."""
+        port = self._program("prometheus").port
+        return self._other_prometheus(skewed.with_flag(port, name, value))
+
+    @contextlib.contextmanager
+    def _other_prometheus(self, proxy: contextlib.AbstractContextManager[str]) -> Iterator[None]:
+        here = self._program("prometheus").url
+        with proxy as url, self.replace_in_config(f'"{here}"', f'"{url}"'):
             yield
 
     def age_backup(self, hours: float) -> Lever:
@@ -245,13 +257,13 @@ class Levers(
         return self.backups.replaced_by_one_for("readiness_ghost")
 
     @property
-    def backups(self) -> BackupSpoilers:
+    def backups(self) -> BackupLevers:
         """More of what can be wrong with the backups.
 
         Raises:
             ReferenceSystemError: this system has none.
         """
-        return spoilers(self._parts.backups, self._parts.server, self._parts.shop)
+        return backup_levers(self._parts.backups, self._parts.server, self._parts.shop)
 
     @property
     def archive(self) -> ArchiveLevers:
@@ -260,7 +272,8 @@ class Levers(
         Raises:
             ReferenceSystemError: this system has none.
         """
-        return archive_levers(self._parts.backups, self._parts.shop)
+        backups = self._parts.backups
+        return archive_levers(backups.archive if backups else None, self._parts.shop)
 
     def _backups(self) -> Path:
         if self._parts.backups is None:

@@ -11,12 +11,12 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.probes import promtool
+from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.backup.reference import wal_archive
 from readiness.areas.backup.reference.backups import Backups
-from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
+from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
-from readiness.areas.deployment.probes.memory import MEMINFO
+from readiness.areas.deployment.probes.host import MEMINFO
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
@@ -60,57 +60,54 @@ PARTS: Final = (
     ),
     Part(
         "pgstattuple",
-        checks=("database.table-bloat", "database.index-bloat", "database.snapshots-run"),
+        checks=("database.bloat", "database.snapshots-run"),
     ),
-    Part("amcheck", checks=("database.corruption-sample",)),
-    Part("pg_amcheck", checks=("backup.restored-sound",)),
+    Part("amcheck", checks=("database.corruption",)),
+    Part("pg_amcheck"),
     Part("pg_dump", checks=("deployment.previous-on-new-schema",)),
-    Part("standby", tables=("[databases.NAME.standbys.",)),
-    Part("pooler", tables=("[databases.NAME.pooler]",)),
+    Part("standby", tables=("[databases.NAME] standbys",)),
+    Part("pooler"),
     Part("backup", tables=("[backup.", "[deployment.layers.")),
-    Part(wal_archive.PART, tables=("[backup.NAME.physical]", "[backup.NAME] encrypted")),
+    Part(
+        wal_archive.PART,
+        tables=(
+            "[backup.NAME] archives_wal",
+            "[backup.NAME] physical",
+            "[backup.NAME] encrypted",
+        ),
+    ),
     Part(
         FLEET,
         tables=(
             "[deployment] adapter",
             "[deployment] bad_release",
-            "[deployment.command]",
-            "[deployment.data]",
-            "[deployment.slow_request]",
-            "[scaling.NAME.live]",
+            "[scaling.NAME] live",
         ),
     ),
-    Part(TIMESCALE, tables=("[databases.NAME.timescale",)),
+    Part(TIMESCALE, tables=("[databases.NAME] timescale", "[databases.NAME.timescale")),
     Part(
         "prometheus",
         tables=(
             "[prometheus",
             "[grafana",
             "[alert",
-            "[databases.NAME.statements.p95]",
             _SLOW_ALERT,
         ),
         # Nothing but the gate itself is then left to read the statistics.
         checks=(_OVERHEAD,),
     ),
-    Part("promtool", checks=("alerting.job-loss", "alerting.rule-thresholds")),
+    Part("promtool", checks=("alerting.job-loss", "alerting.required-rules")),
     Part(
         "alertmanager",
         tables=("[alert", _SLOW_ALERT),
-        checks=(
-            "alerting.alertmanagers-reachable",
-            "alerting.handed-over",
-            "alerting.notifications-not-lost",
-            "alerting.quiet-baseline",
-            "alerting.rule-metadata",
-        ),
+        checks=("alerting.quiet-baseline", "alerting.rule-metadata"),
     ),
-    Part("postgres_exporter", tables=("[prometheus.jobs.NAME] must_be_one", _SLOW_ALERT)),
+    Part("postgres_exporter", tables=(_SLOW_ALERT,)),
     Part("node_exporter"),
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
-    Part("site", tables=("[prometheus.probes.NAME] instance with https://",)),
-    Part("squawk", checks=("schema.migrations-lint",)),
-    Part("meminfo", checks=("deployment.memory",)),
+    Part("site"),
+    Part("squawk", checks=("schema.migrations-locks",)),
+    Part("meminfo", checks=("deployment.host-ready",)),
 )
 """Beside PostgreSQL and the order service, which every reference system has."""
 WATCHING: Final = (
@@ -215,7 +212,7 @@ def _no_program(program: programs.Program) -> str:
 def no_promtool() -> str:
     """Why loaded rules cannot be tried on this machine; empty if they can."""
     try:
-        promtool.find()
+        rule_trial.find()
     except Unreachable as problem:
         return problem.sentence
     return ""

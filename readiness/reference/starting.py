@@ -12,8 +12,12 @@ from secrets import token_hex
 from typing import Final, TypeVar
 
 from readiness.areas.backup.reference import wal_archive
-from readiness.areas.backup.reference.backups import Backups, file_receipts, make_backups
-from readiness.areas.backup.reference.job import is_available, programs_for
+from readiness.areas.backup.reference.backups import (
+    Backups,
+    file_receipts,
+    make_backups,
+    programs_for,
+)
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.areas.database.reference import customers, history
 from readiness.areas.database.reference.metrics import PART as TIMESCALE
@@ -21,7 +25,7 @@ from readiness.areas.database.reference.metrics import Metrics, start_metrics
 from readiness.areas.database.reference.pooler import Pooler, start_pooler
 from readiness.areas.database.reference.standby import start_standby
 from readiness.areas.deployment.reference import release_files
-from readiness.areas.scaling.reference import cluster
+from readiness.areas.scaling.reference.levers import copy_manifests
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
@@ -250,7 +254,7 @@ class Starter:
             released=release_files.make(self._folder, self._release, _copies(backups)),
             migrations=migrate.copy_files(self._folder),
             manifest=migrate.save_manifest(shop.monitor, self._folder),
-            cluster=cluster.copy_files(self._folder),
+            cluster=copy_manifests(self._folder),
             history=history_of.result(),
             metrics_history=None if isinstance(metrics, str) else self._remember(metrics),
             secrets=self._secrets,
@@ -314,9 +318,6 @@ class Starter:
     ) -> Backups | None:
         if BACKUP not in self._parts:
             stack.absent[BACKUP] = _NOT_WANTED
-            return None
-        if not is_available():
-            stack.absent[BACKUP] = "this installation has no writer of manifests"
             return None
         self._progress("writing a backup")
         made = make_backups(shop, self._folder, programs_for(server))

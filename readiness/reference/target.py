@@ -7,16 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.reference.target import alerting
-from readiness.areas.alerting.reference.target_engine import own_engine
-from readiness.areas.alerting.reference.target_rules import rules
+from readiness.areas.alerting.reference.target import alerting, own_engine, rules
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.target import backup
-from readiness.areas.database.reference.target import Around, database
-from readiness.areas.database.reference.target_timescale import timescale
+from readiness.areas.database.reference.target import Around, database, timescale
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
-from readiness.areas.deployment.reference.target import deployment
-from readiness.areas.deployment.reference.target_before import alone, before
+from readiness.areas.deployment.reference.target import alone, before, deployment
 from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts

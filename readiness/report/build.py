@@ -92,7 +92,7 @@ def build(record: RunRecord, room: Room | None = None) -> View:
 
 
 def anchor(check: str, subject: str = "") -> str:
-    """The stable anchor of a check on a subject: `backup.restore-row-parity--orders-db`."""
+    """The stable anchor of a check on a subject: `backup.restores--orders-db`."""
     return f"{_slug(check)}--{_slug(subject)}" if subject else _slug(check)
 
 

@@ -1,7 +1,7 @@
-"""What must turn the checks of delivery red; Alertmanager itself calls most of it a success."""
+"""Faults of delivery: Alertmanager itself calls most of them a success."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from readiness.model.fault import fault
@@ -9,25 +9,28 @@ from readiness.model.fault import fault
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
     from readiness.servers.files import Document
+    from readiness.servers.levers import Lever
 
 _CHANNELS: Final = ("email", "pagerduty", "slack", "sms")
-_FOLLOWED: Final = ("delivery", "resolution", "payload", "duplicates")
+_RULE: Final = "alerting.rule-delivery[ReadinessCanary]"
+_SILENCE: Final = "alerting.silence-round-trip[readiness-probe]"
+_FAILOVER: Final = "alerting.failover[alertmanager]"
+_RETRIES: Final = "alerting.delivery-retries[readiness-probe]"
+_STORM: Final = "alerting.storm[readiness-probe]"
+_DEAD_MAN: Final = "alerting.dead-man[Watchdog]"
+_DEAD_MAN_CALLS: Final = "alerting.dead-man-calls[Watchdog]"
+_ALL_CLEAR: Final = "alerting.false-all-clear[ReadinessCanary]"
+_SLOW: Final = "alerting.slow-query-alert[shop]"
+_ENGINE: Final = "alerting.engine[engine]"
 _DRILL, _PROBE = 0, 1
 """The first two routes."""
 
 
-def _each(check: str, channels: tuple[str, ...] = _CHANNELS) -> set[str]:
-    return {f"alerting.{check}[{channel}]" for channel in channels}
+def _delivery(*keys: str, channels: tuple[str, ...] = _CHANNELS) -> dict[str, set[str]]:
+    return {f"alerting.delivery[{channel}]": set(keys) for channel in channels}
 
 
-def _unheard(*channels: str) -> set[str]:
-    """What cannot pass where a channel hears nothing at all."""
-    followed = {name for check in _FOLLOWED for name in _each(check, channels)}
-    return followed | {
-        "alerting.rule-delivery[ReadinessCanary]",
-        "alerting.silence-round-trip[readiness-probe]",
-        "alerting.failover[first-peer]",
-    }
+_SLACK: Final = ("slack",)
 
 
 def _receiver(document: "Document", name: str) -> "Document":
@@ -35,222 +38,225 @@ def _receiver(document: "Document", name: str) -> "Document":
     return found
 
 
+def _slack(document: "Document") -> "Document":
+    found: Document = _receiver(document, "readiness-probe")["slack_configs"][0]
+    return found
+
+
 @fault(
-    turns_red=_unheard("email") | {"alerting.channel-isolation[readiness-drill]"},
-    story="the mail server says 250 to every mail, and drops it",
+    misses=_delivery("arrived", channels=("email",))
+    | {
+        _RULE: {"arrived"},
+        _FAILOVER: {"arrived"},
+        _RETRIES: {"hanging-channel"},
+        _SILENCE: set(),
+    },
+    story="the mail server answers 250 to every mail, and drops it",
 )
-@contextmanager
-def mail_is_swallowed(system: "ReferenceSystem") -> Iterator[None]:
-    """Alertmanager counts a success; so does every mail that somebody's filter deletes."""
-    with system.levers.inbox_fault("email", loses=True):
-        yield
+def mail_is_dropped(system: "ReferenceSystem") -> "Lever":
+    """Alertmanager counts a success."""
+    return system.levers.inbox_fault("email", loses=True)
 
 
-@fault(turns_red=_unheard(*_CHANNELS), story="a time interval mutes the route all week long")
-@contextmanager
-def probe_route_is_muted(system: "ReferenceSystem") -> Iterator[None]:
-    """The alert is `active`, no failure is counted, and nobody is told."""
+@fault(
+    misses=_delivery("arrived")
+    | {_RULE: {"arrived"}, _FAILOVER: {"arrived"}, _SILENCE: set(), _ALL_CLEAR: set()},
+    story="a time interval mutes the route of synthetic alerts all week long",
+)
+def probe_route_is_muted(system: "ReferenceSystem") -> "Lever":
+    """The alert is `active`, no failure is counted, and nobody is notified."""
 
     def mute(document: "Document") -> None:
         document["time_intervals"] = [{"name": "always", "time_intervals": [{}]}]
         document["route"]["routes"][_PROBE]["mute_time_intervals"] = ["always"]
 
-    with system.levers.edit_alertmanager(mute):
-        yield
+    return system.levers.edit_alertmanager(mute)
 
 
-@fault(turns_red=_each("delivery"), story="the route waits seven seconds for more alerts")
-@contextmanager
-def told_too_late(system: "ReferenceSystem") -> Iterator[None]:
-    """As the default group_wait of 30 s does with a promise of 30 s."""
-
-    def wait(document: "Document") -> None:
-        document["route"]["routes"][_PROBE]["group_wait"] = "7s"
-
-    with system.levers.edit_alertmanager(wait):
-        yield
+@fault(misses=_delivery("in-time"), story="the route waits seven seconds for more alerts")
+def group_wait_exceeds_the_budget(system: "ReferenceSystem") -> "Lever":
+    """As the default group_wait of 30 s does with a budget of 30 s."""
+    return system.levers.edit_alertmanager(
+        lambda document: document["route"]["routes"][_PROBE].update(group_wait="7s")
+    )
 
 
-@fault(turns_red=_each("resolution", ("slack",)), story="Slack is not told when an alert ends")
-@contextmanager
-def slack_is_not_told_the_end(system: "ReferenceSystem") -> Iterator[None]:
+@fault(
+    misses=_delivery("resolved", channels=_SLACK),
+    story="Slack is not notified when an alert ends",
+)
+def slack_gets_no_end(system: "ReferenceSystem") -> "Lever":
     """The default for Slack and email."""
+    return system.levers.edit_alertmanager(
+        lambda document: _slack(document).update(send_resolved=False)
+    )
 
-    def never(document: "Document") -> None:
-        _receiver(document, "readiness-probe")["slack_configs"][0]["send_resolved"] = False
 
-    with system.levers.edit_alertmanager(never):
+@fault(
+    misses=_delivery("resolved-in-time", channels=_SLACK),
+    story="Slack shows the end of an alert more than seven seconds late",
+)
+def slack_shows_the_end_late(system: "ReferenceSystem") -> "Lever":
+    """Longer than group_interval and the budget together."""
+    return system.levers.inbox_fault("slack", end_delay_ms=7_400)
+
+
+@fault(
+    misses=_delivery("resolved", "nothing-left"),
+    story="a proxy in front of Alertmanager drops `endsAt` from every alert",
+)
+@contextmanager
+def ends_are_dropped(system: "ReferenceSystem") -> Iterator[None]:
+    """The peers end it by resolve_timeout, a minute later."""
+    with ExitStack() as stack:
+        for peer in ("alertmanager", "alertmanager_2"):
+            url = system.levers.program_url(peer)
+            proxy = stack.enter_context(system.levers.gateway(url, drops=["endsAt"]))
+            stack.enter_context(system.levers.replace_in_config(f'"{url}"', f'"{proxy}"'))
         yield
 
 
 @fault(
-    turns_red=_each("payload", ("slack",)),
+    misses=_delivery("content", channels=_SLACK),
     story="the template shows an annotation that no alert has",
 )
-@contextmanager
-def slack_says_nothing(system: "ReferenceSystem") -> Iterator[None]:
+def slack_template_is_empty(system: "ReferenceSystem") -> "Lever":
     """What is left of a template when `message` is renamed to `summary` in the rules."""
-
-    def rename(document: "Document") -> None:
-        slack = _receiver(document, "readiness-probe")["slack_configs"][0]
-        slack["text"] = "{{ range .Alerts }}{{ .Annotations.message }}{{ end }}"
-
-    with system.levers.edit_alertmanager(rename):
-        yield
+    text = "{{ range .Alerts }}{{ .Annotations.message }}{{ end }}"
+    return system.levers.edit_alertmanager(lambda document: _slack(document).update(text=text))
 
 
-@fault(turns_red=_each("duplicates", ("slack",)), story="the Slack integration stands twice")
-@contextmanager
-def slack_is_told_twice(system: "ReferenceSystem") -> Iterator[None]:
+@fault(
+    misses=_delivery("template", channels=_SLACK),
+    story="a part of the template was escaped twice",
+)
+def slack_template_is_escaped(system: "ReferenceSystem") -> "Lever":
+    """What Helm or Ansible make of a template: its braces arrive as text."""
+    more = ' {{ "{{ .CommonLabels.team }}" }}'
+    return system.levers.edit_alertmanager(
+        lambda document: _slack(document).update(text=_slack(document)["text"] + more)
+    )
+
+
+@fault(misses=_delivery("once", channels=_SLACK), story="the Slack integration is there twice")
+def slack_integration_is_duplicate(system: "ReferenceSystem") -> "Lever":
     """What a merge of two branches leaves."""
 
     def double(document: "Document") -> None:
         _receiver(document, "readiness-probe")["slack_configs"] *= 2
 
-    with system.levers.edit_alertmanager(double):
-        yield
+    return system.levers.edit_alertmanager(double)
+
+
+@fault(misses=_delivery("once"), story="group_interval is shorter than the second peer's timeout")
+def second_peer_sends_what_has_ended(system: "ReferenceSystem") -> "Lever":
+    """It waits with what it was handed, and finds that its end was sent last."""
+    return system.levers.edit_alertmanager(
+        lambda document: document["route"]["routes"][_PROBE].update(group_interval="300ms")
+    )
 
 
 @fault(
-    turns_red=_each("duplicates"),
-    story="the group's turn comes sooner than the second peer's",
+    misses={_RULE: {"handed-over"}, _ALL_CLEAR: set()},
+    story="a relabeling drops the alerts of the canary on their way to Alertmanager",
 )
-@contextmanager
-def second_peer_tells_what_is_over(system: "ReferenceSystem") -> Iterator[None]:
-    """It waits with what it was handed, and finds that the last that was told is its end."""
+def canary_alert_is_dropped(system: "ReferenceSystem") -> "Lever":
+    """It fires in Prometheus forever; no counter of drops or errors moves."""
+    drop = {"source_labels": ["readiness_probe"], "regex": ".+", "action": "drop"}
+    return system.levers.edit_prometheus(
+        lambda document: document["alerting"].update(alert_relabel_configs=[drop])
+    )
 
-    def hurry(document: "Document") -> None:
-        document["route"]["routes"][_PROBE]["group_interval"] = "300ms"
 
-    with system.levers.edit_alertmanager(hurry):
-        yield
+def _canary_rule(document: "Document") -> "Document":
+    rules = (rule for group in document["groups"] for rule in group["rules"])
+    found: Document = next(rule for rule in rules if rule.get("alert") == "ReadinessCanary")
+    return found
 
 
 @fault(
-    turns_red={"alerting.rule-delivery[ReadinessCanary]"},
-    story="a relabelling of alerts drops those of the canary on their way to Alertmanager",
+    misses={_RULE: {"fires"}, _ALL_CLEAR: set()},
+    story="the rule of the canary selects another job",
 )
-@contextmanager
-def alerts_are_relabelled_away(system: "ReferenceSystem") -> Iterator[None]:
-    """Fires in Prometheus for ever; no counter of drops or errors moves."""
+def canary_rule_selects_nothing(system: "ReferenceSystem") -> "Lever":
+    """What is left when a job is renamed."""
+    return system.levers.edit_rules(
+        lambda document: _canary_rule(document).update(expr='readiness_canary{job="old"} > 0')
+    )
 
-    def drop(document: "Document") -> None:
-        document["alerting"]["alert_relabel_configs"] = [
-            {"source_labels": ["readiness_probe"], "regex": ".+", "action": "drop"}
-        ]
 
-    with system.levers.edit_prometheus(drop):
-        yield
+@fault(misses={_RULE: {"fires"}}, story="the rule of the canary looks at the value of 10 s ago")
+def canary_rule_fires_late(system: "ReferenceSystem") -> "Lever":
+    """An `offset` that was added against late samples."""
+    return system.levers.edit_rules(
+        lambda document: _canary_rule(document).update(
+            expr='readiness_canary{job="canary"} offset 10s > 0'
+        )
+    )
+
+
+@fault(misses={_SILENCE: set()}, story="the proxy in front of Alertmanager refuses silences")
+def silences_are_refused(system: "ReferenceSystem") -> "Lever":
+    """Found out at night, by whoever wants to sleep on."""
+    return _behind_proxy(system, refuses=["POST /api/v2/silences"])
 
 
 @fault(
-    turns_red={"alerting.dead-man[Watchdog]"},
-    story="the Watchdog is told once in twelve hours",
+    misses={_SILENCE: {"resumed"}},
+    story="the proxy in front of Alertmanager answers 200 to the end of a silence, and ignores it",
 )
+def silence_outlives_its_end(system: "ReferenceSystem") -> "Lever":
+    """The next incident is muted as well."""
+    return _behind_proxy(system, ignores=["DELETE /api/v2/silence/"])
+
+
 @contextmanager
-def watchdog_beats_too_seldom(system: "ReferenceSystem") -> Iterator[None]:
-    """The usual repeat_interval, taken over for the one alert that must not have it."""
-
-    def slow(document: "Document") -> None:
-        route = next(r for r in document["route"]["routes"] if r["receiver"] == "watchdog")
-        route["repeat_interval"] = "12h"
-
-    with system.levers.edit_alertmanager(slow):
-        yield
-
-
-@fault(
-    turns_red={"alerting.silence-round-trip[readiness-probe]"},
-    story="the proxy in front of Alertmanager lets nobody make a silence",
-)
-@contextmanager
-def silences_are_refused(system: "ReferenceSystem") -> Iterator[None]:
-    """Found out at night, by whoever wants to go on sleeping."""
+def _behind_proxy(
+    system: "ReferenceSystem", *, refuses: list[str] | None = None, ignores: list[str] | None = None
+) -> Iterator[None]:
+    """Put a proxy that gets something wrong in front of the first peer."""
     url = system.levers.program_url("alertmanager")
-    refused = ["POST /api/v2/silences"]
     with (
-        system.levers.gateway(url, refuses=refused) as gateway,
-        system.levers.replace_in_config(f'urls = ["{url}"', f'urls = ["{gateway}"'),
+        system.levers.gateway(url, refuses=refuses or [], ignores=ignores or []) as proxy,
+        system.levers.replace_in_config(f'urls = ["{url}"', f'urls = ["{proxy}"'),
     ):
         yield
 
 
 @fault(
-    turns_red={"alerting.failover[first-peer]"},
+    misses={_FAILOVER: {"arrived"}},
     story="the second peer has an old copy of the secret address of Slack",
 )
-@contextmanager
-def second_peer_has_an_old_secret(system: "ReferenceSystem") -> Iterator[None]:
-    """Both peers run the same configuration; what it refers to is not the same."""
-    with system.levers.stale_secret("alertmanager_2"):
-        yield
+def second_peer_has_an_old_secret(system: "ReferenceSystem") -> "Lever":
+    """Both peers run the same configuration; what it refers to differs."""
+    return system.levers.stale_secret("alertmanager_2")
 
 
 @fault(
-    turns_red={"alerting.retry-on-error[readiness-drill]"},
-    story="a gateway answers 200 although its provider answered 503",
+    misses={_RETRIES: {"error"}}, story="a gateway answers 200 although its provider answered 503"
 )
-@contextmanager
-def gateway_swallows_errors(system: "ReferenceSystem") -> Iterator[None]:
+def gateway_swallows_errors(system: "ReferenceSystem") -> "Lever":
     """What a bridge to an SMS provider does that answers before it has sent."""
-    with _gateway_to_listener(system, swallows=[503]):
-        yield
+    return _gateway_to_listener(system, swallows=[503])
 
 
 @fault(
-    turns_red={"alerting.retry-on-rate-limit[readiness-drill]"},
+    misses={_RETRIES: {"rate-limit"}},
     story="the route looks at a group again after five minutes only",
 )
-@contextmanager
-def rate_limit_waits_five_minutes(system: "ReferenceSystem") -> Iterator[None]:
-    """The default group_interval: a 429 is not tried again before."""
-
-    def default(document: "Document") -> None:
-        document["route"]["routes"][_DRILL]["group_interval"] = "5m"
-
-    with system.levers.edit_alertmanager(default):
-        yield
+def rate_limit_waits_five_minutes(system: "ReferenceSystem") -> "Lever":
+    """The default group_interval: a 429 is not retried before."""
+    return system.levers.edit_alertmanager(
+        lambda document: document["route"]["routes"][_DRILL].update(group_interval="5m")
+    )
 
 
 @fault(
-    turns_red={"alerting.channel-isolation[readiness-drill]"},
-    story="one gateway serves two channels, one after the other",
+    misses={_RETRIES: {"hanging-channel"}}, story="one gateway serves two channels, one at a time"
 )
-@contextmanager
-def channels_share_a_gateway(system: "ReferenceSystem") -> Iterator[None]:
-    """Two channels on paper; when the first one hangs, the second one waits."""
-    with _gateway_to_listener(system, also=f"{system.inbox_url}/email"):
-        yield
-
-
-@fault(
-    turns_red={"alerting.storm[readiness-drill]"},
-    story="the webhook is told ten alerts of a group at most",
-)
-@contextmanager
-def storm_is_cut_off(system: "ReferenceSystem") -> Iterator[None]:
-    """`max_alerts` leaves the others out."""
-
-    def cut(document: "Document") -> None:
-        _receiver(document, "readiness-drill")["webhook_configs"][0]["max_alerts"] = 10
-
-    with system.levers.edit_alertmanager(cut):
-        yield
-
-
-@fault(
-    turns_red={"alerting.storm[readiness-drill]"},
-    story="each alert of a storm is a message of its own",
-)
-@contextmanager
-def storm_is_not_grouped(system: "ReferenceSystem") -> Iterator[None]:
-    """Three hundred pages within a second."""
-
-    def alone(document: "Document") -> None:
-        document["route"]["routes"][_DRILL]["group_by"] = ["..."]
-
-    with system.levers.edit_alertmanager(alone):
-        yield
+def channels_share_a_gateway(system: "ReferenceSystem") -> "Lever":
+    """Two channels in the configuration; when the first one hangs, the second one waits."""
+    return _gateway_to_listener(system, also=f"{system.inbox_url}/email")
 
 
 @contextmanager
@@ -272,33 +278,166 @@ def _gateway_to_listener(
             yield
 
 
+@fault(misses={_STORM: {"complete"}}, story="the webhook gets ten alerts of a group at most")
+def storm_is_cut_off(system: "ReferenceSystem") -> "Lever":
+    """`max_alerts` leaves the others out."""
+
+    def cut(document: "Document") -> None:
+        _receiver(document, "readiness-drill")["webhook_configs"][0]["max_alerts"] = 10
+
+    return system.levers.edit_alertmanager(cut)
+
+
+@fault(misses={_STORM: {"grouped"}}, story="each alert of a storm is a message of its own")
+def storm_is_not_grouped(system: "ReferenceSystem") -> "Lever":
+    """Three hundred pages within a second."""
+    return system.levers.edit_alertmanager(
+        lambda document: document["route"]["routes"][_DRILL].update(group_by=["..."])
+    )
+
+
 @fault(
-    turns_red={"alerting.false-all-clear[ReadinessCanary]"},
-    story="a relabelling of alerts drops those that a target of the job `canary` is down",
+    misses={_ALL_CLEAR: {"target-down"}},
+    story="a relabeling drops the alert that a target of the job `canary` is down",
+)
+def target_down_alert_is_dropped(system: "ReferenceSystem") -> "Lever":
+    """The rule is there and fires; nobody gets more than the false "resolved"."""
+    drop = {
+        "source_labels": ["alertname", "job"],
+        "regex": "TargetDown;canary",
+        "action": "drop",
+    }
+    return system.levers.edit_prometheus(
+        lambda document: document["alerting"].update(alert_relabel_configs=[drop])
+    )
+
+
+@fault(
+    misses={_ALL_CLEAR: {"recovered"}},
+    story="the command that starts the canary's exporter again does not start it",
 )
 @contextmanager
-def loss_is_relabelled_away(system: "ReferenceSystem") -> Iterator[None]:
-    """The rule is there and fires; the all-clear is all that is told."""
-
-    def drop(document: "Document") -> None:
-        document["alerting"]["alert_relabel_configs"] = [
-            {
-                "source_labels": ["alertname", "job"],
-                "regex": "TargetDown;canary",
-                "action": "drop",
-            }
-        ]
-
-    with system.levers.edit_prometheus(drop):
+def canary_stays_down(system: "ReferenceSystem") -> Iterator[None]:
+    """It ends with 0 all the same."""
+    with _never_resumed(system, "canary"):
         yield
 
 
 @fault(
-    turns_red={"alerting.dead-man-calls[Watchdog]"},
-    story="the dead man's switch is paused, and calls nobody",
+    misses={_DEAD_MAN_CALLS: {"recovered"}, _ALL_CLEAR: set(), _SLOW: set()},
+    story="the command that starts Prometheus again does not start it",
 )
 @contextmanager
-def dead_man_calls_nobody(system: "ReferenceSystem") -> Iterator[None]:
-    """Beats arrive, and their end is noticed by nobody."""
-    with system.levers.inbox_fault("dead-man", loses=True):
+def prometheus_stays_down(system: "ReferenceSystem") -> Iterator[None]:
+    """It ends with 0 all the same; the next drill finds no Prometheus."""
+    with _never_resumed(system, "prometheus"):
         yield
+
+
+@contextmanager
+def _never_resumed(system: "ReferenceSystem", program: str) -> Iterator[None]:
+    with system.levers.replace_in_config(f'"resume", "{program}"', f'"pause", "{program}"'):
+        yield
+    with system.levers.pause_program(program):
+        pass  # it is resumed at the end of this
+
+
+@fault(
+    misses={_DEAD_MAN: {"beat"}, _DEAD_MAN_CALLS: set()},
+    story="the Watchdog is sent once in twelve hours",
+)
+def watchdog_is_sent_too_rarely(system: "ReferenceSystem") -> "Lever":
+    """The usual repeat_interval, for the one alert that must not have it."""
+
+    def slow(document: "Document") -> None:
+        route = next(r for r in document["route"]["routes"] if r["receiver"] == "watchdog")
+        route["repeat_interval"] = "12h"
+
+    return system.levers.edit_alertmanager(slow)
+
+
+@fault(
+    misses={_DEAD_MAN_CALLS: {"called"}},
+    story="the dead man's switch is paused, and does not call",
+)
+def dead_man_switch_is_paused(system: "ReferenceSystem") -> "Lever":
+    """Beats arrive, and that they stop is not noticed."""
+    return system.levers.inbox_fault("dead-man", loses=True)
+
+
+@fault(
+    misses={_ENGINE: {"arrived"}},
+    story="the application's alert engine does not notify its first tier",
+)
+def first_tier_is_not_notified(system: "ReferenceSystem") -> "Lever":
+    """It counts, records and escalates the alert: only the first message is missing."""
+    return system.levers.pager_fault(tells_first=False)
+
+
+@fault(misses={_ENGINE: {"in-time"}}, story="the chat takes eleven seconds to show a message")
+def first_tier_is_notified_late(system: "ReferenceSystem") -> "Lever":
+    """One second more than the limit."""
+    return system.levers.inbox_fault("chat", delay_ms=11_000)
+
+
+@fault(
+    misses={_ENGINE: {"recorded"}},
+    story="the application's alert engine does not write its history",
+)
+def engine_records_nothing(system: "ReferenceSystem") -> "Lever":
+    """People are notified, and a week later nobody knows of what."""
+    return system.levers.pager_fault(remembers=False)
+
+
+@fault(
+    misses={_ENGINE: {"end-recorded"}},
+    story="the application's alert engine does not record when an alert ended",
+)
+def engine_records_no_end(system: "ReferenceSystem") -> "Lever":
+    """Every alert seems to fire still."""
+    return system.levers.pager_fault(remembers_ends=False)
+
+
+@fault(
+    misses={_ENGINE: {"counted"}},
+    story="the number of alerts of the application's engine does not change",
+)
+def engine_does_not_count(system: "ReferenceSystem") -> "Lever":
+    """As one that is computed once and then cached."""
+    return system.levers.pager_fault(counts=False)
+
+
+@fault(
+    misses={_ENGINE: {"escalated"}},
+    story="the application's alert engine never notifies the second tier",
+)
+def engine_never_escalates(system: "ReferenceSystem") -> "Lever":
+    """Its timer was lost with the last restart."""
+    return system.levers.pager_fault(escalates=False)
+
+
+@fault(
+    misses={_ENGINE: {"acknowledged"}},
+    story="the application's alert engine escalates acknowledged alerts",
+)
+def engine_ignores_acknowledgements(system: "ReferenceSystem") -> "Lever":
+    """The acknowledgement is accepted, and the timer runs on."""
+    return system.levers.pager_fault(heeds_acknowledgements=False)
+
+
+@fault(
+    misses={_ENGINE: {"escalated-early", "acknowledged"}},
+    story="the application's alert engine notifies the second tier at once",
+)
+def engine_escalates_at_once(system: "ReferenceSystem") -> "Lever":
+    """Two people are paged for each alert."""
+    return system.levers.pager_fault(waits=False)
+
+
+@fault(
+    misses={_ENGINE: {"escalated-late"}},
+    story="the application's alert engine escalates after twice the agreed time",
+)
+def engine_escalates_late(system: "ReferenceSystem") -> "Lever":
+    """As a timer that is looked at in another interval."""
+    return system.levers.pager_fault(in_time=False)

@@ -1,329 +1,283 @@
-"""What must turn the checks on rules, and on the way to Alertmanager, red."""
+"""Faults of the alert rules that Prometheus has loaded."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from readiness.config.loading import load
-from readiness.lib.patience import until
-from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.fault import fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
+    from readiness.servers.files import Document
     from readiness.servers.levers import Lever
 
 _JOBS: Final = ("blackbox", "node", "orders", "postgres", "prometheus")
-_TARGET: Final = "[prometheus]"
-_WAIT_S: Final = 30.0
-_WARNING: Final = {"severity": "warning"}
+_HEALTHY: Final = "alerting.rules-healthy[prometheus]"
+_METADATA: Final = "alerting.rule-metadata[prometheus]"
+_SLOW: Final = "alerting.slow-query-alert[shop]"
+_QUIET: Final = "alerting.quiet-baseline[prometheus]"
 # Takes longer than the group's interval of 100 ms, on a machine that does nothing else, too.
 _HEAVY: Final = "sum_over_time(vector(1)[6000s:10ms])"
 
 
-def _rule(document: dict[str, Any], alert: str) -> dict[str, Any]:
+def _required(alert: str, *keys: str) -> dict[str, set[str]]:
+    return {f"alerting.required-rules[{alert}]": set(keys)}
+
+
+def _rule(document: "Document", alert: str) -> "Document":
     """The rule of that name, in the document of a rule file."""
     for group in document["groups"]:
         for rule in group["rules"]:
             if rule.get("alert") == alert:
-                found: dict[str, Any] = rule
+                found: Document = rule
                 return found
     raise ReferenceSystemError(f"there is no rule {alert}", where="alerts.yml")
 
 
-def _replace(document: dict[str, Any], alert: str, old: str, new: str) -> None:
-    """Replace a text in the expression of one rule."""
-    rule = _rule(document, alert)
-    if old not in rule["expr"]:
-        raise ReferenceSystemError(f"there is no {old!r} in {alert}", where="alerts.yml")
-    rule["expr"] = rule["expr"].replace(old, new)
+def _edited(system: "ReferenceSystem", alert: str, **changes: object) -> "Lever":
+    """Set something on a loaded rule; labels and annotations are merged."""
+
+    def edit(document: "Document") -> None:
+        rule = _rule(document, alert)
+        for key, value in changes.items():
+            rule[key] = {**rule[key], **value} if isinstance(value, dict) else value
+
+    return system.levers.edit_rules(edit)
 
 
 def _rewritten(system: "ReferenceSystem", alert: str, old: str, new: str) -> "Lever":
     """Replace a text in the expression of a loaded rule."""
-    return system.levers.edit_rules(lambda document: _replace(document, alert, old, new))
+
+    def edit(document: "Document") -> None:
+        rule = _rule(document, alert)
+        if old not in rule["expr"]:
+            raise ReferenceSystemError(f"there is no {old!r} in {alert}", where="alerts.yml")
+        rule["expr"] = rule["expr"].replace(old, new)
+
+    return system.levers.edit_rules(edit)
 
 
-def _delete(document: dict[str, Any], alert: str) -> None:
-    wanted = _rule(document, alert)
-    for group in document["groups"]:
-        group["rules"] = [rule for rule in group["rules"] if rule is not wanted]
+def _deleted(system: "ReferenceSystem", alert: str) -> "Lever":
+    def edit(document: "Document") -> None:
+        wanted = _rule(document, alert)
+        for group in document["groups"]:
+            group["rules"] = [rule for rule in group["rules"] if rule is not wanted]
+
+    return system.levers.edit_rules(edit)
 
 
-def _add(document: dict[str, Any], rule: dict[str, Any], **group: str) -> None:
-    """Load one more rule, well described, in a group of its own."""
-    name = rule.get("alert") or rule["record"]
-    described = {**_rule(document, "MemoryHigh")["annotations"], "summary": "Made up"}
-    more = {"annotations": described} if "alert" in rule else {}
-    # Each group has a name of its own: of evaluations that were missed there is a memory.
-    document["groups"].append({"name": f"fault-{name}", **group, "rules": [{**rule, **more}]})
+def _added(system: "ReferenceSystem", *rules: "Document", **group: str) -> "Lever":
+    """Load more rules, well described, in a group of their own."""
+
+    def edit(document: "Document") -> None:
+        described = {**_rule(document, "MemoryHigh")["annotations"], "summary": "Made up"}
+        more = [{"annotations": described} if "alert" in rule else {} for rule in rules]
+        name = rules[0].get("alert") or rules[0]["record"]
+        # Each group has a name of its own: missed evaluations are counted by it.
+        added = [{**rule, **texts} for rule, texts in zip(rules, more, strict=True)]
+        document["groups"].append({"name": f"fault-{name}", **group, "rules": added})
+
+    return system.levers.edit_rules(edit)
 
 
-def _wait_until_firing(system: "ReferenceSystem", alert: str) -> None:
-    settings = load(system.config_path, os.environ | system.environ).config.prometheus
-    if settings is None:
-        raise ReferenceSystemError("this system has no Prometheus")
-    with Prometheus(settings) as prometheus:
-        names = until(
-            lambda: {a.name for a in prometheus.alerts() if a.state == "firing"},
-            lambda firing: alert in firing,
-            within_s=_WAIT_S,
-        )
-    if alert not in names:
-        raise ReferenceSystemError(f"{alert} does not fire", where=settings.url)
-
-
-@fault(
-    turns_red={
-        "alerting.required-rules[MemoryCritical]",
-        "alerting.rule-thresholds[MemoryCritical]",
-    },
-    story="a required rule was never merged",
-)
-@contextmanager
-def rule_is_not_loaded(system: "ReferenceSystem") -> Iterator[None]:
-    """What a rule is that lies in a repository."""
-    with system.levers.edit_rules(lambda document: _delete(document, "MemoryCritical")):
-        yield
+@fault(misses=_required("MemoryCritical", "loaded"), story="a required rule was never merged")
+def rule_is_not_loaded(system: "ReferenceSystem") -> "Lever":
+    """It is in a repository."""
+    return _deleted(system, "MemoryCritical")
 
 
 @fault(
-    turns_red={"alerting.required-rules[MemoryCritical]"},
+    misses=_required("MemoryCritical", "severity"),
     story="a critical rule was made a warning to keep it quiet",
 )
-@contextmanager
-def rule_has_another_severity(system: "ReferenceSystem") -> Iterator[None]:
+def rule_has_another_severity(system: "ReferenceSystem") -> "Lever":
     """What somebody does at night, and forgets."""
-    with system.levers.edit_rules(
-        lambda document: _rule(document, "MemoryCritical")["labels"].update(severity="warning")
-    ):
-        yield
+    return _edited(system, "MemoryCritical", labels={"severity": "warning"})
 
 
 @fault(
-    turns_red={"alerting.required-rules[ErrorsInAnHour]"},
+    misses=_required("ErrorsInAnHour", "for"),
     story="a rule that must fire at once waits for half an hour",
 )
-@contextmanager
-def rule_waits_too_long(system: "ReferenceSystem") -> Iterator[None]:
+def rule_waits_too_long(system: "ReferenceSystem") -> "Lever":
     """What is done against an alert that flaps."""
-    with system.levers.edit_rules(
-        lambda document: _rule(document, "ErrorsInAnHour").update({"for": "30m"})
-    ):
-        yield
+    return _edited(system, "ErrorsInAnHour", **{"for": "30m"})
 
 
 @fault(
-    turns_red={
-        "alerting.required-rules[SlowQueries]",
-        "alerting.rule-thresholds[SlowQueries]",
-    },
+    misses={**_required("SlowQueries", "bound", "fires"), _SLOW: {"arrived"}},
     story="3000 was copied from a specification in ms; the metric is in seconds",
 )
-@contextmanager
-def bound_is_in_milliseconds(system: "ReferenceSystem") -> Iterator[None]:
-    """The classic: loaded, healthy, and silent for ever."""
-    with _rewritten(system, "SlowQueries", "> 3", "> 3000"):
-        yield
+def bound_is_in_milliseconds(system: "ReferenceSystem") -> "Lever":
+    """The classic: loaded, healthy, and silent forever."""
+    return _rewritten(system, "SlowQueries", "> 3", "> 3000")
+
+
+@fault(misses=_required("MemoryHigh", "bound", "fires"), story="a ratio is compared with 75")
+def bound_is_in_percent(system: "ReferenceSystem") -> "Lever":
+    """No ratio reaches that."""
+    return _rewritten(system, "MemoryHigh", "0.75", "75")
 
 
 @fault(
-    turns_red={
-        "alerting.required-rules[MemoryHigh]",
-        "alerting.rule-thresholds[MemoryHigh]",
-    },
-    story="a ratio is compared with 75",
-)
-@contextmanager
-def bound_is_in_percent(system: "ReferenceSystem") -> Iterator[None]:
-    """What no ratio reaches."""
-    with _rewritten(system, "MemoryHigh", "0.75", "75"):
-        yield
-
-
-@fault(
-    turns_red={"alerting.rule-thresholds[SlowQueries]"},
+    misses={**_required("SlowQueries", "fires"), _SLOW: {"arrived"}},
     story="a rule has a second condition on a label that its maximum has lost",
 )
-@contextmanager
-def condition_never_matches(system: "ReferenceSystem") -> Iterator[None]:
-    """What looks right, bound and all, and can never fire."""
+def condition_never_matches(system: "ReferenceSystem") -> "Lever":
+    """It looks right, bound and all, and can never fire."""
     condition = ' > 3 and on (instance) pg_up{job="postgres"} == 1'
-    with _rewritten(system, "SlowQueries", " > 3", condition):
-        yield
-
-
-@fault(turns_red={f"alerting.rules-healthy{_TARGET}"}, story="a rule cannot be evaluated")
-@contextmanager
-def rule_has_an_error(system: "ReferenceSystem") -> Iterator[None]:
-    """What a label does that tells nothing apart: many-to-many matching."""
-    broken = {"alert": "Broken", "expr": "up / on (environment) up > 1", "labels": _WARNING}
-    with system.levers.edit_rules(lambda document: _add(document, broken)):
-        yield
-
-
-@fault(turns_red={f"alerting.rule-selectors{_TARGET}"}, story="a rule misspells its metric")
-@contextmanager
-def metric_is_misspelt(system: "ReferenceSystem") -> Iterator[None]:
-    """What is loaded, healthy, and inactive."""
-    with _rewritten(system, "MemoryHigh", "MemAvailable", "MemAvailble"):
-        yield
-
-
-@fault(turns_red={f"alerting.rule-selectors{_TARGET}"}, story="a rule asks for another database")
-@contextmanager
-def label_is_misspelt(system: "ReferenceSystem") -> Iterator[None]:
-    """What is left of a rule when a database is renamed."""
-    with _rewritten(system, "SlowQueries", 'datname="shop"', 'datname="orders"'):
-        yield
+    return _rewritten(system, "SlowQueries", " > 3", condition)
 
 
 @fault(
-    turns_red={f"alerting.rule-ranges{_TARGET}"},
+    misses=_required("MemoryHigh", "quiet", "resolves", "quiet-at-bound"),
+    story="a rule compares with `bool`, and fires at every value",
+)
+def rule_always_fires(system: "ReferenceSystem") -> "Lever":
+    """A comparison with `bool` gives 0 or 1, and both fire."""
+    return _rewritten(system, "MemoryHigh", "> 0.75", "> bool 0.75")
+
+
+@fault(misses=_required("MemoryHigh", "quiet-at-bound"), story="a rule fires at its bound already")
+def rule_fires_at_its_bound(system: "ReferenceSystem") -> "Lever":
+    """`>=` where `>` was agreed."""
+    return _rewritten(system, "MemoryHigh", "> 0.75", ">= 0.75")
+
+
+@fault(misses={_HEALTHY: {"errors"}}, story="a rule cannot be evaluated")
+def rule_has_an_error(system: "ReferenceSystem") -> "Lever":
+    """A label that does not tell the series apart: many-to-many matching."""
+    return _added(
+        system,
+        {
+            "alert": "Broken",
+            "expr": "up / on (environment) up > 1",
+            "labels": {"severity": "warning"},
+        },
+    )
+
+
+@fault(misses={_HEALTHY: {"selectors"}}, story="a rule misspells its metric")
+def metric_is_misspelled(system: "ReferenceSystem") -> "Lever":
+    """It is loaded, healthy, and inactive."""
+    return _rewritten(system, "MemoryHigh", "MemAvailable", "MemAvailble")
+
+
+@fault(
+    misses={_HEALTHY: {"selectors"}, _SLOW: {"arrived"}}, story="a rule selects another database"
+)
+def label_is_misspelled(system: "ReferenceSystem") -> "Lever":
+    """What is left of a rule when a database is renamed."""
+    return _rewritten(system, "SlowQueries", 'datname="shop"', 'datname="orders"')
+
+
+@fault(
+    misses={_HEALTHY: {"ranges"}},
     story="a rate spans 1 s of a job that is scraped every second",
 )
-@contextmanager
-def range_is_too_short(system: "ReferenceSystem") -> Iterator[None]:
-    """What never has two samples."""
-    with _rewritten(system, "HighErrorRate", "[1m]", "[1s]"):
-        yield
+def range_is_too_short(system: "ReferenceSystem") -> "Lever":
+    """It never has two samples."""
+    return _rewritten(system, "HighErrorRate", "[1m]", "[1s]")
 
 
 @fault(
-    turns_red={f"alerting.rules-keep-up{_TARGET}"},
-    story="a rule takes longer than its group's interval",
+    misses={_HEALTHY: {"ranges-tight"}},
+    story="a rate spans 3 s of a job that is scraped every second",
 )
-@contextmanager
-def rules_take_too_long(system: "ReferenceSystem") -> Iterator[None]:
+def range_is_tight(system: "ReferenceSystem") -> "Lever":
+    """Two lost scrapes, and it gives nothing."""
+    return _rewritten(system, "HighErrorRate", "[1m]", "[3s]")
+
+
+@fault(misses={_HEALTHY: {"on-time"}}, story="a rule takes longer than its group's interval")
+def rules_take_too_long(system: "ReferenceSystem") -> "Lever":
     """What a range over weeks does."""
-    heavy = {"record": "fault:heavy", "expr": _HEAVY}
-    with system.levers.edit_rules(lambda document: _add(document, heavy, interval="100ms")):
-        yield
+    return _added(system, {"record": "fault:heavy", "expr": _HEAVY}, interval="100ms")
 
 
-@fault(turns_red={f"alerting.rule-metadata{_TARGET}"}, story="a runbook was moved")
-@contextmanager
-def runbook_is_gone(system: "ReferenceSystem") -> Iterator[None]:
-    """What is found out at night."""
-    with system.levers.edit_rules(
+@fault(misses={_METADATA: {"severity"}}, story="the severity of a rule is misspelled")
+def severity_is_misspelled(system: "ReferenceSystem") -> "Lever":
+    """No route asks for it: it ends at the default receiver."""
+    return _edited(system, "HealthCheckFails", labels={"severity": "warnign"})
+
+
+@fault(misses={_METADATA: {"summary"}}, story="a rule has no summary")
+def rule_has_no_summary(system: "ReferenceSystem") -> "Lever":
+    """The page then says how many alerts fire."""
+    return _edited(system, "HealthCheckFails", annotations={"summary": ""})
+
+
+@fault(misses={_METADATA: {"runbook"}}, story="a rule has no runbook")
+def rule_has_no_runbook(system: "ReferenceSystem") -> "Lever":
+    """Whoever is paged searches for one."""
+    return _edited(system, "HealthCheckFails", annotations={"runbook_url": ""})
+
+
+@fault(misses={_METADATA: {"runbook-exists"}}, story="a runbook was moved")
+def runbook_is_gone(system: "ReferenceSystem") -> "Lever":
+    """Found out at night."""
+    return system.levers.edit_rules(
         lambda document: _rule(document, "MemoryHigh")["annotations"].update(
             runbook_url=_rule(document, "MemoryHigh")["annotations"]["runbook_url"] + "-old"
         )
-    ):
-        yield
+    )
+
+
+@fault(misses={_METADATA: {"labels"}}, story="a summary names a label that the sum has lost")
+def summary_names_a_lost_label(system: "ReferenceSystem") -> "Lever":
+    """People then read: <no value>."""
+    return _edited(
+        system, "ErrorsInAnHour", annotations={"summary": "Errors on {{ $labels.instance }}"}
+    )
 
 
 @fault(
-    turns_red={f"alerting.rule-metadata{_TARGET}"},
-    story="a summary names a label that the sum has lost",
-)
-@contextmanager
-def summary_names_no_label(system: "ReferenceSystem") -> Iterator[None]:
-    """What people then read: <no value>."""
-    with system.levers.edit_rules(
-        lambda document: _rule(document, "ErrorsInAnHour")["annotations"].update(
-            summary="Errors on {{ $labels.instance }}"
-        )
-    ):
-        yield
-
-
-@fault(
-    turns_red={f"alerting.job-loss[{job}]" for job in _JOBS},
+    misses={
+        **{f"alerting.job-loss[{job}]": {"down"} for job in _JOBS},
+        "alerting.false-all-clear[ReadinessCanary]": {"target-down"},
+    },
     story="no rule looks at whether targets are up",
 )
-@contextmanager
-def nobody_watches_the_targets(system: "ReferenceSystem") -> Iterator[None]:
-    """What turns a crash into an all-clear."""
-    with system.levers.edit_rules(lambda document: _delete(document, "TargetDown")):
-        yield
+def no_rule_watches_targets(system: "ReferenceSystem") -> "Lever":
+    """What turns a crash into a false "resolved"."""
+    return _deleted(system, "TargetDown")
 
 
 @fault(
-    turns_red={"alerting.job-loss[node]"},
-    story="no rule notices a job that has no target any more",
+    misses={"alerting.job-loss[node]": {"gone"}},
+    story="no rule notices a job without targets",
 )
-@contextmanager
-def nobody_misses_a_job(system: "ReferenceSystem") -> Iterator[None]:
+def no_rule_misses_a_job(system: "ReferenceSystem") -> "Lever":
     """What a label renamed in service discovery does."""
-    with _rewritten(system, "JobGone", 'or absent(up{job="node"})', ""):
-        yield
+    return _rewritten(system, "JobGone", 'or absent(up{job="node"})', "")
+
+
+@fault(misses={_QUIET: {"quiet"}}, story="a critical alert is pending before the gate begins")
+def incident_is_under_way(system: "ReferenceSystem") -> "Lever":
+    """A gate must not run in the middle of one."""
+    incident = {"alert": "Incident", "expr": "vector(1)", "for": "1h"}
+    return _added(system, {**incident, "labels": {"severity": "critical"}})
 
 
 @fault(
-    turns_red={f"alerting.quiet-baseline{_TARGET}"},
-    story="something critical is wrong before the gate begins",
+    misses={
+        _QUIET: {"critical-rules"},
+        _METADATA: {"severity"},
+        "alerting.routing[critical]": set(),
+        "alerting.notification-timing[critical]": set(),
+        **_required("HighErrorRate", "severity"),
+        **_required("ErrorsInAnHour", "severity"),
+        **_required("DatabaseConnectionFailure", "severity"),
+        **_required("MemoryCritical", "severity"),
+    },
+    story="the rules say `page`, and readiness.toml says `critical`",
 )
-@contextmanager
-def incident_is_under_way(system: "ReferenceSystem") -> Iterator[None]:
-    """What a gate must not be run in the middle of."""
-    incident = {
-        "alert": "Incident",
-        "expr": "vector(1)",
-        "for": "1h",
-        "labels": {"severity": "critical"},
-    }
-    with system.levers.edit_rules(lambda document: _add(document, incident)):
-        yield
+def severities_were_renamed(system: "ReferenceSystem") -> "Lever":
+    """What a clean-up of the rules does that nobody agreed."""
 
+    def edit(document: "Document") -> None:
+        for group in document["groups"]:
+            for rule in group["rules"]:
+                if rule["labels"]["severity"] == "critical" and "readiness_probe" not in str(rule):
+                    rule["labels"]["severity"] = "page"
 
-@fault(
-    turns_red={f"alerting.alertmanagers-reachable{_TARGET}"},
-    story="Prometheus sends to one more Alertmanager than anybody declared",
-)
-@contextmanager
-def one_alertmanager_too_many(system: "ReferenceSystem") -> Iterator[None]:
-    """What stays behind when a cluster has moved."""
-
-    def edit(document: dict[str, Any]) -> None:
-        targets = document["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
-        targets.append(targets[0].replace("127.0.0.1", "localhost"))
-
-    with system.levers.edit_prometheus(edit):
-        yield
-
-
-@fault(
-    turns_red={f"alerting.handed-over{_TARGET}"},
-    story="a relabelling drops an alert on its way, and nothing counts it",
-)
-@contextmanager
-def alert_is_dropped_on_the_way(system: "ReferenceSystem") -> Iterator[None]:
-    """What a rule against noise does with its regular expression."""
-    drop = {"source_labels": ["alertname"], "regex": "Maintenance", "action": "drop"}
-    noisy = {"alert": "Maintenance", "expr": "vector(1)", "labels": _WARNING}
-    with (
-        system.levers.edit_prometheus(
-            lambda document: document["alerting"].update(alert_relabel_configs=[drop])
-        ),
-        system.levers.edit_rules(lambda document: _add(document, noisy)),
-    ):
-        _wait_until_firing(system, "Maintenance")
-        yield
-
-
-@fault(
-    turns_red={f"alerting.notifications-not-lost{_TARGET}"},
-    story="Alertmanager refuses an alert that a relabelling leaves without any label",
-)
-@contextmanager
-def alerts_are_refused(system: "ReferenceSystem") -> Iterator[None]:
-    """What Prometheus counts, and nobody looks at."""
-    # It fires at every other evaluation only, so that it is not missed as well: of what has
-    # ended Alertmanager is told, too.
-    flaps = {"alert": "Refused", "expr": "vector(time()) % 2 < 1", "labels": _WARNING}
-    is_it = {"source_labels": ["alertname"], "regex": "Refused", "replacement": ""}
-    strip = [
-        {**is_it, "target_label": "severity"},
-        {**is_it, "target_label": "alertname"},
-    ]
-    with (
-        system.levers.edit_prometheus(
-            lambda document: document["alerting"].update(alert_relabel_configs=strip)
-        ),
-        system.levers.edit_rules(lambda document: _add(document, flaps)),
-    ):
-        _wait_until_firing(system, "Refused")
-        yield
+    return system.levers.edit_rules(edit)

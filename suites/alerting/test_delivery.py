@@ -1,203 +1,312 @@
-"""Whether an alert arrives: sent to the real Alertmanager, looked for where people would see it."""
+"""Whether alerts arrive: sent to the real Alertmanager, looked for where people would see them."""
 
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.alerting.config import Channel
-from readiness.areas.alerting.probes.round_trip import Trip
+from readiness.areas.alerting.config import Canary, Channel, SyntheticProbe
+from readiness.areas.alerting.judging import judge_none, judge_true, judge_within
+from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walk
+from readiness.areas.alerting.probes.round_trip import Arrival, Trip, silence_round_trip
 from readiness.areas.alerting.probes.synthetic import ALERT
+from readiness.areas.alerting.subjects import probed_channels
+from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
-from readiness.fixtures.synthetic import Trips
+from readiness.fixtures.alerting import Trips
+from readiness.lib.guardian import Guardian
 from readiness.model.errors import NoData
+from readiness.model.measurement import Moment
 
 _TRIES: Final = 3
 _BROKEN: Final = ("<no value>", "<nil>", "{{", "%!")
 
-_ROUTE: Final = """The first route leads synthetic alerts to test channels of the same kinds:
-    - matchers: ['readiness_probe!=""']
-      receiver: readiness-probe
-      group_by: ['...']
-      group_wait: 0s
-      group_interval: 20s"""
+
+def _probe(target: Config) -> SyntheticProbe:
+    probe = target.alerting.probe if target.alerting else None
+    if probe is None:
+        raise NoData("[alerting.probe] is not configured", where="readiness.toml")
+    return probe
 
 
 @check(
     "alerting.delivery",
-    title="A synthetic alert arrives at the channel in time",
-    why="""Alertmanager says 200, `active` and no failure at all while nobody is told: the receiver
-    is empty, a time interval mutes it, a mail server takes the mail and drops it, Slack answers
-    200 with `invalid_token`. Only who looks into the channel knows whether a page would arrive.""",
-    fix="""See what Alertmanager says of it, and its log while one is sent:
+    title="A synthetic alert arrives at the channel in time, complete, once, and resolves",
+    failure_title="A synthetic alert is lost, late, incomplete, duplicated or never resolved",
+    why="""Alertmanager answers 200, shows the alert as active and counts no failure while nobody is
+    paged: the mail server drops the mail, Slack answers 200 with `invalid_token`. A page that says
+    `<no value>`, comes five times or never resolves costs the night's first half hour.""",
+    fix="""Send one, and look at what Alertmanager and its log say:
     amtool alert add readiness_probe=by-hand severity=critical --alertmanager.url=URL
     journalctl -u alertmanager -f | grep -i notify
-"""
-    + _ROUTE,
-    severity="blocker",
-    effect="write",
-    each="probed_channel",
-)
-def test_delivery(
-    probed_channel: Channel, target: Config, trips: Trips, evidence: Evidence
-) -> None:
-    """Looked for at the receiver's, by an id of its own; all peers were handed the alert."""
-    trip = trips.first()
-    arrival = trips.arrival(probed_channel.name)
-    source = f"alert {ALERT} {trip.probe} at {probed_channel.name}"
-    arrived = evidence.judge(
-        "arrived",
-        Measurement("arrived", int(bool(arrival.fired)), "count", source),
-        equal_to(1),
-        trip.diagnosis,
-    )
-    if arrived and arrival.fired_s is not None:
-        evidence.judge(
-            "hand-over-arrival",
-            Measurement("from hand-over to arrival", arrival.fired_s, "s", source),
-            at_most(_budget_s(target)),
-        )
-
-
-@check(
-    "alerting.resolution",
-    title="The end of a synthetic alert arrives at the channel, and nothing of it is left",
-    why="""An incident that never ends is closed by hand, at night, by somebody who has to find out
-    first whether it is over. Slack and email do not tell the end unless they are asked to, and a
-    page without an end keeps the next one from being sent.""",
-    fix="""Let the integration tell it:
-    slack_configs: [{send_resolved: true, ...}]
-Or, where nobody wants to know: resolves = false in [alerting.channels.NAME].
-It is told at the next group_interval of the route (5 min unless it is set).""",
-    severity="major",
-    effect="write",
-    each="resolving_channel",
-)
-def test_resolution(
-    resolving_channel: Channel, target: Config, trips: Trips, evidence: Evidence
-) -> None:
-    """Judged only where the alert itself arrived: else there is nothing to end."""
-    trip = trips.first()
-    arrival = trips.arrival(resolving_channel.name, to_the_end=True)
-    if not arrival.fired:
-        raise NoData(
-            "the alert itself did not arrive, so that its end cannot be waited for",
-            where=f"[alerting.channels.{resolving_channel.name}]",
-            remedy="see alerting.delivery",
-        )
-    source = f"end of {ALERT} {trip.probe} at {resolving_channel.name}"
-    arrived = evidence.judge(
-        "end-arrived",
-        Measurement("end arrived", int(bool(arrival.ended)), "count", source),
-        equal_to(1),
-        "it fires there for ever",
-    )
-    if arrived and arrival.ended_s is not None:
-        evidence.judge(
-            "end-arrival",
-            Measurement("from the end to its arrival", arrival.ended_s, "s", source),
-            at_most(trip.group_interval_s + _budget_s(target)),
-            "group_interval of the route, and the budget",
-        )
-    evidence.judge(
-        "alerts-left-peers",
-        Measurement("alerts left at the peers", trip.held, "count", "GET /api/v2/alerts"),
-        equal_to(0),
-    )
-
-
-@check(
-    "alerting.payload",
-    title="The message says what it is about: name, severity and summary, and no empty template",
-    why="""At night a message is all there is. One that says `<no value>`, or only how many alerts
-    fire, sends somebody to look for what is wrong before they can begin to mend it. A template
-    that fails is found by no check of the configuration.""",
-    fix="""Look at the template of the integration. What every message needs:
+Not arrived or late: the first route must send synthetic alerts to test channels of the same kinds
+    - matchers: ['readiness_probe!=""']
+      receiver: readiness-probe
+      group_by: ['...']
+      group_wait: 0s
+      group_interval: 20s
+Incomplete: the template of the integration needs
     {{ .CommonLabels.alertname }} {{ .CommonLabels.severity }}
     {{ range .Alerts }}{{ .Annotations.summary }}{{ end }}
-Try it: amtool template render --template.glob='templates/*.tmpl' --template.text='...'""",
-    severity="major",
+    amtool template render --template.glob='templates/*.tmpl' --template.text='...'
+Duplicates: the same integration twice, routes that `continue`, peers that do not know each other,
+    or a group_interval shorter than --cluster.peer-timeout times the number of the other peers
+    amtool config routes test --config.file=alertmanager.yml readiness_probe=x
+    curl -s URL/api/v2/status | jq .cluster
+Not resolved: send_resolved: true in the integration (Slack and email default to false),
+    or resolves = false in [alerting.channels.NAME].""",
+    severity="blocker",
     effect="write",
-    each="probed_channel",
+    each="channel",
+    needs="inbox",
+    judgements=(
+        "arrived",
+        "in-time",
+        "content",
+        "template",
+        "once",
+        "resolved",
+        "resolved-in-time",
+        "nothing-left",
+    ),
 )
-def test_payload(probed_channel: Channel, target: Config, trips: Trips, evidence: Evidence) -> None:
-    """What the synthetic alert says of itself has to be found in what arrived."""
-    trip = trips.first()
-    arrival = trips.arrival(probed_channel.name)
-    if not arrival.fired:
-        raise NoData(
-            "nothing arrived that could be read",
-            where=f"[alerting.channels.{probed_channel.name}]",
-            remedy="see alerting.delivery",
-        )
-    text = arrival.fired[0].text
-    probe = target.alerting.probe if target.alerting else None
-    wanted = {"alert name": ALERT, "summary": "A test of the alerting"}
-    wanted |= {f"label {name}": value for name, value in (probe.labels if probe else {}).items()}
-    source = f"message of {trip.probe} at {probed_channel.name}"
-    missing = [name for name, value in wanted.items() if value not in text]
-    evidence.judge(
-        "parts-missing",
-        Measurement("parts that are missing", len(missing), "count", source, len(wanted)),
-        equal_to(0),
-        ", ".join(missing),
+def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evidence) -> None:
+    """Looked for by an id of its own; all peers were handed the alert."""
+    probe, trip = _probe(target), trips.first()
+    arrival = trips.arrival(channel.name)
+    judge_within(
+        evidence,
+        "arrived",
+        f"{channel.name} was notified",
+        arrival.fired_s if arrival.fired else None,
+        at_most(probe.budget_s, probe.deciding("budget_s")),
+        f"alert {ALERT} {trip.probe} at {channel.name}",
+        never=f"{channel.name} was not notified",
+        because=trip.diagnosis,
+        late_key="in-time",
     )
+    if not arrival.fired:
+        return
+    _judge_message(arrival.fired[0].text, channel, trip, probe, evidence)
+    with evidence.attempt():
+        _judge_once(channel, trips, evidence)
+    if channel.resolves:
+        with evidence.attempt():
+            ended = trips.arrival(channel.name, to_the_end=True)
+            _judge_end(ended, channel, trip, probe, evidence)
+
+
+def _judge_message(
+    text: str, channel: Channel, trip: Trip, probe: SyntheticProbe, evidence: Evidence
+) -> None:
+    """What the synthetic alert says of itself must be found in what arrived."""
+    wanted = {"alert name": ALERT, "summary": "A test of the alerting"}
+    wanted |= {f"label {name}": value for name, value in probe.labels.items()}
+    source = f"message of {trip.probe} at {channel.name}"
+    missing = [name for name, value in wanted.items() if value not in text]
+    judge_none(evidence, "content", "parts missing from the message", missing, source, len(wanted))
     broken = [mark for mark in _BROKEN if mark in text]
+    judge_none(evidence, "template", "marks of a broken template", broken, source)
+
+
+def _judge_once(channel: Channel, trips: Trips, evidence: Evidence) -> None:
+    """Alertmanager promises *at least* once: only what happens every time is a defect."""
+    counts = []
+    for attempt in range(_TRIES):
+        trip = trips.another() if attempt else trips.first()
+        arrival = trips.arrival(channel.name, trip, to_the_end=True)
+        if not arrival.fired:
+            raise NoData(
+                "a second synthetic alert did not arrive, so that its messages cannot be counted",
+                where=f"[alerting.channels.{channel.name}]",
+                remedy="run the check again: the first one arrived",
+            )
+        counts.append(len(arrival.fired))
+        if counts[-1] == 1:
+            break
+    tried = ", ".join(map(str, counts))
     evidence.judge(
-        "marks-broken-template",
-        Measurement("marks of a broken template", len(broken), "count", source),
+        "once",
+        Measurement(
+            "fewest messages for one alert",
+            min(counts),
+            "count",
+            f"alert {ALERT} at {channel.name}",
+            len(counts),
+        ),
+        equal_to(1),
+        f"messages in {len(counts)} tries: {tried}",
+        says=f"One alert makes {min(counts)} messages at {channel.name}",
+    )
+
+
+def _judge_end(
+    arrival: Arrival, channel: Channel, trip: Trip, probe: SyntheticProbe, evidence: Evidence
+) -> None:
+    judge_within(
+        evidence,
+        "resolved",
+        f"{channel.name} was notified that the alert has ended",
+        arrival.ended_s if arrival.ended else None,
+        at_most(trip.group_interval_s + probe.budget_s, probe.deciding("budget_s")),
+        f"end of {ALERT} {trip.probe} at {channel.name}",
+        never=f"{channel.name} was not notified that the alert has ended",
+        because="it fires there forever",
+        late=f"the limit contains group_interval, {trip.group_interval_s:g} s",
+        late_key="resolved-in-time",
+    )
+    evidence.judge(
+        "nothing-left",
+        Measurement("alerts left at the peers", trip.held, "count", "GET /api/v2/alerts"),
         equal_to(0),
-        " ".join(broken),
+        says=f"{trip.held} alerts still fire at the peers after their end",
     )
 
 
 @check(
-    "alerting.duplicates",
-    title="One alert is told once, however often it is handed over",
-    why="""Prometheus hands each alert over again every minute, to every peer. Where the same
-    integration stands twice, peers do not find each other, or the alert repeats within seconds,
-    each page comes several times, and people learn to look away. A second peer that waits for
-    longer than the group's interval even tells as firing what has just ended.""",
-    fix="""Count the integrations of that kind in the receiver, and the routes that `continue`:
-    amtool config routes test --config.file=alertmanager.yml readiness_probe=x
-See whether the peers know each other: curl -s URL/api/v2/status | jq .cluster
-After its end, from the second peer: group_interval of the route has to be longer than
---cluster.peer-timeout times the number of the other peers.
-repeat_interval is in hours, not in seconds.""",
+    "alerting.silence-round-trip",
+    title="A silence mutes an alert at every peer, and notifications resume when it ends",
+    failure_title="Silences cannot be made, do not mute everywhere, or outlive their end",
+    why="""At night a silence keeps a known problem from paging again. With broken gossip only one
+    peer honors it, and the other one keeps calling; one that does not end hides the next
+    incident.""",
+    fix="""Try it by hand:
+    amtool silence add readiness_probe=by-hand --duration=5m --comment=test --alertmanager.url=URL
+    amtool silence query --alertmanager.url=URL-OF-EACH-PEER
+Refused: the proxy in front of Alertmanager allows nobody to write; use a role that may.
+Not at every peer: curl -s URL/api/v2/status | jq .cluster, and port 9094 by TCP *and* UDP.""",
     severity="major",
     effect="write",
-    each="probed_channel",
+    each="synthetic_probe",
+    judgements=("suppressed", "muted", "resumed"),
 )
-def test_duplicates(probed_channel: Channel, trips: Trips, evidence: Evidence) -> None:
-    """Alertmanager promises *at least* once: only what happens every time is a defect."""
-    trip: Trip = trips.first()
-    told = []
-    for attempt in range(_TRIES):
-        trip = trips.another() if attempt else trip
-        arrival = trips.arrival(probed_channel.name, trip, to_the_end=True)
-        if not arrival.fired:
-            raise NoData(
-                "nothing arrived that could be counted",
-                where=f"[alerting.channels.{probed_channel.name}]",
-                remedy="see alerting.delivery",
-            )
-        told.append(len(arrival.fired))
-        if told[-1] == 1:
-            break
+def test_silence_round_trip(
+    synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence
+) -> None:
+    """A second alert, which nothing silences, shows that the silence is what mutes the first."""
+    settings = _alertmanager(target)
+    seen = silence_round_trip(settings, synthetic_probe, probed_channels(target))
+    source = f"{synthetic_probe.receiver} {seen.probe}"
+    if not seen.control:
+        raise NoData(
+            "an alert that nothing silenced did not arrive either: the silence proves nothing",
+            where=source,
+            remedy="see alerting.delivery",
+        )
+    state = " and ".join(seen.state) or "unknown"
     evidence.judge(
-        "messages-one-alert-least",
-        Measurement(
-            "messages for one alert, at least",
-            min(told),
-            "count",
-            f"alert {ALERT} at {probed_channel.name}",
-            len(told),
+        "suppressed",
+        Measurement("state while silenced", state, "text", source),
+        equal_to("suppressed"),
+        says=f"The peers call the silenced alert {state}, not suppressed",
+    )
+    judge_none(
+        evidence, "muted", "channels notified in spite of the silence", seen.notified, source
+    )
+    judge_within(
+        evidence,
+        "resumed",
+        "every channel was notified after the end of the silence",
+        seen.after_s,
+        at_most(
+            seen.group_interval_s + synthetic_probe.budget_s, synthetic_probe.deciding("budget_s")
         ),
-        equal_to(1),
-        f"tried {len(told)} times: {', '.join(map(str, told))}",
+        source,
+        never="A channel was not notified after the end of the silence",
+        because="the silence outlives its end",
+        late=f"the limit contains group_interval, {seen.group_interval_s:g} s",
     )
 
 
-def _budget_s(target: Config) -> float:
-    probe = target.alerting.probe if target.alerting else None
-    if probe is None:
-        raise NoData("[alerting.probe] is not configured", where="readiness.toml")
-    return probe.budget_s
+def _alertmanager(target: Config) -> Alertmanager:
+    if target.alertmanager is None:
+        raise NoData("[alertmanager] is not configured", where="readiness.toml")
+    return target.alertmanager
+
+
+@check(
+    "alerting.rule-delivery",
+    title="A metric that breaches notifies every channel, each hop within its budget",
+    failure_title="A metric breaches, and its alert is lost or late on the way to a channel",
+    why="""Only the whole path proves the whole path: scrape, rule, hand-over, grouping, sending.
+    An alert can fire in Prometheus forever and be dropped by `alert_relabel_configs`, while every
+    failure counter stays at zero and the customers report the outage.""",
+    fix="""Load a rule on a metric that you can make breach, as [alerting.canary] says:
+    - alert: ReadinessCanary
+      expr: readiness_canary > 0
+      labels: {severity: critical, readiness_probe: '{{ $labels.probe }}'}
+Fires, but not handed over: check alert_relabel_configs and the addresses in `alerting:`
+    curl -s PROMETHEUS/api/v1/alertmanagers
+Handed over, but not notified: see alerting.delivery.""",
+    severity="blocker",
+    effect="write",
+    each="canary",
+    judgements=("fires", "handed-over", "arrived"),
+)
+def test_rule_delivery(
+    canary: Canary, target: Config, guardian: Guardian, evidence: Evidence
+) -> None:
+    """Detection has the budget of its intervals, hand-over one of its own, sending the promise."""
+    plan = CanaryPlan.of(
+        target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
+    )
+    seen = walk(plan, guardian)
+    source = f"{canary.alert} {seen.probe}"
+    fires = judge_true(
+        evidence,
+        "fires",
+        "fires in Prometheus",
+        source,
+        true=seen.active is not None,
+        miss=f"{canary.alert} does not fire in Prometheus",
+        because="the metric is not scraped, or the rule does not select it",
+    )
+    if not fires or seen.active is None:
+        return
+    evidence.record(Measurement("breach to rule active", seen.active - seen.breached, "s", source))
+    handed = judge_true(
+        evidence,
+        "handed-over",
+        "handed over to Alertmanager",
+        source,
+        true=seen.handed_over is not None,
+        miss=f"{canary.alert} fires in Prometheus, and no Alertmanager has it",
+        because="relabeled, dropped or sent elsewhere",
+    )
+    if not handed or seen.handed_over is None or seen.fired is None:
+        return
+    evidence.judge(
+        "fires",
+        Measurement("seconds from breach to firing", seen.fired - seen.breached, "s", source),
+        at_most(round(seen.detection_s, 3)),
+        "the limit is scrape interval, evaluation interval, `for` and 5 s",
+    )
+    evidence.judge(
+        "handed-over",
+        Measurement(
+            "seconds from firing to Alertmanager", seen.handed_over - seen.fired, "s", source
+        ),
+        at_most(canary.evaluation_max_s, canary.deciding("evaluation_max_s")),
+    )
+    for channel in plan.channels:
+        at = seen.arrived.get(channel.name)
+        judge_within(
+            evidence,
+            "arrived",
+            f"{channel.name} was notified",
+            None if at is None else at - seen.handed_over,
+            at_most(seen.group_wait_s + plan.probe.budget_s, plan.probe.deciding("budget_s")),
+            f"message of {seen.probe} at {channel.name}",
+            never=f"{channel.name} was not notified",
+            late=f"the limit contains group_wait, {seen.group_wait_s:g} s",
+        )
+    last = max(seen.arrived.values(), default=seen.handed_over) - seen.breached
+    evidence.record(
+        Measurement("breach to the last message", last, "s", source, timeline=_hops(seen))
+    )
+
+
+def _hops(seen: Walk) -> tuple[Moment, ...]:
+    hops = [("the metric breaches", seen.breached), ("the rule is active", seen.active)]
+    hops += [("the alert fires", seen.fired), ("Alertmanager has it", seen.handed_over)]
+    hops += [(f"{name} has it", at) for name, at in seen.arrived.items()]
+    known = [(at, label) for label, at in hops if at is not None]
+    return tuple(Moment(at - seen.breached, label) for at, label in sorted(known))

@@ -1,89 +1,114 @@
-"""An alert engine of the target's own: whether people are told, and the next ones if they sleep."""
+"""An alert engine of the target's own: whether people are notified, and who is next."""
 
-from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.alerting.probes.engine_records import Entry
-from readiness.areas.alerting.probes.escalation import earliest_s, escalate, latest_s
-from readiness.config.base.subject import Subject
-from readiness.fixtures.alert_engine import EngineAlerts
+from readiness import Evidence, Measurement, at_least, at_most, check
+from readiness.areas.alerting.config import AlertEngine, EngineEscalation
+from readiness.areas.alerting.judging import judge_true, judge_within
+from readiness.areas.alerting.probes.alert_engine import Entry, Told, earliest_s, escalate, latest_s
+from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData
 
 
 @check(
-    "alerting.engine-delivery",
-    title="An alert of the target's own engine arrives at the channel in time",
-    why="""What the application finds out by itself often goes no way but its own: no Alertmanager
-    sees that its webhook has expired, its mail is dropped, or its sender hangs. A unit test of
-    it sends to a mock. Only who looks into the channel knows whether anybody would be told.""",
-    fix="""Raise one by hand with `trigger` of [alerting.engine], and read the engine's log.
-Look at what it sends to: an expired webhook, a revoked token, a channel that was renamed.""",
+    "alerting.engine",
+    title="The target's own alert engine notifies in time, keeps records and escalates",
+    failure_title="The target's own alert engine does not notify, record or escalate as agreed",
+    why="""What the application detects itself often bypasses Alertmanager: nobody sees that its
+    webhook has expired, that its counter stands still, or that the second tier is empty on the
+    night it is needed. A unit test sends to a mock; only the channel shows whether anybody is
+    paged.""",
+    fix="""Raise an alert by hand with `trigger` of [alerting.engine], and read the engine's log.
+Not arrived: an expired webhook, a revoked token, a channel that was renamed.
+Not in the history: curl -s HISTORY | grep ID
+    The entry must be written when the alert is raised, and once more when it ends. If it marks the
+    end otherwise, set `end_field` or `resolved_text` in [alerting.engine.history].
+Not counted: curl -s STATISTICS
+    `field` in [alerting.engine.statistics] must be the number of all alerts so far, not of the open
+    ones, and not cached.
+Escalation: the timer begins when the alert is raised, survives a restart of the engine, and is
+    stopped by an acknowledgement; the time is `after_s` in [alerting.engine.escalation].""",
     severity="blocker",
     effect="write",
-    each="engine_channel",
+    each="alert_engine",
+    judgements=(
+        "arrived",
+        "in-time",
+        "recorded",
+        "end-recorded",
+        "counted",
+        "escalated",
+        "escalated-early",
+        "escalated-late",
+        "acknowledged",
+    ),
 )
-def test_engine_delivery(
-    engine_channel: Subject, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
+def test_engine(
+    alert_engine: AlertEngine, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """Looked for at the receiver's, by an id of its own; the command's time counts."""
+    """Looked for by an id of its own; what is not declared is not judged."""
     told = engine_alerts.first(guardian)
-    after_s = told.heard.get(engine_channel.name)
+    for channel in alert_engine.channels:
+        with evidence.attempt():
+            _judge_arrival(told, channel, alert_engine, evidence)
+    if alert_engine.history:
+        with evidence.attempt():
+            _judge_history(told, evidence)
+    if alert_engine.statistics:
+        with evidence.attempt():
+            _judge_statistics(told, evidence)
+    if alert_engine.escalation:
+        with evidence.attempt():
+            _judge_escalation(alert_engine.escalation, engine_alerts, guardian, evidence)
+
+
+def _judge_arrival(told: Told, channel: str, engine: AlertEngine, evidence: Evidence) -> None:
+    """The time that the command takes counts."""
+    after_s = told.heard.get(channel)
     if isinstance(after_s, CouldNotMeasure):
         raise after_s
-    source = f"alert {told.probe} at {engine_channel.name}"
-    arrived = evidence.judge(
+    judge_within(
+        evidence,
         "arrived",
-        Measurement("arrived", int(after_s is not None), "count", source),
-        equal_to(1),
-        f"the engine took it, and told nobody within {2 * engine_alerts.engine.within_s:g} s",
+        f"{channel} was notified",
+        after_s,
+        at_most(engine.within_s, engine.deciding("within_s")),
+        f"alert {told.probe} at {channel}",
+        never=f"{channel} was not notified",
+        because=f"the engine accepted the alert, and nothing came within {2 * engine.within_s:g} s",
+        late_key="in-time",
     )
-    if arrived and after_s is not None:
-        evidence.judge(
-            "trigger-arrival",
-            Measurement("from the trigger to arrival", after_s, "s", source),
-            at_most(engine_alerts.engine.within_s),
-        )
 
 
-@check(
-    "alerting.engine-history",
-    title="The history of the target's own engine has the alert, and its end",
-    why="""After an incident the history is what the review is held on: when it began, when it was
-    over. An alert that is told and not written down never was; one without an end seems to last
-    still, and hides the next one.""",
-    fix="""Raise and end one by hand, and look at the history:
-    curl -s HISTORY | grep ID
-The entry must be written when the alert is raised, and once more when it ends. If it says its
-end otherwise, set `end_field` or `resolved_text` in [alerting.engine.history].""",
-    severity="major",
-    effect="write",
-    each="engine_history",
-)
-def test_engine_history(
-    engine_history: Subject, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
-) -> None:
+def _judge_history(told: Told, evidence: Evidence) -> None:
     """An entry that says its end before there is one would say nothing, and is an error."""
-    told = engine_alerts.first(guardian)
-    source = f"history of the {engine_history.name}, alert {told.probe}"
+    source = f"history of the engine, alert {told.probe}"
     raised = _read(told.raised)
-    if not evidence.judge(
-        "entries-while-lasts",
-        Measurement("entries while it lasts", int(raised.found), "count", source),
-        equal_to(1),
-    ):
+    found = judge_true(
+        evidence,
+        "recorded",
+        "alert in the history",
+        source,
+        true=raised.found,
+        miss="The alert is not in the history while it fires",
+    )
+    if not found:
         return
     if raised.ended:
         raise NoData(
-            "its entry says that it has ended while it lasts, so that its end cannot be told",
+            "the entry is marked as ended while the alert fires, so that its end cannot be seen",
             where="[alerting.engine.history]",
             remedy="set `end_field`, or a `resolved_text` that only ended alerts have",
         )
     if told.ended is not None:
         ended = _read(told.ended)
-        evidence.judge(
-            "entries-an-end",
-            Measurement("entries with an end", int(ended.ended), "count", source),
-            equal_to(1),
-            "it lasts for ever there" if ended.found else "its entry is gone",
+        judge_true(
+            evidence,
+            "end-recorded",
+            "end of the alert in the history",
+            source,
+            true=ended.ended,
+            miss="The end of the alert is not in the history",
+            because="it seems to fire forever" if ended.found else "its entry is gone",
         )
 
 
@@ -95,85 +120,57 @@ def _read(found: Entry | CouldNotMeasure | None) -> Entry:
     return found
 
 
-@check(
-    "alerting.engine-statistics",
-    title="The statistics of the target's own engine count the alert",
-    why="""Whether a system has become better or worse is read off such numbers, and whether
-    people are woken too often. A counter that stands still says that all is well.""",
-    fix="""Look at the number, raise an alert by hand, and look again:
-    curl -s STATISTICS
-It must be the number of all alerts so far, as `field` in [alerting.engine.statistics] names it:
-one of a cache, or of the open alerts, does not move or falls again.""",
-    severity="major",
-    effect="write",
-    each="engine_statistics",
-)
-def test_engine_statistics(
-    engine_statistics: Subject, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
-) -> None:
+def _judge_statistics(told: Told, evidence: Evidence) -> None:
     """By at least one: others may raise alerts, too."""
-    told = engine_alerts.first(guardian)
     if isinstance(told.counted, CouldNotMeasure):
         raise told.counted
-    if told.counted is None:
-        raise NoData("[alerting.engine.statistics] is not configured", where="readiness.toml")
-    source = f"statistics of the {engine_statistics.name}, alert {told.probe}"
+    counted = told.counted or 0
     evidence.judge(
-        "alerts-counted-one",
-        Measurement("alerts counted for one", told.counted, "count", source),
+        "counted",
+        Measurement("alerts counted for one", counted, "count", f"statistics, alert {told.probe}"),
         at_least(1),
+        says=f"One alert was raised, and the statistics moved by {counted:g}",
     )
 
 
-@check(
-    "alerting.escalation",
-    title="An alert that nobody acknowledges reaches the second tier on time, and no other does",
-    why="""The first person sleeps, has no network, or has left the company: the second tier is
-    what is left, and it is found to be empty on the night it is needed. If it is woken although
-    somebody is at work already, people stop to acknowledge, and soon to look.""",
-    fix="""Raise one by hand with `trigger` of [alerting.engine], and do nothing; raise another
-one, and run `acknowledge`. See who is told, and when: the timer begins when the alert is
-raised, survives a restart of the engine, and is stopped by an acknowledgement.""",
-    severity="major",
-    effect="write",
-    each="engine_escalation",
-)
-def test_escalation(
-    engine_escalation: Subject, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
+def _judge_escalation(
+    escalation: EngineEscalation, alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
 ) -> None:
     """The engine's clock began while the trigger ran: both ends of that are granted."""
-    engine = engine_alerts.engine
-    if engine.escalation is None:
-        raise NoData("[alerting.engine.escalation] is not configured", where="readiness.toml")
-    (second,) = engine_alerts.channels([engine_escalation.name])
-    first = engine_alerts.channels(engine.channels)
-    seen = escalate(engine, engine.escalation, second, first, guardian)
+    engine = alerts.engine
+    (second,) = alerts.channels([escalation.second])
+    seen = escalate(engine, escalation, second, alerts.channels(engine.channels), guardian)
     source = f"alert {seen.ignored} at {second.name}"
-    arrived = evidence.judge(
-        "told-ignored-alert",
-        Measurement("told of the ignored alert", int(seen.after_s is not None), "count", source),
-        equal_to(1),
-        f"nobody further was told within {latest_s(engine.escalation):g} s",
+    setting = escalation.deciding("after_s")
+    escalated = judge_true(
+        evidence,
+        "escalated",
+        "unacknowledged alert at the second tier",
+        source,
+        true=seen.after_s is not None,
+        miss=f"An alert that nobody acknowledged did not reach {second.name}",
+        because=f"not within {latest_s(escalation):g} s",
     )
-    if not arrived or seen.after_s is None:
-        return
-    evidence.judge(
-        "trigger-second-tier",
-        Measurement("from the trigger to the second tier", seen.after_s, "s", source),
-        at_least(round(earliest_s(engine.escalation), 3)),
-    )
-    evidence.judge(
-        "end-trigger-second-tier", Measurement(
-            "from the end of the trigger to the second tier",
-            seen.after_s - seen.trigger_s, "s", source,
-        ),
-        at_most(round(latest_s(engine.escalation), 3)),
-    )  # fmt: skip
-    evidence.judge(
-        "told-acknowledged-alert", Measurement(
-            "told of the acknowledged alert", int(seen.told), "count",
+    if escalated and seen.after_s is not None:
+        evidence.judge(
+            "escalated-early",
+            Measurement("seconds from the trigger to the second tier", seen.after_s, "s", source),
+            at_least(round(earliest_s(escalation), 3), setting),
+        )
+        evidence.judge(
+            "escalated-late",
+            Measurement(
+                "seconds from the end of the trigger to the second tier",
+                seen.after_s - seen.trigger_s, "s", source,
+            ),
+            at_most(round(latest_s(escalation), 3), setting),
+        )  # fmt: skip
+        judge_true(
+            evidence,
+            "acknowledged",
+            "acknowledged alert stays at the first tier",
             f"alert {seen.acknowledged} at {second.name}",
-        ),
-        equal_to(0),
-        "somebody was at work on it already",
-    )  # fmt: skip
+            true=not seen.told,
+            miss=f"{second.name} was notified of an acknowledged alert",
+            because="somebody is working on it already",
+        )

@@ -1,182 +1,273 @@
-"""Whether the agreed alert rules are loaded, with the agreed bounds, and fire at them."""
+"""Whether the rules that Prometheus has loaded can work, say enough, and are quiet now."""
 
-import difflib
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.alerting.config import RequiredRule
-from readiness.areas.alerting.probes import rule_trial
-from readiness.areas.alerting.probes.rules import loaded
-from readiness.areas.alerting.promql import Bound, bounds
-from readiness.areas.alerting.promql.bounds import Direction
-from readiness.areas.alerting.units import converted
+from readiness import Evidence, Measurement, at_least, at_most, check
+from readiness.areas.alerting.config import Alerting
+from readiness.areas.alerting.judging import judge_none
+from readiness.areas.alerting.probes import rules
+from readiness.areas.alerting.probes.rules import Loaded
+from readiness.areas.alerting.promql import possible_labels, referenced_labels
+from readiness.config.base.watching import Prometheus as Settings
+from readiness.config.models import Config
+from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
-from readiness.model.errors import NoData
+from readiness.model.errors import NoData, Unreachable
 
+_STALE_INTERVALS: Final = 2
+_FEWEST_SAMPLES: Final = 2
+_ADVISED_SAMPLES: Final = 4
+_MISSED_MAX: Final = 0.05
+_BUSY_MAX: Final = 0.5
+_NO_SEVERITY: Final = "none"
+_TEMPLATE: Final = "{{"  # only the alert shows what becomes of it
 _RULES: Final = "GET /api/v1/rules"
 
 
 @check(
-    "alerting.required-rules",
-    title="The alert rule is loaded, with the agreed severity, bound and waiting time",
-    why="""A rule that lies in a repository alerts nobody. And one that compares seconds with the
-    3000 of a specification in milliseconds is loaded, healthy and never fires: nobody notices
-    before the incident that it was written for.""",
-    fix="""Look at what is loaded, under the name of the alert:
-    curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[].rules[] | select(.name == "NAME")'
-Not there: add it to a file named in `rule_files`, then
-    promtool check rules FILE && curl -X POST PROMETHEUS/-/reload
-Another bound: correct the rule, or the figure in [alerting.rules.NAME]; `metric_unit` says in
-    which unit the rule compares where the requirement is in another one.""",
+    "alerting.rules-healthy",
+    title="Every rule is evaluated on time and without errors, and selects series that exist",
+    failure_title="Rules fail, are late, or select series that do not exist",
+    why="""A rule on a renamed metric is loaded, healthy and silent, exactly like one that has
+    nothing to report. Rules that fail or take longer than their interval are listed in Prometheus,
+    where nobody looks until the alert that should have paged did not.""",
+    fix="""Error: try the expression; "many-to-many matching" needs `on (...)` and `group_left`
+    promtool query instant PROMETHEUS 'EXPRESSION'
+Late, or missed evaluations: find the expensive rule, record what it computes in a group of its
+    own, shorten its range, or raise `interval` of the group
+    curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[] | {name, interval, evaluationTime}'
+    curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[].rules[] | {name, evaluationTime}'
+Selects nothing: look for the right name
+    curl -s 'PROMETHEUS/api/v1/label/__name__/values' | jq -r '.data[]' | grep WORD
+    A metric whose first series comes with the first error: let the service start it at 0, or name
+    it in `no_series_yet` of [alerting]; one that may be missing: `absent(...)` or `or vector(0)`.
+Range too short: four scrape intervals are the usual advice
+    rate(errors_total[5m])     for a job that is scraped every minute""",
     severity="blocker",
-    effect="observe",
-    each="alert_rule",
+    each="prometheus",
+    judgements=(
+        "errors",
+        "on-time",
+        "selectors",
+        "ranges",
+        "ranges-tight",
+    ),
 )
-def test_required_rules(alert_rule: RequiredRule, watcher: Prometheus, evidence: Evidence) -> None:
-    """Read from what Prometheus has loaded, not from a file."""
-    rules = watcher.alerting_rules()
-    named = [rule for rule in rules if rule.name == alert_rule.name]
-    there = Measurement(f"rules named {alert_rule.name}", len(named), "count", _RULES)
-    if not evidence.judge("there", there, at_least(1), _nearest(alert_rule.name, rules)):
-        return
-    rule = _meant(named, alert_rule)
-    evidence.judge(
-        "severity",
-        Measurement("severity", rule.severity or "none", "text", _RULES),
-        equal_to(alert_rule.severity),
-    )
-    evidence.judge(
-        "waiting-time",
-        Measurement("waiting time (for)", rule.for_s, "s", _RULES),
-        at_most(alert_rule.max_for_s),
-    )
-    _judge_bound(alert_rule, rule, evidence)
+def test_rules_healthy(
+    prometheus: Settings, watcher: Prometheus, target: Config, evidence: Evidence
+) -> None:
+    """Waits for a first evaluation, and for a second look where the last one is late."""
+    found = until(lambda: rules.loaded(watcher), lambda seen: not _late(seen), within_s=5.0)
+    count = len(found.all_rules)
+    sick = [f"{r.name}: {r.error or r.health}" for _, r in found.all_rules if r.health != "ok"]
+    judge_none(evidence, "errors", "rules with an error", sick, _RULES, count)
+    judge_none(evidence, "on-time", "rules evaluated late", _late(found), _RULES, count)
+    with evidence.attempt():
+        _judge_selectors(found, watcher, target.alerting or Alerting(), evidence)
+    with evidence.attempt():
+        _judge_ranges(found, watcher, evidence)
+    with evidence.attempt():
+        _judge_pace(found, watcher, prometheus, evidence)
 
 
-def _judge_bound(wanted: RequiredRule, rule: Rule, evidence: Evidence) -> None:
-    direction, required, unit = _required(wanted)
-    found = bounds(rule.query)
-    if not found:
-        raise NoData(
-            "the rule compares nothing with a number: its bound cannot be read",
-            where=rule.query,
-            remedy="write the figure into the rule, or declare alerting.required-rules not"
-            " applicable in [gate.not_applicable], with the reason",
-        )
-    same = [bound for bound in found if bound.direction == direction]
-    named = f"bound of {rule.name}"
-    if not same:
-        evidence.judge(
-            "named",
-            Measurement(named, str(found[0]), "text", rule.query),
-            equal_to(f"{direction} {required:g}"),
-            f"it must fire {direction} {required:g} {unit}",
-        )
-        return
-    nearest = min(same, key=lambda bound: abs(bound.value - required))
-    value = required if math.isclose(nearest.value, required, rel_tol=1e-9) else nearest.value
-    evidence.judge(
-        "named",
-        Measurement(named, value, unit, rule.query),
-        equal_to(required),
-        _wrong(wanted, nearest, required, unit),
+def _late(found: Loaded) -> list[str]:
+    return [
+        f"{rule.name}: last evaluated {found.at - rule.evaluated.timestamp():.0f} s ago"
+        for group, rule in found.all_rules
+        if found.at - rule.evaluated.timestamp() > _STALE_INTERVALS * group.interval_s + 1
+    ]
+
+
+def _judge_selectors(
+    found: Loaded, watcher: Prometheus, alerting: Alerting, evidence: Evidence
+) -> None:
+    """Now or within six hours; waits until a fresh Prometheus has scraped its targets."""
+    canary = alerting.canary.alert if alerting.canary else ""
+    judged = [rule for _, rule in found.alerting if rule.name != canary]
+    looked = until(
+        lambda: rules.look_for(watcher, judged, alerting.no_series_yet),
+        lambda seen: not seen.blind,
+        within_s=rules.patience_s(found.groups),
+    )
+    blind = [str(one) for one in looked.blind]
+    judge_none(
+        evidence, "selectors", "selectors that match no series", blind, _RULES, looked.selectors
     )
 
 
-def _wrong(wanted: RequiredRule, bound: Bound, required: float, unit: str) -> str:
-    """What is wrong with a bound: mostly, it is the right figure in the wrong unit."""
-    stated = _figure(wanted)
-    agreed = f"{stated:g} {wanted.unit}"
-    if unit != wanted.unit:
-        agreed += f", which is {required:g} {unit}"
-    if math.isclose(bound.value, stated) and unit != wanted.unit:
-        return f"{bound} is the figure in {wanted.unit}, and the rule compares {unit}: {agreed}"
-    if required and bound.value and math.isclose(bound.value / required, 1000, rel_tol=1e-6):
-        return f"a thousand times the agreed {agreed}: milliseconds where there are seconds?"
-    if required and math.isclose(bound.value / required, 100, rel_tol=1e-6):
-        return f"a hundred times the agreed {agreed}: percent where there is a ratio?"
-    return f"agreed is {agreed}"
+def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> None:
+    """Against the interval of the very job that the series come from."""
+    told, unknown = until(
+        lambda: rules.spans(watcher, found),
+        lambda seen: not seen[1],
+        within_s=rules.patience_s(found.groups),
+    )
+    short = [str(span) for span in told if span.samples < _FEWEST_SAMPLES]
+    tight = [str(s) for s in told if _FEWEST_SAMPLES <= s.samples < _ADVISED_SAMPLES]
+    judge_none(evidence, "ranges", "ranges shorter than two scrapes", short, _RULES, len(told))
+    judge_none(
+        evidence,
+        "ranges-tight",
+        "ranges shorter than four scrapes",
+        tight,
+        _RULES,
+        len(told),
+        hint="One lost scrape makes the rule give nothing",
+        warn_only=True,
+    )
+    if unknown:
+        name = "ranges over series of no known job"
+        evidence.record(Measurement(name, len(unknown), "count", _RULES))
 
 
-def _figure(wanted: RequiredRule) -> float:
-    return next(v for v in (wanted.above, wanted.below, wanted.equals) if v is not None)
-
-
-def _required(wanted: RequiredRule) -> tuple[Direction, float, str]:
-    """On which side of which bound it must fire, in the unit that the rule compares in."""
-    unit = wanted.metric_unit or wanted.unit
-    value = converted(_figure(wanted), wanted.unit, unit)
-    if wanted.above is not None:
-        return "above", value, unit
-    return ("equals", value, unit) if wanted.below is None else ("below", value, unit)
-
-
-def _meant(named: Sequence[Rule], wanted: RequiredRule) -> Rule:
-    """Of several rules of one name, that of the agreed severity, if there is one."""
-    return next((rule for rule in named if rule.severity == wanted.severity), named[0])
-
-
-def _nearest(name: str, rules: Sequence[Rule]) -> str:
-    near = difflib.get_close_matches(name, [rule.name for rule in rules], n=3)
-    found = f"the nearest are {', '.join(near)}" if near else "none has a similar name"
-    return f"of {len(rules)} loaded alerting rules {found}"
+def _judge_pace(found: Loaded, watcher: Prometheus, settings: Settings, evidence: Evidence) -> None:
+    """In the last ten minutes, or since the start."""
+    for group in rules.missed(watcher):
+        evidence.judge("on-time", group.measurement, at_most(_MISSED_MAX), "its alerts fire late")
+    calm = until(
+        lambda: rules.busiest(watcher.rules()),
+        lambda seen: all(float(measured.value) <= _BUSY_MAX for measured in seen),
+        within_s=rules.patience_s(found.groups),
+    )
+    for measured in calm:
+        evidence.judge("on-time", measured, at_most(_BUSY_MAX), "it will soon miss evaluations")
+    if not calm:
+        raise NoData("no group of rules has an interval", where=settings.url)
 
 
 @check(
-    "alerting.rule-thresholds",
-    title="The loaded rule fires just beyond its agreed bound, not before it, and ends again",
-    why="""What a rule says and what it does are two things: a second condition that matches no
-    labels, a `bool` too many, a maximum over a day instead of five minutes. Only giving it
-    values shows that somebody is woken at the agreed one, and can sleep again after it.""",
-    fix="""The check takes the rule as Prometheus has loaded it, makes up series that bring it just
-below and just above the agreed bound, and lets promtool tell what fires. Do it by hand:
-    curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[].rules[] | select(.name == "NAME")'
-    promtool test rules test.yml      (prometheus.io/docs, "Unit testing for rules")
-Never fires: look for `and`, `on (...)` and `unless` whose labels the left side does not have.
-Fires below: `> bool 3` fires at every value; so does a rule without a comparison.
-Does not end: its range (`[1d]`) is how long it remembers.
-Not to be tried (error): the message says why, and what can be done.""",
-    severity="blocker",
-    effect="observe",
-    each="alert_rule",
+    "alerting.rule-metadata",
+    title="Every alert has an agreed severity, a summary, and a runbook that exists",
+    failure_title="Alerts lack an agreed severity, a summary or a runbook",
+    why="""A severity with a typo matches no route, and ends in a mailbox that nobody reads at
+    night. Whoever is paged needs to know what is wrong and what to do; a dead runbook link or
+    `<no value>` in place of the host makes the outage longer.""",
+    fix="""The message names rule and reason. In the rule's file:
+    labels: {severity: ...}             one of [alerting.severities], or none
+    annotations: {summary: "...", runbook_url: "https://..."}
+    curl -sI RUNBOOK                    must answer less than 400
+A label that does not exist: `sum by (instance) (...)` keeps it, `sum(...)` does not.""",
+    severity="major",
+    each="prometheus",
+    judgements=("severity", "summary", "runbook", "runbook-exists", "labels"),
 )
-def test_rule_thresholds(alert_rule: RequiredRule, watcher: Prometheus, evidence: Evidence) -> None:
-    """The inputs come from what was agreed, the rule from what runs."""
-    direction, required, unit = _required(alert_rule)
-    found = loaded(watcher)
-    named = [rule for _, rule in found.alerting if rule.name == alert_rule.name]
-    if not named:
-        raise NoData(
-            f"there is no alerting rule {alert_rule.name} that could be tried",
-            where=_RULES,
-            remedy="see alerting.required-rules",
-        )
-    rule = _meant(named, alert_rule)
-    interval_s = next(group.interval_s for group, r in found.alerting if r is rule)
-    did = rule_trial.try_rule(
-        rule.name,
-        rule.query,
-        for_s=rule.for_s,
-        interval_s=interval_s,
-        direction=direction,
-        required=required,
+def test_rule_metadata(
+    prometheus: Settings,  # noqa: ARG001 - the subject
+    watcher: Prometheus,
+    target: Config,
+    evidence: Evidence,
+) -> None:
+    """Rules of an agreed severity are judged whole; of the others, only the severity."""
+    alerting = _declared(target)
+    known = set(alerting.severities)
+    loaded = [rule for _, rule in rules.loaded(watcher).alerting]
+    agreed = [rule for rule in loaded if rule.severity in known]
+    pages = rules.look_up(
+        url
+        for rule in agreed
+        if (url := rule.annotations.get("runbook_url")) and _TEMPLATE not in url
     )
-    beyond, before = f"{did.tried.fires:.6g} {unit}", f"{did.tried.quiet:.6g} {unit}"
-    for name, seen, wanted, because in (
-        (f"fires at {beyond}", did.fires, "yes", f"{did.subject} was brought there, and held"),
-        (f"fires at {before}", did.quiet is False, "no", "nobody is to be woken there"),
-        (f"ends at {before}", did.recovers, "yes", "it goes on after all is well again"),
+    apart = known | {_NO_SEVERITY, *_dead_mans(alerting, loaded)}
+    for key, name, wrong in (
+        ("severity", "rules without an agreed severity", _odd(loaded, apart)),
+        ("summary", "rules without a summary", _lacking(agreed, "summary")),
+        ("runbook", "rules without a runbook", _lacking(agreed, "runbook_url")),
+        ("runbook-exists", "runbooks not found", [f"{u} {w}" for u, w in pages.missing.items()]),
+        ("labels", "texts with a label that does not exist", list(_blanks(loaded))),
     ):
-        evidence.judge("told", _told(name, rule, did=seen), equal_to(wanted), because)
-    if did.quiet_at_bound is not None:
-        exactly = _told(f"fires at exactly {required:g} {unit}", rule, did=not did.quiet_at_bound)
-        evidence.judge(
-            "exactly", exactly, equal_to("no"), f"agreed is {direction} it", warn_only=True
+        judge_none(evidence, key, name, wrong, _RULES, len(loaded))
+    if pages.untold:
+        url, why = next(iter(pages.untold.items()))
+        raise Unreachable(
+            f"{len(pages.untold)} of {pages.asked} runbooks did not answer: {why}",
+            where=url,
+            remedy="run the gate where the runbooks can be read",
         )
 
 
-def _told(name: str, rule: Rule, *, did: bool) -> Measurement:
-    return Measurement(name, "yes" if did else "no", "text", f"promtool test rules: {rule.query}")
+def _declared(target: Config) -> Alerting:
+    if target.alerting is None or not target.alerting.severities:
+        raise NoData(
+            "no severities are declared",
+            where="readiness.toml",
+            remedy="declare [alerting.severities.NAME] for each severity that notifies somebody",
+        )
+    return target.alerting
+
+
+def _dead_mans(alerting: Alerting, loaded: Sequence[Rule]) -> set[str]:
+    name = alerting.dead_man.alert if alerting.dead_man else ""
+    return {rule.severity for rule in loaded if name and rule.name == name}
+
+
+def _odd(loaded: Sequence[Rule], known: set[str]) -> list[str]:
+    return [
+        f"{rule.name}: {rule.severity or 'no severity'}"
+        for rule in loaded
+        if rule.severity not in known and _TEMPLATE not in rule.severity
+    ]
+
+
+def _lacking(agreed: Sequence[Rule], annotation: str) -> list[str]:
+    return [rule.name for rule in agreed if not rule.annotations.get(annotation, "").strip()]
+
+
+def _blanks(loaded: Sequence[Rule]) -> Iterator[str]:
+    """Labels that a text writes out and the rule's expression cannot give."""
+    for rule in loaded:
+        possible = possible_labels(rule.query)
+        texts = " ".join([*rule.labels.values(), *rule.annotations.values()])
+        if possible is not None:
+            for label in sorted(referenced_labels(texts) - possible):
+                yield f"{rule.name}: {{{{ $labels.{label} }}}} becomes <no value>"
+
+
+@check(
+    "alerting.quiet-baseline",
+    title="No critical alert is firing or pending before the gate begins",
+    failure_title="A critical alert is firing or pending before the gate begins",
+    why="""A gate that runs in the middle of an incident measures the incident. Whoever releases
+    while a page is open finds the release's own failure late, below the one that came before.""",
+    fix="""Find the alert, and end it before the gate runs again:
+    curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[] | {state, labels}'
+An alert that always fires on purpose: give it another severity, such as `none`.
+No rule is critical: check the label `severity` of the rules against [alerting.severities].""",
+    severity="major",
+    each="prometheus",
+    judgements=("critical-rules", "quiet"),
+)
+def test_quiet_baseline(
+    prometheus: Settings,  # noqa: ARG001 - the subject
+    watcher: Prometheus,
+    target: Config,
+    evidence: Evidence,
+) -> None:
+    """By what the expressions give at this moment; a blink of one evaluation is ignored."""
+    alerting = _declared(target)
+    critical = {name for name, policy in alerting.severities.items() if not policy.may_be_muted}
+    apart = {alerting.dead_man.alert} if alerting.dead_man else set[str]()
+    apart |= {alerting.canary.alert} if alerting.canary else set()
+    found = rules.loaded(watcher)
+    judged = [r for _, r in found.alerting if r.severity in critical and r.name not in apart]
+    evidence.judge(
+        "critical-rules",
+        Measurement("critical rules", len(judged), "count", _RULES),
+        at_least(1),
+        f"those that may not be muted: {', '.join(sorted(critical)) or 'none'}",
+        says="No loaded rule has a critical severity",
+    )
+    holding = until(
+        lambda: _holding(watcher, judged),
+        lambda seen: not seen,
+        within_s=rules.patience_s(found.groups),
+    )
+    judge_none(evidence, "quiet", "critical alerts", holding, _RULES, len(judged))
+
+
+def _holding(watcher: Prometheus, judged: list[Rule]) -> list[str]:
+    """What is pending or firing, or would be at the next evaluation."""
+    names = {rule.name for rule in judged}
+    active = {f"{a.name} is {a.state}" for a in watcher.alerts() if a.name in names}
+    return sorted(active) or [f"{r.name} is true now" for r in judged if watcher.query(r.query)]

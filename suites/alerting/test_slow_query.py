@@ -1,4 +1,4 @@
-"""Whether the alert on a slow statement arrives."""
+"""Whether the alert on a slow statement notifies its channel."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.config import Database
@@ -10,10 +10,11 @@ from readiness.model.errors import NoData
 
 @check(
     "alerting.slow-query-alert",
-    title="Somebody is told when a statement is slow",
+    title="A slow statement notifies the agreed channel in time",
+    failure_title="A slow statement does not notify the agreed channel as agreed",
     why="""A statement that holds its locks for minutes stops the application, and no error counter
-    moves: nobody fails, everybody waits. Rules on it are written once and never seen to fire; they
-    watch the wrong database, a metric that is 0, or a threshold in another unit.""",
+    moves: every request waits. Rules for it are rarely seen to fire; they watch the wrong
+    database, a metric that is 0, or a threshold in another unit.""",
     fix="""Follow it by hand: run the statement, and look at each step on the way.
     psql -c 'select pg_sleep(60)' DATABASE
     curl -s EXPORTER/metrics | grep max_tx_duration
@@ -23,9 +24,10 @@ The alert, its severity and its channel stand in [databases.NAME.slow_alert]."""
     severity="major",
     effect="disrupt",
     each="alerted_database",
+    judgements=("arrived", "in-time", "severity"),
 )
 def test_slow_query_alert(alerted_database: Database, target: Config, evidence: Evidence) -> None:
-    """A real alert, which reaches real people: so it needs their consent, as what disrupts does."""
+    """A real alert notifies real people: it needs the consent that disruptive checks need."""
     alert = alerted_database.slow_alert
     if alert is None or target.alerting is None:
         raise NoData("needs [databases.NAME.slow_alert] and [alerting.channels.NAME]")
@@ -33,23 +35,23 @@ def test_slow_query_alert(alerted_database: Database, target: Config, evidence: 
     source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
     arrived = evidence.judge(
         "arrived",
-        Measurement("arrived", int(found.after_s is not None), "count", source),
+        Measurement("messages", int(found.after_s is not None), "count", source),
         equal_to(1),
-        f"a statement ran for {found.ran_s:.0f} s, and nobody was told",
+        says=f"A statement ran for {found.ran_s:.0f} s, and no message arrived at {alert.channel}",
     )
     if not arrived or found.after_s is None:
         return
     evidence.judge(
-        "start-message",
-        Measurement("from its start to the message", found.after_s, "s", source),
-        at_most(alert.message_within_s),
+        "in-time",
+        Measurement("from the start of the statement to the message", found.after_s, "s", source),
+        at_most(alert.message_within_s, alert.deciding("message_within_s")),
+        says=f"The message arrived {found.after_s:.1f} s after the statement began",
     )
+    named = int(alert.severity.lower() in found.text.lower())
     evidence.judge(
-        "says",
-        Measurement(
-            f"says {alert.severity}", int(alert.severity.lower() in found.text.lower()), "count",
-            source,
-        ),
+        "severity",
+        Measurement(f"messages with severity {alert.severity}", named, "count", source),
         equal_to(1),
-        f"it arrived with another severity: {clean(found.text)}",
-    )  # fmt: skip
+        clean(found.text),
+        says=f"The message does not contain the agreed severity {alert.severity}",
+    )

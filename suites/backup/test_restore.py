@@ -1,21 +1,18 @@
-"""Does the newest backup restore, and is everything in it? Proven, not believed."""
+"""The proof of restore: each backup is restored and compared once, level by level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.backup.beside_tables import LargeObjects, lagging
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.dump_objections import accepted
-from readiness.areas.backup.manifest import COMMAND, Manifest, read_manifest
-from readiness.areas.backup.probes.application import try_application
+from readiness.areas.backup.manifest import COMMAND, read_manifest
 from readiness.areas.backup.probes.cluster import RestoredCluster
-from readiness.areas.backup.probes.controls import archive_controls, dump_controls
+from readiness.areas.backup.probes.controls import accepted, dump_controls
+from readiness.areas.backup.probes.database import lagging
 from readiness.areas.backup.probes.restore import Restored
-from readiness.areas.backup.restore_ladder import STEPS, first_gap, level_of
-from readiness.areas.backup.restore_proof import data_loss, steps_of
-from readiness.config.models import Config
-from readiness.lib.postgres.contents import TableContent, differences
+from readiness.areas.backup.probes.restored_copy import try_application
+from readiness.lib.postgres.contents import differences
 from readiness.lib.postgres.fingerprint import differences as schema_differences
 from readiness.lib.text import worst
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -24,349 +21,230 @@ _T = TypeVar("_T")
 
 AnyRestore = Restored | RestoredCluster
 RestoreOf = Callable[[Backup], AnyRestore]
-RestoredDump = Callable[[Backup], Restored]
 
 
 @check(
-    "backup.restore-succeeds",
-    title="The newest backup restores without an error, in the agreed time",
-    each="restorable_backup",
+    "backup.restores",
+    title="The newest backup restores completely, and the application works in it",
+    failure_title="The newest backup does not restore completely",
+    each="backup",
+    needs="is_restorable",
     severity="blocker",
-    why="""A backup that was never restored is a hope. Half a file still lists its contents, and
-    a restore that passes over errors still ends in a database that answers.""",
+    why="""Half a file still lists its contents, a restore that skips errors ends in a database that
+    answers, and a dump can lack rows, an index or a right without any error. Only a restored copy
+    that is compared with what was backed up shows what a disaster would leave.""",
     fix="""Do by hand what the check did, on a scratch server:
-      pg_restore -f /dev/null FILE      (an error here: the file is damaged; take the one before)
+      pg_restore -f /dev/null FILE
       createdb scratch && pg_restore -d scratch FILE
       pgbackrest --stanza=NAME --pg1-path=EMPTY_FOLDER --archive-mode=off restore
-    "role ... does not exist": the dump needs its roles, which no dump contains;
-      pg_dumpall --globals-only > globals.sql   (in every backup), or make it with
+    readable: the file is damaged; use the backup before it, and look for the cause: df -h FOLDER
+    restored, "role ... does not exist": a dump holds no roles; back them up, or write a manifest:
+      pg_dumpall --globals-only > globals.sql
       python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
-    Too slow: pg_restore --jobs=4, faster disks, or another agreement (`rto_s`).""",
+    unaltered, rows, schema: see what the job leaves out, then make a backup with the command above:
+      grep -rn pg_dump /etc/cron* /etc/systemd/system |
+        grep -E -- '--(no-|section|exclude|enable-row-security)|-x|-t|-n'
+      pg_dump leaves out invalid indexes: reindex index concurrently NAME;
+    sequences: dump sequences together with their tables; in the restored copy:
+      select setval(pg_get_serial_sequence('TABLE', 'COLUMN'), (select max(COLUMN) from TABLE));
+    large-objects: pg_dump -Fc --large-objects (--blobs before 16); "permission denied":
+      grant select on large object NUMBER to ROLE;
+    sound, checksums: see whether the source is damaged too, fix it there, make a new backup:
+      pg_amcheck --heapallindexed --install-missing DATABASE
+      reindex index concurrently NAME;   smartctl -H /dev/DISK
+    application-reads, application-writes: try the statement in a restored copy; memberships and
+    settings of roles are in `pg_dumpall --globals-only`:
+      set session authorization ROLE; begin; STATEMENT; rollback;
+    damaged-copies: lower `max_age_h`, raise `min_bytes` in [backup.NAME].
+    No manifest: make the next backup with the command above. No amcheck on this machine:
+      apt-get install postgresql-contrib, or agree on a lower `restore_level` in [backup.NAME].""",
+    judgements=(
+        "readable",
+        "restored",
+        "unaltered",
+        "rows",
+        "schema",
+        "sequences",
+        "large-objects",
+        "sound",
+        "checksums",
+        "application-reads",
+        "application-writes",
+        "damaged-copies",
+    ),
 )
-def test_restore_succeeds(
-    restorable_backup: Backup, restore_of: RestoreOf, evidence: Evidence
-) -> None:
-    """Every error counts, whatever the exit status says."""
-    restore = restore_of(restorable_backup)
-    for errors, said in restore.errors():
-        evidence.judge("errors", errors, equal_to(0), said)
-    if isinstance(restore, Restored) and not restore.reading.clean:
-        return
-    if isinstance(restore, RestoredCluster) and restore.problem:
-        return
-    evidence.judge(
-        "restore-time",
-        restore.restore_time(),
-        at_most(restorable_backup.rto_s),
-        "longer than agreed to be without service",
-    )
+def test_restores(backup: Backup, restore_of: RestoreOf, evidence: Evidence) -> None:
+    """Every level on its own, so that one that cannot be measured does not hide the others."""
+    restore = restore_of(backup)
+    if not _judge_restore(restore, evidence):
+        return  # there is nothing to compare
+    if isinstance(restore, Restored):
+        for judge in (_judge_rows, _judge_schema, _judge_sequences, _judge_large_objects):
+            with _level(4, backup, evidence):
+                judge(restore, evidence)
+    with _level(5, backup, evidence):
+        _judge_soundness(restore, evidence)
+    with _level(6, backup, evidence):
+        _judge_application(backup, restore, evidence)
+    if isinstance(restore, Restored):
+        with _level(8, backup, evidence):
+            _judge_damaged_copies(backup, restore, evidence)
 
 
-@check(
-    "backup.restore-row-parity",
-    title="The restored tables hold exactly what the database held",
-    each="dump_backup",
-    severity="blocker",
-    why="""A dump can lack rows and restore without an error: row security filtered it, a table
-    was left out, somebody replaced the file. Only comparing every table's rows with those of
-    the dump's own snapshot shows it.""",
-    fix="""The message names the worst tables. Then look at how the dump is made:
-      excluded tables or schemas (-t, -n, --exclude-table-data), --enable-row-security, a role
-      without BYPASSRLS, data copied by another job than the one that wrote the manifest.
-    Make a whole one at once, and keep the broken one for the inquiry:
-      python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
-    No manifest: the same command writes one with every backup.""",
-)
-def test_restore_row_parity(
-    dump_backup: Backup, restored_dump: RestoredDump, evidence: Evidence
-) -> None:
+@contextmanager
+def _level(number: int, backup: Backup, evidence: Evidence) -> Iterator[None]:
+    """Judge a level; above the agreed one, what cannot be measured is shown and is no error."""
+    agreed = backup.restore_level
+    if agreed is None or number <= agreed:
+        with evidence.attempt():
+            yield
+        return
+    try:
+        yield
+    except CouldNotMeasure as error:
+        source = backup.deciding("restore_level")
+        evidence.record(Measurement(f"level {number} not tested", error.sentence, "text", source))
+
+
+def _judge_restore(restore: AnyRestore, evidence: Evidence) -> bool:
+    """Whether there is a restored copy. Every error counts, whatever the exit status is."""
+    if isinstance(restore, RestoredCluster):
+        failed = restore.failed()
+        return evidence.judge(
+            "restored", failed, equal_to(0), restore.problem, says="The restore failed"
+        )
+    errors = restore.reading_errors()
+    if not evidence.judge("readable", errors, equal_to(0), str(restore.reading)):
+        return False
+    evidence.judge("restored", restore.restore_errors(), equal_to(0), str(restore.restoring))
+    return True
+
+
+def _judge_rows(restore: Restored, evidence: Evidence) -> None:
     """Counts and checksums of every table, against the manifest written with the dump."""
-    restore = restored_dump(dump_backup)
-    found = restore.contents()
     manifest = read_manifest(restore.file.manifest)
     if not manifest.tables:
         raise NoData("the manifest names no table", where=str(restore.file.manifest))
     evidence.judge(
-        "sha256",
+        "unaltered",
         restore.sha256(),
         equal_to(manifest.sha256),
-        "the file was altered since it was written",
+        f"its SHA-256 is not that of {restore.file.manifest}",
+        says="The dump was altered since it was written",
     )
-    evidence.record(_compared(manifest, found))
-    differing = differences(manifest.tables, found)
-    evidence.judge(
-        "tables-differ",
-        Measurement("tables that differ", len(differing), "count", str(restore.file.manifest)),
-        equal_to(0),
-        worst(map(str, differing)),
-    )
+    found = restore.contents()
+    tables = len(manifest.tables)
+    rows = sum(content.rows for content in found.values())
+    source = f"counts and checksums of {tables} tables"
+    evidence.record(Measurement("rows compared", rows, "count", source, samples=tables))
+    differing = list(map(str, differences(manifest.tables, found)))
+    _judge_none("rows", "tables that differ from the manifest", differing, tables, source, evidence)
 
 
-@check(
-    "backup.restored-schema",
-    title="The restored schema is the one that was backed up, object by object",
-    each="dump_backup",
-    severity="blocker",
-    why="""All rows can be back while an index, a trigger, a policy or a right is not: the system
-    is slow, loses what triggers did, or shows one customer the data of another.""",
-    fix="""The message names the objects. Look which option left them out, and make a whole dump:
-      grep -rn 'pg_dump' /etc/cron* /etc/systemd/system | grep -E -- '--(no-|section|exclude)|-x|-t'
-      python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
-    An index that is missing: pg_dump leaves out invalid ones; `reindex index concurrently NAME`.
-    A manifest of before has no schema: make the next backup with this release.""",
-)
-def test_restored_schema(
-    dump_backup: Backup, restored_dump: RestoredDump, evidence: Evidence
-) -> None:
-    """By the fingerprint in the manifest: definitions, not only names."""
-    restore = restored_dump(dump_backup)
-    found = restore.objects()
-    expected = _told(read_manifest(restore.file.manifest).objects, "schema", restore)
-    changes = schema_differences(expected, found)
-    source = f"{len(expected)} objects in {restore.file.manifest}"
-    evidence.judge(
-        "objects-differ",
-        Measurement("objects that differ", len(changes), "count", source, samples=len(expected)),
-        equal_to(0),
-        worst(map(str, changes)),
-    )
+def _judge_schema(restore: Restored, evidence: Evidence) -> None:
+    """Definitions, not only names, against the fingerprint in the manifest."""
+    expected = _known(read_manifest(restore.file.manifest).objects, "schema", restore)
+    changes = list(map(str, schema_differences(expected, restore.objects())))
+    name, source = "objects that differ from the manifest", str(restore.file.manifest)
+    _judge_none("schema", name, changes, len(expected), source, evidence)
 
 
-@check(
-    "backup.restored-sequences",
-    title="No restored sequence gives a number again that was given before",
-    each="dump_backup",
-    severity="blocker",
-    why="""Every row is there and every page opens, and the first order that somebody places fails
-    with "duplicate key": the sequence began again. Data-only restores and replicas do that.""",
-    fix="""Set each sequence ahead of what is in its column, in the restored database:
-      select setval(pg_get_serial_sequence('TABLE', 'COLUMN'), max(COLUMN)) from TABLE;
-    Then see why the dump lacks them: `--section=data` and `-t TABLE` leave sequences behind.""",
-)
-def test_restored_sequences(
-    dump_backup: Backup, restored_dump: RestoredDump, evidence: Evidence
-) -> None:
-    """Each at least as far as it was when the dump began: sequences keep to no snapshot."""
-    restore = restored_dump(dump_backup)
-    found = restore.sequences()
-    expected = _told(read_manifest(restore.file.manifest).sequences, "sequences", restore)
-    behind = lagging(expected, found)
-    source = f"{len(expected)} sequences in {restore.file.manifest}"
-    evidence.judge(
-        "sequences-behind",
-        Measurement("sequences behind", len(behind), "count", source, samples=len(expected)),
-        equal_to(0),
-        worst(behind),
-    )
+def _judge_sequences(restore: Restored, evidence: Evidence) -> None:
+    """The manifest has the values from just before the dump: sequences keep to no snapshot."""
+    expected = _known(read_manifest(restore.file.manifest).sequences, "sequences", restore)
+    behind = lagging(expected, restore.sequences())
+    name, source = "sequences that would issue values again", str(restore.file.manifest)
+    _judge_none("sequences", name, behind, len(expected), source, evidence)
 
 
-@check(
-    "backup.restored-large-objects",
-    title="Every large object is restored, with its contents",
-    each="dump_backup",
-    severity="major",
-    why="""Documents and pictures kept as large objects are in no table: `-t`, `-n` and --no-blobs
-    leave them out of a dump, and every table of it compares equal.""",
-    fix="""Count them on both sides, and make a dump without these options:
-      select count(*) from pg_largeobject_metadata;
-      pg_dump -Fc --large-objects ...   (--blobs before 16)
-    "permission denied": grant select on large object NUMBER to the role that makes the backups.""",
-)
-def test_restored_large_objects(
-    dump_backup: Backup, restored_dump: RestoredDump, evidence: Evidence
-) -> None:
-    """Number and checksum, against the manifest; none on both sides is equal, too."""
-    restore = restored_dump(dump_backup)
+def _judge_large_objects(restore: Restored, evidence: Evidence) -> None:
+    expected = _known(read_manifest(restore.file.manifest).large_objects, "large objects", restore)
     found = restore.large_objects()
-    expected: LargeObjects = _told(
-        read_manifest(restore.file.manifest).large_objects, "large objects", restore
-    )
     source = f"pg_largeobject_metadata, {restore.file.manifest}"
     if evidence.judge(
         "large-objects",
         Measurement("large objects", found.number, "count", source),
         equal_to(expected.number),
-        "the dump was made without them",
+        says=f"{found.number} of {expected.number} large objects are restored",
     ):
         evidence.judge(
-            "checksum-large-objects",
+            "large-objects",
             Measurement("checksum of the large objects", found.checksum, "text", source),
             equal_to(expected.checksum),
-            "their contents differ",
+            says=f"The contents of the {found.number} large objects differ from the manifest",
         )
 
 
-@check(
-    "backup.restored-sound",
-    title="Tables and indexes of the restored copy are physically sound",
-    each="restorable_backup",
-    severity="blocker",
-    why="""A tool that copies the server's files copies their damage, and calls the copy verified.
-    A broken index answers, with rows missing; nobody sees it until a unique key is there twice.""",
-    fix="""See whether the source has it too, then mend there, and make a new backup:
-      pg_amcheck --heapallindexed --install-missing DATABASE
-      reindex index concurrently NAME;   (an index)
-    A page with a wrong checksum: restore an older backup and look when it began; test the disk
-    (smartctl -H /dev/DISK) and the memory.""",
-)
-def test_restored_sound(
-    restorable_backup: Backup, restore_of: RestoreOf, evidence: Evidence
-) -> None:
+def _judge_soundness(restore: AnyRestore, evidence: Evidence) -> None:
     """pg_amcheck on everything; the checksum of every page, where there are checksums."""
-    restore = restore_of(restorable_backup)
     found = restore.sound()
-    evidence.judge(
-        "relations-amcheck-complains",
-        Measurement(
-            "relations that amcheck complains of",
-            len(found.corrupt),
-            "count",
-            found.source,
-            samples=found.relations,
-        ),
-        equal_to(0),
-        worst(found.corrupt),
-    )
-    if isinstance(restore, RestoredCluster):
-        bad = restore.bad_checksums()
-        if bad is not None:
-            evidence.judge(
-                "pages-wrong-checksum",
-                Measurement("pages with a wrong checksum", bad, "count", "pg_checksums --check"),
-                equal_to(0),
-                "the disk, or the way to it, changed what was written",
-            )
-
-
-@check(
-    "backup.restored-application",
-    title="The application reads and writes in the restored copy",
-    each="tried_backup",
-    severity="blocker",
-    why="""A restored database is for the application. Rights that a dump does not carry, a setting
-    of the role, a sequence that lags: reading works, and the first write fails.""",
-    fix="""The message names the statement and the error. Try it in a restored copy:
-      set session authorization ROLE; begin; STATEMENT; rollback;
-    "permission denied": memberships and settings of roles are only in `pg_dumpall --globals-only`.
-    "duplicate key": see backup.restored-sequences, and the same in the database itself.""",
-)
-def test_restored_application(
-    tried_backup: Backup, restore_of: RestoreOf, evidence: Evidence
-) -> None:
-    """Each statement as the application's role, in a transaction that is rolled back."""
-    application = tried_backup.application
-    assert application, "the subject declares its statements"
-    for tried in try_application(restore_of(tried_backup).database(), application):
+    name = "relations that amcheck reports as corrupt"
+    _judge_none("sound", name, found.corrupt, found.relations, found.source, evidence)
+    # A dump has no pages.
+    if isinstance(restore, RestoredCluster) and (bad := restore.bad_checksums()) is not None:
         evidence.judge(
-            "rows", tried.rows, at_least(1), tried.problem or "no row came, or was written"
+            "checksums",
+            Measurement("pages with a wrong checksum", bad, "count", "pg_checksums --check"),
+            equal_to(0),
         )
 
 
-@check(
-    "backup.recovery-objectives",
-    title="What would be lost, and how long it would take, is within what was agreed",
-    each="promised_backup",
-    severity="blocker",
-    why="""RPO and RTO stand in contracts. Measured, they are: what was written since the moment
-    that the restored copy is of, and the time until it served again.""",
-    fix="""Too much lost: back up more often, or archive the WAL, so that minutes are lost at most:
-      systemctl edit --full backup.timer;  archive_timeout = 60
-    Too slow: pg_restore --jobs=4, process-max=4 in pgbackrest.conf, incremental backups, a standby.
-    Or agree on other figures: `rpo_s` and `rto_s` in [backup.NAME].""",
-)
-def test_recovery_objectives(
-    promised_backup: Backup, restore_of: RestoreOf, evidence: Evidence
+def _judge_application(backup: Backup, restore: AnyRestore, evidence: Evidence) -> None:
+    """Each statement as the application's role, in a transaction that is rolled back."""
+    if backup.application is None:
+        return
+    for tried in try_application(restore.database(), backup.application):
+        key = "application-writes" if tried.writes else "application-reads"
+        because = f"{tried.problem or 'no row'}, in: {tried.rows.source}"
+        evidence.judge(key, tried.rows, at_least(1), because)
+
+
+def _judge_damaged_copies(backup: Backup, restore: Restored, evidence: Evidence) -> None:
+    """Copies in a temporary folder are damaged; the limits of this backup must reject each."""
+    controls = dump_controls(backup, restore)
+    name, source = "damaged copies that would be accepted", f"copies of {restore.where}"
+    _judge_none("damaged-copies", name, accepted(controls), len(controls), source, evidence)
+
+
+def _judge_none(
+    key: str, name: str, found: Sequence[str], of: int, source: str, evidence: Evidence
 ) -> None:
-    """By the restored copy itself, and not by what a job says of it."""
-    restore = restore_of(promised_backup)
-    evidence.judge(
-        "data-loss",
-        data_loss(promised_backup, restore),
-        at_most(promised_backup.rpo_s or 0),
-        "what was written since then is in no backup",
-    )
-    evidence.judge(
-        "restore-time", restore.restore_time(), at_most(promised_backup.rto_s), "longer than agreed"
-    )
+    """Judge that nothing was found, and list what was."""
+    figure = Measurement(name, len(found), "count", source, samples=of)
+    evidence.judge(key, figure, equal_to(0), worst(found))
 
 
-@check(
-    "backup.negative-controls",
-    title="Copies that were damaged on purpose are rejected",
-    each="controlled_backup",
-    severity="major",
-    why="""A proof that nothing can make fail proves nothing: a limit set too wide, a program that
-    always ends with 0. So the newest backup is copied, each copy is damaged in one way, and the
-    judgements of the other checks have to reject each for that very damage.""",
-    fix="""The message names the damage that would have passed. See what should have caught it:
-      an old copy: `max_age_h` in [backup.NAME];  an empty file: `min_bytes`
-      a bit that turned: a manifest with the SHA-256, python -m readiness.areas.backup.manifest
-      a row less: the same manifest, with its tables""",
-)
-def test_negative_controls(
-    controlled_backup: Backup, restore_of: RestoreOf, target: Config, evidence: Evidence
-) -> None:
-    """On copies in a temporary folder; backups and archive are only read."""
-    backup = controlled_backup
-    restore = restore_of(backup) if backup.tool == "dump" else None
-    controls = (
-        dump_controls(backup, restore)
-        if isinstance(restore, Restored)
-        else archive_controls(backup, target.databases[backup.database])
-    )
-    passed = accepted(controls)
-    evidence.judge(
-        "damaged-copies-would-passed",
-        Measurement(
-            "damaged copies that would have passed",
-            len(passed),
-            "count",
-            f"copies of {backup.name}",
-            samples=len(controls),
-        ),
-        equal_to(0),
-        worst(passed),
-    )
-
-
-@check(
-    "backup.restore-level",
-    title="The proof of restore reaches the level that was agreed",
-    each="dump_backup",
-    severity="major",
-    why="""\"The restore was tested\" means anything from \"the job said so\" to \"the application
-    wrote in it\". The levels say which: none counts without those below it.""",
-    fix="""The message names the first level that is not shown, and why. What each of them needs:
-      4 rows and schema: a manifest with each dump, python -m readiness.areas.backup.manifest
-      5 soundness: amcheck on this machine, apt-get install postgresql-contrib
-      6 application: [backup.NAME.application];  7 objectives: `rpo_s` in [backup.NAME]
-    Another agreement: `restore_level` in [backup.NAME].""",
-)
-def test_restore_level(
-    dump_backup: Backup, restored_dump: RestoredDump, evidence: Evidence
-) -> None:
-    """Counted from the bottom; the first level that is not shown ends it."""
-    steps = steps_of(dump_backup, restored_dump(dump_backup))
-    reached, gap = level_of(steps), first_gap(steps)
-    evidence.judge(
-        "level-reached",
-        Measurement("level reached", reached, "count", "; ".join(map(str, steps))),
-        at_least(dump_backup.restore_level),
-        f"{STEPS[gap.level]}: {gap.problem}" if gap else "",
-    )
-
-
-def _told(value: _T | None, what: str, restore: Restored) -> _T:
+def _known(value: _T | None, what: str, restore: Restored) -> _T:
     if value is None:
         raise CouldNotMeasure(
-            f"the manifest says nothing of the {what}: it was written by an older release",
+            f"the manifest has no {what}: it was written by an older release",
             where=str(restore.file.manifest),
             remedy=f"make the next backup with this release: {COMMAND}",
         )
     return value
 
 
-def _compared(manifest: Manifest, found: dict[str, TableContent]) -> Measurement:
-    rows = sum(content.rows for content in found.values())
-    source = f"counts and checksums of {len(manifest.tables)} tables"
-    return Measurement("rows compared", rows, "count", source, samples=len(manifest.tables))
+@check(
+    "backup.recovery-objectives",
+    title="Data loss and restore time are within the agreed objectives",
+    failure_title="A restore loses more data, or takes longer, than agreed",
+    each="backup",
+    needs="is_restorable",
+    severity="blocker",
+    why="""RPO and RTO are promised in contracts, and both are measured here on the restored copy:
+    how old its newest data is, and how long it took until it served again. A figure that was only
+    estimated is found wrong in the middle of the outage.""",
+    fix="""Too much lost: back up more often, or archive WAL, so that minutes are lost at most:
+      systemctl edit --full backup.timer;  alter system set archive_timeout = 60
+    Too slow: pg_restore --jobs=4, process-max=4 in pgbackrest.conf, incremental backups, a standby.
+    Or agree on other objectives: `rpo_s` and `rto_s` in [backup.NAME].""",
+    judgements=("restore-time", "data-loss"),
+)
+def test_recovery_objectives(backup: Backup, restore_of: RestoreOf, evidence: Evidence) -> None:
+    """By the restored copy itself, and not by what a job reports."""
+    restore = restore_of(backup)
+    limit = at_most(backup.rto_s, backup.deciding("rto_s"))
+    evidence.judge("restore-time", restore.restore_time(), limit)
+    if backup.rpo_s:
+        limit = at_most(backup.rpo_s, backup.deciding("rpo_s"))
+        evidence.judge("data-loss", restore.data_loss(backup), limit)

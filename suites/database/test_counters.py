@@ -1,119 +1,106 @@
-"""What has the server counted since it runs: deadlocks, cache misses, spills, checkpoints?"""
+"""What the server counted since its counters began."""
 
-from readiness import Evidence, at_most, check
+from readiness import Evidence, Measurement, at_most, check
 from readiness.areas.database.config import Database
+from readiness.areas.database.config_history import History
 from readiness.areas.database.grading import no_less_than, no_more_than
-from readiness.areas.database.probes import counters
+from readiness.areas.database.history import trends
+from readiness.areas.database.probes import counters, snapshot
+from readiness.lib import postgres
+
+# As in [databases.NAME.history], for a database without that table.
+_DEFAULT = History(path="-")
 
 
 @check(
-    "database.deadlocks",
-    title="Transactions do not run into deadlocks",
+    "database.counters",
+    title="Deadlocks, cache misses, spills and forced checkpoints are rare",
+    failure_title="The server counts too many deadlocks, cache misses, spills or checkpoints",
     each="database",
     severity="minor",
-    why="""Each deadlock is a transaction that the server ended with an error, and a user who saw
-    it. They begin with load: two code paths that lock the same rows in another order.""",
-    fix="""The server's log names both statements of each (deadlock detected). Let all code lock
-    rows in one order, such as by key:
-      select ... from t where id = any($1) order by id for update;
-    and repeat a transaction that ends with SQLSTATE 40P01. The limit is `deadlocks_max_per_h` in
-    [databases.NAME.limits].""",
+    why="""Each deadlock is a request that failed. Reads past the cache, sorts on disk and
+    checkpoints that the WAL forces make everything slower, in waves and under load first.""",
+    fix="""Deadlocks: the server's log names both statements (deadlock detected). Lock rows in one
+order, and retry what ends with SQLSTATE 40P01:
+    select ... from t where id = any($1) order by id for update;
+Cache hits: find the table that is read, and give it an index or the server more `shared_buffers`:
+    select relname, heap_blks_read, heap_blks_hit from pg_statio_user_tables order by 2 desc;
+Temporary files: find the statement, and give that role more memory:
+    select temp_blks_written, calls, left(query, 80) from pg_stat_statements order by 1 desc;
+    alter role ROLE set work_mem = '64MB'; alter system set temp_file_limit = '20GB';
+Forced checkpoints: alter system set max_wal_size = '8GB'; select pg_reload_conf();
+Counters do not reach back: a crash, a failover or pg_stat_reset() emptied them. Declare
+[databases.NAME.history], run `readiness snapshot` each hour, and wait.""",
+    judgements=("deadlocks", "cache-hits", "temp-files", "checkpoints", "reach"),
 )
-def test_deadlocks(database: Database, evidence: Evidence) -> None:
-    """Of all databases of the server, an hour; of a young counter, in its first hour."""
-    found = counters.counters(database)
+def test_counters(database: Database, evidence: Evidence) -> None:
+    """Of all databases of the server: they share its cache, disk and WAL.
+
+    Rates are by the hour, and of a younger counter by its first hour. How far the counters reach
+    back is judged together with the snapshots, as long as no gap lies between them.
+    """
+    with evidence.attempt():
+        _judge_databases(database, evidence)
+    with evidence.attempt():
+        found = counters.checkpoints(database)
+        no_more_than(
+            evidence,
+            "checkpoints",
+            found.forced_share,
+            database.limits,
+            warn="checkpoints_forced_warn_share",
+            fail="checkpoints_forced_max_share",
+            because=f"{found.requested} were requested and {found.timed} came on schedule within"
+            f" {found.seconds / counters.HOUR_S:.1f} h",
+        )
+    with evidence.attempt():
+        _judge_reach(database, evidence)
+
+
+def _judge_databases(database: Database, evidence: Evidence) -> None:
+    found, limits = counters.counters(database), database.limits
     evidence.record(found.age_s)
     evidence.judge(
-        "deadlocks-per-h",
+        "deadlocks",
         found.deadlocks_per_h,
-        at_most(database.limits.deadlocks_max_per_h),
+        at_most(limits.deadlocks_max_per_h, limits.deciding("deadlocks_max_per_h")),
         f"since the counters began: {found.worst_by('deadlocks')}",
     )
-
-
-@check(
-    "database.cache-hits",
-    title="Most blocks are read from the cache",
-    each="database",
-    severity="minor",
-    why="""A block that is not in the shared buffers costs a system call, and often a disk. A
-    share that was 99 % and is 95 % means five times the reads: the working set has outgrown the
-    memory, or a query began to read whole tables.""",
-    fix="""See which tables are read, and which statements read them:
-      select relname, heap_blks_read, heap_blks_hit from pg_statio_user_tables
-      order by 2 desc limit 5;
-      select shared_blks_read, calls, left(query, 80) from pg_stat_statements
-      order by 1 desc limit 5;
-    An index, or `shared_buffers` of a quarter of the memory (needs a restart). The limits are
-    `cache_hit_warn_share` and `cache_hit_min_share` in [databases.NAME.limits].""",
-)
-def test_cache_hits(database: Database, evidence: Evidence) -> None:
-    """The buffers are the server's: over all its databases, since the counters began."""
-    found = counters.counters(database)
-    share = found.cache_hit_share
-    evidence.record(found.age_s)
-    no_less_than(
-        evidence,
-        "share",
-        share,
-        warn=database.limits.cache_hit_warn_share,
-        fail=database.limits.cache_hit_min_share,
-        because=f"blocks that were not in it: {found.worst_by('reads')}",
-    )
-
-
-@check(
-    "database.temp-files",
-    title="Sorts and joins fit into memory",
-    each="database",
-    severity="minor",
-    why="""What does not fit into `work_mem` is written to disk and read again: ten times slower,
-    and it fills the disk that the database lies on. A single bad query can stop the server.""",
-    fix="""See who does it, and give that role (not everybody) more memory, or the query an index:
-      select temp_blks_written, calls, left(query, 80) from pg_stat_statements
-      order by 1 desc limit 5;
-      alter role REPORTS set work_mem = '64MB';
-      alter system set temp_file_limit = '20GB'; alter system set log_temp_files = '10MB';
-    The limits are `temp_warn_bytes_per_h` and `temp_max_bytes_per_h` in
-    [databases.NAME.limits].""",
-)
-def test_temp_files(database: Database, evidence: Evidence) -> None:
-    """Of all databases of the server, an hour; of a young counter, in its first hour."""
-    found = counters.counters(database)
-    evidence.record(found.age_s)
     no_more_than(
         evidence,
-        "temp-bytes-per-h",
+        "temp-files",
         found.temp_bytes_per_h,
-        warn=database.limits.temp_warn_bytes_per_h,
-        fail=database.limits.temp_max_bytes_per_h,
+        limits,
+        warn="temp_warn_bytes_per_h",
+        fail="temp_max_bytes_per_h",
         because=f"bytes since the counters began: {found.worst_by('temp_bytes')}",
     )
-
-
-@check(
-    "database.checkpoints",
-    title="Checkpoints come by the clock, and not because the WAL is full",
-    each="database",
-    severity="minor",
-    why="""After each checkpoint, every page is written to the WAL in full once more. If the WAL
-    forces them, one brings the next: the disk is busy with copies, and commits wait for it in
-    waves.""",
-    fix="""Give the WAL more room; that needs no restart, only disk:
-      alter system set max_wal_size = '8GB'; select pg_reload_conf();
-    See how often they come:  alter system set log_checkpoints = on;
-    The limits are `checkpoints_forced_warn_share` and `checkpoints_forced_max_share` in
-    [databases.NAME.limits].""",
-)
-def test_checkpoints(database: Database, evidence: Evidence) -> None:
-    """A backup and a command request checkpoints, too: only as many count as WAL can explain."""
-    found = counters.checkpoints(database)
-    no_more_than(
+    no_less_than(
         evidence,
-        "forced-share",
-        found.forced_share,
-        warn=database.limits.checkpoints_forced_warn_share,
-        fail=database.limits.checkpoints_forced_max_share,
-        because=f"{found.requested} were requested and {found.timed} came by the clock within"
-        f" {found.seconds / counters.HOUR_S:.1f} h",
+        "cache-hits",
+        found.cache_hit_share,
+        limits,
+        warn="cache_hit_warn_share",
+        fail="cache_hit_min_share",
+        because=f"blocks that were not in the cache: {found.worst_by('reads')}",
     )
+
+
+def _judge_reach(database: Database, evidence: Evidence) -> None:
+    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        live = snapshot.take(connection)
+    reach = trends.reach(database, live)
+    source = "pg_stat_bgwriter.stats_reset" + (" and the snapshots" if database.history else "")
+    name = "Days that the counters of tables and indexes reach back"
+    lost = "they started again after a time that no snapshot covers"
+    no_less_than(
+        evidence,
+        "reach",
+        Measurement(name, reach.days, "days", source, 1 if reach.first is None else 2),
+        database.history or _DEFAULT,
+        warn="evidence_warning_days",
+        fail="evidence_min_days",
+        because=lost if reach.broken_at else "there is nothing older",
+    )
+    unseen_h = reach.unseen_s / counters.HOUR_S
+    evidence.record(Measurement("Hours of it that nothing covers", unseen_h, "h", source))

@@ -1,123 +1,186 @@
-"""Whether the indexes are there that are needed, and none that only cost."""
+"""Indexes that only cost, that are missing, or that no query may use."""
 
-from readiness import Evidence, Measurement, check, equal_to
+from readiness import Evidence, Measurement, check
 from readiness.areas.database.config import Database
-from readiness.areas.database.statements import foreign_keys, indexes
-from readiness.areas.database.statements.told import size
+from readiness.areas.database.grading import none_of, size
+from readiness.areas.database.history import trends
+from readiness.areas.database.history.trends import Use
+from readiness.areas.database.probes import indexes, snapshot
+from readiness.areas.database.probes.indexes import ForeignKey, Index
 from readiness.lib import postgres
+from readiness.lib.postgres import Connection
 from readiness.lib.text import worst
+from readiness.model.errors import NoData
 from readiness.model.measurement import Limit
+
+_DAY_S = 86400.0
+_COUNTERS = "pg_stat_user_indexes and the snapshots"
 
 
 @check(
-    "database.duplicate-indexes",
-    title="No index holds only what another one holds already",
-    why="""Each index is written at every insert, and at most updates; it takes space in memory, on
-    disk and in every backup. An exact double gives nothing for that: the planner uses one of the
-    two, and only the writes get slower. Most come from a migration that ran twice, or from an
-    index beside the one that a unique constraint makes anyway.""",
-    fix="""Drop the one that is named, without locking the table out:
-    drop index concurrently SCHEMA.INDEX;
-The finding names which to keep: the one that a constraint or a foreign key depends on.
-See both: select indexrelid::regclass, pg_get_indexdef(indexrelid) from pg_index
-          where indrelid = 'SCHEMA.TABLE'::regclass;""",
-    severity="major",
-    effect="observe",
+    "database.indexes",
+    title="Every index is needed, and every foreign key has one",
+    failure_title="Indexes are unused, duplicate or missing",
     each="database",
+    severity="major",
+    why="""Each index is written at every insert and takes memory, disk and backup space; one that
+    nobody uses, or that another one duplicates, costs that for nothing. Without an index on a
+    foreign key, each delete of a parent reads the whole child table while it holds a lock.""",
+    fix="""The message has the statement for each index.
+A duplicate (the one to keep is named):     drop index concurrently SCHEMA.INDEX;
+Unused: look first whether a rare report or a standby uses it (counters are kept by each server
+for itself), then    drop index concurrently SCHEMA.INDEX;
+or keep it:          keep = ["SCHEMA.INDEX"]   in [databases.NAME.indexes]
+A foreign key without an index (any order of the columns serves, a partial index does not):
+    create index concurrently on SCHEMA.TABLE (COLUMNS);""",
+    judgements=("duplicates", "unused", "foreign-keys"),
 )
-def test_duplicate_indexes(database: Database, evidence: Evidence) -> None:
-    """Exactly the same columns, order, operator classes and predicate; small ones are a warning."""
+def test_indexes(database: Database, evidence: Evidence) -> None:
+    """Duplicates have the same columns, order, operator classes and predicate.
+
+    Use is judged where [databases.NAME.history] is declared, of indexes on which nothing but speed
+    depends. Foreign keys without an index are a warning, and judged on large tables only.
+    """
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = indexes.read(connection)
-    pairs = indexes.duplicates(found)
+        with evidence.attempt():
+            found = indexes.read(connection)
+            _judge_duplicates(database, found, evidence)
+            if database.history:
+                _judge_use(database, connection, found, evidence)
+        with evidence.attempt():
+            _judge_foreign_keys(database, indexes.foreign_keys(connection), evidence)
+
+
+def _judge_duplicates(database: Database, found: list[Index], evidence: Evidence) -> None:
+    pairs, limits = indexes.duplicates(found), database.indexes
     wasted = sum(pair.drop.size for pair in pairs)
-    because = worst(
-        f"{pair.drop.name} ({size(pair.drop.size)}) holds what {pair.keep.name} holds: {pair.mend}"
+    because = [
+        f"{pair.drop.name} ({size(pair.drop.size)}) duplicates {pair.keep.name}: {pair.statement}"
         for pair in pairs
-    )
-    kept = evidence.judge(
-        "bytes-duplicate-indexes",
-        Measurement("bytes of duplicate indexes", wasted, "bytes", "pg_index", len(found)),
-        Limit("<", database.indexes.duplicate_max_bytes),
+    ]
+    if wasted >= limits.duplicate_max_bytes:
+        limit = Limit("<", limits.duplicate_max_bytes, limits.deciding("duplicate_max_bytes"))
+        size_of = Measurement("Size of duplicate indexes", wasted, "bytes", "pg_index", len(found))
+        evidence.judge("duplicates", size_of, limit, worst(because))
+        return
+    none_of(
+        evidence,
+        "duplicates",
+        "indexes duplicate another one",
         because,
+        len(found),
+        "pg_index",
+        warn_only=True,
     )
-    evidence.judge(
-        "duplicate-indexes",
-        Measurement("duplicate indexes", len(pairs), "count", "pg_index", len(found)),
-        equal_to(0),
-        because,
-        warn_only=kept,
+
+
+def _judge_use(
+    database: Database, connection: Connection, found: list[Index], evidence: Evidence
+) -> None:
+    """By counters and snapshots together.
+
+    Raises:
+        NoData: they reach back too few days to call an index unused.
+    """
+    limits = database.indexes
+    plain = {
+        index.oid: index for index in found if index.droppable and index.name not in limits.keep
+    }
+    live = snapshot.take(connection)
+    snapshots, reach = trends.scans(database, live)
+    known = [use for use in trends.uses(snapshots, live) if use.index.oid in plain]
+    unused = _idle(known, live.at, limits.unused_days)
+    _refuse_too_short(known, reach, limits.unused_days)
+    wasted = sum(use.index.size for use in unused)
+    because = [_described(use, plain[use.index.oid], live.at) for use in unused]
+    if wasted >= limits.unused_max_bytes:
+        limit = Limit("<", limits.unused_max_bytes, limits.deciding("unused_max_bytes"))
+        size_of = Measurement("Size of unused indexes", wasted, "bytes", _COUNTERS, len(known))
+        evidence.judge("unused", size_of, limit, worst(because))
+    else:
+        name = f"indexes unused for {limits.unused_days:g} days"
+        none_of(evidence, "unused", name, because, len(known), _COUNTERS, warn_only=True)
+    little = len(_idle(known, live.at, limits.active_days)) - len(unused)
+    name = f"Indexes used since, but not for {limits.active_days:g} days"
+    evidence.record(Measurement(name, little, "count", _COUNTERS, len(known)))
+
+
+def _idle(known: list[Use], now: float, days: float) -> list[Use]:
+    """Those without any use for so long, the largest first."""
+    found = [use for use in known if use.idle_s(now) >= days * _DAY_S]
+    return sorted(found, key=lambda use: (-use.index.size, use.index.name))
+
+
+def _described(use: Use, index: Index, now: float) -> str:
+    return (
+        f"{index.name} of {index.table} ({size(use.index.size)}, unused for at least"
+        f" {use.idle_s(now) / _DAY_S:.0f} days): drop index concurrently {index.quoted};"
+    )
+
+
+def _refuse_too_short(known: list[Use], reach: trends.Reach, days: float) -> None:
+    """An index that was not used within a shorter time may be used all the same.
+
+    Raises:
+        NoData: there are such indexes; one that was created within that time is none.
+    """
+    unseen = [use for use in known if use.last is None and use.known_from_the_start]
+    if reach.days < days and unseen:
+        raise NoData(
+            f"counters and snapshots reach back {reach.days:.1f} days, too few to call"
+            f" {len(unseen)} indexes unused for {days:g} days:"
+            f" {worst(use.index.name for use in unseen)}",
+            where="pg_stat_user_indexes",
+            remedy="run `readiness snapshot` each hour, and wait; see database.counters",
+        )
+
+
+def _judge_foreign_keys(database: Database, found: list[ForeignKey], evidence: Evidence) -> None:
+    least = database.indexes.foreign_key_min_rows
+    bare = [key for key in found if not key.indexed]
+    large = [key for key in bare if key.rows >= least]
+    source = "pg_constraint, pg_index"
+    none_of(
+        evidence,
+        "foreign-keys",
+        f"foreign keys without an index, of tables with {least:,} rows or more",
+        [
+            f"{key.name} of {key.table} (about {key.rows:,} rows, {size(key.size)})"
+            f" references {key.parent}: {key.statement}"
+            for key in large
+        ],
+        len(found),
+        source,
+        warn_only=True,
+    )
+    small = len(bare) - len(large)
+    evidence.record(
+        Measurement("Foreign keys without an index, of smaller tables", small, "count", source)
     )
 
 
 @check(
     "database.invalid-indexes",
     title="No index is invalid",
-    why="""`create index concurrently` that fails, or that somebody interrupts, leaves an index that
-    no query uses and every write maintains. Who made it believes that it is there: the slow query
-    stays slow, and a unique one does not keep doubles out. pg_dump leaves it out without a word,
-    so that a restored database differs.""",
-    fix="""Look why it failed (doubles, for a unique one), and make it again:
-    reindex index concurrently SCHEMA.INDEX;
-or drop it: drop index concurrently SCHEMA.INDEX;
-What is being built just now is not counted: select * from pg_stat_progress_create_index;""",
-    severity="major",
-    effect="observe",
+    failure_title="Invalid indexes slow down writes and serve no query",
     each="database",
+    severity="major",
+    why="""A `create index concurrently` that failed leaves an index that every write maintains and
+    no query uses; a unique one does not keep duplicates out. pg_dump leaves it out silently, so a
+    restored database differs.""",
+    fix="""See why it failed (duplicates, for a unique index), then build it again or drop it:
+    reindex index concurrently SCHEMA.INDEX;
+    drop index concurrently SCHEMA.INDEX;
+An index that is being built does not count: select * from pg_stat_progress_create_index;""",
+    judgements=("invalid",),
 )
 def test_invalid_indexes(database: Database, evidence: Evidence) -> None:
-    """What is valid, ready and live serves queries; nothing else does."""
+    """Only what is valid, ready and live serves queries."""
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
         found = indexes.read(connection)
-    broken = indexes.invalid(found)
-    evidence.judge(
-        "invalid-indexes",
-        Measurement("invalid indexes", len(broken), "count", "pg_index", len(found)),
-        equal_to(0),
-        worst(
-            f"{index.name} of {index.table} ({size(index.size)}):"
-            f" reindex index concurrently {index.quoted};"
-            for index in broken
-        ),
-    )
-
-
-@check(
-    "database.foreign-keys-indexed",
-    title="An index finds the rows that reference a deleted or renumbered parent",
-    why="""PostgreSQL makes no index for a foreign key. Without one, each delete of a parent reads
-    the whole child table, while it holds the parent's row: ten deletes on a table of ten million
-    rows stop everybody who waits for those rows. It does not show until the table has grown.""",
-    fix="""Make the index that the finding names, without locking writers out:
-    create index concurrently on SCHEMA.TABLE (COLUMNS);
-Any order of the columns serves, as long as they come first. A partial index does not.""",
-    severity="minor",
-    effect="observe",
-    each="database",
-)
-def test_foreign_keys_indexed(database: Database, evidence: Evidence) -> None:
-    """Of tables with enough rows to hurt; the others are shown, and do not decide."""
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = foreign_keys.read(connection)
-    bare = [key for key in found if not key.indexed]
-    fewest = database.indexes.foreign_key_min_rows
-    large = [key for key in bare if key.rows >= fewest]
-    evidence.judge(
-        "foreign-keys-without-an",
-        Measurement(
-            f"foreign keys without an index, of tables with {fewest:,} rows or more",
-            len(large),
-            "count",
-            "pg_constraint, pg_index",
-            len(found),
-        ),
-        equal_to(0),
-        worst(
-            f"{key.name} of {key.table} (about {key.rows:,} rows, {size(key.size)})"
-            f" references {key.parent}: {key.mend}"
-            for key in large
-        ),
-    )
-    evidence.record(
-        Measurement("of smaller tables", len(bare) - len(large), "count", "pg_constraint, pg_index")
-    )
+    broken = [
+        f"{index.name} of {index.table} ({size(index.size)}):"
+        f" reindex index concurrently {index.quoted};"
+        for index in indexes.invalid(found)
+    ]
+    none_of(evidence, "invalid", "indexes invalid", broken, len(found), "pg_index")

@@ -1,116 +1,125 @@
-"""Can what is stored be trusted, and can more be stored?"""
+"""Damage to what is stored, and sequences that run out."""
 
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.database.config import Database
-from readiness.areas.database.grading import no_more_than
-from readiness.areas.database.probes import damage, integrity
+from readiness.areas.database.grading import no_more_than, none_of
+from readiness.areas.database.probes import integrity, server
 from readiness.lib.text import listed
+
+
+@check(
+    "database.corruption",
+    title="Tables and indexes are sound, and damage would be noticed",
+    failure_title="Tables or indexes are damaged, or damage would go unnoticed",
+    each="database",
+    severity="blocker",
+    why="""An index in a wrong order hides rows that are there: a payment is not found, a unique
+    key is stored twice. Damage that nothing notices is copied into every backup until no sound one
+    is left.""",
+    fix="""amcheck is missing or not permitted, as superuser: create extension amcheck;
+    grant execute on function bt_index_check(regclass, boolean) to ROLE;
+    grant execute on function
+      verify_heapam(regclass, boolean, boolean, text, bigint, bigint) to ROLE;
+Check everything: pg_amcheck --heapallindexed DATABASE
+A damaged index: look for duplicate rows, then   reindex index concurrently INDEX;
+A damaged table: stop writing to it, copy the data folder, restore a backup.
+A collation changed (a new image, another host): rebuild, then record the new version:
+    reindex database concurrently DATABASE;
+    alter database DATABASE refresh collation version;   -- PostgreSQL 15 and later
+    alter collation NAME refresh version;
+Checksums are off: stop the server, pg_checksums --enable -D DATA_FOLDER   (20 GB take a minute)
+Checksum failures: distrust the disks, keep old backups, restore on another host, then
+    select pg_stat_reset();""",
+    judgements=("damage", "collations", "unknown-collations", "checksums"),
+)
+def test_corruption(database: Database, evidence: Evidence) -> None:
+    """By amcheck on a sample, the versions of collations in use, and checksums of all databases.
+
+    The sample holds the largest tables and indexes, and each day some others, up to
+    `corruption_sample_bytes`. What checksums cannot see: a page that was written in a wrong order.
+    """
+    with evidence.attempt():
+        _judge_sample(database, evidence)
+    with evidence.attempt():
+        _judge_collations(database, evidence)
+    with evidence.attempt():
+        _judge_checksums(database, evidence)
+
+
+def _judge_sample(database: Database, evidence: Evidence) -> None:
+    found = integrity.sample(database, database.limits.corruption_sample_bytes)
+    read = found.indexes + found.tables
+    evidence.record(Measurement("Read for damage", found.size, "bytes", "amcheck", samples=read))
+    none_of(
+        evidence,
+        "damage",
+        f"tables and indexes damaged ({found.tables} tables, {found.indexes} indexes read)",
+        found.damaged,
+        read,
+        f"amcheck; there are {found.candidates}",
+    )
+
+
+def _judge_collations(database: Database, evidence: Evidence) -> None:
+    found = integrity.collations(database)
+    changed = [str(collation) for collation in found if collation.changed]
+    name = "collations in use sort otherwise than recorded"
+    none_of(evidence, "collations", name, changed, len(found), "pg_collation")
+    unknown = [collation.name for collation in found if collation.unknown and collation.indexes]
+    name = "collations in use without a recorded version, which hides a change"
+    none_of(
+        evidence, "unknown-collations", name, unknown, len(found), "pg_collation", warn_only=True
+    )
+
+
+def _judge_checksums(database: Database, evidence: Evidence) -> None:
+    found = server.checksums(database)
+    evidence.judge(
+        "checksums",
+        Measurement("Data checksums are on", found.enabled, "truth", "show data_checksums"),
+        equal_to(value=True),
+        says="Data checksums are off, so damage on the disk goes unnoticed",
+    )
+    evidence.judge(
+        "checksums",
+        Measurement("Checksum failures", found.failures, "count", "pg_stat_database"),
+        equal_to(0),
+        listed(found.where, between="; "),
+        says=f"{found.failures} checksum failures were counted",
+    )
 
 
 @check(
     "database.sequence-exhaustion",
     title="No sequence is near the largest number that its column takes",
+    failure_title="A sequence is near the largest number that its column takes",
     each="database",
     severity="blocker",
     why="""The day an `integer` key reaches 2147483647, every insert into the table fails, and
     rewriting it to `bigint` takes hours with the table locked. The sequence itself often still
     has room: it is the column that is full.""",
-    fix="""Before it is full, in a window, or by way of a new column that is filled in batches:
-      alter table TABLE alter column COLUMN type bigint;   (rewrites the table under a lock)
-      alter sequence SEQUENCE as bigint;
-    To win time: let it go on through the negative numbers,
-      alter sequence SEQUENCE minvalue -2147483648 restart with -2147483648;
-    The limits are `sequence_warn_share` and `sequence_max_share` in [databases.NAME.limits].""",
+    fix="""In a maintenance window, or by way of a new column that is filled in batches:
+    alter table TABLE alter column COLUMN type bigint;   -- rewrites the table under a lock
+    alter sequence SEQUENCE as bigint;
+To win time, continue with the negative numbers:
+    alter sequence SEQUENCE minvalue -2147483648 restart with -2147483648;""",
+    judgements=("used",),
 )
 def test_sequence_exhaustion(database: Database, evidence: Evidence) -> None:
-    """Against the sequence's own end and the type of its column, whichever comes first."""
+    """By the sequence's own end or the type of its column, whichever comes first."""
     found = integrity.sequences(database)
     no_more_than(
         evidence,
-        "used-fullest-sequence",
+        "used",
         Measurement(
-            "used of the fullest sequence",
+            "Used share of the fullest sequence",
             max((sequence.share for sequence in found), default=0.0),
             "ratio",
             "pg_sequences",
             samples=len(found),
         ),
-        warn=database.limits.sequence_warn_share,
-        fail=database.limits.sequence_max_share,
+        database.limits,
+        warn="sequence_warn_share",
+        fail="sequence_max_share",
         because=listed(map(str, found), between="; "),
-    )
-
-
-@check(
-    "database.corruption-sample",
-    title="What was read of tables and indexes is sound",
-    each="database",
-    severity="blocker",
-    why="""An index in a wrong order hides rows that are there: a payment that is not found, a
-    unique key that is stored twice. Checksums do not see it, since every page is as it was
-    written; the cause is mostly a new operating system that sorts texts differently.""",
-    fix="""Once, as superuser: create extension amcheck;
-      grant execute on function bt_index_check(regclass, boolean) to ROLE;
-      grant execute on function
-        verify_heapam(regclass, boolean, boolean, text, bigint, bigint) to ROLE;
-    An index is damaged: look for rows that are stored twice, then
-      reindex index concurrently INDEX;
-    A table is damaged: stop writing to it, keep a copy of the data folder, restore a backup. All
-    of it: pg_amcheck --heapallindexed DATABASE. How much is read is `corruption_sample_bytes` in
-    [databases.NAME.limits].""",
-)
-def test_corruption_sample(database: Database, evidence: Evidence) -> None:
-    """The largest ones, and each day some others, until the sample is full."""
-    found = damage.sample(database, database.limits.corruption_sample_bytes)
-    read = found.indexes + found.tables
-    evidence.record(
-        Measurement("bytes read for damage", found.size, "bytes", "amcheck", samples=read)
-    )
-    evidence.judge(
-        "damaged-indexes-tables-read",
-        Measurement(
-            f"damaged, of {found.indexes} indexes and {found.tables} tables that were read",
-            len(found.damaged),
-            "count",
-            f"amcheck; there are {found.candidates}",
-            samples=read,
-        ),
-        equal_to(0),
-        listed(found.damaged, between="; "),
-    )
-
-
-@check(
-    "database.collation-version",
-    title="Texts are sorted as they were when the indexes were built",
-    each="database",
-    severity="blocker",
-    why="""The operating system's library sorts texts, and a new one sorts some differently. Then
-    every index on text is in a wrong order: rows are not found, and unique keys are stored twice.
-    It happens with a new image, a restore on another host, a standby on another release.""",
-    fix="""Rebuild what is stored in that order, then write the new version down:
-      reindex database concurrently DATABASE;
-      alter database DATABASE refresh collation version;     (PostgreSQL 15 and later)
-      alter collation NAME refresh version;
-    First look for what went wrong already: pg_amcheck --heapallindexed DATABASE""",
-)
-def test_collation_version(database: Database, evidence: Evidence) -> None:
-    """Only what something is stored in: of others, nothing is in a wrong order."""
-    found = integrity.collations(database)
-    changed = [str(collation) for collation in found if collation.changed]
-    evidence.judge(
-        "collations-changed",
-        Measurement(
-            "collations that changed", len(changed), "count", "pg_collation", samples=len(found)
-        ),
-        equal_to(0),
-        listed(changed, between="; "),
-    )
-    unknown = [collation.name for collation in found if collation.unknown and collation.indexes]
-    evidence.judge(
-        "collations-an-unknown-version",
-        Measurement("collations of an unknown version", len(unknown), "count", "pg_collation"),
-        equal_to(0),
-        f"nobody can tell whether they changed: {listed(unknown)}",
-        warn_only=True,
     )

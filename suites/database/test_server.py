@@ -1,199 +1,151 @@
-"""Is the server set up so that what it stores stays, and that its state can be seen?"""
+"""The server: rights of the monitoring role, settings that keep data safe, its release."""
 
 from datetime import UTC, datetime
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.database.config import Database
-from readiness.areas.database.grading import no_more_than
+from readiness.areas.database.grading import none_of
 from readiness.areas.database.probes import server
-from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
-from readiness.lib.text import listed
+from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.model.measurement import Limit
 
 
 @check(
     "database.privileges",
-    title="The monitoring role sees what it has to judge, and may do no more than that",
+    title="The monitoring role sees what it needs, and is no superuser",
+    failure_title="The monitoring role sees too little, or may do too much",
     each="database",
     severity="major",
-    why="""Of what a role may not see, PostgreSQL shows nothing: no sessions, no figures, NULL for
-    a sequence. That looks like a healthy system, and most tools take it for one. And the
-    password of the monitoring role lies on many machines: a superuser's must not.""",
+    why="""PostgreSQL hides what a role may not see: no sessions, no figures, NULL for a sequence.
+    Most tools take that for a healthy system. And the password of the monitoring role lies on many
+    machines: a superuser's must not.""",
     fix="""As superuser, in the database:
-      grant pg_monitor to ROLE;
-      grant usage on schema SCHEMA to ROLE;
-      grant select on all sequences in schema SCHEMA to ROLE;
-      alter default privileges for role OWNER in schema SCHEMA grant select on sequences to ROLE;
-      alter role ROLE nosuperuser;""",
+    grant pg_monitor to ROLE;
+    grant usage on schema SCHEMA to ROLE;
+    grant select on all sequences in schema SCHEMA to ROLE;
+    alter default privileges for role OWNER in schema SCHEMA grant select on sequences to ROLE;
+    alter role ROLE nosuperuser;""",
+    judgements=("pg-monitor", "sequences", "superuser"),
 )
 def test_privileges(database: Database, evidence: Evidence) -> None:
-    """The other checks of this suite say `error` for what they cannot see; this one says why."""
+    """Other checks end as an error where they cannot see; this one says what to grant."""
     found = server.rights(database)
-    source = f"pg_roles, {found.role}"
-    evidence.judge(
-        "parts-pg-monitor-lacks",
-        Measurement("parts of pg_monitor that it lacks", len(found.lacking), "count", source),
-        equal_to(0),
-        f"grant pg_monitor to {found.role}; it lacks {listed(found.lacking)}",
+    lacking = [f"grant {part} to {found.role}" for part in found.lacking]
+    none_of(
+        evidence,
+        "pg-monitor",
+        f"parts of pg_monitor missing for {found.role}",
+        lacking,
+        len(server.PARTS_OF_PG_MONITOR),
+        "pg_roles",
     )
     hidden = found.hidden_sequences
-    evidence.judge(
-        "sequences-cannot-read",
-        Measurement("sequences that it cannot read", len(hidden), "count", "pg_class"),
-        equal_to(0),
-        f"grant select on them to {found.role}: {listed(hidden)}",
+    none_of(
+        evidence,
+        "sequences",
+        f"sequences hidden from {found.role}",
+        hidden,
+        found.sequences,
+        "pg_class",
     )
     evidence.judge(
-        "monitoring-role-superuser",
-        Measurement("the monitoring role is a superuser", found.superuser, "truth", source),
-        equal_to(False),
-        f"alter role {found.role} nosuperuser; pg_monitor is enough",
+        "superuser",
+        Measurement("The monitoring role is a superuser", found.superuser, "truth", "pg_roles"),
+        equal_to(value=False),
+        f"alter role {found.role} nosuperuser; grant pg_monitor to {found.role}",
+        says=f"The monitoring role {found.role} is a superuser",
     )
+
+
+# setting -> (judgement, what the unsafe value does)
+_RISKS = {
+    "fsync": ("crash-safety", "a power cut damages the database"),
+    "full_page_writes": ("crash-safety", "a power cut damages the database"),
+    "zero_damaged_pages": ("damage-reported", "pages that cannot be read are deleted"),
+    "ignore_checksum_failure": ("damage-reported", "damaged pages are served"),
+    "autovacuum": ("autovacuum", "tables grow until the server stops to protect itself"),
+    "synchronous_commit": ("synchronous-commit", "a crash loses the last commits"),
+}
 
 
 @check(
     "database.settings-durability",
-    title="What was committed survives a crash: no setting trades it for speed",
+    title="No setting trades committed data for speed",
+    failure_title="A setting risks committed data",
     each="database",
     severity="blocker",
-    why="""`fsync` or `full_page_writes` off make a test quick, and a power cut fatal: the
-    database is damaged, and says so weeks later. `zero_damaged_pages` deletes what it cannot
-    read. With `autovacuum` off, tables grow until the server stops to protect itself.""",
-    fix="""Put back what the message names, and find who changed it:
-      select name, setting, sourcefile, sourceline from pg_settings where name = 'SETTING';
-      alter system reset SETTING; select pg_reload_conf();
-    For one role or database: alter role ROLE reset SETTING; alter database NAME reset SETTING;
-    After a time without fsync or full_page_writes and a crash in it: restore from a backup.""",
+    why="""With `fsync` or `full_page_writes` off, a power cut damages the database, which shows
+    weeks later. `zero_damaged_pages` deletes what it cannot read. Without autovacuum, tables grow
+    until the server stops to protect itself.""",
+    fix="""See who set it, then reset it:
+    select name, setting, sourcefile, sourceline from pg_settings where name = 'SETTING';
+    alter system reset SETTING; select pg_reload_conf();
+For one role or database: alter role ROLE reset SETTING; alter database NAME reset SETTING;
+After a crash without fsync or full_page_writes: restore a backup.""",
+    judgements=("crash-safety", "damage-reported", "autovacuum", "synchronous-commit"),
 )
 def test_settings_durability(database: Database, evidence: Evidence) -> None:
-    """`synchronous_commit` off loses the last moments only, and no consistency: a warning."""
+    """`synchronous_commit` loses the last moments and no consistency: a warning."""
     for setting in server.settings(database):
-        scope = f" of {setting.where}" if setting.where else ""
+        key, risk = _RISKS[setting.name]
+        name = setting.name + (f" of {setting.where}" if setting.where else "")
         evidence.judge(
-            "value",
-            Measurement(f"{setting.name}{scope}", setting.value, "text", "pg_settings"),
-            _other_than(setting),
-            "the last commits before a crash are lost"
-            if setting.name == "synchronous_commit"
-            else f"alter system reset {setting.name}; select pg_reload_conf()",
-            warn_only=setting.name == "synchronous_commit",
+            key,
+            Measurement(name, setting.value, "text", "pg_settings"),
+            Limit("!=", setting.unsafe),
+            risk,
+            says=f"{name} is {setting.value}",
+            warn_only=key == "synchronous-commit",
         )
-
-
-def _other_than(setting: server.Setting) -> Limit:
-    return Limit("!=", setting.unsafe)
-
-
-@check(
-    "database.data-checksums",
-    title="Damage on the disk would be noticed, and there was none",
-    each="database",
-    severity="major",
-    why="""Disks and controllers return wrong bytes now and then, without an error. Without
-    checksums they are copied into every backup until no good one is left; with them, the first
-    read says so, and counts it.""",
-    fix="""Checksums are off: in a maintenance window, with the server stopped,
-      pg_checksums --enable -D DATA_FOLDER      (about a minute for 20 GB)
-    or initdb --data-checksums for the next one; PostgreSQL 18 does so by itself.
-    Failures were counted: take the host's disks for broken. Do not overwrite old backups; find
-    the page in the server's log (invalid page in block), and restore on another host. Then
-      select pg_stat_reset();  in that database""",
-)
-def test_data_checksums(database: Database, evidence: Evidence) -> None:
-    """In all databases of the server: they lie on one disk."""
-    found = server.checksums(database)
-    evidence.judge(
-        "data-checksums",
-        Measurement("data_checksums", found.enabled, "truth", "show data_checksums"),
-        equal_to(True),
-        "what the disk damages is not noticed",
-    )
-    evidence.judge(
-        "pages-wrong-checksum",
-        Measurement("pages with a wrong checksum", found.failures, "count", "pg_stat_database"),
-        equal_to(0),
-        listed(found.where, between="; "),
-    )
 
 
 @check(
     "database.version-supported",
-    title="The server's release is supported, and its fixes are installed",
+    title="The server's release is supported and up to date",
+    failure_title="The server's release is out of support or lacks fixes",
     each="database",
     severity="major",
-    why="""Minor releases contain fixes of data loss and of security holes, and nothing else.
-    After five years a major release gets none any more, and what is found then stays open.""",
-    fix="""A minor release: install it and restart, nothing else.
-      select version();   apt-get install --only-upgrade postgresql-MAJOR
-    A major release at its end: pg_upgrade, after a rehearsal on a restored backup
-      https://www.postgresql.org/support/versioning/""",
+    why="""Minor releases contain fixes of data loss and security holes, and nothing else. After
+    five years a major release gets none, and what is found then stays open.""",
+    fix="""Out of support: pg_upgrade, after a rehearsal on a restored backup
+    https://www.postgresql.org/support/versioning/
+Fixes are missing: install the minor release and restart, nothing else
+    apt-get install --only-upgrade postgresql-MAJOR""",
+    judgements=("support", "fixes"),
 )
 def test_version_supported(database: Database, evidence: Evidence) -> None:
-    """By PostgreSQL's own calendar: what came out of turn is not known here, and not asked for."""
-    release, today = server.release(database), datetime.now(UTC).date()
+    """By PostgreSQL's published calendar; releases out of turn are not known."""
+    release, today, limits = server.release(database), datetime.now(UTC).date(), database.limits
     end = supported_until(release.major)
     evidence.judge(
-        "days-postgresql-still-supported",
+        "support",
         Measurement(
-            f"days that PostgreSQL {release.major} is still supported",
+            f"Support left for PostgreSQL {release.major}",
             (end - today).days,
             "days",
-            "five years from each release",
+            "five years from each major release",
         ),
-        at_least(0),
-        f"it ended on {end.isoformat()}",
+        at_least(limits.support_min_days, limits.deciding("support_min_days")),
+        f"it ends on {end.isoformat()}",
     )
     newest = newest_minor(release.major, today)
     evidence.judge(
-        "minor-releases-behind",
+        "fixes",
         Measurement(
-            f"minor releases that {release} is behind",
+            f"Minor releases that {release} is behind",
             max(0, newest - release.minor),
             "count",
             "the calendar of minor releases",
         ),
-        at_most(database.limits.minors_behind_max),
-        f"{release.major}.{newest} is out, or a newer one",
+        at_most(limits.minors_behind_max, limits.deciding("minors_behind_max")),
+        f"{release.major}.{newest} or newer is out",
         warn_only=True,
     )
-    if database.limits.min_version:
-        _judge_minimum(release, Release.read(database.limits.min_version), evidence)
-
-
-def _judge_minimum(release: Release, wanted: Release, evidence: Evidence) -> None:
-    evidence.judge(
-        "newer",
-        Measurement(
-            f"{release} is {wanted} or newer", release >= wanted, "truth", "server_version"
-        ),
-        equal_to(True),
-        "`min_version` in [databases.NAME.limits]",
-    )
-
-
-@check(
-    "database.connections",
-    title="There are connections left",
-    each="database",
-    severity="blocker",
-    why="""When the last one is taken, every new client is refused, the application's restart
-    included: an incident that cannot be ended by restarting. Some are reserved for superusers,
-    so that the number an application may have is smaller than `max_connections`.""",
-    fix="""See who has them, and what they do:
-      select usename, application_name, state, count(*) from pg_stat_activity
-      where backend_type = 'client backend' group by 1, 2, 3 order by 4 desc;
-    Make the pools of the application smaller, or put PgBouncer in front of the server. A higher
-    `max_connections` costs memory and needs a restart. The limits are `connections_warn_share`
-    and `connections_max_share` in [databases.NAME.limits].""",
-)
-def test_connections(database: Database, evidence: Evidence) -> None:
-    """Clients alone are counted, against what ordinary roles may have."""
-    found = server.connections(database)
-    no_more_than(
-        evidence,
-        "share",
-        found.share,
-        warn=database.limits.connections_warn_share,
-        fail=database.limits.connections_max_share,
-        because=f"{found.used} in use, most by {found.users}",
-    )
+    if limits.min_version:
+        wanted = Release.read(limits.min_version)
+        evidence.judge(
+            "fixes",
+            Measurement(f"At least {wanted}", release >= wanted, "truth", "server_version"),
+            Limit("==", value=True, setting=limits.deciding("min_version")),
+            says=f"The server runs {release}; at least {wanted} required",
+        )

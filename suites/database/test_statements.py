@@ -1,131 +1,171 @@
-"""Whether slow statements are known and few."""
+"""Slow statements: whether they can be found, and how slow they are."""
 
 from pathlib import Path
 
-from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.database.config import Database
-from readiness.areas.database.config_history import Statements
+from readiness.areas.database.config_history import P95, Statements
+from readiness.areas.database.grading import no_more_than
 from readiness.areas.database.history.snapshot import Snapshot
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import counters, percentiles, snapshot, tracking
-from readiness.areas.database.statements.counters import Counters
-from readiness.areas.database.statements.window import Ran, Window, start, window
+from readiness.areas.database.probes import latency, statements
+from readiness.areas.database.probes.catalog import server_of
+from readiness.areas.database.probes.latency import Ran, Window
+from readiness.areas.database.probes.statements import Counters, Tracking
+from readiness.config.models import Config
 from readiness.lib import postgres
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
+from readiness.model.measurement import Limit
 
 _VIEW = "pg_stat_statements"
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
+_FEW_CALLS = "run the gate after some traffic, such as the end-to-end tests"
 
 
 @check(
     "database.slow-query-tracking",
-    title="The server counts every statement, and logs the slow ones",
-    why="""In an incident the first question is which statement it is. Without pg_stat_statements
-    and a log of slow statements there is no answer, and both must be there before: the library is
-    only loaded at a restart, which nobody wants in the middle of an incident.""",
-    fix="""In postgresql.conf, the first line with a restart, the others with pg_reload_conf():
-    shared_preload_libraries = 'pg_stat_statements'
-    pg_stat_statements.track = top
-    log_min_duration_statement = 500
-In the database: create extension pg_stat_statements;
-For the monitoring role: grant pg_monitor to ROLE;""",
-    severity="major",
-    effect="observe",
+    title="The server counts every statement, and logs slow ones",
+    failure_title="Slow statements cannot be found: they are not counted or not logged",
     each="database",
+    severity="major",
+    why="""In an incident the first question is which statement it is. Without pg_stat_statements
+    and a log of slow statements there is no answer, and the library needs a restart.""",
+    fix="""Load the library (needs a restart), and create its view in the database:
+    alter system set shared_preload_libraries = 'pg_stat_statements';   -- append it
+    create extension pg_stat_statements;
+Count and log, without a restart:
+    alter system set pg_stat_statements.track = 'top';
+    alter system set log_min_duration_statement = 500;
+    select pg_reload_conf();
+Let the monitoring role see the statements of others: grant pg_monitor to ROLE;""",
+    judgements=("installed", "counted", "visible", "logged"),
 )
 def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
-    """By the settings as they are in force, and by what this role can really read."""
+    """By the settings in force, and by what the monitoring role can really read."""
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = tracking.read(connection)
+        found = statements.tracking(connection)
     for name, there, because in (
-        ("pg_stat_statements is loaded", found.loaded, "it is not in shared_preload_libraries"),
-        ("its view is in this database", found.created, "create extension pg_stat_statements;"),
+        ("loaded", found.loaded, "add it to shared_preload_libraries, and restart"),
+        ("created in this database", found.created, "create extension pg_stat_statements;"),
     ):
-        evidence.judge(
-            "name", Measurement(name, int(there), "count", "pg_settings"), equal_to(1), because
-        )
+        measured = Measurement(f"{_VIEW} is {name}", there, "truth", "pg_settings, pg_extension")
+        says = f"{_VIEW} is not {name}"
+        evidence.judge("installed", measured, equal_to(value=True), because, says=says)
     if found.loaded and found.created:
         _judge_counting(found, evidence)
-    limit_ms = database.statements.logged_from_ms
-    if found.logged_from_ms is None:
-        evidence.judge(
-            "slow-statements-logged",
-            Measurement("slow statements are logged", 0, "count", "pg_settings"),
-            equal_to(1),
-            f"{found.logged_by} does: alter system set log_min_duration_statement = {limit_ms:g};"
-            " select pg_reload_conf();",
-        )
-        return
-    evidence.judge(
-        "statements-logged",
-        Measurement("statements are logged from", found.logged_from_ms, "ms", found.logged_by),
-        at_most(limit_ms),
-        f"what takes less leaves no trace: alter system set {found.logged_by} = {limit_ms:g};"
-        " select pg_reload_conf();",
-    )
+    _judge_log(found, database.statements, evidence)
 
 
-def _judge_counting(found: tracking.Tracking, evidence: Evidence) -> None:
+def _judge_counting(found: Tracking, evidence: Evidence) -> None:
     evidence.judge(
-        "statements-counted",
-        Measurement("statements are counted", int(found.track != "none"), "count", "pg_settings"),
-        equal_to(1),
+        "counted",
+        Measurement("pg_stat_statements.track", found.track, "text", "pg_settings"),
+        Limit("!=", "none"),
         "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();",
+        says="Statements are not counted: pg_stat_statements.track is none",
     )
     evidence.judge(
-        "statements-hidden-this-role",
-        Measurement("statements that are hidden from this role", found.hidden, "count", _VIEW),
+        "visible",
+        Measurement("Statements hidden from the monitoring role", found.hidden, "count", _VIEW),
         equal_to(0),
         "grant pg_monitor to the monitoring role",
+        says=f"{found.hidden} statements are hidden from the monitoring role",
     )
     evidence.judge(
-        "statements-other-roles-can",
-        Measurement("statements of other roles that can be read", found.readable, "count", _VIEW),
-        at_least(1),
-        "nothing of the application has been counted yet",
+        "visible",
+        Measurement("Statements of other roles", found.readable, "count", _VIEW),
+        Limit("!=", 0),
+        says="No statement of another role has been counted yet",
+    )
+
+
+def _judge_log(found: Tracking, limits: Statements, evidence: Evidence) -> None:
+    limit_ms = limits.logged_from_ms
+    limit = at_most(limit_ms, limits.deciding("logged_from_ms"))
+    logged = found.logged_from_ms is not None
+    setting = found.logged_by if logged else "log_min_duration_statement"
+    evidence.judge(
+        "logged",
+        Measurement(
+            "Statements are logged from",
+            float("inf") if found.logged_from_ms is None else found.logged_from_ms,
+            "ms",
+            found.logged_by,
+        ),
+        limit,
+        f"alter system set {setting} = {limit_ms:g}; select pg_reload_conf();",
+        says="" if logged else f"Slow statements are not logged: {found.logged_by} is set",
     )
 
 
 @check(
     "database.statement-latency",
-    title="No statement of the application is slow on average",
-    why="""A statement that takes half a second holds a connection, its locks and a thread of the
-    application for as long; twenty users at once are enough to empty the pool. It is found here by
-    what all calls took, and not by the one that somebody happened to watch.""",
-    fix="""See where its time goes; the finding names role and statement:
-    explain (analyze, buffers, settings) STATEMENT;
-Most often it reads a table for want of an index, or reads more rows than anybody looks at.
-The levels are `warning_ms`, `alert_ms` and `critical_ms` in [databases.NAME.statements].""",
-    severity="major",
-    effect="observe",
+    title="The application's statements are fast, on average and at the 95th percentile",
+    failure_title="Statements of the application are slow",
     each="database",
+    severity="major",
+    why="""A statement that takes half a second holds a connection, its locks and a thread of the
+    application for as long; twenty users at once empty the pool. A mean hides the call that
+    everybody remembers, so the p95 is judged where calls are timed.""",
+    fix="""See where its time goes; the message names role and statement:
+    explain (analyze, buffers, settings) STATEMENT;
+Most often an index is missing, or more rows are read than anybody looks at.
+Slow at the 95th percentile only: see the distribution, and the plans of the slow calls
+    sum by (le) (increase(db_statement_duration_seconds_bucket{statement="NAME"}[1h]))
+    auto_explain.log_min_duration = 500, auto_explain.log_analyze = on
+Often it is the parameters (a customer with a million orders), a lock, or a cold cache.""",
+    judgements=("mean", "p95"),
 )
-def test_statement_latency(database: Database, evidence: Evidence) -> None:
-    """The mean of each statement of each role, within the window; not since the last restart."""
+def test_statement_latency(database: Database, target: Config, evidence: Evidence) -> None:
+    """The mean within the window, from pg_stat_statements; the p95 from a histogram.
+
+    pg_stat_statements keeps no distribution, and a p95 made up from mean and deviation is wrong by
+    a factor of two either way: it is judged where [databases.NAME.statements.p95] says how.
+    """
+    with evidence.attempt():
+        _judge_means(database, evidence)
+    if database.statements.p95:
+        with evidence.attempt():
+            _judge_p95(database.statements, database.statements.p95, target, evidence)
+
+
+def _judge_means(database: Database, evidence: Evidence) -> None:
     limits = database.statements
     ran = _window(database)
     slowest_first = ran.enough(limits.min_calls)
-    told = f"{_VIEW}, the last {ran.hours:.3g} h"
     if not slowest_first:
         raise NoData(
-            f"no statement of the application ran {limits.min_calls} times within the"
-            f" {ran.hours:.3g} h that are told of; {len(ran.ran)} ran less often",
+            f"no statement of the application ran {limits.min_calls} times within the last"
+            f" {ran.hours:.3g} h; {len(ran.ran)} ran less often",
             where=_VIEW,
-            remedy="run the gate after some traffic, as the end-to-end tests, and look whether"
-            " `roles` in [databases.NAME.statements] are the application's",
+            remedy=f"{_FEW_CALLS}, and see whether `roles` in [databases.NAME.statements] are the"
+            " application's",
         )
     slowest = slowest_first[0]
-    mean = Measurement(
-        f"slowest mean of {len(slowest_first)} statements", slowest.mean_ms, "ms", told,
-        slowest.calls,
-    )  # fmt: skip
-    because = _slow(slowest_first, limits)
-    if evidence.judge("mean", mean, at_most(limits.alert_ms), because):
-        evidence.judge("mean", mean, at_most(limits.warning_ms), because, warn_only=True)
-    _record_rest(ran, len(slowest_first), limits, evidence)
+    no_more_than(
+        evidence,
+        "mean",
+        Measurement(
+            f"Slowest mean of {len(slowest_first)} statements",
+            slowest.mean_ms,
+            "ms",
+            f"{_VIEW}, the last {ran.hours:.3g} h",
+            slowest.calls,
+        ),
+        limits,
+        warn="warning_ms",
+        fail="alert_ms",
+        because=_slow(slowest_first, limits),
+    )
+    for name, count in (
+        (f"with fewer than {limits.min_calls} calls", len(ran.ran) - len(slowest_first)),
+        ("of other roles", ran.others),
+        ("sent by the gate itself", ran.own),
+    ):
+        evidence.record(Measurement(f"Statements not judged: {name}", count, "count", _VIEW))
 
 
 def _slow(ran: list[Ran], limits: Statements) -> str:
@@ -143,26 +183,17 @@ def _level(mean_ms: float, limits: Statements) -> str:
     return "alert" if mean_ms > limits.alert_ms else "warning"
 
 
-def _record_rest(ran: Window, judged: int, limits: Statements, evidence: Evidence) -> None:
-    for name, count in (
-        (f"not judged: fewer than {limits.min_calls} calls", len(ran.ran) - judged),
-        ("left out: of other roles", ran.others),
-        ("left out: sent by the gate itself", ran.own),
-    ):
-        evidence.record(Measurement(f"statements {name}", count, "count", _VIEW))
-
-
 def _window(database: Database) -> Window:
     limits = database.statements
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        counted = counters.read(connection)
-        now, server = snapshot.server_of(connection)
+        counted = statements.read(connection)
+        now, server = server_of(connection)
         monitor = connection.info.user
     before = None
     if database.history:
         store = Store(Path(database.history.path))
         before = store.usage_at(server, now - limits.window_h * _HOUR_S)
-    ran = window(counted, before, now=now, roles=limits.roles, monitor=monitor)
+    ran = latency.window(counted, before, now=now, roles=limits.roles, monitor=monitor)
     if ran.hours > limits.window_max_h:
         raise NoData(
             f"the means are those of {ran.hours / 24:.0f} days: what became slow today does not"
@@ -173,87 +204,79 @@ def _window(database: Database) -> Window:
     return ran
 
 
-@check(
-    "database.statement-p95",
-    title="Nineteen of twenty calls of each statement are quick",
-    why="""A mean hides the call that everybody remembers: quick nine times of ten and slow the
-    tenth is a harmless mean. PostgreSQL keeps no distribution, and one that is made up from mean
-    and deviation is wrong by a factor of two either way. So it is read where calls are timed.""",
-    fix="""Look at the distribution, and at what differs between quick and slow calls:
-    sum by (le) (increase(db_statement_duration_seconds_bucket{statement="NAME"}[1h]))
-Often it is the parameters (a customer with a million orders), a lock, or a cold cache:
-auto_explain.log_min_duration with auto_explain.log_analyze shows the plan of the slow ones.
-The levels are those of database.statement-latency.""",
-    severity="major",
-    effect="observe",
-    each="timed_database",
-)
-def test_statement_p95(timed_database: Database, watcher: Prometheus, evidence: Evidence) -> None:
-    """By the application's own histogram; statements with too few calls are not judged."""
-    limits = timed_database.statements
-    if limits.p95 is None:
-        raise NoData("there is no [databases.NAME.statements.p95]", where=timed_database.name)
-    timed = percentiles.read(watcher, limits.p95)
-    told = [one for one in timed if one.calls >= limits.min_calls]
-    if not told:
+def _judge_p95(limits: Statements, source: P95, target: Config, evidence: Evidence) -> None:
+    if target.prometheus is None:
+        raise NoData("[prometheus] is not configured", remedy="declare it in readiness.toml")
+    with Prometheus(target.prometheus) as watcher:
+        timed = latency.percentiles(watcher, source)
+    enough = [one for one in timed if one.calls >= limits.min_calls]
+    if not enough:
         raise NoData(
-            f"none of {len(timed)} statements was called {limits.min_calls} times: fewer calls"
-            " have no p95",
-            where=limits.p95.calls,
-            remedy="run the gate after some traffic, as the end-to-end tests",
+            f"none of {len(timed)} timed statements was called {limits.min_calls} times: fewer"
+            " calls have no p95",
+            where=source.calls,
+            remedy=_FEW_CALLS,
         )
-    because = worst(
-        f"{_level(one.p95_ms, limits)}: {one.p95_ms:.0f} ms of {one.calls:.0f} calls, {one.name}"
-        for one in told
-        if one.p95_ms > limits.warning_ms
-    )
-    p95 = Measurement(
-        f"slowest p95 of {len(told)} statements", told[0].p95_ms, "ms", limits.p95.query,
-        int(told[0].calls),
-    )  # fmt: skip
-    if evidence.judge("p95", p95, at_most(limits.alert_ms), because):
-        evidence.judge("p95", p95, at_most(limits.warning_ms), because, warn_only=True)
-    evidence.record(
+    no_more_than(
+        evidence,
+        "p95",
         Measurement(
-            f"statements not judged: fewer than {limits.min_calls} calls",
-            len(timed) - len(told),
-            "count",
-            limits.p95.calls,
-        )
+            f"Slowest p95 of {len(enough)} statements",
+            enough[0].p95_ms,
+            "ms",
+            source.query,
+            int(enough[0].calls),
+        ),
+        limits,
+        warn="warning_ms",
+        fail="alert_ms",
+        because=worst(
+            f"{_level(one.p95_ms, limits)}: {one.p95_ms:.0f} ms of {one.calls:.0f} calls,"
+            f" {one.name}"
+            for one in enough
+            if one.p95_ms > limits.warning_ms
+        ),
     )
+    name = f"Timed statements not judged: with fewer than {limits.min_calls} calls"
+    evidence.record(Measurement(name, len(timed) - len(enough), "count", source.calls))
 
 
 @check(
     "database.statement-eviction",
-    title="The server has room for the figures of all statements",
-    why="""pg_stat_statements holds so many statements and no more. Where they differ in their text
-    each time, as with a number of values in each IN list, old ones are thrown out all the time:
-    the slow statement of yesterday is gone, and what is shown begins anew each time.""",
-    fix="""See how often, and make room (with a restart); 10,000 of them take about 10 MB:
+    title="pg_stat_statements has room for all statements",
+    failure_title="pg_stat_statements throws out statements for want of room",
+    each="database",
+    severity="minor",
+    why="""Where the texts of statements differ each time, as with a varying number of values in an
+    IN list, old ones are thrown out all the time: yesterday's slow statement is gone.""",
+    fix="""See how often, and make room (with a restart); 10,000 statements take about 10 MB:
     select dealloc, stats_reset from pg_stat_statements_info;
     alter system set pg_stat_statements.max = 10000;
-Better: let the statements be alike, `= any($1)` with an array instead of `in (...)`.""",
-    severity="minor",
-    effect="observe",
-    each="database",
+Better: make the texts alike, `= any($1)` with an array instead of `in (...)`.""",
+    judgements=("evictions",),
 )
 def test_statement_eviction(database: Database, evidence: Evidence) -> None:
-    """Since the snapshot of a day ago, else since the counters began."""
+    """Since the snapshot of a day ago, or since the counters began."""
     limits = database.statements
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        counted = counters.read(connection)
-        now, server = snapshot.server_of(connection)
+        counted = statements.read(connection)
+        now, server = server_of(connection)
     before = None
     if database.history:
         before = Store(Path(database.history.path)).usage_at(server, now - _DAY_S)
     count, since = _evictions(counted, before)
     days = (now - since) / _DAY_S
     source = f"pg_stat_statements_info.dealloc, the last {days * 24:.3g} h"
-    measured = Measurement("times that statements were thrown out", count, "count", source)
-    because = "each takes 5 % of the statements: raise pg_stat_statements.max"
+    measured = Measurement("Evictions of pg_stat_statements", count, "count", source)
     most = limits.evictions_max_per_day * max(1.0, days)
-    if evidence.judge("measured", measured, at_most(most), because):
-        evidence.judge("measured", measured, equal_to(0), because, warn_only=True)
+    many = count > most
+    evidence.judge(
+        "evictions",
+        measured,
+        at_most(most, limits.deciding("evictions_max_per_day")) if many else equal_to(0),
+        "each removes 5 % of the statements; raise pg_stat_statements.max",
+        warn_only=not many,
+    )
 
 
 def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
@@ -264,11 +287,11 @@ def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
     """
     if counted.evictions is None:
         raise NoData(
-            "the server does not count how often statements are thrown out",
+            "the server does not count evictions",
             where="pg_stat_statements_info",
             remedy="PostgreSQL 14 and later do; after an upgrade:"
             " alter extension pg_stat_statements update;",
         )
-    since = start(counted, before)
+    since = latency.start(counted, before)
     known = before.evictions or 0 if before and since == before.at else 0
     return max(0, counted.evictions - known), since

@@ -1,236 +1,388 @@
-"""Is TimescaleDB there, and does it do its work in the background?"""
+"""TimescaleDB: the extension and its jobs, and what it does to each hypertable."""
 
-from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.database.subjects_timescale import ExpectedHypertable, TimescaleDatabase
-from readiness.areas.database.timescale import hypertables
-from readiness.areas.database.timescale import jobs as background
-from readiness.areas.database.timescale import restoring as restore_mode
+from collections.abc import Sequence
+
+from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.database.config import Database, Hypertable, Timescale
+from readiness.areas.database.grading import none_of
+from readiness.areas.database.subjects import ExpectedHypertable
+from readiness.areas.database.timescale import hypertables, jobs, sizes
+from readiness.areas.database.timescale.hypertables import Chunk, Policy, Scheduled, Table
 from readiness.lib import postgres
-from readiness.lib.postgres import timescale
+from readiness.lib.postgres import Connection, timescale
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Limit
+
+_DAY_S = 86_400
+_GB = 1e9
+_CHUNKS = "timescaledb_information.chunks"
+_JOBS = "timescaledb_information.jobs"
 
 
 @check(
-    "database.timescale-extension",
-    title="TimescaleDB is there, loaded, and the release that the data was written with",
-    why="""A server that was upgraded or restored without its library, or with another release of
-    it, refuses every query on a hypertable. With the Apache license alone, compression and
-    retention policies do not exist, and nothing says so until the disk is full.""",
+    "database.timescale",
+    title="TimescaleDB is installed, in one release, and its jobs run",
+    failure_title="TimescaleDB is missing, of a wrong release, or its jobs do not run",
+    each="database",
+    needs="timescale",
+    severity="blocker",
+    why="""With a missing library or a mixed release, every query on a hypertable is refused. After
+    a restore that was not ended, no row can be written, and nothing is compressed or dropped any
+    more; a job that fails is retried silently until the disk is full.""",
     fix="""See what is there:
     select extversion from pg_extension where extname = 'timescaledb';
-    select default_version from pg_available_extensions where name = 'timescaledb';
     show shared_preload_libraries; show timescaledb.license;
-Not loaded: shared_preload_libraries = 'timescaledb', and restart.
-The package is newer: psql -X -c 'alter extension timescaledb update' as the first statement.
-The catalog is of another release: restore again with exactly the version of the dump, and update
-    afterwards.""",
-    severity="major",
-    effect="observe",
-    each="timescale_database",
-)
-def test_timescale_extension(timescale_database: TimescaleDatabase, evidence: Evidence) -> None:
-    """Present, loaded, one and the same release everywhere; a package that waits is a warning."""
-    database, expected = timescale_database.database, timescale_database.timescale
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = timescale.installed(connection)
-        package = found.package if found else timescale.on_disk(connection)
-        catalog = timescale.catalog_version(connection) if found else ""
-    present = evidence.judge(
-        "text",
-        _text("extension timescaledb", "installed" if found else "absent", "pg_extension"),
-        equal_to("installed"),
-        f"the server could install {package}" if package else "the server has no package of it",
-    )
-    if not found or not present:
-        return
-    loaded = evidence.judge(
-        "text",
-        _text(
-            "library timescaledb",
-            "loaded" if found.license else "not loaded",
-            "current_setting('timescaledb.license', true)",
-        ),
-        equal_to("loaded"),
-        "every query on a hypertable is refused",
-    )
-    _judge_versions(evidence, found, catalog, expected.min_version)
-    if loaded and any(h.compressed or h.keep_d for h in expected.hypertables.values()):
-        evidence.judge(
-            "text",
-            _text("license", found.license, "show timescaledb.license"),
-            equal_to("timescale"),
-            "without it there is no compression and no policy",
-        )
-
-
-def _judge_versions(
-    evidence: Evidence, found: timescale.Extension, catalog: str, least: str | None
-) -> None:
-    if catalog:
-        evidence.judge(
-            "text",
-            _text("release that wrote the catalog", catalog, "_timescaledb_catalog.metadata"),
-            equal_to(found.version),
-            "the release in pg_extension is another one: a restore mixed them",
-        )
-    if least:
-        evidence.judge(
-            "release-least",
-            Measurement(
-                f"release {found.version} is at least {least}",
-                found.release >= timescale.version_of(least),
-                "text",
-                "pg_extension",
-            ),
-            equal_to(value=True),
-            "the target needs what older releases do not have",
-        )
-    if not found.package:
-        return
-    evidence.judge(
-        "text",
-        _text("release of the package", found.package, "pg_available_extensions"),
-        equal_to(found.version),
-        "the update of the extension was left out: alter extension timescaledb update",
-        warn_only=True,
-    )
-
-
-@check(
-    "database.timescale-hypertables",
-    title="The tables that must be hypertables are, with the chunks that were planned",
-    why="""Created again by a migration or a restore, a hypertable becomes a plain table: every
-    query still works, and nothing is compressed or dropped ever again. Chunks that are too large
-    no longer fit into memory; thousands of small ones slow down the planning of every query.""",
-    fix="""See what there is:
-    select hypertable_schema, hypertable_name, num_chunks from timescaledb_information.hypertables;
-    select hypertable_name, time_interval from timescaledb_information.dimensions;
-A plain table: select create_hypertable('TABLE', 'TIME_COLUMN', migrate_data => true);
-Another interval: select set_chunk_time_interval('TABLE', interval '1 day');  (new chunks only)
-It was meant: change `chunk_interval_h`.""",
-    severity="major",
-    effect="observe",
-    each="hypertable",
-)
-def test_timescale_hypertables(hypertable: ExpectedHypertable, evidence: Evidence) -> None:
-    """The interval is that of the chunks to come."""
-    expected = hypertable.expected
-    with timescale.connected(hypertable.database) as (connection, _):
-        table = hypertables.look(connection, expected.table)
-    is_one = evidence.judge(
-        "text",
-        _text(f"{expected.table} is", table.kind, "timescaledb_information.hypertables"),
-        equal_to("hypertable"),
-        "nothing of it is compressed or dropped",
-    )
-    if not is_one or expected.chunk_interval_h is None:
-        return
-    if table.chunk_interval_h is None:
-        raise CouldNotMeasure(
-            "its time is a number or a UUID: its chunks have no interval in hours",
-            where=expected.table,
-            remedy="leave out `chunk_interval_h`",
-        )
-    evidence.judge(
-        "chunk-interval",
-        Measurement(
-            f"chunk interval of {expected.table}",
-            table.chunk_interval_h,
-            "h",
-            "timescaledb_information.dimensions",
-        ),
-        equal_to(expected.chunk_interval_h),
-        "new chunks have another size than was planned",
-    )
-
-
-@check(
-    "database.timescale-jobs",
-    title="TimescaleDB's background jobs are on, run in time, and end well",
-    why="""Compression, retention and the refresh of continuous aggregates are background jobs.
-    Where all workers are taken they do not run at all, and a job that fails is tried again in
-    silence: job_errors shows a monitoring role nothing of it.""",
-    fix="""As the owner of the database, see what went wrong:
+Not loaded: add timescaledb to shared_preload_libraries, and restart.
+The package is newer: psql -X -c 'alter extension timescaledb update'
+The catalog is of another release: restore with exactly the version of the dump, then update.
+A job failed, is late or paused; as the owner of the database:
     select job_id, err_message from timescaledb_information.job_errors order by start_time desc;
-    select job_id, next_start, last_successful_finish from timescaledb_information.job_stats;
-Late ones: raise timescaledb.max_background_workers and max_worker_processes, and restart.
-Try one by hand: call run_job(JOB);   a paused one: select alter_job(JOB, scheduled => true);
-One that nobody needs: select delete_job(JOB);""",
-    severity="major",
-    effect="observe",
-    each="timescale_database",
+    call run_job(JOB);      select alter_job(JOB, scheduled => true);   select delete_job(JOB);
+Late jobs: raise timescaledb.max_background_workers and max_worker_processes, and restart.
+A restore was not ended: select timescaledb_post_restore();
+The scheduler is missing: select _timescaledb_functions.start_background_workers();""",
+    judgements=("extension", "jobs", "restoring", "scheduler"),
 )
-def test_timescale_jobs(timescale_database: TimescaleDatabase, evidence: Evidence) -> None:
-    """All but telemetry, by job_stats."""
-    with timescale.connected(timescale_database.database) as (connection, _):
-        jobs = background.jobs(connection)
-    ended = sum(bool(job.last_run) for job in jobs)
-    if not ended and not any(job.is_overdue or not job.scheduled for job in jobs):
-        raise NoData(
-            f"none of {len(jobs)} jobs has ended a run yet",
-            where=timescale_database.database.dsn.address,
-            remedy="judge it once they have",
-        )
-    for name, found, because in (
-        ("jobs whose last run failed", [j for j in jobs if j.has_failed], "failed"),
-        ("jobs that are overdue", [j for j in jobs if j.is_overdue], "no worker came to them"),
-        ("jobs that are switched off", [j for j in jobs if not j.scheduled], "paused"),
-    ):
-        source = "timescaledb_information.job_stats"
-        evidence.judge(
-            "name",
-            Measurement(name, len(found), "count", source, samples=len(jobs)),
-            equal_to(0),
-            f"{because}: {listed(map(str, found))}",
-        )
+def test_timescale(database: Database, evidence: Evidence) -> None:
+    """All jobs but telemetry, by job_stats: job_errors shows a monitoring role its own jobs only.
 
-
-@check(
-    "database.timescale-restoring",
-    title="The database is out of the mode that a restore needs, and its jobs are driven",
-    why="""timescaledb_pre_restore() switches a setting of the database on and stops the scheduler.
-    Where timescaledb_post_restore() was forgotten, or failed, rows can be read, no row can be
-    written, and nothing is compressed, dropped or refreshed any more.""",
-    fix="""In that database, as its owner or a superuser:
-    select timescaledb_post_restore();
-It says that the catalog is of another release: see database.timescale-extension.
-Only the scheduler is missing: it may have started before the change was committed, or somebody
-stopped it; in either case nobody starts it again:
-    select _timescaledb_functions.start_background_workers();
-It does not stay: raise max_worker_processes (one for each database, and as many as
-timescaledb.max_background_workers), and restart.""",
-    severity="blocker",
-    effect="observe",
-    each="timescale_database",
-)
-def test_timescale_restoring(timescale_database: TimescaleDatabase, evidence: Evidence) -> None:
-    """The setting wherever it may be kept, and the process that starts the jobs."""
-    with timescale.connected(timescale_database.database) as (connection, _):
-        places = restore_mode.restoring(connection)
+    The mode of a restore is a setting of the database; it is looked for wherever it may be kept.
+    """
+    if database.timescale is None:
+        raise NoData("not configured", where=f"[databases.{database.name}.timescale]")
+    if not _judge_extension(database, database.timescale, evidence):
+        return
+    with timescale.connected(database) as (connection, _):
+        places = jobs.restoring(connection)
         evidence.judge(
-            "settings-keep-timescaledb-restoring",
+            "restoring",
             Measurement(
-                "settings that keep timescaledb.restoring on",
+                "Settings that keep timescaledb.restoring on",
                 len(places),
                 "count",
                 "pg_db_role_setting, pg_settings",
             ),
             equal_to(0),
             f"set by {listed(places)}",
+            says="timescaledb.restoring is on, so no row can be written",
         )
+        with evidence.attempt():
+            running = jobs.schedulers(connection)
+            evidence.judge(
+                "scheduler",
+                Measurement("Schedulers in this database", running, "count", "pg_stat_activity"),
+                equal_to(1),
+                says=f"{running} schedulers run in this database, so nothing starts its jobs",
+            )
+        with evidence.attempt():
+            _judge_jobs(jobs.jobs(connection), database, evidence)
+
+
+def _judge_extension(database: Database, expected: Timescale, evidence: Evidence) -> bool:
+    """Whether the extension can be asked for anything else."""
+    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        found = timescale.installed(connection)
+        package = found.package if found else timescale.on_disk(connection)
+        catalog = timescale.catalog_version(connection) if found else ""
+    if found is None:
         evidence.judge(
-            "schedulers-timescaledb-this-database",
-            Measurement(
-                "schedulers of TimescaleDB in this database",
-                restore_mode.schedulers(connection),
-                "count",
-                "pg_stat_activity",
-            ),
-            equal_to(1),
-            "nothing starts its jobs",
+            "extension",
+            Measurement("Extension timescaledb", "absent", "text", "pg_extension"),
+            equal_to("installed"),
+            f"the server could install {package}" if package else "the server has no package of it",
+            says="The extension timescaledb is not installed",
+        )
+        return False
+    loaded = evidence.judge(
+        "extension",
+        Measurement(
+            "Library timescaledb is loaded",
+            bool(found.license),
+            "truth",
+            "current_setting('timescaledb.license', true)",
+        ),
+        equal_to(value=True),
+        says="The library timescaledb is not loaded, so every query on a hypertable is refused",
+    )
+    _judge_releases(evidence, found, catalog, expected)
+    if loaded and any(h.compressed or h.keep_d for h in expected.hypertables.values()):
+        evidence.judge(
+            "extension",
+            Measurement("License", found.license, "text", "show timescaledb.license"),
+            equal_to("timescale"),
+            says=f"The license is {found.license}, without compression and policies",
+        )
+    return loaded
+
+
+def _judge_releases(
+    evidence: Evidence, found: timescale.Extension, catalog: str, expected: Timescale
+) -> None:
+    if catalog:
+        source = "_timescaledb_catalog.metadata"
+        evidence.judge(
+            "extension",
+            Measurement("Release that wrote the catalog", catalog, "text", source),
+            equal_to(found.version),
+            "a restore mixed the two",
+            says=f"Release {catalog} wrote the catalog, and the extension is {found.version}",
+        )
+    if expected.min_version:
+        enough = found.release >= timescale.version_of(expected.min_version)
+        evidence.judge(
+            "extension",
+            Measurement(f"At least {expected.min_version}", enough, "truth", "pg_extension"),
+            Limit("==", value=True, setting=expected.deciding("min_version")),
+            says=f"TimescaleDB is {found.version}; at least {expected.min_version} required",
+        )
+    if found.package:
+        evidence.judge(
+            "extension",
+            Measurement("Release of the package", found.package, "text", "pg_available_extensions"),
+            equal_to(found.version),
+            "alter extension timescaledb update",
+            says=f"The package is {found.package}, and the extension still {found.version}",
+            warn_only=True,
         )
 
 
-def _text(name: str, value: str, source: str) -> Measurement:
-    return Measurement(name, value, "text", source)
+def _judge_jobs(found: Sequence[jobs.Job], database: Database, evidence: Evidence) -> None:
+    ended = sum(bool(job.last_run) for job in found)
+    if not ended and not any(job.is_overdue or not job.scheduled for job in found):
+        raise NoData(
+            f"none of {len(found)} jobs has ended a run yet",
+            where=database.dsn.address,
+            remedy="run the gate once they have",
+        )
+    for name, wrong in (
+        ("jobs failed in their last run", [job for job in found if job.has_failed]),
+        ("jobs overdue, as no worker started them", [job for job in found if job.is_overdue]),
+        ("jobs switched off", [job for job in found if not job.scheduled]),
+    ):
+        source = "timescaledb_information.job_stats"
+        none_of(evidence, "jobs", name, [str(job) for job in wrong], len(found), source)
+
+
+@check(
+    "database.hypertables",
+    title="Hypertables are compressed, pruned and growing as planned",
+    failure_title="A hypertable is not compressed, pruned or growing as planned",
+    each="hypertable",
+    severity="major",
+    why="""Created again by a migration, a hypertable becomes a plain table: every query still
+    works, and nothing is compressed or dropped ever again. A paused policy does the same: the disk
+    fills, and rows stay that had to be deleted by contract or law.""",
+    fix="""A plain table: select create_hypertable('TABLE', 'TIME_COLUMN', migrate_data => true);
+Another chunk interval (of new chunks only):
+    select set_chunk_time_interval('TABLE', interval '1 day');
+No policy, or one that is off:
+    select add_compression_policy('TABLE', interval '7 days');
+    select add_retention_policy('TABLE', drop_after => interval '90 days');
+    select alter_job(JOB, scheduled => true);
+Chunks are overdue (the message names them):
+    select compress_chunk('CHUNK');
+    select drop_chunks('TABLE', older_than => interval '90 days');
+Compression saves too little: segment by what queries filter by
+    alter table TABLE set (timescaledb.compress, timescaledb.compress_segmentby = 'device',
+                           timescaledb.compress_orderby = 'time');
+It grows too fast: write less, drop indexes nobody uses, or keep aggregates instead of rows
+    select chunk_name, pg_size_pretty(total_bytes) from chunks_detailed_size('TABLE')
+    order by total_bytes desc limit 10;
+It was meant: change the key that the message names.""",
+    judgements=(
+        "hypertable",
+        "chunk-interval",
+        "compression-policy",
+        "compression-coverage",
+        "compression-ratio",
+        "retention-policy",
+        "expired-chunks",
+        "growth",
+    ),
+)
+def test_hypertables(hypertable: ExpectedHypertable, evidence: Evidence) -> None:
+    """Policies and the chunks themselves: a policy's own record does not say what it left.
+
+    The chunk interval is that of the chunks to come. Growth is judged by the newest month of
+    complete chunks, compressed where they are to be.
+    """
+    expected = hypertable.expected
+    with timescale.connected(hypertable.database) as (connection, extension):
+        table = hypertables.look(connection, expected.table)
+        if not evidence.judge(
+            "hypertable",
+            Measurement(expected.table, table.kind, "text", "timescaledb_information.hypertables"),
+            equal_to("hypertable"),
+            says=f"{expected.table} is a {table.kind}"
+            if table.oid
+            else f"{expected.table} does not exist",
+        ):
+            return
+        if expected.chunk_interval_h is not None:
+            with evidence.attempt():
+                _judge_interval(table, expected, expected.chunk_interval_h, evidence)
+        with evidence.attempt():
+            _judge_chunks(connection, extension, table, expected, evidence)
+
+
+def _judge_interval(
+    table: Table, expected: Hypertable, interval_h: float, evidence: Evidence
+) -> None:
+    if table.chunk_interval_h is None:
+        raise CouldNotMeasure(
+            "its time is a number or a UUID: its chunks have no interval in hours",
+            where=expected.table,
+            remedy="remove `chunk_interval_h`",
+        )
+    source = "timescaledb_information.dimensions"
+    evidence.judge(
+        "chunk-interval",
+        Measurement(f"Chunk interval of {expected.table}", table.chunk_interval_h, "h", source),
+        equal_to(interval_h, expected.deciding("chunk_interval_h")),
+    )
+
+
+def _judge_chunks(
+    connection: Connection,
+    extension: timescale.Extension,
+    table: Table,
+    expected: Hypertable,
+    evidence: Evidence,
+) -> None:
+    chunks = hypertables.chunks(connection, table)
+    if expected.keep_d is not None:
+        with evidence.attempt():
+            retention = hypertables.scheduled(connection, table, Policy.RETENTION)
+            _judge_retention(chunks, retention, expected, expected.keep_d, evidence)
+    compression = hypertables.scheduled(connection, table, Policy.COMPRESSION)
+    if expected.compressed:
+        saved = sizes.saved(connection, extension, table)
+        with evidence.attempt():
+            _judge_compression(chunks, compression, saved, expected, evidence)
+    on_disk = sizes.on_disk(connection, extension, table)
+    after_s = max((each.overdue_s for each in compression), default=0.0)
+    grown = sizes.growth(sizes.settled(chunks, after_s), on_disk, expected.table)
+    evidence.judge(
+        "growth",
+        Measurement(
+            f"30 days of {expected.table} on disk",
+            grown.bytes_per_month / _GB,
+            "GB",
+            f"chunks_detailed_size, of {grown.span_s / _DAY_S:.3g} days",
+            samples=grown.chunks,
+        ),
+        at_most(expected.growth_max_gb, expected.deciding("growth_max_gb")),
+        f"by {grown.chunks} complete chunks",
+    )
+
+
+def _judge_compression(
+    chunks: Sequence[Chunk],
+    policy: Sequence[Scheduled],
+    saved: sizes.Saved,
+    expected: Hypertable,
+    evidence: Evidence,
+) -> None:
+    if _judge_policy(evidence, "compression-policy", policy, expected.table):
+        _judge_coverage(chunks, policy, expected, evidence)
+    source = "chunk_compression_stats"
+    if evidence.judge(
+        "compression-ratio",
+        Measurement("Compressed chunks", saved.chunks, "count", source),
+        Limit("!=", 0),
+        says=f"None of {len(chunks)} chunks of {expected.table} is compressed",
+    ):
+        least = expected.compression_min_ratio
+        evidence.judge(
+            "compression-ratio",
+            Measurement(
+                f"Share of the bytes saved in {expected.table}",
+                saved.ratio,
+                "ratio",
+                f"{source}: {saved.before} bytes before, {saved.after} after",
+                samples=saved.known,
+            ),
+            at_least(least, expected.deciding("compression_min_ratio")),
+            f"of {saved.known} compressed chunks",
+        )
+
+
+def _judge_policy(evidence: Evidence, key: str, policy: Sequence[Scheduled], table: str) -> bool:
+    name = key.replace("-", " ")
+    return evidence.judge(
+        key,
+        Measurement(f"Active {name}, jobs", len(policy), "count", _JOBS),
+        Limit("!=", 0),
+        says=f"No {name} is active for {table}",
+    )
+
+
+def _judge_coverage(
+    chunks: Sequence[Chunk],
+    policy: Sequence[Scheduled],
+    expected: Hypertable,
+    evidence: Evidence,
+) -> None:
+    due = [chunk for chunk in chunks if any(each.is_overdue(chunk) for each in policy)]
+    evidence.record(Measurement("Chunks due for compression", len(due), "count", _CHUNKS))
+    if not due:
+        return
+    left = [chunk for chunk in due if not chunk.compressed]
+    least = expected.compression_min_coverage
+    evidence.judge(
+        "compression-coverage",
+        Measurement(
+            f"Compressed share of the due chunks of {expected.table}",
+            1 - len(left) / len(due),
+            "ratio",
+            _CHUNKS,
+            samples=len(due),
+        ),
+        at_least(least, expected.deciding("compression_min_coverage")),
+        f"not compressed: {_oldest(left)}",
+    )
+
+
+def _judge_retention(
+    chunks: Sequence[Chunk],
+    policy: Sequence[Scheduled],
+    expected: Hypertable,
+    keep_d: float,
+    evidence: Evidence,
+) -> None:
+    if _judge_policy(evidence, "retention-policy", policy, expected.table):
+        evidence.judge(
+            "retention-policy",
+            Measurement(
+                f"The policy keeps {expected.table} for",
+                min(each.after_s for each in policy) / _DAY_S,
+                "days",
+                _JOBS,
+            ),
+            equal_to(keep_d, expected.deciding("keep_d")),
+        )
+    # The agreement decides what is too old, at the pace of the policy or, without one, of a day.
+    every_s = max((each.every_s for each in policy), default=_DAY_S)
+    agreed = Scheduled(job=0, every_s=every_s, after_s=keep_d * _DAY_S)
+    expired = [chunk for chunk in chunks if agreed.is_overdue(chunk)]
+    evidence.judge(
+        "expired-chunks",
+        Measurement(
+            f"Expired chunks of {expected.table}",
+            len(expired),
+            "count",
+            _CHUNKS,
+            samples=max(1, len(chunks)),
+        ),
+        Limit("==", 0, expected.deciding("keep_d")),
+        _oldest(expired),
+    )
+
+
+def _oldest(chunks: Sequence[Chunk]) -> str:
+    """The oldest ones, by name and age."""
+    oldest = sorted(chunks, key=lambda chunk: -chunk.age_s)
+    return listed(
+        f"{chunk.schema}.{chunk.name} ({chunk.age_s / _DAY_S:.3g} days)" for chunk in oldest
+    )

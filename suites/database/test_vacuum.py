@@ -1,170 +1,276 @@
-"""Can vacuum do its work, and does it?"""
+"""Vacuum: whether it can do its work and does, wraparound, and bloat."""
 
-from readiness import Evidence, Measurement, at_most, check, equal_to
+from collections.abc import Sequence
+
+from readiness import Evidence, Measurement, at_most, check
 from readiness.areas.database.config import Database
 from readiness.areas.database.config_health import HealthLimits
-from readiness.areas.database.grading import no_more_than
-from readiness.areas.database.probes import vacuum
-from readiness.areas.database.probes.vacuum import Age, count_of
-from readiness.lib.text import listed
+from readiness.areas.database.config_history import Bloat
+from readiness.areas.database.grading import no_more_than, none_of, size
+from readiness.areas.database.history.snapshot import Bloated, BloatSnapshot
+from readiness.areas.database.probes import bloat, vacuum
+from readiness.areas.database.probes.vacuum import Age
+from readiness.lib import postgres
+from readiness.lib.text import listed, worst
+from readiness.model.errors import NoData
 
-# Autovacuum begins to freeze at its own limit: what is a little older, it works on.
+# Autovacuum starts to freeze at its own limit: what is a little older, it is working on.
 _TIME_TO_FREEZE = 1.2
 _STALE_SHARE = 0.2
+# Bloat is read for up to twelve times `timeout_s`, however large the database is.
+_PATIENCE = 12
 
 
 @check(
-    "database.wraparound",
-    title="No database is near the end of its transaction numbers",
-    each="database",
-    severity="blocker",
-    why="""There are four thousand million transaction numbers, and half of them are behind.
-    Three million before the end the server takes no more writes, and only hours of vacuum bring
-    it back. It comes slowly, and is seen months before: nobody has to run into it.""",
-    fix="""Find what holds vacuum back (database.xmin-horizon), end it, and freeze:
-      select oid::regclass, age(relfrozenxid), pg_size_pretty(pg_table_size(oid))
-      from pg_class where relkind in ('r', 'm', 't') order by 2 desc limit 10;
-      vacuum (freeze, verbose) TABLE;
-    A database that takes no connections ages as well: alter database NAME allow_connections true.
-    The limit is `wraparound_max_age` in [databases.NAME.limits].""",
-)
-def test_wraparound(database: Database, evidence: Evidence) -> None:
-    """All databases of the server: the oldest one stops all."""
-    found = vacuum.ages(database)
-    for counter in ("transactions", "multixacts"):
-        worst = max((age for age in found if age.counter == counter), key=lambda age: age.age)
-        _judge_age(worst, database.limits, len(found) // 2, evidence)
-
-
-def _judge_age(worst: Age, limits: HealthLimits, databases: int, evidence: Evidence) -> None:
-    no_more_than(
-        evidence,
-        "since-oldest-unfrozen-one",
-        Measurement(
-            f"{worst.counter} since the oldest unfrozen one",
-            worst.age,
-            "count",
-            "pg_database",
-            samples=databases,
-        ),
-        warn=min(_TIME_TO_FREEZE * worst.freeze_at, limits.wraparound_max_age),
-        fail=limits.wraparound_max_age,
-        because=f"in the database {worst.database}; autovacuum should have frozen them at"
-        f" {worst.freeze_at}",
-    )
-
-
-@check(
-    "database.xmin-horizon",
-    title="Nothing keeps vacuum from removing dead rows",
+    "database.vacuum",
+    title="Vacuum and analyze keep up with every table",
+    failure_title="Vacuum or analyze is held back, switched off or behind",
     each="database",
     severity="major",
-    why="""Vacuum may not remove a row that somebody could still look at. A transaction that was
-    prepared and forgotten, a replication slot without a consumer, a standby with a long query:
-    each of them holds back vacuum in every table, also after a restart of everything.""",
-    fix="""The message names the oldest. As it is one of these:
-      a session:               select pg_terminate_backend(PID);
-      a prepared transaction:  rollback prepared 'GID';   (ask its transaction manager first)
-      a slot:                  select pg_drop_replication_slot('NAME');
-      a standby:               end its query, or hot_standby_feedback = off there
-    The limits are `horizon_warn_xids`, `horizon_max_xids` and `prepared_max_s` in
-    [databases.NAME.limits].""",
+    why="""Dead rows that vacuum cannot remove are read by every scan and fill the disk. Tables
+    without statistics make the planner guess: on the first morning after a restore, queries take
+    minutes instead of milliseconds.""",
+    fix="""Vacuum is held back; the message names by whom:
+    select pg_terminate_backend(PID);               -- a session
+    rollback prepared 'GID';                        -- a prepared transaction; ask its owner first
+    select pg_drop_replication_slot('NAME');        -- a slot without a consumer
+A standby holds it back: end its long query there, or set hot_standby_feedback = off.
+Autovacuum is off, or vacuum is overdue:
+    alter table TABLE reset (autovacuum_enabled); vacuum (verbose, analyze) TABLE;
+    alter system set autovacuum_vacuum_cost_limit = 2000; select pg_reload_conf();
+Statistics are missing or old (after a restore: all of them):
+    analyze TABLE;      vacuumdb --all --analyze-in-stages""",
+    judgements=(
+        "held-back",
+        "prepared-transactions",
+        "autovacuum-off",
+        "vacuum-overdue",
+        "no-statistics",
+        "stale-statistics",
+    ),
 )
-def test_xmin_horizon(database: Database, evidence: Evidence) -> None:
-    """Sessions, slots, prepared transactions, standbys: whoever is oldest decides."""
-    found = vacuum.horizon(database)
+def test_vacuum(database: Database, evidence: Evidence) -> None:
+    """Overdue is what passed autovacuum's own threshold `vacuum_overdue_h` ago and more.
+
+    Statistics are judged of tables with more than a thousand rows; they are stale when a fifth of
+    the rows was written since.
+    """
+    with evidence.attempt():
+        _judge_horizon(database, evidence)
+    with evidence.attempt():
+        _judge_dead_rows(database, evidence)
+    with evidence.attempt():
+        _judge_statistics(database, evidence)
+
+
+def _judge_horizon(database: Database, evidence: Evidence) -> None:
+    limits, found = database.limits, vacuum.horizon(database)
     no_more_than(
         evidence,
-        "transactions-since-oldest-rows",
+        "held-back",
         Measurement(
-            "transactions since the oldest that rows are kept for",
+            "Transactions since the oldest one that vacuum must keep rows for",
             max((age for _, age in found.holders), default=0),
             "count",
             "pg_stat_activity, pg_replication_slots, pg_prepared_xacts, pg_stat_replication",
             samples=len(found.holders),
         ),
-        warn=database.limits.horizon_warn_xids,
-        fail=database.limits.horizon_max_xids,
+        limits,
+        warn="horizon_warn_xids",
+        fail="horizon_max_xids",
         because=listed((f"{who}: {age}" for who, age in found.holders), between="; "),
     )
     evidence.judge(
-        "oldest-prepared-transaction",
+        "prepared-transactions",
         Measurement(
-            "oldest prepared transaction",
+            "Oldest prepared transaction",
             max((seconds for _, seconds in found.prepared), default=0.0),
             "s",
             "pg_prepared_xacts",
             samples=len(found.prepared),
         ),
-        at_most(database.limits.prepared_max_s),
-        f"it is forgotten: {listed(who for who, _ in found.prepared)}",
+        at_most(limits.prepared_max_s, limits.deciding("prepared_max_s")),
+        listed(who for who, _ in found.prepared),
     )
 
 
-@check(
-    "database.autovacuum-keeps-up",
-    title="Autovacuum keeps up with dead rows, and may work on every table",
-    each="database",
-    severity="major",
-    why="""Dead rows are read by every scan and fill the disk. Autovacuum is switched off for a
-    table during a big import, and forgotten; or its workers are too slow for what is written.""",
-    fix="""For each table that the message names:
-      alter table TABLE reset (autovacuum_enabled);
-      vacuum (verbose, analyze) TABLE;
-    Too slow everywhere: let it work more,
-      alter system set autovacuum_vacuum_cost_limit = 2000; select pg_reload_conf();
-    Held back: see database.xmin-horizon. The limit is `vacuum_overdue_h` in
-    [databases.NAME.limits].""",
-)
-def test_autovacuum_keeps_up(database: Database, evidence: Evidence) -> None:
-    """What passed the point at which autovacuum begins, a day ago and more."""
-    tables = vacuum.dead_rows(database)
+def _judge_dead_rows(database: Database, evidence: Evidence) -> None:
+    tables, hours = vacuum.dead_rows(database), database.limits.vacuum_overdue_h
     off = [table.table for table in tables if not table.enabled]
-    evidence.judge(
-        "count",
-        count_of("tables that autovacuum may not touch", len(off), len(tables), "reloptions"),
-        equal_to(0),
-        f"alter table {off[0] if off else 'TABLE'} reset (autovacuum_enabled): {listed(off)}",
+    none_of(
+        evidence, "autovacuum-off", "tables with autovacuum off", off, len(tables), "reloptions"
     )
-    overdue = [table for table in tables if table.is_overdue(database.limits.vacuum_overdue_h)]
-    evidence.judge(
-        "count",
-        count_of("tables whose vacuum is overdue", len(overdue), len(tables), "n_dead_tup"),
-        equal_to(0),
-        listed(map(str, overdue), between="; "),
+    overdue = [str(table) for table in tables if table.is_overdue(hours)]
+    none_of(
+        evidence,
+        "vacuum-overdue",
+        f"tables overdue for vacuum for {hours:g} h",
+        overdue,
+        len(tables),
+        "n_dead_tup of pg_stat_user_tables",
     )
 
 
-@check(
-    "database.planner-statistics",
-    title="The planner knows every table of some size",
-    each="database",
-    severity="major",
-    why="""After a restore or an upgrade the planner knows nothing, and guesses: the first
-    morning's queries take minutes instead of milliseconds. Nothing says so, and the backup was
-    good.""",
-    fix="""Analyze the tables that the message names, or all of them after a restore:
-      analyze TABLE;
-      vacuumdb --all --analyze-in-stages
-    If they become stale again: alter table TABLE set (autovacuum_analyze_scale_factor = 0.02);
-    The limit is `vacuum_overdue_h` in [databases.NAME.limits].""",
-)
-def test_planner_statistics(database: Database, evidence: Evidence) -> None:
-    """Tables of more than a thousand rows; stale is what changed by a fifth, a day ago."""
-    tables = vacuum.statistics(database)
+def _judge_statistics(database: Database, evidence: Evidence) -> None:
+    tables, hours = vacuum.statistics(database), database.limits.vacuum_overdue_h
     unknown = [str(table) for table in tables if not table.known]
-    evidence.judge(
-        "count",
-        count_of("tables without statistics", len(unknown), len(tables), "pg_stats"),
-        equal_to(0),
-        f"analyze them: {listed(unknown)}",
+    none_of(
+        evidence,
+        "no-statistics",
+        "tables without planner statistics",
+        unknown,
+        len(tables),
+        "pg_stats",
     )
-    hours = database.limits.vacuum_overdue_h
     stale = [str(table) for table in tables if table.is_stale(_STALE_SHARE, hours)]
-    evidence.judge(
-        "count",
-        count_of("tables with old statistics", len(stale), len(tables), "n_mod_since_analyze"),
-        equal_to(0),
-        f"analyze them: {listed(stale)}",
+    none_of(
+        evidence,
+        "stale-statistics",
+        f"tables overdue for analyze for {hours:g} h",
+        stale,
+        len(tables),
+        "n_mod_since_analyze of pg_stat_user_tables",
         warn_only=True,
     )
+
+
+@check(
+    "database.wraparound",
+    title="Transaction ID wraparound is far away",
+    failure_title="Transaction IDs are near wraparound",
+    each="database",
+    severity="blocker",
+    why="""Three million transaction IDs before the end, the server takes no more writes, and only
+    hours of vacuum bring it back. It can be seen months ahead.""",
+    fix="""Remove what holds vacuum back (database.vacuum names it), then freeze the oldest tables:
+    select oid::regclass, age(relfrozenxid), pg_size_pretty(pg_table_size(oid))
+    from pg_class where relkind in ('r', 'm', 't') order by 2 desc limit 10;
+    vacuum (freeze, verbose) TABLE;
+A database that takes no connections ages as well: alter database NAME allow_connections true;""",
+    judgements=("transactions", "multixacts"),
+)
+def test_wraparound(database: Database, evidence: Evidence) -> None:
+    """All databases of the server: the oldest one stops all of them."""
+    found = vacuum.ages(database)
+    for counter in ("transactions", "multixacts"):
+        oldest = max((age for age in found if age.counter == counter), key=lambda age: age.age)
+        _judge_age(oldest, database.limits, len(found) // 2, evidence)
+
+
+def _judge_age(oldest: Age, limits: HealthLimits, databases: int, evidence: Evidence) -> None:
+    measured = Measurement(
+        f"Oldest unfrozen {oldest.counter.removesuffix('s')} ID, age",
+        oldest.age,
+        "count",
+        "pg_database",
+        samples=databases,
+    )
+    because = f"in the database {oldest.database}"
+    fail = at_most(limits.wraparound_max_age, limits.deciding("wraparound_max_age"))
+    freezes = _TIME_TO_FREEZE * oldest.freeze_at
+    if not fail.holds(oldest.age) or freezes >= limits.wraparound_max_age:
+        evidence.judge(oldest.counter, measured, fail, because)
+        return
+    because += f", where autovacuum should have frozen it at {oldest.freeze_at:,}"
+    evidence.judge(oldest.counter, measured, at_most(freezes), because, warn_only=True)
+
+
+@check(
+    "database.bloat",
+    title="Large tables and indexes are not bloated",
+    failure_title="Large tables or indexes are mostly dead or empty space",
+    each="database",
+    severity="major",
+    why="""Reads then go through empty pages, the cache holds them, and the disk fills with them.
+    Tables bloat where a long transaction, a forgotten slot or a switched-off autovacuum keeps
+    vacuum away; indexes, after large deletes and under queues.""",
+    fix="""A table: remove what keeps vacuum away (database.vacuum), then make room for new rows:
+    vacuum (verbose) SCHEMA.TABLE;
+or give it back to the disk without locking the table (`vacuum full` locks it):
+    pg_repack --table SCHEMA.TABLE DATABASE
+An index: rebuild it without locking the table:
+    reindex index concurrently SCHEMA.INDEX;""",
+    judgements=("tables", "indexes"),
+)
+def test_bloat(database: Database, evidence: Evidence) -> None:
+    """Measured by pgstattuple; the planner's statistics can excuse a table, never accuse one.
+
+    B-trees count by the density of their leaves and by empty pages. A bloated index is a warning:
+    it is rebuilt online.
+    """
+    with postgres.connect(
+        database.dsn, timeout_s=database.timeout_s, total_s=_PATIENCE * database.timeout_s
+    ) as connection:
+        with evidence.attempt():
+            _judge_tables(bloat.tables(connection, database.bloat), database.bloat, evidence)
+        with evidence.attempt():
+            _judge_indexes(bloat.indexes(connection, database.bloat), database.bloat, evidence)
+
+
+def _judge_tables(found: BloatSnapshot, limits: Bloat, evidence: Evidence) -> None:
+    levels = (
+        (limits.monitor_share, "monitor"),
+        (limits.warning_share, "warning"),
+        (limits.critical_share, "critical"),
+    )
+    no_more_than(
+        evidence,
+        "tables",
+        _largest_share(found, "table", evidence),
+        limits,
+        warn="monitor_share",
+        fail="critical_share",
+        because=_by_level(found, levels),
+    )
+    _refuse_unread(found, "tables")
+
+
+def _judge_indexes(found: BloatSnapshot, limits: Bloat, evidence: Evidence) -> None:
+    levels = ((limits.index_warning_share, "warning"), (limits.index_critical_share, "critical"))
+    limit = at_most(limits.index_warning_share, limits.deciding("index_warning_share"))
+    share = _largest_share(found, "index", evidence)
+    evidence.judge("indexes", share, limit, _by_level(found, levels), warn_only=True)
+    _refuse_unread(found, "indexes")
+
+
+def _largest_share(found: BloatSnapshot, kind: str, evidence: Evidence) -> Measurement:
+    objects = list(bloat.worst_first(found.objects))
+    wasted = sum(one.wasted for one in objects)
+    evidence.record(Measurement(f"Wasted in large {kind} files", wasted, "bytes", "pgstattuple"))
+    estimated = sum(not one.exact for one in objects)
+    return Measurement(
+        f"Largest wasted share of a large {kind}",
+        objects[0].share if objects else 0.0,
+        "ratio",
+        f"pgstattuple of {len(objects)} large ones among {found.looked_at}"
+        + (f", {estimated} of them dense by the planner's statistics" if estimated else ""),
+        found.looked_at,
+    )
+
+
+def _by_level(found: BloatSnapshot, levels: Sequence[tuple[float, str]]) -> str:
+    """All above the first level, each with its own level, the worst first."""
+    above = [one for one in bloat.worst_first(found.objects) if one.share > levels[0][0]]
+    return worst(_described(one, levels) for one in above)
+
+
+def _described(one: Bloated, levels: Sequence[tuple[float, str]]) -> str:
+    level = [name for least, name in levels if one.share > least][-1]
+    return f"{level}: {one.name}, {one.share:.0%} of {size(one.size)} wasted"
+
+
+def _refuse_unread(found: BloatSnapshot, kind: str) -> None:
+    """Called after what was measured is judged: a miss stands, whatever else could not be read.
+
+    Raises:
+        NoData: some could not be read, and the planner's statistics do not excuse them.
+    """
+    if found.left_out:
+        raise NoData(
+            f"{len(found.left_out)} large {kind} could not be read within the limits, and no"
+            f" statistics show that they are dense: {worst(found.left_out)}",
+            where=found.server.database,
+            remedy="raise read_max_bytes in [databases.NAME.bloat], or timeout_s; or let the role"
+            " see the planner's statistics, which excuse what is dense: grant pg_read_all_data"
+            " (PostgreSQL 14), or select on the tables",
+        )

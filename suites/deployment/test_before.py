@@ -1,228 +1,249 @@
-"""Before a deployment: is there room, does everything parse, and is there a way back?"""
+"""Before a deployment: the host, the files that go out with the release, and the backups."""
 
 import shlex
+from collections.abc import Iterator
+from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.deployment.compose_order import StartOrder
-from readiness.areas.deployment.config_before import Files, Host, Order, SavedLayer
-from readiness.areas.deployment.probes import files, host, layers
-from readiness.areas.deployment.probes.order import patience_with, read_order
-from readiness.lib.text import listed, worst
+from readiness.areas.deployment.config import Deployment, Files, Host, Order, SavedLayer
+from readiness.areas.deployment.probes import backups, configuration_files, host
+from readiness.areas.deployment.probes.start_order import StartOrder, patience_with, read_order
+from readiness.lib.text import worst
+from readiness.model.errors import NoData
+
+_T = TypeVar("_T")
 
 
 @check(
-    "deployment.disk-space",
-    title="Every file system that a deployment writes to has room",
-    each="deployment_host",
+    "deployment.host-ready",
+    title="The host has the disk space, memory and container runtime for a deployment",
+    failure_title="The host lacks disk space, memory or a working container runtime",
+    each="deployment",
+    needs="host",
     severity="blocker",
-    why="""A deployment pulls images, writes a backup and migrates tables. A disk that fills
-    halfway stops all of it at the worst place: the old release is gone, the new one has not
-    started, and the database cannot write its log.""",
-    fix="""See what takes the room, and give back what nobody uses:
+    judgements=("disk-space", "memory", "available-memory", "runtime", "runtime-version"),
+    why="""A deployment pulls images, writes a backup and runs the old release beside the new one.
+    A disk that fills halfway, a container that the kernel kills or a runtime that is down stops it
+    at the worst moment: the old release is gone, and the new one has not started.""",
+    fix="""Disk: see what uses the space, and remove what nobody needs:
       df -h PATH;  du -xh --max-depth=2 PATH | sort -h | tail
-      docker system df;  docker image prune --filter until=720h   (keep the release before!)
-    What must be free: `min_disk_bytes` in [deployment.host].""",
-)
-def test_disk_space(deployment_host: Host, evidence: Evidence) -> None:
-    """What is reserved for root does not count: a deployment seldom runs as root."""
-    for path in deployment_host.disk_paths:
-        evidence.judge(
-            "free",
-            host.free_on(deployment_host, path),
-            at_least(deployment_host.min_disk_bytes),
-            f"a deployment may fill {path} halfway through",
-        )
-
-
-@check(
-    "deployment.memory",
-    title="The machine has the memory that the release needs, and its cgroup lets it have it",
-    each="deployment_host",
-    severity="blocker",
-    why="""During a deployment the old and the new release run side by side. What does not fit
-    is killed by the kernel, without a word in any log of the application; inside a container the
-    limit is that of the cgroup, whatever /proc/meminfo says.""",
-    fix="""See what there is, and what sets the limit:
+      docker system df;  docker image prune --filter until=720h   (keep the previous release!)
+    Memory: see what there is, and what sets the limit:
       free -b;  cat /proc/self/cgroup;  cat /sys/fs/cgroup/memory.max
       docker inspect --format '{{.HostConfig.Memory}}' CONTAINER;  systemctl show -p MemoryMax UNIT
-    What must be there: `min_memory_bytes` and `min_available_bytes` in [deployment.host].""",
-)
-def test_memory(deployment_host: Host, evidence: Evidence) -> None:
-    """The least of the machine's memory and of every limit on the way to its cgroup."""
-    found = host.memory_of(deployment_host)
-    evidence.judge(
-        "memory-may-used",
-        Measurement("memory that may be used", found.total, "bytes", found.source),
-        at_least(deployment_host.min_memory_bytes),
-        "two releases side by side do not fit",
-    )
-    evidence.judge(
-        "memory-available-now",
-        Measurement("memory available now", found.available, "bytes", "MemAvailable, and cgroups"),
-        at_least(deployment_host.min_available_bytes),
-        "something else takes it",
-    )
-
-
-@check(
-    "deployment.container-runtime",
-    title="The container runtime answers, and is not too old",
-    each="runtime_host",
-    severity="blocker",
-    why="""A daemon that hangs or is down is found out by the deployment otherwise, after it has
-    stopped the old release; an old one does not know the health checks or the options that the
-    deployment relies on, and passes over them in silence.""",
-    fix="""Ask it yourself, and see why it is down:
+    Runtime: ask it, and see why it is down:
       docker info;  systemctl status docker;  journalctl -u docker --since -1h
-    The oldest that may run: `min_runtime` in [deployment.host].""",
+    The limits: `min_disk_bytes`, `min_memory_bytes`, `min_available_bytes` and `min_runtime` in
+    [deployment.host].""",
 )
-def test_container_runtime(runtime_host: Host, evidence: Evidence) -> None:
-    """It has to answer itself: the version of a client says nothing of the daemon."""
-    answer = host.runtime_of(runtime_host)
-    source = shlex.join([*runtime_host.run_on, *(runtime_host.runtime or [])])
+def test_host_ready(deployment: Deployment, evidence: Evidence) -> None:
+    """Space reserved for root does not count: a deployment seldom runs as root."""
+    settings = _declared(deployment.host, "host")
+    for path in settings.disk_paths:
+        with evidence.attempt():
+            evidence.judge(
+                "disk-space",
+                host.free_on(settings, path),
+                at_least(settings.min_disk_bytes, settings.deciding("min_disk_bytes")),
+            )
+    with evidence.attempt():
+        _judge_memory(settings, evidence)
+    if settings.runtime:
+        with evidence.attempt():
+            _judge_runtime(settings, evidence)
+
+
+def _judge_memory(settings: Host, evidence: Evidence) -> None:
+    """The least of the machine's memory and of every limit on the way to its cgroup."""
+    found = host.memory_of(settings)
+    evidence.judge(
+        "memory",
+        Measurement("usable memory", found.total, "bytes", found.source),
+        at_least(settings.min_memory_bytes, settings.deciding("min_memory_bytes")),
+    )
+    evidence.judge(
+        "available-memory",
+        Measurement("available memory", found.available, "bytes", "MemAvailable, and cgroups"),
+        at_least(settings.min_available_bytes, settings.deciding("min_available_bytes")),
+    )
+
+
+def _judge_runtime(settings: Host, evidence: Evidence) -> None:
+    """The daemon has to answer: the version of a client says nothing about it."""
+    answer = host.runtime_of(settings)
+    source = shlex.join([*settings.run_on, *(settings.runtime or [])])
     if not evidence.judge(
-        "exit-status-asking-runtime",
-        Measurement("exit status of asking the runtime", answer.status, "status", source),
+        "runtime",
+        Measurement("exit status of the runtime's command", answer.status, "status", source),
         equal_to(0),
-        answer.said or "it said nothing",
+        answer.said or "it printed nothing",
+        says=f"The container runtime does not answer: its command ended with {answer.status}",
     ):
         return
-    version = host.version_in(answer, runtime_host)
+    version = host.version_in(answer, settings)
     evidence.record(Measurement("version of the runtime", version, "text", source))
-    too_old = host.as_numbers(version) < host.as_numbers(runtime_host.min_runtime)
+    too_old = host.as_numbers(version) < host.as_numbers(settings.min_runtime)
     evidence.judge(
-        "releases-runtime-too-old",
-        Measurement("releases of the runtime that are too old", int(too_old), "count", source),
-        equal_to(0),
-        f"{version} runs, and {runtime_host.min_runtime} is the oldest that may",
+        "runtime-version",
+        Measurement("runtime is recent enough", not too_old, "truth", source),
+        equal_to(True, settings.deciding("min_runtime")),
+        says=f"Container runtime {version} is older than {settings.min_runtime}",
     )
 
 
 @check(
     "deployment.configuration-valid",
-    title="Every file of the configuration parses, and no key stands twice in it",
-    each="deployment_files",
+    title="Configuration files parse, without duplicate keys",
+    failure_title="Configuration files do not parse, or have duplicate keys",
+    each="deployment",
+    needs="files",
     severity="blocker",
-    why="""A file that does not parse is found when the new release reads it: at its start. A key
-    that stands twice is worse: most parsers take the last one and say nothing, and the value that
-    everybody reads in the file is not the one that runs.""",
-    fix="""Each line is named in the message. See what a program makes of it:
+    judgements=("syntax", "own-programs"),
+    why="""A file that does not parse stops the new release at its start. A duplicate key is worse:
+    most parsers take the last one and say nothing, and the value that everybody reads in the file
+    is not the one that runs.""",
+    fix="""The message names each file and line. See what a program makes of it:
       docker compose config --quiet;  nginx -t;  python -m json.tool FILE
-    A tab in YAML: use blanks. Another kind of file: a command that checks it, `commands` in
+    A tab in YAML: use spaces. Another kind of file: name the command that checks it, `commands` in
     [deployment.files].""",
 )
-def test_configuration_valid(deployment_files: Files, evidence: Evidence) -> None:
-    """Our own strict parsers first, then the programs that will read the rest."""
-    for pattern in deployment_files.parse:
-        found = [files.parsed(path) for path in files.matching(pattern)]
-        wrong = [f"{one.path}: {what}" for one in found for what in one.mistakes]
-        evidence.judge(
-            "mistakes", Measurement(f"mistakes in {pattern}", len(wrong), "count", pattern,
-                        samples=len(found)),
-            equal_to(0),
-            worst(wrong),
-        )  # fmt: skip
-    for command, answer in files.checked(deployment_files):
+def test_configuration_valid(deployment: Deployment, evidence: Evidence) -> None:
+    """Our own strict parsers first, then the programs that read the rest."""
+    settings = _declared(deployment.files, "files")
+    for pattern in settings.parse:
+        with evidence.attempt():
+            _judge_syntax(pattern, evidence)
+    with evidence.attempt():
+        _judge_by_programs(settings, evidence)
+
+
+def _judge_syntax(pattern: str, evidence: Evidence) -> None:
+    found = [configuration_files.parsed(path) for path in configuration_files.matching(pattern)]
+    wrong = [f"{one.path}: {what}" for one in found for what in one.mistakes]
+    evidence.judge(
+        "syntax",
+        Measurement(f"mistakes in {pattern}", len(wrong), "count", pattern, samples=len(found)),
+        equal_to(0),
+        worst(wrong),
+        says=f"{len(wrong)} mistakes in {pattern}",
+    )
+
+
+def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
+    for command, answer in configuration_files.checked(settings):
         shown = shlex.join(command)
         evidence.judge(
-            "exit-status",
+            "own-programs",
             Measurement(f"exit status of {shown}", answer.status, "status", shown),
             equal_to(0),
-            answer.said or "it said nothing",
+            answer.said or "it printed nothing",
+            says=f"`{shown}` ended with {answer.status}",
         )
 
 
 @check(
     "deployment.backup-before-deploy",
-    title="What the deployment may damage was saved just before it",
+    title="Every layer was backed up just before the deployment",
+    failure_title="A backup from just before the deployment is missing, old or damaged",
     each="saved_layer",
     severity="blocker",
-    why="""The backup of last night is older than everything that was ordered today. What a
-    deployment breaks is put back from the copy that was made just before it: of the database, the
-    files, the configuration and the image, each of them.""",
-    fix="""Save the layer again, and see why the step before the deployment did not:
+    judgements=("exists", "size", "age", "checksum"),
+    why="""Last night's backup is older than everything that was ordered today. What a deployment
+    breaks in the database, the files, the configuration or the image is restored from the copy
+    that was made just before it, and without that copy it stays lost.""",
+    fix="""Back up the layer again, and see why the step before the deployment did not:
       pg_dump -Fc -f FILE DATABASE;  tar -czf FILE FOLDER;  docker save -o FILE IMAGE
       sha256sum FILE > FILE.sha256
-    From the future: set the clocks, `timedatectl`. Where the copies are, and how old they may be:
-    [deployment.layers.NAME].""",
+    A file from the future: set the clocks, `timedatectl`. Where the copies are, and how old they
+    may be: [deployment.layers.NAME].""",
 )
 def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> None:
-    """By its newest copy, whatever older ones there are."""
-    copy, place = layers.newest(saved_layer), layers.place_of(saved_layer)
-    there = Measurement("copies of this layer", int(copy is not None), "count", place)
-    if not evidence.judge("there", there, at_least(1), "nothing was saved") or copy is None:
+    """The newest copy counts, whatever older ones there are."""
+    copy, place = backups.newest(saved_layer), backups.place_of(saved_layer)
+    there = Measurement("a copy exists", copy is not None, "truth", place)
+    if not evidence.judge("exists", there, equal_to(True), says="No copy exists") or copy is None:
         return
     evidence.judge(
-        "size-newest-copy",
+        "size",
         Measurement("size of the newest copy", copy.size, "bytes", copy.where),
         at_least(1),
-        "the newest copy is empty: whatever wrote it has failed",
+        says="The newest copy is empty",
     )
-    evidence.judge(
-        "minutes-old",
-        layers.minutes_old(copy),
-        at_most(saved_layer.max_age_min),
-        "it was not made for this deployment",
-    )
+    with evidence.attempt():
+        age = backups.minutes_old(copy)
+        limit = at_most(saved_layer.max_age_min, saved_layer.deciding("max_age_min"))
+        evidence.judge("age", age, limit)
     if saved_layer.sha256:
-        evidence.judge(
-            "sum-fits",
-            layers.sum_fits(copy),
-            equal_to(0),
-            "it is not what was written: cut off, or altered",
-        )
+        with evidence.attempt():
+            evidence.judge(
+                "checksum",
+                backups.sum_fits(copy),
+                equal_to(0),
+                says="The newest copy does not match its checksum: it is cut off, or was altered",
+            )
 
 
 @check(
     "deployment.start-order",
-    title="Every part waits until what it needs is healthy, as a health check in the file tells",
-    each="start_order",
+    title="Compose services wait until what they depend on is healthy",
+    failure_title="Compose services start before what they depend on is healthy",
+    each="deployment",
+    needs="order",
+    judgements=("condition", "health-check", "known-service", "no-cycle", "patience"),
     why="""Without a condition, compose waits until a container was started, and not until the
-    database in it answers. It works on the machine where the database is quick; after a restart
-    of the host the application starts first, fails, and stays down.""",
-    fix="""In the compose file, of each `depends_on`:
+    database in it answers. After a restart of the host the application starts first, fails, and
+    stays down.""",
+    fix="""In the compose file, for each `depends_on`:
       depends_on: { database: { condition: service_healthy } }
-    and of what is waited for:
+    and for the service that is waited for:
       healthcheck: { test: ["CMD-SHELL", "pg_isready -U shop"], interval: 10s, retries: 30 }
-    A job that ends: condition: service_completed_successfully. A health check that the image has
-    is not seen here: write it into the file. Given up too soon: 30 retries of 10 s are what a
-    database needs that recovers from a crash; how long is agreed, `patience_s` says.""",
+    A job that ends: condition: service_completed_successfully. The health check of an image is not
+    seen here: write it into the file. Given up too soon: a database that recovers from a crash
+    needs 30 retries of 10 s; the limit is `patience_s` in [deployment.order].""",
 )
-def test_start_order(start_order: Order, evidence: Evidence) -> None:
-    """What the file leaves out counts as what compose takes for it."""
-    order, source = read_order(start_order), start_order.compose
-    evidence.record(Measurement("dependencies", len(order.dependencies), "count", source))
-    for name, found, what in _objections(order):
+def test_start_order(deployment: Deployment, evidence: Evidence) -> None:
+    """What the file leaves out counts as compose's default."""
+    settings = _declared(deployment.order, "order")
+    order, source = read_order(settings), settings.compose
+    count = len(order.dependencies)
+    evidence.record(Measurement("dependencies", count, "count", source))
+    for key, name, found in _objections(order):
         evidence.judge(
-            "name",
-            Measurement(name, len(found), "count", source, samples=len(order.dependencies)),
+            key,
+            Measurement(name, len(found), "count", source, samples=count),
             equal_to(0),
-            f"{worst(found)}: {what}",
+            worst(found),
+            says=f"{len(found)} {name}",
         )
-    for service, least_s in start_order.patience_s.items():
-        evidence.judge(
-            "patience",
-            Measurement(
-                f"patience with {service}", patience_with(order, service, source), "s", source
-            ),
-            at_least(least_s),
-            "it is given up while it may still be starting, and all that needs it with it",
-        )
+    _judge_patience(settings, order, evidence)
 
 
-def _objections(order: StartOrder) -> list[tuple[str, list[str], str]]:
-    circle = [" → ".join(order.circle)] if order.circle else []
-    return [
-        (
-            "dependencies that wait for a start alone",
-            order.loose,
-            "it may not answer yet",
-        ),
-        (
-            "services waited for without a health check",
-            order.unchecked,
-            "none stands in the file, or it always says yes",
-        ),
-        ("dependencies on nobody", order.unknown, "there is no such service in the file"),
-        ("circles", [listed(circle)] if circle else [], "each of them waits for the other"),
-    ]
+def _judge_patience(settings: Order, order: StartOrder, evidence: Evidence) -> None:
+    source = settings.compose
+    for service, least_s in settings.patience_s.items():
+        with evidence.attempt():
+            patience_s = patience_with(order, service, source)
+            evidence.judge(
+                "patience",
+                Measurement(f"patience with {service}", patience_s, "s", source),
+                at_least(least_s, settings.deciding("patience_s")),
+                says=f"{service} is given up {patience_s:g} s after its start",
+            )
+
+
+def _objections(order: StartOrder) -> Iterator[tuple[str, str, list[str]]]:
+    yield "condition", "dependencies that wait for a start only", order.loose
+    yield "health-check", "services waited for without a working health check", order.unchecked
+    yield "known-service", "dependencies on services not in the file", order.unknown
+    yield "no-cycle", "cycles of dependencies", [" → ".join(order.cycle)] if order.cycle else []
+
+
+def _declared(table: _T | None, key: str) -> _T:
+    """A table that the check needs.
+
+    Raises:
+        NoData: it is not declared.
+    """
+    if table is None:
+        raise NoData(f"needs [deployment.{key}]")
+    return table

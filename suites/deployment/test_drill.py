@@ -1,25 +1,31 @@
-"""Can the release be changed, and taken back, while people use it? Tried, not believed."""
+"""Deploys, rolls back and stops replicas while a prober sends requests all the time."""
 
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.drill.change import IN_A_ROW
+from readiness.areas.deployment.drill.bad_release import BadRelease, deploy_bad_release
+from readiness.areas.deployment.drill.change import Change
 from readiness.areas.deployment.drill.drill import Drilled
+from readiness.areas.deployment.drill.stopping import stopped
 from readiness.areas.deployment.judging import (
     broken_off,
-    deployed,
+    completed,
+    deployments,
     differences,
-    first_rolled_back,
+    drill_summary,
     judge_arrival,
     judge_requests,
     judge_state,
-    record_putting_back,
-    rolled_back,
-    story,
+    problems_of,
+    record_restoring,
+    rollbacks,
+    summary_of_bad_release,
     told,
-    whole,
 )
+from readiness.lib.drill.safety import Safety
+from readiness.lib.prober.again import fairly
 from readiness.lib.prober.judging import asked, figure
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
@@ -29,232 +35,213 @@ DrillOf = Callable[[Deployment], Drilled]
 
 @check(
     "deployment.zero-downtime",
-    title="A new release is deployed without one failed request",
-    each="drilled_deployment",
+    title="A deployment loses no request and keeps latency and capacity",
+    failure_title="A deployment loses requests, slows answers down or takes replicas away",
+    each="deployment",
+    needs="adapter",
     severity="blocker",
     effect="disrupt",
+    judgements=("failed-requests", "longest-gap", "wrong-release", "latency", "capacity"),
     why="""Nine seconds without an answer in three minutes are 95 % of success, and everybody who
-    was there saw an error. A deployment that loses requests is done at night, or put off; either
-    way, changes become larger and rarer.""",
-    fix="""The message says how requests were lost. In this order:
-      the new release serves before an old one stops (maxUnavailable 0, maxSurge 1)
-      an old one is drained first: readiness fails, a pause (preStop: sleep 10), then SIGTERM
-      its last answers say `Connection: close`, and what is under way is finished
-    Try it by hand, with the prober beside it:  readiness run --select deployment.zero-downtime
-      --allow disrupt --confirm FINGERPRINT""",
+    was there saw an error. A deployment that loses requests, or that two of three replicas cannot
+    carry at noon, is put off until the night, and changes become larger and rarer.""",
+    fix="""Requests are lost (the message says how), in this order:
+      start the new release before an old one stops: maxUnavailable 0, maxSurge 1
+      drain an old replica first: fail readiness, pause (preStop: sleep 10), then SIGTERM
+      answer with `Connection: close` at the end, and finish the requests under way
+    Answers are slow: let readiness ask what users ask, add a startupProbe, and open connections
+      before the first request. The limit: `p99_max_ratio` and `p99_floor_ms` in [deployment].
+    Too few replicas serve:
+      Kubernetes: strategy.rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+      Compose: start the new containers beside the old ones, then stop the old ones
+    Then try again: readiness run --select deployment.zero-downtime --allow disrupt
+      --confirm FINGERPRINT   (printed by `readiness plan`)""",
 )
-def test_zero_downtime(
-    drilled_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
-) -> None:
+def test_zero_downtime(deployment: Deployment, drill_of: DrillOf, evidence: Evidence) -> None:
     """Every request counts, over new connections and kept ones; none is sent twice."""
-    drilled = drill_of(drilled_deployment)
-    evidence.record(story(drilled, drilled_deployment))
-    record_putting_back(drilled, evidence)
-    for change in deployed(drilled):
+    drilled = drill_of(deployment)
+    evidence.record(drill_summary(drilled, deployment))
+    record_restoring(drilled, evidence)
+    for change in deployments(drilled):
         judge_requests(change, evidence)
-    for change in whole(drilled, drilled_deployment):
-        change.must_be_whole()
-
-
-@check(
-    "deployment.rollout-latency",
-    title="While a release is changed, answers are not much slower than before",
-    each="drilled_deployment",
-    effect="disrupt",
-    why="""A release that starts with cold caches, or with too few replicas for a while, loses no
-    request, and yet everybody waits. People who wait press the button again.""",
-    fix="""Let a replica serve only once it is warm: readiness that asks what users ask; a start-up
-    probe; connections that are opened before the first request. One replica at a time (maxSurge 1).
-    What is too slow: `p99_max_ratio` and `p99_floor_ms` in [deployment].""",
-)
-def test_rollout_latency(
-    drilled_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
-) -> None:
-    """From when a request was due, so that whoever waits for their turn counts."""
-    drilled, settings = drill_of(drilled_deployment), drilled_deployment
+    changes = completed(drilled, deployment)
+    if deployment.counts_replicas:
+        with evidence.attempt():
+            _judge_capacity(drilled, changes, deployment, evidence)
     before_ms = drilled.given.latency_s(0.99) * 1000
     evidence.record(figure("p99 before", before_ms, "ms", drilled.given.plan.url))
-    limit_ms = max(settings.p99_floor_ms, settings.p99_max_ratio * before_ms)
-    for change in whole(drilled, settings):
-        change.seen.must_be_fair()
-        p99_ms = change.seen.latency_s(0.99) * 1000
-        evidence.judge(
-            "p99",
-            figure(
-                f"p99, {change.name}", p99_ms, "ms", asked(change.seen), len(change.seen.samples)
-            ),
-            at_most(limit_ms),
-            f"it was {before_ms:.0f} ms before",
-        )
+    for change in changes:
+        with evidence.attempt():
+            change.must_be_whole()
+            _judge_latency(change, before_ms, deployment, evidence)
 
 
-@check(
-    "deployment.capacity-during-rollout",
-    title="While a release is changed, as many replicas can serve as are needed",
-    each="counted_deployment",
-    effect="disrupt",
-    why="""A rollout that stops an old replica before the new one serves runs on two of three. At
-    noon the two are not enough, and the deployment that was harmless at night takes them all
-    down.""",
-    fix="""Kubernetes: strategy.rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
-    Compose: start the new containers beside the old ones, then stop those
-    How many are needed: `replicas` in [deployment].""",
-)
-def test_capacity_during_rollout(
-    counted_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
+def _judge_capacity(
+    drilled: Drilled, changes: list[Change], settings: Deployment, evidence: Evidence
 ) -> None:
-    """Counted each second, by what changes the release."""
-    drilled = drill_of(counted_deployment)
-    evidence.record(story(drilled, counted_deployment))
+    """By the tool's own count, once a second."""
     if drilled.count_problem:
         raise drilled.count_problem
-    for change in whole(drilled, counted_deployment):
+    for change in changes:
         counts = [count for _, count in change.counts]
         if not counts:
-            raise NoData("was over before anybody could count replicas", where=change.name)
+            raise NoData("the change ended before replicas could be counted", where=change.name)
         evidence.judge(
-            "fewest-replicas",
+            "capacity",
             figure(
                 f"fewest replicas, {change.name}", min(counts), "count", "the tool", len(counts)
             ),
-            at_least(counted_deployment.replicas),
-            "so many are declared to be needed",
+            at_least(settings.replicas, settings.deciding("replicas")),
+            says=f"{change.name}: only {min(counts)} replicas served at one time",
         )
 
 
+def _judge_latency(
+    change: Change, before_ms: float, settings: Deployment, evidence: Evidence
+) -> None:
+    """From when a request was due, so that waiting for a turn counts."""
+    p99_ms = change.seen.latency_s(0.99) * 1000
+    relative_ms = settings.p99_max_ratio * before_ms
+    key = "p99_max_ratio" if relative_ms > settings.p99_floor_ms else "p99_floor_ms"
+    evidence.judge(
+        "latency",
+        figure(f"p99, {change.name}", p99_ms, "ms", asked(change.seen), len(change.seen.samples)),
+        at_most(max(settings.p99_floor_ms, relative_ms), settings.deciding(key)),
+        says=f"{change.name}: p99 rose from {before_ms:.0f} ms to {p99_ms:.0f} ms",
+    )
+
+
 @check(
-    "deployment.rollback-drill",
-    title="The release before can be brought back, without one failed request",
-    each="drilled_deployment",
+    "deployment.rollback",
+    title="A rollback restores the previous release in time, and it can be redeployed",
+    failure_title="The rollback fails, is slow, loses requests or leaves something behind",
+    each="deployment",
+    needs="adapter",
     severity="blocker",
     effect="disrupt",
+    judgements=(
+        "failed-requests",
+        "longest-gap",
+        "wrong-release",
+        "exit-status",
+        "arrival",
+        "replicas",
+        "time",
+        "configuration",
+        "redeployment",
+        "redeployed-configuration",
+    ),
     why="""\"We can always roll back\" is believed until the night on which the command prints
-    \"done\" and nothing has changed. A rollback that was never tried is a second outage on top of
-    the first.""",
-    fix="""Do by hand what the drill did: the command, and then who answers.
-      kubectl rollout status ...;  curl -s URL    (several times: every replica has to tell)
-    Name the release to go back to; "the one before" is another one after each attempt.""",
+    \"done\" and nothing has changed, or the old code starts with the new release's settings. A
+    rollback that was never tried is a second outage on top of the first.""",
+    fix="""Run the rollback by hand, and ask every replica which release it runs:
+      kubectl rollout status deployment/NAME;  for i in $(seq 9); do curl -s URL; done
+    It does not arrive: name the release to roll back to; "the previous one" changes each time.
+    It takes too long (`rollback_max_s` in [deployment]): keep the old replicas for a while
+      (revisionHistoryLimit, blue-green, rollbackWindow) and the old image on the machines.
+    The configuration differs (the message names the keys): ship it with the release:
+      Kubernetes: a ConfigMap for each release (kustomize configMapGenerator), named by the template
+      Compose: choose the env_file by the tag
+    It cannot be redeployed:
+      Helm: helm history NAME, then for a `pending-*` release: helm rollback NAME REVISION
+      Kubernetes: kubectl apply -f MANIFEST instead of `kubectl rollout undo`
+      your own script: let it clean up what an interrupted run left behind""",
 )
-def test_rollback_drill(
-    drilled_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
-) -> None:
-    """What the command says is noted; what the service answers counts."""
-    drilled = drill_of(drilled_deployment)
-    evidence.record(story(drilled, drilled_deployment))
-    for change in rolled_back(drilled):
+def test_rollback(deployment: Deployment, drill_of: DrillOf, evidence: Evidence) -> None:
+    """The command's exit status is judged, and so is what the service answers."""
+    drilled = drill_of(deployment)
+    evidence.record(drill_summary(drilled, deployment))
+    back = rollbacks(drilled)
+    for change in back:
         judge_requests(change, evidence)
-        judge_arrival(change, drilled_deployment, evidence)
-    for change in rolled_back(drilled):
-        change.must_be_whole()
+        judge_arrival(change, deployment, evidence)
+        _judge_time(change, deployment, evidence)
+    if deployment.tells_state:
+        with evidence.attempt():
+            _judge_configuration(drilled, deployment, evidence)
+    with evidence.attempt():
+        _judge_redeployment(drilled, deployment, evidence)
+        for change in back:
+            change.must_be_whole()
 
 
-@check(
-    "deployment.rollback-time",
-    title="The release before is back in the agreed time",
-    each="drilled_deployment",
-    effect="disrupt",
-    why="""The time until a bad release is gone is how long users suffer from it. It is made of
-    three: until somebody sees it, until somebody decides, and this one. This one can be known
-    beforehand.""",
-    fix="""What takes long is mostly the start of the old release, or pauses between the steps:
-      keep the old replicas for a while (revisionHistoryLimit, blue-green, rollbackWindow)
-      fewer steps on the way back than on the way there;  the old image still on the machines
-    Another agreement: `rollback_max_s` in [deployment].""",
-)
-def test_rollback_time(
-    drilled_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
-) -> None:
-    """From the command to the answers that nothing else followed."""
-    for change in rolled_back(drill_of(drilled_deployment)):
-        for name, value_s in (
-            (f"until the tool says it is done, {change.name}", change.told_s),
-            (f"until the first answer, {change.name}", change.first_seen_s),
-        ):
-            if value_s is not None:
-                evidence.record(figure(name, value_s, "s", asked(change.seen)))
+def _judge_time(change: Change, settings: Deployment, evidence: Evidence) -> None:
+    """From the command to the first of the answers that only the old release gave."""
+    source = asked(change.seen)
+    for name, value_s in (
+        ("time until the command ended", change.told_s),
+        ("time until the first answer", change.first_seen_s),
+    ):
+        if value_s is not None:
+            evidence.record(figure(f"{name}, {change.name}", value_s, "s", source))
+    if change.arrived_s is not None:
         evidence.judge(
-            "good-answers-row",
-            figure(
-                f"good answers in a row, {change.name}",
-                len(change.settled),
-                "count",
-                asked(change.seen),
-            ),
-            at_least(IN_A_ROW),
-            change.problem or "so many show that it is there",
+            "time",
+            figure(f"time until restored, {change.name}", change.arrived_s, "s", source),
+            at_most(settings.rollback_max_s, settings.deciding("rollback_max_s")),
+            says=f"{change.name} took {change.arrived_s:.1f} s",
         )
-        if change.arrived_s is not None:
-            evidence.judge(
-                "time-back",
-                figure(
-                    f"time to be back, {change.name}", change.arrived_s, "s", asked(change.seen)
-                ),
-                at_most(drilled_deployment.rollback_max_s),
-                "users would have to bear a bad release for so long",
-            )
 
 
-@check(
-    "deployment.rollback-config-restored",
-    title="After a rollback the old release runs with its old configuration",
-    each="stateful_deployment",
-    effect="disrupt",
-    why="""Images go back by themselves; configuration, secrets and mounts mostly do not. The old
-    code then runs with settings that were made for the new one, and fails in a way that neither
-    of them ever showed.""",
-    fix="""The message names the keys. Let a release and its configuration be one thing:
-      Kubernetes: a ConfigMap of its own for each release (kustomize configMapGenerator, a hash in
-      the name), named by the pod template;  Compose: the env_file chosen by the tag
-    Then try again: readiness run --select deployment.rollback-config-restored""",
-)
-def test_rollback_config_restored(
-    stateful_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
-) -> None:
+def _judge_configuration(drilled: Drilled, settings: Deployment, evidence: Evidence) -> None:
     """Digests of values are compared; values themselves are never kept."""
-    drilled = drill_of(stateful_deployment)
     before = drilled.state
     for change in drilled.changes:
         if change.back:
-            judge_state(
-                f"keys that are not as before, {change.name}", before, change.state, evidence
-            )
-        elif change.goal == stateful_deployment.previous:
+            judge_state("configuration", change.name, before, change.state, evidence)
+        elif change.goal == settings.previous:
             before = change.state
         else:
             differing = differences(told(before), told(change.state))
-            name = f"keys that are other ones, {change.name}"
+            name = f"keys that differ between the releases, {change.name}"
             evidence.record(figure(name, len(differing), "count", "state"))
-    first_rolled_back(drilled)
+
+
+def _judge_redeployment(drilled: Drilled, settings: Deployment, evidence: Evidence) -> None:
+    """The second deployment is compared with the first one."""
+    there = [change for change in deployments(drilled) if change.goal == settings.release]
+    if len(there) < 2:  # noqa: PLR2004 - the first, and again
+        raise broken_off(drilled)
+    first, again = there[:2]
+    judge_arrival(again, settings, evidence, key="redeployment")
+    again.must_be_whole()
+    if first.state is not None:
+        key = "redeployed-configuration"
+        judge_state(key, again.name, first.state, again.state, evidence)
 
 
 @check(
     "deployment.rollback-data-intact",
-    title="What the new release wrote can be read after the rollback, and ever after",
-    each="keeping_deployment",
+    title="Data that the new release wrote is readable after a rollback",
+    failure_title="A rollback loses data that the new release wrote",
+    each="deployment",
+    needs=("adapter", "data"),
     severity="blocker",
     effect="disrupt",
+    judgements=("readable",),
     why="""Between a deployment and its rollback, customers go on ordering. If the old release
-    cannot read what the new one wrote, or the way back drops a column, the rollback loses their
-    orders: the one thing that cannot be put back.""",
-    fix="""Change the schema in two steps: first a release that writes both the old way and the new
-    one, then one that only writes the new way. No `drop` in a down migration until nobody can go
-    back any more. Read what is missing from the newest backup.""",
+    cannot read what the new one wrote, or the rollback drops a column, their orders are lost, and
+    no second attempt brings them back.""",
+    fix="""Change the schema in two steps: first a release that writes both the old and the new
+    form, then one that writes the new form only. Allow no `drop` in a down migration while a
+    rollback is possible. Restore what is missing from the newest backup:
+      pg_restore --data-only --table TABLE --dbname DATABASE FILE""",
 )
 def test_rollback_data_intact(
-    keeping_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
+    deployment: Deployment, drill_of: DrillOf, evidence: Evidence
 ) -> None:
-    """A row of our own, written by the new release through the application."""
-    drilled = drill_of(keeping_deployment)
+    """A synthetic row, written by the new release through the application."""
+    drilled = drill_of(deployment)
     if drilled.row_problem:
         raise drilled.row_problem
-    first_rolled_back(drilled)
+    rollbacks(drilled)
     if not drilled.reads:
         raise broken_off(drilled)
     lost = [f"release {read.release}: {read.said}" for read in drilled.reads if not read.found]
     evidence.judge(
-        "times-our-row-could",
+        "readable",
         Measurement(
-            "times that our row could not be read",
+            "failed reads of the synthetic row",
             len(lost),
             "count",
             "[deployment.data] read",
@@ -262,32 +249,130 @@ def test_rollback_data_intact(
         ),
         equal_to(0),
         listed(lost, between="; "),
+        says=f"{len(lost)} of {len(drilled.reads)} reads did not find the synthetic row",
     )
 
 
 @check(
-    "deployment.redeploy-after-rollback",
-    title="After a rollback the new release can be deployed again, and is the same as at first",
-    each="drilled_deployment",
+    "deployment.auto-rollback",
+    title="A bad release is rolled back automatically before users notice",
+    failure_title="A bad release reaches users, or is not rolled back automatically",
+    each="deployment",
+    needs="bad_release",
     effect="disrupt",
-    why="""A rollback can leave a lock, a release that is "pending", or a template with pieces of
-    both. It is noticed when the mended release is to go out, and everybody is waiting for it.""",
-    fix="""Helm: helm history NAME; a `pending-*` release: helm rollback NAME REVISION
-    Kubernetes: apply the whole manifest instead of `rollout undo`, which leaves the annotation of
-      what was applied last as it is
-    Your own script: let it clean up what it finds half done.""",
+    judgements=("rolled-back", "failed-requests", "bad-release-served"),
+    why="""Kubernetes reports a rollout that stalls, and does nothing. A release that answers with
+    errors stays until somebody is paged, finds the cause and decides.""",
+    fix="""Send no user to a new replica before it answers well what users ask:
+      Kubernetes: a readinessProbe that asks what users ask, not only whether the process lives
+      Helm: helm upgrade NAME CHART --atomic --timeout 5m
+      Argo Rollouts or Flagger: an analysis step
+      your own script: ask the new replica, and roll back when it answers with errors
+    What is deployed here: `bad_release` in [deployment], which starts and answers with errors.""",
 )
-def test_redeploy_after_rollback(
-    drilled_deployment: Deployment, drill_of: DrillOf, evidence: Evidence
-) -> None:
-    """The second deployment is held against the first one."""
-    drilled, settings = drill_of(drilled_deployment), drilled_deployment
-    there = [change for change in deployed(drilled) if change.goal == settings.release]
-    first_rolled_back(drilled)
-    if len(there) < 2:  # noqa: PLR2004 - the first, and again
-        raise broken_off(drilled)
-    first, again = there[:2]
-    judge_arrival(again, settings, evidence)
-    again.must_be_whole()
-    if first.state is not None:
-        judge_state("keys that are not as at first", first.state, again.state, evidence)
+def test_auto_rollback(deployment: Deployment, drill_safety: Safety, evidence: Evidence) -> None:
+    """Only the target may act; if it does not, the gate restores the release that was served."""
+    adapter = adapter_of(deployment)
+    done = fairly(lambda: deploy_bad_release(deployment, adapter, drill_safety))
+    source = f"deploy {done.bad}"
+    evidence.record(summary_of_bad_release(done))
+    _record_times(done, source, evidence)
+    limit_s, setting = deployment.auto_rollback_max_s, deployment.deciding("auto_rollback_max_s")
+    if done.over_s is None:
+        evidence.judge(
+            "rolled-back",
+            Measurement("rolled back automatically", False, "truth", source),
+            equal_to(True, setting),
+            done.problem,
+            says=f"Release {done.bad} was not rolled back automatically, so that the gate restored"
+            f" {done.origin}",
+        )
+    else:
+        evidence.judge(
+            "rolled-back",
+            figure("time until rolled back automatically", done.over_s, "s", source),
+            at_most(limit_s, setting),
+        )
+    failed, count = done.seen.failed, len(done.seen.samples)
+    evidence.judge(
+        "failed-requests",
+        figure("failed requests", len(failed), "count", asked(done.seen), count),
+        equal_to(0),
+        problems_of(failed),
+        says=f"{len(failed)} of {count} requests failed while {done.bad} was deployed",
+    )
+    shown = sum(sample.version == done.bad for sample in done.seen.samples)
+    evidence.judge(
+        "bad-release-served",
+        figure(f"answers of {done.bad}", shown, "count", source, count),
+        equal_to(0),
+        says=f"{shown} of {count} answers came from {done.bad}",
+    )
+    with evidence.attempt():
+        done.seen.must_be_fair()
+
+
+def _record_times(done: BadRelease, source: str, evidence: Evidence) -> None:
+    """Noticed, decided, restored: by the target, or else by the gate."""
+    restored = done.restored
+    by_us = not restored.already
+    for name, value_s in (
+        ("time until users notice", done.noticed_s),
+        ("time until the tool decides", done.told_s),
+        ("time to restore", restored.arrived - restored.began if by_us else None),
+        ("time until restored for certain", restored.ended - restored.began if by_us else None),
+    ):
+        if value_s is not None:
+            evidence.record(figure(name, value_s, "s", source))
+
+
+@check(
+    "deployment.graceful-stop",
+    title="A stopped replica answers the requests under way, and is replaced",
+    failure_title="A stopped replica drops requests, or is not replaced",
+    each="deployment",
+    needs=("adapter", "slow_request"),
+    effect="disrupt",
+    judgements=("lost-requests", "replacement"),
+    why="""Every deployment, every node that is drained and every scale-down stops replicas. If
+    they drop their requests, each of these is a small outage: the payment was taken, and the
+    customer sees an error.""",
+    fix="""Requests are lost: the process must get SIGTERM, and finish its requests on it:
+      ENTRYPOINT ["prog"] instead of a shell form (PID 1 is then sh, which passes nothing on)
+      gunicorn --graceful-timeout 30;  uvicorn --timeout-graceful-shutdown 30
+      terminationGracePeriodSeconds (stop_grace_period) longer than the longest request
+      preStop: sleep 10, so that the balancer has stopped sending requests when it begins to stop
+    It is not replaced:
+      kubectl get events --sort-by .lastTimestamp;  Compose: restart: unless-stopped
+      How long it may take: `change_within_s` in [deployment].""",
+)
+def test_graceful_stop(deployment: Deployment, drill_safety: Safety, evidence: Evidence) -> None:
+    """Slow requests are under way to every replica when one of them is stopped."""
+    slow = deployment.slow_request
+    if slow is None:
+        raise NoData("needs [deployment.slow_request]")
+    adapter = adapter_of(deployment)
+    done = fairly(lambda: stopped(deployment, slow, adapter, drill_safety))
+    evidence.record(figure("time to stop", done.stop_s, "s", "stop_one"))
+    evidence.record(
+        figure("slow requests under way", len(done.under_way), "count", done.slow.plan.url)
+    )
+    for name, seen in (("slow", done.slow), ("quick", done.others)):
+        failed, count = seen.failed, len(seen.samples)
+        evidence.judge(
+            "lost-requests",
+            figure(f"{name} requests lost", len(failed), "count", asked(seen), count),
+            equal_to(0),
+            problems_of(failed),
+            says=f"{len(failed)} of {count} {name} requests failed while a replica was stopped",
+        )
+    within_s = deployment.change_within_s
+    evidence.judge(
+        "replacement",
+        Measurement("all replicas are back", done.back_s is not None, "truth", "stop_one"),
+        equal_to(True, deployment.deciding("change_within_s")),
+        says=f"{deployment.replicas} replicas did not serve again within {within_s:g} s",
+    )
+    for seen in (done.slow, done.others):
+        with evidence.attempt():
+            seen.must_be_fair()

@@ -1,15 +1,18 @@
-"""Beside a deployment: what serves, what one goes back to, and what was written down."""
+"""After a deployment: which release serves, and whether the previous one can come back."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.probes.artifact import find_believed
-from readiness.areas.deployment.probes.old_release import how_to_start, tried
-from readiness.areas.deployment.probes.report import read_report
-from readiness.areas.deployment.probes.schema_copy import copied
-from readiness.areas.deployment.probes.versions import releases_of, served
+from readiness.areas.deployment.probes.compatibility import copied, how_to_start, tried
+from readiness.areas.deployment.probes.releases import (
+    Served,
+    find_believed,
+    read_report,
+    releases_of,
+    served,
+)
 from readiness.config.base.tables import Database
 from readiness.config.models import Config
 from readiness.lib.guardian import Guardian
@@ -22,170 +25,171 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
 
 @check(
     "deployment.version-uniform",
-    title="Every replica and every worker runs the release that is judged, and no other",
+    title="Every replica and worker runs the release under test, and the report agrees",
+    failure_title="A replica, a worker or the deployment report has another release",
     each="deployment",
     severity="blocker",
+    judgements=(
+        "release-told",
+        "other-release",
+        "replicas",
+        "workers",
+        "report-complete",
+        "report-release",
+    ),
     why="""One replica that stayed behind answers every third user from the old release, and a
-    worker that nobody restarted handles new jobs with old code. Both look like a bug that comes
-    and goes, and everything that is measured is measured on a mixture.""",
-    fix="""See who runs what, and finish the rollout:
+    worker that nobody restarted runs new jobs with old code. Both look like a bug that comes and
+    goes, and everything that is measured is measured on a mixture.""",
+    fix="""See who runs what, and finish the rollout, or roll back workers and cron jobs too:
       for i in $(seq 9); do curl -s URL; done
       kubectl get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
       docker ps --format '{{.Names}} {{.Image}}'
-    Or take the whole of it back, workers and cron jobs too.""",
+    The report (a warning, `path` in [deployment.report]): let the deployment write it at its end,
+    also when it fails, as JSON:
+      release, previous, by, started_at, finished_at (RFC 3339), backup,
+      result ("success", "failed", "rolled-back"), steps [{name, duration_s}]""",
 )
 def test_version_uniform(deployment: Deployment, evidence: Evidence) -> None:
-    """Each request has a connection of its own: one that is kept leads to one replica."""
+    """Each request has a connection of its own: a kept one stays with one replica."""
     found = served(deployment)
-    evidence.judge(
-        "answers-tell-no-release",
-        Measurement(
-            "answers that tell no release",
-            len(found.silent),
-            "count",
-            deployment.url,
-            samples=found.asked,
-        ),
-        equal_to(0),
-        worst(found.silent),
-    )
-    others = [f"{n} of {v}" for v, n in sorted(found.versions.items()) if v != deployment.release]
-    evidence.judge(
-        "answers-another-release",
-        Measurement(
-            "answers of another release",
-            found.asked - len(found.silent) - found.versions[deployment.release],
-            "count",
-            deployment.url,
-            samples=found.asked,
-        ),
-        equal_to(0),
-        f"{listed(others)}, where {deployment.release} is judged",
-    )
-    if deployment.replica_header:
-        evidence.judge(
-            "replicas-answered",
-            Measurement(
-                "replicas that answered",
-                len(found.replicas),
-                "count",
-                deployment.url,
-                samples=found.asked,
-            ),
-            at_least(deployment.replicas),
-            "nobody knows what the others run: they do not serve, or the balancer leads us"
-            " elsewhere",
-        )
+    _judge_answers(found, deployment, evidence)
     for worker in deployment.workers.values():
-        runs = releases_of(worker)
-        wrong = [release for release in runs if release != deployment.release]
+        with evidence.attempt():
+            runs = releases_of(worker)
+            wrong = [release for release in runs if release != deployment.release]
+            evidence.judge(
+                "workers",
+                Measurement(
+                    f"processes of {worker.name} of another release",
+                    len(wrong),
+                    "count",
+                    f"[deployment.workers.{worker.name}] command",
+                    samples=len(runs),
+                ),
+                equal_to(0, deployment.deciding("release")),
+                listed(wrong),
+                says=f"{len(wrong)} of {len(runs)} {worker.name} processes do not run"
+                f" {deployment.release}",
+            )
+    if deployment.report:
+        with evidence.attempt():
+            _judge_report(found, deployment, evidence)
+
+
+def _judge_answers(found: Served, settings: Deployment, evidence: Evidence) -> None:
+    url, count = settings.url, found.asked
+    evidence.judge(
+        "release-told",
+        Measurement("answers without a release", len(found.silent), "count", url, samples=count),
+        equal_to(0, settings.deciding("version_key")),
+        worst(found.silent),
+        says=f"{len(found.silent)} of {count} answers name no release",
+    )
+    others = [f"{n} of {v}" for v, n in sorted(found.versions.items()) if v != settings.release]
+    wrong = count - len(found.silent) - found.versions[settings.release]
+    evidence.judge(
+        "other-release",
+        Measurement("answers of another release", wrong, "count", url, samples=count),
+        equal_to(0, settings.deciding("release")),
+        listed(others),
+        says=f"{wrong} of {count} answers are not from {settings.release}",
+    )
+    if settings.replica_header:
         evidence.judge(
-            "processes-another-release",
-            Measurement(
-                f"processes of {worker.name} of another release",
-                len(wrong),
-                "count",
-                f"[deployment.workers.{worker.name}] command",
-                samples=len(runs),
-            ),
-            equal_to(0),
-            f"{listed(wrong)}, where {deployment.release} is judged",
+            "replicas",
+            Measurement("replicas that answered", len(found.replicas), "count", url, samples=count),
+            at_least(settings.replicas, settings.deciding("replicas")),
+            "the others do not serve, or the balancer never selects them",
+            says=f"Only {len(found.replicas)} replicas answered {count} requests",
         )
+
+
+def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> None:
+    """After a success the report's release serves, else the previous one. A miss is a warning."""
+    path, report, wrong = read_report(settings)
+    evidence.judge(
+        "report-complete",
+        Measurement("mistakes in the report", len(wrong), "count", path),
+        equal_to(0),
+        worst(wrong),
+        says=f"{len(wrong)} mistakes in the deployment report {path}",
+        warn_only=True,
+    )
+    if report is None:
+        return
+    evidence.record(Measurement("duration of the deployment", report.duration_s, "s", path))
+    others = sorted(version for version in found.versions if version != report.live)
+    wrong_answers = found.asked - found.versions[report.live]
+    evidence.judge(
+        "report-release",
+        Measurement(
+            "answers that contradict the report",
+            wrong_answers,
+            "count",
+            settings.url,
+            samples=found.asked,
+        ),
+        equal_to(0),
+        says=f"The deployment report says that {report.live} serves, and the answers are from"
+        f" {listed(others) or 'no release'}",
+        warn_only=True,
+    )
 
 
 @check(
     "deployment.rollback-artifact",
-    title="What one goes back to can still be had",
-    each="kept_deployment",
+    title="The previous release's artifact is available",
+    failure_title="The previous release's artifact is not available",
+    each="deployment",
+    needs="artifact",
     severity="blocker",
-    why="""A rollback that has to build the old release first is no rollback. Images of last week
-    are what a job that makes room removes first, and nobody notices until the night when they are
-    asked for.""",
-    fix="""Put it back where the deployment takes it from, and keep it from being removed:
+    judgements=("available",),
+    why="""A rollback that has to build the old release first takes as long as a build, and may
+    fail like one. A cleanup job removes last week's images first, and nobody notices until the
+    night when they are needed.""",
+    fix="""Upload it again to where the deployment pulls from, and exclude it from cleanup:
       docker manifest inspect IMAGE:RELEASE;  helm history RELEASE;  ls STORE
       kubectl get replicasets   (revisionHistoryLimit of the deployment must be 2 or more)
     How it is looked for: [deployment.artifact].""",
 )
-def test_rollback_artifact(kept_deployment: Deployment, evidence: Evidence) -> None:
-    """The command has to say no of a release that cannot be, and yes of one that is there."""
-    found = find_believed(kept_deployment)
+def test_rollback_artifact(deployment: Deployment, evidence: Evidence) -> None:
+    """The command must not find a release that cannot exist, and must find one that does."""
+    found = find_believed(deployment)
     evidence.judge(
-        "artifacts",
-        Measurement(
-            f"artifacts of {kept_deployment.previous}", int(found.there), "count", found.source
-        ),
-        at_least(1),
-        f"there is nothing to go back to: {found.why}",
+        "available",
+        Measurement(f"artifact of {deployment.previous}", found.there, "truth", found.source),
+        equal_to(True),
+        found.why,
+        says=f"The artifact of {deployment.previous} was not found",
     )
-
-
-@check(
-    "deployment.deployment-report",
-    title="The newest deployment left a report that is whole, and true of what serves",
-    each="reported_deployment",
-    severity="minor",
-    why="""In the middle of an incident somebody asks what changed, when, and by whom, and which
-    backup belongs to it. Who has to put that together from logs then has lost half an hour; a
-    report that says something else than what runs leads to the wrong place.""",
-    fix="""Let the deployment write it at its end, also when it fails:
-      release, previous, by, started_at, finished_at (RFC 3339), backup,
-      result ("success", "failed", "rolled-back"), steps [{name, duration_s}]
-    Where it is: `path` in [deployment.report].""",
-)
-def test_deployment_report(reported_deployment: Deployment, evidence: Evidence) -> None:
-    """Compared with what answers now: after a success that is its release, else the one before."""
-    path, report, wrong = read_report(reported_deployment)
-    if report and report.is_from_the_future:
-        wrong.append(f"finished_at: {report.finished_at:%Y-%m-%d %H:%M:%S %Z} is in the future")
-    evidence.judge(
-        "mistakes-report",
-        Measurement("mistakes in the report", len(wrong), "count", path),
-        equal_to(0),
-        worst(wrong),
-    )
-    if report is None:
-        return
-    evidence.judge(
-        "time-deployment-took",
-        Measurement("time that the deployment took", report.duration_s, "s", path),
-        at_least(0),
-        "it ended before it began",
-    )
-    found = served(reported_deployment)
-    others = sorted(version for version in found.versions if version != report.live)
-    evidence.judge(
-        "answers-report-does-tell", Measurement("answers that the report does not tell of",
-                    found.asked - found.versions[report.live], "count", reported_deployment.url,
-                    samples=found.asked),
-        equal_to(0),
-        f"it tells of {report.live}, and this answers: {listed(others) or 'no release at all'}",
-    )  # fmt: skip
 
 
 @check(
     "deployment.previous-on-new-schema",
-    title="The release before starts and works on the schema that this release leaves",
-    each="compatible_deployment",
+    title="The previous release starts and works on the new schema",
+    failure_title="The previous release does not work on the new schema",
+    each="deployment",
+    needs="compatibility",
     severity="blocker",
     effect="write",
+    judgements=("ready", "paths"),
     why="""A rollback changes the code and leaves the schema. If the old code reads a column that
-    is gone, or refuses to start on a migration that it does not know, there is no way back: while
-    a rolling update runs, too, the old replicas serve on the new schema.""",
-    fix="""Part the migration in two releases: first add, then, when nobody reads it any more,
-    take away:
+    is gone, or refuses to start on a migration that it does not know, a rollback is impossible, and
+    during a rolling update the old replicas fail as well.""",
+    fix="""Split the migration into releases: first add, then remove what nobody reads any more:
       release N: add the new column, write both;  N+1: read the new one;  N+2: drop the old one
-    Until then say so: roll forward only, and no automatic rollback.
-    How the old release is started: [deployment.compatibility].""",
+    Until then, write into the release notes: roll forward only; switch automatic rollback off.
+    How the previous release is started: `start` in [deployment.compatibility].""",
 )
 def test_previous_on_new_schema(
-    compatible_deployment: Deployment,
+    deployment: Deployment,
     target: Config,
     scratch_beside: ScratchBeside,
     guardian: Guardian,
     evidence: Evidence,
 ) -> None:
-    """In a scratch database without rows: the target's schema, and the migrations that are due."""
-    settings, release = how_to_start(compatible_deployment)
+    """In a scratch database without rows: the target's schema and the pending migrations."""
+    settings, release = how_to_start(deployment)
     database = target.databases[settings.database]
     with (
         scratch_beside(database) as server,
@@ -193,21 +197,22 @@ def test_previous_on_new_schema(
     ):
         found = tried(settings, release, dsn, server.server, guardian)
     evidence.record(
-        Measurement("migrations that are due", len(due), "count",
+        Measurement("pending migrations", len(due), "count",
                     listed(step.version for step in due) or "-")
     )  # fmt: skip
     evidence.judge(
         "ready",
-        Measurement(f"{release} is ready", int(found.ready), "count", found.source),
-        at_least(1),
+        Measurement(f"{release} is ready", found.ready, "truth", found.source),
+        equal_to(True, settings.deciding("ready_within_s")),
         found.why,
+        says=f"{release} did not get ready on the new schema",
     )
     wrong = [what for _, what in found.answers if what]
     if found.ready:
         evidence.judge(
-            "paths-fail",
+            "paths",
             Measurement(
-                f"paths that fail on {release}",
+                f"failing paths of {release}",
                 len(wrong),
                 "count",
                 found.source,
@@ -215,10 +220,11 @@ def test_previous_on_new_schema(
             ),
             equal_to(0),
             worst(wrong),
+            says=f"{len(wrong)} of {len(found.answers)} paths of {release} fail on the new schema",
         )
     if found.ready and not wrong and not found.used:
         raise CouldNotMeasure(
-            f"{release} never used the scratch database: nothing was tried on the new schema",
+            f"{release} never used the scratch database, so that nothing was tried on the schema",
             where=found.source,
             remedy="let `start` in [deployment.compatibility] connect to {dsn}, and nowhere else",
         )

@@ -1,121 +1,186 @@
-"""What must turn each monitoring check red: breaks of the reference system, each taken back."""
+"""Faults of the order service that the monitoring checks find."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
-from readiness.model.fault import fault
+from readiness.model.fault import Fault, fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
 
-_HEALTH: Final = {"monitoring.health-endpoints[orders]"}
-_DRILL: Final = {"monitoring.ready-tracks-dependency[orders]"}
-_ENDPOINT: Final = {"monitoring.metrics-endpoint[orders]"}
-_TRUTH: Final = {"monitoring.metrics-truth[orders]"}
-# To Prometheus, the target is down: nothing of it can be told any more.
-_UNREADABLE: Final = _ENDPOINT | {
-    "monitoring.scrape-jobs[orders]",
-    "monitoring.scrape-stability[orders]",
-    "monitoring.required-metrics[orders]",
-    "monitoring.cardinality[orders]",
-}
-# Three times the limit of the reference target: slow beyond all doubt, and no time-out.
+_HEALTH: Final = "monitoring.health-endpoints[orders]"
+_DRILL: Final = "monitoring.ready-tracks-dependency[orders]"
+_ENDPOINT: Final = "monitoring.metrics-endpoint[orders]"
+_TRUTH: Final = "monitoring.metrics-truth[orders]"
+_JOB: Final = "monitoring.scrape-jobs[orders]"
+_CAPACITY: Final = "monitoring.prometheus-capacity[prometheus]"
+# To Prometheus, the target is down: nothing else of it can be judged any more.
+_DOWN: Final = {_JOB: {"up", "success-share"}, _CAPACITY: set[str]()}
+# Three times the limit of the reference target: slow beyond all doubt, and no timeout.
 _SLOW_MS: Final = 1500
+_ORDERS_DOWN: Final = 'ALERTS{alertname="TargetDown",alertstate="firing",job="orders"}'
+Misses = Mapping[str, set[str]]
 
 
-@fault(turns_red=_HEALTH, story="/health is a page for people, and answers 200")
+def _behaving(name: str, story: str, misses: Misses, **switches: object) -> Fault:
+    """A fault that the service is told to have; see `Behaviour`."""
+
+    def apply(system: "ReferenceSystem") -> AbstractContextManager[None]:
+        return system.levers.behave(**switches)
+
+    apply.__name__ = name
+    return fault(story=story, misses=misses)(apply)
+
+
+def _unreadable(name: str, story: str, misses: Misses, **switches: object) -> Fault:
+    """The same, where Prometheus cannot read the metrics, so that the target is down."""
+
+    @contextmanager
+    def apply(system: "ReferenceSystem") -> Iterator[None]:
+        # The dashboards show a time before the fault, if there was one.
+        system.levers.await_series('count_over_time(http_requests_total{job="orders"}[2m]) >= 9')
+        with system.levers.behave(**switches):
+            system.levers.await_series(_ORDERS_DOWN)
+            yield
+        # The alert has ended, and the window of the success share holds no failed scrape.
+        well = 'min_over_time(up{job="orders"}[16s]) == 1'
+        system.levers.await_series(f"{well} unless on () {_ORDERS_DOWN}")
+
+    apply.__name__ = name
+    return fault(story=story, misses={**_DOWN, **misses})(apply)
+
+
+health_is_html = _behaving(
+    "health_is_html",
+    "/health is a web page, and answers 200: a front end catches the path",
+    {_HEALTH: {"content-type", "fields"}},
+    body={"/health": "<!doctype html><title>Welcome</title>"},
+    content_type={"/health": "text/html"},
+)
+health_is_slow = _behaving(
+    "health_is_slow",
+    "/health takes 1.5 s, as it does when it asks everything that it depends on",
+    {_HEALTH: {"latency"}},
+    delay_ms={"/health": _SLOW_MS},
+)
+health_is_unavailable = _behaving(
+    "health_is_unavailable",
+    "/health answers 503",
+    {_HEALTH: {"status"}},
+    status={"/health": 503},
+)
+health_names_no_version = _behaving(
+    "health_names_no_version",
+    "/health reports no version, as after a build that does not stamp it",
+    {_HEALTH: {"fields"}},
+    body={"/health": '{"status": "ok", "version": ""}'},
+)
+ready_is_constant = _behaving(
+    "ready_is_constant",
+    "/health/ready answers 200 whatever the database does",
+    {_DRILL: {"not-ready"}},
+    ready_ignores_database=True,
+)
+live_needs_the_database = _behaving(
+    "live_needs_the_database",
+    "/health/live answers 503 while the database is away",
+    {_DRILL: {"live"}},
+    live_needs_database=True,
+)
+ready_needs_a_restart = _behaving(
+    "ready_needs_a_restart",
+    "/health/ready stays 503 after the database has come back, until the service is restarted",
+    {_DRILL: {"ready-again"}},
+    ready_needs_restart=True,
+)
+metrics_show_a_series_twice = _behaving(
+    "metrics_show_a_series_twice",
+    "/metrics has a duplicate series, as from a second exporter in the same process",
+    {_ENDPOINT: {"duplicates"}},
+    duplicate_series=True,
+)
+metrics_claim_to_be_html = _behaving(
+    "metrics_claim_to_be_html",
+    "/metrics has the content type of HTML, which Prometheus 2 forgives and Prometheus 3 does not",
+    {_ENDPOINT: {"content-type"}},
+    content_type={"/metrics": "text/html"},
+)
+metrics_are_malformed = _unreadable(
+    "metrics_are_malformed",
+    "/metrics has a line that Prometheus cannot parse: a label value that is not escaped",
+    {_ENDPOINT: {"format"}},
+    malformed_metrics=True,
+)
+metrics_are_unavailable = _unreadable(
+    "metrics_are_unavailable",
+    "/metrics wants a login, and answers 403 to Prometheus",
+    {_ENDPOINT: {"status"}, _TRUTH: set()},
+    status={"/metrics": 403},
+)
+counters_stand_still = _behaving(
+    "counters_stand_still",
+    "The counters stand still while requests are served: another worker process has the registry",
+    {_TRUTH: {"requests", "errors"}},
+    freeze_counters=True,
+)
+errors_are_not_counted = _behaving(
+    "errors_are_not_counted",
+    "Failed requests are not counted: the counter stands behind the code that raises",
+    {_TRUTH: {"errors"}},
+    ignore_error_counter=True,
+)
+successes_are_counted_as_errors = _behaving(
+    "successes_are_counted_as_errors",
+    "Each successful request is counted as an error, too",
+    {_TRUTH: {"false-errors"}},
+    count_successes_as_errors=True,
+)
+
+
+@fault(
+    misses={_ENDPOINT: {"series"}, _JOB: {"metric"}, _TRUTH: set()},
+    story="/metrics answers 200 with an empty page: the collectors have another registry",
+)
 @contextmanager
-def health_is_html(system: "ReferenceSystem") -> Iterator[None]:
-    """What a front end does that catches a path."""
-    with system.levers.behave(
-        body={"/health": "<!doctype html><title>Welcome</title>"},
-        content_type={"/health": "text/html"},
-    ):
+def metrics_are_empty(system: "ReferenceSystem") -> Iterator[None]:
+    """Prometheus takes that for a good scrape."""
+    series = 'http_requests_total{job="orders"}'
+    system.levers.await_series(f"count_over_time({series}[2m]) >= 9")
+    page: dict[str, Any] = {
+        "body": {"/metrics": ""},
+        "content_type": {"/metrics": "text/plain; version=0.0.4"},
+    }
+    with system.levers.behave(**page):
+        system.levers.await_series(f"absent({series})")
         yield
+    system.levers.await_series(f"count_over_time({series}[16s]) >= 9")
 
 
-@fault(turns_red=_HEALTH, story="/health takes 1.5 s")
+@fault(
+    misses={_JOB: {"metric-age"}},
+    story="A metric carries the time at which it was computed, 10 s ago, as from a cache",
+)
 @contextmanager
-def health_is_slow(system: "ReferenceSystem") -> Iterator[None]:
-    """What happens when a health page asks everything that it depends on."""
-    with system.levers.behave(delay_ms={"/health": _SLOW_MS}):
+def a_metric_is_old(system: "ReferenceSystem") -> Iterator[None]:
+    """Prometheus keeps such a series alive, though its value is no longer current."""
+    age = 'time() - timestamp(service_build_info{job="orders"})'
+    with system.levers.behave(old_timestamps=True):
+        system.levers.await_series(f"{age} > 6")
         yield
+    system.levers.await_series(f"{age} < 3")
 
 
-@fault(turns_red=_HEALTH, story="/health answers 503")
+@fault(
+    misses={_CAPACITY: {"exporter-cpu"}},
+    story="An exporter keeps all cores of its machine busy",
+)
 @contextmanager
-def health_is_unavailable(system: "ReferenceSystem") -> Iterator[None]:
-    """What a service says that cannot serve."""
-    with system.levers.behave(status={"/health": 503}):
+def an_exporter_is_busy(system: "ReferenceSystem") -> Iterator[None]:
+    """As a collector does that reads too much at each scrape."""
+    used = 'rate(process_cpu_seconds_total{job="orders"}[15s])'
+    with system.levers.behave(busy_exporter=True):
+        system.levers.await_series(f"{used} > 100")
         yield
-
-
-@fault(turns_red=_HEALTH, story="/health no longer says which version runs")
-@contextmanager
-def health_names_no_version(system: "ReferenceSystem") -> Iterator[None]:
-    """What is left when the build does not stamp its version."""
-    with system.levers.behave(body={"/health": '{"status": "ok", "version": ""}'}):
-        yield
-
-
-@fault(turns_red=_DRILL, story="/health/ready answers 200 whatever the database does")
-@contextmanager
-def ready_is_constant(system: "ReferenceSystem") -> Iterator[None]:
-    """The most common readiness endpoint of all: `return 200`."""
-    with system.levers.behave(ready_ignores_database=True):
-        yield
-
-
-@fault(turns_red=_DRILL, story="/health/live answers 503 when the database is away")
-@contextmanager
-def live_needs_the_database(system: "ReferenceSystem") -> Iterator[None]:
-    """What makes an orchestrator restart every instance at once."""
-    with system.levers.behave(live_needs_database=True):
-        yield
-
-
-@fault(turns_red=_ENDPOINT, story="/metrics shows one series twice")
-@contextmanager
-def metrics_show_a_series_twice(system: "ReferenceSystem") -> Iterator[None]:
-    """What a second exporter in the same process does."""
-    with system.levers.behave(duplicate_series=True):
-        yield
-
-
-@fault(turns_red=_UNREADABLE, story="/metrics has a line that Prometheus cannot read")
-@contextmanager
-def metrics_are_malformed(system: "ReferenceSystem") -> Iterator[None]:
-    """What a label value does that is not escaped: Prometheus drops the whole scrape."""
-    down = 'ALERTS{alertname="TargetDown",alertstate="firing",job="orders"}'
-    # The dashboards show a time before the fault, if there was one.
-    system.levers.await_series('count_over_time(http_requests_total{job="orders"}[2m]) >= 9')
-    with system.levers.behave(malformed_metrics=True):
-        system.levers.await_series(down)
-        yield
-    # The alert has ended, and the window that stability is judged in holds no failed scrape.
-    system.levers.await_series(f'min_over_time(up{{job="orders"}}[16s]) == 1 unless on () {down}')
-
-
-@fault(turns_red=_ENDPOINT, story="/metrics says that it is HTML")
-@contextmanager
-def metrics_claim_to_be_html(system: "ReferenceSystem") -> Iterator[None]:
-    """What Prometheus 2 forgives, and Prometheus 3 does not."""
-    with system.levers.behave(content_type={"/metrics": "text/html"}):
-        yield
-
-
-@fault(turns_red=_TRUTH, story="the counters stand still while requests are served")
-@contextmanager
-def counters_stand_still(system: "ReferenceSystem") -> Iterator[None]:
-    """What a registry does that another worker process keeps."""
-    with system.levers.behave(freeze_counters=True):
-        yield
-
-
-@fault(turns_red=_TRUTH, story="requests that fail are not counted as errors")
-@contextmanager
-def errors_are_not_counted(system: "ReferenceSystem") -> Iterator[None]:
-    """What a counter does that stands behind the code which raises."""
-    with system.levers.behave(ignore_error_counter=True):
-        yield
+    # Neither it nor its time is seen any more.
+    system.levers.await_series(f"absent({used})")

@@ -1,7 +1,7 @@
-"""What must turn the checks of scraping red: jobs, targets and exporters that are not as agreed.
+"""Faults of Prometheus, of its jobs and of its exporters.
 
-Each waits until Prometheus has noticed, and at its end until nothing is to be seen any more: a
-window of 15 s, which the reference system's readiness.toml names.
+Each waits until Prometheus has noticed, and at its end until nothing of it is left in the window of
+15 s that the reference system's readiness.toml sets.
 """
 
 import threading
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
 
 _WINDOW: Final = "[16s]"
-_OVERHEAD: Final = "monitoring.scrape-overhead[prometheus]"
+_CAPACITY: Final = "monitoring.prometheus-capacity[prometheus]"
+_PROMETHEUS: Final = "monitoring.prometheus[prometheus]"
+_JOBS: Final = ("orders", "prometheus", "postgres", "node", "blackbox")
 _ORDERS: Final = '{job="orders"}'
 _MEDIAN: Final = f"quantile_over_time(0.5, scrape_duration_seconds{_ORDERS}{_WINDOW})"
 
 
 def _job(name: str, document: Any) -> Any:
-    """The configuration of one scrape job."""
     return next(job for job in document["scrape_configs"] if job["job_name"] == name)
 
 
 @fault(
-    turns_red={"monitoring.scrape-jobs[blackbox]"},
-    story="One of the targets of a job got lost from Prometheus's configuration",
+    misses={"monitoring.scrape-jobs[blackbox]": {"targets"}},
+    story="A target of a job was lost from Prometheus's configuration by a typing mistake",
 )
 @contextmanager
 def target_is_lost(system: "ReferenceSystem") -> Iterator[None]:
-    """What a typing mistake in a list of hosts does: no target is down, one is not there."""
+    """No target is down; one is missing."""
     lost = '{instance=~".*/-/healthy"}'
 
     def lose(document: Any) -> None:
@@ -40,17 +41,17 @@ def target_is_lost(system: "ReferenceSystem") -> Iterator[None]:
     with system.levers.edit_prometheus(lose):
         system.levers.await_series(f"absent(up{lost})")
         yield
-    # A window without three scrapes would be waited for; here it is not to be.
+    # Checks would wait for a window with fewer than three scrapes.
     system.levers.await_series(f"count_over_time(up{lost}{_WINDOW}) >= 3")
 
 
 @fault(
-    turns_red={"monitoring.scrape-interval[node]"},
-    story="A job is scraped every 3 s, and 1 s was agreed",
+    misses={"monitoring.scrape-jobs[node]": {"interval"}},
+    story="A job is scraped every 3 s to save storage, and 1 s was agreed",
 )
 @contextmanager
 def interval_is_another(system: "ReferenceSystem") -> Iterator[None]:
-    """What saving on storage does, quietly."""
+    """Nothing is down."""
 
     def every(seconds: str) -> Callable[[list[dict[str, Any]]], bool]:
         return lambda found: all(
@@ -68,10 +69,32 @@ def interval_is_another(system: "ReferenceSystem") -> Iterator[None]:
     system.levers.await_targets(every("1s"))
 
 
-@fault(turns_red={_OVERHEAD}, story="Each scrape of the service takes half of the time")
+@fault(
+    misses={f"monitoring.scrape-jobs[{job}]": {"look-back"} for job in _JOBS},
+    story="The look-back of Prometheus was set to one scrape interval",
+)
+@contextmanager
+def look_back_is_short(system: "ReferenceSystem") -> Iterator[None]:
+    """One lost scrape ends every series."""
+    with system.levers.prometheus_flag("query.lookback-delta", "1s"):
+        yield
+
+
+@fault(
+    misses={"monitoring.scrape-jobs[node]": {"last-scrape"}},
+    story="Prometheus hangs: it scraped the job a minute ago, and should every second",
+)
+@contextmanager
+def scraping_hangs(system: "ReferenceSystem") -> Iterator[None]:
+    """The last scrape was good."""
+    with system.levers.prometheus_scraped_before("node", seconds=60):
+        yield
+
+
+@fault(misses={_CAPACITY: {"scrape-time"}}, story="Scraping the service takes half of the time")
 @contextmanager
 def scrapes_cost_much(system: "ReferenceSystem") -> Iterator[None]:
-    """What collecting at each scrape does, once there is much to collect."""
+    """As it does when everything is collected anew at each scrape."""
     with system.levers.behave(delay_ms={"/metrics": 450}):
         system.levers.await_series(f"{_MEDIAN} > 0.4")
         yield
@@ -79,12 +102,12 @@ def scrapes_cost_much(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"monitoring.scrape-duration[orders]", _OVERHEAD},
-    story="Each scrape of the service takes 0.8 s, and is given up after 1 s",
+    misses={_CAPACITY: {"scrape-duration", "scrape-time"}},
+    story="Each scrape of the service takes 0.8 s, and times out after 1 s",
 )
 @contextmanager
 def scrapes_are_nearly_too_slow(system: "ReferenceSystem") -> Iterator[None]:
-    """What comes before the time-out; such scrapes cost much, too."""
+    """Such scrapes cost much, too."""
     with system.levers.behave(delay_ms={"/metrics": 800}):
         system.levers.await_series(f"{_MEDIAN} > 0.78")
         yield
@@ -92,12 +115,12 @@ def scrapes_are_nearly_too_slow(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"monitoring.scrape-stability[blackbox]"},
-    story="An exporter comes and goes, and is up whenever somebody looks",
+    misses={"monitoring.scrape-jobs[blackbox]": {"success-share"}},
+    story="An exporter runs out of memory every few seconds, and is up whenever somebody looks",
 )
 @contextmanager
 def exporter_comes_and_goes(system: "ReferenceSystem") -> Iterator[None]:
-    """What running out of memory every few minutes does."""
+    """It is restarted each time."""
     ended = threading.Event()
 
     def come_and_go() -> None:
@@ -118,14 +141,14 @@ def exporter_comes_and_goes(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"monitoring.exporter-reaches-target[postgres]"},
-    story="The exporter's role may not read a statistic any more, and the exporter is up",
+    misses={"monitoring.scrape-jobs[postgres]": {"exporter"}},
+    story="The exporter's role lost the privilege to read a statistic, and the exporter is up",
 )
 @contextmanager
 def exporter_is_not_let_in(system: "ReferenceSystem") -> Iterator[None]:
-    """What tightening the rights does: one collector fails, with a line in a log."""
+    """One collector fails, with a line in a log."""
     success = 'min(pg_scrape_collector_success{job="postgres"})'
-    # What no check of the database reads: only the exporter is to be hit.
+    # No check of the database reads it: only the exporter fails.
     with system.levers.revoke("execute", of="public", on="function pg_database_size(name)"):
         system.levers.await_series(f"{success} == 0")
         yield
@@ -133,12 +156,12 @@ def exporter_is_not_let_in(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"monitoring.required-metrics[orders]"},
-    story="A metric of the service does not reach Prometheus any more",
+    misses={"monitoring.scrape-jobs[orders]": {"metric"}},
+    story="A metric of the service is dropped by a relabeling rule",
 )
 @contextmanager
 def metric_is_dropped(system: "ReferenceSystem") -> Iterator[None]:
-    """What a rule does that was to drop something else."""
+    """The rule was meant for something else."""
     dropped = {
         "source_labels": ["__name__"],
         "regex": "service_.*",
@@ -155,12 +178,12 @@ def metric_is_dropped(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"monitoring.cardinality[orders]"},
+    misses={_CAPACITY: {"samples"}},
     story="A metric has the customer's number as a label",
 )
 @contextmanager
 def every_customer_has_a_series(system: "ReferenceSystem") -> Iterator[None]:
-    """What is meant well, and makes a series of each customer."""
+    """Each customer is a series."""
     samples = f"scrape_samples_post_metric_relabeling{_ORDERS}"
     with system.levers.behave(series_by_customer=True):
         system.levers.await_series(f"{samples} > 5000")
@@ -169,11 +192,64 @@ def every_customer_has_a_series(system: "ReferenceSystem") -> Iterator[None]:
 
 
 @fault(
-    turns_red={"monitoring.database-overhead[shop]"},
+    misses={"monitoring.database-overhead[shop]": {"time-share"}},
     story="The monitoring role takes a fifth of the database's time",
 )
 @contextmanager
 def monitoring_is_busy(system: "ReferenceSystem") -> Iterator[None]:
-    """What an exporter's own query does, on a table that has grown."""
+    """As a query of an exporter does on a table that has grown."""
     with system.levers.busy_monitoring(share=0.2):
+        yield
+
+
+@fault(
+    misses={_PROMETHEUS: {"configuration"}},
+    story="Prometheus rejected its new configuration, and runs the old one",
+)
+@contextmanager
+def prometheus_refuses_its_configuration(system: "ReferenceSystem") -> Iterator[None]:
+    """Nobody ran promtool."""
+
+    def spoil(document: Any) -> None:
+        document["scrape_config"] = []
+
+    with system.levers.edit_prometheus(spoil, loads=False):
+        yield
+
+
+@fault(
+    misses={_CAPACITY: {"retention"}},
+    story="The retention of Prometheus was set to two hours when its disk was full",
+)
+@contextmanager
+def history_is_short(system: "ReferenceSystem") -> Iterator[None]:
+    """And nobody has restored it."""
+    flag = "--storage.tsdb.retention.time="
+    with system.levers.with_argument("prometheus", f"{flag}1d", f"{flag}2h"):
+        _await_all_up(system)
+        yield
+    _await_all_up(system)
+
+
+def _await_all_up(system: "ReferenceSystem") -> None:
+    """Wait until Prometheus, just restarted, scrapes and evaluates as before."""
+    system.levers.await_targets(
+        lambda found: bool(found) and all(target["health"] == "up" for target in found)
+    )
+    system.levers.await_answer(
+        "/api/v1/rules",
+        lambda found: all(
+            rule["health"] == "ok" for group in found["data"]["groups"] for rule in group["rules"]
+        ),
+    )
+
+
+@fault(
+    misses={_PROMETHEUS: {"clock"}},
+    story="Prometheus's clock is 37 s ahead",
+)
+@contextmanager
+def clock_is_ahead(system: "ReferenceSystem") -> Iterator[None]:
+    """As that of a virtual machine that was suspended, and does not synchronize it."""
+    with system.levers.prometheus_clock_ahead(seconds=37):
         yield

@@ -1,7 +1,7 @@
-"""Whether a service tells the truth about its own health."""
+"""Whether a service reports its own health correctly."""
 
-from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.monitoring.config import Service
+from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.areas.monitoring.config import Drill, Service
 from readiness.areas.monitoring.probes import dependency_drill, health
 from readiness.areas.monitoring.probes.dependency_drill import Drilled
 from readiness.areas.monitoring.probes.health import Endpoint
@@ -15,27 +15,36 @@ _JSON = "application/json"
 
 @check(
     "monitoring.health-endpoints",
-    title="Health, ready and live answer 200, quickly, and health says what is running",
-    why="""Load balancers, orchestrators and the people on call all steer by these three answers.
+    title="Health endpoints answer 200, quickly, and report the running version",
+    failure_title="A health endpoint fails, is slow, or lacks required fields",
+    why="""Load balancers, orchestrators and the people on call all act on these three answers.
     A health page that is a login form, a stack trace or a catch-all page keeps a dead instance in
-    service, and one that names no version leaves nobody sure what is deployed.""",
-    fix="""Look at what the service answers:
+    service, and one without a version leaves nobody sure what is deployed.""",
+    fix="""Request the three endpoints:
     curl -si URL/health; curl -si URL/health/ready; curl -si URL/health/live
-503: read the service's log for the dependency that it misses, and bring that back first.
+503: find the failing dependency in the service's log, and restore it first.
 A redirect or HTML: exempt the three paths from the login and from the front end's catch-all page.
-A missing field: add it to the JSON of `health`, or take it out of `health_fields`.
-Slow: keep queries and calls to others out of `live`, and give those in `ready` a short time-out.
-Other paths than these: set `health`, `ready` and `live` in [services.NAME].""",
+A missing field: add it to the JSON of `health`, or remove it from `health_fields`.
+Slow: keep queries and remote calls out of `live`, and give those in `ready` a short timeout.
+Other paths: set `health`, `ready` and `live` in [services.NAME].""",
     severity="blocker",
     effect="observe",
     each="service",
+    judgements=("status", "latency", "content-type", "fields"),
 )
 def test_health_endpoints(service: Service, evidence: Evidence) -> None:
-    """Each of the three is asked five times; a path that cannot exist comes first (M14)."""
+    """Each of the three is requested five times; a path that cannot exist comes first (M14)."""
     evidence.record(health.control(service))
     _judge_document(_asked(service, service.health, evidence), service, evidence)
     for path in (service.ready, service.live):
-        _judge_signal(_asked(service, path, evidence), service, evidence)
+        endpoint = _asked(service, path, evidence)
+        if _judge_answers(endpoint, service, evidence):
+            evidence.judge(
+                "content-type",
+                endpoint.media_type(),
+                Limit("!=", _HTML),
+                says=f"{path} answers with an HTML page",
+            )
 
 
 def _asked(service: Service, path: str, evidence: Evidence) -> Endpoint:
@@ -50,108 +59,107 @@ def _asked(service: Service, path: str, evidence: Evidence) -> Endpoint:
 def _judge_document(endpoint: Endpoint, service: Service, evidence: Evidence) -> None:
     if not _judge_answers(endpoint, service, evidence):
         return
-    media = endpoint.last.media_type
-    wanted = equal_to(media if media.endswith("+json") else _JSON)
+    media = endpoint.media_type()
     document = health.json_object(endpoint.last)
-    reason = document if isinstance(document, str) else "a machine cannot rely on it"
-    evidence.judge("media-type", endpoint.media_type(), wanted, reason)
+    unreadable = document if isinstance(document, str) else ""
     absent = health.missing({} if isinstance(document, str) else document, service.health_fields)
-    because = f"without {', '.join(absent)}"
     evidence.judge(
-        "fields-missing-empty",
+        "content-type",
+        media,
+        equal_to(media.value if str(media.value).endswith("+json") else _JSON),
+        says=f"{endpoint.path} has the content type {media.value}, not {_JSON}",
+    )
+    evidence.judge(
+        "fields",
         Measurement(
-            f"fields of {endpoint.path} that are missing or empty",
+            f"required fields of {endpoint.path} that are missing or empty",
             len(absent),
             "count",
             source=f"GET {endpoint.last.url}",
         ),
-        equal_to(0),
-        f"{because}: the body {document}" if isinstance(document, str) else because,
+        equal_to(0, service.deciding("health_fields")),
+        f"the body {unreadable}" if unreadable else "",
+        says=f"{endpoint.path} reports no {', '.join(absent)}",
     )
 
 
-def _judge_signal(endpoint: Endpoint, service: Service, evidence: Evidence) -> None:
-    if _judge_answers(endpoint, service, evidence):
-        evidence.judge(
-            "media-type", endpoint.media_type(), Limit("!=", _HTML), "a page made for people"
-        )
-
-
 def _judge_answers(endpoint: Endpoint, service: Service, evidence: Evidence) -> bool:
-    """Status and latency. What else an answer holds is only of interest if all were 200."""
+    """Status and latency. The rest of an answer is only of interest if all were 200."""
+    times_ok, asked = endpoint.times_ok(), len(endpoint.answers)
     answered = evidence.judge(
-        "times-ok", endpoint.times_ok(), equal_to(len(endpoint.answers)), str(endpoint.worst)
+        "status",
+        times_ok,
+        equal_to(asked),
+        str(endpoint.worst),
+        says=f"{endpoint.path} answered 200 to {times_ok.value} of {asked} requests",
     )
     if answered:
         evidence.judge(
             "latency",
             endpoint.latency(),
-            at_most(service.health_max_ms),
-            "whoever asks with a short time-out takes the service for dead",
+            at_most(service.health_max_ms, service.deciding("health_max_ms")),
         )
     return answered
 
 
 @check(
     "monitoring.ready-tracks-dependency",
-    title="Ready turns to 503 when a dependency is away and back to 200 with it; live stays 200",
-    why="""A ready answer that does not depend on the database sends users to an instance that
-    can only fail. A live answer that does depend on it makes the orchestrator restart every
-    instance at once, which turns a short outage of the database into a long one of everything.""",
-    fix="""Take the dependency away by hand, with the drill's `away` command, and watch:
+    title="Ready answers 503 while a dependency is away and 200 once it is back; live stays 200",
+    failure_title="Ready or live answers wrongly while a dependency is away",
+    why="""A ready endpoint that ignores the database sends users to an instance that can only
+    fail. A live endpoint that depends on it makes the orchestrator restart every instance at once,
+    which turns a short outage of the database into a long outage of everything.""",
+    fix="""Run the drill's `away` command by hand, watch, then run its `back` command:
     watch -n1 'curl -so /dev/null -w "%{http_code}\\n" URL/health/ready URL/health/live'
 Ready stays 200: let it use the dependency (`SELECT 1` over the pool that requests use), with a
-time-out of 1 or 2 s, and answer 503 when that fails.
-Ready does not answer at all: it waits for the dependency without a time-out; set one.
-Live leaves 200: take everything out of it but the process itself.
-Ready stays 503 afterwards: let the pool open new connections (check them before use).
-Then bring it back with the drill's `back` command.""",
+timeout of 1 or 2 s, and answer 503 when that fails.
+Ready does not answer at all: it waits for the dependency without a timeout; set one.
+Live leaves 200: remove everything from it but the process itself.
+Ready stays 503 afterwards: let the pool open new connections (check them before use).""",
     severity="blocker",
     effect="disrupt",
-    each="drilled_service",
+    each="service",
+    needs="drill",
+    judgements=("not-ready", "live", "ready-again"),
 )
-def test_ready_tracks_dependency(
-    drilled_service: Service, evidence: Evidence, guardian: Undo
-) -> None:
-    """The dependency comes back in `finally`, and by the guardian if this run is killed."""
-    plan = drilled_service.drill
-    assert plan, "the subject declares a drill"
-    seen = dependency_drill.run(drilled_service, plan, guardian)
-    _judge_away(seen, drilled_service, evidence)
-    _judge_live(seen, drilled_service, evidence)
-    _judge_back(seen, drilled_service, evidence)
+def test_ready_tracks_dependency(service: Service, evidence: Evidence, guardian: Undo) -> None:
+    """The dependency is restored in `finally`, and by the guardian if this run is killed."""
+    plan = service.drill
+    assert plan, "`needs` of the check"
+    seen = dependency_drill.run(service, plan, guardian)
+    _judge_away(seen, service, plan, evidence)
+    _judge_live(seen, service, plan, evidence)
+    _judge_back(seen, service, plan, evidence)
 
 
-def _judge_away(seen: Drilled, service: Service, evidence: Evidence) -> None:
-    assert service.drill, "the subject declares a drill"
-    what, within_s = service.drill.dependency, service.drill.within_s
+def _judge_away(seen: Drilled, service: Service, plan: Drill, evidence: Evidence) -> None:
+    what, setting = plan.dependency, plan.deciding("within_s")
     source = f"GET {service.url}{service.ready}"
     evidence.judge(
-        "answer-ready-away",
+        "not-ready",
         Measurement(
-            f"answer of ready with {what} away",
+            f"answer of ready without {what}",
             "503" if seen.not_ready_s is not None else seen.ready_said,
             "text",
             source=source,
             samples=seen.polls,
             timeline=seen.timeline,
         ),
-        equal_to("503"),
-        f"it did not turn within {within_s:g} s, so it says nothing about {what}"
-        + (" (a constant)" if seen.ready_said == "200" else ""),
+        equal_to("503", setting),
+        says=f"{service.ready} still answered {seen.ready_said} {plan.within_s:g} s after {what}"
+        " was taken away, not 503",
     )
     if seen.not_ready_s is not None:
         evidence.judge(
-            "ready-after-went",
-            Measurement(f"not ready after {what} went", seen.not_ready_s, "s", source=source),
-            at_most(within_s),
-            "until then, users are sent to an instance that can only fail",
+            "not-ready",
+            Measurement(f"time until not ready without {what}", seen.not_ready_s, "s", source),
+            at_most(plan.within_s, setting),
         )
 
 
-def _judge_live(seen: Drilled, service: Service, evidence: Evidence) -> None:
+def _judge_live(seen: Drilled, service: Service, plan: Drill, evidence: Evidence) -> None:
     evidence.judge(
-        "answers-live-other-200",
+        "live",
         Measurement(
             "answers of live other than 200",
             seen.live_failures,
@@ -160,28 +168,25 @@ def _judge_live(seen: Drilled, service: Service, evidence: Evidence) -> None:
             samples=seen.polls,
         ),
         equal_to(0),
-        f"it said {seen.live_said}: all instances would be restarted at once",
+        says=f"{service.live} answered {seen.live_said} to {seen.live_failures} of {seen.polls}"
+        f" requests while {plan.dependency} was away: every instance would be restarted",
     )
 
 
-def _judge_back(seen: Drilled, service: Service, evidence: Evidence) -> None:
-    assert service.drill, "the subject declares a drill"
-    what, within_s = service.drill.dependency, service.drill.within_s
+def _judge_back(seen: Drilled, service: Service, plan: Drill, evidence: Evidence) -> None:
+    what, setting = plan.dependency, plan.deciding("within_s")
     source = f"GET {service.url}{service.ready}"
-    came_back = Measurement(
-        f"returns of ready to 200 after {what} came back",
-        int(seen.ready_again_s is not None),
-        "count",
-        source=source,
-    )
     if seen.ready_again_s is None:
         evidence.judge(
-            "came-back", came_back, at_least(1), f"not within {within_s:g} s: it needs a restart"
+            "ready-again",
+            Measurement(f"returns of ready to 200 after {what} was back", 0, "count", source),
+            equal_to(1, setting),
+            says=f"{service.ready} did not answer 200 within {plan.within_s:g} s after {what} was"
+            " back: the service needs a restart",
         )
         return
     evidence.judge(
-        "ready-again-after-came",
-        Measurement(f"ready again after {what} came back", seen.ready_again_s, "s", source=source),
-        at_most(within_s),
-        "the outage lasts longer than its cause",
+        "ready-again",
+        Measurement(f"time until ready after {what} was back", seen.ready_again_s, "s", source),
+        at_most(plan.within_s, setting),
     )

@@ -1,4 +1,4 @@
-"""What is seen from outside: addresses, certificates, pages that must be private, errors."""
+"""What is seen from outside: addresses and their certificates, private pages, errors."""
 
 from readiness import Evidence, at_least, check, equal_to
 from readiness.areas.monitoring.config import ErrorTracker, Service
@@ -11,107 +11,111 @@ from readiness.model.measurement import Measurement
 
 @check(
     "monitoring.blackbox-probes",
-    title="The address answers as it should when it is asked from outside",
-    why="""All that a system says about itself can be well while nobody reaches it: the name, the
-    certificate, the load balancer are only seen from outside. `up` of a blackbox exporter is
-    about the exporter; whether its probe succeeded is another series.""",
-    fix="""Ask the exporter what went wrong, step by step:
+    title="The address answers from outside, with a certificate that is valid for long enough",
+    failure_title="The address fails from outside, or its certificate ends soon",
+    why="""Every internal metric can be green while nobody reaches the system: DNS, certificate and
+    load balancer are only seen from outside. On the day the certificate ends, every client refuses
+    the service at once; one with a few days left says that its renewal failed weeks ago.""",
+    fix="""The probe fails: ask the exporter what went wrong, step by step
     curl -s 'BLACKBOX/probe?module=http_2xx&debug=true&target=ADDRESS'
-The address is `instance` in [prometheus.probes.NAME].""",
+The address is `instance` in [prometheus.probes.NAME].
+The certificate ends soon: renew it, reload the server, and look at what it serves now
+    openssl s_client -connect HOST:443 -servername HOST </dev/null | openssl x509 -noout -dates""",
     severity="blocker",
     effect="observe",
     each="probe",
+    judgements=("success", "certificate"),
 )
 def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Evidence) -> None:
-    """By every exporter that asks it."""
-    for success in blackbox.successes(watcher, probe):
-        evidence.judge("success", success, equal_to(1), "users get the same answer")
-
-
-@check(
-    "monitoring.certificate-expiry",
-    title="The certificate is valid for long enough to be renewed without haste",
-    why="""On the day it ends, every client refuses the service at once. Renewal that works by
-    itself happens weeks before; a certificate with a few days left says that it did not.""",
-    fix="""See when it ends, and renew it:
-    openssl s_client -connect HOST:443 -servername HOST </dev/null | openssl x509 -noout -dates
-Then load it: most servers keep the old one until they are reloaded. The limit is
-`certificate_min_days` in [prometheus.probes.NAME].""",
-    severity="major",
-    effect="observe",
-    each="https_probe",
-)
-def test_certificate_expiry(
-    https_probe: BlackboxProbe, watcher: Prometheus, evidence: Evidence
-) -> None:
-    """The first certificate of the chain to end."""
-    for days in blackbox.certificate_days(watcher, https_probe):
-        evidence.judge(
-            "days", days, at_least(https_probe.certificate_min_days), "it was not renewed"
-        )
+    """By every exporter that probes it; of the chain, the certificate that ends first."""
+    with evidence.attempt():
+        for success in blackbox.successes(watcher, probe):
+            evidence.judge("success", success, equal_to(1), says=f"The {success.name} failed")
+    if not probe.is_https:
+        return
+    with evidence.attempt():
+        for days in blackbox.certificate_days(watcher, probe):
+            evidence.judge(
+                "certificate",
+                days,
+                at_least(probe.certificate_min_days, probe.deciding("certificate_min_days")),
+                says=f"The certificate of {probe.instance} ends in {days.value:.1f} d",
+            )
 
 
 @check(
     "monitoring.private-pages",
-    title="Pages for operators refuse whoever has no credentials",
-    why="""Pages of operators show what an attacker needs: addresses, versions, queries, settings.
-    One that was opened for a demonstration, or that a new route of the gateway leads past the login
-    to, is found by scanners within hours.""",
-    fix="""Ask as a stranger does, from outside:
+    title="Pages for operators refuse requests without credentials",
+    failure_title="A page for operators is open to everybody",
+    why="""Pages for operators show what an attacker needs: addresses, versions, queries, settings.
+    One that was opened for a demonstration, or that a new route of the gateway exposes past the
+    login, is found by scanners within hours.""",
+    fix="""Request it without credentials, from outside:
     curl -si URL/PATH
 Put the path behind the login, in the service itself or in the gateway; deny by default, so that a
 new page is private until somebody opens it. A 404 is an error: correct `private` in
 [services.NAME].""",
     severity="blocker",
     effect="observe",
-    each="private_service",
+    each="service",
+    needs="private",
+    judgements=("refused",),
 )
-def test_private_pages(private_service: Service, evidence: Evidence) -> None:
-    """With the token each must open: else a refusal says nothing."""
-    for path in private_service.private:
-        refused = evidence.judge(
-            "refusal",
-            private.refusal(private_service, path),
-            equal_to("refused"),
-            "anybody can read it",
-        )
-        opened = private.control(private_service, path) if refused else None
-        if opened:
-            evidence.record(opened)
+def test_private_pages(service: Service, evidence: Evidence) -> None:
+    """With the token each must open: otherwise a refusal proves nothing."""
+    for path in service.private:
+        with evidence.attempt():
+            refused = evidence.judge(
+                "refused",
+                private.refusal(service, path),
+                equal_to("refused", service.deciding("private")),
+                says=f"{path} opens without credentials",
+            )
+            opened = private.control(service, path) if refused else None
+            if opened:
+                evidence.record(opened)
 
 
 @check(
     "monitoring.error-tracker",
-    title="An error that is sent to the error tracker can be read there soon",
-    why="""A tracker answers 200 when it has taken an event, and drops it later: over the quota, by
-    a filter, with a worker that stands. Then the page of errors is empty, which looks the same as
-    a system without errors.""",
-    fix="""Look for the test event in the project, by its number or by the tag readiness_probe.
+    title="An error that is sent to the error tracker can soon be read there",
+    failure_title="Errors that are sent to the error tracker are lost",
+    why="""A tracker answers 200 when it has accepted an event, and may drop it later: over the
+    quota, by a filter, or because its worker is stopped. Its list of errors is then empty, which
+    looks the same as a system without errors.""",
+    fix="""Search the project for the test event, by its id or by the tag readiness_probe.
 Refused: the DSN is wrong, disabled, or over its quota (429).
-Accepted, and not there: look at the project's inbound filters, quota and usage statistics, and at
-the queue of a tracker of your own: `docker compose logs worker`.
-The limit is `within_s` in [error_tracker].""",
+Accepted and missing: look at the project's inbound filters, quota and usage statistics; of a
+tracker of your own, at its queue:
+    docker compose logs worker""",
     severity="major",
     effect="write",
     each="error_tracker",
+    judgements=("accepted", "readable"),
 )
 def test_error_tracker(error_tracker: ErrorTracker, evidence: Evidence) -> None:
     """The event stays there: the tracker's own retention removes it."""
     sent = tracker.send_and_read(error_tracker)
-    if not evidence.judge(
-        "accepted", sent.accepted, equal_to(200), "errors of the application are lost, too"
-    ):
+    accepted = evidence.judge(
+        "accepted",
+        sent.accepted,
+        equal_to(200),
+        says=f"The error tracker answered {sent.accepted.value} to the test event, and errors of"
+        " the application are lost in the same way",
+    )
+    if not accepted:
         return
     evidence.judge(
-        "test-events-can-read",
+        "readable",
         Measurement(
             "test events that can be read",
             int(sent.readable_s is not None),
             "count",
             sent.reading,
         ),
-        at_least(1),
-        f"{sent.event} was accepted, and is not there after {error_tracker.within_s:g} s",
+        equal_to(1, error_tracker.deciding("within_s")),
+        says=f"The test event {sent.event} was accepted, and cannot be read after"
+        f" {error_tracker.within_s:g} s",
     )
     if sent.readable_s is not None:
         evidence.record(

@@ -1,32 +1,43 @@
-"""Whether Prometheus itself can be relied on: its configuration, its memory, its clock."""
+"""Whether Prometheus itself can be relied on, and what the monitoring costs."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.monitoring.probes import clocks, retention
-from readiness.areas.monitoring.probes.clocks import Offset
+from readiness.areas.monitoring.probes import overhead, scraping, server
+from readiness.areas.monitoring.probes.server import Offset
+from readiness.config.base.tables import Database
+from readiness.config.base.watching import Job
 from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.prometheus import Prometheus
-from readiness.model.errors import TookTooLong
+from readiness.model.errors import NoData, TookTooLong
+
+_DEFAULT_SHARE: float = Settings.model_fields["overhead_max_share"].default
 
 
 @check(
-    "monitoring.prometheus-config",
-    title="Prometheus runs the configuration that lies on its disk",
-    why="""A configuration or rule file with a mistake is refused at reload, with one line in a log.
-    Prometheus goes on with the old one: the rules that were merged last week do not exist.""",
-    fix="""Find the mistake, correct it, and reload:
+    "monitoring.prometheus",
+    title="Prometheus runs its current configuration, and its clock is right",
+    failure_title="Prometheus runs an old configuration, or a clock is wrong",
+    why="""A configuration or rule file with a mistake is rejected at reload, with one line in a
+    log: the rules that were merged last week do not exist. A clock that is off by a minute starts
+    and ends silences at the wrong time and misdates every graph.""",
+    fix="""An old configuration: find the mistake, correct it, and reload
     promtool check config /etc/prometheus/prometheus.yml
-    curl -X POST PROMETHEUS/-/reload""",
+    curl -X POST PROMETHEUS/-/reload
+A wrong clock: on that machine (it may be this one), see whether its clock is synchronized
+    timedatectl status; chronyc tracking""",
     severity="blocker",
     effect="observe",
     each="prometheus",
+    judgements=("configuration", "clock"),
 )
-def test_prometheus_config(prometheus: Settings, watcher: Prometheus, evidence: Evidence) -> None:
-    """As it says itself."""
+def test_prometheus(
+    prometheus: Settings, watcher: Prometheus, target: Config, evidence: Evidence
+) -> None:
+    """The clocks of all Alertmanagers too, less what the way there and back leaves uncertain."""
     runtime = watcher.runtime()
     evidence.judge(
-        "last-reload-configuration",
+        "configuration",
         Measurement(
             "last reload of the configuration",
             "succeeded" if runtime.config_loaded else "failed",
@@ -34,65 +45,155 @@ def test_prometheus_config(prometheus: Settings, watcher: Prometheus, evidence: 
             f"GET {prometheus.url}/api/v1/status/runtimeinfo",
         ),
         equal_to("succeeded"),
-        f"it runs the one of {runtime.last_config:%Y-%m-%d %H:%M} UTC",
+        says="The last reload of the configuration failed: Prometheus runs the one of"
+        f" {runtime.last_config:%Y-%m-%d %H:%M} UTC",
     )
-
-
-@check(
-    "monitoring.retention",
-    title="Prometheus keeps enough history to compare with, and to look into an incident",
-    why="""Whoever looks into an incident needs the week before it, and a rule that compares with
-    last week needs it every day. A retention that was shortened when a disk ran full is
-    remembered only on the day when the history is missing.""",
-    fix="""Start Prometheus with a longer one, on a disk with room for it:
-    prometheus --storage.tsdb.retention.time=15d
-The flags it runs with: curl -s PROMETHEUS/api/v1/status/runtimeinfo
-The limit is `retention_min_h` in [prometheus].""",
-    severity="minor",
-    effect="observe",
-    each="prometheus",
-)
-def test_retention(prometheus: Settings, watcher: Prometheus, evidence: Evidence) -> None:
-    """What it promises; a bound of size alone promises nothing, then what it has counts."""
-    kept = retention.kept_h(watcher, prometheus.retention_min_h)
-    evidence.judge("kept", kept, at_least(prometheus.retention_min_h), "older samples are deleted")
-
-
-@check(
-    "monitoring.clock-skew",
-    title="The clocks of Prometheus and Alertmanager agree with ours",
-    why="""Samples, alerts and silences all carry times. A clock that is off by a minute starts and
-    ends silences at the wrong time, shows the wrong minute on every graph, and makes each time
-    that this gate measures there worth nothing.""",
-    fix="""On the machine that is off, see whether its clock is kept right, and by whom:
-    timedatectl status; chronyc tracking
-If it is this machine, the same there. The limit is `clock_skew_max_s` in [prometheus].""",
-    severity="major",
-    effect="observe",
-    each="prometheus",
-)
-def test_clock_skew(
-    prometheus: Settings, watcher: Prometheus, target: Config, evidence: Evidence
-) -> None:
-    """What the way there and back leaves unknown is taken off, and must be less than the limit."""
-    _judge_clock(clocks.offset_of(watcher, "Prometheus"), prometheus, evidence)
-    if settings := target.alertmanager:
-        for url in settings.urls:
-            with Peer(url, settings) as peer:
-                _judge_clock(clocks.offset_of(peer, "Alertmanager"), prometheus, evidence)
+    with evidence.attempt():
+        _judge_clock(server.offset_of(watcher, "Prometheus"), prometheus, evidence)
+    if alertmanager := target.alertmanager:
+        for url in alertmanager.urls:
+            with evidence.attempt(), Peer(url, alertmanager) as peer:
+                _judge_clock(server.offset_of(peer, "Alertmanager"), prometheus, evidence)
 
 
 def _judge_clock(offset: Offset, prometheus: Settings, evidence: Evidence) -> None:
     limit = prometheus.clock_skew_max_s
     if offset.error_s > limit:
         raise TookTooLong(
-            f"the answer took so long that its clock is only known to {offset.error_s:.1f} s",
+            f"its answer took so long that its clock is known to {offset.error_s:.1f} s only",
             where=offset.url,
-            remedy="run the gate nearer to it, or raise `clock_skew_max_s` in [prometheus]",
+            remedy="run the gate closer to it, or raise `clock_skew_max_s` in [prometheus]",
         )
+    direction = "ahead" if offset.ahead_s > 0 else "behind"
     evidence.judge(
-        "least",
+        "clock",
         offset.least(),
-        at_most(limit),
-        f"it is {abs(offset.ahead_s):.1f} s {'ahead' if offset.ahead_s > 0 else 'behind'}",
+        at_most(limit, prometheus.deciding("clock_skew_max_s")),
+        says=f"The clock of {offset.name} at {offset.url} is"
+        f" {abs(offset.ahead_s):.1f} s {direction}",
+    )
+
+
+@check(
+    "monitoring.prometheus-capacity",
+    title="Scrapes are short and small, and Prometheus keeps enough history",
+    failure_title="Scrapes are slow or large, or history is too short",
+    why="""A scrape that exceeds its timeout is dropped as a whole, mostly when the target is
+    busiest; one label with a customer number makes a series of every customer, until Prometheus
+    runs out of memory. And whoever investigates an incident needs the week before it.""",
+    fix="""Slow scrapes: fewer series, a cheaper query in the exporter, or a longer `scrape_timeout`
+    topk(5, quantile_over_time(0.9, scrape_duration_seconds[1h]))
+Too much of the time or of the CPU: disable collectors that nobody reads, or scrape less often
+    topk(5, rate(process_cpu_seconds_total[5m]))
+Too many samples: remove identifiers from labels, or set `metric_relabel_configs`, `sample_limit`
+    topk(10, count by (__name__) ({job="NAME"}))
+Short history: start Prometheus with a longer one, on a disk with room for it
+    prometheus --storage.tsdb.retention.time=15d""",
+    severity="minor",
+    effect="observe",
+    each="prometheus",
+    judgements=("scrape-duration", "scrape-time", "samples", "exporter-cpu", "retention"),
+)
+def test_prometheus_capacity(prometheus: Settings, watcher: Prometheus, evidence: Evidence) -> None:
+    """Of each job, the target that comes closest to the limit."""
+    watcher.runtime()  # a Prometheus that does not answer is one error, not one for each job
+    for job in prometheus.jobs.values():
+        with evidence.attempt():
+            _judge_duration(job, watcher, evidence)
+        with evidence.attempt():
+            _judge_time(job, watcher, evidence)
+        with evidence.attempt():
+            most = max(scraping.samples_of(watcher, job), key=lambda found: float(found.value))
+            limit = at_most(prometheus.samples_max, prometheus.deciding("samples_max"))
+            evidence.judge("samples", most, limit)
+    with evidence.attempt():
+        if not prometheus.jobs:
+            raise NoData(
+                "no scrape job is declared",
+                where="[prometheus.jobs]",
+                remedy="declare those that monitor the target, as [prometheus.jobs.NAME]",
+            )
+        share = at_most(prometheus.overhead_max_share, prometheus.deciding("overhead_max_share"))
+        for used in overhead.cpu_shares(watcher, prometheus.jobs.values(), prometheus.window_s):
+            evidence.judge("exporter-cpu", used, share)
+    with evidence.attempt():
+        evidence.judge(
+            "retention",
+            server.kept_h(watcher, prometheus.retention_min_h),
+            at_least(prometheus.retention_min_h, prometheus.deciding("retention_min_h")),
+        )
+
+
+def _judge_duration(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
+    """By the ninth of ten scrapes: one that was disturbed is no finding."""
+    settings = watcher.settings
+    found = scraping.slow_scrapes(watcher, job, settings.window_s)
+    target, slow = max(found, key=lambda pair: float(pair[1].value) / pair[0].timeout_s)
+    evidence.judge(
+        "scrape-duration",
+        slow,
+        at_most(
+            settings.scrape_time_max_share * target.timeout_s,
+            settings.deciding("scrape_time_max_share"),
+        ),
+        f"the timeout is {target.timeout}, and a scrape that reaches it is dropped",
+    )
+
+
+def _judge_time(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
+    """By the median scrape, so that one which was disturbed is no finding."""
+    settings = watcher.settings
+    shares = [
+        Measurement(
+            f"share of the time in which {target.instance} is scraped",
+            float(median.value) / target.interval_s,
+            "ratio",
+            median.source,
+        )
+        for target, median in scraping.usual_scrapes(watcher, job, settings.window_s)
+    ]
+    evidence.judge(
+        "scrape-time",
+        max(shares, key=lambda share: float(share.value)),
+        at_most(settings.overhead_max_share, settings.deciding("overhead_max_share")),
+        f"the median scrape of the job {job.name}, by its interval",
+    )
+
+
+@check(
+    "monitoring.database-overhead",
+    title="Monitoring takes a small share of the database's time",
+    failure_title="Monitoring takes too much of the database's time",
+    why="""Queries of exporters run at every scrape, for ever, and nobody looks at them. One that
+    counts the rows of a growing table takes a little more of the database each day.""",
+    fix="""See which statements of the role are slow:
+    select calls, round(total_exec_time) ms, query from pg_stat_statements
+    where userid = 'MONITORING_ROLE'::regrole order by total_exec_time desc limit 10
+Remove the exporter's own queries that nobody reads, or run them less often. The role is that of
+`dsn` in [databases.NAME].""",
+    severity="minor",
+    effect="observe",
+    each="database",
+    judgements=("time-share",),
+)
+def test_database_overhead(database: Database, target: Config, evidence: Evidence) -> None:
+    """Of the time of all statements, or of the time that passed if the database was mostly idle."""
+    times = overhead.times(database)
+    limit = (
+        at_most(
+            target.prometheus.overhead_max_share, target.prometheus.deciding("overhead_max_share")
+        )
+        if target.prometheus
+        else at_most(_DEFAULT_SHARE, "default")
+    )
+    evidence.judge(
+        "time-share",
+        Measurement(
+            f"share of the database's time that {times.role} takes",
+            times.share,
+            "ratio",
+            "total_exec_time of pg_stat_statements",
+        ),
+        limit,
+        f"{times.own_s:.1f} s; all statements {times.all_s:.1f} s within {times.elapsed_s:.0f} s",
     )

@@ -1,4 +1,4 @@
-"""Is every query whose latency is promised fast enough?"""
+"""Whether each query with a promised latency is fast enough."""
 
 from copy import copy
 from itertools import chain, repeat
@@ -14,23 +14,25 @@ from readiness.model.errors import CouldNotMeasure
 
 @check(
     "performance.query-latency",
-    title="The query answers within its promised p95",
+    title="The query answers within its promised p95, without stalls",
+    failure_title="The query is slower than promised, or stalls",
     each="query",
     severity="blocker",
     effect="load",
-    why="""A query that is slow here, alone and warmed up, is slower under traffic: connections
-    are held longer, the pool runs dry, and requests that have nothing to do with it wait too.""",
-    fix="""See where the time goes, with parameters as in the file:
+    why="""A query that is slow here, alone and warmed up, is slower under traffic: connections are
+    held longer, the pool is exhausted, and requests that have nothing to do with it wait too.""",
+    fix="""See where the time goes, with parameters from readiness.toml:
       psql -c "explain (analyze, buffers) SELECT ..."
     Seq Scan on a large table: an index is missing, or was dropped by a migration:
       create index concurrently on TABLE (COLUMNS);
     Rows estimated far from rows found: `analyze TABLE;`
-    Waiting and not working: somebody holds a lock:
+    It waits for another session's lock:
       select pid, state, wait_event, query from pg_stat_activity where wait_event_type = 'Lock';
-    If it became slow with this release, roll it back first and look afterwards.""",
+    If it became slow with this release, roll back first and investigate afterwards.""",
+    judgements=("p95", "stall"),
 )
 def test_query_latency(query: Query, evidence: Evidence, benchmark: BenchmarkFixture) -> None:
-    """Judged on bounds, not on one percentile: the same system gets the same answer."""
+    """Judged on confidence bounds, so that the same system gets the same answer."""
     benchmark.group = "query latency"
     benchmark.name = query.name
     # A benchmark measures once: each attempt after the first has a copy of the unused one.
@@ -41,9 +43,10 @@ def test_query_latency(query: Query, evidence: Evidence, benchmark: BenchmarkFix
         lambda measured: _is_fast(measured, query),
         evidence.record,
     )
-    _judge(latency, query.max_p95_ms, evidence)
+    with evidence.attempt():
+        _judge_p95(latency, query, evidence)
     evidence.judge(
-        "slowest", latency.slowest, at_most(query.max_stall_ms), "a stall that the p95 hides"
+        "stall", latency.slowest, at_most(query.max_stall_ms, query.deciding("max_stall_ms"))
     )
 
 
@@ -70,27 +73,29 @@ def _measure(benchmark: BenchmarkFixture, execution: RunningQuery) -> list[float
     )
     if benchmark.stats is None:
         raise CouldNotMeasure(
-            "pytest-benchmark is switched off, so that nothing was timed",
+            "pytest-benchmark is disabled, and nothing was timed",
             where=benchmark.name,
             remedy="run it without xdist (-n0) and without --benchmark-disable",
         )
     return list(benchmark.stats.stats.data)
 
 
-def _judge(latency: Latency, limit_ms: float, evidence: Evidence) -> None:
-    """Pass above doubt, fail above doubt, or say that it cannot be told."""
-    limit = at_most(limit_ms)
+def _judge_p95(latency: Latency, query: Query, evidence: Evidence) -> None:
+    """Pass beyond doubt, fail beyond doubt, or be an error."""
+    limit = at_most(query.max_p95_ms, query.deciding("max_p95_ms"))
     evidence.record(latency.p95)
     if latency.lower and not limit.holds(latency.lower.value):
-        evidence.judge("lower", latency.lower, limit, "too slow even if the sample was unlucky")
+        least = f"{float(latency.lower.value):.4g}"
+        evidence.judge(
+            "p95", latency.lower, limit, says=f"p95 is at least {least} ms (95 % confidence)"
+        )
     elif latency.upper and limit.holds(latency.upper.value):
-        evidence.judge("upper", latency.upper, limit)
+        evidence.judge("p95", latency.upper, limit)
     else:
         lower = f"{latency.lower.value:.4g}" if latency.lower else "?"
         upper = f"{latency.upper.value:.4g}" if latency.upper else "?"
         raise CouldNotMeasure(
             f"too close to call: {latency.p95.samples} samples put the p95 between {lower} and"
-            f" {upper} ms, and the limit is {limit_ms:g} ms",
-            remedy="raise `samples` and `budget_s` of the query, on a quiet system; or make it"
-            " faster",
+            f" {upper} ms, and the limit is {query.max_p95_ms:g} ms",
+            remedy="raise `samples` and `budget_s` of the query, and run it on a quiet system",
         )

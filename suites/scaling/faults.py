@@ -1,27 +1,56 @@
-"""What proves the checks of autoscalers: single fields of the manifests and of the live objects."""
+"""Faults of the shop's manifests, live objects and connections that the scaling checks find."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
 
-from readiness.model.fault import fault
-from readiness.reference.system import ReferenceSystem
+from readiness.model.fault import Fault, fault
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
 
 _AUTOSCALER: Final = "autoscaler.yaml"
+_DEPLOYMENT: Final = "deployment.yaml"
+_AROUND: Final = "around.yaml"
 _LIVE: Final = "live.json"
-# Without exactly one autoscaler, nothing of what follows from its bounds can be told.
-_NO_ONE: Final = {
-    "scaling.autoscaler-target[shop]",
-    "scaling.autoscaler-bounds[shop]",
-    "scaling.autoscaler-metrics[shop]",
-    "scaling.autoscaler-rate[shop]",
-    "scaling.capacity-headroom[shop]",
-    "scaling.connection-budget[shop]",
-    "scaling.disruption-budget[shop]",
-    "scaling.rollout-strategy[shop]",
+
+_ONE: Final = "scaling.autoscaler[shop]"
+_POLICY: Final = "scaling.autoscaler-policy[shop]"
+_STATE: Final = "scaling.autoscaler-live[shop]"
+_CAPACITY: Final = "scaling.capacity[shop]"
+_DISRUPTION: Final = "scaling.disruption[shop]"
+_CONNECTIONS: Final = "scaling.connection-budget[shop]"
+# Without exactly one autoscaler its bounds are unknown, and with them all that follows from them.
+_NOT_ONE: Final[Mapping[str, set[str]]] = {_ONE: {"one-autoscaler"}} | {
+    check: set() for check in (_POLICY, _CAPACITY, _DISRUPTION, _CONNECTIONS)
 }
+_METRICS: Final = """\
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}
+    - type: Resource
+      resource: {name: memory, target: {type: Utilization, averageUtilization: 80}}
+"""
+_BEHAVIOR: Final = """\
+  behavior:
+    scaleUp:
+      policies: [{type: Pods, value: 2, periodSeconds: 15}]
+    scaleDown:
+      policies: [{type: Pods, value: 1, periodSeconds: 60}]
+"""
+_HPA: Final = f"""\
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: shop
+  namespace: shop
+spec:
+  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: shop}}
+  minReplicas: 3
+  maxReplicas: 10
+{_METRICS}{_BEHAVIOR}"""
 _SECOND: Final = """\
-apiVersion: autoscaling/v1
+apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata: {name: shop-old, namespace: shop}
 spec:
@@ -30,160 +59,379 @@ spec:
   maxReplicas: 10
 ---
 # Recommends"""
-
-
-@fault(
-    turns_red={"scaling.autoscaler-target[shop]"},
-    story="A vertical autoscaler changes the requests that the other one goes by.",
-)
-@contextmanager
-def vertical_autoscaler_acts(system: ReferenceSystem) -> Iterator[None]:
-    """It was there to recommend, and somebody switched it on."""
-    with system.levers.edit_manifest(_AUTOSCALER, 'updateMode: "Off"', "updateMode: Auto"):
-        yield
-
-
-@fault(turns_red=_NO_ONE, story="The autoscaler's target has a typing error in its name.")
-@contextmanager
-def autoscaler_leads_nowhere(system: ReferenceSystem) -> Iterator[None]:
-    """The API server takes it."""
-    with system.levers.edit_manifest(
-        _AUTOSCALER, "kind: Deployment, name: shop", "kind: Deployment, name: shpo"
-    ):
-        yield
-
-
-@fault(turns_red=_NO_ONE, story="The autoscaler of last year was never deleted.")
-@contextmanager
-def two_autoscalers(system: ReferenceSystem) -> Iterator[None]:
-    """They undo each other every 15 seconds."""
-    with system.levers.edit_manifest(_AUTOSCALER, "# Recommends", _SECOND):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-bounds[shop]"},
-    story="The autoscaler may leave two replicas, where three were wanted.",
-)
-@contextmanager
-def too_few_replicas(system: ReferenceSystem) -> Iterator[None]:
-    """Somebody saved money in the cluster; the manifest still says three."""
-    with system.levers.edit_manifest(_LIVE, '"minReplicas": 3', '"minReplicas": 2'):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-bounds[shop]", "scaling.disruption-budget[shop]"},
-    story="minReplicas is left out: it is 1.",
-)
-@contextmanager
-def least_replicas_left_out(system: ReferenceSystem) -> Iterator[None]:
-    """With one replica, a budget that lets one go lets all of them go."""
-    with system.levers.edit_manifest(_AUTOSCALER, "  minReplicas: 3\n", ""):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-metrics[shop]"},
-    story="The autoscaler waits until CPU is at 95 %.",
-)
-@contextmanager
-def grows_too_late(system: ReferenceSystem) -> Iterator[None]:
-    """Nothing is left while the new pods start."""
-    with system.levers.edit_manifest(
-        _AUTOSCALER, "averageUtilization: 70", "averageUtilization: 95"
-    ):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-metrics[shop]"},
-    story="No metric is given: it goes by CPU at 80 %, and not by memory.",
-)
-@contextmanager
-def metrics_left_out(system: ReferenceSystem) -> Iterator[None]:
-    """The API server fills that in, and nobody sees it in the file."""
-    metrics = """\
-  metrics:
-    - type: Resource
-      resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}
-    - type: Resource
-      resource: {name: memory, target: {type: Utilization, averageUtilization: 80}}
+_PAUSED: Final = """\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: shop
+  namespace: shop
+  annotations: {autoscaling.keda.sh/paused: "true"}
+spec:
+  scaleTargetRef: {name: shop}
+  minReplicaCount: 3
+  maxReplicaCount: 10
+  triggers:
+    - {type: cpu, metricType: Utilization, metadata: {value: "70"}}
+    - {type: memory, metricType: Utilization, metadata: {value: "80"}}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        scaleUp: {policies: [{type: Pods, value: 2, periodSeconds: 15}]}
+        scaleDown: {policies: [{type: Pods, value: 1, periodSeconds: 60}]}
 """
-    with system.levers.edit_manifest(_AUTOSCALER, metrics, ""):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-rate[shop]"},
-    story="A second policy of 100 % stands beside the one of two pods, and the larger one counts.",
-)
-@contextmanager
-def grows_too_fast(system: ReferenceSystem) -> Iterator[None]:
-    """The policy that was declared is still there."""
-    with system.levers.edit_manifest(
-        _AUTOSCALER,
-        "value: 2, periodSeconds: 15}",
-        "value: 2, periodSeconds: 15}, {type: Percent, value: 100, periodSeconds: 15}",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-rate[shop]"},
-    story="Two pods are added a minute, where two in 15 seconds were wanted.",
-)
-@contextmanager
-def grows_too_slowly(system: ReferenceSystem) -> Iterator[None]:
-    """In no window are there too many of them."""
-    with system.levers.edit_manifest(
-        _AUTOSCALER, "value: 2, periodSeconds: 15", "value: 2, periodSeconds: 60"
-    ):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-rate[shop]"},
-    story="The behaviour is left out: after five quiet minutes, all above the least go at once.",
-)
-@contextmanager
-def shrinks_at_once(system: ReferenceSystem) -> Iterator[None]:
-    """Up it is faster than declared, too."""
-    behavior = """\
-  behavior:
-    scaleUp:
-      policies: [{type: Pods, value: 2, periodSeconds: 15}]
-    scaleDown:
-      policies: [{type: Pods, value: 1, periodSeconds: 60}]
-"""
-    with system.levers.edit_manifest(_AUTOSCALER, behavior, ""):
-        yield
-
-
-@fault(
-    turns_red={"scaling.autoscaler-live[shop]"},
-    story="The metrics server is gone: the autoscaler shows <unknown>, and does nothing.",
-)
-@contextmanager
-def metrics_unknown(system: ReferenceSystem) -> Iterator[None]:
-    """Every manifest is right."""
-    active = """\
+_ACTIVE: Final = """\
             "type": "ScalingActive",
             "status": "True",
             "reason": "ValidMetricFound","""
-    unknown = active.replace('"True"', '"False"').replace(
-        "ValidMetricFound", "FailedGetResourceMetric"
-    )
-    with system.levers.edit_manifest(_LIVE, active, unknown):
+_ABLE: Final = """\
+            "type": "AbleToScale",
+            "status": "True",
+            "reason": "ReadyForNewScale","""
+_MEMORY_SEEN: Final = """\
+          {
+            "type": "Resource",
+            "resource": {
+              "name": "memory",
+              "current": {"""
+_PROBE: Final = "readinessProbe: {httpGet: {path: /health/ready, port: 8000}, periodSeconds: 2}"
+_ROLLING: Final = "    rollingUpdate: {maxSurge: 1, maxUnavailable: 0}\n"
+_MEMORY_LIMIT: Final = "            limits: {memory: 64Mi}\n"
+
+
+def _edited(
+    name: str,
+    story: str,
+    misses: Mapping[str, set[str]],
+    file: str,
+    old: str,
+    new: str,
+    times: int = 1,
+) -> Fault:
+    """A fault that replaces the first few occurrences of a text in one of the manifests."""
+
+    @contextmanager
+    def apply(system: "ReferenceSystem") -> Iterator[None]:
+        with ExitStack() as stack:
+            for _ in range(times):
+                stack.enter_context(system.levers.edit_manifest(file, old, new))
+            yield
+
+    apply.__name__ = name
+    return fault(story=story, misses=misses)(apply)
+
+
+def _limited(name: str, story: str, key: str, of: str, limit: int) -> Fault:
+    """A fault that sets a connection limit, which had none before."""
+
+    @contextmanager
+    def apply(system: "ReferenceSystem") -> Iterator[None]:
+        with system.levers.sql(
+            f"alter {of} connection limit {limit}", f"alter {of} connection limit -1"
+        ):
+            yield
+
+    apply.__name__ = name
+    return fault(story=story, misses={_CONNECTIONS: {key}})(apply)
+
+
+vertical_autoscaler_acts = _edited(
+    "vertical_autoscaler_acts",
+    "A vertical autoscaler, meant to recommend only, changes the requests that the other scales by",
+    {_ONE: {"conflict"}},
+    _AUTOSCALER,
+    'updateMode: "Off"',
+    "updateMode: Auto",
+)
+autoscaler_target_misspelled = _edited(
+    "autoscaler_target_misspelled",
+    "The name in the autoscaler's scaleTargetRef has a typing error, which the API server accepts",
+    _NOT_ONE,
+    _AUTOSCALER,
+    "kind: Deployment, name: shop",
+    "kind: Deployment, name: shpo",
+)
+two_autoscalers = _edited(
+    "two_autoscalers",
+    "Last year's autoscaler was never deleted: the two undo each other every 15 seconds",
+    _NOT_ONE,
+    _AUTOSCALER,
+    "# Recommends",
+    _SECOND,
+)
+autoscaler_paused = _edited(
+    "autoscaler_paused",
+    "The workload is scaled by a ScaledObject of KEDA that was paused and never resumed",
+    {_ONE: {"paused"}},
+    _AUTOSCALER,
+    _HPA,
+    _PAUSED,
+)
+min_replicas_lowered = _edited(
+    "min_replicas_lowered",
+    "Somebody lowered minReplicas to 2 in the cluster; the manifest still says 3",
+    {_ONE: {"min-replicas"}},
+    _LIVE,
+    '"minReplicas": 3',
+    '"minReplicas": 2',
+)
+min_replicas_left_out = _edited(
+    "min_replicas_left_out",
+    "minReplicas is left out and therefore 1: a budget that lets one pod go lets all of them go",
+    {_ONE: {"min-replicas"}, _DISRUPTION: {"remaining"}},
+    _AUTOSCALER,
+    "  minReplicas: 3\n",
+    "",
+)
+max_replicas_lowered = _edited(
+    "max_replicas_lowered",
+    "Somebody lowered maxReplicas to 8 in the cluster; ten replicas are needed",
+    {_ONE: {"max-replicas"}},
+    _LIVE,
+    '"maxReplicas": 10',
+    '"maxReplicas": 8',
+)
+replicas_in_the_manifest = _edited(
+    "replicas_in_the_manifest",
+    "The manifest sets three replicas: each apply scales ten back to three",
+    {_ONE: {"fixed-replicas"}},
+    _DEPLOYMENT,
+    "spec:\n  selector:",
+    "spec:\n  replicas: 3\n  selector:",
+)
+replicas_applied_last = _edited(
+    "replicas_applied_last",
+    "The manifest no longer sets replicas, but kubectl applied them last: the next apply sets 1",
+    {_ONE: {"fixed-replicas"}},
+    _LIVE,
+    r"\"spec\":{\"selector\"",
+    r"\"spec\":{\"replicas\":3,\"selector\"",
+)
+scales_too_late = _edited(
+    "scales_too_late",
+    "The autoscaler waits until CPU is at 95 %: nothing is left while new pods start",
+    {_POLICY: {"utilization"}},
+    _AUTOSCALER,
+    "averageUtilization: 70",
+    "averageUtilization: 95",
+)
+metrics_left_out = _edited(
+    "metrics_left_out",
+    "No metric is given: the API server fills in CPU at 80 %, and memory is not looked at",
+    {_POLICY: {"metric", "utilization"}},
+    _AUTOSCALER,
+    _METRICS,
+    "",
+)
+second_policy = _edited(
+    "second_policy",
+    "A policy of 100 % stands beside the one of two pods, and the larger one decides",
+    {_POLICY: {"added-at-most"}},
+    _AUTOSCALER,
+    "value: 2, periodSeconds: 15}",
+    "value: 2, periodSeconds: 15}, {type: Percent, value: 100, periodSeconds: 15}",
+)
+scales_up_too_slowly = _edited(
+    "scales_up_too_slowly",
+    "Two pods are added in a minute instead of in 15 seconds",
+    {_POLICY: {"added-at-least"}},
+    _AUTOSCALER,
+    "value: 2, periodSeconds: 15",
+    "value: 2, periodSeconds: 60",
+)
+scale_up_is_delayed = _edited(
+    "scale_up_is_delayed",
+    "A stabilization window delays the first new pod by a minute",
+    {_POLICY: {"delay"}},
+    _AUTOSCALER,
+    "scaleUp:\n",
+    "scaleUp:\n      stabilizationWindowSeconds: 60\n",
+)
+behavior_left_out = _edited(
+    "behavior_left_out",
+    "behavior is left out: it adds too many pods, and removes all above the minimum at once",
+    {_POLICY: {"added-at-most", "removed-at-most"}},
+    _AUTOSCALER,
+    _BEHAVIOR,
+    "",
+)
+scales_down_too_slowly = _edited(
+    "scales_down_too_slowly",
+    "One pod is removed in five minutes instead of one a minute",
+    {_POLICY: {"removed-at-least"}},
+    _AUTOSCALER,
+    "value: 1, periodSeconds: 60",
+    "value: 1, periodSeconds: 300",
+)
+metrics_unknown = _edited(
+    "metrics_unknown",
+    "The metrics server is gone: the autoscaler shows <unknown> and does nothing",
+    {_STATE: {"scaling-active"}},
+    _LIVE,
+    _ACTIVE,
+    _ACTIVE.replace('"True"', '"False"').replace("ValidMetricFound", "FailedGetResourceMetric"),
+)
+scale_not_readable = _edited(
+    "scale_not_readable",
+    "The controller may not read the workload's scale subresource",
+    {_STATE: {"able-to-scale"}},
+    _LIVE,
+    _ABLE,
+    _ABLE.replace('"True"', '"False"').replace("ReadyForNewScale", "FailedGetScale"),
+)
+memory_metric_without_value = _edited(
+    "memory_metric_without_value",
+    "The autoscaler has no value for memory, and scales by CPU alone",
+    {_STATE: {"metric-values"}},
+    _LIVE,
+    _MEMORY_SEEN,
+    _MEMORY_SEEN.replace('"type": "Resource"', '"type": ""'),
+)
+autoscaler_at_its_maximum = _edited(
+    "autoscaler_at_its_maximum",
+    "The autoscaler is at maxReplicas and wants more",
+    {_STATE: {"at-maximum"}},
+    _LIVE,
+    '"TooFewReplicas"',
+    '"TooManyReplicas"',
+)
+
+sidecar_without_cpu_request = _edited(
+    "sidecar_without_cpu_request",
+    "A sidecar requests no CPU: the utilization of the whole pod is unknown",
+    {_CAPACITY: {"cpu-request"}},
+    _DEPLOYMENT,
+    "{cpu: 50m, memory: 64Mi}",
+    "{memory: 64Mi}",
+)
+sidecar_without_memory = _edited(
+    "sidecar_without_memory",
+    "A sidecar says nothing of memory: no request, and no limit that would stand for one",
+    {_CAPACITY: {"memory-request", "memory-limit"}},
+    _DEPLOYMENT,
+    "{cpu: 50m, memory: 64Mi}\n" + _MEMORY_LIMIT,
+    "{cpu: 50m}\n",
+)
+sidecar_without_memory_limit = _edited(
+    "sidecar_without_memory_limit",
+    "A sidecar has no memory limit: one leak takes the neighbors on its node down",
+    {_CAPACITY: {"memory-limit"}},
+    _DEPLOYMENT,
+    _MEMORY_LIMIT,
+    "",
+)
+quota_too_small = _edited(
+    "quota_too_small",
+    "The namespace may have five pods, and the autoscaler may make ten",
+    {_CAPACITY: {"quota"}},
+    _AROUND,
+    'pods: "20"',
+    'pods: "5"',
+)
+quota_used_by_others = _edited(
+    "quota_used_by_others",
+    "A neighbor requests nearly all memory of a quota that is large enough by itself",
+    {_CAPACITY: {"quota"}},
+    _LIVE,
+    '"requests.memory": "1088Mi"',
+    '"requests.memory": "5Gi"',
+)
+nodes_too_small = _edited(
+    "nodes_too_small",
+    "The three nodes have 1.2 cores each: the maximum replica count does not fit onto them",
+    {_CAPACITY: {"nodes"}},
+    _LIVE,
+    '"cpu": "3920m"',
+    '"cpu": "1200m"',
+    times=3,
+)
+budget_allows_no_eviction = _edited(
+    "budget_allows_no_eviction",
+    "minAvailable is 3 of 3 replicas: at night no node can be drained",
+    {_DISRUPTION: {"evictable"}},
+    _AROUND,
+    "maxUnavailable: 1",
+    "minAvailable: 3",
+)
+budget_leaves_no_pod = _edited(
+    "budget_leaves_no_pod",
+    "minAvailable is 0: a node upgrade may evict every replica at once",
+    {_DISRUPTION: {"remaining"}},
+    _AROUND,
+    "maxUnavailable: 1",
+    "minAvailable: 0",
+)
+budget_selects_nothing = _edited(
+    "budget_selects_nothing",
+    "The label was renamed, and the budget's selector was not: it protects nothing",
+    {_DISRUPTION: {"budget"}},
+    _AROUND,
+    "matchLabels: {app: shop}",
+    "matchLabels: {app: api}",
+)
+strategy_recreate = _edited(
+    "strategy_recreate",
+    "The strategy is Recreate: an update stops all pods before it starts new ones",
+    {_DISRUPTION: {"strategy", "unavailable"}},
+    _DEPLOYMENT,
+    "    type: RollingUpdate\n" + _ROLLING,
+    "    type: Recreate\n",
+)
+strategy_left_out = _edited(
+    "strategy_left_out",
+    "maxUnavailable is left out: an update takes none of three replicas away, and two of ten",
+    {_DISRUPTION: {"unavailable"}},
+    _DEPLOYMENT,
+    _ROLLING,
+    "",
+)
+no_readiness_probe = _edited(
+    "no_readiness_probe",
+    "No container has a readiness probe: a pod counts as available before it can serve",
+    {_DISRUPTION: {"readiness-probe"}},
+    _DEPLOYMENT,
+    _PROBE,
+    "stdin: false",
+)
+
+role_has_few_connections = _limited(
+    "role_has_few_connections",
+    "The application's role may have 30 connections, and the maximum replica count needs 55",
+    "role",
+    "role shop_app",
+    30,
+)
+database_has_few_connections = _limited(
+    "database_has_few_connections",
+    "The database may have 50 connections, and the maximum replica count needs 55",
+    "database",
+    "database shop",
+    50,
+)
+
+
+@fault(
+    story="All three replicas run on one node: the budget does not protect from its failure",
+    misses={_DISRUPTION: {"nodes"}},
+)
+@contextmanager
+def all_on_one_node(system: "ReferenceSystem") -> Iterator[None]:
+    """No spread over the nodes is declared."""
+    onto = '"nodeName": "node-a"'
+    with (
+        system.levers.edit_manifest(_LIVE, '"nodeName": "node-b"', onto),
+        system.levers.edit_manifest(_LIVE, '"nodeName": "node-c"', onto),
+    ):
         yield
 
 
 @fault(
-    turns_red={"scaling.autoscaler-live[shop]"},
-    story="The autoscaler stands at its most, and wants more.",
+    story="Each replica opens a pool of fifty connections, more than the server has for all",
+    misses={_CONNECTIONS: {"server"}},
 )
 @contextmanager
-def autoscaler_at_its_end(system: ReferenceSystem) -> Iterator[None]:
-    """It works, and it has run out."""
-    with system.levers.edit_manifest(_LIVE, '"TooFewReplicas"', '"TooManyReplicas"'):
+def pools_too_large(system: "ReferenceSystem") -> Iterator[None]:
+    """By the target's own figures: no replica of ours opens them."""
+    with system.levers.replace_in_config(
+        "connections_per_replica = 5", "connections_per_replica = 50"
+    ):
         yield

@@ -1,231 +1,302 @@
-"""Is there an autoscaler, does it do what was declared, and does it work?"""
+"""Whether the workload has one working autoscaler that scales as agreed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes import rate
-from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
+from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler
+from readiness.areas.scaling.kubernetes.changes import fixed_in_manifest, fixed_live
 from readiness.areas.scaling.kubernetes.rate import Rate
-from readiness.areas.scaling.kubernetes.state import state
-from readiness.areas.scaling.kubernetes.vertical import conflicts
+from readiness.areas.scaling.kubernetes.state import ABLE, ACTIVE, LIMITED, conflicts, state
+from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.sides import Sides
-from readiness.lib.text import clean, listed, worst
+from readiness.lib.text import clean, worst
 from readiness.model.errors import NoData
 
 SidesOf = Callable[[Scaling], Sides]
 
 
 @check(
-    "scaling.autoscaler-target",
-    title="Exactly one autoscaler scales the workload, and nothing works against it",
+    "scaling.autoscaler",
+    title="One autoscaler controls the replica count, between the agreed bounds",
+    failure_title="The replica count is not controlled by one autoscaler between the agreed bounds",
     each="scaling",
+    needs="on_paper",
     severity="blocker",
-    why="""An autoscaler with a typing error in its target is accepted, and never does anything.
-    Two of them on one workload undo each other every 15 seconds; one that changes the requests
-    of the pods (VPA) moves the very figure that the other one goes by.""",
+    why="""An autoscaler whose target has a typing error is accepted and never acts; two on one
+    workload undo each other every 15 seconds. With `minReplicas` left out a quiet night leaves one
+    pod, and `replicas: 3` in the manifest cuts ten pods to three at each deployment.""",
     fix="""What scales what:
       kubectl get hpa,scaledobject,vpa -A
-    scaleTargetRef needs apiVersion apps/v1, kind and name exactly as the workload has them.
-    Of two autoscalers, delete one. A VPA beside it: updateMode "Off", or `controlledResources`
-    without what the autoscaler holds.""",
-)
-def test_autoscaler_target(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """On both sides: what KEDA makes of its own object counts once."""
-    for view in sides_of(scaling).known:
-        names = [one.name for one in view.autoscalers]
-        against = conflicts(view)
-        paused = [f"{one.name}: {one.paused}" for one in view.autoscalers if one.paused]
-        evidence.judge(
-            "autoscalers",
-            Measurement(f"autoscalers of {view.name}", len(names), "count", view.side),
-            equal_to(1),
-            worst([*names, *view.astray]) or "there is no autoscaler at all",
-        )
-        evidence.judge(
-            "autoscalers-work-against",
-            Measurement("autoscalers that work against it", len(against), "count", view.side),
-            equal_to(0),
-            worst(against),
-        )
-        evidence.judge(
-            "autoscalers-paused",
-            Measurement("autoscalers that are paused", len(paused), "count", view.side),
-            equal_to(0),
-            worst(paused),
-        )
-
-
-@check(
-    "scaling.autoscaler-bounds",
-    title="The autoscaler keeps enough replicas, and may make as many as are needed",
-    each="scaling",
-    severity="blocker",
-    why="""minReplicas that is left out is 1: on a quiet night the service runs on one pod, and
-    goes away with its node. maxReplicas decides where growth ends, however many ask.""",
-    fix="""In the autoscaler, minReplicas and maxReplicas as `min_replicas` and `max_replicas` of
-    [scaling.NAME] say:
+    one-autoscaler: set scaleTargetRef to apiVersion apps/v1 and the workload's exact kind and name;
+      of several autoscalers keep one: kubectl delete hpa NAME
+    conflict: in the VerticalPodAutoscaler set updateMode "Off", or `controlledResources` without
+      what the other autoscaler scales by
+    paused: kubectl annotate scaledobject NAME autoscaling.keda.sh/paused- \\
+      autoscaling.keda.sh/paused-replicas-
+    min-replicas, max-replicas: set them in the manifest, and at once with
       kubectl patch hpa NAME --patch '{"spec": {"minReplicas": 3, "maxReplicas": 10}}'
-    and in the manifest, or the next apply takes it back.""",
+    fixed-replicas: remove spec.replicas from what kubectl applied last, then from the manifest
+      (helm: only where autoscaling is off); in the other order the next apply sets it to 1:
+      kubectl apply edit-last-applied deployment/NAME
+      https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
+      #migrating-deployments-and-statefulsets-to-horizontal-autoscaling""",
+    judgements=(
+        "one-autoscaler",
+        "conflict",
+        "paused",
+        "min-replicas",
+        "max-replicas",
+        "fixed-replicas",
+    ),
 )
-def test_autoscaler_bounds(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """The defaults count: 1 of an autoscaler, 0 of a ScaledObject."""
-    for view in sides_of(scaling).known:
-        found = view.autoscaler
-        evidence.judge(
-            "replicas-least",
-            Measurement("replicas at least", found.least, "count", view.side),
-            at_least(scaling.min_replicas),
-            f"{found.name} leaves fewer",
-        )
-        evidence.judge(
-            "replicas-most",
-            Measurement("replicas at most", found.most, "count", view.side),
-            at_least(max(scaling.max_replicas, found.least + 1)),
-            f"{found.name} may not make more",
+def test_autoscaler(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
+    """Of the manifests and of the live objects, with the platform's defaults filled in."""
+    sides = sides_of(scaling)
+    for view in sides.known:
+        _judge_one(view, evidence)
+        for found in view.autoscalers if len(view.autoscalers) == 1 else ():
+            _judge_bounds(view.side, found, scaling, evidence)
+    with evidence.attempt():
+        _judge_fixed(sides, scaling, evidence)
+
+
+def _judge_one(view: View, evidence: Evidence) -> None:
+    names = [one.name for one in view.autoscalers]
+    against = conflicts(view)
+    paused = [f"{one.name} {one.paused}" for one in view.autoscalers if one.paused]
+    evidence.judge(
+        "one-autoscaler",
+        Measurement(f"autoscalers of {view.name}", len(names), "count", view.side),
+        equal_to(1),
+        worst([*names, *view.astray]),
+        says=f"{view.side}: {len(names) or 'no'} autoscalers target {view.name}, 1 required",
+    )
+    evidence.judge(
+        "conflict",
+        Measurement("conflicts with a vertical autoscaler", len(against), "count", view.side),
+        equal_to(0),
+        worst(against),
+        says=f"{view.side}: two autoscalers act on the same resource",
+    )
+    evidence.judge(
+        "paused",
+        Measurement("paused autoscalers", len(paused), "count", view.side),
+        equal_to(0),
+        says=f"{view.side}: {worst(paused)}",
+    )
+
+
+def _judge_bounds(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
+    evidence.judge(
+        "min-replicas",
+        Measurement("minimum replica count", found.least, "count", side),
+        at_least(scaling.min_replicas, scaling.deciding("min_replicas")),
+        says=f"{side}: {found.name} keeps {found.least} replicas at least",
+    )
+    most = at_least(scaling.max_replicas, scaling.deciding("max_replicas"))
+    evidence.judge(
+        "max-replicas",
+        Measurement("maximum replica count", found.most, "count", side),
+        # A maximum that is no more than the minimum never scales.
+        most if found.least < scaling.max_replicas else at_least(found.least + 1),
+        says=f"{side}: {found.name} allows {found.most} replicas at most",
+    )
+
+
+def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
+    """A live object always has a replica count: what matters there is who set it."""
+    declared = fixed_in_manifest(sides.declared.workload) if sides.declared else None
+    live = fixed_live(sides.live.workload) if sides.live else None
+    for view, found in ((sides.declared, declared), (sides.live, live)):
+        if view is not None and found is not None:
+            evidence.judge(
+                "fixed-replicas",
+                Measurement("fixed replica counts", int(bool(found)), "count", view.side),
+                equal_to(0),
+                found,
+                says=f"{view.side}: applying {view.name} resets its replica count",
+            )
+    if declared is None and live is None:
+        raise NoData(
+            "the live object does not show what was applied",
+            where=scaling.workload,
+            remedy="add its manifest to `manifests`",
         )
 
 
 @check(
-    "scaling.autoscaler-metrics",
-    title="The autoscaler grows at the declared use of CPU and memory",
+    "scaling.autoscaler-policy",
+    title="The autoscaler scales at the agreed utilization and speed",
+    failure_title="The autoscaler scales at another utilization or speed than agreed",
     each="scaling",
-    why="""Where it begins to grow decides how much is left while new pods start: at 95 % nothing
-    is. An autoscaler that says nothing of metrics goes by CPU at 80 %, and one that knows only
-    CPU watches while memory runs out.""",
-    fix="""In the autoscaler, one metric for each, of type Resource:
+    needs="on_paper",
+    why="""At 95 % utilization nothing is left while new pods start, and an autoscaler that knows
+    only CPU watches while memory runs out. A second policy of 100 % beside two pods overrides it,
+    and a herd of new pods hits the database; too slow is an outage until the last pod is there.""",
+    fix="""metric, utilization: in the autoscaler, one metric of type Resource for each:
       - type: Resource
         resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}
-    or say in [scaling.NAME] what is meant: `cpu_percent`, `memory_percent`, 0 for neither.""",
-)
-def test_autoscaler_metrics(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """Of several metrics, the one that wants most replicas counts; each has to be right."""
-    for view in sides_of(scaling).known:
-        found = view.autoscaler
-        told = worst(metric.told for metric in found.metrics) or "no metric"
-        evidence.record(Measurement("metrics", told, "text", view.side))
-        evidence.judge(
-            "metrics-goes",
-            Measurement("metrics that it goes by", len(found.metrics), "count", view.side),
-            at_least(1),
-            f"{found.name} goes by nothing",
-        )
-        for resource, wanted in ((CPU, scaling.cpu_percent), (MEMORY, scaling.memory_percent)):
-            metrics = found.of_resource(resource)
-            evidence.judge(
-                "metrics",
-                Measurement(f"metrics of {resource}", len(metrics), "count", view.side),
-                at_least(1) if wanted else equal_to(0),
-                f"{found.name} goes by {told}",
-            )
-            for metric in metrics if wanted else ():
-                evidence.judge(
-                    # 0 stands for one that is held at something else than a share.
-                    "grows",
-                    Measurement(f"it grows at {resource}", metric.percent or 0, "%", view.side),
-                    equal_to(wanted),
-                    f"{found.name} holds {clean(metric.told)}",
-                )
-
-
-@check(
-    "scaling.autoscaler-rate",
-    title="Under full pressure, the autoscaler adds and takes away pods as fast as declared",
-    each="scaling",
-    why="""Of several policies the one that moves most counts, unless it says otherwise: a second
-    one of 100 % beside two pods makes it ten times faster, and nobody sees it. Too fast is a
-    thundering herd at the database; too slow is an outage until the last pod is there.""",
-    fix="""In `behavior` of the autoscaler, one policy each way:
+      or change what was agreed: `cpu_percent`, `memory_percent` in [scaling.NAME]; 0: not by it
+    delay: stabilizationWindowSeconds: 0 in `behavior.scaleUp`
+    added-*, removed-*: in `behavior`, one policy in each direction:
       scaleUp:   {policies: [{type: Pods, value: 2, periodSeconds: 15}]}
       scaleDown: {policies: [{type: Pods, value: 1, periodSeconds: 60}]}
-    Without it: up by 4 pods or 100 % in 15 s, whichever is more; down to the least at once, after
-    300 s. What is wanted: `up_pods`, `up_s`, `down_pods` and `down_s` in [scaling.NAME].""",
+      Without `behavior` it adds 4 pods or 100 % in 15 s, whichever is more, and after 300 s removes
+      all above the minimum at once.
+      Agreed: `up_pods`, `up_s`, `down_pods`, `down_s` in [scaling.NAME]""",
+    judgements=(
+        "metric",
+        "utilization",
+        "delay",
+        "added-at-most",
+        "added-at-least",
+        "removed-at-most",
+        "removed-at-least",
+    ),
 )
-def test_autoscaler_rate(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """The algorithm of the controller is run, from every count that there may be."""
+def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
+    """The controller's algorithm is simulated from every replica count between the bounds."""
     for view in sides_of(scaling).known:
-        found = view.autoscaler
-        up = rate.upward(found, scaling.up_pods, scaling.up_s)
-        _judge_rate(evidence, view.side, "added", up, scaling.up_pods, scaling.up_s)
+        with evidence.attempt():
+            found = view.autoscaler
+            _judge_metrics(view.side, found, scaling, evidence)
+            _judge_speed(view.side, found, scaling, evidence)
+
+
+def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
+    """Of several metrics the one that wants most replicas decides: each has to be right."""
+    told = worst(metric.told for metric in found.metrics) or "no metric"
+    evidence.record(Measurement("metrics", told, "text", side))
+    evidence.judge(
+        "metric",
+        Measurement("metrics", len(found.metrics), "count", side),
+        at_least(1),
+        says=f"{side}: {found.name} has no metric",
+    )
+    for resource, wanted, key in (
+        (CPU, scaling.cpu_percent, "cpu_percent"),
+        (MEMORY, scaling.memory_percent, "memory_percent"),
+    ):
+        metrics, setting = found.of_resource(resource), scaling.deciding(key)
         evidence.judge(
-            "time-until-first-pod",
-            Measurement("time until the first pod is added", found.up.hold_s, "s", view.side),
-            at_most(scaling.up_s),
-            "the stabilization window of scaleUp",
+            "metric",
+            Measurement(f"metrics of {resource}", len(metrics), "count", side),
+            at_least(1, setting) if wanted else equal_to(0, setting),
+            f"it scales by {told}",
+            says=f"{side}: {found.name} has {len(metrics) or 'no'} metric of {resource}",
         )
-        down = rate.downward(found, scaling.down_pods, scaling.down_s)
-        _judge_rate(evidence, view.side, "taken away", down, scaling.down_pods, scaling.down_s)
-        evidence.record(
-            Measurement("time until the first is taken away", found.down.hold_s, "s", view.side)
-        )
+        for metric in metrics if wanted else ():
+            evidence.judge(
+                "utilization",
+                # 0 stands for a target that is not a utilization.
+                Measurement(f"target utilization of {resource}", metric.percent or 0, "%", side),
+                equal_to(wanted, setting),
+                says=f"{side}: {found.name} scales at {clean(metric.told)}, {wanted} % required",
+            )
+
+
+def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
+    up = rate.upward(found, scaling.up_pods, scaling.up_s)
+    _judge_rate(evidence, scaling, side, "added", up)
+    evidence.judge(
+        "delay",
+        Measurement("time until the first pod is added", found.up.hold_s, "s", side),
+        at_most(scaling.up_s, scaling.deciding("up_s")),
+        says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
+    )
+    down = rate.downward(found, scaling.down_pods, scaling.down_s)
+    _judge_rate(evidence, scaling, side, "removed", down)
+    evidence.record(
+        Measurement("time until the first pod is removed", found.down.hold_s, "s", side)
+    )
 
 
 def _judge_rate(
-    evidence: Evidence, side: str, verb: str, found: Rate | None, pods: int, seconds: float
+    evidence: Evidence, scaling: Scaling, side: str, verb: str, found: Rate | None
 ) -> None:
+    up = verb == "added"
+    pods = scaling.up_pods if up else scaling.down_pods
+    seconds = scaling.up_s if up else scaling.down_s
+    setting = scaling.deciding("up_pods" if up else "down_pods")
     if found is None:
         raise NoData(
-            f"between the bounds of the autoscaler there is no room for {pods} pods",
+            f"the bounds of the autoscaler leave no room for {pods} pods more or fewer",
             where=side,
-            remedy="see scaling.autoscaler-bounds",
+            remedy="see scaling.autoscaler",
         )
-    source = f"{side}, the controller simulated"
+    source, told = f"{side}, the controller simulated", f"pods {verb} in {seconds:g} s"
     evidence.judge(
-        "most-pods-s",
-        Measurement(
-            f"most pods {verb} in {seconds:g} s", found.most, "count", source, found.counts
-        ),
-        at_most(pods),
-        f"from {found.most_from} replicas",
+        f"{verb}-at-most",
+        Measurement(f"most {told}", found.most, "count", source, found.counts),
+        at_most(pods, setting),
+        says=f"{side}: from {found.most_from} replicas, up to {found.most} {told}",
     )
     evidence.judge(
-        "fewest-pods-s",
-        Measurement(
-            f"fewest pods {verb} in {seconds:g} s", found.least, "count", source, found.counts
-        ),
-        at_least(pods),
-        f"from {found.least_from} replicas, though more were wanted",
+        f"{verb}-at-least",
+        Measurement(f"fewest {told}", found.least, "count", source, found.counts),
+        at_least(pods, setting),
+        says=f"{side}: from {found.least_from} replicas, only {found.least} {told} under full"
+        " pressure",
     )
 
 
 @check(
     "scaling.autoscaler-live",
-    title="The live autoscaler sees its metrics, and is able to scale",
+    title="The live autoscaler reads its metrics and can scale",
+    failure_title="The live autoscaler cannot read its metrics or cannot scale",
     each="scaling",
+    needs="on_paper",
     severity="blocker",
     why="""Without the metrics server an autoscaler shows <unknown>/70 % and does nothing, for as
-    long as nobody looks: every manifest is right, and the service does not grow. One that
-    stands at its most, and wants more, has run out already.""",
-    fix="""What it says of itself:
+    long as nobody looks: every manifest is right, and the service does not grow. One that stands at
+    `maxReplicas` and wants more has already run out.""",
+    fix="""What it reports itself:
       kubectl describe hpa NAME
-    <unknown>: kubectl get apiservice v1beta1.metrics.k8s.io, and requests on every container.
-    TooManyReplicas: it wants more than maxReplicas; if the load is real, raise it.""",
+    able-to-scale: the events name the reason, such as a scale subresource that cannot be read
+    scaling-active, metric-values: kubectl get apiservice v1beta1.metrics.k8s.io
+      and set requests on every container
+    at-maximum: if the load is real, raise maxReplicas""",
+    judgements=("able-to-scale", "scaling-active", "metric-values", "at-maximum"),
 )
 def test_autoscaler_live(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """The conditions and figures that the controller left in the status."""
+    """By the conditions and figures that the controller left in the status."""
     live = sides_of(scaling).live
     if live is None:
         raise NoData(
             f"no live object of {scaling.workload} is known",
             where=f"[scaling.{scaling.name}]",
-            remedy="declare [scaling.NAME.cluster], or add the output of `kubectl get -o json`"
-            " to `manifests`",
+            remedy=f"declare [scaling.{scaling.name}.cluster], or add the output of"
+            " `kubectl get -o json` to `manifests`",
         )
     found = state(live)
-    for name, value in (("AbleToScale", found.able), ("ScalingActive", found.active)):
-        because = clean(found.reasons.get(name, "the controller has not said anything of it"))
+
+    def reasons(*conditions: str) -> Iterator[str]:
+        for name in conditions:
+            yield clean(found.reasons.get(name, "the controller has not reported it"))
+
+    for key, name, value in (
+        ("able-to-scale", ABLE, found.able),
+        ("scaling-active", ACTIVE, found.active),
+    ):
         evidence.judge(
-            "name", Measurement(name, value, "text", live.side), equal_to("True"), because
+            key,
+            Measurement(name, value, "text", live.side),
+            equal_to("True"),
+            worst(reasons(name)),
+            says=f"{name} of {found.name} is {clean(value)}",
         )
     evidence.judge(
-        "metrics-without-value",
+        "metric-values",
         Measurement("metrics without a value", found.metrics - found.seen, "count", live.side),
         at_most(0),
-        f"{found.name} is to hold {found.metrics}, and sees {found.seen}",
+        says=f"{found.name} has values for {found.seen} of {found.metrics} metrics",
     )
     evidence.judge(
-        "wants-more-replicas-may",
-        Measurement("wants more replicas than it may make", found.stuck_at_most, "text", live.side),
+        "at-maximum",
+        Measurement("wants more replicas than allowed", found.stuck_at_most, "text", live.side),
         equal_to(False),
-        listed([found.reasons.get("ScalingLimited", "")]),
+        worst(reasons(LIMITED)),
+        says=f"{found.name} is at its maximum and wants more replicas",
     )

@@ -1,143 +1,178 @@
-"""Does it grow when load comes, and shrink when it has gone? Tried, not believed."""
+"""Whether the service scales up under load and down again, as a drill shows."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.scaling.config import Live, Scaling
-from readiness.areas.scaling.probes.course import course
+from readiness.areas.scaling.probes.course import course, timeline
 from readiness.areas.scaling.probes.drill import Scaled
-from readiness.areas.scaling.probes.phase import Pace, Phase
-from readiness.areas.scaling.probes.timeline import timeline
+from readiness.areas.scaling.probes.phase import Phase
 from readiness.lib.prober.judging import figure, judge_served
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
+from readiness.model.measurement import Limit
 
 ScaledOf = Callable[[Scaling], Scaled]
 
 
 @check(
-    "scaling.scale-up-live",
-    title="Under load there are soon as many replicas as it needs, and nobody is turned away",
-    each="live_scaling",
+    "scaling.under-load",
+    title="Scales up under load and down after it, without failing a request",
+    failure_title="Does not scale with the load, or fails requests while scaling",
+    each="scaling",
+    needs="live",
     severity="blocker",
     effect="disrupt",
-    why="""On paper every autoscaler grows. On the day, metrics are missing, the image takes four
-    minutes to be pulled, the quota is used up, or a new pod is led to before it can answer. All of
-    that looks the same from outside: the service goes down while it was to grow.""",
-    fix="""Make the load by hand, and see where it stays:
-      kubectl describe hpa NAME      what it sees (unknown: metrics-server), and what it wants
-      kubectl get events --sort-by .lastTimestamp    quota, nodes, images
-      requests that failed: readiness of the new pods that asks what users ask
-      too many at once: behavior.scaleUp in the autoscaler, as [scaling.NAME] says it
-    What the load needs, and how soon: `loaded_replicas`, `up_within_s` in [scaling.NAME.live].""",
+    why="""On paper every autoscaler works; under real load metrics are missing, the image takes
+    four minutes to pull, or a new pod gets requests before it can answer: the service goes down
+    while it should grow. One that never shrinks is paid for as if it were always noon.""",
+    fix="""Make the load by hand and watch:
+      kubectl describe hpa NAME
+      kubectl get events --sort-by .lastTimestamp
+    scaled-up: metrics that are <unknown> (metrics-server), quota, full nodes, slow image pulls;
+      agreed: `loaded_replicas`, `up_within_s` in [scaling.NAME.live]
+    added, removed, most, fewest: `behavior` and the bounds of the autoscaler as [scaling.NAME] says
+    answering: the Service's selector and the readiness of the new pods
+    failed-requests, longest-gap: while growing, a readiness probe that asks what users ask;
+      while shrinking, preStop: {exec: {command: [sleep, "10"]}}, SIGTERM that is obeyed, and a
+      terminationGracePeriodSeconds longer than the longest request
+    scaled-down: of several metrics one may be high without load; an autoscaler waits 5 minutes;
+      agreed: `down_within_s` in [scaling.NAME.live]""",
+    judgements=(
+        "failed-requests",
+        "longest-gap",
+        "scaled-up",
+        "answering",
+        "most",
+        "added",
+        "scaled-down",
+        "fewest",
+        "removed",
+    ),
 )
-def test_scale_up_live(live_scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -> None:
-    """What serves counts, not what is wanted; every request of the watching prober counts."""
-    scaling, live = live_scaling, _live(live_scaling)
+def test_under_load(scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -> None:
+    """What serves counts, not what is wanted; and every request of the watching prober."""
+    live = scaling.live
+    if live is None:
+        raise NoData("no drill is declared", where=f"[scaling.{scaling.name}.live]")
     scaled = scaled_of(scaling)
     evidence.record(_story(scaled, live))
     _record_load(scaled, evidence)
-    up, source = scaled.up, _counted(live)
-    count = len(up.counts)
-    judge_served(up.name, up.seen, evidence)
-    if scaled.starved:  # what did not grow without a load is no finding
+    with evidence.attempt():
+        _judge_up(scaled, scaling, live, evidence)
+    with evidence.attempt():
+        _judge_down(scaled, scaling, live, evidence)
+    with evidence.attempt():
         scaled.must_be_fair()
+
+
+def _judge_up(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) -> None:
+    up = scaled.up
+    judge_served(up.name, up.seen, evidence)
+    if scaled.starved:  # not to grow without a load is no finding
+        scaled.must_be_fair()
+    _judge_count(
+        evidence, live, up, "scaled-up", "under load",
+        at_least(live.loaded_replicas, live.deciding("loaded_replicas")),
+        at_most(live.up_within_s, live.deciding("up_within_s")),
+    )  # fmt: skip
     evidence.judge(
-        "replicas-under-load",
-        figure("replicas under load", up.last, "count", source, count),
-        at_least(live.loaded_replicas),
-        up.problem or f"{scaled.load}, for {up.ended - up.began:.0f} s",
-    )
-    if up.arrived_s is not None:
-        evidence.judge(
-            "time-until-so-many",
-            figure("time until so many served", up.arrived_s, "s", source, count),
-            at_most(live.up_within_s),
-        )
-    evidence.judge(
-        "most-replicas",
-        figure("most replicas", up.most, "count", source, count),
-        at_most(scaling.max_replicas),
+        "most",
+        figure("most replicas", up.most, "count", _counted(live), len(up.counts)),
+        at_most(scaling.max_replicas, scaling.deciding("max_replicas")),
+        says=f"Up to {up.most} replicas served under load",
     )
     _judge_answering(scaled, live, evidence)
-    _judge_pace(
-        f"most added in {scaling.up_s:g} s", up.added(scaling.up_s), scaling.up_pods, live, evidence
-    )
-    scaled.must_be_fair()
+    _judge_pace(evidence, scaling, live, up, "added")
 
 
-@check(
-    "scaling.scale-down-live",
-    title="When load has gone, there are again the fewest replicas, and nobody is cut off",
-    each="live_scaling",
-    severity="major",
-    effect="disrupt",
-    why="""A service that never shrinks is paid for as if it were always noon, and one that shrinks
-    all at once has nothing left when the next wave comes a minute later. Each replica that is
-    stopped while it answers is an error that somebody sees, day after day, and that no deployment
-    explains.""",
-    fix="""Requests that failed: preStop: sleep 10, SIGTERM that is obeyed, and
-      terminationGracePeriodSeconds longer than the longest request (see deployment.graceful-stop)
-    Too fast: behavior.scaleDown, e.g. {type: Pods, value: 1, periodSeconds: 60}
-    Not at all: kubectl describe hpa NAME; of several metrics, one may be high without any load;
-      a request of memory that is too small is never given back
-    How soon: `down_within_s` in [scaling.NAME.live]; an autoscaler waits 5 minutes first.""",
-)
-def test_scale_down_live(live_scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -> None:
-    """What never grew cannot be seen to shrink."""
-    scaling, live = live_scaling, _live(live_scaling)
-    scaled = scaled_of(scaling)
-    down, source = _shrunk(scaled), _counted(live)
-    evidence.record(_story(scaled, live))
-    count = len(down.counts)
-    judge_served(down.name, down.seen, evidence)
-    evidence.judge(
-        "replicas-after-load",
-        figure("replicas after the load", down.last, "count", source, count),
-        at_most(scaling.min_replicas),
-        down.problem or f"{down.ended - down.began:.0f} s after it",
-    )
-    if down.arrived_s is not None:
-        evidence.judge(
-            "time-until-there-so",
-            figure("time until there were so few", down.arrived_s, "s", source, count),
-            at_most(live.down_within_s),
-        )
-    evidence.judge(
-        "fewest-replicas",
-        figure("fewest replicas", down.least, "count", source, count),
-        at_least(scaling.min_replicas),
-        "so many have to be there always",
-    )
-    _judge_pace(
-        f"most taken away in {scaling.down_s:g} s",
-        down.removed(scaling.down_s),
-        scaling.down_pods,
-        live,
-        evidence,
-    )
-    scaled.must_be_fair()
-
-
-def _live(scaling: Scaling) -> Live:
-    if scaling.live is None:
-        raise NoData("no drill is declared", where=f"[scaling.{scaling.name}.live]")
-    return scaling.live
-
-
-def _shrunk(scaled: Scaled) -> Phase:
-    if scaled.down is None:
+def _judge_down(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) -> None:
+    down = scaled.down
+    if down is None:
         raise NoData(
-            f"it never had as many replicas as it needs, so that it could not be seen to shrink"
-            f"{f': {scaled.up.problem}' if scaled.up.problem else ''}",
+            "it never reached the replica count that the load needs, so that scaling down could"
+            f" not be seen{f': {scaled.up.problem}' if scaled.up.problem else ''}",
             where=scaled.up.name,
-            remedy="see scaling.scale-up-live",
         )
-    return scaled.down
+    judge_served(down.name, down.seen, evidence)
+    _judge_count(
+        evidence, live, down, "scaled-down", "after the load",
+        at_most(scaling.min_replicas, scaling.deciding("min_replicas")),
+        at_most(live.down_within_s, live.deciding("down_within_s")),
+    )  # fmt: skip
+    evidence.judge(
+        "fewest",
+        figure("fewest replicas", down.least, "count", _counted(live), len(down.counts)),
+        at_least(scaling.min_replicas, scaling.deciding("min_replicas")),
+        says=f"Only {down.least} replicas served after the load, for a while",
+    )
+    _judge_pace(evidence, scaling, live, down, "removed")
+
+
+def _judge_count(
+    evidence: Evidence, live: Live, phase: Phase, key: str, when: str, count: Limit, within: Limit
+) -> None:
+    """How many replicas there are in the end, and how soon."""
+    source, samples = _counted(live), len(phase.counts)
+    evidence.judge(
+        key,
+        figure(f"replicas {when}", phase.last, "count", source, samples),
+        count,
+        phase.problem,
+        says=f"{phase.last} replicas served {when}, {phase.ended - phase.began:.0f} s on",
+    )
+    if phase.arrived_s is not None:
+        evidence.judge(
+            key,
+            figure(f"time to that replica count {when}", phase.arrived_s, "s", source, samples),
+            within,
+        )
+
+
+def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
+    """The command counts replicas; whether they answer is in their answers only."""
+    if not live.replica_header or scaled.up.arrived_s is None:
+        return
+    loading = scaled.loading.replicas if scaled.loading else ()
+    names = sorted({*loading, *scaled.up.seen.replicas})
+    evidence.judge(
+        "answering",
+        figure("answering replicas", len(names), "count", f"header {live.replica_header}"),
+        at_least(live.loaded_replicas, live.deciding("loaded_replicas")),
+        listed(names),
+        says=f"{len(names)} replicas are named by the header {live.replica_header} of the answers",
+    )
+
+
+def _judge_pace(
+    evidence: Evidence,
+    scaling: Scaling,
+    live: Live,
+    phase: Phase,
+    verb: Literal["added", "removed"],
+) -> None:
+    """What may have been too many at once, and was not seen, is no pass."""
+    up = verb == "added"
+    seconds = scaling.up_s if up else scaling.down_s
+    limit = scaling.up_pods if up else scaling.down_pods
+    pace = phase.added(seconds) if up else phase.removed(seconds)
+    told = f"replicas {verb} in {seconds:g} s"
+    evidence.judge(
+        verb,
+        figure(f"most {told}", pace.certain, "count", _counted(live)),
+        at_most(limit, scaling.deciding("up_pods" if up else "down_pods")),
+        says=f"{pace.certain} {told}",
+    )
+    if pace.possible > limit:
+        raise NoData(
+            f"{told}: up to {pace.possible}, as they were counted too seldom to be sure",
+            where=_counted(live),
+            remedy="make the command `replicas` answer faster",
+        )
 
 
 def _story(scaled: Scaled, live: Live) -> Measurement:
-    """How long the drill took, with the story of it."""
     whole = scaled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
@@ -147,42 +182,10 @@ def _story(scaled: Scaled, live: Live) -> Measurement:
 
 
 def _record_load(scaled: Scaled, evidence: Evidence) -> None:
-    """Whether the load was answered is not what is judged here, and explains much."""
-    seen = scaled.loading
-    if seen is None:
-        return
-    evidence.record(figure("requests of the load", len(seen.samples), "count", scaled.load))
-    evidence.record(figure("of these failed", len(seen.failed), "count", scaled.load))
-
-
-def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
-    """The tool counts; whether those that it counted answer, only their answers tell."""
-    if not live.replica_header or scaled.up.arrived_s is None:
-        return
-    loading = scaled.loading.replicas if scaled.loading else ()
-    names = sorted({*loading, *scaled.up.seen.replicas})
-    evidence.judge(
-        "replicas-answer",
-        figure("replicas that answer", len(names), "count", f"header {live.replica_header}"),
-        at_least(live.loaded_replicas),
-        listed(names),
-    )
-
-
-def _judge_pace(name: str, pace: Pace, limit: int, live: Live, evidence: Evidence) -> None:
-    """What may have been too many at once, and was not seen, is no pass."""
-    evidence.judge(
-        "name",
-        figure(name, pace.certain, "count", _counted(live)),
-        at_most(limit),
-        "that is no pace but a jump",
-    )
-    if pace.possible > limit:
-        raise NoData(
-            f"{name}: may be {pace.possible}, as they were counted too seldom to tell",
-            where=_counted(live),
-            remedy="let the command `replicas` answer faster",
-        )
+    """Whether the load itself was answered does not decide, and explains much."""
+    if seen := scaled.loading:
+        evidence.record(figure("requests of the load", len(seen.samples), "count", scaled.load))
+        evidence.record(figure("failed ones among them", len(seen.failed), "count", scaled.load))
 
 
 def _counted(live: Live) -> str:

@@ -1,179 +1,143 @@
-"""What proves the checks of objects, access and data: each turns exactly the named ones red."""
+"""Faults of objects, rows and access."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Final
 
-from readiness.model.fault import fault
-from readiness.reference.system import ReferenceSystem
+from readiness.areas.schema.reference.levers import lever_fault, sql_fault
 
-_NOTES = "shop.delivery_notes"
-
-
-@fault(
-    turns_red={
-        "schema.expected-objects[shop]",
-        "schema.fingerprint[shop]",
-        "schema.migrations-drift[shop]",
-    },
-    story="A clean-up script ran in the wrong database, and dropped a view.",
+_NOTES: Final = "shop.delivery_notes"
+_OWN: Final = "depot = current_setting('shop.depot', true)"
+_RESTORE_POLICY: Final = (
+    f"drop policy if exists own_depot on {_NOTES};"
+    f"create policy own_depot on {_NOTES} to shop_app using ({_OWN})"
 )
-@contextmanager
-def view_dropped(system: ReferenceSystem) -> Iterator[None]:
-    """The view went out of the way: everything else works."""
-    with system.levers.sql(
-        "create schema readiness_away; alter view shop.recent_orders set schema readiness_away",
-        "alter view readiness_away.recent_orders set schema shop; drop schema readiness_away",
-    ):
-        yield
+_CHANGED: Final = {
+    "schema.fingerprint[shop]": {"objects-differ"},
+    "schema.migrations-drift[shop]": {"objects-differ"},
+}
+_SECURITY: Final = "schema.row-security[shop]"
+_WRITES: Final = "schema.row-security-writes[shop]"
+_INTEGRITY: Final = "schema.integrity[shop]"
 
-
-@fault(
-    turns_red={"schema.row-floors[shop]"},
-    story="Nothing has written an order for four days, and the shop answers.",
+view_dropped = sql_fault(
+    "view_dropped",
+    "A clean-up script ran in the wrong database and dropped a view.",
+    _CHANGED | {"schema.fingerprint[shop]": {"objects-missing", "objects-differ"}},
+    do="create schema readiness_away; alter view shop.recent_orders set schema readiness_away",
+    undo="alter view readiness_away.recent_orders set schema shop; drop schema readiness_away",
 )
-@contextmanager
-def no_new_orders(system: ReferenceSystem) -> Iterator[None]:
-    """All orders are older, as if their writer had stopped."""
-    shift = "update shop.orders set created_at = created_at {} interval '4 days'"
-    with system.levers.sql(shift.format("-"), shift.format("+")):
-        yield
-
-
-@fault(
-    turns_red={"schema.fingerprint[shop]", "schema.migrations-drift[shop]"},
-    story="Somebody added a column by hand, at night.",
+column_by_hand = sql_fault(
+    "column_by_hand",
+    "Somebody added a column by hand; it is in no migration.",
+    _CHANGED,
+    do="alter table shop.products add column colour text",
+    undo="alter table shop.products drop column colour",
 )
-@contextmanager
-def column_by_hand(system: ReferenceSystem) -> Iterator[None]:
-    """No migration tells of it."""
-    with system.levers.sql(
-        "alter table shop.products add column colour text",
-        "alter table shop.products drop column colour",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.fingerprint[shop]"},
-    story="Somebody gave a role rights on a table, and told nobody.",
+# Migrations are compared without roles, which another server does not have.
+grant_by_hand = sql_fault(
+    "grant_by_hand",
+    "Somebody granted a role rights on a table by hand.",
+    {"schema.fingerprint[shop]": {"objects-differ"}},
+    do="grant select on shop.products to pg_monitor",
+    undo="revoke select on shop.products from pg_monitor",
 )
-@contextmanager
-def grant_by_hand(system: ReferenceSystem) -> Iterator[None]:
-    """Migrations are compared without the roles, which another server does not have."""
-    with system.levers.sql(
-        "grant select on shop.products to pg_monitor",
-        "revoke select on shop.products from pg_monitor",
-    ):
-        yield
 
 
-@fault(
-    turns_red={"schema.extensions[shop]"},
-    story="The target needs an extension that this server does not have.",
-)
-@contextmanager
-def extension_missing(system: ReferenceSystem) -> Iterator[None]:
-    """It was forgotten when the server was made."""
-    with system.levers.replace_in_config(
+extension_missing = lever_fault(
+    "extension_missing",
+    "The release needs an extension that was not installed on this server.",
+    {"schema.fingerprint[shop]": {"extensions"}},
+    lambda levers: levers.replace_in_config(
         'extensions = { plpgsql = "*" }', 'extensions = { plpgsql = "*", postgis = "*" }'
-    ):
-        yield
+    ),
+)
 
 
-@fault(
-    turns_red={
-        "schema.row-security[shop]",
-        "schema.row-security-behaviour[shop]",
-        "schema.fingerprint[shop]",
-        "schema.migrations-drift[shop]",
+rows_erased = sql_fault(
+    "rows_erased",
+    "A clean-up job deleted half of the delivery notes.",
+    {"schema.row-floors[shop]": {"rows"}},
+    do="create schema readiness_away;"
+    "create table readiness_away.notes as"
+    " select * from shop.delivery_notes where delivery_note_id > 20;"
+    "delete from shop.delivery_notes where delivery_note_id > 20",
+    undo="insert into shop.delivery_notes select * from readiness_away.notes;"
+    "drop schema readiness_away cascade",
+)
+no_new_orders = sql_fault(
+    "no_new_orders",
+    "No order was written for four days, although the shop answers.",
+    {"schema.row-floors[shop]": {"newest"}},
+    do="update shop.orders set created_at = created_at - interval '4 days'",
+    undo="update shop.orders set created_at = created_at + interval '4 days'",
+)
+row_security_off = sql_fault(
+    "row_security_off",
+    "Row level security was switched off for an import and never switched on again.",
+    _CHANGED
+    | {
+        _SECURITY: {"enabled", "policies-off", "others-seen", "no-tenant"},
+        _WRITES: {"refused"},
     },
-    story="Row level security was switched off for an import, and stayed off.",
+    do=f"alter table {_NOTES} disable row level security",
+    undo=f"alter table {_NOTES} enable row level security",
 )
-@contextmanager
-def row_security_off(system: ReferenceSystem) -> Iterator[None]:
-    """The policies are all there, and guard nothing."""
-    with system.levers.sql(
-        f"alter table {_NOTES} disable row level security",
-        f"alter table {_NOTES} enable row level security",
-    ):
-        yield
-
-
-@fault(
-    turns_red={
-        "schema.row-security-behaviour[shop]",
-        "schema.fingerprint[shop]",
-        "schema.migrations-drift[shop]",
-    },
-    story="A policy lets every depot see all rows; its name and all flags are as before.",
+policy_dropped = sql_fault(
+    "policy_dropped",
+    "The only policy of a table was dropped: no depot sees its own rows.",
+    _CHANGED | {_SECURITY: {"enabled", "own-seen"}, _WRITES: ()},
+    do=f"drop policy own_depot on {_NOTES}",
+    undo=_RESTORE_POLICY,
 )
-@contextmanager
-def policy_lets_all_in(system: ReferenceSystem) -> Iterator[None]:
-    """Only trying it shows what it means."""
-    own = "depot = current_setting('shop.depot', true)"
-    with system.levers.sql(
-        f"alter policy own_depot on {_NOTES} using (true) with check ({own})",
-        f"drop policy own_depot on {_NOTES};"
-        f"create policy own_depot on {_NOTES} to shop_app using ({own})",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.application-role[shop]"},
-    story="The application's role may create roles, from the day when somebody was in a hurry.",
+policy_lets_all_in = sql_fault(
+    "policy_lets_all_in",
+    "A policy lets every depot see all rows; its name and all flags are unchanged.",
+    _CHANGED | {_SECURITY: {"others-seen", "no-tenant"}},
+    do=f"alter policy own_depot on {_NOTES} using (true) with check ({_OWN})",
+    undo=_RESTORE_POLICY,
 )
-@contextmanager
-def powerful_application(system: ReferenceSystem) -> Iterator[None]:
-    """It needs none of it."""
-    with system.levers.sql("alter role shop_app createrole", "alter role shop_app nocreaterole"):
-        yield
-
-
-@fault(
-    turns_red={
-        "schema.constraints-validated[shop]",
-        "schema.fingerprint[shop]",
-        "schema.migrations-drift[shop]",
-    },
-    story="A constraint was added NOT VALID, and nobody validated it.",
+policy_hides_own_rows = sql_fault(
+    "policy_hides_own_rows",
+    "A policy hides the oldest delivery notes from the depot that they belong to.",
+    _CHANGED | {_SECURITY: {"own-seen"}},
+    do=f"alter policy own_depot on {_NOTES} using ({_OWN} and delivery_note_id > 4)"
+    f" with check ({_OWN})",
+    undo=_RESTORE_POLICY,
 )
-@contextmanager
-def constraint_not_validated(system: ReferenceSystem) -> Iterator[None]:
-    """It says nothing of the rows that were there before."""
-    with system.levers.sql(
-        "alter table shop.products add constraint price_below check (price_cents < 1000000)"
-        " not valid",
-        "alter table shop.products drop constraint price_below",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.foreign-key-orphans[shop]"},
-    story="Rows were restored with --disable-triggers: their parent is not there.",
+policy_accepts_all_writes = sql_fault(
+    "policy_accepts_all_writes",
+    "A policy hides the rows of other depots, but accepts new ones for them.",
+    _CHANGED | {_WRITES: {"refused"}},
+    do=f"alter policy own_depot on {_NOTES} with check (true)",
+    undo=_RESTORE_POLICY,
 )
-@contextmanager
-def orphans_restored(system: ReferenceSystem) -> Iterator[None]:
-    """The constraint says that it is valid."""
-    with system.levers.sql(
-        "set session_replication_role = replica;"
-        "insert into shop.order_items (order_id, product_id, quantity, price_cents)"
-        " values (999999999, 1, 1, 1); reset session_replication_role",
-        "delete from shop.order_items where order_id = 999999999",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.sequences-ahead[shop]"},
-    story="Products were copied with their numbers, and the sequence was left behind.",
+powerful_application = sql_fault(
+    "powerful_application",
+    "The application's role was allowed to create roles, which it does not need.",
+    {"schema.application-role[shop]": {"powers"}},
+    do="alter role shop_app createrole",
+    undo="alter role shop_app nocreaterole",
 )
-@contextmanager
-def sequence_behind(system: ReferenceSystem) -> Iterator[None]:
-    """The next INSERT fails with a duplicate key."""
-    with system.levers.sql(
-        "select setval('shop.products_product_id_seq', 100)",
-        "select setval('shop.products_product_id_seq', max(product_id)) from shop.products",
-    ):
-        yield
+constraint_not_validated = sql_fault(
+    "constraint_not_validated",
+    "A constraint was added NOT VALID and never validated.",
+    _CHANGED | {_INTEGRITY: {"not-validated"}},
+    do="alter table shop.products add constraint price_below check (price_cents < 1000000)"
+    " not valid",
+    undo="alter table shop.products drop constraint price_below",
+)
+orphans_restored = sql_fault(
+    "orphans_restored",
+    "Rows were restored with --disable-triggers, and their parent does not exist.",
+    {_INTEGRITY: {"orphans"}},
+    do="set session_replication_role = replica;"
+    "insert into shop.order_items (order_id, product_id, quantity, price_cents)"
+    " values (999999999, 1, 1, 1); reset session_replication_role",
+    undo="delete from shop.order_items where order_id = 999999999",
+)
+sequence_behind = sql_fault(
+    "sequence_behind",
+    "Products were copied with their ids, and the sequence was left behind.",
+    {_INTEGRITY: {"sequences"}},
+    do="select setval('shop.products_product_id_seq', 100)",
+    undo="select setval('shop.products_product_id_seq', max(product_id)) from shop.products",
+)

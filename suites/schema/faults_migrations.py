@@ -1,21 +1,27 @@
-"""What proves the checks of migrations: each turns exactly the named ones red."""
+"""Faults of migrations: what is in their folder, and in the table of what was applied."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
+from readiness.areas.schema.reference.levers import lever_fault, sql_fault
 from readiness.model.fault import fault
 from readiness.reference.system import ReferenceSystem
 
-_LIMITS = "set lock_timeout = '1s';\nset statement_timeout = '30s';\n"
+_LIMITS: Final = "set lock_timeout = '1s';\nset statement_timeout = '30s';\n"
+_NEWEST: Final = "0005_accounts_in_step.up.sql"
+_DRIFT: Final = "schema.migrations-drift[shop]"
+_REVERSIBLE: Final = "schema.migrations-reversible[shop]"
+_LOCKS: Final = "schema.migrations-locks[shop]"
 
 
 @fault(
-    turns_red={"schema.migrations-at-head[shop]"},
-    story="The release came with a migration, and nobody ran it.",
+    misses={_DRIFT: {"pending"}},
+    story="The release came with a migration that nobody applied.",
 )
 @contextmanager
 def migration_pending(system: ReferenceSystem) -> Iterator[None]:
-    """It is a good one, with its way back."""
+    """It is a good one, and can be rolled back."""
     up = f"{_LIMITS}create table shop.returns (return_id bigint primary key);\n"
     with (
         system.levers.add_migration("0006_returns.up.sql", up),
@@ -26,86 +32,114 @@ def migration_pending(system: ReferenceSystem) -> Iterator[None]:
         yield
 
 
-@fault(
-    turns_red={"schema.migrations-drift[shop]"},
-    story="A migration was edited after it had been applied: the database has another schema.",
+migration_unknown = sql_fault(
+    "migration_unknown",
+    "A migration was applied from a branch that was never merged.",
+    {_DRIFT: {"unknown"}},
+    do="insert into public.schema_migrations values ('0099')",
+    undo="delete from public.schema_migrations where version = '0099'",
 )
-@contextmanager
-def migration_edited(system: ReferenceSystem) -> Iterator[None]:
-    """The table of versions says that all is well."""
-    with system.levers.edit_migration(
+# The column is that of golang-migrate; what is half done counts as not applied, too.
+migration_half_done = sql_fault(
+    "migration_half_done",
+    "The newest migration stopped halfway, and its version is marked dirty.",
+    {
+        _DRIFT: {"half-done", "pending", "objects-differ"},
+        "schema.fingerprint[shop]": {"objects-differ"},
+    },
+    do="alter table public.schema_migrations add column dirty boolean not null default false;"
+    "update public.schema_migrations set dirty = true where version = '0005'",
+    undo="alter table public.schema_migrations drop column dirty",
+)
+migration_altered = lever_fault(
+    "migration_altered",
+    "The file of a flyway migration was edited after it had been applied.",
+    {_DRIFT: {"altered"}},
+    lambda levers: levers.flyway_with_an_altered_file(),
+)
+heads_not_merged = lever_fault(
+    "heads_not_merged",
+    "Two branches each brought an alembic migration, and were never merged into one head.",
+    {_DRIFT: {"heads"}},
+    lambda levers: levers.alembic_with_two_heads(),
+)
+migration_edited = lever_fault(
+    "migration_edited",
+    "A migration was edited after it had been applied: the database has another schema.",
+    {_DRIFT: {"objects-differ"}},
+    lambda levers: levers.edit_migration(
         "0002_keys.up.sql",
         "create index orders_created_at_idx on shop.orders (created_at);",
         "create index orders_created_at_idx on shop.orders (created_at, status);",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.migrations-reversible[shop]"},
-    story="The way back of the newest migration leaves a function behind.",
+    ),
 )
-@contextmanager
-def way_back_forgets(system: ReferenceSystem) -> Iterator[None]:
-    """Nobody has run it."""
-    with system.levers.edit_migration(
+rollback_leaves_a_function = lever_fault(
+    "rollback_leaves_a_function",
+    "Rolling back the newest migration leaves a function behind.",
+    {_REVERSIBLE: {"rolls-back"}},
+    lambda levers: levers.edit_migration(
         "0005_accounts_in_step.down.sql", "drop function shop.account_to_customer();", ""
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.migrations-reversible[shop]"},
-    story="The way back of a migration takes rows with it that were there before.",
+    ),
 )
-@contextmanager
-def way_back_loses_rows(system: ReferenceSystem) -> Iterator[None]:
-    """The schema is as it was; an order is not."""
-    with system.levers.edit_migration(
+rollback_loses_data = lever_fault(
+    "rollback_loses_data",
+    "Rolling back a migration deletes data that existed before it; the schema is as it was.",
+    {_REVERSIBLE: {"rolls-back"}},
+    lambda levers: levers.edit_migration(
         "0004_accounts.down.sql",
         "drop table shop.accounts;",
         "drop table shop.accounts; update shop.orders set note = null;",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.migrations-lint[shop]"},
-    story="A migration drops a column that the release before still reads.",
+    ),
 )
-@contextmanager
-def dangerous_migration(system: ReferenceSystem) -> Iterator[None]:
-    """It is added and dropped again: the schema stays the same, and squawk still warns."""
-    with system.levers.edit_migration(
+column_dropped = lever_fault(
+    "column_dropped",
+    "A migration drops a column that the previous release still reads.",
+    {_LOCKS: {"lint"}},
+    lambda levers: levers.edit_migration(
         "0004_accounts.up.sql",
         "grant select, insert",
         "alter table shop.accounts add column nick text;\n"
         "alter table shop.accounts drop column nick;\ngrant select, insert",
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.migrations-locks[shop]", "schema.migrations-lint[shop]"},
-    story="The newest migration waits for its lock for ever, and everybody waits behind it.",
+    ),
+    needs="squawk",
 )
-@contextmanager
-def no_lock_timeout(system: ReferenceSystem) -> Iterator[None]:
-    """Squawk sees it, too; the drill shows what it leads to."""
-    with system.levers.edit_migration(
-        "0005_accounts_in_step.up.sql", "set lock_timeout = '1s';\n", ""
-    ):
-        yield
-
-
-@fault(
-    turns_red={"schema.migrations-locks[shop]"},
-    story="A migration has a lock timeout that is longer than others may be made to wait.",
+no_lock_timeout = lever_fault(
+    "no_lock_timeout",
+    "The newest migration has no lock timeout, and everybody waits behind it.",
+    {_LOCKS: {"wait", "lint"}},
+    lambda levers: levers.edit_migration(_NEWEST, "set lock_timeout = '1s';\n", ""),
+    needs="squawk",
 )
-@contextmanager
-def long_lock_timeout(system: ReferenceSystem) -> Iterator[None]:
-    """No linter sees it."""
-    with system.levers.edit_migration(
-        "0005_accounts_in_step.up.sql", "set lock_timeout = '1s'", "set lock_timeout = '20s'"
-    ):
-        yield
+long_lock_timeout = lever_fault(
+    "long_lock_timeout",
+    "A migration has a lock timeout longer than others may wait; squawk accepts it.",
+    {_LOCKS: {"wait"}},
+    lambda levers: levers.edit_migration(
+        _NEWEST, "set lock_timeout = '1s'", "set lock_timeout = '20s'"
+    ),
+    needs="squawk",
+)
+migration_gives_up_halfway = lever_fault(
+    "migration_gives_up_halfway",
+    "A migration without a transaction gives up its lock and leaves half of its objects.",
+    {_LOCKS: {"leftovers"}},
+    lambda levers: levers.edit_migration(
+        _NEWEST,
+        "create function shop.customer_to_account()",
+        "drop index concurrently if exists shop.customers_old_idx;\n\n"
+        "create function shop.customer_to_account()",
+    ),
+    needs="squawk",
+)
+orders_rewritten = lever_fault(
+    "orders_rewritten",
+    "A migration rewrites the table of orders under a lock that blocks everybody.",
+    {_LOCKS: {"rewrite", "lint"}},
+    lambda levers: levers.edit_migration(
+        _NEWEST,
+        "create trigger customer_to_account",
+        "alter table shop.orders alter column note type text using note || '';\n\n"
+        "create trigger customer_to_account",
+    ),
+    needs="squawk",
+)

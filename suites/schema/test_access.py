@@ -1,11 +1,11 @@
 """Who may see and change what: by the flags, and by trying."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
+from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.probes.access import Guard, guards, powers
-from readiness.areas.schema.probes.tenants import Sight, sights
-from readiness.areas.schema.subjects import SchemaOf
+from readiness.areas.schema.probes.tenants import Sight, sights, writings
 from readiness.lib.postgres import connect
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
@@ -13,147 +13,179 @@ from readiness.model.errors import NoData
 
 @check(
     "schema.row-security",
-    title="Row level security is switched on where rows must be guarded, and has policies",
-    each="guarded_schema",
+    title="Row level security is on, and each tenant sees only its own rows",
+    failure_title="Row level security is off, or a tenant sees rows of others",
+    each="database",
+    needs="schema.protects_rows",
     severity="blocker",
-    why="""A policy on a table whose row level security is off guards nothing, and nothing says
-    so. The table's owner passes all of them unless the table forces them on it, too.""",
-    fix="""alter table TABLE enable row level security;
-    If the application connects as the owner:
-      alter table TABLE force row level security;
-    Better: let it connect as another role (see schema.application-role).""",
+    judgements=("enabled", "policies-off", "others-seen", "own-seen", "no-tenant"),
+    why="""Policies of a table whose row level security is off protect nothing, and no error says
+    so. Or every flag is right and a policy lets everybody in: customers then see each other's
+    data, which only a session that acts as a tenant can show.""",
+    fix="""Off:                    alter table TABLE enable row level security;
+    The application owns it: alter table TABLE force row level security;
+      better, let it connect as another role, see schema.application-role
+    A tenant sees others, or not all of its own rows: read the policies and the role
+      select policyname, roles, cmd, qual, with_check from pg_policies where tablename = 'TABLE';
+      select rolname, rolsuper, rolbypassrls from pg_roles where rolname = 'APP';
+      (permissive policies are combined with OR: the USING of one of them is too wide)
+    Rows without a tenant:   use current_setting(NAME, true), which is then NULL""",
 )
-def test_row_security(guarded_schema: SchemaOf, evidence: Evidence) -> None:
-    """The flags; schema.row-security-behaviour tries what they lead to."""
-    database, schema = guarded_schema.database, guarded_schema.schema
-    app = schema.app_dsn.words.get("user") if schema.app_dsn else None
+def test_row_security(database: Database, evidence: Evidence) -> None:
+    """Reads only; schema.row-security-writes tries to write rows of others."""
+    schema = database.schema or DatabaseSchema()
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         found = guards(connection)
-    wrong = [
-        f"{table}: {problem}"
-        for table in schema.row_security or []
-        if (problem := _unguarded(found.get(table), str(app or "")))
-    ]
-    evidence.judge(
-        "tables-without-guard",
-        Measurement("tables without a guard", len(wrong), "count", "pg_class, pg_policy"),
-        equal_to(0),
-        listed(wrong, between="; "),
-    )
-    asleep = sorted(name for name, guard in found.items() if guard.policies and not guard.enabled)
-    evidence.judge(
-        "tables-whose-policies-off",
-        Measurement("tables whose policies are off", len(asleep), "count", "pg_class, pg_policy"),
-        equal_to(0),
-        f"{listed(asleep)}: their policies guard nothing",
-    )
+    _judge_guards(schema, found, evidence)
+    for table, tenancy in schema.tenancy.items():
+        with evidence.attempt():
+            for sight in sights(
+                database.dsn, schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
+            ):
+                _judge_sight(sight, table, evidence)
 
 
 @check(
-    "schema.row-security-behaviour",
-    title="A tenant sees exactly its own rows, and can write none of another's",
-    each="tenant_schema",
+    "schema.row-security-writes",
+    title="A tenant cannot write rows of another tenant",
+    failure_title="A tenant can write rows of another tenant",
+    each="database",
+    needs="schema.tenancy",
     severity="blocker",
     effect="write",
-    why="""The flags can all be right, and the policy can let everybody in: `using (true)`, a
-    setting that nobody sets, a role that passes it. Only being a tenant, and trying, tells.""",
-    fix="""See what the policies say, and as whom you look:
+    judgements=("refused",),
+    why="""A policy may hide the rows of others and still accept new ones for them. One tenant can
+    then plant data in another one's account, or move its own rows there.""",
+    fix="""WITH CHECK of a policy is too wide, or missing while USING is too wide:
       select policyname, roles, cmd, qual, with_check from pg_policies where tablename = 'TABLE';
-      select rolname, rolsuper, rolbypassrls from pg_roles where rolname = 'APP';
-    A tenant that sees others:    the USING of a permissive policy is too wide (they are or-ed)
-    A tenant that writes others:  WITH CHECK is too wide, or missing while USING is
-    A session of no tenant that sees rows: use current_setting(NAME, true), which is NULL then.""",
+      alter policy NAME on TABLE with check (COLUMN = current_setting('SETTING', true));""",
 )
-def test_row_security_behaviour(tenant_schema: SchemaOf, evidence: Evidence) -> None:
-    """Everything that is tried is taken back: it runs in transactions that are rolled back."""
-    database, schema = tenant_schema.database, tenant_schema.schema
+def test_row_security_writes(database: Database, evidence: Evidence) -> None:
+    """Each attempt runs in a transaction that is rolled back."""
+    schema = database.schema or DatabaseSchema()
     for table, tenancy in schema.tenancy.items():
-        for sight in sights(
-            database.dsn, schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
-        ):
-            if sight.tenant:
-                _judge_tenant(sight, table, evidence)
-            else:
+        with evidence.attempt():
+            for done in writings(schema.app_dsn, table, tenancy, timeout_s=database.timeout_s):
+                ways = [
+                    *(["inserted for another tenant"] if done.inserts else []),
+                    *(["given to another tenant"] if done.moves else []),
+                ]
                 evidence.judge(
-                    "count",
-                    _count(f"rows of {table} seen by no tenant", sight.others, table),
+                    "refused",
+                    Measurement(
+                        f"ways in which {done.tenant} writes rows of others in {table}",
+                        len(ways),
+                        "count",
+                        f"insert and update of {table}, rolled back",
+                        samples=2,
+                    ),
                     equal_to(0),
-                    "whoever forgets to say which tenant it is for sees them",
+                    "the attempt was rolled back",
+                    says=f"A row of {table} was {' and '.join(ways)} by the tenant {done.tenant}",
                 )
 
 
 @check(
     "schema.application-role",
     title="The application's role may read and write rows, and nothing more",
-    each="app_schema",
-    why="""One statement that somebody manages to slip in has the rights of this role. If it
-    owns the tables it can drop them; with CREATE it can leave a function that others run; with
-    BYPASSRLS or a membership no row is guarded from it.""",
-    fix="""Let the application connect as a role of its own, and the migrations as the owner:
+    failure_title="The application's role may do more than read and write rows",
+    each="database",
+    needs="schema.app_dsn",
+    judgements=("powers",),
+    why="""A single SQL injection has the rights of this role. If it owns the tables it can drop
+    them, and with BYPASSRLS or a membership it reads every tenant's rows.""",
+    fix="""The message has the statement that revokes each right. Let the application connect as
+    its own role, and run migrations as the owner:
       create role app login;  grant usage on schema S to app;
       grant select, insert, update, delete on all tables in schema S to app;
-      revoke create on schema public from public;      (PostgreSQL 14 and before)
-    The message names what is too much, and the statement that takes it away.""",
+      revoke create on schema public from public;      # PostgreSQL 14 and before""",
 )
-def test_application_role(app_schema: SchemaOf, evidence: Evidence) -> None:
-    """Asked as the role itself: what comes through memberships counts."""
-    if app_schema.schema.app_dsn is None:
-        raise NoData("no role of the application is named", where="[databases.NAME.schema] app_dsn")
-    with connect(app_schema.schema.app_dsn, timeout_s=app_schema.database.timeout_s) as connection:
+def test_application_role(database: Database, evidence: Evidence) -> None:
+    """Asked as the role itself: rights through memberships count."""
+    app = database.schema.app_dsn if database.schema else None
+    if app is None:
+        raise NoData("the application's role is not set", where="[databases.NAME.schema] app_dsn")
+    with connect(app, timeout_s=database.timeout_s) as connection:
         role, found = powers(connection)
     evidence.record(Measurement("role of the application", role, "text", "current_user"))
-    told = [f"{role} {power.what} {listed(power.on)}".rstrip() for power in found]
-    mends = "; ".join(power.mend for power in found[:3])
+    what = [f"{power.what} {listed(power.on)}".rstrip() for power in found]
+    revoked = "; ".join(power.revoke for power in found[:3])
     evidence.judge(
-        "powers-need",
-        Measurement("powers it need not have", len(found), "count", "pg_roles, has_…_privilege"),
+        "powers",
+        Measurement("rights it does not need", len(found), "count", "pg_roles, has_…_privilege"),
         equal_to(0),
-        f"{listed(told, between='; ')}. To take it away: {mends}",
+        f"revoke with: {revoked}",
+        says=f"The role {role} {listed(what, between=' and ')}",
     )
 
 
-def _unguarded(guard: Guard | None, app: str) -> str:
-    """What is wrong with the guard of a table; empty if nothing is."""
+def _judge_guards(schema: DatabaseSchema, found: Mapping[str, Guard], evidence: Evidence) -> None:
+    app = str(schema.app_dsn.words.get("user") or "") if schema.app_dsn else ""
+    if schema.row_security:
+        wrong = [
+            f"{table} {problem}"
+            for table in schema.row_security
+            if (problem := _unprotected(found.get(table), app))
+        ]
+        evidence.judge(
+            "enabled",
+            Measurement(
+                "tables that must be protected and are not",
+                len(wrong),
+                "count",
+                "pg_class, pg_policy",
+                samples=len(schema.row_security),
+            ),
+            equal_to(0, schema.deciding("row_security")),
+            listed(wrong, between="; "),
+            says=f"{len(wrong)} tables are not protected by row level security",
+        )
+    off = sorted(name for name, guard in found.items() if guard.policies and not guard.enabled)
+    evidence.judge(
+        "policies-off",
+        Measurement("tables whose policies are off", len(off), "count", "pg_class, pg_policy"),
+        equal_to(0),
+        listed(off),
+        says=f"{len(off)} tables have policies, but row level security is off",
+    )
+
+
+def _unprotected(guard: Guard | None, app: str) -> str:
+    """Why row level security does not protect a table; empty if it does."""
     if guard is None:
-        return "there is no such table"
+        return "does not exist"
     if not guard.enabled:
-        return "row level security is off"
+        return "has row level security off"
     if not guard.policies:
-        return "there is no policy: nobody but the owner sees a row"
+        return "has no policy: nobody but the owner sees a row"
     if guard.owner == app and not guard.forced:
-        return f"{app} owns it, and passes its policies"
+        return f"belongs to {app}, to whom its policies do not apply"
     return ""
 
 
-def _judge_tenant(sight: Sight, table: str, evidence: Evidence) -> None:
-    who = f"the tenant {sight.tenant}"
-    evidence.judge(
-        "count",
-        _count(f"rows of {table} of others, seen by {who}", sight.others, table),
-        equal_to(0),
-        "it sees what belongs to others",
-    )
-    own = _count(f"rows of {table} of its own, seen by {who}", sight.own, table)
-    if sight.expected is None:
-        evidence.judge("own", own, at_least(1), f"{who} sees nothing of its own")
-    else:
+def _judge_sight(sight: Sight, table: str, evidence: Evidence) -> None:
+    if not sight.tenant:
         evidence.judge(
-            "own", own, equal_to(sight.expected), f"{who} has {sight.expected} rows and sees others"
-        )
-    tried = {"inserted": sight.inserts, "given to another tenant": sight.moves}
-    done = [word for word, could in tried.items() if could]
-    if any(could is not None for could in tried.values()):
-        evidence.judge(
-            "count",
-            _count(f"ways in which {who} writes another's rows of {table}", len(done), table),
+            "no-tenant",
+            _count(f"rows of {table} seen without a tenant", sight.others, table),
             equal_to(0),
-            f"a row of another tenant was {_and(done)} (and taken back), not refused",
+            says=f"A session without a tenant sees {sight.others:,} rows of {table}",
         )
+        return
+    who = f"Tenant {sight.tenant}"
+    evidence.judge(
+        "others-seen",
+        _count(f"rows of {table} of others that {sight.tenant} sees", sight.others, table),
+        equal_to(0),
+        says=f"{who} sees {sight.others:,} rows of others in {table}",
+    )
+    evidence.judge(
+        "own-seen",
+        _count(f"rows of {table} of its own that {sight.tenant} sees", sight.own, table),
+        at_least(1) if sight.expected is None else equal_to(sight.expected),
+        says=f"{who} sees {sight.own:,} of its {sight.expected or 'own'} rows of {table}",
+    )
 
 
 def _count(name: str, value: int, table: str) -> Measurement:
-    return Measurement(name, value, "count", f"select, insert and update of {table}, rolled back")
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join(words)
+    return Measurement(name, value, "count", f"select from {table}, as the tenant")

@@ -1,6 +1,6 @@
-"""Does the data keep the rules that the schema states?"""
+"""Does the data keep the rules of the schema, and is it all there?"""
 
-from readiness import Evidence, Measurement, check, equal_to
+from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.probes.constraints import (
     disabled_triggers,
@@ -8,60 +8,129 @@ from readiness.areas.schema.probes.constraints import (
     not_validated,
     orphans,
 )
+from readiness.areas.schema.probes.rows import age_of_newest, rows_up_to
 from readiness.areas.schema.probes.sequences import sequences
-from readiness.lib.postgres import connect
+from readiness.lib.postgres import Connection, connect
 from readiness.lib.text import listed
 
 
 @check(
-    "schema.constraints-validated",
-    title="Every constraint was validated, and every trigger is switched on",
+    "schema.integrity",
+    title="Constraints, triggers, foreign keys and sequences hold for all rows",
+    failure_title="Rows break the rules of the schema, or a rule is switched off",
     each="database",
-    why="""A constraint that was added NOT VALID says nothing of the rows that were there, and
-    the planner does not rely on it. A trigger that was disabled for an import, and with it the
-    foreign keys of its table, stays off until somebody looks.""",
-    fix="""Validate (it reads the table, and lets others read and write meanwhile):
+    severity="blocker",
+    judgements=("not-validated", "triggers-off", "orphans", "sequences"),
+    why="""After an import with triggers off or a restore of data alone, child rows lack their
+    parent although the constraint claims to be valid, and the next dump cannot be restored. A
+    sequence that is behind makes the application's next INSERT fail with a duplicate key.""",
+    fix="""Not validated (reads the table; others may read and write):
       alter table TABLE validate constraint NAME;
-    Switch on:
-      alter table TABLE enable trigger all;     (as superuser, for those of foreign keys)
-    Then look at what came in meanwhile: schema.foreign-key-orphans.""",
+    Trigger off:
+      alter table TABLE enable trigger all;      # superuser, for those of foreign keys
+    Orphans (list them, then restore the parents or delete the rows):
+      select c.* from CHILD c left join PARENT p on p.KEY = c.KEY
+      where c.KEY is not null and p.KEY is null;
+    Sequence behind (also in the script that copies the rows):
+      select setval(pg_get_serial_sequence('SCHEMA.TABLE', 'COLUMN'), max(COLUMN))
+      from SCHEMA.TABLE;""",
 )
-def test_constraints_validated(database: Database, evidence: Evidence) -> None:
-    """The largest tables are named first."""
+def test_integrity(database: Database, evidence: Evidence) -> None:
+    """Rules from the catalog, orphans by anti-joins, sequences by the largest value in use."""
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        open_, off = not_validated(connection), disabled_triggers(connection)
-    evidence.judge(
-        "constraints-validated",
-        Measurement("constraints not validated", len(open_), "count", "pg_constraint"),
-        equal_to(0),
-        listed(map(str, open_), between="; "),
-    )
-    evidence.judge(
-        "triggers-switched-off",
-        Measurement("triggers switched off", len(off), "count", "pg_trigger"),
-        equal_to(0),
-        listed(map(str, off), between="; "),
-    )
+        _judge_rules(connection, evidence)
+        with evidence.attempt():
+            _judge_sequences(connection, evidence)
+    with evidence.attempt():
+        _judge_orphans(database, database.schema or DatabaseSchema(), evidence)
 
 
 @check(
-    "schema.foreign-key-orphans",
-    title="No row leads to a row that is not there",
+    "schema.row-floors",
+    title="Tables that must have rows have enough of them, and recent ones",
+    failure_title="Tables are emptier than required, or nothing writes to them",
     each="database",
+    needs="schema.rows",
     severity="blocker",
-    why="""A restore with --disable-triggers, a replica that skipped a table or a trigger that
-    was off leave rows behind whose parents are missing. The constraint says it is valid, and
-    the next dump does not restore.""",
-    fix="""See them all, for the key that the message names:
-      select c.* from CHILD c left join PARENT p on p.KEY = c.KEY
-      where c.KEY is not null and p.KEY is null;
-    Bring the parents back from a backup, or delete the rows; then prove it:
-      alter table CHILD drop constraint NAME, add constraint NAME foreign key ... not valid;
-      alter table CHILD validate constraint NAME;""",
+    judgements=("rows", "newest"),
+    why="""A table that was dropped and created again exists, is healthy and is empty. A table
+    whose newest row is a week old has lost the job or service that writes to it.""",
+    fix="""Too few rows: stop the writers, see what deleted them, and restore the table:
+      select n_tup_ins, n_tup_del from pg_stat_user_tables where relname = 'TABLE';
+      pg_restore --data-only -t TABLE -d DATABASE FILE
+    Too old: restart the job or service that writes to the table
+    Another limit: `min_rows` or `max_age_h` in [databases.NAME.schema.rows."TABLE"]""",
 )
-def test_foreign_key_orphans(database: Database, evidence: Evidence) -> None:
-    """Bounded: of a large table a sample of its pages is looked at, and that is said."""
-    limits = database.schema or DatabaseSchema()
+def test_row_floors(database: Database, evidence: Evidence) -> None:
+    """Counts up to the floor and no further."""
+    floors = database.schema.rows if database.schema else {}
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        for table, floor in floors.items():
+            rows = rows_up_to(connection, table, floor.min_rows)
+            enough = evidence.judge(
+                "rows",
+                rows,
+                at_least(floor.min_rows, floor.deciding("min_rows")),
+                says=f"{table} has {rows.value:,} rows",
+            )
+            if enough and floor.newest_by:
+                with evidence.attempt():
+                    age = age_of_newest(connection, table, floor.newest_by)
+                    evidence.judge(
+                        "newest",
+                        age,
+                        at_most(floor.max_age_h, floor.deciding("max_age_h")),
+                        says=f"The newest row of {table} is {age.value:.1f} h old",
+                    )
+
+
+def _judge_rules(connection: Connection, evidence: Evidence) -> None:
+    open_, off = not_validated(connection), disabled_triggers(connection)
+    evidence.judge(
+        "not-validated",
+        Measurement("constraints not validated", len(open_), "count", "pg_constraint"),
+        equal_to(0),
+        listed(map(str, open_), between="; "),
+        says=f"{len(open_)} constraints are not validated",
+    )
+    evidence.judge(
+        "triggers-off",
+        Measurement("triggers switched off", len(off), "count", "pg_trigger"),
+        equal_to(0),
+        listed(map(str, off), between="; "),
+        says=f"{len(off)} triggers are switched off",
+    )
+
+
+def _judge_sequences(connection: Connection, evidence: Evidence) -> None:
+    """A column without an index is left out, and counted: its largest value is expensive."""
+    found = sequences(connection)
+    evidence.record(
+        Measurement(
+            "sequences not compared, their columns have no index",
+            len(found.left_out),
+            "count",
+            listed(found.left_out) or "-",
+        )
+    )
+    behind = [one for one in found.looked_at if one.behind]
+    evidence.judge(
+        "sequences",
+        Measurement(
+            "sequences behind their columns",
+            len(behind),
+            "count",
+            "last_value, and max() of the column",
+            samples=len(found.looked_at),
+        ),
+        equal_to(0),
+        listed(map(str, behind), between="; "),
+        says=f"{len(behind)} sequences are behind their columns",
+    )
+
+
+def _judge_orphans(database: Database, limits: DatabaseSchema, evidence: Evidence) -> None:
+    """Of a large table a sample of its pages is searched, and the report says so."""
     with connect(
         database.dsn, timeout_s=limits.timeout_s, total_s=3 * limits.timeout_s
     ) as connection:
@@ -70,7 +139,7 @@ def test_foreign_key_orphans(database: Database, evidence: Evidence) -> None:
     parts = [one for one in found if one.sampled]
     evidence.record(
         Measurement(
-            "foreign keys looked at in a part only",
+            "foreign keys searched in a sample only",
             len(parts),
             "count",
             f"{limits.max_rows} rows of: {listed(str(one.key) for one in parts)}" if parts else "-",
@@ -78,49 +147,11 @@ def test_foreign_key_orphans(database: Database, evidence: Evidence) -> None:
     )
     broken = sorted((one for one in found if one.rows), key=lambda one: -one.rows)
     evidence.judge(
-        "foreign-keys-orphans",
+        "orphans",
         Measurement(
             "foreign keys with orphans", len(broken), "count", "anti-joins", samples=len(keys)
         ),
         equal_to(0),
-        listed((f"{one.key}: {one.rows} rows lead nowhere" for one in broken), between="; "),
-    )
-
-
-@check(
-    "schema.sequences-ahead",
-    title="Every sequence is ahead of the numbers that its table has",
-    each="database",
-    severity="blocker",
-    why="""Rows that were copied with their numbers, by a restore of data alone or by logical
-    replication, leave the sequence behind. The next INSERT of the application then fails with
-    `duplicate key`, and so do all until it has caught up.""",
-    fix="""select setval(pg_get_serial_sequence('SCHEMA.TABLE', 'COLUMN'),
-                         (select max(COLUMN) from SCHEMA.TABLE));
-    Do it in the same script that copies the rows.""",
-)
-def test_sequences_ahead(database: Database, evidence: Evidence) -> None:
-    """A column without an index is left out, and counted: its largest value is too dear."""
-    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = sequences(connection)
-    evidence.record(
-        Measurement(
-            "sequences left out, their columns have no index",
-            len(found.left_out),
-            "count",
-            listed(found.left_out) or "-",
-        )
-    )
-    behind = [one for one in found.looked_at if one.behind]
-    evidence.judge(
-        "sequences-behind",
-        Measurement(
-            "sequences that are behind",
-            len(behind),
-            "count",
-            "last_value, and max() of the column",
-            samples=len(found.looked_at),
-        ),
-        equal_to(0),
-        listed(map(str, behind), between="; "),
+        listed((f"{one.key}: {one.rows} rows without a parent" for one in broken), between="; "),
+        says=f"{len(broken)} foreign keys have orphaned rows",
     )

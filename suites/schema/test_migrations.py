@@ -1,91 +1,63 @@
-"""Are all migrations applied, do they lead to this schema, and can they be trusted to run?"""
+"""Are all migrations applied, do they lead to this schema, and are they safe to run?"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.schema.probes.migration_locks import blocking
+from readiness.areas.schema.config import Database
+from readiness.areas.schema.probes.migration_locks import Blocking, blocking
+from readiness.areas.schema.probes.rows import size_of
 from readiness.areas.schema.probes.squawk import remarks
-from readiness.areas.schema.probes.table_sizes import size_of
-from readiness.areas.schema.subjects import MigrationsOf
+from readiness.config.base.migrations import Migrations
+from readiness.lib.migrations.model import Applied, State
 from readiness.lib.migrations.reading import migrations_of, release_of, state_of
-from readiness.lib.migrations.replay import on_copies, parted, replayed, versions_of, way_back
+from readiness.lib.migrations.replay import on_copies, parted, replayed, roll_back, versions_of
 from readiness.lib.migrations.scratch import Scratch
 from readiness.lib.migrations.scripts import up_of
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.fingerprint import ROLES, differences, fingerprint
 from readiness.lib.text import listed
-from readiness.model.errors import CouldNotMeasure
+from readiness.model.errors import CouldNotMeasure, NoData
 
-ScratchFor = Callable[[MigrationsOf], AbstractContextManager[Scratch]]
-# Extensions come with the server, and schema.extensions asks for them.
+ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
+# Extensions come with the server; schema.fingerprint judges them.
 _NOT_MIGRATED = ROLES | {"extension"}
 
 
 @check(
-    "schema.migrations-at-head",
-    title="Every migration of the release is applied, none is half done, and none is unknown",
-    each="migrations",
-    severity="blocker",
-    why="""Code that runs against a schema it was not written for fails where nobody looked: a
-    column that is not there yet, or one that is gone. A migration that stopped halfway blocks
-    the next deployment; one that is unknown here was applied from a branch.""",
-    fix="""Apply what is pending, as the owner:
-      alembic upgrade head  |  manage.py migrate  |  flyway migrate  |  your runner of SQL files
-    Failed or dirty:  look at what it left behind, mend that, then `flyway repair`,
-      `migrate force VERSION`, or delete its line from the table of versions
-    Unknown:          find the branch it came from; Altered: never edit what was applied
-    Several heads:    alembic merge heads;  manage.py makemigrations --merge""",
-)
-def test_migrations_at_head(migrations: MigrationsOf, evidence: Evidence) -> None:
-    """The table and the files are read; what a tool's exit code says is not asked."""
-    database = migrations.database
-    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        state, applied = state_of(connection, migrations.migrations)
-    evidence.record(
-        Measurement("migrations applied", len(applied.versions), "count", applied.source)
-    )
-    for name, versions, what in (
-        ("migrations not applied", state.pending, "the release expects them"),
-        ("migrations that are half done", state.failed, "they began, and did not end well"),
-        ("migrations that nobody knows", state.unknown, "applied, and not in the repository"),
-        ("migrations that were altered", state.altered, "the file is not the one applied"),
-        ("heads too many", state.heads[1:], "two branches of migrations were not merged"),
-    ):
-        evidence.judge(
-            "name",
-            Measurement(name, len(versions), "count", applied.source),
-            equal_to(0),
-            f"{listed(versions)}: {what}",
-        )
-
-
-@check(
     "schema.migrations-drift",
-    title="The migrations lead to exactly the schema that the database has",
-    each="migrations",
+    title="All migrations of the release are applied, and lead to exactly this schema",
+    failure_title="The schema is not what the migrations of the release lead to",
+    each="database",
+    needs="migrations",
     severity="blocker",
-    effect="write",
-    why="""The table of versions is a note that somebody wrote. If the schema was changed by
-    hand, the note still says that all is well, and the next environment that is made from the
-    migrations is another one: the tests pass there.""",
-    fix="""The message names each object. Changed by hand and meant: write a migration, and mark it
-    as applied here. Not meant: undo it.
-    Objects that do not come from migrations: `ignore` in [databases.NAME.migrations].
-    What the migrations take for granted: an SQL file, named in `base`.""",
+    judgements=("pending", "half-done", "unknown", "altered", "heads", "objects-differ"),
+    why="""Code that runs against another schema fails on a column that does not exist yet, or no
+    longer. If the schema was changed by hand, the table of versions still claims that all is
+    well, and tests pass in environments that are made from the migrations alone.""",
+    fix="""Pending:    alembic upgrade head  |  manage.py migrate  |  flyway migrate
+    Half done:  undo or finish what it left, then `flyway repair`, `migrate force VERSION`, or
+      delete its row from the table of versions
+    Unknown:    find the branch it came from, and merge it or undo it
+    Altered:    restore the file as it was applied; write the change as a new migration
+    Two heads:  alembic merge heads  |  manage.py makemigrations --merge
+    Objects differ: write a migration for a change made by hand and mark it as applied, or undo it;
+      objects that do not come from migrations: `ignore` in [databases.NAME.migrations]
+      objects that the migrations rely on: an SQL file, named in `base`""",
 )
 def test_migrations_drift(
-    migrations: MigrationsOf, scratch_for: ScratchFor, evidence: Evidence
+    database: Database, scratch_beside: ScratchBeside, evidence: Evidence
 ) -> None:
-    """What was applied is run again on a scratch server, and the two schemas are compared."""
-    database, settings = migrations.database, migrations.migrations
+    """Reads the table and the files; runs what was applied again on a scratch server."""
+    settings = _settings(database)
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        _, applied = state_of(connection, settings)
+        state, applied = state_of(connection, settings)
+        _judge_state(state, applied, evidence)
         release, found = release_of(connection), fingerprint(connection)
     steps = [m for m in migrations_of(settings) if m.version in applied.versions]
     with (
-        scratch_for(migrations) as server,
+        scratch_beside(database) as server,
         replayed(server, settings, steps) as dsn,
         connect(dsn, timeout_s=settings.timeout_s) as connection,
     ):
@@ -100,72 +72,164 @@ def test_migrations_drift(
     evidence.record(Measurement("migrations run again", len(steps), "count", settings.folder))
     evidence.judge(
         "objects-differ",
-        Measurement("objects that differ", len(changes), "count", "scratch server and database"),
+        Measurement(
+            "objects that differ from the migrations",
+            len(changes),
+            "count",
+            "scratch server and database",
+        ),
         equal_to(0),
         listed(map(str, changes), between="; "),
+        says=f"{len(changes)} objects differ from what the migrations lead to",
     )
 
 
 @check(
     "schema.migrations-reversible",
-    title="Each of the newest migrations can be taken back, and run again",
-    each="migrations",
-    effect="write",
-    why="""A release that has to go back tonight takes its migration with it. A way back that was
-    never run drops the wrong thing, leaves an index behind that the next attempt stumbles over,
-    or loses the rows that were there before.""",
-    fix="""Run it by hand, on a scratch database:
-      forth, back, forth; and compare with `readiness schema save` in between
-    A migration that cannot be taken back, and has been accepted as that:
+    title="Each of the newest migrations can be rolled back and applied again",
+    failure_title="A migration cannot be rolled back cleanly",
+    each="database",
+    needs="migrations",
+    judgements=("rolls-back",),
+    why="""A release that is rolled back tonight takes its migration with it. A rollback script that
+    was never run drops the wrong thing, leaves an index that the next attempt fails on, or loses
+    rows.""",
+    fix="""Run it on a scratch database: up, down, up; compare after each step with
+      readiness schema save DATABASE --check
+    Accept that a migration cannot be rolled back:
       irreversible = ["VERSION"] in [databases.NAME.migrations]
-    Name a few rows in `seed`, so that what happens to them is seen.""",
+    Rows that must survive: an SQL file that inserts a few, named in `seed`""",
 )
 def test_migrations_reversible(
-    migrations: MigrationsOf, scratch_for: ScratchFor, evidence: Evidence
+    database: Database, scratch_beside: ScratchBeside, evidence: Evidence
 ) -> None:
-    """Schema and rows are compared after each step."""
-    settings = migrations.migrations
+    """Compares schema and rows after each step."""
+    settings = _settings(database)
     steps = migrations_of(settings)
-    with scratch_for(migrations) as server:
-        tried = on_copies(server, settings, steps, partial(way_back, settings))
+    with scratch_beside(database) as server:
+        tried = on_copies(server, settings, steps, partial(roll_back, settings))
     found = [one for one in tried if one.version not in settings.irreversible]
     accepted = [one.version for one in tried if one.version in settings.irreversible]
     wrong = [one.wrong for one in found if one.wrong]
     rows = max((one.rows_before for one in found), default=0)
-    evidence.record(Measurement("rows that had to survive", rows, "count", settings.seed or "-"))
+    evidence.record(Measurement("rows that must survive", rows, "count", settings.seed or "-"))
     evidence.record(
         Measurement("accepted as irreversible", len(accepted), "count", listed(accepted) or "-")
     )
     evidence.judge(
-        "migrations-without-good-way",
+        "rolls-back",
         Measurement(
-            "migrations without a good way back",
+            "migrations that do not roll back",
             len(wrong),
             "count",
-            "forth, back and forth again",
+            "up, down and up again",
             samples=len(found) or 1,
         ),
         equal_to(0),
         listed(wrong, between="; "),
+        says=f"{len(wrong)} of the newest migrations cannot be rolled back cleanly",
     )
 
 
 @check(
-    "schema.migrations-lint",
-    title="The newest migrations have nothing in them that squawk warns of",
-    each="migrations",
-    why="""An index that is not built CONCURRENTLY stops all writers; a constraint that is not
-    added NOT VALID reads the whole table under a lock; a dropped column breaks the release that
-    still runs. All of it is seen in the text.""",
-    fix="""Each rule is explained: https://squawkhq.com/docs/rules
-      squawk FILE
-    A rule that does not count here: `lint_exclude` in [databases.NAME.migrations]; for one
-    statement:  -- squawk-ignore RULE
-    Not installed: pip install squawk-cli.""",
+    "schema.migrations-locks",
+    title="The newest migrations do not block the application",
+    failure_title="A migration blocks the application while it runs",
+    each="database",
+    needs="migrations",
+    severity="blocker",
+    judgements=("wait", "leftovers", "rewrite", "lint"),
+    why="""A migration that waits for a lock heads a queue: every later query waits too, even reads.
+    Behind one long report, one ALTER TABLE takes the whole service down.""",
+    fix="""Waits too long: put this at the top of the migration, and run it again when it gives up
+      set lock_timeout = '2s';
+    Leaves objects:  one transaction per migration, or `if not exists` in each statement
+    Index:           create index concurrently ...
+    Constraint:      add constraint ... not valid;      # validate it in the next migration
+    New type:        a new column, filled in batches; never alter the type of a large table
+    squawk:          squawk FILE      # rules: https://squawkhq.com/docs/rules
+      exclude a rule with `lint_exclude`, or for one statement: -- squawk-ignore RULE
+    Another limit: `max_blocked_s` or `rewrite_max_mb` in [databases.NAME.migrations]""",
 )
-def test_migrations_lint(migrations: MigrationsOf, evidence: Evidence) -> None:
-    """What is of taste alone (the rules `prefer-…`) is counted, and not judged."""
-    database, settings = migrations.database, migrations.migrations
+def test_migrations_locks(
+    database: Database, scratch_beside: ScratchBeside, evidence: Evidence
+) -> None:
+    """Runs each on a scratch server while a transaction holds a writer's locks on every table."""
+    settings = _settings(database)
+    with evidence.attempt():
+        with scratch_beside(database) as server:
+            steps = migrations_of(settings)
+            found = on_copies(server, settings, steps, partial(blocking, settings))
+        for one in found:
+            _judge_wait(one, settings, evidence)
+        _judge_rewrites(found, database, settings, evidence)
+    with evidence.attempt():
+        _judge_lint(database, settings, evidence)
+
+
+def _settings(database: Database) -> Migrations:
+    if database.migrations is None:
+        raise NoData("the migrations are not configured", where="[databases.NAME.migrations]")
+    return database.migrations
+
+
+def _judge_state(state: State, applied: Applied, evidence: Evidence) -> None:
+    evidence.record(
+        Measurement("migrations applied", len(applied.versions), "count", applied.source)
+    )
+    for key, versions, what in (
+        ("pending", state.pending, "migrations of the release are not applied"),
+        ("half-done", state.failed, "migrations began and did not finish"),
+        ("unknown", state.unknown, "applied migrations are not in the repository"),
+        ("altered", state.altered, "migrations differ from the file that was applied"),
+        ("heads", state.heads[1:], "branches of migrations are not merged"),
+    ):
+        evidence.judge(
+            key,
+            Measurement(what, len(versions), "count", applied.source),
+            equal_to(0),
+            listed(versions),
+            says=f"{len(versions)} {what}",
+        )
+
+
+def _judge_wait(one: Blocking, settings: Migrations, evidence: Evidence) -> None:
+    locks = listed(one.locks) or "none"
+    evidence.record(Measurement(f"strong locks of {one.version}", locks, "text", "pg_locks"))
+    evidence.judge(
+        "wait",
+        Measurement(f"time others wait behind {one.version}", one.waited_s, "s", "pg_locks"),
+        at_most(settings.max_blocked_s, settings.deciding("max_blocked_s")),
+        says=f"Other sessions wait behind migration {one.version} for more than"
+        f" {settings.max_blocked_s:g} s while it waits for a lock",
+    )
+    if one.gave_up:
+        evidence.judge(
+            "leftovers",
+            Measurement(f"objects left by {one.version}", len(one.left), "count", "scratch server"),
+            equal_to(0),
+            listed(map(str, one.left), between="; "),
+            says=f"Migration {one.version} gave up and left {len(one.left)} objects behind",
+        )
+
+
+def _judge_rewrites(
+    found: list[Blocking], database: Database, settings: Migrations, evidence: Evidence
+) -> None:
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        for version, table in ((one.version, t) for one in found for t in one.rewritten):
+            size = size_of(connection, table, version)
+            evidence.judge(
+                "rewrite",
+                size,
+                at_most(settings.rewrite_max_mb, settings.deciding("rewrite_max_mb")),
+                "nobody can read it meanwhile",
+                says=f"Migration {version} rewrites {table} ({size.value:.1f} MB)",
+            )
+
+
+def _judge_lint(database: Database, settings: Migrations, evidence: Evidence) -> None:
+    """Rules of style (`prefer-…`) are counted and not judged."""
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         release = release_of(connection)
     _, newest = parted(settings, migrations_of(settings))
@@ -173,64 +237,11 @@ def test_migrations_lint(migrations: MigrationsOf, evidence: Evidence) -> None:
     found = remarks(scripts, exclude=settings.lint_exclude, server=release)
     grave = [remark for remark in found if not remark.of_taste]
     source = f"squawk, {len(scripts)} migrations"
-    evidence.record(Measurement("remarks of taste", len(found) - len(grave), "count", source))
+    evidence.record(Measurement("findings of style", len(found) - len(grave), "count", source))
     evidence.judge(
-        "warnings",
-        Measurement("warnings", len(grave), "count", source),
+        "lint",
+        Measurement("findings of squawk", len(grave), "count", source),
         equal_to(0),
         listed(map(str, grave), between="; "),
+        says=f"squawk warns {len(grave)} times about the newest migrations",
     )
-
-
-@check(
-    "schema.migrations-locks",
-    title="A migration that does not get its lock gives up before others have to wait",
-    each="migrations",
-    severity="blocker",
-    effect="write",
-    why="""A migration that waits for a lock stands at the head of a queue: every query that comes
-    after it waits too, even those that only read. Behind one long report, one ALTER TABLE takes
-    the whole service down.""",
-    fix="""Put at the top of the migration, and try again when it gives up:
-      set lock_timeout = '2s';
-    An index:       create index concurrently ...
-    A constraint:   add constraint ... not valid;  and validate it in the next migration
-    A new type:     a new column, filled in batches; never alter column ... type on a large table
-    What others may have to wait: `max_blocked_s` in [databases.NAME.migrations].""",
-)
-def test_migrations_locks(
-    migrations: MigrationsOf, scratch_for: ScratchFor, evidence: Evidence
-) -> None:
-    """Run on a scratch server, while a transaction holds what a writer to all tables holds."""
-    database, settings = migrations.database, migrations.migrations
-    with scratch_for(migrations) as server:
-        steps = migrations_of(settings)
-        found = on_copies(server, settings, steps, partial(blocking, settings))
-    for one in found:
-        evidence.record(
-            Measurement(f"strong locks of {one.version}", listed(one.locks) or "none", "text",
-                        "pg_locks")
-        )  # fmt: skip
-        evidence.judge(
-            "time-others-wait-behind",
-            Measurement(f"time others wait behind {one.version}", one.waited_s, "s", "pg_locks"),
-            at_most(settings.max_blocked_s),
-            "it waits for a lock, and everybody waits behind it: it sets no lock_timeout",
-        )
-        if one.gave_up:
-            evidence.judge(
-                "objects-left",
-                Measurement(
-                    f"objects {one.version} left", len(one.left), "count", "scratch server"
-                ),
-                equal_to(0),
-                f"it gave up halfway: {listed(map(str, one.left), between='; ')}",
-            )
-    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        for version, table in ((one.version, t) for one in found for t in one.rewritten):
-            evidence.judge(
-                "size",
-                size_of(connection, table, version),
-                at_most(settings.rewrite_max_mb),
-                f"{version} writes all of {table} anew while nobody may read it",
-            )

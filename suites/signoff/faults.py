@@ -1,4 +1,4 @@
-"""What must turn a sign-off red: attestations that say nothing about this release."""
+"""Sign-offs that do not count for this release."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from readiness.model.fault import fault
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
 
-_ITEM: Final = {"signoff.manual-items[uat]"}
+_ITEM: Final = {"signoff.manual-items[uat]": {"signed"}}
 
 
 def _uat(key: str, value: str) -> Callable[[str], str]:
@@ -19,25 +19,25 @@ def _uat(key: str, value: str) -> Callable[[str], str]:
     return lambda text: entry.sub(rf"\g<1>{value}", text, count=1)
 
 
-@fault(turns_red=_ITEM, story="the sign-off has expired")
+@fault(misses=_ITEM, story="the sign-off has expired")
 @contextmanager
 def signoff_has_expired(system: "ReferenceSystem") -> Iterator[None]:
-    """What was attested long ago."""
+    """It was given long ago."""
     with system.levers.edit_config(_uat("expires", "2020-02-02")):
         yield
 
 
-@fault(turns_red=_ITEM, story="the sign-off is for an earlier release")
+@fault(misses=_ITEM, story="the sign-off is for an earlier release")
 @contextmanager
 def signoff_is_of_another_release(system: "ReferenceSystem") -> Iterator[None]:
-    """What was copied from the last change ticket."""
+    """It was copied from the last change ticket."""
     with system.levers.edit_config(_uat("release", '"0.0.1"')):
         yield
 
 
-@fault(turns_red=_ITEM, story="the person who deploys has signed")
+@fault(misses=_ITEM, story="the person who deploys has signed")
 @contextmanager
 def signoff_is_by_the_deployer(system: "ReferenceSystem") -> Iterator[None]:
-    """What four eyes are against."""
+    """Four eyes are required."""
     with system.levers.edit_config(_uat("person", '"Deploy-Bot"')):
         yield

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from readiness import Evidence, Measurement, at_least, check
+from readiness import Evidence, Measurement, check, equal_to
 from readiness.config.base.subject import Subject
 from readiness.config.models import Config
 from readiness.lib.signoffs import state
@@ -10,26 +10,23 @@ from readiness.lib.signoffs import state
 
 @check(
     "signoff.manual-items",
-    title="A person other than the deployer has signed the item off for this release",
-    why="""Some of readiness no program can see: that the runbook was read, the on-call rota is
-    filled, the rollback was rehearsed. A sign-off for an earlier release, one that has expired,
-    or one that deployers give themselves, attests nothing about what goes out now.""",
-    fix="""See which item lacks what:
+    title="Somebody other than the deployer has signed the item off for this release",
+    failure_title="The item is not signed off for this release",
+    why="""No program can see that the runbook was read, the on-call rota is filled, or the rollback
+    was rehearsed. A sign-off that is expired, of an earlier release, or by the deployer says
+    nothing about what goes live now.""",
+    fix="""List the items and what they lack:
     readiness signoff
-Let somebody who is not the deployer do what the item asks, and add to readiness.toml:
-    [[signoff]]
-    item = "ITEM"
-    person = "NAME"
-    evidence = "link or document number"
-    release = "the release in [target]"
-    expires = YYYY-MM-DD
-Expired or for another release: do it again, then renew; do not only move the date.""",
+Let somebody who is not the deployer do what the item requires, and add the sign-off:
+    readiness signoff ITEM --person NAME --evidence LINK --expires YYYY-MM-DD --write
+Expired or for another release: do it again before you renew it; do not only change the date.""",
     severity="blocker",
     effect="observe",
     each="signoff_item",
+    judgements=("signed",),
 )
 def test_manual_items(signoff_item: Subject, target: Config, evidence: Evidence) -> None:
-    """One valid sign-off is enough; the message says what is wrong with those that are not."""
+    """One valid sign-off is enough; the message says what is wrong with the others."""
     found = state(
         signoff_item.name,
         target.signoff,
@@ -38,13 +35,14 @@ def test_manual_items(signoff_item: Subject, target: Config, evidence: Evidence)
         today=datetime.now(UTC).date(),
     )
     evidence.judge(
-        "valid-sign-offs",
+        "signed",
         Measurement(
             "valid sign-offs",
             int(found.signed),
             "count",
             source=f'[[signoff]] item = "{signoff_item.name}"',
         ),
-        at_least(1),
+        equal_to(1, "`signoffs.required`"),
         "; ".join(found.problems),
+        says=f"{signoff_item.name} is not signed for {target.target.release}",
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from readiness.areas.alerting.paper.config import Config, parse
-from readiness.areas.alerting.paper.safety import refuse_unless_contained
+from readiness.areas.alerting.routes.config import Config, parse
+from readiness.areas.alerting.routes.reach import refuse_unless_contained
 from readiness.model.errors import SafetyRefusal
 
 LABELS = {"alertname": "ReadinessProbe", "severity": "critical", "readiness_probe": "rd1"}
@@ -61,7 +61,7 @@ def test_whatever_reaches_anybody_else_is_refused(routes: str) -> None:
 
 
 @pytest.mark.parametrize("equal", ["[]", "[namespace]", "[severity]"])
-def test_an_alert_that_would_hold_real_ones_back_is_refused(equal: str) -> None:
+def test_an_alert_that_would_inhibit_real_ones_is_refused(equal: str) -> None:
     rule = f"""[{{source_matchers: ['severity="critical"'],
                   target_matchers: ['severity="warning"'], equal: {equal}}}]"""
     with pytest.raises(SafetyRefusal, match="would hold real alerts back"):
@@ -69,13 +69,13 @@ def test_an_alert_that_would_hold_real_ones_back_is_refused(equal: str) -> None:
 
 
 @pytest.mark.parametrize("equal", ["[alertname]", "[alertname, instance]", "[readiness_probe]"])
-def test_an_inhibition_that_cannot_match_a_real_alert_is_none(equal: str) -> None:
+def test_an_inhibition_that_cannot_match_a_real_alert_is_allowed(equal: str) -> None:
     rule = f"""[{{source_matchers: ['severity="critical"'],
                   target_matchers: ['severity="warning"'], equal: {equal}}}]"""
     refuse(config(PROBE_FIRST, rule))
 
 
-def test_an_inhibition_that_leaves_probes_out_is_none() -> None:
+def test_an_inhibition_that_excludes_probes_is_allowed() -> None:
     rule = """[{source_matchers: ['severity="critical"', 'readiness_probe=""'],
                 target_matchers: ['severity="warning"'], equal: []}]"""
     refuse(config(PROBE_FIRST, rule))

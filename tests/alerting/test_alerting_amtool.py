@@ -1,4 +1,4 @@
-"""Routing on paper against Alertmanager's own tool, on many trees."""
+"""Computed routes against Alertmanager's own tool, on many trees."""
 
 import json
 import random
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.alerting.paper.config import parse
-from readiness.areas.alerting.paper.routing import routes_of
+from readiness.areas.alerting.routes.config import parse
+from readiness.areas.alerting.routes.routing import routes_of
 from readiness.servers import programs
 from tests.support.programs import needed
 

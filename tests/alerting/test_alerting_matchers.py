@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from readiness.areas.alerting.paper.matchers import (
+from readiness.areas.alerting.routes.matchers import (
+    GoRegex,
     Matcher,
     Op,
     all_match,
@@ -15,7 +16,6 @@ from readiness.areas.alerting.paper.matchers import (
     parse_classic,
     parse_utf8,
 )
-from readiness.areas.alerting.paper.regex import GoRegex
 from readiness.model.errors import NoData
 
 
@@ -155,7 +155,7 @@ def test_expressions_of_go_mean_the_same(regex: str, matching: list[str], other:
 def test_what_is_not_valid_is_refused(
     capfd: pytest.CaptureFixture[str], regex: str, why: str
 ) -> None:
-    with pytest.raises(NoData, match="cannot be judged on paper") as caught:
+    with pytest.raises(NoData, match="cannot be evaluated") as caught:
         GoRegex(regex)
     assert why in str(caught.value)
     assert "amtool check-config" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""Whom alerts reach, what holds them back, and the configuration made harmless: on paper."""
+"""Whom alerts reach, what inhibits them, and the configuration made harmless."""
 
 import json
 from collections.abc import Mapping
@@ -6,12 +6,21 @@ from collections.abc import Mapping
 import pytest
 
 from readiness.areas.alerting.config import Channel
-from readiness.areas.alerting.paper import reach
-from readiness.areas.alerting.paper.config import Config, InhibitRule, parse
-from readiness.areas.alerting.paper.inhibition import both_at_once, holders, holds, names_one_source
-from readiness.areas.alerting.paper.matchers import parse as matchers
-from readiness.areas.alerting.paper.reach import LiveRule, cases, channels_of, said, serving, unmet
-from readiness.areas.alerting.paper.rewriting import places, rewritten
+from readiness.areas.alerting.routes import reach
+from readiness.areas.alerting.routes.config import Config, InhibitRule, parse, places, rewritten
+from readiness.areas.alerting.routes.matchers import parse as matchers
+from readiness.areas.alerting.routes.reach import (
+    LiveRule,
+    both_at_once,
+    cases,
+    channels_of,
+    holders,
+    holds,
+    names_one_source,
+    said,
+    serving,
+    unmet,
+)
 
 CONFIG = """
 global: {smtp_auth_password: <secret>}
@@ -100,13 +109,13 @@ WARNING = {"alertname": "Slow", "severity": "warning", "instance": "a"}
         (inhibit("", 'severity="warning"'), WARNING, WARNING, False),
     ],
 )  # fmt: skip
-def test_what_holds_what_back(
+def test_what_inhibits_what(
     rule_: InhibitRule, source: Mapping[str, str], target: Mapping[str, str], expected: bool
 ) -> None:
     assert holds(rule_, source, target) is expected
 
 
-def test_who_holds_an_alert_back(config: Config) -> None:
+def test_which_alerts_inhibit_one(config: Config) -> None:
     same = {**CRITICAL, "alertname": "Slow"}
 
     assert holders(config, WARNING, [CRITICAL, same, WARNING]) == [same]

@@ -1,9 +1,9 @@
-"""Routing on paper: what a route takes from its parent, and which routes an alert takes."""
+"""Routing: what a route inherits from its parent, and which routes an alert takes."""
 
 import pytest
 
-from readiness.areas.alerting.paper.config import Config, parse
-from readiness.areas.alerting.paper.routing import (
+from readiness.areas.alerting.routes.config import Config, parse
+from readiness.areas.alerting.routes.routing import (
     labels_of,
     possible_labels,
     receivers_of,
@@ -76,7 +76,7 @@ def test_an_alert_takes_the_first_routes_that_match(
     assert receivers_of(config, labels) == set(expected)
 
 
-def test_a_route_takes_what_it_does_not_say_from_its_parent(config: Config) -> None:
+def test_a_route_inherits_from_its_parent(config: Config) -> None:
     pager = routes_of(config, {"severity": "critical", "team": "a"})[0]
 
     assert (pager.receiver, pager.group_by) == ("pager", ("alertname",))
@@ -85,7 +85,7 @@ def test_a_route_takes_what_it_does_not_say_from_its_parent(config: Config) -> N
     assert pager.mute == ()  # Alertmanager does not hand these down
 
 
-def test_what_nobody_says_has_the_defaults(config: Config) -> None:
+def test_settings_that_are_absent_have_the_defaults(config: Config) -> None:
     (hop,) = routes_of(config, {})
 
     assert (hop.group_wait_s, hop.group_interval_s, hop.repeat_interval_s) == (30, 300, 14400)

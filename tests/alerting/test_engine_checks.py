@@ -8,23 +8,23 @@ from pathlib import Path
 import httpx
 import pytest
 
-from readiness.areas.alerting.config import Alerting, Channel, HttpInbox
-from readiness.areas.alerting.engine_config import (
+from readiness.areas.alerting.config import (
     AlertEngine,
+    Alerting,
+    Channel,
     EngineEscalation,
     EngineHistory,
     EngineStatistics,
+    HttpInbox,
 )
-from readiness.areas.alerting.probes.alert_engine import Raised
-from readiness.areas.alerting.probes.engine_records import count, entry
+from readiness.areas.alerting.probes.alert_engine import Raised, count, entry
 from readiness.areas.alerting.reference import pager, pager_command
 from readiness.config.base.tables import Target
 from readiness.config.models import Config
-from readiness.config.subjects import subjects
-from readiness.fixtures.alert_engine import EngineAlerts
+from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
-from readiness.model.evidence import Evidence
+from readiness.model.evidence import Evidence, Outcome
 from readiness.servers.processes import Daemon
 from tests.support.monitored_service import misses, suite
 from tests.support.small_servers import Reply, SmallServer
@@ -34,11 +34,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.contract
 
 FIRST, SECOND = pager.TIERS
-KINDS = {
-    "delivery": "engine_channel",
-    "history": "engine_history",
-    "statistics": "engine_statistics",
-}
+ESCALATION = {"escalates", "waits", "in_time", "heeds_acknowledgements"}
 
 
 @pytest.fixture(scope="module")
@@ -93,69 +89,80 @@ def target_of(engine: AlertEngine, inbox: str) -> Config:
     return Config(target=Target(name="shop"), alerting=Alerting(channels=channels, engine=engine))
 
 
-def judged(check: str, config: Config, undo: Undo | None = None) -> Evidence:
-    """Judge the check on its only subject."""
+def judged(config: Config, undo: Undo | None = None) -> Evidence:
     evidence = Evidence()
-    module = suite("alerting.test_engine")
-    (subject,) = subjects(config, KINDS.get(check, "engine_escalation"))
-    function = getattr(module, f"test_engine_{check}", None) or module.test_escalation
-    function(subject, EngineAlerts(config), undo or Undo(), evidence)
+    assert config.alerting
+    suite("alerting.test_engine").test_engine(
+        config.alerting.engine, EngineAlerts(config), undo or Undo(), evidence
+    )
     return evidence
 
 
-@pytest.mark.parametrize("check", [*KINDS, "escalation"])
-def test_an_engine_that_is_well_passes(check: str, servers: tuple[str, str]) -> None:
+def test_a_healthy_engine_passes(servers: tuple[str, str]) -> None:
     url, inbox = servers
     undo = Undo()
-    evidence = judged(check, target_of(engine_at(url), inbox), undo)
-    assert misses(evidence) == ""
+    evidence = judged(target_of(engine_at(url), inbox), undo)
+    assert evidence.conclude() is Outcome.PASS
+    assert len({m.key for m in evidence.measurements if m.limit}) == 9
     assert undo.commands == {}
-    assert undo.ever == (2 if check == "escalation" else 1)
+    assert undo.ever == 3
     alerts = httpx.get(f"{url}/history", trust_env=False).json()["alerts"]
     assert all(alert["resolved_at"] for alert in alerts)
 
 
+def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
+    url, inbox = servers
+    bare = engine_at(url).model_copy(
+        update={"history": None, "statistics": None, "escalation": None}
+    )
+    evidence = judged(target_of(bare, inbox))
+    assert evidence.conclude() is Outcome.PASS
+    assert {m.key for m in evidence.measurements if m.limit} == {"arrived", "in-time"}
+
+
 @pytest.mark.parametrize(
-    ("check", "fault", "miss"),
+    ("fault", "miss"),
     [
-        ("delivery", "tells_first", "arrived 0"),
-        ("history", "remembers", "entries while it lasts 0"),
-        ("history", "remembers_ends", "it lasts for ever there"),
-        ("statistics", "counts", "alerts counted for one 0"),
-        ("escalation", "escalates", "nobody further was told"),
-        ("escalation", "waits", "must be >= 3.5"),
-        ("escalation", "heeds_acknowledgements", "somebody was at work on it already"),
+        ("tells_first", "chat was not notified: the engine accepted the alert"),
+        ("remembers", "The alert is not in the history while it fires"),
+        ("remembers_ends", "The end of the alert is not in the history: it seems to fire forever"),
+        ("counts", "One alert was raised, and the statistics moved by 0"),
+        ("escalates", "An alert that nobody acknowledged did not reach second-tier"),
+        ("waits", "at least 3.5 s required (`.after_s`)"),
+        ("in_time", "limit 6.5 s (`.after_s`)"),
+        ("heeds_acknowledgements", "second-tier was notified of an acknowledged alert"),
     ],
 )
-def test_what_it_gets_wrong_is_a_miss(
-    check: str, fault: str, miss: str, servers: tuple[str, str]
-) -> None:
+def test_what_it_gets_wrong_is_a_miss(fault: str, miss: str, servers: tuple[str, str]) -> None:
     url, inbox = servers
-    config = target_of(engine_at(url).model_copy(update={"within_s": 1.0}), inbox)
+    engine = engine_at(url).model_copy(update={"within_s": 4.0})
+    if fault not in ESCALATION:
+        engine = engine.model_copy(update={"escalation": None})
+    config = target_of(engine, inbox)
     httpx.post(f"{url}/_ctl", json={fault: False}, trust_env=False)
     try:
-        assert miss in misses(judged(check, config))
+        assert miss in misses(judged(config))
     finally:
         httpx.post(f"{url}/_ctl", json={}, trust_env=False)
 
 
-def test_a_history_that_calls_all_resolved_says_nothing(servers: tuple[str, str]) -> None:
+def test_a_history_that_calls_all_resolved_is_an_error(servers: tuple[str, str]) -> None:
     """The word stands in each entry: that it is there in the end would be no proof."""
     url, inbox = servers
     engine = engine_at(url)
     vague = EngineHistory(url=f"{url}/history", resolved_text="rd")
     config = target_of(engine.model_copy(update={"history": vague}), inbox)
-    with pytest.raises(NoData, match="says that it has ended while it lasts"):
-        judged("history", config)
+    with pytest.raises(NoData, match="marked as ended while the alert fires"):
+        judged(config).conclude()
 
 
-def test_an_acknowledged_alert_that_was_nowhere_says_nothing(servers: tuple[str, str]) -> None:
+def test_an_acknowledged_alert_that_was_seen_nowhere_is_an_error(servers: tuple[str, str]) -> None:
     url, inbox = servers
     blind = engine_at(url).model_copy(update={"history": None})
     httpx.post(f"{url}/_ctl", json={"tells_first": False}, trust_env=False)
     try:
-        with pytest.raises(NoData, match="seen neither at the first tier nor in the history"):
-            judged("escalation", target_of(blind, inbox))
+        found = [error.message for error in judged(target_of(blind, inbox)).lost]
+        assert any("seen neither at the first tier nor in the history" in text for text in found)
     finally:
         httpx.post(f"{url}/_ctl", json={}, trust_env=False)
 
@@ -164,19 +171,20 @@ def test_an_inbox_that_cannot_be_read_is_an_error(servers: tuple[str, str]) -> N
     url, _ = servers
     engine = engine_at(url).model_copy(update={"within_s": 0.5})
     with SmallServer({}) as server:
-        for check in ("delivery", "escalation"):
-            with pytest.raises(CouldNotMeasure, match="answered 404"):
-                judged(check, target_of(engine, server.url))
+        lost = judged(target_of(engine, server.url)).lost
+    assert [error.message for error in lost if "answered 404" in error.message] != []
+    assert len(lost) == 2
 
 
 def test_a_record_that_cannot_be_read_leaves_the_others_alone(servers: tuple[str, str]) -> None:
     url, inbox = servers
     lost = EngineHistory(url=f"{url}/nowhere")
     engine = engine_at(url).model_copy(update={"history": lost, "within_s": 2.0})
-    config = target_of(engine, inbox)
-    assert misses(judged("statistics", config)) == ""
+    evidence = judged(target_of(engine, inbox))
+    assert "counted" in {m.key for m in evidence.measurements if m.limit and not m.is_missed}
+    assert evidence.failures == []
     with pytest.raises(NoData, match="answered 404"):
-        judged("history", config)
+        evidence.conclude()
 
 
 def test_what_a_dead_check_left_is_ended_by_the_guardian(servers: tuple[str, str]) -> None:
@@ -210,9 +218,9 @@ def test_a_trigger_that_fails_is_an_error_and_ended_all_the_same(tmp_path: Path)
     ("body", "said"),
     [
         ({"alerts": {}}, "total is missing"),
-        ({"alerts": {"total": "7"}}, 'is "7", and not a number'),
-        ({"alerts": {"total": None}}, "is null, and not a number"),
-        ({"alerts": {"total": True}}, "is true, and not a number"),
+        ({"alerts": {"total": "7"}}, 'is "7", not a number'),
+        ({"alerts": {"total": None}}, "is null, not a number"),
+        ({"alerts": {"total": True}}, "is true, not a number"),
         ([], "alerts is missing"),
     ],
 )

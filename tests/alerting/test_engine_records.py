@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readiness.areas.alerting.engine_config import EngineHistory
-from readiness.areas.alerting.probes.engine_records import has_ended, rows_of
+from readiness.areas.alerting.config import EngineHistory
+from readiness.areas.alerting.probes.alert_engine import has_ended, rows_of
 
 PROBE = "rd0123456789ab"
 ROW = {"id": PROBE, "resolved_at": None}

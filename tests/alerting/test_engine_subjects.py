@@ -1,11 +1,17 @@
 """Channels that only the target's own engine tells are not expected of Alertmanager."""
 
-from readiness.areas.alerting.config import Alerting, Channel, HttpInbox, SeverityPolicy
-from readiness.areas.alerting.engine_config import AlertEngine, EngineEscalation
+from readiness.areas.alerting.config import (
+    AlertEngine,
+    Alerting,
+    Channel,
+    EngineEscalation,
+    HttpInbox,
+    SeverityPolicy,
+)
 from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.tables import Target
 from readiness.config.models import Config
-from readiness.config.subjects import subjects
+from readiness.config.subjects import subjects, undeclared
 
 INBOX = HttpInbox(url="http://inbox.example.com/messages")
 CHANNELS = {
@@ -34,16 +40,21 @@ def test_a_channel_of_the_engine_is_probed_only_where_a_severity_wants_it() -> N
     assert probed(target(None)) == ["chat", "pager", "second", "sms"]
 
 
-def test_the_engine_is_judged_on_what_it_declares() -> None:
+def test_a_subject_is_a_table_and_what_it_needs() -> None:
     config = target(ENGINE)
-    found = {
-        kind: [subject.name for subject in subjects(config, kind)]
-        for kind in ("engine_channel", "engine_history", "engine_statistics", "engine_escalation")
-    }
-    assert found == {
-        "engine_channel": ["chat", "pager"],
-        "engine_history": [],
-        "engine_statistics": [],
-        "engine_escalation": ["second"],
-    }
-    assert subjects(target(None), "engine_channel") == []
+    assert [subject.name for subject in subjects(config, "alert_engine")] == ["engine"]
+    assert [channel.name for channel in subjects(config, "channel", ["inbox"])] == ["pager", "sms"]
+    assert subjects(target(None), "alert_engine") == []
+    for kind, need, said in (
+        ("canary", "stop_source", "[alerting.canary] stop_source"),
+        ("synthetic_probe", "drill", "[alerting.probe] drill"),
+        ("dead_man", "stop", "[alerting.dead_man] stop"),
+        ("alertmanager", "stop_peer", "[alertmanager] stop_peer"),
+    ):
+        assert undeclared(config, kind, [need]) == said
+
+
+def test_a_key_that_is_missing_is_named_with_its_table() -> None:
+    bare = {"target": {"name": "shop"}, "alertmanager": {"urls": ["http://am.example.com"]}}
+    config = Config.model_validate(bare).named()
+    assert undeclared(config, "alertmanager", ["stop_peer"]) == "`stop_peer` in [alertmanager]"

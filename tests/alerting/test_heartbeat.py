@@ -7,7 +7,7 @@ import pytest
 
 from readiness.areas.alerting.config import Channel
 from readiness.areas.alerting.inboxes import Message
-from readiness.areas.alerting.probes.heartbeat import Beats
+from readiness.areas.alerting.probes.outages import Beats
 from readiness.model.errors import Unreachable
 
 CHANNEL = Channel(name="watchdog", integration="webhook")

@@ -1,4 +1,4 @@
-"""Series that bring an expression to a value: solved on paper (promtool agrees in contract/)."""
+"""Series that bring an expression to a value: as promtool would make them (test_promtool.py)."""
 
 import json
 import re
@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from readiness.areas.alerting.promql import bounds, selectors
-from readiness.areas.alerting.promql.drive import drive
-from readiness.areas.alerting.promql.job_trial import job_trial_files
-from readiness.areas.alerting.promql.series import Key, Line, Undrivable, key_for
-from readiness.areas.alerting.promql.trial import Trial, trial_files, values
-from readiness.areas.alerting.units import converted
+from readiness.areas.alerting.promql.bounds import converted
+from readiness.areas.alerting.promql.drive import Key, Line, Undrivable, drive, key_for
+from readiness.areas.alerting.promql.trial import Trial, job_trial_files, trial_files, values
 from readiness.model.errors import NoData
 
 

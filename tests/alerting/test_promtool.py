@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.alerting.probes import promtool
+from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes.rule_trial import Behaviour, try_rule
 from readiness.areas.alerting.promql.bounds import Direction
-from readiness.areas.alerting.promql.job_trial import job_trial_files
+from readiness.areas.alerting.promql.trial import job_trial_files
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs
 from tests.support.programs import needed
@@ -133,7 +133,7 @@ def test_what_notices_that_a_job_is_lost(names: set[str], down: bool, gone: bool
     rules = [rule for rule in RULES if rule["alert"] in names]
     own, other = {"job": "a", "instance": "1"}, {"job": "b", "instance": "2"}
 
-    did = promtool.run_tests(job_trial_files(rules, "a", [own], [other]))
+    did = rule_trial.run_tests(job_trial_files(rules, "a", [own], [other]))
 
     assert did == {"control.yml": True, "well.yml": True, "down.yml": down, "gone.yml": gone}
 
@@ -142,14 +142,14 @@ def test_an_absent_series_of_the_job_notices_it_as_well() -> None:
     rules = [{"alert": "A", "expr": 'absent(y{job="a"})', "for_s": 0.0, "labels": {}}]
     own = {"job": "a", "instance": "1"}
 
-    did = promtool.run_tests(job_trial_files(rules, "a", [own], []))
+    did = rule_trial.run_tests(job_trial_files(rules, "a", [own], []))
 
     assert (did["down.yml"], did["gone.yml"]) == (True, True)
 
 
 def test_rules_that_promtool_cannot_load_are_an_error() -> None:
     with pytest.raises(CouldNotMeasure, match="cannot load the rules") as caught:
-        promtool.run_tests({"rules.yml": "{groups: [{name: a, rules: [{alert: A, expr: '('}]}]}",
+        rule_trial.run_tests({"rules.yml": "{groups: [{name: a, rules: [{alert: A, expr: '('}]}]}",
                             "control.yml": '{"rule_files": ["rules.yml"], "tests": [{"interval":'
                             ' "1m", "promql_expr_test": [{"expr": "vector(1)", "eval_time": "1m",'
                             ' "exp_samples": [{"labels": "{}", "value": 1}]}]}]}'})  # fmt: skip
@@ -165,25 +165,25 @@ def program(folder: Path, text: str) -> str:
 
 
 def test_no_promtool_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(promtool.OVERRIDE, "/nowhere/promtool")
+    monkeypatch.setenv(rule_trial.OVERRIDE, "/nowhere/promtool")
 
-    with pytest.raises(Unreachable, match="promtool is not on this machine") as caught:
-        promtool.run_tests({"control.yml": ""})
+    with pytest.raises(Unreachable, match="promtool not found") as caught:
+        rule_trial.run_tests({"control.yml": ""})
 
     assert "apt-get install prometheus" in caught.value.remedy
 
 
 def test_a_promtool_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(promtool.OVERRIDE, program(tmp_path, "exec sleep 60"))
+    monkeypatch.setenv(rule_trial.OVERRIDE, program(tmp_path, "exec sleep 60"))
 
     with pytest.raises(TookTooLong, match=r"within 0\.2 s"):
-        promtool.run_tests({"control.yml": ""}, timeout_s=0.2)
+        rule_trial.run_tests({"control.yml": ""}, timeout_s=0.2)
 
 
 def test_a_promtool_that_says_nothing_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(promtool.OVERRIDE, program(tmp_path, "exit 0"))
+    monkeypatch.setenv(rule_trial.OVERRIDE, program(tmp_path, "exit 0"))
 
     with pytest.raises(CouldNotMeasure, match="cannot load the rules"):
-        promtool.run_tests({"control.yml": ""})
+        rule_trial.run_tests({"control.yml": ""})

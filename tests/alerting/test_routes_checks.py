@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.alerting.paper.reach import LiveRule
+from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.probes.running import Running
-from readiness.model.errors import NoData
+from readiness.areas.alerting.probes.shadow import Replay
+from readiness.areas.alerting.routes.reach import LiveRule
+from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.alerting_samples import (
     CRITICAL,
@@ -21,25 +23,31 @@ from tests.support.alerting_samples import (
 from tests.support.monitored_service import misses, suite
 
 
-def integrated(seen: Running, **changes: Any) -> str:
+def configured(seen: Running, policy: Alerting = POLICY) -> Evidence:
+    """What is judged on the configuration and the rules alone."""
     evidence = Evidence()
-    suite("alerting.test_routes").test_receivers_integrated(
-        peer(), seen, target(**changes), evidence
-    )
-    return misses(evidence)
-
-
-def judged(name: str, seen: Running, *, severity: Any = CRITICAL, **more: Any) -> Evidence:
-    evidence = Evidence()
-    getattr(suite("alerting.test_routes"), f"test_{name}")(
-        severity, seen, POLICY, **more, evidence=evidence
-    )
+    module = suite("alerting.test_alertmanager")
+    module._judge_receivers(seen, set(policy.unreached), evidence)
+    module._judge_inhibition(seen, policy, evidence)
     return evidence
 
 
-def inhibition(seen: Running) -> Evidence:
+def channels(seen: Running, severity: Any = CRITICAL) -> str:
+    """The shadow replay has a test of its own."""
+
+    def absent(_: object) -> Replay:
+        raise Unreachable("no alertmanager here")
+
     evidence = Evidence()
-    suite("alerting.test_held_back").test_inhibition_rules(peer(), seen, POLICY, evidence)
+    suite("alerting.test_routing").test_routing(severity, seen, absent, POLICY, evidence)
+    return misses(evidence)
+
+
+def timing(seen: Running, severity: Any = CRITICAL, **changes: Any) -> Evidence:
+    evidence = Evidence()
+    suite("alerting.test_routing").test_notification_timing(
+        severity, seen, POLICY, target(**changes), evidence
+    )
     return evidence
 
 
@@ -50,32 +58,31 @@ def routes(config: Document, receiver: str) -> Document:
 def test_all_is_well() -> None:
     seen = running()
 
-    assert integrated(seen) == ""
-    for name in ("severity_channels", "repeat_interval"):
-        assert misses(judged(name, seen)) == ""
-        assert misses(judged(name, seen, severity=WARNING)) == ""
-    assert misses(judged("never_muted", seen)) == ""
-    assert misses(judged("latency_budget", seen, target=target())) == ""
-    assert misses(inhibition(seen)) == ""
+    assert misses(configured(seen)) == ""
+    for severity in (CRITICAL, WARNING):
+        assert channels(seen, severity) == ""
+        assert misses(timing(seen, severity)) == ""
+    judged = {m.key for m in timing(seen, WARNING).measurements if m.limit}
+    assert judged == {"wait", "repeat", "repeat-multiple"}
 
 
-def test_an_empty_receiver_is_named_with_its_rules_unless_it_may_be_empty() -> None:
+def test_an_empty_receiver_is_named_unless_it_may_be_empty() -> None:
     seen = running(lambda c: c["receivers"][2].pop("webhook_configs"))
 
-    assert "sms gets Canary, Down and tells nobody" in integrated(seen)
+    assert "sms gets Canary, Down" in misses(configured(seen))
     allowed = POLICY.model_copy(update={"unreached": ["sms"]})
-    assert integrated(seen, alerting=allowed) == ""
+    assert misses(configured(seen, allowed)) == ""
 
 
-def test_a_receiver_that_only_a_template_can_reach_must_tell_somebody_too() -> None:
+def test_a_receiver_that_only_a_template_reaches_needs_an_integration() -> None:
     def edit(config: Document) -> None:
         config["route"]["routes"].insert(0, {"match_re": {"team": "a|b"}, "receiver": "void"})
         config["receivers"].append({"name": "void"})
 
     rules = (LiveRule.of("Down", {"severity": "critical", "team": "{{ $labels.t }}"}, {}),)
 
-    assert integrated(running(edit)) == ""
-    assert "void gets Down" in integrated(running(edit, rules))
+    assert misses(configured(running(edit))) == ""
+    assert "void gets Down" in misses(configured(running(edit, rules)))
 
 
 def test_a_rule_that_misses_a_list_is_named_with_what_it_reaches() -> None:
@@ -83,27 +90,25 @@ def test_a_rule_that_misses_a_list_is_named_with_what_it_reaches() -> None:
         for name in ("pager", "sms"):
             routes(config, name)["matchers"] = ['severity="crit"']
 
-    assert "Down reaches chat, not pager or sms" in misses(
-        judged("severity_channels", running(edit))
-    )
+    assert "Down reaches chat, not pager or sms" in channels(running(edit))
 
 
 def test_one_channel_of_a_list_is_enough() -> None:
     seen = running(lambda c: c["receivers"][1].pop("pagerduty_configs"))
-    assert misses(judged("severity_channels", seen)) == ""
+    assert channels(seen) == ""
 
 
 def test_a_severity_that_no_rule_has_is_an_error_that_names_those_there_are() -> None:
     other = CRITICAL.model_copy(update={"name": "fatal"})
     with pytest.raises(NoData, match="critical, none, warning"):
-        judged("severity_channels", running(), severity=other)
+        timing(running(), other).conclude()
 
 
-def test_a_default_wait_is_late_and_its_parts_are_told() -> None:
+def test_a_default_wait_is_late_and_its_parts_are_named() -> None:
     seen = running(lambda c: c["route"].pop("group_wait"))
-    found = misses(judged("latency_budget", seen, target=target()))
+    found = misses(timing(seen))
 
-    assert "longest wait before it is told 30 s, must be <= 5" in found
+    assert "longest wait before the first notification: 30 s; limit 5 s (`.budget_s`)" in found
     assert "group_wait 30s" in found
 
 
@@ -111,15 +116,15 @@ def test_further_peers_wait_longer() -> None:
     two = peer().model_copy(update={"urls": ["http://a", "http://b", "http://c"]})
     slow = two.model_copy(update={"peer_timeout_s": 15.0})
 
-    assert misses(judged("latency_budget", running(), target=target(alertmanager=two))) == ""
-    found = misses(judged("latency_budget", running(), target=target(alertmanager=slow)))
-    assert "30 s, must be <= 5" in found
-    assert "+ 2 x peer time-out 15s" in found
+    assert misses(timing(running(), alertmanager=two)) == ""
+    found = misses(timing(running(), alertmanager=slow))
+    assert "30 s; limit 5 s" in found
+    assert "+ 2 x peer timeout 15s" in found
 
 
-def test_the_quickest_way_to_a_list_counts() -> None:
+def test_the_quickest_route_to_a_list_counts() -> None:
     seen = running(lambda c: routes(c, "pager").update(group_wait="1m"))
-    assert misses(judged("latency_budget", seen, target=target())) == ""
+    assert misses(timing(seen)) == ""
 
 
 NIGHT = {
@@ -137,21 +142,21 @@ def muting(*receivers: str) -> Running:
     return running(edit)
 
 
-def test_a_list_of_which_one_channel_always_tells_is_not_muted() -> None:
-    assert misses(judged("never_muted", muting("pager"))) == ""
-    found = misses(judged("never_muted", muting("pager", "sms")))
-    assert f"not told {366 * 120} min" in found
-    assert "is held back by night, first from" in found
+def test_a_list_with_one_unmuted_channel_is_not_muted() -> None:
+    assert misses(timing(muting("pager"))) == ""
+    found = misses(timing(muting("pager", "sms")))
+    assert f"muted in {366 * 120:,} minutes of the coming year (`.may_be_muted`, default)" in found
+    assert "is muted by night, first from" in found
 
 
 def test_a_week_between_two_messages_is_too_long() -> None:
     seen = running(lambda c: routes(c, "chat").update(repeat_interval="1w"))
-    assert "604800 s, must be <= 14400" in misses(judged("repeat_interval", seen))
+    assert "604,800 s (7 d); limit 14,400 s (4 h)" in misses(timing(seen))
 
 
 def test_an_uneven_repeat_interval_is_a_warning() -> None:
     seen = running(lambda c: routes(c, "chat").update(repeat_interval="20m", group_interval="15m"))
-    evidence = judged("repeat_interval", seen)
+    evidence = timing(seen)
 
     assert misses(evidence) == ""
     assert "repeats after 30m, not 20m" in evidence.warnings[0]
@@ -165,18 +170,18 @@ def rule(source: str, target: str, *equal: str) -> Running:
 def test_inhibition_without_equal_labels_needs_one_source() -> None:
     broad, narrow = 'severity="critical"', 'alertname="Down"'
 
-    assert "empty `equal`" in misses(inhibition(rule(broad, 'severity="warning"')))
-    assert misses(inhibition(rule(broad, 'severity="warning"', "instance"))) == ""
-    assert misses(inhibition(rule(narrow, 'severity="warning"'))) == ""
+    assert "empty `equal`" in misses(configured(rule(broad, 'severity="warning"')))
+    assert misses(configured(rule(broad, 'severity="warning"', "instance"))) == ""
+    assert misses(configured(rule(narrow, 'severity="warning"'))) == ""
 
 
-def test_the_dead_mans_alert_is_held_back_by_nothing() -> None:
-    found = misses(inhibition(rule('alertname="Down"', 'severity!="critical"', "zone")))
-    assert "holds Watchdog back" in found
+def test_the_dead_mans_alert_must_not_be_inhibited() -> None:
+    found = misses(configured(rule('alertname="Down"', 'severity!="critical"', "zone")))
+    assert "inhibits Watchdog" in found
 
 
 def test_alerts_on_both_sides_are_a_warning() -> None:
-    evidence = inhibition(rule('severity=~"critical|warning"', 'severity=~"critical|warning"', "a"))
+    evidence = configured(rule('severity=~"critical|warning"', 'severity=~"critical|warning"', "a"))
 
     assert misses(evidence) == ""
     assert "Canary, Down, Slow" in evidence.warnings[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from readiness.areas.alerting.probes.rule_groups import _judged
+from readiness.areas.alerting.probes.rules import _judged
 
 FIVE = {"a": 5.0, "b": 5.0}
 

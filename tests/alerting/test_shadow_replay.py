@@ -1,4 +1,4 @@
-"""The shadow replay against a real Alertmanager: what is told, when, and what is held back."""
+"""The shadow replay against a real Alertmanager: what is sent, when, and what is inhibited."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from readiness.areas.alerting.probes import shadow
 from readiness.areas.alerting.probes.running import Running
 from readiness.areas.alerting.probes.shadow import Replay, Replayed
 from readiness.lib.guardian import Guardian
-from readiness.model.errors import Unreachable
+from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from readiness.servers import programs
 from readiness.servers.alertmanager import PrivateAlertmanager
@@ -41,9 +41,7 @@ def play(seen: Running, guardian: Guardian) -> Replay:
 
 def judged(seen: Running, replay: Replay, severity: object = CRITICAL) -> Evidence:
     evidence = Evidence()
-    suite("alerting.test_shadow").test_shadow_replay(
-        severity, seen, lambda _: replay, POLICY, evidence
-    )
+    suite("alerting.test_routing").test_routing(severity, seen, lambda _: replay, POLICY, evidence)
     return evidence
 
 
@@ -60,7 +58,7 @@ def routes(config: Document, *names: str) -> Iterator[Document]:
 
 
 @pytest.mark.fast
-def test_it_is_seen_who_would_be_told(guardian: Guardian) -> None:
+def test_notified_channels_are_seen(guardian: Guardian) -> None:
     seen = running()
     replay = play(seen, guardian)
 
@@ -80,16 +78,16 @@ def test_group_wait_is_waited_for(guardian: Guardian) -> None:
     assert down.channels(POLICY.channels, within_s=30).keys() == {"chat", "pager", "sms"}
 
 
-def test_a_rule_that_tells_nobody_in_time_is_named(guardian: Guardian) -> None:
+def test_a_rule_that_notifies_nobody_in_time_is_named(guardian: Guardian) -> None:
     seen = running(lambda c: [r.update(group_wait="2m") for r in routes(c, "pager", "sms")])
     policy = CRITICAL.model_copy(update={"budget_s": 1.0})
     hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
     replay = shadow.replay(seen, hurried, peer(), guardian)
 
-    assert "Down tells chat, not pager or sms" in misses(judged(seen, replay))
+    assert "Down notifies chat, not pager or sms" in misses(judged(seen, replay))
 
 
-def test_what_is_muted_now_is_not_told(guardian: Guardian) -> None:
+def test_what_is_muted_now_is_not_sent(guardian: Guardian) -> None:
     always = [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]
 
     def edit(config: Document) -> None:
@@ -111,16 +109,16 @@ def inhibiting(source: str, target: str) -> Running:
     return running(lambda c: c.update(inhibit_rules=[rule]))
 
 
-def test_a_warning_that_holds_a_page_back_is_a_finding(guardian: Guardian) -> None:
+def test_a_warning_that_inhibits_a_page_is_a_miss(guardian: Guardian) -> None:
     seen = inhibiting('alertname="Slow"', 'severity="critical"')
     replay = play(seen, guardian)
 
     assert of(replay, "Down").held_by == (of(replay, "Slow").key,)
     assert of(replay, "Down").agrees
-    assert "Down is held back by Slow" in misses(judged(seen, replay))
+    assert "Down is inhibited by Slow" in misses(judged(seen, replay))
 
 
-def test_a_page_that_holds_a_warning_back_is_none(guardian: Guardian) -> None:
+def test_a_page_may_inhibit_a_warning(guardian: Guardian) -> None:
     seen = inhibiting('alertname="Down"', 'severity="warning"')
     replay = play(seen, guardian)
 
@@ -128,14 +126,14 @@ def test_a_page_that_holds_a_warning_back_is_none(guardian: Guardian) -> None:
     assert misses(judged(seen, replay, WARNING)) == misses(judged(seen, replay)) == ""
 
 
-def test_a_canary_that_holds_anything_back_is_a_finding(guardian: Guardian) -> None:
+def test_a_canary_that_inhibits_anything_is_a_miss(guardian: Guardian) -> None:
     seen = inhibiting('severity="critical"', 'severity="warning"')
     found = misses(judged(seen, play(seen, guardian), WARNING))
 
-    assert "Slow is held back by Canary" in found
+    assert "Slow is inhibited by Canary" in found
 
 
-def test_an_expression_that_paper_refuses_is_run_all_the_same(guardian: Guardian) -> None:
+def test_an_expression_that_cannot_be_computed_is_replayed(guardian: Guardian) -> None:
     # RE2 writes all bytes of `\pL` out, and refuses what Go takes.
     large = 'severity=~"warning|' + r"\\pL{1000}" * 16 + '"'
     seen = running(lambda c: [r.update(matchers=[large]) for r in routes(c, "chat")])
@@ -143,10 +141,12 @@ def test_an_expression_that_paper_refuses_is_run_all_the_same(guardian: Guardian
 
     assert of(replay, "Slow").expected is None
     assert of(replay, "Slow").receivers == {"chat"}
-    assert misses(judged(seen, replay, WARNING)) == ""
+    evidence = judged(seen, replay, WARNING)
+    assert misses(evidence) == ""
+    assert len(evidence.lost) == 1
 
 
-def test_a_paper_that_errs_is_a_finding(guardian: Guardian) -> None:
+def test_routes_that_were_computed_wrongly_are_an_error(guardian: Guardian) -> None:
     seen = running()
     replay = play(seen, guardian)
     wrong = [
@@ -154,13 +154,11 @@ def test_a_paper_that_errs_is_a_finding(guardian: Guardian) -> None:
         for a in replay.alerts
     ]
 
-    found = misses(judged(seen, Replay(tuple(wrong), "0.25.0", 0.0)))
-    assert "Down goes to chat, pager, sms" in found
+    with pytest.raises(NoData, match="Down goes to chat, pager, sms"):
+        judged(seen, Replay(tuple(wrong), "0.25.0", 0.0)).conclude()
 
 
-def test_a_configuration_that_it_does_not_take_is_an_error(
-    tmp_path: Path, guardian: Guardian
-) -> None:
+def test_a_configuration_that_it_rejects_is_an_error(tmp_path: Path, guardian: Guardian) -> None:
     with pytest.raises(Unreachable, match=r"does not start: .*undefined receiver"):
         PrivateAlertmanager.start(tmp_path, "route: {receiver: a}\nreceivers: []\n", guardian)
 

@@ -1,4 +1,4 @@
-"""Synthetic alerts against a real cluster: contained, ended, and honest about what is off."""
+"""Synthetic alerts against a real cluster: contained, ended, and errors where it is down."""
 
 import os
 import subprocess
@@ -11,10 +11,10 @@ import pytest
 from readiness.areas.alerting.config import SyntheticProbe
 from readiness.areas.alerting.probes.canary import CanaryPlan, walk
 from readiness.areas.alerting.probes.delivery_drill import DrillPlan, answered
-from readiness.areas.alerting.probes.heartbeat import next_beat
-from readiness.areas.alerting.probes.listener import OK
+from readiness.areas.alerting.probes.outages import next_beat
 from readiness.areas.alerting.probes.round_trip import travel
 from readiness.areas.alerting.probes.synthetic import new_probe, synthetic
+from readiness.areas.alerting.probes.webhooks import OK
 from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.watching import Alertmanager
 from readiness.config.loading import load
@@ -69,7 +69,7 @@ def without_probe_route(document: Document) -> None:
     del document["route"]["routes"][1]
 
 
-def test_what_would_reach_somebody_else_is_not_sent(
+def test_what_would_reach_another_receiver_is_not_sent(
     system: ReferenceSystem, target: Config, guardian: Guardian
 ) -> None:
     settings, probe = parts(target)
@@ -77,7 +77,7 @@ def test_what_would_reach_somebody_else_is_not_sent(
     with system.levers.edit_alertmanager(without_probe_route):
         with (
             synthetic(settings, probe) as sender,
-            pytest.raises(SafetyRefusal, match="would be told to email, pagerduty, slack, sms"),
+            pytest.raises(SafetyRefusal, match="would reach email, pagerduty, slack, sms"),
         ):
             travel(sender, probed_channels(target), probe.budget_s)
         with pytest.raises(SafetyRefusal, match="nothing was sent"):
@@ -85,7 +85,7 @@ def test_what_would_reach_somebody_else_is_not_sent(
         assert held(target) == 0
 
 
-def test_one_peer_that_would_tell_somebody_else_is_enough_to_refuse(
+def test_one_peer_with_another_receiver_is_enough_to_refuse(
     system: ReferenceSystem, target: Config
 ) -> None:
     settings, probe = parts(target)

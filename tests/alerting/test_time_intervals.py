@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from readiness.areas.alerting.paper.time_intervals import TimeInterval, common, merged, muted, rest
+from readiness.areas.alerting.routes.time_intervals import TimeInterval, common, merged, muted, rest
 from readiness.model.errors import NoData
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What the tools print, and what is made of it; recorded from Barman 3.4 and wal-g 2.0's source."""
+"""What the tools print, and how it is read; recorded from Barman 3.4 and wal-g 2.0's source."""
 
 import json
 import os
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.backup.config import Backup, Tool
-from readiness.areas.backup.config_physical import Adapter, Physical
+from readiness.areas.backup.config import Adapter, Backup, Physical, Tool
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.barman import read_check
-from readiness.areas.backup.tools.known import tool_of
 from readiness.areas.backup.tools.pgbackrest import read_verify
 from readiness.areas.backup.tools.walg import read_wal_verify
 from readiness.lib.command import Answer
@@ -51,23 +50,43 @@ def pgbackrest_says(text: str, status: int = 0) -> Answer:
     return Answer(status, text, text[-300:])
 
 
-def test_pgbackrest_says_that_all_is_well() -> None:
-    found = read_verify(pgbackrest_says(GOOD), "verify")
-    assert (found.good, found.problems) == (True, ())
+@pytest.mark.parametrize(
+    ("text", "status", "good", "problem"),
+    [
+        (GOOD, 0, True, ""),
+        (GOOD.replace("status: ok", "status: error"), 0, False, ""),
+        (
+            GOOD.replace("checksum invalid: 0, size", "checksum invalid: 1, size"),
+            0,
+            False,
+            "checksum invalid 1",
+        ),
+        (GOOD.replace("status: valid", "status: invalid"), 0, False, "status: invalid"),
+        # It gave up on what it read.
+        ("ERROR: [029]: zlib threw error: [-3] data error", 29, False, "data error"),
+    ],
+)
+def test_pgbackrest_is_judged_by_what_it_prints(
+    text: str, status: int, good: bool, problem: str
+) -> None:
+    found = read_verify(pgbackrest_says(text, status), "verify")
+    assert found.good is good
+    assert problem in "; ".join(found.problems)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "problem"),
+    ("text", "error", "says"),
     [
-        ("status: ok", "status: error", ""),
-        ("checksum invalid: 0, size", "checksum invalid: 1, size", "checksum invalid 1"),
-        ("status: valid", "status: invalid", "status: invalid"),
+        ("", CouldNotMeasure, "printed no status"),
+        ("ERROR: [031]: option 'stanza' is missing", CouldNotMeasure, "printed no status"),
+        ("stanza: shop\nstatus: ok\n", NoData, "no WAL"),
     ],
 )
-def test_pgbackrest_is_read_whatever_its_status_is(old: str, new: str, problem: str) -> None:
-    found = read_verify(pgbackrest_says(GOOD.replace(old, new)), "verify")
-    assert not found.good
-    assert problem in "; ".join(found.problems)
+def test_pgbackrest_that_verified_nothing_is_an_error(
+    text: str, error: type[CouldNotMeasure], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        read_verify(pgbackrest_says(text), "verify")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +106,7 @@ def test_pgbackrest_is_read_whatever_its_status_is(old: str, new: str, problem: 
         ("invalid checksum 'F/pg_data/base/1'", ""),  # the summary counts it
     ],
 )
-def test_what_pgbackrest_only_logs(logged: str, problem: str) -> None:
+def test_problems_that_pgbackrest_only_logs(logged: str, problem: str) -> None:
     found = read_verify(pgbackrest_says(f"P00 DETAIL: {logged}\n{GOOD}"), "verify")
     assert found.problems == ((f"its log: {problem}",) if problem else ())
     assert found.good is not bool(problem)
@@ -100,26 +119,12 @@ def test_a_backup_that_is_being_written_is_not_damaged() -> None:
     assert read_verify(pgbackrest_says(log + written + GOOD), "verify").good
 
 
-def test_pgbackrest_that_says_nothing_is_not_believed() -> None:
-    with pytest.raises(CouldNotMeasure, match="does not say how it ended"):
-        read_verify(pgbackrest_says(""), "verify")
-    with pytest.raises(NoData, match="no WAL"):
-        read_verify(pgbackrest_says("stanza: shop\nstatus: ok\n"), "verify")
-
-
-def test_pgbackrest_that_gives_up_on_what_it_read_found_damage() -> None:
-    found = read_verify(pgbackrest_says("ERROR: [029]: zlib threw error: [-3] data error", 29), "v")
-    assert (found.good, len(found.problems)) == (False, 1)
-    with pytest.raises(CouldNotMeasure):
-        read_verify(pgbackrest_says("ERROR: [031]: option 'stanza' is missing", 31), "v")
-
-
 def barman_check(**checks: str) -> Answer:
     entries = {name: {"hint": f"hint of {name}", "status": s} for name, s in checks.items()}
     return Answer(1, json.dumps({"shop": entries}), "")
 
 
-def test_barman_is_read_and_what_nobody_set_is_left_out() -> None:
+def test_limits_that_barman_was_not_given_are_ignored() -> None:
     good = barman_check(postgresql="OK", backup_maximum_age="FAILED")
     assert read_check(good, "shop", "check") == ()
     bad = barman_check(receive_wal_running="FAILED", wal_level="OK")
@@ -129,7 +134,7 @@ def test_barman_is_read_and_what_nobody_set_is_left_out() -> None:
 @pytest.mark.parametrize(
     "text", ["", "ERROR: Unknown server", "{}", '{"shop": {}}', "[]", '{"shop": {"ssh": "OK"}}']
 )
-def test_barman_that_prints_something_else_is_not_believed(text: str) -> None:
+def test_barman_that_prints_something_else_is_an_error(text: str) -> None:
     with pytest.raises(CouldNotMeasure):
         read_check(Answer(0, text, text), "shop", "check")
 
@@ -149,15 +154,12 @@ def barman(tmp_path: Path, status: str = "DONE") -> Backup:
     return backup("barman", tmp_path, command=answers(tmp_path, table))
 
 
-def test_what_barman_tells_of_its_backups(tmp_path: Path) -> None:
+def test_the_backups_of_barman(tmp_path: Path) -> None:
     tool = tool_of(barman(tmp_path))
     (found,) = tool.backups()
     assert (found.label, found.failed, found.first_segment) == ("B1", False, SEGMENT)
     assert (found.size, found.taken_at.year) == (23351305, 2026)
     assert tool.segments() == [SEGMENT]
-
-
-def test_a_backup_that_waits_for_wal_is_not_done(tmp_path: Path) -> None:
     assert tool_of(barman(tmp_path, "WAITING_FOR_WALS")).backups()[0].failed
 
 
@@ -170,7 +172,7 @@ WALG_LIST = [
 ]  # fmt: skip
 
 
-def test_what_wal_g_tells(tmp_path: Path) -> None:
+def test_the_backups_of_wal_g(tmp_path: Path) -> None:
     table = {
         "backup-list --json --detail": (0, json.dumps(WALG_LIST)),
         "st ls wal_005/": (0, f"type size last-modified name\nobj 1 now {SEGMENT}.br\n"),
@@ -186,9 +188,6 @@ def test_what_wal_g_tells(tmp_path: Path) -> None:
     verified = tool.verify()
     assert (verified.good, verified.status) == (False, 0)
     assert verified.problems == ("integrity: FAILURE",)
-
-
-def test_wal_g_that_left_a_check_out_is_not_believed() -> None:
     with pytest.raises(CouldNotMeasure, match="no status of timeline"):
         read_wal_verify(Answer(0, '{"integrity": {"status": "OK"}}', ""), "wal-verify")
 
@@ -205,21 +204,18 @@ def command(tmp_path: Path, status: str, **changes: object) -> Backup:
     return backup("command", tmp_path, commands=commands)
 
 
-def test_a_command_stands_for_a_tool(tmp_path: Path) -> None:
+def test_a_command_in_place_of_a_tool(tmp_path: Path) -> None:
     tool = tool_of(command(tmp_path, "ok"))
     assert [found.label for found in tool.backups()] == ["one"]
     assert tool.verify().good
     assert tool.segments() == [SEGMENT]
     assert tool_of(command(tmp_path, "error")).verify().problems == ("a hole",)
-
-
-def test_a_command_that_leaves_something_out_is_not_believed(tmp_path: Path) -> None:
     with pytest.raises(CouldNotMeasure, match="finished_at"):
         tool_of(command(tmp_path, "ok", finished_at="yesterday")).backups()
 
 
 @pytest.mark.parametrize("text", ["", "null", "{", "ERROR"])
-def test_a_tool_that_prints_no_json_is_not_believed(tmp_path: Path, text: str) -> None:
+def test_a_tool_that_prints_no_json_is_an_error(tmp_path: Path, text: str) -> None:
     argv = answers(tmp_path, {"info --output=json": (0, text)})
     with pytest.raises(CouldNotMeasure):
         tool_of(backup("pgbackrest", tmp_path, command=argv)).backups()

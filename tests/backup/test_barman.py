@@ -10,11 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Physical
+from readiness.areas.backup.config import Backup, Physical
 from readiness.areas.backup.probes.archive import continuity_of
 from readiness.areas.backup.probes.cluster import restored_cluster
-from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
@@ -118,28 +117,23 @@ def backup(home: Home) -> Backup:
 
 
 @pytest.mark.fast
-def test_a_backup_is_told_and_verified_and_its_wal_is_whole(
-    backup: Backup, server: PrivatePostgres
-) -> None:
+def test_a_backup_is_verified_and_restores(backup: Backup, server: PrivatePostgres) -> None:
     tool = tool_of(backup)
     (found,) = tool.backups()
     assert (found.failed, found.size > 1_000_000) == (False, True)
     assert found.first_segment in tool.segments()
     verified = tool.verify()
     assert (verified.problems, verified.good) == ((), True)
-    assert continuity_of(backup, Database(name="shop", dsn=Dsn(server.dsn()))).missing == ()
-    assert tool.pieces()
-
-
-def test_it_restores_into_a_server_of_its_own(backup: Backup, server: PrivatePostgres) -> None:
     database = Database(name="shop", dsn=Dsn(server.dsn()))
+    assert continuity_of(backup, database).missing == ()
+    assert tool.pieces()
     with Guardian() as guardian, restored_cluster(backup, database, guardian) as cluster:
         assert cluster.problem == ""
         with connect(cluster.database(), timeout_s=10) as connection:
             assert fetch(connection, "select count(*) from rows") == [(1000,)]
 
 
-def test_a_file_that_changed_is_no_sound_backup(backup: Backup, home: Home) -> None:
+def test_a_changed_file_is_reported(backup: Backup, home: Home) -> None:
     file = max(
         (home.folder / "shop" / "base").rglob("data/base/*/*"), key=lambda p: p.stat().st_size
     )
@@ -151,7 +145,7 @@ def test_a_file_that_changed_is_no_sound_backup(backup: Backup, home: Home) -> N
         file.write_bytes(before)
 
 
-def test_without_a_manifest_nobody_has_looked_at_its_bytes(backup: Backup, home: Home) -> None:
+def test_a_missing_manifest_is_an_error(backup: Backup, home: Home) -> None:
     (manifest,) = (home.folder / "shop" / "base").rglob("backup_manifest")
     aside = manifest.with_name("aside")
     manifest.rename(aside)
@@ -162,9 +156,8 @@ def test_without_a_manifest_nobody_has_looked_at_its_bytes(backup: Backup, home:
         aside.rename(manifest)
 
 
-def test_a_file_that_the_manifest_does_not_name_is_no_missing_manifest(
-    backup: Backup, home: Home
-) -> None:
+def test_a_stray_file_is_reported(backup: Backup, home: Home) -> None:
+    """Its name is like the manifest's, which is not missing."""
     (manifest,) = (home.folder / "shop" / "base").rglob("backup_manifest")
     stray = manifest.with_name("backup_manifest.old")
     stray.touch()

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Physical
+from readiness.areas.backup.config import Backup, Physical
 from readiness.areas.backup.probes.cluster import restored_cluster
-from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
@@ -53,7 +52,7 @@ def backup(server: PrivatePostgres, tmp_path: Path) -> Iterator[Backup]:
         )  # fmt: skip
 
 
-def test_it_is_told_verified_and_restored(backup: Backup, server: PrivatePostgres) -> None:
+def test_it_is_verified_and_restores(backup: Backup, server: PrivatePostgres) -> None:
     tool = tool_of(backup)
     (found,) = tool.backups()
     assert (found.label, found.failed, found.size > 1_000_000) == ("monday", False, True)
@@ -69,7 +68,7 @@ def test_it_is_told_verified_and_restored(backup: Backup, server: PrivatePostgre
             assert fetch(connection, "select count(*) from rows") == [(1000,)]
 
 
-def test_a_file_that_changed_is_no_sound_backup(backup: Backup) -> None:
+def test_a_changed_file_is_reported(backup: Backup) -> None:
     file = max((Path(backup.path) / "monday" / "base").rglob("*"), key=lambda p: p.stat().st_size)
     content = bytearray(file.read_bytes())
     content[0] ^= 1
@@ -78,7 +77,7 @@ def test_a_file_that_changed_is_no_sound_backup(backup: Backup) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 100])
-def test_a_manifest_that_was_cut_off_ends_no_backup(backup: Backup, left: int) -> None:
+def test_a_backup_with_a_manifest_that_was_cut_off_has_failed(backup: Backup, left: int) -> None:
     manifest = Path(backup.path) / "monday" / "backup_manifest"
     manifest.write_bytes(manifest.read_bytes()[:left])
     (found,) = tool_of(backup).backups()
@@ -87,7 +86,7 @@ def test_a_manifest_that_was_cut_off_ends_no_backup(backup: Backup, left: int) -
         tool_of(backup).verify()
 
 
-def test_one_that_was_cut_off_is_not_the_newest_good_one(backup: Backup) -> None:
+def test_a_newer_backup_that_was_cut_off_has_failed(backup: Backup) -> None:
     monday = Path(backup.path) / "monday"
     shutil.copytree(monday, monday.with_name("tuesday"), copy_function=shutil.copy)
     (monday.with_name("tuesday") / "backup_manifest").unlink()

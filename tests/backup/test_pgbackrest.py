@@ -1,4 +1,4 @@
-"""pgBackRest for real: what it says, what it leaves out, and what we make of it."""
+"""pgBackRest for real: what it reports, what it leaves out, and how it is judged."""
 
 import os
 import shutil
@@ -8,25 +8,24 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Physical
+from readiness.areas.backup.config import Backup, Physical
 from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
-from readiness.areas.backup.probes.cluster import restored_cluster
-from readiness.areas.backup.probes.point import restore_to_point
-from readiness.areas.backup.probes.secrecy import pieces_of, readable
+from readiness.areas.backup.probes.cluster import restore_to_point, restored_cluster
+from readiness.areas.backup.probes.stored import pieces_of, unencrypted
 from readiness.areas.backup.reference.wal_archive import WalArchive, prepare
-from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
-from readiness.model.evidence import CheckFailed, Evidence, Outcome
+from readiness.model.evidence import CheckFailed, Evidence
 from readiness.model.secrets import Dsn
 from readiness.servers import programs
 from readiness.servers.account import server_account
+from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
-from suites.backup import test_archive as suite
-from suites.backup import test_files as files
+from readiness.servers.restored import place_to_restore
+from suites.backup import test_storage, test_wal
 from tests.support.programs import needed
 
 pytestmark = pytest.mark.contract
@@ -85,13 +84,13 @@ def database(source: PrivatePostgres) -> Database:
 
 
 @pytest.mark.fast
-def test_what_it_tells_of_its_backups(backup: Backup) -> None:
+def test_its_backups_are_encrypted(backup: Backup) -> None:
     (found,) = tool_of(backup).backups()
     assert (found.label[-1], found.failed, len(found.first_segment or "")) == ("F", False, 24)
     assert found.restored_bytes > found.size > 0
-    evidence = Evidence()
-    files.test_backup_fresh(backup, evidence)
-    assert evidence.conclude() is Outcome.PASS
+    pieces = pieces_of(backup)
+    assert pieces[0].head.startswith(b"Salted__")
+    assert unencrypted(pieces) == []
 
 
 def test_a_finished_file_arrives_and_the_archive_is_whole(
@@ -104,7 +103,7 @@ def test_a_finished_file_arrives_and_the_archive_is_whole(
     assert (found.missing, found.last) == ((), delivered.segment)
 
 
-def test_its_check_is_read_and_not_believed(backup: Backup, archive: WalArchive) -> None:
+def test_damage_is_reported_by_its_check(backup: Backup, archive: WalArchive) -> None:
     assert tool_of(backup).verify().good
     wal = max(archive.repository.glob("archive/*/*/*/*-*"), key=lambda path: path.stat().st_size)
     before, info = wal.read_bytes(), wal.stat()
@@ -112,7 +111,7 @@ def test_its_check_is_read_and_not_believed(backup: Backup, archive: WalArchive)
     try:
         found = tool_of(backup).verify()
         evidence = Evidence()
-        suite.test_tool_verified(backup, evidence)
+        test_storage.test_tool_verified(backup, evidence)
         with pytest.raises(CheckFailed, match=r"checksum invalid 1|other 1|data error"):
             evidence.conclude()
     finally:
@@ -129,7 +128,7 @@ def test_its_check_is_read_and_not_believed(backup: Backup, archive: WalArchive)
         ("archive/*/archive.info", ""),
     ],
 )
-def test_what_is_replaced_by_its_copy_is_damaged(
+def test_a_damaged_file_with_a_copy_is_reported(
     backup: Backup, archive: WalArchive, name: str, told: str
 ) -> None:
     place = next(archive.repository.glob(name))
@@ -147,7 +146,7 @@ def test_what_is_replaced_by_its_copy_is_damaged(
     assert tool_of(backup).verify().good
 
 
-def test_a_gap_is_ok_to_the_tool_and_not_to_us(
+def test_a_gap_that_the_tool_does_not_report(
     backup: Backup, database: Database, archive: WalArchive
 ) -> None:
     lost = deliver(backup).segment
@@ -162,13 +161,7 @@ def test_a_gap_is_ok_to_the_tool_and_not_to_us(
     assert continuity_of(backup, database).missing == ()
 
 
-def test_nobody_can_read_the_bytes(backup: Backup) -> None:
-    pieces = pieces_of(backup)
-    assert pieces[0].head.startswith(b"Salted__")
-    assert readable(pieces) == []
-
-
-def test_a_restored_server_is_shut_off_and_gone_afterwards(
+def test_a_restored_server_is_isolated_and_removed(
     backup: Backup, database: Database, guardian: Guardian
 ) -> None:
     with restored_cluster(backup, database, guardian) as cluster:
@@ -197,7 +190,7 @@ def test_a_point_in_time_is_that_very_point(
     assert left == []
 
 
-def test_a_restore_that_cannot_begin_is_a_failed_one(
+def test_a_restore_that_cannot_begin_has_failed(
     backup: Backup, database: Database, guardian: Guardian, archive: WalArchive
 ) -> None:
     manifests = list(archive.repository.glob("backup/shop/*F/backup.manifest*"))
@@ -212,7 +205,7 @@ def test_a_restore_that_cannot_begin_is_a_failed_one(
             path.rename(place)
 
 
-def test_a_role_that_may_not_is_told_the_function(backup: Backup, source: PrivatePostgres) -> None:
+def test_a_missing_privilege_names_the_function(backup: Backup, source: PrivatePostgres) -> None:
     with psycopg.connect(source.dsn(), autocommit=True) as connection:
         connection.execute("create role plain login password 'correct horse'")
     assert backup.physical
@@ -223,46 +216,29 @@ def test_a_role_that_may_not_is_told_the_function(backup: Backup, source: Privat
         deliver(backup.model_copy(update={"physical": poor}))
 
 
-def test_a_program_that_is_not_there(backup: Backup) -> None:
+def test_a_wrong_command(backup: Backup, archive: WalArchive) -> None:
     assert backup.physical
-    gone = backup.physical.model_copy(update={"command": ["pgbackrest-gone"]})
+
+    def with_command(*words: str) -> Backup:
+        physical = backup.physical.model_copy(update={"command": list(words)})  # type: ignore[union-attr]
+        return backup.model_copy(update={"physical": physical})
+
     with pytest.raises(CouldNotMeasure, match="cannot be started"):
-        tool_of(backup.model_copy(update={"physical": gone})).backups()
+        tool_of(with_command("pgbackrest-gone")).backups()
+    assert tool_of(with_command(*archive.command[:-1], "--stanza=other")).backups() == []
 
 
-def test_a_stanza_that_is_not_there(backup: Backup, archive: WalArchive) -> None:
-    assert backup.physical
-    other = [*archive.command[:-1], "--stanza=other"]
-    physical = backup.physical.model_copy(update={"command": other})
-    tool = tool_of(backup.model_copy(update={"physical": physical}))
-    assert tool.backups() == []
-
-
-def test_links_that_lead_out_are_not_followed(
-    backup: Backup, guardian: Guardian, tmp_path: Path
-) -> None:
-    from readiness.servers.binaries import find_binaries
-    from readiness.servers.restored import place_to_restore
-
+def test_what_is_not_a_data_directory_does_not_start(guardian: Guardian, tmp_path: Path) -> None:
     with place_to_restore(find_binaries(), server_account(), guardian) as place:
+        with pytest.raises((CouldNotMeasure, Unreachable), match="not a data directory"):
+            place.start("postgres", {}, timeout_s=5)
         (place.data / "pg_tblspc").mkdir()
         (place.data / "pg_tblspc" / "16400").symlink_to(tmp_path)
         with pytest.raises(CouldNotMeasure, match="points outside the folder"):
             place.start("postgres", {}, timeout_s=5)
 
 
-def test_what_is_no_data_directory_does_not_start(guardian: Guardian) -> None:
-    from readiness.servers.binaries import find_binaries
-    from readiness.servers.restored import place_to_restore
-
-    with (
-        place_to_restore(find_binaries(), server_account(), guardian) as place,
-        pytest.raises((CouldNotMeasure, Unreachable), match="not a data directory"),
-    ):
-        place.start("postgres", {}, timeout_s=5)
-
-
-def test_an_archive_that_is_nowhere_looks_well_and_is_seen(
+def test_an_archive_command_that_does_nothing_is_seen(
     backup: Backup, database: Database, source: PrivatePostgres
 ) -> None:
     """The last one: what is not archived here is a gap from now on."""
@@ -277,6 +253,6 @@ def test_an_archive_that_is_nowhere_looks_well_and_is_seen(
     archiver = archiver_of(database)
     assert (archiver.mode, archiver.failing, delivered.arrived) == ("on", False, False)
     evidence = Evidence()
-    suite.test_archive_end_to_end(hasty, evidence)
-    with pytest.raises(CheckFailed, match="is not there after 3 s"):
+    test_wal.test_archive_end_to_end(hasty, evidence)
+    with pytest.raises(CheckFailed, match="is not in the repository; limit 3 s"):
         evidence.conclude()

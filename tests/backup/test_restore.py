@@ -1,4 +1,4 @@
-"""Restores of good and of broken backups, and what the checks conclude from them."""
+"""Restores of good and of broken backups, and which judgements miss."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ import pytest
 from readiness import Evidence
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.manifest import Manifest, read_manifest, write_backup
-from readiness.areas.backup.probes.restore import Restored
-from readiness.fixtures.backup import Restores
+from readiness.areas.backup.probes.restore import Restored, restored
+from readiness.areas.backup.probes.stored import newest
+from readiness.fixtures.backup import AnyRestore, Restores
 from readiness.lib.files import manifest_path
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
-from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries
 from readiness.servers.client import run_program
@@ -26,8 +26,7 @@ from suites.backup import test_restore as suite
 pytestmark = [pytest.mark.contract, pytest.mark.clients]
 
 Run = Callable[[str], None]
-RestoreOf = Callable[[Backup], Restored]
-Check = Callable[[Backup, RestoreOf, Evidence], None]
+RestoreOf = Callable[[Backup], AnyRestore]
 
 
 @pytest.fixture
@@ -37,27 +36,22 @@ def backup(folder: Path, server: PrivatePostgres, dsn: Dsn) -> Iterator[Backup]:
         name=folder.parent.name,
         database="shop",
         path=str(folder),
-        rto_s=60,
         scratch_dsn=Dsn(server.dsn()),
     )
-    assert _left(dsn) == []
-
-
-@pytest.fixture
-def restore_of(backup: Backup) -> Iterator[RestoreOf]:
-    """As the suite has it, for one test."""
-    with ExitStack() as stack:
-        yield Restores(stack).dump
-
-
-def _left(dsn: Dsn) -> list[str]:
     with connect(dsn, timeout_s=5) as connection:
-        rows = fetch(
+        left = fetch(
             connection,
             "select rolname::text from pg_roles where rolname = 'gone'"
             " union select datname::text from pg_database where datname ~ '^readiness_restore'",
         )
-    return [str(name) for (name,) in rows]
+    assert left == []
+
+
+@pytest.fixture
+def restore_of() -> Iterator[RestoreOf]:
+    """As the suite has it, for one test."""
+    with ExitStack() as stack:
+        yield Restores(stack).of
 
 
 @pytest.fixture
@@ -65,42 +59,45 @@ def dump(shop: Dsn, folder: Path) -> Path:
     return write_backup(shop.reveal(), folder)
 
 
-def _run(check: Check, backup: Backup, restore_of: RestoreOf) -> Outcome:
+def judged(backup: Backup, restore_of: RestoreOf) -> Evidence:
     evidence = Evidence()
-    check(backup, restore_of, evidence)
-    return evidence.conclude()
+    suite.test_restores(backup, restore_of, evidence)
+    return evidence
 
 
-def _rewrite(dump: Path, **changes: object) -> None:
+def missed(evidence: Evidence) -> set[str]:
+    return {m.key for m in evidence.measurements if m.is_missed}
+
+
+def rewrite(dump: Path, **changes: object) -> None:
     path = manifest_path(dump)
     manifest = read_manifest(path).model_dump()
     path.write_text(Manifest.model_validate({**manifest, **changes}).model_dump_json())
 
 
+def replace(dump: Path, shop: Dsn, *options: str) -> None:
+    """Another dump under the same name, as another job would write it."""
+    arguments = ["--format=custom", f"--file={dump}", *options]
+    assert run_program(find_binaries(), "pg_dump", arguments, timeout_s=60, dsn=shop).clean
+
+
 @pytest.mark.fast
 def test_a_good_backup_passes(backup: Backup, dump: Path, restore_of: RestoreOf) -> None:
-    assert _run(suite.test_restore_succeeds, backup, restore_of) is Outcome.PASS
-    assert _run(suite.test_restore_row_parity, backup, restore_of) is Outcome.PASS
+    evidence = judged(backup, restore_of)
+    assert (missed(evidence), evidence.lost) == (set(), [])
+    assert {m.key for m in evidence.measurements if m.limit} == {
+        "readable", "restored", "unaltered", "rows", "schema", "sequences", "large-objects",
+        "sound", "damaged-copies",
+    }  # fmt: skip
     restore = restore_of(backup)
     assert [moment.good for moment in restore.timeline] == [True, None, True]
     assert restore.restore_time().unit == "s"
 
 
-def test_a_private_server_takes_the_restore_by_default(
-    backup: Backup,
-    dump: Path,
-    restore_of: RestoreOf,
-) -> None:
-    private = backup.model_copy(update={"scratch_dsn": None})
-    assert _run(suite.test_restore_row_parity, private, restore_of) is Outcome.PASS
-
-
 def test_writers_during_the_backup_do_not_matter(
-    backup: Backup,
-    shop: Dsn,
-    folder: Path,
-    restore_of: RestoreOf,
+    backup: Backup, shop: Dsn, folder: Path, restore_of: RestoreOf
 ) -> None:
+    """Restored into a private server, which is the default."""
     done = threading.Event()
 
     def write() -> None:
@@ -118,144 +115,127 @@ def test_writers_during_the_backup_do_not_matter(
     with connect(shop, timeout_s=5) as connection:
         now_there = fetch(connection, "select count(*)::int from shop.orders")[0][0]
     assert read_manifest(manifest_path(dump)).tables["shop.orders"].rows < now_there
-    assert _run(suite.test_restore_row_parity, backup, restore_of) is Outcome.PASS
+    private = backup.model_copy(update={"scratch_dsn": None})
+    assert missed(judged(private, restore_of)) == set()
 
 
-def test_a_truncated_dump(backup: Backup, dump: Path, restore_of: RestoreOf) -> None:
-    dump.write_bytes(dump.read_bytes()[: dump.stat().st_size // 2])
-    with pytest.raises(CheckFailed, match="errors reading the dump"):
-        _run(suite.test_restore_succeeds, backup, restore_of)
+@pytest.mark.parametrize("keep", [0.5, 0])
+def test_a_truncated_dump(backup: Backup, dump: Path, restore_of: RestoreOf, keep: float) -> None:
+    """It fails; how long a restore takes is then not known."""
+    dump.write_bytes(dump.read_bytes()[: int(dump.stat().st_size * keep)])
+    evidence = judged(backup, restore_of)
+    assert missed(evidence) == {"readable"}
+    assert "errors while reading the dump: 1: " in evidence.failures[0]
     with pytest.raises(CouldNotMeasure, match="the dump cannot be read"):
-        _run(suite.test_restore_row_parity, backup, restore_of)
+        suite.test_recovery_objectives(backup, restore_of, Evidence())
 
 
-def test_an_empty_file_is_no_dump(backup: Backup, dump: Path, restore_of: RestoreOf) -> None:
-    dump.write_bytes(b"")
-    with pytest.raises(CheckFailed, match="errors reading the dump"):
-        _run(suite.test_restore_succeeds, backup, restore_of)
-
-
-def test_a_dump_that_lacks_rows(
+@pytest.mark.parametrize(
+    ("statement", "options", "says"),
+    [
+        ("delete from shop.orders where id % 2 = 0", (), "shop.orders has 250 rows, expected 500"),
+        (
+            "update shop.orders set note = 'other' where id = 7",
+            (),
+            "500 rows as expected, but other contents",
+        ),
+        ("select", ("--exclude-table=shop.orders",), "shop.orders is missing (500 rows)"),
+    ],
+)
+def test_a_dump_with_other_contents(
     backup: Backup,
     dump: Path,
     shop: Dsn,
     run: Run,
     restore_of: RestoreOf,
+    statement: str,
+    options: tuple[str, ...],
+    says: str,
 ) -> None:
-    run("delete from shop.orders where id % 2 = 0")
-    _replace(dump, shop)
-    assert _run(suite.test_restore_succeeds, backup, restore_of) is Outcome.PASS
-    with pytest.raises(CheckFailed, match=r"shop\.orders has 250 rows, expected 500"):
-        _run(suite.test_restore_row_parity, backup, restore_of)
+    run(statement)
+    replace(dump, shop, *options)
+    evidence = judged(backup, restore_of)
+    assert missed(evidence) >= {"unaltered", "rows"}
+    assert not missed(evidence) & {"readable", "restored"}
+    assert says in "; ".join(evidence.failures)
+    assert "The dump was altered since it was written" in "; ".join(evidence.failures)
 
 
-def test_a_dump_with_another_value(
-    backup: Backup,
-    dump: Path,
-    shop: Dsn,
-    run: Run,
-    restore_of: RestoreOf,
+def test_a_role_is_made_by_the_manifest_alone(
+    backup: Backup, shop: Dsn, folder: Path, run: Run, restore_of: RestoreOf
 ) -> None:
-    run("update shop.orders set note = 'other' where id = 7")
-    _replace(dump, shop)
-    with pytest.raises(CheckFailed, match=r"500 rows as expected, but other contents") as caught:
-        _run(suite.test_restore_row_parity, backup, restore_of)
-    assert "the file was altered" in str(caught.value)
-
-
-def test_a_dump_without_a_table(
-    backup: Backup,
-    dump: Path,
-    shop: Dsn,
-    restore_of: RestoreOf,
-) -> None:
-    _replace(dump, shop, "--exclude-table=shop.orders")
-    with pytest.raises(CheckFailed, match=r"shop\.orders is missing \(500 rows\)"):
-        _run(suite.test_restore_row_parity, backup, restore_of)
-
-
-def _replace(dump: Path, shop: Dsn, *options: str) -> None:
-    """Another dump under the same name, as another job would write it."""
-    arguments = ["--format=custom", f"--file={dump}", *options]
-    assert run_program(find_binaries(), "pg_dump", arguments, timeout_s=60, dsn=shop).clean
-
-
-def test_a_role_of_the_manifest_is_made_and_goes_again(
-    backup: Backup,
-    shop: Dsn,
-    folder: Path,
-    run: Run,
-    restore_of: RestoreOf,
-) -> None:
-    _dump_with_a_role_that_goes(shop, folder, run)
-    assert _run(suite.test_restore_succeeds, backup, restore_of) is Outcome.PASS
-
-
-def test_a_role_that_nobody_recorded(
-    backup: Backup,
-    shop: Dsn,
-    folder: Path,
-    run: Run,
-    restore_of: RestoreOf,
-) -> None:
-    dump = _dump_with_a_role_that_goes(shop, folder, run)
-    _rewrite(dump, roles=["postgres"])
-    with pytest.raises(CheckFailed, match='role "gone" does not exist'):
-        _run(suite.test_restore_succeeds, backup, restore_of)
-    assert _run(suite.test_restore_row_parity, backup, restore_of) is Outcome.PASS
-
-
-def _dump_with_a_role_that_goes(shop: Dsn, folder: Path, run: Run) -> Path:
     run("create role gone; grant select on shop.orders to gone")
     try:
-        return write_backup(shop.reveal(), folder)
+        dump = write_backup(shop.reveal(), folder)
     finally:
         run("drop owned by gone; drop role gone")
+    assert missed(judged(backup, restore_of)) == set()
+    rewrite(dump, roles=["postgres"])
+    evidence = judged(backup.model_copy(update={"name": "unrecorded"}), restore_of)
+    assert missed(evidence) == {"restored", "schema"}
+    assert 'role "gone" does not exist' in evidence.failures[0]
 
 
-def test_a_restore_that_takes_too_long_fails(
-    backup: Backup,
-    dump: Path,
-    restore_of: RestoreOf,
+def test_a_restore_that_takes_too_long(backup: Backup, dump: Path, restore_of: RestoreOf) -> None:
+    """It is measured; one that goes on for much longer is stopped."""
+    hurried = backup.model_copy(update={"rto_s": 0.001})
+    evidence = Evidence()
+    suite.test_recovery_objectives(hurried, restore_of, evidence)
+    assert missed(evidence) == {"restore-time"}
+    file = newest(backup)
+    assert file
+    assert backup.scratch_dsn
+    with restored(file, backup.scratch_dsn, find_binaries(), timeout_s=0.001) as stopped:
+        assert not stopped.reading.clean
+
+
+def test_what_is_lost_is_what_was_written_since_the_snapshot(
+    backup: Backup, dump: Path, restore_of: RestoreOf
 ) -> None:
-    longest = restore_of(backup).restore_time().value
-    assert isinstance(longest, float)
-    hurried = backup.model_copy(update={"rto_s": longest / 100, "name": "hurried"})
-    with pytest.raises(CheckFailed, match=r"stopped, its time was over|longer than agreed"):
-        _run(suite.test_restore_succeeds, hurried, restore_of)
+    promised = backup.model_copy(update={"rpo_s": 0.001})
+    evidence = Evidence()
+    suite.test_recovery_objectives(promised, restore_of, evidence)
+    assert missed(evidence) == {"data-loss"}
 
 
-def test_without_a_manifest_parity_cannot_be_told(
-    backup: Backup,
-    dump: Path,
-    restore_of: RestoreOf,
+@pytest.mark.parametrize(
+    ("level", "errors"), [(None, 5), (8, 5), (4, 4), (3, 0)], ids=["all", "8", "4", "3"]
+)
+def test_without_a_manifest_the_contents_are_an_error_up_to_the_agreed_level(
+    backup: Backup, dump: Path, restore_of: RestoreOf, level: int | None, errors: int
 ) -> None:
     manifest_path(dump).unlink()
-    with pytest.raises(CouldNotMeasure, match=r"has no manifest(.|\n)*backup\.manifest"):
-        _run(suite.test_restore_row_parity, backup, restore_of)
+    agreed = backup.model_copy(update={"restore_level": level})
+    evidence = judged(agreed, restore_of)
+    assert len(evidence.lost) == errors
+    assert all("has no manifest" in error.message for error in evidence.lost)
+    shown = [m for m in evidence.measurements if "not tested" in m.name]
+    assert len(shown) == 5 - errors
+    assert missed(evidence) == set()
 
 
 def test_a_manifest_of_nothing_proves_nothing(
-    backup: Backup,
-    dump: Path,
-    restore_of: RestoreOf,
+    backup: Backup, dump: Path, restore_of: RestoreOf
 ) -> None:
-    _rewrite(dump, tables={})
-    with pytest.raises(NoData):
-        _run(suite.test_restore_row_parity, backup, restore_of)
+    rewrite(dump, tables={}, objects=None)
+    lost = [error.message for error in judged(backup, restore_of).lost]
+    assert lost[0] == "the manifest names no table"
+    assert "the manifest has no schema" in lost[1]
 
 
-def test_no_backup_cannot_be_restored(backup: Backup, restore_of: RestoreOf) -> None:
-    for check in (suite.test_restore_succeeds, suite.test_restore_row_parity):
-        with pytest.raises(NoData, match="no backup"):
-            _run(check, backup, restore_of)
-
-
-def test_a_scratch_server_that_is_off(
-    backup: Backup,
-    dump: Path,
-    restore_of: RestoreOf,
+def test_what_cannot_be_tried_is_an_error(
+    backup: Backup, folder: Path, shop: Dsn, restore_of: RestoreOf
 ) -> None:
-    off = backup.model_copy(update={"scratch_dsn": Dsn("postgresql://me@127.0.0.1:1/postgres")})
+    with pytest.raises(NoData, match="no backup"):
+        judged(backup, restore_of)
+    write_backup(shop.reveal(), folder)
+    off = Dsn("postgresql://me@127.0.0.1:1/postgres")
+    away = backup.model_copy(update={"scratch_dsn": off, "name": "away"})
     with pytest.raises(Unreachable):
-        _run(suite.test_restore_succeeds, off, restore_of)
+        judged(away, restore_of)
+
+
+def test_a_backup_is_restored_once(backup: Backup, dump: Path, restore_of: RestoreOf) -> None:
+    first = restore_of(backup)
+    assert isinstance(first, Restored)
+    assert restore_of(backup) is first

@@ -8,12 +8,10 @@ from psycopg import sql
 
 from readiness.areas.database.config import Database
 from readiness.areas.database.history.snapshot import BloatSnapshot
-from readiness.areas.database.statements import bloat
+from readiness.areas.database.probes import bloat
 from readiness.lib import postgres
-from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
-from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
-from tests.support.monitored_service import misses, suite
+from tests.support.database_health import database, errors, failures, judged, warnings
 
 pytestmark = pytest.mark.contract
 
@@ -21,11 +19,8 @@ Run = Callable[[str], None]
 LIMITS = {"min_bytes": 1_000_000}
 
 
-def judged(name: str, dsn: Dsn, **limits: object) -> Evidence:
-    evidence = Evidence()
-    there = Database.model_validate({"name": "d", "dsn": dsn, "bloat": {**LIMITS, **limits}})
-    getattr(suite("database.test_bloat"), f"test_{name}")(there, evidence)
-    return evidence
+def subject(dsn: Dsn, **limits: object) -> Database:
+    return database(dsn, bloat={**LIMITS, **limits})
 
 
 @pytest.fixture
@@ -58,16 +53,14 @@ def test_a_monitoring_role_measures_though_it_sees_no_statistics(measured: Dsn, 
     with postgres.connect(watcher, timeout_s=10) as connection:
         assert postgres.fetch_value(connection, "select count(*) from pg_stats") is not None
 
-    found = misses(judged("table_bloat", watcher))
-    assert "critical: public.sparse, 7" in found
+    found = failures("bloat.tables", subject(watcher))
+    assert "critical_share`, default): critical: public.sparse, 7" in found
     assert "dense" not in found
 
 
 def test_levels_below_the_last_are_warnings(measured: Dsn) -> None:
-    evidence = judged("table_bloat", measured, critical_share=0.95)
-
-    assert evidence.failures == []
-    assert "warning: public.sparse" in evidence.warnings[0]
+    found = warnings("bloat.tables", subject(measured, critical_share=0.95))
+    assert "warning: public.sparse" in found
 
 
 def test_an_index_that_lost_its_rows_is_found(measured: Dsn, role: Dsn, run: Run) -> None:
@@ -76,10 +69,11 @@ def test_an_index_that_lost_its_rows_is_found(measured: Dsn, role: Dsn, run: Run
     run("delete from q where n % 10 <> 0")
     run("vacuum q")
 
-    assert "critical: public.q_n, 8" in misses(judged("index_bloat", as_monitor(measured, role)))
+    there = subject(as_monitor(measured, role))
+    assert "critical: public.q_n, 8" in warnings("bloat.indexes", there)
     run("reindex index q_n")
     run("insert into q select n from generate_series(100001, 190000) n")
-    assert misses(judged("index_bloat", as_monitor(measured, role))) == ""
+    assert warnings("bloat.indexes", there) == ""
 
 
 def test_what_is_too_large_to_be_read_is_an_error_and_no_pass(measured: Dsn, role: Dsn) -> None:
@@ -88,9 +82,9 @@ def test_what_is_too_large_to_be_read_is_an_error_and_no_pass(measured: Dsn, rol
         connection.execute("update dense set n = n")  # no page is all-visible any more
         connection.execute("update sparse set n = n")
 
-    with pytest.raises(NoData, match="could not be read within the bounds") as problem:
-        judged("table_bloat", watcher, read_max_bytes=1)
-    assert "grant pg_read_all_data" in problem.value.remedy
+    found = errors("bloat", subject(watcher, read_max_bytes=1))
+    assert "large tables could not be read within the limits" in found
+    assert "grant pg_read_all_data" in found
 
 
 def test_statistics_excuse_what_is_dense_and_accuse_nothing(measured: Dsn) -> None:
@@ -98,15 +92,18 @@ def test_statistics_excuse_what_is_dense_and_accuse_nothing(measured: Dsn) -> No
     with psycopg.connect(measured.reveal(), autocommit=True) as connection:
         connection.execute("update pg_class set relallvisible = 0 where relname in"
                            " ('dense', 'sparse')")  # fmt: skip
-    with pytest.raises(NoData, match=r"1 large tables could not be read.*: public\.sparse"):
-        judged("table_bloat", measured, read_max_bytes=1)
+    found = errors("bloat", subject(measured, read_max_bytes=1))
+    assert "1 large tables could not be read" in found
+    assert "public.sparse" in found
+    assert "public.dense" not in found
 
 
 def test_a_table_that_somebody_locks_is_not_waited_for(measured: Dsn) -> None:
     with psycopg.connect(measured.reveal()) as migration:
         migration.execute("lock table sparse in access exclusive mode")
-        with pytest.raises(TookTooLong, match="waited too long for a lock"):
-            judged("table_bloat", measured)
+        found = errors("bloat", subject(measured))
+    assert "TookTooLong" in found
+    assert "waited too long for a lock" in found
 
 
 def test_toast_is_a_table_of_its_own(measured: Dsn, run: Run) -> None:
@@ -116,37 +113,30 @@ def test_toast_is_a_table_of_its_own(measured: Dsn, run: Run) -> None:
     run("delete from docs where n < 400")
     run("vacuum docs")
 
-    assert "critical: public.docs (TOAST)" in misses(judged("table_bloat", measured))
+    assert "critical: public.docs (TOAST)" in failures("bloat.tables", subject(measured))
 
 
-@pytest.mark.parametrize("name", ["table_bloat", "index_bloat"])
-def test_without_pgstattuple_large_ones_cannot_be_told(dsn: Dsn, run: Run, name: str) -> None:
+def test_without_pgstattuple_or_the_right_large_ones_cannot_be_judged(
+    dsn: Dsn, role: Dsn, run: Run
+) -> None:
     run("create table t as select n, repeat('x', 100) from generate_series(1, 60000) n")
     run("create index on t (n)")
-    with pytest.raises(NoData, match="pgstattuple is not in this database") as problem:
-        judged(name, dsn)
-    assert "create extension pgstattuple" in problem.value.remedy
+    found = errors("bloat", subject(dsn))
+    assert found.count("NoData") == 2
+    assert "create extension pgstattuple" in found
+    run("create extension if not exists pgstattuple")
+    found = errors("bloat", subject(role))
+    assert found.count("NotPermitted") == 2
+    assert "grant pg_stat_scan_tables" in found
 
 
-def test_without_the_right_it_says_which(measured: Dsn, role: Dsn) -> None:
-    with pytest.raises(NotPermitted, match="may not use pgstattuple") as problem:
-        judged("table_bloat", role)
-    assert "grant pg_stat_scan_tables" in problem.value.remedy
-
-
-@pytest.mark.parametrize("name", ["table_bloat", "index_bloat"])
-def test_small_ones_are_counted_and_pass(dsn: Dsn, run: Run, name: str) -> None:
+def test_small_ones_are_counted_and_pass(dsn: Dsn, run: Run) -> None:
+    assert errors("bloat", subject(dsn)).count("outside of the system's schemas") == 2
     run("create table t (a int primary key)")
-    evidence = judged(name, dsn)
-
-    assert misses(evidence) == ""
-    assert "0 large ones among 1" in evidence.measurements[0].source
-
-
-@pytest.mark.parametrize("name", ["table_bloat", "index_bloat"])
-def test_an_empty_database_is_an_error(dsn: Dsn, name: str) -> None:
-    with pytest.raises(CouldNotMeasure, match="outside of the system's schemas"):
-        judged(name, dsn)
+    assert warnings("bloat", subject(dsn)) == ""
+    sources = {m.key: m.source for m in judged("bloat", subject(dsn)).measurements}
+    assert "0 large ones among 1" in sources["tables"]
+    assert "0 large ones among 1" in sources["indexes"]
 
 
 def test_a_snapshot_holds_both_kinds(measured: Dsn) -> None:

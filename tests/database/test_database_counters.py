@@ -2,7 +2,8 @@
 
 import pytest
 
-from readiness.areas.database.grading import no_less_than, no_more_than
+from readiness.areas.database.config_health import HealthLimits
+from readiness.areas.database.grading import no_less_than, no_more_than, none_of
 from readiness.areas.database.probes.counters import Checkpoints, Counted, Counters
 from readiness.model.errors import NoData
 from readiness.model.evidence import Evidence
@@ -53,23 +54,51 @@ def test_only_as_many_checkpoints_are_forced_as_wal_explains(
     assert found.value == pytest.approx(share)
 
 
+LIMITS = HealthLimits().placed("PLACE")
+
+
 @pytest.mark.parametrize(
     ("value", "warned", "failed"), [(0.8, 0, 0), (0.81, 1, 0), (0.9, 1, 0), (0.91, 0, 1)]
 )
 def test_what_must_be_small_warns_before_it_fails(value: float, warned: int, failed: int) -> None:
     evidence = Evidence()
     good = no_more_than(
-        evidence, "share", Measurement("share", value, "ratio", "test"), warn=0.8, fail=0.9
+        evidence,
+        "share",
+        Measurement("Share", value, "ratio", "test"),
+        LIMITS,
+        warn="connections_warn_share",
+        fail="connections_max_share",
     )
     assert (len(evidence.warnings), len(evidence.failures)) == (warned, failed)
     assert good is (warned + failed == 0)
     assert len(evidence.measurements) == 1
 
 
-@pytest.mark.parametrize(("value", "warned", "failed"), [(0.99, 0, 0), (0.95, 1, 0), (0.94, 0, 1)])
-def test_what_must_be_large_warns_before_it_fails(value: float, warned: int, failed: int) -> None:
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.99, ""),
+        (0.95, "Share: 95 %; at least 99 % required (`PLACE.cache_hit_warn_share`, default)"),
+        (0.94, "Share: 94 %; at least 95 % required (`PLACE.cache_hit_min_share`, default)"),
+    ],
+)
+def test_what_must_be_large_warns_before_it_fails(value: float, said: str) -> None:
     evidence = Evidence()
     no_less_than(
-        evidence, "share", Measurement("share", value, "ratio", "test"), warn=0.99, fail=0.95
+        evidence,
+        "share",
+        Measurement("Share", value, "ratio", "test"),
+        LIMITS,
+        warn="cache_hit_warn_share",
+        fail="cache_hit_min_share",
     )
-    assert (len(evidence.warnings), len(evidence.failures)) == (warned, failed)
+    assert "".join([*evidence.warnings, *evidence.failures]) == said
+    assert bool(evidence.failures) is (value < 0.95)
+
+
+def test_what_is_wrong_is_counted_and_named() -> None:
+    evidence = Evidence()
+    none_of(evidence, "indexes", "indexes invalid", ["a", "b"], 7, "pg_index")
+    assert evidence.failures == ["2 of 7 indexes invalid: a; b"]
+    assert none_of(evidence, "indexes", "indexes invalid", [], 7, "pg_index")

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from readiness.areas.database.probes.releases import Release, newest_minor, supported_until
+from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 
 
 @pytest.mark.parametrize(

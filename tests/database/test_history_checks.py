@@ -8,17 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from readiness.areas.database.config import Database
-from readiness.areas.database.history.evidence import reaching
 from readiness.areas.database.history.snapshot import Snapshot
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import snapshot
+from readiness.areas.database.history.trends import reaching
+from readiness.areas.database.probes import snapshot
 from readiness.cli.main import main
 from readiness.lib import postgres
-from readiness.model.errors import CouldNotMeasure, NoData
-from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
-from tests.support.monitored_service import misses, suite
+from tests.support.database_health import errors, failures, warnings
 
 pytestmark = pytest.mark.contract
 
@@ -56,12 +54,6 @@ def watched(server: PrivatePostgres, path: Path, **history: object) -> Database:
     return Database.model_validate({"name": "d", "dsn": dsn, "history": there})
 
 
-def judged(name: str, database: Database) -> Evidence:
-    evidence = Evidence()
-    getattr(suite("database.test_history"), f"test_{name}")(database, evidence)
-    return evidence
-
-
 def live(database: Database) -> Snapshot:
     with postgres.connect(database.dsn, timeout_s=10) as connection:
         return snapshot.take(connection)
@@ -97,7 +89,7 @@ def test_the_command_writes_what_the_checks_read(own: PrivatePostgres, tmp_path:
     again = CliRunner().invoke(main, ["snapshot", "--config", str(config)], env=environ)
     assert "bloat" not in again.output
     assert len(Store(path).marks(live(watched(own, path)).server)) == 2
-    assert misses(judged("snapshots_run", watched(own, path))) == ""
+    assert failures("snapshots-run", watched(own, path)) == ""
 
 
 @pytest.mark.parametrize(
@@ -122,27 +114,25 @@ def test_what_the_command_cannot_do_is_exit_code_2(
     assert not (tmp_path / "h").exists()
 
 
-def test_without_any_history_each_says_what_to_run(own: PrivatePostgres, tmp_path: Path) -> None:
-    database = watched(own, tmp_path / "absent")
-    for name in ("snapshots_run", "unused_indexes", "growth", "counters_reach_back"):
-        with pytest.raises(NoData, match="no history yet") as problem:
-            judged(name, database)
-        assert "readiness snapshot" in problem.value.remedy
-
-
-def test_a_file_that_is_no_history_is_an_error(own: PrivatePostgres, tmp_path: Path) -> None:
+@pytest.mark.parametrize("check", ["snapshots-run", "indexes", "growth", "counters"])
+def test_without_a_usable_file_each_says_what_to_run(
+    own: PrivatePostgres, tmp_path: Path, check: str
+) -> None:
+    found = errors(check, watched(own, tmp_path / "absent"))
+    assert "no history yet" in found
+    assert "readiness snapshot" in found
     (tmp_path / "h").write_text("somebody's notes")
-    with pytest.raises(CouldNotMeasure, match="not a history of readiness"):
-        judged("snapshots_run", watched(own, tmp_path / "h"))
+    assert "not a history of readiness" in errors(check, watched(own, tmp_path / "h"))
 
 
-def test_one_day_of_evidence_calls_nothing_unused(own: PrivatePostgres, tmp_path: Path) -> None:
+def test_one_day_calls_nothing_unused(own: PrivatePostgres, tmp_path: Path) -> None:
     database = watched(own, tmp_path / "h")
     Store(tmp_path / "h").append(live(database), keep_days=400)
 
-    with pytest.raises(NoData, match=r"does not tell of 30 days: .*public\.t_idle") as problem:
-        judged("unused_indexes", database)
-    assert "counters-reach-back" in problem.value.remedy
+    found = errors("indexes", database)
+    assert "unused for 30 days: " in found
+    assert "public.t_idle" in found
+    assert "see database.counters" in found
 
 
 def test_forty_days_name_the_index_and_the_statement(own: PrivatePostgres, tmp_path: Path) -> None:
@@ -150,15 +140,17 @@ def test_forty_days_name_the_index_and_the_statement(own: PrivatePostgres, tmp_p
     remembered(database, tmp_path / "h", 40, 20, 0.01)
     use(own)
 
-    evidence = judged("unused_indexes", database)
-    assert evidence.failures == []
-    assert "public.t_idle of t" in evidence.warnings[0]
-    assert "drop index concurrently public.t_idle;" in evidence.warnings[0]
-    assert "t_used" not in evidence.warnings[0]
-    assert "no use for 40 days" in evidence.warnings[0]
+    found = warnings("indexes.unused", database)
+    assert "public.t_idle of t" in found
+    assert "drop index concurrently public.t_idle;" in found
+    assert "t_used" not in found
+    assert "unused for at least 40 days" in found
 
     keep = database.indexes.model_copy(update={"keep": ["public.t_idle"]})
-    assert misses(judged("unused_indexes", database.model_copy(update={"indexes": keep}))) == ""
+    assert warnings("indexes.unused", database.model_copy(update={"indexes": keep})) == ""
+    large = database.indexes.model_copy(update={"unused_max_bytes": 1})
+    found = failures("indexes.unused", database.model_copy(update={"indexes": large}))
+    assert "Size of unused indexes" in found
 
 
 def test_a_crash_breaks_the_evidence_and_is_seen(own: PrivatePostgres, tmp_path: Path) -> None:
@@ -173,10 +165,10 @@ def test_a_crash_breaks_the_evidence_and_is_seen(own: PrivatePostgres, tmp_path:
 
     assert after.server.counters_since > before.at
     assert all(index.scans == 0 for index in after.indexes)
-    found = "they began anew after a time that no snapshot tells of"
-    assert found in judged("counters_reach_back", database).failures[0]
-    with pytest.raises(NoData, match="does not tell of 30 days"):
-        judged("unused_indexes", database)
+    found = failures("counters.reach", database)
+    assert "they started again after a time that no snapshot covers" in found
+    assert "evidence_min_days`, default)" in found
+    assert "too few to call" in errors("indexes", database)
 
 
 def test_a_clean_restart_keeps_the_counters(own: PrivatePostgres) -> None:
@@ -199,7 +191,7 @@ def test_a_crash_within_the_allowed_gap_keeps_the_rest(
     own.halt("immediate")
     own.restart()
 
-    assert misses(judged("counters_reach_back", database)) == ""
+    assert warnings("counters.reach", database) == ""
 
 
 def test_growth_is_judged_and_names_the_table(own: PrivatePostgres, tmp_path: Path) -> None:
@@ -209,8 +201,8 @@ def test_growth_is_judged_and_names_the_table(own: PrivatePostgres, tmp_path: Pa
     smaller = taken.model_copy(update={"size": taken.size - 2_000_000, "tables": {}})
     Store(path).append(dated(smaller, 15, since_days=60), keep_days=400)
 
-    found = misses(judged("growth", database))
-    assert "growth in 30 days 4e+06 bytes" in found
+    found = failures("growth", database)
+    assert "Growth in 30 days: 4 MB; limit 1 MB" in found
     assert "2 MB in 15.0 days" in found
     assert "public.t" in found
 
@@ -219,9 +211,17 @@ def test_old_snapshots_and_missing_bloat_are_misses(own: PrivatePostgres, tmp_pa
     database = watched(own, tmp_path / "h")
     remembered(database, tmp_path / "h", 1)
 
-    found = misses(judged("snapshots_run", database))
-    assert "age of the newest snapshot of indexes and tables 24" in found
-    assert "the newest snapshot of bloat 0, must be == 1" in found
+    found = failures("snapshots-run", database)
+    assert "Newest snapshot of counters, age: 24 h; limit 2 h" in found
+    assert "No snapshot of bloat" in found
+
+
+def test_a_snapshot_from_the_future_is_a_miss(own: PrivatePostgres, tmp_path: Path) -> None:
+    database = watched(own, tmp_path / "h")
+    remembered(database, tmp_path / "h", -1)
+
+    found = failures("snapshots-run.counters", database)
+    assert "is dated 24 h ahead of the server's clock" in found
 
 
 def test_a_snapshot_of_another_database_is_not_taken_for_this_one(
@@ -231,5 +231,4 @@ def test_a_snapshot_of_another_database_is_not_taken_for_this_one(
     other = database.model_copy(update={"dsn": dsn})
     Store(tmp_path / "h").append(live(database), keep_days=400)
 
-    with pytest.raises(NoData, match="history of another database"):
-        judged("snapshots_run", other)
+    assert "history of another database" in errors("snapshots-run", other)

@@ -2,9 +2,8 @@
 
 import pytest
 
-from readiness.areas.database.history import growth
-from readiness.areas.database.history.evidence import Evidence, Use, reaching, uses
 from readiness.areas.database.history.snapshot import IndexUse, Server, Snapshot
+from readiness.areas.database.history.trends import Reach, Use, growth, reaching, uses
 from readiness.model.errors import NoData
 
 DAY = 86400.0
@@ -45,7 +44,7 @@ def shot(
     )
 
 
-def reach_of(snapshots: list[Snapshot], live: Snapshot, *, gap_max_s: float) -> Evidence:
+def reach_of(snapshots: list[Snapshot], live: Snapshot, *, gap_max_s: float) -> Reach:
     return reaching([one.mark for one in snapshots], live.mark, gap_max_s=gap_max_s)
 
 
@@ -78,7 +77,7 @@ def test_a_crash_shortly_after_a_snapshot_is_a_small_gap() -> None:
     assert found.broken_at is None
 
 
-def test_a_crash_long_after_the_last_snapshot_breaks_the_evidence() -> None:
+def test_a_crash_long_after_the_last_snapshot_breaks_the_reach() -> None:
     before = [shot(40, since_days=50), shot(10, since_days=50)]
     found = reach_of(before, shot(0, since_days=3), gap_max_s=2 * HOUR)
 
@@ -151,7 +150,7 @@ def test_what_was_counted_before_any_snapshot_may_have_been_counted_just_now() -
 def test_growth_is_that_of_a_month_and_names_the_tables() -> None:
     first = shot(15, size=1000, tables={"a": 400, "b": 10})
     live = shot(0, size=1600, tables={"a": 900, "b": 5, "c": 100})
-    found = growth.of([shot(60, size=1), first], live, least_days=7)
+    found = growth([shot(60, size=1), first], live, least_days=7)
 
     assert found.month == 1200
     assert found.days == 15
@@ -159,10 +158,10 @@ def test_growth_is_that_of_a_month_and_names_the_tables() -> None:
 
 
 def test_growth_of_a_shrinking_database_is_negative() -> None:
-    assert growth.of([shot(30, size=100)], shot(0, size=40), least_days=7).month == -60
+    assert growth([shot(30, size=100)], shot(0, size=40), least_days=7).month == -60
 
 
 @pytest.mark.parametrize("snapshots", [[], [shot(3, size=1)], [shot(60, size=1)]])
 def test_growth_of_too_few_days_is_not_told(snapshots: list[Snapshot]) -> None:
     with pytest.raises(NoData, match="snapshot"):
-        growth.of(snapshots, shot(0, size=2), least_days=7)
+        growth(snapshots, shot(0, size=2), least_days=7)

@@ -6,21 +6,16 @@ import psycopg
 import pytest
 
 from readiness.areas.database.config import Database
-from readiness.model.errors import NoData
-from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
-from tests.support.monitored_service import misses, suite
+from tests.support.database_health import database, errors, failures, judged, warnings
 
 pytestmark = pytest.mark.contract
 
 Run = Callable[[str], None]
 
 
-def judged(name: str, dsn: Dsn, **limits: object) -> Evidence:
-    evidence = Evidence()
-    there = Database.model_validate({"name": "d", "dsn": dsn, "indexes": limits})
-    getattr(suite("database.test_indexes"), f"test_{name}")(there, evidence)
-    return evidence
+def subject(dsn: Dsn, **limits: object) -> Database:
+    return database(dsn, indexes=limits)
 
 
 @pytest.fixture
@@ -42,7 +37,7 @@ def test_different_indexes_are_no_duplicates(plain: Dsn, run: Run) -> None:
         create index t_b_hash on t using hash (b);
         """)
 
-    assert misses(judged("duplicate_indexes", plain)) == ""
+    assert warnings("indexes.duplicates", subject(plain)) == ""
 
 
 @pytest.mark.parametrize(
@@ -69,23 +64,25 @@ def test_an_exact_double_is_named_with_the_one_to_drop(
     plain: Dsn, run: Run, made: str, dropped: str
 ) -> None:
     run(made)
-    evidence = judged("duplicate_indexes", plain)
+    found = warnings("indexes.duplicates", subject(plain))
 
-    assert evidence.failures == []
-    assert dropped in evidence.warnings[0]
-    assert "duplicate indexes 1," in evidence.warnings[0]
+    assert dropped in found
+    assert found.startswith("1 of ")
 
 
 def test_a_unique_index_that_foreign_keys_need_is_kept(plain: Dsn, run: Run) -> None:
     run("create table child (a int references t); create unique index other on t (a)")
 
-    assert "drop index concurrently public.other;" in judged("duplicate_indexes", plain).warnings[0]
+    found = warnings("indexes.duplicates", subject(plain))
+    assert "drop index concurrently public.other;" in found
 
 
 def test_large_doubles_fail(plain: Dsn, run: Run) -> None:
     run("create index twice on t (b)")
 
-    assert len(judged("duplicate_indexes", plain, duplicate_max_bytes=1).failures) == 2
+    found = failures("indexes.duplicates", subject(plain, duplicate_max_bytes=1))
+    assert "Size of duplicate indexes" in found
+    assert "drop index concurrently public.twice;" in found
 
 
 def test_our_own_schemas_and_a_name_with_capitals(plain: Dsn, run: Run) -> None:
@@ -96,10 +93,10 @@ def test_our_own_schemas_and_a_name_with_capitals(plain: Dsn, run: Run) -> None:
         create schema "My Shop"; create table "My Shop"."T" (a int);
         create index "One" on "My Shop"."T" (a); create index "Two" on "My Shop"."T" (a);
         """)
-    warning = judged("duplicate_indexes", plain).warnings[0]
+    warning = warnings("indexes.duplicates", subject(plain))
 
     assert 'drop index concurrently "My Shop"."Two";' in warning
-    assert "duplicate indexes 1," in warning
+    assert warning.startswith("1 of ")
 
 
 def test_an_index_that_failed_is_invalid_until_it_is_made_again(plain: Dsn, run: Run) -> None:
@@ -107,9 +104,10 @@ def test_an_index_that_failed_is_invalid_until_it_is_made_again(plain: Dsn, run:
     with pytest.raises(psycopg.errors.UniqueViolation):
         run("create unique index concurrently broken on t (b)")
 
-    assert "reindex index concurrently public.broken;" in misses(judged("invalid_indexes", plain))
+    found = failures("invalid-indexes", subject(plain))
+    assert "reindex index concurrently public.broken;" in found
     run("drop index broken")
-    assert misses(judged("invalid_indexes", plain)) == ""
+    assert failures("invalid-indexes", subject(plain)) == ""
 
 
 @pytest.mark.parametrize(
@@ -134,7 +132,7 @@ def test_a_foreign_key_needs_its_columns_first_in_any_order(
         alter table t add constraint to_parent foreign key (c, d) references parent;
         create index on t {index};
         """)  # noqa: S608 - our own names
-    found = misses(judged("foreign_keys_indexed", plain, foreign_key_min_rows=500))
+    found = warnings("indexes.foreign-keys", subject(plain, foreign_key_min_rows=500))
 
     assert (found == "") is serves
     if not serves:
@@ -148,7 +146,7 @@ def test_a_partial_index_that_leaves_out_nothing_but_null_serves(plain: Dsn, run
         create index on t (c) where c is not null;
         """)
 
-    assert misses(judged("foreign_keys_indexed", plain, foreign_key_min_rows=1)) == ""
+    assert warnings("indexes.foreign-keys", subject(plain, foreign_key_min_rows=1)) == ""
 
 
 def test_a_table_that_was_never_analysed_is_told_by_its_size(plain: Dsn, run: Run) -> None:
@@ -159,23 +157,22 @@ def test_a_table_that_was_never_analysed_is_told_by_its_size(plain: Dsn, run: Ru
         select pg_stat_reset();
         """)
 
-    assert "create index" in misses(judged("foreign_keys_indexed", plain, foreign_key_min_rows=999))
+    assert "create index" in warnings(
+        "indexes.foreign-keys", subject(plain, foreign_key_min_rows=999)
+    )
 
 
 def test_small_tables_are_shown_and_not_judged(plain: Dsn, run: Run) -> None:
     run("alter table t add foreign key (c) references t (a)")
-    evidence = judged("foreign_keys_indexed", plain)
+    evidence = judged("indexes", subject(plain))
 
-    assert misses(evidence) == ""
+    assert evidence.warned["foreign-keys"] == []
     assert evidence.measurements[-1].value == 1
 
 
-@pytest.mark.parametrize("name", ["duplicate_indexes", "invalid_indexes", "foreign_keys_indexed"])
-def test_an_empty_database_is_an_error(dsn: Dsn, name: str) -> None:
-    with pytest.raises(NoData, match="outside of the system's schemas"):
-        judged(name, dsn)
-
-
-@pytest.mark.parametrize("name", ["duplicate_indexes", "invalid_indexes", "foreign_keys_indexed"])
-def test_a_role_without_any_right_sees_the_catalogues(plain: Dsn, role: Dsn, name: str) -> None:
-    assert misses(judged(name, role)) == ""
+def test_a_role_without_any_right_sees_the_catalogues(dsn: Dsn, role: Dsn, run: Run) -> None:
+    for check in ("indexes", "invalid-indexes"):
+        assert "outside of the system's schemas" in errors(check, subject(dsn)), "it is empty"
+    run("create table public.t (a int primary key)")
+    for check in ("indexes", "invalid-indexes"):
+        assert warnings(check, subject(role)) == ""

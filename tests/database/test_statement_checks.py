@@ -10,14 +10,13 @@ from readiness.areas.database.config import Database
 from readiness.areas.database.config_history import History
 from readiness.areas.database.history.snapshot import StatementUse
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import snapshot
+from readiness.areas.database.probes import snapshot
 from readiness.lib import postgres
-from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
-from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
-from tests.support.monitored_service import misses, suite
+from tests.support.database_health import database as declared
+from tests.support.database_health import errors, failures, judged, warnings
 
 pytestmark = pytest.mark.contract
 
@@ -69,40 +68,34 @@ def as_app(server: PrivatePostgres, statement: str, times: int = 1) -> None:
 
 def database(server: PrivatePostgres, role: str = "watcher", **more: object) -> Database:
     dsn = Dsn(server.dsn(user=role, password="correct horse"))
-    return Database.model_validate({"name": "d", "dsn": dsn, **more})
-
-
-def judged(name: str, database: Database) -> Evidence:
-    evidence = Evidence()
-    getattr(suite("database.test_statements"), f"test_{name}")(database, evidence)
-    return evidence
+    return declared(dsn, **more)
 
 
 def test_a_server_that_counts_and_logs_passes(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1")
 
-    assert misses(judged("slow_query_tracking", database(counted))) == ""
+    assert failures("slow-query-tracking", database(counted)) == ""
 
 
 def test_a_role_that_may_not_see_settings_is_an_error(counted: PrivatePostgres) -> None:
-    with pytest.raises(NotPermitted, match="shared_preload_libraries") as problem:
-        judged("slow_query_tracking", database(counted, "blind"))
-    assert 'grant pg_read_all_settings to "blind"' in problem.value.remedy
+    found = errors("slow-query-tracking", database(counted, "blind"))
+    assert "NotPermitted: pg_settings: the role may not see shared_preload_libraries" in found
+    assert 'grant pg_read_all_settings to "blind"' in found
 
 
 def test_statements_of_others_that_are_hidden_are_an_error(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 30)
-    with pytest.raises(NotPermitted, match="hidden") as problem:
-        judged("statement_latency", database(counted, "blind"))
-    assert "pg_read_all_stats" in problem.value.remedy
+    found = errors("statement-latency", database(counted, "blind"))
+    assert "NotPermitted" in found
+    assert "pg_read_all_stats" in found
 
 
 def test_a_slow_log_that_begins_too_late_is_a_miss(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1")
     strict = database(counted, statements={"logged_from_ms": 100.0})
 
-    found = misses(judged("slow_query_tracking", strict))
-    assert "statements are logged from 250 ms, must be <= 100" in found
+    found = failures("slow-query-tracking", strict)
+    assert "Statements are logged from: 250 ms; limit 100 ms" in found
     assert "alter system set log_min_duration_statement = 100" in found
 
 
@@ -111,27 +104,26 @@ def test_a_slow_statement_is_named_with_its_level_and_role(counted: PrivatePostg
     as_app(counted, "select pg_sleep(0.03) -- of the report", 20)
     levels = {"warning_ms": 5.0, "alert_ms": 10.0, "critical_ms": 20.0}
 
-    evidence = judged("statement_latency", database(counted, statements=levels))
+    evidence = judged("statement-latency", database(counted, statements=levels))
 
-    assert "critical: 3" in misses(evidence)
-    assert "in 20 calls by app: select pg_sleep($1)" in misses(evidence)
-    assert len(evidence.failures) == 1
+    (found,) = evidence.failures
+    assert "critical: 3" in found
+    assert "in 20 calls by app: select pg_sleep($1)" in found
 
 
 def test_the_first_level_is_a_warning(counted: PrivatePostgres) -> None:
     as_app(counted, "select pg_sleep(0.03)", 20)
 
-    evidence = judged("statement_latency", database(counted, statements={"warning_ms": 10.0}))
+    subject = database(counted, statements={"warning_ms": 10.0})
 
-    assert evidence.failures == []
-    assert "warning: 3" in evidence.warnings[0]
+    assert "warning: 3" in warnings("statement-latency", subject)
 
 
 def test_too_few_calls_are_said_and_not_judged(counted: PrivatePostgres) -> None:
     as_app(counted, "select pg_sleep(0.3)", 2)
 
-    with pytest.raises(NoData, match="no statement of the application ran 20 times"):
-        judged("statement_latency", database(counted))
+    found = errors("statement-latency", database(counted))
+    assert "no statement of the application ran 20 times" in found
 
 
 def test_statements_of_other_roles_and_of_the_gate_are_left_out(counted: PrivatePostgres) -> None:
@@ -143,7 +135,7 @@ def test_statements_of_other_roles_and_of_the_gate_are_left_out(counted: Private
     as_superuser(counted, "select pg_sleep(0.2)")
     mine = {"roles": ["app"], "min_calls": 1}
 
-    assert misses(judged("statement_latency", database(counted, statements=mine))) == ""
+    assert failures("statement-latency", database(counted, statements=mine)) == ""
 
 
 def test_a_window_from_a_snapshot_forgets_what_was_slow_before(
@@ -158,7 +150,7 @@ def test_a_window_from_a_snapshot_forgets_what_was_slow_before(
         Store(tmp_path / "h").append(snapshot.take(connection), keep_days=400)
     as_app(counted, "select pg_sleep(0.0001)", 2)
 
-    assert misses(judged("statement_latency", remembered)) == ""
+    assert failures("statement-latency", remembered) == ""
 
 
 def test_counters_that_began_after_the_snapshot_count_from_their_beginning(
@@ -175,37 +167,35 @@ def test_counters_that_began_after_the_snapshot_count_from_their_beginning(
     as_superuser(counted, "select figures.pg_stat_statements_reset()")
     as_app(counted, "select 1", 2)
 
-    evidence = judged("statement_latency", remembered)
+    evidence = judged("statement-latency", remembered)
     assert evidence.measurements[0].samples == 2
 
 
 def test_means_of_a_long_time_are_not_taken_for_those_of_today(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 25)
-    with pytest.raises(NoData, match="does not show in them") as problem:
-        judged("statement_latency", database(counted, statements={"window_max_h": 1e-9}))
-    assert "databases.NAME.history" in problem.value.remedy
+    found = errors("statement-latency", database(counted, statements={"window_max_h": 1e-9}))
+    assert "does not show in them" in found
+    assert "databases.NAME.history" in found
 
 
 def test_statements_that_are_thrown_out_are_a_miss(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 25)
-    assert misses(judged("statement_eviction", database(counted))) == ""
+    assert warnings("statement-eviction", database(counted)) == ""
 
     as_app(counted, ";".join(f"with no_{n} as (select 1) table no_{n}" for n in range(120)))
-    evidence = judged("statement_eviction", database(counted))
-    assert evidence.failures == []
-    assert "raise pg_stat_statements.max" in evidence.warnings[0]
+    found = warnings("statement-eviction", database(counted))
+    assert "raise pg_stat_statements.max" in found
 
     strict = database(counted, statements={"evictions_max_per_day": 0.5})
-    assert "raise pg_stat_statements.max" in judged("statement_eviction", strict).failures[0]
+    assert "evictions_max_per_day`): each removes" in failures("statement-eviction", strict)
 
 
 def test_without_the_extension_each_says_so(dsn: Dsn) -> None:
-    there = Database.model_validate({"name": "d", "dsn": dsn})
+    subject = declared(dsn)
 
-    assert "shared_preload_libraries" in misses(judged("slow_query_tracking", there))
-    for name in ("statement_latency", "statement_eviction"):
-        with pytest.raises(NoData, match="no statistics of its statements"):
-            judged(name, there)
+    assert "shared_preload_libraries" in failures("slow-query-tracking.installed", subject)
+    for check in ("statement-latency", "statement-eviction"):
+        assert "no statistics of its statements" in errors(check, subject)
 
 
 def test_an_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
@@ -214,9 +204,7 @@ def test_an_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
         if not connection.execute(found.encode()).fetchone():
             pytest.skip("this PostgreSQL comes without pg_stat_statements")
         connection.execute("create extension pg_stat_statements")
-    there = Database.model_validate({"name": "d", "dsn": dsn})
 
-    with pytest.raises(CouldNotMeasure, match="shared_preload_libraries"):
-        judged("statement_latency", there)
+    assert "shared_preload_libraries" in errors("statement-latency", declared(dsn))
     with postgres.connect(dsn, timeout_s=10) as connection:
         assert snapshot.take(connection).statements == {}

@@ -3,10 +3,8 @@
 import pytest
 
 from readiness.areas.database.history.snapshot import Server, Snapshot, StatementUse
-from readiness.areas.database.statements.counters import OWN, Counters, Statement, version_of
-from readiness.areas.database.statements.told import size
-from readiness.areas.database.statements.tracking import logged
-from readiness.areas.database.statements.window import Window, window
+from readiness.areas.database.probes.latency import Window, window
+from readiness.areas.database.probes.statements import OWN, Counters, Statement, logged, version_of
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
 
@@ -137,15 +135,6 @@ def test_what_the_gate_sends_is_known_by_its_mark(text: str, own: bool) -> None:
 
 def test_versions_of_extensions_compare_as_numbers() -> None:
     assert version_of("1.10") > version_of("1.9") > version_of("1.8")
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1_234_567, "1.23 MB"), (2.5e9, "2.5 GB"),
-     (-3e6, "-3 MB"), (9.999e5, "1 MB"), (7e15, "7e+03 TB")],
-)  # fmt: skip
-def test_sizes_are_told_with_three_digits(count: float, expected: str) -> None:
-    assert size(count) == expected
 
 
 def test_three_are_named_and_the_rest_is_counted() -> None:

@@ -12,24 +12,17 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_timescale import Hypertable, Timescale
+from readiness.areas.database.config import Database, Hypertable, Timescale
 from readiness.areas.database.reference.metrics import Metrics, start_metrics
-from readiness.areas.database.subjects_timescale import ExpectedHypertable, TimescaleDatabase
-from readiness.areas.database.timescale import restoring
+from readiness.areas.database.subjects import ExpectedHypertable
 from readiness.areas.performance.config import Ingest
-from readiness.areas.performance.probes import hypertable_shape
 from readiness.areas.performance.probes.ingest import copy_rate
-from readiness.areas.performance.probes.table_shape import scratch_copy
+from readiness.areas.performance.probes.table_shape import _hypertable_like, scratch_copy
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch, fetch_value, timescale
-from readiness.model.check import CheckSpec, spec_of
-from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
-from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
-from tests.support.database_health import execute
-from tests.support.monitored_service import misses, suite
+from tests.support.database_health import errors, execute, failures, warnings
 from tests.support.timescale_server import MONITOR, TimescaleServer
 
 pytestmark = pytest.mark.contract
@@ -38,8 +31,6 @@ NEEDED = "READINESS_TEST_NEEDS_TIMESCALE"
 READINGS: dict[str, Any] = {
     "name": "readings", "table": "telemetry.readings", "chunk_interval_h": 24.0, "keep_d": 30.0,
 }  # fmt: skip
-CHUNKS = ("compression", "growth", "hypertables", "retention")
-OTHERS = ("jobs", "restoring")
 
 Make = Callable[[str], Dsn]
 
@@ -108,69 +99,50 @@ def make(readings: Readings, request: pytest.FixtureRequest) -> Iterator[Make]:
         )
 
 
-def judged(dsn: Dsn, slug: str, *, min_version: str | None = None, **changes: object) -> Evidence:
-    """What one of the checks finds."""
-    expected = Hypertable.model_validate(READINGS | changes)
-    timescale = Timescale(min_version=min_version, hypertables={"readings": expected})
-    database = Database(name="metrics", dsn=dsn, timescale=timescale)
-    check = next(
-        function
-        for module in ("test_timescale", "test_timescale_chunks")
-        for function in vars(suite(f"database.{module}")).values()
-        if (spec := spec_of(function)) and spec.id == f"database.timescale-{slug}"
+def database(dsn: Dsn | str, *, min_version: str | None = None) -> Database:
+    expected = {"min_version": min_version, "hypertables": {"readings": READINGS}}
+    return Database(
+        name="metrics",
+        dsn=dsn if isinstance(dsn, Dsn) else Dsn(dsn),
+        timescale=Timescale.model_validate(expected),
     )
-    spec = spec_of(check)
-    assert isinstance(spec, CheckSpec)
-    subject = (
-        TimescaleDatabase(database, timescale)
-        if spec.each == "timescale_database"
-        else ExpectedHypertable(database, expected)
-    )
-    evidence = Evidence()
-    check(**{str(spec.each): subject, "evidence": evidence})
-    return evidence
 
 
-@pytest.mark.parametrize("slug", [*CHUNKS, "extension", "jobs"])
-def test_a_role_that_sees_no_row_judges_everything(readings: Readings, slug: str) -> None:
-    evidence = judged(Dsn(readings.monitor), slug, min_version="2.11")
-    assert misses(evidence) == ""
-    assert evidence.warnings == []
+def hypertable(dsn: Dsn | str, **changes: object) -> ExpectedHypertable:
+    return ExpectedHypertable(database(dsn), Hypertable.model_validate(READINGS | changes))
 
 
-def test_a_role_that_sees_no_row_sees_the_scheduler(metrics: Metrics) -> None:
-    assert misses(judged(Dsn(metrics.monitor), "restoring")) == ""
+def test_a_role_that_sees_no_row_judges_everything(readings: Readings) -> None:
+    assert warnings("timescale", database(readings.monitor, min_version="2.11")) == ""
+    assert warnings("hypertables", hypertable(readings.monitor)) == ""
 
 
-@pytest.mark.parametrize("slug", OTHERS)
-def test_who_may_not_see_processes_is_told_the_grant(readings: Readings, slug: str) -> None:
+def test_who_may_not_see_processes_is_told_the_grant(readings: Readings) -> None:
     execute(
         readings.superuser,
         "drop role if exists blind",
         "create role blind login password 'correct horse'",
     )
-    dsn = Dsn(readings.server.dsn("metrics", "blind", "correct horse"))
-    with pytest.raises(NotPermitted) as problem:
-        judged(dsn, slug)
-    assert problem.value.remedy == "grant pg_monitor to blind"
-    assert misses(judged(dsn, "compression")) == ""
+    blind = readings.server.dsn("metrics", "blind", "correct horse")
+    found = errors("timescale", database(blind))
+    assert found.count("NotPermitted") == 2
+    assert "grant pg_monitor to blind" in found
+    assert failures("timescale.restoring", database(blind)) == ""
+    assert failures("hypertables.compression-coverage", hypertable(blind)) == ""
 
 
-def test_a_database_without_it_fails_one_check_and_is_an_error_to_the_others(dsn: Dsn) -> None:
-    assert "extension timescaledb: absent" in misses(judged(dsn, "extension"))
-    for slug in (*CHUNKS, *OTHERS):
-        with pytest.raises(NoData, match="TimescaleDB is not installed in this database"):
-            judged(dsn, slug)
+def test_a_database_without_it_fails_one_check_and_is_an_error_to_the_other(dsn: Dsn) -> None:
+    assert "The extension timescaledb is not installed" in failures("timescale", database(dsn))
+    assert "TimescaleDB is not installed in this database" in errors("hypertables", hypertable(dsn))
 
 
 def test_a_release_that_answers_otherwise_is_not_asked(
     readings: Readings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timescale, "OLDEST", (99, 0, 0))
-    with pytest.raises(CouldNotMeasure, match=r"is older than 99\.0\.0"):
-        judged(Dsn(readings.monitor), "compression")
-    found = judged(Dsn(readings.monitor), "extension", min_version="98.1")
-    assert "is at least 98.1: no" in misses(found)
+    assert "is older than 99.0.0" in errors("hypertables", hypertable(readings.monitor))
+    found = failures("timescale.extension", database(readings.monitor, min_version="98.1"))
+    assert "at least 98.1 required" in found
 
 
 HYPERTABLE = """
@@ -188,10 +160,13 @@ def test_where_nothing_is_compressed_that_is_a_failure(make: Make) -> None:
         HYPERTABLE + "select add_compression_policy('telemetry.readings', interval '2 days',"
         " initial_start => now() + interval '1 day')"
     )
-    found = misses(judged(dsn, "compression"))
-    assert "share of the due chunks that is compressed: 0 %" in found
-    assert "compressed chunks: 0" in found
-    assert "policies switched on that compress telemetry.readings" not in found
+    subject = hypertable(dsn)
+    found = failures("hypertables.compression-coverage", subject)
+    assert "Compressed share of the due chunks of telemetry.readings: 0 %" in found
+    assert "chunks of telemetry.readings is compressed" in failures(
+        "hypertables.compression-ratio", subject
+    )
+    assert failures("hypertables.compression-policy", subject) == ""
 
 
 def test_one_compressed_chunk_does_not_speak_for_the_others(make: Make) -> None:
@@ -200,9 +175,9 @@ def test_one_compressed_chunk_does_not_speak_for_the_others(make: Make) -> None:
         " limit 1)); select add_compression_policy('telemetry.readings', interval '2 days',"
         " initial_start => now() + interval '1 day')"
     )
-    found = misses(judged(dsn, "compression", compression_min_ratio=0.000001))
-    assert "share of the due chunks that is compressed" in found
-    assert "compressed chunks: 0" not in found
+    subject = hypertable(dsn)
+    assert "not compressed: " in failures("hypertables.compression-coverage", subject)
+    assert "of 1 compressed chunks" in failures("hypertables.compression-ratio", subject)
 
 
 def test_a_policy_that_drops_at_another_time_than_agreed_fails(make: Make) -> None:
@@ -210,17 +185,20 @@ def test_a_policy_that_drops_at_another_time_than_agreed_fails(make: Make) -> No
         HYPERTABLE + "select add_retention_policy('telemetry.readings', interval '90 days',"
         " initial_start => now() + interval '1 day')"
     )
-    found = misses(judged(dsn, "retention", keep_d=3.0))
-    assert "days that the policy keeps telemetry.readings: 90 d; 3 d required" in found
-    assert "chunks of telemetry.readings that should be gone" in found
+    found = failures("hypertables.retention-policy", hypertable(dsn, keep_d=3.0))
+    assert "The policy keeps telemetry.readings for: 90 days; 3 days required" in found
+    found = failures("hypertables.expired-chunks", hypertable(dsn, keep_d=3.0))
+    assert "Expired chunks of telemetry.readings: " in found
     assert "(8." in found or "(9." in found
-    assert misses(judged(dsn, "retention", keep_d=90.0)) == ""
+    for key in ("retention-policy", "expired-chunks"):
+        assert failures(f"hypertables.{key}", hypertable(dsn, keep_d=90.0)) == ""
 
 
 def test_without_a_policy_the_agreement_still_judges_what_is_there(make: Make) -> None:
-    found = misses(judged(make(HYPERTABLE), "retention", keep_d=3.0))
-    assert "policies switched on that drop rows of telemetry.readings: 0" in found
-    assert "still there: _timescaledb_internal." in found
+    subject = hypertable(make(HYPERTABLE), keep_d=3.0)
+    found = failures("hypertables.retention-policy", subject)
+    assert "No retention policy is active for telemetry.readings" in found
+    assert ": _timescaledb_internal." in failures("hypertables.expired-chunks", subject)
 
 
 def test_a_policy_by_the_time_of_making_is_an_error(make: Make) -> None:
@@ -228,8 +206,7 @@ def test_a_policy_by_the_time_of_making_is_an_error(make: Make) -> None:
         HYPERTABLE + "select add_compression_policy('telemetry.readings',"
         " compress_created_before => interval '2 days')"
     )
-    with pytest.raises(CouldNotMeasure, match="has no compress_after"):
-        judged(dsn, "compression")
+    assert "has no compress_after" in errors("hypertables", hypertable(dsn))
 
 
 def test_a_time_that_is_a_number_is_an_error(make: Make) -> None:
@@ -237,13 +214,11 @@ def test_a_time_that_is_a_number_is_an_error(make: Make) -> None:
         create table "Read ings" (at bigint not null);
         select create_hypertable('"Read ings"', 'at', chunk_time_interval => 1000);
         insert into "Read ings" select n from generate_series(1, 5000) n""")
-    for slug in ("compression", "retention", "growth"):
-        with pytest.raises(CouldNotMeasure, match="its time is a number or a UUID"):
-            judged(dsn, slug, table='public."Read ings"')
-    with pytest.raises(CouldNotMeasure, match="its time is a number or a UUID"):
-        judged(dsn, "hypertables", table='public."Read ings"')
-    found = judged(dsn, "hypertables", table='public."Read ings"', chunk_interval_h=None)
-    assert misses(found) == ""
+    found = errors("hypertables", hypertable(dsn, table='public."Read ings"'))
+    assert found.count("its time is a number or a UUID") == 2, "interval, and age of the chunks"
+    without = hypertable(dsn, table='public."Read ings"', chunk_interval_h=None)
+    assert errors("hypertables", without).count("its time is a number or a UUID") == 1
+    assert failures("hypertables.hypertable", without) == ""
 
 
 def test_a_time_within_a_uuid_is_an_error(timescale_server: TimescaleServer) -> None:
@@ -256,9 +231,8 @@ def test_a_time_within_a_uuid_is_an_error(timescale_server: TimescaleServer) -> 
         select create_hypertable('readings', by_range('id', interval '1 day'));
         insert into readings values (generate_uuidv7())""",
     )
-    for slug in CHUNKS:
-        with pytest.raises(CouldNotMeasure, match="its time is a number or a UUID"):
-            judged(Dsn(dsn), slug, table="public.readings")
+    found = errors("hypertables", hypertable(dsn, table="public.readings"))
+    assert found.count("its time is a number or a UUID") == 2
 
 
 def test_a_young_table_tells_nothing_of_a_month(make: Make) -> None:
@@ -267,37 +241,34 @@ def test_a_young_table_tells_nothing_of_a_month(make: Make) -> None:
         create table telemetry.readings (at timestamptz not null);
         select create_hypertable('telemetry.readings', 'at');
         insert into telemetry.readings values (now())""")
-    with pytest.raises(NoData, match="tell nothing of a month"):
-        judged(dsn, "growth")
+    found = errors("hypertables", hypertable(dsn, compressed=False, keep_d=None))
+    assert "NoData" in found
+    assert "required to judge a month" in found
 
 
 @pytest.mark.parametrize(
-    ("table", "kind"),
-    [("telemetry.gone", "no such table"), ("telemetry.plain", "plain table"),
-     ("telemetry.seen", "plain table")],
+    ("table", "said"),
+    [("telemetry.gone", "does not exist"), ("telemetry.plain", "is a plain table"),
+     ("telemetry.seen", "is a plain table")],
 )  # fmt: skip
-def test_what_is_no_hypertable_is_named(make: Make, table: str, kind: str) -> None:
+def test_what_is_no_hypertable_is_named(make: Make, table: str, said: str) -> None:
     dsn = make("""
         create schema telemetry; create table telemetry.plain (at timestamptz);
         create view telemetry.seen as table telemetry.plain""")
-    assert f"{table} is: {kind}" in misses(judged(dsn, "hypertables", table=table))
-    with pytest.raises(NoData, match=kind):
-        judged(dsn, "growth", table=table)
+    found = failures("hypertables", hypertable(dsn, table=table))
+    assert f"{table} {said}" in found
 
 
 @pytest.mark.parametrize("setting", ["role metrics_monitor", "role all"])
 def test_the_mode_of_a_restore_is_found_wherever_it_is_kept(
-    readings: Readings, setting: str, monkeypatch: pytest.MonkeyPatch
+    readings: Readings, setting: str
 ) -> None:
-    monkeypatch.setattr(
-        restoring, "_START_S", 0.0
-    )  # where there is no scheduler, none is waited for
     execute(readings.superuser, f"alter {setting} set timescaledb.restoring = on")
     try:
-        found = misses(judged(Dsn(readings.monitor), "restoring"))
+        found = failures("timescale.restoring", database(readings.monitor))
     finally:
         execute(readings.superuser, f"alter {setting} reset timescaledb.restoring")
-    assert "settings that keep timescaledb.restoring on: 1: set by alter role" in found
+    assert "no row can be written: set by alter role" in found
 
 
 def test_a_table_becomes_a_hypertable_like_the_target(make: Make) -> None:
@@ -316,14 +287,14 @@ def test_a_table_becomes_a_hypertable_like_the_target(make: Make) -> None:
     with connect(dsn, timeout_s=10) as connection:
         oid = fetch_value(connection, "select 'telemetry.readings'::regclass::oid")
         scratch = sql.Identifier("telemetry", "scratch")
-        for statement in hypertable_shape.like(connection, oid, scratch):
+        for statement in _hypertable_like(connection, oid, scratch):
             connection.execute(statement)
         of_target, of_scratch = (
             fetch(connection, dimensions, [n]) for n in ("readings", "scratch")
         )
         indexes = fetch(connection, "select 1 from pg_indexes where tablename = 'scratch'")
         plain = fetch_value(connection, "select 'pg_class'::regclass::oid")
-        assert list(hypertable_shape.like(connection, plain, scratch)) == []
+        assert list(_hypertable_like(connection, plain, scratch)) == []
     assert of_scratch == of_target == [("at", "06:00:00", None), ("value", None, 2)]
     assert indexes == []
 
@@ -366,9 +337,8 @@ def test_a_standby_is_told_by_its_name(metrics: Metrics) -> None:
     signal.touch()
     metrics.server.restart()
     try:
-        assert misses(judged(Dsn(metrics.monitor), "compression")) == ""
-        with pytest.raises(CouldNotMeasure, match="this is a standby"):
-            judged(Dsn(metrics.monitor), "restoring")
+        assert failures("hypertables", hypertable(metrics.monitor)) == ""
+        assert "this is a standby" in errors("timescale", database(metrics.monitor))
     finally:
         metrics.server.halt()
         signal.unlink()

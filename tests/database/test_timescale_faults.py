@@ -12,43 +12,30 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_timescale import Timescale
-from readiness.areas.database.reference.target_timescale import timescale as tables
+from readiness.areas.database.reference import history
+from readiness.areas.database.reference.target import timescale as tables
 from readiness.areas.database.reference.timescale_levers import TimescaleLevers
-from readiness.areas.database.subjects_timescale import TimescaleDatabase
-from readiness.areas.database.timescale import restoring
-from readiness.model.evidence import Evidence
 from readiness.model.fault import faults_of
-from readiness.model.secrets import Dsn
 from readiness.prove.looking import Looker
 from readiness.prove.prover import Proof
 from readiness.prove.warm import Warm, shut_down
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
-from tests.support.monitored_service import suite
 from tests.support.timescale_server import MONITOR, TimescaleServer, run_jobs
 
 pytestmark = pytest.mark.contract
 
-CHECKS: Final = {
-    f"database.timescale-{slug}"
-    for slug in ("compression", "extension", "growth", "hypertables", "jobs", "retention")
-}
+CHECKS: Final = {"database.timescale", "database.hypertables"}
 # What else reads tables and indexes: hypertables and chunks are no finding of theirs.
 OTHERS: Final = {
     f"database.{slug}"
-    for slug in (
-        "autovacuum-keeps-up", "duplicate-indexes", "foreign-keys-indexed", "index-bloat",
-        "invalid-indexes", "planner-statistics", "privileges", "sequence-exhaustion", "table-bloat",
-    )
-}  # fmt: skip
+    for slug in ("bloat", "growth", "indexes", "invalid-indexes", "privileges", "vacuum")
+} | {"database.sequence-exhaustion"}
 TARGET: Final = """
 [target]
 name = "metrics"
 allow_in_production = ["load", "disrupt"]
 """
-RESTORING: Final = "timescale_is_left_restoring"
 # What it stops only the real one has: a background worker.
 NOT_TRIED: Final = {"timescale_scheduler_is_stopped"}
 FAULTS: Final = {
@@ -93,8 +80,10 @@ class _System:
 def system(timescale_server: TimescaleServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("system")
     config = folder / "readiness.toml"
-    config.write_text(TARGET + tables(folder / "metrics.history"))
+    past = folder / "metrics.history"
+    config.write_text(TARGET + tables(past))
     environ = {"REFERENCE_METRICS_DSN": timescale_server.dsn(user=MONITOR)}
+    history.begin(past, *history.taken(environ["REFERENCE_METRICS_DSN"]))
     return _System(folder, config, environ, _Levers(config, timescale_server))
 
 
@@ -105,14 +94,14 @@ def looker() -> Iterator[Looker]:
 
 
 def test_what_is_not_tried_is_a_fault() -> None:
-    assert {RESTORING, *NOT_TRIED} < set(FAULTS)
+    assert set(FAULTS) > NOT_TRIED
 
 
 def test_the_healthy_metrics_have_no_finding(looker: Looker, system: ReferenceSystem) -> None:
     assert looker.look(system, CHECKS | OTHERS) == ({}, "")
 
 
-@pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_TRIED - {RESTORING}))
+@pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_TRIED))
 def test_a_fault_makes_exactly_its_judgements_miss(
     looker: Looker, system: ReferenceSystem, name: str
 ) -> None:
@@ -122,29 +111,6 @@ def test_a_fault_makes_exactly_its_judgements_miss(
     after, later = looker.look(system, CHECKS)
     proof = Proof(name, fault.story, fault.misses, seen, after, error or later, duration_s=0)
     assert proof.proven, proof.to_dict()
-
-
-def test_a_restore_that_was_not_ended_is_found(
-    timescale_server: TimescaleServer, system: ReferenceSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beside the scheduler, which this server never has."""
-    monkeypatch.setattr(restoring, "_START_S", 0.0)
-    dsn = Dsn(timescale_server.dsn(user=MONITOR))
-    expected = Timescale.model_validate({"hypertables": {"it": {"table": "telemetry.readings"}}})
-    subject = TimescaleDatabase(Database(name="d", dsn=dsn, timescale=expected), expected)
-
-    def missed() -> set[str]:
-        evidence = Evidence()
-        suite("database.test_timescale").test_timescale_restoring(subject, evidence)
-        return {m.key for m in evidence.measurements if m.is_missed}
-
-    fault = FAULTS[RESTORING]
-    healthy = missed()
-    assert len(healthy) == 1
-    with fault.apply(system):
-        broken = missed()
-    assert missed() == healthy < broken
-    assert list(fault.misses.values()) in ([None], [broken])
 
 
 def test_nothing_is_left_of_the_faults(looker: Looker, system: ReferenceSystem) -> None:

@@ -4,11 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readiness.areas.database.timescale.growth import MONTH_S, growth, settled
-from readiness.areas.database.timescale.hypertables import Chunk
+from readiness.areas.database.timescale.hypertables import Chunk, Scheduled
 from readiness.areas.database.timescale.jobs import Job
-from readiness.areas.database.timescale.policies import Scheduled
-from readiness.areas.database.timescale.sizes import Saved, chunk_sizes_function
+from readiness.areas.database.timescale.sizes import (
+    MONTH_S,
+    Saved,
+    chunk_sizes_function,
+    growth,
+    settled,
+)
 from readiness.lib.postgres.timescale import OLDEST, version_of
 from readiness.model.errors import NoData
 
@@ -99,7 +103,7 @@ def test_a_steady_table_grows_by_its_rate_whatever_its_chunks(
 
 @pytest.mark.parametrize("chunks", [[], days(1), days(1, 1.01, length=0.01), days(2, 2)])
 def test_too_little_tells_nothing(chunks: list[Chunk]) -> None:
-    with pytest.raises(NoData, match="tell nothing of a month"):
+    with pytest.raises(NoData, match="required to judge a month"):
         growth(chunks, sizes(chunks, 1000), "t")
 
 

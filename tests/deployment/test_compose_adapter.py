@@ -74,7 +74,7 @@ esac
     return put
 
 
-def test_what_serves_runs_and_is_healthy_where_it_can_tell(told: Told) -> None:
+def test_running_and_healthy_containers_serve(told: Told) -> None:
     serving = [container(), container(health="healthy"), container(health="none")]
     others = [
         container(health="starting"),
@@ -95,17 +95,17 @@ UNDER_WAY = {
 
 
 @pytest.mark.parametrize("word", UNDER_WAY)
-def test_what_is_not_settled_is_a_change(told: Told, word: str) -> None:
+def test_a_container_in_transition_is_a_change(told: Told, word: str) -> None:
     told(container(), UNDER_WAY[word])
     assert adapter().under_way() == f"containers are {word}"
 
 
-def test_what_is_over_is_no_change(told: Told) -> None:
+def test_an_ended_container_is_no_change(told: Told) -> None:
     told(container("exited"), container("dead"), container("created", one_off="True"))
     assert adapter().under_way() == ""
 
 
-def test_the_state_is_what_runs_and_the_image_is_not_in_it(told: Told) -> None:
+def test_the_state_has_settings_and_no_image(told: Told) -> None:
     told(container(Image="shop:1.5.0"), container("exited", User="old"))
     state = adapter().state()
     assert state is not None
@@ -120,15 +120,15 @@ def test_the_state_is_what_runs_and_the_image_is_not_in_it(told: Told) -> None:
     assert [key for key in state if state[key] != other[key]] == ["environment A"]
 
 
-def test_one_that_is_gone_before_it_can_be_looked_into_is_no_error(told: Told) -> None:
+def test_a_container_that_ends_before_its_inspection_is_listed_again(told: Told) -> None:
     asked = told(container(), fails=2)
     assert adapter().replicas() == 1
     assert len(asked.read_text().splitlines()) == 6
 
 
-def test_an_engine_that_never_tells_is_asked_so_often_and_no_more(told: Told) -> None:
+def test_a_failing_inspection_is_tried_five_times(told: Told) -> None:
     asked = told(container(), fails=10**6)
-    with pytest.raises(CouldNotMeasure, match=r"look into the containers ended with 1: .* No such"):
+    with pytest.raises(CouldNotMeasure, match=r"inspect the containers ended with 1: .* No such"):
         adapter().replicas()
     assert len(asked.read_text().splitlines()) == 10
 
@@ -140,7 +140,7 @@ def test_a_container_without_a_state_is_an_error(told: Told, state: object) -> N
         adapter().replicas()
 
 
-def test_podman_says_it_in_its_own_words(told: Told) -> None:
+def test_podmans_health_is_read(told: Told) -> None:
     never = {**container(), "State": {"Status": "running", "Healthcheck": {"Status": ""}}}
     starting = {**container(), "State": {"Status": "running", "Health": {"Status": "starting"}}}
     told(never, starting, name="podman")
@@ -158,7 +158,7 @@ ENGINES = {
 
 
 @pytest.mark.parametrize("tool", ENGINES)
-def test_the_engine_is_the_tools_own(tool: str) -> None:
+def test_the_engine_follows_from_the_tool(tool: str) -> None:
     settings = ByCompose.model_validate({**SETTINGS, "tool": tool.split()})
     assert settings.engine_argv == ENGINES[tool].split()
 
@@ -166,13 +166,13 @@ def test_the_engine_is_the_tools_own(tool: str) -> None:
 @pytest.mark.parametrize("tool", ["podman-compose", "docker-compose --host ssh://a", "compose"])
 def test_an_engine_is_never_guessed(tool: str) -> None:
     table = {**SETTINGS, "tool": tool.split()}
-    with pytest.raises(ValidationError, match="`engine` says which command is the engine's"):
+    with pytest.raises(ValidationError, match="`engine` must name the engine's command"):
         ByCompose.model_validate(table)
     settings = ByCompose.model_validate({**table, "engine": ["docker", "--host", "ssh://a"]})
     assert settings.engine_argv == ["docker", "--host", "ssh://a"]
 
 
-def test_which_containers_are_looked_into(told: Told) -> None:
+def test_containers_are_listed_by_label(told: Told) -> None:
     asked = told(container())
     adapter(engine=["docker", "--host", "ssh://a"]).replicas()
     listing, inspecting = asked.read_text().splitlines()
@@ -184,7 +184,7 @@ def test_which_containers_are_looked_into(told: Told) -> None:
     assert inspecting == f"--host ssh://a inspect {' '.join(IDS)}"
 
 
-def test_a_tool_that_cannot_wait_is_not_told_to() -> None:
+def test_wait_false_omits_the_option() -> None:
     (call,) = adapter(tool=["docker-compose"], wait=False).deploy("1.5.0")
     assert str(call) == (
         "TAG=1.5.0 docker-compose --file docker-compose.yml --project-name shop"
@@ -193,6 +193,6 @@ def test_a_tool_that_cannot_wait_is_not_told_to() -> None:
 
 
 @pytest.mark.parametrize("name", ["Shop", "_shop", "shop.api", ""])
-def test_a_project_has_the_name_that_compose_gives_it(name: str) -> None:
+def test_project_names_are_those_of_compose(name: str) -> None:
     with pytest.raises(ValidationError, match="project"):
         ByCompose.model_validate({**SETTINGS, "project": name})

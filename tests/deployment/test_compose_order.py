@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.deployment.compose_order import StartOrder, UnreadableError, start_order
-from readiness.areas.deployment.config_before import Order
-from readiness.areas.deployment.probes.order import read_order, written_by_compose
+from readiness.areas.deployment.config import Order
+from readiness.areas.deployment.probes.start_order import (
+    StartOrder,
+    UnreadableError,
+    read_order,
+    start_order,
+    written_by_compose,
+)
 from readiness.model.errors import CouldNotMeasure, ReadinessError
 from tests.support.composed_target import programs
 
@@ -25,9 +30,9 @@ def waits(condition: str | None = "service_healthy", **database: Any) -> StartOr
     return order(app={"depends_on": {"db": how}}, db={"image": "postgres", **database})
 
 
-def test_waiting_for_a_health_check_is_well() -> None:
+def test_waiting_for_a_health_check_passes() -> None:
     found = waits(healthcheck=CHECK)
-    assert [found.loose, found.unchecked, found.unknown, found.circle] == [[], [], [], []]
+    assert [found.loose, found.unchecked, found.unknown, found.cycle] == [[], [], [], []]
     assert [str(one) for one in found.dependencies] == ["app → db"]
 
 
@@ -36,7 +41,7 @@ def test_a_job_that_ends_needs_no_health_check() -> None:
     assert [found.loose, found.unchecked] == [[], []]
 
 
-def test_what_is_left_out_is_what_compose_takes_for_it() -> None:
+def test_missing_conditions_are_composes_default() -> None:
     told = ["app waits for db: service_started (depends_on)"]
     assert waits(None, healthcheck=CHECK).loose == told
     assert waits("service_started", healthcheck=CHECK).loose == told
@@ -65,7 +70,7 @@ def test_a_health_check_that_cannot_fail_is_none(healthcheck: Any) -> None:
 
 
 @pytest.mark.parametrize("test", ["pg_isready", ["CMD", "curl", "-f", "x"], "exit 1 || exit 0"])
-def test_others_are_one(test: Any) -> None:
+def test_a_health_check_that_can_fail_counts(test: Any) -> None:
     assert waits(healthcheck={"test": test}).unchecked == []
 
 
@@ -94,17 +99,17 @@ def test_how_long_a_service_is_waited_for(words: Any, seconds: float) -> None:
         ({"network_mode": "service:db"}, "network_mode"),
     ],
 )
-def test_other_words_that_make_a_service_wait(words: Any, said: str) -> None:
+def test_other_keys_that_make_a_service_wait(words: Any, said: str) -> None:
     found = order(app=words, db={"healthcheck": CHECK})
     assert found.loose == [f"app waits for db: service_started ({said})"]
     explicit = {"depends_on": {"db": {"condition": "service_healthy"}}}
     assert not order(app={**words, **explicit}, db={"healthcheck": CHECK}).loose
 
 
-def test_circles_and_services_that_are_not_there() -> None:
+def test_cycles_and_unknown_services_are_found() -> None:
     found = order(a={"depends_on": ["b"]}, b={"depends_on": ["c"]}, c={"depends_on": ["a"]})
-    assert set(found.circle) == {"a", "b", "c"}
-    assert order(a={"depends_on": ["a"]}).circle == ["a", "a"]
+    assert set(found.cycle) == {"a", "b", "c"}
+    assert order(a={"depends_on": ["a"]}).cycle == ["a", "a"]
     assert order(a={"depends_on": ["ghost"]}).unknown == ["a → ghost"]
 
 
@@ -125,7 +130,7 @@ def test_circles_and_services_that_are_not_there() -> None:
         {"services": {"a": {"healthcheck": {"test": "x", "retries": "many"}}}},
     ],
 )
-def test_what_does_not_tell_it_all_is_no_answer(document: Any) -> None:
+def test_an_incomplete_file_is_an_error(document: Any) -> None:
     with pytest.raises(UnreadableError):
         start_order(document)
 

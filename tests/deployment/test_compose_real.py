@@ -45,7 +45,7 @@ def target(registry: str, tmp_path: Path) -> Iterator[ComposedTarget]:
         yield running
 
 
-def test_the_state_is_that_of_the_release_and_the_same_after_going_back(
+def test_the_state_is_restored_by_a_rollback(
     target: ComposedTarget,
 ) -> None:
     before = target.adapter.state()
@@ -110,7 +110,7 @@ def test_the_whole_drill(target: ComposedTarget) -> None:
     assert not target.place.file.exists()
 
 
-def test_a_drill_that_is_broken_off_leaves_the_old_release(target: ComposedTarget) -> None:
+def test_a_stopped_drill_restores_the_old_release(target: ComposedTarget) -> None:
     before = target.adapter.state()
     (change,) = target.again(abort_failures="1").drill().changes
     assert "over 1 requests failed" in change.problem
@@ -119,12 +119,12 @@ def test_a_drill_that_is_broken_off_leaves_the_old_release(target: ComposedTarge
     assert not target.place.file.exists()
 
 
-def test_a_tool_that_cannot_wait_says_that_it_is_done_and_nobody_believes_it(
+def test_a_tool_without_wait_that_exits_with_0_is_not_trusted(
     target: ComposedTarget,
 ) -> None:
     text = target.loaded.path.read_text()
     target.loaded.path.write_text(text.replace("wait = false", "wait = true"))
     (change,) = target.again(change_within_s="3").drill().changes
     assert change.status == 0
-    assert "not over after 3 s" in change.problem
+    assert "not complete after 3 s" in change.problem
     assert target.version == OLD

@@ -2,7 +2,7 @@
 
 import pytest
 
-from readiness.areas.deployment.probes.memory import MEMINFO, Memory, limit_files, memory_of
+from readiness.areas.deployment.probes.host import MEMINFO, Memory, limit_files, memory_from
 from readiness.model.errors import NoData
 
 GIB = 1 << 30
@@ -12,7 +12,7 @@ MACHINE = "MemTotal:       16777216 kB\nMemFree: 1 kB\nMemAvailable:   12582912 
 
 
 def test_without_cgroups_it_is_the_machine() -> None:
-    found = memory_of({MEMINFO: MACHINE}, limit_files(""))
+    found = memory_from({MEMINFO: MACHINE}, limit_files(""))
     assert found == Memory(16 * GIB, 12 * GIB, MEMINFO)
 
 
@@ -40,11 +40,11 @@ def of(path: str, text: str, **beside: str) -> Memory:
     folder, _, name = path.rpartition("/")
     version = "0::/x/y\n" if name == "memory.max" else "7:memory:/x/y\n"
     texts = {MEMINFO: MACHINE, path: text, **{f"{folder}/{n}": t for n, t in beside.items()}}
-    return memory_of(texts, limit_files(version))
+    return memory_from(texts, limit_files(version))
 
 
 @pytest.mark.parametrize("folder", ["", "/x", "/x/y"])
-def test_a_limit_counts_wherever_it_stands(folder: str) -> None:
+def test_a_limit_of_any_parent_counts(folder: str) -> None:
     path = f"{V2}{folder}/memory.max"
     assert of(path, f"{2 * GIB}\n") == Memory(2 * GIB, 2 * GIB, path)
     path = f"{V1}{folder}/memory.limit_in_bytes"
@@ -58,7 +58,7 @@ def test_no_limit_is_the_machine() -> None:
     assert of(f"{V2}/x/memory.max", f"{64 * GIB}\n") == whole
 
 
-def test_what_is_used_under_the_limit_is_not_available_but_files_are() -> None:
+def test_memory_in_use_is_not_available_but_the_page_cache_is() -> None:
     path = f"{V2}/x/memory.max"
     used = {"memory.current": str(3 * GIB)}
     assert of(path, str(4 * GIB), **used).available == GIB
@@ -70,11 +70,11 @@ def test_what_is_used_under_the_limit_is_not_available_but_files_are() -> None:
 
 
 @pytest.mark.parametrize("machine", ["", "MemTotal: 1 kB\n", "MemTotal: x\nMemAvailable: 1 kB\n"])
-def test_a_machine_that_does_not_tell_is_no_answer(machine: str) -> None:
+def test_a_machine_without_meminfo_is_an_error(machine: str) -> None:
     with pytest.raises(NoData):
-        memory_of({MEMINFO: machine}, [])
+        memory_from({MEMINFO: machine}, [])
 
 
-def test_a_limit_that_is_no_number_is_no_answer() -> None:
+def test_a_limit_that_is_not_a_number_is_an_error() -> None:
     with pytest.raises(NoData):
         of(f"{V2}/x/memory.max", "lots\n")

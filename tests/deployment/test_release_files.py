@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.config_before import Order, Report, SavedLayer
-from readiness.areas.deployment.probes import files, layers
-from readiness.areas.deployment.probes.order import read_order
-from readiness.areas.deployment.probes.report import read_report
+from readiness.areas.deployment.config import Deployment, Order, Report, SavedLayer
+from readiness.areas.deployment.probes import backups, configuration_files
+from readiness.areas.deployment.probes.releases import read_report
+from readiness.areas.deployment.probes.start_order import read_order
 from readiness.areas.deployment.reference import release_files
+from readiness.areas.deployment.reference.levers import ReleaseLevers
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
-from readiness.areas.deployment.reference.release_levers import ReleaseLevers
 from readiness.model.errors import ReferenceSystemError
 
 
@@ -44,19 +43,19 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_all_of_it_is_well(released: ReleaseFiles) -> None:
-    configuration = files.matching(f"{released.deploy}/*")
+def test_the_files_around_the_release_are_valid(released: ReleaseFiles) -> None:
+    configuration = configuration_files.matching(f"{released.deploy}/*")
     assert len(configuration) == 5
-    assert [files.parsed(path).mistakes for path in configuration] == [()] * 5
+    assert [configuration_files.parsed(path).mistakes for path in configuration] == [()] * 5
     order = read_order(Order(compose=str(released.deploy / "docker-compose.yml")))
-    assert [order.loose, order.unchecked, order.unknown, order.circle] == [[], [], [], []]
+    assert [order.loose, order.unchecked, order.unknown, order.cycle] == [[], [], [], []]
     layer = SavedLayer(name="configuration", path=str(released.saved), pattern="c*.tar.gz")
-    copy = layers.newest(layer)
+    copy = backups.newest(layer)
     assert copy is not None
-    assert layers.sum_fits(copy).value == 0
+    assert backups.sum_fits(copy).value == 0
 
 
-def test_the_report_is_whole(released: ReleaseFiles) -> None:
+def test_the_report_is_complete(released: ReleaseFiles) -> None:
     told = Report(path=str(released.report))
     place, report, wrong = read_report(Deployment(url="http://127.0.0.1:1", report=told))
     assert (place, wrong) == (str(released.report), [])
@@ -64,7 +63,7 @@ def test_the_report_is_whole(released: ReleaseFiles) -> None:
     assert (report.live, report.duration_s) == ("1.5.0", 42)
 
 
-def test_each_lever_puts_back_what_was(released: ReleaseFiles) -> None:
+def test_each_lever_restores_the_files(released: ReleaseFiles) -> None:
     levers, before = Levers(released), content(released.folder)
     with levers.release_file("store/shop-1.4.0.tar.gz") as path:
         path.unlink()
@@ -73,12 +72,12 @@ def test_each_lever_puts_back_what_was(released: ReleaseFiles) -> None:
         assert "DEBUG" in (released.deploy / "logging.yaml").read_text()
     with levers.age_release_file("saved/configuration.tar.gz", timedelta(days=2)):
         layer = SavedLayer(name="x", path=str(released.saved), pattern="c*.tar.gz")
-        copy = layers.newest(layer)
+        copy = backups.newest(layer)
         assert copy is not None
-        assert float(layers.minutes_old(copy).value) == pytest.approx(2880, abs=1)
+        assert float(backups.minutes_old(copy).value) == pytest.approx(2880, abs=1)
     assert content(released.folder) == before
     with (
-        pytest.raises(ReferenceSystemError, match="no 'nothing' to replace"),
+        pytest.raises(ReferenceSystemError, match="'nothing' is not in the file"),
         levers.edit_release_file("deploy/logging.yaml", "nothing", ""),
     ):
         pass
@@ -93,17 +92,17 @@ def test_the_levers_on_the_machine_are_in_the_configuration(released: ReleaseFil
 
 
 def asked(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "readiness.areas.deployment.reference.asked", *words]
+    command = [sys.executable, "-m", "readiness.areas.deployment.reference.commands", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_shelf_says_yes_and_no(released: ReleaseFiles) -> None:
-    there = asked("shelf", str(released.store / "shop-1.4.0.tar.gz"))
+def test_an_artifact_is_found_or_not(released: ReleaseFiles) -> None:
+    there = asked("artifact", str(released.store / "shop-1.4.0.tar.gz"))
     assert (there.returncode, there.stdout) == (0, "shop-1.4.0.tar.gz\n")
-    assert asked("shelf", str(released.store / "shop-1.3.0.tar.gz")).returncode == 1
+    assert asked("artifact", str(released.store / "shop-1.3.0.tar.gz")).returncode == 1
 
 
-def test_a_machine_in_a_cgroup_runs_all_else() -> None:
+def test_in_cgroup_answers_grep_and_runs_other_commands() -> None:
     assert "memory.max:17\n" in asked("in-cgroup", "17", "grep", "-H", ".", "/x").stdout
     assert asked("in-cgroup", "17", "echo", "here").stdout == "here\n"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from readiness.areas.deployment.strict_parsing import kinds, mistakes
+from readiness.areas.deployment.probes.configuration_files import kinds, mistakes
 
 DEEP = "[" * 100_000
 
@@ -21,7 +21,7 @@ DEEP = "[" * 100_000
         (".cnf", "[mysqld]\nskip-name-resolve\nport = 1\n"),
     ],
 )
-def test_what_is_well(ending: str, text: str) -> None:
+def test_valid_files_have_no_mistakes(ending: str, text: str) -> None:
     assert mistakes(text.encode(), ending) == []
 
 
@@ -40,31 +40,31 @@ def test_what_is_well(ending: str, text: str) -> None:
         (".yaml", "a: [1, 2\n", "line 2: did not find expected ',' or ']'"),
         (".yaml", "a: &a [*a]\n", "line 1: an anchor contains itself"),
         (".yaml", "port:8080\n", "is one plain value without a key"),
-        (".yaml", "# nothing\n", "has only comments in it"),
+        (".yaml", "# nothing\n", "has only comments"),
         (".yaml", DEEP, "is nested too deeply"),
-        (".json", '{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice in one object"),
-        (".json", '{"a": NaN}', "NaN is no number of JSON"),
+        (".json", '{"a": 1, "b": {"c": 1, "c": 2}}', "duplicate key 'c' in one object"),
+        (".json", '{"a": NaN}', "NaN is not valid in JSON"),
         (".json", '{"a": 1,}', "line 1: Expecting property name"),
         (".json", "{} {}", "line 1: Extra data"),
         (".json", DEEP, "is nested too deeply"),
         (".json", "1" * 5000, "more digits"),
         (".toml", "a = 1\na = 2\n", "Cannot overwrite a value (at line 2"),
         (".toml", "[a]\n[a]\n", "Cannot declare"),
-        (".ini", "[a]\nx = 1\nX = 2\n", "line 3: the key 'x' stands twice in its section"),
-        (".ini", "[a]\nx = 1\n[a]\n", "line 3: the section ['a'] stands twice"),
-        (".ini", "x = 1\n", "line 1: stands before the first section"),
+        (".ini", "[a]\nx = 1\nX = 2\n", "line 3: duplicate key 'x' in its section"),
+        (".ini", "[a]\nx = 1\n[a]\n", "line 3: duplicate section ['a']"),
+        (".ini", "x = 1\n", "line 1: is before the first section"),
         (".ini", "[a]\nwhat is this\n", "line 2: is neither a section nor KEY = VALUE"),
-        (".cnf", "[a]\nx\n[b\n", "line 3: the header of a section is not closed"),
+        (".cnf", "[a]\nx\n[b\n", "line 3: the header of a section has no closing bracket"),
     ],
 )
-def test_what_is_not(ending: str, text: str, told: str) -> None:
+def test_mistakes_are_found(ending: str, text: str, told: str) -> None:
     found = mistakes(text.encode(), ending)
     assert len(found) == 1
     assert found[0].startswith(told) or told in found[0]
 
 
 @pytest.mark.parametrize("ending", kinds())
-def test_nothing_is_a_mistake_in_each_of_them(ending: str) -> None:
+def test_an_empty_file_is_a_mistake(ending: str) -> None:
     assert mistakes(b"", ending) == mistakes(b" \n\n", ending) == ["is empty"]
     assert mistakes(b"a\n\xff\n", ending) == ["line 2: is not UTF-8"]
 
@@ -88,7 +88,7 @@ def test_nothing_is_a_mistake_in_each_of_them(ending: str) -> None:
         (".ini", "[a]\npassword = correct-horse\npassword = correct-horse\n"),
     ],
 )
-def test_no_value_is_told(ending: str, text: str) -> None:
+def test_no_value_is_shown(ending: str, text: str) -> None:
     found = mistakes(text.encode(), ending)
     assert found
     assert "correct" not in " ".join(found)

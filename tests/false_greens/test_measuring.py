@@ -23,7 +23,7 @@ ANSWERED_ELSEWHERE = {
     "M11": ("tests/false_greens/test_deploying.py", "m11"),
     "M10": ("tests/performance/test_probe_queries.py", "stall"),
     "M12": ("tests/lib/test_probe_postgres.py", "a_mistake_in_sql"),
-    "M14": ("tests/monitoring/test_health_check.py", "where_every_path_answers_200"),
+    "M14": ("tests/monitoring/test_health_check.py", "a_catch_all_page"),
     "M16": ("tests/backup/test_restore.py", "a_dump_that_lacks_rows"),
     "M17": ("tests/alerting/test_rules_checks.py", "a_bad_rule_is_found_and_named"),
     "M24": ("tests/backup/test_pgbackrest.py", "its_check_is_read_and_not_believed"),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.scaling.reference import cluster
-from tests.scaling.test_scaling_faults import red, shop
+from readiness.areas.scaling.reference.levers import copy_manifests
+from tests.scaling.test_scaling_faults import missed, shop
 
 METRICS = """\
   metrics:
@@ -32,51 +32,61 @@ PROXY = """\
 
 
 @pytest.mark.parametrize(
-    ("file", "field", "checks"),
+    ("file", "field", "misses"),
     [
         # 1; and of one replica a budget of one lets all go.
-        ("autoscaler.yaml", "  minReplicas: 3\n", {"autoscaler-bounds", "disruption-budget"}),
+        (
+            "autoscaler.yaml",
+            "  minReplicas: 3\n",
+            {"autoscaler": {"min-replicas"}, "disruption": {"remaining"}},
+        ),
         # CPU at 80 %, and nothing of memory.
-        ("autoscaler.yaml", METRICS, {"autoscaler-metrics"}),
+        ("autoscaler.yaml", METRICS, {"autoscaler-policy": {"metric", "utilization"}}),
         # Four pods or the double up; all of them down at once.
-        ("autoscaler.yaml", BEHAVIOR, {"autoscaler-rate"}),
+        ("autoscaler.yaml", BEHAVIOR, {"autoscaler-policy": {"added-at-most", "removed-at-most"}}),
         # All at once, after 300 s.
         (
             "autoscaler.yaml",
             "    scaleDown:\n      policies: [{type: Pods, value: 1, periodSeconds: 60}]\n",
-            {"autoscaler-rate"},
+            {"autoscaler-policy": {"removed-at-most"}},
         ),
         # 25 %: two of ten.
         (
             "deployment.yaml",
             "    rollingUpdate: {maxSurge: 1, maxUnavailable: 0}\n",
-            {"rollout-strategy"},
+            {"disruption": {"unavailable"}},
         ),
-        ("deployment.yaml", ", maxUnavailable: 0", {"rollout-strategy"}),
+        ("deployment.yaml", ", maxUnavailable: 0", {"disruption": {"unavailable"}}),
         # Nothing: a share of nothing is unknown.
-        ("deployment.yaml", PROXY, {"resource-requests"}),
+        ("deployment.yaml", PROXY, {"capacity": {"cpu-request", "memory-request", "memory-limit"}}),
         # Nothing may go.
-        ("around.yaml", "  maxUnavailable: 1\n", {"disruption-budget"}),
+        ("around.yaml", "  maxUnavailable: 1\n", {"disruption": {"evictable"}}),
         # None selects no pod.
-        ("around.yaml", "  selector:\n    matchLabels: {app: shop}\n", {"disruption-budget"}),
+        ("around.yaml", "  selector:\n    matchLabels: {app: shop}\n", {"disruption": {"budget"}}),
         # It acts.
-        ("autoscaler.yaml", '  updatePolicy: {updateMode: "Off"}\n', {"autoscaler-target"}),
+        ("autoscaler.yaml", '  updatePolicy: {updateMode: "Off"}\n', {"autoscaler": {"conflict"}}),
     ],
 )
 def test_m3_an_absent_field_is_the_platforms_default(
-    file: str, field: str, checks: set[str], tmp_path: Path
+    file: str, field: str, misses: dict[str, set[str]], tmp_path: Path
 ) -> None:
-    folder = cluster.copy_files(tmp_path)
+    folder = copy_manifests(tmp_path)
     path = folder / file
     text = path.read_text()
     assert field in text
     path.write_text(text.replace(field, "", 1))
-    assert red(shop(folder)) == {f"scaling.{check}[shop]" for check in checks}
+    assert missed(shop(folder)) == {
+        f"scaling.{check}[shop]": keys for check, keys in misses.items()
+    }
 
 
-@pytest.mark.parametrize("condition", ["AbleToScale", "ScalingActive"])
-def test_m3_what_the_controller_does_not_say_is_not_good(condition: str, tmp_path: Path) -> None:
-    folder = cluster.copy_files(tmp_path)
+@pytest.mark.parametrize(
+    ("condition", "key"), [("AbleToScale", "able-to-scale"), ("ScalingActive", "scaling-active")]
+)
+def test_m3_a_condition_that_is_not_reported_fails(
+    condition: str, key: str, tmp_path: Path
+) -> None:
+    folder = copy_manifests(tmp_path)
     path = folder / "live.json"
     path.write_text(path.read_text().replace(f'"{condition}"', '"SomethingElse"'))
-    assert red(shop(folder)) == {"scaling.autoscaler-live[shop]"}
+    assert missed(shop(folder)) == {"scaling.autoscaler-live[shop]": {key}}

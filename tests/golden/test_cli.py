@@ -21,7 +21,7 @@ NO_FILE = {
     "misspelt-subcommand": ["config", "chekc"],
     "reference-and-config": ["run", "--reference", "--config", "x.toml"],
     "unknown-provider": ["run", "--reference", "--provider", "podman"],
-    "unknown-check": ["explain", "backup.restore-row-partiy"],
+    "unknown-check": ["explain", "backup.restoers"],
     "missing-record": ["report", "nope.json"],
     "missing-old-record": ["diff", "a.json", "b.json"],
     "unknown-fault": ["prove", "-k", "no such fault"],
@@ -34,7 +34,7 @@ WITH_FILE = {
     "not-allowed-in-file": ["run", "--allow", "disrupt", "--confirm", "x"],
     "missing-baseline": ["run", "--baseline", "nope.json"],
     "unknown-suite": ["run", "--suite", "monitorng"],
-    "unknown-selection": ["run", "--select", "backup.backup-frehs"],
+    "unknown-selection": ["run", "--select", "backup.frehs"],
     "signoff-without-person": ["signoff", "uat"],
     "signoff-by-the-deployer": ["signoff", "uat", "--person", "Bot", "--evidence", "x"],
     "signoff-date": [

@@ -81,9 +81,9 @@ def test_panels_that_show_something_pass(tmp_path: Path, prometheus: str) -> Non
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ("good_totel", "query A gives nothing"),
-        ("empty", "query A gives nothing"),
-        ("up == 2", "query A gives nothing"),
+        ("good_totel", "query A returns nothing within 60 s"),
+        ("empty", "query A returns nothing within 60 s"),
+        ("up == 2", "query A returns nothing within 60 s"),
         ("rate(good_total", "unclosed left parenthesis"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_panel_that_shows_nothing_is_named(
 ) -> None:
     found = from_file(tmp_path, prometheus, document("up", expression))
 
-    assert found.startswith(f"points of '{expression}' 0, must be >= 1")
+    assert found.startswith(f"points of the panel '{expression}': 0; at least 1 required: ")
     assert expected in found
 
 
@@ -100,18 +100,18 @@ def test_a_panel_may_be_empty_but_not_broken(tmp_path: Path, prometheus: str) ->
     shown = document("up", "up == 2", "rate(")
     found = from_file(tmp_path, prometheus, shown, may_be_empty=["up == 2", "rate("])
 
-    assert found.startswith("points of 'rate('")
+    assert found.startswith("points of the panel 'rate('")
 
 
 def test_too_few_panels_fail(tmp_path: Path, prometheus: str) -> None:
     found = from_file(tmp_path, prometheus, document("up"), min_panels=11)
 
-    assert "panels with a query of d 1, must be >= 11" in found
+    assert "panels with a query on the dashboard d: 1; at least 11 required" in found
 
 
 def test_what_needs_grafana_is_an_error(tmp_path: Path, prometheus: str) -> None:
     asked = document("x", datasource={"type": "loki", "uid": "l"})
-    with pytest.raises(NoData, match="a data source of the type 'loki'"):
+    with pytest.raises(NoData, match="the data source of query A is of the type loki"):
         from_file(tmp_path, prometheus, asked)
 
 
@@ -169,10 +169,10 @@ def test_panels_are_asked_through_grafana_with_its_token(stub: Stub) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ({"results": {"A": {"frames": []}}}, "gives nothing"),
-        ({"results": {"A": {"frames": None}}}, "gives nothing"),
+        ({"results": {"A": {"frames": []}}}, "returns nothing"),
+        ({"results": {"A": {"frames": None}}}, "returns nothing"),
         ({"results": {"A": {"error": "bad_data: parse error"}}}, "bad_data: parse error"),
-        ({"results": {"B": {}}}, "no answer to this query"),
+        ({"results": {"B": {}}}, "Grafana does not answer this query"),
         ({"message": "data source not found"}, "data source not found"),
     ],
 )
@@ -186,7 +186,7 @@ def test_nulls_are_no_points(stub: Stub) -> None:
     only_null = FRAME | {"data": {"values": [[1], [None]]}}
     stub.routes["/api/ds/query"] = Reply(json.dumps({"results": {"A": {"frames": [only_null]}}}))
 
-    assert "points of 'up' 0" in stub.dashboard()
+    assert "points of the panel 'up': 0" in stub.dashboard()
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,11 @@ def test_the_default_data_source_is_looked_up(stub: Stub) -> None:
     ("reply", "expected"),
     [
         (Reply('{"status": "OK"}'), ""),
-        (Reply('{"status": "ERROR", "message": "refused"}', 400), "ERROR, must be == OK: refused"),
-        (Reply('{"message": "plugin unavailable"}', 503), "no status, HTTP 503"),
+        (
+            Reply('{"status": "ERROR", "message": "refused"}', 400),
+            "The health of the data source p is ERROR (`.datasources`): refused",
+        ),
+        (Reply('{"message": "plugin unavailable"}', 503), "is no status, HTTP 503"),
     ],
 )
 def test_a_data_source_is_as_its_own_check_says(stub: Stub, reply: Reply, expected: str) -> None:
@@ -241,7 +244,7 @@ def test_without_a_health_check_the_simplest_query_decides(stub: Stub, status: i
     assert "Data source not found" in stub.sources()
 
 
-def test_without_a_login_nothing_is_told(stub: Stub) -> None:
+def test_a_token_that_is_not_accepted_is_an_error(stub: Stub) -> None:
     stub.routes["/api/datasources/uid/p/health"] = Reply('{"message": "Unauthorized"}', 401)
     with pytest.raises(CouldNotMeasure, match="set `token` in the table of Grafana"):
         stub.sources()

@@ -121,7 +121,7 @@ def test_expressions_of_grafana_are_left_alone() -> None:
     "document", [[], "text", {"panels": 1}, {"panels": [{"targets": "x"}]}, None]
 )
 def test_what_is_no_dashboard_is_refused(document: object) -> None:
-    with pytest.raises(NoData, match="it is no dashboard"):
+    with pytest.raises(NoData, match="it is not a dashboard"):
         panels_of(document, variables={}, library=library, where="d.json")
 
 

@@ -1,4 +1,4 @@
-"""monitoring.health-endpoints against a real server: what it finds, and what it lets pass."""
+"""monitoring.health-endpoints against a real server: what it finds, and what passes."""
 
 import json
 
@@ -32,19 +32,19 @@ def test_a_healthy_service_passes_with_its_figures() -> None:
 @pytest.mark.parametrize(
     ("path", "reply", "expected"),
     [
-        ("/health", Reply("{}", 503), "200 of /health 0, must be == 5"),
+        ("/health", Reply("{}", 503), "/health answered 200 to 0 of 5 requests"),
         ("/health", Reply(status=302, headers={"Location": "/login"}), "answered 302 to /login"),
-        ("/health", Reply("<html>", content_type="text/html"), "content type of /health text/html"),
+        ("/health", Reply("<html>", content_type="text/html"), "content type text/html, not app"),
         ("/health", Reply("<html>"), "is not JSON"),
         ("/health", Reply(b'"\xff"'), "is not JSON"),
-        ("/health", Reply("[1]"), "is JSON, but no object"),
-        ("/health", Reply('{"status": "ok"}'), "without version"),
-        ("/health", Reply('{"status": "", "version": null}'), "without status, version"),
-        ("/health", Reply('{"status": 1, "version": 1}', content_type=""), "of /health none"),
-        ("/health/ready", Reply("{}", 500), "200 of /health/ready 0"),
+        ("/health", Reply("[1]"), "is JSON, but not an object"),
+        ("/health", Reply('{"status": "ok"}'), "/health reports no version"),
+        ("/health", Reply('{"status": "", "version": null}'), "/health reports no status, version"),
+        ("/health", Reply('{"status": 1, "version": 1}', content_type=""), "content type none"),
+        ("/health/ready", Reply("{}", 500), "/health/ready answered 200 to 0 of 5"),
         ("/health/ready", Reply(status=301, headers={"Location": "/"}), "answered 301 to /"),
-        ("/health/live", Reply("{}", 204), "200 of /health/live 0"),
-        ("/health/live", Reply("<p>", content_type="Text/HTML; charset=x"), "must be != text/html"),
+        ("/health/live", Reply("{}", 204), "/health/live answered 200 to 0 of 5"),
+        ("/health/live", Reply("<p>", content_type="Text/HTML; charset=x"), "answers with an HTML"),
     ],
 )  # fmt: skip
 def test_a_wrong_answer_is_a_miss(path: str, reply: Reply, expected: str) -> None:
@@ -56,7 +56,7 @@ def test_a_wrong_answer_is_a_miss(path: str, reply: Reply, expected: str) -> Non
     assert found.count(path) >= 1
 
 
-def test_all_misses_of_one_run_are_told() -> None:
+def test_every_miss_is_reported() -> None:
     with MonitoredService() as server:
         server.routes["/health/ready"] = server.routes["/health/live"] = Reply("{}", 500)
         found = misses(judged(server.service()))
@@ -71,7 +71,7 @@ def test_one_bad_answer_of_five_is_a_miss() -> None:
         server.routes["/health/live"] = lambda: Reply("{}", next(answers))
         found = misses(judged(server.service()))
 
-    assert "200 of /health/live 4, must be == 5" in found
+    assert "/health/live answered 200 to 4 of 5 requests" in found
     assert "answered 503" in found
 
 
@@ -80,7 +80,7 @@ def test_an_answer_slower_than_the_limit_is_a_miss() -> None:
         found = misses(judged(server.service(health_max_ms=1e-6)))
 
     for path in ("/health", "/health/ready", "/health/live"):
-        assert f"median latency of {path} " in found
+        assert f"median latency of {path}: " in found
 
 
 @pytest.mark.parametrize("content_type", ["application/health+json", "application/json; x=y"])
@@ -100,7 +100,7 @@ def test_ready_and_live_may_answer_plain_text() -> None:
         assert misses(judged(server.service())) == ""
 
 
-def test_where_every_path_answers_200_nothing_can_be_told() -> None:
+def test_a_catch_all_page_is_an_error() -> None:
     with MonitoredService() as server:
         server.otherwise = Reply("<html>welcome", content_type="text/html")
         with pytest.raises(NoData, match="every path answers 200"):

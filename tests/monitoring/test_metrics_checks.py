@@ -50,15 +50,18 @@ def test_a_good_endpoint_passes() -> None:
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (Reply("up 1\n", 503, TEXT_FORMAT), "status of metrics 503"),
-        (Reply(status=302, headers={"Location": "/login"}), "status of metrics 302"),
-        (Reply("up 1\n", 200, "text/html"), "content type of metrics text/html"),
-        (Reply("up 1\n", 200, ""), "content type of metrics none"),
-        (Reply("up 1\nup{a=1} 2\n", 200, TEXT_FORMAT), "malformed lines 1"),
+        (Reply("up 1\n", 503, TEXT_FORMAT), "/metrics answered 503"),
+        (Reply(status=302, headers={"Location": "/login"}), "/metrics answered 302"),
+        (
+            Reply("up 1\n", 200, "text/html"),
+            "The content type is text/html, which Prometheus 3 rejects",
+        ),
+        (Reply("up 1\n", 200, ""), "The content type is none"),
+        (Reply("up 1\nup{a=1} 2\n", 200, TEXT_FORMAT), "because of malformed lines: line 2"),
         (Reply(b'up{a="\xff"} 1\nup 1\n', 200, TEXT_FORMAT), "line 1 is not valid UTF-8"),
-        (Reply("up 1\nup 2\n", 200, TEXT_FORMAT), "series that stand twice 1"),
+        (Reply("up 1\nup 2\n", 200, TEXT_FORMAT), "of each duplicate series: up"),
         (Reply("up 1\n", 200, "application/openmetrics-text; version=1.0.0"), "# EOF"),
-        (Reply("", 200, TEXT_FORMAT), "series 0, must be >= 1"),
+        (Reply("", 200, TEXT_FORMAT), "/metrics exposes no series; at least 1 required"),
     ],
 )
 def test_what_prometheus_would_refuse_is_a_miss_and_nothing_else_is(
@@ -72,12 +75,12 @@ def test_what_prometheus_would_refuse_is_a_miss_and_nothing_else_is(
     assert len(evidence.failures) == 1
 
 
-def test_a_page_for_people_fails_rather_than_being_unreadable() -> None:
+def test_an_html_page_fails_and_is_no_error() -> None:
     with MonitoredService() as server:
         server.routes["/metrics"] = Reply("<html>\n<body>\n</html>", 200, "text/html")
         found = misses(endpoint(server.service()))
 
-    assert "malformed lines 3" in found
+    assert found.count("line ") == 3
 
 
 def test_true_counters_pass_from_the_first_event_and_later() -> None:
@@ -89,13 +92,13 @@ def test_true_counters_pass_from_the_first_event_and_later() -> None:
 @pytest.mark.parametrize(
     ("count_by", "expected"),
     [
-        ({"/work": 0}, "requests counted, 7 of /work 0, must be == 7"),
-        ({"/work": 2}, "requests counted, 7 of /work 14, must be == 7"),
-        ({"/broken": 0}, "errors counted, 3 of /broken 0, must be == 3"),
-        ({"/broken": 2}, "errors counted, 3 of /broken 6, must be == 3"),
+        ({"/work": 0}, "requests moved by 0 for 7 requests of /work, not by 7"),
+        ({"/work": 2}, "requests moved by 14 for 7 requests of /work, not by 7"),
+        ({"/broken": 0}, "errors moved by 0 for 3 of /broken, not by 3"),
+        ({"/broken": 2}, "errors moved by 6 for 3 of /broken, not by 3"),
     ],
 )
-def test_a_counter_that_does_not_tell_what_happened_is_a_miss(
+def test_a_counter_that_does_not_count_what_happened_is_a_miss(
     count_by: dict[str, int], expected: str
 ) -> None:
     with MonitoredService() as server:
@@ -118,7 +121,7 @@ def test_an_error_counter_that_counts_successes_too_is_a_miss() -> None:
     with MonitoredService() as server:
         found = misses(counters(server.service(truth=truth(error_counter="hits_total"))))
 
-    assert "errors counted, 7 of /work 7, must be == 0" in found
+    assert "errors moved by 7 for 7 requests of /work, not by 0" in found
 
 
 def test_a_counter_of_both_paths_is_judged_on_the_requests_alone() -> None:
@@ -141,7 +144,7 @@ def test_other_traffic_on_the_series_is_an_error() -> None:
             counters(server.service())
 
 
-def test_a_counter_that_runs_backwards_is_an_error() -> None:
+def test_a_counter_that_decreases_is_an_error() -> None:
     def restart() -> Reply:
         server.hits.clear()
         return Reply("{}")
@@ -149,7 +152,7 @@ def test_a_counter_that_runs_backwards_is_an_error() -> None:
     with MonitoredService() as server:
         server.hits["/work", 200] = 100
         server.routes["/work"] = restart
-        with pytest.raises(NoData, match="ran backwards"):
+        with pytest.raises(NoData, match="a counter decreased from 100 to "):
             counters(server.service())
 
 
@@ -169,7 +172,7 @@ def test_requests_that_do_not_do_what_they_should_are_an_error(
             counters(server.service())
 
 
-def test_a_counter_that_nobody_declares_is_an_error() -> None:
+def test_a_counter_that_does_not_exist_is_an_error() -> None:
     with MonitoredService() as server, pytest.raises(NoData, match="nearest are hits_total"):
         counters(server.service(truth=truth(counter="hit_total")))
 

@@ -71,8 +71,8 @@ pg_exporter_last_scrape_error 0
         (GOOD.replace('bgwriter"} 1', 'bgwriter"} 0'),
          'pg_scrape_collector_success{collector="bgwriter"} is 0'),
         (GOOD.replace("error 0", "error 1"), "pg_exporter_last_scrape_error is 1"),
-        ("", "it tells nothing of its own state"),
-        ("pg_up 1\n", "it tells nothing of its own state"),
+        ("", "it reports nothing of its own state"),
+        ("pg_up 1\n", "it reports nothing of its own state"),
     ],
 )  # fmt: skip
 def test_an_exporter_is_believed_about_itself(metrics: str, said: str) -> None:

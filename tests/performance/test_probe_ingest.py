@@ -140,7 +140,7 @@ def test_an_empty_table_has_no_samples(shop: Dsn, run: Run) -> None:
 
 
 def test_a_table_that_is_not_there(shop: Dsn) -> None:
-    with pytest.raises(CouldNotMeasure, match=r"no table shop\.nothing"):
+    with pytest.raises(CouldNotMeasure, match=r"the table shop\.nothing does not exist"):
         copy_rate(_ingest(shop, "shop.nothing"))
 
 

@@ -73,7 +73,7 @@ def test_a_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
 
 def test_a_slow_query_fails(shop: Dsn) -> None:
     query = _query(shop, "select pg_sleep(0.02)", max_p95_ms=10, budget_s=0.2)
-    with pytest.raises(CheckFailed, match="lower bound"):
+    with pytest.raises(CheckFailed, match="p95 is at least"):
         _judge(query)
 
 
@@ -103,7 +103,7 @@ def test_no_row_in_any_execution_is_no_data(shop: Dsn) -> None:
 
 
 def test_switched_off_statistics_are_no_pass(shop: Dsn) -> None:
-    with pytest.raises(CouldNotMeasure, match="pytest-benchmark is switched off"):
+    with pytest.raises(CouldNotMeasure, match="pytest-benchmark is disabled"):
         _judge(_query(shop, "select 1"), Benchmark(enabled=False))
 
 
@@ -131,7 +131,7 @@ def test_a_query_that_returns_no_result_set_is_explained(shop: Dsn) -> None:
 
 
 def test_a_stall_that_the_p95_hides_is_a_miss(shop: Dsn) -> None:
-    # One execution in a hundred stands still: no p95 shows it, and somebody waited for it.
+    # One execution in a hundred stalls: no p95 shows it.
     query = _query(
         shop,
         "select pg_sleep(case when %s = 1 then 0.3 else 0 end)",
@@ -139,5 +139,5 @@ def test_a_stall_that_the_p95_hides_is_a_miss(shop: Dsn) -> None:
         max_p95_ms=250,
         max_stall_ms=290,
     )
-    with pytest.raises(CheckFailed, match="stall that the p95 hides"):
+    with pytest.raises(CheckFailed, match=r"slowest execution: 3\d\d.* ms; limit 290 ms"):
         _judge(query)

@@ -31,7 +31,8 @@ def test_a_slow_query_is_executed_less_often(execution_s: float, expected: Plan)
 
 def _judge(times_ms: list[float], limit_ms: float) -> Outcome:
     evidence = Evidence()
-    suite._judge(latency(QUERY, [time / 1000 for time in times_ms]), limit_ms, evidence)
+    query = QUERY.model_copy(update={"max_p95_ms": limit_ms})
+    suite._judge_p95(latency(query, [time / 1000 for time in times_ms]), query, evidence)
     return evidence.conclude()
 
 
@@ -53,7 +54,9 @@ def test_too_few_samples_never_pass(n: int) -> None:
 
 @pytest.mark.parametrize("n", [2, 12, 58, 400])
 def test_few_samples_can_fail(n: int) -> None:
-    with pytest.raises(CheckFailed, match="lower bound"):
+    with pytest.raises(
+        CheckFailed, match=r"p95 is at least 200 ms \(95 % confidence\); limit 100 ms"
+    ):
         _judge([200.0] * n, 100)
 
 

@@ -23,7 +23,7 @@ def test_every_check_is_dealt_once_and_a_file_stays_whole(forks: int) -> None:
 
 def test_a_file_that_took_long_has_a_fork_to_itself() -> None:
     looker = Looker(Warm(), 2)
-    slow = "backup.restore-succeeds"
+    slow = "backup.restores"
     looker._took[slow] = 1000.0
     (alone,) = (part for part in looker._dealt(FILES) if slow in part)
     assert {FILES[check] for check in alone} == {FILES[slow]}
@@ -56,7 +56,11 @@ def test_files_that_write_come_after_those_that_only_observe_and_quiet_ones_last
         return {}, ""
 
     monkeypatch.setattr(looker, "_run", run)
-    asked = {"alerting.handed-over", "alerting.rule-delivery", "alerting.storm"}
+    asked = {"alerting.alertmanager-cluster", "alerting.rule-delivery", "alerting.storm"}
     system: Any = None
     assert looker.look(system, asked) == ({}, "")
-    assert turns == [{"alerting.handed-over"}, {"alerting.rule-delivery"}, {"alerting.storm"}]
+    assert turns == [
+        {"alerting.alertmanager-cluster"},
+        {"alerting.rule-delivery"},
+        {"alerting.storm"},
+    ]

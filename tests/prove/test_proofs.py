@@ -259,8 +259,8 @@ def test_all_checks_that_can_see_a_fault_are_run() -> None:
     assert looker.asked[:2] == [parallel, parallel]
 
 
-DRILL = Fault("d", "s", {"deployment.rollback-time[x]": None}, lambda _: nullcontext())
-SLOW = make_check(id="deployment.rollback-time", subject="x", outcome=Outcome.FAIL)
+DRILL = Fault("d", "s", {"deployment.rollback[x]": None}, lambda _: nullcontext())
+SLOW = make_check(id="deployment.rollback", subject="x", outcome=Outcome.FAIL)
 
 
 @pytest.mark.usefixtures("started")
@@ -274,7 +274,7 @@ def test_drills_are_looked_at_again_once_for_all_of_them(after: dict[str, CheckR
         proof.fault: proof for proof in prove(looker, DRILL, MARKED, replace(DRILL, name="e"))
     }
     assert looker.said == []
-    assert looker.asked[4] == {"deployment.rollback-time"}
+    assert looker.asked[4] == {"deployment.rollback"}
     assert {proofs["d"].proven, proofs["e"].proven} == {not after}
     assert proofs["d"].after == proofs["e"].after == after
 

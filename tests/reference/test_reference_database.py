@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from readiness.areas.database.config import Database
-from readiness.areas.database.probes import pooler, replication
+from readiness.areas.database.probes import replication, sessions
 from readiness.config.loading import load
 from readiness.reference.system import ReferenceSystem
 from tests.support.database_health import failures
@@ -31,18 +31,18 @@ def test_the_standby_follows_and_comes_back_when_the_server_was_away(
 ) -> None:
     if not shop.standbys:
         pytest.skip(system.absent["standby"])
-    assert failures("replication.standby-connected", shop) == ""
+    assert failures("standby-connected", shop) == ""
     with system.levers.stop_database():
         pass
     assert eventually(lambda: all(link.streams for link in replication.links(shop)[0]))
-    assert failures("replication.replication-lag", shop) == ""
-    assert failures("replication.replication-slots", shop) == ""
+    assert failures("replication-lag", shop) == ""
+    assert failures("replication-slots", shop) == ""
 
 
 def test_the_pooler_serves_the_shop(system: ReferenceSystem, shop: Database) -> None:
     if shop.pooler is None:
         pytest.skip(system.absent["pooler"])
-    assert pooler.pools(shop.pooler).databases == ("shop",)
+    assert sessions.pools(shop.pooler).databases == ("shop",)
 
 
 def test_other_limits_are_gone_with_the_lever(system: ReferenceSystem) -> None:

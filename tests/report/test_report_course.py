@@ -188,13 +188,13 @@ def test_what_several_checks_show_stands_there_once_the_worst_first() -> None:
     record = make_record(
         [
             make_check("deployment.zero-downtime", "shop", "pass", measurements=[shown]),
-            make_check("deployment.rollback-drill", "shop", "fail", measurements=[shown, shown]),
+            make_check("deployment.rollback", "shop", "fail", measurements=[shown, shown]),
         ]
     )
     (drill,) = drills(record).values()
     assert drill.words == "shop, drill: deploy and roll back"
     assert [(told.name, told.outcome) for told in drill.checks] == [
-        ("deployment.rollback-drill[shop]", "fail"), ("deployment.zero-downtime[shop]", "pass"),
+        ("deployment.rollback[shop]", "fail"), ("deployment.zero-downtime[shop]", "pass"),
     ]  # fmt: skip
     text = "".join(html.render(record))
     assert text.count('<figure class="course">') == 1

@@ -1,4 +1,4 @@
-"""How many connections a role may still have, on a real server."""
+"""The connection budget of a role, on a real server."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -10,7 +10,7 @@ from readiness.areas.database.config import Database
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
-from readiness.areas.scaling.subjects import Pooled
+from readiness.config.base.tables import Config, Target
 from readiness.model.errors import NoData, NotPermitted
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
@@ -59,34 +59,37 @@ def test_limits_of_the_role_and_of_the_database(dsn: Dsn, role: Dsn, run: Run) -
     assert found.nearest.left == 20
 
 
-def test_a_role_that_is_none_is_an_error(dsn: Dsn) -> None:
+def test_an_unknown_role_is_an_error(dsn: Dsn) -> None:
     with pytest.raises(NoData, match="has no role 'ghost'"):
         budget(database(dsn), "ghost")
 
 
-def test_who_does_not_see_the_others_is_told(role: Dsn) -> None:
+def test_a_role_that_cannot_see_other_sessions_is_an_error(role: Dsn) -> None:
     with pytest.raises(NotPermitted, match="pg_read_all_stats"):
         budget(database(role), name_of(role))
 
 
 def judged(dsn: Dsn, role: str, each: int, *objects: dict[str, object]) -> Evidence:
-    scaling = Scaling(name="shop", workload="deployment/shop", manifests=["x"])
-    view = seen(*objects)
-    evidence = Evidence()
-    check = suite("scaling.test_room").test_connection_budget
-    pooled = Pooled("shop", scaling, database(dsn), role, each)
-    check(pooled, lambda _: Sides(view, None), evidence)
+    scaling = Scaling(
+        name="shop", workload="deployment/shop", manifests=["x"], database="db",
+        database_role=role, connections_per_replica=each,
+    )  # fmt: skip
+    target = Config(target=Target(name="shop"), databases={"db": database(dsn)})
+    view, evidence = seen(*objects), Evidence()
+    check = suite("scaling.test_capacity").test_connection_budget
+    check(scaling, lambda _: Sides(view, None), target, evidence)
     return evidence
 
 
-def test_the_budget_at_the_most_replicas(dsn: Dsn, role: Dsn, run: Run) -> None:
+def test_the_budget_at_the_maximum_replica_count(dsn: Dsn, role: Dsn, run: Run) -> None:
     name = name_of(role)
     run(f"alter role {name} connection limit 26")
     # 10 replicas and a surge of 25 %, rounded up: 13 pods.
     assert misses(judged(dsn, name, 2, deployment(), hpa())) == ""
     run(f"alter role {name} connection limit 25")
-    assert "connections at the most replicas 26, must be <= 25: 13 pods with 2 each" in misses(
-        judged(dsn, name, 2, deployment(), hpa())
+    assert misses(judged(dsn, name, 2, deployment(), hpa())) == (
+        "13 pods with 2 connections each and 0 of other roles need 26; limit 25:"
+        " the connection limit of the role"
     )
     steady = deployment(strategy={"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}})
     assert misses(judged(dsn, name, 2, steady, hpa())) == ""

@@ -61,6 +61,8 @@ def test_the_careless_ones() -> None:
     wishes = [8] * 10 + [3] * 10
     assert changes(run(Scaler.HASTY, 3, wishes)) == [(0, 8), (5, 3)]
     assert changes(run(Scaler.GREEDY, 3, wishes))[:2] == [(0, 8), (7, 7)]
+    assert changes(run(Scaler.OVERSHOOTING, 6, [6, *[3] * 14])) == [(0, 6), (2.5, 4), (4.5, 2),
+                                                                    (6.5, 3)]  # fmt: skip
     assert set(run(Scaler.STUCK, 8, wishes)) == {8}
     assert set(run(Scaler.NONE, 3, wishes)) == {3}
     assert changes(run(Scaler.SLOW, 3, wishes)) == [(0, 5)]

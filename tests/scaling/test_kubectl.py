@@ -11,8 +11,13 @@ import pytest
 
 from readiness.areas.scaling.config import Cluster
 from readiness.areas.scaling.kubernetes.inventory import Inventory
-from readiness.areas.scaling.kubernetes.objects import Node, Pod, Workload
-from readiness.areas.scaling.kubernetes.scalers import HorizontalPodAutoscaler, ScaledObject
+from readiness.areas.scaling.kubernetes.objects import (
+    HorizontalPodAutoscaler,
+    Node,
+    Pod,
+    ScaledObject,
+    Workload,
+)
 from readiness.areas.scaling.probes.kubectl import Kubectl
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from tests.support.kubernetes_samples import deployment, hpa, keda, made
@@ -143,7 +148,7 @@ def test_of_too_many_pods_only_the_room_on_nodes_is_not_known(shim: Shim) -> Non
     found = shim.ask(get_nodes=answer(much))
     assert found.of(Workload)
     assert isinstance(found.unseen["nodes"], NoData)
-    assert "ends too early" in str(found.unseen["nodes"])
+    assert "is cut off" in str(found.unseen["nodes"])
 
 
 @pytest.mark.parametrize(
@@ -163,17 +168,17 @@ def test_of_too_many_pods_only_the_room_on_nodes_is_not_known(shim: Shim) -> Non
          NoData, "cannot locate context"),
         ({"config_view": answer('{"contexts": [{"name": "production"}]}')},
          NoData, "has no context 'staging'"),
-        ({"config_view": answer('{"contexts": null}')}, NoData, "prints no configuration"),
-        ({"config_view": answer("garbage")}, NoData, "prints no configuration"),
-        ({"get_deployments": answer("No resources found")}, NoData, "is no Kubernetes object"),
+        ({"config_view": answer('{"contexts": null}')}, NoData, "is not a configuration"),
+        ({"config_view": answer("garbage")}, NoData, "is not a configuration"),
+        ({"get_deployments": answer("No resources found")}, NoData, "not a Kubernetes object"),
         ({"get_deployments": answer(items(deployment()))}, NoData, "without a uid"),
         ({"get_deployments": answer(items(hpa(maxReplicas=0, metadata=UID)))},
-         NoData, "not what the API server takes"),
+         NoData, "not what the API server accepts"),
         ({"get_deployments": answer('{"kind": "List", "apiVersion": "v1", "items": [')},
          NoData, "cannot be read: line 1: "),
     ],
 )  # fmt: skip
-def test_answers_that_are_none(
+def test_answers_that_are_errors(
     shim: Shim, changes: dict[str, Any], error: type[CouldNotMeasure], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
@@ -182,7 +187,7 @@ def test_answers_that_are_none(
 
 
 def test_a_cluster_that_hangs_is_given_up(shim: Shim) -> None:
-    with pytest.raises(CouldNotMeasure, match="is not done after 3 s"):
+    with pytest.raises(CouldNotMeasure, match="did not end within 3 s"):
         shim.ask(timeout_s=3, get_deployments=answer("", seconds=600))
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from readiness.areas.scaling.kubernetes.autoscaler import Target, autoscalers
-from readiness.areas.scaling.kubernetes.scalers import HorizontalPodAutoscaler, ScaledObject
+from readiness.areas.scaling.kubernetes.objects import HorizontalPodAutoscaler, ScaledObject
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import hpa, inventory, keda, policy, resolved, utilization
 
@@ -67,7 +67,7 @@ def test_a_stabilization_window_of_zero_is_zero() -> None:
     ],
 )
 def test_rules_that_the_api_server_refuses(rules: Any) -> None:
-    with pytest.raises(NoData, match="not what the API server takes"):
+    with pytest.raises(NoData, match="not what the API server accepts"):
         resolved(hpa(behavior={"scaleUp": rules}))
 
 
@@ -97,7 +97,7 @@ def test_the_old_api() -> None:
         resolved(hpa("autoscaling/v1", metadata=hidden))
 
 
-def test_without_an_api_group_it_leads_nowhere() -> None:
+def test_a_target_without_an_api_group_matches_nothing() -> None:
     ref = {"kind": "Deployment", "name": "shop"}
     found = resolved(hpa(scaleTargetRef=ref)).target
     assert found != SHOP

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.disruption import allowed
+from readiness.areas.scaling.kubernetes.changes import (
+    Rollout,
+    allowed,
+    fixed_in_manifest,
+    fixed_live,
+    rollout_of,
+)
 from readiness.areas.scaling.kubernetes.objects import DisruptionBudget, Workload
-from readiness.areas.scaling.kubernetes.replicas import fixed_in_manifest, fixed_live
-from readiness.areas.scaling.kubernetes.rollout import Rollout, rollout_of
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import deployment, inventory, made
 
@@ -121,5 +125,5 @@ def test_who_set_the_live_count() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"spec": 3}'])
 def test_an_annotation_that_cannot_be_read_is_an_error(text: str) -> None:
-    with pytest.raises(NoData, match="is no JSON object"):
+    with pytest.raises(NoData, match="is not a JSON object"):
         fixed_live(live(text))

@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.documents import documents
-from readiness.areas.scaling.kubernetes.inventory import read
-from readiness.areas.scaling.kubernetes.quantity import amount, part_of
+from readiness.areas.scaling.kubernetes.inventory import documents, read
+from readiness.areas.scaling.kubernetes.parts import amount, part_of
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import deployment, hpa, inventory, made
 
@@ -50,17 +49,17 @@ def test_secrets_are_dropped_wherever_they_stand() -> None:
             "line 6: duplicate key 'a' .first on line 4",
         ),
         ("apiVersion: v1\nkind: A\nspec: [{a: 1, a: 2}]", "line 3: duplicate key 'a'"),
-        ('{"apiVersion": "v1", "kind": "A", "spec": {"a": 1, "a": 2}}', "'a' stands twice"),
+        ('{"apiVersion": "v1", "kind": "A", "spec": {"a": 1, "a": 2}}', "duplicate key 'a'"),
         ("a: {{ .Values.password }}", "a key is a list or a mapping"),
         ("a: [", "cannot be read: line 1: "),
-        ("just text", "is no Kubernetes object, but a text"),
-        ("- a\n- b", "is no Kubernetes object, but a text or a list"),
-        ("replicas: 3", "no kind or no apiVersion"),
-        ("apiVersion: v1\nkind: 3", "no kind or no apiVersion"),
-        ("[" * 100_000, "nests too deep"),
+        ("just text", "a text or a list, not a Kubernetes object"),
+        ("- a\n- b", "a text or a list, not a Kubernetes object"),
+        ("replicas: 3", "kind or apiVersion is missing"),
+        ("apiVersion: v1\nkind: 3", "kind or apiVersion is missing"),
+        ("[" * 100_000, "nested too deep"),
     ],
 )
-def test_what_is_no_manifest_is_an_error(text: str, message: str) -> None:
+def test_a_text_that_is_not_a_manifest_is_an_error(text: str, message: str) -> None:
     with pytest.raises(NoData, match=message):
         documents(text, "k8s/shop.yaml")
 
@@ -88,7 +87,7 @@ def test_a_date_stays_a_text() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (deployment(replicas="3"), "spec.replicas is not what the API server takes"),
+        (deployment(replicas="3"), "spec.replicas is not what the API server accepts"),
         (hpa(maxReplicas=None), "maxReplicas"),
         (hpa(maxReplicas=0), "maxReplicas"),
         (hpa(minReplicas=-1), "minReplicas"),
@@ -98,25 +97,25 @@ def test_a_date_stays_a_text() -> None:
         (made("policy/v1beta1", "PodDisruptionBudget", {}), "write it as policy/v1"),
     ],
 )
-def test_what_the_api_server_would_not_take_is_an_error(wrong: Any, message: str) -> None:
+def test_what_the_api_server_would_refuse_is_an_error(wrong: Any, message: str) -> None:
     with pytest.raises(NoData, match=message):
         inventory(wrong)
 
 
-def test_a_value_that_is_wrong_is_not_shown() -> None:
+def test_an_invalid_value_is_not_shown() -> None:
     with pytest.raises(NoData) as caught:
         inventory(deployment(replicas="hunter2"))
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_same_object_twice_is_an_error_and_beside_the_live_one_is_none() -> None:
-    with pytest.raises(NoData, match="item 1, too"):
+def test_a_duplicate_object_is_an_error_and_its_live_object_is_no_duplicate() -> None:
+    with pytest.raises(NoData, match="also in objects"):
         inventory(deployment(), deployment())
     live = deployment(metadata={"uid": "1"})
     assert len(inventory(deployment(), live).objects) == 2
 
 
-def test_what_has_no_part_in_scaling_is_left_out() -> None:
+def test_kinds_that_do_not_affect_scaling_are_left_out() -> None:
     assert read(documents(ONE, "f")).objects == ()
 
 
@@ -131,8 +130,8 @@ def test_quantities(text: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "1 Gi", "1gi", "1.5.0", "--1", True, "1e9999"])
-def test_what_is_no_quantity(text: Any) -> None:
-    with pytest.raises(NoData, match="is no quantity"):
+def test_invalid_quantities(text: Any) -> None:
+    with pytest.raises(NoData, match="is not a quantity"):
         amount(text)
 
 
@@ -146,6 +145,6 @@ def test_parts(value: Any, total: int, up: bool, found: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["25", "25 %", "-5%", "%", ""])
-def test_what_is_no_part(value: str) -> None:
-    with pytest.raises(NoData, match="no number and no percentage"):
+def test_invalid_parts(value: str) -> None:
+    with pytest.raises(NoData, match="neither a number nor a percentage"):
         part_of(value, 3, up=True)

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.capacity import largest_node, node_room, quota_room
-from readiness.areas.scaling.kubernetes.nodes import takes
+from readiness.areas.scaling.kubernetes.capacity import largest_node, node_room, quota_room, takes
 from readiness.areas.scaling.kubernetes.objects import LimitRange, Node, PodSpec
 from readiness.areas.scaling.kubernetes.pods import asked, lacking, limits, whole
 from readiness.model.errors import NoData
@@ -133,7 +132,7 @@ def test_scopes_of_quotas() -> None:
         quota({"pods": 5}, scopes=["PriorityClass"]),
         quota({"pods": 5}, scopeSelector={"matchExpressions": []}),
     ):
-        with pytest.raises(NoData, match="scope that is not understood"):
+        with pytest.raises(NoData, match="scope is not understood"):
             rooms(odd)
 
 
@@ -179,7 +178,7 @@ def test_a_pod_of_another_namespace_with_our_labels_is_not_ours() -> None:
 def test_nodes_whose_load_is_not_known_are_an_error() -> None:
     ours = running("shop-1", "n1", labels={"app": "shop"})
     for pods in ((), (ours,)):
-        with pytest.raises(NoData, match="what other namespaces run on them is not"):
+        with pytest.raises(NoData, match="not what other namespaces run on them"):
             node_room(seen(deployment(), node(), *pods))
 
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.state import state
-from readiness.areas.scaling.kubernetes.vertical import conflicts
+from readiness.areas.scaling.kubernetes.state import conflicts, state
 from readiness.areas.scaling.kubernetes.view import View, view
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import (
@@ -36,7 +35,7 @@ def test_a_workload_and_its_autoscaler() -> None:
 def test_two_autoscalers_on_one_workload() -> None:
     found = seen(deployment(), hpa(), hpa("autoscaling/v1", name="old"), keda())
     assert len(names(found)) == 3
-    with pytest.raises(NoData, match="one autoscaler of deployment/shop is needed"):
+    with pytest.raises(NoData, match="need exactly one autoscaler"):
         found.autoscaler  # noqa: B018 - it raises
 
 
@@ -50,11 +49,11 @@ def test_two_autoscalers_on_one_workload() -> None:
         {"kind": "Deployment", "name": "shop"},
     ],
 )
-def test_an_autoscaler_that_leads_nowhere(ref: dict[str, str]) -> None:
+def test_an_autoscaler_with_a_dangling_target(ref: dict[str, str]) -> None:
     found = seen(deployment(), hpa(scaleTargetRef=ref))
     assert names(found) == []
     (told,) = found.astray
-    assert told.startswith("HorizontalPodAutoscaler shop leads to ")
+    assert told.startswith("HorizontalPodAutoscaler shop targets ")
 
 
 def test_what_scales_another_workload_is_nothing_of_ours() -> None:
@@ -71,7 +70,7 @@ def test_namespaces() -> None:
     found = view(both, "live", "deployment/shop", "else")
     assert found is not None
     assert len(found.autoscalers) == 1
-    with pytest.raises(NoData, match="is there 2 times: else, shop"):
+    with pytest.raises(NoData, match="exists 2 times: else, shop"):
         view(both, "live", "deployment/shop", "")
     # What names no namespace is where its neighbours are.
     nowhere = seen(deployment(metadata={"namespace": ""}), hpa())

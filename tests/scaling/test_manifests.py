@@ -6,15 +6,14 @@ import pytest
 
 from readiness.areas.scaling.config import Cluster, Scaling
 from readiness.areas.scaling.kubernetes.inventory import Inventory
-from readiness.areas.scaling.probes.manifests import written
-from readiness.areas.scaling.probes.sides import sides
-from readiness.areas.scaling.reference import cluster
+from readiness.areas.scaling.probes.sides import sides, written
+from readiness.areas.scaling.reference.levers import copy_manifests
 from readiness.model.errors import CouldNotMeasure, NoData
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return cluster.copy_files(tmp_path)
+    return copy_manifests(tmp_path)
 
 
 def test_live_objects_and_manifests_are_told_apart(folder: Path) -> None:
@@ -37,7 +36,7 @@ def test_a_snapshot_may_not_be_old(folder: Path) -> None:
     old = time.time() - 30 * 3600
     os.utime(folder / "live.json", (old, old))
     os.utime(folder / "deployment.yaml", (old, old))  # a manifest may
-    with pytest.raises(CouldNotMeasure, match=r"is 30 h old \(live_max_age_h = 24\)"):
+    with pytest.raises(CouldNotMeasure, match=r"30 h old; limit 24 h \(`live_max_age_h`\)"):
         written([str(folder / "*")], 24)
     assert written([str(folder / "*")], 48).live.objects
 
@@ -56,23 +55,25 @@ def test_files_that_cannot_be_read(content: bytes, message: str, tmp_path: Path)
         written([str(tmp_path / "*.yaml")], 24)
 
 
-def test_a_pattern_that_finds_nothing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(NoData, match="finds no file"):
+def test_a_pattern_that_matches_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NoData, match="matches no file"):
         written([str(tmp_path / "*.yaml")], 24)
 
 
-def test_a_workload_that_nobody_has_is_an_error(folder: Path) -> None:
+def test_an_unknown_workload_is_an_error(folder: Path) -> None:
     scaling = Scaling(
         name="x", workload="deployment/cart", manifests=[str(folder / "deployment.yaml")]
     )
-    with pytest.raises(NoData, match="there is no deployment/cart in"):
+    with pytest.raises(NoData, match="deployment/cart was not found in"):
         sides(scaling, None)
 
 
-def test_a_cluster_without_it_is_an_error_whatever_the_files_say(folder: Path) -> None:
+def test_a_workload_that_the_cluster_lacks_is_an_error_even_if_a_manifest_has_it(
+    folder: Path,
+) -> None:
     scaling = Scaling(
         name="shop", workload="deployment/shop", manifests=[str(folder / "*.yaml")],
         cluster=Cluster(context="staging", namespace="shop"),
     )  # fmt: skip
-    with pytest.raises(NoData, match="there is no deployment/shop in namespace shop of staging"):
+    with pytest.raises(NoData, match="deployment/shop was not found in namespace shop of staging"):
         sides(scaling, Inventory(()))

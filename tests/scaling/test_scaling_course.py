@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from readiness.areas.scaling.probes.course import course
+from readiness.areas.scaling.probes.course import course, timeline
 from readiness.areas.scaling.probes.drill import Scaled
 from readiness.areas.scaling.probes.phase import Phase
-from readiness.areas.scaling.probes.timeline import timeline
 from readiness.lib.drill.counting import Said
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import MODES, Plan, Sample
@@ -35,8 +34,8 @@ def phase(
 
 def scaled(up: Sequence[int], lost: Sequence[int] = ()) -> Scaled:
     whole = seen(lost)
-    grown = phase("growing under 90 requests/s", 2, 6, up, whole, good=5)
-    down = phase("shrinking after it", 6, 10, [5, 5, 4, 3], whole, good=3)
+    grown = phase("scaling up under 90 requests/s", 2, 6, up, whole, good=5)
+    down = phase("scaling down", 6, 10, [5, 5, 4, 3], whole, good=3)
     return Scaled(
         fewest=3, load="90 requests/s to http://shop/version", loading=None, load_ended=6.0,
         up=grown, down=down if grown.arrived_s is not None else None, whole=whole,
@@ -53,29 +52,29 @@ def test_the_load_the_replicas_and_the_failures_are_on_one_axis() -> None:
     values = levels.series[0].values
     assert [values[int(at / found.step_s)] for at in (0.5, 4, 6, 8.5)] == [3, 4, 5, 3]
     assert sum(filter(None, failed.series[0].values)) == 2
-    assert found.better[0].startswith("growing under 90 requests/s (2 failed): ")
+    assert found.better[0].startswith("scaling up under 90 requests/s (2 failed): ")
 
 
-def test_how_long_nothing_happened_is_told() -> None:
+def test_how_long_nothing_happened() -> None:
     assert course(scaled([3, 3, 4, 5]), 5).better == (
         "nothing: no request was lost",
-        "growing took 2.5 s, of which 1.5 s passed before the first replica came",
-        "shrinking took 2.5 s, of which 1.5 s passed before the first replica went",
+        "scaling up took 2.5 s, of which 1.5 s passed before the first replica served",
+        "scaling down took 2.5 s, of which 1.5 s passed before the first replica was removed",
     )
 
 
-def test_what_never_grew_is_told_with_its_figure() -> None:
+def test_a_drill_that_never_scaled_up_says_how_far_it_came() -> None:
     stuck = scaled([3, 3, 4, 4])
-    assert course(stuck, 5).better == ("the load needs 5 replicas, and there were at most 4",)
-    assert "as many replicas serve as it needs" not in str(timeline(stuck))
+    assert course(stuck, 5).better == ("the load needs 5 replicas, and at most 4 served",)
+    assert "the replicas that the load needs serve" not in str(timeline(stuck))
 
 
-def test_what_did_not_shrink_is_told_too() -> None:
+def test_a_drill_that_did_not_scale_down_says_what_was_left() -> None:
     done = scaled([3, 3, 4, 5])
     assert done.down
     down = replace(done.down, arrived_s=None, counts=done.down.counts[:3])
     assert course(replace(done, down=down), 5).better == (
-        "it did not shrink to 3 replicas: 4 were left",
+        "it did not scale down to 3 replicas: 4 were left",
     )
 
 
@@ -89,8 +88,8 @@ def test_a_prober_that_was_starved_advises_nothing() -> None:
 def test_the_story_in_words() -> None:
     assert [(m.at_s, m.label) for m in timeline(scaled([3, 3, 4, 5]))] == [
         (0, "steady: 3 replicas serve"),
-        (2, "the load begins: 90 requests/s to http://shop/version"),
-        (4.5, "as many replicas serve as it needs, after 2.50 s; 5 in the end"),
+        (2, "the load starts: 90 requests/s to http://shop/version"),
+        (4.5, "the replicas that the load needs serve, after 2.50 s; 5 in the end"),
         (6, "the load ends"),
-        (8.5, "there are the fewest again, after 2.50 s; 3 in the end"),
+        (8.5, "the minimum is left, after 2.50 s; 3 in the end"),
     ]

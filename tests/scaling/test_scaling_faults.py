@@ -1,4 +1,4 @@
-"""Each fault of the manifests, on a copy of them: exactly its checks, in a second.
+"""Each fault of the manifests, on a copy of them: exactly its judgements, in a second.
 
 `readiness prove -k scaling` shows the same on the whole reference system.
 """
@@ -14,8 +14,8 @@ from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.inventory import Inventory
 from readiness.areas.scaling.kubernetes.view import view
 from readiness.areas.scaling.probes.sides import Sides, sides
-from readiness.areas.scaling.reference import cluster
-from readiness.areas.scaling.reference.levers import ScalingLevers
+from readiness.areas.scaling.reference.levers import ScalingLevers, copy_manifests
+from readiness.model.check import ATTRIBUTE
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import CheckFailed, Evidence
 from readiness.model.fault import Fault, faults_of
@@ -24,21 +24,15 @@ from tests.support.kubernetes_samples import deployment, hpa, inventory, made
 from tests.support.monitored_service import suite
 
 # These need a database, or the whole system's file.
-ELSEWHERE = {"role_has_few_connections", "pools_too_large"}
+ELSEWHERE = {"role_has_few_connections", "database_has_few_connections", "pools_too_large"}
 BUDGET = "scaling.connection-budget[shop]"
 CHECKS = [
-    "test_autoscaler.test_autoscaler_target", "test_autoscaler.test_autoscaler_bounds",
-    "test_autoscaler.test_autoscaler_metrics", "test_autoscaler.test_autoscaler_rate",
-    "test_autoscaler.test_autoscaler_live", "test_room.test_resource_requests",
-    "test_room.test_capacity_headroom", "test_changes.test_no_static_replicas",
-    "test_changes.test_disruption_budget", "test_changes.test_rollout_strategy",
+    "test_autoscaler.test_autoscaler", "test_autoscaler.test_autoscaler_policy",
+    "test_autoscaler.test_autoscaler_live", "test_capacity.test_capacity",
+    "test_capacity.test_disruption",
 ]  # fmt: skip
-FAULTS = [
-    fault
-    for module in ("faults", "faults_room")
-    for fault in faults_of(suite(f"scaling.{module}"))
-    if fault.name not in ELSEWHERE
-]
+FAULTS = [f for f in faults_of(suite("scaling.faults")) if f.name not in ELSEWHERE]
+Missed = dict[str, set[str]]
 
 
 class Levers(ScalingLevers):
@@ -53,7 +47,7 @@ class System:
 
 @pytest.fixture
 def manifests(tmp_path: Path) -> Path:
-    return cluster.copy_files(tmp_path)
+    return copy_manifests(tmp_path)
 
 
 def shop(folder: Path, **more: Any) -> Scaling:
@@ -61,91 +55,99 @@ def shop(folder: Path, **more: Any) -> Scaling:
     return Scaling(name="shop", workload="deployment/shop", manifests=files, **more)
 
 
-def red(scaling: Scaling) -> set[str]:
-    """The checks that do not pass."""
-    found = set()
+def missed(scaling: Scaling) -> Missed:
+    """The judgements that miss, by check; none of a check that could not be judged."""
+    found: Missed = {}
     for name in CHECKS:
         module, _, function = name.partition(".")
-        if not passes(getattr(suite(f"scaling.{module}"), function), scaling):
-            found.add(f"scaling.{function.removeprefix('test_').replace('_', '-')}[shop]")
+        evidence = judged(getattr(suite(f"scaling.{module}"), function), scaling)
+        if evidence is not None:
+            check = f"scaling.{function.removeprefix('test_').replace('_', '-')}[shop]"
+            found[check] = {m.key for m in evidence.measurements if m.is_missed}
     return found
 
 
-def passes(check: Callable[..., None], scaling: Scaling) -> bool:
+def judged(check: Callable[..., None], scaling: Scaling) -> Evidence | None:
+    """What it measured; None where it passed."""
+
     def sides_of(asked: Scaling) -> Sides:
         return sides(asked, None)
 
-    evidence = Evidence()
+    evidence = Evidence(vars(check)[ATTRIBUTE].judgements)
     try:
         check(scaling, sides_of, evidence)
         evidence.conclude()
     except (CheckFailed, CouldNotMeasure):
-        return False
-    return True
+        return evidence
+    return None
 
 
 def test_the_manifests_as_they_are_pass_all_checks(manifests: Path) -> None:
-    assert red(shop(manifests)) == set()
+    assert missed(shop(manifests)) == {}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_turns_exactly_its_checks_red(fault: Fault, manifests: Path) -> None:
+def test_a_fault_makes_exactly_its_judgements_miss(fault: Fault, manifests: Path) -> None:
     with fault.apply(cast("ReferenceSystem", System(manifests))):
-        assert red(shop(manifests)) == set(fault.misses) - {BUDGET}
-    assert red(shop(manifests)) == set()
+        assert missed(shop(manifests)) == {
+            k: set(v or ()) for k, v in fault.misses.items() if k != BUDGET
+        }
+    assert missed(shop(manifests)) == {}
 
 
-def test_manifests_alone_leave_untold_what_only_a_cluster_knows(manifests: Path) -> None:
+def test_manifests_alone_leave_the_live_state_unknown(manifests: Path) -> None:
     (manifests / "live.json").unlink()
     files = [str(manifests / "*.yaml")]
-    assert red(shop(manifests).model_copy(update={"manifests": files})) == {
-        "scaling.autoscaler-live[shop]"
+    assert missed(shop(manifests).model_copy(update={"manifests": files})) == {
+        "scaling.autoscaler-live[shop]": set()
     }
 
 
 def test_the_live_objects_alone_are_enough(manifests: Path) -> None:
     files = [str(manifests / "live.json")]
-    assert red(shop(manifests).model_copy(update={"manifests": files})) == set()
+    assert missed(shop(manifests).model_copy(update={"manifests": files})) == {}
 
 
-def test_what_is_neither_a_quota_nor_a_node_is_not_measured(manifests: Path) -> None:
+def test_without_a_quota_or_a_node_room_is_an_error(manifests: Path) -> None:
     files = [str(manifests / "deployment.yaml"), str(manifests / "autoscaler.yaml")]
-    found = red(shop(manifests).model_copy(update={"manifests": files}))
-    assert "scaling.capacity-headroom[shop]" in found
+    found = missed(shop(manifests).model_copy(update={"manifests": files}))
+    assert found["scaling.capacity[shop]"] == set()
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "check"),
+    ("key", "value", "check", "misses"),
     [
-        ("cpu_percent", 0, "autoscaler-metrics"),
-        ("memory_percent", 0, "autoscaler-metrics"),
-        ("min_replicas", 4, "autoscaler-bounds"),
-        ("max_replicas", 11, "autoscaler-bounds"),
-        ("up_pods", 3, "autoscaler-rate"),
-        ("up_pods", 1, "autoscaler-rate"),
-        ("up_s", 60, "autoscaler-rate"),
-        ("down_pods", 2, "autoscaler-rate"),
-        ("down_s", 30, "autoscaler-rate"),
-        ("down_s", 120, "autoscaler-rate"),
+        ("cpu_percent", 0, "autoscaler-policy", "metric"),
+        ("memory_percent", 0, "autoscaler-policy", "metric"),
+        ("min_replicas", 4, "autoscaler", "min-replicas"),
+        ("max_replicas", 11, "autoscaler", "max-replicas"),
+        ("up_pods", 3, "autoscaler-policy", "added-at-least"),
+        ("up_pods", 1, "autoscaler-policy", "added-at-most"),
+        ("up_s", 60, "autoscaler-policy", "added-at-most"),
+        ("down_pods", 2, "autoscaler-policy", "removed-at-least"),
+        ("down_s", 30, "autoscaler-policy", "removed-at-least"),
+        ("down_s", 120, "autoscaler-policy", "removed-at-most"),
     ],
 )
-def test_what_is_wanted_is_held_exactly(key: str, value: int, check: str, manifests: Path) -> None:
-    wanted = shop(manifests).model_copy(update={key: value})
-    assert red(wanted) == {f"scaling.{check}[shop]"}
+def test_what_was_agreed_is_judged_exactly(
+    key: str, value: int, check: str, misses: str, manifests: Path
+) -> None:
+    agreed = shop(manifests).model_copy(update={key: value})
+    assert missed(agreed) == {f"scaling.{check}[shop]": {misses}}
 
 
-def test_a_cluster_that_grows_is_asked_for_one_large_node(manifests: Path) -> None:
-    live = manifests / "live.json"
+def test_a_cluster_autoscaler_needs_one_node_that_is_large_enough(manifests: Path) -> None:
+    live, small = manifests / "live.json", {"scaling.capacity[shop]": {"nodes"}}
     live.write_text(live.read_text().replace('"cpu": "3920m"', '"cpu": "400m"'))
-    assert red(shop(manifests)) == {"scaling.capacity-headroom[shop]"}
-    assert red(shop(manifests, nodes_grow=True)) == set()
+    assert missed(shop(manifests)) == small
+    assert missed(shop(manifests, nodes_grow=True)) == {}
     live.write_text(live.read_text().replace('"cpu": "400m"', '"cpu": "200m"'))
-    assert red(shop(manifests, nodes_grow=True)) == {"scaling.capacity-headroom[shop]"}
+    assert missed(shop(manifests, nodes_grow=True)) == small
 
 
-def test_nodes_that_may_not_be_seen_leave_the_quota_and_any_other_reason_is_an_error() -> None:
+def test_nodes_that_may_not_be_read_leave_the_quota_and_any_other_reason_is_an_error() -> None:
     quota = made("v1", "ResourceQuota", {"hard": {"pods": 20}})
-    check = suite("scaling.test_room").test_capacity_headroom
+    check = suite("scaling.test_capacity").test_capacity
 
     def judged(error: CouldNotMeasure) -> Evidence:
         objects = inventory(deployment(), hpa(), quota).objects
@@ -155,31 +157,32 @@ def test_nodes_that_may_not_be_seen_leave_the_quota_and_any_other_reason_is_an_e
         return evidence
 
     told = [m.value for m in judged(NotPermitted("nodes is forbidden")).measurements]
-    assert told == [20, "nodes is forbidden"]
+    assert told == [0, 0, 0, 20, "nodes is forbidden"]
     with pytest.raises(NoData, match="too long"):
-        judged(NoData("the answer is too long"))
+        judged(NoData("the answer is too long")).conclude()
 
 
-def test_a_sidecar_that_is_injected_counts_though_no_workload_shows_it(manifests: Path) -> None:
+def test_an_injected_sidecar_counts_though_no_workload_shows_it(manifests: Path) -> None:
     live = manifests / "live.json"
     objects = json.loads(live.read_text())
     pods = [one for one in objects["items"] if one["metadata"]["name"].startswith("shop-6c")]
     pods[0]["spec"]["containers"].append({"name": "mesh"})
     live.write_text(json.dumps(objects))
-    assert red(shop(manifests)) == {"scaling.resource-requests[shop]"}
+    requests = {"cpu-request", "memory-request", "memory-limit"}
+    assert missed(shop(manifests)) == {"scaling.capacity[shop]": requests}
     big = {"cpu": "1", "memory": "64Mi"}
     pods[0]["spec"]["containers"][-1]["resources"] = {"requests": big, "limits": {"memory": "64Mi"}}
     live.write_text(json.dumps(objects))
-    assert red(shop(manifests)) == {"scaling.capacity-headroom[shop]"}
+    assert missed(shop(manifests)) == {"scaling.capacity[shop]": {"quota", "nodes"}}
 
 
 def test_manifests_get_the_defaults_of_the_live_namespace(manifests: Path) -> None:
     path = manifests / "deployment.yaml"
     path.write_text(path.read_text().replace("requests: {cpu: 50m, memory: 64Mi}", "requests: {}"))
-    assert red(shop(manifests)) == {"scaling.resource-requests[shop]"}
+    assert missed(shop(manifests)) == {"scaling.capacity[shop]": {"cpu-request"}}
     live = manifests / "live.json"
     objects = json.loads(live.read_text())
     given = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "100m"}}]}
     objects["items"].append(made("v1", "LimitRange", given, metadata={"uid": "77"}))
     live.write_text(json.dumps(objects))
-    assert red(shop(manifests)) == set()
+    assert missed(shop(manifests)) == {}

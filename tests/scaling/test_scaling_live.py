@@ -1,4 +1,4 @@
-"""The drill of scaling: on a fleet that scales itself, and on a small target told by a file."""
+"""The scaling drill on a small target whose replica count is in a file."""
 
 import os
 import signal
@@ -18,8 +18,7 @@ from readiness.lib.drill.notes import FOLDER, Place
 from readiness.lib.drill.safety import Safety
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
-from suites.scaling.test_live import test_scale_down_live as judge_down
-from suites.scaling.test_live import test_scale_up_live as judge_up
+from suites.scaling.test_live import test_under_load as judge
 from tests.support.processes import gone
 from tests.support.small_servers import Reply, SmallServer
 from tests.support.undo import Undo
@@ -33,7 +32,7 @@ FEWEST, NEEDED = 2, 4
 
 @dataclass
 class Small:
-    """A target whose count of replicas is in a file, and follows whether there is a load."""
+    """A target whose replica count is in a file."""
 
     folder: Path
     server: SmallServer
@@ -84,27 +83,23 @@ def small(tmp_path: Path) -> Iterator[Small]:
 
 
 def judged(scaling: Scaling, scaled: Scaled) -> dict[str, str]:
-    """What each check says: the misses, or why there is an error; empty for a pass."""
-    said = {}
-    for name, judge in (("up", judge_up), ("down", judge_down)):
-        evidence = Evidence()
-        try:
-            judge(scaling, lambda _: scaled, evidence)
-            said[name] = "; ".join(str(failure) for failure in evidence.failures)
-        except NoData as error:
-            said[name] = f"error: {error}"
-    return said
+    """By judgement: what its miss says; and under "error", what could not be measured."""
+    evidence = Evidence()
+    judge(scaling, lambda _: scaled, evidence)
+    keys = [m.key for m in evidence.measurements if m.is_missed]
+    said = dict(zip(keys, evidence.failures, strict=True))
+    return said | {"error": "; ".join(e.sentence for e in evidence.lost)} if evidence.lost else said
 
 
-def test_commands_make_it_grow_and_shrink(small: Small) -> None:
+def test_commands_scale_it_up_and_down(small: Small) -> None:
     scaling = small.scaling()
     scaled = small.drill(scaling)
-    assert judged(scaling, scaled) == {"up": "", "down": ""}
+    assert judged(scaling, scaled) == {}
     assert (small.count, small.undo.ever, small.undo.commands) == (FEWEST, 1, {})
     assert scaled.loading is None
 
 
-def test_a_load_of_the_users_own_is_ended(small: Small) -> None:
+def test_a_load_command_is_stopped(small: Small) -> None:
     pid = small.folder / "pid"
     load = [*small.set(NEEDED)[:2], f"{small.set(NEEDED)[2]}; echo $$ > {pid}; exec sleep 600"]
     scaling = small.scaling(load=load, up=None, down=None)
@@ -112,8 +107,9 @@ def test_a_load_of_the_users_own_is_ended(small: Small) -> None:
     assert gone(int(pid.read_text()))
     assert small.undo.processes == {}
     said = judged(scaling, scaled)
-    assert said["up"] == ""
-    assert "replicas after the load 4, must be <= 2" in said["down"]
+    assert set(said) == {"scaled-down"}
+    assert said["scaled-down"].startswith("4 replicas served after the load, ")
+    assert "limit 2 (`.min_replicas`)" in said["scaled-down"]
 
 
 def test_a_load_that_ends_by_itself(small: Small) -> None:
@@ -123,50 +119,54 @@ def test_a_load_that_ends_by_itself(small: Small) -> None:
     assert small.undo.processes == {}
 
 
-def test_nothing_grows(small: Small) -> None:
+def test_a_target_that_does_not_scale_up(small: Small) -> None:
     scaling = small.scaling(load_rate_per_s=60, up=None, down=None)
     said = judged(scaling, small.drill(scaling))
-    assert "replicas under load 2, must be >= 4" in said["up"]
-    assert said["down"].startswith("error")
+    assert set(said) == {"scaled-up", "error"}
+    assert "2 replicas served under load, " in said["scaled-up"]
+    assert "at least 4 required (`.loaded_replicas`)" in said["scaled-up"]
+    assert "scaling down could not be seen" in said["error"]
 
 
-def test_more_at_once_than_was_declared(small: Small) -> None:
+def test_more_at_once_than_agreed(small: Small) -> None:
     scaling = small.scaling(loaded_replicas=5, up=small.set(5))
-    said = judged(scaling, small.drill(scaling))
-    assert "most added in 2 s 3, must be <= 2" in said["up"]
-    assert "most taken away in 2 s 3, must be <= 2" in said["down"]
+    assert judged(scaling, small.drill(scaling)) == {
+        "added": "3 replicas added in 2 s; limit 2 (`.up_pods`)",
+        "removed": "3 replicas removed in 2 s; limit 2 (`.down_pods`)",
+    }
 
 
-def test_replicas_that_do_not_answer_are_not_there(small: Small) -> None:
+def test_replicas_that_do_not_answer_are_a_miss(small: Small) -> None:
     scaling = small.scaling(replica_header="x-replica")
     said = judged(scaling, small.drill(scaling))
-    assert "replicas that answer 0, must be >= 4" in said["up"]
+    assert set(said) == {"answering"}
+    assert said["answering"].startswith("0 replicas are named by the header x-replica")
 
 
 @pytest.mark.parametrize("printed", ["", "many", "-3", "4 replicas"])
-def test_what_cannot_be_counted_is_an_error(small: Small, printed: str) -> None:
+def test_replicas_that_cannot_be_counted_are_an_error(small: Small, printed: str) -> None:
     scaling = small.scaling(up=small.set(f"'{printed}'"))
     with pytest.raises(NoData, match="not a number of replicas"):
         small.drill(scaling)
     assert small.count == FEWEST
 
 
-def test_where_there_are_more_already_nothing_is_loaded(small: Small) -> None:
+def test_a_target_above_its_minimum_is_not_loaded(small: Small) -> None:
     (small.folder / "count").write_text("3")
-    with pytest.raises(NoData, match="3 replicas serve, and the fewest are 2"):
+    with pytest.raises(NoData, match="3 replicas serve, and `min_replicas` is 2"):
         small.drill()
     assert small.undo.ever == 0
 
 
-def test_users_that_suffer_end_it(small: Small) -> None:
+def test_failing_requests_abort_the_drill(small: Small) -> None:
     breaks = ["sh", "-c", f"{small.set(NEEDED)[2]}; touch {small.folder}/down; sleep 60"]
     reply = {True: Reply("", 503), False: Reply("{}")}
     for path in ("", "/"):
         small.server.routes[path] = lambda: reply[(small.folder / "down").exists()]
     scaling = small.scaling(up=breaks, up_within_s=60, steady_s=5)
     said = judged(scaling, small.drill(scaling))
-    assert "failed requests, growing under" in said["up"]
-    assert "over 20 requests failed" in said["down"]
+    assert "scaling up under" in said["failed-requests"]
+    assert "over 20 requests failed" in said["error"]
     assert small.count == FEWEST
 
 
@@ -192,15 +192,15 @@ with Guardian() as guardian:
 """
 
 
-def test_a_drill_that_is_killed_shrinks_it_again(small: Small) -> None:
-    # It grows soon, and then waits for more than there will ever be.
+def test_a_killed_drill_scales_it_down_again(small: Small) -> None:
+    # It scales up soon, and then waits for a replica that never comes.
     scaling = small.scaling(up_within_s=60, loaded_replicas=5)
     with killed(small, scaling):
         assert eventually(lambda: small.count == NEEDED)
-    assert eventually(lambda: small.count == FEWEST), "the watchdog has it shrink"
+    assert eventually(lambda: small.count == FEWEST), "the watchdog scales it down"
 
 
-def test_a_drill_that_is_killed_ends_the_load(small: Small) -> None:
+def test_a_killed_drill_stops_the_load(small: Small) -> None:
     pid = small.folder / "pid"
     load = ["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600"]
     scaling = small.scaling(load=load, up=None, down=None, up_within_s=60)

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from readiness.areas.schema.config import Database
-from readiness.areas.schema.subjects import MigrationsOf
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.scratch import Scratch, scratch
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, SafetyRefusal
@@ -24,6 +24,7 @@ from tests.support.programs import needed
 pytestmark = pytest.mark.contract
 
 Run = Callable[[str], None]
+_NO_SCRATCH = "no scratch server"
 _TABLES = "create table public.a (i bigint primary key, t text);\ninsert into a values (1, 'x');\n"
 _INDEX = "set lock_timeout = '200ms';\ncreate index a_t on public.a (t);\n"
 
@@ -52,28 +53,46 @@ def plain(tmp_path: Path, run: Run) -> Path:
     return folder
 
 
-def subject(dsn: Dsn, **settings: Any) -> MigrationsOf:
+def subject(dsn: Dsn, **settings: Any) -> Database:
     made = Migrations.model_validate({"newest": 1, "max_blocked_s": 1.0, **settings})
-    return MigrationsOf("db", Database(name="db", dsn=dsn), made)
+    return Database(name="db", dsn=dsn, migrations=made)
 
 
-def sql(dsn: Dsn, folder: Path, **settings: Any) -> MigrationsOf:
+def sql(dsn: Dsn, folder: Path, **settings: Any) -> Database:
     return subject(dsn, tool="sql", folder=str(folder), **settings)
 
 
-def at_head(migrations: MigrationsOf) -> str:
-    evidence = Evidence()
-    suite("schema.test_migrations").test_migrations_at_head(migrations, evidence)
+def judged(name: str, database: Database, spare: Dsn | None) -> Evidence:
+    """What a check judges, and what it could not; without a scratch server nothing is tried."""
+
+    def scratch_beside(asked: Database) -> AbstractContextManager[Scratch]:
+        if spare is None:
+            raise CouldNotMeasure(_NO_SCRATCH)
+        return scratch(spare, asked.dsn)
+
+    function = getattr(suite("schema.test_migrations"), name)
+    evidence = Evidence(function.__readiness_check__.judgements)
+    with evidence.attempt():
+        function(database, scratch_beside, evidence)
+    return evidence
+
+
+def at_head(database: Database) -> str:
+    """What is wrong by the files and the table alone."""
+    evidence = judged("test_migrations_drift", database, None)
+    if evidence.lost[0].message != _NO_SCRATCH:
+        raise evidence.lost[0]
     return misses(evidence)
 
 
-def on_scratch(name: str, migrations: MigrationsOf, spare: Dsn) -> str:
-    def scratch_for(asked: MigrationsOf) -> AbstractContextManager[Scratch]:
-        return scratch(spare, asked.database.dsn)
-
-    evidence = Evidence()
-    getattr(suite("schema.test_migrations"), name)(migrations, scratch_for, evidence)
-    return misses(evidence)
+def on_scratch(name: str, database: Database, spare: Dsn) -> str:
+    """What is wrong when it is tried; squawk has tests of its own."""
+    evidence = judged(name, database, spare)
+    for error in evidence.lost:
+        if "squawk" not in error.message:
+            raise error
+    assert any(m.key and m.key != "lint" for m in evidence.measurements)
+    return "; ".join(text for text in evidence.failures if not text.startswith("squawk warns"))
 
 
 @pytest.mark.parametrize(
@@ -81,8 +100,14 @@ def on_scratch(name: str, migrations: MigrationsOf, spare: Dsn) -> str:
     [
         ("select 1", ""),
         ("update schema_migrations set version = '1' where version = '01'", ""),
-        ("delete from schema_migrations where version = '02'", "migrations not applied 1, must be"),
-        ("insert into schema_migrations values ('77')", "77: applied, and not in the repository"),
+        (
+            "delete from schema_migrations where version = '02'",
+            "1 migrations of the release are not applied: 02",
+        ),
+        (
+            "insert into schema_migrations values ('77')",
+            "1 applied migrations are not in the repository: 77",
+        ),
     ],
 )
 def test_plain_files(dsn: Dsn, run: Run, plain: Path, change: str, expected: str) -> None:
@@ -97,20 +122,20 @@ def test_one_line_that_is_dirty(dsn: Dsn, run: Run, plain: Path) -> None:
         " boolean); insert into schema_migrations values (2, false)")  # fmt: skip
     assert at_head(sql(dsn, plain)) == ""
     run("update schema_migrations set dirty = true")
-    assert "02: they began, and did not end well" in at_head(sql(dsn, plain))
+    assert "1 migrations began and did not finish: 02" in at_head(sql(dsn, plain))
 
 
 def test_what_tells_nothing_is_no_pass(dsn: Dsn, role: Dsn, run: Run, plain: Path) -> None:
     with pytest.raises(NotPermitted):
         at_head(sql(role, plain))
     run("delete from schema_migrations")
-    with pytest.raises(NoData, match="no migration is recorded"):
+    with pytest.raises(NoData, match="lists no applied migration"):
         at_head(sql(dsn, plain))
     run("drop table schema_migrations")
-    with pytest.raises(CouldNotMeasure, match="there is no table schema_migrations"):
+    with pytest.raises(CouldNotMeasure, match="the table schema_migrations does not exist"):
         at_head(sql(dsn, plain))
     (plain / "empty").mkdir()
-    with pytest.raises(NoData, match="no migrations found"):
+    with pytest.raises(NoData, match="no migrations were found"):
         at_head(sql(dsn, plain / "empty"))
 
 
@@ -121,9 +146,9 @@ def test_alembic_knows_the_ancestors_of_a_head(dsn: Dsn, run: Run, tmp_path: Pat
     migrations = subject(dsn, tool="alembic", folder=str(tmp_path))
     assert at_head(migrations) == ""
     run("update alembic_version set version_num = 'b'")
-    assert "migrations not applied 1, must be == 0: c" in at_head(migrations)
+    assert "1 migrations of the release are not applied: c" in at_head(migrations)
     (tmp_path / "d.py").write_text('revision = "d"\ndown_revision = "b"\n')
-    assert "heads too many 1" in at_head(migrations)
+    assert "1 branches of migrations are not merged" in at_head(migrations)
 
 
 def test_django_leaves_out_apps_of_others(dsn: Dsn, run: Run, tmp_path: Path) -> None:
@@ -144,7 +169,7 @@ def test_django_leaves_out_apps_of_others(dsn: Dsn, run: Run, tmp_path: Path) ->
     )
     found = at_head(migrations)
     assert "shop.0002_other" in found
-    assert "heads too many 1" in found
+    assert "1 branches of migrations are not merged" in found
 
 
 def test_flyway_compares_checksums_and_tells_failures(dsn: Dsn, run: Run, tmp_path: Path) -> None:
@@ -156,23 +181,29 @@ def test_flyway_compares_checksums_and_tells_failures(dsn: Dsn, run: Run, tmp_pa
     migrations = subject(dsn, tool="flyway", folder=str(tmp_path))
     assert at_head(migrations) == ""
     (tmp_path / "V1__a.sql").write_text("create table a (i bigint);")
-    assert "1: the file is not the one applied" in at_head(migrations)
+    assert "1 migrations differ from the file that was applied: 1" in at_head(migrations)
     run("update flyway_schema_history set success = false where version = '2'")
-    assert "2: they began, and did not end well" in at_head(migrations)
+    assert "1 migrations began and did not finish: 2" in at_head(migrations)
 
 
 @pytest.mark.clients
-def test_drift_is_told_by_object(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -> None:
+def test_drift_is_named_by_object(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -> None:
     check = "test_migrations_drift"
     assert on_scratch(check, sql(dsn, plain), spare) == ""
     run("drop index a_t; create table by_hand (i integer); grant select on a to pg_monitor")
     found = on_scratch(check, sql(dsn, plain, ignore=["* public.by_hand"]), spare)
-    assert "objects that differ 1, must be == 0: index a_t on public.a is missing" in found
+    assert (
+        "1 objects differ from what the migrations lead to: index a_t on public.a is missing"
+        in found
+    )
 
 
 def test_what_is_pending_is_no_drift(dsn: Dsn, plain: Path, spare: Dsn) -> None:
     (plain / "03_x.up.sql").write_text("create table x (i integer);")
-    assert on_scratch("test_migrations_drift", sql(dsn, plain), spare) == ""
+    assert (
+        on_scratch("test_migrations_drift", sql(dsn, plain), spare)
+        == "1 migrations of the release are not applied: 03"
+    )
 
 
 def test_a_migration_that_does_not_run_from_nothing_is_no_pass(
@@ -184,9 +215,10 @@ def test_a_migration_that_does_not_run_from_nothing_is_no_pass(
     assert "`base`" in problem.value.remedy
 
 
-def test_the_database_that_is_judged_is_never_the_scratch(dsn: Dsn, plain: Path) -> None:
-    with pytest.raises(SafetyRefusal, match="is the target database"):
-        on_scratch("test_migrations_drift", sql(dsn, plain), dsn)
+def test_the_server_that_is_judged_is_never_the_scratch(dsn: Dsn, plain: Path) -> None:
+    server = Dsn(make_conninfo(dsn.reveal(), dbname="template1"))
+    with pytest.raises(SafetyRefusal, match="is the server of the database that is judged"):
+        on_scratch("test_migrations_drift", sql(dsn, plain), server)
 
 
 def test_nothing_is_left_on_the_scratch_server(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -> None:
@@ -205,13 +237,13 @@ def test_nothing_is_left_on_the_scratch_server(dsn: Dsn, run: Run, plain: Path, 
     ("down", "expected"),
     [
         ("drop index public.a_t;", ""),
-        ("drop index public.a_t; delete from a;", "the rows of public.a are others"),
-        ("select 1;", "02 is not fully reverted: index a_t on public.a was not expected"),
-        ("drop index public.a_s;", "reverting it fails"),
-        (None, "02: it cannot be reverted"),
+        ("drop index public.a_t; delete from a;", "after its rollback the rows of public.a differ"),
+        ("select 1;", "02: after its rollback index a_t on public.a was not expected"),
+        ("drop index public.a_s;", "its rollback fails"),
+        (None, "02: it has no rollback script"),
     ],
 )
-def test_the_way_back(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected: str) -> None:
+def test_rollback(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected: str) -> None:
     file = plain / "02_i.down.sql"
     file.unlink() if down is None else file.write_text(down)
     found = on_scratch("test_migrations_reversible", sql(dsn, plain), spare)
@@ -231,11 +263,14 @@ def test_what_was_accepted_as_irreversible_is_not_tried(dsn: Dsn, plain: Path, s
         (_INDEX, ""),
         ("create table b (i integer);", ""),
         ("create index concurrently a_t on public.a (t);", ""),
-        ("create index a_t on public.a (t);", "time others wait behind 02 1."),
+        (
+            "create index a_t on public.a (t);",
+            "Other sessions wait behind migration 02 for more than 1 s",
+        ),
         (
             """create table b (i int); set lock_timeout = '100ms';
             drop index concurrently if exists x; alter table a add v int;""",
-            "it gave up halfway: table public.b was not expected",
+            "Migration 02 gave up and left 1 objects behind: table public.b was not expected",
         ),
     ],
 )
@@ -255,20 +290,24 @@ def test_a_large_table_must_not_be_written_anew(
     assert on_scratch("test_migrations_locks", sql(dsn, plain), spare) == ""
     run("insert into a select n, repeat('x', 500) from generate_series(2, 3000) n")
     found = on_scratch("test_migrations_locks", sql(dsn, plain, rewrite_max_mb=1.0), spare)
-    assert "size of public.a, which 02 rewrites" in found
+    assert "Migration 02 rewrites public.a (" in found
+
+
+def lint(database: Database) -> str:
+    """What squawk finds."""
+    evidence = judged("test_migrations_locks", database, None)
+    locks, *others = evidence.lost
+    assert locks.message == _NO_SCRATCH
+    if others:
+        raise others[0]
+    return misses(evidence)
 
 
 def test_squawk_is_asked(dsn: Dsn, plain: Path) -> None:
     needed(programs.SQUAWK)
-
-    def lint(**settings: Any) -> str:
-        evidence = Evidence()
-        suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain, **settings), evidence)
-        return misses(evidence)
-
-    assert "02, line 2: require-concurrent-index-creation" in lint()
+    assert "02, line 2: require-concurrent-index-creation" in lint(sql(dsn, plain))
     rules = ["require-concurrent-index-creation", "require-statement-timeout"]
-    assert lint(lint_exclude=rules) == ""
+    assert lint(sql(dsn, plain, lint_exclude=rules)) == ""
 
 
 def test_without_squawk_it_is_said_how_to_get_it(
@@ -279,7 +318,7 @@ def test_without_squawk_it_is_said_how_to_get_it(
 
     monkeypatch.setattr(programs, "find", none)
     with pytest.raises(CouldNotMeasure, match="not installed") as problem:
-        suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain), Evidence())
+        lint(sql(dsn, plain))
     assert problem.value.remedy == "pip install squawk-cli"
 
 
@@ -291,8 +330,8 @@ def test_a_squawk_that_says_nothing_is_no_pass(
     program.write_text(said)
     program.chmod(0o755)
     monkeypatch.setattr(programs, "find", lambda _: str(program))
-    with pytest.raises(CouldNotMeasure, match="did not say what it found"):
-        suite("schema.test_migrations").test_migrations_lint(sql(dsn, plain), Evidence())
+    with pytest.raises(CouldNotMeasure, match="printed no list of findings"):
+        lint(sql(dsn, plain))
 
 
 def test_a_tool_prints_its_sql(dsn: Dsn, run: Run, tmp_path: Path, spare: Dsn) -> None:

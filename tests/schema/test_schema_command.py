@@ -44,7 +44,7 @@ def test_what_was_saved_is_compared_with_what_is(config: Path, run: Run, tmp_pat
     assert checked.exit_code == 1
     assert "column j on public.a was not expected" in checked.output
     again = save(config)
-    assert "1 of them not as before" in again.output
+    assert "1 differ from before" in again.output
     assert save(config, "--check").exit_code == 0
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 
@@ -60,7 +60,7 @@ def test_it_is_written_where_it_is_asked_for(config: Path, tmp_path: Path) -> No
 def test_a_database_that_is_not_there(config: Path) -> None:
     found = save(config, "order")
     assert found.exit_code == 2
-    assert "there is no database 'order'. Did you mean 'orders'?" in found.stderr
+    assert "no database order is configured. Did you mean 'orders'?" in found.stderr
 
 
 def test_a_file_that_is_something_else_is_not_overwritten(config: Path, tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import ValidationError
 
-from readiness.areas.schema.config import Database
-from readiness.areas.schema.config_transfers import Transfer
-from readiness.areas.schema.probes import transfers_lately as lately_
+from readiness.areas.schema.config import Database, Transfer
+from readiness.areas.schema.probes import transfers
+from readiness.areas.schema.probes.transfer_tables import out_of_order
 from readiness.areas.schema.subjects import TransferOf
 from readiness.model.errors import NoData, NotPermitted
 from readiness.model.evidence import Evidence, NotApplicable
@@ -26,7 +27,7 @@ create table s.new (key bigint primary key, title text, price numeric, at timest
 insert into s.old select n, 'n' || n, n, now() - n * interval '1 hour'
     from generate_series(1, 500) n;
 insert into s.new select * from s.old;
-create table s.other (id integer primary key, v text);
+create table s.other (id integer primary key, v text, at timestamptz);
 create table s.newer (id integer primary key, v text);
 create table s.moves (old text, state text, place integer);
 insert into s.moves values ('s.old', 'copied', 1), ('s.other', 'waiting', 2);
@@ -64,9 +65,18 @@ def subject(dsn: Dsn, pair: dict[str, Any] | None = None, **transfer: Any) -> Tr
     return TransferOf("db.t", Database(name="db", dsn=dsn), made)
 
 
+def copied(dsn: Dsn, pair: dict[str, Any] | None = None) -> TransferOf:
+    """One whose recent rows are not compared."""
+    return subject(dsn, pair, strategy="full-copy")
+
+
 def judged(check: str, transfer: TransferOf) -> str:
-    evidence = Evidence()
-    getattr(suite("schema.test_transfer"), f"test_transfer_{check}")(transfer, evidence)
+    """What a check says, once all of it could be measured."""
+    function = getattr(suite("schema.test_transfer"), f"test_transfer_{check}")
+    evidence = Evidence(function.__readiness_check__.judgements)
+    function(transfer, evidence)
+    if evidence.lost:
+        raise evidence.lost[0]
     return misses(evidence)
 
 
@@ -74,18 +84,22 @@ def judged(check: str, transfer: TransferOf) -> str:
     ("change", "expected"),
     [
         ("select 1", ""),
-        ("delete from s.new where key = 300", "rows missing in s.new 1, must be == 0: the keys"),
-        ("update s.new set title = 'x' where key = 300", "rows of s.new with other values 1"),
-        ("update s.new set title = null where key = 300", "rows of s.new with other values 1"),
+        (
+            "delete from s.new where key = 300",
+            "Rows of s.old are missing in s.new (1): the keys 300",
+        ),
+        ("update s.new set title = 'x' where key = 300", "Rows of s.old differ in s.new (1)"),
+        ("update s.new set title = null where key = 300", "Rows of s.old differ in s.new (1)"),
         (
             # Counts and a sum without the keys would agree.
             """update s.new a set title = b.title, price = b.price from s.new b
             where (a.key, b.key) in ((300, 301), (301, 300))""",
-            "rows of s.new with other values 2",
+            "Rows of s.old differ in s.new (2)",
         ),
         ("insert into s.new values (9999, 'x', 1, now())", ""),
-        ("delete from s.new where key = 2", ""),
-        ("truncate s.new", "rows missing in s.new 47"),
+        ("delete from s.new where key = 2", "Recent rows of s.old are missing in s.new (1)"),
+        ("update s.new set title = 'x' where key = 2", "Recent rows of s.old differ in s.new (1)"),
+        ("truncate s.new", "Rows of s.old are missing in s.new (47"),
     ],
 )
 def test_each_old_row_is_in_the_new_table(
@@ -101,7 +115,7 @@ def test_rows_of_late_count_where_nothing_tells_when_they_were_written(
     tables: Dsn, run: Run
 ) -> None:
     run("delete from s.new where key = 2")
-    assert "the keys 2" in judged("complete", subject(tables, {"changed": None}))
+    assert "(1): the keys 2" in judged("complete", copied(tables, {"changed": None}))
 
 
 def test_of_a_large_table_only_the_rows_that_differ_are_named(tables: Dsn, run: Run) -> None:
@@ -114,41 +128,22 @@ def test_of_a_large_table_only_the_rows_that_differ_are_named(tables: Dsn, run: 
         update s.new set title = 'x' where key % 100 = 0;
         delete from s.new where key = 25001;
         """)
-    found = judged("complete", subject(tables))
-    assert "rows missing in s.new 1, must be == 0: the keys 25001" in found
-    assert "rows of s.new with other values 300, must be == 0: the keys 100, 1000, 10000" in found
+    found = judged("complete", copied(tables))
+    assert "Rows of s.old are missing in s.new (1): the keys 25001" in found
+    assert "Rows of s.old differ in s.new (300): the keys 100, 1000, 10000" in found
     run("delete from s.new where key % 2 = 0")
-    assert "at least the keys 10, 100, 1000" in judged("complete", subject(tables))
+    assert "at least the keys 10, 100, 1000" in judged("complete", copied(tables))
 
 
 def test_an_empty_table_shows_nothing(tables: Dsn, run: Run) -> None:
     run("truncate s.old, s.new")
-    with pytest.raises(NoData, match=r"s\.old: has no row: there is nothing to compare"):
+    with pytest.raises(NoData, match=r"s\.old: has no rows to compare"):
         judged("complete", subject(tables))
 
 
 def test_rows_that_are_not_moved_are_not_missed(tables: Dsn, run: Run) -> None:
     run("delete from s.new where key > 400")
     assert judged("complete", subject(tables, {"where": "id <= 400"})) == ""
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ("select 1", ""),
-        ("delete from s.new where key = 2", "new rows of s.old missing in s.new 1"),
-        ("update s.new set title = 'x' where key = 2", "that are others in s.new 1"),
-        ("delete from s.new where key = 300", ""),
-        ("insert into s.new values (9999, 'x', 1, now())", ""),
-    ],
-)
-def test_what_was_written_of_late_is_in_step(
-    tables: Dsn, run: Run, change: str, expected: str
-) -> None:
-    run(change)
-    found = judged("in_step", subject(tables))
-    assert expected in found, found
-    assert bool(found) == bool(expected), found
 
 
 def test_what_is_written_meanwhile_does_not_hide_what_is_missing(tables: Dsn, run: Run) -> None:
@@ -159,59 +154,59 @@ def test_what_is_written_meanwhile_does_not_hide_what_is_missing(tables: Dsn, ru
         run(busy.format("old") + "; " + busy.format("new"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lately_, "_MOST_RECENT", 2)
+        patch.setattr(transfers, "_MOST_RECENT", 2)
         patch.setattr("readiness.areas.schema.probes.transfer_tables.time.sleep", traffic)
-        found = judged("in_step", subject(tables))
-    assert "new rows of s.old missing in s.new 1, must be == 0: the keys 1" in found
+        found = judged("complete", subject(tables))
+    assert "Recent rows of s.old are missing in s.new (1): the keys 1" in found
 
 
 def test_without_traffic_nothing_can_be_told(tables: Dsn, run: Run) -> None:
     run("update s.old set at = at - interval '9 days'")
     with pytest.raises(NoData, match=r"no row of s\.old was written"):
-        judged("in_step", subject(tables))
-    with pytest.raises(NoData, match=r"nothing tells when a row of s\.old was written"):
-        judged("in_step", subject(tables, {"changed": None}))
+        judged("complete", subject(tables))
+    with pytest.raises(NoData, match=r"no column of s\.old is known to have the time"):
+        judged("complete", subject(tables, {"changed": None}))
 
 
 def test_a_key_of_several_columns(tables: Dsn, run: Run) -> None:
     pair = {"key": {"id": "key", "name": "title"}, "columns": {"price": "price"}}
-    assert judged("in_step", subject(tables, pair)) == ""
+    assert judged("complete", subject(tables, pair)) == ""
     run("update s.new set title = 'x' where key = 3")
-    assert "missing in s.new 1, must be == 0: the keys 3, n3" in judged(
-        "in_step", subject(tables, pair)
-    )
+    assert "are missing in s.new (1): the keys 3, n3" in judged("complete", subject(tables, pair))
 
 
-def test_the_way_back_is_shown_by_a_row_that_is_taken_back(tables: Dsn, run: Run) -> None:
+def test_a_canary_that_is_rolled_back_shows_whether_rows_reach_the_old_table(
+    tables: Dsn, run: Run
+) -> None:
     transfer = subject(tables, {"canary": _CANARY, "new_changed": None})
-    assert "in the new table alone" in judged("reversible", transfer)
+    assert "A row written to s.new did not reach s.old" in judged("reversible", transfer)
     run(_BOTH_WAYS)
     assert judged("reversible", transfer) == ""
-    assert judged("reversible", transfer) == "", "the first one was taken back"
+    assert judged("reversible", transfer) == "", "the first one was rolled back"
 
 
-def test_the_way_back_is_shown_by_what_was_written(tables: Dsn, run: Run) -> None:
+def test_recent_rows_show_whether_rows_reach_the_old_table(tables: Dsn, run: Run) -> None:
     assert judged("reversible", subject(tables)) == ""
     run("insert into s.new values (9999, 'x', 1, now())")
     found = judged("reversible", subject(tables))
-    assert "new rows of s.new missing in s.old 1, must be == 0: the keys 9999" in found
+    assert "Recent rows of s.new are missing in s.old (1): the keys 9999" in found
 
 
-def test_without_anything_to_show_it_the_way_back_is_unknown(tables: Dsn) -> None:
-    with pytest.raises(NoData, match=r"nothing shows whether new rows of s\.new reach s\.old"):
+def test_without_canary_and_recent_rows_nothing_is_judged(tables: Dsn) -> None:
+    with pytest.raises(NoData, match=r"cannot tell whether new rows of s\.new reach s\.old"):
         judged("reversible", subject(tables, {"new_changed": None}))
     with pytest.raises(NoData, match="the canary returned 0 rows"):
         judged("reversible", subject(tables, {"canary": "delete from s.new where key < 0"}))
 
 
 def test_a_role_that_may_not_read_is_no_pass(tables: Dsn, role: Dsn) -> None:
-    for check in ("complete", "in_step", "reversible"):
+    for check in ("complete", "reversible"):
         with pytest.raises(NotPermitted):
             judged(check, subject(role))
 
 
 def _by_table(dsn: Dsn) -> TransferOf:
-    other = {"to": "s.newer", "key": {"id": "id"}, "columns": {"v": "v"}}
+    other = {"to": "s.newer", "key": {"id": "id"}, "columns": {"v": "v"}, "changed": "at"}
     found = subject(
         dsn, strategy="table-by-table", states="select old, state from s.moves order by place"
     ).transfer
@@ -233,25 +228,24 @@ def _by_table(dsn: Dsn) -> TransferOf:
 
 
 def test_table_by_table_only_what_was_copied_is_compared(tables: Dsn, run: Run) -> None:
-    run("insert into s.other values (1, 'x')")
+    run("insert into s.other values (1, 'x', now() - interval '2 days'), (2, 'y', now())")
     assert judged("complete", _by_table(tables)) == ""
-    assert judged("in_step", _by_table(tables)) == ""
     run("update s.moves set state = 'copied'")
     found = judged("complete", _by_table(tables))
-    assert "s.other is copied, and s.old before it is not verified" in found
-    assert "rows missing in s.newer 1" in found
+    assert "1 tables are moved out of order: s.other is copied, but s.old before it is not" in found
+    assert "Rows of s.other are missing in s.newer (1)" in found
 
 
 def test_table_by_table_before_it_began_nothing_is_in_step(tables: Dsn, run: Run) -> None:
     run("update s.moves set state = 'waiting'")
-    for check in ("complete", "in_step"):
-        with pytest.raises(NotApplicable, match="no table is copied or verified"):
+    for check in ("complete", "reversible"):
+        with pytest.raises(NotApplicable, match="no table is copied or verified or switched yet"):
             judged(check, _by_table(tables))
     run("update s.moves set state = 'done'")
-    with pytest.raises(NoData, match="must give rows of a table"):
+    with pytest.raises(NoData, match="must return rows of a table"):
         judged("complete", _by_table(tables))
     run("delete from s.moves where old = 's.other'; update s.moves set state = 'copied'")
-    with pytest.raises(NoData, match=r"does not tell of s\.other"):
+    with pytest.raises(NoData, match=r"returns no row for s\.other"):
         judged("complete", _by_table(tables))
 
 
@@ -267,7 +261,33 @@ def test_across_two_databases(
         connection.execute(_SCHEMA.encode())
         transfer = subject(tables, {"columns": {"name": "title"}}, new_dsn=there)
         assert judged("complete", transfer) == ""
-        assert judged("in_step", transfer) == ""
         connection.execute(b"delete from s.new where key in (1, 300)")
-    assert "the keys 300" in judged("complete", transfer)
-    assert "the keys 1" in judged("in_step", transfer)
+    found = judged("complete", transfer)
+    assert "Rows of s.old are missing in s.new (1): the keys 300" in found
+    assert "Recent rows of s.old are missing in s.new (1): the keys 1" in found
+
+
+_ONE = {"s.a": {"to": "s.b", "key": {"i": "i"}, "columns": {"v": "v"}}}
+
+
+@pytest.mark.parametrize(
+    ("states", "wrong"),
+    [
+        ("waiting waiting", 0),
+        ("copied waiting", 0),
+        ("verified copied waiting", 0),
+        ("switched verified switched", 0),
+        ("copied copied", 1),
+        ("waiting copied", 1),
+        ("copied switched verified", 2),
+    ],
+)
+def test_each_table_is_verified_before_the_next(states: str, wrong: int) -> None:
+    found = [(f"s.t{number}", state) for number, state in enumerate(states.split())]
+    assert len(out_of_order(found)) == wrong
+
+
+def test_table_by_table_needs_states() -> None:
+    with pytest.raises(ValidationError, match="needs `states`"):
+        Transfer.model_validate({"strategy": "table-by-table", "tables": _ONE})
+    Transfer.model_validate({"strategy": "full-copy", "tables": _ONE})

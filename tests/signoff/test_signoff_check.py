@@ -53,4 +53,4 @@ def test_a_valid_signoff_passes_and_names_its_place() -> None:
 def test_one_that_attests_nothing_about_this_release_is_a_miss(changes: dict[str, object]) -> None:
     found = misses(judged(**changes))
 
-    assert found.startswith("valid sign-offs 0, must be >= 1: ")
+    assert found.startswith("runbook is not signed for 1.2 (`signoffs.required`): ")

@@ -1,4 +1,4 @@
-"""A small alerting, on paper: a configuration that is well, and what is wanted of it."""
+"""A small, healthy configuration of Alertmanager, and what is required of it."""
 
 import json
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from readiness.areas.alerting.config import (
     SeverityPolicy,
     SyntheticProbe,
 )
-from readiness.areas.alerting.paper.reach import LiveRule
 from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.routes.reach import LiveRule
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 
@@ -48,7 +48,7 @@ def target(**changes: object) -> Config:
 
 
 def document() -> Document:
-    """A configuration with which all is well."""
+    """A healthy configuration."""
     return {
         "route": {
             "receiver": "chat",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.drill import Drilled, drill
 from readiness.config.loading import Loaded, load

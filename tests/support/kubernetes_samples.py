@@ -4,9 +4,8 @@ import json
 from typing import Any
 
 from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, autoscalers
-from readiness.areas.scaling.kubernetes.documents import documents
-from readiness.areas.scaling.kubernetes.inventory import Inventory, read
-from readiness.areas.scaling.kubernetes.scalers import HorizontalPodAutoscaler, ScaledObject
+from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, read
+from readiness.areas.scaling.kubernetes.objects import HorizontalPodAutoscaler, ScaledObject
 from readiness.areas.scaling.kubernetes.view import View, view
 
 TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"}

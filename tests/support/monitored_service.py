@@ -21,9 +21,20 @@ def suite(name: str) -> Any:
 
 
 def misses(evidence: Evidence) -> str:
-    """Every missed limit; the evidence must have judged something."""
+    """Every missed limit; the evidence must have judged something.
+
+    Raises:
+        CouldNotMeasure: nothing was missed, and something could not be measured.
+    """
+    if evidence.lost and not evidence.failures:
+        raise evidence.lost[0]
     assert any(measurement.limit for measurement in evidence.measurements)
     return "; ".join(evidence.failures)
+
+
+def missed(evidence: Evidence) -> set[str]:
+    """The keys of the judgements that missed."""
+    return {measurement.key for measurement in evidence.measurements if measurement.is_missed}
 
 
 class MonitoredService(SmallServer):

@@ -11,16 +11,16 @@ from xdist.scheduler import LoadScopeScheduling
 # same time: two lines, so that never more than two watch.
 _LINES: Final = {
     "small targets": (
-        "deployment/test_deployment_drill.py",
-        "deployment/test_deployment_killed.py",
-        "deployment/test_deployment_automation.py",
+        "deployment/test_drill.py",
+        "deployment/test_drill_killed.py",
+        "deployment/test_bad_release.py",
         "false_greens/test_deploying.py",
     ),
     "fleets": (
         "end_to_end/test_new_user.py",
         "scaling/test_fleet.py",
         "scaling/test_scaling_live.py",
-        "deployment/test_deployment_stopping.py",
+        "deployment/test_graceful_stop.py",
         "lib/test_prober.py",
     ),
 }

@@ -1,7 +1,8 @@
 """A TimescaleDB for tests where none is installed: PostgreSQL 17 in WebAssembly, run by node.
 
 It has no background workers, no COPY from a client, and one session: connections wait for each
-other. So `run_jobs` does what TimescaleDB's scheduler would do.
+other. So `run_jobs` does what TimescaleDB's scheduler would do, and pg_stat_activity of the metrics
+shows one unless a restore was prepared for, which would end it.
 """
 
 import subprocess
@@ -48,6 +49,26 @@ on conflict (job_id) do update set
     total_successes = stat.total_successes + excluded.total_successes,
     total_failures = stat.total_failures + excluded.total_failures,
     consecutive_failures = excluded.consecutive_failures"""
+
+
+_SCHEDULER: Final = """
+set allow_system_table_mods = on;
+create schema readiness_scheduler;
+do $do$ begin
+  execute 'create view readiness_scheduler.processes as '
+          || pg_get_viewdef('pg_catalog.pg_stat_activity'::regclass);
+end $do$;
+create or replace view pg_catalog.pg_stat_activity as
+select * from readiness_scheduler.processes
+union all
+select shown.* from jsonb_populate_record(
+  null::readiness_scheduler.processes,
+  jsonb_build_object('datname', current_database(),
+                     'backend_type', 'TimescaleDB Background Worker Scheduler')) shown
+where not exists (
+  select from pg_db_role_setting s cross join unnest(s.setconfig) line
+  where s.setdatabase <> 0 and s.setrole = 0 and line = 'timescaledb.restoring=on');
+reset allow_system_table_mods"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,7 @@ def _fill(dsn: str) -> None:
         connection.execute(f"create role {MONITOR} login in role pg_monitor".encode())
         connection.execute("create extension timescaledb")
         connection.execute(script.read_bytes())
+        connection.execute(_SCHEDULER.encode())
     run_jobs(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("vacuum analyze")

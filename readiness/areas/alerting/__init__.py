@@ -8,12 +8,12 @@ from typing import Final
 from readiness.areas.alerting.config import (
     LABEL_PATTERN,
     LISTEN_PATTERN,
+    AlertEngine,
     Alerting,
     Channel,
     Config,
     Database,
 )
-from readiness.areas.alerting.engine_config import AlertEngine
 from readiness.areas.alerting.subjects import KINDS
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, Path, known, twice
@@ -28,7 +28,7 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
 
 
 def _slow_alerts(config: Config) -> Iterator[Mistake]:
-    """Whoever is told of a slow statement must be there, and be readable."""
+    """The channel of a slow statement's alert must exist, with an inbox."""
     channels = config.alerting.channels if config.alerting else {}
     for key, database in config.databases.items():
         if alert := database.slow_alert:
@@ -42,7 +42,7 @@ def _unreadable(path: Path, name: str, channels: Mapping[str, Channel]) -> Itera
     if channels[name].inbox is None:
         yield Mistake(
             path,
-            f"[alerting.channels.{name}] has no inbox: nobody can look whether it arrived",
+            f"[alerting.channels.{name}] has no inbox: what arrived cannot be read",
             f"declare [alerting.channels.{name}.inbox]",
         )
 
@@ -66,7 +66,7 @@ def _channels(alerting: Alerting) -> Iterator[Mistake]:
 
 
 def _engine(engine: AlertEngine, channels: Mapping[str, Channel]) -> Iterator[Mistake]:
-    """What it tells must be there, and be readable: nothing else is known of its channels."""
+    """Its channels must exist, with an inbox: nothing else is known of them."""
     place: Path = ("alerting", "engine")
     names = [((*place, "channels", number), name) for number, name in enumerate(engine.channels)]
     if engine.escalation:

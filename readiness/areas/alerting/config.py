@@ -1,15 +1,85 @@
-"""The models of how people are told: Alertmanager, channels, severities, rules, the probe."""
+"""The models of how people are notified: channels, severities, rules, the probe, alert engines."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.areas.alerting.engine_config import AlertEngine
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url, tables
 from readiness.config.base.watching import both_or_none
 from readiness.model.secrets import Dsn, Secret
+
+
+class EngineHistory(Model):
+    """Where the engine records its alerts: the entry is found by the probe's id."""
+
+    url: Url = Field(..., description="answers with the newest alerts, as JSON or text")
+    query: str = Field(
+        "", description="what follows `?`, as `search={probe}`; `{probe}` becomes the probe's id"
+    )
+    end_field: Text | None = Field(
+        None,
+        description="the key of a JSON entry that is set once the alert has ended, as"
+        " `resolved_at`; without it, `resolved_text` counts",
+    )
+    resolved_text: Text = Field(
+        "resolve", description="what only the entry of an ended alert contains, in any case"
+    )
+    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
+
+
+class EngineStatistics(Model):
+    """Where the engine counts its alerts."""
+
+    url: Url = Field(..., description="answers with a JSON object")
+    field: Text = Field(
+        ...,
+        description="the path of the number of all alerts so far, as `alerts.total`; not of the"
+        " open ones, which falls again",
+    )
+    bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
+
+
+class EngineEscalation(Model):
+    """Who is notified when nobody acknowledges."""
+
+    second: Name = Field(..., description="the [alerting.channels.NAME] of the second tier")
+    after_s: Positive = Field(
+        ..., description="seconds until it is notified; 10 % and a second are tolerated"
+    )
+    acknowledge: Command = Field(
+        ..., description="the command that acknowledges; `{probe}` becomes the probe's id"
+    )
+
+
+class AlertEngine(Model):
+    """An alert engine of the target's own, beside Alertmanager or instead of it."""
+
+    name: ClassVar[str] = "engine"
+
+    trigger: Command = Field(
+        ..., description="the command that raises an alert; `{probe}` becomes the probe's id"
+    )
+    resolve: Command | None = Field(
+        None, description="the command that ends it; none: it ends by itself"
+    )
+    channels: Annotated[list[Name], Field(min_length=1)] = Field(
+        ..., description="the [alerting.channels.NAME] that must be notified"
+    )
+    within_s: Positive = Field(30, description="seconds from the trigger to their messages")
+    history: EngineHistory | None = Field(None, description="where it records its alerts")
+    statistics: EngineStatistics | None = Field(None, description="where it counts its alerts")
+    escalation: EngineEscalation | None = Field(
+        None, description="who is notified when nobody acknowledges"
+    )
+
+    @property
+    def reaches(self) -> frozenset[str]:
+        """The names of all channels that it notifies, of both tiers."""
+        second = [self.escalation.second] if self.escalation else []
+        return frozenset([*self.channels, *second])
+
 
 # A label of Prometheus; `__` begins what Prometheus keeps for itself.
 LABEL_PATTERN: Final = r"^_?[a-zA-Z0-9][a-zA-Z0-9_]*$"
@@ -33,8 +103,8 @@ class HttpInbox(Model):
     )
     time_field: Text = Field(
         "at",
-        description="where the answer is a list of JSON objects: their key that says when it came,"
-        " as RFC 3339; without it, the moment counts in which it was first seen",
+        description="where the answer is a list of JSON objects: the key of the time of arrival, as"
+        " RFC 3339; without it, the moment counts in which the message was first seen",
     )
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
 
@@ -63,13 +133,13 @@ class ImapInbox(Model):
     password: Secret = Field(..., description="their password")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(993, description="its port")
     mailbox: Text = Field("INBOX", description="the folder that is read")
-    tls: bool = Field(True, description="whether it speaks TLS from the first byte on")
+    tls: bool = Field(True, description="whether the connection uses TLS from its start (IMAPS)")
 
 
 class CommandInbox(Model):
     """Whatever a command of yours prints: the text is searched for the probe's id."""
 
-    command: Command = Field(..., description="prints the newest messages; run again and again")
+    command: Command = Field(..., description="prints the newest messages; it is run repeatedly")
 
 
 _KINDS: Final = {
@@ -97,18 +167,18 @@ Inbox = Annotated[
 
 
 class Channel(Named):
-    """A way to reach people, `[alerting.channels.NAME]`."""
+    """A way to notify people, `[alerting.channels.NAME]`."""
 
     integration: Integration = Field(..., description="the kind of integration that serves it")
     receivers: list[Text] = Field(
         default=[],
         description="the receivers whose integrations of that kind are this channel, where the"
-        " kind alone does not say it, as for an SMS gateway behind a webhook; empty: all",
+        " kind is not enough, as for an SMS gateway behind a webhook; empty: all",
     )
     inbox: Inbox | None = Field(
-        None, description="where it can be read what arrived; none: it is judged on paper only"
+        None, description="where its messages can be read; none: only its routes are judged"
     )
-    resolves: bool = Field(True, description="whether the end of an alert must be told here, too")
+    resolves: bool = Field(True, description="whether it must show the end of an alert, too")
     resolved_text: Text = Field(
         "resolve", description="what only the message of an ended alert contains, in any case"
     )
@@ -121,17 +191,15 @@ class SeverityPolicy(Named):
         Field(
             ...,
             description='of each inner list at least one channel, as [["pagerduty", "sms"],'
-            ' ["slack"]]: somebody is woken, and all can see it',
+            ' ["slack"]]: somebody is paged, and all can see it',
         )
     )
     budget_s: Positive = Field(
-        30, description="seconds from Prometheus's hand-over until it is told, at every peer"
+        30, description="seconds from Prometheus's hand-over to the notification, by each peer"
     )
-    may_be_muted: bool = Field(
-        False, description="whether time intervals and silences may hold it back"
-    )
+    may_be_muted: bool = Field(False, description="whether time intervals and silences may mute it")
     repeat_max_s: Positive = Field(
-        14400, description="seconds after which it must be told again while it lasts"
+        14400, description="seconds until the notification must be repeated while the alert lasts"
     )
 
 
@@ -145,9 +213,9 @@ class RequiredRule(Named):
     above: float | None = Field(None, description="it fires above this value, in `unit`")
     below: float | None = Field(None, description="it fires below this value, in `unit`")
     equals: float | None = Field(None, description="it fires at exactly this value, in `unit`")
-    unit: Unit = Field("count", description="the unit of that value, as the requirement says it")
+    unit: Unit = Field("count", description="the unit of that value in the requirement")
     metric_unit: Unit | None = Field(
-        None, description="the unit that the rule compares in, where it is another one"
+        None, description="the unit in which the rule compares, where it differs"
     )
     max_for_s: float = Field(300, ge=0, description="seconds; longest `for` of the rule")
 
@@ -167,7 +235,7 @@ class DeliveryDrill(Model):
     """
 
     listen: Listen = Field(
-        ..., description="host:port of this machine on which that webhook ends, while a check runs"
+        ..., description="host:port of this machine at which that webhook ends while a check runs"
     )
     receiver: Text = Field("readiness-drill", description="the receiver")
     beside: Name = Field(
@@ -178,7 +246,12 @@ class DeliveryDrill(Model):
 
 
 class SyntheticProbe(Model):
-    """How synthetic alerts are told from real ones, and where they may go."""
+    """How synthetic alerts differ from real ones, and where they may go."""
+
+    @property
+    def name(self) -> str:
+        """The receiver, which names the subject of a check."""
+        return self.receiver
 
     label: Label = Field(
         "readiness_probe", description="the label that the probe's route matches, and no real alert"
@@ -189,14 +262,19 @@ class SyntheticProbe(Model):
     labels: dict[Label, Text] = Field(
         default={}, description="further labels that your routes or templates need"
     )
-    budget_s: Positive = Field(30, description="seconds until a synthetic alert must be told")
+    budget_s: Positive = Field(30, description="seconds until a synthetic alert must have arrived")
     drill: DeliveryDrill | None = Field(
-        None, description="a receiver whose webhook is answered with errors, to see what then"
+        None, description="a receiver whose webhook is answered with errors, to test retries"
     )
 
 
 class Canary(Model):
-    """A metric that is made to breach, to walk the whole way from the scrape to the channel."""
+    """A metric that is made to breach, to test the path from the scrape to the channel."""
+
+    @property
+    def name(self) -> str:
+        """The alert, which names the subject of a check."""
+        return self.alert
 
     breach: Command = Field(
         ..., description="the command that makes it breach; `{probe}` becomes the probe's id"
@@ -208,11 +286,11 @@ class Canary(Model):
     )
     stop_source: Command | None = Field(
         None,
-        description="the command that stops what exposes the metric (alerting.false-all-clear)",
+        description="the command that stops the exporter of the metric (alerting.false-all-clear)",
     )
     start_source: Command | None = Field(None, description="the command that starts it again")
     loss_max_s: Positive = Field(
-        60, description="seconds from the all-clear until an alert tells that the source is gone"
+        60, description="seconds from the all-clear to an alert for the loss of the exporter"
     )
 
     @model_validator(mode="after")
@@ -221,10 +299,15 @@ class Canary(Model):
 
 
 class DeadMan(Model):
-    """The alert that always fires, so that its silence is noticed."""
+    """The alert that always fires, so that its absence is noticed."""
+
+    @property
+    def name(self) -> str:
+        """The alert, which names the subject of a check."""
+        return self.alert
 
     alert: Text = Field("Watchdog", description="its name")
-    channel: Name = Field(..., description="the [alerting.channels.NAME] that misses it")
+    channel: Name = Field(..., description="the [alerting.channels.NAME] of the dead man's switch")
     max_silence_s: Positive = Field(
         240, description="seconds that may pass between two beats, and from the last to the call"
     )
@@ -233,9 +316,9 @@ class DeadMan(Model):
     )
     start: Command | None = Field(None, description="the command that starts it again")
     calls: Name | None = Field(
-        None, description="the [alerting.channels.NAME] at which it calls when no beat comes"
+        None, description="the [alerting.channels.NAME] that the switch notifies when no beat comes"
     )
-    call_text: Text = Field("Watchdog", description="what the message of such a call contains")
+    call_text: Text = Field("Watchdog", description="what the message of the switch contains")
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
@@ -243,13 +326,13 @@ class DeadMan(Model):
 
 
 class Alerting(Model):
-    """How people are told."""
+    """How people are notified."""
 
     severities: Annotated[dict[Name, SeverityPolicy], Field(min_length=1)] = Field(
         default={}, description="what must be reached, as [alerting.severities.NAME]"
     )
     channels: Annotated[dict[Name, Channel], Field(min_length=1)] = Field(
-        default={}, description="the ways to reach people, as [alerting.channels.NAME]"
+        default={}, description="the ways to notify people, as [alerting.channels.NAME]"
     )
     rules: Annotated[dict[Name, RequiredRule], Field(min_length=1)] = Field(
         default={}, description="the alert rules that must be loaded, as [alerting.rules.NAME]"
@@ -260,7 +343,7 @@ class Alerting(Model):
     unreached: list[Text] = Field(
         default=[], description="receivers that may have no integration, as `blackhole`"
     )
-    storm: Count = Field(300, description="alerts at once, of which none may be lost")
+    storm: Count = Field(300, description="alerts sent at once, all of which must arrive")
     probe: SyntheticProbe | None = Field(None, description="how synthetic alerts are sent")
     canary: Canary | None = Field(None, description="a metric that is made to breach")
     dead_man: DeadMan | None = Field(None, description="the alert that always fires")

@@ -1,4 +1,4 @@
-"""Backup: whether what was lost can be had back, in time and whole."""
+"""Backup: whether a disaster can be recovered from, completely and in the agreed time."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.backup.config import Backup, Config
-from readiness.areas.backup.subjects import KINDS
 from readiness.config.base.area import Area, Look
 from readiness.config.base.mistakes import Mistake, known
 from readiness.model.errors import UsageError
@@ -30,7 +29,7 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
 
 def _backup(backup: Backup) -> str:
     if backup.tool != "dump":
-        from readiness.areas.backup.tools.known import tool_of
+        from readiness.areas.backup.tools import tool_of
 
         return f"{len(tool_of(backup).backups())} backups of {backup.tool} in {backup.path}"
     folder = Path(backup.path)
@@ -43,4 +42,10 @@ def _backup(backup: Backup) -> str:
     return f"{len(list(folder.glob(backup.pattern)))} files in {folder}"
 
 
-AREA: Final = Area("backup", config=Config, kinds=KINDS, mistakes=_mistakes, looks=_looks)
+AREA: Final = Area(
+    "backup",
+    config=Config,
+    kinds={"backup": ("[backup.NAME]", lambda config: list(config.backup.values()))},
+    mistakes=_mistakes,
+    looks=_looks,
+)

@@ -15,7 +15,7 @@ import click
 import psycopg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from readiness.areas.backup.beside_tables import LargeObjects, Sequence, large_objects, sequences
+from readiness.areas.backup.probes.database import LargeObjects, Sequence, large_objects, sequences
 from readiness.lib.files import FORMAT, LARGEST_MANIFEST, manifest_path, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
 from readiness.lib.postgres.batches import in_snapshot, need_room_for_dump
@@ -32,7 +32,7 @@ COMMAND: Final = "python -m readiness.areas.backup.manifest --dsn-env VARIABLE -
 """The command that writes a backup with a manifest, for a message."""
 
 # Who owns anything in this database or is granted anything there. The superuser that made the
-# server is not listed in pg_shdepend, and owns what nobody else does.
+# server is not listed in pg_shdepend, and owns everything else.
 _ROLES: Final = """
     select r.rolname from pg_roles r where r.oid = 10 or exists (
         select from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
@@ -80,12 +80,12 @@ def write_backup(
 ) -> Path:
     """Dump a database with `pg_dump -Fc`, and write the manifest beside it.
 
-    Both are of one snapshot: whoever writes meanwhile, the manifest says exactly what the dump
-    holds. Neither file has its name before it is complete, and no dump is seen without manifest.
+    Both are of one snapshot, so that the manifest describes the dump exactly, whatever is written
+    meanwhile. Neither file has its name before it is complete, and the manifest comes first.
 
     Args:
         dsn: the database, as a role that may read all of it.
-        folder: where the files go; it is made if it is not there.
+        folder: where the files go; it is created if it does not exist.
         binaries: where `pg_dump` is; by default those that `find_binaries` finds.
         name: of the files, without an ending. Default: the database, the time, and a few random
             characters, so that two writers never meet.
@@ -94,7 +94,7 @@ def write_backup(
         The path of the dump.
 
     Raises:
-        UsageError: there is a backup of that name already.
+        UsageError: a backup of that name exists already.
         CouldNotMeasure: and its kinds: the database did not answer, the role may not read a
             table, pg_dump failed, or the server has too few locks left for it.
     """
@@ -113,7 +113,7 @@ def write_backup(
                 manifest = _dump(connection, snapshot, where, binaries, partial, dump)
             _write_whole(manifest_path(dump), manifest.model_dump_json(indent=1))
             partial.rename(dump)
-        except BaseException:  # an interrupt too must leave no half of a backup
+        except BaseException:  # an interrupt too must leave no partial backup
             partial.unlink(missing_ok=True)
             raise
     return dump
@@ -161,7 +161,7 @@ def _name(connection: Connection) -> str:
 def _reserve(dump: Path) -> Path:
     partial = dump.with_name(f"{dump.name}.partial")
     taken = UsageError(
-        "there is a backup of that name already, or one is being written",
+        "a backup of that name exists already, or is being written",
         where=str(dump),
         remedy=f"choose another name; if no backup is running: rm '{partial}'",
     )
@@ -232,7 +232,7 @@ def _pg_dump(binaries: Binaries, where: Dsn, snapshot: str, file: Path) -> None:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever reads a half of it."""
+    """Write a file that is never seen in part."""
     partial = path.with_name(f"{path.name}.{secrets.token_hex(3)}.partial")
     try:
         partial.write_text(text, encoding="utf-8")

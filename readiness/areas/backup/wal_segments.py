@@ -1,4 +1,4 @@
-"""The names of WAL files: which follow each other, and which are missing between two."""
+"""The names of WAL files: their order, and which are missing."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ class Segment:
 
 
 def parse(name: str, segment_bytes: int = SEGMENT_BYTES) -> Segment | None:
-    """The segment that a file name stands for; None for a history file and the like."""
+    """The segment of a file name; None for a history file and the like."""
     if not _NAME.match(name):
         return None
     timeline, high, low = (int(name[i : i + 8], 16) for i in (0, 8, 16))
@@ -53,8 +53,8 @@ class Continuity:
 def continuity(names: Iterable[str], first: str, segment_bytes: int = SEGMENT_BYTES) -> Continuity:
     """Which segments are missing from the first one that is needed to the newest that is there.
 
-    A timeline begins where the one before it was left. What the older one archived after that is
-    of no use to a restore, and fills no gap.
+    A timeline begins where the one before it was left. What the older one archived after that
+    cannot be restored, and fills no gap.
 
     Args:
         names: of all files in the archive.

@@ -26,9 +26,9 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
 
 
 def _pooler(settings: Pooler) -> str:
-    from readiness.areas.database.probes import pooler
+    from readiness.areas.database.probes import sessions
 
-    return f"{settings.dsn.address}, serves {', '.join(pooler.pools(settings).databases)}"
+    return f"{settings.dsn.address}, serves {', '.join(sessions.pools(settings).databases)}"
 
 
 def _database(database: Database) -> str:

@@ -9,8 +9,8 @@ from readiness.areas.database.config import Config, Database
 from readiness.areas.database.config_history import History
 from readiness.areas.database.history.snapshot import Snapshot
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import bloat
-from readiness.areas.database.statements import snapshot as counters
+from readiness.areas.database.probes import bloat
+from readiness.areas.database.probes import snapshot as counters
 from readiness.config.base.area import Configured
 from readiness.lib import postgres
 from readiness.lib.options import config_option
@@ -37,7 +37,7 @@ def snapshot(configured: Configured) -> click.Command:
 def run(config: Config, names: tuple[str, ...]) -> int:
     """Take a snapshot of each database that has a history; gives the exit code.
 
-    One that fails keeps the others from nothing: it is told on stderr, and the code is 2.
+    One that fails is reported on stderr, and the exit code is 2; the others are stored.
 
     Raises:
         UsageError: there is no such database, or none has a history.
@@ -73,23 +73,23 @@ def _chosen(databases: list[Database], names: tuple[str, ...]) -> list[Database]
 
 
 def _taken(database: Database, history: History) -> str:
-    """Take and store; what cannot be told of bloat does not keep the counters from being stored."""
+    """Take and store; where bloat cannot be measured, the counters are stored all the same."""
     store = Store(Path(history.path))
     with postgres.connect(
         database.dsn, timeout_s=database.timeout_s, total_s=20 * database.timeout_s
     ) as connection:
         usage = counters.take(connection)
         store.append(usage, keep_days=history.keep_days)
-        told = _told(usage)
+        summary = _summary(usage)
         newest = store.newest_bloat(usage.server)
         if newest and usage.at - newest.at < _BLOAT_EVERY_S:
-            return told
+            return summary
         found = bloat.take(connection, database.bloat)
         store.append(found, keep_days=history.keep_days)
-    return f"{told}; bloat of {len(found.objects)} large ones"
+    return f"{summary}; bloat of {len(found.objects)} large ones"
 
 
-def _told(usage: Snapshot) -> str:
+def _summary(usage: Snapshot) -> str:
     without = "" if usage.statements else " (of statements it cannot read any)"
     return (
         f"{len(usage.indexes)} indexes, {len(usage.tables)} tables,"

@@ -1,4 +1,4 @@
-"""Deployment: whether a release can be changed, and changed back, without users noticing."""
+"""Deployment: whether a release can be deployed and rolled back without users noticing."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -6,7 +6,6 @@ from typing import Final
 
 from readiness.areas.deployment.config import TABLES, Config, Deployment
 from readiness.areas.deployment.subjects import KINDS
-from readiness.areas.deployment.subjects_before import KINDS as KINDS_BEFORE
 from readiness.config.base.area import Area, Drills, Recovery
 from readiness.config.base.mistakes import Mistake, known
 from readiness.model.secrets import without_credentials
@@ -24,26 +23,25 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
 
 
 def _releases(deployment: Deployment) -> Iterator[Mistake]:
-    """A change from a release to itself proves nothing, and one to nobody knows what less."""
+    """A drill changes the release under test for another one, so that both must be named."""
     if deployment.release == "unknown":
         yield Mistake(
             ("deployment", "release"),
-            "nobody says which release is judged",
-            "write [target] release, or [deployment] release",
+            "the release under test is not set",
+            "set `release` in [target] or [deployment]",
         )
     named = {"previous": deployment.previous, "bad_release": deployment.bad_release}
     for key, release in named.items():
         if release == deployment.release:
             yield Mistake(
                 ("deployment", key),
-                f"is {release!r}, and so is the release that is judged: a change between them"
-                " would be none",
+                f"is {release!r}, which is the release under test: nothing would change",
                 "name another release",
             )
 
 
 def _identity(config: Config) -> object:
-    """Which release is changed where: a stale file must not lead to another cluster."""
+    """Which release is changed where: a stale file must not change another cluster."""
     if config.deployment is None:
         return None
     tool = config.deployment.model_dump(include=set(TABLES.values()), exclude_none=True)
@@ -52,14 +50,14 @@ def _identity(config: Config) -> object:
 
 def _commands(config: Config) -> Iterator[str]:
     deployment = config.deployment
-    if deployment is None or not deployment.drills or deployment.previous is None:
+    if deployment is None or deployment.adapter is None or deployment.previous is None:
         return
-    from readiness.areas.deployment.adapters.known import adapter_of
+    from readiness.areas.deployment.adapters import adapter_of
 
     adapter = adapter_of(deployment)
     yield (
-        "The drill deploys, rolls back and deploys again; the release that is served before it is"
-        "\nserved after it. What it runs:"
+        "The drill deploys, rolls back and deploys again, and restores the release that was served"
+        "\nbefore. The commands:"
     )
     calls = [
         *adapter.deploy(deployment.previous),
@@ -81,7 +79,7 @@ AREA: Final = Area(
     "deployment",
     timed=True,
     config=Config,
-    kinds={**KINDS, **KINDS_BEFORE},
+    kinds=KINDS,
     mistakes=_mistakes,
     drills=Drills(identity=_identity, commands=_commands, recover=_recover),
 )

@@ -1,31 +1,37 @@
-"""The model of [deployment]: how the target changes its release, and what that may cost."""
+"""The models of [deployment]: how the target changes its release, and what must be ready."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.areas.deployment.config_adapters import (
+    RELEASE,
     Adapter,
     ByArgoRollouts,
     ByCommand,
     ByCompose,
     ByHelm,
     ByKubectl,
+    Releasing,
+    names_release,
 )
-from readiness.areas.deployment.config_before import (
-    Artifact,
-    Compatibility,
-    Files,
-    Host,
-    Order,
-    Report,
-    SavedLayer,
-    Worker,
+from readiness.config.base import (
+    Command,
+    Count,
+    Model,
+    Name,
+    Named,
+    Path_,
+    Positive,
+    Text,
+    Url,
+    tables,
 )
-from readiness.config.base import Command, Count, Model, Name, Path_, Positive, Text, Url, tables
 from readiness.lib.prober.settings import Watched
+from readiness.model.secrets import Dsn
 
 TABLES: Final[Mapping[Adapter, str]] = {
     "command": "command",
@@ -35,31 +41,158 @@ TABLES: Final[Mapping[Adapter, str]] = {
     "argo-rollouts": "argo_rollouts",
 }
 """The table of each adapter."""
+_GIB: Final = 1 << 30
 
 
 def _names_id(command: list[str]) -> list[str]:
     if "{id}" not in " ".join(command):
-        raise PydanticCustomError("no_id", "must contain {id}: which row is meant")
+        raise PydanticCustomError("no_id", "must contain {id}, the id of the row")
     return command
 
 
+def _is_pattern(text: str) -> str:
+    try:
+        re.compile(names_release(text).replace(RELEASE, ""))
+    except re.error as error:
+        raise PydanticCustomError(
+            "no_pattern", "is not a valid regular expression: {problem}", {"problem": str(error)}
+        ) from None
+    return text
+
+
 OfRow = Annotated[Command, AfterValidator(_names_id)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 
 
 class Data(Model):
-    """A row of our own: written by the new release, it has to be readable by the old one."""
+    """A synthetic row that the new release writes and the old one must be able to read."""
 
-    write: OfRow = Field(..., description="writes the row `{id}`, through the application")
-    read: OfRow = Field(..., description="prints the id, where the row can be read")
+    write: OfRow = Field(..., description="writes the row `{id}` through the application")
+    read: OfRow = Field(..., description="prints the id if the row is readable")
     remove: OfRow = Field(..., description="removes the row")
 
 
 class SlowRequest(Model):
-    """A request that takes a while, and a replica that is stopped meanwhile."""
+    """A slow request, and the command that stops a replica while it is under way."""
 
     path: Path_ = Field(..., description="on the same host; takes a second or more to answer")
     stop_one: Command = Field(
-        ..., description="stops one replica as a deployment does; it has to come back by itself"
+        ..., description="stops one replica as a deployment does; the target must replace it"
+    )
+
+
+class Host(Model):
+    """The machine that the release is deployed to."""
+
+    disk_paths: Annotated[list[Path_], Field(min_length=1)] = Field(
+        default=["/"], description="folders whose file systems must have room, as /var/lib/docker"
+    )
+    min_disk_bytes: Count = Field(
+        10 * _GIB, description="bytes that each must have free for users other than root"
+    )
+    min_memory_bytes: Count = Field(
+        8 * _GIB, description="bytes of memory that the machine and its cgroup must allow"
+    )
+    min_available_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="bytes of it that must be available now"
+    )
+    run_on: list[Text] = Field(
+        default=[],
+        description="prefix of the commands, as ['ssh', 'host']; empty: this machine",
+    )
+    runtime: Command | None = Field(
+        None, description="prints the version of the container runtime, as its daemon answers"
+    )
+    min_runtime: Version = Field("20.10", description="the oldest allowed version of it")
+
+
+class Files(Model):
+    """The configuration that is deployed with the release."""
+
+    parse: list[Text] = Field(
+        default=[],
+        description="patterns of files: .yaml .yml .json .toml .ini .cfg .cnf; each must parse,"
+        " without duplicate keys",
+    )
+    commands: list[Command] = Field(
+        default=[],
+        description="commands that check the rest, as ['nginx', '-t']; each must exit with 0",
+    )
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.parse or self.commands):
+            raise PydanticCustomError("no_files", "needs `parse` or `commands`, or both")
+        return self
+
+
+class SavedLayer(Named):
+    """What must be backed up before a deployment, `[deployment.layers.NAME]`."""
+
+    path: Text = Field(..., description="the folder that the copies are written to")
+    pattern: Text = Field("*", description="which files of the folder are copies of this layer")
+    max_age_min: Positive = Field(60, description="minutes; age of the newest one")
+    sha256: bool = Field(
+        False, description="whether FILE.sha256, as sha256sum writes it, must exist and match"
+    )
+
+
+class Order(Model):
+    """In which order the services start."""
+
+    compose: Text = Field(
+        ...,
+        description="the compose file; where others are part of it (`include`, `extends`), docker"
+        " compose writes the whole",
+    )
+    patience_s: dict[Text, Positive] = Field(
+        default={},
+        description="seconds that others must wait for a service, by its name, before they give it"
+        " up: a database that recovers from a crash takes its time",
+    )
+
+
+class Artifact(Model):
+    """How to see that a release is available."""
+
+    command: Releasing = Field(
+        ..., description="exits with 0 if the artifact of {release} exists, else not"
+    )
+    prints: Annotated[Text, AfterValidator(_is_pattern)] | None = Field(
+        None, description="a regular expression with {release} that its output must match"
+    )
+
+
+class Worker(Named):
+    """What runs the release and serves no HTTP, `[deployment.workers.NAME]`."""
+
+    command: Command = Field(
+        ..., description="prints the release, one line for each process that runs"
+    )
+
+
+class Report(Model):
+    """What a deployment writes at its end."""
+
+    path: Text = Field(..., description="the JSON file that the newest deployment wrote")
+
+
+class Compatibility(Model):
+    """The previous release, started on the schema of this one, in a scratch database."""
+
+    database: Name = Field(..., description="the [databases.NAME] whose schema is copied")
+    start: Command = Field(
+        ...,
+        description="starts the previous release in the foreground; {dsn}, {port} and {release}"
+        " are filled in",
+    )
+    ready: Path_ = Field("/health/ready", description="path that answers 200 when it can serve")
+    ready_within_s: Positive = Field(60, description="seconds until it must")
+    smoke: Annotated[list[Path_], Field(min_length=1)] = Field(
+        ..., description="paths that must answer 200 then, in a database without rows"
+    )
+    dsn: Dsn | None = Field(
+        None, description="a role that may dump the schema; default: that of the database"
     )
 
 
@@ -69,21 +202,21 @@ class Deployment(Watched):
     name: ClassVar[str] = "deployment"
 
     url: Url = Field(
-        ..., description="the public way in; answers GET with a JSON object that tells the release"
+        ..., description="the public URL; answers GET with a JSON object that names the release"
     )
     version_key: Text = Field("version", description="the key of the release in that object")
-    replicas: Count = Field(1, description="how many have to serve")
+    replicas: Count = Field(1, description="how many must serve")
     release: Text = Field(
-        "", description="what is judged, as the service tells it; default: [target] release"
+        "", description="the release under test, as the service names it; default: [target] release"
     )
     previous: Text | None = Field(
-        None, description="the release that one goes back to; the drills need it"
+        None, description="the release to roll back to; the drills need it"
     )
     adapter: Adapter | None = Field(
         None, description="what changes the release; its table is [deployment.ADAPTER]"
     )
     change_within_s: Positive = Field(
-        300, description="seconds; a change that takes longer is given up and put back"
+        300, description="seconds; a change that takes longer is stopped, and the release restored"
     )
     rollback_max_s: Positive = Field(
         300, description="seconds from the command to 30 good answers in a row, all of `previous`"
@@ -91,46 +224,53 @@ class Deployment(Watched):
     p99_max_ratio: Positive = Field(
         3, description="how much slower the p99 may become during a change"
     )
-    p99_floor_ms: Positive = Field(50, description="milliseconds; a p99 below is never too slow")
+    p99_floor_ms: Positive = Field(50, description="milliseconds; a lower p99 is never too slow")
     bad_release: Text | None = Field(
-        None, description="a release that the target must take back by itself"
+        None, description="a release that the target must roll back automatically"
     )
     auto_rollback_max_s: Positive = Field(
-        300, description="seconds until it has, from the command on"
+        300, description="seconds from its deployment until it is rolled back"
     )
     command: ByCommand | None = Field(None, description="commands of your own")
     compose: ByCompose | None = Field(None, description="a service of docker compose")
     kubectl: ByKubectl | None = Field(None, description="a workload of Kubernetes")
     helm: ByHelm | None = Field(None, description="a release of Helm")
     argo_rollouts: ByArgoRollouts | None = Field(None, description="an Argo Rollout")
-    data: Data | None = Field(None, description="a row that has to survive a rollback")
+    data: Data | None = Field(None, description="a row that must survive a rollback")
     slow_request: SlowRequest | None = Field(
         None, description="a request that must survive the stop of the replica that answers it"
     )
 
-    host: Host | None = Field(None, description="the machine that the release is put on")
-    files: Files | None = Field(None, description="the configuration that goes out with it")
+    host: Host | None = Field(None, description="the machine that the release is deployed to")
+    files: Files | None = Field(None, description="the configuration that is deployed with it")
     layers: Annotated[dict[Name, SavedLayer], Field(min_length=1)] = Field(
-        default={}, description="what must be saved before, as [deployment.layers.NAME]"
+        default={}, description="what must be backed up before, as [deployment.layers.NAME]"
     )
-    order: Order | None = Field(None, description="in which order the parts start")
-    artifact: Artifact | None = Field(None, description="how to see that a release can be had")
+    order: Order | None = Field(None, description="in which order the services start")
+    artifact: Artifact | None = Field(None, description="how to see that a release is available")
     workers: Annotated[dict[Name, Worker], Field(min_length=1)] = Field(
         default={}, description="what runs the release and serves no HTTP"
     )
-    report: Report | None = Field(None, description="what a deployment leaves behind")
+    report: Report | None = Field(None, description="what a deployment writes at its end")
     compatibility: Compatibility | None = Field(
-        None, description="the release before, started on the schema of this one"
+        None, description="the previous release, started on the schema of this one"
     )
 
     @property
-    def drills(self) -> bool:
-        """Whether the release can be changed by us."""
-        return self.adapter is not None
+    def tells_state(self) -> bool:
+        """Whether the tool prints what a release runs with; commands of your own may not."""
+        return self.adapter is not None and (self.command is None or self.command.state is not None)
+
+    @property
+    def counts_replicas(self) -> bool:
+        """Whether the tool counts the replicas; Helm does not, and commands of your own may not."""
+        if self.adapter is None or self.helm is not None:
+            return False
+        return self.command is None or self.command.replicas is not None
 
     @model_validator(mode="after")
     def _fits_its_adapter(self) -> Self:
-        """The table of the adapter is there, and no other that nobody would read."""
+        """The adapter's table is there, and no other one, which nothing would read."""
         for adapter, key in TABLES.items():
             if (adapter == self.adapter) is not (getattr(self, key) is not None):
                 raise PydanticCustomError(
@@ -138,15 +278,13 @@ class Deployment(Watched):
                     '`adapter = "{adapter}"` and the table [deployment.{key}] need each other',
                     {"adapter": adapter, "key": key},
                 )
-        if self.adapter and self.previous is None:
-            raise PydanticCustomError(
-                "deployment_previous", "with `adapter`, `previous` says what to go back to"
-            )
-        if (self.artifact or self.compatibility) and self.previous is None:
-            raise PydanticCustomError(
-                "deployment_previous",
-                "with `artifact` or `compatibility`, `previous` says what to go back to",
-            )
+        for key in ("adapter", "artifact", "compatibility"):
+            if getattr(self, key) and self.previous is None:
+                raise PydanticCustomError(
+                    "deployment_previous",
+                    "`{key}` needs `previous`, the release to roll back to",
+                    {"key": key},
+                )
         if self.bad_release and not self.adapter:
             raise PydanticCustomError(
                 "deployment_bad", "`bad_release` needs an `adapter` that deploys it"
@@ -163,7 +301,7 @@ class Config(tables.Config):
 
     @model_validator(mode="after")
     def _release_of_the_target(self) -> Self:
-        """What is deployed is what is judged, unless [deployment] says otherwise."""
+        """The release under test is the target's, unless [deployment] names another."""
         if self.deployment is None or self.deployment.release:
             return self
         deployment = self.deployment.model_copy(update={"release": self.target.release})

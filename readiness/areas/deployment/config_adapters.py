@@ -1,6 +1,6 @@
 """The models of [deployment.ADAPTER]: what changes the release that is served."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -8,43 +8,44 @@ from pydantic_core import PydanticCustomError
 from readiness.config.base import Command, Model, Name, Text
 
 Adapter = Literal["command", "compose", "kubectl", "helm", "argo-rollouts"]
-"""What changes the release: commands of your own, or a tool that we know."""
+"""What changes the release: commands of your own, or a known tool."""
 
-_RELEASE = "{release}"
+RELEASE: Final = "{release}"
 
 
-def _names_release(text: str) -> str:
-    if _RELEASE not in text:
-        raise PydanticCustomError("no_release", "must contain {release}: which one is to be served")
+def names_release(text: str) -> str:
+    """The text, which must have the placeholder."""
+    if RELEASE not in text:
+        raise PydanticCustomError("no_release", "must contain {release}")
     return text
 
 
-def _one_names_release(command: list[str]) -> list[str]:
-    _names_release(" ".join(command))
+def _command_names_release(command: list[str]) -> list[str]:
+    names_release(" ".join(command))
     return command
 
 
-Releasing = Annotated[Command, AfterValidator(_one_names_release)]
-"""A command with `{release}` in it: a tool's own "previous" may be another one than is meant."""
-Image = Annotated[Text, AfterValidator(_names_release)]
+Releasing = Annotated[Command, AfterValidator(_command_names_release)]
+"""A command with `{release}` in it: a tool's own "previous" may be another release."""
+Image = Annotated[Text, AfterValidator(names_release)]
 
 
 class ByCommand(Model):
     """Commands of your own, as lists; `{release}` is filled in."""
 
     deploy: Releasing = Field(
-        ..., description="changes to `{release}`; returns when it is done, or at once"
+        ..., description="deploys `{release}`; returns when it is done, or at once"
     )
     rollback: Releasing | None = Field(
-        None, description="goes back to `{release}`; default: `deploy`"
+        None, description="rolls back to `{release}`; default: `deploy`"
     )
     state: Command | None = Field(
         None,
-        description="prints what must be the same again after a rollback, KEY=value a line, such"
-        " as the environment; values are kept as hashes only",
+        description="prints what must be the same again after a rollback, such as the environment,"
+        " one KEY=value per line; values are kept as digests only",
     )
     replicas: Command | None = Field(None, description="prints how many replicas serve now")
-    status: Command | None = Field(None, description="exits with 0 when no change is under way")
+    status: Command | None = Field(None, description="exits with 0 if no change is under way")
 
 
 class ByCompose(Model):
@@ -55,7 +56,7 @@ class ByCompose(Model):
     )
     engine: Command | None = Field(
         None,
-        description="the command of the engine that the tool uses, which is asked what runs;"
+        description="the command of the container engine that the tool uses, which lists what runs;"
         " default: `tool` without `compose`",
     )
     wait: bool = Field(
@@ -66,18 +67,18 @@ class ByCompose(Model):
     files: Annotated[list[Text], Field(min_length=1)] = Field(
         default=["docker-compose.yml"], description="the compose files, in order"
     )
-    # Compose 2 takes no other, and compose 1 would make another one of it.
+    # Compose 2 accepts no other names, and compose 1 would change them.
     project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = Field(
         ..., description="the name of the project"
     )
-    service: Name = Field(..., description="the service that is changed; nothing else is touched")
+    service: Name = Field(..., description="the service that is changed; no other one is")
     variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = Field(
-        "TAG", description="the variable that the image's tag comes from"
+        "TAG", description="the variable that holds the image's tag"
     )
 
     @property
     def engine_argv(self) -> list[str]:
-        """The command of the engine; empty where nobody can tell."""
+        """The command of the engine; empty where `tool` does not say."""
         if self.engine:
             return self.engine
         if self.tool == ["docker-compose"]:
@@ -86,17 +87,17 @@ class ByCompose(Model):
 
     @model_validator(mode="after")
     def _knows_its_engine(self) -> Self:
-        """A wrong one would tell of other containers."""
+        """Another engine would list other containers."""
         if not self.engine_argv:
             raise PydanticCustomError(
                 "compose_engine",
-                'with this `tool`, `engine` says which command is the engine\'s, as `["podman"]`',
+                'with this `tool`, `engine` must name the engine\'s command, as `["podman"]`',
             )
         return self
 
 
 class Cluster(Model):
-    """A place in a Kubernetes cluster; the current context is never used."""
+    """A namespace of a Kubernetes cluster; the current context is never used."""
 
     context: Text = Field(..., description="the context of the kubeconfig")
     namespace: Name = Field(..., description="the namespace")
@@ -106,14 +107,14 @@ class ByKubectl(Cluster):
     """A Deployment or StatefulSet whose image is changed."""
 
     workload: Annotated[str, Field(pattern=r"^(deployment|statefulset)/[a-z0-9][a-z0-9.-]*$")] = (
-        Field(..., description="what is changed, as `deployment/shop`")
+        Field(..., description="the workload, as `deployment/shop`")
     )
-    container: Name = Field(..., description="the container whose image it is")
+    container: Name = Field(..., description="the container whose image is changed")
     image: Image = Field(..., description="the image, as `registry.example.com/shop:{release}`")
 
 
 class ByHelm(Cluster):
-    """A release of Helm. Going back is an upgrade with the older values, not `helm rollback`."""
+    """A release of Helm. A rollback is an upgrade with the older values, not `helm rollback`."""
 
     release_name: Name = Field(..., description="the name of the Helm release")
     chart: Text = Field(..., description="the chart: a folder, or a reference")
@@ -126,5 +127,5 @@ class ByArgoRollouts(Cluster):
     """A Rollout of Argo Rollouts, changed by its kubectl plugin."""
 
     rollout: Name = Field(..., description="the name of the Rollout")
-    container: Name = Field(..., description="the container whose image it is")
+    container: Name = Field(..., description="the container whose image is changed")
     image: Image = Field(..., description="the image, as `registry.example.com/shop:{release}`")

@@ -1,22 +1,24 @@
-"""How a drill is judged: what several of its checks hold against the same figures."""
+"""Judges drills: what several checks judge by the same figures."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from readiness.areas.deployment.adapters.adapter import State
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.drill.change import Change
-from readiness.areas.deployment.drill.course import course
+from readiness.areas.deployment.drill.bad_release import BadRelease
+from readiness.areas.deployment.drill.change import IN_A_ROW, Change
+from readiness.areas.deployment.drill.chart import course, course_of_bad, timeline, timeline_of_bad
 from readiness.areas.deployment.drill.drill import Drilled
-from readiness.areas.deployment.drill.timeline import timeline
 from readiness.lib.prober.judging import asked, figure, judge_served
+from readiness.lib.prober.plan import Sample
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Measurement, at_least, equal_to
 
 
-def story(drilled: Drilled, settings: Deployment) -> Measurement:
-    """How long the drill took, with the story of it and its picture."""
+def drill_summary(drilled: Drilled, settings: Deployment) -> Measurement:
+    """How long the drill took, with its timeline and its chart."""
     whole = drilled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
@@ -26,66 +28,70 @@ def story(drilled: Drilled, settings: Deployment) -> Measurement:
     )  # fmt: skip
 
 
-def record_putting_back(drilled: Drilled, evidence: Evidence) -> None:
-    """How long it took, where a drill was broken off, until it was seen, decided and put back."""
+def summary_of_bad_release(done: BadRelease) -> Measurement:
+    """How long the bad release was watched, with its timeline and its chart."""
+    seen, source = done.seen, f"deploy {done.bad}"
+    seconds = seen.samples[-1].due - seen.samples[0].due if seen.samples else 0.0
+    return Measurement(
+        "drill: a bad release", seconds, "s", source, samples=len(seen.samples),
+        timeline=timeline_of_bad(done), course=course_of_bad(done),
+    )  # fmt: skip
+
+
+def record_restoring(drilled: Drilled, evidence: Evidence) -> None:
+    """How long it took until an interrupted drill was noticed, decided and restored."""
     restored, last = drilled.restored, drilled.changes[-1]
     if not last.problem or restored.already:
         return
     wrong = [s for s in last.seen.samples if s.failed]
     if wrong:
         evidence.record(
-            figure("time until it was seen", wrong[0].ended - last.began, "s", last.name)
+            figure("time until a request failed", wrong[0].ended - last.began, "s", last.name)
         )
     for name, value_s in (
-        ("time until it was decided", last.ended - last.began),
-        ("time to put it back", restored.arrived - restored.began),
-        ("time to be sure of it", restored.ended - restored.began),
+        ("time until the change was given up", last.ended - last.began),
+        ("time to restore", restored.arrived - restored.began),
+        ("time until restored for certain", restored.ended - restored.began),
     ):
         evidence.record(figure(name, value_s, "s", last.name))
 
 
-def deployed(drilled: Drilled) -> list[Change]:
-    """The changes by the way of deployments."""
+def deployments(drilled: Drilled) -> list[Change]:
+    """The changes that were made by a deployment."""
     return [change for change in drilled.changes if not change.back]
 
 
-def whole(drilled: Drilled, settings: Deployment) -> list[Change]:
-    """The changes that came to their end, among them one to the release that is judged.
+def completed(drilled: Drilled, settings: Deployment) -> list[Change]:
+    """The changes that completed.
 
     Raises:
-        NoData: there is none.
+        NoData: no deployment of the release under test is among them.
     """
-    whole = [change for change in drilled.changes if not change.problem]
-    if not any(change.goal == settings.release and not change.back for change in whole):
+    found = [change for change in drilled.changes if not change.problem]
+    if not any(change.goal == settings.release and not change.back for change in found):
         raise broken_off(drilled)
-    return whole
+    return found
 
 
-def rolled_back(drilled: Drilled) -> list[Change]:
-    """The changes by the way back.
+def rollbacks(drilled: Drilled) -> list[Change]:
+    """The changes that were made by a rollback.
 
     Raises:
-        NoData: the drill did not come so far.
+        NoData: the drill ended before the first one.
     """
-    first_rolled_back(drilled)
-    return [change for change in drilled.changes if change.back]
-
-
-def first_rolled_back(drilled: Drilled) -> Change:
-    """The first change by the way back; raises as `rolled_back`."""
-    for change in drilled.changes:
-        if change.back:
-            return change
-    raise broken_off(drilled)
+    found = [change for change in drilled.changes if change.back]
+    if not found:
+        raise broken_off(drilled)
+    return found
 
 
 def broken_off(drilled: Drilled) -> NoData:
-    """Why there is no more of the drill."""
+    """Why the drill ended early."""
     last = drilled.changes[-1]
     return NoData(
-        f"the drill was broken off before, and everything put back: {last.problem}",
+        f"the drill was stopped here, and the release restored: {last.problem}",
         where=last.name,
-        remedy="do the same by hand, and see why it does not come to its end",
+        remedy="run the same command by hand, and see why it does not complete",
     )
 
 
@@ -93,7 +99,7 @@ def judge_requests(change: Change, evidence: Evidence) -> None:
     """What users saw of one change."""
     judge_served(change.name, change.seen, evidence)
     evidence.judge(
-        "answers-neither-release",
+        "wrong-release",
         figure(
             f"answers of neither release, {change.name}",
             len(change.strays),
@@ -102,59 +108,86 @@ def judge_requests(change: Change, evidence: Evidence) -> None:
         ),
         equal_to(0),
         listed(dict.fromkeys(s.version or "no release" for s in change.strays)),
+        says=f"{change.name}: {len(change.strays)} answers were from neither release",
     )
 
 
-def judge_arrival(change: Change, settings: Deployment, evidence: Evidence) -> None:
-    """Who answers in the end, and what the tool had said."""
+def judge_arrival(
+    change: Change, settings: Deployment, evidence: Evidence, *, key: str = ""
+) -> None:
+    """What the tool said, and who answers in the end.
+
+    Args:
+        change: a change that may have been stopped.
+        settings: how many replicas are needed.
+        evidence: is told.
+        key: the one judgement that all of it decides; by default each has its own.
+    """
+    name, source = change.name, asked(change.seen)
     status = "none" if change.status is None else str(change.status)
     evidence.judge(
-        "exit-status",
-        Measurement(f"exit status, {change.name}", status, "status", "the tool"),
+        key or "exit-status",
+        Measurement(f"exit status, {name}", status, "status", "the tool"),
         equal_to("0"),
-        change.problem,
+        says=f"{name}: {change.problem or f'the command ended with {status}'}",
     )
     others = change.others_in_the_end
-    evidence.judge(
-        "answers-others-end",
-        figure(
-            f"answers of others in the end, {change.name}", len(others), "count", asked(change.seen)
-        ),
+    arrived = evidence.judge(
+        key or "arrival",
+        figure(f"last answers not of {change.goal}, {name}", len(others), "count", source),
         equal_to(0),
         listed(dict.fromkeys(s.problem or f"release {s.version}" for s in others)),
+        says=f"{name}: {len(others)} of the last answers were not from {change.goal}",
     )
-    if settings.replica_header and not change.problem:
+    if arrived:
         evidence.judge(
-            "replicas-answer",
+            key or "arrival",
+            figure(f"good answers in a row, {name}", len(change.settled), "count", source),
+            at_least(IN_A_ROW),
+            change.problem,
+        )
+    if settings.replica_header and not change.problem:
+        answering = change.after.replicas
+        evidence.judge(
+            key or "replicas",
             figure(
-                f"replicas that answer, {change.name}",
-                len(change.after.replicas),
+                f"replicas that answer, {name}",
+                len(answering),
                 "count",
                 f"header {settings.replica_header}",
             ),
-            at_least(settings.replicas),
-            listed(change.after.replicas),
+            at_least(settings.replicas, settings.deciding("replicas")),
+            listed(answering),
+            says=f"{name}: only {len(answering)} replicas answer",
         )
 
 
 def judge_state(
+    key: str,
     name: str,
     before: State | CouldNotMeasure | None,
     after: State | CouldNotMeasure | None,
     evidence: Evidence,
 ) -> None:
-    """Hold what a release runs with against what it ran with.
+    """Compare what a release runs with and what it ran with before.
 
     Raises:
-        CouldNotMeasure: nobody told.
+        CouldNotMeasure: the tool does not tell.
     """
     known = told(before)
     found = differences(known, told(after))
     evidence.judge(
-        "name",
-        Measurement(name, len(found), "count", "state", samples=len(known)),
+        key,
+        Measurement(
+            f"configuration keys that differ, {name}",
+            len(found),
+            "count",
+            "state",
+            samples=len(known),
+        ),
         equal_to(0),
         listed(found),
+        says=f"{name}: {len(found)} configuration keys differ from before",
     )
 
 
@@ -162,12 +195,14 @@ def told(state: State | CouldNotMeasure | None) -> State:
     """What a release runs with.
 
     Raises:
-        CouldNotMeasure: nobody told.
+        CouldNotMeasure: the tool does not tell.
     """
     if isinstance(state, CouldNotMeasure):
         raise state
     if not state:
-        raise NoData("nobody tells what the release runs with", where="[deployment.command] state")
+        raise NoData(
+            "nothing prints what the release runs with", where="[deployment.command] state"
+        )
     return state
 
 
@@ -175,3 +210,9 @@ def differences(before: State, after: State) -> Sequence[str]:
     """The keys whose values differ, or that are only on one side."""
     keys = sorted(before.keys() | after.keys())
     return [key for key in keys if before.get(key) != after.get(key)]
+
+
+def problems_of(failed: Iterable[Sample]) -> str:
+    """What was wrong with requests, and how often."""
+    kinds = Counter(sample.problem for sample in failed)
+    return listed(f"{count} x {problem}" for problem, count in kinds.most_common())

@@ -1,4 +1,4 @@
-"""Monitoring: whether the target tells how it is, and whether somebody collects it."""
+"""Monitoring: health, metrics, scraping, dashboards and errors of the target."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""The tables of monitoring: dashboards, error tracker, and what a service must tell."""
+"""The tables of monitoring: dashboards, error tracker, and the health of services."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
@@ -28,14 +28,16 @@ class Dashboard(Named):
     file: Text | None = Field(
         None, description="its JSON, as exported; judged against [prometheus], without a Grafana"
     )
-    min_panels: Count = Field(11, description="panels with a query that it must have at least")
+    min_panels: Count = Field(11, description="fewest panels with a query that it must have")
     variables: dict[str, Text] = Field(
-        default={}, description="values of its variables, where their own default is not wanted"
+        default={}, description="values of its variables, in place of those it was saved with"
     )
     may_be_empty: list[Text] = Field(
-        default=[], description="titles of panels that show nothing while all is well"
+        default=[], description="titles of panels that are empty while all is well"
     )
-    window_s: Positive = Field(3600, description="seconds; the range that its panels are asked for")
+    window_s: Positive = Field(
+        3600, description="seconds; the range that its panels are queried for"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -62,7 +64,7 @@ class Grafana(Model):
 
 
 class ErrorTracker(Model):
-    """Where errors of the application are collected; Sentry, or what speaks like it."""
+    """Where errors of the application are collected: Sentry, or a server with the same API."""
 
     name: ClassVar[str] = "error-tracker"
 
@@ -76,7 +78,7 @@ class ErrorTracker(Model):
 
 
 class Truth(Model):
-    """A counter that must move by exactly what happened (monitoring.metrics-truth)."""
+    """Counters that must count exactly the requests that are sent (monitoring.metrics-truth)."""
 
     path: Path_ = Field(..., description="a request that succeeds and that nobody else sends")
     counter: Text = Field(..., description='series, as `http_requests_total{route="/x"}`')
@@ -87,11 +89,11 @@ class Truth(Model):
 
 
 class Drill(Model):
-    """How to take a dependency away from a service, and bring it back."""
+    """How to take a dependency away from a service, and restore it."""
 
     dependency: Text = Field(..., description="what is taken away, in words")
     away: Command = Field(..., description="the command that takes it away, as a list")
-    back: Command = Field(..., description="the command that brings it back, as a list")
+    back: Command = Field(..., description="the command that restores it, as a list")
     within_s: Positive = Field(10, description="seconds until ready must answer 503, and 200 again")
 
 
@@ -105,10 +107,12 @@ class Service(tables.Service):
         500, description="milliseconds; median of five answers of each health endpoint"
     )
     private: list[Path_] = Field(
-        default=[], description="paths that must refuse whoever has no credentials, as `/admin`"
+        default=[], description="paths that must refuse requests without credentials, as `/admin`"
     )
-    truth: Truth | None = Field(None, description="a counter that is compared with what was sent")
-    drill: Drill | None = Field(None, description="how to take a dependency away and bring it back")
+    truth: Truth | None = Field(
+        None, description="counters that are compared with the requests sent"
+    )
+    drill: Drill | None = Field(None, description="how to take a dependency away and restore it")
 
 
 class Config(tables.Config):
@@ -117,5 +121,7 @@ class Config(tables.Config):
     services: Annotated[Mapping[Name, Service], Field(min_length=1)] = Field(
         default={}, description="the HTTP services, as [services.NAME]"
     )
-    grafana: Grafana | None = Field(None, description="the dashboards, and what shows them")
+    grafana: Grafana | None = Field(
+        None, description="the dashboards, and the Grafana that shows them"
+    )
     error_tracker: ErrorTracker | None = Field(None, description="where errors are collected")

@@ -1,4 +1,4 @@
-"""The tables of performance: tables that take rows in, and queries with a promised latency."""
+"""The tables of performance: tables that store rows, and queries with a promised latency."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from readiness.model.secrets import Dsn
 class WritePath(Model):
     """How the application itself writes rows: one HTTP request that stores many."""
 
-    service: Name = Field(..., description="the [services.NAME] that takes the request")
+    service: Name = Field(..., description="the [services.NAME] that the request is sent to")
     path: Path_ = Field(..., description="path of the request")
     method: Literal["POST", "PUT"] = Field("POST", description="method of the request")
     body: Body = Field(..., description="the JSON body; `{n}` becomes a number never sent before")
@@ -22,14 +22,14 @@ class WritePath(Model):
 
 
 class Ingest(Model):
-    """A table that takes rows in."""
+    """A table that stores rows at a required rate."""
 
     name: Name = Field(..., description="its name in the report")
-    table: Text = Field(..., description="schema.table whose shape is written to")
+    table: Text = Field(..., description="schema.table; a copy of its shape is written to")
     dsn: Dsn = Field(..., description="a role that may create a schema and read the table")
-    min_rows_per_s: Positive = Field(1000, description="rows a second that it must take at least")
-    rows: Count = Field(20_000, description="rows a COPY sample writes")
-    samples: Annotated[int, Field(ge=3)] = Field(5, description="how often the COPY is measured")
+    min_rows_per_s: Positive = Field(1000, description="fewest rows per second that it must store")
+    rows: Count = Field(20_000, description="rows of one COPY")
+    samples: Annotated[int, Field(ge=3)] = Field(5, description="number of COPYs that are measured")
     triggers: bool = Field(
         True, description="run the table's insert triggers too; what they write elsewhere stays"
     )
@@ -37,10 +37,10 @@ class Ingest(Model):
 
 
 class Query(Model):
-    """A query whose latency is promised."""
+    """A query with a promised latency."""
 
     name: Name = Field(..., description="its name in the report")
-    dsn: Dsn = Field(..., description="the role the application uses, or one like it")
+    dsn: Dsn = Field(..., description="the role of the application, or one like it")
     sql: Text = Field(..., description="the statement, with `%s` for each parameter")
     params: Annotated[list[list[str | int | float | bool]], Field(min_length=1)] = Field(
         default=[[]], description="parameter sets, rotated; take them from real traffic"
@@ -59,7 +59,7 @@ class Performance(Model):
     """Performance baselines."""
 
     ingest: Annotated[list[Ingest], Field(min_length=1)] = Field(
-        default=[], description="tables that take rows in, as [[performance.ingest]]"
+        default=[], description="tables that store rows, as [[performance.ingest]]"
     )
     queries: Annotated[list[Query], Field(min_length=1)] = Field(
         default=[], description="queries with a promised latency, as [[performance.queries]]"

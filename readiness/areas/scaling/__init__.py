@@ -1,11 +1,10 @@
-"""Scaling: whether the target grows with its load, shrinks again, and has room for it."""
+"""Scaling: whether the target scales with its load, and has room for the most replicas."""
 
 from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
 from readiness.areas.scaling.config import Config, Live, Scaling
-from readiness.areas.scaling.subjects import KINDS
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, Path, known
 
@@ -13,48 +12,53 @@ __all__ = ["AREA"]
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
-    """A workload needs objects to look at; what is told of its connections belongs together."""
     for key, scaling in config.scaling.items():
         path = ("scaling", key)
         if not (scaling.on_paper or scaling.live):
             yield Mistake(
                 path,
-                "there is nothing that tells of it",
-                f"name its `manifests`, or declare [scaling.{key}.cluster] or [scaling.{key}.live]",
+                "nothing describes how it scales",
+                f"set `manifests`, or add [scaling.{key}.cluster] or [scaling.{key}.live]",
             )
         elif scaling.on_paper is not bool(scaling.workload):
             yield Mistake(
                 (*path, "workload"),
-                "`workload` says which of the objects is meant: it and they need each other",
-                'write workload = "deployment/NAME", and name `manifests` or `cluster`',
+                "`workload` goes with `manifests` or `cluster`, and they with it",
+                'set workload = "deployment/NAME", and `manifests` or `cluster`',
             )
         if scaling.max_replicas <= scaling.min_replicas:
             yield Mistake(
                 (*path, "max_replicas"),
-                f"{scaling.max_replicas} is no more than min_replicas, {scaling.min_replicas}:"
+                f"{scaling.max_replicas} is not above min_replicas, {scaling.min_replicas}:"
                 " nothing would scale",
-                "give more",
+                "raise it",
             )
         if scaling.live:
-            yield from _grows(scaling, scaling.live, path)
+            yield from _loaded(scaling, scaling.live, path)
         if scaling.database:
             yield from known((*path, "database"), scaling.database, "databases", config.databases)
         together = ("database", "database_role", "connections_per_replica")
         given = [name for name in together if getattr(scaling, name) is not None]
         if given and len(given) < len(together):
             missing = ", ".join(name for name in together if name not in given)
-            yield Mistake((*path, given[0]), f"tells nothing without {missing}", f"add {missing}")
+            yield Mistake((*path, given[0]), f"has no effect without {missing}", f"add {missing}")
 
 
-def _grows(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
-    """A load that needs no more than there always are shows nothing."""
+def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
+    """A load that the minimum replica count can serve shows nothing."""
     if not scaling.min_replicas < live.loaded_replicas <= scaling.max_replicas:
         yield Mistake(
             (*path, "live", "loaded_replicas"),
             f"{live.loaded_replicas} is not above min_replicas, {scaling.min_replicas}, or above"
             f" max_replicas, {scaling.max_replicas}",
-            "let the load need more than the fewest, and no more than the most",
+            "choose a load that needs more than min_replicas and at most max_replicas",
         )
 
 
-AREA: Final = Area("scaling", timed=True, config=Config, kinds=KINDS, mistakes=_mistakes)
+AREA: Final = Area(
+    "scaling",
+    timed=True,
+    config=Config,
+    kinds={"scaling": ("[scaling.NAME]", lambda config: list(config.scaling.values()))},
+    mistakes=_mistakes,
+)

@@ -1,4 +1,4 @@
-"""Schema: whether the database consists of what the release needs, and can be changed safely."""
+"""Schema: whether a database has the schema of the release, and can be changed safely."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""`readiness schema save`: writes down what a database's schema is to be."""
+"""`readiness schema save`: saves a database's schema for the checks to compare with."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ _WHERE = "readiness schema save"
 def schema(configured: Configured) -> click.Command:
     """The command `schema`."""
 
-    @click.group(name="schema", help="Write down what a database's schema must be.")
+    @click.group(name="schema", help="Save the schema that a database must have.")
     def group() -> None:
         pass
 
@@ -38,14 +38,14 @@ def schema(configured: Configured) -> click.Command:
 
 
 def save(config: Config, database: str | None, to: Path | None, *, check: bool) -> int:
-    """Write the manifest of a database's schema, and say in what it differs from the one before.
+    """Save a database's schema, and print how it differs from the one saved before.
 
     Returns:
         The exit code: 1 if only a comparison was asked for, and something differs.
 
     Raises:
-        UsageError: it is not clear which database, or which file.
-        CouldNotMeasure: the database cannot be read; or the file, where it is compared with.
+        UsageError: no such database, or no file to write.
+        CouldNotMeasure: the database, or the file to compare with, cannot be read.
     """
     chosen = _chosen(config, database)
     path = to or _manifest(chosen)
@@ -56,7 +56,7 @@ def save(config: Config, database: str | None, to: Path | None, *, check: bool) 
         click.echo(f"{path}: {len(changes or ())} objects differ")
         return int(bool(changes))
     manifest = write(chosen.dsn, path, timeout_s=chosen.timeout_s)
-    before = "" if changes is None else f", {len(changes)} of them not as before"
+    before = "" if changes is None else f"; {len(changes)} differ from before"
     click.echo(f"{path}: wrote {len(manifest.objects)} objects{before}")
     return 0
 
@@ -66,7 +66,7 @@ def _chosen(config: Config, name: str | None) -> Database:
     if name is None and len(databases) == 1:
         return next(iter(databases.values()))
     if name is None or name not in databases:
-        told = f"there is no database {name!r}. " if name else "say which database. "
+        told = f"no database {name} is configured. " if name else "name a database. "
         hint = did_you_mean(name or "", databases)
         raise UsageError(
             f"{told}{hint}".strip(),
@@ -80,7 +80,7 @@ def _chosen(config: Config, name: str | None) -> Database:
 def _manifest(database: Database) -> Path:
     if database.schema is None or database.schema.manifest is None:
         raise UsageError(
-            "nothing says where to write it",
+            "no file to write is configured",
             where=f"[databases.{database.name}.schema] manifest",
             remedy=f"set it, or: {_WHERE} {database.name} --to FILE",
         )

@@ -1,12 +1,11 @@
-"""The models of [databases.NAME.schema]: which objects, rows and rights a database must have."""
+"""The tables [databases.NAME.schema] and [databases.NAME.transfers.NAME]."""
 
 import warnings
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from readiness.areas.schema.config_transfers import Transfer
 from readiness.config.base import (
     Count,
     Identifier,
@@ -20,26 +19,30 @@ from readiness.config.base import (
 )
 from readiness.model.secrets import Dsn
 
+Strategy = Literal["full-copy", "dual-write", "table-by-table"]
+
 
 class RowFloor(Named):
-    """How many rows a table must have: one that was erased and made again is empty."""
+    """How many rows a table must have, and how old the newest may be."""
 
-    min_rows: Count = Field(1, description="rows; counting stops there")
+    min_rows: Count = Field(1, description="rows; no more than these are counted")
     newest_by: Identifier | None = Field(
-        None, description="the column that tells when a row was written; it needs an index"
+        None, description="the column with the time a row was written; needs an index"
     )
-    max_age_h: Positive = Field(24, description="hours; age of the newest row, by that column")
+    max_age_h: Positive = Field(
+        24, description="hours; largest age of the newest row, by that column"
+    )
 
 
 class Tenancy(Named):
-    """A table in which each tenant may see its own rows alone."""
+    """A table in which each tenant may see only its own rows."""
 
-    column: Identifier = Field(..., description="the column that tells whose a row is")
+    column: Identifier = Field(..., description="the column with the tenant a row belongs to")
     tenants: Annotated[list[Text], Field(min_length=2)] = Field(
-        ..., description="two tenants or more that have rows, as the column has them"
+        ..., description="two or more tenants that have rows, as written in the column"
     )
     setting: Text | None = Field(
-        None, description="the setting that tells the tenant, as `app.tenant`; by `app_dsn`"
+        None, description="the setting that holds the tenant, as `app.tenant`; `app_dsn` sets it"
     )
     logins: Annotated[dict[Name, Dsn], Field(min_length=2)] | None = Field(
         None, description="instead of a setting: a login for each tenant"
@@ -47,37 +50,106 @@ class Tenancy(Named):
 
 
 class DatabaseSchema(Model):
-    """What the database must consist of, and who may do what in it."""
+    """Which objects, rows and rights a database must have."""
 
     manifest: Text | None = Field(
         None, description="the file that `readiness schema save` writes; keep it with the code"
     )
     ignore: list[Text] = Field(
-        default=[], description="patterns of objects that may come and go: `* shop.orders_2026*`"
+        default=[], description="patterns of objects that are not compared: `* shop.orders_2026*`"
     )
     objects: Annotated[list[Text], Field(min_length=1)] | None = Field(
-        None, description="objects that must be there, as `table shop.orders`, `view shop.recent`"
+        None, description="objects that must exist, as `table shop.orders`, `view shop.recent`"
     )
     extensions: Annotated[dict[Name, Text], Field(min_length=1)] | None = Field(
-        None, description="extensions that must be there: the version, `*` for any"
+        None, description="extensions that must be installed, with their version, or `*` for any"
     )
     row_security: Annotated[list[Table], Field(min_length=1)] | None = Field(
-        None, description="tables whose rows must be guarded by row level security"
+        None, description="tables that must be protected by row level security"
     )
     app_dsn: Dsn | None = Field(None, description="the role that the application connects as")
     timeout_s: Positive = Field(
-        30, description="seconds that reading one table for orphans may take"
+        30, description="seconds; limit for the search for orphaned foreign keys"
     )
     max_rows: Count = Field(
-        200_000, description="rows of a referencing table that are looked at for orphans"
+        200_000,
+        description="rows of a table that are searched for orphaned foreign keys; a sample"
+        " of a larger table",
     )
     rows: Annotated[dict[Table, RowFloor], Field(min_length=1)] = Field(
         default={}, description='tables that must have rows, as [databases.NAME.schema.rows."s.t"]'
     )
     tenancy: Annotated[dict[Table, Tenancy], Field(min_length=1)] = Field(
         default={},
-        description='tables of tenants, as [databases.NAME.schema.tenancy."s.t"]',
+        description='tables shared by tenants, as [databases.NAME.schema.tenancy."s.t"]',
     )
+
+    @property
+    def lists_objects(self) -> bool:
+        """Whether it declares objects, a manifest or extensions."""
+        return bool(self.objects or self.manifest or self.extensions)
+
+    @property
+    def protects_rows(self) -> bool:
+        """Whether it declares tables with row level security."""
+        return bool(self.row_security or self.tenancy)
+
+
+class TablePair(Named):
+    """An old table, which gives this table its name, and the new one that replaces it."""
+
+    to: Table = Field(..., description="the new table")
+    key: Annotated[dict[Identifier, Identifier], Field(min_length=1)] = Field(
+        ..., description='the columns that identify a row: `old = "new"`'
+    )
+    columns: Annotated[dict[Identifier, Identifier], Field(min_length=1)] = Field(
+        ..., description='the columns that must be equal: `old = "new"`'
+    )
+    changed: Identifier | None = Field(
+        None, description="the old table's column with the time a row was written"
+    )
+    new_changed: Identifier | None = Field(None, description="the same of the new one")
+    where: Text = Field(
+        "true", description="which rows of the old table are moved, as an SQL condition"
+    )
+    canary: Text | None = Field(
+        None,
+        description="a statement that writes one row to the new table, `returning` its key; run in"
+        " a transaction that is rolled back, to see whether new rows reach the old table",
+    )
+
+
+class Transfer(Named):
+    """Data that is moved while the system runs, in one of the three usual ways."""
+
+    strategy: Strategy = Field(..., description="how the data is moved")
+    new_dsn: Dsn | None = Field(
+        None, description="the database of the new tables; default: that of the old ones"
+    )
+    write_dsn: Dsn | None = Field(
+        None, description="the role that runs the canary, in the database of the new tables"
+    )
+    tables: Annotated[dict[Table, TablePair], Field(min_length=1)] = Field(
+        ..., description='the tables, as [databases.NAME.transfers.NAME.tables."s.old"]'
+    )
+    window_s: Positive = Field(
+        86_400, description="seconds; rows written within it are compared as recent writes"
+    )
+    settle_s: Positive = Field(
+        2, description="seconds; within them a new row must reach the other table"
+    )
+    states: Text | None = Field(
+        None,
+        description="table-by-table: a query for each old table, in the order of the move, and its"
+        " state: `waiting`, `copied`, `verified` or `switched`",
+    )
+    timeout_s: Positive = Field(300, description="seconds that one comparison may take")
+
+    @model_validator(mode="after")
+    def _require_states(self) -> Self:
+        if self.strategy == "table-by-table" and not self.states:
+            raise ValueError("table-by-table needs `states`, a query for the state of each table")
+        return self
 
 
 with warnings.catch_warnings():
@@ -85,14 +157,19 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message='Field name "schema"')
 
     class Database(tables.Database):
-        """A PostgreSQL database, with what it must consist of and how that is changed."""
+        """A PostgreSQL database, with its expected schema and the transfers of its data."""
+
+        conditions: ClassVar[Mapping[str, str]] = {
+            "schema.lists_objects": "`schema.objects`, `schema.manifest` or `schema.extensions`",
+            "schema.protects_rows": "`schema.row_security` or a table under `schema.tenancy`",
+        }
 
         schema: DatabaseSchema | None = Field(  # type: ignore[assignment]
             None, description="which objects, rows and rights it must have"
         )
         transfers: Annotated[dict[Name, Transfer], Field(min_length=1)] = Field(
             default={},
-            description="data that moves to new tables, as [databases.NAME.transfers.NAME]",
+            description="data that is moved to new tables, as [databases.NAME.transfers.NAME]",
         )
 
 

@@ -1,4 +1,4 @@
-"""The file that says what a schema is to be: written by `readiness schema save`, kept with code."""
+"""The saved schema: a file that `readiness schema save` writes, kept with the code."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,14 +14,14 @@ from readiness.model.secrets import Dsn
 
 FORMAT: Final = "readiness-schema/1"
 _LARGEST: Final = 64 * 1024 * 1024
-_REMEDY: Final = "write it from a database that is as it should be: readiness schema save NAME"
+_REMEDY: Final = "write it from a database whose schema is right: readiness schema save NAME"
 
 
 class SchemaManifest(BaseModel):
-    """What the schema was when it was saved.
+    """A schema as it was saved.
 
     Attributes:
-        format: which fields there are.
+        format: which fields the file has.
         saved_at: when.
         server: the major release of PostgreSQL it was read from.
         objects: each object's definition, by its name.
@@ -36,7 +36,7 @@ class SchemaManifest(BaseModel):
 
 
 def save(dsn: Dsn, path: Path, *, timeout_s: float, at: datetime | None = None) -> SchemaManifest:
-    """Write down the schema of a database as it is now.
+    """Save the schema of a database as it is now.
 
     Raises:
         UsageError: the file cannot be written.
@@ -58,10 +58,10 @@ def save(dsn: Dsn, path: Path, *, timeout_s: float, at: datetime | None = None) 
 
 
 def read(path: Path) -> SchemaManifest:
-    """Read such a file.
+    """Read a saved schema.
 
     Raises:
-        CouldNotMeasure: it is not there, cannot be read, or names no object.
+        CouldNotMeasure: the file is missing or invalid, or lists no objects.
     """
     try:
         with path.open("rb") as file:
@@ -77,10 +77,10 @@ def read(path: Path) -> SchemaManifest:
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise CouldNotMeasure(
-            f"is no manifest of a schema: {place}: {first['msg']}",
+            f"is not a valid saved schema: {place}: {first['msg']}",
             where=str(path),
             remedy=_REMEDY,
         ) from None
     if not manifest.objects:
-        raise CouldNotMeasure("names not one object", where=str(path), remedy=_REMEDY)
+        raise CouldNotMeasure("lists no objects", where=str(path), remedy=_REMEDY)
     return manifest

@@ -42,7 +42,7 @@ class BlackboxProbe(Named):
 
     instance: Text = Field(..., description="its `instance` label, usually the probed address")
     certificate_min_days: Positive = Field(
-        14, description="days that its certificate must still be valid"
+        14, description="days; how long its certificate must still be valid"
     )
 
     @property
@@ -52,7 +52,7 @@ class BlackboxProbe(Named):
 
 
 class Prometheus(Model):
-    """The Prometheus that watches the target."""
+    """The Prometheus that monitors the target."""
 
     name: ClassVar[str] = "prometheus"
 
@@ -73,7 +73,7 @@ class Prometheus(Model):
         2, description="seconds that its clock may differ from this machine's"
     )
     scrape_time_max_share: Share = Field(
-        0.5, description="share of the scrape time-out within which nine of ten scrapes must end"
+        0.5, description="share of the scrape timeout within which nine of ten scrapes must end"
     )
     window_s: Positive = Field(
         3600, description="seconds; how far back stability and duration of scrapes are judged"

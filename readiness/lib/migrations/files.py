@@ -16,7 +16,7 @@ _LARGEST: Final = 16 * 1024 * 1024
 
 
 def text_of(path: Path) -> str:
-    """The content of a file.
+    """What a file says.
 
     Raises:
         CouldNotMeasure: it cannot be read, or is larger than 16 MiB.
@@ -35,7 +35,7 @@ def plain(folder: Path) -> list[Migration]:
     """`0001_name.up.sql` with `0001_name.down.sql`, or `0001_name.sql`; in the order of numbers.
 
     Raises:
-        CouldNotMeasure: the folder does not exist, or a version is duplicate.
+        CouldNotMeasure: the folder does not exist, or a version is there twice.
     """
     ups: list[tuple[str, Path]] = []
     downs: dict[str, Path] = {}
@@ -56,7 +56,7 @@ def flyway(folder: Path) -> list[Migration]:
     """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`.
 
     Raises:
-        CouldNotMeasure: the folder does not exist, or a version is duplicate.
+        CouldNotMeasure: the folder does not exist, or a version is there twice.
     """
     versioned: dict[tuple[int, ...], Migration] = {}
     repeatable: list[Migration] = []
@@ -101,7 +101,7 @@ def _sql(folder: Path) -> Iterator[Path]:
         raise CouldNotMeasure(
             "the folder does not exist",
             where=str(folder),
-            remedy="correct `folder` in [databases.NAME.migrations]",
+            remedy="check `folder` of its migrations",
         )
     yield from sorted(folder.rglob("*.sql"))
 
@@ -117,7 +117,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _refuse_twice(versions: list[str], folder: Path) -> None:
     if twice := [version for version, times in Counter(versions).items() if times > 1]:
         raise CouldNotMeasure(
-            f"duplicate version {twice[0]}",
+            f"version {twice[0]} is there twice",
             where=str(folder),
             remedy="renumber one of them",
         )

@@ -1,4 +1,4 @@
-"""Migrations of a repository, migrations applied to a database, and their differences."""
+"""What a repository has of migrations, what a database had of them, and how the two differ."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ from readiness.model.errors import CouldNotMeasure, NoData
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One migration.
+    """One step.
 
     Attributes:
-        version: its unique version; with django `app.0001_name`.
+        version: its unique name; with django `app.0001_name`.
         path: its file.
         after: the versions that it builds on.
         needs: versions of another line that must be there before (alembic's `depends_on`).
-        checksum: of the file, if the tool stores one.
-        down: the file that reverts it, if that is a separate file.
-        replaces: the versions that it replaces (squashed).
+        checksum: of the file, where the tool keeps one; None where it does not.
+        down: the file of its rollback, where that is a separate file.
+        replaces: the versions that it stands for (squashed).
     """
 
     version: str
@@ -32,12 +32,12 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The content of the table of versions.
+    """What the table of versions says.
 
     Attributes:
         versions: those that were applied, in the table's own words.
-        failed: those that began and failed.
-        checksums: those that the tool stored.
+        failed: those that began and did not end well.
+        checksums: those that the tool wrote down.
         source: the query.
     """
 
@@ -49,13 +49,13 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The differences of repository and database. All empty, and one head: they agree.
+    """How repository and database differ. All empty, and one head: they agree.
 
     Attributes:
         pending: in the repository, not applied.
         unknown: applied, not in the repository.
-        failed: begun and failed.
-        altered: applied, and the file was changed since.
+        failed: begun, and not ended well.
+        altered: their file is another one than the one that was applied.
         heads: the ends of the repository; two of them in one line are a fork.
     """
 
@@ -93,12 +93,12 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
     """The migrations, each after those it builds on; else by their names.
 
     Raises:
-        CouldNotMeasure: they lead round in a circle, or build on one that is not there.
+        CouldNotMeasure: they depend on each other in a circle, or on one that does not exist.
         NoData: there are none.
     """
     waiting = {m.version: m for m in sorted(migrations, key=lambda m: m.version)}
     if not waiting:
-        raise NoData("no migrations found", where=where, remedy="correct `folder` and `tool`")
+        raise NoData("no migrations were found", where=where, remedy="check `folder` and `tool`")
     there = set(waiting) | {old for m in waiting.values() for old in m.replaces}
     for migration in waiting.values():
         if missing := [v for v in migration.after + migration.needs if v not in there]:
@@ -112,7 +112,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
         ready = [m for m in waiting.values() if done.issuperset(m.after + m.needs)]
         if not ready:
             raise CouldNotMeasure(
-                f"the migrations depend on each other in a circle, for example {min(waiting)}",
+                f"the migrations build on each other in a circle, such as {min(waiting)}",
                 where=where,
             )
         for migration in ready:

@@ -10,14 +10,14 @@ from readiness.lib.migrations.files import text_of
 from readiness.lib.migrations.model import Migration
 from readiness.model.errors import CouldNotMeasure
 
-_REMEDY: Final = "correct `folder` in [databases.NAME.migrations]"
+_REMEDY: Final = "check `folder` of its migrations"
 
 
 def alembic(folder: Path) -> list[Migration]:
     """The files with `revision` and `down_revision`, in no particular order.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or a file cannot be understood.
+        CouldNotMeasure: the folder does not exist, or a file cannot be read.
     """
     found = []
     labels: dict[str, str] = {}
@@ -28,7 +28,7 @@ def alembic(folder: Path) -> list[Migration]:
             continue
         after = _several(names.get("down_revision"))
         if after is None or "down_revision" not in names:
-            raise CouldNotMeasure("down_revision is not a literal", where=str(path))
+            raise CouldNotMeasure("cannot read its down_revision", where=str(path))
         needs = _several(names.get("depends_on")) or ()
         found.append(Migration(revision, path, after, needs=needs))
         labels |= dict.fromkeys(_several(names.get("branch_labels")) or (), revision)
@@ -41,7 +41,7 @@ def django(folder: Path) -> list[Migration]:
     What they build on is given where it lies in this folder too: other apps are not ours.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or a file cannot be understood.
+        CouldNotMeasure: the folder does not exist, or a file cannot be read.
     """
     found = []
     for path in _python(folder, "**/migrations/*.py"):
@@ -82,7 +82,7 @@ def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(text_of(path))
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise CouldNotMeasure(f"is not valid Python: {error}", where=str(path)) from None
+        raise CouldNotMeasure(f"is no Python: {error}", where=str(path)) from None
 
 
 def _assigned(body: ast.Module | ast.ClassDef) -> dict[str, object]:

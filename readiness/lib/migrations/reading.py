@@ -1,4 +1,4 @@
-"""Reads what a repository has of migrations, and what a database says it had of them."""
+"""Reads the migrations of a repository, and those that a database lists as applied."""
 
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,7 @@ _COLUMNS: Final = """
 
 
 def version_table(settings: Migrations) -> str:
-    """The name of the table that tells what was applied."""
+    """The name of the table of what was applied."""
     return settings.table or _TABLES[settings.tool]
 
 
@@ -52,7 +52,9 @@ def migrations_of(settings: Migrations) -> list[Migration]:
         case "sql":
             found = files.plain(folder)
     if not found:
-        raise NoData("no migrations found", where=str(folder), remedy="correct `folder` and `tool`")
+        raise NoData(
+            "no migrations were found", where=str(folder), remedy="check `folder` and `tool`"
+        )
     return found
 
 
@@ -60,14 +62,14 @@ def state_of(connection: Connection, settings: Migrations) -> tuple[State, Appli
     """How the repository and the database differ.
 
     Raises:
-        NoData: there is no migration, or the table says of none that it was applied.
+        NoData: no migration was found, or the table lists none as applied.
         NotPermitted: the role may not read the table.
         CouldNotMeasure: the table, the folder or a file cannot be read or understood.
     """
     migrations = migrations_of(settings)
     applied = _applied(connection, settings, migrations)
     if not applied.versions and not applied.failed:
-        raise NoData("no migration is recorded as applied", where=applied.source)
+        raise NoData("the table lists no applied migration", where=applied.source)
     return state(migrations, applied, _heads(settings, migrations)), applied
 
 
@@ -91,9 +93,9 @@ def _applied(connection: Connection, settings: Migrations, migrations: list[Migr
     columns = {name for (name,) in fetch(connection, _COLUMNS, [table.as_string(connection)])}
     if not columns:
         raise CouldNotMeasure(
-            f"table {version_table(settings)} does not exist",
+            f"the table {version_table(settings)} does not exist",
             where=connection.info.dbname,
-            remedy="set `table` with its schema, or apply the migrations",
+            remedy="name it in `table`, with its schema, or apply the migrations",
         )
     match settings.tool:
         case "alembic":

@@ -1,4 +1,4 @@
-"""Runs, reverts and reruns migrations on a scratch database."""
+"""Runs migrations on a scratch database: up, down, and up again."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,16 +23,16 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
-    """The result of running, reverting and rerunning a migration.
+class Rollback:
+    """A migration that was run, rolled back, and run again.
 
     Attributes:
         version: of the migration.
-        problem: why it could not be reverted or rerun; empty if it could.
-        left: objects that the revert did not restore.
-        rows: tables whose rows differ from before.
-        again: differences of the second run from the first.
-        rows_before: the number of rows that had to survive.
+        problem: why it could not be rolled back, or run again; empty if it could.
+        left: objects that differ after its rollback.
+        rows: tables whose rows differ after its rollback.
+        again: objects that differ after the second run from the first.
+        rows_before: how many rows had to survive.
     """
 
     version: str
@@ -44,15 +44,15 @@ class WayBack:
 
     @property
     def wrong(self) -> str:
-        """What is wrong with it, in words; empty if nothing is."""
+        """What is wrong, in words; empty if nothing is."""
         if self.problem:
             return f"{self.version}: {self.problem}"
         if self.left:
-            return f"{self.version} is not fully reverted: {self.left[0]}"
+            return f"{self.version}: after its rollback {self.left[0]}"
         if self.rows:
-            return f"{self.version}: the rows of {self.rows[0]} differ after the revert"
+            return f"{self.version}: after its rollback the rows of {self.rows[0]} differ"
         if self.again:
-            return f"{self.version} gives another result when rerun: {self.again[0]}"
+            return f"{self.version}: after it is run again {self.again[0]}"
         return ""
 
 
@@ -87,7 +87,7 @@ def replayed(
     """A new scratch database in which migrations have been run, one after the other.
 
     Raises:
-        CouldNotMeasure: one of them failed; its name is told.
+        CouldNotMeasure: one of them failed; the message names it.
     """
     with server.database() as dsn:
         if settings.base:
@@ -101,7 +101,7 @@ def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
     """Run one migration of the repository.
 
     Raises:
-        CouldNotMeasure: it failed; its name is told.
+        CouldNotMeasure: it failed; the message names it.
     """
     text = up_of(settings, migration)
     try:
@@ -110,8 +110,8 @@ def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
         raise CouldNotMeasure(
             f"{migration.version} fails on a scratch server: {error.message}",
             where=str(migration.path),
-            remedy="put required roles, extensions and tables into an SQL file named in `base`,"
-            " or name a server that has them in `scratch_dsn`",
+            remedy="create what it relies on (roles, extensions, tables) in an SQL file named in"
+            " `base`, or name a server that has it in `scratch_dsn`",
         ) from error
 
 
@@ -121,9 +121,9 @@ def on_copies(
     migrations: Sequence[Migration],
     judge: Callable[[Dsn, Migration], _T],
 ) -> list[_T]:
-    """What `judge` finds of each of the newest migrations.
+    """What `judge` finds for each of the newest migrations.
 
-    It gets a database of its own, with the rows of the seed, that waits for that migration.
+    It gets a database of its own, with the rows of the seed, in the state before that migration.
 
     Raises:
         CouldNotMeasure: one before it, or the seed, failed.
@@ -149,8 +149,8 @@ def parted(
     return steps[:cut], steps[cut:]
 
 
-def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
-    """Run a migration, take it back, and run it again; compares schema and rows each time.
+def roll_back(settings: Migrations, dsn: Dsn, migration: Migration) -> Rollback:
+    """Run a migration, roll it back, and run it again; compares schema and rows each time.
 
     One that was accepted as irreversible is not tried.
 
@@ -158,10 +158,10 @@ def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
         CouldNotMeasure: it cannot be run at all.
     """
     if migration.version in settings.irreversible:
-        return WayBack(migration.version)
+        return Rollback(migration.version)
     down = down_of(settings, migration)
     if down is None:
-        return WayBack(migration.version, "it cannot be reverted")
+        return Rollback(migration.version, "it has no rollback script")
     before, rows = _look(dsn, settings)
     run(dsn, settings, migration)
     after, _ = _look(dsn, settings)
@@ -169,27 +169,27 @@ def way_back(settings: Migrations, dsn: Dsn, migration: Migration) -> WayBack:
     try:
         apply(dsn, down, settings.timeout_s)
     except CouldNotMeasure as error:
-        problem = f"reverting it fails: {error.message}"
-        return WayBack(migration.version, problem, rows_before=counted)
+        problem = f"its rollback fails: {error.message}"
+        return Rollback(migration.version, problem, rows_before=counted)
     back, rows_back = _look(dsn, settings)
     left = differences(before, back, ignore=versions_of(settings))
     lost = _changed(rows, rows_back, settings)
     if left or lost:
-        return WayBack(migration.version, "", tuple(left), lost, rows_before=counted)
+        return Rollback(migration.version, "", tuple(left), lost, rows_before=counted)
     if settings.tool == "alembic" and not migration.after:
         # Printed for an empty database, its first migration makes the table of versions, too.
         apply(dsn, f"drop table if exists {version_table(settings)}", settings.timeout_s)
     try:
         run(dsn, settings, migration)
     except CouldNotMeasure as error:
-        problem = f"rerunning it after the revert fails: {error.message}"
-        return WayBack(migration.version, problem, rows_before=counted)
+        problem = f"after its rollback it fails: {error.message}"
+        return Rollback(migration.version, problem, rows_before=counted)
     again = differences(after, _look(dsn, settings)[0], ignore=versions_of(settings))
-    return WayBack(migration.version, again=tuple(again), rows_before=counted)
+    return Rollback(migration.version, again=tuple(again), rows_before=counted)
 
 
 def versions_of(settings: Migrations) -> list[str]:
-    """Patterns of what belongs to the table of versions: each tool makes its own."""
+    """Patterns of the table of versions and its objects: each tool makes its own."""
     table = version_table(settings)
     table = table if "." in table else f"*.{table}"
     return [f"* {table}", f"* {table}_*_seq", *settings.ignore]

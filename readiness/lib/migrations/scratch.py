@@ -1,4 +1,4 @@
-"""Temporary databases on a scratch server, which is never the judged server."""
+"""Throw-away databases on a scratch server, which is never the database that is judged."""
 
 import secrets
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ from readiness.model.secrets import Dsn
 
 _TIMEOUT_S: Final = 30.0
 _LONGEST_S: Final = 1800.0
-_PLACE: Final = "select (pg_control_system()).system_identifier, current_database()"
+# A clone of a server has its identifier, and was started at another time.
+_SERVER: Final = "select (pg_control_system()).system_identifier, pg_postmaster_start_time()"
 _ROLES: Final = "select rolname from pg_roles where rolname !~ '^pg_'"
 
 
@@ -54,19 +55,19 @@ def scratch(server: Dsn, source: Dsn) -> Iterator[Scratch]:
     """Use a scratch server: it gets the roles that the source has, without any right.
 
     Raises:
-        SafetyRefusal: it is the very database that is judged.
+        SafetyRefusal: it is the server of the database that is judged.
         CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
     """
     with connect(source, timeout_s=_TIMEOUT_S) as connection:
-        place, wanted = fetch(connection, _PLACE), {n for (n,) in fetch(connection, _ROLES)}
+        judged, wanted = fetch(connection, _SERVER), {n for (n,) in fetch(connection, _ROLES)}
     with connect(server, timeout_s=_TIMEOUT_S, total_s=_LONGEST_S) as here:
-        if same_place(source, server) or place == fetch(here, _PLACE):
+        if same_place(source, server) or judged == fetch(here, _SERVER):
             raise SafetyRefusal(
-                "the scratch server is the target database",
+                "the scratch server is the server of the database that is judged",
                 where="[databases.NAME.migrations] scratch_dsn",
-                remedy="name an empty server, or remove the key: a private one is then started",
+                remedy="name another server, or remove `scratch_dsn`: a private one is started",
             )
-        # One at a time: two would create and drop the same roles.
+        # One at a time: two would make the same roles, and each drop the other's.
         fetch(here, "set statement_timeout = 0; select pg_advisory_lock(hashtext('readiness'))")
         made = sorted(wanted - {name for (name,) in fetch(here, _ROLES)})
         _for_each(here, "create role {} nologin", made)

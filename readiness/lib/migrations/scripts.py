@@ -1,4 +1,4 @@
-"""The SQL of a migration and of its way back: from its files, or printed by its tool."""
+"""The SQL of a migration and of its rollback: from its files, or printed by its tool."""
 
 import re
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def up_of(settings: Migrations, migration: Migration) -> str:
 
 
 def down_of(settings: Migrations, migration: Migration) -> str | None:
-    """The SQL of its way back; None if it has none.
+    """The SQL of its rollback; None if it has none.
 
     Raises:
         CouldNotMeasure: its file cannot be read, or its tool cannot write it as SQL.
@@ -66,9 +66,9 @@ def _printed(argv: Sequence[str], settings: Migrations, migration: Migration, wa
     )
     if _NOT_SQL.search(said):
         raise CouldNotMeasure(
-            f"{migration.version} has a part that the tool cannot print as SQL",
+            f"{migration.version} has a part that its tool cannot write as SQL",
             where=str(migration.path),
-            remedy="try it by hand on a copy; to accept that reverting it cannot be tried here,"
+            remedy="try it by hand on a copy; to accept that its rollback cannot be tried here,"
             " list it in `irreversible`",
         )
     return said

@@ -21,12 +21,13 @@ def judge_served(name: str, seen: Observation, evidence: Evidence) -> None:
         figure(f"failed requests, {name}", len(seen.failed), "count", source, count),
         equal_to(0),
         why,
+        says=f"{name}: {len(seen.failed)} of {count} requests failed",
     )
     evidence.judge(
         "longest-gap",
         figure(f"longest gap, {name}", seen.longest_gap_s, "s", source, count),
         at_most(0),
-        "nobody was answered",
+        says=f"{name}: no request was answered for {seen.longest_gap_s:.2f} s",
     )
     evidence.record(figure(f"shortest outage seen, {name}", seen.shortest_seen_s, "s", source))
 

@@ -71,10 +71,14 @@ async def get_health(request: Request) -> Response:
 
 async def get_ready(request: Request) -> Response:
     """Whether to send it requests: only with its database."""
-    if _behaviour(request).ready_ignores_database:
+    behaviour = _behaviour(request)
+    if behaviour.ready_ignores_database:
         return Json({"status": "ok"})
     state = await health.database(_pool(request))
-    return Json(state, 200 if state["status"] == "ok" else 503)
+    failed = state["status"] != "ok"
+    sticks = behaviour.ready_needs_restart and request.app.state.ready_failed
+    request.app.state.ready_failed = failed or sticks
+    return Json(state, 503 if failed or sticks else 200)
 
 
 async def get_live(request: Request) -> Response:
@@ -251,6 +255,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         open=False,
     )
     app.state.pool = pool
+    app.state.ready_failed = False
     metrics.worker_starts(
         settings.version, [(r.path, method) for r in ROUTES for method in r.methods or ()]
     )

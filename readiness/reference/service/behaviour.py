@@ -17,11 +17,15 @@ class Behaviour(BaseModel):
     content_type: dict[str, str] = {}
     ready_ignores_database: bool = False
     live_needs_database: bool = False
+    ready_needs_restart: bool = False
     duplicate_series: bool = False
     malformed_metrics: bool = False
     series_by_customer: bool = False
+    old_timestamps: bool = False
+    busy_exporter: bool = False
     freeze_counters: bool = False
     ignore_error_counter: bool = False
+    count_successes_as_errors: bool = False
     drop_writes: bool = False
     admin_is_open: bool = False
     cron_is_open: bool = False

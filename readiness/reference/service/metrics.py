@@ -1,6 +1,8 @@
 """What the service tells Prometheus: one answer for all workers."""
 
 import os
+import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,9 @@ from readiness.reference.service.behaviour import Behaviour
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _FIRST_ERROR: Final = 400
 _CUSTOMERS: Final = 5000
+# Whatever machine this is, an exporter that takes so many seconds of CPU a second is too busy.
+_BUSY_CORES: Final = 1000
+_OLD_S: Final = 10
 
 REQUESTS: Final = Counter(
     "http_requests_total", "Requests answered.", ["route", "method", "status"]
@@ -52,6 +57,8 @@ def count(route: str, method: str, status: int, seconds: float, behaviour: Behav
     if behaviour.ignore_error_counter and status >= _FIRST_ERROR:
         return
     REQUESTS.labels(route, method, str(status)).inc()
+    if behaviour.count_successes_as_errors and status < _FIRST_ERROR:
+        REQUESTS.labels(route, method, "404").inc()
     DURATION.labels(route, method).observe(seconds)
 
 
@@ -73,6 +80,12 @@ def exposition(behaviour: Behaviour) -> bytes:
     if behaviour.series_by_customer:
         text += b"# TYPE orders_by_customer gauge\n"
         text += b"".join(b'orders_by_customer{customer="%d"} 1\n' % n for n in range(_CUSTOMERS))
+    if behaviour.busy_exporter:
+        text += b"orders_exporter_build_info 1\n"
+        text += b"process_cpu_seconds_total %d\n" % (time.time() * _BUSY_CORES)
+    if behaviour.old_timestamps:
+        stamp = b" %d" % ((time.time() - _OLD_S) * 1000)
+        text = re.sub(rb"(?m)^(service_build_info.*)$", rb"\1" + stamp, text)
     text += _beside()
     if behaviour.malformed_metrics:
         text += b'http_requests_total{route="/broken} oops\n'

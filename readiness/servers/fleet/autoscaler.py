@@ -31,6 +31,7 @@ class Pace:
         down_s: the same for these.
         hold_s: for so long must fewer be enough before there are fewer.
         leaps: whether it starts all that there may be, where any more are wished for.
+        overshoots: whether it stops more than are too many.
     """
 
     up_pods: int = 2
@@ -39,6 +40,7 @@ class Pace:
     down_s: float = 2
     hold_s: float = 2
     leaps: bool = False
+    overshoots: bool = False
 
 
 PACES: Final = {
@@ -47,6 +49,7 @@ PACES: Final = {
     Scaler.HASTY: Pace(up_s=0, down_pods=MOST, down_s=0, hold_s=0, leaps=True),
     Scaler.GREEDY: Pace(up_s=0, leaps=True),
     Scaler.STUCK: Pace(down_pods=0),
+    Scaler.OVERSHOOTING: Pace(down_pods=2, overshoots=True),
     Scaler.SLOW: Pace(up_s=120, down_s=120, hold_s=120),
 }
 
@@ -78,7 +81,7 @@ class Autoscaler:
         if wish > count and since >= pace.up_s:
             return MOST if pace.leaps else min(wish, count + pace.up_pods)
         if enough < count and since >= pace.down_s:
-            return max(enough, count - pace.down_pods)
+            return max(0 if pace.overshoots else enough, count - pace.down_pods)
         return count
 
 

@@ -35,6 +35,8 @@ class Scaler(StrEnum):
     """It stops none."""
     SLOW = "slow"
     """Its periods are forty times as long."""
+    OVERSHOOTING = "overshooting"
+    """It stops two at once, and does not mind the minimum."""
 
     @property
     def starts_together(self) -> bool:
@@ -44,7 +46,7 @@ class Scaler(StrEnum):
     @property
     def stops_together(self) -> bool:
         """Whether all that are too many are stopped beside each other."""
-        return self is Scaler.HASTY
+        return self in {Scaler.HASTY, Scaler.OVERSHOOTING}
 
 
 class Behaviour(BaseModel):
@@ -61,11 +63,16 @@ class Behaviour(BaseModel):
         rollback_fails: `rollback` does nothing, and says so.
         rollback_keeps_configuration: what one goes back to runs with the newer configuration.
         rollback_drops_data: what newer releases wrote is removed.
+        rollback_leaves_one_out: `rollback` starts a last replica that no user is led to.
         rollback_wait_s: seconds that `rollback` waits before it begins.
         new_column_only: 1.5.0 writes what 1.4.0 cannot read.
         redeploy_fails: a release that was left once cannot be deployed again.
+        redeploy_keeps_configuration: a release that was left once is deployed again with the
+            configuration of the one before.
         abrupt_stop: a replica is killed with what is under way.
+        stop_leaves_fewer: no other replica is started for one that `stop-one` stops.
         cold_ms: by how much a replica is too slow with its first answers.
+        release_untold_at_first: a replica's first answers tell no release.
         shrinks_late: one that is too many is gone before the balancer knows.
         says_busy: `status` says that a change is under way.
         scaler: how the autoscaler is.
@@ -83,11 +90,15 @@ class Behaviour(BaseModel):
     rollback_fails: bool = False
     rollback_keeps_configuration: bool = False
     rollback_drops_data: bool = False
+    rollback_leaves_one_out: bool = False
     rollback_wait_s: float = 0
     new_column_only: bool = False
     redeploy_fails: bool = False
+    redeploy_keeps_configuration: bool = False
     abrupt_stop: bool = False
+    stop_leaves_fewer: bool = False
     cold_ms: int = 0
+    release_untold_at_first: bool = False
     shrinks_late: bool = False
     says_busy: bool = False
     scaler: Scaler = Scaler.NORMAL

@@ -46,6 +46,7 @@ class Fleet:
     Attributes:
         goal: what is to run.
         replicas: what runs, the oldest first.
+        leaves_last_out: whether no user is led to the last replica that the goal needs.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Fleet:
     ) -> None:
         self.goal = goal
         self.replicas: list[Replica] = []
+        self.leaves_last_out = False
         self.balancer = balancer
         self.launcher = launcher
         self._good = goal
@@ -75,6 +77,11 @@ class Fleet:
     def serving(self) -> list[Replica]:
         """The replicas that users are led to."""
         return [replica for replica in self.replicas if replica.serves]
+
+    @property
+    def _is_last_missing(self) -> bool:
+        """Whether the goal needs one replica more."""
+        return sum(map(self.goal.met_by, self.serving)) == self.goal.count - 1
 
     @property
     def stale(self) -> list[Replica]:
@@ -142,6 +149,8 @@ class Fleet:
         try:
             replica.slot = self.balancer.free_slot()
             await self.balancer.lead_to(replica.slot, replica.port)
+            if self.leaves_last_out and self._is_last_missing:
+                await self.balancer.drain(replica.slot)
         except BaseException:  # an interrupt too must leave nothing
             end(replica.process, signal.SIGKILL)
             raise

@@ -23,9 +23,11 @@ class Operations:
         how = self._fleet.how
         if how.does_nothing:
             return True
-        if how.redeploy_fails and release in self._left:
+        again = release in self._left
+        if how.redeploy_fails and again:
             return False
-        return await self._roll(release, release)
+        keeps = how.redeploy_keeps_configuration and again
+        return await self._roll(release, self._fleet.goal.configuration if keeps else release)
 
     async def rollback(self, release: str) -> bool:
         """Return to a release; False if that does not succeed."""
@@ -38,7 +40,9 @@ class Operations:
             return False
         self._left.add(now.release)
         keeps = how.rollback_keeps_configuration
+        self._fleet.leaves_last_out = how.rollback_leaves_one_out
         done = await self._roll(release, now.configuration if keeps else release)
+        self._fleet.leaves_last_out = False
         if how.rollback_drops_data:
             await notes.run(release, "remove-newer")
         return done
@@ -59,6 +63,9 @@ class Operations:
         """Stop the oldest replica that serves, while it serves; another takes its place."""
         if not (serving := self._fleet.serving):
             return False
+        if self._fleet.how.stop_leaves_fewer:
+            goal = self._fleet.goal
+            self._fleet.want(replace(goal, count=goal.count - 1))
         await steps.dismiss(self._fleet, serving[0])
         return await self._fleet.reach(self._fleet.goal)
 

@@ -8,12 +8,9 @@ from readiness.areas.alerting.config import (
     PagerDutyInbox,
     SlackInbox,
 )
-from readiness.areas.alerting.inboxes.command import CommandReader
-from readiness.areas.alerting.inboxes.http import HttpReader
-from readiness.areas.alerting.inboxes.imap import ImapReader
+from readiness.areas.alerting.inboxes.local import CommandReader, ImapReader
 from readiness.areas.alerting.inboxes.message import Message, Reader
-from readiness.areas.alerting.inboxes.pagerduty import PagerDutyReader
-from readiness.areas.alerting.inboxes.slack import SlackReader
+from readiness.areas.alerting.inboxes.web import HttpReader, PagerDutyReader, SlackReader
 
 __all__ = ["Message", "Reader", "reader_of"]
 

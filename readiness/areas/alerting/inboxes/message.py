@@ -15,7 +15,7 @@ class Message:
 
     Attributes:
         text: all texts of it, one a line.
-        at: when it arrived, as Unix time by the clock of where it did; None if nobody tells.
+        at: when it arrived, as Unix time by the clock of the receiver; None if unknown.
     """
 
     text: str

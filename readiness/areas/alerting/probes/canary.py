@@ -8,11 +8,11 @@ from typing import Final
 
 from readiness.areas.alerting.config import Alerting, Canary, Channel, SyntheticProbe
 from readiness.areas.alerting.inboxes import reader_of
-from readiness.areas.alerting.paper.config import parse
-from readiness.areas.alerting.paper.routing import possible_labels, routes_of
-from readiness.areas.alerting.paper.safety import ALERT_NAME, refuse_unless_contained
 from readiness.areas.alerting.probes.round_trip import Watched, wait
 from readiness.areas.alerting.probes.synthetic import new_probe
+from readiness.areas.alerting.routes.config import parse
+from readiness.areas.alerting.routes.reach import ALERT_NAME, refuse_unless_contained
+from readiness.areas.alerting.routes.routing import possible_labels, routes_of
 from readiness.config.base.watching import Alertmanager
 from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import command

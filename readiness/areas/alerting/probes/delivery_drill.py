@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from readiness.areas.alerting.config import Alerting, Channel, DeliveryDrill, SyntheticProbe
 from readiness.areas.alerting.inboxes import reader_of
-from readiness.areas.alerting.probes.listener import OK, Answer, Call, listening
 from readiness.areas.alerting.probes.round_trip import Watched, wait
 from readiness.areas.alerting.probes.synthetic import DRILL_PREFIX, new_probe, synthetic
+from readiness.areas.alerting.probes.webhooks import OK, Answer, Call, listening
 from readiness.config.base.watching import Alertmanager
 from readiness.model.errors import NoData
 
@@ -21,7 +21,7 @@ class Drilled:
     Attributes:
         probe: the id of the alert.
         sent_at: when it was handed over, as Unix time.
-        calls: the calls that told of it, in their order.
+        calls: the calls that contained it, in their order.
         beside_s: seconds until the channel beside the webhook had it; None if it never did.
     """
 
@@ -38,7 +38,7 @@ class Drilled:
 
     @property
     def fingerprints(self) -> set[str]:
-        """All different alerts that were told as firing."""
+        """The fingerprints of all alerts that were sent as firing."""
         return {
             alert.fingerprint
             for call in self.calls
@@ -98,7 +98,7 @@ def answered(
         count: how many alerts are sent at once.
 
     Raises:
-        NoData: no call came at all, so that nothing can be said of how one would be retried.
+        NoData: no call came at all, so that retries cannot be judged.
         CouldNotMeasure: the address is taken, or an Alertmanager does not take the alert.
         SafetyRefusal: the alert would reach somebody else.
     """
@@ -117,7 +117,7 @@ def answered(
 
 
 def beside_hanging(plan: DrillPlan, hang_s: float) -> Drilled:
-    """Let the webhook hang, and see when the channel beside it is told.
+    """Let the webhook hang, and see when the channel beside it is notified.
 
     Raises:
         NoData: the webhook was not called, so that nothing hung.
@@ -149,6 +149,6 @@ def _never_called(plan: DrillPlan, within_s: float) -> NoData:
     return NoData(
         f"the webhook of receiver {plan.drill.receiver} was not called within {within_s:g} s",
         where=f"[alerting.probe.drill] listen = {plan.drill.listen}",
-        remedy="let a webhook of that receiver lead there, as Alertmanager sees this machine: "
+        remedy="point a webhook of that receiver to this machine, as Alertmanager sees it: "
         f"webhook_configs: [{{url: 'http://THIS-HOST:{plan.drill.listen.rpartition(':')[2]}/'}}]",
     )

@@ -1,14 +1,17 @@
-"""Follows one synthetic alert to every channel, and its end as well."""
+"""Follows synthetic alerts to every channel, to their end, and through a silence."""
 
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from readiness.areas.alerting.config import Channel
+from readiness.areas.alerting.config import Channel, SyntheticProbe
 from readiness.areas.alerting.inboxes import Message, Reader, reader_of
-from readiness.areas.alerting.probes.synthetic import Sent, Synthetic, new_probe
+from readiness.areas.alerting.probes.synthetic import Sent, Synthetic, new_probe, synthetic
+from readiness.config.base.watching import Alertmanager
+from readiness.lib.alertmanager import Matcher, Peer
 from readiness.model.errors import CouldNotMeasure
 
 _REPEATS: Final = 2
@@ -44,7 +47,7 @@ class Trip:
         arrivals: by the name of the channel.
         group_interval_s: seconds after which Alertmanager looks at the group again, at most.
         held: how many alerts the peers still held at the end.
-        diagnosis: what the Alertmanagers said while it had not arrived; empty if it had.
+        diagnosis: what the Alertmanagers answered while it had not arrived; empty if it had.
     """
 
     probe: str
@@ -145,7 +148,7 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
         for one in watched:
             one.look(probe)  # opens the connection: what is measured is the way, not the look
         sent = synthetic.send(probe)
-        # Twice the budget: what comes late is told from what never comes.
+        # Twice the budget, to distinguish late from never.
         wait(watched, probe, time.monotonic() + 2 * budget_s)
         missing = [w.channel.name for w in watched if not w.told(ended=False)]
         diagnosis = diagnose(synthetic, sent) if missing else ""
@@ -181,14 +184,101 @@ def diagnose(synthetic: Synthetic, sent: Sent) -> str:
         held_by = [f"silenced by {s}" for s in state.silenced_by]
         held_by += [f"inhibited by {i}" for i in state.inhibited_by]
         said.append(
-            f"{url} took it, calls it {state.state}, for {', '.join(alert.receivers)}"
+            f"{url} accepted it, calls it {state.state}, for {', '.join(alert.receivers)}"
             + (f", {' and '.join(held_by)}" if held_by else "")
         )
     if not said:
-        return "no Alertmanager has it any more: lost, or dropped on the way"
+        return "no Alertmanager has it any more: it was lost or dropped"
     if all("active" in text for text in said):
         said.append(
-            "active and not told: the receiver has no such integration, a time interval mutes it,"
-            " or what it sends to failed or swallowed it (see its log)"
+            "active and not sent: the receiver has no such integration, a time interval mutes it,"
+            " or the vendor failed or dropped it (see Alertmanager's log)"
         )
     return "; ".join(said)
+
+
+AUTHOR: Final = "readiness"
+_LAST: Final = timedelta(minutes=5)
+_POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """What became of a silenced alert.
+
+    Attributes:
+        probe: its id.
+        state: what the peers called it while the silence lasted, each once.
+        notified: channels that were notified all the same.
+        control: whether another alert, which nothing silenced, arrived meanwhile.
+        after_s: seconds from the end of the silence to its arrival; None if it never arrived.
+        group_interval_s: seconds after which Alertmanager looks at the group again, at most.
+    """
+
+    probe: str
+    state: tuple[str, ...]
+    notified: tuple[str, ...]
+    control: bool
+    after_s: float | None
+    group_interval_s: float
+
+
+def silence_round_trip(
+    settings: Alertmanager, probe: SyntheticProbe, channels: Sequence[Channel]
+) -> Silenced:
+    """Silence one alert by its id, with another one beside it as a control; then end the silence.
+
+    Raises:
+        SafetyRefusal: the alerts would reach somebody else.
+        NotPermitted: the silence may not be made.
+        CouldNotMeasure: an Alertmanager or channel does not answer.
+    """
+    quiet, loud = new_probe(), new_probe()
+    with ExitStack() as stack:
+        sender = stack.enter_context(synthetic(settings, probe))
+        hops = sender.hops(quiet)
+        readers = [(c, stack.enter_context(reader_of(c))) for c in channels]
+        of_quiet = [Watched(c, r) for c, r in readers]
+        of_loud = [Watched(c, r) for c, r in readers]
+        matcher = Matcher(name=probe.label, value=quiet)
+        until = datetime.now(UTC) + _LAST
+        comment = "A test of the alerting; it is removed at once."
+        silence = sender.peers[0].silence([matcher], until=until, by=AUTHOR, comment=comment)
+        try:
+            _known_everywhere(sender.peers, silence, probe.budget_s)
+            sender.send(quiet)
+            sender.send(loud)
+            wait_s = max(hop.group_wait_s for hop in hops)
+            wait(of_loud, loud, time.monotonic() + wait_s + probe.budget_s)
+            sender.let_others_pass()  # a peer that does not know the silence comes to its turn
+            for watched in of_quiet:
+                watched.look(quiet)
+                watched.must_be_read()
+            notified = tuple(w.channel.name for w in of_quiet if w.messages)
+            state = tuple(sorted({held.status.state for _, held in sender.held(quiet)}))
+        finally:
+            sender.peers[0].expire_silence(silence)
+        ended = time.time()
+        interval_s = max(hop.group_interval_s for hop in hops)
+        wait(of_quiet, quiet, time.monotonic() + interval_s + probe.budget_s)
+        times = [w.after_s(ended, ended=False) for w in of_quiet]
+        sender.let_others_pass()
+    found = [at for at in times if at is not None]
+    return Silenced(
+        probe=quiet,
+        state=state,
+        notified=notified,
+        control=all(w.told(ended=False) for w in of_loud),
+        after_s=max(found) if len(found) == len(times) else None,
+        group_interval_s=interval_s,
+    )
+
+
+def _known_everywhere(peers: Sequence[Peer], silence: str, within_s: float) -> None:
+    """Wait until gossip has brought the silence to every peer; what is missing shows later."""
+    deadline = time.monotonic() + within_s
+    waiting = list(peers)
+    while waiting and time.monotonic() < deadline:
+        waiting = [p for p in waiting if all(s.id != silence for s in p.silences())]
+        if waiting:
+            time.sleep(_POLL_S)

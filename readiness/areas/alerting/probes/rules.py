@@ -1,14 +1,17 @@
-"""The rules that a Prometheus has loaded, each evaluated once, and what their selectors find."""
+"""The rules that a Prometheus has loaded: what they select, how long they take, their runbooks."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.alerting.promql.selectors import Match, Selector, selectors
+from readiness.lib import http
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
-from readiness.lib.prometheus.replies import Rule, RuleGroup
-from readiness.model.errors import NoData
+from readiness.lib.prometheus.replies import Rule, RuleGroup, Sample
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Measurement
 
 _LONGEST_WAIT_S: Final = 90.0
 _SLACK_S: Final = 5.0
@@ -108,7 +111,7 @@ def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]
     """Look for a series of every selector that must have one, now or within six hours.
 
     Args:
-        prometheus: whom to ask.
+        prometheus: where to ask.
         rules: the rules.
         early: metrics that may be named before their first series; where they have any, the
             labels that a selector names must be among theirs.
@@ -230,7 +233,7 @@ def _interval_s(
     jobs: Mapping[str, float],
     recorded: Mapping[str, float],
 ) -> float:
-    """Seconds between two samples of what a selector matches, at most; 0 if nothing tells."""
+    """Seconds between two samples of what a selector matches, at most; 0 if unknown."""
     if selector.metric in recorded:
         return recorded[selector.metric]
     for asked in filter(None, (selector.text, selector.metric)):
@@ -238,3 +241,175 @@ def _interval_s(
         if intervals := [jobs[name] for name in names if name in jobs]:
             return max(intervals)
     return jobs.get(selector.equal("job"), 0.0)
+
+
+_MISSED: Final = "prometheus_rule_group_iterations_missed_total"
+_ALL: Final = "prometheus_rule_group_iterations_total"
+_WINDOW: Final = "10m"
+_MOST_OF_IT: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The evaluations of one group that did not take place.
+
+    Attributes:
+        group: its name.
+        share: how many of them, 0 to 1.
+        measurement: the same, to be judged.
+    """
+
+    group: str
+    share: float
+    measurement: Measurement
+
+
+def missed(prometheus: Prometheus) -> tuple[Missed, ...]:
+    """For each group, the share of its evaluations that were skipped in the last ten minutes.
+
+    Asked of Prometheus as its own target; where it does not scrape itself, read from its own
+    metrics twice, for as long as it takes to evaluate every group.
+
+    Raises:
+        NoData: neither is to be had.
+    """
+    of_all = f"sum by (rule_group) (increase({_ALL}[{_WINDOW}]))"
+    of_missed = f"sum by (rule_group) (increase({_MISSED}[{_WINDOW}]))"
+    groups = prometheus.rules()
+    intervals, within = {g.name: g.interval_s for g in groups}, patience_s(groups)
+    if not prometheus.query(f"count({_ALL}) > 0"):
+        return _observed(prometheus, intervals, within)
+    totals = _by_group(until(lambda: prometheus.query(f"{of_all} > 0"), bool, within_s=within))
+    if not totals:
+        return _observed(prometheus, intervals, within)
+    missing = _by_group(prometheus.query(of_missed))
+    counts = {key: (missing.get(key, 0.0), total) for key, total in totals.items()}
+    return _judged(counts, intervals, of_missed)
+
+
+def _judged(
+    counts: Mapping[str, tuple[float, float]], intervals: Mapping[str, float], source: str
+) -> tuple[Missed, ...]:
+    """The shares, without the time in which no group at all was evaluated.
+
+    Prometheus itself did not run then: a machine that slept, a drill that paused it. A group that
+    is too slow misses more than that; and where all of them are, their durations show it. One that
+    was loaded later is no witness of a time before it.
+    """
+    # The key is the file and the name, and the folder of the file is left out. Groups
+    # that are no longer loaded are history.
+    loaded = {
+        name: (missing, total, intervals[name])
+        for key, (missing, total) in counts.items()
+        if (name := key.rpartition(";")[2]) in intervals and total > 0
+    }
+    longest_s = max((total * interval for _, total, interval in loaded.values()), default=0.0)
+    witnesses = {
+        name: (missing + 1) * interval
+        for name, (missing, total, interval) in loaded.items()
+        if (total + 1) * interval >= _MOST_OF_IT * longest_s
+    }
+    stopped_s = min(witnesses.values(), default=0.0)
+    return tuple(
+        _share(
+            name,
+            max(0.0, missing * interval - (stopped_s if name in witnesses else interval)),
+            total * interval,
+            source,
+            total,
+        )
+        for name, (missing, total, interval) in sorted(loaded.items())
+    )
+
+
+def _by_group(samples: Sequence[Sample]) -> dict[str, float]:
+    return {sample.labels.get("rule_group", ""): sample.value for sample in samples}
+
+
+def _share(name: str, missed_s: float, whole_s: float, source: str, total: float) -> Missed:
+    share = min(1.0, missed_s / whole_s)
+    named = f"missed evaluations of group {name}"
+    return Missed(name, share, Measurement(named, share, "ratio", source, round(total)))
+
+
+def _observed(
+    prometheus: Prometheus, intervals: Mapping[str, float], within_s: float
+) -> tuple[Missed, ...]:
+    before = _counters(prometheus)
+
+    def grown() -> dict[str, tuple[float, float]]:
+        after = _counters(prometheus)
+        return {
+            key: (now[0] - before[key][0], now[1] - before[key][1])
+            for key, now in after.items()
+            if key in before
+        }
+
+    found = until(grown, lambda seen: all(total for _, total in seen.values()), within_s=within_s)
+    if not any(total > 0 for _, total in found.values()):
+        raise NoData(
+            f"{_ALL} did not move for {within_s:g} s",
+            where=f"{prometheus.url}/metrics",
+            remedy="let Prometheus scrape itself, so that it has a history",
+        )
+    return _judged(found, intervals, f"GET {prometheus.url}/metrics")
+
+
+def _counters(prometheus: Prometheus) -> dict[str, tuple[float, float]]:
+    """Missed and all evaluations since the start, by group."""
+    sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for series, value in prometheus.metrics().samples.items():
+        if series.name in {_MISSED, _ALL}:
+            sums[series.name, dict(series.labels).get("rule_group", "")] += value
+    groups = {group for name, group in sums if name == _ALL}
+    return {group: (sums[_MISSED, group], sums[_ALL, group]) for group in groups}
+
+
+def busiest(groups: tuple[RuleGroup, ...]) -> list[Measurement]:
+    """For each group, the share of its interval that its last evaluation took."""
+    return [
+        Measurement(
+            f"evaluation time of group {group.name}, relative to its interval",
+            group.evaluation_s / group.interval_s,
+            "ratio",
+            "/api/v1/rules",
+        )
+        for group in groups
+        if group.interval_s
+    ]
+
+
+_TIMEOUT_S: Final = 10.0
+_FIRST_ERROR: Final = 400
+# A wiki that asks for a login is taken to have the page.
+_LOGIN: Final = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What came of asking for pages.
+
+    Attributes:
+        asked: how many different ones.
+        missing: those that are not there, each with what was answered.
+        untold: those that did not answer, each with the reason.
+    """
+
+    asked: int
+    missing: dict[str, str]
+    untold: dict[str, str]
+
+
+def look_up(urls: Iterable[str]) -> Pages:
+    """Ask for each page once, without a login; a redirect counts as a page."""
+    missing, untold = {}, {}
+    wanted = sorted(set(urls))
+    for url in wanted:
+        try:
+            answer = http.get(url, timeout_s=_TIMEOUT_S)
+        except CouldNotMeasure as problem:
+            untold[url] = problem.message
+            continue
+        if answer.status >= _FIRST_ERROR and answer.status not in _LOGIN:
+            missing[url] = f"answered {answer.status}"
+    return Pages(len(wanted), missing, untold)

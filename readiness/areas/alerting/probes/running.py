@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from readiness.areas.alerting.config import Config, SeverityPolicy
-from readiness.areas.alerting.paper import config as paper
-from readiness.areas.alerting.paper.reach import LiveRule
+from readiness.areas.alerting.routes import config as alertmanager
+from readiness.areas.alerting.routes.reach import LiveRule
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import Peer, Status
 from readiness.lib.prometheus import Prometheus
@@ -14,7 +14,7 @@ from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What decides who is told.
+    """What decides who is notified.
 
     Attributes:
         url: the peer whose configuration this is.
@@ -36,13 +36,13 @@ class Running:
         return f"GET {self.url}/api/v2/status"
 
     @property
-    def config(self) -> paper.Config:
+    def config(self) -> alertmanager.Config:
         """The configuration, understood.
 
         Raises:
             NoData: it is not.
         """
-        return paper.parse(self.text)
+        return alertmanager.parse(self.text)
 
     def is_probe(self, labels: Mapping[str, str]) -> bool:
         """Whether alerts with these labels are synthetic: they reach the probe's receiver."""
@@ -65,7 +65,7 @@ class Running:
             raise NoData(
                 f"no rule of Prometheus has severity={severity.name}",
                 where=f"[alerting.severities.{severity.name}]",
-                remedy=f"give it the name that rules use ({', '.join(others)}), or take it out",
+                remedy=f"give it the name that rules use ({', '.join(others)}), or remove it",
             )
         return found
 
@@ -78,7 +78,7 @@ def read(target: Config) -> Running:
     """
     if target.alertmanager is None or target.prometheus is None:
         raise NoData(
-            "whom alerts reach is judged on [alertmanager] and [prometheus]",
+            "[alertmanager] and [prometheus] are not both configured",
             remedy="declare both tables in readiness.toml",
         )
     url, status = _first_status(target.alertmanager)

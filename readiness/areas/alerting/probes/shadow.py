@@ -1,8 +1,8 @@
-"""Shadow replay: every live rule's alert, told by the running configuration to nobody but us.
+"""Shadow replay: every loaded rule's alert through the running configuration, sent to us alone.
 
 A private Alertmanager gets the routes, inhibition rules and time intervals of the running one, and
 a webhook of ours in the place of every integration. One alert for each rule is handed to it. So
-it is seen who would be told, when, and what would be held back; and nobody is.
+it is seen who would be notified, when, and what would be inhibited; and nobody is paged.
 """
 
 import tempfile
@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
-from readiness.areas.alerting.paper.config import Hop, Integration
-from readiness.areas.alerting.paper.inhibition import holders
-from readiness.areas.alerting.paper.reach import SEVERITY, serves, unmet
-from readiness.areas.alerting.paper.rewriting import places, rewritten
-from readiness.areas.alerting.paper.routing import placed, routes_of
-from readiness.areas.alerting.paper.time_intervals import muted
 from readiness.areas.alerting.probes.running import Running
-from readiness.areas.alerting.probes.sink import Sink, Told
+from readiness.areas.alerting.probes.webhooks import Sink, Told
+from readiness.areas.alerting.routes.config import Hop, Integration, places, rewritten
+from readiness.areas.alerting.routes.reach import SEVERITY, holders, serves, unmet
+from readiness.areas.alerting.routes.routing import placed, routes_of
+from readiness.areas.alerting.routes.time_intervals import muted
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
 from readiness.lib.guardian import Guardian
@@ -42,13 +40,13 @@ Key = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One integration that was told.
+    """One integration that was notified.
 
     Attributes:
         receiver: its receiver.
         integration: which one of it.
         after_s: seconds since the alert was handed over.
-        group: the labels of the group that it was told in.
+        group: the labels of the group in which it was sent.
     """
 
     receiver: str
@@ -65,10 +63,10 @@ class Replayed:
         labels: as it was handed over; texts of ours stand in the place of templates.
         is_test: whether it is a test of ours for a severity, and no live rule's.
         receivers: those that the private Alertmanager routed it to.
-        expected: those that it takes on paper; None where paper cannot tell.
-        deliveries: what was told, the first one of each integration, in their order.
-        held_by: the alerts that hold it back while all live rules fire at once.
-        held_on_paper: the same, on paper; None where paper cannot tell.
+        expected: those that it takes as computed; None where that cannot be computed.
+        deliveries: what was sent, the first one of each integration, in their order.
+        held_by: the alerts that inhibit it while all loaded rules fire at once.
+        held_as_computed: the same, as computed; None where that cannot be computed.
     """
 
     labels: Mapping[str, str]
@@ -77,7 +75,7 @@ class Replayed:
     expected: frozenset[str] | None
     deliveries: tuple[Delivery, ...]
     held_by: tuple[Key, ...]
-    held_on_paper: tuple[Key, ...] | None
+    held_as_computed: tuple[Key, ...] | None
 
     @property
     def name(self) -> str:
@@ -86,18 +84,18 @@ class Replayed:
 
     @property
     def key(self) -> Key:
-        """What tells it from the others."""
+        """What distinguishes it from the others."""
         return _key(self.labels)
 
     @property
     def agrees(self) -> bool:
-        """Whether it was routed, and held back, as on paper, as far as paper can tell."""
+        """Whether it was routed and inhibited as computed, where that can be computed."""
         routed = self.expected is None or self.receivers == self.expected
-        held = self.held_on_paper is None or bool(self.held_by) is bool(self.held_on_paper)
+        held = self.held_as_computed is None or bool(self.held_by) is bool(self.held_as_computed)
         return routed and held
 
     def channels(self, channels: Mapping[str, Channel], within_s: float) -> dict[str, float]:
-        """The channels that were told in time, each with its seconds."""
+        """The channels that were notified in time, each with its seconds."""
         found: dict[str, float] = {}
         for told in self.deliveries:
             for name, channel in channels.items():
@@ -151,10 +149,10 @@ def replay(
 
 
 class _Scene:
-    """Two private Alertmanagers and the sink: one tells, the other one shows what is held back.
+    """Two private Alertmanagers and the sink: one sends, the other one shows what is inhibited.
 
-    The first one has no inhibition rules: with all alerts at once, one that is held back by
-    another would never show where it leads when it comes alone.
+    The first one has no inhibition rules: with all alerts at once, one that is inhibited by
+    another would never show its route when it comes alone.
     """
 
     def __init__(
@@ -192,19 +190,19 @@ class _Scene:
         return stack.enter_context(Peer(server.url, self._settings))
 
     def hand_over(self) -> None:
-        """Hand all alerts over, the live rules' alone where they are to hold each other back."""
+        """Hand all alerts over; the loaded rules' alone where they are to inhibit each other."""
         _post(self._tells, self.alerts.values())
         if self._holds:
             _post(self._holds, self.live.values())
 
     def is_judged(self, labels: Mapping[str, str]) -> bool:
-        """Whether somebody has to be told of it."""
+        """Whether somebody must be notified of it."""
         return labels.get(SEVERITY, "") in self.policy.severities and not self._running.is_probe(
             labels
         )
 
     def told(self) -> dict[Key, list[Told]]:
-        """What was told of each alert so far."""
+        """What was sent of each alert so far."""
         found: dict[Key, list[Told]] = {key: [] for key in self.alerts}
         for told in self.sink.told():
             found.setdefault(_key(told.labels), []).append(told)
@@ -221,14 +219,14 @@ class _Scene:
         }
 
     def hops(self, labels: Mapping[str, str]) -> list[Hop] | None:
-        """The routes that it takes on paper; None where a matcher cannot be judged there."""
+        """The routes that it takes; None where a matcher cannot be computed."""
         try:
             return routes_of(self._running.config, labels)
         except NoData:
             return None
 
     def open_places(self, labels: Mapping[str, str], within_s: float) -> set[str]:
-        """The places that are told of it on paper within some time."""
+        """The places that are notified of it within some time, as computed."""
         now = datetime.now(UTC)
         around = now - timedelta(minutes=1), now + timedelta(minutes=2)
         intervals = self._running.config.intervals
@@ -242,13 +240,13 @@ class _Scene:
     def outcomes(self, handed: float) -> list[Replayed]:
         """What became of each alert."""
         routed = {_key(held.labels): held for held in self._tells.alerts()}
-        on_paper = {key: self._holders(labels) for key, labels in self.live.items()}
-        held = self._held(on_paper)
+        computed = {key: self._holders(labels) for key, labels in self.live.items()}
+        held = self._held(computed)
         told = self.told()
         if absent := self.alerts.keys() - routed.keys():
             raise NoData(
-                f"the private Alertmanager does not hold {len(absent)} of the alerts that it took",
-                remedy="see what it takes: rules with labels that it does not allow?",
+                f"the private Alertmanager lacks {len(absent)} of the alerts that it accepted",
+                remedy="look for rules with labels that Alertmanager does not allow",
             )
         return [
             Replayed(
@@ -258,7 +256,7 @@ class _Scene:
                 expected=None if (hops := self.hops(labels)) is None else _receivers(hops),
                 deliveries=tuple(self._deliveries(told[key], handed)),
                 held_by=held.get(key, ()),
-                held_on_paper=on_paper.get(key),
+                held_as_computed=computed.get(key),
             )
             for key, labels in self.alerts.items()
         ]
@@ -280,19 +278,19 @@ class _Scene:
             return None
         return tuple(sorted((_key(holder) for holder in found), key=sorted))
 
-    def _held(self, on_paper: Mapping[Key, tuple[Key, ...] | None]) -> dict[Key, tuple[Key, ...]]:
-        """What holds each alert back: it takes a moment until inhibition has seen them all."""
+    def _held(self, computed: Mapping[Key, tuple[Key, ...] | None]) -> dict[Key, tuple[Key, ...]]:
+        """What inhibits each alert: it takes a moment until inhibition has seen them all."""
         peer = self._holds
         if peer is None:
             return {}
-        wanted = {key for key, by in on_paper.items() if by}
+        wanted = {key for key, by in computed.items() if by}
         held = until(
             peer.alerts,
             lambda found: {_key(a.labels) for a in found if a.status.inhibited_by} == wanted,
             within_s=_HELD_WITHIN_S,
             every_s=_EVERY_S,
         )
-        return {_key(alert.labels): _all_holders(alert, held, on_paper) for alert in held}
+        return {_key(alert.labels): _all_holders(alert, held, computed) for alert in held}
 
 
 def _alerts_of(running: Running, policy: Alerting) -> Iterable[Mapping[str, str]]:
@@ -304,14 +302,14 @@ def _alerts_of(running: Running, policy: Alerting) -> Iterable[Mapping[str, str]
 
 
 def _all_holders(
-    alert: HeldAlert, all_held: Iterable[HeldAlert], on_paper: Mapping[Key, tuple[Key, ...] | None]
+    alert: HeldAlert, all_held: Iterable[HeldAlert], computed: Mapping[Key, tuple[Key, ...] | None]
 ) -> tuple[Key, ...]:
-    """Those that Alertmanager names (it stops at the first), and all others known on paper."""
+    """Those that Alertmanager names (it stops at the first), and all others that were computed."""
     fingerprints = set(alert.status.inhibited_by)
     if not fingerprints:
         return ()
     named = {_key(other.labels) for other in all_held if other.fingerprint in fingerprints}
-    return tuple(sorted(named | set(on_paper.get(_key(alert.labels)) or ()), key=sorted))
+    return tuple(sorted(named | set(computed.get(_key(alert.labels)) or ()), key=sorted))
 
 
 def _receivers(hops: Iterable[Hop]) -> frozenset[str]:
@@ -326,7 +324,7 @@ def _post(peer: Peer, alerts: Iterable[Mapping[str, str]]) -> None:
 
 
 def _wait(scene: _Scene, handed: float) -> None:
-    """Wait until all is told that has to be, and that on paper would be; or its time is over."""
+    """Wait until all is sent that must be, and that was computed; or its time is over."""
     waiting = {
         key: (policy, scene.open_places(labels, policy.budget_s))
         for key, labels in scene.alerts.items()

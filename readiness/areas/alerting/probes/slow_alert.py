@@ -30,7 +30,7 @@ _POLL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What a slow statement led to.
+    """What came of a slow statement.
 
     Attributes:
         after_s: seconds from its start until the message was there; None if it never was.
@@ -132,7 +132,7 @@ def _refuse_if_active(alert: SlowAlert, settings: PrometheusSettings) -> None:
         )
     if active:
         raise NoData(
-            f"{alert.alert} is {active[0].state} already: another message would say nothing of"
+            f"{alert.alert} is {active[0].state} already: another message would not be that of"
             " our statement",
             where=f"{settings.url}/api/v1/alerts",
             remedy="end what is slow, and run the gate again",

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from readiness.areas.alerting.config import SyntheticProbe
-from readiness.areas.alerting.paper.config import Hop, parse
-from readiness.areas.alerting.paper.routing import routes_of
-from readiness.areas.alerting.paper.safety import ALERT_NAME, refuse_unless_contained
+from readiness.areas.alerting.routes.config import Hop, parse
+from readiness.areas.alerting.routes.reach import ALERT_NAME, refuse_unless_contained
+from readiness.areas.alerting.routes.routing import routes_of
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer, Status
 from readiness.lib.patience import until
@@ -82,10 +82,10 @@ class Synthetic:
             self._stack.close()
 
     def hops(self, probe: str) -> list[Hop]:
-        """Where the first peer leads a synthetic alert; each peer is asked whether it may be sent.
+        """Where the first peer routes a synthetic alert; each peer is asked whether it may be sent.
 
         Raises:
-            SafetyRefusal: it would reach somebody else, or hold real alerts back.
+            SafetyRefusal: it would reach somebody else, or inhibit real alerts.
             CouldNotMeasure: a peer does not answer, or is not ready yet.
         """
         labels = self.labels(probe)
@@ -127,10 +127,10 @@ class Synthetic:
         return Sent(probe, now.timestamp(), tuple(alerts))
 
     def let_others_pass(self) -> None:
-        """Wait until every other peer had its turn to tell, and saw that it is told already.
+        """Wait until every other peer had its turn to send, and saw that it was sent already.
 
-        An alert that ended before would be told by them as firing, after its end: they wait with
-        what they were handed, and compare it with what was told last.
+        An alert that ended before would be sent by them as firing, after its end: they wait with
+        what they were handed, and compare it with what was sent last.
         """
         time.sleep(self._settings.peer_timeout_s * (len(self.peers) - 1) + _GOSSIP_S)
 
@@ -187,7 +187,7 @@ def synthetic(
             else "[alerting.probe.drill]"
         )  # fmt: skip
         raise NoData(
-            f"{missing} is not configured: nothing synthetic can be sent",
+            f"{missing} is not configured: synthetic alerts cannot be sent",
             where="readiness.toml",
             remedy="see `readiness init` for an example, and the guide for the route it needs",
         )
@@ -210,7 +210,7 @@ def _settled(peer: Peer) -> Status:
     )
     if status.cluster.status == _NOT_READY:
         raise Unreachable(
-            "is still looking for its peers and tells nobody anything",
+            "is still looking for its peers and sends nothing",
             where=peer.url,
             remedy="wait until /api/v2/status says `ready`; see alerting.alertmanager-cluster",
         )

@@ -48,8 +48,8 @@ def parse(expression: str) -> Expr:
         raise NoData(
             f"the expression cannot be read: {_shown(str(problem))}",
             where=_shown(expression),
-            remedy="promtool check rules tells whether Prometheus can; what is experimental in"
-            " PromQL is not judged here",
+            remedy="promtool check rules shows whether Prometheus can read it; experimental"
+            " PromQL is not judged",
         ) from None
 
 

@@ -18,9 +18,7 @@ from starlette.routing import Route
 from readiness.servers.files import write_whole
 
 FOLDER: Final = "REFERENCE_CANARY_FOLDER"
-_HEAD: Final = (
-    "# HELP readiness_canary Breaches when it is told to.\n# TYPE readiness_canary gauge\n"
-)
+_HEAD: Final = "# HELP readiness_canary Breaches on request.\n# TYPE readiness_canary gauge\n"
 
 
 def _file() -> Path:

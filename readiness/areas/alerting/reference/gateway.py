@@ -3,6 +3,7 @@
 Run as a module with PORT JSON, the JSON of `Gateway`.
 """
 
+import json
 import sys
 from typing import Final
 
@@ -11,7 +12,7 @@ import uvicorn
 from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 READY: Final = "/_ready"
@@ -27,6 +28,8 @@ class Gateway(BaseModel):
             answers is the one that is given.
         swallows: statuses of theirs that it turns into 200.
         refuses: methods and paths that it answers 403 itself, as `POST /api/v2/silences`.
+        ignores: beginnings of methods and paths that it answers 200 itself.
+        drops: keys that it removes from the objects of a JSON list, as `endsAt`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +37,8 @@ class Gateway(BaseModel):
     to: list[str]
     swallows: list[int] = []
     refuses: list[str] = []
+    ignores: list[str] = []
+    drops: list[str] = []
 
 
 def application(gateway: Gateway) -> Starlette:
@@ -42,7 +47,9 @@ def application(gateway: Gateway) -> Starlette:
     async def forward(request: Request) -> Response:
         if f"{request.method} {request.url.path}" in gateway.refuses:
             return Response("read-only", 403)
-        body = await request.body()
+        if f"{request.method} {request.url.path}".startswith(tuple(gateway.ignores)):
+            return JSONResponse({})
+        body = _without(await request.body(), gateway.drops)
         sent = {"content-type": request.headers.get("content-type", "application/json")}
         path = request.url.path.lstrip("/")
         answers = []
@@ -66,6 +73,13 @@ def application(gateway: Gateway) -> Starlette:
             Route("/{path:path}", forward, methods=_METHODS),
         ]
     )
+
+
+def _without(body: bytes, keys: list[str]) -> bytes:
+    if not (keys and body):
+        return body
+    items = json.loads(body)
+    return json.dumps([{k: v for k, v in i.items() if k not in keys} for i in items]).encode()
 
 
 if __name__ == "__main__":

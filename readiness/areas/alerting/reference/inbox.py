@@ -40,6 +40,7 @@ class Fault(BaseModel):
 
     status: int = 200
     delay_ms: int = 0
+    end_delay_ms: int = 0
     loses: bool = False
 
 
@@ -58,7 +59,7 @@ _ANSWERS: Final = {
 class Inbox:
     """The messages, newest last, and the faults of the channels.
 
-    It is a dead man's switch, too: it calls when the beats of the Watchdog no longer come.
+    It is a dead man's switch, too: it calls when no beat of the Watchdog comes.
     """
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class Inbox:
         fault = self.fault(MAIL)
         await asyncio.sleep(fault.delay_ms / 1000)
         if fault.status != 200:  # noqa: PLR2004 - HTTP's OK stands for SMTP's here
-            return "451 told to misbehave"
+            return "451 fault"
         content = envelope.content or b""
         raw = content.encode() if isinstance(content, str) else content
         mail = email.message_from_bytes(raw, policy=email.policy.default)
@@ -139,9 +140,10 @@ def application(inbox: Inbox, smtp_port: int) -> Starlette:
         channel = request.path_params["channel"]
         body = await _body(request)
         fault = inbox.fault(channel)
-        await asyncio.sleep(fault.delay_ms / 1000)
+        ends = b"resolve" in body.lower()
+        await asyncio.sleep((fault.delay_ms + ends * fault.end_delay_ms) / 1000)
         if fault.status != 200:  # noqa: PLR2004
-            return Response("told to misbehave", fault.status)
+            return Response("fault", fault.status)
         if not fault.loses:
             inbox.keep(channel, body.decode(errors="replace"), path=request.url.path)
         status, answer, media_type = _ANSWERS.get(channel, (200, "{}", "application/json"))

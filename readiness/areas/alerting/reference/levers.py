@@ -29,7 +29,7 @@ class AlertingLevers(ProgramLevers):
 
     @property
     def drill_listener(self) -> str:
-        """Where the webhook of the drills' receiver leads: to whichever check listens there."""
+        """Where the webhook of the drills' receiver ends: at the check that listens there."""
         file = self._folder / PEERS[0] / CONFIG
         receivers = json.loads(file.read_text(encoding="utf-8"))["receivers"]
         drill = next(r for r in receivers if r["name"] == "readiness-drill")
@@ -44,10 +44,21 @@ class AlertingLevers(ProgramLevers):
 
     @contextlib.contextmanager
     def gateway(
-        self, *to: str, swallows: Sequence[int] = (), refuses: Sequence[str] = ()
+        self,
+        *to: str,
+        swallows: Sequence[int] = (),
+        refuses: Sequence[str] = (),
+        ignores: Sequence[str] = (),
+        drops: Sequence[str] = (),
     ) -> Iterator[str]:
         """Start a gateway that gets something wrong; gives its address. See `gateway.Gateway`."""
-        plan = Gateway(to=list(to), swallows=list(swallows), refuses=list(refuses))
+        plan = Gateway(
+            to=list(to),
+            swallows=list(swallows),
+            refuses=list(refuses),
+            ignores=list(ignores),
+            drops=list(drops),
+        )
         inbox = self._program("inbox")
         daemon = Daemon(
             "gateway",
@@ -96,6 +107,23 @@ class AlertingLevers(ProgramLevers):
             daemon.stop()
             self._await_peers(len(PEERS))
 
+    @contextlib.contextmanager
+    def isolated_peer(self) -> Iterator[None]:
+        """Let the second peer neither find the first one nor be found by it."""
+        arguments = list(self._program(PEERS[1]).command(0))
+        other, listens = (
+            next(argument for argument in arguments if argument.startswith(f"--cluster.{name}="))
+            for name in ("peer", "listen-address")
+        )
+        elsewhere = f"--cluster.listen-address=127.0.0.1:{free_port()}"
+        with (
+            self.with_argument(PEERS[1], other, "--cluster.peer=127.0.0.1:9"),
+            self.with_argument(PEERS[1], listens, elsewhere),
+        ):
+            self._await_peers(1)
+            yield
+        self._await_peers(len(PEERS))
+
     def _await_peers(self, count: int) -> None:
         """Wait until each of our peers sees so many.
 
@@ -141,7 +169,7 @@ class AlertingLevers(ProgramLevers):
 
     @contextlib.contextmanager
     def silenced(self, labels: Mapping[str, str], *, days: int) -> Iterator[None]:
-        """Silence alerts with these labels, at the peer that runs; the others hear of it."""
+        """Silence alerts with these labels, at the first peer; gossip brings it to the others."""
         port = self._program(PEERS[0]).port
         now = datetime.now(UTC)
         silence = {
@@ -161,7 +189,7 @@ class AlertingLevers(ProgramLevers):
             self._wait_unsilenced(made["silenceID"])
 
     def _wait_unsilenced(self, silence: str) -> None:
-        """Wait until every peer that runs has heard that the silence is over."""
+        """Wait until every peer that runs knows that the silence is over."""
         deadline = time.monotonic() + _GOSSIP_TIMEOUT_S
         for peer in PEERS:
             path, port = f"/api/v2/silence/{silence}", self._program(peer).port

@@ -1,4 +1,4 @@
-"""The application's own alert engine: tells a first tier, and a second one if nobody acts.
+"""The application's own alert engine: notifies a first tier, and a second one if nobody acts.
 
 Run as a module with PORT INBOX, the address of the inbox.
 POST /alerts `{"id": ...}` raises an alert, POST /alerts/ID/acknowledge and /resolve do what they
@@ -21,7 +21,7 @@ from starlette.routing import Route
 from readiness.servers.small_server import body_of, serve
 
 TIERS: Final = ("chat", "second-tier")
-"""The channels of the inbox that are told, the first one at once."""
+"""The channels of the inbox that are notified, the first one at once."""
 ESCALATES_S: Final = 5.0
 """Long enough for a command to acknowledge before, on a machine that does much else."""
 KEPT: Final = 500
@@ -39,6 +39,7 @@ class Fault(BaseModel):
     counts: bool = True
     escalates: bool = True
     waits: bool = True
+    in_time: bool = True
     heeds_acknowledgements: bool = True
 
 
@@ -65,7 +66,7 @@ class Pager:
     def __init__(self, inbox: str) -> None:
         self._inbox = inbox
         # A connection for each message: servers close an idle one after five seconds, which is
-        # when the second tier is told, and a message sent into a closing one would be lost.
+        # when the second tier is notified, and a message sent into a closing one would be lost.
         alone = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, limits=alone)
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
@@ -74,7 +75,7 @@ class Pager:
         self._fault = Fault()
 
     async def trigger(self, request: Request) -> Response:
-        """Raise an alert: told at once, and again to the second tier if nobody acts."""
+        """Raise an alert: sent at once, and again to the second tier if nobody acts."""
         new = New.model_validate_json(await body_of(request))
         alert = self._alerts[new.id] = Alert(id=new.id, raised_at=datetime.now(UTC))
         while len(self._alerts) > KEPT:
@@ -119,7 +120,8 @@ class Pager:
         return JSONResponse(self._fault.model_dump())
 
     async def _escalate(self, alert: Alert) -> None:
-        await asyncio.sleep(ESCALATES_S if self._fault.waits else 0)
+        late = 1 if self._fault.in_time else 2
+        await asyncio.sleep(ESCALATES_S * late if self._fault.waits else 0)
         heeded = alert.acknowledged_at is not None and self._fault.heeds_acknowledgements
         if self._fault.escalates and not heeded and alert.resolved_at is None:
             await self._tell(TIERS[1], "nobody acknowledged", alert)

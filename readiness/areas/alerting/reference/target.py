@@ -1,6 +1,11 @@
-"""The part of the reference system's readiness.toml that says how people are told."""
+"""The part of the reference system's readiness.toml that says how people are notified."""
 
+import json
+import sys
+from collections.abc import Collection
 from typing import Final
+
+from readiness.areas.alerting.reference import pager, pager_command
 
 
 def alerting(peers: list[str], inbox: str, listener: int, python: str) -> str:
@@ -25,7 +30,7 @@ def _channel(name: str, inbox: str) -> str:
     return _CHANNEL.format(name=name, integration=integration, told_apart=told_apart, inbox=inbox)
 
 
-# An SMS gateway stands behind a webhook: its kind alone does not tell it from other webhooks.
+# An SMS gateway is behind a webhook, and its kind is that of every other webhook.
 _CHANNELS: Final = {
     "email": ("email", ""),
     "pagerduty": ("pagerduty", ""),
@@ -34,7 +39,7 @@ _CHANNELS: Final = {
 }
 
 _ALERTMANAGER: Final = """
-# Both peers of the cluster. To pause the first one shows whether the other one takes over.
+# Both peers of the cluster. Pausing the first one shows whether the other one takes over.
 [alertmanager]
 urls = [{urls}]
 peer_timeout_s = 1
@@ -43,7 +48,7 @@ start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanag
 """
 
 _SEVERITIES: Final = """
-# Somebody is woken, on one of two ways, and all can see it.
+# Somebody is paged, by one of two channels, and all can see it.
 [alerting.severities.critical]
 channels = [["pagerduty", "sms"], ["slack"]]
 budget_s = 30
@@ -63,7 +68,7 @@ query = "channel={name}&contains={{probe}}"
 """
 
 _WATCHDOG: Final = """
-# What would call somebody if the beats of the Watchdog no longer came.
+# The dead man's switch: it calls if the beats of the Watchdog no longer come.
 [alerting.channels.watchdog]
 integration = "webhook"
 receivers = ["watchdog"]
@@ -80,7 +85,7 @@ stop = [{python}, "-m", "readiness.reference.pause", "pause", "prometheus"]
 start = [{python}, "-m", "readiness.reference.pause", "resume", "prometheus"]
 calls = "dead-man"
 
-# Where it calls: the switch lies outside of this monitoring, and waits for the beats.
+# Where it calls: the switch is outside of this monitoring, and waits for the beats.
 [alerting.channels.dead-man]
 integration = "webhook"
 receivers = ["dead-man"]
@@ -90,7 +95,7 @@ query = "channel=dead-man&contains={{probe}}"
 """
 
 _PROBE: Final = """
-# Synthetic alerts: a route of their own leads to the same kinds of channel, and wakes nobody.
+# Synthetic alerts: a route of their own targets the same kinds of channel, and pages nobody.
 [alerting.probe]
 receiver = "readiness-probe"
 labels = {{ severity = "critical" }}
@@ -102,7 +107,7 @@ receiver = "readiness-drill"
 listen = "127.0.0.1:{listener}"
 beside = "email"
 
-# Its metric has an exporter of its own, which may hang without anybody missing anything else.
+# Its metric has an exporter of its own: nothing else is missing while that hangs.
 [alerting.canary]
 breach = [{python}, "-m", "readiness.areas.alerting.reference.canary", "breach", "{{probe}}"]
 clear = [{python}, "-m", "readiness.areas.alerting.reference.canary", "clear"]
@@ -110,3 +115,115 @@ stop_source = [{python}, "-m", "readiness.reference.pause", "pause", "canary"]
 start_source = [{python}, "-m", "readiness.reference.pause", "resume", "canary"]
 loss_max_s = 40
 """
+
+
+def own_engine(url: str, inbox: str) -> str:
+    """The table [alerting.engine] and its channels.
+
+    Args:
+        url: the address of the engine.
+        inbox: the address of what stands for the vendors.
+    """
+    channels = "".join(_ENGINE_CHANNEL.format(name=name, inbox=inbox) for name in pager.TIERS)
+    # A list of texts is the same in TOML as in JSON. Nothing of `site` is needed: it starts faster.
+    commands = {
+        action: json.dumps([sys.executable, "-I", "-S", pager_command.__file__, url, action, _ID])
+        for action in ("trigger", "resolve", "acknowledge")
+    }
+    first, second = pager.TIERS
+    return channels + _ENGINE.format(
+        url=url, first=first, second=second, after_s=pager.ESCALATES_S, **commands
+    )
+
+
+_ID: Final = "{probe}"
+
+_ENGINE_CHANNEL: Final = """
+# Notified by the application's own engine only: no severity asks for it.
+[alerting.channels.{name}]
+integration = "webhook"
+[alerting.channels.{name}.inbox]
+url = "{inbox}/messages"
+query = "channel={name}&contains={{probe}}"
+"""
+
+_ENGINE: Final = """
+# The application has an alert engine of its own, which no Alertmanager sees.
+[alerting.engine]
+trigger = {trigger}
+resolve = {resolve}
+channels = ["{first}"]
+within_s = 10
+
+[alerting.engine.history]
+url = "{url}/history"
+query = "search={{probe}}"
+end_field = "resolved_at"
+
+[alerting.engine.statistics]
+url = "{url}/statistics"
+field = "alerts.total"
+
+[alerting.engine.escalation]
+second = "{second}"
+after_s = {after_s:g}
+acknowledge = {acknowledge}
+"""
+
+
+def rules(running: Collection[str]) -> str:
+    """[alerting.rules.NAME], as far as somebody exports what each is about.
+
+    Args:
+        running: the names of the programs that run.
+    """
+    of_exporters = (text for exporter, text in _EXPORTED.items() if exporter in running)
+    return "".join((_SERVICE, *of_exporters))
+
+
+_SERVICE: Final = """
+[alerting.rules.HighErrorRate]
+severity = "critical"
+above = 5
+unit = "percent"
+metric_unit = "ratio"
+max_for_s = 30
+
+# More than ten errors within an hour.
+[alerting.rules.ErrorsInAnHour]
+severity = "critical"
+above = 10
+unit = "1/h"
+max_for_s = 0
+"""
+
+_EXPORTED: Final = {
+    "postgres_exporter": """
+# A query that runs for more than 3,000 ms. The exporter counts seconds: so does the rule.
+[alerting.rules.SlowQueries]
+severity = "warning"
+above = 3000
+unit = "ms"
+metric_unit = "s"
+max_for_s = 10
+
+[alerting.rules.DatabaseConnectionFailure]
+severity = "critical"
+equals = 0
+max_for_s = 30
+""",
+    "node_exporter": """
+[alerting.rules.MemoryHigh]
+severity = "warning"
+above = 75
+unit = "percent"
+metric_unit = "ratio"
+
+[alerting.rules.MemoryCritical]
+severity = "critical"
+above = 90
+unit = "percent"
+metric_unit = "ratio"
+max_for_s = 60
+""",
+}

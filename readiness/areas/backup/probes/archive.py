@@ -1,4 +1,4 @@
-"""Measures whether WAL reaches the repository: what the server says, and what is there."""
+"""Measures whether WAL reaches the repository: the server's view, and the files that are there."""
 
 import secrets
 import time
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.tools.known import tool_of
+from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import Tool, physical_of
 from readiness.areas.backup.wal_segments import SEGMENT_BYTES, Continuity, continuity
 from readiness.config.base.tables import Database
@@ -21,12 +21,12 @@ _ARCHIVER: Final = """
             and (last_archived_time is null or last_failed_time > last_archived_time),
         failed_count, coalesce(last_failed_wal, '')
     from pg_stat_archiver"""
-_WAITING: Final = "select count(*) from pg_ls_archive_statusdir() where name like '%%.ready'"
+_WAITING: Final = "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
 
 
 @dataclass(frozen=True, slots=True)
 class Archiver:
-    """What the server says of its archiver.
+    """The server's own view of its archiver.
 
     Attributes:
         mode: `archive_mode`.
@@ -34,7 +34,7 @@ class Archiver:
         failed: how many attempts failed so far.
         last_failed: the file of the last one that failed; empty if none did.
         waiting: how many finished files wait to be archived.
-        source: where that stands.
+        source: the view and server.
     """
 
     mode: str
@@ -44,9 +44,14 @@ class Archiver:
     waiting: Measurement
     source: str
 
+    @property
+    def is_on(self) -> bool:
+        """Whether WAL is archived at all."""
+        return self.mode in {"on", "always"}
+
 
 def archiver_of(database: Database) -> Archiver:
-    """What `pg_stat_archiver` and the folder of waiting files say.
+    """Read `pg_stat_archiver` and the folder of waiting files.
 
     Raises:
         NotPermitted: the role is not in pg_monitor.
@@ -54,15 +59,11 @@ def archiver_of(database: Database) -> Archiver:
     """
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         mode, _, failing, failed, last_failed = fetch(connection, _ARCHIVER)[0]
-        waiting_now = int(fetch_value(connection, _WAITING.replace("%%", "%")))
+        waiting_now = int(fetch_value(connection, _WAITING))
     where = database.dsn.address
-    waiting_files = Measurement(
-        "WAL files that wait for the archiver", waiting_now, "count",
-        f"pg_ls_archive_statusdir() of {where}",
-    )  # fmt: skip
-    return Archiver(
-        mode, failing, failed, last_failed, waiting_files, f"pg_stat_archiver of {where}"
-    )
+    name, source = "WAL files waiting for the archiver", f"pg_ls_archive_statusdir() of {where}"
+    waiting = Measurement(name, waiting_now, "count", source)
+    return Archiver(mode, failing, failed, last_failed, waiting, f"pg_stat_archiver of {where}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class Delivered:
     Attributes:
         segment: its name.
         arrived: whether it was there in time.
-        seconds: how long that took, or how long it was waited for.
-        source: what was done, and where it was looked for.
+        seconds: how long that took, or how long the wait was.
+        source: what was done, and where the file was expected.
     """
 
     segment: str
@@ -91,7 +92,7 @@ def deliver(backup: Backup) -> Delivered:
     """
     physical = physical_of(backup)
     if physical.dsn is None:
-        raise NoData("has no `dsn`", where=f"[backup.{backup.name}.physical]")
+        raise NoData("`dsn` is not set", where=f"[backup.{backup.name}.physical]")
     with connect(physical.dsn, timeout_s=30) as connection:
         segment = finish_segment(connection, f"readiness_{secrets.token_hex(6)}")
     return await_segment(tool_of(backup), segment, physical.archived_within_s)
@@ -128,7 +129,7 @@ def await_segment(tool: Tool, segment: str, within_s: float) -> Delivered:
 
 
 def continuity_of(backup: Backup, database: Database) -> Continuity:
-    """Whether every WAL file is there that a restore of any of the backups may need.
+    """Whether every WAL file is there that a restore of any backup may need.
 
     Raises:
         NoData: there is no backup that needs WAL.
@@ -138,9 +139,9 @@ def continuity_of(backup: Backup, database: Database) -> Continuity:
     needed = [b.first_segment for b in tool.backups() if b.first_segment and not b.failed]
     if not needed:
         raise NoData(
-            "there is no backup whose WAL could be followed",
+            "there is no backup that needs WAL",
             where=backup.path,
-            remedy="see backup.backup-fresh",
+            remedy="see backup.fresh",
         )
     # By number, not by name: a later timeline sorts behind every earlier one.
     first = min(needed, key=lambda name: (name[8:], name))
@@ -148,7 +149,7 @@ def continuity_of(backup: Backup, database: Database) -> Continuity:
 
 
 def segment_bytes(database: Database) -> int:
-    """The size of a WAL file of the server; if it cannot be asked, what nearly all have."""
+    """The size of a WAL file of the server; the default size if it cannot be asked."""
     try:
         with connect(database.dsn, timeout_s=database.timeout_s) as connection:
             row = fetch(
@@ -156,5 +157,5 @@ def segment_bytes(database: Database) -> int:
                 "select setting::bigint from pg_settings where name = 'wal_segment_size'",
             )
     except CouldNotMeasure:
-        return SEGMENT_BYTES  # nearly every server has it; the archive is judged all the same
+        return SEGMENT_BYTES  # nearly every server has it
     return int(row[0][0]) if row else SEGMENT_BYTES

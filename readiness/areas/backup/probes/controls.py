@@ -1,28 +1,27 @@
-"""Damages copies of a backup, and hears what is said against them."""
+"""Negative controls: damages copies of a dump, and judges each by the limits of the backup.
+
+A proof that accepts a damaged copy proves nothing. The objections are those of the checks.
+"""
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from psycopg import sql
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.dump_objections import Control, Facts, Kind, objections
 from readiness.areas.backup.manifest import Manifest, read_manifest
-from readiness.areas.backup.probes.archive import continuity_of, segment_bytes
-from readiness.areas.backup.probes.guard import check_space
 from readiness.areas.backup.probes.restore import Restored
-from readiness.areas.backup.tools.known import tool_of
-from readiness.areas.backup.wal_segments import continuity, parse
-from readiness.config.base.tables import Database
+from readiness.areas.backup.probes.safety import check_space
 from readiness.lib.files import sha256_of
 from readiness.lib.postgres import connect, fetch
-from readiness.lib.postgres.contents import TableContent, content_of
+from readiness.lib.postgres.contents import TableContent, content_of, differences
 from readiness.model.errors import NoData
 from readiness.model.measurement import now
 from readiness.servers.binaries import Binaries, find_binaries
@@ -30,7 +29,74 @@ from readiness.servers.client import run_program
 
 _STALE: Final = timedelta(days=31)
 _TIMEOUT_S: Final = 3600.0
-_MISSING: Final = "missing"
+
+
+class Kind(StrEnum):
+    """What is wrong with a dump."""
+
+    STALE = "too old"
+    SMALL = "too small"
+    UNREADABLE = "cannot be read to its end"
+    ALTERED = "not the file that was written"
+    CONTENTS = "other rows than the database had"
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFacts:
+    """What is known of one dump.
+
+    Attributes:
+        taken_at: when it was made.
+        size: in bytes.
+        readable: whether it can be read to its end.
+        sha256: of the file as it is stored.
+        contents: what it restores to; None where that was not tried.
+    """
+
+    taken_at: datetime
+    size: int
+    readable: bool
+    sha256: str
+    contents: dict[str, TableContent] | None = None
+
+
+def objections(facts: DumpFacts, manifest: Manifest, backup: Backup, at: datetime) -> set[Kind]:
+    """What is wrong with a dump, by the limits of the backup and its manifest, at a moment."""
+    age_h = (at - facts.taken_at) / timedelta(hours=1)
+    against = {
+        Kind.STALE: age_h > backup.max_age_h,
+        Kind.SMALL: facts.size < backup.min_bytes,
+        Kind.UNREADABLE: not facts.readable,
+        Kind.ALTERED: facts.sha256 != manifest.sha256,
+        Kind.CONTENTS: facts.contents is not None
+        and bool(differences(manifest.tables, facts.contents)),
+    }
+    return {kind for kind, holds in against.items() if holds}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A damaged copy, and the objections to it.
+
+    Attributes:
+        name: how it was damaged, in words.
+        wanted: one of these must be among the objections.
+        found: the objections.
+    """
+
+    name: str
+    wanted: frozenset[Kind]
+    found: frozenset[Kind]
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it was rejected, and for a reason that fits the damage."""
+        return bool(self.wanted & self.found)
+
+
+def accepted(controls: Iterable[Control]) -> list[str]:
+    """The damaged copies that were accepted, in words."""
+    return [c.name for c in controls if not c.rejected]
 
 
 def dump_controls(backup: Backup, restore: Restored) -> list[Control]:
@@ -44,47 +110,30 @@ def dump_controls(backup: Backup, restore: Restored) -> list[Control]:
     binaries = restore.binaries or find_binaries()
     facts = _facts(restore.file.path, manifest, binaries)
 
-    def said(changed: Facts) -> frozenset[str]:
+    def found(changed: DumpFacts) -> frozenset[Kind]:
         return frozenset(objections(changed, manifest, backup, now()))
 
     def damaged(name: str, wanted: set[Kind], damage: Callable[[Path], None]) -> Control:
         with _copy(restore.file.path) as path:
             damage(path)
-            return Control(name, frozenset(wanted), said(_facts(path, manifest, binaries)))
+            return Control(name, frozenset(wanted), found(_facts(path, manifest, binaries)))
 
     old = replace(facts, taken_at=now() - _STALE)
     lacking = replace(facts, contents=_without_a_row(restore, manifest))
     return [
         damaged("a copy that was cut off", {Kind.UNREADABLE}, _truncate),
-        damaged("a copy with one bit turned", {Kind.ALTERED, Kind.UNREADABLE}, _turn_a_bit),
+        damaged("a copy with one flipped bit", {Kind.ALTERED, Kind.UNREADABLE}, _flip_a_bit),
         damaged("an empty file", {Kind.SMALL}, _empty),
-        Control(f"a copy of {_STALE.days} days ago", frozenset({Kind.STALE}), said(old)),
-        Control("a restore that lacks one row", frozenset({Kind.CONTENTS}), said(lacking)),
+        Control(f"a copy of {_STALE.days} days ago", frozenset({Kind.STALE}), found(old)),
+        Control("a restore that lacks one row", frozenset({Kind.CONTENTS}), found(lacking)),
     ]
 
 
-def archive_controls(backup: Backup, database: Database) -> list[Control]:
-    """An archive in which one WAL file is missing before the newest; only the names are changed.
-
-    Raises:
-        CouldNotMeasure: as for `continuity_of`.
-    """
-    found = continuity_of(backup, database)
-    size = segment_bytes(database)
-    last = parse(found.last, size) if found.last else None
-    if last is None:
-        raise NoData("the archive holds no WAL file", where=backup.path)
-    beyond = replace(last, number=last.number + 2).name(size)
-    damaged = continuity([*tool_of(backup).segments(), beyond], found.first, size)
-    said = frozenset({_MISSING} if set(damaged.missing) - set(found.missing) else ())
-    return [Control("an archive that lacks one WAL file", frozenset({_MISSING}), said)]
-
-
-def _facts(path: Path, manifest: Manifest, binaries: Binaries) -> Facts:
+def _facts(path: Path, manifest: Manifest, binaries: Binaries) -> DumpFacts:
     read = run_program(
         binaries, "pg_restore", ["--file=/dev/null", str(path)], timeout_s=_TIMEOUT_S
     )
-    return Facts(manifest.finished_at, path.stat().st_size, read.clean, sha256_of(path))
+    return DumpFacts(manifest.finished_at, path.stat().st_size, read.clean, sha256_of(path))
 
 
 @contextmanager
@@ -103,7 +152,7 @@ def _truncate(path: Path) -> None:
         file.truncate(path.stat().st_size * 3 // 5)
 
 
-def _turn_a_bit(path: Path) -> None:
+def _flip_a_bit(path: Path) -> None:
     with path.open("r+b") as file:
         middle = path.stat().st_size // 2
         file.seek(middle)
@@ -113,7 +162,7 @@ def _turn_a_bit(path: Path) -> None:
 
 
 def _without_a_row(restore: Restored, manifest: Manifest) -> dict[str, TableContent]:
-    """What the restored copy holds when one row of its largest table goes; it comes back."""
+    """What the restored copy holds without one row of its largest table; it is rolled back."""
     largest = max(manifest.tables, key=lambda name: manifest.tables[name].rows, default=None)
     if largest is None or not manifest.tables[largest].rows:
         raise NoData("no table has a row", where=str(restore.file.manifest))
@@ -124,7 +173,7 @@ def _without_a_row(restore: Restored, manifest: Manifest) -> dict[str, TableCont
         connect(restore.database(), timeout_s=_TIMEOUT_S, total_s=_TIMEOUT_S) as connection,
         connection.transaction(force_rollback=True),
     ):
-        # No trigger and no foreign key has a say in it.
+        # Neither triggers nor foreign keys may prevent it.
         fetch(connection, "set local session_replication_role = replica")
         fetch(connection, statement.format(name, name))
         return {**restore.contents(), largest: content_of(connection, name)}

@@ -1,15 +1,20 @@
-"""Looks at the layers that are backed up beside the dumps: the newest file of each."""
+"""Looks at the layers that are backed up beside the dumps, by the newest file of each."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_policy import Holds, Layer
-from readiness.areas.backup.plain_dump import PlainDump
-from readiness.areas.backup.probes.contents import Content, content_of, is_closed, is_plain
-from readiness.areas.backup.probes.files import backups
+from readiness.areas.backup.config import Backup, Holds, Layer
+from readiness.areas.backup.probes.contents import (
+    Content,
+    PlainDump,
+    content_of,
+    is_closed,
+    is_encrypted,
+    is_plain,
+)
+from readiness.areas.backup.probes.stored import backups
 from readiness.lib.files import BackupFile, files_in
 from readiness.servers.binaries import find_binaries
 
@@ -24,7 +29,7 @@ _WHAT: Final[dict[Holds, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How much of what a layer must hold is in it: the number, and of what."""
+    """How many objects of the kind that a layer must hold it has."""
 
     number: int
     what: str
@@ -34,7 +39,7 @@ def newest(backup: Backup, layer: Layer) -> BackupFile | None:
     """The newest file of a layer, or None where there is none.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
     folder = Path(layer.folder or backup.path)
     table = f"[backup.{backup.name}.layers.{layer.name}]"
@@ -45,7 +50,7 @@ def newest_files(backup: Backup) -> list[BackupFile]:
     """The newest dump, and the newest file of each layer.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
     found = [*backups(backup)[:1], *(newest(backup, layer) for layer in backup.layers.values())]
     return [file for file in found if file]
@@ -55,7 +60,7 @@ def plain_dumps(backup: Backup) -> list[tuple[BackupFile, PlainDump]]:
     """Those of the newest files that are plain SQL, each read to its end.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
     return [
         (file, plain)
@@ -65,16 +70,20 @@ def plain_dumps(backup: Backup) -> list[tuple[BackupFile, PlainDump]]:
 
 
 def closed(backup: Backup) -> list[BackupFile]:
-    """Those of the newest files of which nobody here can tell whether they are plain SQL.
+    """Those of the newest files that cannot be read here, and are not encrypted on purpose.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.files.backups`.
+        CouldNotMeasure: and its kinds, see `readiness.areas.backup.probes.stored.backups`.
     """
-    return [file for file in newest_files(backup) if is_closed(file.path)]
+    return [
+        file
+        for file in newest_files(backup)
+        if is_closed(file.path) and not (backup.encrypted and is_encrypted(file.path))
+    ]
 
 
 def place_of(backup: Backup, layer: Layer) -> str:
-    """Where the files of a layer lie."""
+    """The folder and pattern of a layer's files."""
     return f"{layer.folder or backup.path}/{layer.pattern}"
 
 
@@ -85,11 +94,11 @@ def content(path: Path, backup: Backup) -> Content:
         CouldNotMeasure: and its kinds, see `content_of`.
     """
     status = path.stat()
-    return _content(path, status.st_mtime_ns, status.st_size, backup.rto_s)
+    return _content(path, status.st_mtime_ns, status.st_size, backup.patience_s)
 
 
 def held(content: Content, layer: Layer) -> Held:
-    """How much of what the layer must hold is there."""
+    """How many objects a layer has of those that it must hold."""
     number = {
         "full": min(content.tables, content.data),
         "schema": content.tables,

@@ -1,4 +1,4 @@
-"""Restores a backup into a new database of a scratch server, and tells how that went."""
+"""Restores a dump into a new database of a scratch server, and measures how that went."""
 
 import re
 import secrets
@@ -7,23 +7,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from readiness.areas.backup.beside_tables import LargeObjects, large_objects, sequences
-from readiness.areas.backup.beside_tables import Sequence as Sequence_
+from readiness.areas.backup.config import Backup
 from readiness.areas.backup.manifest import Manifest, read_manifest
-from readiness.areas.backup.plain_dump import read_plain_dump
-from readiness.areas.backup.probes.contents import head_of, known_as
-from readiness.areas.backup.probes.sound import Soundness, amcheck
+from readiness.areas.backup.probes.contents import head_of, known_as, read_plain_dump
+from readiness.areas.backup.probes.database import LargeObjects, large_objects, sequences
+from readiness.areas.backup.probes.database import Sequence as Sequence_
+from readiness.areas.backup.probes.restored_copy import Soundness, amcheck
 from readiness.lib.files import BackupFile, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
 from readiness.model.errors import CouldNotMeasure
-from readiness.model.measurement import Measurement, Moment
+from readiness.model.measurement import Measurement, Moment, now
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.client import Ended, run_program
@@ -59,30 +59,23 @@ class Restored:
     timeline: tuple[Moment, ...] = ()
     dsn: Dsn | None = None
     binaries: Binaries | None = None
-    _known: dict[str, Any] = field(default_factory=dict)
+    _contents: dict[str, TableContent] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
         """The dump, for a message."""
         return str(self.file.path)
 
-    def errors(self) -> list[tuple[Measurement, str]]:
-        """What must be zero, with what it means if it is not."""
-        found = [(self.reading_errors(), str(self.reading))]
-        if self.restoring is not None:
-            found.append((self.restore_errors(), str(self.restoring)))
-        return found
-
     def reading_errors(self) -> Measurement:
         """Errors while the dump was read to its end."""
         source = f"pg_restore --file=/dev/null {self.file.path}"
-        return Measurement("errors reading the dump", _errors(self.reading), "count", source)
+        return Measurement("errors while reading the dump", _errors(self.reading), "count", source)
 
     def restore_errors(self) -> Measurement:
         """Errors of `pg_restore`, each of which left something out."""
         ended = self._tried()
         source = f"pg_restore --dbname=SCRATCH {self.file.path}"
-        return Measurement("errors restoring the dump", _errors(ended), "count", source)
+        return Measurement("errors while restoring the dump", _errors(ended), "count", source)
 
     def restore_time(self) -> Measurement:
         """How long the restore took, with its timeline."""
@@ -103,54 +96,58 @@ class Restored:
         """
         if self.dsn is None:
             self._tried()
-            raise CouldNotMeasure("there is no restored database", where=str(self.file.path))
+            raise CouldNotMeasure("there is no restored database", where=self.where)
         return self.dsn
 
+    def data_loss(self, _: Backup) -> Measurement:
+        """The time since the snapshot of the dump, in seconds.
+
+        Raises:
+            CouldNotMeasure: the dump could not be restored at all, or has no manifest.
+        """
+        self._tried()
+        lost = max(0.0, (now() - read_manifest(self.file.manifest).started_at).total_seconds())
+        return Measurement("data loss", lost, "s", f"snapshot of {self.where}")
+
     def contents(self) -> dict[str, TableContent]:
-        """What the restored tables hold; read once.
+        """What the restored tables hold; read once, and used by the negative controls too.
 
         Raises:
             CouldNotMeasure: the dump could not be restored at all, or could not be read back.
         """
-        return self._read("contents", table_contents)
+        if not self._contents:
+            self._contents.update(self._read(table_contents))
+        return self._contents
 
     def objects(self) -> Fingerprint:
-        """Every object of the restored schema; read once. Raises as `contents`."""
-        return self._read("objects", fingerprint)
+        """Every object of the restored schema. Raises as `contents`."""
+        return self._read(fingerprint)
 
     def sequences(self) -> dict[str, Sequence_]:
-        """How far each restored sequence has come; read once. Raises as `contents`."""
-        return self._read("sequences", sequences)
+        """How far each restored sequence has come. Raises as `contents`."""
+        return self._read(sequences)
 
     def large_objects(self) -> LargeObjects:
-        """The restored large objects; read once. Raises as `contents`."""
-        return self._read("large objects", large_objects)
+        """The restored large objects. Raises as `contents`."""
+        return self._read(large_objects)
 
     def sound(self) -> Soundness:
-        """What amcheck says of the restored database; asked once. Raises as `contents`."""
-        if "sound" not in self._known:
-            self._known["sound"] = amcheck(
-                self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S
-            )
-        found: Soundness = self._known["sound"]
-        return found
+        """What amcheck reports of the restored database. Raises as `contents`."""
+        return amcheck(self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S)
 
-    def _read(self, name: str, read: Callable[[Connection], _T]) -> _T:
-        if name not in self._known:
-            with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
-                self._known[name] = read(connection)
-        found: _T = self._known[name]
-        return found
+    def _read(self, read: Callable[[Connection], _T]) -> _T:
+        with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
+            return read(connection)
 
     def sha256(self) -> Measurement:
-        """The SHA-256 of the dump as it lies there."""
+        """The SHA-256 of the dump as it is stored."""
         path = self.file.path
         return Measurement("SHA-256 of the dump", sha256_of(path), "text", f"sha256sum {path}")
 
     def _tried(self) -> Ended:
         if self.restoring is None:
             raise CouldNotMeasure(
-                f"nothing was restored, the dump cannot be read: {self.reading}",
+                f"the dump cannot be read: {self.reading}",
                 where=str(self.file.path),
                 remedy=f"see how far it can be read: pg_restore -f /dev/null '{self.file.path}'",
             )
@@ -164,7 +161,7 @@ def restored(
     """Read a dump to its end, restore it into a new database, and drop that at the end.
 
     Errors of a restore are counted and not raised: they are what is measured. Roles that the
-    manifest names are made where they are missing; what else is not in the dump is an error.
+    manifest names are created where they are missing; anything else the dump lacks is an error.
 
     Args:
         file: the backup.
@@ -173,8 +170,8 @@ def restored(
         timeout_s: longest reading, and longest restore; then it is stopped, as an error of it.
 
     Raises:
-        CouldNotMeasure: the scratch server or `pg_restore` cannot take this dump in: too old, or
-            an extension is missing there; and its kinds.
+        CouldNotMeasure: the scratch server or `pg_restore` cannot restore this dump: too old, or
+            an extension is missing; and its kinds.
     """
     clock = _Clock()
     listing, reading = _read(file, binaries, timeout_s)
@@ -217,7 +214,7 @@ def _errors(ended: Ended) -> int:
 
 
 def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, Ended]:
-    """The list of what is in the dump, and how reading all of it went."""
+    """The dump's list of contents, and how reading all of it went."""
     if _is_plain(file):
         return _read_plain(file)
     with tempfile.TemporaryFile() as output:
@@ -246,7 +243,7 @@ def _is_plain(file: BackupFile) -> bool:
 
 
 def _read_plain(file: BackupFile) -> tuple[str, Ended]:
-    """The same for plain SQL: psql ends with 0 whatever is missing, so its last lines count."""
+    """The same for plain SQL: psql ends with 0 whatever is missing, so the last lines count."""
     with file.path.open("rb") as opened:
         problems = read_plain_dump(opened).problems
     return head_of(file.path).decode(errors="replace"), Ended(
@@ -267,15 +264,15 @@ def _check_versions(
     dumped = _VERSION.search(listing)
     if dumped and int(dumped[1]) > server:
         raise CouldNotMeasure(
-            f"the dump is of PostgreSQL {dumped[1]}, the scratch server is {server}",
+            f"the dump is of PostgreSQL {dumped[1]}, the scratch server is release {server}",
             where=str(file.path),
-            remedy=f"name a scratch server of release {dumped[1]} in `scratch_dsn`",
+            remedy=f"set `scratch_dsn` to a server of release {dumped[1]}",
         )
     if int(binaries.version.partition(".")[0]) > server:
         raise CouldNotMeasure(
-            f"pg_restore {binaries.version} sets what a server of release {server} does not know",
+            f"pg_restore {binaries.version} sets parameters that release {server} lacks",
             where=str(binaries.folder),
-            remedy=f"name the folder of the programs of {server} in READINESS_POSTGRES_BIN",
+            remedy=f"set READINESS_POSTGRES_BIN to the folder of the programs of release {server}",
         )
 
 
@@ -286,7 +283,7 @@ def _check_extensions(connection: Connection, listing: str, file: BackupFile) ->
         raise CouldNotMeasure(
             f"the scratch server has no extension {', '.join(missing)}",
             where=str(file.path),
-            remedy="name a scratch server that has what production has, in `scratch_dsn`",
+            remedy="set `scratch_dsn` to a server with the extensions of production",
         )
 
 
@@ -304,10 +301,10 @@ def _alone(scratch: Dsn, timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def _roles(scratch: Dsn, manifest: Manifest | None) -> Iterator[None]:
-    """The roles of the manifest, without a right of their own; those we made go again."""
+    """The roles of the manifest, without rights of their own; those we made are dropped."""
     with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
         there = {name for (name,) in fetch(connection, "select rolname from pg_roles")}
-        # Names that begin with pg_ are PostgreSQL's own: nobody else can make them.
+        # Names that begin with pg_ are reserved for PostgreSQL.
         wanted = manifest.roles if manifest else []
         made = [r for r in wanted if r not in there and not r.startswith("pg_")]
         _for_each(connection, "create role {} nologin", made)

@@ -3,24 +3,26 @@
 import json
 import os
 import shutil
-import subprocess
 import tarfile
-from collections.abc import Sequence
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
+from readiness.areas.backup.manifest import write_backup
 from readiness.areas.backup.reference import vault
-from readiness.areas.backup.reference.job import run_backup
 from readiness.areas.backup.reference.wal_archive import WalArchive
+from readiness.lib.files import manifest_path
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.binaries import Binaries
+from readiness.model.secrets import Dsn
+from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.client import run_program
 from readiness.servers.files import write_whole
+from readiness.servers.provider import Server
 from readiness.servers.shop import Shop
 from readiness.servers.without import refused
 
@@ -32,6 +34,11 @@ _RECEIPTS: Final = """
     select lo_from_bytea(%s, convert_to(repeat(%s, 200), 'utf8'))"""
 _FIRST_RECEIPT: Final = 900_001
 _NUMBER: Final = 3
+_LAYERS: Final = {
+    "globals.sql": ("pg_dumpall", "--globals-only", "--no-role-passwords"),
+    "schema.sql": ("pg_dump", "--schema-only"),
+    "rows.dump": ("pg_dump", "--data-only", "--format=custom"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,12 @@ class Backups:
         return self.layers / "uploads.tar.gz"
 
 
+def programs_for(server: Server) -> Binaries:
+    """The programs that fit the server: its own, or this machine's for one in a container."""
+    own = getattr(server, "binaries", None)
+    return own if isinstance(own, Binaries) else find_binaries()
+
+
 def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
     """Make one of each kind, and one dump that is a week old.
 
@@ -82,18 +95,18 @@ def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
     vault.make(made.vault)
     with ThreadPoolExecutor(max_workers=2) as pool:
         layers = pool.submit(_make_layers, shop, made.layers, root, binaries)
-        dump = run_backup(shop.backup, made.folder, binaries)
+        dump = write_backup(shop.backup, made.folder, binaries=binaries)
         layers.result()
-    _remember(dump)
+    _add_an_older(dump)
     shutil.copytree(made.folder, made.offsite)
     return made
 
 
 def file_receipts(shop: Shop) -> None:
-    """Put a few large objects into the shop, which the backup role may read."""
+    """Write a few large objects into the shop, which the backup role may read."""
     with psycopg.connect(shop.owner) as connection:
         if connection.execute("select 1 from pg_largeobject_metadata limit 1").fetchone():
-            return  # they came with a copy
+            return  # they came with the copied data folder
         for number in range(_FIRST_RECEIPT, _FIRST_RECEIPT + _NUMBER):
             connection.execute(_RECEIPTS.encode(), [number, f"receipt {number} "])
             connection.execute(f"grant select on large object {number} to shop_backup".encode())
@@ -106,10 +119,8 @@ def _has_amcheck(binaries: Binaries) -> bool:
 
 
 def _make_layers(shop: Shop, folder: Path, root: Path, binaries: Binaries) -> None:
-    _dump(binaries, shop.backup, folder / "globals.sql", "pg_dumpall", "--globals-only",
-          "--no-role-passwords")  # fmt: skip
-    _dump(binaries, shop.backup, folder / "schema.sql", "pg_dump", "--schema-only")
-    _dump(binaries, shop.backup, folder / "rows.dump", "pg_dump", "--data-only", "--format=custom")
+    for name, words in _LAYERS.items():
+        (folder / name).write_bytes(run_client(binaries, shop.backup, *words))
     uploads = root / "uploads"
     uploads.mkdir()
     for number in range(_NUMBER):
@@ -118,36 +129,35 @@ def _make_layers(shop: Shop, folder: Path, root: Path, binaries: Binaries) -> No
         archive.add(uploads, arcname="uploads")
 
 
-def _dump(binaries: Binaries, dsn: str, file: Path, program: str, *options: str) -> None:
-    words = conninfo_to_dict(dsn)
-    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password"}
-    database = str(words["dbname"])
-    target: Sequence[str] = [f"--dbname=dbname={database}"]
-    with file.open("wb") as output:
-        done = subprocess.run(
-            [binaries.program(program), *options, *target],
-            env={**os.environ, **{name: str(words[word]) for name, word in names.items()}},
-            stdout=output,
-            stderr=subprocess.PIPE,
-            timeout=_TIMEOUT_S,
-            check=False,
+def run_client(binaries: Binaries, dsn: str, name: str, *arguments: str) -> bytes:
+    """What a program of PostgreSQL prints.
+
+    Raises:
+        ReferenceSystemError: it failed.
+    """
+    with tempfile.TemporaryFile() as output:
+        ended = run_program(
+            binaries, name, arguments, timeout_s=_TIMEOUT_S, dsn=Dsn(dsn), output=output
         )
-    if done.returncode != 0:
-        told = done.stderr[-300:].decode(errors="replace")
-        raise ReferenceSystemError(f"{program} failed: {told}")
+        if not ended.clean:
+            raise ReferenceSystemError(f"{name} failed: {ended}")
+        output.seek(0)
+        return output.read()
 
 
-def _remember(dump: Path) -> None:
-    """A dump that is a week old: the same one, with its times moved back."""
-    manifest = dump.with_name(f"{dump.stem}.manifest.json")
+def shifted(content: dict[str, Any], by: timedelta) -> dict[str, Any]:
+    """The content of a manifest, with its times moved back."""
+    earlier = {key: (datetime.fromisoformat(content[key]) - by).isoformat() for key in _TIMES}
+    return {**content, **earlier}
+
+
+def _add_an_older(dump: Path) -> None:
+    """Add a dump that is a week old: the same one, with its times moved back."""
     old = dump.with_name(f"shop-older{dump.suffix}")
-    content = json.loads(manifest.read_bytes())
-    for key in _TIMES:
-        content[key] = (datetime.fromisoformat(content[key]) - _OLDER).isoformat()
-    content["dump"] = old.name
+    content = shifted(json.loads(manifest_path(dump).read_bytes()), _OLDER)
     shutil.copy2(dump, old)
-    written = old.with_name(f"{old.stem}.manifest.json")
-    write_whole(written, json.dumps(content, indent=1).encode())
+    text = json.dumps({**content, "dump": old.name}, indent=1)
+    write_whole(manifest_path(old), text.encode())
     before = dump.stat().st_mtime_ns - int(_OLDER.total_seconds() * 1e9)
-    for path in (old, written):
+    for path in (old, manifest_path(old)):
         os.utime(path, ns=(before, before))

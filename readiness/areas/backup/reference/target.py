@@ -1,4 +1,4 @@
-"""The part of the reference system's readiness.toml that tells of its backups."""
+"""The tables [backup.NAME] of the reference system's readiness.toml."""
 
 import os
 import sys
@@ -23,15 +23,16 @@ def backup(backups: Backups) -> str:
         python=quoted(sys.executable),
         level=_ALL if backups.has_amcheck else _WITHOUT_AMCHECK,
     )
-    return text + (_archive(backups.archive) if backups.archive else "")
+    level = "" if backups.has_amcheck else f"restore_level = {_WITHOUT_AMCHECK}\n"
+    return text + (_archive(backups.archive, level) if backups.archive else "")
 
 
-def _archive(archive: WalArchive) -> str:
+def _archive(archive: WalArchive, level: str) -> str:
     words = ", ".join(map(quoted, archive.command))
     # PostgreSQL never runs as root, and neither does what reads its files.
     account = 'account = "nobody"\n' if os.geteuid() == 0 else ""
     return _ARCHIVE.format(
-        repository=quoted(str(archive.repository)), command=words, account=account
+        repository=quoted(str(archive.repository)), command=words, account=account, level=level
     )
 
 
@@ -42,7 +43,7 @@ database = "shop"
 path = {folder}
 role = "shop_backup"
 retention_days = 7
-# What was written since the newest dump is lost; between two dumps, the archive below helps.
+# What was written since the newest dump is lost; the WAL archive below covers the time between.
 rpo_s = 93600
 restore_level = {level}
 
@@ -83,25 +84,25 @@ other_device = false
 [backup.shop.immutable]
 put = [{python}, "-m", "{vault}", "backup", "put", "{{object}}"]
 exists = [{python}, "-m", "{vault}", "backup", "exists", "{{object}}"]
-let_in = [{python}, "-m", "{vault}", "application", "exists", "{{object}}"]
+access = [{python}, "-m", "{vault}", "application", "exists", "{{object}}"]
 delete = [{python}, "-m", "{vault}", "application", "delete", "{{object}}"]
 remove = [{python}, "-m", "{vault}", "keeper", "delete", "{{object}}"]
 """
 
 _ARCHIVE: Final = """
-# The server's files and every change since: one can go back to any moment.
+# The server's files and every change since: any moment can be restored.
 [backup.shop-wal]
 database = "shop"
 tool = "pgbackrest"
 path = {repository}
 encrypted = true
 rpo_s = 93600
-
+{level}
 [backup.shop-wal.physical]
 command = [{command}]
 {account}# May create a schema, pg_create_restore_point and pg_switch_wal; nothing else.
 dsn = "${{REFERENCE_DRILL_DSN}}"
 archived_within_s = 20
-# What is lost is told by what the shop writes all the time.
+# The shop writes orders all the time: the newest shows how much would be lost.
 heartbeat_sql = "select max(created_at) from shop.orders"
 """

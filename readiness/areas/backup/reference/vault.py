@@ -1,7 +1,7 @@
 """A store of backups that locks what it holds: `... vault ROLE VERB OBJECT`.
 
-What each role may do stands in its policy, as it does in a bucket's: VERB is put, exists or
-delete, and whoever may not ends with 13.
+Its policy says what each role may do, as a bucket's does: VERB is put, exists or delete, and a
+refusal ends with status 13.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Barman: `-f json`, read; WAITING_FOR_WALS is not DONE, and what nobody set is not OK."""
+"""Barman, by its JSON: WAITING_FOR_WALS is not DONE, and a limit that is not set is not OK."""
 
 import re
 import shlex
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.areas.backup.config import Backup
+from readiness.areas.backup.probes.contents import head_of
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     Calls,
@@ -16,25 +17,24 @@ from readiness.areas.backup.tools.tool import (
     at,
     parsed,
     physical_of,
-    strange,
+    unknown_format,
 )
 from readiness.areas.backup.wal_segments import parse
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _DONE: Final = "DONE"
-# As pg_verifybackup says it; that a file is not in the manifest is another matter.
+# The words of pg_verifybackup; a file that the manifest does not name is another problem.
 _NO_MANIFEST: Final = re.compile(r'could not open file "[^"]*backup_manifest": No such file')
-_HEAD_BYTES: Final = 512
 _PIECES: Final = 5
-# Barman says OK of limits that nobody set: fresh and large enough are judged by other checks.
+# Barman reports OK for limits that are not set; age and size are judged by backup.fresh.
 _OTHERS: Final = frozenset(
     {"backup_maximum_age", "backup_minimum_size", "minimum_redundancy_requirements"}
 )
 
 
 class Barman:
-    """One server of Barman's."""
+    """One server of Barman."""
 
     def __init__(self, backup: Backup) -> None:
         self._backup = backup
@@ -46,7 +46,7 @@ class Barman:
         """All backups, the newest first; one that still waits for WAL counts as failed."""
         entries = self._json("list-backups", verb="list the backups").get(self._server)
         if not isinstance(entries, list):
-            raise strange("no list of backups", self._source("list-backups"))
+            raise unknown_format("no list of backups", self._source("list-backups"))
         found = [self._backup_of(str(entry["backup_id"])) for entry in entries]
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
@@ -64,7 +64,7 @@ class Barman:
             return Verified(not problems, problems, answer.status, source)
         if _NO_MANIFEST.search(text) and not problems:
             raise NoData(
-                "the newest backup has no manifest: nobody looked at its bytes",
+                "the newest backup has no manifest, so that its files cannot be verified",
                 where=source,
                 remedy=f"{self._command} generate-manifest {self._server} latest",
             )
@@ -91,8 +91,10 @@ class Barman:
         files = [Path(line.strip()) for line in answer.output.splitlines() if line.strip()]
         there = sorted((p for p in files if p.is_file()), key=lambda p: -p.stat().st_size)
         if not there:
-            raise NoData("barman lists no file that can be read here", where=self._server)
-        return [Piece(p.name, _head(p)) for p in there[:_PIECES]]
+            raise NoData(
+                "barman lists no file that can be read on this machine", where=self._server
+            )
+        return [Piece(p.name, head_of(p)) for p in there[:_PIECES]]
 
     def restore(self, folder: Path, point: str) -> Answer:
         """Into an empty folder; the WAL is copied along with it."""
@@ -105,7 +107,7 @@ class Barman:
             )
         target = ["--target-name", point, "--target-action", "promote"] if point else []
         words = ["recover", *target, self._server, "latest", str(folder)]
-        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.rto_s)
+        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.patience_s)
 
     def _backup_of(self, label: str) -> PhysicalBackup:
         shown = self._shown(label)
@@ -128,7 +130,7 @@ class Barman:
         answer = self._json("show-backup", label, verb="show a backup")
         shown = answer.get(self._server)
         if not isinstance(shown, dict):
-            raise strange("no backup", self._source("show-backup"))
+            raise unknown_format("no backup", self._source("show-backup"))
         return shown
 
     def _words(self, name: str, *arguments: str) -> list[str]:
@@ -137,7 +139,7 @@ class Barman:
     def _json(self, name: str, *arguments: str, verb: str) -> dict[str, Any]:
         answer = self._calls.json(*self._words(name, *arguments), verb=verb)
         if not isinstance(answer, dict):
-            raise strange("no object", self._source(name))
+            raise unknown_format("no object", self._source(name))
         return answer
 
     def _source(self, name: str) -> str:
@@ -149,7 +151,7 @@ class Barman:
 
 
 def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
-    """What `barman -f json check` says is wrong; it ends with 1 then, and prints all the same.
+    """The problems in what `barman -f json check` printed; its exit status is 1 then.
 
     Raises:
         CouldNotMeasure: it printed something else.
@@ -157,9 +159,9 @@ def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
     found = parsed(Answer(0, answer.output, answer.said), [source], "check the server")
     checks = found.get(server) if isinstance(found, dict) else None
     if not isinstance(checks, dict) or not checks:
-        raise strange("no checks", source)
+        raise unknown_format("no checks", source)
     if odd := [name for name, entry in checks.items() if not isinstance(entry, dict)]:
-        raise strange(f"no status of {odd[0]}", source)
+        raise unknown_format(f"no status of {odd[0]}", source)
     return tuple(
         f"{name}: {entry.get('hint') or entry.get('status')}"
         for name, entry in checks.items()
@@ -169,8 +171,3 @@ def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
 
 def _bytes(value: object) -> int:
     return int(value) if isinstance(value, int | float | str) and str(value).isdigit() else 0
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""pg_basebackup: a folder with a folder for each backup, each with its manifest and its WAL."""
+"""pg_basebackup: a folder for each backup, with its manifest and the WAL that it needs."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.backup.config import Backup
+from readiness.areas.backup.probes.contents import head_of
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     PhysicalBackup,
@@ -25,7 +26,6 @@ from readiness.servers.client import run_program
 _MANIFEST: Final = "backup_manifest"
 _START: Final = re.compile(r"^START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)", re.MULTILINE)
 _PIECES: Final = 5
-_HEAD_BYTES: Final = 512
 
 
 class BaseBackups:
@@ -35,7 +35,7 @@ class BaseBackups:
         self._backup = backup
 
     def backups(self) -> list[PhysicalBackup]:
-        """All folders that hold one, the newest first; one without a manifest was cut off."""
+        """All backups, the newest first; one without a manifest was cut off and has failed."""
         root = Path(self._backup.path)
         try:
             folders = [p for p in root.iterdir() if (p / "backup_label").is_file()]
@@ -43,12 +43,12 @@ class BaseBackups:
             raise NotPermitted("the folder cannot be read", where=str(root)) from error
         except OSError as error:
             raise Unreachable(
-                "there is no such folder, or it is not mounted here", where=str(root)
+                "the folder does not exist, or is not mounted here", where=str(root)
             ) from error
         return sorted(map(_backup_of, folders), key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
-        """pg_verifybackup, which tells the truth with its exit status; of the same release."""
+        """`pg_verifybackup` of the same release; unlike other tools, its exit status is right."""
         newest = self._newest()
         account = account_of(physical_of(self._backup))
         ended = run_program(
@@ -62,11 +62,7 @@ class BaseBackups:
         return Verified(ended.clean, problems, ended.status, source)
 
     def segments(self) -> list[str]:
-        """Not archived: each backup brings the WAL that it needs.
-
-        Raises:
-            NoData: always.
-        """
+        """Raises NoData: WAL is not archived, each backup has what it needs."""
         raise NoData("pg_basebackup archives no WAL", where=self._backup.path)
 
     def pieces(self) -> list[Piece]:
@@ -74,16 +70,15 @@ class BaseBackups:
         newest = self._newest()
         files = [Path(f) / name for f, _, names in os.walk(newest) for name in names]
         largest = sorted(files, key=lambda path: -path.stat().st_size)[:_PIECES]
-        found = []
-        for path in largest:
-            with path.open("rb") as file:
-                found.append(Piece(path.name, file.read(_HEAD_BYTES)))
-        return found
+        return [Piece(path.name, head_of(path)) for path in largest]
 
     def restore(self, folder: Path, point: str) -> Answer:
-        """Copy the newest one; links stay links, and are looked at before a server starts."""
+        """Copy the newest one; links stay links, and are checked before a server starts."""
         if point:
-            raise NoData("a base backup alone reaches no restore point", where=self._backup.path)
+            raise NoData(
+                "a base backup without archived WAL reaches no restore point",
+                where=self._backup.path,
+            )
         try:
             shutil.copytree(self._newest(), folder, symlinks=True, dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:
@@ -93,9 +88,7 @@ class BaseBackups:
     def _newest(self) -> Path:
         found = next((b for b in self.backups() if not b.failed), None)
         if found is None:
-            raise NoData(
-                "there is no backup", where=self._backup.path, remedy="see backup.backup-fresh"
-            )
+            raise NoData("there is no backup", where=self._backup.path, remedy="see backup.fresh")
         return Path(self._backup.path) / found.label
 
 

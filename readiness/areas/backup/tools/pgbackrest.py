@@ -1,8 +1,8 @@
-"""pgBackRest: what it prints is read, and its exit status is not believed.
+"""pgBackRest, by what it prints: its exit status says nothing.
 
-`verify` ends with 0 whatever it finds (2.45 and 2.53 alike), and says "ok" of an archive with a
-gap, and of a manifest that is damaged while its copy is not: continuity is judged by the names of
-the segments, and manifests by its log.
+`verify` ends with 0 whatever it finds (2.45 and 2.53 alike), and reports "ok" for an archive with a
+gap, and for a damaged manifest whose copy is intact: continuity is judged by the names of the
+segments, and manifests by its log.
 """
 
 import re
@@ -20,15 +20,15 @@ from readiness.areas.backup.tools.tool import (
     Verified,
     at,
     physical_of,
-    strange,
+    unknown_format,
 )
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _STATUS: Final = re.compile(r"^ *status: (\w+)", re.MULTILINE)
-# In its log alone: where a manifest or a list of backups is damaged, it takes the copy and says
-# that all is well. What it quotes of them is left out: there may be a key in it. That the two are
-# not the same may be a backup that ends just now. Single files are in its summary.
+# In its log alone: where a manifest or a list of backups is damaged, it takes the copy and reports
+# "ok". What it quotes of them is left out, as it may hold a key. Two that differ may be a backup
+# that is just ending. Single files are in its summary.
 _SPARE: Final = re.compile(
     r"(?:DETAIL|WARN): (?!.*does not match|invalid \w+ ')"
     r"([^':=]*\b(?:invalid|missing|unable|unusable|recoverable|required|at line)\b[^':=]*)"
@@ -38,7 +38,7 @@ _UNDER_WAY: Final = re.compile(r"backup '(\S+)' appears to be in progress")
 _CHECKED: Final = re.compile(r"total WAL checked: (\d+)")
 _BAD_BACKUP: Final = re.compile(r"backup: \S+, status: (?!valid)\S+.*")
 _COUNTS: Final = re.compile(r"\b(missing|checksum invalid|size invalid|other): ([1-9]\d*)")
-# Its errors of checksum, file, format and decryption: it gave up on what it read.
+# Its errors of checksum, file, format and decryption: what it read is damaged.
 _DAMAGED: Final = re.compile(r"ERROR: \[0(26|28|29|95)\]")
 _WAL: Final = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(?:-[0-9a-f]{40}\S*)?$")
 _PIECES: Final = 5
@@ -58,7 +58,7 @@ class PgBackRest:
         try:
             found = [self._backup_of(entry) for entry in self._stanza().get("backup", [])]
         except (KeyError, TypeError) as error:
-            raise strange(f"no {error}", self._source) from None
+            raise unknown_format(f"no {error}", self._source) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
@@ -95,15 +95,15 @@ class PgBackRest:
         # Never where the tablespaces of the source are.
         spaces = f"--tablespace-map-all={folder.parent / 'tablespaces'}"
         words = [f"--pg1-path={folder}", "--archive-mode=off", spaces, *target, "restore"]
-        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.rto_s)
+        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.patience_s)
 
     def _stanza(self) -> dict[str, Any]:
         answer = self._calls.json("info", "--output=json", verb="list the backups")
         if not isinstance(answer, list) or not answer:
             raise NoData(
-                "pgBackRest knows no stanza",
+                "pgBackRest has no such stanza",
                 where=self._source,
-                remedy="see `command`: does it name the right --config and --stanza?",
+                remedy="does `command` name the right --config and --stanza?",
             )
         stanza: dict[str, Any] = answer[0]
         return stanza
@@ -141,10 +141,10 @@ class PgBackRest:
 
 
 def read_verify(answer: Answer, source: str) -> Verified:
-    """What `pgbackrest verify --output=text --verbose` printed.
+    """Read what `pgbackrest verify --output=text --verbose` printed.
 
     Raises:
-        CouldNotMeasure: it does not say how it ended.
+        CouldNotMeasure: it printed no status.
         NoData: it had nothing to verify.
     """
     found = _STATUS.search(answer.output)
@@ -152,11 +152,12 @@ def read_verify(answer: Answer, source: str) -> Verified:
         return Verified(False, (answer.said,), answer.status, source)
     if found is None:
         raise CouldNotMeasure(
-            f"pgBackRest does not say how it ended ({answer.status}): {answer.said}", where=source
+            f"pgBackRest printed no status (exit status {answer.status}): {answer.said}",
+            where=source,
         )
     if not any(int(number) for number in _CHECKED.findall(answer.output)):
         raise NoData("pgBackRest had no WAL to verify", where=source)
-    problems = tuple(dict.fromkeys(_problems(answer.output)))  # its log tells it once more
+    problems = tuple(dict.fromkeys(_problems(answer.output)))  # its log repeats them
     return Verified(found[1] == "ok" and not problems, problems, answer.status, source)
 
 

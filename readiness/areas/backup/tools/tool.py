@@ -1,4 +1,4 @@
-"""What every tool is asked: its backups, its own check, its WAL, its bytes, a restore."""
+"""The interface of every tool: its backups, its own check, its WAL, its bytes, a restore."""
 
 import json
 import os
@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from readiness.areas.backup.config import Backup
-from readiness.areas.backup.config_physical import Physical
+from readiness.areas.backup.config import Backup, Physical
 from readiness.lib import command
 from readiness.lib.account import Account
 from readiness.lib.command import Answer
@@ -26,15 +25,15 @@ _HEAD_BYTES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class PhysicalBackup:
-    """One backup, as its tool tells of it.
+    """One backup, as its tool reports it.
 
     Attributes:
         label: its name.
         taken_at: when it was complete.
-        size: in bytes, as it lies in the repository; 0 where the tool does not tell.
-        failed: whether the tool says that something is wrong with it.
+        size: in bytes, as stored in the repository; 0 where the tool does not report it.
+        failed: whether the tool reports a problem with it.
         first_segment: the WAL file that its restore begins with; None where none is needed.
-        restored_bytes: how large it is once restored; 0 where the tool does not tell.
+        restored_bytes: how large it is once restored; 0 where the tool does not report it.
         where: the backup, for a message.
         dated_by: what `taken_at` was taken from, in words.
         whole: whether it needs no backup before it; others are much smaller.
@@ -56,9 +55,9 @@ class Verified:
     """What a tool's own check found, read from its output.
 
     Attributes:
-        good: whether it says that all is well, in so many words.
-        problems: what it says is wrong.
-        status: its exit status, which is only shown: several tools end with 0 whatever they find.
+        good: whether it reports success explicitly.
+        problems: what it reports.
+        status: its exit status, only shown: several tools end with 0 whatever they find.
         source: the command.
     """
 
@@ -70,7 +69,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The first bytes of a file of the repository, as they lie there."""
+    """The first bytes of a file of the repository, as stored."""
 
     name: str
     head: bytes
@@ -84,7 +83,7 @@ class Tool(Protocol):
         ...
 
     def verify(self) -> Verified:
-        """The tool's own check of what lies in the repository."""
+        """The tool's own check of its repository."""
         ...
 
     def segments(self) -> list[str]:
@@ -103,7 +102,7 @@ class Tool(Protocol):
 def physical_of(backup: Backup) -> Physical:
     """The table `physical`, which every tool but `dump` has."""
     if backup.physical is None:
-        raise NoData("has no table `physical`", where=f"[backup.{backup.name}]")
+        raise NoData("the table `physical` is missing", where=f"[backup.{backup.name}]")
     return backup.physical
 
 
@@ -111,7 +110,7 @@ def account_of(physical: Physical) -> Account:
     """Who the tool and the restored server run as.
 
     Raises:
-        NotPermitted: it is somebody else, and we are not root.
+        NotPermitted: it is another user, and we are not root.
         CouldNotMeasure: there is no such user.
     """
     if physical.account is None:
@@ -123,12 +122,14 @@ def account_of(physical: Physical) -> Account:
     try:
         entry = pwd.getpwnam(physical.account)
     except KeyError:
-        raise CouldNotMeasure(f"there is no user {physical.account!r}", where="account") from None
+        raise CouldNotMeasure(
+            f"the user {physical.account!r} does not exist", where="account"
+        ) from None
     if entry.pw_uid == os.geteuid():
         return Account(entry.pw_uid, entry.pw_gid, other=False)
     if os.geteuid() != 0:
         raise NotPermitted(
-            f"the tool is to run as {physical.account}, and we are somebody else",
+            f"the tool must run as {physical.account}, and the gate runs as another user",
             where="account",
             remedy=f"run the gate as that user: sudo -u {physical.account} readiness run",
         )
@@ -160,7 +161,7 @@ class Calls:
         """The first bytes that the tool prints; it is stopped then.
 
         Raises:
-            CouldNotMeasure: it cannot be started, or prints nothing.
+            CouldNotMeasure: it cannot be started, or printed nothing.
         """
         argv = [*(self.physical.command or []), *arguments]
         account = account_of(self.physical)
@@ -179,7 +180,7 @@ class Calls:
                 f"the command to {verb} cannot be started: {error.strerror}", where=argv[0]
             ) from error
         if not found:
-            raise CouldNotMeasure(f"the command to {verb} prints nothing", where=shlex.join(argv))
+            raise CouldNotMeasure(f"the command to {verb} printed nothing", where=shlex.join(argv))
         return found
 
     def json(self, *arguments: str, verb: str) -> Any:
@@ -211,10 +212,10 @@ def parsed(answer: Answer, argv: Sequence[str], verb: str) -> Any:
         ) from None
 
 
-def strange(what: str, where: str) -> CouldNotMeasure:
-    """The error for an answer of another shape than this tool's."""
+def unknown_format(what: str, where: str) -> CouldNotMeasure:
+    """The error for an answer in another format than the tool's known ones."""
     return CouldNotMeasure(
-        f"the tool's answer has {what}: a release that we do not know", where=where
+        f"the tool's answer has {what}: its release is not supported", where=where
     )
 
 
@@ -227,12 +228,12 @@ def time_of(text: object, where: str) -> datetime:
     """A time, from RFC 3339.
 
     Raises:
-        CouldNotMeasure: it is none, or has no zone.
+        CouldNotMeasure: it is not a time, or has no zone.
     """
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:
-        raise strange(f"{text!r} where a time should be", where) from None
+        raise unknown_format(f"{text!r} where a time should be", where) from None
     if found.tzinfo is None:
-        raise strange(f"a time without a zone, {text!r}", where)
+        raise unknown_format(f"a time without a zone, {text!r}", where)
     return found

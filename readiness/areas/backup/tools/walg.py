@@ -1,4 +1,4 @@
-"""wal-g: its JSON, read; `wal-verify` finds a gap and ends with 0 all the same."""
+"""wal-g, by its JSON: `wal-verify` ends with 0 even where it reports a gap."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.tools.known_commands import restore_by_command
+from readiness.areas.backup.tools.commands import restore_by_command
 from readiness.areas.backup.tools.tool import (
     VERIFY_S,
     Calls,
@@ -15,8 +15,8 @@ from readiness.areas.backup.tools.tool import (
     Verified,
     parsed,
     physical_of,
-    strange,
     time_of,
+    unknown_format,
 )
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -26,7 +26,7 @@ _CHECKS: Final = ("integrity", "timeline")
 
 
 class WalG:
-    """One storage of wal-g's, as its environment or --config names it."""
+    """One storage of wal-g, as its environment or --config names it."""
 
     def __init__(self, backup: Backup) -> None:
         self._backup = backup
@@ -40,7 +40,7 @@ class WalG:
         try:
             found = [self._backup_of(entry) for entry in entries]
         except (KeyError, TypeError, ValueError) as error:
-            raise strange(f"no {error}", self._source(*words)) from None
+            raise unknown_format(f"no {error}", self._source(*words)) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
@@ -61,15 +61,11 @@ class WalG:
         return sorted({match[1] for line in lines if (match := _SEGMENT.search(line))})
 
     def pieces(self) -> list[Piece]:
-        """Not told by wal-g.
-
-        Raises:
-            NoData: always, with what to do instead.
-        """
+        """Raises NoData: wal-g does not print the stored bytes."""
         raise NoData(
-            "wal-g does not give the bytes as they lie in the storage",
+            "wal-g does not print the stored bytes, so that encryption cannot be checked",
             where=self._backup.path,
-            remedy="mount the storage, and declare a copy of it as a backup of files",
+            remedy="mount the storage, and declare it as a [backup.NAME] with tool = 'dump'",
         )
 
     def restore(self, folder: Path, point: str) -> Answer:
@@ -105,7 +101,7 @@ def read_wal_verify(answer: Answer, source: str) -> Verified:
     for name in _CHECKS:
         part = found.get(name) if isinstance(found, dict) else None
         if not isinstance(part, dict) or "status" not in part:
-            raise strange(f"no status of {name}", source)
+            raise unknown_format(f"no status of {name}", source)
         if part["status"] != "OK":
             problems.append(f"{name}: {part['status']}")
     return Verified(not problems, tuple(problems), answer.status, source)

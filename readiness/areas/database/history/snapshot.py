@@ -45,12 +45,12 @@ class Server(_Part):
     """Which database a snapshot is of, and since when its counters count.
 
     Attributes:
-        system: the identifier of the cluster; empty where the server does not tell it.
+        system: the identifier of the cluster; empty where the server hides it.
         database: its name.
         version: as server_version_num.
         started: when the server started.
         counters_since: when the counters of tables and indexes began: at the last reset, or at a
-            crash, which empties them without a word.
+            crash, which empties them silently.
     """
 
     system: str
@@ -69,11 +69,11 @@ class IndexUse(_Part):
     """The counters of one index, with those of all its parts.
 
     Attributes:
-        oid: its number: an index that was made anew has another one.
+        oid: its number: a rebuilt index has another one.
         name: `schema.index`.
         scans: since the counters began.
         size: in bytes.
-        last_scan: when it was used last; None where the server does not tell (before 16).
+        last_scan: when it was used last; None where the server does not record it (before 16).
     """
 
     oid: int
@@ -123,8 +123,8 @@ class Snapshot(_Body):
         tables: the size of each table with its indexes and its TOAST, by `schema.table`.
         indexes: the counters of each index.
         statements: the counters of each statement, by its key; empty without the extension.
-        statements_since: when those began; None where the server does not tell (before 14).
-        evictions: how often statements were thrown out since then; None likewise.
+        statements_since: when those began; None where the server does not record it (before 14).
+        evictions: evictions of pg_stat_statements since then; None likewise.
     """
 
     size: int
@@ -197,9 +197,9 @@ class BloatSnapshot(_Body):
     """The bloat of one database at one moment.
 
     Attributes:
-        objects: what was large enough to be looked at.
+        objects: what was large enough to be judged.
         looked_at: how many tables and indexes there were, small ones too.
-        left_out: names of those that could not be told.
+        left_out: names of those that could not be measured.
     """
 
     objects: tuple[Bloated, ...]

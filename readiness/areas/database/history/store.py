@@ -29,8 +29,8 @@ create table snapshots (
     body blob not null,
     primary key (kind, at)
 ) without rowid"""
-# Of each day one is enough, and the last one before the counters began anew: what was counted
-# until then is known from nowhere else.
+# Of each day one is enough, and the last one before the counters started again: nothing else holds
+# what was counted until then.
 _THIN: Final = """
 delete from snapshots where at < ? and (kind, at) not in (
     select kind, min(at) from snapshots group by kind, cast(at / 86400 as integer))
@@ -165,7 +165,7 @@ class Store:
             raise CouldNotMeasure(
                 f"the history cannot be used: {error}",
                 where=str(self.path),
-                remedy="look whether the folder is there, is full, and belongs to this account",
+                remedy="check that the folder exists, has room, and belongs to this account",
             ) from None
         except sqlite3.DatabaseError:
             raise self._broken("it is damaged, or not a history of readiness") from None
@@ -192,7 +192,7 @@ class Store:
             raise CouldNotMeasure(
                 f"the history has format {version}, this program reads format {FORMAT}",
                 where=str(self.path),
-                remedy="use the version of readiness that wrote it, or begin a new file",
+                remedy="use the version of readiness that wrote it, or start a new file",
             )
 
     def _refuse_other(self, connection: sqlite3.Connection, server: Server) -> None:
@@ -217,7 +217,7 @@ class Store:
 
     def _broken(self, message: str) -> CouldNotMeasure:
         return CouldNotMeasure(
-            message, where=str(self.path), remedy=f"move it away, and begin anew; {_CRON}"
+            message, where=str(self.path), remedy=f"move it away, and start a new one; {_CRON}"
         )
 
 

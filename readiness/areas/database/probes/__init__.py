@@ -1,1 +1,1 @@
-"""What a PostgreSQL database tells of its own health, one module for each topic."""
+"""Measures the health of a PostgreSQL database, one module a subject."""

@@ -1,8 +1,8 @@
 """What a server counts as it runs: deadlocks, cache hits, temporary files, checkpoints.
 
 Its cache, its disk for temporary files and its WAL are the server's, not one database's: so are
-these figures. All of them are since the counters began, and say so: they begin anew when somebody
-resets them, and (without a word) after a crash.
+these figures. They count since the counters began, which is shown: a reset starts them again, and
+so does a crash, silently.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ FEWEST_CHECKPOINTS: Final = 20
 _FROM_14: Final = 140000
 _FROM_17: Final = 170000
 # From PostgreSQL 15 on, a crash empties a database's counters and leaves their age NULL; that of
-# the background writer tells it.
+# the background writer shows it.
 _DATABASES: Final = """
 select coalesce(d.datname, 'what all databases share'), d.deadlocks, d.temp_bytes, d.temp_files,
        d.blks_hit, d.blks_read,
@@ -74,17 +74,17 @@ class Counters:
     def age_s(self) -> Measurement:
         """How long the youngest of them has been counting."""
         youngest = min(d.seconds for d in self.databases)
-        return Measurement("seconds counted", youngest, "s", "stats_reset of pg_stat_database")
+        return Measurement("Counted for", youngest, "s", "stats_reset of pg_stat_database")
 
     @property
     def deadlocks_per_h(self) -> Measurement:
         """Deadlocks an hour, over all databases."""
-        return self._rate("deadlocks an hour", "count", [d.deadlocks for d in self.databases])
+        return self._rate("Deadlocks an hour", "count", [d.deadlocks for d in self.databases])
 
     @property
     def temp_bytes_per_h(self) -> Measurement:
         """Bytes an hour that were written to temporary files, over all databases."""
-        name = "written to temporary files an hour"
+        name = "Written to temporary files an hour"
         return self._rate(name, "bytes", [d.temp_bytes for d in self.databases])
 
     @property
@@ -92,7 +92,7 @@ class Counters:
         """The part of the block reads that the cache served.
 
         Raises:
-            NoData: too few blocks were read to tell.
+            NoData: too few blocks were read for a share.
         """
         hits = sum(d.hits for d in self.databases)
         blocks = hits + sum(d.reads for d in self.databases)
@@ -103,7 +103,7 @@ class Counters:
                 remedy=f"run the gate once the database has read {FEWEST_BLOCKS} of them",
             )
         return Measurement(
-            "block reads served by the cache",
+            "Block reads served by the cache",
             hits / blocks,
             "ratio",
             "blks_hit and blks_read of pg_stat_database",
@@ -141,7 +141,7 @@ class Checkpoints:
         """The part that the volume of WAL forced, at most; of twenty checkpoints at least."""
         total = max(self.timed + self.requested, FEWEST_CHECKPOINTS)
         return Measurement(
-            "checkpoints that the volume of WAL forced",
+            "Checkpoints that the volume of WAL forced",
             min(self.by_volume, self.requested) / total,
             "ratio",
             "requested checkpoints, and WAL bytes by max_wal_size",

@@ -1,4 +1,4 @@
-"""Whether standbys are connected and follow, and what slots hold back."""
+"""Whether standbys are connected and follow, and what slots retain."""
 
 import time
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class Arrival:
 
     Attributes:
         standby: where it was waited for.
-        seconds: until the standby had replayed it, or that were waited in vain.
+        seconds: until the standby had replayed it, or that it was waited for.
         arrived: whether it came.
     """
 
@@ -86,10 +86,10 @@ class Slot:
     Attributes:
         name: of the slot.
         kind: `physical` or `logical`.
-        active: whether somebody reads it.
+        active: whether a consumer reads it.
         wal: whether its WAL is still there: `reserved`, `extended`, `unreserved`, `lost`.
-        held: bytes of WAL that it holds back.
-        idle_s: seconds without a reader; None where the server does not tell (before 17).
+        held: bytes of WAL that it retains.
+        idle_s: seconds without a reader; None where the server does not record it (before 17).
     """
 
     name: str
@@ -112,7 +112,7 @@ class Slot:
 def links(database: Database) -> tuple[list[Link], list[str]]:
     """The declared standbys, and the names of all that the primary knows.
 
-    What does not stream at the first look is given 12 s: a broken connection mends itself.
+    What does not stream at first is given 12 s: a standby reconnects by itself.
 
     Raises:
         NotPermitted: the role does not see the state of replication.
@@ -172,14 +172,14 @@ def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
             raise _is_standby(database)
         if not in_recovery(follower):
             raise CouldNotMeasure(
-                "is no standby: it replays nothing",
+                "it is not a standby, and replays nothing",
                 where=f"[databases.{database.name}.standbys.{standby.name}]",
                 remedy="correct its dsn; if it was promoted, rebuild it as a standby",
             )
-        # The WAL of another server may be ahead of ours: what is waited for would be there at once.
+        # The WAL of another server may be ahead: the message would seem to be there at once.
         if _are_others(system_of(follower), system_of(primary)):
             raise CouldNotMeasure(
-                "is a standby of another server",
+                "it is a standby of another server",
                 where=f"[databases.{database.name}.standbys.{standby.name}]",
                 remedy="correct its dsn",
             )
@@ -195,7 +195,7 @@ def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
 
 
 def slots(database: Database) -> tuple[list[Slot], bool]:
-    """All lasting slots, the one that holds most back first; and whether that has a bound.
+    """All lasting slots, the one that retains most first; and whether they have a bound.
 
     Raises:
         CouldNotMeasure: and its kinds, see `postgres.connect`.
@@ -214,7 +214,7 @@ def _are_others(system: str, other: str) -> bool:
 
 def _is_standby(database: Database) -> CouldNotMeasure:
     return CouldNotMeasure(
-        "is a standby itself: only the primary knows its standbys",
+        "it is a standby itself, and only the primary knows its standbys",
         where=f"[databases.{database.name}] dsn",
-        remedy="let the dsn lead to the primary: add target_session_attrs=read-write",
+        remedy="point the dsn at the primary: add target_session_attrs=read-write",
     )

@@ -1,10 +1,11 @@
-"""The server as a whole: what the role may see, settings, checksums, release, connections."""
+"""The server as a whole: rights of the role, settings, checksums, release, connections."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Final
 
 from readiness.areas.database.config import Database
-from readiness.areas.database.probes.releases import Release
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.lib.postgres.schemas import NOT_OURS
@@ -13,17 +14,81 @@ from readiness.lib.text import clean
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
 
+# How long a release is supported, and how new its newest minor release must be, follows from what
+# PostgreSQL promises (postgresql.org/support/versioning, /developer/roadmap): five years for each
+# major release, until the second Thursday of November; minor releases on the second Thursday of
+# February, May, August and November. Releases out of turn only make the true number larger.
+_MONTHS: Final = (2, 5, 8, 11)
+_THURSDAY: Final = 3
+# On this day these were the newest minor releases.
+_KNOWN_ON: Final = date(2025, 11, 13)
+_KNOWN: Final = {13: 23, 14: 20, 15: 15, 16: 11, 17: 7, 18: 1}
+_OFFSET: Final = 10_000
+_BORN_AFTER_2000: Final = 2007  # major release 18 came in autumn 2025
+_YEARS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Release:
+    """A release of PostgreSQL from 10 on."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def of(cls, number: int) -> "Release":
+        """From `server_version_num`, such as 150004."""
+        return cls(number // _OFFSET, number % _OFFSET)
+
+    @classmethod
+    def read(cls, text: str) -> "Release":
+        """From `16.4` or `16`."""
+        major, _, minor = text.partition(".")
+        return cls(int(major), int(minor or 0))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+def supported_until(major: int) -> date:
+    """The last day on which a major release is supported."""
+    return _second_thursday(major + _BORN_AFTER_2000 + _YEARS, 11)
+
+
+def newest_minor(major: int, today: date) -> int:
+    """The newest minor release of a major one that is out for certain by that day."""
+    start, first = _KNOWN_ON, _KNOWN.get(major)
+    if first is None:
+        # Its first minor release comes in the November after it.
+        start, first = _second_thursday(major + _BORN_AFTER_2000, 11), 1
+        if today < start:
+            return 0
+    last = min(today, supported_until(major))
+    return first + sum(start < day <= last for day in _release_days(start.year, last.year))
+
+
+def _release_days(first: int, last: int) -> Iterator[date]:
+    for year in range(first, last + 1):
+        for month in _MONTHS:
+            yield _second_thursday(year, month)
+
+
+def _second_thursday(year: int, month: int) -> date:
+    first = date(year, month, 1)
+    return first + timedelta(days=(_THURSDAY - first.weekday()) % 7 + 7)
+
+
 PARTS_OF_PG_MONITOR: Final = ("pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables")
 _RIGHTS: Final = """
 select quote_ident(rolname), rolsuper,
        array(select r from unnest(%s::text[]) r where not pg_has_role(rolname, r, 'usage'))
 from pg_roles where rolname = current_user"""
 # Without a right on its schema, a sequence cannot even be named.
-_HIDDEN_SEQUENCES: Final = """
-select format('%I.%I', n.nspname, c.relname)
+_SEQUENCES: Final = """
+select format('%I.%I', n.nspname, c.relname),
+       has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage')
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
-  and not (has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'))
 order by 1""".replace("@OWN@", NOT_OURS)
 # setting -> the value with which a crash, or damage, loses data
 _UNSAFE: Final = {
@@ -69,12 +134,14 @@ class Rights:
         role: its name.
         superuser: whether it may do everything.
         lacking: the parts of pg_monitor that it does not have.
-        hidden_sequences: sequences whose position it may not read.
+        sequences: how many there are.
+        hidden_sequences: those whose position it may not read.
     """
 
     role: str
     superuser: bool
     lacking: tuple[str, ...]
+    sequences: int
     hidden_sequences: tuple[str, ...]
 
 
@@ -85,7 +152,7 @@ class Setting:
     Attributes:
         name: of the setting.
         value: as the server has it.
-        where: for whom, if not for everybody.
+        where: the role or database that it is set for; empty for all.
         unsafe: the value that it must not have.
     """
 
@@ -135,7 +202,7 @@ class Connections:
     def share(self) -> Measurement:
         """The part that is in use."""
         return Measurement(
-            f"connections in use of {self.usable} ({self.scope})",
+            f"Connections in use of {self.usable} ({self.scope})",
             self.used / self.usable if self.usable > 0 else 1.0,
             "ratio",
             "pg_stat_activity",
@@ -153,15 +220,16 @@ def rights(database: Database) -> Rights:
         role, superuser, lacking = postgres.fetch(connection, _RIGHTS, [list(PARTS_OF_PG_MONITOR)])[
             0
         ]
-        hidden = postgres.fetch(connection, _HIDDEN_SEQUENCES)
-        return Rights(role, superuser, tuple(lacking), tuple(name for (name,) in hidden))
+        sequences = postgres.fetch(connection, _SEQUENCES)
+    hidden = tuple(name for name, readable in sequences if not readable)
+    return Rights(role, superuser, tuple(lacking), len(sequences), hidden)
 
 
 def settings(database: Database) -> list[Setting]:
-    """What decides whether a crash loses data; for everybody, and for single roles.
+    """What decides whether a crash loses data; for all, and for single roles.
 
     Raises:
-        NoData: the server does not tell one of them.
+        NoData: the server does not show one of them.
         CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
@@ -169,7 +237,7 @@ def settings(database: Database) -> list[Setting]:
         overrides = postgres.fetch(connection, _OVERRIDES, [list(_UNSAFE)])
     missing = sorted(_UNSAFE.keys() - found.keys())
     if missing:
-        raise NoData(f"the server does not tell {', '.join(missing)}", where="pg_settings")
+        raise NoData(f"the server does not show {', '.join(missing)}", where="pg_settings")
     own = [Setting(name, found[name], unsafe) for name, unsafe in _UNSAFE.items()]
     return own + [_override(clean(who), entry) for who, entry in overrides]
 

@@ -12,7 +12,6 @@ from readiness.lib.postgres.schemas import NOT_OURS
 from readiness.lib.postgres.session import looking, seeing_all_sessions
 from readiness.lib.text import clean, listed
 from readiness.model.errors import NotPermitted
-from readiness.model.measurement import Measurement
 
 FEWEST_ROWS: Final = 1000
 """Of smaller tables the planner needs no statistics."""
@@ -45,7 +44,7 @@ _PREPARED: Final = """
 select quote_literal(gid) || ' of ' || owner || ' in ' || database,
        extract(epoch from clock_timestamp() - prepared)::float8
 from pg_prepared_xacts order by 2 desc"""
-# An option of a table stands before the setting of the server; reltuples is -1 before the first
+# An option of a table precedes the setting of the server; reltuples is -1 before the first
 # vacuum, and 0 on PostgreSQL 13.
 _DEAD: Final = """
 with since as (
@@ -121,7 +120,7 @@ class Horizon:
     """What vacuum must keep rows for.
 
     Attributes:
-        holders: who holds it back, and by how many transactions; the oldest first.
+        holders: what holds it back, and by how many transactions; the oldest first.
         prepared: prepared transactions, and the seconds since; the oldest first.
     """
 
@@ -256,8 +255,3 @@ def statistics(database: Database) -> list[Statistics]:
             " PostgreSQL 14 on; those with row security need a role with bypassrls",
         )
     return found
-
-
-def count_of(what: str, found: int, looked_at: int, source: str) -> Measurement:
-    """How many of the tables that were looked at are so."""
-    return Measurement(what, found, "count", source, samples=looked_at)

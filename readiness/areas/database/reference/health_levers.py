@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from readiness.areas.database.config_health import Pooler as PoolerSettings
-from readiness.areas.database.probes import pooler as console
-from readiness.areas.database.reference import scratch_levers, session_levers, standby_levers
+from readiness.areas.database.probes import sessions
+from readiness.areas.database.reference import scratch_levers, session_levers, standby
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.pooler import SIZE
 from readiness.areas.database.reference.session_levers import await_true
@@ -16,6 +16,7 @@ from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import Dsn
 from readiness.servers.files import kept, write_whole
 from readiness.servers.levers import Lever
+from readiness.servers.shop import NAME
 
 if TYPE_CHECKING:
     from readiness.servers.standby import PrivateStandby
@@ -43,6 +44,12 @@ _FORCED_17: Final = (
 )
 _FROM_17: Final = 170000
 _MOST_WRITES: Final = 300
+_LOCKS: Final = 40
+_STANDBYS_CAUGHT_UP: Final = """
+select coalesce(bool_and(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) < 1000000), true)
+from pg_replication_slots where active"""
+_SLOT_LOST: Final = f"""
+select wal_status in ('unreserved', 'lost') from pg_replication_slots where slot_name = '{_GID}'"""  # noqa: S608
 
 
 class HealthLevers:
@@ -138,6 +145,31 @@ class HealthLevers:
             yield
 
     @contextlib.contextmanager
+    def multixacts_used_up(self) -> Iterator[None]:
+        """Use up multixact IDs, and transaction IDs with them, beyond what is then allowed."""
+        dsn = self._parts.shop.superuser
+        with session_levers.connected(dsn) as one, session_levers.connected(dsn) as other:
+            for _ in range(_LOCKS):
+                for connection in (one, other):
+                    connection.execute("begin; select from shop.products limit 1 for share")
+                one.execute("commit")
+                other.execute("commit")
+        with self.limits(wraparound_max_age=_LOCKS // 2):
+            yield
+
+    @contextlib.contextmanager
+    def vacuum_held_back(self, transactions: int) -> Iterator[None]:
+        """Have a transaction open that sees rows of so many transactions ago."""
+        with session_levers.old_snapshot(self._parts.shop.owner):
+            with self._as_admin() as connection:
+                connection.execute(_BURN.format(count=transactions).encode())
+            yield
+
+    def vacuum_locked_out(self, table: str) -> Lever:
+        """Have a transaction open whose lock keeps vacuum and analyze from a table."""
+        return session_levers.locking(self._parts.shop.superuser, table)
+
+    @contextlib.contextmanager
     def transaction_prepared(self, seconds: float) -> Iterator[None]:
         """Have a transaction prepared that long ago, and more, that nobody ends."""
         with self._as_admin() as connection:
@@ -164,6 +196,19 @@ class HealthLevers:
             self._superuser(f"select pg_drop_replication_slot('{_GID}')")
 
     @contextlib.contextmanager
+    def slot_lost(self) -> Iterator[None]:
+        """Have a slot without a consumer, whose WAL the server has removed."""
+        with (
+            self.slot_forgotten(megabytes=64),
+            self.server_setting("max_slot_wal_keep_size", "1MB"),
+        ):
+            # The standby's own slot must not be lost with it.
+            self._until_true(_STANDBYS_CAUGHT_UP)
+            self._superuser("select pg_switch_wal()", "checkpoint")
+            self._until_true(_SLOT_LOST)
+            yield
+
+    @contextlib.contextmanager
     def pool_exhausted(self) -> Iterator[None]:
         """Have a client of the pooler wait while others hold all of its connections."""
         if self._parts.pooler is None:
@@ -171,27 +216,39 @@ class HealthLevers:
         settings = PoolerSettings(dsn=Dsn(self._parts.pooler.console))
 
         def waits() -> bool:
-            waited = console.pools(settings).longest_wait.value
+            waited = sessions.pools(settings).longest_wait.value
             return float(waited) > 2 * settings.wait_warn_s
 
         with session_levers.full_pool(self._parts.pooler.client, SIZE, waits):
             yield
 
+    @contextlib.contextmanager
+    def pool_paused(self) -> Iterator[None]:
+        """Have the pooler hold back the statements of all clients."""
+        if self._parts.pooler is None:
+            raise ReferenceSystemError("this system has no pooler")
+        with psycopg.connect(self._parts.pooler.admin, autocommit=True) as connection:
+            connection.execute(f"PAUSE {NAME}".encode())
+            try:
+                yield
+            finally:
+                connection.execute(f"RESUME {NAME}".encode())
+
     def replay_paused(self) -> Lever:
         """Have the standby receive everything and replay nothing."""
-        return standby_levers.paused(self._standby())
+        return standby.paused(self._standby())
 
     def standby_renamed(self) -> Lever:
         """Have the standby call itself by another name."""
-        return standby_levers.renamed(self._standby(), self._parts.shop.admin)
+        return standby.renamed(self._standby(), self._parts.shop.admin)
 
     def standby_cut_off(self) -> Lever:
         """Have the standby look for its primary where there is none."""
-        return standby_levers.cut_off(self._standby(), self._parts.shop.admin)
+        return standby.cut_off(self._standby(), self._parts.shop.admin)
 
     @contextlib.contextmanager
-    def collation_changed(self) -> Iterator[None]:
-        """Have an index stored in an order that the system no longer has."""
+    def collation_changed(self, recorded: str | None) -> Iterator[None]:
+        """Have an index in a collation whose recorded version is not that of the system."""
         with psycopg.connect(self._parts.shop.superuser, autocommit=True) as connection:
             row = connection.execute(
                 "select oid::text, quote_ident(collname), collversion from pg_collation"
@@ -206,7 +263,7 @@ class HealthLevers:
                     "create table readiness_moved.names"
                     f" (name text collate pg_catalog.{name} primary key)".encode()
                 )
-                _set_version(connection, oid, "0.0")
+                _set_version(connection, oid, recorded)
                 yield
             finally:
                 _set_version(connection, oid, version)
@@ -253,7 +310,7 @@ def _write_wal(connection: "psycopg.Connection[tuple[object, ...]]", megabytes: 
 
 
 def _set_version(
-    connection: "psycopg.Connection[tuple[object, ...]]", oid: str, version: str
+    connection: "psycopg.Connection[tuple[object, ...]]", oid: str, version: str | None
 ) -> None:
     connection.execute(
         "update pg_collation set collversion = %s where oid = %s::oid", [version, oid]

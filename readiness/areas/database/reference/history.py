@@ -11,7 +11,7 @@ from typing import Final
 from readiness.areas.database.config_history import Bloat
 from readiness.areas.database.history.snapshot import BloatSnapshot, Snapshot
 from readiness.areas.database.history.store import Store
-from readiness.areas.database.statements import bloat, snapshot
+from readiness.areas.database.probes import bloat, snapshot
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
 

@@ -63,6 +63,11 @@ class Pooler:
         return self._dsn(self.shop.monitor, "pgbouncer")
 
     @property
+    def admin(self) -> str:
+        """The console, as a role that may pause databases."""
+        return self._dsn(self.shop.owner, "pgbouncer")
+
+    @property
     def client(self) -> str:
         """The shop's database by way of the pooler, as the owner of its schema."""
         return self._dsn(self.shop.owner, NAME)

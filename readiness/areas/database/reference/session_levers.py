@@ -97,6 +97,22 @@ def idle_transaction(dsn: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def old_snapshot(dsn: str) -> Iterator[None]:
+    """A transaction that goes on seeing the rows of its beginning."""
+    with contextlib.closing(connected(dsn)) as connection:
+        connection.execute("begin isolation level repeatable read; select 1")
+        yield
+
+
+@contextlib.contextmanager
+def locking(dsn: str, table: str) -> Iterator[None]:
+    """A transaction with the lock of a migration: rows can be read and written."""
+    with contextlib.closing(connected(dsn)) as connection:
+        connection.execute(f"begin; lock table {table} in share update exclusive mode".encode())
+        yield
+
+
+@contextlib.contextmanager
 def waiting(dsn: str) -> Iterator[None]:
     """Sessions that wait for a lock which another one forgot to give back."""
     with contextlib.ExitStack() as stack:

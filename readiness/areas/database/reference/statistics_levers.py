@@ -7,24 +7,30 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
-from psycopg import sql
 
-from readiness.areas.database.history.snapshot import BloatSnapshot
+from readiness.areas.database.history.snapshot import BloatSnapshot, Snapshot
 from readiness.areas.database.reference import customers, history
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept
 
-_RELOAD_S: Final = 10.0
 _DAY_S: Final = 86400.0
 _REPORT: Final = "select count(*) as report_of_the_day, pg_sleep(%s) from shop.products limit 1"
 _FORGET: Final = """
 select pg_stat_statements_reset(userid, dbid, queryid)
 from pg_stat_statements where query like %s"""
 _FORGIVEN_S: Final = 30.0
+_AT_ONCE: Final = 30
+# The statistics go on while the gate runs, and the share goes down.
+_RUN_S: Final = 200.0
+_HEAVY: Final = "select pg_sleep(%s) /* readiness_heavy */"
+_SO_FAR: Final = """
+select greatest(extract(epoch from now() - (select stats_reset from pg_stat_statements_info)),
+                sum(total_exec_time) / 1000)::float8
+from pg_stat_statements"""
 
 
 class StatisticsLevers:
@@ -36,20 +42,6 @@ class StatisticsLevers:
     def superuser(self) -> str:
         """How to reach the shop's database as its superuser, for what is no transaction."""
         return self._parts.shop.superuser
-
-    @contextlib.contextmanager
-    def setting(self, name: str, value: str) -> Iterator[None]:
-        """Set a setting of the server that a reload takes over."""
-        before = self._shown(name)
-        self._alter(
-            sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value))
-        )
-        try:
-            self._await(name, lambda shown: shown != before)
-            yield
-        finally:
-            self._alter(sql.SQL("alter system reset {}").format(sql.Identifier(name)))
-            self._await(name, lambda shown: shown == before)
 
     @contextlib.contextmanager
     def sql_each(self, do: Sequence[str], undo: Sequence[str]) -> Iterator[None]:
@@ -67,9 +59,24 @@ class StatisticsLevers:
     def slow_report(self, *, seconds: float, calls: int) -> Iterator[None]:
         """Let the application run a slow statement so often; the statistics forget it after."""
         with self.statements_forgotten("%report_of_the_day%"):
-            with ThreadPoolExecutor(calls) as pool:
-                for ended in [pool.submit(self._as_app, _REPORT, seconds) for _ in range(calls)]:
-                    ended.result()
+            _at_once(self._parts.shop.app, _REPORT, seconds, calls)
+            yield
+
+    @contextlib.contextmanager
+    def busy_monitoring(self, share: float) -> Iterator[None]:
+        """Let the monitoring role take that share of the time that statements took so far.
+
+        Raises:
+            ReferenceSystemError: this server has no statistics of statements.
+        """
+        if not self._parts.shop.has_statistics:
+            raise ReferenceSystemError("this PostgreSQL comes without pg_stat_statements")
+        with psycopg.connect(self.superuser, autocommit=True) as connection:
+            row = connection.execute(_SO_FAR.encode()).fetchone()
+        # What is spent is part of the whole, too.
+        needed_s = share / (1 - share) * ((float(row[0]) if row else 0.0) + _RUN_S)
+        with self.statements_forgotten("%readiness_heavy%"):
+            _at_once(self._parts.shop.monitor, _HEAVY, needed_s / _AT_ONCE, _AT_ONCE)
             yield
 
     @contextlib.contextmanager
@@ -110,9 +117,9 @@ class StatisticsLevers:
                 with psycopg.connect(self.superuser, autocommit=True) as connection:
                     connection.execute(_FORGET.encode(), [like])
 
-    def _as_app(self, statement: str, *parameters: float) -> None:
+    def _as_app(self, statement: str) -> None:
         with psycopg.connect(self._parts.shop.app, autocommit=True) as connection:
-            connection.execute(statement.encode(), parameters or None)
+            connection.execute(statement.encode())
 
     @contextlib.contextmanager
     def history_changed(self, change: Callable[[sqlite3.Connection], object]) -> Iterator[None]:
@@ -131,34 +138,36 @@ class StatisticsLevers:
             history.begin(path, *history.taken(self._parts.shop.monitor))
             yield
 
-    def bloat_dated_back(self, days: float) -> AbstractContextManager[None]:
-        """Make the snapshot of the bloat older."""
+    def newest_snapshot(
+        self, kind: Literal["usage", "bloat"], *, moved_days: float = 0.0, **changes: object
+    ) -> AbstractContextManager[None]:
+        """Change fields of the newest snapshot of a kind, or move it by some days."""
+        shape = Snapshot if kind == "usage" else BloatSnapshot
 
-        def change(file: sqlite3.Connection) -> None:
-            rows = file.execute("select at, body from snapshots where kind = 'bloat'").fetchall()
-            for at, body in rows:
-                older = BloatSnapshot.unpacked(body).model_copy(update={"at": at - days * _DAY_S})
-                file.execute(
-                    "update snapshots set at = ?, body = ? where kind = 'bloat' and at = ?",
-                    (older.at, older.packed(), at),
-                )
+        def rewrite(file: sqlite3.Connection) -> None:
+            newest = "select at, body from snapshots where kind = ? order by at desc limit 1"
+            at, body = file.execute(newest, (kind,)).fetchone()
+            update = {"at": at + moved_days * _DAY_S, **changes}
+            changed = shape.unpacked(body).model_copy(update=update)
+            file.execute(
+                "update snapshots set at = ?, body = ? where kind = ? and at = ?",
+                (changed.at, changed.packed(), kind, at),
+            )
 
-        return self.history_changed(change)
-
-    def _alter(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.superuser, autocommit=True) as connection:
-            connection.execute(statement)
-            connection.execute("select pg_reload_conf()")
+        return self.history_changed(rewrite)
 
     def _shown(self, name: str) -> str:
         with psycopg.connect(self.superuser, autocommit=True) as connection:
             row = connection.execute("select current_setting(%s)", [name]).fetchone()
         return str(row[0]) if row else ""
 
-    def _await(self, name: str, good: Callable[[str], bool]) -> None:
-        """Wait until new sessions have the setting: the server reloads when it comes to it."""
-        deadline = time.monotonic() + _RELOAD_S
-        while not good(self._shown(name)):
-            if time.monotonic() > deadline:
-                raise ReferenceSystemError(f"the server does not take over {name}")
-            time.sleep(0.05)
+
+def _at_once(dsn: str, statement: str, seconds: float, calls: int) -> None:
+    """Run a statement of so many seconds in so many sessions at the same time."""
+
+    def run(_: int) -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(statement.encode(), [seconds])
+
+    with ThreadPoolExecutor(calls) as pool:
+        list(pool.map(run, range(calls)))

@@ -1,12 +1,13 @@
-"""Whether a table is a hypertable, and the chunks it has."""
+"""Hypertables: their chunks, and the policies that compress and drop them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Literal
 
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.errors import CouldNotMeasure
 
 Kind = Literal["hypertable", "plain table", "no such table"]
 
@@ -30,6 +31,12 @@ select chunk_schema, chunk_name, is_compressed,
        extract(epoch from now())::float8
 from timescaledb_information.chunks
 where hypertable_schema = %s and hypertable_name = %s order by range_start"""
+_RUNS: Final = 2
+_POLICIES: Final = """
+select job_id, scheduled, extract(epoch from schedule_interval)::float8,
+       extract(epoch from (config ->> %s)::interval)::float8
+from timescaledb_information.jobs
+where proc_name = %s and hypertable_schema = %s and hypertable_name = %s order by job_id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +87,6 @@ def look(connection: Connection, name: str) -> Table:
     return Table(kind, oid, schema, table, hours)
 
 
-def hypertable(connection: Connection, name: str) -> Table:
-    """The hypertable `schema.table`.
-
-    Raises:
-        NoData: it is none.
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
-    found = look(connection, name)
-    if found.kind != "hypertable":
-        raise NoData(
-            f"{found.kind}: TimescaleDB keeps nothing of it",
-            where=name,
-            remedy="see database.timescale-hypertables",
-        )
-    return found
-
-
 def chunks(connection: Connection, table: Table) -> Sequence[Chunk]:
     """All chunks of a hypertable, the oldest first.
 
@@ -107,7 +97,7 @@ def chunks(connection: Connection, table: Table) -> Sequence[Chunk]:
     rows = postgres.fetch(connection, _CHUNKS, [table.schema, table.table])
     if any(start is None or end is None for *_, start, end, _ in rows):
         raise CouldNotMeasure(
-            "its time is a number or a UUID: how old a chunk is cannot be told",
+            "its time is a number or a UUID, so the age of a chunk is not known",
             where=str(table),
             remedy="judge it by a check of your own; set `compressed = false` and no `keep_d`",
         )
@@ -115,3 +105,53 @@ def chunks(connection: Connection, table: Table) -> Sequence[Chunk]:
         Chunk(schema, name, compressed, start, end, now - end)
         for schema, name, compressed, start, end, now in rows
     ]
+
+
+class Policy(Enum):
+    """A kind of policy: the procedure that it runs, and the key of the age in its settings."""
+
+    COMPRESSION = ("policy_compression", "compress_after")
+    RETENTION = ("policy_retention", "drop_after")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A policy that is switched on.
+
+    Attributes:
+        job: the number of its job.
+        every_s: seconds from one run to the next.
+        after_s: seconds after which a chunk is due.
+    """
+
+    job: int
+    every_s: float
+    after_s: float
+
+    @property
+    def overdue_s(self) -> float:
+        """The age of a chunk, in seconds, by which two runs have had the time to do it."""
+        return self.after_s + _RUNS * self.every_s
+
+    def is_overdue(self, chunk: Chunk) -> bool:
+        """Whether it should have been done to a chunk by now."""
+        return chunk.age_s > self.overdue_s
+
+
+def scheduled(connection: Connection, table: Table, kind: Policy) -> Sequence[Scheduled]:
+    """The policies of a kind that are switched on for a hypertable.
+
+    Raises:
+        CouldNotMeasure: one goes by when a chunk was made, and not by the age of its rows; and
+            its kinds, see `postgres.connect`.
+    """
+    procedure, key = kind.value
+    rows = postgres.fetch(connection, _POLICIES, [key, procedure, table.schema, table.table])
+    for job, *_, after_s in rows:
+        if after_s is None:
+            raise CouldNotMeasure(
+                f"the policy of job {job} has no {key}: it goes by when a chunk was made",
+                where=str(table),
+                remedy=f"give the policy {key}, so that the age of the rows decides",
+            )
+    return [Scheduled(job, every_s, after_s) for job, on, every_s, after_s in rows if on]

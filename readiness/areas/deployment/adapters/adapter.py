@@ -1,4 +1,4 @@
-"""What all tools have in common: they are told what to serve, and nothing they say is believed."""
+"""What all tools have in common: they deploy a release, and their word is not trusted."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from readiness.lib import command
 from readiness.model.errors import NoData
 
 State = Mapping[str, str]
-"""What a release is run with: a digest of the value of each key."""
+"""What a release runs with: a digest of the value of each key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Call:
 
     Attributes:
         argv: the program and its arguments.
-        verb: what it is to do, as in `the command to VERB failed`.
+        verb: what it does, as in `the command to VERB failed`.
         env: variables on top of our own.
     """
 
@@ -29,54 +29,54 @@ class Call:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """As one would type it."""
+        """As typed in a shell."""
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         return " ".join([*variables, shlex.join(self.argv)])
 
 
 class Adapter(Protocol):
-    """A tool that changes the release. What it says of itself is no proof of anything."""
+    """A tool that changes the release."""
 
     def deploy(self, release: str) -> list[Call]:
-        """What makes this release the one that is served; the last call waits for that."""
+        """The commands that deploy this release; the last one waits until it is served."""
         ...
 
     def rollback(self, release: str) -> list[Call]:
-        """What goes back to this release."""
+        """The commands that roll back to this release."""
         ...
 
     def state(self) -> State | None:
-        """What the release that is set now is run with; None where nobody can tell.
+        """What the current release runs with; None where the tool does not tell.
 
         Raises:
-            CouldNotMeasure: the tool does not tell.
+            CouldNotMeasure: the tool does not answer.
         """
         ...
 
     def replicas(self) -> int | None:
-        """How many replicas can serve now; None where nobody can tell.
+        """How many replicas can serve now; None where the tool does not tell.
 
         Raises:
-            CouldNotMeasure: the tool does not tell.
+            CouldNotMeasure: the tool does not answer.
         """
         ...
 
     def under_way(self) -> str | None:
-        """What is under way already, in words; empty if nothing, None where nobody can tell.
+        """Which change is under way; empty if none is, None where the tool does not tell.
 
         Raises:
-            CouldNotMeasure: the tool does not tell.
+            CouldNotMeasure: the tool does not answer.
         """
         ...
 
 
 def filled(argv: Sequence[str], release: str) -> list[str]:
-    """A command, with the release put in."""
+    """A command with the release filled in."""
     return [word.replace("{release}", release) for word in argv]
 
 
 def digest(value: object) -> str:
-    """What stands for a value: enough to see whether it is the same, and nothing more."""
+    """A digest of a value, to see whether it is the same."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -85,7 +85,7 @@ def asked(argv: Sequence[str], verb: str, remedy: str) -> str:
     """What a question to the tool prints.
 
     Raises:
-        CouldNotMeasure: it fails, hangs, or cannot be asked.
+        CouldNotMeasure: it fails, hangs, or cannot be started.
     """
     return command.run(argv, verb, remedy, timeout_s=command.ASK_S)
 
@@ -94,10 +94,10 @@ def json_of(printed: str, where: str) -> Any:
     """What a tool printed as JSON.
 
     Raises:
-        NoData: it is none.
+        NoData: it is not JSON.
     """
     try:
         return json.loads(printed)
     except (ValueError, RecursionError):
         # What it printed is not shown: it may hold values.
-        raise NoData("printed what is not JSON", where=where, remedy="run it by hand") from None
+        raise NoData("printed no valid JSON", where=where, remedy="run it by hand") from None

@@ -1,4 +1,4 @@
-"""Commands of the user's own."""
+"""Deploys by commands that the target declares."""
 
 import re
 import shlex
@@ -10,22 +10,22 @@ from readiness.lib import command
 from readiness.lib.drill.counting import counted
 from readiness.model.errors import NoData
 
-_TABLE: Final = "see [deployment.command], and run it by hand"
+_TABLE: Final = "run it by hand, and correct it in [deployment.command]"
 _LINE: Final = re.compile(r"([^=\s][^=]*)=(.*)")
 
 
 class CommandAdapter:
-    """Deploys by commands that the target declares."""
+    """What the commands of [deployment.command] do and print."""
 
     def __init__(self, settings: ByCommand) -> None:
         self._settings = settings
 
     def deploy(self, release: str) -> list[Call]:
-        """One call."""
+        """One command."""
         return [Call(filled(self._settings.deploy, release), f"deploy {release}")]
 
     def rollback(self, release: str) -> list[Call]:
-        """One call."""
+        """One command; `deploy` where no other one is declared."""
         argv = self._settings.rollback or self._settings.deploy
         return [Call(filled(argv, release), f"roll back to {release}")]
 
@@ -38,11 +38,11 @@ class CommandAdapter:
         if self._settings.state is None:
             return None
         argv = self._settings.state
-        lines = [line for line in asked(argv, "tell the state", _TABLE).splitlines() if line]
+        lines = [line for line in asked(argv, "print the state", _TABLE).splitlines() if line]
         found = [_LINE.fullmatch(line) for line in lines]
-        # What is wrong with a line is not shown: it may hold a value.
+        # The line itself is not shown: it may hold a secret.
         if not lines or None in found:
-            wrong = f"line {found.index(None) + 1} is not KEY=value" if lines else "prints nothing"
+            wrong = f"line {found.index(None) + 1} is not KEY=value" if lines else "printed nothing"
             raise NoData(wrong, where=shlex.join(argv), remedy=_TABLE)
         return {match[1].strip(): digest(match[2]) for match in found if match}
 
@@ -56,7 +56,7 @@ class CommandAdapter:
         return None if argv is None else counted(argv, _TABLE)
 
     def under_way(self) -> str | None:
-        """The command's exit status tells.
+        """By the command's exit status.
 
         Raises:
             CouldNotMeasure: it cannot be run, or hangs.
@@ -65,6 +65,6 @@ class CommandAdapter:
             return None
         argv = self._settings.status
         answer = command.ask(
-            argv, "tell whether a change is under way", _TABLE, timeout_s=command.ASK_S
+            argv, "say whether a change is under way", _TABLE, timeout_s=command.ASK_S
         )
         return f"{shlex.join(argv)}: {answer.said or answer.status}" if answer.status else ""

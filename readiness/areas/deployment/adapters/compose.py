@@ -1,16 +1,111 @@
-"""A service of docker compose: compose changes it, and the engine tells what there is."""
+"""A service of docker compose: compose changes it, and the engine tells what runs."""
 
 import re
 import shlex
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from readiness.areas.deployment.adapters.adapter import Call, State, asked
-from readiness.areas.deployment.adapters.containers import Container, containers_of, state_of
+from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, json_of
 from readiness.areas.deployment.config_adapters import ByCompose
 from readiness.lib import command
 from readiness.model.errors import CouldNotMeasure, NoData
 
-_REMEDY: Final = "see [deployment.compose], and run it by hand"
+_ONE_OFF: Final = "com.docker.compose.oneoff"
+# As docker and podman name them.
+_UNSETTLED: Final = frozenset(
+    {"created", "initialized", "starting", "restarting", "stopping", "removing"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a service.
+
+    Attributes:
+        status: as `running`.
+        health: as `healthy`; empty where it has no health check.
+        settings: what it runs with, the image left out.
+    """
+
+    status: str
+    health: str
+    settings: State
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs, and is not paused."""
+        return self.status == "running"
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs, and is healthy where it has a health check."""
+        return self.runs and self.health in {"", "healthy"}
+
+    @property
+    def unsettled(self) -> str:
+        """The state that it is changing through; empty if it is settled."""
+        words = (self.health if self.runs else "", self.status)
+        return next((word for word in words if word in _UNSETTLED), "")
+
+
+def containers_of(printed: str, where: str) -> list[Container]:
+    """Those of the service, without what was started by `run`, such as a migration.
+
+    Args:
+        printed: the list that the engine prints.
+        where: the command, for a message.
+
+    Raises:
+        NoData: it is not such a list.
+    """
+    documents = json_of(printed, where)
+    if not isinstance(documents, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("State"), dict) for one in documents
+    ):
+        raise NoData("printed no list of containers", where=where, remedy="run it by hand")
+    return [_container(one) for one in documents if not _is_one_off(one)]
+
+
+def state_of(containers: Sequence[Container]) -> State:
+    """What they run with; where they differ, all values."""
+    found: dict[str, set[str]] = {}
+    for container in containers:
+        for key, value in container.settings.items():
+            found.setdefault(key, set()).add(value)
+    return {key: " ".join(sorted(values)) for key, values in found.items()}
+
+
+def _container(document: Mapping[str, Any]) -> Container:
+    state = document["State"]
+    # Podman before its release 4 writes `Healthcheck`.
+    health = state.get("Health") or state.get("Healthcheck") or {}
+    word = str(health.get("Status") or "")
+    return Container(
+        status=str(state.get("Status")),
+        health="" if word == "none" else word,
+        settings={key: digest(value) for key, value in _settings_of(document)},
+    )
+
+
+def _settings_of(document: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Everything that can be set, each variable under a key of its own."""
+    config = document.get("Config") or {}
+    for pair in config.get("Env") or []:
+        key, _, value = str(pair).partition("=")
+        yield f"environment {key}", value
+    for key in ("Cmd", "Entrypoint", "User", "WorkingDir"):
+        yield key, config.get(key)
+    for mount in document.get("Mounts") or []:
+        yield f"mount {mount.get('Destination')}", mount.get("Source")
+
+
+def _is_one_off(document: Mapping[str, Any]) -> bool:
+    labels = (document.get("Config") or {}).get("Labels") or {}
+    return str(labels.get(_ONE_OFF)) == "True"
+
+
+_REMEDY: Final = "run it by hand, and correct [deployment.compose]"
 _TRIES: Final = 5
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -18,8 +113,8 @@ _ID: Final = re.compile(r"[0-9a-f]{64}")
 class ComposeAdapter:
     """Sets the tag of one service's image, and lets compose bring the service up again.
 
-    Compose itself is asked nothing: what it prints is another thing in each release, it reads the
-    files before, and these need not be whole without the variable.
+    Only the engine is asked what runs: what compose prints differs between its releases, and it
+    reads the files first, which need not be valid without the variable.
     """
 
     def __init__(self, settings: ByCompose, *, wait_s: float) -> None:
@@ -27,18 +122,18 @@ class ComposeAdapter:
         self._wait_s = wait_s
 
     def deploy(self, release: str) -> list[Call]:
-        """One call, which waits until the containers say that they are healthy, if it can."""
+        """Waits until the containers are healthy, if `wait` is set."""
         return [self._up(release, "deploy")]
 
     def rollback(self, release: str) -> list[Call]:
-        """The same with the older release: compose itself remembers none."""
+        """The same with the older release: compose stores none."""
         return [self._up(release, "roll back to")]
 
     def state(self) -> State | None:
-        """What the containers run with: the files are only a wish.
+        """What the containers run with, which may differ from the files.
 
         Raises:
-            CouldNotMeasure: the engine does not tell, or no container runs.
+            CouldNotMeasure: the engine does not answer, or no container runs.
         """
         running = [container for container in self._containers() if container.runs]
         if not running:
@@ -49,31 +144,31 @@ class ComposeAdapter:
         """The containers that run, and are healthy where they have a health check.
 
         Raises:
-            CouldNotMeasure: the engine does not tell.
+            CouldNotMeasure: the engine does not answer.
         """
         return sum(container.serves for container in self._containers())
 
     def under_way(self) -> str | None:
-        """A container that is made, starts, or restarts, is a change.
+        """A container that is created, starts or restarts is a change.
 
         Raises:
-            CouldNotMeasure: the engine does not tell.
+            CouldNotMeasure: the engine does not answer.
         """
         unsettled = {container.unsettled for container in self._containers()} - {""}
         return f"containers are {', '.join(sorted(unsettled))}" if unsettled else ""
 
     def _containers(self) -> list[Container]:
-        """All of the service, those that ended too; none is an answer."""
+        """All of the service, also those that ended; there may be none."""
         for _ in range(_TRIES):
             ids = self._ids()
             if not ids:
                 return []
             argv = [*self._settings.engine_argv, "inspect", *ids]
-            verb = "look into the containers"
+            verb = "inspect the containers"
             answer = command.ask(argv, verb, _REMEDY, timeout_s=command.ASK_S)
             if answer.status == 0:
                 return containers_of(answer.output, shlex.join(argv))
-            # In a rollout one may be gone by now: then there are others.
+            # In a rollout one may be gone by now: list them again.
         raise CouldNotMeasure(
             f"the command to {verb} ended with {answer.status}: {answer.said}",
             where=shlex.join(argv),
@@ -84,7 +179,9 @@ class ComposeAdapter:
         argv = self._list()
         ids = asked(argv, "list the containers", _REMEDY).split()
         if not all(_ID.fullmatch(one) for one in ids):
-            raise NoData("printed what is no id", where=shlex.join(argv), remedy=_REMEDY)
+            raise NoData(
+                "printed something other than container ids", where=shlex.join(argv), remedy=_REMEDY
+            )
         return ids
 
     def _list(self) -> list[str]:

@@ -8,15 +8,15 @@ from readiness.areas.deployment.adapters.adapter import Call, State, asked, dige
 from readiness.areas.deployment.config_adapters import ByHelm
 from readiness.model.errors import NoData
 
-_REMEDY: Final = "see [deployment.helm], and whether the context and its rights are right"
+_REMEDY: Final = "run it by hand; correct [deployment.helm], or the permissions of its context"
 _DEPLOYED: Final = "deployed"
 
 
 class HelmAdapter:
     """Upgrades with the values that name the release.
 
-    Going back is an upgrade, too: `helm rollback` wants a revision, and "the one before" is
-    another one after each attempt.
+    A rollback is an upgrade, too: `helm rollback` needs a revision, and "the previous one" changes
+    after each attempt.
     """
 
     def __init__(self, settings: ByHelm, *, wait_s: float) -> None:
@@ -24,7 +24,7 @@ class HelmAdapter:
         self._wait_s = wait_s
 
     def deploy(self, release: str) -> list[Call]:
-        """One call, which waits."""
+        """An upgrade, which waits."""
         return [self._upgrade(release, f"deploy {release}")]
 
     def rollback(self, release: str) -> list[Call]:
@@ -35,7 +35,7 @@ class HelmAdapter:
         """All values but those that name the release.
 
         Raises:
-            CouldNotMeasure: helm does not tell.
+            CouldNotMeasure: helm does not answer.
         """
         argv = self._helm("get", "values", self._settings.release_name, "--all", "--output", "json")
         document = json_of(asked(argv, "read the values", _REMEDY), shlex.join(argv))
@@ -45,14 +45,14 @@ class HelmAdapter:
         return {key: digest(value) for key, value in _leaves(document) if key not in named}
 
     def replicas(self) -> int | None:
-        """Helm does not know: who answers has to tell."""
+        """Helm does not count them."""
         return None
 
     def under_way(self) -> str | None:
         """A release that is not `deployed` is stuck, or being changed.
 
         Raises:
-            CouldNotMeasure: helm does not tell.
+            CouldNotMeasure: helm does not answer.
         """
         argv = self._helm("status", self._settings.release_name, "--output", "json")
         document = json_of(asked(argv, "read the status", _REMEDY), shlex.join(argv))

@@ -1,1 +1,1 @@
-"""Changes of the release, and what users see of them."""
+"""Drills: changes of the release while a prober sends requests."""

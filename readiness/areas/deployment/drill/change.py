@@ -1,4 +1,4 @@
-"""One change of the release, as the users of the service saw it: from the record alone."""
+"""One change of the release, as the prober recorded it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from readiness.lib.prober.plan import Sample
 from readiness.model.errors import CouldNotMeasure, NoData
 
 IN_A_ROW: Final = 30
-"""So many good answers of one release, one after the other, are no accident."""
+"""How many good answers of one release in a row show that it has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +18,19 @@ class Change:
     """One change of the release.
 
     Attributes:
-        name: what was asked for, as `deploy 1.5.0`.
+        name: the request, as `deploy 1.5.0`.
         before: the release that was served.
         goal: the release that was to be served.
-        back: whether it was done by the way back.
+        back: whether it was made by a rollback.
         began: when the command was started, on the clock `time.monotonic`.
-        told_s: seconds from then until the tool said that it was done; None if it never did.
-        status: the exit status of its last command; None if it was given up.
-        problem: why the change did not come to its end; empty if it did.
-        ended: when it was over: the service was steady, or the change was given up.
-        steady_s: how long a service has to be well to be called steady.
-        state: what the release is run with afterwards; None where nobody can tell, or an error.
-        counts: how many replicas could serve, and when, as the tool says it.
-        seen: all requests from its beginning to its end.
+        told_s: seconds from then until the command ended; None if it did not.
+        status: the exit status of its last command; None if it was stopped.
+        problem: why the change did not complete; empty if it did.
+        ended: when the service was steady, or the change was stopped.
+        steady_s: how long a service must answer well to be called steady.
+        state: what the release runs with afterwards; None or an error if unknown.
+        counts: when, and how many replicas served, as the tool counts them.
+        seen: all requests of the change.
     """
 
     name: str
@@ -48,23 +48,23 @@ class Change:
     seen: Observation
 
     def must_be_whole(self) -> None:
-        """Refuse to judge a change that did not come to its end, or was not really one.
+        """Refuse to judge a change that did not complete, or that changed no release.
 
         Raises:
-            NoData: so it is; or the prober was starved.
+            NoData: it is such a change, or the prober was starved.
         """
         if self.problem:
             raise NoData(
-                f"the change was broken off, and put back: {self.problem}",
+                f"the change was stopped, and the release restored: {self.problem}",
                 where=self.name,
-                remedy="do the same by hand, and see why it does not come to its end",
+                remedy="run the same command by hand, and see why it does not complete",
             )
         for release in (self.before, self.goal):
             if release not in self.seen.versions:
                 raise NoData(
-                    f"release {release} never answered: this was no change between two releases",
+                    f"release {release} never answered: the release did not change",
                     where=self.name,
-                    remedy="let `url` tell the release that answers, and nothing keep the answers",
+                    remedy="let `url` name the release that answers, and cache no answer",
                 )
         self.seen.must_be_fair()
 
@@ -76,10 +76,9 @@ class Change:
 
     @property
     def others_in_the_end(self) -> tuple[Sample, ...]:
-        """The requests of the last stretch that the goal did not answer, or did not answer well.
+        """The requests of the last `steady_s` seconds that the goal did not answer well.
 
-        The last stretch is as long as steadiness asks for; after a change that came to its end
-        there are none.
+        There are none after a change that completed.
         """
         last = self.seen.between(self.ended - self.steady_s, self.ended)
         return tuple(s for s in last.samples if s.failed or s.version != self.goal)
@@ -98,27 +97,24 @@ class Change:
 
     @property
     def settled(self) -> Sequence[Sample]:
-        """The last requests that the goal answered well, with nothing else in between."""
+        """The last requests, all of them answered well by the goal."""
         return tail(self.seen.samples, self.goal)
 
     @property
     def arrived_s(self) -> float | None:
-        """Seconds from the command to the first of the good answers that nothing else followed.
-
-        None if they are fewer than `IN_A_ROW`.
-        """
+        """Seconds from the command to the first of `settled`; None if they are under `IN_A_ROW`."""
         settled = self.settled
         return settled[0].ended - self.began if len(settled) >= IN_A_ROW else None
 
     @property
     def after(self) -> Observation:
-        """The requests since then."""
+        """The requests since the goal has arrived."""
         settled = self.settled
         return self.seen.between(settled[0].due if settled else self.ended, float("inf"))
 
 
 def tail(samples: Sequence[Sample], release: str) -> Sequence[Sample]:
-    """The last requests that were all answered well, and by this release."""
+    """The last requests, all of them answered well by this release."""
     for index in range(len(samples) - 1, -1, -1):
         if samples[index].failed or samples[index].version != release:
             return samples[index + 1 :]

@@ -1,24 +1,84 @@
-"""The drill: deploy, roll back, deploy again, while a prober asks the service all the time.
+"""The drill: deploy, roll back, deploy again, while a prober sends requests all the time.
 
 GIVEN a steady service, WHEN its release is changed, THEN it is steady again.
 """
 
+import secrets
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.deployment.adapters.adapter import Adapter, State
-from readiness.areas.deployment.config import Deployment
+from readiness.areas.deployment.config import Data, Deployment
 from readiness.areas.deployment.drill.change import Change
-from readiness.areas.deployment.drill.keeping import Kept, kept
-from readiness.areas.deployment.drill.restoring import Restored
-from readiness.areas.deployment.drill.row import Read, Row
+from readiness.areas.deployment.drill.restoring import Kept, Restored, kept
 from readiness.areas.deployment.drill.watching import Made, Watch, plan_of
+from readiness.lib import command
 from readiness.lib.drill.counting import Sampler, sampling
 from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
-from readiness.model.errors import CouldNotMeasure
+from readiness.model.errors import CouldNotMeasure, NoData
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Whether the row could be read.
+
+    Attributes:
+        release: the release that served.
+        found: whether it printed the id.
+        said: what the command printed, if it did not.
+    """
+
+    release: str
+    found: bool
+    said: str
+
+
+class Row:
+    """The synthetic row of one drill."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._id = f"readiness-{secrets.token_hex(6)}"
+        self.written = False
+        self.reads: list[Read] = []
+        self.problem: CouldNotMeasure | None = None
+
+    def write(self, release: str, keeping: Kept) -> None:
+        """Write it, and read it: what was never written cannot be lost."""
+        self.written = True
+        keeping.row(self._id)
+        argv = self._filled(self._data.write)
+        try:
+            command.run(argv, "write the synthetic row", f"run it by hand: {shlex.join(argv)}")
+            if not self._read(release).found:
+                raise NoData(
+                    f"the synthetic row cannot be read by release {release}, which wrote it",
+                    where=shlex.join(argv),
+                    remedy="let `read` print the id; see [deployment.data]",
+                )
+        except CouldNotMeasure as error:
+            self.problem = error
+
+    def read(self, release: str) -> None:
+        """See whether this release can read it."""
+        try:
+            self.reads.append(self._read(release))
+        except CouldNotMeasure as error:
+            self.problem = error
+
+    def _read(self, release: str) -> Read:
+        argv = self._filled(self._data.read)
+        answer = command.ask(argv, "read the synthetic row", f"run it by hand: {shlex.join(argv)}")
+        found = answer.status == 0 and self._id in answer.output.split()
+        return Read(release, found, answer.said or f"nothing printed, status {answer.status}")
+
+    def _filled(self, argv: list[str]) -> list[str]:
+        return [word.replace("{id}", self._id) for word in argv]
+
 
 _FOREVER: Final = float("inf")
 
@@ -28,15 +88,15 @@ class Drilled:
     """What a drill showed.
 
     Attributes:
-        origin: the release that was served before it, and is again.
+        origin: the release that was served before, and is again.
         given: the requests before anything was changed.
-        changes: what was changed, in order; the last one may have been broken off.
-        state: what `origin` was run with before.
-        reads: whether the row of ours could be read, after each change.
-        row_problem: why nothing can be said of the row; None if something can.
+        changes: what was changed, in order; the last one may have been stopped.
+        state: what `origin` ran with before.
+        reads: whether the synthetic row could be read, after each change.
+        row_problem: why the row was not tried; None if it was.
         count_problem: why the replicas could not be counted; None if they could.
-        counts: how many replicas could serve, and when, over all of it.
-        restored: how the target was put back.
+        counts: when, and how many replicas served.
+        restored: how the target was restored.
         whole: all requests.
     """
 
@@ -53,7 +113,7 @@ class Drilled:
 
     @property
     def is_starved(self) -> bool:
-        """Whether nothing is known but that this machine did too much else at the time."""
+        """Whether all that went wrong is that this machine was too busy to probe."""
         starved = any(change.seen.starved for change in self.changes)
         broken = any(change.problem for change in self.changes)
         return starved and not broken and not self.whole.failed
@@ -61,7 +121,7 @@ class Drilled:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One change that is to be made: as for `Change`."""
+    """One change to make; its attributes are those of `Change`."""
 
     name: str
     before: str
@@ -71,7 +131,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A leg, how it went, and what its release is run with."""
+    """A leg, how it went, and what its release runs with."""
 
     leg: Leg
     made: Made
@@ -79,10 +139,10 @@ class _Done:
 
 
 def legs(origin: str, release: str, previous: str) -> Iterator[Leg]:
-    """From the older release: deploy, roll back, deploy again; and then to where it was.
+    """From the older release: deploy, roll back, deploy again; then back to where it was.
 
-    Where the new one is served already, the older one is deployed first, not rolled back to: what
-    a rollback has to restore is what a deployment of that release sets.
+    Where the new one is served already, the older one is deployed first, not rolled back to: a
+    rollback must restore what a deployment of that release sets.
     """
     if origin == release:
         yield Leg(f"deploy {previous}", release, previous, back=False)
@@ -94,11 +154,11 @@ def legs(origin: str, release: str, previous: str) -> Iterator[Leg]:
 
 
 def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
-    """Do the whole of it, and put back what was there before, whatever happens.
+    """Run the drill, and restore what was there before, whatever happens.
 
     Raises:
-        CouldNotMeasure: the service is not steady before, somebody else drills, or it could not
-            be put back.
+        CouldNotMeasure: the service is not steady before, another drill runs, or the release could
+            not be restored.
     """
     with (
         alone(safety),
@@ -109,8 +169,6 @@ def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
 
 
 class _Drill:
-    """A drill under way."""
-
     def __init__(
         self, deployment: Deployment, adapter: Adapter, prober: Prober, counter: Sampler[int]
     ) -> None:
@@ -128,7 +186,7 @@ class _Drill:
         state = self._state()
         with kept(settings, self._adapter, origin, safety) as keeping:
             done = list(self._walk(watch, keeping, origin))
-            restored = keeping.put_back(there=not done[-1].made.problem)
+            restored = keeping.restore_all(there=not done[-1].made.problem)
         self._counter.stop()
         whole = self._prober.stop()
         return Drilled(
@@ -145,7 +203,7 @@ class _Drill:
         )
 
     def _walk(self, watch: Watch, keeping: Kept, origin: str) -> Iterator[_Done]:
-        """The changes, until one is broken off."""
+        """The changes, until one is stopped."""
         release, previous = self._settings.release, self._settings.previous or ""
         for leg in legs(origin, release, previous):
             way = self._adapter.rollback if leg.back else self._adapter.deploy
@@ -169,11 +227,11 @@ class _Drill:
             return error
 
     def _changes(self, done: list[_Done], whole: Observation, begin: float) -> Iterator[Change]:
-        """With all requests: none is left out between two of them, nor before the first."""
+        """With all requests: none is left out between two changes, nor before the first."""
         ends = [one.made.began for one in done[1:]] + [_FOREVER]
         for one, end in zip(done, ends, strict=True):
             leg, made = one.leg, one.made
-            # What comes after a change that was broken off is how it was put back.
+            # After a change that was stopped, the release is restored.
             until = made.ended if made.problem else end
             yield Change(
                 name=leg.name,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from readiness.areas.deployment.adapters.known import adapter_of
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.config import Config
 from readiness.areas.deployment.drill.restoring import remove_row, restore
 from readiness.config.base.area import Recovery
@@ -13,7 +13,7 @@ from readiness.model.errors import UsageError
 
 
 def recover(recovery: Recovery) -> bool:
-    """Restore what each note tells of; gives whether there was any.
+    """Restore what each note names; gives whether there was any.
 
     Raises:
         SafetyRefusal: the notes are those of another target.
@@ -35,12 +35,12 @@ def _restore(file: Path, noted: Noted, recovery: Recovery) -> None:
     deployment, say = config.deployment, recovery.say
     if deployment is None:
         raise UsageError(
-            "does not say any more how the release is changed",
+            "no longer says how the release is changed",
             where="[deployment]",
             remedy=f"deploy release {clean(noted.release)} by hand, and remove {file}",
         )
     if noted.end_tool():
-        say(f"ended the command that the drill had left (process {noted.tool})")
+        say(f"stopped the command that the drill had left (process {noted.tool})")
     restored = restore(deployment, adapter_of(deployment), noted.release)
     served = f"release {clean(noted.release)} is served"
     if restored.already:
@@ -49,5 +49,5 @@ def _restore(file: Path, noted: Noted, recovery: Recovery) -> None:
         say(f"{served} again, after {restored.arrived - restored.began:.1f} s")
     if noted.row and deployment.data:
         remove_row(deployment.data, noted.row)
-        say(f"removed our row {clean(noted.row)}")
+        say(f"removed the synthetic row {clean(noted.row)}")
     file.unlink(missing_ok=True)

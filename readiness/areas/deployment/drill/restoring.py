@@ -1,11 +1,13 @@
-"""Puts the target back to the release that it served: after a drill, and by `readiness recover`."""
+"""Restores the release that was served: after a drill, and by `readiness recover`."""
 
 import shlex
+import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final, Self
 
 from readiness.areas.deployment.adapters.adapter import Adapter, Call
@@ -13,7 +15,8 @@ from readiness.areas.deployment.config import Data, Deployment
 from readiness.areas.deployment.drill.change import IN_A_ROW, tail
 from readiness.areas.deployment.drill.watching import plan_of
 from readiness.lib import command
-from readiness.lib.drill.safety import RECOVER
+from readiness.lib.drill.notes import Noted, Notes
+from readiness.lib.drill.safety import RECOVER, Safety
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
 from readiness.model.errors import CouldNotMeasure, TookTooLong
@@ -23,13 +26,13 @@ _GLANCE_S: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """How the target was put back.
+    """How the target was restored.
 
     Attributes:
-        already: whether it served that release all the time, so that nothing was done.
+        already: whether it served that release already, so that nothing was done.
         began: when the command was started, on the clock `time.monotonic`.
-        arrived: when the good answers began that nothing else followed.
-        ended: when that was certain.
+        arrived: when the first of the good answers came that only this release gave.
+        ended: when the service was steady.
     """
 
     already: bool
@@ -45,10 +48,10 @@ class Restored:
 
 
 def restore(deployment: Deployment, adapter: Adapter, release: str) -> Restored:
-    """Put the target back; may be called as often as one likes.
+    """Restore the release; may be called as often as you like.
 
     Raises:
-        CouldNotMeasure: it does not serve that release again, or nobody can tell.
+        CouldNotMeasure: it does not serve that release, or does not answer.
     """
     with probing(plan_of(deployment)) as prober:
         if _is_there(prober, adapter, release):
@@ -63,11 +66,11 @@ def remove_row(data: Data, row: str) -> None:
         CouldNotMeasure: the command fails.
     """
     argv = [word.replace("{id}", row) for word in data.remove]
-    command.run(argv, "remove our row", f"run it by hand: {shlex.join(argv)}")
+    command.run(argv, "remove the synthetic row", f"run it by hand: {shlex.join(argv)}")
 
 
 def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
-    """Only if the tool itself says that nothing is under way: what comes is not seen yet."""
+    """Only if the tool says that no change is under way: one that begins is not seen yet."""
     try:
         if adapter.under_way() != "":
             return False
@@ -84,7 +87,7 @@ def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
 
 
 def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Prober) -> Restored:
-    """By the way that is meant for it; if that does not lead there, by the other one."""
+    """By a rollback or a deployment, as the release requires; if that fails, by the other."""
     began = time.monotonic()
     ways = [adapter.rollback, adapter.deploy]
     if release == deployment.release:
@@ -93,7 +96,7 @@ def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Pro
     for way in ways:
         problem = _run(way(release), deployment)
         said = problem or said
-        # Whatever the tool said: what the service serves is what counts.
+        # Whatever the tool said, the answers of the service decide.
         within_s = _GLANCE_S + deployment.steady_s if problem else deployment.change_within_s
         enough = partial(_is_steady, time.monotonic(), release, deployment.steady_s)
         with suppress(TookTooLong):
@@ -101,14 +104,14 @@ def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Pro
             arrived = tail(seen.samples, release)[0].ended
             return Restored(already=False, began=began, arrived=arrived, ended=time.monotonic())
     raise CouldNotMeasure(
-        f"release {release} could not be put back{f': {said}' if said else ''}",
+        f"release {release} could not be restored{f': {said}' if said else ''}",
         where=deployment.url,
-        remedy=f"put release {release} back by hand, then: {RECOVER}",
+        remedy=f"deploy release {release} by hand, then: {RECOVER}",
     )
 
 
 def _run(calls: Sequence[Call], deployment: Deployment) -> str:
-    """Why the tool did not do it; empty if it says that it did."""
+    """Why the command failed; empty if it says that it did not."""
     for call in calls:
         try:
             with command.started(call.argv, call.verb, RECOVER, env=call.env) as running:
@@ -127,3 +130,84 @@ def _is_steady(since: float, release: str, steady_s: float, seen: Observation) -
 
 def _settled(seen: Observation, release: str) -> bool:
     return len(tail(seen.samples, release)) == len(seen.samples) >= IN_A_ROW
+
+
+class Kept:
+    """A target that will be restored; made by `kept`."""
+
+    def __init__(
+        self, deployment: Deployment, adapter: Adapter, release: str, notes: Notes
+    ) -> None:
+        self._deployment = deployment
+        self._adapter = adapter
+        self._release = release
+        self._row = ""
+        self.notes = notes
+        self._restored: Restored | None = None
+        self._failed: CouldNotMeasure | None = None
+
+    def row(self, row: str) -> None:
+        """Write down that this row will be written."""
+        self._row = row
+        self.notes.row(row)
+
+    def restore_all(self, *, there: bool = False) -> Restored:
+        """Restore everything, once.
+
+        Args:
+            there: the release was seen to be served again, by all replicas.
+
+        Raises:
+            CouldNotMeasure: it failed; the notes stay.
+        """
+        if self._failed:
+            raise self._failed
+        if self._restored is None:
+            try:
+                self._restored = self._restore_all(there=there)
+            except CouldNotMeasure as error:
+                self._failed = error
+                raise
+        return self._restored
+
+    def _restore_all(self, *, there: bool) -> Restored:
+        restored = (
+            Restored.untouched()
+            if there
+            else restore(self._deployment, self._adapter, self._release)
+        )
+        if self._row and self._deployment.data:
+            remove_row(self._deployment.data, self._row)
+        self.notes.close()
+        return restored
+
+
+@contextmanager
+def kept(deployment: Deployment, adapter: Adapter, release: str, safety: Safety) -> Iterator[Kept]:
+    """Whatever happens in the block, this release is served again at its end.
+
+    What must be restored is on disk before the block begins, and a watchdog restores it if this
+    process is killed.
+
+    Raises:
+        CouldNotMeasure: it could not be restored, or the notes cannot be written.
+    """
+    place = safety.place
+    noted = Noted(place.fingerprint, place.target, place.environment, release)
+    with ExitStack() as stack:
+        token = safety.undo.run(_recover(safety.config), timeout_s=_longest_s(deployment))
+        stack.callback(safety.undo.forget, token)
+        keeping = Kept(deployment, adapter, release, Notes(place.file, noted))
+        try:
+            yield keeping
+        finally:
+            keeping.restore_all()
+
+
+def _recover(config: Path) -> list[str]:
+    return [sys.executable, "-P", "-m", "readiness", "recover", "--config", str(config.absolute())]
+
+
+def _longest_s(deployment: Deployment) -> float:
+    """The longest that restoring may take: two ways, each with its command and its wait."""
+    return 4 * deployment.change_within_s + deployment.steady_s + 60

@@ -1,4 +1,4 @@
-"""Stops one replica while requests are under way that take a while."""
+"""Stops one replica while slow requests are under way."""
 
 import time
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment, SlowRequest
-from readiness.areas.deployment.drill.keeping import Kept, kept
+from readiness.areas.deployment.drill.restoring import Kept, kept
 from readiness.areas.deployment.drill.watching import Watch, plan_of
 from readiness.lib import command
 from readiness.lib.drill.notes import Notes
@@ -20,8 +20,8 @@ from readiness.lib.prober.prober import Prober, probing
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
 
-# Several for each replica, so that whichever is stopped has some; and in no simple ratio to what
-# else is asked: a balancer that leads to one after the other would lead them all to the same one.
+# Several for each replica, so that whichever is stopped has some; and in no simple ratio to the
+# other requests, or a round-robin balancer would send all of them to the same replica.
 _SLOW_PER_S: Final = 11.0
 _SLOW_TIMEOUT_S: Final = 30.0
 _SLOW_ENOUGH_S: Final = 0.5
@@ -30,15 +30,15 @@ _FOREVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What became of the requests while a replica was stopped.
+    """What happened to the requests while a replica was stopped.
 
     Attributes:
-        began: when it was told to stop, on the clock `time.monotonic`.
+        began: when the command to stop it began, on the clock `time.monotonic`.
         stop_s: seconds until the command ended.
         back_s: seconds until all replicas served again; None if that was not seen.
-        under_way: the slow requests that were under way when it was told to stop.
+        under_way: the slow requests that were under way then.
         slow: all slow requests.
-        others: all quick ones, of a prober beside them.
+        others: all quick ones, of a second prober.
     """
 
     began: float
@@ -50,7 +50,7 @@ class Stopped:
 
     @property
     def is_starved(self) -> bool:
-        """Whether nothing is known but that this machine did too much else at the time."""
+        """Whether all that went wrong is that this machine was too busy to probe."""
         starved = bool(self.slow.starved or self.others.starved)
         wrong = self.slow.failed or self.others.failed or self.back_s is None
         return starved and not wrong
@@ -60,10 +60,10 @@ def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety:
     """Stop one, and wait until all serve again.
 
     Raises:
-        NoData: no request was under way, none of them was slow, or nothing shows that a replica
-            was stopped that had one of them.
-        CouldNotMeasure: the service is not steady before, the command fails, or somebody else
-            drills.
+        NoData: no request was under way, none of them was slow, or nothing shows that the stopped
+            replica had one of them.
+        CouldNotMeasure: the service is not steady before, the command fails, or another drill
+            runs.
     """
     with (
         alone(safety),
@@ -77,7 +77,7 @@ def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety:
             back = _back(deployment, adapter, prober, began)
             settled = time.monotonic()
             watched.steadily(prober, deployment, settled)
-            keeping.put_back(there=back is not None)
+            keeping.restore_all(there=back is not None)
         whole, slow_ones = prober.stop(), slowly.stop()
     gone = _gone(whole, deployment, began, settled)
     under_way = tuple(s for s in slow_ones.samples if s.sent < began < s.ended)
@@ -109,7 +109,7 @@ def _slow_plan(deployment: Deployment, slow: SlowRequest) -> Plan:
 
 
 def _reach_all(deployment: Deployment, slowly: Prober) -> None:
-    """Wait until every replica has answered a slow request, as far as anybody can tell."""
+    """Wait until every replica has answered a slow request, by `replica_header`."""
     many = deployment.replicas if deployment.replica_header else 0
 
     def enough(seen: Observation) -> bool:
@@ -122,15 +122,15 @@ def _reach_all(deployment: Deployment, slowly: Prober) -> None:
         seen = slowly.seen()
         told = listed(dict.fromkeys(s.problem for s in seen.failed)) or listed(seen.replicas)
         raise NoData(
-            f"not every replica answered a slow request within {_SLOW_TIMEOUT_S:g} s, before"
-            f" anything was stopped: {told}",
+            f"only some replicas answered a slow request within {_SLOW_TIMEOUT_S:g} s, so that none"
+            f" was stopped: {told}",
             where=slowly.plan.url,
-            remedy="let `path` of [deployment.slow_request] be answered by every replica",
+            remedy="set `path` in [deployment.slow_request] to one that every replica answers",
         ) from None
 
 
 def _stop(slow: SlowRequest, keeping: Kept) -> tuple[float, float]:
-    """When the command began and ended; requests are under way by then."""
+    """When the command began and ended."""
     began = time.monotonic()
     _run(slow, keeping.notes)
     return began, time.monotonic()
@@ -153,7 +153,7 @@ def _run(slow: SlowRequest, notes: Notes) -> None:
 
 
 def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float) -> float | None:
-    """When all replicas served again; None if they did not, or nobody can tell."""
+    """When all replicas served again; None if they did not in time."""
     deadline = began + deployment.change_within_s
     while time.monotonic() < deadline:
         asked = time.monotonic()
@@ -168,43 +168,41 @@ def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float
 
 
 def _gone(whole: Observation, deployment: Deployment, began: float, settled: float) -> set[str]:
-    """The replicas that answer no more; empty where answers do not tell who gave them."""
+    """The replicas that no longer answer; empty where answers do not name their replica."""
     if not deployment.replica_header:
         return set()
     before = set(whole.between(0.0, began).replicas)
     gone = before - set(whole.between(settled, _FOREVER).replicas)
     if not gone:
         raise NoData(
-            "the same replicas answer as before: nothing shows that one was stopped",
+            "the same replicas answer as before, so that nothing shows that one was stopped",
             where="[deployment.slow_request] stop_one",
-            remedy="let it stop a replica that serves, as a deployment does",
+            remedy="set it to a command that stops a serving replica, as a deployment does",
         )
     return gone
 
 
 def _must_have_met(under_way: Sequence[Sample], gone: set[str], deployment: Deployment) -> None:
-    """Where nothing was lost, the replica that was stopped must have had something to lose."""
+    """Where no request was lost, the stopped replica must have had one under way."""
     if not deployment.replica_header:
         raise NoData(
-            "nothing was lost, and nobody knows whether the replica that was stopped had a request"
-            " under way",
+            "no request was lost, but it is unknown whether the stopped replica had one under way",
             where="[deployment] replica_header",
-            remedy="name the header that tells which replica answered",
+            remedy="set it to the response header that names the replica",
         )
     if not any(sample.replica in gone for sample in under_way):
         raise NoData(
-            f"no slow request was under way at {listed(sorted(gone))} when it was stopped: it had"
-            " nothing to lose",
+            f"no slow request was under way at {listed(sorted(gone))} when it was stopped",
             where="[deployment.slow_request]",
-            remedy="let `path` take longer than `stop_one` does, and do it again",
+            remedy="set `path` to one that takes longer than `stop_one` does",
         )
 
 
 def _must_be_slow(under_way: tuple[Sample, ...], slow: Observation) -> None:
     if not under_way or slow.latency_s(0.5) < _SLOW_ENOUGH_S:
         raise NoData(
-            f"it is answered in {slow.latency_s(0.5):.2f} s, and {len(under_way)} of them were"
-            " under way when the replica was stopped: too few to tell anything",
+            f"it takes {slow.latency_s(0.5):.2f} s, and {len(under_way)} were under way when the"
+            " replica was stopped: too few to judge",
             where=slow.plan.url,
-            remedy="let `path` of [deployment.slow_request] take a second or more",
+            remedy="set `path` in [deployment.slow_request] to one that takes a second or more",
         )

@@ -1,4 +1,4 @@
-"""Runs a change while a prober asks the service, and stops it when users suffer too much."""
+"""Runs a change while a prober sends requests, and stops it when too many of them fail."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,20 +23,20 @@ _REMEDY: Final = "run it by hand; see [deployment] in readiness.toml"
 
 
 def plan_of(deployment: Deployment) -> Plan:
-    """What the prober asks of a target."""
+    """What the prober sends to a target."""
     return watched.plan_of(deployment, deployment.version_key)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How a change went, as far as the tool and a first look can tell.
+    """How a change went, by the tool and a first look at the answers.
 
     Attributes:
         began: when the command was started, on the clock `time.monotonic`.
-        told_s: seconds until the tool said that it was done; None if it never did.
-        status: the exit status of its last command; None if it was given up.
-        problem: why the change did not come to its end; empty if it did.
-        ended: when it was over.
+        told_s: seconds until the command ended; None if it did not.
+        status: the exit status of its last command; None if it was stopped.
+        problem: why the change did not complete; empty if it did.
+        ended: when it completed or was stopped.
     """
 
     began: float
@@ -57,8 +57,8 @@ class Watch:
         """The service before anything is changed: steady, one release, all replicas.
 
         Raises:
-            NoData: it is not; nothing must be changed then.
-            CouldNotMeasure: the prober, or the tool, does not tell.
+            NoData: it is not steady, so that nothing may be changed.
+            CouldNotMeasure: the prober ended, or the tool does not answer.
         """
         settings = self._settings
         if busy := adapter.under_way():
@@ -74,7 +74,7 @@ class Watch:
         return seen
 
     def _steadily(self) -> Observation:
-        """As long as steadiness takes; a prober that was starved may try again, a service not."""
+        """Tries again where the prober was starved, but not where the service failed."""
         for _ in range(_GIVEN_TRIES):
             began = time.monotonic()
             whole = watched.steadily(self._prober, self._settings, began)
@@ -93,18 +93,18 @@ class Watch:
         may_fail: bool = False,
         quiet: Callable[[], bool] = lambda: True,
     ) -> Made:
-        """Change the release, and wait until the service is steady; or stop it on the way.
+        """Change the release, and wait until the service is steady; or stop the change.
 
         Args:
             calls: what changes it.
             goal: what is to be served in the end.
-            notes: are told which command runs.
+            notes: where the running command is written down.
             within_s: how long it may take; default: `change_within_s`.
-            may_fail: whether the commands may end as they like.
-            quiet: whether nothing is under way any more, asked once the service is steady.
+            may_fail: whether the commands may exit with any status.
+            quiet: whether no change is under way, asked once the service is steady.
 
         Raises:
-            CouldNotMeasure: the prober ended by itself.
+            CouldNotMeasure: the prober ended.
         """
         began = time.monotonic()
         patience = _Patience(began, within_s or self._settings.change_within_s)
@@ -119,7 +119,7 @@ class Watch:
         return Made(began, told_s, status, problem, time.monotonic())
 
     def _run(self, call: Call, patience: "_Patience", notes: Notes) -> tuple[int | None, str]:
-        """The exit status, and why no further; the command is killed if it still runs then."""
+        """The exit status, and why the change was stopped; that kills the command."""
         try:
             with command.started(call.argv, call.verb, _REMEDY, env=call.env) as running:
                 notes.tool(running.pid)
@@ -145,15 +145,15 @@ class Watch:
                 return ""
             if problem := self._too_bad(patience, seen):
                 versions = listed(dict.fromkeys(s.version or "none" for s in seen.samples[-100:]))
-                return f"{problem}; the last answers were of {versions}"
+                return f"{problem}; the last answers were from {versions}"
             time.sleep(_POLL_S)
 
     def _too_bad(self, patience: "_Patience", seen: Observation | None = None) -> str:
-        """Why a change has to be stopped; empty as long as it may go on."""
+        """Why a change must be stopped; empty as long as it may go on."""
         settings = self._settings
         seen = seen or self._prober.seen().between(patience.began, float("inf"))
         if time.monotonic() - patience.began > patience.seconds:
-            return f"not over after {patience.seconds:g} s"
+            return f"not complete after {patience.seconds:g} s"
         return watched.suffering(seen, settings)
 
 
@@ -168,10 +168,9 @@ class _Patience:
 def _one_release(seen: Observation, settings: Deployment) -> None:
     if any(not sample.version for sample in seen.samples):
         raise NoData(
-            f"its answers have no key {settings.version_key!r} with a text",
+            f"its answers do not name the release in the key {settings.version_key!r}",
             where=settings.url,
-            remedy="let it answer with a JSON object that tells the release, or name the key in"
-            " [deployment] version_key",
+            remedy="let it answer with a JSON object that names the release, or set `version_key`",
         )
     if len(seen.versions) > 1:
         raise _unsteady(f"{len(seen.versions)} releases answer: {listed(seen.versions)}", settings)
@@ -185,8 +184,7 @@ def _one_release(seen: Observation, settings: Deployment) -> None:
 
 def _unsteady(problem: str, settings: Deployment) -> NoData:
     return NoData(
-        f"{problem}, before anything was changed: nothing is changed now",
+        f"{problem} before the drill, so that nothing was changed",
         where=settings.url,
-        remedy="bring the service into order first, then drill; after a drill that was killed:"
-        " readiness recover",
+        remedy="make the service steady first; after a drill that was killed: readiness recover",
     )

@@ -1,1 +1,1 @@
-"""Probes of what must be so before a release goes out, and of what it leaves beside it."""
+"""Probes of the host, the files, the backups and the releases around a deployment."""

@@ -1,34 +1,155 @@
-"""Looks at the machine that a release is put on: room on disk, memory, the container runtime."""
+"""Reads the host's free disk space, its memory and its container runtime."""
 
 import os
+import posixpath
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.deployment.config_before import Host
-from readiness.areas.deployment.probes import memory
-from readiness.areas.deployment.probes.memory import Memory
+from readiness.areas.deployment.config import Host
 from readiness.lib.command import Answer, ask, run
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.measurement import Measurement
 
+MEMINFO: Final = "/proc/meminfo"
+CGROUP: Final = "/proc/self/cgroup"
+_V1: Final = "/sys/fs/cgroup/memory"
+_V2: Final = "/sys/fs/cgroup"
+_LIMIT_V1: Final = "memory.limit_in_bytes"
+_LIMIT_V2: Final = "memory.max"
+_USED: Final[Mapping[str, str]] = {
+    _LIMIT_V1: "memory.usage_in_bytes",
+    _LIMIT_V2: "memory.current",
+}
+_STAT: Final = "memory.stat"
+_NO_LIMIT: Final = "max"
+# Version 1 writes the largest number of pages, in bytes, where there is no limit.
+_UNLIMITED: Final = 1 << 60
+_KIB: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory in bytes, the least of what the machine has and each cgroup allows.
+
+    Attributes:
+        total: all that may be used.
+        available: what of it is free, or can be freed by dropping the page cache.
+        source: the file that gave `total`.
+    """
+
+    total: int
+    available: int
+    source: str
+
+
+def limit_files(cgroup: str) -> list[str]:
+    """The files that may hold a limit: of this cgroup, and of all above it.
+
+    Args:
+        cgroup: the text of /proc/self/cgroup; empty where there are no cgroups.
+    """
+    found: list[str] = []
+    for line in cgroup.splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if "memory" in controllers.split(","):
+            found += _upwards(_V1, path, _LIMIT_V1)
+        elif number == "0" and not controllers:
+            found += _upwards(_V2, path, _LIMIT_V2)
+            # Some systems mount version 2 here, beside controllers of version 1.
+            found += _upwards(f"{_V2}/unified", path, _LIMIT_V2)
+    return list(dict.fromkeys(found))
+
+
+def beside(limit_file: str) -> tuple[str, str]:
+    """The files with the memory used under a limit, and the page cache's part of it."""
+    folder, name = posixpath.split(limit_file)
+    return f"{folder}/{_USED[name]}", f"{folder}/{_STAT}"
+
+
+def memory_from(texts: Mapping[str, str], limits: Sequence[str]) -> Memory:
+    """The memory that may be used.
+
+    Args:
+        texts: the contents of the files that exist, by path.
+        limits: the paths that may hold a limit, from `limit_files`.
+
+    Raises:
+        NoData: the machine does not say how much it has, or a limit is not a number.
+    """
+    machine = texts.get(MEMINFO, "")
+    least = Memory(_figure(machine, "MemTotal"), _figure(machine, "MemAvailable"), MEMINFO)
+    available = least.available
+    for path in limits:
+        limit = _limit(texts[path], path) if path in texts else None
+        if limit is None:
+            continue
+        if limit < least.total:
+            least = Memory(limit, available, path)
+        if (used := _used(texts, path)) is not None:
+            available = min(available, max(0, limit - used))
+    return Memory(least.total, min(available, least.total), least.source)
+
+
+def _upwards(root: str, path: str, name: str) -> Iterator[str]:
+    """From the cgroup to the root; inside a container only the root may be there."""
+    folder = posixpath.normpath("/" + path.lstrip("/"))
+    while True:
+        yield posixpath.normpath(f"{root}/{folder.lstrip('/')}/{name}")
+        if folder == "/":
+            return
+        folder = posixpath.dirname(folder)
+
+
+def _figure(text: str, word: str) -> int:
+    found = re.search(rf"^{word}:\s+(\d+) kB$", text, re.MULTILINE)
+    if not found:
+        raise NoData(
+            f"{word} is missing",
+            where=MEMINFO,
+            remedy='memory is read on Linux; for another machine, set `run_on = ["ssh", "HOST"]` in'
+            " [deployment.host]",
+        )
+    return int(found[1]) * _KIB
+
+
+def _limit(text: str, path: str) -> int | None:
+    said = text.strip()
+    if said == _NO_LIMIT:
+        return None
+    if not said.isdecimal():
+        raise NoData("the memory limit is not a number", where=path)
+    return int(said) if int(said) < _UNLIMITED else None
+
+
+def _used(texts: Mapping[str, str], limit_file: str) -> int | None:
+    """The memory used under a limit, without the page cache; None if unknown."""
+    used, stat = beside(limit_file)
+    said = texts.get(used, "").strip()
+    if not said.isdecimal():
+        return None
+    files = re.search(r"^(?:total_)?inactive_file (\d+)$", texts.get(stat, ""), re.MULTILINE)
+    return int(said) - (int(files[1]) if files else 0)
+
+
 _TIMEOUT_S: Final = 10.0
 _LONGEST: Final = 1 << 20
-_KIB: Final = 1024
 # device, blocks of 1024 bytes, used, available, capacity, mounted on
 _DF: Final = re.compile(r"\s\d+\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/")
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
-_LOOK: Final = "see that `run_on` leads there and asks no question: ssh -o BatchMode=yes HOST true"
+_LOOK: Final = "see that `run_on` reaches it without a question: ssh -o BatchMode=yes HOST true"
 
 
 def free_on(host: Host, path: str) -> Measurement:
-    """The bytes that are free on the file system of a folder, for who is not root.
+    """The bytes that are free on the file system of a folder, for users other than root.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or it cannot be asked for.
+        CouldNotMeasure: there is no such folder, or the machine does not answer.
     """
     if host.run_on:
         source = shlex.join([*host.run_on, "df", "-Pk", path])
@@ -39,54 +160,54 @@ def free_on(host: Host, path: str) -> Measurement:
 
 
 def memory_of(host: Host) -> Memory:
-    """The memory that may be used there.
+    """The memory that may be used on the host.
 
     Raises:
-        CouldNotMeasure: and its kinds: the machine does not tell.
+        CouldNotMeasure: the machine does not answer.
     """
-    first = _read(host, [memory.MEMINFO, memory.CGROUP])
-    limits = memory.limit_files(first.get(memory.CGROUP, ""))
-    files = [file for limit in limits for file in (limit, *memory.beside(limit))]
-    # Asked for once more: that it comes shows that nothing else was lost on the way.
-    texts = _read(host, [memory.MEMINFO, *files])
-    return memory.memory_of(texts, limits)
+    first = _read(host, [MEMINFO, CGROUP])
+    limits = limit_files(first.get(CGROUP, ""))
+    files = [file for limit in limits for file in (limit, *beside(limit))]
+    # MEMINFO again: its arrival shows that the whole answer came.
+    texts = _read(host, [MEMINFO, *files])
+    return memory_from(texts, limits)
 
 
 def runtime_of(host: Host) -> Answer:
-    """What the container runtime answered.
+    """What the container runtime answers.
 
     Raises:
-        CouldNotMeasure: the command cannot be started, hangs, or the machine is away.
+        CouldNotMeasure: the command cannot be started, hangs, or the machine is unreachable.
     """
     command = [*host.run_on, *(host.runtime or [])]
-    answer = ask(command, "ask the runtime", "see `runtime` in [deployment.host]",
+    answer = ask(command, "ask the runtime", "correct `runtime` in [deployment.host]",
                  timeout_s=_TIMEOUT_S)  # fmt: skip
     if answer.status != 0 and host.run_on:
-        # A machine that is away says nothing about its runtime.
+        # An unreachable machine says nothing about its runtime.
         run([*host.run_on, "true"], "reach the machine", _LOOK, timeout_s=_TIMEOUT_S)
     return answer
 
 
 def version_in(answer: Answer, host: Host) -> str:
-    """The version that the runtime tells.
+    """The version that the runtime printed.
 
     Raises:
-        NoData: there is none in what it printed.
+        NoData: it printed none.
     """
     found = _VERSION.search(answer.output)
     if found:
         return found[0]
     said = clean(answer.output) or answer.said
     raise NoData(
-        f"the runtime told no version: {said or 'it said nothing'}",
+        f"the runtime printed no version: {said or 'it printed nothing'}",
         where=shlex.join([*host.run_on, *(host.runtime or [])]),
-        remedy="name a command that asks the runtime itself, and prints its version:"
+        remedy="set it to a command that asks the daemon, and prints its version:"
         " docker info --format '{{.ServerVersion}}'",
     )
 
 
 def as_numbers(version: str) -> tuple[int, ...]:
-    """A version, to be compared: 20.10 is newer than 20.9, and as old as 20.10.0."""
+    """A version as numbers: 20.10 is newer than 20.9, and equals 20.10.0."""
     numbers = [int(number) for number in version.split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
@@ -98,26 +219,26 @@ def _statvfs(path: str) -> int:
         found = os.statvfs(path)
     except OSError as error:
         raise CouldNotMeasure(
-            f"the file system cannot be asked: {error.strerror}",
+            f"free space cannot be read: {error.strerror}",
             where=path,
-            remedy="see `disk_paths` in [deployment.host]; on another machine: `run_on`",
+            remedy="correct `disk_paths` in [deployment.host]; for another machine, set `run_on`",
         ) from None
     return found.f_bavail * found.f_frsize
 
 
 def _df(command: Sequence[str]) -> int:
-    printed = run(command, "ask for free space", _LOOK, timeout_s=_TIMEOUT_S)
+    printed = run(command, "read the free space", _LOOK, timeout_s=_TIMEOUT_S)
     lines = printed.strip().splitlines()
     found = _DF.search(lines[-1]) if len(lines) > 1 else None
     if not found:
         raise NoData(
-            f"df told nothing that can be read: {clean(printed)}", where=shlex.join(command)
+            f"the output of df cannot be parsed: {clean(printed)}", where=shlex.join(command)
         )
     return int(found[1]) * _KIB
 
 
 def _read(host: Host, paths: Sequence[str]) -> Mapping[str, str]:
-    """The contents of those files that there are."""
+    """The contents of the files that exist."""
     return _read_there(host.run_on, paths) if host.run_on else _read_here(paths)
 
 
@@ -137,17 +258,17 @@ def _read_here(paths: Sequence[str]) -> Mapping[str, str]:
 
 
 def _read_there(run_on: Sequence[str], paths: Sequence[str]) -> Mapping[str, str]:
-    """All at once. `grep` of everything: it tells which file a line is of, and goes on."""
+    """All at once, by `grep`: it prints the file of each line, and goes on after a missing one."""
     command = [*run_on, "grep", "-H", ".", *paths]
-    answer = ask(command, "read what it has of memory", _LOOK, timeout_s=_TIMEOUT_S)
+    answer = ask(command, "read its memory", _LOOK, timeout_s=_TIMEOUT_S)
     found: dict[str, str] = {}
     for line in answer.output.splitlines():
         path, colon, text = line.partition(":")
         if colon and path in paths:
             found[path] = f"{found.get(path, '')}{text}\n"
-    if memory.MEMINFO not in found:
+    if MEMINFO not in found:
         raise Unreachable(
-            f"the machine does not tell what memory it has: {answer.said or 'no answer'}",
+            f"the machine does not say how much memory it has: {answer.said or 'no answer'}",
             where=shlex.join(command[: len(run_on) + 3]),
             remedy=_LOOK,
         )

@@ -1,4 +1,4 @@
-"""What lies around a release of the shop: configuration, copies, older releases, a report."""
+"""The files around a release of the shop: configuration, backups, artifacts, a report."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ class ReleaseFiles:
 
     Attributes:
         folder: the report, and the folders `deploy`, `saved` and `store`.
-        has_database: whether a copy of the database was saved.
+        has_database: whether the database was backed up.
     """
 
     folder: Path
@@ -33,22 +33,22 @@ class ReleaseFiles:
 
     @property
     def deploy(self) -> Path:
-        """The configuration that goes out with it."""
+        """The configuration that is deployed with it."""
         return self.folder / "deploy"
 
     @property
     def saved(self) -> Path:
-        """What was saved before."""
+        """The backups made before."""
         return self.folder / "saved"
 
     @property
     def store(self) -> Path:
-        """The releases that can be had."""
+        """The artifacts of the releases."""
         return self.folder / "store"
 
     @property
     def report(self) -> Path:
-        """What the deployment wrote."""
+        """The deployment report."""
         return self.folder / "deploy-report.json"
 
 

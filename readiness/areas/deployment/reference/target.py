@@ -1,7 +1,10 @@
-"""The part of the reference system's readiness.toml that tells how its fleet is deployed."""
+"""The part of the reference system's readiness.toml that says how its release is deployed."""
 
+import sys
 from typing import Final
 
+from readiness.areas.deployment.reference import commands
+from readiness.areas.deployment.reference.release_files import ReleaseFiles
 from readiness.servers.fleet.releases import BAD, NEW, OLD
 from readiness.servers.fleet.starting import COUNT, Fleet
 from readiness.servers.toml import quoted
@@ -35,7 +38,7 @@ def _argv(fleet: Fleet, *asked: str) -> str:
 
 
 _DEPLOYMENT: Final = """
-# What is deployed, as its users reach it.
+# The deployed service, as users reach it.
 [deployment]
 url = "{url}"
 version_key = "version"
@@ -43,29 +46,124 @@ replica_header = "x-replica"
 replicas = {count}
 release = "{release}"
 previous = "{previous}"
-# It answers with errors: the fleet must take it back by itself.
+# It answers with errors: the fleet must roll it back automatically.
 bad_release = "{bad}"
 adapter = "command"
-# A machine that does much else answers late, and that is not what is judged here.
+# A busy machine answers late, and that is not judged here.
 timeout_s = 10
 steady_s = 1
 change_within_s = 90
 rollback_max_s = 15
 auto_rollback_max_s = 90
-# Nobody suffers here: what is broken may be seen to its end.
+# There are no users here: a broken change may run to its end.
 abort_failures = 300
 abort_outage_s = 30
-# The machine that this runs on does much else, such as starting the replicas.
+# The machine does much else, such as starting the replicas.
 p99_floor_ms = 500
 
 [deployment.command]
 {command}
 
-# A row of our own, by the way that users go.
+# A synthetic row, written through the public URL.
 [deployment.data]
 {data}
 
 [deployment.slow_request]
 path = "/slow?s=1"
 stop_one = {stop_one}
+"""
+
+
+def before(files: ReleaseFiles, service: str) -> str:
+    """[deployment.host] and the tables after it."""
+    shown = {
+        "@FOLDER@": str(files.folder),
+        "@DEPLOY@": str(files.deploy),
+        "@SAVED@": str(files.saved),
+        "@STORE@": str(files.store),
+        "@PYTHON@": sys.executable,
+        "@COMMANDS@": commands.__name__,
+        "@SERVICE@": service,
+        "@REPORT@": str(files.report),
+    }
+    text = _BEFORE + (_DATABASE if files.has_database else "")
+    for placeholder, value in shown.items():
+        text = text.replace(placeholder, quoted(value)[1:-1])
+    return text
+
+
+def alone(service: str, release: str) -> str:
+    """[deployment] without a fleet: the order service, whose release cannot be changed."""
+    return _ALONE.format(
+        url=f"{service}/version", release=release, previous=OLD if release == NEW else NEW
+    )
+
+
+_ALONE: Final = """
+# The deployed service. Nothing changes its release: there is no fleet on this machine.
+[deployment]
+url = "{url}"
+release = "{release}"
+previous = "{previous}"
+"""
+
+_BEFORE: Final = """
+# The reference system is small, and so is what it needs.
+[deployment.host]
+disk_paths = ["@FOLDER@"]
+min_disk_bytes = 1_073_741_824
+min_memory_bytes = 2_147_483_648
+min_available_bytes = 134_217_728
+# Its releases run without a container: what they need is Python.
+runtime = ["@PYTHON@", "--version"]
+min_runtime = "3.11"
+
+[deployment.files]
+parse = ["@DEPLOY@/*"]
+commands = [["@PYTHON@", "-m", "json.tool", "@DEPLOY@/releases.json"]]
+
+[deployment.order]
+compose = "@DEPLOY@/docker-compose.yml"
+# 30 tries of 10 s.
+patience_s = { database = 300 }
+
+# Backed up when the system starts, which may run for a day.
+[deployment.layers.configuration]
+path = "@SAVED@"
+pattern = "configuration.tar.gz"
+max_age_min = 1440
+sha256 = true
+
+# The artifacts of the releases.
+[deployment.artifact]
+command = ["@PYTHON@", "-m", "@COMMANDS@", "artifact", "@STORE@/shop-{release}.tar.gz"]
+prints = '^shop-{release}\\.tar\\.gz$'
+
+# The order service is deployed with the fleet, and serves at another URL.
+[deployment.workers.orders]
+command = ["@PYTHON@", "-m", "@COMMANDS@", "release", "@SERVICE@"]
+
+[deployment.report]
+path = "@REPORT@"
+
+# The order service of the previous release, on the schema of this one.
+[deployment.compatibility]
+database = "shop"
+dsn = "${REFERENCE_BACKUP_DSN}"
+start = ["@PYTHON@", "-m", "@COMMANDS@", "previous", "{release}", "{dsn}", "{port}"]
+smoke = ["/api/orders", "/version"]
+"""
+
+_DATABASE: Final = """
+[deployment.layers.database]
+path = "@SAVED@"
+pattern = "*.dump"
+max_age_min = 1440
+sha256 = true
+
+[deployment.layers.uploads]
+path = "@SAVED@"
+pattern = "uploads.tar.gz"
+max_age_min = 1440
+sha256 = true
 """

@@ -1,4 +1,4 @@
-"""What a blackbox exporter found when it asked an address from outside, as Prometheus has it."""
+"""What a blackbox exporter found when it probed an address from outside, as Prometheus has it."""
 
 import json
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
 
 _DAY_S: Final = 86400
-# Two intervals of a minute, which is what most ask at.
+# Two of the usual intervals of 15 s.
 _PATIENCE_S: Final = 30.0
 
 
 def successes(prometheus: Prometheus, probe: BlackboxProbe) -> list[Measurement]:
-    """Whether each exporter that asks the address got what it wanted: 1 or 0.
+    """Whether the probe of each exporter succeeded: 1 or 0.
 
-    Waits up to half a minute for a first or for a better answer: a blink is no state.
+    Waits up to half a minute for a first answer, or for a better one.
 
     Raises:
-        NoData: nobody asks that address.
+        NoData: no exporter probes that address.
     """
     found = _samples(prometheus, probe, "probe_success{%s}", lambda value: value == 1)
     return [
@@ -40,7 +40,7 @@ def certificate_days(prometheus: Prometheus, probe: BlackboxProbe) -> list[Measu
     """Days until the first certificate of the chain ends; negative once it has.
 
     Raises:
-        NoData: nobody asks that address, or not by TLS.
+        NoData: no exporter probes that address by TLS.
     """
     asked = "probe_ssl_earliest_cert_expiry{%s} - time()"
     found = _samples(prometheus, probe, asked, lambda _: True)
@@ -66,7 +66,7 @@ def _samples(
     )
     if not found:
         raise NoData(
-            f"no blackbox exporter asks {probe.instance}, or its answers do not arrive",
+            f"no blackbox exporter probes {probe.instance}, or Prometheus does not scrape it",
             where=f"{prometheus.url}: {asked}",
             remedy="add the address to the targets of the blackbox job in prometheus.yml, or"
             f" correct `instance` in [prometheus.probes.{probe.name}]",

@@ -1,4 +1,4 @@
-"""Reads a Grafana dashboard: its panels, wherever they are tucked away, and what they ask."""
+"""Reads a Grafana dashboard: its panels, those in rows and libraries too, and their queries."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -24,14 +24,14 @@ _EVERY: Final = ".*"
 
 
 class Source(Reply):
-    """A data source, as a panel or a query names it."""
+    """The data source of a panel or a query."""
 
     uid: str = ""
     type: str = ""
 
 
 class Query(Reply):
-    """One query of a panel; what we do not know of it is kept, and handed on to Grafana."""
+    """One query of a panel; unknown fields are kept, and passed on to Grafana."""
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
@@ -43,7 +43,7 @@ class Query(Reply):
 
     @property
     def source(self) -> Source:
-        """Where it asks; older dashboards have a name in place of uid and type."""
+        """Its data source; older dashboards have a name in place of uid and type."""
         found = self.datasource
         return Source(uid=found) if isinstance(found, str) else found or Source()
 
@@ -124,18 +124,18 @@ def panels_of(
     library: Callable[[str], object],
     where: str,
 ) -> tuple[Panel, ...]:
-    """The panels that ask something, in their order.
+    """The panels with queries, in their order.
 
-    What begins with two underscores, such as `$__rate_interval`, is left to whoever asks.
+    Variables with two underscores, such as `$__rate_interval`, are left as they are.
 
     Args:
         document: the dashboard's JSON.
-        variables: values that go before those which the dashboard was saved with.
-        library: gives the JSON of a library panel by its uid.
+        variables: values that override those which the dashboard was saved with.
+        library: the JSON of a library panel by its uid.
         where: the file or address, for messages.
 
     Raises:
-        NoData: it is no dashboard, or a variable has no value.
+        NoData: it is not a dashboard, or a variable has no value.
     """
     dashboard = _shaped(_DASHBOARD, document, where)
     values = _values(dashboard.templating.list, variables)
@@ -149,7 +149,7 @@ def panels_of(
 
 
 def fill_in(text: str, values: Values, where: str) -> str:
-    """Put values in the place of variables; those of Grafana's own that have none stay.
+    """Replace variables with their values; Grafana's own without a value stay.
 
     Raises:
         NoData: a variable has no value.
@@ -164,7 +164,7 @@ def fill_in(text: str, values: Values, where: str) -> str:
         raise NoData(
             f"the variable ${name} has no value",
             where=where,
-            remedy=f'give it one: variables = {{ {name} = "..." }} in [grafana.dashboards.NAME]',
+            remedy=f'set it: variables = {{ {name} = "..." }} in [grafana.dashboards.NAME]',
         )
 
     return _VARIABLE.sub(value, text)
@@ -175,9 +175,9 @@ def _shaped(kind: TypeAdapter[_T], document: object, where: str) -> _T:
         return kind.validate_python(document)
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise NoData(
-            f"it is no dashboard: {clean(place, 120)}: {clean(first['msg'], 120)}",
+            f"it is not a dashboard: {clean(place, 120)}: {clean(first['msg'], 120)}",
             where=where,
             remedy="export it as classic JSON: Share, Export, Save to file",
         ) from None
@@ -186,7 +186,7 @@ def _shaped(kind: TypeAdapter[_T], document: object, where: str) -> _T:
 def _unfolded(
     panels: tuple[_Panel, ...], library: Callable[[str], object], where: str
 ) -> Iterator[_Panel]:
-    """All panels: those in rows and in other panels too, and library panels by what they are."""
+    """All panels: those in rows and in other panels too, and the panels from libraries."""
     for panel in panels:
         if panel.library and not panel.targets:
             yield _shaped(_PANEL, library(panel.library.uid), where)
@@ -207,7 +207,7 @@ def _filled(panel: _Panel, values: Values, where: str) -> tuple[Query, ...]:
 
 
 def _query(query: Query, panel: _Panel, values: Values, place: str) -> Query:
-    """The query with the panel's data source, if it has none, and with values for variables."""
+    """The query with its variables replaced, and by default with the panel's data source."""
     if query.is_expression:  # its `$A` is another query
         return query
     source = query.datasource or panel.datasource
@@ -228,7 +228,7 @@ def _walked(value: object, values: Values, where: str) -> object:
 
 
 def _values(found: tuple[_Variable, ...], given: Mapping[str, str]) -> Values:
-    """What each variable stands for: what is given, else what it was saved with."""
+    """The value of each variable: what is given, else what it was saved with."""
     saved = {variable.name: _saved(variable) for variable in found}
     return {name: value for name, value in saved.items() if value} | dict(given)
 
@@ -244,7 +244,7 @@ def _saved(variable: _Variable) -> str | list[str]:
 
 
 def _written(value: str | list[str], form: str) -> str:
-    """A value as the format says; several ones as a regular expression, if it says nothing."""
+    """A value in its format; without one, several values are a regular expression."""
     words = [value] if isinstance(value, str) else value
     if form in {"csv", "raw"}:
         return ",".join(words)

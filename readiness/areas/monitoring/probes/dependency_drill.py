@@ -1,4 +1,4 @@
-"""Takes a dependency away from a service, watches what it says of itself, brings it back."""
+"""Takes a dependency away from a service, watches its health endpoints, and restores it."""
 
 import shlex
 import time
@@ -18,7 +18,7 @@ NOT_READY: Final = 503
 _POLL_S: Final = 0.2
 # One 503 may be a hiccup; so many in a row are a state.
 _AWAY_IN_A_ROW: Final = 3
-# More, since several workers answer in turn and each has to find its way back by itself.
+# More, since several workers answer in turn, and each has to reconnect by itself.
 _BACK_IN_A_ROW: Final = 10
 
 
@@ -32,7 +32,7 @@ class Drilled:
         ready_said: what `ready` last answered while the dependency was away.
         live_failures: how often `live` answered anything but 200.
         live_said: the last such answer.
-        polls: how often both were asked.
+        polls: how often both were requested.
         timeline: every change, in seconds since the drill began.
     """
 
@@ -47,7 +47,7 @@ class Drilled:
 
 @dataclass(slots=True)
 class _Watch:
-    """Asks `ready` and `live` again and again, and notes every change."""
+    """Polls `ready` and `live`, and records every change."""
 
     service: Service
     began: float = field(default_factory=time.monotonic)
@@ -76,7 +76,7 @@ class _Watch:
         self.ready, self.live, self.polls = ready, live, self.polls + 1
 
     def until_ready_says(self, status: int, in_a_row: int, within_s: float) -> float | None:
-        """Seconds until `ready` began to answer so, time after time; None if not in time."""
+        """Seconds until `ready` began to answer so, several times in a row; None if not in time."""
         began = time.monotonic()
         first: float | None = None
         seen = 0
@@ -95,17 +95,17 @@ class _Watch:
 
 
 def run(service: Service, drill: Drill, undo: Undo) -> Drilled:
-    """Take the dependency away, watch, and bring it back whatever happens.
+    """Take the dependency away, watch, and restore it whatever happens.
 
     Args:
         service: whose `ready` and `live` are watched.
         drill: the commands, and how long each change may take.
-        undo: brings the dependency back if this process is killed meanwhile.
+        undo: restores the dependency if this process is killed meanwhile.
 
     Raises:
-        CouldNotMeasure: the service is not well before the drill, or a command failed.
+        CouldNotMeasure: the service is not healthy before the drill, or a command failed.
     """
-    _must_be_well(service)
+    _require_healthy(service)
     watch = _Watch(service)
     token = undo.run(drill.back)
     try:
@@ -130,14 +130,14 @@ def run(service: Service, drill: Drill, undo: Undo) -> Drilled:
     )
 
 
-def _must_be_well(service: Service) -> None:
+def _require_healthy(service: Service) -> None:
     for path in (service.ready, service.live):
         answer = ask(service, path)
         if answer.status != OK:
             raise CouldNotMeasure(
                 f"answers {answer.status} before anything was taken away",
                 where=f"GET {answer.url}",
-                remedy="bring the service into order first, then drill",
+                remedy="restore the service first, then run the drill",
             )
 
 
@@ -151,6 +151,6 @@ def _said(service: Service, path: str) -> str:
 
 def _command(argv: Sequence[str], verb: str, drill: Drill) -> None:
     remedy = (
-        f"run it by hand, and make sure that {drill.dependency} is there: {shlex.join(drill.back)}"
+        f"run it by hand, and make sure that {drill.dependency} is back: {shlex.join(drill.back)}"
     )
     command.run(argv, f"{verb} {drill.dependency}", remedy)

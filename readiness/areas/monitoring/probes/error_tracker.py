@@ -1,4 +1,4 @@
-"""Sends a test event to Sentry, or to what speaks like it, and reads it back."""
+"""Sends a test event to Sentry, or to a server with the same API, and reads it back."""
 
 import json
 import time
@@ -28,10 +28,10 @@ class Sent:
     """What became of the test event.
 
     Attributes:
-        event: its number, 32 hexadecimal digits.
-        accepted: the status that it was taken with.
-        readable_s: seconds until it could be read; None where it could not, in time.
-        reading: what was asked for it.
+        event: its id, 32 hexadecimal digits.
+        accepted: the status of the answer to it.
+        readable_s: seconds until it could be read; None where it could not within the limit.
+        reading: the request that reads it.
     """
 
     event: str
@@ -42,18 +42,18 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Ingest:
-    """Where a DSN leads: `https://KEY@host/prefix/PROJECT`."""
+    """The address in a DSN: `https://KEY@host/prefix/PROJECT`."""
 
     url: str
     key: str
 
 
 def send_and_read(tracker: ErrorTracker) -> Sent:
-    """Send one event as an SDK does, and ask for it until it is there.
+    """Send one event as an SDK does, and request it until it can be read.
 
     Raises:
         NotPermitted: the token may not read events.
-        CouldNotMeasure: the DSN cannot be read, or one of the two does not answer.
+        CouldNotMeasure: the DSN is not valid, or there is no answer.
     """
     event = uuid4().hex
     accepted = _send(tracker, event)
@@ -91,17 +91,17 @@ def _send(tracker: ErrorTracker, event: str) -> Answer:
 
 
 def _read(session: Session, address: str) -> Answer | None:
-    """The event, or None as long as it is not there.
+    """The event, or None as long as it cannot be read.
 
     Raises:
-        NotPermitted, NoData: something else than an event or a 404 answers.
+        NotPermitted, NoData: the answer is neither an event nor a 404.
     """
     answer = session.get(address)
     found = api.document(answer, _NAME, "token")
     if answer.status == _NOT_FOUND:
         return None
     if answer.status != _OK or not isinstance(found, dict) or "eventID" not in found:
-        raise NoData(f"answered {answer.status}, and with no event", where=answer.url)
+        raise NoData(f"answered {answer.status}, without an event", where=answer.url)
     return answer
 
 
@@ -110,7 +110,7 @@ def _ingest(dsn: Secret) -> _Ingest:
     prefix, _, project = parts.path.rpartition("/")
     if not (parts.scheme in {"http", "https"} and parts.username and parts.hostname and project):
         raise CouldNotMeasure(
-            "is no DSN of an error tracker",
+            "is not a valid DSN of an error tracker",
             where="[error_tracker] dsn",
             remedy="write it as https://KEY@sentry.example.com/PROJECT_NUMBER",
         )

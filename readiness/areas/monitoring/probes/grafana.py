@@ -1,4 +1,4 @@
-"""Asks a Grafana: its dashboards, whether its data sources are well, and what a panel shows."""
+"""A client of Grafana: dashboards, the health of data sources, and what a panel shows."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from readiness.model.errors import NoData
 _NAME: Final = "Grafana"
 _OK: Final = 200
 _NOT_FOUND: Final = 404
-# What a Grafana or plugin answers that has no health check for this kind of data source.
+# The answers of a Grafana or plugin without a health check for this kind of data source.
 _NO_HEALTH_CHECK: Final = {404, 500, 501}
 _ANSWERED: Final = {200, 207, 400, 404}
 _POINTS: Final = 100
@@ -27,7 +27,7 @@ _TIMES: Final = {"time"}
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one query gave: points that are not null, or why there are none."""
+    """The number of points of one query that are not null, or why there are none."""
 
     ref: str
     points: int
@@ -36,7 +36,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """How a data source is, `OK` or not; and how that was found out."""
+    """The health of a data source, `OK` or another word; and the request that showed it."""
 
     status: str
     message: str
@@ -61,7 +61,7 @@ class _Frame(api.Reply):
 
     @property
     def points(self) -> int:
-        """Values that are not null, times apart; NaN comes as null."""
+        """Number of values that are not null, without the times; NaN is null in JSON."""
         columns = zip(self.schema_.fields, self.data.values, strict=False)
         return sum(
             value is not None
@@ -116,7 +116,7 @@ class Grafana:
     """One Grafana; use it as a context manager.
 
     Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
-    wants a login, `NoData` when something else answers or the question is refused.
+    wants a login, `NoData` when something else answers or the request is rejected.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -144,10 +144,10 @@ class Grafana:
         return api.shaped(_LIBRARY, found, answer, _NAME).result.model
 
     def health(self, uid: str) -> SourceHealth:
-        """Whether a data source reaches what it shows.
+        """Whether Grafana reaches a data source.
 
-        Where Grafana has no health check for its kind, or the check itself breaks, the simplest
-        query there is decides.
+        Where it has no health check for that kind, or the check itself fails, the simplest query
+        decides.
         """
         answer = self._session.get(f"{self.url}/api/datasources/uid/{quote(uid, safe='')}/health")
         found = api.document(answer, _NAME, "token")
@@ -159,16 +159,16 @@ class Grafana:
         shown = self.run([asked], window_s=60)[0]
         return SourceHealth(
             "OK" if shown.points else "no answer",
-            shown.error or "the query vector(1) gives nothing",
+            shown.error or "the query vector(1) returns nothing",
             f"POST {self.url}/api/ds/query: vector(1)",
         )
 
     def run(self, queries: Sequence[Query], *, window_s: float) -> tuple[Shown, ...]:
-        """What the queries of one panel give, as Grafana itself would show it.
+        """The points of each query of one panel, as Grafana itself would show them.
 
         Args:
-            queries: all of the panel's, also the hidden ones that others compute with.
-            window_s: seconds up to now that are asked for.
+            queries: all of the panel, with the hidden ones that others compute with.
+            window_s: seconds up to now.
         """
         body = {
             "from": f"now-{round(window_s)}s",
@@ -197,7 +197,7 @@ class Grafana:
         return given | own
 
     def _source(self, named: Source) -> Source:
-        """A data source by its uid; older dashboards have its name, or nothing for the default."""
+        """The data source by its uid, its name, or nothing for the default."""
         if named.uid and named.type:
             return named
         if self._known is None:
@@ -213,14 +213,14 @@ class Grafana:
         answer = self._session.get(f"{self.url}{path}", max_bytes=api.MAX_BYTES)
         found = api.document(answer, _NAME, "token")
         if answer.status != _OK:
-            raise _refused(answer, "it is not there" if answer.status == _NOT_FOUND else "")
+            raise _refused(answer, "it does not exist" if answer.status == _NOT_FOUND else "")
         return found, answer
 
 
 def _shown(ref: str, replied: _Results) -> Shown:
     result = replied.results.get(ref)
     if result is None:
-        return Shown(ref, 0, clean(replied.message) or "no answer to this query")
+        return Shown(ref, 0, clean(replied.message) or "Grafana does not answer this query")
     return Shown(ref, sum(frame.points for frame in result.frames or ()), clean(result.error))
 
 
@@ -228,5 +228,5 @@ def _refused(answer: Answer, reason: str) -> NoData:
     return NoData(
         f"answered {answer.status}: {clean(reason) or answer.body[:100].decode(errors='replace')}",
         where=answer.url,
-        remedy="check the uid, and that `token` of [grafana] may read it (role Viewer)",
+        remedy="check the uid, and that `token` in [grafana] may read it (role Viewer)",
     )

@@ -1,4 +1,4 @@
-"""Asks health endpoints the way a load balancer does: several times, each over a new connection."""
+"""Requests health endpoints as a load balancer does: repeatedly, each over a new connection."""
 
 import json
 import secrets
@@ -19,7 +19,7 @@ OK: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What one path of a service answered, each time it was asked."""
+    """The answers of one path of a service."""
 
     path: str
     answers: tuple[Answer, ...]
@@ -40,7 +40,7 @@ class Endpoint:
         return self.worst.status == OK
 
     def times_ok(self) -> Measurement:
-        """How many of the answers were 200."""
+        """The number of answers that were 200."""
         good = sum(answer.status == OK for answer in self.answers)
         return self._measured("200 of", good, "count")
 
@@ -50,11 +50,11 @@ class Endpoint:
 
     @property
     def median_ms(self) -> float:
-        """The median time to the last byte. One slow answer says little on a busy host."""
+        """The median time to the last byte: one slow answer says little on a busy host."""
         return statistics.median(a.elapsed_ms for a in self.answers)
 
     def latency(self) -> Measurement:
-        """That median, in ms."""
+        """The median time, in ms."""
         return self._measured("median latency of", self.median_ms, "ms")
 
     def _measured(self, what: str, value: float | str, unit: str) -> Measurement:
@@ -68,10 +68,7 @@ class Endpoint:
 
 
 def control(service: Service) -> Measurement:
-    """Ask for a path that cannot exist: only then does a 200 for another one mean something.
-
-    Returns:
-        The status of the answer.
+    """The status of a path that cannot exist: it must not be 200, or no 200 means anything.
 
     Raises:
         NoData: the path that cannot exist answers 200.
@@ -80,9 +77,9 @@ def control(service: Service) -> Measurement:
     answer = ask(service, f"/readiness-control-{secrets.token_hex(8)}")
     if answer.status == OK:
         raise NoData(
-            "every path answers 200, even one that does not exist: no answer means anything",
+            "every path answers 200, even one that does not exist, so that no 200 proves anything",
             where=answer.url,
-            remedy="make `url` lead to the service itself, not to a page that catches all paths",
+            remedy="set `url` to the service itself, not to a page that catches all paths",
         )
     return Measurement(
         "answer to a path that does not exist", answer.status, "status", source=f"GET {answer.url}"
@@ -90,27 +87,27 @@ def control(service: Service) -> Measurement:
 
 
 def endpoint(service: Service, path: str, tries: int = TRIES) -> Endpoint:
-    """Ask for one path several times.
+    """Request one path several times.
 
     Raises:
-        CouldNotMeasure: one of the tries had no answer.
+        CouldNotMeasure: one of the requests had no answer.
     """
     return Endpoint(path, tuple(ask(service, path) for _ in range(tries)))
 
 
 def json_object(answer: Answer) -> dict[str, object] | str:
-    """The JSON object that an answer holds, or in words why it holds none."""
+    """The JSON object in an answer, or in words why there is none."""
     try:
         found = json.loads(answer.body)
     except (ValueError, RecursionError) as error:  # ValueError: also what is not UTF-8
         return f"is not JSON ({clean(str(error), 80)}); it begins {_beginning(answer)}"
     if not isinstance(found, dict):
-        return f"is JSON, but no object; it begins {_beginning(answer)}"
+        return f"is JSON, but not an object; it begins {_beginning(answer)}"
     return found
 
 
 def missing(document: dict[str, object], fields: Sequence[str]) -> list[str]:
-    """The fields that the document does not have, or has without anything in them."""
+    """The fields that the document lacks, or that are empty."""
     return [name for name in fields if document.get(name) in (None, "", [], {})]
 
 

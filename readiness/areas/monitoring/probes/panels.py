@@ -1,4 +1,4 @@
-"""What the panels of a dashboard show: through Grafana, or asked of Prometheus directly."""
+"""What the panels of a dashboard show: through Grafana, or from Prometheus directly."""
 
 import json
 import math
@@ -35,7 +35,7 @@ _EXPORTED: Final = TypeAdapter(_Exported)
 
 
 class Asker(Protocol):
-    """What answers the queries of a panel."""
+    """Whatever answers the queries of a panel."""
 
     def run(self, queries: Sequence[Query], *, window_s: float) -> tuple[Shown, ...]:
         """The points that each query gives."""
@@ -44,10 +44,10 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Asks Prometheus as Grafana would.
+    """Queries Prometheus as Grafana would.
 
     Attributes:
-        prometheus: whom to ask.
+        prometheus: the one that is queried.
         scrape_s: seconds between two scrapes of the slowest job.
     """
 
@@ -58,16 +58,16 @@ class Direct:
         """See `Asker`.
 
         Raises:
-            NoData: a query is not for Prometheus.
+            NoData: the data source of a query is not Prometheus.
         """
         return tuple(self._run(query, window_s) for query in queries)
 
     def _run(self, query: Query, window_s: float) -> Shown:
         if query.source.type not in {"", "prometheus"}:
             raise NoData(
-                f"query {query.ref} asks a data source of the type {query.source.type!r}",
+                f"the data source of query {query.ref} is of the type {query.source.type}",
                 where=query.ref,
-                remedy="name the dashboard by `uid`, so that Grafana asks it",
+                remedy="declare the dashboard by `uid`, so that Grafana queries it",
             )
         step_s = max(window_s / _POINTS, self.scrape_s)
         expression = dashboards.fill_in(
@@ -90,10 +90,10 @@ class Direct:
 
 
 def own_variables(window_s: float, step_s: float, scrape_s: float) -> dict[str, str]:
-    """What Grafana's own variables stand for.
+    """The values of Grafana's own variables.
 
     Args:
-        window_s: seconds that are shown.
+        window_s: seconds of the range.
         step_s: seconds between two points.
         scrape_s: seconds between two scrapes.
     """
@@ -109,7 +109,7 @@ def own_variables(window_s: float, step_s: float, scrape_s: float) -> dict[str, 
 
 
 def from_grafana(grafana: Grafana, dashboard: Dashboard) -> tuple[Panel, ...]:
-    """The panels of a dashboard as Grafana has it."""
+    """The panels of a dashboard in Grafana."""
     uid = dashboard.uid or ""
     return dashboards.panels_of(
         grafana.dashboard(uid),
@@ -123,7 +123,7 @@ def from_file(dashboard: Dashboard) -> tuple[Panel, ...]:
     """The panels of a dashboard in a file.
 
     Raises:
-        NoData: there is no such file, or it is no dashboard.
+        NoData: the file does not exist, or is not a dashboard.
     """
     file = dashboard.file or ""
     try:
@@ -131,7 +131,7 @@ def from_file(dashboard: Dashboard) -> tuple[Panel, ...]:
     except OSError as problem:
         raise NoData(f"cannot be read: {problem.strerror}", where=file) from None
     except (ValueError, RecursionError):
-        raise NoData("is no JSON", where=file) from None
+        raise NoData("is not valid JSON", where=file) from None
     return dashboards.panels_of(
         document,
         variables=dashboard.variables,
@@ -144,9 +144,9 @@ def least_points(panel: Panel, asker: Asker, window_s: float, patience_s: float)
     """Of the queries that a panel shows, the one with the fewest points.
 
     Args:
-        panel: with variables filled in.
-        asker: who answers.
-        window_s: seconds up to now that are asked for.
+        panel: with its variables replaced.
+        asker: answers the queries.
+        window_s: seconds up to now.
         patience_s: seconds to wait for a first point.
     """
     names = {query.ref for query in panel.shown}
@@ -161,7 +161,7 @@ def least_points(panel: Panel, asker: Asker, window_s: float, patience_s: float)
 
 
 def patience_s(prometheus: Prometheus, scrape_s: float) -> float:
-    """Seconds until a Prometheus that has just started has enough scrapes for a rate."""
+    """Seconds until a Prometheus that was just started has enough scrapes for a rate."""
     age_s = prometheus.now() - prometheus.runtime().started.timestamp()
     return max(0.0, 2 * _SCRAPES_FOR_A_RATE * scrape_s - age_s)
 
@@ -173,6 +173,6 @@ def _element(document: object, uid: str, file: str) -> object:
         raise NoData(
             f"the library panel {uid} is not in the file",
             where=file,
-            remedy="export the dashboard for sharing externally, or name it by `uid`",
+            remedy="export the dashboard for sharing externally, or declare it by `uid`",
         )
     return found.model

@@ -1,4 +1,4 @@
-"""Asks pages that nobody may see without credentials, without any."""
+"""Requests pages that need credentials, without any."""
 
 import re
 from typing import Final
@@ -19,10 +19,10 @@ _LOGIN: Final = re.compile(
 
 
 def refusal(service: Service, path: str) -> Measurement:
-    """What a page answers to whoever has no credentials: `refused`, or `open`.
+    """What a page answers without credentials: `refused`, or `open`.
 
     Raises:
-        NoData: neither: there is no such page, or it does not answer a GET, or leads elsewhere.
+        NoData: neither: it does not exist, does not answer a GET, or redirects elsewhere.
         CouldNotMeasure: and its kinds, see `http.get`.
     """
     answer = http.get(
@@ -38,18 +38,16 @@ def control(service: Service, path: str) -> Measurement | None:
     """The status of a page with the service's token; None where there is no token.
 
     Raises:
-        NoData: the token does not open it either: whatever refuses may not be what protects.
+        NoData: the token does not open it either, so that the refusal proves nothing.
     """
     if service.bearer is None:
         return None
     answer = http.ask(service, path)
     if answer.status not in _OK:
         raise NoData(
-            f"it answers {answer.status} with the token too, so that a refusal without it says"
-            " nothing",
+            f"answers {answer.status} with the token too, so that a refusal proves nothing",
             where=answer.url,
-            remedy="let `bearer` of the service be a token that may see the page, or name a page"
-            " that there is",
+            remedy="set `bearer` to a token that opens the page, or correct the path",
         )
     return Measurement(f"{path} with the token", answer.status, "status", f"GET {answer.url}")
 
@@ -57,16 +55,16 @@ def control(service: Service, path: str) -> Measurement | None:
 def _verdict(answer: Answer) -> str:
     if answer.status in _OK:
         return "open"
-    if answer.status in _REFUSALS or _leads_to_login(answer):
+    if answer.status in _REFUSALS or _redirects_to_login(answer):
         return "refused"
     raise _neither(answer)
 
 
-def _leads_to_login(answer: Answer) -> bool:
+def _redirects_to_login(answer: Answer) -> bool:
     if answer.status not in _REDIRECTS or not answer.location:
         return False
     there = urlsplit(answer.location)
-    # The page itself may be called /auth: what counts is where else it leads.
+    # The page itself may be called /auth: only another path counts.
     return there.path != urlsplit(answer.url).path and bool(
         _LOGIN.search(f"{there.netloc}{there.path}")
     )
@@ -75,13 +73,13 @@ def _leads_to_login(answer: Answer) -> bool:
 def _neither(answer: Answer) -> CouldNotMeasure:
     if answer.status in _REDIRECTS:
         return NoData(
-            f"answered {answer.status} and leads to {answer.location or 'nowhere'}, which is no"
-            " login that could be recognized",
+            f"answered {answer.status} and redirects to {answer.location or 'nowhere'}, which is"
+            " not recognized as a login",
             where=answer.url,
-            remedy="name in `private` the page that it leads to",
+            remedy="set `private` to the page that it redirects to",
         )
     return NoData(
-        f"answered {answer.status}: nothing that could be protected is there for a GET",
+        f"answered {answer.status}: a GET finds no page there that could be protected",
         where=answer.url,
         remedy="correct `private` in [services.NAME]: pages that a GET with credentials opens",
     )

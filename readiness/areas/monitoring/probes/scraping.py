@@ -1,4 +1,4 @@
-"""Scrape jobs as Prometheus sees them: their targets, and what it noted of each scrape."""
+"""Scrape jobs as Prometheus sees them: their targets, and what it recorded of each scrape."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 
-# After a start or a reload, targets appear once discovery has looked around: every 5 s.
+# After a start or a reload, discovery updates the targets every 5 s.
 _DISCOVERY_S: Final = 10.0
 _LONGEST_WAIT_S: Final = 90.0
 _LONGEST_HISTORY_WAIT_S: Final = 180.0
@@ -31,7 +31,7 @@ class Scraped:
     Attributes:
         job: its name.
         targets: all that are active.
-        at: Unix time by Prometheus's own clock, when they were listed.
+        at: Unix time by Prometheus's own clock when they were listed.
     """
 
     job: str
@@ -45,7 +45,7 @@ class Scraped:
 
     @property
     def unscraped(self) -> tuple[Target, ...]:
-        """Those that have not been scraped for the first time."""
+        """Those that have not been scraped yet."""
         return tuple(target for target in self.targets if target.health == _UNKNOWN)
 
     @property
@@ -77,8 +77,7 @@ def freshest_s(target: Target) -> float:
 def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
     """The targets of a job; waits for the first scrape, and one more for those that are down.
 
-    A failed scrape that the next one makes good is no state of the job: how often that happens
-    is told by `availability`.
+    A single failed scrape is no state of the job; `availability` has the share of them.
 
     Raises:
         NoData: a target has not been scraped yet, after 90 s at most.
@@ -93,15 +92,15 @@ def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
     seen = until(lambda: _targets(prometheus, job.name), good, within_s=_patience_s(job))
     if seen.unscraped:
         raise NoData(
-            f"{seen.unscraped[0].url} has not been scraped for the first time",
+            f"{seen.unscraped[0].url} has not been scraped yet",
             where=f"{prometheus.url}/targets",
-            remedy=f"its interval is {seen.unscraped[0].interval}: run the gate again after that",
+            remedy=f"run the gate again after one interval of {seen.unscraped[0].interval}",
         )
     return seen
 
 
 def present_targets_of(prometheus: Prometheus, job: Job) -> Scraped:
-    """The same, where there is one at least.
+    """The same, where there is at least one.
 
     Raises:
         NoData: there is none.
@@ -124,9 +123,9 @@ def well_targets_of(prometheus: Prometheus, job: Job) -> Scraped:
     """
     seen = targets_of(prometheus, job)
     if not seen.well:
-        told = seen.down[0].error if seen.down else "it has no target"
+        reason = seen.down[0].error if seen.down else "it has no target"
         raise NoData(
-            f"no target of the job {job.name} is up: {told}",
+            f"no target of the job {job.name} is up: {reason}",
             where=f"{prometheus.url}/targets",
             remedy="see monitoring.scrape-jobs",
         )
@@ -137,7 +136,7 @@ def availability(prometheus: Prometheus, job: Job, window_s: float) -> list[Meas
     """For each target, the share of its scrapes within a window that succeeded.
 
     Args:
-        prometheus: whom to ask.
+        prometheus: the one that scrapes them.
         job: which targets.
         window_s: seconds; a target that is younger is judged on what there is.
 
@@ -162,7 +161,7 @@ def availability(prometheus: Prometheus, job: Job, window_s: float) -> list[Meas
 def slow_scrapes(
     prometheus: Prometheus, job: Job, window_s: float
 ) -> list[tuple[Target, Measurement]]:
-    """For each target, what nine of ten scrapes within a window took at most."""
+    """For each target, what nine of ten scrapes within a window took at most; in seconds."""
     asked = "quantile_over_time(0.9, scrape_duration_seconds{%s}[%ds])"
     return _of_each(prometheus, job, asked, window_s, "nine of ten scrapes of {}", "s")
 
@@ -170,13 +169,13 @@ def slow_scrapes(
 def usual_scrapes(
     prometheus: Prometheus, job: Job, window_s: float
 ) -> list[tuple[Target, Measurement]]:
-    """For each target, the median of what a scrape took within a window."""
+    """For each target, the median duration of its scrapes within a window; in seconds."""
     asked = "quantile_over_time(0.5, scrape_duration_seconds{%s}[%ds])"
     return _of_each(prometheus, job, asked, window_s, "median scrape of {}", "s")
 
 
 def samples_of(prometheus: Prometheus, job: Job) -> list[Measurement]:
-    """For each target that is up, the samples that its last scrape brought."""
+    """For each target that is up, the number of samples of its last scrape."""
     seen = well_targets_of(prometheus, job)
     asked = f"scrape_samples_post_metric_relabeling{{{seen.matchers}}}"
     return [
@@ -189,7 +188,7 @@ def age_of(prometheus: Prometheus, job: Job, selector: str) -> tuple[Scraped, Me
     """How old the newest sample of a metric is, in seconds; None where there is no series.
 
     Raises:
-        CouldNotMeasure: the selector cannot be read, or no target of the job is up.
+        CouldNotMeasure: the selector is not valid, or no target of the job is up.
     """
     _must_select(selector)  # of anything but a selector, timestamp() is always now
     seen = well_targets_of(prometheus, job)
@@ -201,15 +200,23 @@ def age_of(prometheus: Prometheus, job: Job, selector: str) -> tuple[Scraped, Me
     return seen, Measurement(f"age of {selector}", newest, "s", asked, len(found))
 
 
+def wanted_values(job: Job) -> list[tuple[str, float]]:
+    """The selectors that show whether an exporter reaches its target, and the value of each."""
+    return [
+        *((selector, 1.0) for selector in job.must_be_one),
+        *((selector, 0.0) for selector in job.must_be_zero),
+    ]
+
+
 def values_of(
     prometheus: Prometheus, job: Job, selector: str, wanted: float
 ) -> tuple[list[Measurement], tuple[str, ...]]:
-    """The values of a metric, one a series; and the targets that are up and have none of it.
+    """The values of a metric, one per series, and the targets that are up without any.
 
-    Waits for one more scrape where a value is not the wanted one: a blink is no state.
+    Waits for one more scrape where a value is not the wanted one: a single sample is no state.
 
     Raises:
-        CouldNotMeasure: the selector cannot be read, or no target of the job is up.
+        CouldNotMeasure: the selector is not valid, or no target of the job is up.
     """
     _must_select(selector)
     seen = well_targets_of(prometheus, job)
@@ -229,18 +236,18 @@ def values_of(
 
 
 def _must_select(selector: str) -> None:
-    """Raises `CouldNotMeasure` unless the text is a selector, which names series and no more."""
+    """Raises `CouldNotMeasure` unless the text is a selector and computes nothing."""
     try:
         parsed = promql_parser.parse(selector)
     except ValueError as error:
         raise _no_selector(selector, clean(str(error))) from None
     if not isinstance(parsed, promql_parser.VectorSelector):
-        raise _no_selector(selector, "it computes something")
+        raise _no_selector(selector, "it is an expression")
 
 
 def _no_selector(selector: str, reason: str) -> CouldNotMeasure:
     return CouldNotMeasure(
-        f"{clean(selector)!r} is no selector: {reason}",
+        f"{clean(selector)!r} is not a valid selector: {reason}",
         where="[prometheus.jobs]",
         remedy='write it as `orders_total{region="eu"}`',
     )
@@ -273,7 +280,7 @@ def _by_instance(prometheus: Prometheus, seen: Scraped, asked: str) -> list[tupl
     """The sample of each target, in their order.
 
     Raises:
-        NoData: a target has none, even a moment after it was seen to be scraped.
+        NoData: a target has none, even 2 s after it was seen to be scraped.
     """
     names = sorted(_instance(target) for target in seen.targets)
 
@@ -283,7 +290,7 @@ def _by_instance(prometheus: Prometheus, seen: Scraped, asked: str) -> list[tupl
     found = until(look, lambda by_name: set(names) <= by_name.keys(), within_s=2.0)
     missing = [name for name in names if name not in found]
     if missing:
-        raise NoData(f"nothing is noted of {missing[0]}", where=f"{prometheus.url}: {asked}")
+        raise NoData(f"there is no sample of {missing[0]}", where=f"{prometheus.url}: {asked}")
     return [(name, found[name]) for name in names]
 
 
@@ -300,9 +307,9 @@ def _history(prometheus: Prometheus, job: Job, seen: Scraped, counted: str, fewe
     )
     if left:
         raise NoData(
-            f"{min(left)} was scraped fewer than {fewest} times: too few to tell",
+            f"{min(left)} was scraped fewer than {fewest} times, which is too few",
             where=f"{prometheus.url}: {counted}",
-            remedy="run the gate again a few scrapes later, or let `window_s` hold some intervals",
+            remedy="run the gate again a few scrapes later, or let `window_s` span more scrapes",
         )
 
 

@@ -1,4 +1,4 @@
-"""Counts what a service counts: sends known requests, and reads how far its counters moved."""
+"""Sends known requests to a service, and reads how far its counters moved."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Counted:
 
     Attributes:
         requests: the request counter, while requests were sent that succeed.
-        requests_as_errors: the error counter, meanwhile.
+        requests_as_errors: the error counter, during the same requests.
         errors: the error counter, while requests were sent that fail.
         silent: the counters that had no series even at the end.
     """
@@ -42,8 +42,8 @@ def measure(service: Service, truth: Truth) -> Counted:
     """Send the requests that `truth` describes, and read the counters before and after.
 
     Raises:
-        CouldNotMeasure: the counters move without us, run backwards, or do not exist; the
-            requests did not do what they should; or nobody answered.
+        CouldNotMeasure: the counters move without us, decrease, or do not exist; the requests
+            were not answered as declared, or not at all.
     """
     before = _undisturbed(service, truth)
     with session_for(service) as session:
@@ -65,16 +65,16 @@ def measure(service: Service, truth: Truth) -> Counted:
 
 
 def _undisturbed(service: Service, truth: Truth) -> _Counters:
-    """The counters, which must not move while nobody (that is, we) sends anything."""
+    """The counters, which must not move while we send nothing."""
     first = _read(service, truth)
     time.sleep(_POLL_S * 2)
     second = _read(service, truth)
     if first != second:
         raise NoData(
-            "the counters move although nothing was sent: there is other traffic on these series",
+            "the counters move although nothing was sent: these series have other traffic",
             where=f"{truth.counter}, {truth.error_counter}",
-            remedy="declare in [services.NAME.truth] a path that nobody else asks for, and"
-            " counters that are selected down to that path",
+            remedy="declare in [services.NAME.truth] a path that nobody else requests, and"
+            " selectors of that path alone",
         )
     return second
 
@@ -97,9 +97,9 @@ def _moved(before: Reading, after: Reading) -> float:
     moved = after.value - before.value
     if moved < 0:
         raise NoData(
-            f"a counter ran backwards, from {before.value:g} to {after.value:g}: the service"
-            " restarted meanwhile, or several instances answer in turn",
-            remedy="point `url` at one instance, and look for restarts",
+            f"a counter decreased from {before.value:g} to {after.value:g}: the service was"
+            " restarted, or several instances answer in turn",
+            remedy="set `url` to the address of one instance, and look for restarts",
         )
     return moved
 
@@ -111,8 +111,8 @@ def _send(session: Session, url: str, times: int, *, fail: bool) -> None:
             expected = "at least 400" if fail else "less than 400"
             raise CouldNotMeasure(
                 f"request {sent + 1} of {times} answered {answer.status} instead of {expected},"
-                " so that the counters have nothing to be held against",
+                " and the counters cannot be compared with it",
                 where=f"GET {answer.url}",
-                remedy="name in [services.NAME.truth] a `path` that always succeeds, and an"
+                remedy="set in [services.NAME.truth] a `path` that always succeeds, and an"
                 " `error_path` that always fails",
             )

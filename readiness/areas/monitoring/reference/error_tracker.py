@@ -1,7 +1,7 @@
-"""Stands for Sentry, which is too large to ship: takes events, and shows them again.
+"""A replacement for Sentry, which is too large to ship: accepts events, and shows them.
 
-Run as a module with PORT, with its key and token in the
-environment. Answers as Sentry's documents say: POST /api/1/envelope/ and
+Run as a module with PORT, and with its key and token in the environment. It answers as Sentry's
+documentation says: POST /api/1/envelope/ and
 GET /api/0/projects/shop/orders/events/ID/. `POST /_ctl {"loses": true}` is a fault.
 """
 
@@ -25,7 +25,7 @@ PROJECT: Final = "orders"
 
 
 class Fault(BaseModel):
-    """What is wrong with it."""
+    """How it misbehaves."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Fault(BaseModel):
 
 
 class Tracker:
-    """The events, and the fault."""
+    """Keeps the events, and has the fault."""
 
     def __init__(self, key: str, token: str) -> None:
         self._key = key
@@ -43,7 +43,7 @@ class Tracker:
         self._fault = Fault()
 
     async def envelope(self, request: Request) -> Response:
-        """Take one envelope; only its events are of interest."""
+        """Accept one envelope; only its events are kept."""
         if f"sentry_key={self._key}" not in request.headers.get("x-sentry-auth", ""):
             return refused("bad auth")
         if self._fault.status != 200:  # noqa: PLR2004
@@ -64,7 +64,7 @@ class Tracker:
         return JSONResponse({"eventID": event["event_id"], "title": event["message"]["formatted"]})
 
     async def control(self, request: Request) -> Response:
-        """Tell the fault, or set another one."""
+        """Show the fault, or set another one."""
         if request.method == "POST":
             self._fault = Fault.model_validate_json(await body_of(request))
         return JSONResponse(self._fault.model_dump())

@@ -1,7 +1,7 @@
-"""Whether the exporter of the database's figures knows the release of the server.
+"""Whether postgres_exporter supports the release of the server.
 
 Each release of PostgreSQL moves or renames what an exporter reads. One that is older than the
-server answers, with a part of the figures missing.
+server answers, and a part of the metrics is missing.
 """
 
 import http.client
@@ -24,11 +24,10 @@ _OK: Final = 200
 def unread(exporter: Daemon) -> str:
     """Why it cannot be used with this server; empty if it can.
 
-    A scrape that fails once is tried again for 5 s: a machine that stands still is not the
-    exporter's fault.
+    A scrape that fails is repeated for 5 s: a busy machine is not the exporter's fault.
 
     Raises:
-        ReferenceSystemError: it answers nothing at all.
+        ReferenceSystemError: it does not answer.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
@@ -42,20 +41,20 @@ def unread(exporter: Daemon) -> str:
     build = _BUILD.search(text)
     version = f" {build[1]}" if build else ""
     return (
-        f"postgres_exporter{version} does not know this server: {clean(wrong, 120)}."
+        f"postgres_exporter{version} does not support this server: {clean(wrong, 120)}."
         " Put a newer postgres_exporter on PATH"
     )
 
 
 def objection(text: str) -> str:
-    """What the exporter says against itself in its metrics; empty if nothing."""
+    """What its own metrics report as failed; empty if nothing."""
     for pattern, wanted in ((_ONE, 1.0), (_ZERO, 0.0)):
         found = list(pattern.finditer(text))
         for series in found:
             if float(series[3]) != wanted:
                 return f"{series[1]}{series[2] or ''} is {series[3]}"
         if not found:
-            return "it tells nothing of its own state"
+            return "it reports nothing of its own state"
     return ""
 
 

@@ -1,8 +1,8 @@
-"""Stands for Grafana, which Debian does not have: one dashboard, and two data sources.
+"""A replacement for Grafana, which Debian does not have: one dashboard, and two data sources.
 
-Run as a module with PORT PROMETHEUS DASHBOARD, with its token in the
-environment. Answers as Grafana's documents of its HTTP API say, and asks the real Prometheus.
-`POST /_ctl {"history": "http://127.0.0.1:9"}` leads a data source to another address.
+Run as a module with PORT PROMETHEUS DASHBOARD, and with its token in the environment. It answers as
+the documentation of Grafana's HTTP API says, from the real Prometheus. `POST /_ctl {"history":
+"http://127.0.0.1:9"}` changes the address of a data source.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ class Grafana:
     """The dashboard and the data sources.
 
     Args:
-        token: of whoever may ask.
-        prometheus: where both data sources lead.
-        dashboard: the JSON of the one there is.
+        token: the token that it accepts.
+        prometheus: the address of both data sources.
+        dashboard: the JSON of the dashboard.
     """
 
     def __init__(self, token: str, prometheus: str, dashboard: dict[str, Any]) -> None:
         self._token = token
         self._sources = dict.fromkeys(SOURCES, prometheus)
         self._dashboard = dashboard
-        # Another proxy than none would be asked for our own machine.
+        # A proxy of the environment must not be used for this machine.
         self._client = httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S)
 
     async def health(self, request: Request) -> Response:
@@ -88,7 +88,7 @@ class Grafana:
         return JSONResponse({"results": results}, 400 if failed else 200)
 
     async def control(self, request: Request) -> Response:
-        """Tell where the data sources lead, or change it."""
+        """Show the addresses of the data sources, or change one."""
         if request.method == "POST":
             self._sources |= json.loads(await body_of(request))
         return JSONResponse(self._sources)

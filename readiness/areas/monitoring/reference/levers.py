@@ -72,7 +72,7 @@ class MonitoringLevers(ProgramLevers):
             time.sleep(POLL_S)
 
     @contextlib.contextmanager
-    def told(self, name: str, **fault: object) -> Iterator[None]:
+    def server_fault(self, name: str, **fault: object) -> Iterator[None]:
         """Give a server of our own a fault: `error_tracker`, `grafana` or `site`."""
         port = self._program(name).port
         before = request_json(port, "GET", "/_ctl")

@@ -1,8 +1,8 @@
-"""The shop's front door: one page over TLS, with a certificate that it makes itself.
+"""The shop's website: one page over TLS, with a certificate that it makes itself.
 
-Run as a module with PORT FOLDER. `GET /_ctl` on PORT, without TLS, tells
-the port with TLS; `POST /_ctl {"days": 3}` takes a new certificate into use, valid for so long,
-and `{"status": 503}` lets the page say something else. The certificate is made by `openssl`.
+Run as a module with PORT FOLDER. `GET /_ctl` on PORT, without TLS, shows the port with TLS;
+`POST /_ctl {"days": 3}` makes a new certificate, valid for so long, and `{"status": 503}` changes
+the answer of the page. The certificate is made by `openssl`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _PATIENCE_S: Final = 5.0
 
 
 class Door(BaseModel):
-    """How the site is."""
+    """How the site answers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +50,7 @@ class Site:
         return server
 
     async def control(self, request: Request) -> Response:
-        """Tell how it is, or change it."""
+        """Show how it answers, or change it."""
         if request.method == "POST":
             self._door = Door.model_validate_json(await body_of(request))
             await asyncio.to_thread(self._certify)
@@ -69,7 +69,7 @@ class Site:
             capture_output=True,
             timeout=30,
         )
-        # Also for a context in use: the next handshake takes it.
+        # Also for a context in use: the next handshake uses it.
         self._context.load_cert_chain(certificate, key)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,7 +82,7 @@ class Site:
                 )
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
-            pass  # whoever asked has gone
+            pass  # the client has gone
         finally:
             writer.close()
 

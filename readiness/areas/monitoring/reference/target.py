@@ -1,4 +1,4 @@
-"""The part of the reference system's readiness.toml that says what watches it."""
+"""The part of the reference system's readiness.toml about its monitoring."""
 
 import json
 from collections.abc import Collection
@@ -15,7 +15,7 @@ _USUAL_PANELS: Final[int] = Dashboard.model_fields["min_panels"].default
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What watches one running system.
+    """What monitors one running system.
 
     Attributes:
         prometheus: its address, or None.
@@ -37,7 +37,7 @@ class Watch:
 
 
 def monitoring(watch: Watch) -> str:
-    """The tables [prometheus], [grafana] and [error_tracker], as far as there is such a thing."""
+    """The tables [prometheus], [grafana] and [error_tracker], for the parts that run."""
     tables = ""
     if watch.prometheus:
         tables += _PROMETHEUS.format(url=watch.prometheus) + _jobs(watch) + _probes(watch)
@@ -50,7 +50,7 @@ def monitoring(watch: Watch) -> str:
 
 
 def dsn(tracker: str, key: str) -> str:
-    """The DSN that an application would send its errors to."""
+    """The DSN to which an application would send its errors."""
     scheme, _, place = tracker.partition("://")
     return f"{scheme}://{key}@{place}/1"
 
@@ -63,7 +63,7 @@ def _jobs(watch: Watch) -> str:
 
 
 def _fewer(dashboard: Path) -> str:
-    """Panels about what is not scraped here are not shown."""
+    """Fewer panels are required where not every job is scraped."""
     panels = count_panels(json.loads(dashboard.read_bytes()))
     return f"min_panels = {panels}\n" if panels < _USUAL_PANELS else ""
 
@@ -76,17 +76,17 @@ def _probes(watch: Watch) -> str:
 
 
 _PROMETHEUS: Final = """
-# What scrapes the system, and its limits: this system is seconds old, and scrapes every second.
+# The Prometheus that monitors the system. It is seconds old, and scrapes every second.
 [prometheus]
 url = "{url}"
-# One day is all that a system to try things on needs.
+# One day is enough for a system to try things on.
 retention_min_h = 24
-# Fifteen scrapes, of which a busy machine may lose three, or be slow to take one.
+# Fifteen scrapes, of which a busy machine may lose three, and one may be slow.
 window_s = 15
 up_min_share = 0.8
 scrape_time_max_share = 0.75
 samples_max = 4000
-# The default of one percent is meant for a scrape every 30 s: thirty times as many take thirty.
+# The default of one percent is for a scrape every 30 s: thirty times as many take thirty.
 overhead_max_share = 0.3
 
 [prometheus.jobs.orders]
@@ -99,7 +99,7 @@ interval_s = 1
 
 _JOBS: Final = {
     "postgres_exporter": """
-# `up` is about the exporter; these are about the database behind it.
+# `up` is about the exporter; these are about its database.
 [prometheus.jobs.postgres]
 interval_s = 1
 must_be_one = ["pg_up", "pg_scrape_collector_success"]
@@ -113,7 +113,7 @@ required_metrics = ["node_memory_MemAvailable_bytes"]
     "blackbox_exporter": """
 [prometheus.jobs.blackbox]
 interval_s = 1
-# Two or three pages: that of Prometheus itself is asked too.
+# Two or three pages: that of Prometheus itself is probed too.
 min_targets = {pages}
 """,
 }

@@ -1,7 +1,7 @@
-"""What of the alert rules and of the dashboard is about jobs that are scraped here.
+"""Reduces the alert rules and the dashboard to the jobs that are scraped on this machine.
 
-A rule on a metric that nobody has never fires, and a panel without one shows nothing. Where an
-exporter cannot be had, what is about it goes with it.
+A rule on a metric that does not exist never fires, and a panel on it is empty. Where an exporter is
+not available, its rules and panels are left out.
 """
 
 import re
@@ -18,9 +18,9 @@ _JOB: Final = re.compile(r'job="([^"$]+)"')
 
 
 def keep_rules(document: Document, jobs: Collection[str]) -> Document:
-    """The rule file without what is about other jobs.
+    """The rule file without the rules on other jobs.
 
-    Of an expression with alternatives, `a or b`, those that can be there are kept.
+    Of an expression with alternatives, `a or b`, those on these jobs are kept.
     """
     groups = []
     for group in document["groups"]:
@@ -37,7 +37,7 @@ def _kept(rule: Document, jobs: Collection[str]) -> Document | None:
 
 
 def keep_panels(document: Document, jobs: Collection[str]) -> Document:
-    """The dashboard without the panels about other jobs."""
+    """The dashboard without the panels on other jobs."""
     panels = [
         {**panel, "panels": [p for p in panel.get("panels", ()) if _shows(p, jobs)]}
         if "panels" in panel
@@ -49,7 +49,7 @@ def keep_panels(document: Document, jobs: Collection[str]) -> Document:
 
 
 def count_panels(document: Document) -> int:
-    """How many of its panels ask for something."""
+    """Number of its panels with a query."""
     return sum(1 for panel in _panels(document) if panel.get("targets"))
 
 

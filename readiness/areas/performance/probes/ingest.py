@@ -1,4 +1,4 @@
-"""Measures how fast a table takes rows in by COPY: committed, counted in the table itself."""
+"""Measures how fast a table stores rows by COPY: committed, and counted in the table itself."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -151,5 +151,5 @@ def _round_trip(connection: Connection) -> Measurement:
 
 
 def _driver() -> Measurement:
-    # The pure Python implementation is three times slower per row: it must be seen.
+    # The pure Python implementation is three times slower per row, and must be visible.
     return Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")

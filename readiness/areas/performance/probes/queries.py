@@ -1,4 +1,4 @@
-"""Executes a query as an application would, and tells its latency from the times measured."""
+"""Executes a query as an application would, and derives its latency from the times measured."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,8 +39,8 @@ class Latency:
         p95: of the samples, with the distribution.
         lower: the true p95 is above it; None if there are too few samples.
         upper: the true p95 is below it; None if there are fewer than 59 samples.
-        slowest: the slowest execution. One stall of seconds among hundreds of quick executions
-            is no percentile's business, and all the same everybody waited for it.
+        slowest: the slowest execution: no percentile shows one stall of seconds among hundreds of
+            quick executions.
     """
 
     p95: Measurement
@@ -53,7 +53,7 @@ class RunningQuery:
     """A query on a connection of its own, ready to be executed. Made by `running`.
 
     Attributes:
-        plan: how often to execute it, as a pilot of five executions tells.
+        plan: how often to execute it, from a pilot of five executions.
     """
 
     def __init__(self, query: Query, connection: Connection) -> None:
@@ -65,21 +65,21 @@ class RunningQuery:
         self.plan = plan(query, self._pilot())
 
     def execute(self) -> None:
-        """Execute once with the next parameters, and take in every row."""
+        """Execute once with the next parameters, and fetch every row."""
         self._cursor.execute(self._query.sql, next(self._params))
         self._rows += len(self._cursor.fetchall())
 
     def latency(self, seconds: Sequence[float]) -> Latency:
-        """What the measured times say.
+        """The latency by the measured times.
 
         Raises:
             NoData: no execution returned a row, so that no work was measured.
         """
         if not self._rows:
             raise NoData(
-                "the query returned no row in any execution: it may be fast for the wrong reason",
+                "the query returned no row in any execution, so that its speed proves nothing",
                 where=source_of(self._query.sql),
-                remedy="name `params` that find something, taken from real traffic",
+                remedy="set `params` that find rows, taken from real traffic",
             )
         return latency(self._query, seconds)
 
@@ -114,7 +114,7 @@ def plan(query: Query, execution_s: float) -> Plan:
     """How many executions fit into the budget of the query.
 
     Args:
-        query: names the samples wanted and the budget.
+        query: has the number of samples and the budget.
         execution_s: how long one execution takes, in seconds.
     """
     fit = int(query.budget_s / execution_s) - _WARM_UP
@@ -123,7 +123,7 @@ def plan(query: Query, execution_s: float) -> Plan:
     most = int(_PATIENCE * query.budget_s / execution_s)
     if most >= _FEWEST + _WARM_UP:
         return Plan(_FEWEST, _WARM_UP)
-    # The pilot has warmed the connection; what is left to tell is by how much it fails.
+    # The pilot has warmed the connection up; only the size of the failure is unknown.
     return Plan(max(_FEWEST_TO_FAIL, min(most, _FEWEST)), 0)
 
 

@@ -9,15 +9,14 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.performance.probes import hypertable_shape
-from readiness.lib.postgres import Connection, connect, fetch
+from readiness.lib.postgres import Connection, connect, fetch, timescale
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.secrets import Dsn
 
 _SAMPLED_ROWS: Final = 1000
 _LARGEST_BATCH: Final = 64 * 1024 * 1024
 _TIMEOUT_S: Final = 10.0
-# Adding a foreign key locks the referenced table: rather give up than make the target wait.
+# Adding a foreign key locks the referenced table: better give up than make the target wait.
 _PATIENCE: Final = "set local lock_timeout = '2s'"
 _FILLED_BY_DEFAULT: Final = re.compile(r"\b(nextval|gen_random_uuid|uuid_generate_\w+|uuidv[47])\(")
 _SEQUENCE: Final = re.compile(r"\bnextval\(")
@@ -65,6 +64,13 @@ _TRIGGERS: Final = """
     select pg_get_triggerdef(oid) from pg_trigger
     where tgrelid = %s and not tgisinternal and tgenabled in ('O', 'A') and tgtype & 4 <> 0
         and tgname <> 'ts_insert_blocker' order by tgname"""
+# Of a table by its oid; none where it is a plain one.
+_DIMENSIONS: Final = """
+select d.column_name, d.time_interval::text, d.integer_interval, d.num_partitions
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+join timescaledb_information.dimensions d
+    on d.hypertable_schema = n.nspname and d.hypertable_name = c.relname
+where c.oid = %s order by d.dimension_number"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class ScratchTable:
     largest: int
 
     def copy_statement(self) -> sql.Composed:
-        """The COPY that takes rows in."""
+        """The COPY that stores rows."""
         columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
         return sql.SQL("copy {} ({}) from stdin").format(self.name, columns)
 
@@ -138,8 +144,8 @@ def scratch_copy(
     enabled insert triggers of the table; it is a hypertable if the table is one.
 
     Raises:
-        NoData: the table is empty, so there are no rows to take as samples.
-        CouldNotMeasure: there is no such table, or no way to make rows that fit into it.
+        NoData: the table is empty, and there are no rows to take as samples.
+        CouldNotMeasure: the table does not exist, or no rows can be made that fit into it.
         NotPermitted: the role may not create a schema, read the table, or refer to another one.
     """
     schema = f"readiness_probe_{secrets.token_hex(6)}"
@@ -166,9 +172,9 @@ def _resolve(connection: Connection, table: str) -> tuple[int, sql.Identifier]:
     found = fetch(connection, _TABLE, [table])
     if not found:
         raise CouldNotMeasure(
-            f"there is no table {table}",
+            f"the table {table} does not exist",
             where=connection.info.dbname,
-            remedy="name it as schema.table, in quotes if it has capitals",
+            remedy="write it as schema.table, in quotes if it has capitals",
         )
     oid, schema, name = found[0]
     return oid, sql.Identifier(schema, name)
@@ -183,8 +189,8 @@ def _look_at_rows(connection: Connection, target: sql.Identifier, table: str) ->
     sampled, width = fetch(connection, statement)[0]
     if not sampled:
         raise NoData(
-            f"table {table} is empty: there are no rows to take the samples from",
-            remedy="put some typical rows into it, or name a table that has some",
+            f"the table {table} is empty, and has no rows to take as samples",
+            remedy="insert some typical rows, or declare a table that has some",
         )
     return sampled, width
 
@@ -192,7 +198,9 @@ def _look_at_rows(connection: Connection, target: sql.Identifier, table: str) ->
 def _written(columns: list[_Column], table: str) -> tuple[str, ...]:
     names = tuple(column.name for column in columns if not column.fills_itself)
     if not names:
-        raise CouldNotMeasure(f"every column of {table} fills itself: there is nothing to write")
+        raise CouldNotMeasure(
+            f"every column of {table} has a generated value: there is nothing to write"
+        )
     return names
 
 
@@ -212,7 +220,7 @@ def _unique_values(
             raise CouldNotMeasure(
                 f"cannot make rows that are unique in {index} ({', '.join(names)})",
                 where=table,
-                remedy="name another table, or give one of these columns a default that is unique",
+                remedy="declare another table, or give one of these columns a unique default",
             )
         chosen = min(able, key=lambda column: list(_NUMBERED).index(column.type))
         numbered[chosen.name] = _NUMBERED[chosen.type]
@@ -234,7 +242,7 @@ def _create(
         fetch(connection, "set local search_path = ''")
         for statement in (
             *_tables(schema, scratch, columns),
-            *hypertable_shape.like(connection, oid, scratch.name),
+            *_hypertable_like(connection, oid, scratch.name),
             *_constraints(connection, scratch, oid),
             *(_trigger_statements(connection, scratch, oid) if triggers else ()),
         ):
@@ -245,7 +253,7 @@ def _tables(schema: str, scratch: ScratchTable, columns: list[_Column]) -> Itera
     yield sql.SQL("create schema {}").format(sql.Identifier(schema))
     yield sql.SQL("create table {} (like {} including all)").format(scratch.name, scratch.target)
     for number, column in enumerate(columns):
-        # LIKE copies the default with the target's own sequence, which is not ours to move.
+        # LIKE copies the default with the target's own sequence, which must not move.
         if _SEQUENCE.search(column.default):
             sequence = sql.Identifier(schema, f"sequence_{number}")
             yield sql.SQL("create sequence {}").format(sequence)
@@ -254,6 +262,38 @@ def _tables(schema: str, scratch: ScratchTable, columns: list[_Column]) -> Itera
                 sql.Identifier(column.name),
                 sql.Literal(f"{schema}.sequence_{number}"),
             )
+
+
+def _hypertable_like(
+    connection: Connection, source: int, table: sql.Identifier
+) -> Iterator[sql.Composed]:
+    """What makes an empty table a hypertable like `source`; nothing where that is a plain table."""
+    found = timescale.installed(connection)
+    if found is None:
+        return
+    name = sql.Literal(table.as_string(connection))
+    dimensions = fetch(connection, _DIMENSIONS, [source])
+    for number, (column, interval, length, partitions) in enumerate(dimensions):
+        function = "add_dimension" if number else "create_hypertable"
+        yield sql.SQL("select {}({}::regclass, {}, {})").format(
+            sql.Identifier(found.schema, function),
+            name,
+            sql.Literal(column),
+            sql.SQL(", ").join(_dimension(number == 0, interval, length, partitions)),
+        )
+
+
+def _dimension(
+    first: bool, interval: str | None, length: int | None, partitions: int | None
+) -> Iterator[sql.Composable]:
+    if partitions is not None:
+        yield sql.SQL("number_partitions => {}").format(sql.Literal(partitions))
+    elif interval is not None:
+        yield sql.SQL("chunk_time_interval => {}::interval").format(sql.Literal(interval))
+    else:
+        yield sql.SQL("chunk_time_interval => {}::bigint").format(sql.Literal(length))
+    if first:
+        yield sql.SQL("create_default_indexes => false")
 
 
 def _constraints(connection: Connection, scratch: ScratchTable, oid: int) -> Iterator[sql.Composed]:
@@ -280,7 +320,7 @@ def _as_the_server_quotes(connection: Connection, oid: int) -> str:
 
 
 def _drop(dsn: Dsn, schema: str) -> None:
-    """Drop the scratch schema, over a new connection: the old one may be what broke."""
+    """Drop the scratch schema over a new connection: the old one may be broken."""
     statement = sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema))
     try:
         with connect(dsn, timeout_s=_TIMEOUT_S) as connection:

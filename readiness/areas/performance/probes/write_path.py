@@ -19,7 +19,7 @@ _TOTAL_S: Final = 120.0
 _WINDOW_S: Final = 4.0
 _PATIENCE_S: Final = 5.0
 _POLL_S: Final = 0.05
-# A path that fails is not hammered on.
+# A failing path is not flooded.
 _MOST_FAILURES: Final = 10
 
 
@@ -55,11 +55,11 @@ class _Sent:
 def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
     """Send requests one after the other for 4 s or `rows` rows, whichever comes first.
 
-    The receiver is asked, not the sender: rows count once the database counts them, and the
-    clock runs until they are there (up to 5 s more, for a path that stores them later).
+    Rows count once the database counts them, and the clock runs until they are stored (up to
+    5 s more, for a path that stores them later).
 
     Raises:
-        Unreachable: the service does not answer at all.
+        Unreachable: the service does not answer.
         CouldNotMeasure: and its kinds; also if the rows could not be removed again.
     """
     with connect(path.dsn, timeout_s=_TIMEOUT_S, total_s=_TOTAL_S) as connection:
@@ -135,25 +135,25 @@ def _cleaned_up(path: WritePath, before: int) -> Iterator[None]:
     try:
         yield
     finally:
-        # A new connection: the old one may be what broke.
+        # Over a new connection: the old one may be broken.
         with connect(path.dsn, timeout_s=_TIMEOUT_S) as connection:
             fetch(connection, _marked(path.cleanup_sql))
             left = _count(connection, path) - before
         if left > 0:
             raise CouldNotMeasure(
-                f"{left} rows of ours are still there after the clean-up",
+                f"{left} rows of the probe are left after the cleanup",
                 where=source_of(path.cleanup_sql),
-                remedy="make `cleanup_sql` remove what `count_sql` counts, and run it by hand",
+                remedy="let `cleanup_sql` delete what `count_sql` counts, and run it by hand",
             )
 
 
 def _count(connection: Connection, path: WritePath) -> int:
     found = fetch_value(connection, _marked(path.count_sql))
     if not isinstance(found, int):
-        raise NoData(f"expected a count, got {found!r}", where=source_of(path.count_sql))
+        raise NoData(f"expected a number, not {found}", where=source_of(path.count_sql))
     return found
 
 
 def _marked(statement: str) -> str:
-    """The statement with a mark that the server's statistics keep: it is not the application's."""
+    """The statement with a mark for the server's statistics: it is not the application's."""
     return f"{statement.rstrip().rstrip(';')}\n/* readiness */"

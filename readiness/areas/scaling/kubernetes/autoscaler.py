@@ -1,10 +1,10 @@
-"""An autoscaler with all its defaults, whatever kind of object declares it."""
+"""An autoscaler with its defaults filled in, whatever kind of object declares it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from readiness.areas.scaling.kubernetes.scalers import (
+from readiness.areas.scaling.kubernetes.objects import (
     Behavior,
     HorizontalPodAutoscaler,
     Metric,
@@ -32,7 +32,7 @@ _OWN_KIND: Final = {CPU, MEMORY}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What it scales, without the version of the API, which does not matter."""
+    """What it scales; the version of the API does not matter."""
 
     group: str
     kind: str
@@ -46,11 +46,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """One metric that it holds.
+    """One metric that it scales by.
 
     Attributes:
-        resource: cpu, memory, or another one's name; empty for what is no resource of the pods.
-        percent: of the requests, on average; None where it is held at something else.
+        resource: cpu, memory, or another name; empty for what is not a resource of the pods.
+        percent: of the requests, on average; None where the target is not a utilization.
         told: all of it, for a message.
     """
 
@@ -61,12 +61,12 @@ class Metered:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast it goes in one direction.
+    """How fast it scales in one direction.
 
     Attributes:
-        select: which of the policies counts: Max is the one that moves most.
-        policies: how many in which time.
-        hold_s: seconds for which the least move counts (`stabilizationWindowSeconds`).
+        select: which of the policies decides: Max is the one that moves most.
+        policies: how many pods in which time.
+        hold_s: seconds for which the smallest move decides (`stabilizationWindowSeconds`).
         fixed: no `behavior` is given, and the controller has limits of its own.
     """
 
@@ -83,12 +83,12 @@ class Autoscaler:
     Attributes:
         name: kind and name.
         target: what it scales.
-        least: fewest replicas that it leaves.
-        most: most replicas that it makes.
-        metrics: what it holds.
-        up: how fast it adds.
-        down: how fast it takes away.
-        paused: why it does nothing; empty if it does.
+        least: the fewest replicas.
+        most: the most replicas.
+        metrics: what it scales by.
+        up: how fast it adds pods.
+        down: how fast it removes them.
+        paused: why it does nothing, as "is paused by ..."; empty if it acts.
     """
 
     name: str
@@ -101,14 +101,14 @@ class Autoscaler:
     paused: str = ""
 
     def of_resource(self, resource: str) -> list[Metered]:
-        """What it holds of a resource of the pods."""
+        """Its metrics of a resource of the pods."""
         return [metric for metric in self.metrics if metric.resource == resource]
 
 
 def autoscalers(
     hpas: Iterable[HorizontalPodAutoscaler], scaled: Iterable[ScaledObject]
 ) -> list[Autoscaler]:
-    """All of them; what KEDA made for a ScaledObject that is there, too, counts once.
+    """All of them; what KEDA made for a ScaledObject that is also known counts once.
 
     Raises:
         NoData: one cannot be understood.
@@ -129,9 +129,9 @@ def _of_hpa(hpa: HorizontalPodAutoscaler) -> Autoscaler:
     hidden = [key for key in _V1_ANNOTATIONS if key in hpa.metadata.annotations]
     if hpa.api_version.endswith("/v1") and hidden:
         raise NoData(
-            f"has its metrics or behaviour in the annotation {hidden[0]}",
+            f"its metrics or behavior are in the annotation {hidden[0]}",
             where=name,
-            remedy="write it as autoscaling/v2: kubectl get hpa.v2.autoscaling NAME -o yaml",
+            remedy="convert it to autoscaling/v2: kubectl get hpa.v2.autoscaling NAME -o yaml",
         )
     if hpa.api_version.endswith("/v1"):
         metrics = [_of_cpu(spec.target_cpu or _DEFAULT_CPU)]
@@ -165,7 +165,7 @@ def _of_scaled(scaled: ScaledObject) -> Autoscaler:
         tuple(map(_triggered, spec.triggers)),
         up,
         down,
-        f"it is paused by the annotation {paused[0]}" if paused else "",
+        f"is paused by the annotation {paused[0]}" if paused else "",
     )
 
 
@@ -209,7 +209,7 @@ def _triggered(trigger: Trigger) -> Metered:
 
 
 def _speeds(behavior: Behavior | None) -> tuple[Speed, Speed]:
-    """Up and down. Where nothing at all is given, the controller's own limits count."""
+    """Up and down. Without `behavior` the controller's own limits apply."""
     if behavior is None:
         return _FIXED_UP, _FIXED_DOWN
     return _speed(behavior.scale_up, _UP), _speed(behavior.scale_down, _DOWN)

@@ -1,16 +1,73 @@
-"""How many pods of a workload there is room for: in its quotas, and on the nodes."""
+"""How many pods of a workload fit into its quotas, and onto the nodes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from readiness.areas.scaling.kubernetes.nodes import takes
-from readiness.areas.scaling.kubernetes.objects import Pod, ResourceQuota
+from readiness.areas.scaling.kubernetes.objects import (
+    Node,
+    NodeTerm,
+    Pod,
+    PodSpec,
+    ResourceQuota,
+    Taint,
+    Toleration,
+)
+from readiness.areas.scaling.kubernetes.parts import amount, holds
 from readiness.areas.scaling.kubernetes.pods import Amounts, added, limits, summed, whole
-from readiness.areas.scaling.kubernetes.quantity import amount
 from readiness.areas.scaling.kubernetes.view import ENDED, View
 from readiness.model.errors import NoData
+
+_KEEPS_AWAY: Final = {"NoSchedule", "NoExecute"}
+_NAME: Final = "metadata.name"
+
+
+def takes(node: Node, spec: PodSpec) -> bool:
+    """Whether the scheduler may place such a pod on it.
+
+    `kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node` and `…/taint-and-toleration`.
+    Affinity between pods and spread over zones are not considered.
+
+    Raises:
+        NoData: a requirement on the node is not understood.
+    """
+    if node.spec.unschedulable or not _is_ready(node):
+        return False
+    labels = node.metadata.labels
+    if any(labels.get(key) != value for key, value in spec.node_selector.items()):
+        return False
+    taints = [taint for taint in node.spec.taints if taint.effect in _KEEPS_AWAY]
+    if not all(_is_tolerated(taint, spec.tolerations) for taint in taints):
+        return False
+    affinity = spec.affinity.node_affinity if spec.affinity else None
+    if affinity is None or affinity.required is None:
+        return True
+    return any(_holds(term, node) for term in affinity.required.node_selector_terms)
+
+
+def _is_ready(node: Node) -> bool:
+    """A node that does not report the condition is not ready."""
+    return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
+
+
+def _is_tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
+    return any(
+        (not one.effect or one.effect == taint.effect)
+        and (not one.key or one.key == taint.key)
+        and (one.operator == "Exists" or (one.key == taint.key and one.value == taint.value))
+        for one in tolerations
+    )
+
+
+def _holds(term: NodeTerm, node: Node) -> bool:
+    """All of its requirements; an empty term matches no node."""
+    fields = {_NAME: node.metadata.name}
+    return bool(term.match_expressions or term.match_fields) and (
+        all(holds(one, node.metadata.labels) for one in term.match_expressions)
+        and all(holds(one, fields) for one in term.match_fields)
+    )
+
 
 _PODS: Final = "pods"
 # How a quota names what pods ask for: `kubernetes.io/docs/concepts/policy/resource-quotas`.
@@ -19,18 +76,18 @@ _REQUESTS: Final = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory"} | {
 }
 _LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
 _COUNTS: Final = {_PODS, "count/pods"}
-# Our pods run on, and ask for something: to these a quota with that scope applies.
+# The pods have no deadline and have requests: quotas with these scopes apply to them.
 _OURS: Final = {"NotTerminating", "NotBestEffort"}
 _NOT_OURS: Final = {"Terminating", "BestEffort"}
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many of our pods fit.
+    """How many of the workload's pods fit.
 
     Attributes:
         where: into what, in words.
-        pods: how many, those that are there already among them.
+        pods: how many, with those that run already.
         told: the figures behind it.
     """
 
@@ -40,7 +97,7 @@ class Room:
 
 
 def quota_room(view: View) -> list[Room]:
-    """For each line of each quota of the namespace, that pods count against.
+    """For each line of each quota of the namespace that pods count against.
 
     Raises:
         NoData: a quota has a scope that is not understood, or a quantity cannot be read.
@@ -60,9 +117,9 @@ def _applies(quota: ResourceQuota) -> bool:
         return False
     if scopes - _OURS or quota.spec.scope_selector:
         raise NoData(
-            "has a scope that is not understood here: whether it counts for these pods is unknown",
+            "its scope is not understood here: whether it applies to these pods is unknown",
             where=f"ResourceQuota {quota.metadata.name}",
-            remedy="declare scaling.capacity-headroom not applicable, with what you know of it",
+            remedy="mark scaling.capacity not applicable, with what you know of the quota",
         )
     return True
 
@@ -79,13 +136,13 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
     where = f"ResourceQuota {quota.metadata.name} {name}"
     told = f"{_figure(hard)}, of which others use {_figure(others)}; one pod takes {_figure(one)}"
     if not one:
-        # A quota on what a pod does not ask for refuses the pod.
-        return Room(where, 0, f"the pods say nothing of it, and are refused: {told}")
+        # A quota on a resource that a pod does not request refuses the pod.
+        return Room(where, 0, f"the pods request none of it, and are refused: {told}")
     return Room(where, max(0, int((hard - others) // one)), told)
 
 
 def _of_one_pod(view: View, name: str) -> Fraction | None:
-    """What one pod counts against a line of a quota; None if pods do not count there."""
+    """What one pod uses of a line of a quota; None if pods do not count against it."""
     spec = view.pod
     if name in _COUNTS:
         return Fraction(1)
@@ -97,16 +154,16 @@ def _of_one_pod(view: View, name: str) -> Fraction | None:
 
 
 def node_room(view: View) -> Room:
-    """On all nodes that take such pods, beside what runs there now.
+    """On all nodes that accept such pods, beside what runs there now.
 
     Raises:
         NoData: what else runs on them is not known, or a quantity cannot be read.
     """
-    # Something of the cluster itself runs on every node: pods of one namespace are not all.
+    # System pods run on every node: the pods of one namespace are not all.
     place = view.workload.metadata.namespace
     if all(pod.metadata.namespace == place for pod in view.pods):
         raise NoData(
-            "the nodes are known, and what other namespaces run on them is not",
+            "the nodes are known, but not what other namespaces run on them",
             where=view.side,
             remedy="add the pods: kubectl get nodes,pods -A -o json",
         )
@@ -124,12 +181,12 @@ def node_room(view: View) -> Room:
     return Room(
         "the nodes",
         fits,
-        f"{open_nodes} of {len(view.nodes)} nodes take such pods; one asks for {_shown(one)}",
+        f"{open_nodes} of {len(view.nodes)} nodes accept such pods; one requests {_shown(one)}",
     )
 
 
 def largest_node(view: View) -> Room:
-    """On the largest node, were it empty: for a cluster that adds nodes like it.
+    """On the largest node if it were empty, for a cluster that adds nodes like it.
 
     Raises:
         NoData: a quantity cannot be read.
@@ -141,11 +198,11 @@ def largest_node(view: View) -> Room:
         for node in view.nodes
         if takes(node, spec)
     ]
-    return Room("an empty node", max(fits, default=0), f"one asks for {_shown(one)}")
+    return Room("the largest empty node", max(fits, default=0), f"one requests {_shown(one)}")
 
 
 def nodes_in_use(view: View) -> list[str]:
-    """The node of each of our pods that are there."""
+    """The node of each of the workload's pods."""
     return [
         pod.spec.node_name
         for pod in view.pods
@@ -154,13 +211,13 @@ def nodes_in_use(view: View) -> list[str]:
 
 
 def _is_beside(view: View, pod: Pod, node: str) -> bool:
-    """Whether it takes room of a node, and is not one of ours."""
+    """Whether it is another workload's pod that runs on the node."""
     there = pod.spec.node_name == node and pod.status.phase not in ENDED
     return there and not view.owns(pod)
 
 
 def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fraction]) -> int:
-    """How often it fits into what is free; a node that does not tell of a resource has none."""
+    """How often it fits into what is free; a resource that a node does not report is 0."""
     wanted = {key: value for key, value in one.items() if value} | {_PODS: Fraction(1)}
     free = {key: has.get(key, Fraction()) - used.get(key, Fraction()) for key in wanted}
     return max(0, min(int(free[key] // value) for key, value in wanted.items()))

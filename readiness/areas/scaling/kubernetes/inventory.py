@@ -1,27 +1,144 @@
-"""All objects of some documents, by kind; what has no part in scaling is left out."""
+"""Reads Kubernetes objects from YAML or JSON; kinds that do not affect scaling are left out."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from readiness.areas.scaling.kubernetes.documents import Document
 from readiness.areas.scaling.kubernetes.objects import (
     DisruptionBudget,
+    HorizontalPodAutoscaler,
     LimitRange,
     Node,
     Pod,
     ResourceQuota,
+    ScaledObject,
+    VerticalPodAutoscaler,
     Workload,
 )
 from readiness.areas.scaling.kubernetes.parts import Object
-from readiness.areas.scaling.kubernetes.scalers import (
-    HorizontalPodAutoscaler,
-    ScaledObject,
-    VerticalPodAutoscaler,
-)
+from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all
 from readiness.model.errors import CouldNotMeasure, NoData
+
+_RENDER: Final = "render it first: helm template, kustomize build, or kubectl get -o json"
+_LIST: Final = "List"
+_SHORT: Final = 100_000
+# Dropped before anything reads them.
+_SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object as written.
+
+    Attributes:
+        where: the file, and which of its documents.
+        group: of the API, `apps` of `apps/v1`; empty for the core.
+        version: of the API.
+        kind: as `Deployment`.
+        body: everything in it.
+    """
+
+    where: str
+    group: str
+    version: str
+    kind: str
+    body: Mapping[str, object]
+
+
+class _Twice(Exception):
+    """A duplicate key in one mapping."""
+
+
+def documents(text: str, where: str) -> list[Document]:
+    """Every object in a text, without Secrets.
+
+    Of two equal keys the API server keeps the last or refuses both, depending on the client: what
+    was meant is not known, so a duplicate is an error here.
+
+    Args:
+        text: YAML or JSON.
+        where: the file, for messages.
+
+    Raises:
+        NoData: it is neither, a key is duplicate, or a document is not a Kubernetes object.
+    """
+    try:
+        found = (
+            _json(text, where)
+            if text.lstrip().startswith(("{", "["))
+            else read_all(text, Scalars.GO_V2)
+        )
+        return [
+            document
+            for number, one in enumerate(found, 1)
+            if one is not None
+            for document in _objects(
+                one, f"{where}, document {number}" if len(found) > 1 else where
+            )
+        ]
+    except _Twice as twice:
+        raise NoData(
+            f"duplicate key {twice}", where=where, remedy="remove one of the two"
+        ) from None
+    except RecursionError:
+        raise NoData("the text is nested too deep", where=where) from None
+    except BrokenYaml as error:
+        raise NoData(f"the text cannot be read: {error}", where=where, remedy=_RENDER) from None
+
+
+def _json(text: str, where: str) -> list[object]:
+    try:
+        return [json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)]
+    except ValueError:
+        if len(text) > _SHORT:
+            raise NoData("the text is not JSON, or is cut off", where=where) from None
+        return read_all(text, Scalars.GO_V2)  # YAML in flow style looks like this
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(word)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(repr(next(name for name in names if names.count(name) > 1)))
+    return found
+
+
+def _objects(one: object, where: str) -> Iterator[Document]:
+    """The object, or those of a list of objects."""
+    if not isinstance(one, dict):
+        raise NoData(
+            "the document is a text or a list, not a Kubernetes object", where=where, remedy=_RENDER
+        )
+    kind, version = one.get("kind"), one.get("apiVersion")
+    if not (isinstance(kind, str) and isinstance(version, str) and kind and version):
+        raise NoData(
+            "the document is not a Kubernetes object: kind or apiVersion is missing",
+            where=where,
+            remedy=_RENDER,
+        )
+    items = one.get("items")
+    if kind.endswith(_LIST) and isinstance(items, list):
+        for number, item in enumerate(items, 1):
+            yield from _objects(_typed(item, kind, version), f"{where}, item {number}")
+    elif kind != _SECRET:
+        group, slash, rest = version.partition("/")
+        yield Document(where, group if slash else "", rest or group, kind, one)
+
+
+def _typed(item: object, kind: str, version: str) -> object:
+    """An item of a list of one kind need not repeat kind and version."""
+    own = kind.removesuffix(_LIST)
+    if isinstance(item, dict) and own and "kind" not in item:
+        return {"kind": own, "apiVersion": version, **item}
+    return item
+
 
 # (group, kind) -> the model, and the versions that it is the shape of
 _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
@@ -36,7 +153,7 @@ _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
     ("", "Node"): (Node, ("v1",)),
     ("", "Pod"): (Pod, ("v1",)),
 }
-# Extensions once were what apps is now: such an object would be overlooked.
+# The former group of apps: such an object would be overlooked.
 _MOVED: Final = {"extensions": "apps/v1"}
 _O = TypeVar("_O", bound=Object)
 
@@ -47,14 +164,14 @@ class Inventory:
 
     Attributes:
         objects: all of them, in order.
-        unseen: kinds that could not be looked at, each with what was in the way.
+        unseen: kinds that could not be read, each with the error.
     """
 
     objects: tuple[Object, ...]
     unseen: dict[str, CouldNotMeasure] = field(default_factory=dict)
 
     def of(self, kind: type[_O]) -> list[_O]:
-        """Those of one kind."""
+        """The objects of one kind."""
         return [one for one in self.objects if isinstance(one, kind)]
 
     def __add__(self, other: "Inventory") -> "Inventory":
@@ -65,8 +182,8 @@ def read(documents: Iterable[Document]) -> Inventory:
     """The objects of some documents.
 
     Raises:
-        NoData: one is of a version that is not known here, is not as the API server wants it, or
-            stands there twice.
+        NoData: one is of an unknown version, is not what the API server accepts, or is there
+            twice.
     """
     objects: list[Object] = []
     seen: dict[tuple[str, str, str], str] = {}
@@ -74,14 +191,14 @@ def read(documents: Iterable[Document]) -> Inventory:
         found = _object(document)
         if found is None:
             continue
-        # A manifest and the live object may both be there; two manifests may not.
+        # A manifest and its live object are no duplicates; two manifests are.
         live = "live" if found.metadata.uid else ""
         key = (found.kind, found.metadata.name, f"{found.metadata.namespace} {live}")
         if key in seen:
             raise NoData(
-                f"{found.kind} {found.metadata.name!r} stands in {seen[key]}, too",
+                f"duplicate {found.kind} {found.metadata.name!r}, also in {seen[key]}",
                 where=document.where,
-                remedy="name the files of one environment only",
+                remedy="narrow `manifests` to the files of one environment",
             )
         seen[key] = document.where
         objects.append(found)
@@ -107,18 +224,18 @@ def _object(document: Document) -> Object | None:
 def _unknown(document: Document, remedy: str) -> NoData:
     version = f"{document.group}/{document.version}"
     return NoData(
-        f"{document.kind} of {version} is not understood: clusters of today do not serve it",
+        f"{document.kind} of {version} is not understood: current clusters do not serve it",
         where=document.where,
         remedy=remedy,
     )
 
 
 def _wrong(document: Document, error: ValidationError) -> NoData:
-    """The first mistake, without the value: it might be anything."""
+    """The first mistake, without the value, which may be secret."""
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     return NoData(
-        f"{document.kind}: {place} is not what the API server takes: {first['msg']}",
+        f"{document.kind}: {place} is not what the API server accepts: {first['msg']}",
         where=document.where,
         remedy="kubectl apply --dry-run=server -f FILE",
     )

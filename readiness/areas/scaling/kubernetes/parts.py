@@ -1,15 +1,77 @@
-"""What all objects are made of: a strict base, metadata, selectors and conditions."""
+"""What all objects are made of: a strict base, metadata, quantities, selectors and conditions."""
 
-from typing import Annotated, Any
+import math
+import re
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from readiness.areas.scaling.kubernetes.quantity import Quantity
+from readiness.model.errors import NoData
+
+Quantity = int | float | str
+IntOrPercent = int | str
+
+_QUANTITY: Final = re.compile(
+    r"(?P<number>[+-]?(\d+(\.\d*)?|\.\d+))(?P<unit>[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,3})?"
+)
+_PERCENT: Final = re.compile(r"\d{1,9}%")
+_BINARY: Final[dict[str, int]] = {
+    f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", 1)
+}
+_DECIMAL: Final = {
+    letter: Fraction(f"1e{power}")
+    for letter, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)
+}
+
+
+def amount(quantity: Quantity) -> Fraction:
+    """A quantity in its base unit, exact: cores, bytes or pieces.
+
+    `kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity`.
+
+    Raises:
+        NoData: it is not a quantity.
+    """
+    text = str(quantity).strip()
+    found = _QUANTITY.fullmatch(text)
+    if found is None or isinstance(quantity, bool):
+        raise NoData(f"{text[:40]!r} is not a quantity", remedy="write it as 250m, 2 or 1.5Gi")
+    number, unit = Fraction(found["number"]), found["unit"] or ""
+    if unit in _BINARY:
+        return number * _BINARY[unit]
+    if unit in _DECIMAL:
+        return number * _DECIMAL[unit]
+    return number * Fraction(f"1e{unit[1:]}") if unit else number
+
+
+def part_of(value: IntOrPercent, total: int, *, up: bool) -> int:
+    """A number, or a percentage of a total, as a number.
+
+    As `intstr.GetScaledValueFromIntOrPercent` does: a number stays, a percentage is rounded.
+
+    Args:
+        value: 2, or `25%`.
+        total: what the percentage is of.
+        up: whether it is rounded up; else down.
+
+    Raises:
+        NoData: it is neither.
+    """
+    if isinstance(value, int):
+        return value
+    if not _PERCENT.fullmatch(value):
+        raise NoData(
+            f"{value[:40]!r} is neither a number nor a percentage", remedy="write 1 or 25%"
+        )
+    share = Fraction(int(value[:-1]) * total, 100)
+    return math.ceil(share) if up else math.floor(share)
 
 
 class Part(BaseModel):
-    """Strict, as the API server is: `"3"` is no number there."""
+    """Strict, as the API server is: `"3"` is not a number."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -30,7 +92,7 @@ def _mapped(value: object) -> object:
     return {} if value is None else value
 
 
-# `null` is the same as nothing at all.
+# `null` means absent.
 Texts = Annotated[dict[str, str], BeforeValidator(_mapped)]
 Quantities = Annotated[dict[str, Quantity], BeforeValidator(_mapped)]
 ABSENT_LIST = BeforeValidator(_listed)
@@ -38,7 +100,7 @@ ABSENT = BeforeValidator(_mapped)
 
 
 class Owner(Part):
-    """Who made an object."""
+    """The controller that made an object."""
 
     kind: str = ""
     name: str = ""
@@ -54,7 +116,7 @@ class Manager(Part):
 
 
 class Metadata(Part):
-    """What every object has; only those of a cluster have a `uid`."""
+    """Only live objects have a `uid`."""
 
     name: str = ""
     namespace: str = ""
@@ -66,7 +128,7 @@ class Metadata(Part):
 
 
 class Object(Part):
-    """Any object."""
+    """Any Kubernetes object."""
 
     kind: str
     api_version: str
@@ -89,9 +151,53 @@ class Selector(Part):
 
 
 class Condition(Part):
-    """What the controller says of the state of an object."""
+    """What a controller reports of an object."""
 
     type: str
     status: str
     reason: str = ""
     message: str = ""
+
+
+_OPERATORS: Final[Mapping[str, Callable[[str | None, list[str]], bool]]] = {
+    "In": lambda value, values: value in values,
+    # A missing label is not among them.
+    "NotIn": lambda value, values: value not in values,
+    "Exists": lambda value, _: value is not None,
+    "DoesNotExist": lambda value, _: value is None,
+    "Gt": lambda value, values: _number(value) > _number(values[0]) if value else False,
+    "Lt": lambda value, values: _number(value) < _number(values[0]) if value else False,
+}
+
+
+def selects(selector: Selector | None, labels: Mapping[str, str]) -> bool:
+    """Whether it matches; None matches nothing, an empty one everything (policy/v1).
+
+    Raises:
+        NoData: its operator is not known.
+    """
+    if selector is None:
+        return False
+    equal = all(labels.get(key) == value for key, value in selector.match_labels.items())
+    return equal and all(holds(one, labels) for one in selector.match_expressions)
+
+
+def holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
+    """Whether one line of it holds.
+
+    Raises:
+        NoData: its operator is not known.
+    """
+    operator = _OPERATORS.get(requirement.operator)
+    if operator is None or (requirement.operator in {"Gt", "Lt"} and not requirement.values):
+        raise NoData(
+            f"a selector has the operator {requirement.operator[:40]!r}, which is not understood"
+        )
+    return operator(labels.get(requirement.key), requirement.values)
+
+
+def _number(text: str | None) -> int:
+    try:
+        return int(text or "")
+    except ValueError:
+        raise NoData(f"a selector compares {text!r}, which is not a whole number") from None

@@ -1,4 +1,4 @@
-"""What a pod asks for, with what the API server fills in."""
+"""The requests and limits of a pod, with what the API server fills in."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.objects import Container, LimitRange, PodSpec
-from readiness.areas.scaling.kubernetes.quantity import Quantity, amount
+from readiness.areas.scaling.kubernetes.parts import Quantity, amount
 
 Amounts = dict[str, Fraction]
 _ALWAYS: Final = "Always"
@@ -14,13 +14,13 @@ _ALWAYS: Final = "Always"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one container asks for, and may use.
+    """The requests and limits of one container.
 
     Attributes:
         name: of the container.
-        requests: by resource, defaults filled in.
+        requests: by resource, with defaults filled in.
         limits: the same.
-        ends: whether it is done before the others begin (an init container that is no sidecar).
+        ends: whether it ends before the others start (an init container that is not a sidecar).
     """
 
     name: str
@@ -30,9 +30,9 @@ class Asked:
 
 
 def asked(spec: PodSpec, ranges: Sequence[LimitRange]) -> list[Asked]:
-    """Every container of a pod, those that begin first at the head.
+    """Every container of a pod, in the order of their start.
 
-    An init container that is restarted always is a sidecar, and stays as long as the pod does:
+    An init container that is always restarted is a sidecar, and runs as long as the pod does:
     `kubernetes.io/docs/concepts/workloads/pods/sidecar-containers`.
 
     Raises:
@@ -45,7 +45,7 @@ def asked(spec: PodSpec, ranges: Sequence[LimitRange]) -> list[Asked]:
 
 
 def _asked(container: Container, ranges: Sequence[LimitRange], *, ends: bool) -> Asked:
-    """Its own figures first; then a request is the limit; then what the namespace gives.
+    """Its own figures first; then its limit as the request; then the LimitRange.
 
     The order is that of the API server: `SetDefaults_Pod` fills a request from the container's
     own limit before the plugin LimitRanger sees it
@@ -54,7 +54,7 @@ def _asked(container: Container, ranges: Sequence[LimitRange], *, ends: bool) ->
     limits = _amounts(container.resources.limits)
     requests = limits | _amounts(container.resources.requests)
     for item in (item for one in ranges for item in one.spec.limits if item.type == "Container"):
-        # `SetDefaults_LimitRangeItem`: what it does not give follows from what it bounds.
+        # `SetDefaults_LimitRangeItem`: defaults that are left out follow from max and min.
         default = _amounts(item.max) | _amounts(item.default)
         limits = default | limits
         requests = _amounts(item.min) | default | _amounts(item.default_request) | requests
@@ -62,10 +62,10 @@ def _asked(container: Container, ranges: Sequence[LimitRange], *, ends: bool) ->
 
 
 def whole(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
-    """What the scheduler sets aside for one pod.
+    """What the scheduler reserves for one pod.
 
-    That is the sum of all that stay, or the peak while it begins, whichever is more, and the
-    overhead of its runtime; or what the pod itself asks for (`spec.resources`).
+    The sum of all containers that stay, or the peak while the pod starts, whichever is more, and
+    the overhead of its runtime; or the pod's own request (`spec.resources`).
 
     Raises:
         NoData: a quantity cannot be read.
@@ -86,7 +86,7 @@ def whole(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
 
 
 def limits(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
-    """What the containers that stay may use together."""
+    """The sum of the limits of the containers that stay."""
     found: Amounts = {}
     for container in asked(spec, ranges):
         if not container.ends:
@@ -97,10 +97,10 @@ def limits(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
 def lacking(
     spec: PodSpec, ranges: Sequence[LimitRange], resource: str, *, limit: bool = False
 ) -> list[str]:
-    """Containers that stay, and ask for nothing of a resource (or may use any amount of it).
+    """Containers that stay and have no request (or no limit) of a resource.
 
-    One of them makes the share of use of the whole pod unknown: `calculatePodRequests` in
-    pkg/controller/podautoscaler/replica_calculator.go. A request of zero is as none.
+    One without a request makes the utilization of the whole pod unknown: `calculatePodRequests` in
+    pkg/controller/podautoscaler/replica_calculator.go. A request of zero counts as none.
 
     Raises:
         NoData: a quantity cannot be read.
@@ -124,7 +124,7 @@ def added(first: Amounts, second: Mapping[str, Fraction]) -> Amounts:
 
 
 def summed(all_of: Iterable[Amounts]) -> Amounts:
-    """The sum of many."""
+    """The sum of many, by resource."""
     found: Amounts = {}
     for one in all_of:
         found = added(found, one)

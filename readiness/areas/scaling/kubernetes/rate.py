@@ -1,4 +1,4 @@
-"""How fast an autoscaler really goes: its controller, run at full pressure.
+"""How fast an autoscaler really scales: its controller, simulated at full pressure.
 
 The algorithm is that of `pkg/controller/podautoscaler/horizontal.go`
 (`convertDesiredReplicasWithBehaviorRate`, `calculateScaleUpLimitWithScalingRules`,
@@ -14,24 +14,24 @@ from itertools import count, takewhile
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, Speed
-from readiness.areas.scaling.kubernetes.scalers import Policy
+from readiness.areas.scaling.kubernetes.objects import Policy
 
 SYNC_S: Final = 15
-"""Seconds between two looks of the controller: `--horizontal-pod-autoscaler-sync-period`."""
+"""Seconds between two runs of the controller: `--horizontal-pod-autoscaler-sync-period`."""
 _FIXED_FACTOR: Final = 2
 _FIXED_FLOOR: Final = 4
 _STEPS: Final = 100_000
 Moved = Callable[[int], int]
-"""How many pods were moved in the last so many seconds."""
+"""How many pods were added or removed in the last so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of the count.
+    """One change of the replica count.
 
     Attributes:
-        at_s: seconds since the pressure was let through.
-        pods: how many were added, or taken away.
+        at_s: seconds since the end of the stabilization window.
+        pods: how many were added, or removed.
     """
 
     at_s: int
@@ -40,15 +40,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How fast it goes in one direction, from any count that it may have.
+    """How fast it scales in one direction, from any replica count between its bounds.
 
     Attributes:
-        most: most pods in any window of that length.
-        most_from: the count that they began from.
-        least: fewest pods in a window, while there was still room for what is wanted.
-        least_from: the count that they began from.
+        most: the most pods in any window of that length.
+        most_from: the replica count that this started from.
+        least: the fewest pods in a window, while there was room for the wanted number.
+        least_from: the replica count that this started from.
         first_s: seconds until the first pod: the stabilization window.
-        counts: from how many counts it was tried.
+        counts: from how many replica counts it was simulated.
     """
 
     most: int
@@ -60,15 +60,15 @@ class Rate:
 
 
 def upward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
-    """How fast it adds pods, where every metric wants as many as there can be.
+    """How fast it adds pods, where every metric wants the maximum.
 
     Args:
         autoscaler: it.
         pods: how many are wanted in a window.
-        window_s: seconds; [t, t + window), as the controller counts, too.
+        window_s: seconds; [t, t + window), as the controller counts.
 
     Returns:
-        None if there is nowhere room for so many pods.
+        None if its bounds leave no room for so many pods.
     """
     starts = _some(range(max(autoscaler.least, 1), autoscaler.most - pods + 1))
     runs = [_Run(s, autoscaler.most - s, steps_up(autoscaler, s)) for s in starts]
@@ -76,14 +76,14 @@ def upward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
 
 
 def downward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
-    """The same for taking pods away, where nothing is left to do."""
+    """The same for removing pods, where every metric wants the minimum."""
     starts = _some(range(autoscaler.least + pods, autoscaler.most + 1))
     runs = [_Run(s, s - autoscaler.least, steps_down(autoscaler, s)) for s in starts]
     return _rate(runs, pods, window_s, autoscaler.down.hold_s)
 
 
 def steps_up(autoscaler: Autoscaler, start: int) -> list[Step]:
-    """Every change from a count up to the most; a stabilization window is over when it begins."""
+    """Every change from a replica count to the maximum, after the stabilization window."""
     speed = autoscaler.up
 
     def next_count(now: int, moved: Moved) -> int:
@@ -98,14 +98,14 @@ def steps_up(autoscaler: Autoscaler, start: int) -> list[Step]:
 
 
 def steps_down(autoscaler: Autoscaler, start: int) -> list[Step]:
-    """The same from a count down to the least."""
+    """The same down to the minimum."""
     speed = autoscaler.down
 
     def next_count(now: int, moved: Moved) -> int:
         if speed.fixed:
             return autoscaler.least
         proposed = [_shrunk(p, now + moved(p.period_seconds)) for p in speed.policies]
-        # Max is the policy that moves most, whichever way it goes.
+        # Max is the policy that moves most, in either direction.
         limit = min(proposed) if speed.select == "Max" else max(proposed)
         return max(autoscaler.least, min(limit, now))
 
@@ -113,14 +113,14 @@ def steps_down(autoscaler: Autoscaler, start: int) -> list[Step]:
 
 
 def _grown(policy: Policy, before: int) -> int:
-    """What a policy allows at most; a percentage is rounded up, so that it always leads on."""
+    """The most that a policy allows; a percentage is rounded up, so that it never stalls."""
     if policy.type == "Pods":
         return before + policy.value
     return math.ceil(before * (1 + policy.value / 100))
 
 
 def _shrunk(policy: Policy, before: int) -> int:
-    """What a policy allows at least; the fraction of a pod is cut off."""
+    """The fewest that a policy allows, rounded down."""
     if policy.type == "Pods":
         return before - policy.value
     return int(before * (1 - policy.value / 100))
@@ -129,7 +129,7 @@ def _shrunk(policy: Policy, before: int) -> int:
 def _steps(
     speed: Speed, start: int, end: int, next_count: Callable[[int, Moved], int]
 ) -> list[Step]:
-    """Look every 15 s, and move as far as the policies allow with what was moved before."""
+    """Every 15 s, move as far as the policies allow after what was moved before."""
     steps: list[Step] = []
     now, at_s = start, 0
 
@@ -145,7 +145,7 @@ def _steps(
             steps.append(Step(at_s, abs(after - now)))
             now, at_s = after, at_s + SYNC_S
             continue
-        # Nothing changes before the oldest move that still counts is forgotten.
+        # Nothing changes before the oldest move leaves its policy's period.
         periods = [policy.period_seconds for policy in speed.policies]
         ends = [min((s.at_s + p for s in counting(p)), default=None) for p in periods]
         forgotten = min((end for end in ends if end is not None), default=None)
@@ -156,7 +156,7 @@ def _steps(
 
 
 def _some(counts: range) -> range:
-    """All of them; of more than three hundred some, for the steps grow with the square."""
+    """All of them up to 300, then a sample: the steps grow with the square."""
     return counts[:: max(1, len(counts) ** 2 // _STEPS)]
 
 
@@ -180,7 +180,7 @@ def _by_pods(found: tuple[int, int]) -> int:
 
 
 def _most(steps: list[Step], window_s: float) -> int:
-    """A window with the most in it begins with a step."""
+    """The window with the most pods starts with a step."""
     most = inside = last = 0
     for step in steps:
         while last < len(steps) and steps[last].at_s < step.at_s + window_s:
@@ -192,7 +192,7 @@ def _most(steps: list[Step], window_s: float) -> int:
 
 
 def _least(run: _Run, pods: int, window_s: float) -> int:
-    """The slowest window, from the first step on; none is shorter than the controller's own."""
+    """The slowest window, from the first step on; none is shorter than the sync period."""
     length = math.ceil(window_s / SYNC_S) * SYNC_S
     by_window = Counter[int]()
     for step in run.steps:

@@ -1,4 +1,4 @@
-"""A workload, and all that decides how it scales, in one place."""
+"""A workload with everything that decides how it scales."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,45 +9,42 @@ from readiness.areas.scaling.kubernetes.inventory import Inventory
 from readiness.areas.scaling.kubernetes.objects import (
     Container,
     DisruptionBudget,
+    HorizontalPodAutoscaler,
     LimitRange,
     Node,
     Pod,
     PodSpec,
     ResourceQuota,
-    Workload,
-)
-from readiness.areas.scaling.kubernetes.parts import Object
-from readiness.areas.scaling.kubernetes.scalers import (
-    HorizontalPodAutoscaler,
     ScaledObject,
     VerticalPodAutoscaler,
+    Workload,
 )
-from readiness.areas.scaling.kubernetes.selecting import selects
+from readiness.areas.scaling.kubernetes.parts import Object, selects
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}
 ENDED: Final = {"Succeeded", "Failed"}
-"""Phases of a pod that takes no room any more."""
+"""Phases of a pod that no longer uses resources."""
 _O = TypeVar("_O", bound=Object)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One workload as one side tells of it.
+    """One workload as the manifests, or the cluster, describe it.
 
     Attributes:
         side: `manifests` or `live`.
-        workload: it.
-        autoscalers: those that scale it, defaults filled in.
-        astray: those that lead to nothing that is there, each in words.
+        workload: the Deployment or StatefulSet.
+        autoscalers: those that target it, with defaults filled in.
+        astray: those whose target does not exist, each in words.
         hpas: the objects of all autoscalers, with their state.
-        verticals: what changes its requests.
+        verticals: the vertical autoscalers that target it.
         budgets: those that select its pods.
         quotas: of its namespace.
         ranges: defaults of its namespace.
         nodes: of the cluster.
         pods: of the cluster.
-        unseen: kinds that could not be looked at, each with what was in the way.
+        unseen: kinds that could not be read, each with the error.
     """
 
     side: str
@@ -70,10 +67,7 @@ class View:
 
     @property
     def pod(self) -> PodSpec:
-        """What one pod consists of: the template, and what is injected into the live ones.
-
-        A mesh adds its sidecar when a pod is made: no workload shows it, and it counts.
-        """
+        """The template of its pods, with the sidecars that are injected into the live ones."""
         spec = self.workload.spec.template.spec
         pods = [p.spec for p in self.pods if self.owns(p) and p.status.phase not in ENDED]
         return spec.model_copy(
@@ -84,14 +78,14 @@ class View:
         )
 
     def owns(self, pod: Pod) -> bool:
-        """Whether a pod is one of the workload's: by its labels, in its namespace."""
+        """Whether a pod is the workload's, by its labels and namespace."""
         labels = self.workload.spec.template.metadata.labels
         same = labels.items() <= pod.metadata.labels.items()
         return bool(labels) and same and _is_in(pod, self.workload.metadata.namespace)
 
     @property
     def autoscaler(self) -> Autoscaler:
-        """The one that scales it.
+        """The one that targets it.
 
         Raises:
             NoData: there is none, or more than one.
@@ -99,26 +93,26 @@ class View:
         if len(self.autoscalers) != 1:
             found = ", ".join(one.name for one in self.autoscalers) or "none"
             raise NoData(
-                f"one autoscaler of {self.name} is needed, and there is {found}",
+                f"the bounds of {self.name} need exactly one autoscaler; found {found}",
                 where=self.side,
-                remedy="see scaling.autoscaler-target",
+                remedy="see scaling.autoscaler",
             )
         return self.autoscalers[0]
 
     @property
     def counts(self) -> range:
-        """Every count of replicas that it may have; from one on.
+        """Every replica count that it may have, from 1 on.
 
         Raises:
-            NoData: as for `autoscaler`; or its bounds leave no count.
+            NoData: as for `autoscaler`; or its bounds leave no replica count.
         """
         found = self.autoscaler
         counts = range(max(1, found.least), found.most + 1)
         if not counts:
             raise NoData(
-                f"{found.name} has at least {found.least} and at most {found.most} replicas",
+                f"{found.name} keeps at least {found.least} and at most {found.most} replicas",
                 where=self.side,
-                remedy="see scaling.autoscaler-bounds",
+                remedy="see scaling.autoscaler",
             )
         return counts
 
@@ -129,16 +123,16 @@ def _all_of(declared: list[Container], others: Iterable[list[Container]]) -> lis
 
 
 def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View | None:
-    """What one side tells of a workload; None if it does not have it.
+    """A workload of an inventory; None if it is not there.
 
     Args:
-        inventory: its objects.
-        side: what to call it.
+        inventory: all objects.
+        side: `manifests` or `live`.
         workload: `deployment/NAME` or `statefulset/NAME`.
-        namespace: where it is; empty: wherever it is.
+        namespace: its namespace; empty for any.
 
     Raises:
-        NoData: there are several of that name, or something cannot be understood.
+        NoData: there are several of that name, or something is not understood.
     """
     kind, _, name = workload.partition("/")
     found = [
@@ -149,9 +143,9 @@ def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View
     if len(found) > 1:
         places = ", ".join(sorted(one.metadata.namespace or "no namespace" for one in found))
         raise NoData(
-            f"{workload} is there {len(found)} times: {places}",
+            f"{workload} exists {len(found)} times: {places}",
             where=side,
-            remedy="name the files of one environment, or `namespace` in [scaling.NAME.cluster]",
+            remedy="narrow `manifests` to one environment, or add [scaling.NAME.cluster]",
         )
     return _view(inventory, side, found[0]) if found else None
 
@@ -169,7 +163,11 @@ def _view(inventory: Inventory, side: str, workload: Workload) -> View:
         side=side,
         workload=workload,
         autoscalers=tuple(one for one in scalers if one.target == own),
-        astray=tuple(f"{a.name} leads to {a.target}" for a in scalers if a.target not in there),
+        astray=tuple(
+            f"{a.name} targets {a.target}, which does not exist"
+            for a in scalers
+            if a.target not in there
+        ),
         hpas=tuple(hpas),
         verticals=tuple(v for v in verticals if _target_of(v) == own),
         budgets=tuple(b for b in budgets if selects(b.spec.selector, labels)),
@@ -191,7 +189,7 @@ def _target_of(vertical: VerticalPodAutoscaler) -> Target:
 
 
 def _is_in(one: Object, namespace: str) -> bool:
-    """Whether it is in a namespace; a manifest that names none is where its neighbours are."""
+    """Whether it is in a namespace; a manifest without one goes where the others go."""
     own = one.metadata.namespace
     return not own or not namespace or own == namespace
 

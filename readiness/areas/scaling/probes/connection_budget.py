@@ -1,4 +1,4 @@
-"""How many connections a role may still have, beside those of everybody else."""
+"""How many connections the server, the database and the role allow, and what others use."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,7 @@ select current_setting('max_connections')::int,
        + coalesce(current_setting('reserved_connections', true)::int, 0),
        (select datconnlimit from pg_database where datname = current_database()),
        (select rolconnlimit from pg_roles where rolname = %(role)s)"""
-# Sessions of this tool itself end with it; walsenders and workers have places of their own.
+# Our own sessions end with the run; walsenders and workers have slots of their own.
 _OTHERS: Final = """
 select count(*) filter (where usename is distinct from %(role)s),
        count(*) filter (where usename is distinct from %(role)s
@@ -32,14 +32,16 @@ group by 1 order by 2 desc, 1 limit 3"""
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit that new connections of the role run into.
+    """One limit on new connections of the role.
 
     Attributes:
+        of: whose it is: of the `server`, the `database` or the `role`.
         name: what sets it.
-        places: for ordinary roles.
-        others: connections that count against it and are not the role's, now.
+        places: connections that ordinary roles may have.
+        others: connections of other roles that count against it now.
     """
 
+    of: str
     name: str
     places: int
     others: int
@@ -52,11 +54,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """All limits, and who else is there.
+    """All limits, and the other roles.
 
     Attributes:
-        limits: each that there is; the server's is always among them.
-        users: the roles beside it that have most, in words.
+        limits: those that are set; the server's is always among them.
+        users: the other roles with the most connections, in words.
         looked_at: client connections that were counted.
     """
 
@@ -66,15 +68,15 @@ class Budget:
 
     @property
     def nearest(self) -> Limit:
-        """The one that is reached first."""
+        """The limit that is reached first."""
         return min(self.limits, key=lambda limit: limit.left)
 
 
 def budget(database: Database, role: str) -> Budget:
-    """What the server leaves to a role, measured now.
+    """Read the limits and the connections now.
 
     Raises:
-        NoData: there is no such role.
+        NoData: the role does not exist.
         NotPermitted: the monitoring role does not see other roles' sessions.
         CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
@@ -90,10 +92,12 @@ def budget(database: Database, role: str) -> Budget:
             )
         others, others_here, all_of = postgres.fetch(connection, _OTHERS, {"role": role})[0]
         users = postgres.fetch(connection, _USERS, {"role": role})
-    limits = [Limit("max_connections without the reserved ones", most - reserved, others)]
+    limits = [Limit("server", "max_connections without the reserved ones", most - reserved, others)]
     if of_database >= 0:
-        limits.append(Limit("the connection limit of the database", of_database, others_here))
+        limits.append(
+            Limit("database", "the connection limit of the database", of_database, others_here)
+        )
     if of_role >= 0:
-        limits.append(Limit("the connection limit of the role", of_role, 0))
+        limits.append(Limit("role", "the connection limit of the role", of_role, 0))
     told = ", ".join(f"{clean(user)} {count}" for user, count in users)
     return Budget(tuple(limits), told, all_of)

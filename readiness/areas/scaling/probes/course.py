@@ -1,12 +1,38 @@
-"""The picture of a drill of scaling: the load, the replicas, and who was not served."""
+"""The picture and the timeline of a scaling drill, for the report."""
 
 from collections.abc import Iterator
 
 from readiness.areas.scaling.probes.drill import Scaled
 from readiness.areas.scaling.probes.phase import Phase
 from readiness.lib.prober.behaviour import lost
+from readiness.lib.prober.moments import failures, since
 from readiness.lib.prober.tracks import Slots, failed, replicas
 from readiness.model.course import Band, Course
+from readiness.model.measurement import Moment
+
+
+def timeline(scaled: Scaled) -> tuple[Moment, ...]:
+    """The moments of a drill, in order, in seconds from its first request."""
+    began, up, down = scaled.whole.samples[0].due, scaled.up, scaled.down
+    moments = [
+        Moment(began, f"steady: {scaled.fewest} replicas serve", good=True),
+        Moment(up.began, f"the load starts: {scaled.load}"),
+        *_arrived(up, "the replicas that the load needs serve"),
+        Moment(scaled.load_ended, "the load ends"),
+        *(_arrived(down, "the minimum is left") if down else ()),
+        *failures(scaled.whole),
+    ]
+    return tuple(sorted(since(began, moments), key=lambda moment: moment.at_s))
+
+
+def _arrived(phase: Phase, what: str) -> list[Moment]:
+    found = []
+    if phase.arrived_s is not None:
+        told = f"{what}, after {phase.arrived_s:.2f} s; {phase.last} in the end"
+        found.append(Moment(phase.began + phase.arrived_s, told))
+    if phase.problem:
+        found.append(Moment(phase.ended, f"aborted to protect users: {phase.problem}"))
+    return found
 
 
 def course(scaled: Scaled, needed: int) -> Course:
@@ -30,7 +56,7 @@ def _phases(scaled: Scaled) -> list[Phase]:
 
 
 def _counts(scaled: Scaled) -> list[tuple[float, int]]:
-    """There were the fewest before: else nothing would have been begun."""
+    """At the minimum before: otherwise the drill would not have started."""
     first = (scaled.whole.samples[0].due, scaled.fewest)
     return [first, *((said.asked, said.what) for p in _phases(scaled) for said in p.counts)]
 
@@ -52,18 +78,17 @@ def _better(scaled: Scaled, needed: int) -> tuple[str, ...]:
 
 
 def _short(scaled: Scaled, needed: int) -> Iterator[str]:
-    """Why it did not come there is not known here."""
     if scaled.up.arrived_s is None:
-        yield f"the load needs {needed} replicas, and there were at most {scaled.up.most}"
+        yield f"the load needs {needed} replicas, and at most {scaled.up.most} served"
     if scaled.down and scaled.down.arrived_s is None:
-        yield f"it did not shrink to {scaled.fewest} replicas: {scaled.down.last} were left"
+        yield f"it did not scale down to {scaled.fewest} replicas: {scaled.down.last} were left"
 
 
 def _waited(scaled: Scaled) -> Iterator[str]:
-    """How long nothing happened before it grew, and before it shrank."""
+    """How long nothing happened before it scaled up, and down."""
     for phase, name, what in (
-        (scaled.up, "growing", "came"),
-        (scaled.down, "shrinking", "went"),
+        (scaled.up, "scaling up", "served"),
+        (scaled.down, "scaling down", "was removed"),
     ):
         if phase is None or phase.arrived_s is None:
             continue

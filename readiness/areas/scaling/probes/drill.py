@@ -1,7 +1,7 @@
-"""The drill: a load comes and goes, while replicas are counted and a prober asks as users do.
+"""The drill: a load starts and ends, while replicas are counted and a prober sends requests.
 
-GIVEN steady at the fewest replicas, WHEN load comes THEN there are as many as it needs; WHEN it
-ends THEN there are the fewest again.
+GIVEN a steady minimum replica count, WHEN the load starts THEN as many replicas serve as it needs;
+WHEN it ends THEN the minimum is left.
 """
 
 import time
@@ -22,7 +22,7 @@ from readiness.model.errors import CouldNotMeasure, NoData
 
 _POLL_S: Final = 0.2
 _SLOWEST_S: Final = 1.0
-# So often is counted, at least, in the time in which so many may change.
+# At least so many counts in each `up_s` and `down_s`.
 _COUNTS_IN_A_PERIOD: Final = 5
 _FOREVER: Final = float("inf")
 _REMEDY: Final = "run it by hand; see [scaling.NAME.live] replicas"
@@ -33,12 +33,12 @@ class Scaled:
     """What a drill showed.
 
     Attributes:
-        fewest: how many replicas there were before.
-        load: what made it grow, in words.
-        loading: our own requests that did; None if others did.
-        load_ended: when the load was ended, on the clock `time.monotonic`.
-        up: how it grew.
-        down: how it shrank; None if growing had to be ended for the sake of users, or failed.
+        fewest: the replica count before the load.
+        load: what made it scale up, in words.
+        loading: our own requests that did; None for a command.
+        load_ended: when the load ended, on the clock `time.monotonic`.
+        up: how it scaled up.
+        down: how it scaled down; None if scaling up failed, or was aborted to protect users.
         whole: all requests of the watching prober.
     """
 
@@ -52,35 +52,35 @@ class Scaled:
 
     @property
     def starved(self) -> str:
-        """Why there was less load than declared; empty if there was all, or others made it."""
+        """Why there was less load than declared; empty if not, or if a command made it."""
         return starved(self.loading, self.load_ended) if self.loading else ""
 
     @property
     def is_starved(self) -> bool:
-        """Whether nothing is known but that this machine did too much else at the time."""
+        """Whether all that is known is that this machine was too busy."""
         return bool(self.starved or self.whole.starved) and not self.whole.failed
 
     def must_be_fair(self) -> None:
-        """Refuse to judge a growth whose cause was not there, or that nobody watched.
+        """Refuse to judge where the load or the prober was starved.
 
         Raises:
-            NoData: so it is.
+            NoData: one of them was.
         """
         if why := self.starved:
             raise NoData(
                 f"the load was starved: {why}",
                 where=self.load,
-                remedy="run the gate on a machine that does less at the time, lower"
-                " `load_rate_per_s`, or let others make the load: `load`",
+                remedy="run the gate on a less busy machine, lower `load_rate_per_s`, or set `load`"
+                " to make the load elsewhere",
             )
         self.whole.must_be_fair()
 
 
 def drill(scaling: Scaling, live: Live, safety: Safety) -> Scaled:
-    """Do the whole of it; the load is gone at the end, whatever happens.
+    """Run the drill; the load has ended when this returns, whatever happens.
 
     Raises:
-        CouldNotMeasure: the service is not steady before, somebody else drills, replicas cannot be
+        CouldNotMeasure: the service is not steady before, another drill runs, replicas cannot be
             counted, or the load ended by itself.
     """
     period_s = min(_SLOWEST_S, min(scaling.up_s, scaling.down_s) / _COUNTS_IN_A_PERIOD)
@@ -94,7 +94,7 @@ def drill(scaling: Scaling, live: Live, safety: Safety) -> Scaled:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A phase, as far as it is known while the drill goes on."""
+    """A phase, as far as it is known during the drill."""
 
     began: float
     ended: float
@@ -118,7 +118,7 @@ class _Drill:
         with pressing(live, safety.undo) as load:
             up = self._arrive(began, lambda n: n >= live.loaded_replicas, live.up_within_s, load)
             until = time.monotonic()
-        # One that never grew cannot be seen to shrink: nothing is to be waited for.
+        # What never scaled up cannot be seen to scale down.
         grew = up.arrived is not None and not up.problem
         down = self._arrive(until, lambda n: n <= fewest, live.down_within_s) if grew else None
         self._counter.stop()
@@ -129,8 +129,8 @@ class _Drill:
             load=load.what,
             loading=load.seen,
             load_ended=until,
-            up=self._phase(f"growing under {load.what}", up, until, whole),
-            down=self._phase("shrinking after it", down, _FOREVER, whole) if down else None,
+            up=self._phase(f"scaling up under {load.what}", up, until, whole),
+            down=self._phase("scaling down", down, _FOREVER, whole) if down else None,
             whole=whole,
         )
 
@@ -142,17 +142,17 @@ class _Drill:
         self._must_count()
         counts = {said.what for said in self._counter.said(began)}
         if counts != {self._scaling.min_replicas}:
-            told = listed(str(count) for count in sorted(counts)) or "nobody knows how many"
+            told = listed(str(count) for count in sorted(counts)) or "an unknown number of"
             raise self._unsteady(
-                f"{told} replicas serve, and the fewest are {self._scaling.min_replicas}"
+                f"{told} replicas serve, and `min_replicas` is {self._scaling.min_replicas}"
             )
         seen.must_be_fair()
 
     def _unsteady(self, problem: str) -> NoData:
         return NoData(
-            f"{problem}, before there was any load: none is made now",
+            f"{problem} before the load: the drill was not started",
             where=self._live.url,
-            remedy="wait until nobody else loads it and there are the fewest; then drill",
+            remedy="wait until it is idle and at its minimum replica count, then run again",
         )
 
     def _arrive(
@@ -162,7 +162,7 @@ class _Drill:
         within_s: float,
         load: Load | None = None,
     ) -> _Made:
-        """Wait until the count is good, and stays so; or until that would be too late."""
+        """Wait until the count is good and stays so, or the time is up."""
         steady_s = self._live.steady_s
         while True:
             self._must_count()
@@ -179,7 +179,6 @@ class _Drill:
             time.sleep(_POLL_S)
 
     def _must_count(self) -> None:
-        """Nothing is known of replicas that cannot be counted."""
         problem: CouldNotMeasure | None = self._counter.problem
         if problem:
             raise problem
@@ -188,14 +187,14 @@ class _Drill:
         before = self._counter.said(0, made.began)[-1:]
         counts = self._counter.said(made.began, until)
         if not (before and counts):
-            raise NoData("replicas were not counted", where=name, remedy=_REMEDY)
+            raise NoData("no replicas were counted", where=name, remedy=_REMEDY)
         return Phase(
             name=name,
             began=made.began,
             ended=made.ended,
             arrived_s=None if made.arrived is None else made.arrived - made.began,
             problem=made.problem,
-            # With the last one before: what is done at once may be done before the next.
+            # With the last count before: a sudden change may be over at the next one.
             counts=before + counts,
             seen=whole.between(made.began, until),
         )

@@ -1,4 +1,4 @@
-"""Reads live objects with kubectl: of one named context, and never anything that is secret."""
+"""Reads live objects with kubectl, from one named context, and never a Secret."""
 
 import json
 from collections.abc import Sequence
@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.scaling.config import Cluster
-from readiness.areas.scaling.kubernetes.documents import documents
-from readiness.areas.scaling.kubernetes.inventory import Inventory, read
+from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, read
 from readiness.lib.command import Answer, ask
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.secrets import redact
 
-# In the namespace of the workload; the version is named, for v1 hides the state of an autoscaler.
+# In the namespace of the workload; with the version, since v1 hides an autoscaler's state.
 _NEEDED: Final = (
     "deployments.v1.apps",
     "statefulsets.v1.apps",
@@ -21,12 +20,12 @@ _NEEDED: Final = (
     "resourcequotas",
     "limitranges",
 )
-# There only where somebody installed them.
+# Custom resources, where they are installed.
 _OPTIONAL: Final = (
     "scaledobjects.keda.sh",
     "verticalpodautoscalers.autoscaling.k8s.io",
 )
-# Of the whole cluster: not everybody may see them.
+# Cluster-wide: many roles may not read them.
 _CLUSTER: Final = "nodes,pods"
 _REFUSED: Final = ("forbidden", "unauthorized", "must be logged in")
 _AWAY: Final = (
@@ -38,18 +37,18 @@ _AWAY: Final = (
     "timed out",
 )
 _NO_CONTEXT: Final = ("cannot locate context", "no context exists")
-_INSTALL: Final = "install kubectl, or name files in `manifests` instead of a cluster"
+_INSTALL: Final = "install kubectl, or set `manifests` instead of [scaling.NAME.cluster]"
 
 
 class Kubectl:
-    """Asks one cluster.
+    """A client of one cluster.
 
-    The configuration is copied with that one context in it: whatever is switched to while we
-    look, and wherever the current context points, it is this cluster that is asked.
+    The configuration is copied with that one context in it, so that switching the current context
+    meanwhile changes nothing.
 
     Args:
         cluster: the context, and the namespace.
-        folder: private, and removed at the end: the copy holds credentials.
+        folder: private and removed at the end, since the copy holds credentials.
     """
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
@@ -58,10 +57,10 @@ class Kubectl:
         self._cache = folder / "cache"
 
     def inventory(self) -> Inventory:
-        """All that decides how workloads of the namespace scale.
+        """Read everything that decides how workloads of the namespace scale.
 
         Raises:
-            Unreachable: the cluster does not answer.
+            Unreachable: no answer from the cluster.
             NotPermitted: the credentials do not allow it.
             NoData: what it prints is not understood.
             CouldNotMeasure: kubectl is missing, hangs or fails.
@@ -72,7 +71,7 @@ class Kubectl:
         try:
             return found + self._get(_CLUSTER, ["--all-namespaces"])
         except CouldNotMeasure as error:
-            # Of thousands of pods, the answer is too long; only what counts on nodes needs them.
+            # The answer of thousands of pods may be too long; only the room on nodes needs it.
             return found + Inventory((), {"nodes": error})
 
     def _copy_config(self) -> None:
@@ -83,7 +82,9 @@ class Kubectl:
         try:
             names = [one["name"] for one in json.loads(text)["contexts"]]
         except (ValueError, TypeError, KeyError):
-            raise NoData("kubectl config view prints no configuration", where="kubectl") from None
+            raise NoData(
+                "the output of kubectl config view is not a configuration", where="kubectl"
+            ) from None
         if names != [context]:
             raise NoData(
                 f"the configuration of kubectl has no context {context!r}",
@@ -94,10 +95,10 @@ class Kubectl:
         self._config.write_text(text, encoding="utf-8")
 
     def _installed(self) -> list[str]:
-        """The kinds that the cluster knows.
+        """The kinds that the cluster serves.
 
-        Where one of its groups is down (that of the metrics, say) kubectl fails, and lists the
-        others: that group is not asked for anything here.
+        Where one API group is down (such as metrics) kubectl fails but lists the others, and
+        that group is not needed here.
         """
         answer = self._ask("list the kinds of object", ["api-resources", "--output=name"])
         return (
@@ -110,11 +111,10 @@ class Kubectl:
         found = documents(text, "kubectl get") if text.strip() else []
         inventory = read(found)
         if any(not one.metadata.uid for one in inventory.objects):
-            raise NoData("kubectl get printed objects without a uid: no live ones")
+            raise NoData("kubectl get printed objects without a uid, which are not live")
         return inventory
 
     def _ask(self, verb: str, words: Sequence[str]) -> Answer:
-        """By the copy of the configuration."""
         return self._kubectl(
             verb,
             [
@@ -130,7 +130,6 @@ class Kubectl:
         return ask(["kubectl", *words], verb, _INSTALL, timeout_s=self._cluster.timeout_s)
 
     def _good(self, answer: Answer, verb: str) -> Answer:
-        """The answer, if it is one."""
         if answer.status == 0:
             return answer
         said = redact(answer.said)
@@ -139,7 +138,11 @@ class Kubectl:
         if any(words in said.lower() for words in _NO_CONTEXT):
             raise NoData(told, where=where, remedy="kubectl config get-contexts")
         if any(word in said.lower() for word in _REFUSED):
-            raise NotPermitted(told, where=where, remedy="give the role get and list on them")
+            raise NotPermitted(told, where=where, remedy="grant the role get and list on them")
         if any(word in said.lower() for word in _AWAY):
-            raise Unreachable(told, where=where, remedy="is the cluster reachable from here?")
+            raise Unreachable(
+                told,
+                where=where,
+                remedy="check that the cluster is reachable: kubectl cluster-info",
+            )
         raise CouldNotMeasure(told, where=where, remedy="run it by hand")

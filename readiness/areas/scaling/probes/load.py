@@ -1,6 +1,6 @@
-"""What makes a workload grow: requests of our own, a command's, or a command that sets the count.
+"""Makes a workload scale up: our own requests, a load command, or a command that scales it.
 
-Whatever happens to us, it ends with us.
+The load ends with the drill, even if the drill is killed.
 """
 
 from collections import Counter
@@ -18,19 +18,19 @@ from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure
 
 _REMEDY: Final = "run it by hand; see [scaling.NAME.live]"
-# An autoscaler looks at an average of many seconds: one that is a bit late is no other load.
+# An autoscaler averages over many seconds: a few late requests do not change the load.
 _LEAST_SENT: Final = 0.95
 _LEAST_IN_A_SECOND: Final = 0.5
 
 
 @dataclass(slots=True)
 class Load:
-    """What makes a workload grow; made by `pressing`.
+    """What makes a workload scale up; made by `pressing`.
 
     Attributes:
         what: it, in words.
-        check: raises CouldNotMeasure if it is not there any more.
-        seen: what became of our own requests, once the load has ended; None if they are not ours.
+        check: raises CouldNotMeasure if the load has stopped by itself.
+        seen: the outcome of our own requests, once the load has ended; None for a command.
     """
 
     what: str
@@ -39,10 +39,10 @@ class Load:
 
 
 def pressing(live: Live, undo: Undo) -> AbstractContextManager[Load]:
-    """What makes it grow, while the block runs.
+    """Make it scale up while the block runs.
 
     Raises:
-        CouldNotMeasure: it cannot be started, or ended.
+        CouldNotMeasure: it cannot be started or stopped.
     """
     if live.up and live.down:
         return _set(live.up, live.down, undo, live.down_within_s)
@@ -52,10 +52,10 @@ def pressing(live: Live, undo: Undo) -> AbstractContextManager[Load]:
 
 
 def starved(seen: Observation, until: float) -> str:
-    """Why there was less load than there should have been; empty if there was all.
+    """Why there was less load than declared; empty if there was not.
 
     Args:
-        seen: our own requests, from the begin of the load.
+        seen: our own requests, from the start of the load.
         until: when it was ended, on the clock `time.monotonic`.
     """
     if not seen.samples:
@@ -74,7 +74,7 @@ def starved(seen: Observation, until: float) -> str:
 
 @contextmanager
 def _asked(live: Live, rate_per_s: float) -> Iterator[Load]:
-    """The prober's process ends when its input does, and so with us."""
+    """The prober's process ends when its input is closed, and so with us."""
     plan = plan_of(live).model_copy(update={"rate_per_s": rate_per_s})
     with probing(plan) as users:
         load = Load(f"{rate_per_s:g} requests/s to {live.url}", users.seen)
@@ -84,7 +84,6 @@ def _asked(live: Live, rate_per_s: float) -> Iterator[Load]:
 
 @contextmanager
 def _made(argv: list[str], undo: Undo) -> Iterator[Load]:
-    """One that ends by itself is no load any more, and nobody knows since when."""
     verb = "make the load"
     with command.started(argv, verb, _REMEDY) as running:
         token = undo.kill(running.pid)
@@ -94,7 +93,7 @@ def _made(argv: list[str], undo: Undo) -> Iterator[Load]:
                 raise CouldNotMeasure(
                     f"the command to {verb} ended by itself, with {answer.status}: {answer.said}",
                     where=argv[0],
-                    remedy="let it go on until it is ended",
+                    remedy="let it run until the drill stops it",
                 )
 
         try:
@@ -106,21 +105,21 @@ def _made(argv: list[str], undo: Undo) -> Iterator[Load]:
 
 @contextmanager
 def _set(up: list[str], down: list[str], undo: Undo, timeout_s: float) -> Iterator[Load]:
-    """Shrunk again, whatever happens."""
+    """Scaled down again, whatever happens."""
     token = undo.run(down, timeout_s=timeout_s)
     try:
-        with command.started(up, "make it grow", _REMEDY) as running:
+        with command.started(up, "scale it up", _REMEDY) as running:
 
             def check() -> None:
                 answer = running.poll()
                 if answer and answer.status:
                     raise CouldNotMeasure(
-                        f"the command to make it grow ended with {answer.status}: {answer.said}",
+                        f"the command to scale it up ended with {answer.status}: {answer.said}",
                         where=up[0],
                         remedy=_REMEDY,
                     )
 
             yield Load(f"the command {up[0]}", check)
     finally:
-        command.run(down, "make it shrink", _REMEDY, timeout_s=timeout_s)
+        command.run(down, "scale it down", _REMEDY, timeout_s=timeout_s)
         undo.forget(token)

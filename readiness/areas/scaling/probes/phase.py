@@ -1,4 +1,4 @@
-"""Growing, or shrinking, as it was counted and as users saw it: from the record alone."""
+"""Scaling up, or down, as counted and as users saw it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ Counts = Sequence[Said[int]]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One of the two.
+    """Scaling in one direction.
 
     Attributes:
-        name: which.
+        name: the direction and its cause, in words.
         began: when its cause began, on the clock `time.monotonic`.
-        ended: when the count was steady, or the phase was given up.
-        arrived_s: seconds from its beginning until the count was where it stayed; None if it
-            never was.
-        problem: why it was ended before its time; empty if it was not.
+        ended: when the count was steady, or the phase was aborted.
+        arrived_s: seconds from its beginning until the replica count was reached for good; None
+            if it never was.
+        problem: why it was aborted; empty if it was not.
         counts: of the replicas; the first is the last one before it began.
         seen: all requests of the watching prober.
     """
@@ -35,17 +35,17 @@ class Phase:
 
     @property
     def last(self) -> int:
-        """How many replicas there were in the end."""
+        """The replica count at the end."""
         return self.counts[-1].what
 
     @property
     def least(self) -> int:
-        """The fewest that were counted."""
+        """The lowest replica count."""
         return min(said.what for said in self.counts)
 
     @property
     def most(self) -> int:
-        """The most that were counted."""
+        """The highest replica count."""
         return max(said.what for said in self.counts)
 
     def added(self, seconds: float) -> "Pace":
@@ -53,18 +53,17 @@ class Phase:
         return _most(self.counts, seconds, lambda before, after: after - before)
 
     def removed(self, seconds: float) -> "Pace":
-        """The most that were taken away."""
+        """The most that were removed."""
         return _most(self.counts, seconds, lambda before, after: before - after)
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many replicas there were more, or fewer, within a time.
+    """How many replicas were added, or removed, within a time.
 
     Attributes:
-        certain: so many, between two answers that were both true within it.
-        possible: so many, if all that changed between two answers that came later than that after
-            each other changed at once.
+        certain: the most between two counts within that time.
+        possible: the most between two counts that were further apart, had it happened at once.
     """
 
     certain: int
@@ -72,7 +71,7 @@ class Pace:
 
 
 def settled_at(counts: Counts, good: Callable[[int], bool]) -> float | None:
-    """When the count was told that was good, and stayed so to the end; None if the last is not."""
+    """When the first of the good counts at the end came; None if the last is not good."""
     found = None
     for said in reversed(counts):
         if not good(said.what):

@@ -1,4 +1,4 @@
-"""The part of the reference system's readiness.toml that tells how shop and fleet grow."""
+"""The part of the reference system's readiness.toml about the scaling of shop and fleet."""
 
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,7 @@ def live(fleet: Fleet) -> str:
 
 
 _SCALING: Final = """
-# How the shop grows in Kubernetes: what is applied, and what `kubectl get -o json` said.
+# How the shop scales in Kubernetes: its manifests, and the output of `kubectl get -o json`.
 [scaling.shop]
 workload = "deployment/shop"
 manifests = [{files}]
@@ -41,15 +41,15 @@ up_pods = 2
 up_s = 15
 down_pods = 1
 down_s = 60
-# The pool of each replica, beside all others that use the database.
+# The pool of each replica, in addition to the connections of other roles.
 database = "shop"
 database_role = "shop_app"
 connections_per_replica = 5
 """
 
 _LIVE: Final = """
-# The fleet scales itself by what its users ask: no objects of Kubernetes tell of it. Its periods
-# are short, and counted from the end of the change before.
+# The fleet scales itself by its request rate, without Kubernetes. Its periods are short, and
+# counted from the end of the previous change.
 [scaling.fleet]
 min_replicas = {fewest}
 max_replicas = {most}
@@ -63,16 +63,16 @@ url = "{url}"
 replica_header = "x-replica"
 replicas = [{replicas}]
 rate_per_s = 20
-# A machine that does much else answers late.
+# A busy machine answers late.
 timeout_s = 10
 # With those of the prober, 115 a second: at 20 for each replica, six are needed.
 load_rate_per_s = 95
 loaded_replicas = 6
-# Five seconds, and ten, on a machine that does nothing else.
+# Five and ten seconds on an idle machine.
 up_within_s = 60
 down_within_s = 60
 steady_s = 1
-# Nobody suffers here: what is broken may be seen to its end.
+# It has no users to protect: a fault may be seen to its end.
 abort_failures = 300
 abort_outage_s = 30
 """

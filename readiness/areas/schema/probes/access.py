@@ -1,4 +1,4 @@
-"""What a role may do that an application must not, and which tables guard their rows."""
+"""What a role may do that an application should not, and which tables protect their rows."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +24,7 @@ _OWNED: Final = """
         on n.oid = c.relnamespace
     where @OWN@ and c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't'
         and pg_has_role(current_user, c.relowner, 'USAGE')
-        -- Its own row security binds an owner, where it is forced; that much is accepted.
+        -- Forced row level security binds the owner too; such a table may be its own.
         and not (c.relrowsecurity and c.relforcerowsecurity)
     order by 1""".replace("@OWN@", OF_THE_APPLICATION)
 _TRUNCATES: Final = """
@@ -55,21 +55,21 @@ class Power:
     Attributes:
         what: in words, as `may create tables in`.
         on: the objects.
-        mend: the statement that takes it away from the first of them.
+        revoke: the statement that revokes it for the first of them.
     """
 
     what: str
     on: tuple[str, ...]
-    mend: str
+    revoke: str
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How a table's rows are guarded.
+    """How a table's rows are protected.
 
     Attributes:
-        enabled: whether row level security is switched on.
-        forced: whether it binds the table's owner too.
+        enabled: whether row level security is on.
+        forced: whether it applies to the table's owner too.
         owner: of the table.
         policies: how many there are.
     """
@@ -88,7 +88,7 @@ def powers(connection: Connection) -> tuple[str, list[Power]]:
     """
     rows = fetch(connection, _ROLE)
     if not rows:
-        raise NoData("the server does not know the role that is connected", where="pg_roles")
+        raise NoData("the connected role is not in pg_roles", where="pg_roles")
     *flags, role = rows[0]
     attributes = ("superuser", "bypassrls", "createrole", "createdb", "replication")
     found = [
@@ -97,21 +97,21 @@ def powers(connection: Connection) -> tuple[str, list[Power]]:
         if has
     ]
     if flags[0]:
-        return str(role), found  # a superuser may do all that is asked below
-    for what, query, mend in (
+        return str(role), found  # a superuser may do everything below
+    for what, query, revoke in (
         ("is a member of", _STANDS_FOR, f"revoke {{}} from {role}"),
-        ("owns, and so may drop,", _OWNED, "alter table {} owner to another_role"),
+        ("owns, and may drop,", _OWNED, "alter table {} owner to another_role"),
         ("may truncate", _TRUNCATES, f"revoke truncate on {{}} from {role}"),
         ("may create objects in", _CREATES, f"revoke create on schema {{}} from {role}, public"),
     ):
         on = tuple(str(name) for (name,) in fetch(connection, query))
         if on:
-            found.append(Power(what, on, mend.format(on[0])))
+            found.append(Power(what, on, revoke.format(on[0])))
     return str(role), found
 
 
 def guards(connection: Connection) -> dict[str, Guard]:
-    """How each table's rows are guarded, by `schema.table`.
+    """How each table's rows are protected, by `schema.table`.
 
     Raises:
         CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.

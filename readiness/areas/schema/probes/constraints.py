@@ -1,4 +1,4 @@
-"""Rules that the database has and does not keep: not validated, switched off, or broken already."""
+"""Rules of the schema that do not hold: not validated, switched off, or broken by rows."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _NOT_VALIDATED: Final = """
     from pg_constraint k join pg_class c on c.oid = k.conrelid
         join pg_namespace n on n.oid = c.relnamespace
     where not k.convalidated and @OWN@ order by 3 desc, 1, 2""".replace("@OWN@", _OWN)
-# A trigger of a foreign key is internal: without it the key is not looked at any more.
+# A trigger of a foreign key is internal: without it the key is no longer checked.
 _DISABLED: Final = """
     select format('%I.%I', n.nspname, c.relname),
         case when g.tgisinternal then 'the foreign key ' || coalesce(quote_ident(k.conname), '?')
@@ -34,8 +34,8 @@ _DISABLED: Final = """
     where g.tgenabled = 'D' and @OWN@ group by 1, 2, 3 order by 3 desc, 1, 2""".replace(
     "@OWN@", _OWN
 )
-# Only of tables that hold rows: a key of a partitioned table stands in each partition again. How
-# many rows it has by now is told as the planner does, by its size; the smallest row has 28 bytes.
+# Only of tables that hold rows: each partition repeats the key of its partitioned table. The number
+# of rows is estimated from the size, as the planner does; the smallest row has 28 bytes.
 _KEYS: Final = """
     select quote_ident(k.conname), n.nspname, c.relname, fn.nspname, f.relname,
         array(select a.attname::text from unnest(k.conkey) with ordinality o(num, place)
@@ -50,7 +50,7 @@ _KEYS: Final = """
         join pg_namespace n on n.oid = c.relnamespace
         join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
     where k.contype = 'f' and @OWN@ order by 8, 2, 3, 1""".replace("@OWN@", _OWN)
-# Sampled pages, where there are more rows than may be looked at; else all of them.
+# A sample of the pages, where there are more rows than may be read; else all of them.
 _ORPHANS: Final = """
     select count(*) from (
         select from (select {columns} from only {child} {sample} where {there} limit {most}) child
@@ -59,8 +59,8 @@ _SPARE: Final = 1.2
 
 
 @dataclass(frozen=True, slots=True)
-class Unkept:
-    """A rule that is not kept: of which table, which one, and how large the table is in bytes."""
+class BrokenRule:
+    """A rule that does not hold, its table, and the size of the table in bytes."""
 
     table: str
     rule: str
@@ -77,11 +77,11 @@ class ForeignKey:
     Attributes:
         name: of the constraint.
         child: schema and name of the table that has it.
-        parent: schema and name of the table that it leads to.
+        parent: schema and name of the table that it references.
         columns: of the child.
-        leads_to: the columns of the parent, in the same order.
-        rows: how many rows the child has, as the planner believes; the most that fit if nobody
-            ever analyzed it.
+        references: the columns of the parent, in the same order.
+        rows: how many rows the child has, as the planner estimates; the most that fit if it was
+            never analyzed.
         readable: whether the role may read both.
         locks: how many locks it takes to compare the two.
     """
@@ -90,7 +90,7 @@ class ForeignKey:
     child: tuple[str, str]
     parent: tuple[str, str]
     columns: tuple[str, ...]
-    leads_to: tuple[str, ...]
+    references: tuple[str, ...]
     rows: int
     readable: bool
     locks: int
@@ -101,25 +101,25 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """What was found of one foreign key: rows that lead nowhere, and whether all were looked at."""
+    """The orphaned rows of one foreign key, and whether only a sample was searched."""
 
     key: ForeignKey
     rows: int
     sampled: bool
 
 
-def not_validated(connection: Connection) -> list[Unkept]:
-    """Constraints that were added NOT VALID and never validated; the largest tables first."""
-    return [Unkept(*row) for row in fetch(connection, _NOT_VALIDATED)]
+def not_validated(connection: Connection) -> list[BrokenRule]:
+    """Constraints that were added NOT VALID and never validated; largest tables first."""
+    return [BrokenRule(*row) for row in fetch(connection, _NOT_VALIDATED)]
 
 
-def disabled_triggers(connection: Connection) -> list[Unkept]:
-    """Triggers that are switched off, those of foreign keys too; the largest tables first."""
-    return [Unkept(*row) for row in fetch(connection, _DISABLED)]
+def disabled_triggers(connection: Connection) -> list[BrokenRule]:
+    """Triggers that are switched off, including those of foreign keys; largest tables first."""
+    return [BrokenRule(*row) for row in fetch(connection, _DISABLED)]
 
 
 def foreign_keys(connection: Connection) -> list[ForeignKey]:
-    """All foreign keys of tables that hold rows, the small ones first."""
+    """All foreign keys of tables that hold rows; smallest tables first."""
     locks = locks_of_tables(connection)
     return [
         ForeignKey(
@@ -134,17 +134,17 @@ def foreign_keys(connection: Connection) -> list[ForeignKey]:
 def orphans(
     connection: Connection, keys: Sequence[ForeignKey], *, most: int, within_s: float
 ) -> Iterator[Orphans]:
-    """Rows that a foreign key should not allow, key by key.
+    """Rows without the parent that their foreign key requires, key by key.
 
     Args:
         connection: as a role that may read the tables.
         keys: what `foreign_keys` gave.
-        most: rows of a table that are looked at.
+        most: rows of a table that are searched.
         within_s: seconds for all of them together.
 
     Raises:
         NotPermitted: the role may not read a table, or row security hides rows from it.
-        TookTooLong: they were not all looked at in that time.
+        TookTooLong: not all were searched in that time.
         CouldNotMeasure: the server has too few locks left; and its kinds, see
             `readiness.lib.postgres.connect`.
     """
@@ -152,9 +152,9 @@ def orphans(
     if hidden:
         tables = sorted({".".join(t) for key in hidden for t in (key.child, key.parent)})
         raise NotPermitted(
-            f"the role may not read all tables of {len(hidden)} foreign keys, such as {hidden[0]}",
+            f"the role may not read the tables of {len(hidden)} foreign keys, such as {hidden[0]}",
             where="pg_constraint",
-            remedy=f"grant select on {', '.join(tables[:5])} to the monitoring role",
+            remedy=f"grant select on {', '.join(tables[:5])} to {connection.info.user}",
         )
     end, done = time.monotonic() + within_s, 0
     for some in batches(connection, keys, lambda key: key.locks):
@@ -162,7 +162,7 @@ def orphans(
             for key in some:
                 if time.monotonic() > end:
                     raise TookTooLong(
-                        f"{done} of {len(keys)} foreign keys were looked at in {within_s:g} s",
+                        f"only {done} of {len(keys)} foreign keys were searched in {within_s:g} s",
                         where=str(key),
                         remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
                     )
@@ -176,13 +176,13 @@ def _statement(key: ForeignKey, most: int, *, sampled: bool) -> sql.Composed:
     percent = min(100.0, 100 * _SPARE * most / max(key.rows, 1))
     sample = f"tablesample system ({percent:.6f})" if sampled else ""
     own = [sql.Identifier(name) for name in key.columns]
-    pairs = zip(own, map(sql.Identifier, key.leads_to), strict=True)
+    pairs = zip(own, map(sql.Identifier, key.references), strict=True)
     return sql.SQL(_ORPHANS).format(
         columns=sql.SQL(", ").join(own),
         child=sql.Identifier(*key.child),
         parent=sql.Identifier(*key.parent),
         sample=sql.SQL(sample),
-        # MATCH SIMPLE, which nearly all are: a key with a NULL in it leads nowhere, and may.
+        # MATCH SIMPLE, as nearly all are: a key with a NULL in it needs no parent.
         there=sql.SQL(" and ").join(sql.SQL("{} is not null").format(name) for name in own),
         equal=sql.SQL(" and ").join(
             sql.SQL("parent.{} = child.{}").format(theirs, ours) for ours, theirs in pairs

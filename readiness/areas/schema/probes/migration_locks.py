@@ -1,4 +1,4 @@
-"""What a migration does to others while it runs: its locks, and how long it makes them wait."""
+"""The locks of a migration, and how long other sessions wait behind it."""
 
 import threading
 import time
@@ -26,8 +26,8 @@ _TABLES: Final = """
 _HELD: Final = """
     select distinct relation, mode from pg_locks
     where pid = pg_backend_pid() and locktype = 'relation' and granted"""
-# What waits for one of these stands in the way of all who come after it, readers or writers.
-_IN_THE_WAY: Final = """
+# A session that waits for one of these blocks readers or writers that come after it.
+_BLOCKS_OTHERS: Final = """
     select exists (select from pg_locks where pid = %s and not granted and locktype = 'relation'
         and mode in ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock',
             'ShareLock'))"""
@@ -40,11 +40,11 @@ class Blocking:
 
     Attributes:
         version: of the migration.
-        waited_s: seconds in which others had to wait behind it.
+        waited_s: seconds for which other sessions had to wait behind it.
         gave_up: whether it ended by itself, because it did not get its locks.
-        left: what it left behind when it gave up.
-        locks: strong locks on tables that were there before, such as `ShareLock on shop.orders`.
-        rewritten: tables that it writes anew, under a lock that keeps everybody out.
+        left: objects that it left behind when it gave up.
+        locks: strong locks on tables that existed before, such as `ShareLock on shop.orders`.
+        rewritten: tables that it rewrites under a lock that blocks everybody.
     """
 
     version: str
@@ -56,15 +56,15 @@ class Blocking:
 
 
 def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
-    """Run a migration while a transaction holds what a writer holds, on every table.
+    """Run a migration while a transaction holds a writer's locks on every table.
 
     Args:
-        settings: for how long others may wait.
+        settings: how long others may wait.
         dsn: a scratch database of its own, in the state before the migration.
-        migration: what is run.
+        migration: the one that is run.
 
     Raises:
-        CouldNotMeasure: it cannot be run there at all.
+        CouldNotMeasure: it cannot be run there.
     """
     text = up_of(settings, migration)
     locks, rewritten = _traced(dsn, text, settings)
@@ -79,7 +79,7 @@ def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
 
 
 class _Attempt:
-    """A migration that runs in a thread of its own.
+    """A migration that runs in its own thread.
 
     Attributes:
         gave_up: whether it ended by itself, because it did not get its locks.
@@ -94,7 +94,7 @@ class _Attempt:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def watch(self, watcher: Connection, most_s: float) -> float:
-        """For how long others had to wait behind it; it is ended once that is too long."""
+        """How long others had to wait behind it; it is terminated once that is too long."""
         self._thread.start()
         self._ready.wait()
         try:
@@ -108,19 +108,19 @@ class _Attempt:
         return waited
 
     def _watched(self, watcher: Connection, most_s: float) -> float:
-        """What waits and is in nobody's way (for an old snapshot, say) may take its time."""
+        """A wait that blocks nobody, such as for an old snapshot, does not count."""
         waited, last = 0.0, time.monotonic()
         end = last + most_s
         while self._thread.is_alive() and waited <= most_s and last <= end + waited:
             self._thread.join(_POLL_S)
             now = time.monotonic()
-            if fetch_value(watcher, _IN_THE_WAY, [self._pid]):
+            if fetch_value(watcher, _BLOCKS_OTHERS, [self._pid]):
                 waited += now - last
             last = now
         return waited
 
     def _end(self, watcher: Connection) -> bool:
-        """End it if it still runs; whether it did."""
+        """Terminate it if it still runs; whether it did."""
         running = self._thread.is_alive()
         if running:
             fetch(watcher, "select pg_terminate_backend(%s)", [self._pid])
@@ -144,7 +144,7 @@ def _lock_timeout(error: CouldNotMeasure) -> bool:
 
 
 def _write_everywhere(connection: Connection) -> None:
-    """Take the locks of a transaction that has written to every table, and has not ended."""
+    """Take the locks of an open transaction that has written to every table."""
     for _, schema, table, _ in fetch(connection, _TABLES):
         statement = sql.SQL("lock table {} in row exclusive mode")
         fetch(connection, statement.format(sql.Identifier(schema, table)))
@@ -153,7 +153,7 @@ def _write_everywhere(connection: Connection) -> None:
 def _traced(dsn: Dsn, text: str, settings: Migrations) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The strong locks that it takes, and the tables that it rewrites; all is rolled back.
 
-    What cannot run in a transaction is not traced: it gives its locks back as it goes.
+    One that cannot run in a transaction is not traced: it releases its locks as it goes.
     """
     migration = script(text)
     if not migration.transactional:

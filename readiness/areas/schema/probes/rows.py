@@ -1,4 +1,4 @@
-"""Whether tables have rows, and new ones: counted only as far as needed."""
+"""How many rows tables have, how old they are and how much room they take."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,16 @@ from readiness.lib.postgres.batches import need_room
 from readiness.model.errors import NoData, NotPermitted
 from readiness.model.measurement import Measurement
 
-_FAR: Final = 3600.0
+_HOUR_S: Final = 3600.0
+_MB: Final = 1024 * 1024
+_SIZE: Final = "select coalesce(pg_table_size(to_regclass(%s)), 0)"
 
 
 @contextmanager
 def all_rows(connection: Connection) -> Iterator[None]:
-    """A transaction that only reads, in which a policy that hides rows is an error.
+    """A read-only transaction in which a policy that hides rows is an error.
 
-    What row security hides would otherwise be taken for what is not there.
+    Rows hidden by row level security would otherwise count as missing.
     """
     try:
         with connection.transaction(force_rollback=True):
@@ -32,7 +34,7 @@ def all_rows(connection: Connection) -> Iterator[None]:
         raise NotPermitted(
             error.message,
             where=error.where,
-            remedy=f"alter role {role} bypassrls; it then sees what it may select, and all of it",
+            remedy=f"alter role {role} bypassrls; it then sees all rows of what it may select",
         ) from None
 
 
@@ -48,7 +50,7 @@ def exists(connection: Connection, table: str) -> bool:
 
 
 def rows_up_to(connection: Connection, table: str, most: int) -> Measurement:
-    """How many rows a table has, counted up to `most`; none where there is no such table.
+    """How many rows a table has, counted up to `most`; 0 where there is no such table.
 
     Raises:
         NotPermitted: the role may not read the table, or row security hides rows from it.
@@ -70,17 +72,27 @@ def age_of_newest(connection: Connection, table: str, column: str) -> Measuremen
     """Hours since the newest row was written, by one of its columns.
 
     Raises:
-        NoData: there is no row that tells it.
+        NoData: no row has a value in that column.
         NotPermitted: the role may not read the table, or row security hides rows from it.
         CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
     """
     statement = sql.SQL(
         "select (extract(epoch from now() - max({column})) / {hour})::float8 from {table}"
-    ).format(column=sql.Identifier(column), hour=sql.Literal(_FAR), table=named(table))
+    ).format(column=sql.Identifier(column), hour=sql.Literal(_HOUR_S), table=named(table))
     need_room(connection, [named(table).as_string(connection)])
     with all_rows(connection):
         found = fetch(connection, statement)
     source = source_of(statement, connection)
     if not found or found[0][0] is None:
-        raise NoData(f"no row of {table} tells when it was written", where=source)
+        raise NoData(f"{column} of {table} is empty in all rows", where=source)
     return Measurement(f"age of the newest row of {table}", float(found[0][0]), "h", source)
+
+
+def size_of(connection: Connection, table: str, version: str) -> Measurement:
+    """The size of a table that a migration rewrites, in MB; 0 where there is no such table.
+
+    Raises:
+        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
+    """
+    size = int(fetch_value(connection, _SIZE, [named(table).as_string(connection)])) / _MB
+    return Measurement(f"size of {table}, rewritten by {version}", size, "MB", "pg_table_size")

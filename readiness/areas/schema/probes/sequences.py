@@ -1,4 +1,4 @@
-"""Whether sequences are ahead of the rows whose numbers they give."""
+"""Whether sequences are ahead of the columns that they number."""
 
 from dataclasses import dataclass
 from itertools import starmap
@@ -12,8 +12,8 @@ from readiness.lib.postgres.batches import batches, locks_of_tables
 from readiness.lib.postgres.schemas import OF_THE_APPLICATION
 from readiness.model.errors import NotPermitted
 
-# A cycling one begins again on purpose, and one that counts down is not compared with the
-# largest. Without an index on the column its largest value would cost reading the table.
+# One that cycles restarts on purpose, and one that counts down is not compared with the largest
+# value. Without an index on the column the largest value would need a scan of the table.
 _SEQUENCES: Final = """
     select n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement,
         has_sequence_privilege(s.oid, 'SELECT'), has_column_privilege(t.oid, a.attnum, 'SELECT'),
@@ -54,8 +54,8 @@ class Numbered:
         sequence: schema and name.
         table: schema and name.
         column: the column.
-        following: the number that the sequence gives next.
-        largest: the largest that the table has; None if it has no row.
+        following: the next value of the sequence.
+        largest: the largest value in use; None if the table is empty.
     """
 
     sequence: tuple[str, str]
@@ -66,17 +66,17 @@ class Numbered:
 
     @property
     def behind(self) -> bool:
-        """Whether the next row gets a number that is taken already, or will be."""
+        """Whether the next value, or a later one, is in use already."""
         return self.largest is not None and self.following <= self.largest
 
     def __str__(self) -> str:
         table = ".".join(self.table)
-        return f"{table}.{self.column} has {self.largest}, and {self.following} comes next"
+        return f"{table}.{self.column} has {self.largest}, the next value is {self.following}"
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """What was found: the numbered columns, and those without an index, not looked at."""
+    """The numbered columns that were compared, and those without an index, which were not."""
 
     looked_at: tuple[Numbered, ...]
     left_out: tuple[str, ...]
@@ -100,8 +100,8 @@ def sequences(connection: Connection) -> Sequences:
             raise NotPermitted(
                 f"the role may not read {thing}",
                 where="pg_sequence",
-                remedy=f"grant select on {thing} to the monitoring role; for all of them:"
-                f" grant select on all sequences in schema {sn}",
+                remedy=f"grant select on {thing} to {connection.info.user}; for all of them:"
+                f" grant select on all sequences in schema {sn} to {connection.info.user}",
             )
         if indexed:
             columns.append(
@@ -120,10 +120,10 @@ def sequences(connection: Connection) -> Sequences:
 
 
 def _statement(number: int, numbered: _Column) -> sql.Composed:
-    """The largest number and the next one.
+    """The largest value in use and the next one.
 
-    The rows are those of the statement's beginning, and a sequence only goes up: it is ahead of
-    all that were there, whoever writes meanwhile.
+    Safe beside writers: the rows are those at the start of the statement, and a sequence only
+    goes up.
     """
     return sql.SQL(
         "select {}, (select max({}) from {}), last_value + case when is_called then {} else 0 end"

@@ -1,4 +1,4 @@
-"""Asks squawk, the linter of migrations, what it has against a file."""
+"""The findings of squawk, the linter of migrations."""
 
 import subprocess
 import tempfile
@@ -20,13 +20,13 @@ _TASTE: Final = "prefer-"
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What squawk has against a line.
+    """A finding of squawk.
 
     Attributes:
         version: of the migration.
         line: of the file, from one.
         rule: the name of the rule.
-        message: in squawk's words.
+        message: as squawk words it.
     """
 
     version: str
@@ -36,7 +36,7 @@ class Remark:
 
     @property
     def of_taste(self) -> bool:
-        """Whether the rule is about style, and not about what happens to a running system."""
+        """Whether the rule is about style, and not about a running system."""
         return self.rule.startswith(_TASTE)
 
     def __str__(self) -> str:
@@ -56,16 +56,16 @@ _violations: Final = TypeAdapter(list[_Violation])
 def remarks(
     scripts: Sequence[tuple[str, str]], *, exclude: Collection[str], server: int
 ) -> list[Remark]:
-    """What squawk has against migrations, in their order.
+    """The findings of squawk on migrations, in their order.
 
     Args:
         scripts: version and SQL of each migration; each is run in a transaction.
-        exclude: rules that do not count.
+        exclude: rules that are ignored.
         server: the major release of PostgreSQL that they are for.
 
     Raises:
         Unreachable: squawk is not installed.
-        CouldNotMeasure: it did not say what it found.
+        CouldNotMeasure: its output is not a list of findings.
     """
     try:
         program = programs.find(programs.SQUAWK)
@@ -88,18 +88,18 @@ def remarks(
 
 
 def _run(argv: Sequence[str], folder: str) -> str:
-    """What it printed; its exit status tells nothing: 1 is for findings and for failures."""
+    """What it printed; the exit status 1 stands for findings and for failures."""
     try:
         done = subprocess.run(
             argv,
-            cwd=folder,  # a squawk.toml of wherever we are must not change what it says
+            cwd=folder,  # a squawk.toml of the working directory must not change the findings
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise TookTooLong(f"squawk is not done after {_TIMEOUT_S:g} s", where=argv[0]) from None
+        raise TookTooLong(f"squawk took longer than {_TIMEOUT_S:g} s", where=argv[0]) from None
     except OSError as error:
         raise Unreachable(
             f"squawk cannot be started: {error.strerror}", where=argv[0], remedy=_INSTALL
@@ -108,7 +108,7 @@ def _run(argv: Sequence[str], folder: str) -> str:
         raise CouldNotMeasure(
             f"squawk ended with {done.returncode}: {clean(done.stderr.decode(errors='replace'))}",
             where=argv[0],
-            remedy=f"a newer squawk: {_INSTALL} --upgrade",
+            remedy=f"{_INSTALL} --upgrade",
         )
     return done.stdout.decode("utf-8", "replace")
 
@@ -118,7 +118,7 @@ def _parsed(said: str, program: str) -> list[_Violation]:
         return _violations.validate_json(said)
     except ValidationError:
         raise CouldNotMeasure(
-            f"squawk did not say what it found: {clean(said) or 'it said nothing'}",
+            f"squawk printed no list of findings: {clean(said) or 'its output is empty'}",
             where=program,
-            remedy=f"a newer squawk: {_INSTALL} --upgrade",
+            remedy=f"{_INSTALL} --upgrade",
         ) from None

@@ -1,8 +1,8 @@
-"""What a tenant really sees, and whether it can write another tenant's rows."""
+"""What a tenant sees, and whether it can write another tenant's rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psycopg
@@ -15,8 +15,8 @@ from readiness.lib.postgres.batches import need_room
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.secrets import Dsn
 
-# PostgreSQL looks at row security before it looks at any constraint: an error of a constraint
-# tells that row security let the row pass.
+# PostgreSQL checks row security before constraints: where a constraint fails, row security has let
+# the row pass.
 _REFUSED: Final = "42501"
 _CONSTRAINTS: Final = "23"
 _NO_PARTITION: Final = "no partition of relation"
@@ -28,33 +28,43 @@ _WRITABLE: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one tenant sees of a table, and what it can write.
+    """What one tenant sees of a table.
 
     Attributes:
-        tenant: its name; empty for a session that tells none.
+        tenant: its name; empty for a session without a tenant.
         own: its own rows that it sees.
         others: rows of others that it sees.
-        expected: its rows that there are; None where the monitoring role may not see them all.
-        inserts: whether a row of another tenant could be inserted (it was taken back); None
-            where that was not tried.
-        moves: whether a row of its own could be given to another tenant; likewise.
+        expected: how many rows it has; None where the monitoring role may not see them all.
     """
 
     tenant: str
     own: int
     others: int
     expected: int | None = None
-    inserts: bool | None = None
-    moves: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What one tenant can write of another one's rows; all of it was rolled back.
+
+    Attributes:
+        tenant: its name.
+        inserts: whether it could insert a row of another tenant.
+        moves: whether it could give one of its rows to another tenant.
+    """
+
+    tenant: str
+    inserts: bool
+    moves: bool
 
 
 def sights(
     monitor: Dsn, app: Dsn | None, table: str, tenancy: Tenancy, *, timeout_s: float
 ) -> Iterator[Sight]:
-    """What each tenant sees and can write; what is written is rolled back.
+    """What each tenant, and a session without one, sees; nothing is written.
 
     Raises:
-        NoData: no way to be a tenant is declared, or a tenant has no row.
+        NoData: the configuration has no way to become a tenant.
         CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
     """
     with connect(monitor, timeout_s=timeout_s) as connection:
@@ -63,35 +73,57 @@ def sights(
     if tenancy.setting and app:
         with connect(app, timeout_s=timeout_s) as connection, _acting(connection, tenancy, ""):
             yield Sight("", 0, _seen(connection, table, tenancy, "").others)
-    for tenant, other in zip(
-        tenancy.tenants, [*tenancy.tenants[1:], tenancy.tenants[0]], strict=True
-    ):
+    for tenant in tenancy.tenants:
+        with (
+            connect(_login(app, tenancy, tenant), timeout_s=timeout_s) as connection,
+            _acting(connection, tenancy, tenant),
+        ):
+            seen = _seen(connection, table, tenancy, tenant)
+        yield replace(seen, expected=expected.get(tenant))
+
+
+def writings(
+    app: Dsn | None, table: str, tenancy: Tenancy, *, timeout_s: float
+) -> Iterator[Writing]:
+    """What each tenant can write of another one's rows; each attempt is rolled back.
+
+    Raises:
+        NoData: the configuration has no way to become a tenant, or a tenant sees no row of its own.
+        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
+    """
+    others = [*tenancy.tenants[1:], tenancy.tenants[0]]
+    for tenant, other in zip(tenancy.tenants, others, strict=True):
         with connect(_login(app, tenancy, tenant), timeout_s=timeout_s) as connection:
+            need_room(connection, [_text(connection, table)])
             with _acting(connection, tenancy, tenant):
-                seen = _seen(connection, table, tenancy, tenant)
-            if not seen.own:
-                yield Sight(tenant, 0, seen.others, expected.get(tenant))
-                continue
+                if not _seen(connection, table, tenancy, tenant).own:
+                    raise NoData(
+                        f"the tenant {tenant} sees no row of its own that could be copied",
+                        where=table,
+                        remedy="fix its policies first, see schema.row-security; or insert a row",
+                    )
             row = _insert(connection, table, tenancy, other)
-            inserts = _tried(connection, row, tenancy, tenant)
-            moves = _tried(connection, _move(table, tenancy, other), tenancy, tenant)
-            yield Sight(tenant, seen.own, seen.others, expected.get(tenant), inserts, moves)
+            yield Writing(
+                tenant,
+                inserts=_could(connection, row, tenancy, tenant),
+                moves=_could(connection, _move(table, tenancy, other), tenancy, tenant),
+            )
 
 
 def _login(app: Dsn | None, tenancy: Tenancy, tenant: str) -> Dsn:
     login = (tenancy.logins or {}).get(tenant) or (app if tenancy.setting else None)
     if login is None:
         raise NoData(
-            f"nothing tells how to be the tenant {tenant!r}",
-            where="[databases.NAME.schema.tenancy.TABLE]",
-            remedy="give `setting` and `app_dsn`, or a login for each tenant in `logins`",
+            f"the configuration has no way to become the tenant {tenant}",
+            where=f"[{tenancy.place}]",
+            remedy="set `setting` and `app_dsn`, or a login for each tenant in `logins`",
         )
     return login
 
 
 @contextmanager
 def _acting(connection: Connection, tenancy: Tenancy, tenant: str) -> Iterator[None]:
-    """A transaction in which the session is the tenant's, as the application makes it so."""
+    """A transaction in which the session acts for the tenant, as the application does."""
     with connection.transaction(force_rollback=True):
         if tenancy.setting and tenant:
             fetch(connection, "select set_config(%s, %s, true)", [tenancy.setting, tenant])
@@ -119,12 +151,12 @@ def _expected(monitor: Dsn, table: str, tenancy: Tenancy, timeout_s: float) -> d
             counted = {str(whose): int(rows) for whose, rows in fetch(connection, statement)}
     except CouldNotMeasure:
         return {}
-    # Of a larger table only a part was counted, and each tenant sees another part of it.
+    # Of a larger table only a part was counted; each tenant sees another part of it.
     return counted if sum(counted.values()) < _MOST else {}
 
 
 def _insert(connection: Connection, table: str, tenancy: Tenancy, other: str) -> sql.Composed:
-    """Inserts a row as the tenant's own are, but for whose it is."""
+    """Inserts a copy of one of the tenant's own rows for the other tenant."""
     columns = [str(name) for (name,) in fetch(connection, _WRITABLE, [_text(connection, table)])]
     if tenancy.column not in columns:
         raise NoData(f"{table} has no column {tenancy.column!r} that can be written", where=table)
@@ -149,8 +181,8 @@ def _text(connection: Connection, table: str) -> str:
     return named(table).as_string(connection)
 
 
-def _tried(connection: Connection, statement: sql.Composed, tenancy: Tenancy, tenant: str) -> bool:
-    """Whether the tenant could do that; always rolled back."""
+def _could(connection: Connection, statement: sql.Composed, tenancy: Tenancy, tenant: str) -> bool:
+    """Whether the tenant could run the statement; always rolled back."""
     try:
         with _acting(connection, tenancy, tenant):
             return connection.execute(statement).rowcount > 0

@@ -1,4 +1,4 @@
-"""The two tables of a pair: how each is read, and rows are found in it."""
+"""The old and the new table of a transfer, and the state of its tables."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,11 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.schema.config_transfers import TablePair, Transfer
+from readiness.areas.schema.config import TablePair, Transfer
 from readiness.areas.schema.probes.rows import named
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.batches import need_room
+from readiness.model.errors import NoData
 from readiness.model.secrets import Dsn
 
 # The text of a value depends on these; fixed, it is the same on both sides.
@@ -34,7 +35,7 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two tables: where it is, and what tells and makes its rows."""
+    """One of the two tables: its database, its keys and the columns that are compared."""
 
     dsn: Dsn
     table: str
@@ -77,7 +78,7 @@ def sides(dsn: Dsn, transfer: Transfer, pair: TablePair) -> tuple[Side, Side]:
 
 
 def looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[Row, str]:
-    """The rows with these keys, found by the table's own index: its types are used."""
+    """The rows with these keys, which are cast to the table's types to use its index."""
     types: dict[str, str] = dict(
         fetch(connection, _TYPES, [named(side.table).as_string(connection)])
     )
@@ -101,16 +102,16 @@ def looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[R
 def still_apart(
     side: Side, other: Side, transfer: Transfer, keys: Sequence[Row]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which of these are missing in the other table, and which are others there, `settle_s` later.
+    """Which of these rows are missing or differ in the other table after `settle_s`.
 
-    Just these are looked at: what was written meanwhile must not take their place.
+    Only these are compared again: rows written meanwhile must not displace them.
     """
     time.sleep(transfer.settle_s)
     with reading(side, other, transfer.timeout_s) as (ours, theirs):
         first, second = looked_up(ours, side, keys), looked_up(theirs, other, keys)
     missing = [key for key in first if key not in second]
     differing = [key for key in first if key in second and second[key] != first[key]]
-    return tuple(map(_told, missing)), tuple(map(_told, differing))
+    return tuple(map(", ".join, missing)), tuple(map(", ".join, differing))
 
 
 @contextmanager
@@ -145,5 +146,34 @@ def _text(column: str) -> sql.Composed:
     return sql.SQL("{}::text").format(sql.Identifier(column))
 
 
-def _told(key: Row) -> str:
-    return ", ".join(key)
+def states(dsn: Dsn, transfer: Transfer) -> list[tuple[str, str]]:
+    """Each table and its state, in the order of the move, as the target has it.
+
+    Raises:
+        NoData: the query returns nothing, or something other than tables and states.
+        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
+    """
+    statement = transfer.states or ""
+    with connect(dsn, timeout_s=transfer.timeout_s) as connection:
+        rows = fetch(connection, statement)
+    known = ("waiting", "copied", "verified", "switched")
+    if not rows or any(len(row) != 2 or row[1] not in known for row in rows):  # noqa: PLR2004
+        raise NoData(
+            f"`states` must return rows of a table and one of {', '.join(known)}", where=statement
+        )
+    found = [(str(table), str(state)) for table, state in rows]
+    if missing := sorted(transfer.tables.keys() - {table for table, _ in found}):
+        raise NoData(f"`states` returns no row for {missing[0]}", where=statement)
+    return [(table, state) for table, state in found if table in transfer.tables]
+
+
+def out_of_order(found: Sequence[tuple[str, str]]) -> list[str]:
+    """Tables whose move began before the previous table was verified."""
+    wrong: list[str] = []
+    open_ = ""
+    for table, state in found:
+        if state != "waiting" and open_:
+            wrong.append(f"{table} is {state}, but {open_} before it is not verified")
+        if state in ("waiting", "copied") and not open_:
+            open_ = table
+    return wrong

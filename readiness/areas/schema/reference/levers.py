@@ -1,17 +1,63 @@
-"""Levers on the schema: what is in the folder of its migrations."""
+"""Levers on the schema and on the folder of its migrations."""
 
 import contextlib
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, Final
 
+from readiness.lib.migrations.files import flyway_checksum
 from readiness.model.errors import ReferenceSystemError
+from readiness.model.fault import Fault, fault
 from readiness.servers.files import kept, write_whole
+
+_Misses = Mapping[str, Iterable[str]]
+_TABLE: Final = 'table = "public.schema_migrations"'
+_HISTORY: Final = """
+    create schema readiness_away; grant usage on schema readiness_away to shop_monitor;
+    create table readiness_away.history ({columns});
+    grant select on readiness_away.history to shop_monitor;
+    insert into readiness_away.history values {rows}"""
+_FLYWAY: Final = (
+    "installed_rank int, version text, description text, type text, checksum int, success boolean"
+)
+
+
+def sql_fault(name: str, story: str, misses: _Misses, *, do: str, undo: str) -> Fault:
+    """A fault of statements in the shop's database, and of others that undo them."""
+    return lever_fault(name, story, misses, lambda levers: levers.sql(do, undo))
+
+
+def lever_fault(
+    name: str,
+    story: str,
+    misses: _Misses,
+    lever: Callable[[Any], AbstractContextManager[None]],
+    *,
+    needs: str = "",
+) -> Fault:
+    """A fault that is one of the reference system's levers."""
+
+    def apply(system: Any) -> AbstractContextManager[None]:
+        return lever(system.levers)
+
+    apply.__name__ = name
+    return fault(story=story, misses=misses, needs=needs)(apply)
 
 
 class SchemaLevers:
     """What can be broken about the migrations; a part of `Levers`."""
 
     _migrations: Path
+
+    @abstractmethod
+    def sql(self, do: str, undo: str) -> AbstractContextManager[None]:
+        """Run statements in the shop's database, and others to undo them."""
+
+    @abstractmethod
+    def replace_in_config(self, old: str, new: str) -> AbstractContextManager[None]:
+        """Replace a text in the system's readiness.toml, everywhere."""
 
     @contextlib.contextmanager
     def add_migration(self, name: str, script: str) -> Iterator[None]:
@@ -33,4 +79,58 @@ class SchemaLevers:
             raise ReferenceSystemError(f"there is no {old!r} to replace", where=name)
         with kept(self._migrations):
             write_whole(path, text.replace(old, new).encode())
+            yield
+
+    @contextlib.contextmanager
+    def flyway_with_an_altered_file(self) -> Iterator[None]:
+        """Keep the migrations as flyway does; the newest has another checksum than was applied."""
+        with kept(self._migrations):
+            rows = []
+            for up in sorted(self._migrations.glob("*.up.sql")):
+                number = int(up.name.partition("_")[0])
+                file = self._migrations / f"V{number}__step.sql"
+                write_whole(file, up.read_bytes())
+                down = up.with_name(up.name.replace(".up.", ".down."))
+                write_whole(self._migrations / f"U{number}__step.sql", down.read_bytes())
+                rows.append((number, int(flyway_checksum(file))))
+            newest, checksum = rows.pop()
+            rows.append((newest, checksum ^ 1))
+            values = ", ".join(f"({n}, '{n}', 'step', 'SQL', {c}, true)" for n, c in rows)
+            with self._as_tool('tool = "flyway"', _FLYWAY, values):
+                yield
+
+    @contextlib.contextmanager
+    def alembic_with_two_heads(self) -> Iterator[None]:
+        """Keep the migrations as alembic does, with two heads; both were applied."""
+        with kept(self._migrations):
+            versions = [
+                up.name.removesuffix(".up.sql") for up in sorted(self._migrations.glob("*.up.sql"))
+            ]
+            pairs = [*zip(versions, [None, *versions], strict=False), ("0005_other", versions[-2])]
+            for version, down in pairs:
+                text = f"revision = {version!r}\ndown_revision = {down!r}\n"
+                write_whole(self._migrations / f"{version}.py", text.encode())
+            for way in ("up", "down"):
+                text = "set lock_timeout = '1s';\nset statement_timeout = '30s';\nselect 1;\n"
+                write_whole(self._migrations / f"0005_other.{way}.sql", text.encode())
+            folder = self._migrations
+            tool = "\n".join([
+                'tool = "alembic"',
+                f'up = ["cat", "{folder}/{{version}}.up.sql"]',
+                f'down = ["cat", "{folder}/{{version}}.down.sql"]',
+            ])  # fmt: skip
+            with self._as_tool(tool, "version_num text", f"('{versions[-1]}'), ('0005_other')"):
+                yield
+
+    @contextlib.contextmanager
+    def _as_tool(self, tool: str, columns: str, rows: str) -> Iterator[None]:
+        """Let the target name another tool, with a table of what was applied."""
+        ignored = 'ignore = ["* public.schema_migrations"]'
+        with (
+            self.sql(
+                _HISTORY.format(columns=columns, rows=rows), "drop schema readiness_away cascade"
+            ),
+            self.replace_in_config('tool = "sql"', f"{tool}\n{ignored}"),
+            self.replace_in_config(_TABLE, 'table = "readiness_away.history"'),
+        ):
             yield

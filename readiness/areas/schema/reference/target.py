@@ -1,4 +1,4 @@
-"""The part of the reference system's readiness.toml that tells of its schema and migrations."""
+"""The part of the reference system's readiness.toml about its schema and migrations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ from readiness.servers.toml import quoted
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the file tells of the schema.
+    """Where the files of the schema are.
 
     Attributes:
-        manifest: the file that says what it is to be.
+        manifest: the saved schema.
         migrations: the folder of the migrations.
     """
 
@@ -32,7 +32,7 @@ def schema(facts: Facts) -> str:
 
 
 _SCHEMA: Final = """
-# What the shop's database must consist of.
+# The schema that the shop's database must have.
 [databases.shop.schema]
 manifest = @MANIFEST@
 objects = ["table shop.customers", "table shop.orders", "table shop.order_items",
@@ -48,7 +48,10 @@ newest_by = "created_at"
 [databases.shop.schema.rows."shop.customers"]
 min_rows = 4000
 
-# Each depot sees its own delivery notes alone.
+[databases.shop.schema.rows."shop.delivery_notes"]
+min_rows = 40
+
+# Each depot sees only its own delivery notes.
 [databases.shop.schema.tenancy."shop.delivery_notes"]
 column = "depot"
 tenants = ["north", "south"]
@@ -61,10 +64,12 @@ tool = "sql"
 folder = @FOLDER@
 table = "public.schema_migrations"
 seed = @SEED@
+# The shop is small: a table of 1 MB is one of its large ones.
+rewrite_max_mb = 1
 """
 
 _TRANSFERS: Final = """
-# Customers become accounts; triggers keep both while it lasts.
+# Customers become accounts; until the move is done, triggers keep both tables equal.
 [databases.shop.transfers.accounts]
 strategy = "dual-write"
 write_dsn = "${REFERENCE_APP_DSN}"

@@ -1,0 +1,345 @@
+"""All Alertmanagers: what each says of itself and the others, and what Prometheus hands to it."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from readiness.areas.alerting.probes.rules import patience_s
+from readiness.config.base.watching import Alertmanager
+from readiness.config.base.watching import Alertmanager as Settings
+from readiness.lib import http
+from readiness.lib.alertmanager import HeldAlert, Peer, Silence
+from readiness.lib.durations import prometheus_seconds
+from readiness.lib.patience import until
+from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus.exposition import Series
+from readiness.lib.prometheus.replies import Alert
+from readiness.model.errors import CouldNotMeasure, NoData
+
+_T = TypeVar("_T")
+_LOADED: Final = Series("alertmanager_config_last_reload_successful")
+_HASH: Final = Series("alertmanager_config_hash")
+_SETTLES_WITHIN_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one peer says of the cluster.
+
+    Attributes:
+        url: its address.
+        status: `ready`, `settling`, `disabled`; or why it does not answer.
+        answers: whether it does.
+        peers: how many it sees, itself among them; 0 without a cluster.
+    """
+
+    url: str
+    status: str
+    answers: bool
+    peers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What configuration one peer runs.
+
+    Attributes:
+        url: its address.
+        succeeded: whether its last reload did.
+        fingerprint: of the file that it runs.
+    """
+
+    url: str
+    succeeded: bool
+    fingerprint: float
+
+
+def cluster(settings: Alertmanager) -> list[Seen]:
+    """What every peer sees; one that has just started gets some time to find the others."""
+    return until(
+        lambda: [_seen(url, settings) for url in settings.urls],
+        lambda seen: (
+            not all(peer.answers for peer in seen)
+            or all(peer.status != "settling" and peer.peers in {0, len(seen)} for peer in seen)
+        ),
+        within_s=_SETTLES_WITHIN_S,
+    )
+
+
+def _seen(url: str, settings: Alertmanager) -> Seen:
+    try:
+        with Peer(url, settings) as peer:
+            found = peer.status().cluster
+    except CouldNotMeasure as problem:
+        return Seen(url, problem.message, answers=False, peers=0)
+    return Seen(url, found.status, answers=True, peers=len(found.peers))
+
+
+def configurations(settings: Alertmanager) -> list[Loaded]:
+    """What the peers run that answer.
+
+    Raises:
+        CouldNotMeasure: none answers, or one lacks the metric.
+    """
+    return _of_each(settings, _loaded)
+
+
+def silences(settings: Alertmanager) -> list[Silence]:
+    """The silences that are active now, at any peer that answers.
+
+    Raises:
+        CouldNotMeasure: none answers.
+    """
+    found = {
+        silence.id: silence
+        for held in _of_each(settings, lambda peer: peer.silences())
+        for silence in held
+        if silence.active
+    }
+    return list(found.values())
+
+
+def _of_each(settings: Alertmanager, ask: Callable[[Peer], _T]) -> list[_T]:
+    """What the peers answer. One that is away is the cluster's business, as long as one is not."""
+    answers: list[_T] = []
+    problem: CouldNotMeasure | None = None
+    for url in settings.urls:
+        try:
+            with Peer(url, settings) as peer:
+                answers.append(ask(peer))
+        except NoData:
+            raise
+        except CouldNotMeasure as found:
+            problem = found
+    if not answers and problem:
+        raise problem
+    return answers
+
+
+def _loaded(peer: Peer) -> Loaded:
+    samples = peer.metrics().samples
+    for series in (_LOADED, _HASH):
+        if series not in samples:
+            raise NoData(
+                f"it does not export {series}",
+                where=f"{peer.url}/metrics",
+                remedy="is this Alertmanager itself? curl -s ALERTMANAGER/metrics | grep config",
+            )
+    return Loaded(peer.url, samples[_LOADED] == 1, samples[_HASH])
+
+
+_OK: Final = 200
+_FIRING: Final = "firing"
+_NAME: Final = "alertname"
+_RESEND_DELAY: Final = "1m"
+_LONGEST_WAIT_S: Final = 180.0
+_SLACK_S: Final = 5.0
+# Prometheus's discovery looks around every 5 s.
+_DISCOVERY_S: Final = 10.0
+_SENT: Final = "prometheus_notifications_sent_total"
+_FAILED: Final = ("prometheus_notifications_errors_total", "prometheus_notifications_dropped_total")
+_QUEUED: Final = "prometheus_notifications_queue_length"
+_ROOM: Final = "prometheus_notifications_queue_capacity"
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One Alertmanager that Prometheus sends to.
+
+    Attributes:
+        listed: its address, as Prometheus has it.
+        asked: where it was asked from here.
+        status: what `/-/ready` answered, 0 if nothing.
+        problem: why nothing was answered; empty if something was.
+    """
+
+    listed: str
+    asked: str
+    status: int
+    problem: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether it would take an alert."""
+        return self.status == _OK
+
+    def __str__(self) -> str:
+        where = self.listed if self.listed == self.asked else f"{self.listed} ({self.asked} here)"
+        return f"{where} {self.problem or f'answered {self.status}'}"
+
+
+def receivers(prometheus: Prometheus, settings: Settings) -> tuple[Receiver, ...]:
+    """Ask each Alertmanager that Prometheus lists whether it is ready; waits for discovery."""
+    listed = until(
+        prometheus.alertmanagers,
+        lambda found: len(found) == len(settings.urls),
+        within_s=_DISCOVERY_S,
+    )
+    return tuple(_receiver(url, settings) for url in sorted(listed))
+
+
+def _receiver(listed: str, settings: Settings) -> Receiver:
+    asked = settings.seen_as.get(listed, listed)
+    # The token is for declared Alertmanagers only: what else Prometheus sends to is unknown.
+    declared = asked.rstrip("/") in {url.rstrip("/") for url in settings.urls}
+    try:
+        answer = http.get(
+            f"{asked}/-/ready",
+            timeout_s=settings.timeout_s,
+            bearer=settings.bearer if declared else None,
+            verify=settings.verify_tls,
+        )
+    except CouldNotMeasure as problem:
+        return Receiver(listed, asked, 0, problem.message)
+    return Receiver(listed, asked, answer.status, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An alert that fires in Prometheus, and that a peer of Alertmanager does not know."""
+
+    alert: Mapping[str, str]
+    peer: str
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{k}={v}" for k, v in sorted(self.alert.items()) if k != _NAME)
+        return f"{self.alert.get(_NAME, '')} ({inside}) at {self.peer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What came of comparing.
+
+    Attributes:
+        firing: how many alerts fire in Prometheus.
+        unknown: those that a peer does not know.
+    """
+
+    firing: int
+    unknown: tuple[Unknown, ...]
+
+
+def handed_over(prometheus: Prometheus, settings: Settings) -> Handed:
+    """Compare what fires in Prometheus with what each peer holds; fresh alerts get their time.
+
+    Labels that Prometheus adds or takes away on the way do not matter; those that both have must
+    agree.
+
+    Raises:
+        NoData: nothing fires.
+    """
+
+    def look() -> Handed:
+        firing = [alert for alert in prometheus.alerts() if alert.state == _FIRING]
+        missing = [m for url in settings.urls for m in _unknown(firing, url, settings)]
+        return Handed(len(firing), tuple(missing))
+
+    seen = until(
+        look, lambda now: now.firing > 0 and not now.unknown, within_s=_resend_s(prometheus)
+    )
+    if not seen.firing:
+        raise NoData(
+            "no alert fires in Prometheus, so that the path to Alertmanager cannot be judged",
+            where=f"{prometheus.url}/alerts",
+            remedy="load a rule that always fires: alert: Watchdog, expr: vector(1)",
+        )
+    return seen
+
+
+def _unknown(firing: Sequence[Alert], url: str, settings: Settings) -> Iterable[Unknown]:
+    with Peer(url, settings) as peer:
+        held = peer.alerts()
+    for alert in firing:
+        if not any(_same(alert.labels, known) for known in held):
+            yield Unknown(alert.labels, url)
+
+
+def _same(labels: Mapping[str, str], held: HeldAlert) -> bool:
+    shared = labels.keys() & held.labels.keys()
+    return _NAME in shared and all(labels[name] == held.labels[name] for name in shared)
+
+
+def _resend_s(prometheus: Prometheus) -> float:
+    """Seconds within which an alert that fires is sent again."""
+    delay = prometheus_seconds(prometheus.flags().get("rules.alert.resend-delay", _RESEND_DELAY))
+    return min(delay + patience_s(prometheus.rules()) + _SLACK_S, _LONGEST_WAIT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What Prometheus counted while we watched.
+
+    Attributes:
+        sent: alerts handed over, to all Alertmanagers together.
+        lost: alerts that failed or were dropped.
+        queued: share of the queue that was full at the end, 0 to 1.
+    """
+
+    sent: float
+    lost: float
+    queued: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    """What Prometheus has counted since its start; `sent` for each Alertmanager apart."""
+
+    sent: Mapping[str, float]
+    lost: float
+    queued: float
+
+    def since(self, before: "_Counters", to: Sequence[str]) -> float:
+        """Attempts that have ended at every one of some Alertmanagers."""
+        return min((self.sent.get(a, 0.0) - before.sent.get(a, 0.0) for a in to), default=0.0)
+
+
+def watch_sending(prometheus: Prometheus) -> Sent:
+    """Read its own counters twice, with one attempt at least at every Alertmanager between them.
+
+    Every group of rules has its turn meanwhile: what is lost may be the alert of one group alone.
+
+    Raises:
+        NoData: it sends nothing for as long as it may take to send again, or has no such counters.
+    """
+    # Just started or reloaded it has found none yet, and drops what fires meanwhile.
+    to = until(prometheus.alertmanagers, bool, within_s=_DISCOVERY_S)
+    turn_s = max((group.interval_s for group in prometheus.rules()), default=0.0)
+    turn_over = time.monotonic() + turn_s
+    before = _counters(prometheus)
+    after = until(
+        lambda: _counters(prometheus),
+        lambda now: (
+            now.lost > before.lost or (now.since(before, to) > 0 and time.monotonic() > turn_over)
+        ),
+        within_s=max(turn_s, _resend_s(prometheus)),
+    )
+    sent, lost = sum(after.sent.values()) - sum(before.sent.values()), after.lost - before.lost
+    if min(sent, lost) < 0 or max(sent, lost) <= 0:
+        raise NoData(
+            "Prometheus handed over no alert while it was watched",
+            where=f"{prometheus.url}/metrics: {_SENT}",
+            remedy="load a rule that always fires (alert: Watchdog, expr: vector(1)), and declare"
+            " Alertmanager in prometheus.yml",
+        )
+    return Sent(sent, lost, after.queued)
+
+
+def _counters(prometheus: Prometheus) -> _Counters:
+    found = prometheus.metrics()
+    if _FAILED[1] not in found.names:
+        raise NoData(
+            f"there is no metric {_FAILED[1]}",
+            where=found.url,
+            remedy="name the address of Prometheus itself: its /metrics must be its own",
+        )
+    sums: defaultdict[str, float] = defaultdict(float)
+    sent: dict[str, float] = {}
+    for series, value in found.samples.items():
+        sums[series.name] += value
+        if series.name == _SENT:
+            address = dict(series.labels).get("alertmanager", "")
+            sent[address.partition("/api/")[0]] = value
+    room = sums[_ROOM]
+    return _Counters(sent, sum(sums[n] for n in _FAILED), sums[_QUEUED] / room if room else 0.0)

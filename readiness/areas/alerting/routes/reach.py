@@ -1,0 +1,189 @@
+"""Whom alerts reach, what inhibits them, and whether a synthetic one stays contained: computed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.alerting.config import Channel
+from readiness.areas.alerting.routes.config import Config, Hop, InhibitRule
+from readiness.areas.alerting.routes.matchers import Labels, all_match
+from readiness.areas.alerting.routes.routing import labels_of, possible_labels, routes_of
+from readiness.model.errors import SafetyRefusal
+
+_NAME = "alertname"
+
+
+def holds(rule: InhibitRule, source: Labels, target: Labels) -> bool:
+    """Whether one alert, while it fires, inhibits another one.
+
+    Labels that both lack count as equal. An alert that is source and target at once is not
+    held by others of that kind, and so never by itself.
+    """
+    if not (all_match(rule.target, target) and all_match(rule.source, source)):
+        return False
+    if any(source.get(name, "") != target.get(name, "") for name in rule.equal):
+        return False
+    return not (all_match(rule.source, target) and all_match(rule.target, source))
+
+
+def holders(config: Config, target: Labels, others: Iterable[Labels]) -> list[Labels]:
+    """Those of some alerts that inhibit one."""
+    rules = [rule for rule in config.inhibit_rules if all_match(rule.target, target)]
+    if not rules:
+        return []
+    return [other for other in others if any(holds(rule, other, target) for rule in rules)]
+
+
+def names_one_source(rule: InhibitRule) -> bool:
+    """Whether only alerts of one name can inhibit others."""
+    return any(
+        matcher.name == _NAME and matcher.op == "=" and matcher.value for matcher in rule.source
+    )
+
+
+def both_at_once(rule: InhibitRule, alerts: Iterable[Mapping[str, str]]) -> list[str]:
+    """The names of alerts that match both sides: these do not inhibit each other."""
+    return sorted(
+        {
+            a.get(_NAME, "")
+            for a in alerts
+            if all_match(rule.source, a) and all_match(rule.target, a)
+        }
+    )
+
+
+ALERT_NAME = "alertname"
+
+
+def refuse_unless_contained(
+    config: Config, labels: Mapping[str, str], *, receiver: str, unique: str, where: str
+) -> None:
+    """Refuse a synthetic alert that would reach anybody but the probe's receiver.
+
+    Args:
+        config: what the Alertmanager runs that is to get it.
+        labels: those of the alert.
+        receiver: the only one that it may reach.
+        unique: the label whose value no other alert has.
+        where: the address of that Alertmanager.
+
+    Raises:
+        SafetyRefusal: its labels reach another receiver, too, or it would inhibit real alerts.
+        NoData: the routes cannot be computed.
+    """
+    reached = sorted({hop.receiver for hop in routes_of(config, labels)})
+    if reached != [receiver]:
+        raise SafetyRefusal(
+            f"a synthetic alert would reach {', '.join(reached)}; only {receiver} is"
+            " allowed: nothing was sent",
+            where=where,
+            remedy=f"""make this the first route: matchers: ['{unique}!=""'], receiver:"""
+            f" {receiver}, group_by: ['...'], group_wait: 0s, group_interval: 20s, and no"
+            " `continue`",
+        )
+    for rule in config.inhibit_rules:
+        if _holds_others(rule, labels, unique):
+            raise SafetyRefusal(
+                f"a synthetic alert would inhibit real alerts, by {rule}: nothing was sent",
+                where=where,
+                remedy=f"""add '{unique}=""' to the source_matchers of that rule""",
+            )
+
+
+def _holds_others(rule: InhibitRule, labels: Mapping[str, str], unique: str) -> bool:
+    """Whether an alert with a name and a label of its own can inhibit one without them."""
+    return all_match(rule.source, labels) and not {ALERT_NAME, unique} & set(rule.equal)
+
+
+SEVERITY: Final = "severity"
+Needed = Sequence[Sequence[str]]
+"""Of each inner list at least one channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRule:
+    """An alerting rule that Prometheus has loaded.
+
+    Attributes:
+        name: of the alert.
+        labels: those that its alerts have for sure, `alertname` and the external ones among
+            them; templates are not filled in.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+
+    @staticmethod
+    def of(name: str, labels: Mapping[str, str], external: Mapping[str, str]) -> "LiveRule":
+        """A rule with the labels that its alerts get on their way."""
+        return LiveRule(name, labels_of(name, labels, external))
+
+    @property
+    def severity(self) -> str:
+        """Its label `severity`, or nothing."""
+        return self.labels.get(SEVERITY, "")
+
+    def at(self, severity: str) -> "LiveRule":
+        """The same with that severity, for a rule that has a template there."""
+        return LiveRule(self.name, {**self.labels, SEVERITY: severity})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What an alert of a rule can become, and the routes that it then takes."""
+
+    rule: LiveRule
+    labels: Mapping[str, str]
+    hops: tuple[Hop, ...]
+
+    def __str__(self) -> str:
+        made = {k: v for k, v in self.labels.items() if "{{" in self.rule.labels.get(k, "")}
+        told = ", ".join(f'{name}="{value}"' for name, value in sorted(made.items()))
+        return f"{self.rule.name} with {told}" if told else self.rule.name
+
+
+def cases(config: Config, rules: Iterable[LiveRule]) -> list[Case]:
+    """All cases of some rules.
+
+    Raises:
+        NoData: the routes cannot be computed.
+    """
+    return [
+        Case(rule, labels, tuple(routes_of(config, labels)))
+        for rule in rules
+        for labels in possible_labels(config, rule.labels)
+    ]
+
+
+def serves(channel: Channel, receiver: str, kind: str) -> bool:
+    """Whether an integration of that kind, in that receiver, is the channel."""
+    return kind == channel.integration and (not channel.receivers or receiver in channel.receivers)
+
+
+def channels_of(config: Config, hop: Hop, channels: Mapping[str, Channel]) -> set[str]:
+    """The names of the channels that a route notifies."""
+    kinds = config.receivers[hop.receiver].kinds
+    return {
+        name
+        for name, channel in channels.items()
+        if any(serves(channel, hop.receiver, kind) for kind in kinds)
+    }
+
+
+def unmet(needed: Needed, reached: Iterable[str]) -> list[Sequence[str]]:
+    """The inner lists of which no channel is reached."""
+    there = set(reached)
+    return [group for group in needed if there.isdisjoint(group)]
+
+
+def serving(
+    config: Config, case: Case, group: Sequence[str], channels: Mapping[str, Channel]
+) -> list[Hop]:
+    """The routes of a case that notify a channel of an inner list."""
+    wanted = set(group)
+    return [hop for hop in case.hops if wanted & channels_of(config, hop, channels)]
+
+
+def said(needed: Iterable[Sequence[str]]) -> str:
+    """Inner lists in words: `pagerduty or sms, and slack`."""
+    return ", and ".join(" or ".join(group) for group in needed)

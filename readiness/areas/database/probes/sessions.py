@@ -1,0 +1,259 @@
+"""Sessions that last: open transactions, idle ones, lock waits, clients that PgBouncer lets wait.
+
+Sessions of this tool itself are left out: their drills wait and sleep on purpose, and they end.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from readiness.areas.database.config import Database
+from readiness.areas.database.config_health import Pooler
+from readiness.lib import postgres
+from readiness.lib.postgres import Connection
+from readiness.lib.postgres.session import seeing_all_sessions
+from readiness.lib.text import clean, listed
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Measurement
+
+_FROM_14: Final = 140000
+_OTHERS: Final = """
+from pg_stat_activity a
+where a.datname = current_database() and a.backend_type = 'client backend'
+  and a.pid <> pg_backend_pid() and a.application_name not like 'readiness%'"""
+_WHO: Final = "a.pid, coalesce(a.usename, '?'), coalesce(nullif(a.application_name, ''), 'unnamed')"
+_COUNT: Final = f"select count(*) {_OTHERS}"
+_OPEN: Final = f"""
+select {_WHO}, extract(epoch from clock_timestamp() - a.xact_start)::float8, a.state
+{_OTHERS} and a.state <> 'idle' and a.xact_start is not null order by 4 desc"""  # noqa: S608
+_IDLE: Final = f"""
+select {_WHO}, extract(epoch from clock_timestamp() - a.state_change)::float8, a.state
+{_OTHERS} and a.state like 'idle in transaction%' order by 4 desc"""  # noqa: S608
+# Whom it waits for is asked only of those that wait: the answer stops the lock manager for a while.
+_BLOCKED: Final = f"""
+select {_WHO}, extract(epoch from clock_timestamp() - @SINCE@)::float8,
+       array(select distinct coalesce(b.pid || ' ' || coalesce(nullif(b.application_name, ''),
+                                                                'unnamed')
+                                      || ' (' || coalesce(b.usename, '?') || ', '
+                                      || coalesce(b.state, '?') || ')', 'a prepared transaction')
+             from unnest(pg_blocking_pids(a.pid)) p left join pg_stat_activity b on b.pid = p)
+{_OTHERS} and a.wait_event_type = 'Lock' and cardinality(pg_blocking_pids(a.pid)) > 0
+order by 4 desc"""  # noqa: S608
+_WAIT_START: Final = """
+coalesce((select min(l.waitstart) from pg_locks l where l.pid = a.pid and not l.granted),
+         a.query_start)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that is not of this tool.
+
+    Attributes:
+        pid: of its process.
+        user: its role.
+        application: what it calls itself.
+        seconds: how long this lasts already.
+        detail: its state, or what it waits for.
+    """
+
+    pid: int
+    user: str
+    application: str
+    seconds: float
+    detail: str
+
+    def __str__(self) -> str:
+        who = clean(f"{self.application} ({self.user})")
+        return f"process {self.pid} {who}: {self.seconds:.0f} s, {clean(self.detail)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Sessions in a state that should not last, the longest first.
+
+    Attributes:
+        found: those in it.
+        looked_at: client sessions of others in the database.
+    """
+
+    found: tuple[Session, ...]
+    looked_at: int
+
+    def longest(self, name: str) -> Measurement:
+        """The longest time that one is in it, in seconds; 0 if none is."""
+        return Measurement(
+            name,
+            max((s.seconds for s in self.found), default=0.0),
+            "s",
+            "pg_stat_activity",
+            samples=self.looked_at,
+        )
+
+    @property
+    def worst(self) -> str:
+        """The worst of them, in words."""
+        return listed(map(str, self.found), between="; ")
+
+
+def open_transactions(database: Database) -> Sessions:
+    """Transactions that are open, by age.
+
+    Raises:
+        NotPermitted: the role does not see other roles' sessions.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    return _sessions(database, _OPEN)
+
+
+def idle_transactions(database: Database) -> Sessions:
+    """Transactions that are open and do nothing, by the time that they do nothing.
+
+    Raises:
+        NotPermitted: the role does not see other roles' sessions.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    return _sessions(database, _IDLE)
+
+
+def blocked(database: Database) -> Sessions:
+    """Sessions that wait for a lock, by the time they wait, with those they wait for.
+
+    Raises:
+        NotPermitted: the role does not see other roles' sessions.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`.
+    """
+    return _sessions(database, _BLOCKED)
+
+
+def _sessions(database: Database, query: str) -> Sessions:
+    with seeing_all_sessions(database) as connection:
+        rows = postgres.fetch(connection, query.replace("@SINCE@", _wait_start(connection)))
+        looked_at = int(postgres.fetch_value(connection, _COUNT))
+    return Sessions(tuple(_session(row) for row in rows), looked_at)
+
+
+def _wait_start(connection: Connection) -> str:
+    """Since when a session waits; before PostgreSQL 14 only since when its statement runs."""
+    return _WAIT_START if connection.info.server_version >= _FROM_14 else "a.query_start"
+
+
+def _session(row: postgres.Row) -> Session:
+    pid, user, application, seconds, detail = row
+    text = f"waits for {', '.join(detail)}" if isinstance(detail, list) else str(detail)
+    return Session(pid, user, application, max(0.0, float(seconds)), text)
+
+
+_TIMEOUT_S: Final = 10.0
+_CONSOLE: Final = "pgbouncer"
+_MICRO: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The connections of one user to one database.
+
+    Attributes:
+        database: as clients know it.
+        user: that they connect as.
+        waiting: clients without a connection.
+        wait_s: seconds that the oldest of them waits.
+        active: server connections that clients use.
+        size: how many there may be; None if the console does not show it.
+        paused: whether the database is paused or disabled.
+    """
+
+    database: str
+    user: str
+    waiting: int
+    wait_s: float
+    active: int
+    size: int | None
+    paused: bool
+
+    def __str__(self) -> str:
+        size = "?" if self.size is None else self.size
+        held = " (paused)" if self.paused else ""
+        return (
+            f"{self.database}/{self.user}{held}: {self.waiting} clients wait,"
+            f" {self.active} of {size} connections in use"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """What the console shows.
+
+    Attributes:
+        pools: those of clients, the one that waits longest first.
+        databases: that the pooler serves.
+        paused: those of them that are paused or disabled.
+    """
+
+    pools: tuple[Pool, ...]
+    databases: tuple[str, ...]
+    paused: tuple[str, ...]
+
+    @property
+    def longest_wait(self) -> Measurement:
+        """Seconds that the client waits which waits longest; 0 if none does."""
+        return Measurement(
+            "Longest wait of a client for a connection",
+            max((pool.wait_s for pool in self.pools), default=0.0),
+            "s",
+            "SHOW POOLS",
+            samples=len(self.pools),
+        )
+
+
+def pools(pooler: Pooler) -> Pools:
+    """All pools that the console shows.
+
+    Raises:
+        NoData: the pooler serves no database.
+        CouldNotMeasure: and its other kinds, see `postgres.connect`; or it is not a console.
+    """
+    with postgres.connect(pooler.dsn, timeout_s=_TIMEOUT_S, console=True) as connection:
+        databases = [row for row in _show(connection, "DATABASES") if row["name"] != _CONSOLE]
+        shown = [row for row in _show(connection, "POOLS") if row["database"] != _CONSOLE]
+    if not databases:
+        raise NoData("the pooler serves no database", where=pooler.dsn.address)
+    sizes = {str(row["name"]): int(row["pool_size"]) for row in databases if "pool_size" in row}
+    paused = {str(row["name"]) for row in databases if _number(row, "paused", "disabled")}
+    found = [_pool(row, sizes, paused) for row in shown]
+    return Pools(
+        tuple(sorted(found, key=lambda pool: -pool.wait_s)),
+        tuple(clean(str(row["name"])) for row in databases),
+        tuple(sorted(clean(name) for name in paused)),
+    )
+
+
+def _pool(row: Mapping[str, Any], sizes: Mapping[str, int], paused: set[str]) -> Pool:
+    name = str(row["database"])
+    return Pool(
+        database=clean(name),
+        user=clean(str(row["user"])),
+        waiting=int(row["cl_waiting"]),
+        wait_s=float(row["maxwait"]) + _number(row, "maxwait_us") * _MICRO,
+        active=int(row["sv_active"]),
+        size=sizes.get(name),
+        paused=name in paused,
+    )
+
+
+def _number(row: Mapping[str, Any], *columns: str) -> int:
+    return sum(int(row.get(column) or 0) for column in columns)
+
+
+def _show(connection: Connection, what: str) -> Sequence[Mapping[str, Any]]:
+    statement = f"SHOW {what}"
+    with postgres.translated(statement):
+        cursor = connection.execute(statement.encode())
+        names = [column.name for column in cursor.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    if not {"name", "database"} & set(names):
+        raise CouldNotMeasure(
+            f"the answer to {statement} is not PgBouncer's",
+            where=statement,
+            remedy="point the dsn at the database `pgbouncer` of the pooler",
+        )
+    return rows

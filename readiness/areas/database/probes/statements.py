@@ -1,0 +1,242 @@
+"""Statements: what pg_stat_statements has counted, and whether slow ones can be found."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from readiness.lib import postgres
+from readiness.lib.postgres import Connection
+from readiness.lib.text import clean
+from readiness.model.errors import NoData, NotPermitted
+
+# By the version of the extension, not of the server: after pg_upgrade the old one stays.
+_OLDEST: Final = (1, 8)
+_TOP_LEVEL: Final = (1, 9)
+_SCHEMA: Final = """
+select n.nspname, e.extversion from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+where e.extname = 'pg_stat_statements'"""
+_VISIBLE: Final = sql.SQL("""
+select count(*) filter (where queryid is not null and userid <> me.oid),
+       count(*) filter (where queryid is null)
+from {schema}.pg_stat_statements(false), (select oid from pg_roles where rolname = current_user) me
+where dbid = (select oid from pg_database where datname = current_database())""")
+_STATEMENTS: Final = sql.SQL("""
+select s.userid::bigint, s.queryid, {top_level}, coalesce(r.rolname, '?'), s.query,
+       s.calls, s.total_exec_time
+from {schema}.pg_stat_statements(true) s left join pg_roles r on r.oid = s.userid
+where s.dbid = (select oid from pg_database where datname = current_database())""")
+_INFO: Final = sql.SQL("""
+select dealloc, extract(epoch from stats_reset)::float8 from {schema}.pg_stat_statements_info""")
+# What the gate does in a target's name carries this word; see `probes/write_path.py`.
+OWN: Final = re.compile(r"\breadiness_|/\* readiness \*/")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement, as one role has run it.
+
+    Attributes:
+        key: of the role, the statement, and whether clients sent it; the same until the
+            server is upgraded or a table is created again.
+        role: who ran it.
+        text: the statement, without its constants, on one line.
+        own: whether it was sent by the gate itself, by the mark in its text.
+        calls: since the counters began.
+        total_ms: milliseconds that they took together.
+    """
+
+    key: str
+    role: str
+    text: str
+    own: bool
+    calls: int
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """All that is counted in one database.
+
+    Attributes:
+        statements: by key.
+        since: since when, as Unix time; None before version 1.9 (PostgreSQL 14).
+        evictions: evictions since then; None likewise.
+    """
+
+    statements: dict[str, Statement]
+    since: float | None
+    evictions: int | None
+
+
+def schema_of(connection: Connection) -> tuple[sql.Identifier, tuple[int, ...]] | None:
+    """The schema of the extension in this database, and its version; None if it is not there."""
+    found = postgres.fetch(connection, _SCHEMA)
+    return (sql.Identifier(found[0][0]), version_of(found[0][1])) if found else None
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The version of an extension, as numbers that can be compared."""
+    return tuple(int(number) for number in re.findall(r"\d+", text))
+
+
+def visible(
+    connection: Connection, schema: tuple[sql.Identifier, tuple[int, ...]]
+) -> tuple[int, int]:
+    """How many statements of other roles can be read in this database, and how many not."""
+    found = postgres.fetch(connection, _VISIBLE.format(schema=schema[0]))
+    return int(found[0][0]), int(found[0][1])
+
+
+def read(connection: Connection) -> Counters:
+    """What is counted of statements in this database.
+
+    Raises:
+        NoData: the extension is not there, not loaded, too old, or has counted nothing.
+        NotPermitted: statements of other roles are hidden.
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    schema, version = required(connection)
+    statement = _STATEMENTS.format(
+        schema=schema, top_level=sql.SQL("s.toplevel" if version >= _TOP_LEVEL else "true")
+    )
+    rows = postgres.fetch(connection, statement)
+    if any(row[1] is None for row in rows):
+        raise NotPermitted(
+            "the statements of other roles are hidden",
+            where="pg_stat_statements",
+            remedy=f'grant pg_read_all_stats to "{connection.info.user}", or pg_monitor',
+        )
+    if not rows:
+        raise NoData(
+            "pg_stat_statements has counted nothing",
+            where=connection.info.dbname,
+            remedy="see database.slow-query-tracking: pg_stat_statements.track may be `none`",
+        )
+    info = postgres.fetch(connection, _INFO.format(schema=schema)) if version >= _TOP_LEVEL else []
+    found = (_statement(row) for row in rows)
+    return Counters(
+        statements={statement.key: statement for statement in found},
+        since=info[0][1] if info else None,
+        evictions=info[0][0] if info else None,
+    )
+
+
+def required(connection: Connection) -> tuple[sql.Identifier, tuple[int, ...]]:
+    """The schema of the extension, and its version.
+
+    Raises:
+        NoData: it is not there, or older than PostgreSQL 13's.
+    """
+    found = schema_of(connection)
+    if found is None:
+        raise NoData(
+            "the server has no statistics of its statements",
+            where=connection.info.dbname,
+            remedy="set shared_preload_libraries = 'pg_stat_statements', restart, and run in that"
+            " database: create extension pg_stat_statements",
+        )
+    if found[1] < _OLDEST:
+        raise NoData(
+            f"pg_stat_statements is of version {'.'.join(map(str, found[1]))}, older than 1.8",
+            where=connection.info.dbname,
+            remedy="alter extension pg_stat_statements update;",
+        )
+    return found
+
+
+def _statement(row: postgres.Row) -> Statement:
+    user, query, top_level, role, text, calls, total_ms = row
+    text = str(text or "")
+    return Statement(
+        key=f"{user}/{query}/{int(top_level)}",
+        role=str(role),
+        text=clean(text),
+        own=bool(OWN.search(text)),
+        calls=int(calls),
+        total_ms=float(total_ms),
+    )
+
+
+_SETTINGS: Final = """
+select name, setting from pg_settings where name in (
+    'shared_preload_libraries', 'session_preload_libraries', 'pg_stat_statements.track',
+    'log_min_duration_statement', 'auto_explain.log_min_duration')"""
+_NEVER: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How slow statements can be found.
+
+    Attributes:
+        loaded: whether pg_stat_statements is loaded.
+        created: whether its view is in this database.
+        track: its setting `track`: `none`, `top` or `all`; empty where it is not loaded.
+        readable: statements of other roles that can be read.
+        hidden: those that are there and cannot.
+        logged_from_ms: from which duration on statements are logged; None if none is.
+        logged_by: what logs them.
+    """
+
+    loaded: bool
+    created: bool
+    track: str
+    readable: int
+    hidden: int
+    logged_from_ms: float | None
+    logged_by: str
+
+
+def tracking(connection: Connection) -> Tracking:
+    """How slow statements can be found here.
+
+    Raises:
+        NotPermitted: the role may not see the settings.
+        CouldNotMeasure: and its kinds, see `postgres.connect`.
+    """
+    settings = {str(name): str(value) for name, value in postgres.fetch(connection, _SETTINGS)}
+    if "shared_preload_libraries" not in settings:
+        raise NotPermitted(
+            "the role may not see shared_preload_libraries",
+            where="pg_settings",
+            remedy=f'grant pg_read_all_settings to "{connection.info.user}", or pg_monitor',
+        )
+    loaded = "pg_stat_statements" in settings["shared_preload_libraries"]
+    schema = schema_of(connection)
+    readable = hidden = 0
+    if loaded and schema is not None:
+        readable, hidden = visible(connection, schema)
+    logged_from_ms, logged_by = logged(settings)
+    return Tracking(
+        loaded=loaded,
+        created=schema is not None,
+        track=settings.get("pg_stat_statements.track", ""),
+        readable=readable,
+        hidden=hidden,
+        logged_from_ms=logged_from_ms,
+        logged_by=logged_by,
+    )
+
+
+def logged(settings: dict[str, str]) -> tuple[float | None, str]:
+    """From how many milliseconds on statements are logged, and by what; the lower of the two.
+
+    `log_min_duration_sample` does not count: it logs some of them, and leaves the others out.
+    """
+    libraries = (
+        settings.get("shared_preload_libraries", "")
+        + ","
+        + settings.get("session_preload_libraries", "")
+    )
+    found = {
+        name: float(settings[name])
+        for name in ("log_min_duration_statement", "auto_explain.log_min_duration")
+        if name in settings and (not name.startswith("auto_explain") or "auto_explain" in libraries)
+    }
+    on = {name: value for name, value in found.items() if value != _NEVER}
+    if not on:
+        return None, "neither log_min_duration_statement nor auto_explain"
+    name = min(on, key=on.__getitem__)
+    return on[name], name

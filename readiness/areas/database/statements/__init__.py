@@ -1,1 +1,0 @@
-"""Statements, indexes and bloat: what PostgreSQL counts of them, and what its catalogues say."""

@@ -1,0 +1,205 @@
+"""A workload of Kubernetes, changed by kubectl; and an Argo Rollout, changed by its plugin."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, filled, json_of
+from readiness.areas.deployment.config_adapters import ByArgoRollouts, ByKubectl, Cluster
+from readiness.model.errors import NoData
+
+Object = Mapping[str, Any]
+"""One object, as `kubectl get -o json` prints it."""
+
+# Controllers that would revert what a drill changes, as Git says otherwise.
+_OWNERS: Final = {
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "argocd.argoproj.io/instance": "Argo CD",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+}
+_REFERENCES: Final = {
+    # field of a pod -> the kind that it refers to, and the key of its name
+    "configMapRef": ("configmap", "name"),
+    "configMapKeyRef": ("configmap", "name"),
+    "configMap": ("configmap", "name"),
+    "secretRef": ("secret", "name"),
+    "secretKeyRef": ("secret", "name"),
+    "secret": ("secret", "secretName"),
+}
+
+
+def unfinished(workload: Object) -> str:
+    """Why a rollout is not complete, or would be reverted; empty if none is under way.
+
+    The API leaves out fields that are 0, and `replicas` that is 1.
+    """
+    metadata, spec, status = (workload.get(key) or {} for key in ("metadata", "spec", "status"))
+    notes = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+    if owners := sorted({owner for key, owner in _OWNERS.items() if key in notes}):
+        return f"{owners[0]} manages it, and would revert the change"
+    generation = metadata.get("generation", 0)
+    # Argo Rollouts writes it as text.
+    if str(status.get("observedGeneration", "")) != str(generation):
+        return f"the controller has not seen generation {generation}"
+    wanted = spec.get("replicas", 1)
+    for key in ("replicas", "updatedReplicas", "availableReplicas"):
+        if status.get(key, 0) != wanted:
+            return f"{key} is {status.get(key, 0)} of {wanted}"
+    return ""
+
+
+def available(workload: Object) -> int:
+    """How many replicas can serve; a missing field is 0."""
+    count = (workload.get("status") or {}).get("availableReplicas", 0)
+    return count if isinstance(count, int) else 0
+
+
+def references(workload: Object) -> list[str]:
+    """The ConfigMaps and Secrets that its pods use, as `configmap/shop`."""
+    found = dict.fromkeys(_references(_pod_of(workload)))
+    return sorted(found)
+
+
+def state_of(workload: Object, referred: list[Object], *, without: str) -> State:
+    """What its pods run with: the template, and each key of what the template refers to.
+
+    Args:
+        workload: the Deployment, StatefulSet or Rollout.
+        referred: the ConfigMaps and Secrets.
+        without: the container whose image is what changes.
+    """
+    state: dict[str, str] = {}
+    pod = _pod_of(workload)
+    for container in pod.get("containers") or []:
+        name = container.get("name")
+        for key, value in container.items():
+            if not (key == "image" and name == without):
+                state[f"{name} {key}"] = digest(value)
+    for key, value in pod.items():
+        if key != "containers":
+            state[key] = digest(value)
+    state["replicas"] = digest((workload.get("spec") or {}).get("replicas", 1))
+    for one in referred:
+        place = f"{one.get('kind', '')}/{(one.get('metadata') or {}).get('name', '')}".lower()
+        for field in ("data", "binaryData"):
+            for key, value in (one.get(field) or {}).items():
+                state[f"{place} {key}"] = digest(value)
+    return state
+
+
+def _pod_of(workload: Object) -> Object:
+    template = (workload.get("spec") or {}).get("template") or {}
+    spec = template.get("spec") or {}
+    return spec if isinstance(spec, dict) else {}
+
+
+def _references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            kind, name = _REFERENCES.get(key, ("", ""))
+            if kind and isinstance(value, dict) and value.get(name):
+                yield f"{kind}/{value[name]}"
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+_REMEDY: Final = (
+    "run it by hand; correct the table below [deployment], or the permissions of its context"
+)
+
+
+class WorkloadAdapter:
+    """Sets the image of a workload, and waits for the rollout.
+
+    A rollback sets the older image: `rollout undo` merges leftovers, and its revision need not be
+    the release that is meant.
+    """
+
+    def __init__(
+        self, place: Cluster, workload: str, container: str, *, change: list[str], wait: list[str]
+    ) -> None:
+        self._place = place
+        self._name = workload
+        self._container = container
+        self._change = change
+        self._wait = wait
+
+    def deploy(self, release: str) -> list[Call]:
+        """Set the image, then wait."""
+        return self._calls(release, f"deploy {release}")
+
+    def rollback(self, release: str) -> list[Call]:
+        """The same with the older image."""
+        return self._calls(release, f"roll back to {release}")
+
+    def state(self) -> State | None:
+        """What its pods run with, without the image.
+
+        Raises:
+            CouldNotMeasure: kubectl does not answer, or prints something else.
+        """
+        workload = self._get([self._name])[0]
+        names = references(workload)
+        referred = self._get(names) if names else []
+        return state_of(workload, referred, without=self._container)
+
+    def replicas(self) -> int | None:
+        """How many are available.
+
+        Raises:
+            CouldNotMeasure: kubectl does not answer, or prints something else.
+        """
+        return available(self._get([self._name])[0])
+
+    def under_way(self) -> str | None:
+        """Why its rollout is not complete, by the generation and the counts of the status.
+
+        Raises:
+            CouldNotMeasure: kubectl does not answer, or prints something else.
+        """
+        return unfinished(self._get([self._name])[0])
+
+    def _calls(self, release: str, verb: str) -> list[Call]:
+        return [Call(filled(self._change, release), verb), Call(self._wait, f"wait, to {verb}")]
+
+    def _get(self, names: list[str]) -> list[Object]:
+        argv = [*_kubectl(self._place), "get", *names, "--output", "json"]
+        document = json_of(asked(argv, "read the objects", _REMEDY), shlex.join(argv))
+        found = document.get("items", [document]) if isinstance(document, dict) else []
+        if len(found) != len(names) or not all(isinstance(o, dict) and "kind" in o for o in found):
+            raise NoData(
+                f"printed no {' and '.join(names)}", where=shlex.join(argv), remedy=_REMEDY
+            )
+        return list(found)
+
+
+def by_kubectl(settings: ByKubectl, *, wait_s: float) -> WorkloadAdapter:
+    """A Deployment, StatefulSet or DaemonSet."""
+    tool = _kubectl(settings)
+    return WorkloadAdapter(
+        settings,
+        settings.workload,
+        settings.container,
+        change=[*tool, "set", "image", settings.workload, f"{settings.container}={settings.image}"],
+        wait=[*tool, "rollout", "status", settings.workload, f"--timeout={wait_s:.0f}s"],
+    )
+
+
+def by_argo_rollouts(settings: ByArgoRollouts, *, wait_s: float) -> WorkloadAdapter:
+    """A Rollout; in a rollback, the controller skips the steps where it may."""
+    tool = [*_kubectl(settings), "argo", "rollouts"]
+    return WorkloadAdapter(
+        settings,
+        f"rollout/{settings.rollout}",
+        settings.container,
+        change=[*tool, "set", "image", settings.rollout, f"{settings.container}={settings.image}"],
+        wait=[*tool, "status", settings.rollout, "--timeout", f"{wait_s:.0f}s"],
+    )
+
+
+def _kubectl(place: Cluster) -> list[str]:
+    """Kubectl in the declared context: the current one may be another."""
+    return ["kubectl", "--context", place.context, "--namespace", place.namespace]

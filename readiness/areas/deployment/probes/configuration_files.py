@@ -1,0 +1,215 @@
+"""Parses configuration strictly: what one parser ignores, another one refuses.
+
+A duplicate key is a mistake in each format: most parsers take the last one, some the first, and a
+few refuse the file when the service starts. No value is ever shown: configuration holds secrets.
+"""
+
+import configparser
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Final
+
+from yaml import ScalarNode
+
+from readiness.areas.deployment.config import Files
+from readiness.lib import yaml_reader
+from readiness.lib.command import Answer, ask
+from readiness.lib.text import clean
+from readiness.model.errors import CouldNotMeasure, NoData
+
+_LONGEST_KEY: Final = 60
+_LONG_NUMBER: Final = "has a number with more digits than Python reads"
+
+
+class _MistakeError(ValueError):
+    """One mistake, in words."""
+
+
+def kinds() -> tuple[str, ...]:
+    """The suffixes of files that can be parsed, with their dots."""
+    return tuple(sorted(_PARSERS))
+
+
+def mistakes(content: bytes, ending: str) -> list[str]:
+    """What is wrong with a file; empty if nothing is.
+
+    Args:
+        content: its bytes.
+        ending: its suffix, one of `kinds()`.
+    """
+    try:
+        text = content.decode("utf-8-sig" if ending in _YAML_ENDINGS else "utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        return [f"line {line}: is not UTF-8"]
+    if not text.strip():
+        return ["is empty"]
+    try:
+        return list(_PARSERS[ending](text))
+    except RecursionError:
+        return ["is nested too deeply"]
+
+
+def _yaml(text: str) -> Iterator[str]:
+    try:
+        documents = yaml_reader.nodes(text)
+    except yaml_reader.BrokenYaml as error:
+        yield str(error)
+        return
+    if not documents:
+        yield "has only comments"
+    if any(isinstance(document, ScalarNode) for document in documents):
+        yield "is one plain value without a key: a space is missing after a colon"
+    yield from yaml_reader.flaws(documents)
+
+
+def _json(text: str) -> Iterator[str]:
+    found: list[str] = []
+
+    def pairs(items: list[tuple[str, object]]) -> Mapping[str, object]:
+        known: dict[str, object] = {}
+        for key, value in items:
+            if key in known:
+                found.append(f"duplicate key {_shown(key)} in one object")
+            known[key] = value
+        return known
+
+    try:
+        json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        yield f"line {error.lineno}: {error.msg}"
+    except _MistakeError as error:
+        yield str(error)
+    except ValueError:
+        yield _LONG_NUMBER
+    else:
+        yield from found
+
+
+def _no_number(word: str) -> object:
+    raise _MistakeError(f"{word} is not valid in JSON")
+
+
+def _toml(text: str) -> Iterator[str]:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        yield clean(str(error))
+    except ValueError:
+        yield _LONG_NUMBER
+
+
+def _ini(text: str, *, bare_keys: bool = False) -> Iterator[str]:
+    parser = configparser.RawConfigParser(strict=True, allow_no_value=bare_keys)
+    try:
+        parser.read_string(text)
+    except configparser.DuplicateSectionError as error:
+        yield f"line {error.lineno}: duplicate section [{_shown(error.section)}]"
+    except configparser.DuplicateOptionError as error:
+        yield f"line {error.lineno}: duplicate key {_shown(error.option)} in its section"
+    except configparser.MissingSectionHeaderError as error:
+        yield f"line {error.lineno}: is before the first section"
+    except configparser.ParsingError as error:
+        yield from (
+            f"line {line}: is neither a section nor KEY = VALUE" for line, _ in error.errors
+        )
+
+
+def _cnf(text: str) -> Iterator[str]:
+    """As MySQL writes it: a key may have no value, but a section's header needs its bracket."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("[") and "]" not in line:
+            yield f"line {number}: the header of a section has no closing bracket"
+    yield from _ini(text, bare_keys=True)
+
+
+def _shown(key: object) -> str:
+    return repr(clean(str(key), _LONGEST_KEY))
+
+
+_YAML_ENDINGS: Final = frozenset({".yaml", ".yml"})
+_PARSERS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
+    ".yaml": _yaml,
+    ".yml": _yaml,
+    ".json": _json,
+    ".toml": _toml,
+    ".ini": _ini,
+    ".cfg": _ini,
+    ".cnf": _cnf,
+}
+
+
+_LARGEST: Final = 4 * 1024 * 1024
+_MOST: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file, and what is wrong with it."""
+
+    path: str
+    mistakes: tuple[str, ...]
+
+
+def matching(pattern: str) -> list[str]:
+    """The files that match a pattern; `**` matches folders.
+
+    Raises:
+        NoData: none matches, or over 2000 do.
+        CouldNotMeasure: one is of a kind that cannot be parsed here.
+    """
+    paths = glob(pattern, recursive=True)  # noqa: PTH207 - a pattern may begin at the root
+    found = sorted(path for path in paths if Path(path).is_file())
+    place = f"{pattern}, in [deployment.files] parse"
+    if not found:
+        raise NoData(
+            "no file matches, so that nothing was parsed",
+            where=place,
+            remedy="correct the pattern; it starts in the folder that the gate runs in",
+        )
+    if len(found) > _MOST:
+        raise NoData(f"{len(found)} files match, over the limit of {_MOST}", where=place)
+    for path in found:
+        if Path(path).suffix.lower() not in kinds():
+            raise CouldNotMeasure(
+                f"{Path(path).name} cannot be parsed here, only {' '.join(kinds())}",
+                where=place,
+                remedy="name the program that checks it, `commands` in [deployment.files]",
+            )
+    return found
+
+
+def parsed(path: str) -> Parsed:
+    """What is wrong with a file.
+
+    Raises:
+        CouldNotMeasure: it cannot be read, or is larger than 4 MiB.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=path) from None
+    if len(content) > _LARGEST:
+        raise CouldNotMeasure(
+            "is larger than 4 MiB, too large for a configuration file",
+            where=path,
+            remedy="exclude it from the patterns in [deployment.files] parse",
+        )
+    return Parsed(path, tuple(mistakes(content, Path(path).suffix.lower())))
+
+
+def checked(files: Files) -> list[tuple[list[str], Answer]]:
+    """What each of the commands printed.
+
+    Raises:
+        CouldNotMeasure: one cannot be started, or hangs.
+    """
+    remedy = "correct `commands` in [deployment.files]"
+    return [
+        (command, ask(command, "check the configuration", remedy)) for command in files.commands
+    ]

@@ -1,0 +1,143 @@
+"""Faults of sessions, connections and vacuum."""
+
+from readiness.model.fault import broken_by
+
+_VACUUM = "database.vacuum[shop]"
+
+
+transaction_never_ends = broken_by(
+    "transaction_never_ends",
+    "A report goes on in one transaction for longer than allowed.",
+    {"database.sessions[shop]": {"open-transaction"}},
+    lambda levers: (
+        levers.transaction_open(seconds=4),
+        levers.limits(transaction_warn_s=2, transaction_max_s=4),
+    ),
+)
+
+transaction_is_forgotten = broken_by(
+    "transaction_is_forgotten",
+    "A code path begins a transaction and returns without ending it.",
+    {"database.sessions[shop]": {"idle-in-transaction"}},
+    lambda levers: (
+        levers.transaction_forgotten(seconds=4),
+        levers.limits(idle_transaction_warn_s=2, idle_transaction_max_s=4),
+    ),
+)
+
+lock_is_forgotten = broken_by(
+    "lock_is_forgotten",
+    "A job forgot to release a lock, and others wait for it.",
+    {"database.sessions[shop]": {"lock-wait"}},
+    lambda levers: (
+        levers.lock_forgotten(),
+        levers.limits(blocked_warn_s=0.2, blocked_max_s=0.4),
+    ),
+)
+
+connections_run_out = broken_by(
+    "connections_run_out",
+    "An application took nearly all connections.",
+    {"database.connections[shop]": {"in-use"}},
+    lambda levers: levers.connections_taken(left=0.08),
+)
+
+pool_is_exhausted = broken_by(
+    "pool_is_exhausted",
+    "Long transactions hold all connections of the pool.",
+    {"database.connections[shop]": {"pool-wait"}},
+    lambda levers: levers.pool_exhausted(),
+    needs="pooler",
+)
+
+pool_is_paused = broken_by(
+    "pool_is_paused",
+    "Somebody paused the pool for maintenance, and did not resume it.",
+    {"database.connections[shop]": {"pool-paused"}},
+    lambda levers: levers.pool_paused(),
+    needs="pooler",
+)
+
+transaction_ids_run_out = broken_by(
+    "transaction_ids_run_out",
+    "Transaction IDs are used up faster than they are frozen.",
+    {"database.wraparound[shop]": {"transactions"}},
+    lambda levers: levers.transactions_used_up(),
+)
+
+multixact_ids_run_out = broken_by(
+    "multixact_ids_run_out",
+    "Rows that several transactions lock at once use up multixact IDs.",
+    {"database.wraparound[shop]": {"transactions", "multixacts"}},
+    lambda levers: levers.multixacts_used_up(),
+)
+
+vacuum_is_held_back = broken_by(
+    "vacuum_is_held_back",
+    "A report keeps its snapshot open while thousands of transactions go by.",
+    {_VACUUM: {"held-back"}},
+    lambda levers: (
+        levers.vacuum_held_back(transactions=3000),
+        levers.limits(horizon_warn_xids=1500, horizon_max_xids=2000),
+    ),
+)
+
+prepared_transaction_is_forgotten = broken_by(
+    "prepared_transaction_is_forgotten",
+    "A transaction was prepared, and its manager never came back for it.",
+    {_VACUUM: {"prepared-transactions"}},
+    lambda levers: (levers.transaction_prepared(seconds=2), levers.limits(prepared_max_s=2)),
+)
+
+autovacuum_is_off_for_a_table = broken_by(
+    "autovacuum_is_off_for_a_table",
+    "Autovacuum was switched off for one table during an import.",
+    {_VACUUM: {"autovacuum-off"}},
+    lambda levers: levers.sql(
+        "alter table shop.products set (autovacuum_enabled = off)",
+        "alter table shop.products reset (autovacuum_enabled)",
+    ),
+)
+
+vacuum_is_overdue = broken_by(
+    "vacuum_is_overdue",
+    "A migration holds a lock that autovacuum needs, and the table has waited too long.",
+    {_VACUUM: {"vacuum-overdue"}},
+    lambda levers: (
+        levers.limits(vacuum_overdue_h=0.00001),
+        levers.sql(
+            "alter table shop.products set"
+            " (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);"
+            "update shop.products set title = title where product_id <= 10",
+            "alter table shop.products reset"
+            " (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor)",
+        ),
+        levers.vacuum_locked_out("shop.products"),
+    ),
+)
+
+table_was_never_analyzed = broken_by(
+    "table_was_never_analyzed",
+    "After a restore nobody ran analyze.",
+    {_VACUUM: {"no-statistics"}},
+    lambda levers: levers.sql(
+        "delete from pg_statistic where starelid = 'shop.customers'::regclass",
+        "analyze shop.customers",
+    ),
+)
+
+statistics_are_stale = broken_by(
+    "statistics_are_stale",
+    "A batch rewrote a table, and autovacuum has not analyzed it since.",
+    {_VACUUM: {"stale-statistics"}},
+    lambda levers: (
+        levers.limits(vacuum_overdue_h=0.00001),
+        levers.sql_each((), ("vacuum analyze shop.order_items",)),
+        levers.sql(
+            "alter table shop.order_items set (autovacuum_vacuum_scale_factor = 10);"
+            "update shop.order_items set quantity = quantity",
+            "alter table shop.order_items reset (autovacuum_vacuum_scale_factor)",
+        ),
+        levers.vacuum_locked_out("shop.order_items"),
+    ),
+)

@@ -1,0 +1,429 @@
+"""What proves the checks of deployments: rollouts, rollbacks and files that go wrong."""
+
+import subprocess
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from readiness.model.fault import Fault, fault
+from readiness.reference.levers import Levers
+from readiness.reference.system import ReferenceSystem
+
+_FLEET: Final = "fleet"
+_BACKUP: Final = "backup"
+_COMPOSE: Final = "deploy/docker-compose.yml"
+_REPORT: Final = "deploy-report.json"
+_HOST: Final = "deployment.host-ready[deployment]"
+_FILES: Final = "deployment.configuration-valid[deployment]"
+_SAVED: Final = "deployment.backup-before-deploy"
+_ORDER: Final = "deployment.start-order[deployment]"
+_VERSION: Final = "deployment.version-uniform[deployment]"
+_ARTIFACT: Final = "deployment.rollback-artifact[deployment]"
+_OLD: Final = "deployment.previous-on-new-schema[deployment]"
+_DEPLOY: Final = "deployment.zero-downtime[deployment]"
+_ROLLBACK: Final = "deployment.rollback[deployment]"
+_DATA: Final = "deployment.rollback-data-intact[deployment]"
+_AUTO: Final = "deployment.auto-rollback[deployment]"
+_STOP: Final = "deployment.graceful-stop[deployment]"
+
+_NOTHING: Final = frozenset[str]()
+_NO_DRILL: Final = dict.fromkeys((_DEPLOY, _ROLLBACK, _DATA, _AUTO, _STOP), _NOTHING)
+"""What cannot be judged where the service is not steady before a drill."""
+
+_RENAME: Final = """\
+set lock_timeout = '1s';
+set statement_timeout = '30s';
+-- squawk-ignore renaming-column
+alter table shop.orders rename column {} to {};
+"""
+
+
+def _lever(
+    name: str,
+    story: str,
+    misses: Mapping[str, Collection[str]],
+    pull: Callable[[Levers], AbstractContextManager[object]],
+    needs: str = "",
+) -> Fault:
+    """A fault that is one lever."""
+
+    @contextmanager
+    def broken(system: ReferenceSystem) -> Iterator[None]:
+        with pull(system.levers):
+            yield
+
+    broken.__name__ = name
+    return fault(misses=misses, story=story, needs=needs)(broken)
+
+
+def _fleet(
+    name: str, story: str, misses: Mapping[str, Collection[str]], **switches: object
+) -> Fault:
+    """A fault of the fleet: see `readiness.servers.fleet.behaviour.Behaviour`."""
+    return _lever(name, story, misses, lambda levers: levers.fleet(**switches), _FLEET)
+
+
+def _changed(
+    name: str, change: Callable[[Path], object]
+) -> Callable[[Levers], AbstractContextManager[None]]:
+    """The lever that changes one of the files around the release."""
+
+    @contextmanager
+    def pull(levers: Levers) -> Iterator[None]:
+        with levers.release_file(name) as path:
+            change(path)
+            yield
+
+    return pull
+
+
+disk_too_small = _lever(
+    "disk_too_small",
+    "The deployment needs more disk space than is free.",
+    {_HOST: {"disk-space"}},
+    lambda levers: levers.replace_in_config(
+        "min_disk_bytes = 1_073_741_824", "min_disk_bytes = 1_152_921_504_606_846_976"
+    ),
+)
+disk_not_mounted = _lever(
+    "disk_not_mounted",
+    "A folder that the deployment writes to does not exist, so that its free space is unknown.",
+    {_HOST: ()},
+    lambda levers: levers.replace_in_config('disk_paths = ["', 'disk_paths = ["/no/such/place'),
+)
+memory_limited = _lever(
+    "memory_limited",
+    "The machine has 16 GiB of memory, and the cgroup of the container allows 512 MiB of it.",
+    {_HOST: {"memory"}},
+    lambda levers: levers.in_cgroup(limit=512 * 1024 * 1024),
+)
+memory_in_use = _lever(
+    "memory_in_use",
+    "Other processes use so much memory that too little is available.",
+    {_HOST: {"available-memory"}},
+    lambda levers: levers.replace_in_config(
+        "min_available_bytes = 134_217_728", "min_available_bytes = 1_152_921_504_606_846_976"
+    ),
+)
+runtime_down = _lever(
+    "runtime_down",
+    "The container runtime's daemon is down, and its client says so.",
+    {_HOST: {"runtime"}},
+    lambda levers: levers.runtime("import sys; sys.exit('Cannot connect to the daemon')"),
+)
+runtime_silent = _lever(
+    "runtime_silent",
+    "The daemon is down, and the client prints nothing and exits with 0.",
+    {_HOST: ()},
+    lambda levers: levers.runtime("pass"),
+)
+runtime_too_old = _lever(
+    "runtime_too_old",
+    "The release needs a newer container runtime than the one that runs.",
+    {_HOST: {"runtime-version"}},
+    lambda levers: levers.replace_in_config('min_runtime = "3.11"', 'min_runtime = "99.0"'),
+)
+
+duplicate_key = _lever(
+    "duplicate_key",
+    "A YAML file has a duplicate key: the parser takes the last one, and says nothing.",
+    {_FILES: {"syntax"}},
+    lambda levers: levers.edit_release_file(
+        "deploy/logging.yaml", "version: 1\n", "version: 1\nroot: { level: DEBUG }\n"
+    ),
+)
+tab_in_yaml = _lever(
+    "tab_in_yaml",
+    "A line of a YAML file is indented with a tab.",
+    {_FILES: {"syntax"}},
+    lambda levers: levers.edit_release_file("deploy/logging.yaml", "  console:", "\tconsole:"),
+)
+program_refuses_file = _lever(
+    "program_refuses_file",
+    "The program that reads a file refuses it.",
+    {_FILES: {"syntax", "own-programs"}},
+    lambda levers: levers.edit_release_file("deploy/releases.json", "{", "{,"),
+)
+
+backup_days_old = _lever(
+    "backup_days_old",
+    "The database was backed up two days ago, and not just before the deployment.",
+    {f"{_SAVED}[database]": {"age"}},
+    lambda levers: levers.age_release_file("saved/database.dump", timedelta(days=2)),
+    _BACKUP,
+)
+backup_from_tomorrow = _lever(
+    "backup_from_tomorrow",
+    "The copy of the configuration is from tomorrow: a clock is wrong, and no age is true.",
+    {f"{_SAVED}[configuration]": ()},
+    lambda levers: levers.age_release_file("saved/configuration.tar.gz", timedelta(days=-1)),
+)
+saved_backup_empty = _lever(
+    "saved_backup_empty",
+    "The disk was full, and the copy of the uploads is empty.",
+    {f"{_SAVED}[uploads]": {"size", "checksum"}},
+    _changed("saved/uploads.tar.gz", lambda path: path.write_bytes(b"")),
+    _BACKUP,
+)
+backup_missing = _lever(
+    "backup_missing",
+    "The configuration was not backed up, and the other layers were.",
+    {f"{_SAVED}[configuration]": {"exists"}},
+    _changed("saved/configuration.tar.gz", Path.unlink),
+)
+backup_cut_off = _lever(
+    "backup_cut_off",
+    "The end of the database's copy is missing.",
+    {f"{_SAVED}[database]": {"checksum"}},
+    _changed("saved/database.dump", lambda path: path.write_bytes(path.read_bytes()[:-100])),
+    _BACKUP,
+)
+order_without_condition = _lever(
+    "order_without_condition",
+    "The proxy waits until the shop was started, and not until it answers.",
+    {_ORDER: {"condition"}},
+    lambda levers: levers.edit_release_file(
+        _COMPOSE, "\n      shop: { condition: service_healthy }\n", " [shop]\n"
+    ),
+)
+health_check_always_passes = _lever(
+    "health_check_always_passes",
+    "The health check of the database always passes.",
+    {_ORDER: {"health-check"}},
+    lambda levers: levers.edit_release_file(_COMPOSE, "pg_isready -U shop", "exit 0"),
+)
+database_given_up_early = _lever(
+    "database_given_up_early",
+    "Services that wait for the database give it up before it has recovered from a crash.",
+    {_ORDER: {"patience"}},
+    lambda levers: levers.edit_release_file(_COMPOSE, "retries: 30", "retries: 29"),
+)
+order_names_unknown_service = _lever(
+    "order_names_unknown_service",
+    "The proxy depends on a service that was renamed.",
+    {_ORDER: {"known-service"}},
+    lambda levers: levers.edit_release_file(
+        _COMPOSE, "shop: { condition: service_healthy }", "web: { condition: service_healthy }"
+    ),
+)
+
+
+@fault(
+    misses={_ORDER: {"no-cycle"}},
+    story="The database waits for the proxy, which waits for it through two others.",
+)
+@contextmanager
+def order_in_a_cycle(system: ReferenceSystem) -> Iterator[None]:
+    """With a health check for the proxy, so that only the cycle is wrong."""
+    with (
+        system.levers.edit_release_file(
+            _COMPOSE,
+            "image: postgres:18\n",
+            "image: postgres:18\n    depends_on: { proxy: { condition: service_healthy } }\n",
+        ),
+        system.levers.edit_release_file(
+            _COMPOSE,
+            "image: haproxy:3.0\n",
+            'image: haproxy:3.0\n    healthcheck: { test: ["CMD", "haproxy-is-well"] }\n',
+        ),
+    ):
+        yield
+
+
+worker_stays_old = _lever(
+    "worker_stays_old",
+    "A worker that nobody restarted runs the previous release; all replicas run the new one.",
+    {_VERSION: {"workers"}},
+    lambda levers: levers.behave(version="1.4.0"),
+)
+
+
+@fault(
+    misses={_VERSION: {"other-release", "report-release"}, **_NO_DRILL},
+    story="A rollout left one replica as it was, and said that it was done.",
+    needs=_FLEET,
+)
+@contextmanager
+def replica_stays_old(system: ReferenceSystem) -> Iterator[None]:
+    """No drill begins on a mixture of releases."""
+    with system.levers.fleet(one_stays_old=True) as fleet:
+        subprocess.run(fleet.tool("deploy", "1.4.0"), check=False, timeout=60, capture_output=True)
+        yield
+
+
+answers_without_release = _lever(
+    "answers_without_release",
+    "The release's answers name the release under another key.",
+    {_VERSION: {"release-told", "report-release"}, **_NO_DRILL},
+    lambda levers: levers.replace_in_config('version_key = "version"', 'version_key = "release"'),
+    _FLEET,
+)
+replica_missing = _lever(
+    "replica_missing",
+    "Four replicas were agreed, and three serve.",
+    {_VERSION: {"replicas"}, **_NO_DRILL},
+    lambda levers: levers.replace_in_config(
+        'replica_header = "x-replica"\nreplicas = 3', 'replica_header = "x-replica"\nreplicas = 4'
+    ),
+    _FLEET,
+)
+report_without_backup = _lever(
+    "report_without_backup",
+    "The deployment report does not name the backup that belongs to the deployment.",
+    {_VERSION: {"report-complete"}},
+    lambda levers: levers.edit_release_file(_REPORT, '"backup": "saved/database.dump",', ""),
+)
+report_of_another_release = _lever(
+    "report_of_another_release",
+    "The deployment report is complete, and names a release that does not serve.",
+    {_VERSION: {"report-release"}},
+    lambda levers: levers.edit_release_file(_REPORT, '"release": "1.5.0"', '"release": "1.5.1"'),
+)
+old_release_removed = _lever(
+    "old_release_removed",
+    "A cleanup job has removed the previous release; the one that runs is there.",
+    {_ARTIFACT: {"available"}},
+    _changed("store/shop-1.4.0.tar.gz", Path.unlink),
+)
+registry_finds_everything = _lever(
+    "registry_finds_everything",
+    "The command that looks for a release finds any name, so that its answer means nothing.",
+    {_ARTIFACT: ()},
+    lambda levers: levers.replace_in_config(
+        '"-m", "readiness.areas.deployment.reference.commands", "artifact"',
+        '"-c", "import os, sys; print(os.path.basename(sys.argv[1]))"',
+    ),
+)
+
+
+@fault(
+    misses={_OLD: {"paths"}, "schema.migrations-drift[shop]": {"pending"}},
+    story="The release brings a migration that renames a column which the previous one reads.",
+)
+@contextmanager
+def column_renamed(system: ReferenceSystem) -> Iterator[None]:
+    """It is not applied yet and has a down migration: the schema's checks find nothing else."""
+    with (
+        system.levers.add_migration("0006_cents.up.sql", _RENAME.format("total_cents", "cents")),
+        system.levers.add_migration("0006_cents.down.sql", _RENAME.format("cents", "total_cents")),
+    ):
+        yield
+
+
+previous_refuses_to_start = _lever(
+    "previous_refuses_to_start",
+    "The previous release refuses to start on a migration that it does not know.",
+    {_OLD: {"ready"}},
+    lambda levers: levers.replace_in_config(
+        '"-m", "readiness.areas.deployment.reference.commands", "previous"',
+        '"-c", "import sys; sys.exit(\'unknown migration 0005\')"',
+    ),
+)
+
+balancer_learns_late = _fleet(
+    "balancer_learns_late",
+    "An old replica is gone before the balancer knows: half a second of lost requests.",
+    {key: {"failed-requests", "longest-gap"} for key in (_DEPLOY, _ROLLBACK)},
+    rollout="late",
+)
+replicas_start_without_release = _fleet(
+    "replicas_start_without_release",
+    "The first answers of each new replica name no release.",
+    {key: {"wrong-release"} for key in (_DEPLOY, _ROLLBACK)},
+    release_untold_at_first=True,
+)
+replicas_start_cold = _fleet(
+    "replicas_start_cold",
+    "The first answers of each new replica are slow; no request is lost.",
+    {_DEPLOY: {"latency"}},
+    cold_ms=1400,
+)
+rollout_on_two_of_three = _fleet(
+    "rollout_on_two_of_three",
+    "A rollout stops an old replica before the new one serves; few users lose nothing by it.",
+    {_DEPLOY: {"capacity"}},
+    unavailable=1,
+)
+rollback_changes_nothing = _fleet(
+    "rollback_changes_nothing",
+    "The rollback exits with 0, and changes nothing.",
+    {_ROLLBACK: {"arrival", "configuration"}, _DATA: ()},
+    rollback_changes_nothing=True,
+)
+rollback_fails = _fleet(
+    "rollback_fails",
+    "The rollback exits with 1, and changes nothing.",
+    {_ROLLBACK: {"exit-status", "arrival", "configuration"}, _DATA: ()},
+    rollback_fails=True,
+)
+rollback_leaves_replica_out = _fleet(
+    "rollback_leaves_replica_out",
+    "After the rollback three replicas run, and the balancer sends requests to two of them.",
+    {_ROLLBACK: {"replicas"}},
+    rollback_leaves_one_out=True,
+)
+rollback_is_slow = _fleet(
+    "rollback_is_slow",
+    "The rollback takes longer than was agreed.",
+    {_ROLLBACK: {"time"}},
+    rollback_wait_s=16,
+)
+rollback_keeps_configuration = _fleet(
+    "rollback_keeps_configuration",
+    "After the rollback the old release runs with the new one's configuration.",
+    {_ROLLBACK: {"configuration"}},
+    rollback_keeps_configuration=True,
+)
+rollback_drops_data = _fleet(
+    "rollback_drops_data",
+    "The rollback removes what the new release wrote, as a down migration that drops a column.",
+    {_DATA: {"readable"}},
+    rollback_drops_data=True,
+)
+old_release_cannot_read = _fleet(
+    "old_release_cannot_read",
+    "The old release cannot read what the new one wrote.",
+    {_DATA: {"readable"}},
+    new_column_only=True,
+)
+rollback_leaves_a_lock = _fleet(
+    "rollback_leaves_a_lock",
+    "A release that was rolled back cannot be deployed again, as a pending release of Helm.",
+    {_ROLLBACK: {"redeployment"}},
+    redeploy_fails=True,
+)
+redeployment_keeps_configuration = _fleet(
+    "redeployment_keeps_configuration",
+    "A release that is deployed again runs with the old one's configuration.",
+    {_ROLLBACK: {"redeployed-configuration"}},
+    redeploy_keeps_configuration=True,
+)
+bad_release_stays = _fleet(
+    "bad_release_stays",
+    "A release that answers with errors gets requests, and is not rolled back.",
+    {_AUTO: {"rolled-back", "failed-requests", "bad-release-served"}},
+    no_automatic_rollback=True,
+)
+replicas_are_killed = _fleet(
+    "replicas_are_killed",
+    "A replica is killed with its requests under way.",
+    {_STOP: {"lost-requests"}},
+    abrupt_stop=True,
+)
+
+
+@fault(
+    misses={_STOP: {"replacement"}},
+    story="No other replica is started for one that was stopped.",
+    needs=_FLEET,
+)
+@contextmanager
+def stopped_replica_not_replaced(system: ReferenceSystem) -> Iterator[None]:
+    """Waiting 90 s for the replacement would take too long here."""
+    with (
+        system.levers.replace_in_config("change_within_s = 90", "change_within_s = 20"),
+        system.levers.fleet(stop_leaves_fewer=True, scaler="none"),
+    ):
+        yield

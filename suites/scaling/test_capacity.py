@@ -1,0 +1,269 @@
+"""Whether the replicas have room, stay available through planned changes, and find connections."""
+
+from collections.abc import Callable
+
+from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.scaling.config import Scaling
+from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
+from readiness.areas.scaling.kubernetes.capacity import (
+    Room,
+    largest_node,
+    node_room,
+    nodes_in_use,
+    quota_room,
+)
+from readiness.areas.scaling.kubernetes.changes import ROLLING, allowed, rollout_of
+from readiness.areas.scaling.kubernetes.pods import lacking
+from readiness.areas.scaling.kubernetes.view import View
+from readiness.areas.scaling.probes.connection_budget import budget
+from readiness.areas.scaling.probes.sides import Sides
+from readiness.config.base.tables import Config
+from readiness.lib.text import listed
+from readiness.model.errors import NoData, NotPermitted
+
+SidesOf = Callable[[Scaling], Sides]
+
+
+@check(
+    "scaling.capacity",
+    title="Quotas and nodes have room for the maximum replica count and a rolling update",
+    failure_title="The maximum replica count does not fit, or containers request no resources",
+    each="scaling",
+    needs="on_paper",
+    severity="blocker",
+    why="""A quota of five pods, or full nodes, leave the sixth pod pending at the hour when it is
+    needed. A sidecar without a request makes the utilization of the whole pod unknown, so that the
+    autoscaler does nothing; without a memory limit, one leak takes the neighbors down.""",
+    fix="""cpu-request, memory-request, memory-limit: in the pod template, for each container:
+      resources: {requests: {cpu: 250m, memory: 256Mi}, limits: {memory: 256Mi}}
+      For injected sidecars: a LimitRange with defaults, or the injector's settings
+    quota: who uses it; then raise it, or lower the requests to what is used:
+      kubectl describe quota -n NAMESPACE
+    nodes: who uses them; then add nodes:
+      kubectl describe nodes | grep -A8 'Allocated'
+      Where a cluster autoscaler adds nodes: `nodes_grow = true` in [scaling.NAME]""",
+    judgements=("cpu-request", "memory-request", "memory-limit", "quota", "nodes"),
+)
+def test_capacity(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
+    """With the LimitRange of the namespace, and the sidecars that are injected."""
+    rooms = 0
+    for view in sides_of(scaling).known:
+        _judge_requests(view, evidence)
+        with evidence.attempt():
+            rooms += _judge_rooms(view, evidence, nodes_grow=scaling.nodes_grow)
+    if not rooms and not evidence.lost:
+        raise NoData(
+            "neither a quota nor a node is known, so that room cannot be computed",
+            where=f"[scaling.{scaling.name}]",
+            remedy=f"declare [scaling.{scaling.name}.cluster], or add the output of"
+            " `kubectl get quota,nodes,pods -A -o json` to `manifests`",
+        )
+
+
+def _judge_requests(view: View, evidence: Evidence) -> None:
+    spec, ranges = view.pod, view.ranges
+    if not spec.containers:
+        raise NoData("the pod template has no container", where=f"{view.name}, {view.side}")
+    for key, name, found in (
+        ("cpu-request", "CPU request", lacking(spec, ranges, CPU)),
+        ("memory-request", "memory request", lacking(spec, ranges, MEMORY)),
+        ("memory-limit", "memory limit", lacking(spec, ranges, MEMORY, limit=True)),
+    ):
+        told = f"containers without a {name}"
+        evidence.judge(
+            key,
+            Measurement(told, len(found), "count", view.side, samples=len(spec.containers)),
+            equal_to(0),
+            listed(found),
+            says=f"{view.side}: {len(found)} of {len(spec.containers)} {told}",
+        )
+
+
+def _judge_rooms(view: View, evidence: Evidence, *, nodes_grow: bool) -> int:
+    """How many quotas and sets of nodes were judged."""
+    peak, quotas = _peak(view), quota_room(view)
+    for room in quotas:
+        _judge_room("quota", view.side, room, peak, evidence)
+    if view.nodes and nodes_grow:
+        _judge_room("nodes", view.side, largest_node(view), 1, evidence)
+    elif view.nodes:
+        _judge_room("nodes", view.side, node_room(view), peak, evidence)
+    for what, error in view.unseen.items():
+        # Whoever may not see the nodes has the quota as a limit; any other reason is an error.
+        if not isinstance(error, NotPermitted):
+            raise error
+        evidence.record(Measurement(f"{what} not known", error.message, "text", view.side))
+    return len(quotas) + bool(view.nodes and not nodes_grow)
+
+
+def _judge_room(key: str, side: str, room: Room, wanted: int, evidence: Evidence) -> None:
+    evidence.judge(
+        key,
+        Measurement(f"pods that fit into {room.where}", room.pods, "count", side),
+        at_least(wanted),
+        room.told,
+        says=f"{side}: {room.pods} pods fit into {room.where}",
+    )
+
+
+def _peak(view: View) -> int:
+    """The most pods at once: a rolling update at the maximum replica count."""
+    most = view.counts[-1]
+    return most + rollout_of(view.workload).added(most)
+
+
+@check(
+    "scaling.disruption",
+    title="Node drains and rolling updates keep enough replicas at every replica count",
+    failure_title="A node drain or a rolling update is blocked, or takes too many replicas",
+    each="scaling",
+    needs="on_paper",
+    why="""Without a budget a node upgrade may evict every replica at once; with `minAvailable: 3`
+    of 3 no node can be drained, and the upgrade is stuck. An update with the default
+    `maxUnavailable` of 25 % is harmless at three pods, and takes a fifth of ten.""",
+    fix="""budget, evictable, remaining: one budget that lets one pod go at every replica count;
+      what it allows now: kubectl get pdb
+      apiVersion: policy/v1
+      kind: PodDisruptionBudget
+      spec: {maxUnavailable: 1, selector: {matchLabels: {app: NAME}}}
+    nodes: in the pod template
+      topologySpreadConstraints: [{maxSkew: 1, topologyKey: kubernetes.io/hostname,
+        whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: NAME}}}]
+    strategy, unavailable: in the Deployment
+      strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+      A StatefulSet cannot add pods: allow one with `max_unavailable = 1` in [scaling.NAME]
+    readiness-probe: in the container
+      readinessProbe: {httpGet: {path: /health/ready, port: 8000}}""",
+    judgements=(
+        "nodes",
+        "budget",
+        "evictable",
+        "remaining",
+        "strategy",
+        "unavailable",
+        "readiness-probe",
+    ),
+)
+def test_disruption(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
+    """Percentages are rounded as the controllers do, for every count between the bounds."""
+    for view in sides_of(scaling).known:
+        _judge_nodes(view, evidence)
+        with evidence.attempt():
+            _judge_budget(view, evidence)
+        with evidence.attempt():
+            _judge_rollout(view, scaling, evidence)
+
+
+def _judge_nodes(view: View, evidence: Evidence) -> None:
+    used = nodes_in_use(view)
+    if len(used) > 1:
+        evidence.judge(
+            "nodes",
+            Measurement("nodes that run its pods", len(set(used)), "count", view.side),
+            at_least(2),
+            says=f"{view.side}: all {len(used)} pods run on {listed(set(used))}",
+        )
+
+
+def _judge_budget(view: View, evidence: Evidence) -> None:
+    names = [one.metadata.name for one in view.budgets]
+    one_budget = evidence.judge(
+        "budget",
+        Measurement("disruption budgets of its pods", len(names), "count", view.side),
+        equal_to(1),
+        listed(names),
+        says=f"{view.side}: {len(names) or 'no'} disruption budgets select the pods of {view.name},"
+        " 1 required",
+    )
+    if not one_budget:
+        return
+    may_go = {count: allowed(view.budgets[0], count) for count in view.counts}
+    fewest = min(may_go, key=lambda count: (may_go[count], count))
+    barest = min(may_go, key=lambda count: (count - may_go[count], count))
+    left = barest - may_go[barest]
+    evidence.judge(
+        "evictable",
+        Measurement("fewest evictable pods", may_go[fewest], "count", view.side, len(may_go)),
+        at_least(1),
+        "no node that runs one can be drained",
+        says=f"{view.side}: {names[0]} allows {may_go[fewest]} evictions at {fewest} replicas",
+    )
+    evidence.judge(
+        "remaining",
+        Measurement("fewest remaining pods", left, "count", view.side, len(may_go)),
+        at_least(1),
+        says=f"{view.side}: {names[0]} leaves {left} pods at {barest} replicas",
+    )
+
+
+def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
+    rollout = rollout_of(view.workload)
+    evidence.judge(
+        "strategy",
+        Measurement("update strategy", rollout.type, "text", view.side),
+        equal_to(ROLLING),
+        says=f"{view.side}: {view.name} is updated by {rollout.type}, {ROLLING} required",
+    )
+    probed = [c.name for c in view.workload.spec.template.spec.containers if c.readiness_probe]
+    evidence.judge(
+        "readiness-probe",
+        Measurement("containers with a readiness probe", len(probed), "count", view.side),
+        at_least(1),
+        "a pod counts as available as soon as it has started",
+        says=f"{view.side}: no container of {view.name} has a readiness probe",
+    )
+    away = {count: rollout.missing(count) for count in view.counts}
+    worst_at = max(away, key=lambda count: (away[count], count))
+    evidence.judge(
+        "unavailable",
+        Measurement(
+            "most pods unavailable in an update", away[worst_at], "count", view.side, len(away)
+        ),
+        at_most(scaling.max_unavailable, scaling.deciding("max_unavailable")),
+        f"maxUnavailable {rollout.unavailable}, maxSurge {rollout.surge}",
+        says=f"{view.side}: an update takes {away[worst_at]} of {worst_at} pods away,"
+        f" {scaling.max_unavailable} allowed",
+    )
+
+
+@check(
+    "scaling.connection-budget",
+    title="The database has enough connections for the maximum replica count",
+    failure_title="The maximum replica count needs more connections than the database allows",
+    each="scaling",
+    needs=("on_paper", "database", "database_role", "connections_per_replica"),
+    severity="blocker",
+    why="""Each replica opens a pool of its own: a service that grows from three to ten replicas
+    asks for three times as many connections at its busiest moment, and a rolling update adds its
+    surge. The server refuses them, and the new pods take the old ones down with them.""",
+    fix="""Fewer for each replica: a smaller pool, or PgBouncer in transaction mode
+    server: who has the others; then more of them (each costs memory, and it needs a restart):
+      select usename, count(*) from pg_stat_activity group by 1 order by 2 desc;
+      alter system set max_connections = 300;
+    database: alter database NAME connection limit 300;
+    role: alter role NAME connection limit 300;""",
+    judgements=("server", "database", "role"),
+)
+def test_connection_budget(
+    scaling: Scaling, sides_of: SidesOf, target: Config, evidence: Evidence
+) -> None:
+    """The limits, and the connections of other roles, are read from the server now."""
+    database, role, each = scaling.database, scaling.database_role, scaling.connections_per_replica
+    if not (database and role and each):
+        raise NoData("no database is declared", where=f"[scaling.{scaling.name}]")
+    pods = max(_peak(view) for view in sides_of(scaling).known)
+    found = budget(target.databases[database], role)
+    evidence.record(Measurement("pods at the maximum, in a rolling update", pods, "count", "pods"))
+    evidence.record(
+        Measurement("other roles", found.users or "none", "text", "sessions", found.looked_at)
+    )
+    for limit in found.limits:
+        wanted = pods * each + limit.others
+        evidence.judge(
+            limit.of,
+            Measurement("connections at the maximum replica count", wanted, "count", limit.name),
+            at_most(limit.places),
+            limit.name if limit.of == "role" else f"{limit.name}; {found.users or 'no other role'}",
+            says=f"{pods} pods with {each} connections each and {limit.others} of other roles"
+            f" need {wanted}",
+        )

@@ -1,0 +1,97 @@
+"""Where backups are stored: copies, encryption, and the attempt to delete one."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from readiness.areas.backup.config import Backup, Copy, Immutable
+from readiness.areas.backup.probes.contents import known_as
+from readiness.areas.backup.probes.stored import (
+    newest_copied,
+    pieces_of,
+    sizes,
+    try_to_delete,
+    unencrypted,
+)
+from readiness.lib.files import BackupFile
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import CouldNotMeasure
+
+
+def commands(store: Path, delete: str, **changes: object) -> Immutable:
+    path = f"{store}/{{object}}"
+    plan = Immutable(
+        put=["touch", path], exists=["test", "-e", path], access=["test", "-r", path],
+        delete=["sh", "-c", delete, path], remove=["rm", "-f", path],
+    )  # fmt: skip
+    return plan.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("delete", "survived", "said"),
+    [
+        ("echo AccessDenied >&2; exit 1", True, "AccessDenied"),
+        ("exit 0", True, ""),  # what is there counts, and not what the store answers
+        ('rm "$0"; exit 1', False, ""),
+    ],
+)
+def test_a_deletion_is_judged_by_what_is_left(
+    tmp_path: Path, delete: str, survived: bool, said: str
+) -> None:
+    with Guardian() as guardian:
+        found = try_to_delete(commands(tmp_path, delete), guardian)
+    assert (found.survived, found.said) == (survived, said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"put": ["true"]}, "does not exist after"),
+        ({"access": ["false"]}, "use the application's credentials"),
+    ],
+)
+def test_a_deletion_that_proves_nothing_is_an_error(
+    tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    with Guardian() as guardian, pytest.raises(CouldNotMeasure, match=says):
+        try_to_delete(commands(tmp_path, "exit 1", **changes), guardian)
+    assert list(tmp_path.iterdir()) == []
+
+
+def listed(text: str) -> dict[str, int]:
+    copy = Copy(name="far", list_command=["printf", text])
+    return sizes(Backup(name="shop", database="shop", path="/nowhere"), copy)
+
+
+def test_a_listed_copy() -> None:
+    assert listed("12\\ta.dump\\n7\\tdeep/b.dump\\n") == {"a.dump": 12, "b.dump": 7}
+    with pytest.raises(CouldNotMeasure, match="prints something else"):
+        listed("a.dump 12\\n")
+
+
+def test_a_copy_counts_with_its_whole_size() -> None:
+    day = [datetime(2026, 1, n, tzinfo=UTC) for n in (1, 2)]
+    old, new = (BackupFile(Path(f"{n}.dump"), at, 10, "") for n, at in enumerate(day))
+    assert newest_copied([new, old], {"0.dump": 10, "1.dump": 9}) is old
+    assert newest_copied([new, old], {}) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "shows"),
+    [
+        (b"PGDMP" + bytes(600), "a pg_dump archive"),
+        (b"-- PostgreSQL database dump\n", "plain text"),
+        (b"\1\2\3" + bytes(600), "unencrypted bytes"),
+        (b"Salted__" + bytes(range(256)), ""),
+        (b"age-encryption.org/v1\n-> X25519 abc\n", ""),
+    ],
+)
+def test_the_bytes_show_whether_a_file_is_encrypted(
+    tmp_path: Path, head: bytes, shows: str
+) -> None:
+    (tmp_path / "all.dump").write_bytes(head)
+    found = unencrypted(pieces_of(Backup(name="shop", database="shop", path=str(tmp_path))))
+    assert [one.shows for one in found] == ([shows] if shows else [])
+    assert known_as(head) == ("" if shows == "unencrypted bytes" else shows)
