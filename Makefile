@@ -1,13 +1,13 @@
-# Two commands on a fresh machine: `make ready` and `make test`. Both make what they need.
+# On a fresh machine: `make ready` and `make test`. Both install what they need.
 PYTHON ?= python3
 VENV   := .venv
-# Most tests wait for a server. No more than two that watch the clock run at a time, however many.
+# Most tests wait for a server; at most two time-sensitive ones run at a time.
 TEST_WORKERS ?= 4
-# Reference systems that prove faults at a time: they wait more than they work.
+# Reference systems in parallel for proofs.
 LANES ?= 3
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
-# A run has many processes: without bytecode, each would compile all of pytest and of ours again.
+# A run has many processes; without bytecode each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help ready test test-fast test-matrix test-parts lint prove \
@@ -15,19 +15,19 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make ready   judge the reference system; the page is reports/readiness.html"
-	@echo "make test    run the tests: ten minutes on two cores"
-	@echo "make test-fast  what starts no servers, and each program once: two minutes"
-	@echo "make test-matrix  what reads databases, on PostgreSQL 13 to 18 (needs npm)"
-	@echo "make test-parts   the healthy system without each of its parts, which takes an hour"
-	@echo "make prove   apply every fault to the reference system: each makes only its checks fail"
-	@echo "make prove-quick  one fault for each judgement"
-	@echo "make prove-sample one fault for each check, which takes ten minutes"
+	@echo "make ready   judge the bundled reference system; writes reports/readiness.html"
+	@echo "make test    run all tests: ten minutes on two cores"
+	@echo "make test-fast  tests without servers, and each program once: two minutes"
+	@echo "make test-matrix  database tests on PostgreSQL 13 to 18 (needs npm)"
+	@echo "make test-parts   the healthy system without each of its parts: an hour"
+	@echo "make prove   apply every fault and see that exactly its checks fail"
+	@echo "make prove-quick  one fault per judgement: half an hour"
+	@echo "make prove-sample one fault per check: ten minutes"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   speed, as ratios"
+	@echo "make bench   benchmarks, as ratios"
 	@echo "make lock    renew the lock files"
-	@echo "make docs    renew the generated pages"
-	@echo "make sample  renew reports/sample from a run on a system with faults"
+	@echo "make docs    renew the generated files"
+	@echo "make sample  renew reports/sample"
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,7 +46,6 @@ test: $(VENV)/test
 	$(BIN)/python -m readiness.servers.programs
 	$(BIN)/python -m pytest -rs -n $(TEST_WORKERS)
 
-# In two minutes: what starts no servers, and each program once.
 test-fast: $(VENV)/test
 	$(BIN)/python -m readiness.servers.programs
 	$(BIN)/python -m pytest -rs -n $(TEST_WORKERS) -m fast
@@ -80,7 +79,7 @@ docs: $(VENV)/ready
 sample: $(VENV)/test
 	$(BIN)/python -m tests.golden.sample
 
-# By version and hash, and without the address of any index.
+# With hashes, and without the address of an index.
 lock: $(VENV)/test
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \

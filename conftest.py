@@ -1,7 +1,6 @@
-"""Lists the fixtures that the suites use; each concern has its module in `fixtures/`.
+"""Lists the fixtures of the suites; each topic has a module in `fixtures/`.
 
-A module is imported when a check that uses it is collected: what a target does not have, nobody
-waits for.
+A module is imported only when a collected check uses it, which saves time.
 """
 
 import inspect
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-# module -> the fixtures that it has
+# module -> its fixtures
 FIXTURES = {
     "alerting": ("running", "policy", "replayed", "trips", "engine_alerts"),
     "backup": ("restore_of",),
@@ -28,19 +27,19 @@ FIXTURES = {
 
 
 class OnDemand:
-    """Registers a module of fixtures when one of its fixtures is first asked for."""
+    """Registers a module of fixtures when one of its fixtures is first used."""
 
     def __init__(self, manager: pytest.PytestPluginManager) -> None:
         self._manager = manager
         self._places = {name: module for module, names in FIXTURES.items() for name in names}
 
     def pytest_pycollect_makeitem(self, name: str, obj: object) -> None:
-        """Provide what a test function asks for."""
+        """Provide the fixtures of a test function."""
         if name.startswith("test") and inspect.isfunction(obj):
             self.provide(inspect.signature(obj).parameters)
 
     def provide(self, names: Iterable[str]) -> None:
-        """Register the modules of these fixtures, and of those that they ask for themselves."""
+        """Register the modules of these fixtures and of those that they use."""
         for name in names:
             module = self._places.get(name)
             if module is None or self._manager.has_plugin(f"readiness.fixtures.{module}"):
@@ -52,7 +51,7 @@ class OnDemand:
 
 
 def _stand_last() -> None:
-    """Let a user's packages go before ours: pytest puts the folder of a conftest first."""
+    """Move our folder to the end of `sys.path`: pytest put it before the user's packages."""
     folder = str(Path(__file__).resolve().parent)
     if folder in sys.path:
         sys.path.remove(folder)
@@ -60,7 +59,7 @@ def _stand_last() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Provide fixtures on demand; all of them, where the tests of others are run too."""
+    """Provide fixtures on demand; all of them if tests outside the suites are run."""
     _stand_last()
     on_demand = OnDemand(config.pluginmanager)
     config.pluginmanager.register(on_demand, "readiness-fixtures-on-demand")
@@ -68,5 +67,5 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = config.invocation_params.dir
     places = [(folder / arg.partition("::")[0]).resolve() for arg in config.args]
     if not all(place.is_relative_to(suites) for place in places):
-        # Their own fixtures may build on ours, which nobody sees before they are asked for.
+        # Fixtures of others may use ours, which signatures of tests do not show.
         on_demand.provide(name for names in FIXTURES.values() for name in names)

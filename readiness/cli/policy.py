@@ -60,7 +60,7 @@ def signoff(
         raise UsageError(
             f"{person} deploys this release and may not sign it off",
             where="--person",
-            remedy="let another person sign: readiness signoff ITEM --person NAME --evidence LINK",
+            remedy=f"another person signs: readiness signoff {item} --person NAME --evidence LINK",
         )
     made = Signoff(
         item=item,

@@ -1,1 +1,1 @@
-"""The reference system: a small but real deployment that the gate can be tried on."""
+"""The reference system: a small but real deployment, the default target."""

@@ -1,4 +1,4 @@
-"""Takes the shop database away and back: `python -m readiness.reference.drill away|back`.
+"""Closes and reopens the shop database: `python -m readiness.reference.drill away|back`.
 
 Needs REFERENCE_ADMIN_DSN in the environment: a superuser, in another database than the shop's.
 """
@@ -20,7 +20,7 @@ def away(admin_dsn: str, database: str = DATABASE) -> None:
 
 
 def back(admin_dsn: str, database: str = DATABASE) -> None:
-    """Let everybody in again."""
+    """Accept connections again."""
     _allow(admin_dsn, database, allowed=True)
 
 
@@ -39,7 +39,7 @@ def _allow(admin_dsn: str, database: str, *, allowed: bool) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 when done, 2 when it is not known what to do."""
+    """Exit status 0, or 2 for wrong arguments."""
     dsn = os.environ.get(ADMIN_DSN, "")
     if arguments not in (["away"], ["back"]) or not dsn:
         print(f"usage: {ADMIN_DSN}=... python -m {__spec__.name} away|back", file=sys.stderr)  # noqa: T201

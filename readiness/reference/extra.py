@@ -12,7 +12,7 @@ _MODULES: Final = ("aiosmtpd", "prometheus_client", "starlette", "testcontainers
 
 
 def require() -> None:
-    """Say in one sentence what is missing, instead of a traceback from deep inside.
+    """Report missing packages in one sentence instead of an ImportError.
 
     Raises:
         ReferenceSystemError: a package of the extra is not installed.

@@ -1,4 +1,4 @@
-"""Levers: each breaks the reference system in one way, and puts back exactly what was."""
+"""Levers: each breaks the reference system in one way and restores it exactly."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -143,7 +143,7 @@ class Levers(
 
     @contextlib.contextmanager
     def sql(self, do: str, undo: str) -> Iterator[None]:
-        """Run statements as superuser in the shop's database, and others to put it back."""
+        """Run statements as superuser in the shop's database, and others to undo them."""
         self._execute(do)
         try:
             yield
@@ -305,5 +305,5 @@ def _text(composable: sql.Composable) -> str:
 
 def _replaced(text: str, old: str, new: str) -> str:
     if old not in text:
-        raise ReferenceSystemError(f"there is no {old!r} to replace", where="readiness.toml")
+        raise ReferenceSystemError(f"{old!r} not found", where="readiness.toml")
     return text.replace(old, new)

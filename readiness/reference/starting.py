@@ -171,7 +171,7 @@ class Starter:
             shop = create_shop(base.server)
             dsn.set_result(shop.monitor)
             self._progress(
-                f"PostgreSQL runs ({base.provider}); filling the shop, starting the service"
+                f"PostgreSQL runs ({base.provider}); filling the database, starting the service"
             )
             filled = executor.submit(_fill, shop)
             beside = self._beside(executor, base, shop, archive, metrics)
@@ -350,7 +350,7 @@ def _begin(base: _Base) -> WalArchive | str:
     if isinstance(place, str):
         return place
     if base.provider != LOCAL or not isinstance(base.server, PrivatePostgres):
-        return f"WAL is archived on this machine, and the provider is {base.provider}"
+        return f"the WAL archive needs the provider local, not {base.provider}"
     try:
         place.begin(base.server)
     except ReferenceSystemError as problem:

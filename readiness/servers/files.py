@@ -1,4 +1,4 @@
-"""Files that are changed for a while, and put back to the byte."""
+"""Restores files after a temporary change."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ class _File:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever reads a half of it."""
+    """Write a file atomically."""
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(content)
     partial.replace(path)
@@ -28,7 +28,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def kept(path: Path) -> Iterator[None]:
-    """Put a file, or all files directly in a folder, back to what they were before the block."""
+    """Restore a file, or all files directly in a folder, at the end of the block."""
     before = _take(path)
     try:
         yield

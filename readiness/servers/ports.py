@@ -12,7 +12,7 @@ _chance: Final = random.SystemRandom()
 
 
 def free_port() -> int:
-    """A port that nobody listens on now. Somebody may take it: be ready to ask again."""
+    """A port that is free now; another process may take it, so be ready to retry."""
     while True:
         port = _chance.randrange(_FROM, _TO)
         with socket.socket() as probe:

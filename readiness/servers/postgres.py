@@ -1,4 +1,4 @@
-"""A private PostgreSQL server: its own folder, port and password, gone when it is stopped."""
+"""A private PostgreSQL server with its own folder, port and password."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ StopMode = Literal["smart", "fast", "immediate"]
 SCRATCH: Final[Mapping[str, str]] = MappingProxyType(
     {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 )
-"""Settings for a server whose data may be lost: quicker, and quiet."""
+"""Settings for a server whose data may be lost: faster and quieter."""
 
 _START_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 30.0
@@ -44,8 +44,8 @@ _SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
 }
 _LOG_TAIL_BYTES: Final = 2000
 _COPY_TIMEOUT_S: Final = 120.0
-# A server that refuses its own superuser for so long will not change its mind; until then it may be
-# somebody else's, on a port that was taken from us.
+# After this time a refusal of the superuser is final; before, it may come from another server that
+# has taken our port.
 _REFUSED_S: Final = 3.0
 _FOR_NOW: Final = ("the database system is", "too many", "connection slots")
 
@@ -186,7 +186,7 @@ class PrivatePostgres:
         self.password = template.password
 
     def _take_password(self) -> None:
-        """Have a password that no other server has."""
+        """Set a new random password."""
         own = secrets.token_hex(16)
         register(own)
         try:
@@ -280,7 +280,9 @@ class PrivatePostgres:
                     if not _refuses(str(error)):
                         welcome = time.monotonic()
                     elif time.monotonic() - welcome > _REFUSED_S:
-                        raise Unreachable(f"it refuses us: {error}", where=self._place()) from None
+                        raise Unreachable(
+                            f"it refuses its superuser: {error}", where=self._place()
+                        ) from None
                 else:
                     return True
                 time.sleep(0.05)
@@ -321,7 +323,7 @@ class PrivatePostgres:
 
 
 def _refuses(told: str) -> bool:
-    """Whether a server answered, and said no for good: not that it is starting, or full."""
+    """Whether a server refuses for good, not because it is starting or full."""
     return "FATAL:" in told and not any(reason in told for reason in _FOR_NOW)
 
 

@@ -1,4 +1,4 @@
-"""Programs that the reference system starts, each on a port of its own."""
+"""Programs of the reference system, each on its own port."""
 
 import contextlib
 import http.client
@@ -95,7 +95,7 @@ class Daemon:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """While the block runs, it does not."""
+        """Stop it during the block."""
         self.stop()
         try:
             yield
@@ -104,7 +104,7 @@ class Daemon:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """While the block runs, it hangs: connections are accepted, and nothing answers."""
+        """Let it hang during the block: it accepts connections but does not answer."""
         self.signal(signal.SIGSTOP)
         try:
             yield

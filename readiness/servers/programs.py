@@ -1,7 +1,7 @@
-"""The one way to get a program: PATH, else a Debian package that we unpacked, else a wheel.
+"""Finds programs: on PATH, in an unpacked Debian package, or in a wheel.
 
-What only judges a user's target calls `find`, which downloads nothing. The reference system, the
-tests and `readiness doctor --reference` call `fetch` and `get`, which unpack what is missing.
+Checks call `find`, which downloads nothing. The reference system, the tests and `readiness doctor
+--reference` call `fetch` and `get`, which download missing programs.
 """
 
 import os
@@ -33,7 +33,7 @@ POSTGRES_PROGRAMS: Final = ("initdb", "postgres", "pg_dump", "pg_restore")
 
 # Debian installs servers where only root looks.
 _BESIDE_PATH: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_HIDDEN: Final = f"is not to be used: ${VARIABLE} names it"
+_HIDDEN: Final = f"is disabled by ${VARIABLE}"
 _TEMPLATE: Final = "/usr/share/prometheus/alertmanager/default.tmpl"
 
 
@@ -59,12 +59,12 @@ class Program:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
         return self.names[0]
 
     @property
     def remedy(self) -> str:
-        """The command that brings it."""
+        """The command that installs it."""
         return f"apt-get install {self.debian}" if self.debian else f"pip install {self.wheel}"
 
 
@@ -126,14 +126,14 @@ _tried: dict[tuple[str, ...], str] = {}
 
 
 class AbsentError(ReferenceSystemError):
-    """A program that cannot be had here; the remedy is the command that brings it."""
+    """A program that is not available; the remedy is the command that installs it."""
 
 
 def find(program: Program) -> str:
     """The path of a program that is here: on PATH, unpacked before, or from a wheel.
 
     Raises:
-        AbsentError: it is nowhere, or does not run here.
+        AbsentError: it is missing or does not run.
     """
     if refused(*program.names):
         raise AbsentError(f"{program.name} {_HIDDEN}", remedy=program.remedy)
@@ -161,7 +161,7 @@ def get(program: Program) -> str:
     """The path of a program, which is downloaded, together with its group, if it is not here.
 
     Raises:
-        AbsentError: it is not here, and cannot be downloaded either.
+        AbsentError: it is missing and cannot be downloaded.
     """
     try:
         return find(program)
@@ -235,7 +235,7 @@ def _why_not(path: str, program: Program) -> str:
     if not program.needs or Path(program.needs).exists():
         return ""
     why = _tried_again(path, program.version)
-    return f"was unpacked, and does not run here: {why}" if why else ""
+    return f"was downloaded but does not run here: {why}" if why else ""
 
 
 @cache

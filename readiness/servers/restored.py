@@ -1,7 +1,7 @@
-"""A server on restored files: reached by a socket in a folder of its own, and by nothing else.
+"""A server on restored files, reachable only by a socket in its own folder.
 
-It archives nothing, subscribes to nothing, loads no library it was not told to load, and is gone
-with its files when it is stopped, or when we die.
+It archives nothing, subscribes to nothing and loads only configured libraries. It is removed with
+its files when it is stopped, or when this process dies.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from readiness.servers.binaries import Binaries
 _PORT: Final = 5432
 _LOG_TAIL_BYTES: Final = 2000
 _STOP_TIMEOUT_S: Final = 30.0
-# A standby refuses to start with less than its primary had; pg_control remembers what that was.
+# A standby needs at least the settings of its primary, which pg_control records.
 _AT_LEAST: Final = {
     "max_connections": "max_connections setting",
     "max_worker_processes": "max_worker_processes setting",
@@ -36,7 +36,7 @@ _AT_LEAST: Final = {
     "max_prepared_transactions": "max_prepared_xacts setting",
     "max_locks_per_transaction": "max_locks_per_xact setting",
 }
-# On the command line, where no file that was restored can overrule it.
+# On the command line, so that no restored file can override it.
 _HARMLESS: Final[Mapping[str, str]] = {
     "archive_mode": "off",
     "listen_addresses": "",
@@ -112,7 +112,7 @@ class RestoredServer:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """While the block runs, it does not.
+        """Stop it during the block.
 
         Raises:
             Unreachable, TookTooLong: it did not start again.
@@ -179,7 +179,7 @@ class RestoredServer:
         )
         if done.returncode != 0:
             raise CouldNotMeasure(
-                f"what was restored is no data directory: {done.stderr.strip()}",
+                f"the restored files are not a data directory: {done.stderr.strip()}",
                 where=str(self.data),
             )
         found = dict(re.findall(r"^(.*?): +(\S.*)$", done.stdout, re.MULTILINE))
@@ -234,7 +234,7 @@ class RestoredServer:
             safe = connection.execute(_SAFE.encode()).fetchone()
             if safe != ("off", "", str(self.data)):
                 raise CouldNotMeasure(
-                    f"the restored server is not shut off as it should be: {safe}",
+                    f"the restored server is not isolated: {safe}",
                     where=str(self.data),
                 )
             row = connection.execute("select pg_is_in_recovery()").fetchone()
@@ -265,12 +265,12 @@ def place_to_restore(
 
 
 def _refuse_links(data: Path) -> None:
-    """A link that was restored may lead to the tablespaces of the source itself."""
+    """Refuse links out of the folder, which may lead to the tablespaces of the source."""
     for link in [data / "pg_wal", *data.glob("pg_tblspc/*")]:
         if link.is_symlink() and not link.resolve().is_relative_to(data.parent.resolve()):
             raise CouldNotMeasure(
-                f"{link.name} leads out of the folder, to {link.resolve()}: a server started on"
-                " it would write there",
+                f"{link.name} points outside the folder, to {link.resolve()}; a server would"
+                " write there",
                 where=str(link),
-                remedy="let the tool map every tablespace into the folder",
+                remedy="make the tool map every tablespace into the folder",
             )

@@ -153,7 +153,7 @@ def unpack(
         Why it cannot be made; empty if it was, or if another process made it.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        return "this system has no Debian packages"
+        return "this is not a Debian system"
     try:
         home = _made_home()
         with cache.locked(home / "lock", _LONGEST_S):
@@ -164,7 +164,7 @@ def unpack(
     except _Refused as problem:
         return f"its package cannot be downloaded: {problem}"
     except TimeoutError:
-        return f"another process has been downloading it for {_LONGEST_S:g} s"
+        return f"another process has been downloading it for more than {_LONGEST_S:g} s"
     except OSError as problem:
         return (
             f"it cannot be unpacked into {cache.folder()}: {problem.strerror or problem}"
@@ -427,7 +427,7 @@ def _try_out(tree: Path, tries: Iterable[Try]) -> None:
             continue
         for path in (tree / launchers.FOLDER / name for name in program.names):
             if path.is_file() and (why := why_not(str(path), program.version)):
-                _note(tree, path.name, f"was unpacked, and does not run here: {why}")
+                _note(tree, path.name, f"was downloaded but does not run here: {why}")
                 path.unlink()
 
 
@@ -439,7 +439,7 @@ def _note_missing(tree: Path, absent: Sequence[Try], debs: Sequence[_Deb]) -> No
             continue
         there = any(deb.name == program.package for deb in debs)
         why = "does not have it" if there else "does not exist for this release"
-        _note(tree, names[0], f"is not installed, and the package {program.package} {why}")
+        _note(tree, names[0], f"is not installed; the package {program.package} {why}")
 
 
 def _note(tree: Path, name: str, why: str) -> None:

@@ -1,7 +1,4 @@
-"""Programs and files of this machine that are not to be used: $READINESS_WITHOUT names them.
-
-So the reference system can be tried as it is on a machine that does not have them.
-"""
+"""Programs disabled by $READINESS_WITHOUT, to try the reference system without them."""
 
 import os
 from typing import Final
@@ -11,6 +8,6 @@ VARIABLE: Final = "READINESS_WITHOUT"
 
 
 def refused(*names: str) -> bool:
-    """Whether one of these is not to be used, though it may be on this machine."""
+    """Whether one of these names is disabled."""
     hidden = {name.strip() for name in os.environ.get(VARIABLE, "").split(",")}
     return not hidden.isdisjoint(names)

@@ -173,7 +173,7 @@ def test_without_the_program_it_is_an_error_that_says_how_to_get_it(
         raise programs.AbsentError("alertmanager is not here", remedy="apt-get install it")
 
     monkeypatch.setattr(programs, "find", none)
-    with pytest.raises(Unreachable, match="apt-get install it, or put `alertmanager`"):
+    with pytest.raises(Unreachable, match="apt-get install it, or put the `alertmanager`"):
         play(running(), guardian)
 
 

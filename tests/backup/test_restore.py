@@ -137,7 +137,7 @@ def test_a_truncated_dump(backup: Backup, dump: Path, restore_of: RestoreOf, kee
         (
             "update shop.orders set note = 'other' where id = 7",
             (),
-            "500 rows as expected, with other contents",
+            "500 rows as expected, but other contents",
         ),
         ("select", ("--exclude-table=shop.orders",), "shop.orders is missing (500 rows)"),
     ],

@@ -133,7 +133,7 @@ def test_who_may_not_see_processes_is_told_the_grant(readings: Readings) -> None
 
 def test_a_database_without_it_fails_one_check_and_is_an_error_to_the_other(dsn: Dsn) -> None:
     assert "The extension timescaledb is not installed" in failures("timescale", database(dsn))
-    assert "TimescaleDB is not in this database" in errors("hypertables", hypertable(dsn))
+    assert "TimescaleDB is not installed in this database" in errors("hypertables", hypertable(dsn))
 
 
 def test_a_release_that_answers_otherwise_is_not_asked(

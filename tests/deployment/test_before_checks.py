@@ -146,7 +146,7 @@ def test_a_runtime_without_a_version_is_an_error(script: str) -> None:
 def test_a_runtime_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_TIMEOUT_S", 0.2)
     host = {"min_disk_bytes": 1, "min_memory_bytes": 1, "runtime": ["sleep", "30"]}
-    assert "not done after" in lost(judged("host_ready", host=host))
+    assert "did not end within" in lost(judged("host_ready", host=host))
 
 
 def files(folder: Path, **named: str) -> str:

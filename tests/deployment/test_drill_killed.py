@@ -171,7 +171,7 @@ def test_invalid_notes_change_nothing(target: DrilledTarget) -> None:
     target.place.folder.mkdir()
     for text in ("", "[]", '{"format": "readiness-drill/2"}', '{"release": 1}'):
         target.place.file.write_text(text)
-        with pytest.raises(CouldNotMeasure, match="cannot be understood"):
+        with pytest.raises(CouldNotMeasure, match="is not a valid note"):
             recover.run(target.loaded.path)
     assert target.log == []
 

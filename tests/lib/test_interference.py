@@ -68,7 +68,7 @@ def test_a_miss_on_a_disturbed_machine_is_measured_again(
 
 def test_a_machine_that_is_never_quiet_measures_nothing(machine: Machine) -> None:
     machine.states = [STOLEN] * 4
-    with pytest.raises(CouldNotMeasure, match="disturbed in 4 attempts, at last 70%"):
+    with pytest.raises(CouldNotMeasure, match="disturbed in all 4 attempts; last: 70%"):
         measured(machine, 150, 150, 150, 150)
 
 

@@ -116,7 +116,7 @@ def test_parts(evidence):
         ("third", 1, "error", "one: no rows; two: no answer"),
         ("third", 3, "fail",
          "It took 3 ms; limit 2 ms; not measured: one: no rows; not measured: two: no answer"),
-        ("other", 1, "error", "the check judges 'other', which it does not declare"),
+        ("other", 1, "error", "the check judges 'other', which is not declared"),
     ],
     ids=["error", "fail", "undeclared"],
 )  # fmt: skip

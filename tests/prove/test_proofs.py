@@ -213,7 +213,7 @@ def test_ctrl_c_ends_the_look_and_the_system(started: list[_System]) -> None:
 @pytest.mark.parametrize(
     "looks",
     [
-        [({}, "pytest ended by signal SIGKILL before it could judge.")],
+        [({}, "pytest ended by signal SIGKILL before the verdict.")],
         [(SEEN, ""), (SEEN, "")],
         [(SEEN, ""), ({}, "nothing was judged: x")],
     ],

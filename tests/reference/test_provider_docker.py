@@ -207,7 +207,7 @@ def test_an_image_that_cannot_be_had_is_told_and_the_next_provider_serves(
     name, server, reasons = start_server(None, tmp_path, guardian)
     server.stop()
     assert (name, list(reasons)) == ("local", ["docker"])
-    assert reasons["docker"].startswith(f"{image}: the image is not there and cannot be pulled: ")
+    assert reasons["docker"].startswith(f"{image}: the image is missing and cannot be pulled: ")
     assert "connection refused" in reasons["docker"]
     assert reasons["docker"].endswith(f"docker pull {image}")
 
@@ -218,7 +218,7 @@ def test_a_silent_registry_is_not_waited_for(
     monkeypatch.setattr(engines, "_SILENCE_S", 1)
     with socket.create_server(("127.0.0.1", free_port())) as silent:
         monkeypatch.setenv(IMAGE_VARIABLE, f"127.0.0.1:{silent.getsockname()[1]}/absent:1")
-        with pytest.raises(Unreachable, match="no word from its registry for 1 s"):
+        with pytest.raises(Unreachable, match="no data from the registry for 1 s"):
             DockerPostgres.start(guardian, {})
 
 

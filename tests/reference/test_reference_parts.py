@@ -220,4 +220,4 @@ def test_a_program_that_is_hidden_is_an_absent_part(monkeypatch: pytest.MonkeyPa
 
 def test_a_schema_is_copied_by_programs_that_are_not_older_than_its_server() -> None:
     assert no_copier("15.20", "15.4") == no_copier("15.20", "19beta1") == ""
-    assert "15.4, and the server is 18.6" in no_copier("18.6", "15.4")
+    assert "15.4, but the server is 18.6" in no_copier("18.6", "15.4")

@@ -183,7 +183,7 @@ def test_waivers_tell_owner_approver_expiry_and_state() -> None:
         (make_record(report_only=True), "--report-only: the exit code of this run is 0"),
         (
             make_record(selection=Selection(partial=True, reason="--suite backup")),
-            "Only a part of the checks was selected: --suite backup",
+            "Only some of the checks were selected: --suite backup",
         ),
     ],
 )

@@ -119,7 +119,7 @@ def test_production_has_a_list_of_its_own(environment: str) -> None:
         OBSERVE,
         WRITE,
     }
-    with pytest.raises(SafetyRefusal, match="allow_in_production: the file does not allow 'load'"):
+    with pytest.raises(SafetyRefusal, match="allow_in_production: 'load' is not allowed"):
         allowed(ours, environment, asked=[LOAD], confirm=fingerprint(ours, environment))
 
 

@@ -91,10 +91,10 @@ def test_a_waiver_that_matches_nothing() -> None:
         ),
         (
             "[[waiver]] subject",
-            "backup.age is not judged on 'order'. Did you mean 'orders'?",
+            "backup.age has no subject 'order'. Did you mean 'orders'?",
             "use one of: orders, users",
         ),
-        ("[[waiver]] subject", "security.tls is not judged on 'x'", "remove 'subject'"),
+        ("[[waiver]] subject", "security.tls has no subject 'x'", "remove 'subject'"),
     ]
 
 

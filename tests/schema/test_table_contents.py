@@ -38,5 +38,5 @@ def test_the_worst_comes_first_and_says_what_is_wrong() -> None:
         "s.gone is missing (500 rows)",
         "s.few has 7 rows, expected 10",
         "s.strange was not expected",
-        "s.other has 7 rows as expected, with other contents",
+        "s.other has 7 rows as expected, but other contents",
     ]

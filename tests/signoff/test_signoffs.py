@@ -135,7 +135,7 @@ def test_any_text_comes_back_as_it_was_signed(
     ("given", "problem"),
     [
         (signoff(), r"\[\[signoff\]\] item: duplicate entry 'runbook' and '1.2'"),
-        (signoff(item="runbok"), "nothing requires a sign-off of 'runbok'. Did you mean 'runbook'"),
+        (signoff(item="runbok"), "no sign-off of 'runbok' is required. Did you mean 'runbook'"),
     ],
 )
 def test_one_that_would_be_wrong_is_refused_whatever_is_set(

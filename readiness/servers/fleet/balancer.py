@@ -67,7 +67,7 @@ class Balancer:
             self.port = free_port()
             if await self._comes_up():
                 return
-        raise ReferenceSystemError("HAProxy ends at once", where=os.fspath(self._log))
+        raise ReferenceSystemError("HAProxy exited at once", where=os.fspath(self._log))
 
     async def renew(self) -> None:
         """Start it anew on the same port, which closes the connections of all users.

@@ -34,7 +34,7 @@ def _change(fleet: str, action: str, argument: str) -> int:
     status, said = _ask(fleet, "POST", f"/{action}/{argument}")
     done = status == _OK and said["done"]
     if not done:
-        sys.stderr.write(f"{action} {argument} was not done: {said.get('release', said)} runs\n")
+        sys.stderr.write(f"{action} {argument} failed: {said.get('release', said)} runs\n")
     return 0 if done else 1
 
 
