@@ -34,6 +34,29 @@ statements_are_not_counted = broken_by(
     lambda levers: levers.server_setting("pg_stat_statements.track", "none"),
 )
 
+# What cannot be judged without the statistics of other roles.
+_OF_OTHER_ROLES: Final = (
+    *("database.connections[shop]", "database.corruption[shop]", "database.counters[shop]"),
+    *("database.sessions[shop]", "database.standby-connected[shop]", "database.vacuum[shop]"),
+    *("database.statement-eviction[shop]", "database.statement-latency[shop]"),
+    "scaling.connection-budget[shop]",
+)
+
+statements_of_others_are_hidden = broken_by(
+    "statements_of_others_are_hidden",
+    "The monitoring role may not read the statistics of other roles.",
+    {
+        _TRACKING: {"visible"},
+        "database.privileges[shop]": {"pg-monitor"},
+        "monitoring.scrape-jobs[postgres]": {"exporter"},
+        **dict.fromkeys(_OF_OTHER_ROLES, ()),
+    },
+    lambda levers: levers.sql(
+        "revoke pg_monitor from shop_monitor; grant pg_read_all_settings to shop_monitor",
+        "grant pg_monitor to shop_monitor; revoke pg_read_all_settings from shop_monitor",
+    ),
+)
+
 slow_statements_unlogged = broken_by(
     "slow_statements_unlogged",
     "The log of slow statements was switched off, as it was too long.",
