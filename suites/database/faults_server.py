@@ -51,6 +51,11 @@ commits_do_not_wait_for_the_disk = _setting(
     {_DURABILITY: {"synchronous-commit"}},
     "synchronous_commit was switched off to make a benchmark faster.",
 )  # fmt: skip
+passwords_are_hashed_with_md5 = _setting(
+    "passwords_are_hashed_with_md5", "password_encryption", "md5",
+    {"database.password-hashing[shop]": {"scram"}},
+    "password_encryption was set to md5 for an old client, and not reset.",
+)  # fmt: skip
 slots_are_unbounded = _setting(
     "slots_are_unbounded", "max_slot_wal_keep_size", "-1", {_SLOTS: {"bounded"}},
     "The bound on the WAL of slots was removed, so that no standby would be lost.",

@@ -149,3 +149,24 @@ def test_version_supported(database: Database, evidence: Evidence) -> None:
             Limit("==", value=True, setting=limits.deciding("min_version")),
             says=f"The server runs {release}; at least {wanted} required",
         )
+
+
+@check(
+    "database.password-hashing",
+    title="New passwords are hashed with SCRAM",
+    failure_title="New passwords are hashed with MD5",
+    each="database",
+    severity="minor",
+    why="""An MD5 hash from a stolen backup or catalog logs in without the password, and is guessed
+    at billions of tries a second. PostgreSQL has deprecated it, and a later release refuses it.""",
+    fix="""As superuser; then set the password of each role again, for the old hashes stay:
+    alter system set password_encryption = 'scram-sha-256'; select pg_reload_conf();
+    select rolname from pg_authid where rolpassword like 'md5%';
+    https://www.postgresql.org/docs/current/auth-password.html""",
+    judgements=("scram",),
+)
+def test_password_hashing(database: Database, evidence: Evidence) -> None:
+    """The setting of a session of ours: a database or a role may override the server's."""
+    found = server.password_hashing(database)
+    says = f"The server hashes new passwords with {found.value}"
+    evidence.judge("scram", found, equal_to("scram-sha-256"), says=says)

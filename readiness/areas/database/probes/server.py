@@ -249,6 +249,13 @@ def _override(who: str, entry: str) -> Setting:
     return Setting(name, words.get(value.lower(), value), _UNSAFE[name], who)
 
 
+def password_hashing(database: Database) -> Measurement:
+    """How the server hashes a password that is set from now on: `scram-sha-256` or `md5`."""
+    with looking(database) as connection:
+        found = postgres.fetch_value(connection, "select current_setting('password_encryption')")
+    return Measurement("password_encryption", str(found), "text", "pg_settings")
+
+
 def checksums(database: Database) -> Checksums:
     """Checksums of the pages, and failures so far.
 
