@@ -198,7 +198,7 @@ def test_what_several_checks_show_stands_there_once_the_worst_first() -> None:
     ]  # fmt: skip
     text = "".join(html.render(record))
     assert text.count('<figure class="course">') == 1
-    assert text.count('<a href="#drill-1">The picture of this drill</a>') == 3
+    assert text.count('<a href="#drill-1">Chart of this drill</a>') == 3
     assert '<li><a href="#drills">Drills</a></li>' in text
 
 

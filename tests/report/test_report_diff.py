@@ -73,7 +73,7 @@ def test_the_text_names_each_check_under_its_kind() -> None:
         "Newly failing (1)\n"
         "  performance.query-latency[orders-db]: pass → fail\n"
         "\n"
-        "Limits that changed (1)\n"
+        "Changed limits (1)\n"
         "  performance.query-latency[orders-db]: p95 latency ≤ 100 ms → ≤ 200 ms\n"
     )
 

@@ -231,6 +231,6 @@ def test_a_hostile_database_means_production(talk: Callable[[Line], None]) -> No
 
 def test_a_marker_that_leads_nowhere(tmp_path: Path) -> None:
     config = over_http("http://127.0.0.1:1").model_copy(update={"services": {}})
-    assert asked(config).note == "there is no [services.api]"
+    assert asked(config).note == "[services.api] is not configured"
     config = in_database("postgresql://m@127.0.0.1:1/d").model_copy(update={"databases": {}})
-    assert asked(config).note == "there is no [databases.d]"
+    assert asked(config).note == "[databases.d] is not configured"
