@@ -161,7 +161,7 @@ def test_a_mailbox_is_read_and_left_as_it_is(mail_folder: Path) -> None:
 
 def test_a_mailbox_with_another_password_is_an_error(mail_folder: Path) -> None:
     with imap_server(mail_folder) as port:
-        with pytest.raises(NotPermitted, match="does not accept the login of probe") as refused:
+        with pytest.raises(NotPermitted, match="rejects the login of probe") as refused:
             read(imap(port, password=Secret("wrong-horse-battery")))
         assert "wrong-horse" not in str(refused.value)
         with pytest.raises(CouldNotMeasure, match=r"imap://127\.0\.0\.1"):

@@ -128,7 +128,7 @@ def test_no_backup_at_all_fails(tmp_path: Path) -> None:
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     for folder in (tmp_path / "nothing", write(tmp_path, "a.dump", age_h=1)):
-        with pytest.raises(Unreachable, match="no such folder"):
+        with pytest.raises(Unreachable, match="the folder does not exist"):
             judged(backup(folder)).conclude()
 
 

@@ -122,11 +122,11 @@ def test_without_pgstattuple_or_the_right_large_ones_cannot_be_judged(
     run("create table t as select n, repeat('x', 100) from generate_series(1, 60000) n")
     run("create index on t (n)")
     found = errors("bloat", subject(dsn))
-    assert found.count("NoData") == 2
+    assert "NoData" in found
     assert "create extension pgstattuple" in found
     run("create extension if not exists pgstattuple")
     found = errors("bloat", subject(role))
-    assert found.count("NotPermitted") == 2
+    assert "NotPermitted" in found
     assert "grant pg_stat_scan_tables" in found
 
 

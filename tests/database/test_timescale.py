@@ -125,7 +125,7 @@ def test_who_may_not_see_processes_is_told_the_grant(readings: Readings) -> None
     )
     blind = readings.server.dsn("metrics", "blind", "correct horse")
     found = errors("timescale", database(blind))
-    assert found.count("NotPermitted") == 2
+    assert "NotPermitted" in found
     assert "grant pg_monitor to blind" in found
     assert failures("timescale.restoring", database(blind)) == ""
     assert failures("hypertables.compression-coverage", hypertable(blind)) == ""
@@ -140,7 +140,7 @@ def test_a_release_that_answers_otherwise_is_not_asked(
     readings: Readings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timescale, "OLDEST", (99, 0, 0))
-    assert "is older than 99.0.0" in errors("hypertables", hypertable(readings.monitor))
+    assert "99.0.0 or later is required" in errors("hypertables", hypertable(readings.monitor))
     found = failures("timescale.extension", database(readings.monitor, min_version="98.1"))
     assert "at least 98.1 required" in found
 

@@ -212,7 +212,7 @@ def layer(saved: Path, **settings: Any) -> str:
     evidence = Evidence()
     found = deployment.layers["database"]
     suite("deployment.test_before").test_backup_before_deploy(found, evidence)
-    return misses(evidence) or (lost(evidence) if evidence.lost else "")
+    return "; ".join(evidence.failures) or (lost(evidence) if evidence.lost else "")
 
 
 def made(saved: Path, ago: timedelta) -> None:

@@ -47,5 +47,5 @@ def test_a_poor_machine_is_ready_with_its_coverage_told(
     assert "WAL archive (" in target["note"]
     said = " ".join(printed.split())
     first, last = said.split(" checks planned")
-    assert "fleet (haproxy is not to be used" in first
-    assert "fleet (haproxy is not to be used" in last
+    assert "fleet (haproxy is disabled" in first
+    assert "fleet (haproxy is disabled" in last

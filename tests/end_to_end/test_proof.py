@@ -25,13 +25,13 @@ FAULTS = {fault.name: fault for fault in catalogue.faults()}
 BY_HAND = ["signoff_has_expired", "health_is_html", "monitoring_is_superuser"]
 # Of each area one that is broken, seen and restored in seconds.
 SAMPLE = [
-    "label_is_misspelt",
+    "severity_is_misspelled",
     "roles_not_backed_up",
     "monitoring_is_superuser",
-    "registry_says_yes",
+    "backup_missing",
     "admin_pages_are_open",
-    "too_few_replicas",
-    "column_by_hand",
+    "min_replicas_lowered",
+    "grant_by_hand",
     "signoff_has_expired",
     "slow_view",
 ]

@@ -103,7 +103,7 @@ def test_a_statement_that_takes_too_long(dsn: Dsn) -> None:
 
 
 def test_the_whole_use_of_a_connection_has_a_deadline(dsn: Dsn) -> None:
-    with pytest.raises(TookTooLong, match="given up"):
+    with pytest.raises(TookTooLong, match="aborted after"):
         _ask_for_ever(dsn)
 
 
@@ -115,7 +115,7 @@ def _ask_for_ever(dsn: Dsn) -> None:
 
 
 def test_a_server_that_hangs_does_not_hang_us(dsn: Dsn) -> None:
-    with pytest.raises(TookTooLong, match="given up"):
+    with pytest.raises(TookTooLong, match="aborted after"):
         _ask_one_that_hangs(dsn)
 
 

@@ -185,7 +185,7 @@ def test_nobody_else_reads_yaml() -> None:
     root = bundle.root()
     readers = set()
     for folder in ("readiness", "suites"):
-        for path in (root / folder).rglob("*.py"):
+        for path in sorted((root / folder).glob("**/*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Import) and any(a.name == "yaml" for a in node.names):
                     readers.add(path.name)

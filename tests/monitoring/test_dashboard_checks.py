@@ -117,7 +117,7 @@ def test_what_needs_grafana_is_an_error(tmp_path: Path, prometheus: str) -> None
 
 def test_a_file_or_a_prometheus_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     dashboard = Dashboard.model_validate({"name": "d", "file": str(tmp_path / "none.json")})
-    with pytest.raises(NoData, match="no Prometheus to ask"):
+    with pytest.raises(NoData, match="needs a Prometheus"):
         judge(dashboard, target())
     settings = real_prometheus.settings("http://127.0.0.1:9")
     with pytest.raises(CouldNotMeasure):

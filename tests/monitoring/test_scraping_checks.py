@@ -310,7 +310,7 @@ EVERY: list[Ask] = [ask_of_a_job, ask_of_a_probe, ask_of_the_capacity, itself]
 REFUSAL = '{"status":"error","errorType":"internal","error":"the disk is full"}'
 INSTEAD = {
     "a login": (Reply("{}", 401), "credentials are missing"),
-    "a redirect": (Reply(status=302, headers={"Location": "/login"}), "leads to /login"),
+    "a redirect": (Reply(status=302, headers={"Location": "/login"}), "redirects to /login"),
     "a page": (Reply("<html>", 200, "text/html"), "instead of JSON"),
     "an error": (Reply(REFUSAL, 500), "the disk is full"),
     "another version": (Reply('{"status":"success","data":{"new":1}}'), "unexpected answer of"),

@@ -13,7 +13,6 @@ from readiness import Evidence
 from readiness.areas.monitoring.config import Service
 from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.probes.write_path import write_rate
-from readiness.config.base.tables import Target
 from readiness.config.models import Config
 from readiness.lib.postgres import connect, fetch_value
 from readiness.model.errors import CouldNotMeasure, Unreachable
@@ -93,10 +92,8 @@ def _rows(dsn: Dsn) -> int:
 
 
 def _check(application: Application, path: WritePath, dsn: Dsn) -> tuple[Outcome, Evidence]:
-    target = Config(
-        target=Target(name="it"),
-        services={"app": Service(name="app", url=application.url)},
-    )
+    services = {"app": {"url": application.url}}
+    target = Config.model_validate({"target": {"name": "it"}, "services": services}).named()
     ingest = Ingest(
         name="it", table="public.t", dsn=dsn, rows=200, min_rows_per_s=1, write_path=path
     )

@@ -287,7 +287,7 @@ def test_the_configuration_comes_back_to_the_byte(system: ReferenceSystem, lever
     with levers.replace_in_config('name = "reference"', 'name = "other"'):
         assert b'name = "other"' in path.read_bytes()
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, modified)
-    with pytest.raises(ReferenceSystemError, match="to replace"):
+    with pytest.raises(ReferenceSystemError, match="not found"):
         levers.replace_in_config("no such text", "x").__enter__()
 
 

@@ -150,7 +150,9 @@ def test_the_fingerprint_of_another_environment_does_not_confirm() -> None:
 
 
 def test_a_target_that_is_not_what_the_file_declares_is_refused() -> None:
-    with pytest.raises(SafetyRefusal, match=r"declares 'staging', but the target reports 'production'"):
+    with pytest.raises(
+        SafetyRefusal, match=r"declares 'staging', but the target reports 'production'"
+    ):
         allowed(config(), "production")
 
 

@@ -18,7 +18,7 @@ from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
 from readiness.servers import programs
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
-from tests.support.monitored_service import misses, suite
+from tests.support.monitored_service import suite
 from tests.support.programs import needed
 
 pytestmark = pytest.mark.contract
@@ -82,7 +82,7 @@ def at_head(database: Database) -> str:
     evidence = judged("test_migrations_drift", database, None)
     if evidence.lost[0].message != _NO_SCRATCH:
         raise evidence.lost[0]
-    return misses(evidence)
+    return "; ".join(evidence.failures)
 
 
 def on_scratch(name: str, database: Database, spare: Dsn) -> str:
@@ -300,7 +300,7 @@ def lint(database: Database) -> str:
     assert locks.message == _NO_SCRATCH
     if others:
         raise others[0]
-    return misses(evidence)
+    return "; ".join(evidence.failures)
 
 
 def test_squawk_is_asked(dsn: Dsn, plain: Path) -> None:

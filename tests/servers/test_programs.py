@@ -322,7 +322,7 @@ def test_with_apt_get_hidden_nothing_is_downloaded(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "apt-get")
-    with pytest.raises(AbsentError, match="apt-get is not to be used"):
+    with pytest.raises(AbsentError, match="apt-get is disabled"):
         programs.get(INVENTED)
     assert not archive.calls
 
