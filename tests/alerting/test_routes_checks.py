@@ -165,7 +165,7 @@ def test_an_uneven_repeat_interval_is_a_warning() -> None:
     seen = running(lambda c: routes(c, "chat").update(repeat_interval="20m", group_interval="15m"))
     evidence = timing(seen)
 
-    assert misses(evidence) == ""
+    assert on_paper(evidence) == ""
     assert "repeats after 30m, not 20m" in evidence.warnings[0]
 
 

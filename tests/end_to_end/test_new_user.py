@@ -291,7 +291,7 @@ def test_no_secret_reaches_an_output(system: ReferenceSystem, tmp_path: Path) ->
 # `readiness run --reference`, without the part that takes longest to start.
 UNMONITORED = """
 from functools import partial
-from readiness.cli import main
+from readiness.cli.main import main
 from readiness.reference.system import STARTABLE, ReferenceSystem
 ReferenceSystem.start = partial(ReferenceSystem.start, parts=STARTABLE - {"monitoring"})
 main(["run", "--reference", "-n", "2"])

@@ -26,6 +26,8 @@ _ALONE_SHARE: Final = 1 / 10
 _DUMP_SHARE: Final = 3 / 4
 """Of the free locks: what `pg_dump` may take, which locks all tables in one transaction."""
 _DUMP_CATALOG: Final = 250
+_SPARE: Final = 1.1
+"""What is advised exceeds what is needed now by so much: the locks of others vary."""
 _VALID_S: Final = 1.0
 _ROOM: Final = """
     select current_setting('max_locks_per_transaction')::integer,
@@ -205,7 +207,7 @@ def fix_settings(connection: Connection, settings: Mapping[str, str]) -> None:
 
 
 def _too_little(wanted: int, what: str, seen: Room, share: float) -> CouldNotMeasure:
-    enough = ceil((seen.taken + wanted / share) / seen.sessions)
+    enough = ceil(_SPARE * (seen.taken + wanted / share) / seen.sessions)
     return CouldNotMeasure(
         f"{what} takes {wanted} locks in one transaction; {seen.taken} of {seen.all} are held,"
         f" and readiness may take at most {int(seen.free * share)} of the free ones",
