@@ -25,7 +25,7 @@ class Watched(Model):
         10, description="seconds without a failure that a drill needs before and after a change"
     )
     abort_failures: Count = Field(
-        20, description="failed requests; with more of them a drill is ended, and put back, at once"
+        20, description="failed requests; with more of them a drill is aborted and reverted at once"
     )
     abort_outage_s: Positive = Field(
         5, description="seconds without an answer after which it is, too"
