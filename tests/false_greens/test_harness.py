@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -243,6 +244,19 @@ def _wait_for(path: Path, seconds: float = 60) -> str:
     raise AssertionError(f"{path} did not appear in {seconds} s")
 
 
+def _wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _has_begun(folder: Path, test: str) -> bool:
+    journals = [path.read_text() for path in folder.glob("readiness-run-*/journal.ndjson")]
+    lines = [line for text in journals for line in text.splitlines()]
+    return any('"event": "start"' in line and test in line for line in lines)
+
+
 WAITS = """
 import os, pathlib, threading
 @check("own.waits", title="t", why="w", fix="f")
@@ -257,8 +271,12 @@ def test_h14_a_run_that_is_killed_ends_in_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     run = _user_run(tmp_path, WAITS + PASS)
-    os.kill(int(_wait_for(tmp_path / "mark")), how)
+    holder = int(_wait_for(tmp_path / "mark"))
+    # Its worker has begun the check; the process that is killed must have heard of it.
+    _wait_until(lambda: _has_begun(tmp_path, "test_waits"))
+    os.kill(holder, how)
     assert run.wait(60) == 3
     record = json.loads((tmp_path / "reports/readiness.json").read_text())
     assert record["verdict"] == "INCOMPLETE"
