@@ -25,7 +25,7 @@ FAULTS: Final = (
     "backup_job_stopped",
     "balancer_learns_late",
     "foreign_key_without_index",
-    "slack_says_nothing",
+    "slack_template_is_empty",
 )
 FILES: Final = ("readiness.html", "readiness.json", "readiness.md")
 
