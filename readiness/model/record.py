@@ -248,10 +248,15 @@ def count(checks: Iterable[CheckResult]) -> dict[Outcome, int]:
     return {outcome: found[outcome] for outcome in Outcome}
 
 
+def ordered(checks: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
+    """The order of a record: by suite, id and subject."""
+    return tuple(sorted(checks, key=lambda check: (check.suite, check.id, check.subject)))
+
+
 def seal(facts: Facts, verdict: Verdict, reasons: Iterable[str]) -> RunRecord:
     """Make the record; its hash reveals later changes."""
     values = {name: getattr(facts, name) for name in Facts.model_fields}
-    values["checks"] = tuple(sorted(facts.checks, key=lambda c: (c.suite, c.id, c.subject)))
+    values["checks"] = ordered(facts.checks)
     record = RunRecord(
         **values, verdict=verdict, reasons=tuple(reasons), counts=count(facts.checks)
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from readiness.model.evidence import Outcome
-from readiness.model.record import CheckResult, Facts, RunRecord, SuiteState, Verdict, seal
+from readiness.model.record import CheckResult, Facts, RunRecord, SuiteState, Verdict, ordered, seal
 
 _UNJUDGED = {Outcome.ERROR, Outcome.NOT_RUN}
 
@@ -14,6 +14,8 @@ def judge(facts: Facts) -> RunRecord:
     NOT READY if a blocker or major failed without a valid waiver; else INCOMPLETE if anything
     required could not be judged; else READY. Warnings and minors never decide.
     """
+    # In the order of the record, so that judging it again gives the same reasons.
+    facts = facts.model_copy(update={"checks": ordered(facts.checks)})
     failed = list(_failures(facts))
     unjudged = list(_gaps(facts))
     if failed:

@@ -94,3 +94,10 @@ def test_a_suite_that_is_not_configured_is_told_once() -> None:
     record = judge(facts(check(Outcome.NOT_RUN), check(Outcome.NOT_RUN), suites=suites))
     assert sum("a.b" in reason for reason in record.reasons) == 0
     assert sum("Suite a" in reason for reason in record.reasons) == 1
+
+
+def test_a_record_that_is_judged_again_gives_the_same_reasons() -> None:
+    record = judge(facts(check(Outcome.FAIL, name="b.late"), check(Outcome.FAIL, name="a.early")))
+    again = judge(record)
+    assert (again.verdict, again.reasons) == (record.verdict, record.reasons)
+    assert record.reasons[0].startswith("a.early")
