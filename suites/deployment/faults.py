@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from readiness.model.fault import Fault, fault
+from readiness.model.fault import Fault, broken_by, fault
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
 
@@ -40,29 +40,11 @@ alter table shop.orders rename column {} to {};
 """
 
 
-def _lever(
-    name: str,
-    story: str,
-    misses: Mapping[str, Collection[str]],
-    pull: Callable[[Levers], AbstractContextManager[object]],
-    needs: str = "",
-) -> Fault:
-    """A fault that is one lever."""
-
-    @contextmanager
-    def broken(system: ReferenceSystem) -> Iterator[None]:
-        with pull(system.levers):
-            yield
-
-    broken.__name__ = name
-    return fault(misses=misses, story=story, needs=needs)(broken)
-
-
 def _fleet(
     name: str, story: str, misses: Mapping[str, Collection[str]], **switches: object
 ) -> Fault:
     """A fault of the fleet: see `readiness.servers.fleet.behaviour.Behaviour`."""
-    return _lever(name, story, misses, lambda levers: levers.fleet(**switches), _FLEET)
+    return broken_by(name, story, misses, lambda levers: levers.fleet(**switches), needs=_FLEET)
 
 
 def _changed(
@@ -79,7 +61,7 @@ def _changed(
     return pull
 
 
-disk_too_small = _lever(
+disk_too_small = broken_by(
     "disk_too_small",
     "The deployment needs more disk space than is free.",
     {_HOST: {"disk-space"}},
@@ -87,19 +69,19 @@ disk_too_small = _lever(
         "min_disk_bytes = 1_073_741_824", "min_disk_bytes = 1_152_921_504_606_846_976"
     ),
 )
-disk_not_mounted = _lever(
+disk_not_mounted = broken_by(
     "disk_not_mounted",
     "A folder that the deployment writes to does not exist, so that its free space is unknown.",
     {_HOST: ()},
     lambda levers: levers.replace_in_config('disk_paths = ["', 'disk_paths = ["/no/such/place'),
 )
-memory_limited = _lever(
+memory_limited = broken_by(
     "memory_limited",
     "The machine has 16 GiB of memory, and the cgroup of the container allows 512 MiB of it.",
     {_HOST: {"memory"}},
     lambda levers: levers.in_cgroup(limit=512 * 1024 * 1024),
 )
-memory_in_use = _lever(
+memory_in_use = broken_by(
     "memory_in_use",
     "Other processes use so much memory that too little is available.",
     {_HOST: {"available-memory"}},
@@ -107,26 +89,26 @@ memory_in_use = _lever(
         "min_available_bytes = 134_217_728", "min_available_bytes = 1_152_921_504_606_846_976"
     ),
 )
-runtime_down = _lever(
+runtime_down = broken_by(
     "runtime_down",
     "The container runtime's daemon is down, and its client says so.",
     {_HOST: {"runtime"}},
     lambda levers: levers.runtime("import sys; sys.exit('Cannot connect to the daemon')"),
 )
-runtime_silent = _lever(
+runtime_silent = broken_by(
     "runtime_silent",
     "The daemon is down, and the client prints nothing and exits with 0.",
     {_HOST: ()},
     lambda levers: levers.runtime("pass"),
 )
-runtime_too_old = _lever(
+runtime_too_old = broken_by(
     "runtime_too_old",
     "The release needs a newer container runtime than the one that runs.",
     {_HOST: {"runtime-version"}},
     lambda levers: levers.replace_in_config('min_runtime = "3.11"', 'min_runtime = "99.0"'),
 )
 
-duplicate_key = _lever(
+duplicate_key = broken_by(
     "duplicate_key",
     "A YAML file has a duplicate key: the parser takes the last one, and says nothing.",
     {_FILES: {"syntax"}},
@@ -134,53 +116,53 @@ duplicate_key = _lever(
         "deploy/logging.yaml", "version: 1\n", "version: 1\nroot: { level: DEBUG }\n"
     ),
 )
-tab_in_yaml = _lever(
+tab_in_yaml = broken_by(
     "tab_in_yaml",
     "A line of a YAML file is indented with a tab.",
     {_FILES: {"syntax"}},
     lambda levers: levers.edit_release_file("deploy/logging.yaml", "  console:", "\tconsole:"),
 )
-program_refuses_file = _lever(
+program_refuses_file = broken_by(
     "program_refuses_file",
     "The program that reads a file refuses it.",
     {_FILES: {"syntax", "own-programs"}},
     lambda levers: levers.edit_release_file("deploy/releases.json", "{", "{,"),
 )
 
-backup_days_old = _lever(
+backup_days_old = broken_by(
     "backup_days_old",
     "The database was backed up two days ago, and not just before the deployment.",
     {f"{_SAVED}[database]": {"age"}},
     lambda levers: levers.age_release_file("saved/database.dump", timedelta(days=2)),
-    _BACKUP,
+    needs=_BACKUP,
 )
-backup_from_tomorrow = _lever(
+backup_from_tomorrow = broken_by(
     "backup_from_tomorrow",
     "The copy of the configuration is from tomorrow: a clock is wrong, and no age is true.",
     {f"{_SAVED}[configuration]": ()},
     lambda levers: levers.age_release_file("saved/configuration.tar.gz", timedelta(days=-1)),
 )
-saved_backup_empty = _lever(
+saved_backup_empty = broken_by(
     "saved_backup_empty",
     "The disk was full, and the copy of the uploads is empty.",
     {f"{_SAVED}[uploads]": {"size", "checksum"}},
     _changed("saved/uploads.tar.gz", lambda path: path.write_bytes(b"")),
-    _BACKUP,
+    needs=_BACKUP,
 )
-backup_missing = _lever(
+backup_missing = broken_by(
     "backup_missing",
     "The configuration was not backed up, and the other layers were.",
     {f"{_SAVED}[configuration]": {"exists"}},
     _changed("saved/configuration.tar.gz", Path.unlink),
 )
-backup_cut_off = _lever(
+backup_cut_off = broken_by(
     "backup_cut_off",
     "The end of the database's copy is missing.",
     {f"{_SAVED}[database]": {"checksum"}},
     _changed("saved/database.dump", lambda path: path.write_bytes(path.read_bytes()[:-100])),
-    _BACKUP,
+    needs=_BACKUP,
 )
-order_without_condition = _lever(
+order_without_condition = broken_by(
     "order_without_condition",
     "The proxy waits until the shop was started, and not until it answers.",
     {_ORDER: {"condition"}},
@@ -188,19 +170,19 @@ order_without_condition = _lever(
         _COMPOSE, "\n      shop: { condition: service_healthy }\n", " [shop]\n"
     ),
 )
-health_check_always_passes = _lever(
+health_check_always_passes = broken_by(
     "health_check_always_passes",
     "The health check of the database always passes.",
     {_ORDER: {"health-check"}},
     lambda levers: levers.edit_release_file(_COMPOSE, "pg_isready -U shop", "exit 0"),
 )
-database_given_up_early = _lever(
+database_given_up_early = broken_by(
     "database_given_up_early",
     "Services that wait for the database give it up before it has recovered from a crash.",
     {_ORDER: {"patience"}},
     lambda levers: levers.edit_release_file(_COMPOSE, "retries: 30", "retries: 29"),
 )
-order_names_unknown_service = _lever(
+order_names_unknown_service = broken_by(
     "order_names_unknown_service",
     "The proxy depends on a service that was renamed.",
     {_ORDER: {"known-service"}},
@@ -232,7 +214,7 @@ def order_in_a_cycle(system: ReferenceSystem) -> Iterator[None]:
         yield
 
 
-worker_stays_old = _lever(
+worker_stays_old = broken_by(
     "worker_stays_old",
     "A worker that nobody restarted runs the previous release; all replicas run the new one.",
     {_VERSION: {"workers"}},
@@ -253,41 +235,41 @@ def replica_stays_old(system: ReferenceSystem) -> Iterator[None]:
         yield
 
 
-answers_without_release = _lever(
+answers_without_release = broken_by(
     "answers_without_release",
     "The release's answers name the release under another key.",
     {_VERSION: {"release-told", "report-release"}, **_NO_DRILL},
     lambda levers: levers.replace_in_config('version_key = "version"', 'version_key = "release"'),
-    _FLEET,
+    needs=_FLEET,
 )
-replica_missing = _lever(
+replica_missing = broken_by(
     "replica_missing",
     "Four replicas were agreed, and three serve.",
     {_VERSION: {"replicas"}, **_NO_DRILL},
     lambda levers: levers.replace_in_config(
         'replica_header = "x-replica"\nreplicas = 3', 'replica_header = "x-replica"\nreplicas = 4'
     ),
-    _FLEET,
+    needs=_FLEET,
 )
-report_without_backup = _lever(
+report_without_backup = broken_by(
     "report_without_backup",
     "The deployment report does not name the backup that belongs to the deployment.",
     {_VERSION: {"report-complete"}},
     lambda levers: levers.edit_release_file(_REPORT, '"backup": "saved/database.dump",', ""),
 )
-report_of_another_release = _lever(
+report_of_another_release = broken_by(
     "report_of_another_release",
     "The deployment report is complete, and names a release that does not serve.",
     {_VERSION: {"report-release"}},
     lambda levers: levers.edit_release_file(_REPORT, '"release": "1.5.0"', '"release": "1.5.1"'),
 )
-old_release_removed = _lever(
+old_release_removed = broken_by(
     "old_release_removed",
     "A cleanup job has removed the previous release; the one that runs is there.",
     {_ARTIFACT: {"available"}},
     _changed("store/shop-1.4.0.tar.gz", Path.unlink),
 )
-registry_finds_everything = _lever(
+registry_finds_everything = broken_by(
     "registry_finds_everything",
     "The command that looks for a release finds any name, so that its answer means nothing.",
     {_ARTIFACT: ()},
@@ -312,7 +294,7 @@ def column_renamed(system: ReferenceSystem) -> Iterator[None]:
         yield
 
 
-previous_refuses_to_start = _lever(
+previous_refuses_to_start = broken_by(
     "previous_refuses_to_start",
     "The previous release refuses to start on a migration that it does not know.",
     {_OLD: {"ready"}},

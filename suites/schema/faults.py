@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from readiness.areas.schema.reference.levers import lever_fault, sql_fault
+from readiness.areas.schema.reference.levers import sql_fault
+from readiness.model.fault import broken_by
 
 _NOTES: Final = "shop.delivery_notes"
 _OWN: Final = "depot = current_setting('shop.depot', true)"
@@ -42,7 +43,7 @@ grant_by_hand = sql_fault(
 )
 
 
-extension_missing = lever_fault(
+extension_missing = broken_by(
     "extension_missing",
     "The release needs an extension that was not installed on this server.",
     {"schema.fingerprint[shop]": {"extensions"}},

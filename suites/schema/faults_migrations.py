@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from readiness.areas.schema.reference.levers import lever_fault, sql_fault
-from readiness.model.fault import fault
+from readiness.areas.schema.reference.levers import sql_fault
+from readiness.model.fault import broken_by, fault
 from readiness.reference.system import ReferenceSystem
 
 _LIMITS: Final = "set lock_timeout = '1s';\nset statement_timeout = '30s';\n"
@@ -51,19 +51,19 @@ migration_half_done = sql_fault(
     "update public.schema_migrations set dirty = true where version = '0005'",
     undo="alter table public.schema_migrations drop column dirty",
 )
-migration_altered = lever_fault(
+migration_altered = broken_by(
     "migration_altered",
     "The file of a flyway migration was edited after it had been applied.",
     {_DRIFT: {"altered"}},
     lambda levers: levers.flyway_with_an_altered_file(),
 )
-heads_not_merged = lever_fault(
+heads_not_merged = broken_by(
     "heads_not_merged",
     "Two branches each brought an alembic migration, and were never merged into one head.",
     {_DRIFT: {"heads"}},
     lambda levers: levers.alembic_with_two_heads(),
 )
-migration_edited = lever_fault(
+migration_edited = broken_by(
     "migration_edited",
     "A migration was edited after it had been applied: the database has another schema.",
     {_DRIFT: {"objects-differ"}},
@@ -73,7 +73,7 @@ migration_edited = lever_fault(
         "create index orders_created_at_idx on shop.orders (created_at, status);",
     ),
 )
-rollback_leaves_a_function = lever_fault(
+rollback_leaves_a_function = broken_by(
     "rollback_leaves_a_function",
     "Rolling back the newest migration leaves a function behind.",
     {_REVERSIBLE: {"rolls-back"}},
@@ -81,7 +81,7 @@ rollback_leaves_a_function = lever_fault(
         "0005_accounts_in_step.down.sql", "drop function shop.account_to_customer();", ""
     ),
 )
-rollback_loses_data = lever_fault(
+rollback_loses_data = broken_by(
     "rollback_loses_data",
     "Rolling back a migration deletes data that existed before it; the schema is as it was.",
     {_REVERSIBLE: {"rolls-back"}},
@@ -91,7 +91,7 @@ rollback_loses_data = lever_fault(
         "drop table shop.accounts; update shop.orders set note = null;",
     ),
 )
-column_dropped = lever_fault(
+column_dropped = broken_by(
     "column_dropped",
     "A migration drops a column that the previous release still reads.",
     {_LOCKS: {"lint"}},
@@ -103,14 +103,14 @@ column_dropped = lever_fault(
     ),
     needs="squawk",
 )
-no_lock_timeout = lever_fault(
+no_lock_timeout = broken_by(
     "no_lock_timeout",
     "The newest migration has no lock timeout, and everybody waits behind it.",
     {_LOCKS: {"wait", "lint"}},
     lambda levers: levers.edit_migration(_NEWEST, "set lock_timeout = '1s';\n", ""),
     needs="squawk",
 )
-long_lock_timeout = lever_fault(
+long_lock_timeout = broken_by(
     "long_lock_timeout",
     "A migration has a lock timeout longer than others may wait; squawk accepts it.",
     {_LOCKS: {"wait"}},
@@ -119,7 +119,7 @@ long_lock_timeout = lever_fault(
     ),
     needs="squawk",
 )
-migration_gives_up_halfway = lever_fault(
+migration_gives_up_halfway = broken_by(
     "migration_gives_up_halfway",
     "A migration without a transaction gives up its lock and leaves half of its objects.",
     {_LOCKS: {"leftovers"}},
@@ -131,7 +131,7 @@ migration_gives_up_halfway = lever_fault(
     ),
     needs="squawk",
 )
-orders_rewritten = lever_fault(
+orders_rewritten = broken_by(
     "orders_rewritten",
     "A migration rewrites the table of orders under a lock that blocks everybody.",
     {_LOCKS: {"rewrite", "lint"}},

@@ -101,7 +101,7 @@ def count(statistics: EngineStatistics) -> float:
     """The number of alerts so far.
 
     Raises:
-        CouldNotMeasure: it cannot be read, or is no number.
+        CouldNotMeasure: it cannot be read, or is not a number.
     """
     answer = _ask(statistics.url, statistics.bearer)
     found = api.document(answer, _NAME)

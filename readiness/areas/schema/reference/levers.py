@@ -2,14 +2,14 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from readiness.lib.migrations.files import flyway_checksum
 from readiness.model.errors import ReferenceSystemError
-from readiness.model.fault import Fault, fault
+from readiness.model.fault import Fault, broken_by
 from readiness.servers.files import kept, write_whole
 
 _Misses = Mapping[str, Iterable[str]]
@@ -26,24 +26,7 @@ _FLYWAY: Final = (
 
 def sql_fault(name: str, story: str, misses: _Misses, *, do: str, undo: str) -> Fault:
     """A fault of statements in the shop's database, and of others that undo them."""
-    return lever_fault(name, story, misses, lambda levers: levers.sql(do, undo))
-
-
-def lever_fault(
-    name: str,
-    story: str,
-    misses: _Misses,
-    lever: Callable[[Any], AbstractContextManager[None]],
-    *,
-    needs: str = "",
-) -> Fault:
-    """A fault that is one of the reference system's levers."""
-
-    def apply(system: Any) -> AbstractContextManager[None]:
-        return lever(system.levers)
-
-    apply.__name__ = name
-    return fault(story=story, misses=misses, needs=needs)(apply)
+    return broken_by(name, story, misses, lambda levers: levers.sql(do, undo))
 
 
 class SchemaLevers:
