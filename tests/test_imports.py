@@ -80,10 +80,14 @@ def area(module: str) -> str:
 
 def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from imports_of(node)
+
+
+def imports_of(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def arrows() -> Iterator[tuple[str, str]]:
@@ -114,6 +118,18 @@ def test_a_room_does_not_touch_what_it_need_not(place: str) -> None:
         if room(source) == place and target.partition(".")[0] in FOREIGN[place]
     }
     assert wrong == set()
+
+
+def test_a_suite_needs_the_reference_system_for_types_only() -> None:
+    """It stands on all areas: a suite that imports it could not run when one is taken away."""
+    wrong = [
+        f"{dotted(path)} -> {name}"
+        for path in sorted((ROOT / "suites").rglob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for name in imports_of(node)
+        if room(name) == "reference"
+    ]
+    assert wrong == []
 
 
 def test_locust_is_imported_nowhere() -> None:

@@ -3,12 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
 from readiness.model.fault import broken_by, fault
-from readiness.reference.system import ReferenceSystem
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
 
 # No migration made the objects of these faults.
 _UNKNOWN_OBJECTS: Final = {
@@ -100,7 +102,7 @@ foreign_key_without_index = broken_by(
     story="A unique index was to be built on values that are not unique.",
 )
 @contextmanager
-def index_left_invalid(system: ReferenceSystem) -> Iterator[None]:
+def index_left_invalid(system: "ReferenceSystem") -> Iterator[None]:
     """What a real `create index concurrently` leaves when it fails."""
     with psycopg.connect(system.levers.superuser, autocommit=True) as connection:
         with contextlib.suppress(psycopg.errors.UniqueViolation):

@@ -5,11 +5,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.model.fault import Fault, broken_by, fault
-from readiness.reference.levers import Levers
-from readiness.reference.system import ReferenceSystem
+
+if TYPE_CHECKING:
+    from readiness.reference.levers import Levers
+    from readiness.reference.system import ReferenceSystem
 
 _FLEET: Final = "fleet"
 _BACKUP: Final = "backup"
@@ -49,11 +51,11 @@ def _fleet(
 
 def _changed(
     name: str, change: Callable[[Path], object]
-) -> Callable[[Levers], AbstractContextManager[None]]:
+) -> "Callable[[Levers], AbstractContextManager[None]]":
     """The lever that changes one of the files around the release."""
 
     @contextmanager
-    def pull(levers: Levers) -> Iterator[None]:
+    def pull(levers: "Levers") -> Iterator[None]:
         with levers.release_file(name) as path:
             change(path)
             yield
@@ -197,7 +199,7 @@ order_names_unknown_service = broken_by(
     story="The database waits for the proxy, which waits for it through two others.",
 )
 @contextmanager
-def order_in_a_cycle(system: ReferenceSystem) -> Iterator[None]:
+def order_in_a_cycle(system: "ReferenceSystem") -> Iterator[None]:
     """With a health check for the proxy, so that only the cycle is wrong."""
     with (
         system.levers.edit_release_file(
@@ -228,7 +230,7 @@ worker_stays_old = broken_by(
     needs=_FLEET,
 )
 @contextmanager
-def replica_stays_old(system: ReferenceSystem) -> Iterator[None]:
+def replica_stays_old(system: "ReferenceSystem") -> Iterator[None]:
     """No drill begins on a mixture of releases."""
     with system.levers.fleet(one_stays_old=True) as fleet:
         subprocess.run(fleet.tool("deploy", "1.4.0"), check=False, timeout=60, capture_output=True)
@@ -285,7 +287,7 @@ registry_finds_everything = broken_by(
     story="The release brings a migration that renames a column which the previous one reads.",
 )
 @contextmanager
-def column_renamed(system: ReferenceSystem) -> Iterator[None]:
+def column_renamed(system: "ReferenceSystem") -> Iterator[None]:
     """It is not applied yet and has a down migration: the schema's checks find nothing else."""
     with (
         system.levers.add_migration("0006_cents.up.sql", _RENAME.format("total_cents", "cents")),
@@ -402,7 +404,7 @@ replicas_are_killed = _fleet(
     needs=_FLEET,
 )
 @contextmanager
-def stopped_replica_not_replaced(system: ReferenceSystem) -> Iterator[None]:
+def stopped_replica_not_replaced(system: "ReferenceSystem") -> Iterator[None]:
     """Waiting 90 s for the replacement would take too long here."""
     with (
         system.levers.replace_in_config("change_within_s = 90", "change_within_s = 20"),

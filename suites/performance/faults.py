@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.model.fault import Fault, fault
-from readiness.reference.system import ReferenceSystem
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
 
 _INGEST: Final = "performance.ingest-rate[orders]"
 _QUERY: Final = "performance.query-latency[recent-orders]"
@@ -20,7 +22,7 @@ _PATH: Final = "/api/orders"
 def _behaving(name: str, story: str, *misses: str, **switches: object) -> Fault:
     """A fault of the write path that the service is told to have; see `Behaviour`."""
 
-    def apply(system: ReferenceSystem) -> AbstractContextManager[None]:
+    def apply(system: "ReferenceSystem") -> AbstractContextManager[None]:
         return system.levers.behave(**switches)
 
     apply.__name__ = name
@@ -32,7 +34,7 @@ def _behaving(name: str, story: str, *misses: str, **switches: object) -> Fault:
     story="A trigger that works for 2 ms on each row went live with the release.",
 )
 @contextmanager
-def slow_trigger(system: ReferenceSystem) -> Iterator[None]:
+def slow_trigger(system: "ReferenceSystem") -> Iterator[None]:
     """2 ms per row leave less than 500 rows/s."""
     with system.levers.slow_insert("shop.orders", ms=2):
         yield
@@ -65,7 +67,7 @@ writes_are_lost = _behaving(
     story="The view behind the list of recent orders calls a slow function.",
 )
 @contextmanager
-def slow_view(system: ReferenceSystem) -> Iterator[None]:
+def slow_view(system: "ReferenceSystem") -> Iterator[None]:
     """150 ms, where 100 ms are promised."""
     with system.levers.slow_view("shop.recent_orders", ms=150):
         yield
@@ -76,7 +78,7 @@ def slow_view(system: ReferenceSystem) -> Iterator[None]:
     story="One in a hundred queries of the list of recent orders waits for 1.5 s.",
 )
 @contextmanager
-def a_query_stalls(system: ReferenceSystem) -> Iterator[None]:
+def a_query_stalls(system: "ReferenceSystem") -> Iterator[None]:
     """The p95 hides it."""
     with system.levers.slow_view("shop.recent_orders", ms=1500, every=100):
         yield

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.areas.schema.reference.levers import sql_fault
 from readiness.model.fault import broken_by, fault
-from readiness.reference.system import ReferenceSystem
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
 
 _LIMITS: Final = "set lock_timeout = '1s';\nset statement_timeout = '30s';\n"
 _NEWEST: Final = "0005_accounts_in_step.up.sql"
@@ -20,7 +22,7 @@ _LOCKS: Final = "schema.migrations-locks[shop]"
     story="The release came with a migration that nobody applied.",
 )
 @contextmanager
-def migration_pending(system: ReferenceSystem) -> Iterator[None]:
+def migration_pending(system: "ReferenceSystem") -> Iterator[None]:
     """It is a good one, and can be rolled back."""
     up = f"{_LIMITS}create table shop.returns (return_id bigint primary key);\n"
     with (

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.areas.schema.reference.levers import sql_fault
 from readiness.model.fault import fault
-from readiness.reference.system import ReferenceSystem
+
+if TYPE_CHECKING:
+    from readiness.reference.system import ReferenceSystem
 
 # Without triggers: as if another program had written one of the two tables alone.
 _ALONE: Final = "set session_replication_role = replica; {}; reset session_replication_role"
@@ -89,7 +91,7 @@ trigger_back_off = sql_fault(
     story="The second table was copied before the first one was verified.",
 )
 @contextmanager
-def tables_out_of_order(system: ReferenceSystem) -> Iterator[None]:
+def tables_out_of_order(system: "ReferenceSystem") -> Iterator[None]:
     """All rows are there, so that only the order is wrong."""
     with (
         system.levers.sql(
