@@ -15,8 +15,8 @@ from typing import Final
 
 import psycopg
 
-from readiness.areas.database.probes import snapshot
-from readiness.areas.database.reference import history
+from readiness.areas.database.probes import counters
+from readiness.areas.database.reference import past
 from readiness.areas.schema import manifest as schema_manifest
 from readiness.config.loading import load
 from readiness.lib import postgres
@@ -126,9 +126,9 @@ def remember(dsn: str, path: Path) -> float:
     """Give it a history of forty days; gives the seconds that one snapshot takes."""
     began = time.monotonic()
     with postgres.connect(Dsn(dsn), timeout_s=60) as connection:
-        snapshot.take(connection)
+        counters.take(connection)
     taken_s = time.monotonic() - began
-    history.begin(path, *history.taken(dsn))
+    past.begin(path, *past.taken(dsn))
     return taken_s
 
 

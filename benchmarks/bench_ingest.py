@@ -13,8 +13,8 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.performance.probes import ingest
-from readiness.areas.performance.probes.table_shape import ScratchTable, scratch_copy
+from readiness.areas.performance import ingest
+from readiness.areas.performance.table_shape import ScratchTable, scratch_copy
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres

@@ -15,10 +15,9 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.levers import BackupLevers, backup_levers
 from readiness.areas.backup.reference.wal_archive import ArchiveLevers, archive_levers
 from readiness.areas.database.reference.health_levers import HealthLevers
-from readiness.areas.database.reference.metrics import Metrics
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
-from readiness.areas.database.reference.timescale_levers import TimescaleLevers
+from readiness.areas.database.reference.timescale import Metrics, TimescaleLevers
 from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
 from readiness.areas.monitoring.reference import skewed

@@ -15,7 +15,7 @@ from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.backup.reference import wal_archive
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
-from readiness.areas.database.reference.metrics import PART as TIMESCALE
+from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects

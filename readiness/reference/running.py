@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from readiness.areas.backup.reference.backups import Backups
-from readiness.areas.database.reference.metrics import Metrics
-from readiness.areas.database.reference.pooler import Pooler
+from readiness.areas.database.reference.parts import Pooler
+from readiness.areas.database.reference.timescale import Metrics
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
 from readiness.reference.stack import Monitoring
 from readiness.servers.fleet.starting import Fleet

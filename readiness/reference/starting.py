@@ -19,11 +19,10 @@ from readiness.areas.backup.reference.backups import (
     programs_for,
 )
 from readiness.areas.backup.reference.wal_archive import WalArchive
-from readiness.areas.database.reference import customers, history
-from readiness.areas.database.reference.metrics import PART as TIMESCALE
-from readiness.areas.database.reference.metrics import Metrics, start_metrics
-from readiness.areas.database.reference.pooler import Pooler, start_pooler
-from readiness.areas.database.reference.standby import start_standby
+from readiness.areas.database.reference import past
+from readiness.areas.database.reference.parts import Pooler, start_pooler, start_standby
+from readiness.areas.database.reference.timescale import PART as TIMESCALE
+from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.deployment.reference import release_files
 from readiness.areas.scaling.reference.levers import copy_manifests
 from readiness.lib.guardian import Guardian
@@ -289,7 +288,7 @@ class Starter:
                 "SERVICE_VERSION": self._release,
                 "SERVICE_ENVIRONMENT": ENVIRONMENT,
                 "SERVICE_BEHAVIOUR": str(self._folder / BEHAVIOUR),
-                "SERVICE_STATEMENTS": str(self._folder / customers.FILE),
+                "SERVICE_STATEMENTS": str(self._folder / past.FILE),
                 "DATABASE_URL": shop.app,
                 "ADMIN_TOKEN": self._secrets["REFERENCE_ADMIN_TOKEN"],
                 "CRON_SECRET": self._secrets["REFERENCE_CRON_SECRET"],
@@ -304,13 +303,13 @@ class Starter:
     def _use(self, shop: Shop) -> Path:
         """Let the shop be used, and give it a past; gives the file of that."""
         file = self._folder / _HISTORY
-        customers.visit(shop.app, self._folder / customers.FILE)
-        history.begin(file, *history.taken(shop.monitor))
+        past.visit(shop.app, self._folder / past.FILE)
+        past.begin(file, *past.taken(shop.monitor))
         return file
 
     def _remember(self, metrics: Metrics) -> Path:
         file = self._folder / _METRICS_HISTORY
-        history.begin(file, *history.taken(metrics.monitor))
+        past.begin(file, *past.taken(metrics.monitor))
         return file
 
     def _back_up(

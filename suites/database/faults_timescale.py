@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from readiness.areas.database.reference.metrics import PART
+from readiness.areas.database.reference.timescale import PART
 from readiness.model.fault import broken_by
 
 _TIMESCALE: Final = "database.timescale[metrics]"

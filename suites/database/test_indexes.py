@@ -1,12 +1,12 @@
 """Indexes that only cost, that are missing, or that no query may use."""
 
 from readiness import Evidence, Measurement, check
+from readiness.areas.database import trends
 from readiness.areas.database.config import Database
 from readiness.areas.database.grading import none_of, size
-from readiness.areas.database.history import trends
-from readiness.areas.database.history.trends import Use
-from readiness.areas.database.probes import indexes, snapshot
+from readiness.areas.database.probes import counters, indexes
 from readiness.areas.database.probes.indexes import ForeignKey, Index
+from readiness.areas.database.trends import Use
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.lib.text import worst
@@ -86,7 +86,7 @@ def _judge_use(
     plain = {
         index.oid: index for index in found if index.droppable and index.name not in limits.keep
     }
-    live = snapshot.take(connection)
+    live = counters.take(connection)
     snapshots, reach = trends.scans(database, live)
     known = [use for use in trends.uses(snapshots, live) if use.index.oid in plain]
     unused = _idle(known, live.at, limits.unused_days)

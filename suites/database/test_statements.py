@@ -3,15 +3,12 @@
 from pathlib import Path
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_history import P95, Statements
+from readiness.areas.database.config import P95, Database, Statements
 from readiness.areas.database.grading import no_more_than
-from readiness.areas.database.history.snapshot import Snapshot
-from readiness.areas.database.history.store import Store
-from readiness.areas.database.probes import latency, statements
-from readiness.areas.database.probes.catalog import server_of
-from readiness.areas.database.probes.latency import Ran, Window
-from readiness.areas.database.probes.statements import Counters, Tracking
+from readiness.areas.database.probes import statements
+from readiness.areas.database.probes.counters import server_of
+from readiness.areas.database.probes.statements import Ran, StatementCounters, Tracking, Window
+from readiness.areas.database.snapshots import Snapshot, Store
 from readiness.config.models import Config
 from readiness.lib import postgres
 from readiness.lib.prometheus import Prometheus
@@ -193,7 +190,7 @@ def _window(database: Database) -> Window:
     if database.history:
         store = Store(Path(database.history.path))
         before = store.usage_at(server, now - limits.window_h * _HOUR_S)
-    ran = latency.window(counted, before, now=now, roles=limits.roles, monitor=monitor)
+    ran = statements.window(counted, before, now=now, roles=limits.roles, monitor=monitor)
     if ran.hours > limits.window_max_h:
         raise NoData(
             f"the means are those of {ran.hours / 24:.0f} days: what became slow today does not"
@@ -208,7 +205,7 @@ def _judge_p95(limits: Statements, source: P95, target: Config, evidence: Eviden
     if target.prometheus is None:
         raise NoData("[prometheus] is not configured", remedy="declare it in readiness.toml")
     with Prometheus(target.prometheus) as watcher:
-        timed = latency.percentiles(watcher, source)
+        timed = statements.percentiles(watcher, source)
     enough = [one for one in timed if one.calls >= limits.min_calls]
     if not enough:
         raise NoData(
@@ -279,7 +276,7 @@ def test_statement_eviction(database: Database, evidence: Evidence) -> None:
     )
 
 
-def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
+def _evictions(counted: StatementCounters, before: Snapshot | None) -> tuple[int, float]:
     """How often since when.
 
     Raises:
@@ -292,6 +289,6 @@ def _evictions(counted: Counters, before: Snapshot | None) -> tuple[int, float]:
             remedy="PostgreSQL 14 and later do; after an upgrade:"
             " alter extension pg_stat_statements update;",
         )
-    since = latency.start(counted, before)
+    since = statements.start(counted, before)
     known = before.evictions or 0 if before and since == before.at else 0
     return max(0, counted.evictions - known), since

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.database import ExpectedHypertable
 from readiness.areas.database.config import Database, Hypertable, Timescale
 from readiness.areas.database.grading import none_of
-from readiness.areas.database.subjects import ExpectedHypertable
-from readiness.areas.database.timescale import hypertables, jobs, sizes
-from readiness.areas.database.timescale.hypertables import Chunk, Policy, Scheduled, Table
+from readiness.areas.database.probes import hypertables, timescale_jobs
+from readiness.areas.database.probes.hypertables import Chunk, Policy, Scheduled, Table
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection, timescale
 from readiness.lib.text import listed
@@ -54,7 +54,7 @@ def test_timescale(database: Database, evidence: Evidence) -> None:
     if not _judge_extension(database, database.timescale, evidence):
         return
     with timescale.connected(database) as (connection, _):
-        places = jobs.restoring(connection)
+        places = timescale_jobs.restoring(connection)
         evidence.judge(
             "restoring",
             Measurement(
@@ -68,7 +68,7 @@ def test_timescale(database: Database, evidence: Evidence) -> None:
             says="timescaledb.restoring is on, so no row can be written",
         )
         with evidence.attempt():
-            running = jobs.schedulers(connection)
+            running = timescale_jobs.schedulers(connection)
             evidence.judge(
                 "scheduler",
                 Measurement("Schedulers in this database", running, "count", "pg_stat_activity"),
@@ -76,7 +76,7 @@ def test_timescale(database: Database, evidence: Evidence) -> None:
                 says=f"{running} schedulers run in this database, so nothing starts its jobs",
             )
         with evidence.attempt():
-            _judge_jobs(jobs.jobs(connection), database, evidence)
+            _judge_jobs(timescale_jobs.jobs(connection), database, evidence)
 
 
 def _judge_extension(database: Database, expected: Timescale, evidence: Evidence) -> bool:
@@ -147,7 +147,9 @@ def _judge_releases(
         )
 
 
-def _judge_jobs(found: Sequence[jobs.Job], database: Database, evidence: Evidence) -> None:
+def _judge_jobs(
+    found: Sequence[timescale_jobs.Job], database: Database, evidence: Evidence
+) -> None:
     ended = sum(bool(job.last_run) for job in found)
     if not ended and not any(job.is_overdue or not job.scheduled for job in found):
         raise NoData(
@@ -257,12 +259,12 @@ def _judge_chunks(
             _judge_retention(chunks, retention, expected, expected.keep_d, evidence)
     compression = hypertables.scheduled(connection, table, Policy.COMPRESSION)
     if expected.compressed:
-        saved = sizes.saved(connection, extension, table)
+        saved = hypertables.saved(connection, extension, table)
         with evidence.attempt():
             _judge_compression(chunks, compression, saved, expected, evidence)
-    on_disk = sizes.on_disk(connection, extension, table)
+    on_disk = hypertables.on_disk(connection, extension, table)
     after_s = max((each.overdue_s for each in compression), default=0.0)
-    grown = sizes.growth(sizes.settled(chunks, after_s), on_disk, expected.table)
+    grown = hypertables.growth(hypertables.settled(chunks, after_s), on_disk, expected.table)
     evidence.judge(
         "growth",
         Measurement(
@@ -280,7 +282,7 @@ def _judge_chunks(
 def _judge_compression(
     chunks: Sequence[Chunk],
     policy: Sequence[Scheduled],
-    saved: sizes.Saved,
+    saved: hypertables.Saved,
     expected: Hypertable,
     evidence: Evidence,
 ) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_health import Pooler
+from readiness.areas.database.config import Database, Pooler
 from readiness.areas.database.probes import replication
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import Unreachable

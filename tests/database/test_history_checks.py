@@ -8,10 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from readiness.areas.database.config import Database
-from readiness.areas.database.history.snapshot import Snapshot
-from readiness.areas.database.history.store import Store
-from readiness.areas.database.history.trends import reaching
-from readiness.areas.database.probes import snapshot
+from readiness.areas.database.probes import counters
+from readiness.areas.database.snapshots import Snapshot, Store
+from readiness.areas.database.trends import reaching
 from readiness.cli.main import main
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
@@ -56,7 +55,7 @@ def watched(server: PrivatePostgres, path: Path, **history: object) -> Database:
 
 def live(database: Database) -> Snapshot:
     with postgres.connect(database.dsn, timeout_s=10) as connection:
-        return snapshot.take(connection)
+        return counters.take(connection)
 
 
 def dated(taken: Snapshot, days: float, *, since_days: float) -> Snapshot:

@@ -6,11 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_history import History
-from readiness.areas.database.history.snapshot import StatementUse
-from readiness.areas.database.history.store import Store
-from readiness.areas.database.probes import snapshot
+from readiness.areas.database.config import Database, History
+from readiness.areas.database.probes import counters
+from readiness.areas.database.snapshots import StatementUse, Store
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries
@@ -147,7 +145,7 @@ def test_a_window_from_a_snapshot_forgets_what_was_slow_before(
         update={"history": history}
     )
     with postgres.connect(remembered.dsn, timeout_s=10) as connection:
-        Store(tmp_path / "h").append(snapshot.take(connection), keep_days=400)
+        Store(tmp_path / "h").append(counters.take(connection), keep_days=400)
     as_app(counted, "select pg_sleep(0.0001)", 2)
 
     assert failures("statement-latency", remembered) == ""
@@ -161,7 +159,7 @@ def test_counters_that_began_after_the_snapshot_count_from_their_beginning(
     )
     as_app(counted, "select 1", 9)
     with postgres.connect(remembered.dsn, timeout_s=10) as connection:
-        taken = snapshot.take(connection)
+        taken = counters.take(connection)
     many = {key: StatementUse(calls=10**6, total_ms=1.0) for key in taken.statements}
     Store(tmp_path / "h").append(taken.model_copy(update={"statements": many}), keep_days=400)
     as_superuser(counted, "select figures.pg_stat_statements_reset()")
@@ -207,4 +205,4 @@ def test_an_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
 
     assert "shared_preload_libraries" in errors("statement-latency", declared(dsn))
     with postgres.connect(dsn, timeout_s=10) as connection:
-        assert snapshot.take(connection).statements == {}
+        assert counters.take(connection).statements == {}

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from psycopg import sql
 
+from readiness.areas.database import ExpectedHypertable
 from readiness.areas.database.config import Database, Hypertable, Timescale
-from readiness.areas.database.reference.metrics import Metrics, start_metrics
-from readiness.areas.database.subjects import ExpectedHypertable
+from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.performance.config import Ingest
-from readiness.areas.performance.probes.ingest import copy_rate
-from readiness.areas.performance.probes.table_shape import _hypertable_like, scratch_copy
+from readiness.areas.performance.ingest import copy_rate
+from readiness.areas.performance.table_shape import _hypertable_like, scratch_copy
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch, fetch_value, timescale
 from readiness.model.secrets import Dsn

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.areas.database.reference import history
+from readiness.areas.database.reference import past
 from readiness.areas.database.reference.target import timescale as tables
-from readiness.areas.database.reference.timescale_levers import TimescaleLevers
+from readiness.areas.database.reference.timescale import TimescaleLevers
 from readiness.model.fault import faults_of
 from readiness.prove.looking import Looker
 from readiness.prove.prover import Proof
@@ -80,10 +80,9 @@ class _System:
 def system(timescale_server: TimescaleServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("system")
     config = folder / "readiness.toml"
-    past = folder / "metrics.history"
-    config.write_text(TARGET + tables(past))
+    config.write_text(TARGET + tables(folder / "history"))
     environ = {"REFERENCE_METRICS_DSN": timescale_server.dsn(user=MONITOR)}
-    history.begin(past, *history.taken(environ["REFERENCE_METRICS_DSN"]))
+    past.begin(folder / "history", *past.taken(environ["REFERENCE_METRICS_DSN"]))
     return _System(folder, config, environ, _Levers(config, timescale_server))
 
 

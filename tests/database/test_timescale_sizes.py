@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readiness.areas.database.timescale.hypertables import Chunk, Scheduled
-from readiness.areas.database.timescale.jobs import Job
-from readiness.areas.database.timescale.sizes import (
+from readiness.areas.database.probes.hypertables import (
     MONTH_S,
+    Chunk,
     Saved,
+    Scheduled,
     chunk_sizes_function,
     growth,
     settled,
 )
+from readiness.areas.database.probes.timescale_jobs import Job
 from readiness.lib.postgres.timescale import OLDEST, version_of
 from readiness.model.errors import NoData
 

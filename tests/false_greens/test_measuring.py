@@ -30,7 +30,7 @@ ANSWERED_ELSEWHERE = {
     "M26": ("tests/backup/test_pgbackrest.py", "an_archive_command_that_does_nothing"),
     "M23": ("tests/database/test_database_replication.py", "a_standby_whose_primary_is_gone"),
     "M25": ("tests/database/test_bloat_checks.py", "without_pgstattuple_or_the_right"),
-    "M18": ("tests/performance/test_probe_write_path.py", "rows_acknowledged_and_not_stored"),
+    "M18": ("tests/performance/test_probe_ingest.py", "rows_acknowledged_and_not_stored"),
 }
 EXPECTED = {
     "M4": "configuration", "M5": "security", "M7": "deployment",

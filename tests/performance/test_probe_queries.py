@@ -10,15 +10,14 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.performance.config import Query
-from readiness.areas.performance.probes.queries import running
+from readiness.areas.performance.queries import running
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.secrets import Dsn
-from suites.performance import test_queries as suite
+from suites.performance import test_performance as suite
+from tests.support.servers import Run
 
 pytestmark = pytest.mark.contract
-
-Run = Callable[[str], None]
 
 
 @dataclass

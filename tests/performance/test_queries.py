@@ -4,11 +4,11 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.performance.config import Query
-from readiness.areas.performance.probes.queries import Plan, latency, plan
+from readiness.areas.performance.queries import Plan, latency, plan
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.secrets import Dsn
-from suites.performance import test_queries as suite
+from suites.performance import test_performance as suite
 
 QUERY = Query(name="it", dsn=Dsn("host=x"), sql="select 1", samples=400, budget_s=15)
 

@@ -1,18 +1,39 @@
 """Database: whether PostgreSQL is healthy, and stays so."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import click
 
-from readiness.areas.database.config import Config, Database
-from readiness.areas.database.config_health import Pooler
-from readiness.areas.database.subjects import KINDS
+from readiness.areas.database.config import Config, Database, Hypertable, Pooler
 from readiness.config.base.area import Area, Configured, Look
 from readiness.model.errors import CouldNotMeasure
 
-__all__ = ["AREA"]
+__all__ = ["AREA", "ExpectedHypertable"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedHypertable:
+    """A declared hypertable, and the database it is in."""
+
+    database: Database
+    expected: Hypertable
+
+    @property
+    def name(self) -> str:
+        """`DATABASE.HYPERTABLE`, as two databases may have one of the same name."""
+        return f"{self.database.name}.{self.expected.name}"
+
+
+def _hypertables(config: Config) -> list[ExpectedHypertable]:
+    return [
+        ExpectedHypertable(database, hypertable)
+        for database in config.databases.values()
+        if database.timescale
+        for hypertable in database.timescale.hypertables.values()
+    ]
 
 
 def _looks(config: Config) -> Iterator[tuple[str, Look]]:
@@ -58,7 +79,10 @@ AREA: Final = Area(
     "database",
     config=Config,
     extends=(Database,),
-    kinds=KINDS,
+    kinds={
+        "database": ("[databases.NAME]", lambda c: list(c.databases.values())),
+        "hypertable": ("[databases.NAME.timescale.hypertables.NAME]", _hypertables),
+    },
     looks=_looks,
     commands={"snapshot": _snapshot},
 )

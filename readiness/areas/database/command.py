@@ -5,12 +5,9 @@ from pathlib import Path
 
 import click
 
-from readiness.areas.database.config import Config, Database
-from readiness.areas.database.config_history import History
-from readiness.areas.database.history.snapshot import Snapshot
-from readiness.areas.database.history.store import Store
-from readiness.areas.database.probes import bloat
-from readiness.areas.database.probes import snapshot as counters
+from readiness.areas.database.config import Config, Database, History
+from readiness.areas.database.probes import bloat, counters
+from readiness.areas.database.snapshots import Snapshot, Store
 from readiness.config.base.area import Configured
 from readiness.lib import postgres
 from readiness.lib.options import config_option

@@ -99,20 +99,12 @@ class Room:
 
 
 def room(connection: Connection) -> Room:
-    """How many locks the server has, and how many are held now.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
+    """How many locks the server has, and how many are held now."""
     return Room(*fetch(connection, _ROOM)[0])
 
 
 def locks_of_tables(connection: Connection) -> dict[int, int]:
-    """The locks that it takes to read each table, by its number: with indexes and partitions.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
+    """The locks that it takes to read each table, by its number: with indexes and partitions."""
     # To compile it would take longer than to run it.
     fetch(connection, "set jit = off")
     return dict(fetch(connection, _LOCKS.format(which="true")))
@@ -134,8 +126,7 @@ def batches(
         longest: pieces of a part.
 
     Raises:
-        CouldNotMeasure: a piece takes more locks than may be taken; and its kinds, see
-            `readiness.lib.postgres.connect`.
+        CouldNotMeasure: a piece takes more locks than may be taken.
     """
     seen, at = room(connection), time.monotonic()
     part: list[_T] = []
@@ -164,8 +155,7 @@ def need_room(connection: Connection, tables: Sequence[str]) -> None:
         tables: their names, as SQL needs them; one that is not there takes no locks.
 
     Raises:
-        CouldNotMeasure: they take more locks than may be taken; and its kinds, see
-            `readiness.lib.postgres.connect`.
+        CouldNotMeasure: they take more locks than may be taken.
     """
     found = fetch(connection, _LOCKS.format(which=_NAMED), [list(tables)])
     wanted, seen = sum(locks for _, locks in found), room(connection)
@@ -177,7 +167,7 @@ def need_room_for_dump(connection: Connection) -> None:
     """Make sure that `pg_dump` finds all locks that it takes, and leaves some to the application.
 
     Raises:
-        CouldNotMeasure: it would not; and its kinds, see `readiness.lib.postgres.connect`.
+        CouldNotMeasure: it would not.
     """
     wanted = int(fetch(connection, _DUMPED)[0][0]) + _DUMP_CATALOG
     seen = room(connection)
@@ -215,3 +205,23 @@ def _too_little(wanted: int, what: str, seen: Room, share: float) -> CouldNotMea
         remedy=f"alter system set max_locks_per_transaction = {enough}; then restart the server"
         f" (it is {seen.each} now); or run it when fewer locks are held",
     )
+
+
+_READABLE: Final = """
+    select q.seqrelid::bigint from pg_sequence q join pg_class c on c.oid = q.seqrelid
+    where c.relpersistence <> 't' and has_sequence_privilege(q.seqrelid, 'select,usage')
+    order by 1"""
+# One that was dropped meanwhile is not joined any more, and not asked for its value.
+_VALUES: Final = """
+    select q.seqrelid::bigint, pg_sequence_last_value(q.seqrelid)
+    from pg_sequence q where q.seqrelid = any(%s::oid[])"""
+
+
+def last_values(connection: Connection) -> dict[int, int | None]:
+    """The last value of every sequence that the role may read, by its number; None if unused."""
+    oids = [oid for (oid,) in fetch(connection, _READABLE)]
+    return {
+        oid: value
+        for some in batches(connection, oids, lambda _: 1)
+        for oid, value in fetch(connection, _VALUES, [some])
+    }

@@ -100,8 +100,7 @@ def table_contents(connection: Connection, snapshot: str = "") -> dict[str, Tabl
 
     Raises:
         NotPermitted: the role may not read a table, or a policy hides rows from it.
-        CouldNotMeasure: the server has too few locks left; and its kinds, see
-            `readiness.lib.postgres.connect`.
+        CouldNotMeasure: the server has too few locks left.
     """
     locks = locks_of_tables(connection)
     with in_snapshot(connection, snapshot):

@@ -109,8 +109,7 @@ def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
         snapshot: the snapshot that the catalogue is read in; see `batches.in_snapshot`.
 
     Raises:
-        CouldNotMeasure: the server has too few locks left; and its kinds, see
-            `readiness.lib.postgres.connect`.
+        CouldNotMeasure: the server has too few locks left.
     """
     with in_snapshot(connection, snapshot):
         fix_settings(connection, _FIXED)

@@ -1,4 +1,4 @@
-"""A connection to look with, and whether the role can see what it looks at."""
+"""A connection to look with, whether the role sees what it looks at, and which schemas count."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +14,7 @@ _SYSTEM: Final = "select system_identifier::text from pg_control_system()"
 
 @contextmanager
 def looking(database: Database) -> Iterator[Connection]:
-    """A connection as the database's monitoring role.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """A connection as the database's monitoring role."""
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
         yield connection
 
@@ -29,7 +25,6 @@ def seeing_all_sessions(database: Database) -> Iterator[Connection]:
 
     Raises:
         NotPermitted: of other roles' sessions it sees nothing, which would look like peace.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
         need_role(connection, "pg_read_all_stats", "other roles' sessions are hidden")
@@ -66,3 +61,19 @@ def system_of(connection: Connection) -> str:
 def in_recovery(connection: Connection) -> bool:
     """Whether the server is a standby."""
     return bool(postgres.fetch_value(connection, "select pg_is_in_recovery()"))
+
+
+NOT_OURS: Final = "n.nspname !~ '^readiness_'"
+"""All but our own: what is to be counted wherever it lies, in chunks of TimescaleDB, too."""
+OF_THE_APPLICATION: Final = "n.nspname !~ '^(pg_|information_schema$|readiness_|_timescaledb_)'"
+"""Those that somebody designed. A chunk is one of thousands: what is to be said of it is said of
+its hypertable. `schema_fingerprint.sql` has the same rule."""
+
+
+def uncompiled(connection: Connection) -> None:
+    """Switch JIT off for queries of the catalogues.
+
+    The server believes those to be large, and compiles them for half a second each time; they run
+    for some milliseconds.
+    """
+    postgres.fetch(connection, "set jit = off")

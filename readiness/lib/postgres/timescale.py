@@ -66,31 +66,19 @@ def version_of(text: str) -> Version:
 
 
 def installed(connection: Connection) -> Extension | None:
-    """What this database has of TimescaleDB; None if nothing.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """What this database has of TimescaleDB; None if nothing."""
     rows = postgres.fetch(connection, _INSTALLED)
     return Extension(*map(str, rows[0])) if rows else None
 
 
 def on_disk(connection: Connection) -> str:
-    """The version that the server could install; empty if it has none.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """The version that the server could install; empty if it has none."""
     rows = postgres.fetch(connection, _AVAILABLE)
     return str(rows[0][0]) if rows else ""
 
 
 def catalog_version(connection: Connection) -> str:
-    """The version that wrote TimescaleDB's own tables; empty if that release does not say.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """The version that wrote TimescaleDB's own tables; empty if that release does not say."""
     rows = postgres.fetch(connection, _CATALOG)
     return str(rows[0][0]) if rows else ""
 
@@ -100,7 +88,6 @@ def may_see_processes(connection: Connection) -> None:
 
     Raises:
         NotPermitted: it does not.
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
     if not postgres.fetch_value(connection, _PRIVILEGE):
         raise NotPermitted(
@@ -116,7 +103,7 @@ def connected(database: Database) -> Iterator[tuple[Connection, Extension]]:
 
     Raises:
         NoData: the database has no TimescaleDB.
-        CouldNotMeasure: it is too old to be asked; and its kinds, see `postgres.connect`.
+        CouldNotMeasure: it is too old to be asked.
     """
     with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
         found = installed(connection)

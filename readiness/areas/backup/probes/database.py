@@ -5,7 +5,7 @@ from typing import Final
 
 from readiness.config.base.tables import Database
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
-from readiness.lib.postgres.last_values import last_values
+from readiness.lib.postgres.batches import last_values
 from readiness.model.errors import NoData, NotPermitted
 from readiness.model.measurement import Measurement
 

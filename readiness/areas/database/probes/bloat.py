@@ -11,13 +11,15 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.database.config_history import Bloat
-from readiness.areas.database.history.snapshot import Bloated, BloatSnapshot
-from readiness.areas.database.probes.catalog import SCOPE, server_of, uncompiled
+from readiness.areas.database.config import Bloat
+from readiness.areas.database.probes.counters import server_of
+from readiness.areas.database.snapshots import Bloated, BloatSnapshot
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
+from readiness.lib.postgres.session import OF_THE_APPLICATION, uncompiled
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 
+_SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
 _TIME_S: Final = 25.0
 _PAGE: Final = 8192
 _EXTENSION: Final = """
@@ -118,7 +120,6 @@ def tables(connection: Connection, limits: Bloat) -> BloatSnapshot:
     Raises:
         NoData: there is no table, or pgstattuple is not installed.
         NotPermitted: the role may not use it.
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
     return _measured(connection, limits, _TABLES, _table, 0)
 
@@ -147,14 +148,14 @@ def _measured(
     at, server = server_of(connection)
     # The server waits for a migration's lock even to return the size of the table.
     postgres.fetch(connection, "set lock_timeout = '2s'")
-    looked_at = int(postgres.fetch(connection, _COUNT.format(scope=SCOPE))[0][which])
+    looked_at = int(postgres.fetch(connection, _COUNT.format(scope=_SCOPE))[0][which])
     if not looked_at:
         raise NoData(
             f"there is no {('table', 'index')[which]} outside of the system's schemas",
             where=server.database,
             remedy="name the application's database in `dsn`, and fill it before the gate is run",
         )
-    large_ones = statement.format(scope=SCOPE, size=_NOW)
+    large_ones = statement.format(scope=_SCOPE, size=_NOW)
     rows = postgres.fetch(connection, large_ones, {"least": limits.min_bytes})
     large = [_Large(*row) for row in rows if row[2] is not None]
     schema = _schema(connection) if large else sql.Identifier("")

@@ -1,19 +1,29 @@
-"""What a server counts as it runs: deadlocks, cache hits, temporary files, checkpoints.
+"""What a server counts as it runs, and snapshots of what it has counted until now.
 
-Its cache, its disk for temporary files and its WAL are the server's, not one database's: so are
-these figures. They count since the counters began, which is shown: a reset starts them again, and
-so does a crash, silently.
+Its cache, its disk for temporary files and its WAL are the server's, not one database's: so are the
+figures of deadlocks, cache hits, temporary files and checkpoints. They count since the counters
+began, which is shown: a reset starts them again, and so does a crash, silently.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from psycopg import sql
+
 from readiness.areas.database.config import Database
+from readiness.areas.database.probes import statements
+from readiness.areas.database.snapshots import IndexUse, Server, Snapshot, StatementUse
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.session import looking, need_role
+from readiness.lib.postgres.session import (
+    OF_THE_APPLICATION,
+    looking,
+    need_role,
+    system_of,
+    uncompiled,
+)
 from readiness.lib.text import clean, listed
-from readiness.model.errors import NoData
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.measurement import Measurement
 
 HOUR_S: Final = 3600.0
@@ -155,7 +165,6 @@ def counters(database: Database) -> Counters:
     Raises:
         NotPermitted: the role does not see them.
         NoData: the server counts nothing.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
         need_role(connection, "pg_read_all_stats", "the server's counters are hidden")
@@ -175,11 +184,7 @@ def counters(database: Database) -> Counters:
 
 
 def checkpoints(database: Database) -> Checkpoints:
-    """The checkpoints of the server.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """The checkpoints of the server."""
     with looking(database) as connection:
         new = connection.info.server_version >= _FROM_17
         timed, requested, seconds = postgres.fetch(
@@ -197,3 +202,89 @@ def _by_volume(connection: Connection, seconds: float) -> float:
     written, since = postgres.fetch(connection, _WAL)[0]
     # The two counters may have been reset at different times.
     return float(written) * (seconds / max(float(since), 1.0)) / distance
+
+
+_SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
+# A crash empties the counters, and since PostgreSQL 15 leaves the database's own stats_reset NULL:
+# that of the background writer shows it, in all versions.
+_SERVER: Final = """
+select extract(epoch from clock_timestamp())::float8, current_database(),
+       extract(epoch from pg_postmaster_start_time())::float8,
+       extract(epoch from greatest(coalesce(d.stats_reset, b.stats_reset), b.stats_reset))::float8
+from pg_stat_database d, pg_stat_bgwriter b where d.datname = current_database()"""
+
+
+def server_of(connection: Connection) -> tuple[float, Server]:
+    """The time of the server's clock, and which database it is."""
+    at, database, started, since = postgres.fetch(connection, _SERVER)[0]
+    system = system_of(connection)
+    version = connection.info.server_version
+    return at, Server(
+        system=system, database=database, version=version, started=started, counters_since=since
+    )
+
+
+_FROM_16: Final = 160000
+_INDEXES: Final = sql.SQL("""
+select u.root::bigint, n.nspname || '.' || c.relname, u.scans::bigint, u.bytes::bigint, u.last
+from (
+    select coalesce(pg_partition_root(s.indexrelid)::oid, s.indexrelid) as root,
+           sum(coalesce(s.idx_scan, 0)) as scans,
+           sum(l.relpages) * current_setting('block_size')::bigint as bytes, {last} as last
+    from pg_stat_user_indexes s join pg_class l on l.oid = s.indexrelid group by 1
+) u join pg_class c on c.oid = u.root join pg_namespace n on n.oid = c.relnamespace
+where {scope}""")
+_LAST: Final = "extract(epoch from max(s.last_idx_scan))::float8"
+# As of the last vacuum or analyze: that opens no table, and waits for no lock.
+_TABLES: Final = sql.SQL("""
+select n.nspname || '.' || c.relname,
+       (c.relpages + coalesce(t.relpages, 0) + coalesce(i.pages, 0))
+       * current_setting('block_size')::bigint
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join pg_class t on t.oid = c.reltoastrelid
+left join (select x.indrelid, sum(y.relpages) as pages
+           from pg_index x join pg_class y on y.oid = x.indexrelid group by 1) i
+    on i.indrelid = c.oid
+where c.relkind in ('r', 'm') and {scope}""")
+_SIZE: Final = "select pg_database_size(current_database())"
+# Most statements run a few times and never again; what matters is among those with most time.
+_MOST_STATEMENTS: Final = 2000
+
+
+def take(connection: Connection) -> Snapshot:
+    """The counters as they are now; those of statements only where they can be read."""
+    uncompiled(connection)
+    at, server = server_of(connection)
+    last = _LAST if server.version >= _FROM_16 else "null::float8"
+    indexes = postgres.fetch(connection, _INDEXES.format(last=sql.SQL(last), scope=_SCOPE))
+    tables = postgres.fetch(connection, _TABLES.format(scope=_SCOPE))
+    counted = _statements(connection)
+    return Snapshot(
+        at=at,
+        server=server,
+        size=postgres.fetch_value(connection, _SIZE),
+        tables={name: int(size) for name, size in tables},
+        indexes=tuple(
+            IndexUse(oid=oid, name=name, scans=scans, size=int(size), last_scan=used)
+            for oid, name, scans, size, used in indexes
+        ),
+        statements=_most(counted) if counted else {},
+        statements_since=counted.since if counted else None,
+        evictions=counted.evictions if counted else None,
+    )
+
+
+def _statements(connection: Connection) -> statements.StatementCounters | None:
+    try:
+        return statements.read(connection)
+    except (NoData, NotPermitted):
+        return None  # database.slow-query-tracking says why
+    except CouldNotMeasure as error:
+        if "shared_preload_libraries" in error.message:
+            return None
+        raise
+
+
+def _most(counted: statements.StatementCounters) -> dict[str, StatementUse]:
+    most = sorted(counted.statements.values(), key=lambda s: -s.total_ms)[:_MOST_STATEMENTS]
+    return {s.key: StatementUse(calls=s.calls, total_ms=s.total_ms) for s in most}

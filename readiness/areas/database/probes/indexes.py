@@ -7,11 +7,12 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.database.probes.catalog import SCOPE, uncompiled
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
+from readiness.lib.postgres.session import OF_THE_APPLICATION, uncompiled
 from readiness.model.errors import NoData
 
+_SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
 _FROM_15: Final = 150000
 
 # Only the root of a partitioned index is read: a part of it cannot be dropped by itself.
@@ -135,11 +136,10 @@ def read(connection: Connection) -> list[Index]:
 
     Raises:
         NoData: there is none: it is not the application's database, or it is empty.
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
     uncompiled(connection)
     nulls = "not i.indnullsnotdistinct" if connection.info.server_version >= _FROM_15 else "true"
-    statement = INDEXES.format(nulls=sql.SQL(nulls), scope=SCOPE)
+    statement = INDEXES.format(nulls=sql.SQL(nulls), scope=_SCOPE)
     found = [_index(row) for row in postgres.fetch(connection, statement)]
     if not found:
         raise NoData(
@@ -281,11 +281,10 @@ def foreign_keys(connection: Connection) -> list[ForeignKey]:
 
     Raises:
         NoData: there is not even a table.
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
     uncompiled(connection)
-    found = postgres.fetch(connection, _FOREIGN_KEYS.format(scope=SCOPE))
-    if not found and not postgres.fetch_value(connection, _TABLES.format(scope=SCOPE)):
+    found = postgres.fetch(connection, _FOREIGN_KEYS.format(scope=_SCOPE))
+    if not found and not postgres.fetch_value(connection, _TABLES.format(scope=_SCOPE)):
         raise NoData(
             "the database has no table outside of the system's schemas",
             where=connection.info.dbname,

@@ -11,9 +11,8 @@ from psycopg import errors, sql
 from readiness.areas.database.config import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.last_values import last_values
-from readiness.lib.postgres.schemas import NOT_OURS
-from readiness.lib.postgres.session import looking
+from readiness.lib.postgres.batches import last_values
+from readiness.lib.postgres.session import NOT_OURS, looking
 from readiness.lib.text import clean, listed
 from readiness.model.errors import NoData, NotPermitted
 
@@ -102,7 +101,6 @@ def sample(database: Database, most_bytes: int) -> Sample:
     Raises:
         NoData: amcheck is not installed, or nothing could be read.
         NotPermitted: the role may not run it.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with postgres.connect(
         database.dsn, timeout_s=_STATEMENT_S, total_s=_BEGIN_S + _STATEMENT_S
@@ -294,7 +292,6 @@ def sequences(database: Database) -> list[Sequence]:
 
     Raises:
         NotPermitted: the role may not read one of them.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
         rows = postgres.fetch(connection, _SEQUENCES)
@@ -330,11 +327,7 @@ def _share(value: int | None, rises: bool, least: int, most: int, column: int | 
 
 
 def collations(database: Database) -> list[Collation]:
-    """The collations that something in the database was stored in.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """The collations that something in the database was stored in."""
     with looking(database) as connection:
         new = connection.info.server_version >= _FROM_15
         rows = postgres.fetch(connection, _COLLATIONS)

@@ -4,8 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_health import Standby
+from readiness.areas.database.config import Database, Standby
 from readiness.lib import postgres
 from readiness.lib.patience import until
 from readiness.lib.postgres.session import (
@@ -195,11 +194,7 @@ def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
 
 
 def slots(database: Database) -> tuple[list[Slot], bool]:
-    """All lasting slots, the one that retains most first; and whether they have a bound.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """All lasting slots, the one that retains most first; and whether they have a bound."""
     with looking(database) as connection:
         idle = _IDLE if connection.info.server_version >= _FROM_17 else "null::float8"
         rows = postgres.fetch(connection, _SLOTS.format(idle=idle))

@@ -8,8 +8,7 @@ from typing import Final
 from readiness.areas.database.config import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.schemas import NOT_OURS
-from readiness.lib.postgres.session import looking, need_role, seeing_all_sessions
+from readiness.lib.postgres.session import NOT_OURS, looking, need_role, seeing_all_sessions
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
@@ -211,11 +210,7 @@ class Connections:
 
 
 def rights(database: Database) -> Rights:
-    """What the role of a database's `dsn` may do there.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """What the role of a database's `dsn` may do there."""
     with looking(database) as connection:
         role, superuser, lacking = postgres.fetch(connection, _RIGHTS, [list(PARTS_OF_PG_MONITOR)])[
             0
@@ -230,7 +225,6 @@ def settings(database: Database) -> list[Setting]:
 
     Raises:
         NoData: the server does not show one of them.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
         found: dict[str, str] = dict(postgres.fetch(connection, _SETTINGS, [list(_UNSAFE)]))
@@ -261,7 +255,6 @@ def checksums(database: Database) -> Checksums:
 
     Raises:
         NotPermitted: the role does not see the counters.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
         need_role(connection, "pg_read_all_stats", "the server's counters are hidden")
@@ -275,11 +268,7 @@ def checksums(database: Database) -> Checksums:
 
 
 def release(database: Database) -> Release:
-    """The release of the server that answers.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """The release of the server that answers."""
     with looking(database) as connection:
         return Release.of(connection.info.server_version)
 
@@ -289,7 +278,6 @@ def connections(database: Database) -> Connections:
 
     Raises:
         NotPermitted: the role does not see other roles' sessions.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with seeing_all_sessions(database) as connection:
         used, here, usable, limit = postgres.fetch(connection, _CONNECTIONS)[0]

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from readiness.areas.database.config import Database
-from readiness.areas.database.config_health import Pooler
+from readiness.areas.database.config import Database, Pooler
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import seeing_all_sessions
@@ -100,7 +99,6 @@ def open_transactions(database: Database) -> Sessions:
 
     Raises:
         NotPermitted: the role does not see other roles' sessions.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     return _sessions(database, _OPEN)
 
@@ -110,7 +108,6 @@ def idle_transactions(database: Database) -> Sessions:
 
     Raises:
         NotPermitted: the role does not see other roles' sessions.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     return _sessions(database, _IDLE)
 
@@ -120,7 +117,6 @@ def blocked(database: Database) -> Sessions:
 
     Raises:
         NotPermitted: the role does not see other roles' sessions.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     return _sessions(database, _BLOCKED)
 
@@ -210,7 +206,7 @@ def pools(pooler: Pooler) -> Pools:
 
     Raises:
         NoData: the pooler serves no database.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`; or it is not a console.
+        CouldNotMeasure: it is not a console.
     """
     with postgres.connect(pooler.dsn, timeout_s=_TIMEOUT_S, console=True) as connection:
         databases = [row for row in _show(connection, "DATABASES") if row["name"] != _CONSOLE]

@@ -8,8 +8,7 @@ from typing import Final
 
 from readiness.areas.database.config import Database
 from readiness.lib import postgres
-from readiness.lib.postgres.schemas import NOT_OURS
-from readiness.lib.postgres.session import looking, seeing_all_sessions
+from readiness.lib.postgres.session import NOT_OURS, looking, seeing_all_sessions
 from readiness.lib.text import clean, listed
 from readiness.model.errors import NotPermitted
 
@@ -186,11 +185,7 @@ class Statistics:
 
 
 def ages(database: Database) -> list[Age]:
-    """The age of every database of the server, also of those that take no connections.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """The age of every database of the server, also of those that take no connections."""
     with looking(database) as connection:
         rows = postgres.fetch(connection, _AGES)
     return [
@@ -208,7 +203,6 @@ def horizon(database: Database) -> Horizon:
 
     Raises:
         NotPermitted: the role does not see other roles' sessions.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with seeing_all_sessions(database) as connection:
         holders = postgres.fetch(connection, _HOLDERS)
@@ -220,11 +214,7 @@ def horizon(database: Database) -> Horizon:
 
 
 def dead_rows(database: Database) -> list[DeadRows]:
-    """Dead rows of every table, most first, and when autovacuum would remove them.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """Dead rows of every table, most first, and when autovacuum would remove them."""
     with looking(database) as connection:
         rows = postgres.fetch(connection, _DEAD)
     return [DeadRows(clean(name), *figures) for name, *figures in rows]
@@ -235,7 +225,6 @@ def statistics(database: Database) -> list[Statistics]:
 
     Raises:
         NotPermitted: of a table, neither its statistics nor an analyze can be seen.
-        CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with looking(database) as connection:
         rows = postgres.fetch(connection, _STATISTICS)

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from readiness.areas.database.config_health import Pooler as PoolerSettings
+from readiness.areas.database.config import Pooler as PoolerSettings
 from readiness.areas.database.probes import sessions
-from readiness.areas.database.reference import scratch_levers, session_levers, standby
-from readiness.areas.database.reference.parts import DatabaseParts
-from readiness.areas.database.reference.pooler import SIZE
+from readiness.areas.database.reference import parts, session_levers
+from readiness.areas.database.reference.parts import POOL_SIZE, DatabaseParts
 from readiness.areas.database.reference.session_levers import await_true
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import Dsn
@@ -108,19 +107,19 @@ class HealthLevers:
 
     def deadlocks(self) -> Lever:
         """Have some deadlocks counted, in a database of their own."""
-        return scratch_levers.deadlocks(self._parts.server)
+        return session_levers.deadlocks(self._parts.server)
 
     def spilled_sort(self) -> Lever:
         """Have a large sort written to disk, in a database of its own."""
-        return scratch_levers.spilled(self._parts.server)
+        return session_levers.spilled(self._parts.server)
 
     def uncached_reads(self) -> Lever:
         """Have so much read past the cache that most reads miss, in a database of its own."""
-        return scratch_levers.uncached(self._parts.server)
+        return session_levers.uncached(self._parts.server)
 
     def damaged_page(self) -> Lever:
         """Have a page damaged on the disk, in a database of its own."""
-        return scratch_levers.damaged(self._parts.server)
+        return session_levers.damaged(self._parts.server)
 
     @contextlib.contextmanager
     def forced_checkpoints(self) -> Iterator[None]:
@@ -219,7 +218,7 @@ class HealthLevers:
             waited = sessions.pools(settings).longest_wait.value
             return float(waited) > 2 * settings.wait_warn_s
 
-        with session_levers.full_pool(self._parts.pooler.client, SIZE, waits):
+        with session_levers.full_pool(self._parts.pooler.client, POOL_SIZE, waits):
             yield
 
     @contextlib.contextmanager
@@ -236,15 +235,15 @@ class HealthLevers:
 
     def replay_paused(self) -> Lever:
         """Have the standby receive everything and replay nothing."""
-        return standby.paused(self._standby())
+        return parts.paused(self._standby())
 
     def standby_renamed(self) -> Lever:
         """Have the standby call itself by another name."""
-        return standby.renamed(self._standby(), self._parts.shop.admin)
+        return parts.renamed(self._standby(), self._parts.shop.admin)
 
     def standby_cut_off(self) -> Lever:
         """Have the standby look for its primary where there is none."""
-        return standby.cut_off(self._standby(), self._parts.shop.admin)
+        return parts.cut_off(self._standby(), self._parts.shop.admin)
 
     @contextlib.contextmanager
     def collation_changed(self, recorded: str | None) -> Iterator[None]:

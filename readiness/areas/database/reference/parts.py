@@ -1,12 +1,255 @@
-"""What the levers on the database act on; alone, as `Levers` of the whole system extend it."""
+"""What the levers on the database act on: it, its standby and the PgBouncer in front of it."""
 
+import contextlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
-from readiness.areas.database.reference.pooler import Pooler
+import psycopg
+
+from readiness.areas.database.reference.session_levers import await_true
+from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReadinessError, ReferenceSystemError
+from readiness.servers import programs
+from readiness.servers.account import reachable_folder, server_account
+from readiness.servers.ports import free_port
+from readiness.servers.postgres import PrivatePostgres, loopback_dsn
 from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
+from readiness.servers.shop import NAME, Shop
 from readiness.servers.standby import PrivateStandby
+from readiness.servers.without import VARIABLE, refused
+
+POOL_SIZE: Final = 2
+"""Connections that a pool may have to the server."""
+
+_START_TIMEOUT_S: Final = 20.0
+_STOP_TIMEOUT_S: Final = 10.0
+_PORT_ATTEMPTS: Final = 3
+_INI: Final = """\
+[databases]
+{name} = host=127.0.0.1 port={server_port} dbname={name} pool_size={size}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = plain
+auth_file = {users}
+stats_users = {monitor}
+admin_users = {owner}
+pool_mode = transaction
+max_client_conn = 100
+server_login_retry = 1
+ignore_startup_parameters = extra_float_digits
+"""
+
+
+@dataclass(slots=True)
+class Pooler:
+    """A PgBouncer that runs.
+
+    Attributes:
+        port: where it listens.
+        shop: the roles that it knows.
+        process: its process.
+    """
+
+    port: int
+    shop: Shop
+    process: subprocess.Popen[bytes]
+
+    @property
+    def console(self) -> str:
+        """The console, as the monitoring role."""
+        return self._dsn(self.shop.monitor, "pgbouncer")
+
+    @property
+    def admin(self) -> str:
+        """The console, as a role that may pause databases."""
+        return self._dsn(self.shop.owner, "pgbouncer")
+
+    @property
+    def client(self) -> str:
+        """The shop's database by way of the pooler, as the owner of its schema."""
+        return self._dsn(self.shop.owner, NAME)
+
+    def stop(self) -> None:
+        """End it. Harmless when it has ended already."""
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(_STOP_TIMEOUT_S)
+
+    def _dsn(self, like: str, database: str) -> str:
+        parts = urlsplit(like)
+        return loopback_dsn(self.port, database, parts.username or "", parts.password or "")
+
+
+def start_pooler(shop: Shop, folder: Path, guardian: Guardian) -> tuple[Pooler | None, str]:
+    """Start PgBouncer in front of the shop; else why there is none.
+
+    Raises:
+        ReferenceSystemError: it is there, and does not start.
+    """
+    try:
+        program = programs.get(programs.PGBOUNCER)
+    except programs.AbsentError as problem:
+        return None, problem.sentence
+    home = reachable_folder(folder, server_account())
+    if home != folder.resolve():
+        guardian.remove(home)
+    for _ in range(_PORT_ATTEMPTS):
+        port = free_port()
+        process = _spawn(program, _configure(shop, home, port), guardian)
+        pooler = Pooler(port, shop, process)
+        if _answers(pooler):
+            return pooler, ""
+    raise ReferenceSystemError("pgbouncer ended at once", where=str(home / "pgbouncer.log"))
+
+
+def _configure(shop: Shop, folder: Path, port: int) -> Path:
+    """Write its configuration, for nobody but the account that it runs as."""
+    account = server_account()
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o711)
+    roles = {url.username: url.password for url in map(urlsplit, (shop.monitor, shop.owner))}
+    users, ini = folder / "users.txt", folder / "pgbouncer.ini"
+    values = {
+        "name": NAME,
+        "port": port,
+        "server_port": urlsplit(shop.owner).port,
+        "size": POOL_SIZE,
+        "users": users,
+        "monitor": urlsplit(shop.monitor).username,
+        "owner": urlsplit(shop.owner).username,
+    }
+    for path, text in (
+        (users, "".join(f'"{name}" "{password}"\n' for name, password in roles.items())),
+        (ini, _INI.format(**values)),
+    ):
+        path.touch()
+        account.own(path)
+        path.write_text(text, encoding="utf-8")
+    return ini
+
+
+def _spawn(program: str, ini: Path, guardian: Guardian) -> subprocess.Popen[bytes]:
+    with (ini.parent / "pgbouncer.log").open("ab") as log:
+        process = subprocess.Popen(
+            [program, "--quiet", ini],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **guardian.environ},
+            start_new_session=True,
+            **server_account().popen,
+        )
+    guardian.kill(process.pid)
+    return process
+
+
+def _answers(pooler: Pooler) -> bool:
+    """Wait until it answers; False if it ended, as it does when its port is taken."""
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline and pooler.process.poll() is None:
+        try:
+            psycopg.connect(pooler.console, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+STANDBY: Final = "replica"
+SLOT: Final = "readiness_replica"
+
+
+def start_standby(
+    server: Server, shop: Shop, folder: Path, guardian: Guardian
+) -> tuple[PrivateStandby | None, str]:
+    """Start a standby, where the provider can have one; else why there is none."""
+    if not isinstance(server, PrivatePostgres):
+        return None, "the reference system has a standby only of a server on this machine"
+    if refused("pg_basebackup"):
+        return None, f"pg_basebackup is not to be used: ${VARIABLE} names it"
+    try:
+        server.binaries.program("pg_basebackup")
+        dsn = f"{shop.replica}?application_name={STANDBY}"
+        return (
+            PrivateStandby.follow(server, folder, dsn=dsn, slot=SLOT, guardian=guardian),
+            "",
+        )
+    except ReadinessError as problem:
+        return None, problem.sentence
+
+
+def execute_on(standby: PrivateStandby, *statements: str) -> None:
+    """Run statements on the standby, as superuser."""
+    with psycopg.connect(standby.dsn(), autocommit=True, connect_timeout=5) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+_STREAMS = "select count(*) {} 1 from pg_stat_replication where application_name = '{}'"
+
+
+@contextlib.contextmanager
+def paused(standby: PrivateStandby) -> Iterator[None]:
+    """It receives, and replays nothing."""
+    execute_on(standby, "select pg_wal_replay_pause()")
+    try:
+        await_true(standby.dsn(), "select pg_is_wal_replay_paused()")
+        yield
+    finally:
+        execute_on(standby, "select pg_wal_replay_resume()")
+
+
+@contextlib.contextmanager
+def renamed(standby: PrivateStandby, primary: str) -> Iterator[None]:
+    """It streams under another name."""
+    name = "replica_2"
+    with _connects(standby, primary, "application_name=[^ ]*", f"application_name={name}"):
+        await_true(primary, _STREAMS.format(">=", name))
+        yield
+
+
+@contextlib.contextmanager
+def cut_off(standby: PrivateStandby, primary: str) -> Iterator[None]:
+    """It looks for its primary at a port where nobody listens, and answers as before."""
+    with _connects(standby, primary, r"\bport=\d+", "port=1"):
+        await_true(primary, _STREAMS.format("<", STANDBY))
+        yield
+
+
+@contextlib.contextmanager
+def _connects(standby: PrivateStandby, primary: str, old: str, new: str) -> Iterator[None]:
+    """Let it connect to its primary in another way."""
+    with psycopg.connect(standby.dsn(), connect_timeout=5) as connection:
+        row = connection.execute("show primary_conninfo").fetchone()
+        before = str(row[0]) if row else ""
+    _set(standby, re.sub(old, new, before))
+    try:
+        yield
+    finally:
+        _set(standby, before)
+        await_true(primary, _STREAMS.format(">=", STANDBY))
+
+
+def _set(standby: PrivateStandby, conninfo: str) -> None:
+    quoted = conninfo.replace("'", "''")
+    execute_on(
+        standby, f"alter system set primary_conninfo = '{quoted}'", "select pg_reload_conf()"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 import psycopg
 
-from readiness.areas.database.history.snapshot import BloatSnapshot, Snapshot
-from readiness.areas.database.reference import customers, history
+from readiness.areas.database.reference import past
 from readiness.areas.database.reference.parts import DatabaseParts
+from readiness.areas.database.snapshots import BloatSnapshot, Snapshot
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept
 
@@ -83,12 +83,12 @@ class StatisticsLevers:
     def report_slow_at_times(self) -> Iterator[None]:
         """Let the application run a statement that is slow one time of ten."""
         with self.statements_forgotten("%monthly_report%"), kept(self._timings):
-            customers.visit(self._parts.shop.app, self._timings, customers.REPORT)
+            past.visit(self._parts.shop.app, self._timings, past.REPORT)
             yield
 
     @property
     def _timings(self) -> Path:
-        return self._parts.config.parent / customers.FILE
+        return self._parts.config.parent / past.FILE
 
     @contextlib.contextmanager
     def statements_evicted(self) -> Iterator[None]:
@@ -104,7 +104,7 @@ class StatisticsLevers:
         finally:
             with psycopg.connect(self.superuser, autocommit=True) as connection:
                 connection.execute("select pg_stat_statements_reset()")
-            customers.visit(self._parts.shop.app, self._timings)
+            past.visit(self._parts.shop.app, self._timings)
             time.sleep(_FORGIVEN_S)
 
     @contextlib.contextmanager
@@ -135,7 +135,7 @@ class StatisticsLevers:
         path = self._parts.history
         with kept(path):
             path.unlink()
-            history.begin(path, *history.taken(self._parts.shop.monitor))
+            past.begin(path, *past.taken(self._parts.shop.monitor))
             yield
 
     def newest_snapshot(

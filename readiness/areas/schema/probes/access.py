@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.lib.postgres import Connection, fetch
-from readiness.lib.postgres.schemas import OF_THE_APPLICATION
+from readiness.lib.postgres.session import OF_THE_APPLICATION
 from readiness.model.errors import NoData
 
 # has_…_privilege and pg_has_role also count what comes through a membership.

@@ -10,7 +10,7 @@ from psycopg import sql
 from readiness.areas.schema.probes.rows import all_rows
 from readiness.lib.postgres import Connection, fetch, fetch_value
 from readiness.lib.postgres.batches import batches, locks_of_tables
-from readiness.lib.postgres.schemas import OF_THE_APPLICATION
+from readiness.lib.postgres.session import OF_THE_APPLICATION
 from readiness.model.errors import NotPermitted, TookTooLong
 
 _OWN: Final = f"""{OF_THE_APPLICATION}

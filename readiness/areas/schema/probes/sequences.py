@@ -9,7 +9,7 @@ from psycopg import sql
 from readiness.areas.schema.probes.rows import all_rows
 from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.batches import batches, locks_of_tables
-from readiness.lib.postgres.schemas import OF_THE_APPLICATION
+from readiness.lib.postgres.session import OF_THE_APPLICATION
 from readiness.model.errors import NotPermitted
 
 # One that cycles restarts on purpose, and one that counts down is not compared with the largest

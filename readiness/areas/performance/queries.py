@@ -97,8 +97,7 @@ def running(query: Query) -> Iterator[RunningQuery]:
     """A connection for the query, as the application has one: prepared after five executions.
 
     Raises:
-        CouldNotMeasure: the query is wrong, or one execution took longer than the budget;
-            and its kinds, see `readiness.lib.postgres.connect`.
+        CouldNotMeasure: the query is wrong, or one execution took longer than the budget.
     """
     if not query.params:
         raise CouldNotMeasure("the query has no parameter set", where=query.name)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.database.config import Database
-from readiness.areas.database.history.snapshot import IndexUse, Mark, Scans, Snapshot
-from readiness.areas.database.history.store import Store
+from readiness.areas.database.snapshots import IndexUse, Mark, Scans, Snapshot, Store
 from readiness.model.errors import NoData
 
 _HOUR_S: Final = 3600.0

@@ -101,7 +101,6 @@ def jobs(connection: Connection) -> Sequence[Job]:
     Raises:
         NoData: there are none.
         NotPermitted: the role does not see which of them run.
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
     """
     timescale.may_see_processes(connection)
     found = until(
@@ -119,11 +118,7 @@ def jobs(connection: Connection) -> Sequence[Job]:
 
 
 def restoring(connection: Connection) -> Sequence[str]:
-    """Where `timescaledb.restoring` is switched on for sessions of this database.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `postgres.connect`.
-    """
+    """Where `timescaledb.restoring` is switched on for sessions of this database."""
     return [str(row[0]) for row in postgres.fetch(connection, _SETTINGS)]
 
 
@@ -132,8 +127,7 @@ def schedulers(connection: Connection) -> int:
 
     Raises:
         NotPermitted: the role may not see the processes of others.
-        CouldNotMeasure: it is a standby, where there is none; and its kinds, see
-            `postgres.connect`.
+        CouldNotMeasure: it is a standby, where there is none.
     """
     if postgres.fetch_value(connection, "select pg_is_in_recovery()"):
         raise CouldNotMeasure(

@@ -1,11 +1,13 @@
-"""What the shop's customers did before the gate looks: a database that nobody uses tells nothing.
+"""The past that the reference system is given: customers that used it, and a history of weeks.
 
-It is done directly, as the role of the service: a session that ends hands its counters over at
-once, where one that stays in the service's pool does it some seconds later. How long each
-statement took is written as a histogram, which the service shows on its page of metrics.
+A database without use gives no figures. Its customers are invented: they run statements directly,
+as the role of the service, as a session that ends hands over its counters at once.
+The history is real snapshots of its database, dated back: hourly for a day, daily for forty days
+before that. What they say of the past is invented, and only here; how they are taken, stored and
+judged is not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -13,6 +15,11 @@ from typing import Final
 import psycopg
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
+from readiness.areas.database.config import Bloat
+from readiness.areas.database.probes import bloat, counters
+from readiness.areas.database.snapshots import BloatSnapshot, Snapshot, Store
+from readiness.lib import postgres
+from readiness.model.secrets import Dsn
 from readiness.servers.files import write_whole
 
 FILE: Final = "statements.prom"
@@ -62,3 +69,38 @@ def visit(dsn: str, timings: Path, more: Mapping[str, str] | None = None) -> Non
                 connection.execute(statement.encode(), {"n": number}, prepare=False)
                 taken.labels(name).observe(perf_counter() - began)
     write_whole(timings, generate_latest(registry))
+
+
+KEEP_DAYS: Final = 400
+DAYS: Final = 40
+_HOUR_S: Final = 3600.0
+_DAY_S: Final = 86400.0
+_TIMEOUT_S: Final = 20.0
+# The last one of the invented past, before the server really started.
+_BEFORE_START_S: Final = 60.0
+
+
+def taken(dsn: str) -> tuple[Snapshot, BloatSnapshot | None]:
+    """Real snapshots of the database as it is now; none of its bloat where that cannot be told."""
+    with postgres.connect(Dsn(dsn), timeout_s=_TIMEOUT_S) as connection:
+        usage = counters.take(connection)
+        if not bloat.can_measure(connection):
+            return usage, None
+        return usage, bloat.take(connection, Bloat())
+
+
+def begin(path: Path, usage: Snapshot, bloated: BloatSnapshot | None) -> None:
+    """Write a history of forty days that ends now."""
+    now = [bloated] if bloated else []
+    Store(path).append(*_dated_back(usage), usage, *now, keep_days=KEEP_DAYS)
+
+
+def _dated_back(usage: Snapshot) -> Iterator[Snapshot]:
+    ends = usage.server.started - _BEFORE_START_S
+    hours = [ends - number * _HOUR_S for number in range(25)]
+    days = [ends - number * _DAY_S for number in range(2, DAYS + 1)]
+    began = ends - (DAYS + 1) * _DAY_S
+    server = usage.server.model_copy(update={"started": began, "counters_since": began})
+    since = {"statements_since": began} if usage.statements_since is not None else {}
+    for at in sorted(days + hours):
+        yield usage.model_copy(update={"at": at, "server": server, **since})

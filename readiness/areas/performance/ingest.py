@@ -1,0 +1,299 @@
+"""How fast rows are stored: by COPY into the table itself, and by the application's own interface.
+
+Both count the rows that are in the table.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from time import perf_counter
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from readiness.areas.performance.config import Ingest, WritePath
+from readiness.areas.performance.table_shape import ScratchTable, scratch_copy
+from readiness.config.base.tables import Service
+from readiness.lib.http import Session, session_for
+from readiness.lib.postgres import Connection, connect, fetch, fetch_value, source_of, translated
+from readiness.lib.sampling import percentile, quantile_points
+from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
+from readiness.model.measurement import Measurement
+
+_BUDGET_S: Final = 20.0
+_STATEMENT_S: Final = 30.0
+_PILOT_ROWS: Final = 100
+_FEWEST_SAMPLES: Final = 3
+_ROUND_TRIPS: Final = 20
+# What psycopg hands to libpq at once; larger blocks are cut, smaller ones cost calls.
+_BLOCK: Final = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRate:
+    """What was measured: `rate` in rows/s, and two figures that explain it."""
+
+    rate: Measurement
+    round_trip: Measurement
+    driver: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One COPY: rows sent, rows that are in the table since, and seconds it took."""
+
+    sent: int
+    stored: int
+    seconds: float
+
+
+def copy_rate(ingest: Ingest) -> CopyRate:
+    """COPY rows into a scratch table of the target table's shape, several times.
+
+    Every sample is one COPY of ready encoded rows that commits; what counts is the rows that
+    are in the table afterwards. A pilot of 100 rows sizes the samples so that a slow table
+    takes about 20 s in all; it and the first sample are discarded. The value is the median.
+
+    Raises:
+        NoData: the target table is empty.
+        TookTooLong: the table is so slow that three samples did not fit.
+    """
+    with (
+        connect(ingest.dsn, timeout_s=_STATEMENT_S, total_s=4 * _STATEMENT_S) as connection,
+        scratch_copy(connection, ingest.dsn, ingest.table, triggers=ingest.triggers) as scratch,
+    ):
+        round_trip = _round_trip(connection)
+        samples = list(_samples(connection, scratch, ingest))[1:]
+        source = source_of(scratch.copy_statement(), connection)
+    if len(samples) < _FEWEST_SAMPLES:
+        raise TookTooLong(
+            f"only {len(samples)} samples of COPY fit into {_BUDGET_S:g} s", where=ingest.table
+        )
+    return CopyRate(_rate(samples, source), round_trip, _driver())
+
+
+def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[Sample]:
+    pilot = copy_rows(connection, scratch, _PILOT_ROWS, 0)
+    end = perf_counter() + _BUDGET_S
+    share = _BUDGET_S / (ingest.samples + 1)
+    rows = max(1, min(ingest.rows, scratch.largest, int(pilot.sent / pilot.seconds * share)))
+    for number in range(ingest.samples + 1):
+        if perf_counter() > end:
+            return
+        yield copy_rows(connection, scratch, rows, _PILOT_ROWS + number * rows)
+
+
+def copy_rows(connection: Connection, scratch: ScratchTable, rows: int, first: int) -> Sample:
+    """One COPY that commits; encoding before and counting after it are outside the clock."""
+    blocks = encoded(connection, scratch.rows_statement(rows, first))
+    before = _count(connection, scratch)
+    statement = scratch.copy_statement()
+    with translated(source_of(statement, connection)), connection.cursor() as cursor:
+        started = perf_counter()
+        with cursor.copy(statement) as copy:
+            for block in blocks:
+                copy.write(block)
+        seconds = perf_counter() - started
+    return Sample(rows, _count(connection, scratch) - before, seconds)
+
+
+def encoded(connection: Connection, statement: sql.Composed) -> list[bytes]:
+    """The rows as the server itself writes them for COPY, in blocks of 128 KiB."""
+    blocks: list[bytes] = []
+    pending = bytearray()
+    with (
+        translated(source_of(statement, connection)),
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        for line in copy:
+            pending += line
+            if len(pending) >= _BLOCK:
+                blocks.append(bytes(pending[:_BLOCK]))
+                del pending[:_BLOCK]
+    return [*blocks, bytes(pending)] if pending else blocks
+
+
+def _count(connection: Connection, scratch: ScratchTable) -> int:
+    return int(fetch_value(connection, sql.SQL("select count(*) from {}").format(scratch.name)))
+
+
+def _rate(samples: Sequence[Sample], source: str) -> Measurement:
+    rates = [sample.stored / sample.seconds for sample in samples]
+    return Measurement(
+        name="rows stored by COPY",
+        value=percentile(rates, 0.5),
+        unit="rows/s",
+        source=f"{source}, {samples[0].sent} rows each",
+        samples=len(rates),
+        quantiles=quantile_points(rates),
+    )
+
+
+def _round_trip(connection: Connection) -> Measurement:
+    times = []
+    for _ in range(_ROUND_TRIPS):
+        started = perf_counter()
+        fetch(connection, "select 1")
+        times.append((perf_counter() - started) * 1000)
+    return Measurement(
+        name="network round trip",
+        value=percentile(times, 0.5),
+        unit="ms",
+        source="select 1",
+        samples=len(times),
+        quantiles=quantile_points(times),
+    )
+
+
+def _driver() -> Measurement:
+    # The pure Python implementation is three times slower per row, and must be visible.
+    return Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
+
+
+_CLEANUP_S: Final = 10.0
+_TOTAL_S: Final = 120.0
+_WINDOW_S: Final = 4.0
+_PATIENCE_S: Final = 5.0
+_POLL_S: Final = 0.05
+# A failing path is not flooded.
+_MOST_FAILURES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRate:
+    """What was measured.
+
+    Attributes:
+        rate: rows/s that arrived in the table.
+        failed: requests that were not answered with a 2xx.
+        missing: rows of requests that were answered with a 2xx, and that are not in the table.
+        first_failure: the first of the failures, in words; empty if there was none.
+    """
+
+    rate: Measurement
+    failed: Measurement
+    missing: Measurement
+    first_failure: str
+
+    @property
+    def lost_something(self) -> bool:
+        """Whether a write failed, or was acknowledged and is not there."""
+        return bool(self.failed.value or self.missing.value)
+
+
+@dataclass(slots=True)
+class _Sent:
+    accepted: int = 0
+    failures: int = 0
+    first_failure: str = ""
+
+
+def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
+    """Send requests one after the other for 4 s or `rows` rows, whichever comes first.
+
+    Rows count once the database counts them, and the clock runs until they are stored (up to
+    5 s more, for a path that stores them later).
+
+    Raises:
+        Unreachable: the service does not answer.
+        CouldNotMeasure: and its kinds; also if the rows could not be removed again.
+    """
+    with connect(path.dsn, timeout_s=_CLEANUP_S, total_s=_TOTAL_S) as connection:
+        before = _stored(connection, path)
+        with _cleaned_up(path, before), session_for(service) as session:
+            started = time.perf_counter()
+            sent = _send(session, path, service, rows)
+            expected = before + sent.accepted * path.rows_per_request
+            stored = _arrived(connection, path, expected) - before
+            seconds = time.perf_counter() - started
+    source = f"{path.method} {service.url}{path.path}, counted by {source_of(path.count_sql)}"
+    requests = sent.accepted + sent.failures
+    return WriteRate(
+        rate=Measurement(
+            "rows stored by the application", stored / seconds, "rows/s", source, samples=requests
+        ),
+        failed=Measurement("failed writes", sent.failures, "count", source, samples=requests),
+        missing=Measurement(
+            "rows acknowledged and not stored",
+            max(0, expected - before - stored),
+            "count",
+            source,
+            samples=requests,
+        ),
+        first_failure=sent.first_failure,
+    )
+
+
+def _send(session: Session, path: WritePath, service: Service, rows: int) -> _Sent:
+    sent = _Sent()
+    end = time.perf_counter() + _WINDOW_S
+    # Microseconds since 1970: no earlier run has used them, and JSON readers keep them exact.
+    for number in count(time.time_ns() // 1000):
+        failure = _write(session, path, service, number)
+        if failure is None:
+            sent.accepted += 1
+        else:
+            sent.failures += 1
+            sent.first_failure = sent.first_failure or failure
+        if (
+            sent.accepted * path.rows_per_request >= rows
+            or sent.failures >= _MOST_FAILURES
+            or time.perf_counter() > end
+        ):
+            break
+    return sent
+
+
+def _write(session: Session, path: WritePath, service: Service, number: int) -> str | None:
+    """None if the request was answered with a 2xx, else what happened.
+
+    Raises:
+        Unreachable: nobody answered.
+    """
+    body = path.body.replace("{n}", str(number)).encode()
+    try:
+        answer = session.request(path.method, f"{service.url}{path.path}", body)
+    except (TookTooLong, NoData) as error:
+        return error.sentence
+    return None if 200 <= answer.status < 300 else str(answer)  # noqa: PLR2004 - HTTP's own
+
+
+def _arrived(connection: Connection, path: WritePath, expected: int) -> int:
+    """The count once it has reached what is expected, or after 5 s."""
+    end = time.perf_counter() + _PATIENCE_S
+    while (found := _stored(connection, path)) < expected and time.perf_counter() < end:
+        time.sleep(_POLL_S)
+    return found
+
+
+@contextmanager
+def _cleaned_up(path: WritePath, before: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # Over a new connection: the old one may be broken.
+        with connect(path.dsn, timeout_s=_CLEANUP_S) as connection:
+            fetch(connection, _marked(path.cleanup_sql))
+            left = _stored(connection, path) - before
+        if left > 0:
+            raise CouldNotMeasure(
+                f"{left} rows of the probe are left after the cleanup",
+                where=source_of(path.cleanup_sql),
+                remedy="let `cleanup_sql` delete what `count_sql` counts, and run it by hand",
+            )
+
+
+def _stored(connection: Connection, path: WritePath) -> int:
+    found = fetch_value(connection, _marked(path.count_sql))
+    if not isinstance(found, int):
+        raise NoData(f"expected a number, not {found}", where=source_of(path.count_sql))
+    return found
+
+
+def _marked(statement: str) -> str:
+    """The statement with a mark for the server's statistics: it is not the application's."""
+    return f"{statement.rstrip().rstrip(';')}\n/* readiness */"

@@ -1,0 +1,294 @@
+"""What is concluded from a server's counters, its release and its statements, without a server."""
+
+from datetime import date
+
+import pytest
+
+from readiness.areas.database.config import HealthLimits
+from readiness.areas.database.grading import no_less_than, no_more_than, none_of
+from readiness.areas.database.probes.counters import Checkpoints, Counted, Counters
+from readiness.areas.database.probes.server import Release, newest_minor, supported_until
+from readiness.areas.database.probes.statements import (
+    OWN,
+    Statement,
+    StatementCounters,
+    Window,
+    logged,
+    version_of,
+    window,
+)
+from readiness.areas.database.snapshots import Server, Snapshot, StatementUse
+from readiness.lib.text import worst
+from readiness.model.errors import NoData
+from readiness.model.evidence import Evidence
+from readiness.model.measurement import Measurement
+
+HOUR = 3600.0
+
+
+def figures(name: str = "shop", *, seconds: float = HOUR, **figures: int) -> Counted:
+    zero = {"deadlocks": 0, "temp_bytes": 0, "temp_files": 0, "hits": 0, "reads": 0}
+    return Counted(name=name, seconds=seconds, **(zero | figures))
+
+
+def test_a_young_counter_is_counted_by_the_hour() -> None:
+    young = Counters((figures(seconds=1, deadlocks=1),))
+    assert young.deadlocks_per_h.value == 1
+
+
+def test_each_database_has_an_age_of_its_own() -> None:
+    both = Counters((figures("a", seconds=10 * HOUR, temp_bytes=100), figures(temp_bytes=7)))
+    assert both.temp_bytes_per_h.value == 17
+    assert both.age_s.value == HOUR
+    assert both.worst_by("temp_bytes") == "a: 100, shop: 7"
+
+
+def test_the_cache_serves_a_share_of_all_reads() -> None:
+    share = Counters((figures(hits=90_000, reads=10_000), figures(hits=100_000))).cache_hit_share
+    assert share.value == 0.95
+    assert share.samples == 200_000
+    with pytest.raises(NoData, match="only 99999 blocks"):
+        _ = Counters((figures(hits=99_999),)).cache_hit_share
+
+
+@pytest.mark.parametrize(
+    ("timed", "requested", "by_volume", "share"),
+    [
+        (0, 0, 0.0, 0.0),
+        (0, 1, 0.2, 0.01),
+        (10, 10, 10.0, 0.5),
+        (10, 90, 1.0, 0.01),
+        (10, 10, 50.0, 0.5),
+    ],
+)
+def test_only_as_many_checkpoints_are_forced_as_wal_explains(
+    timed: int, requested: int, by_volume: float, share: float
+) -> None:
+    found = Checkpoints(timed, requested, by_volume, HOUR).forced_share
+    assert found.value == pytest.approx(share)
+
+
+LIMITS = HealthLimits().placed("PLACE")
+
+
+@pytest.mark.parametrize(
+    ("value", "warned", "failed"), [(0.8, 0, 0), (0.81, 1, 0), (0.9, 1, 0), (0.91, 0, 1)]
+)
+def test_what_must_be_small_warns_before_it_fails(value: float, warned: int, failed: int) -> None:
+    evidence = Evidence()
+    good = no_more_than(
+        evidence,
+        "share",
+        Measurement("Share", value, "ratio", "test"),
+        LIMITS,
+        warn="connections_warn_share",
+        fail="connections_max_share",
+    )
+    assert (len(evidence.warnings), len(evidence.failures)) == (warned, failed)
+    assert good is (warned + failed == 0)
+    assert len(evidence.measurements) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.99, ""),
+        (0.95, "Share: 95 %; at least 99 % required (`PLACE.cache_hit_warn_share`, default)"),
+        (0.94, "Share: 94 %; at least 95 % required (`PLACE.cache_hit_min_share`, default)"),
+    ],
+)
+def test_what_must_be_large_warns_before_it_fails(value: float, said: str) -> None:
+    evidence = Evidence()
+    no_less_than(
+        evidence,
+        "share",
+        Measurement("Share", value, "ratio", "test"),
+        LIMITS,
+        warn="cache_hit_warn_share",
+        fail="cache_hit_min_share",
+    )
+    assert "".join([*evidence.warnings, *evidence.failures]) == said
+    assert bool(evidence.failures) is (value < 0.95)
+
+
+def test_what_is_wrong_is_counted_and_named() -> None:
+    evidence = Evidence()
+    none_of(evidence, "indexes", "indexes invalid", ["a", "b"], 7, "pg_index")
+    assert evidence.failures == ["2 of 7 indexes invalid: a; b"]
+    assert none_of(evidence, "indexes", "indexes invalid", [], 7, "pg_index")
+
+
+@pytest.mark.parametrize(
+    ("major", "end"),
+    [
+        (12, date(2024, 11, 14)),
+        (13, date(2025, 11, 13)),
+        (14, date(2026, 11, 12)),
+        (15, date(2027, 11, 11)),
+        (16, date(2028, 11, 9)),
+        (17, date(2029, 11, 8)),
+        (18, date(2030, 11, 14)),
+    ],
+)
+def test_the_end_of_support_is_the_one_that_postgresql_names(major: int, end: date) -> None:
+    assert supported_until(major) == end
+
+
+@pytest.mark.parametrize(
+    ("major", "today", "minor"),
+    [
+        (18, date(2025, 11, 13), 1),
+        (18, date(2026, 2, 11), 1),
+        (18, date(2026, 2, 12), 2),
+        (15, date(2026, 11, 12), 19),
+        (13, date(2030, 1, 1), 23),
+        (14, date(2030, 1, 1), 24),
+        (19, date(2026, 11, 11), 0),
+        (19, date(2026, 11, 12), 1),
+        (19, date(2027, 2, 11), 2),
+    ],
+)
+def test_a_minor_release_is_expected_when_its_day_has_come(
+    major: int, today: date, minor: int
+) -> None:
+    assert newest_minor(major, today) == minor
+
+
+def test_releases_are_read_and_compared() -> None:
+    assert Release.of(150004) == Release(15, 4) == Release.read("15.4")
+    assert Release.read("16") == Release(16, 0) > Release(15, 20)
+    assert str(Release.of(180001)) == "18.1"
+
+
+SERVER = Server(system="", database="d", version=150000, started=0.0, counters_since=0.0)
+
+
+def statement(key: str, calls: int, total_ms: float, **more: object) -> Statement:
+    plain = {"role": "app", "text": key, "own": False} | more
+    return Statement(key=key, calls=calls, total_ms=total_ms, **plain)  # type: ignore[arg-type]
+
+
+def counted(*statements: Statement, since: float | None = 0.0) -> StatementCounters:
+    return StatementCounters({s.key: s for s in statements}, since, 0)
+
+
+def before(at: float, **uses: tuple[int, float]) -> Snapshot:
+    known = {key: StatementUse(calls=c, total_ms=t) for key, (c, t) in uses.items()}
+    return Snapshot(at=at, server=SERVER, size=0, tables={}, indexes=(), statements=known)
+
+
+def seen(counters: StatementCounters, snapshot: Snapshot | None, *roles: str) -> Window:
+    return window(counters, snapshot, now=7200.0, roles=roles, monitor="watcher")
+
+
+def test_the_mean_is_that_of_the_window_alone() -> None:
+    found = seen(counted(statement("a", 110, 2000.0)), before(3600.0, a=(100, 1000.0)))
+
+    assert found.hours == 1
+    (ran,) = found.ran
+    assert (ran.calls, ran.mean_ms) == (10, 100.0)
+
+
+def test_what_did_not_run_in_it_is_not_there_and_what_is_new_is_whole() -> None:
+    counters = counted(statement("a", 5, 5.0), statement("b", 4, 8.0))
+    (ran,) = seen(counters, before(3600.0, a=(5, 5.0))).ran
+
+    assert (ran.statement.key, ran.calls, ran.mean_ms) == ("b", 4, 2.0)
+
+
+def test_a_statement_that_was_thrown_out_counts_anew() -> None:
+    (ran,) = seen(counted(statement("a", 3, 9.0)), before(3600.0, a=(50, 1.0))).ran
+
+    assert (ran.calls, ran.mean_ms) == (3, 3.0)
+
+
+def test_a_reset_after_the_snapshot_shortens_the_window() -> None:
+    counters = counted(statement("a", 30, 60.0), since=5400.0)
+    found = seen(counters, before(3600.0, a=(10, 10.0)))
+
+    assert found.hours == 0.5
+    assert found.ran[0].calls == 30
+
+
+def test_without_a_snapshot_it_is_since_the_counters_began() -> None:
+    assert seen(counted(statement("a", 1, 1.0), since=3600.0), None).hours == 1
+
+
+def test_postgresql_13_needs_a_snapshot() -> None:
+    counters = counted(statement("a", 7, 7.0), since=None)
+    with pytest.raises(NoData, match="since when"):
+        seen(counters, None)
+    assert seen(counters, before(3600.0, a=(2, 2.0))).ran[0].calls == 5
+
+
+def test_roles_are_those_named_else_all_but_the_monitoring_s() -> None:
+    counters = counted(
+        statement("a", 1, 1.0),
+        statement("b", 1, 1.0, role="watcher"),
+        statement("c", 1, 1.0, role="batch"),
+        statement("d", 1, 1.0, own=True),
+    )
+    by_name, by_default = seen(counters, None, "app"), seen(counters, None)
+
+    assert [ran.statement.key for ran in by_name.ran] == ["a"]
+    assert (by_name.others, by_name.own) == (2, 1)
+    assert [ran.statement.key for ran in by_default.ran] == ["a", "c"]
+
+
+def test_only_what_ran_often_enough_is_judged_the_slowest_first() -> None:
+    counters = counted(
+        statement("seldom", 2, 999.0), statement("quick", 30, 30.0), statement("slow", 20, 200.0)
+    )
+
+    found = seen(counters, None).enough(20)
+    assert [ran.statement.key for ran in found] == ["slow", "quick"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"log_min_duration_statement": "500"}, 500.0),
+        ({"log_min_duration_statement": "0"}, 0.0),
+        ({"log_min_duration_statement": "-1"}, None),
+        ({}, None),
+        (
+            {"log_min_duration_statement": "-1", "auto_explain.log_min_duration": "250",
+             "shared_preload_libraries": "pg_stat_statements, auto_explain"},
+            250.0,
+        ),
+        # Set in postgresql.conf, and loaded nowhere.
+        ({"log_min_duration_statement": "-1", "auto_explain.log_min_duration": "250"}, None),
+        (
+            {"log_min_duration_statement": "900", "auto_explain.log_min_duration": "250",
+             "session_preload_libraries": "auto_explain"},
+            250.0,
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_logged_is_the_lower_of_what_is_on(
+    settings: dict[str, str], expected: float | None
+) -> None:
+    assert logged(settings)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("copy readiness_a1b2.t from stdin", True),
+        ("delete from t where x = $1\n/* readiness */", True),
+        ("with readiness_slow_query as materialized (select pg_sleep($1)) select 1", True),
+        ("select readiness from aircraft", False),
+        ("select 1 /* readiness report of the shop */", False),
+    ],
+)
+def test_what_the_gate_sends_is_known_by_its_mark(text: str, own: bool) -> None:
+    assert bool(OWN.search(text)) is own
+
+
+def test_versions_of_extensions_compare_as_numbers() -> None:
+    assert version_of("1.10") > version_of("1.9") > version_of("1.8")
+
+
+def test_three_are_named_and_the_rest_is_counted() -> None:
+    assert worst(["a", "b", "c", "d", "e"]) == "a; b; c; and 2 more"
+    assert worst(["a\x1b[31m", "b"]) == "a [31m; b"
