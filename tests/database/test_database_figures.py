@@ -27,7 +27,7 @@ HOUR = 3600.0
 
 
 def figures(name: str = "shop", *, seconds: float = HOUR, **figures: int) -> Counted:
-    zero = {"deadlocks": 0, "temp_bytes": 0, "temp_files": 0, "hits": 0, "reads": 0}
+    zero = {"deadlocks": 0, "temp_bytes": 0, "hits": 0, "reads": 0}
     return Counted(name=name, seconds=seconds, **(zero | figures))
 
 

@@ -122,7 +122,7 @@ def test_a_chunk_is_overdue_once_two_runs_have_passed_it_by() -> None:
 
 def test_what_was_saved_is_unknown_where_no_size_is() -> None:
     assert Saved(2, 2, 1000, 250).ratio == 0.75
-    with pytest.raises(NoData, match="of none of 3 compressed chunks"):
+    with pytest.raises(NoData, match="not known for any of 3 chunks"):
         _ = Saved(3, 0, 0, 0).ratio
 
 

@@ -9,7 +9,6 @@ import click
 
 from readiness.areas.database.config import Config, Database, Hypertable, Pooler
 from readiness.config.base.area import Area, Configured, Look
-from readiness.model.errors import CouldNotMeasure
 
 __all__ = ["AREA", "ExpectedHypertable"]
 
@@ -53,19 +52,11 @@ def _pooler(settings: Pooler) -> str:
 
 
 def _database(database: Database) -> str:
-    from readiness.lib import postgres
+    from readiness.lib.postgres.session import looking, need_role
 
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+    with looking(database) as connection:
+        need_role(connection, "pg_monitor", "statistics are hidden")
         version = connection.info.parameter_status("server_version")
-        may = postgres.fetch_value(
-            connection, "select pg_has_role(current_user, 'pg_monitor', 'member')"
-        )
-    if not may:
-        raise CouldNotMeasure(
-            "the role is not a member of pg_monitor",
-            where=database.dsn.address,
-            remedy="grant pg_monitor to the role",
-        )
     return f"{database.dsn.address}, PostgreSQL {version}"
 
 

@@ -1,4 +1,4 @@
-"""`readiness snapshot`: what cron runs each hour, so that counters have a past."""
+"""`readiness snapshot`: stores the counters of the databases; cron runs it each hour."""
 
 import sys
 from pathlib import Path
@@ -22,9 +22,9 @@ _BLOAT_EVERY_S = 23.5 * _HOUR_S
 def snapshot(configured: Configured) -> click.Command:
     """The command `snapshot`."""
 
-    @click.command(name="snapshot", help="Store what the databases count: run it hourly, by cron.")
+    @click.command(name="snapshot", help="Store a snapshot of the database counters.")
     @config_option
-    @click.option("--database", "names", multiple=True, metavar="NAME", help="Of this one only.")
+    @click.option("--database", "names", multiple=True, metavar="NAME", help="Only of this one.")
     def command(config: Path | None, names: tuple[str, ...]) -> None:
         sys.exit(run(configured(config), names))
 
@@ -34,7 +34,7 @@ def snapshot(configured: Configured) -> click.Command:
 def run(config: Config, names: tuple[str, ...]) -> int:
     """Take a snapshot of each database that has a history; gives the exit code.
 
-    One that fails is reported on stderr, and the exit code is 2; the others are stored.
+    A failure is reported on stderr and makes it 2; the other databases are stored.
 
     Raises:
         UsageError: there is no such database, or none has a history.
@@ -70,7 +70,7 @@ def _chosen(databases: list[Database], names: tuple[str, ...]) -> list[Database]
 
 
 def _taken(database: Database, history: History) -> str:
-    """Take and store; where bloat cannot be measured, the counters are stored all the same."""
+    """Take and store; the counters are stored even where bloat cannot be measured."""
     store = Store(Path(history.path))
     with postgres.connect(
         database.dsn, timeout_s=database.timeout_s, total_s=20 * database.timeout_s
@@ -83,12 +83,11 @@ def _taken(database: Database, history: History) -> str:
             return summary
         found = bloat.take(connection, database.bloat)
         store.append(found, keep_days=history.keep_days)
-    return f"{summary}; bloat of {len(found.objects)} large ones"
+    return f"{summary}; bloat of {len(found.objects)} large tables and indexes"
 
 
 def _summary(usage: Snapshot) -> str:
-    without = "" if usage.statements else " (of statements it cannot read any)"
-    return (
-        f"{len(usage.indexes)} indexes, {len(usage.tables)} tables,"
-        f" {len(usage.statements)} statements{without}"
-    )
+    statements = f"{len(usage.statements)} statements"
+    if not usage.statements:
+        statements += " (they cannot be read)"
+    return f"{len(usage.indexes)} indexes, {len(usage.tables)} tables, {statements}"

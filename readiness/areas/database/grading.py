@@ -1,12 +1,13 @@
 """Judgements that several checks share: two limits for one figure, lists that must be empty."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from readiness.config.base import Model
 from readiness.lib.text import worst
 from readiness.model.evidence import Evidence
 from readiness.model.figures import quantity
-from readiness.model.measurement import Measurement, at_least, at_most, equal_to
+from readiness.model.measurement import Limit, Measurement, at_least, at_most, equal_to
 
 
 def no_more_than(
@@ -18,45 +19,21 @@ def no_more_than(
     warn: str,
     fail: str,
     because: str = "",
+    bound: Callable[[float, str], Limit] = at_most,
 ) -> bool:
-    """Judge a figure that must be small against two limits of one table.
+    """Judge a figure that must be small: beyond one limit it warns, beyond another one it fails.
 
-    Args:
-        evidence: of the check.
-        key: of the judgement.
-        measured: the figure.
-        limits: the table that holds both limits.
-        warn: its key for the limit above which it is a warning.
-        fail: its key for the limit above which it fails.
-        because: details of a miss.
-
-    Returns:
-        Whether it neither fails nor warns.
-
-    Raises:
-        NoData: the value cannot be compared with the limits.
+    `warn` and `fail` are the keys of the two limits in their table `limits`. Returns whether the
+    figure neither warns nor fails.
     """
-    failed = not at_most(getattr(limits, fail)).holds(measured.value)
+    failed = not bound(getattr(limits, fail), "").holds(measured.value)
     decides = fail if failed else warn
-    limit = at_most(getattr(limits, decides), limits.deciding(decides))
+    limit = bound(getattr(limits, decides), limits.deciding(decides))
     return evidence.judge(key, measured, limit, because, warn_only=not failed)
 
 
-def no_less_than(
-    evidence: Evidence,
-    key: str,
-    measured: Measurement,
-    limits: Model,
-    *,
-    warn: str,
-    fail: str,
-    because: str = "",
-) -> bool:
-    """The same for a figure that must be large."""
-    failed = not at_least(getattr(limits, fail)).holds(measured.value)
-    decides = fail if failed else warn
-    limit = at_least(getattr(limits, decides), limits.deciding(decides))
-    return evidence.judge(key, measured, limit, because, warn_only=not failed)
+no_less_than = partial(no_more_than, bound=at_least)
+"""The same for a figure that must be large."""
 
 
 def none_of(
@@ -69,16 +46,10 @@ def none_of(
     *,
     warn_only: bool = False,
 ) -> bool:
-    """Judge that nothing is wrong with any of several things.
+    """Judge that a list is empty: `found` has one text for each of the objects that are wrong.
 
-    Args:
-        evidence: of the check.
-        key: of the judgement.
-        name: what would be wrong, after "2 of 7": "tables without statistics".
-        found: what is wrong, one text each.
-        among: how many were judged.
-        source: where that was seen.
-        warn_only: see `Evidence.judge`.
+    `name` says what is wrong, after "2 of 7": "tables without statistics"; `among` is how many
+    objects were judged.
     """
     return evidence.judge(
         key,

@@ -33,12 +33,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scans:
-    """How often each index had been scanned: all that a snapshot of long ago is asked for.
-
-    Attributes:
-        mark: when that was.
-        by_index: scans, by the number of the index.
-    """
+    """How often each index, by its OID, had been scanned: what an old snapshot is read for."""
 
     mark: Mark
     by_index: Mapping[int, int]
@@ -53,9 +48,7 @@ class Server(_Part):
 
     Attributes:
         system: the identifier of the cluster; empty where the server hides it.
-        database: its name.
         version: as server_version_num.
-        started: when the server started.
         counters_since: when the counters of tables and indexes began: at the last reset, or at a
             crash, which empties them silently.
     """
@@ -76,11 +69,10 @@ class IndexUse(_Part):
     """The counters of one index, with those of all its parts.
 
     Attributes:
-        oid: its number: a rebuilt index has another one.
+        oid: a rebuilt index has another one.
         name: `schema.index`.
-        scans: since the counters began.
         size: in bytes.
-        last_scan: when it was used last; None where the server does not record it (before 16).
+        last_scan: None where the server does not record it (before 16).
     """
 
     oid: int
@@ -98,7 +90,7 @@ class StatementUse(_Part):
 
 
 class _Body(_Part):
-    """What is stored as one row of the file."""
+    """What is stored, compressed, as one row of the file."""
 
     at: float
     server: Server
@@ -109,11 +101,7 @@ class _Body(_Part):
 
     @classmethod
     def unpacked(cls, stored: bytes) -> Self:
-        """From what was stored.
-
-        Raises:
-            CouldNotMeasure: it is damaged, or of another format.
-        """
+        """From what was stored; raises CouldNotMeasure if it is damaged or of another format."""
         try:
             return cls.model_validate_json(_inflated(stored))
         except ValidationError:
@@ -124,14 +112,11 @@ class Snapshot(_Body):
     """The counters of one database at one moment.
 
     Attributes:
-        at: when it was taken.
-        server: of what.
         size: of the database, in bytes.
         tables: the size of each table with its indexes and its TOAST, by `schema.table`.
-        indexes: the counters of each index.
-        statements: the counters of each statement, by its key; empty without the extension.
-        statements_since: when those began; None where the server does not record it (before 14).
-        evictions: evictions of pg_stat_statements since then; None likewise.
+        statements: by key; empty without the extension.
+        statements_since: when those counters began; None where it is not recorded (before 14).
+        evictions: of pg_stat_statements since then; None likewise.
     """
 
     size: int
@@ -148,16 +133,12 @@ class Snapshot(_Body):
 
     @property
     def scans(self) -> Scans:
-        """How often each index had been scanned."""
+        """How often each index had been scanned then."""
         return Scans(self.mark, {index.oid: index.scans for index in self.indexes})
 
 
 def unpacked_scans(stored: bytes) -> Scans:
-    """The scans alone, without a model for each of ten thousand indexes.
-
-    Raises:
-        CouldNotMeasure: it is damaged, or of another format.
-    """
+    """As `Snapshot.unpacked`, but without a model for each of ten thousand indexes."""
     try:
         body = json.loads(_inflated(stored))
         mark = Mark(float(body["at"]), float(body["server"]["counters_since"]))
@@ -182,14 +163,13 @@ class Bloated(_Part):
 
     Attributes:
         name: `schema.name`.
-        kind: `table` or `index`.
         size: in bytes.
         wasted: bytes that would be free after a rewrite.
         exact: whether it was measured, or estimated from the planner's statistics.
     """
 
     name: str
-    kind: str
+    kind: Literal["table", "index"]
     size: int
     wasted: int
     exact: bool
@@ -243,11 +223,7 @@ _CRON: Final = "take them each hour: 7 * * * * readiness snapshot --config FILE"
 
 
 class Store:
-    """The snapshots of one database, in one file.
-
-    Args:
-        path: the file; it is made at the first snapshot, and its folder has to be there.
-    """
+    """The snapshots of one database, in one file, which the first snapshot makes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -286,12 +262,10 @@ class Store:
     def scans(self, server: Server, *, since: float = 0.0) -> list[Scans]:
         """The scans of the indexes at a time and all after it, the oldest first.
 
-        Args:
-            server: the database that they have to be of.
-            since: Unix time; the last snapshot before it is the first one given.
+        The last snapshot before `since` is the first one given.
 
         Raises:
-            NoData: there is no file, or it is another database's.
+            NoData: there is no file, or it is another database's than `server`.
             CouldNotMeasure: it cannot be read.
         """
         self.newest_usage(server)  # refuses another database's
@@ -303,15 +277,15 @@ class Store:
         return found[0] if found else None
 
     def newest_usage(self, server: Server) -> Snapshot | None:
-        """The last snapshot of the counters, see `scans`; None if there is none."""
+        """The last snapshot of the counters; see `scans`."""
         return self._newest("usage", Snapshot, server)
 
     def newest_bloat(self, server: Server) -> BloatSnapshot | None:
-        """The last snapshot of the bloat, see `scans`; None if there is none."""
+        """The last snapshot of the bloat; see `scans`."""
         return self._newest("bloat", BloatSnapshot, server)
 
     def _last_until(self, at: float) -> float:
-        """When the last snapshot of the counters until a time was taken, else the first one."""
+        """The time of the last snapshot of the counters until `at`, else of the first one."""
         with self._opened("ro") as connection:
             self._check(connection)
             row = connection.execute(
@@ -325,7 +299,7 @@ class Store:
         with self._opened("ro") as connection:
             self._check(connection)
             row = connection.execute("select max(at) from snapshots where kind = ?", (kind,))
-            newest = row.fetchone()[0]
+            (newest,) = row.fetchone()
         return self._read(kind, shape, server, newest)[-1] if newest is not None else None
 
     def _read(

@@ -21,11 +21,10 @@ class Reach:
     """The time that counters and snapshots cover without a gap that matters.
 
     Attributes:
-        since: Unix time.
-        until: Unix time: now, by the server's clock.
+        since: Unix time, like `until`, which is now.
         unseen_s: seconds within it that nothing covers: from a snapshot to the crash after it,
             each shorter than allowed.
-        first: the number of the first snapshot that belongs to it; None if there is none.
+        first: the number of the first snapshot that belongs to it.
         broken_at: when the counters started again before it; None if nothing broke it.
     """
 
@@ -37,7 +36,7 @@ class Reach:
 
     @property
     def days(self) -> float:
-        """Its length."""
+        """The length of that time."""
         return (self.until - self.since) / _DAY_S
 
 
@@ -45,12 +44,8 @@ def reaching(snapshots: Sequence[Mark], live: Mark, *, gap_max_s: float) -> Reac
     """How far back counters and snapshots reach together.
 
     Where counters started again between two snapshots, the time from the earlier snapshot until
-    then is lost. A clean restart keeps them; a crash does not.
-
-    Args:
-        snapshots: the oldest first.
-        live: what is counted now.
-        gap_max_s: seconds that may be lost at one time.
+    then is lost. A clean restart keeps them; a crash does not. Snapshots come oldest first; up to
+    `gap_max_s` seconds may be lost at one time.
     """
     chain = [*snapshots, live]
     unseen = 0.0
@@ -67,11 +62,7 @@ def reaching(snapshots: Sequence[Mark], live: Mark, *, gap_max_s: float) -> Reac
 
 
 def reach(database: Database, live: Snapshot) -> Reach:
-    """How far back counters and stored snapshots reach; counters alone without a history.
-
-    Raises:
-        CouldNotMeasure: the file of the snapshots cannot be read.
-    """
+    """How far back counters and stored snapshots reach; counters alone without a history."""
     history = database.history
     if history is None:
         return reaching([], live.mark, gap_max_s=0.0)
@@ -104,10 +95,9 @@ class Use:
     """When one index was used.
 
     Attributes:
-        index: as it is now.
-        known_since: Unix time from which on it is known to be there.
-        last: the latest time until which a use may have been; None if there was none.
-        known_from_the_start: whether it was there already when the reach begins.
+        known_since: Unix time from which on it is known to exist.
+        last: the latest time at which a use may have been; None if there was none.
+        known_from_the_start: whether it existed already when the reach begins.
     """
 
     index: IndexUse
@@ -121,12 +111,7 @@ class Use:
 
 
 def uses(snapshots: Sequence[Scans], live: Snapshot) -> list[Use]:
-    """When each index of today was used, as far as these snapshots show.
-
-    Args:
-        snapshots: those within the reach, the oldest first.
-        live: what is counted now.
-    """
+    """When each index of today was used, by the snapshots within the reach, oldest first."""
     chain = [*snapshots, live.scans]
     begins = chain[0].mark.at
     known: dict[int, float] = {}
@@ -167,13 +152,11 @@ class Growth:
         grown: bytes from the oldest snapshot until now; negative where it shrank.
         days: between the two.
         tables: what grew most: pairs of name and bytes, of those that grew.
-        snapshots: how many lie in that time.
     """
 
     grown: int
     days: float
     tables: tuple[tuple[str, int], ...]
-    snapshots: int
 
     @property
     def month(self) -> float:
@@ -182,15 +165,10 @@ class Growth:
 
 
 def growth(snapshots: Sequence[Snapshot], live: Snapshot, *, least_days: float) -> Growth:
-    """The growth of the last month, or of the part of it that snapshots cover.
-
-    Args:
-        snapshots: the oldest first.
-        live: the sizes of now.
-        least_days: days that the snapshots must reach back.
+    """The growth of the last month, or of the part of it that snapshots, oldest first, cover.
 
     Raises:
-        NoData: the snapshots do not reach back so far.
+        NoData: the snapshots do not reach back `least_days`.
     """
     # Of older days one snapshot each is kept: the one before the month may be a day older.
     within = [s for s in snapshots if live.at - MONTH_S - _DAY_S <= s.at < live.at]
@@ -208,4 +186,4 @@ def growth(snapshots: Sequence[Snapshot], live: Snapshot, *, least_days: float) 
         )
     more = {name: size - first.tables.get(name, 0) for name, size in live.tables.items()}
     most = sorted(((n, s) for n, s in more.items() if s > 0), key=lambda t: (-t[1], t[0]))
-    return Growth(live.size - first.size, days, tuple(most[:_MOST]), len(within))
+    return Growth(live.size - first.size, days, tuple(most[:_MOST]))

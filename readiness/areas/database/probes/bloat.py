@@ -1,7 +1,7 @@
 """How much of tables and indexes is dead or empty, as pgstattuple measures it.
 
-An estimate only excuses: a large table that is dense by the planner's statistics need not be read.
-What looks bloated by them is measured, or reported as unknown.
+A large table that is dense by the planner's statistics need not be read. What looks bloated by them
+is measured, or reported as unknown: an estimate never fails a table.
 """
 
 import time
@@ -42,12 +42,12 @@ with counted as (
 )
 select l.oid::bigint, l.name, l.bytes, l.fillfactor,
        greatest(0, l.bytes - l.relallvisible::bigint * current_setting('block_size')::bigint),
-       case when l.reltuples > 0 and w.told = w.columns then
+       case when l.reltuples > 0 and w.known = w.columns then
            l.bytes - ceil(l.reltuples * (28 + ceil(w.width / 8) * 8) * 100
                           / ((current_setting('block_size')::float8 - 24) * l.fillfactor))
                      * current_setting('block_size')::float8 end
 from large l cross join lateral (
-    select count(*) as columns, count(s.attname) as told,
+    select count(*) as columns, count(s.attname) as known,
            coalesce(sum((1 - s.null_frac) * s.avg_width), 0) as width
     from pg_attribute a left join pg_stats s on s.schemaname = l.nspname
          and s.tablename = l.relname and s.attname = a.attname and not s.inherited
@@ -82,6 +82,7 @@ select table_len, dead_tuple_len + approx_free_space from {schema}.pgstattuple_a
 # Before PostgreSQL 14 the quick way refuses TOAST: it is read as a whole.
 _TOAST_13: Final = sql.SQL("""
 select table_len, dead_tuple_len + free_space from {schema}.pgstattuple(%s::regclass)""")
+_THERE: Final = "select 1 from pg_class where oid = %s"
 _FROM_14: Final = 140000
 _TOAST: Final = " (TOAST)"
 _INDEX: Final = sql.SQL("""
@@ -91,7 +92,7 @@ from {schema}.pgstatindex(%s::regclass)""")
 
 @dataclass(frozen=True, slots=True)
 class _Large:
-    """A table or index that is large enough: what reading it costs, and what is estimated."""
+    """A table or index that is large enough; `cost` is bytes to read, `estimate` wasted bytes."""
 
     oid: int
     name: str
@@ -130,7 +131,7 @@ def indexes(connection: Connection, limits: Bloat) -> BloatSnapshot:
 
 
 def take(connection: Connection, limits: Bloat) -> BloatSnapshot:
-    """Both, as one snapshot."""
+    """The bloat of tables and indexes, as one snapshot."""
     first, second = tables(connection, limits), indexes(connection, limits)
     return BloatSnapshot(
         at=first.at,
@@ -183,10 +184,7 @@ def _schema(connection: Connection) -> sql.Identifier:
 
 
 def _suspects_first(large: Iterable[_Large], limits: Bloat) -> list[_Large]:
-    def rank(one: _Large) -> tuple[bool, int]:
-        return _excused(one, limits), -one.size
-
-    return sorted(large, key=rank)
+    return sorted(large, key=lambda one: (_excused(one, limits), -one.size))
 
 
 def _excused(one: _Large, limits: Bloat) -> bool:
@@ -216,18 +214,17 @@ def _read_all(
             except TookTooLong:
                 pass  # a session locks it, or it is too large after all
             except CouldNotMeasure:
-                if not _is_there(connection, one):
-                    continue
-                raise
+                if postgres.fetch(connection, _THERE, [one.oid]):
+                    raise
+                continue
         if _excused(one, limits):
-            found.append(_estimated(one))
+            wasted = int(max(0.0, one.estimate or 0.0))
+            found.append(
+                Bloated(name=one.name, kind="table", size=one.size, wasted=wasted, exact=False)
+            )
         else:
             left_out.append(one.name)
     return found, left_out
-
-
-def _is_there(connection: Connection, one: _Large) -> bool:
-    return bool(postgres.fetch(connection, "select 1 from pg_class where oid = %s", [one.oid]))
 
 
 def _table(connection: Connection, schema: sql.Identifier, one: _Large) -> Bloated:
@@ -245,24 +242,10 @@ def _is_read_whole(connection: Connection, one: _Large) -> bool:
 def _index(connection: Connection, schema: sql.Identifier, one: _Large) -> Bloated:
     rows = postgres.fetch(connection, _INDEX.format(schema=schema), [one.oid])
     size, leaves, density, empty = rows[0]
-    return Bloated(
-        name=one.name,
-        kind="index",
-        size=size,
-        wasted=_index_waste(leaves, density, empty, one.fillfactor),
-        exact=True,
-    )
-
-
-def _index_waste(leaves: int, density: float | None, empty: int, fillfactor: float) -> int:
-    """Bytes that a rebuild would free: pages that hold nothing, and what its leaves lack."""
-    lacking = leaves * max(0.0, 1 - (density or 0.0) / fillfactor)
-    return int((empty + lacking) * _PAGE)
-
-
-def _estimated(one: _Large) -> Bloated:
-    wasted = int(max(0.0, one.estimate or 0.0))
-    return Bloated(name=one.name, kind="table", size=one.size, wasted=wasted, exact=False)
+    # A rebuild would free the pages that hold nothing, and what the leaves lack.
+    lacking = leaves * max(0.0, 1 - (density or 0.0) / one.fillfactor)
+    wasted = int((empty + lacking) * _PAGE)
+    return Bloated(name=one.name, kind="index", size=size, wasted=wasted, exact=True)
 
 
 def worst_first(objects: Iterable[Bloated]) -> Iterator[Bloated]:

@@ -34,7 +34,7 @@ _FROM_17: Final = 170000
 # From PostgreSQL 15 on, a crash empties a database's counters and leaves their age NULL; that of
 # the background writer shows it.
 _DATABASES: Final = """
-select coalesce(d.datname, 'what all databases share'), d.deadlocks, d.temp_bytes, d.temp_files,
+select coalesce(d.datname, 'what all databases share'), d.deadlocks, d.temp_bytes,
        d.blks_hit, d.blks_read,
        extract(epoch from now() - greatest(d.stats_reset, b.stats_reset))::float8
 from pg_stat_database d cross join pg_stat_bgwriter b
@@ -63,7 +63,6 @@ class Counted:
     name: str
     deadlocks: int
     temp_bytes: int
-    temp_files: int
     hits: int
     reads: int
     seconds: float
@@ -121,7 +120,7 @@ class Counters:
         )
 
     def worst_by(self, what: str) -> str:
-        """The databases with most of something, in words."""
+        """The databases with most of something, as text for a message."""
         found = sorted(self.databases, key=lambda d: -int(getattr(d, what)))
         return listed(f"{clean(d.name)}: {getattr(d, what)}" for d in found if getattr(d, what))
 
@@ -135,8 +134,8 @@ class Checkpoints:
     """Checkpoints since the counters began, and what may have caused them.
 
     Attributes:
-        timed: those that the clock began.
-        requested: those that something else began: the volume of WAL, a backup, a command.
+        timed: those that came on schedule.
+        requested: the others: forced by the volume of WAL, a backup, a command.
         by_volume: how many of those the WAL that was written can have forced, at most.
         seconds: that were counted.
     """
@@ -175,21 +174,15 @@ def counters(database: Database) -> Counters:
                 remedy="alter system set track_counts = on; select pg_reload_conf()",
             )
         rows = postgres.fetch(connection, _DATABASES)
-    return Counters(
-        tuple(
-            Counted(str(name), deadlocks, temp_bytes, files, hits, reads, float(seconds))
-            for name, deadlocks, temp_bytes, files, hits, reads, seconds in rows
-        )
-    )
+    return Counters(tuple(Counted(*row) for row in rows))
 
 
 def checkpoints(database: Database) -> Checkpoints:
     """The checkpoints of the server."""
     with looking(database) as connection:
         new = connection.info.server_version >= _FROM_17
-        timed, requested, seconds = postgres.fetch(
-            connection, _CHECKPOINTS_17 if new else _CHECKPOINTS
-        )[0]
+        statement = _CHECKPOINTS_17 if new else _CHECKPOINTS
+        timed, requested, seconds = postgres.fetch(connection, statement)[0]
         by_volume = _by_volume(connection, float(seconds))
     return Checkpoints(timed, requested, by_volume, float(seconds))
 
@@ -217,10 +210,12 @@ from pg_stat_database d, pg_stat_bgwriter b where d.datname = current_database()
 def server_of(connection: Connection) -> tuple[float, Server]:
     """The time of the server's clock, and which database it is."""
     at, database, started, since = postgres.fetch(connection, _SERVER)[0]
-    system = system_of(connection)
-    version = connection.info.server_version
     return at, Server(
-        system=system, database=database, version=version, started=started, counters_since=since
+        system=system_of(connection),
+        database=database,
+        version=connection.info.server_version,
+        started=started,
+        counters_since=since,
     )
 
 

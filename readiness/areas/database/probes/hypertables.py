@@ -1,4 +1,8 @@
-"""Hypertables: their chunks, and the policies that compress and drop them."""
+"""Hypertables: their chunks, the policies that compress and drop them, and what they take on disk.
+
+By the views of TimescaleDB 2.11 to 2.29. A month is measured by complete chunks, and never
+extrapolated from a table's size.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,10 +51,7 @@ class Table:
     """A table that may be a hypertable.
 
     Attributes:
-        kind: what it is.
-        oid: its number in the catalog; 0 if there is none.
-        schema: its schema.
-        table: its name.
+        oid: 0 if there is no such table.
         chunk_interval_h: hours that a new chunk holds; None where its time is a number or a UUID.
     """
 
@@ -77,11 +78,7 @@ class Chunk:
 
 
 def look(connection: Connection, name: str) -> Table:
-    """What the table `schema.table` is.
-
-    Raises:
-        CouldNotMeasure: the name cannot be read.
-    """
+    """What the table `schema.table` is."""
     rows = postgres.fetch(connection, _TABLE, [name])
     if not rows:
         return Table("no such table")
@@ -122,7 +119,6 @@ class Scheduled:
     """A policy that is switched on.
 
     Attributes:
-        job: the number of its job.
         every_s: seconds from one run to the next.
         after_s: seconds after which a chunk is due.
     """
@@ -145,8 +141,7 @@ def scheduled(connection: Connection, table: Table, kind: Policy) -> Sequence[Sc
     """The policies of a kind that are switched on for a hypertable.
 
     Raises:
-        CouldNotMeasure: one goes by when a chunk was made, and not by the age of its rows; and
-            its kinds, see `postgres.connect`.
+        CouldNotMeasure: one goes by when a chunk was made, and not by the age of its rows.
     """
     procedure, key = kind.value
     rows = postgres.fetch(connection, _POLICIES, [key, procedure, table.schema, table.table])
@@ -185,7 +180,7 @@ class Saved:
 
     Attributes:
         chunks: how many are compressed.
-        known: of how many it is known how large they were before.
+        known: for how many the size before is known.
         before: bytes of those before, with indexes and TOAST.
         after: bytes of those after.
     """
@@ -200,11 +195,11 @@ class Saved:
         """The share of the bytes that were saved.
 
         Raises:
-            NoData: of no compressed chunk is it known how large it was.
+            NoData: the size before compression is not known for any chunk.
         """
         if not self.before:
             raise NoData(
-                f"of none of {self.chunks} compressed chunks is it known how large it was before",
+                f"the size before compression is not known for any of {self.chunks} chunks",
                 remedy="rows that were written compressed have no size before: compare by hand",
             )
         return 1 - self.after / self.before
@@ -229,20 +224,14 @@ def on_disk(
 def chunk_sizes_function(version: Version) -> str:
     """The function that returns the sizes of chunks before and after compression.
 
-    Since 2.18 compression is called the columnstore; the old name still works, until it does not.
+    Since 2.18 compression is called columnstore, and the old name is deprecated.
     """
     return "chunk_columnstore_stats" if version >= _COLUMNSTORE else "chunk_compression_stats"
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What rows take on disk.
-
-    Attributes:
-        bytes_per_month: bytes that the rows of 30 days take.
-        chunks: how many chunks it is of.
-        span_s: seconds that they cover, with the gaps between them.
-    """
+    """What the rows of 30 days take on disk, by chunks that cover `span_s`, gaps included."""
 
     bytes_per_month: float
     chunks: int
@@ -250,13 +239,10 @@ class Growth:
 
 
 def settled(chunks: Sequence[Chunk], after_s: float) -> list[Chunk]:
-    """The chunks that no row comes to, and that have the size they are to keep.
+    """The chunks that take no more rows and have their final size.
 
-    The oldest is left out: the table may have begun in the middle of it.
-
-    Args:
-        chunks: all there are.
-        after_s: the least age, in seconds: when they are compressed, or 0 where they are not.
+    That is at the age of `after_s`, when they are compressed; 0 where they are not. The oldest is
+    left out: the table may have begun in the middle of it.
     """
     oldest = min((chunk.start for chunk in chunks), default=0.0)
     return [chunk for chunk in chunks if chunk.age_s > after_s and chunk.start > oldest]
@@ -265,13 +251,8 @@ def settled(chunks: Sequence[Chunk], after_s: float) -> list[Chunk]:
 def growth(chunks: Sequence[Chunk], sizes: Mapping[tuple[str, str], int], where: str) -> Growth:
     """What a month of rows takes, by the newest month of settled chunks.
 
-    Args:
-        chunks: those that are settled.
-        sizes: bytes of each chunk, by schema and name.
-        where: the hypertable, for an error.
-
     Raises:
-        NoData: fewer than two times are covered, less than a day, or a size is not known.
+        NoData: they cover fewer than two chunk intervals, or less than a day; or a size is unknown.
     """
     newest = max((chunk.end for chunk in chunks), default=0.0)
     counted = [chunk for chunk in chunks if chunk.end > newest - MONTH_S]

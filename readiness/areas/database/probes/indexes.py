@@ -64,22 +64,17 @@ class Index:
     """One index; of a partitioned one, its root.
 
     Attributes:
-        oid: its number.
-        name: `schema.index`, as a person writes it.
-        table: the name of its table.
-        quoted: its name, as SQL needs it.
-        quoted_table: its table's, as SQL needs it.
+        name: `schema.index`; `quoted` is the same, and `quoted_table` its table, as SQL needs it.
         signature: equal for indexes that hold the same, in the same order.
-        unique: whether it refuses duplicate values.
-        nulls_distinct: whether, to it, NULLs are different from each other.
+        nulls_distinct: whether it treats NULLs as different from each other.
         exclusion: whether it belongs to an exclusion constraint.
         sound: whether it is valid, ready and live.
         chosen: whether it is the replica identity, or what the table is clustered by.
-        expression: whether it holds an expression, of which the planner then keeps statistics.
-        constraint: the constraint that it implements, as SQL needs it; None if it is plain.
+        expression: whether it has an expression, for which the planner then keeps statistics.
+        constraint: the constraint that it implements, as SQL needs it.
         referenced: whether foreign keys reference it.
-        of_extension: whether it came with an extension, or is a hypertable's, whose own one is
-            never used: that of each chunk is.
+        of_extension: whether it came with an extension, or is a hypertable's own index, which is
+            never used: those of its chunks are.
         building: whether an index of its table is being built just now.
         size: in bytes, with all its parts, as of the last vacuum or analyze.
     """
@@ -118,29 +113,28 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """An index that holds nothing which another one does not hold as well."""
+    """An index to drop, and the one that holds the same and is kept."""
 
     keep: Index
     drop: Index
 
     @property
     def statement(self) -> str:
-        """The statement that removes it."""
+        """The SQL that drops the duplicate."""
         if self.drop.constraint:
             return f"alter table {self.drop.quoted_table} drop constraint {self.drop.constraint};"
         return f"drop index concurrently {self.drop.quoted};"
 
 
 def read(connection: Connection) -> list[Index]:
-    """All indexes of the application.
-
-    Raises:
-        NoData: there is none: it is not the application's database, or it is empty.
-    """
+    """All indexes of the application; raises NoData if there is none."""
     uncompiled(connection)
     nulls = "not i.indnullsnotdistinct" if connection.info.server_version >= _FROM_15 else "true"
     statement = INDEXES.format(nulls=sql.SQL(nulls), scope=_SCOPE)
-    found = [_index(row) for row in postgres.fetch(connection, statement)]
+    found = [
+        Index(oid, f"{schema}.{name}", *rest)
+        for oid, schema, name, *rest in postgres.fetch(connection, statement)
+    ]
     if not found:
         raise NoData(
             "the database has no index outside of the system's schemas",
@@ -150,15 +144,10 @@ def read(connection: Connection) -> list[Index]:
     return found
 
 
-def _index(row: postgres.Row) -> Index:
-    oid, schema, name, table, *rest = row
-    return Index(oid, f"{schema}.{name}", table, *rest)
-
-
 def duplicates(indexes: Iterable[Index]) -> list[Duplicate]:
-    """Which indexes are there twice, the largest first; what is invalid counts as not there.
+    """Which valid indexes duplicate another one, the largest first.
 
-    The one that is kept is the one that most depends on.
+    The one to keep is the one that the most depends on.
     """
     alike: dict[str, list[Index]] = defaultdict(list)
     for index in indexes:
@@ -182,7 +171,7 @@ def _weight(index: Index) -> tuple[bool, bool, bool, bool, bool, int]:
 
 
 def _covers(keep: Index, other: Index) -> bool:
-    """Whether nothing is lost without the other one: what is unique stays unique."""
+    """Whether nothing is lost by dropping `other`: what is unique stays unique."""
     if other.chosen or other.referenced or other.exclusion:
         return False
     if other.unique and not keep.unique:
@@ -191,7 +180,7 @@ def _covers(keep: Index, other: Index) -> bool:
 
 
 def invalid(indexes: Iterable[Index]) -> list[Index]:
-    """Those that no query may use, and that nobody is building, the largest first."""
+    """Those that no query may use, and that are not being built, the largest first."""
     found = [index for index in indexes if not index.sound and not index.building]
     return sorted(found, key=lambda index: (-index.size, index.name))
 
@@ -208,7 +197,7 @@ select n.nspname || '.' || t.relname, k.conname,
         from unnest(k.conkey) with ordinality u (number, place)
         join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number),
        k.confrelid::regclass::text,
-       r.rows::bigint, r.bytes::bigint,
+       coalesce(r.rows, 0)::bigint, coalesce(r.bytes, 0)::bigint,
        exists (
            select 1 from pg_index i
            where i.indrelid = k.conrelid and i.indisvalid and i.indisready
@@ -251,11 +240,9 @@ class ForeignKey:
     """One foreign key.
 
     Attributes:
-        table: `schema.table` that references.
-        name: of the constraint.
-        quoted_table: the table, as SQL needs it.
+        table: `schema.table` that references; `quoted_table` is the same as SQL needs it.
         columns: those that reference, as SQL needs them.
-        parent: what is referenced, as SQL needs it.
+        parent: the referenced table, as SQL needs it.
         rows: of the table, as the server estimates them.
         size: of the table, in bytes.
         indexed: whether an index finds the rows that reference one parent.
@@ -272,16 +259,12 @@ class ForeignKey:
 
     @property
     def statement(self) -> str:
-        """The statement that makes the index."""
+        """The SQL that creates the index."""
         return f"create index concurrently on {self.quoted_table} ({self.columns});"
 
 
 def foreign_keys(connection: Connection) -> list[ForeignKey]:
-    """All foreign keys of the application, those of the largest tables first.
-
-    Raises:
-        NoData: there is not even a table.
-    """
+    """All foreign keys, those of the largest tables first; raises NoData if there is no table."""
     uncompiled(connection)
     found = postgres.fetch(connection, _FOREIGN_KEYS.format(scope=_SCOPE))
     if not found and not postgres.fetch_value(connection, _TABLES.format(scope=_SCOPE)):
@@ -290,9 +273,4 @@ def foreign_keys(connection: Connection) -> list[ForeignKey]:
             where=connection.info.dbname,
             remedy="name the application's database in `dsn`, and fill it before the gate is run",
         )
-    return [_foreign_key(row) for row in found]
-
-
-def _foreign_key(row: postgres.Row) -> ForeignKey:
-    table, name, quoted, columns, parent, rows, size, indexed = row
-    return ForeignKey(table, name, quoted, columns, parent, rows or 0, size or 0, indexed)
+    return [ForeignKey(*row) for row in found]

@@ -1,4 +1,4 @@
-"""Whether what is stored can be trusted, and more can be stored: amcheck, collations, sequences."""
+"""Whether stored data is sound, and more can be stored: amcheck, collations, sequences."""
 
 import time
 from collections.abc import Iterator
@@ -49,20 +49,13 @@ with sized as (
 select oid::bigint, name, bytes, kind from sized
 order by rank() over (partition by kind order by bytes desc) > 5,
          hashtext(oid::text || current_date::text)"""
-_EXISTS: Final = "select exists (select from pg_class where oid = %s)"
+_THERE: Final = "select 1 from pg_class where oid = %s"
 _BUSY: Final = (errors.LockNotAvailable, errors.UndefinedTable, errors.UndefinedObject)
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or index that can be read.
-
-    Attributes:
-        oid: its number.
-        name: its name.
-        size: bytes that reading it costs.
-        is_index: whether it is an index.
-    """
+    """A table or index; `size` is the bytes that have to be read."""
 
     oid: int
     name: str
@@ -72,15 +65,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was read, and what was wrong with it.
-
-    Attributes:
-        indexes: that were read.
-        tables: that were read.
-        size: bytes, as the relations have them.
-        candidates: tables and indexes that there are.
-        damaged: the damaged ones, with what amcheck says.
-    """
+    """How many indexes, tables and bytes were read, out of all candidates, and what is damaged."""
 
     indexes: int
     tables: int
@@ -92,11 +77,8 @@ class Sample:
 def sample(database: Database, most_bytes: int) -> Sample:
     """Read tables and B-tree indexes, up to so many bytes: the largest, and others in turn.
 
-    It ends sooner if six seconds have passed; how much was read is part of the sample.
-
-    Args:
-        database: where.
-        most_bytes: what is read at most; a relation that is larger than the rest is left out.
+    It ends sooner if six seconds have passed. A relation that exceeds the rest of `most_bytes` is
+    left out.
 
     Raises:
         NoData: amcheck is not installed, or nothing could be read.
@@ -167,14 +149,10 @@ def _damage(connection: Connection, schema: sql.SQL, relation: Relation) -> str 
     except _BUSY:
         return None
     except psycopg.Error as problem:
-        if not connection.closed and not _exists(connection, relation):
+        if not connection.closed and not postgres.fetch(connection, _THERE, [relation.oid]):
             return None
         raise postgres.could_not(problem, postgres.source_of(statement, connection)) from problem
     return "; ".join(clean(str(message)) for (message,) in rows[:1] if message is not None)
-
-
-def _exists(connection: Connection, relation: Relation) -> bool:
-    return bool(postgres.fetch_value(connection, _EXISTS, [relation.oid]))
 
 
 def _must_have_read(found: list[Relation], read: list[Relation], most_bytes: int) -> None:
@@ -224,48 +202,41 @@ from pg_collation c
 where c.collprovider <> 'd'
   and exists (select from pg_attribute a where a.attcollation = c.oid and a.attrelid >= 16384)"""
 _DEFAULT: Final = """
-select 'the default of the database', datcollversion, pg_database_collation_actual_version(oid),
+select 'the default of the database', {versions},
        (select count(*) from pg_class r where r.relkind in ('i', 'I') and r.oid >= 16384
         and exists (select from pg_attribute a where a.attrelid = r.oid and a.attcollation = 100))
 from pg_database where datname = current_database()"""
+_RECORDED: Final = _DEFAULT.format(
+    versions="datcollversion, pg_database_collation_actual_version(oid)"
+)
 # Before PostgreSQL 15 the version of the default was not recorded at all.
-_DEFAULT_14: Final = """
-select 'the default of the database', null, datcollate,
-       (select count(*) from pg_class r where r.relkind in ('i', 'I') and r.oid >= 16384
-        and exists (select from pg_attribute a where a.attrelid = r.oid and a.attcollation = 100))
-from pg_database
-where datname = current_database() and datcollate not in ('C', 'POSIX')"""
+_UNRECORDED: Final = (
+    _DEFAULT.format(versions="null, datcollate") + " and datcollate not in ('C', 'POSIX')"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """How far a sequence is.
-
-    Attributes:
-        name: of the sequence.
-        share: of the numbers that it can give, those that it gave.
-        last: the last number, or `unused`.
-        feeds: the column, and its type.
-    """
+    """How much of a sequence is used, up to the number `last`, and the column that it feeds."""
 
     name: str
     share: float
-    last: str
+    last: int | None
     feeds: str
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.last} ({self.share:.1%} of what {self.feeds} takes)"
+        last = "unused" if self.last is None else self.last
+        return f"{self.name} at {last} ({self.share:.1%} of what {self.feeds} takes)"
 
 
 @dataclass(frozen=True, slots=True)
 class Collation:
-    """An order of texts that something in the database was stored in.
+    """A collation in use.
 
     Attributes:
-        name: of the collation.
-        recorded: its version when the order was stored; None if nobody wrote it down.
+        recorded: its version when rows were sorted by it; None if it was not recorded.
         actual: its version now; None if it has none, as `C`.
-        indexes: indexes that are stored in it.
+        indexes: how many indexes are sorted by it.
     """
 
     name: str
@@ -275,7 +246,7 @@ class Collation:
 
     @property
     def changed(self) -> bool:
-        """Whether the order is not the one that was stored."""
+        """Whether it may sort otherwise than the indexes were built."""
         return self.recorded is not None and self.recorded != self.actual
 
     @property
@@ -305,18 +276,14 @@ def sequences(database: Database) -> list[Sequence]:
             " the monitoring role",
         )
     found = [
-        Sequence(clean(name), _share(last.get(oid), *bounds), _shown(last.get(oid)), clean(feeds))
+        Sequence(clean(name), _share(last.get(oid), *bounds), last.get(oid), clean(feeds))
         for oid, name, _, *bounds, feeds in rows
     ]
     return sorted(found, key=lambda one: -one.share)
 
 
-def _shown(value: int | None) -> str:
-    return "unused" if value is None else str(value)
-
-
 def _share(value: int | None, rises: bool, least: int, most: int, column: int | None) -> float:
-    """Of the numbers that a sequence can give, and its column takes, those that it gave."""
+    """The used share of the numbers that a sequence can give and its column can hold."""
     if value is None:
         return 0.0
     if rises:
@@ -327,9 +294,9 @@ def _share(value: int | None, rises: bool, least: int, most: int, column: int | 
 
 
 def collations(database: Database) -> list[Collation]:
-    """The collations that something in the database was stored in."""
+    """The collations that columns of the database use."""
     with looking(database) as connection:
         new = connection.info.server_version >= _FROM_15
         rows = postgres.fetch(connection, _COLLATIONS)
-        rows += postgres.fetch(connection, _DEFAULT if new else _DEFAULT_14)
+        rows += postgres.fetch(connection, _RECORDED if new else _UNRECORDED)
     return [Collation(clean(name), then, now, indexes) for name, then, now, indexes in rows]

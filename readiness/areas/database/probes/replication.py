@@ -23,8 +23,7 @@ _STREAMING: Final = "streaming"
 _PATIENCE_S: Final = 12.0
 _FROM_17: Final = 170000
 _ON_PRIMARY: Final = """
-select coalesce(application_name, ''), coalesce(state, ''), coalesce(sync_state, '')
-from pg_stat_replication order by 1"""
+select coalesce(application_name, ''), coalesce(state, '') from pg_stat_replication"""
 _ON_STANDBY: Final = "select coalesce(status, 'hidden') from pg_stat_wal_receiver"
 # A message in the WAL: nothing else changes, and no right to write is needed. Its transaction is
 # committed, so that it is flushed and sent at once.
@@ -45,10 +44,9 @@ class Link:
     """One standby, seen from both ends.
 
     Attributes:
-        standby: its name.
-        on_primary: its state as the primary has it: `streaming`, or `absent`.
-        on_standby: that of its WAL receiver: `streaming`, `not receiving`, or that it is
-            another server's.
+        on_primary: its state on the primary: `streaming`, or `absent`.
+        on_standby: the state of its WAL receiver: `streaming`, `not receiving`, or that it is a
+            copy of another server.
         follows: whether it is a standby at all.
     """
 
@@ -59,21 +57,17 @@ class Link:
 
     @property
     def streams(self) -> bool:
-        """Whether WAL flows, as both ends say."""
+        """Whether both ends report that it streams."""
         return self.follows and self.on_primary == self.on_standby == _STREAMING
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What became of a message that was committed on the primary.
+    """Whether a standby replayed a message of the primary, and after how many seconds.
 
-    Attributes:
-        standby: where it was waited for.
-        seconds: until the standby had replayed it, or that it was waited for.
-        arrived: whether it came.
+    If it did not, the seconds are those of the wait.
     """
 
-    standby: str
     seconds: float
     arrived: bool
 
@@ -83,12 +77,11 @@ class Slot:
     """A replication slot.
 
     Attributes:
-        name: of the slot.
         kind: `physical` or `logical`.
         active: whether a consumer reads it.
-        wal: whether its WAL is still there: `reserved`, `extended`, `unreserved`, `lost`.
+        wal: the state of its WAL: `reserved`, `extended`, `unreserved`, `lost`.
         held: bytes of WAL that it retains.
-        idle_s: seconds without a reader; None where the server does not record it (before 17).
+        idle_s: seconds without a consumer; None where the server does not record it (before 17).
     """
 
     name: str
@@ -100,7 +93,7 @@ class Slot:
 
     @property
     def lost(self) -> bool:
-        """Whether its reader can never go on."""
+        """Whether its consumer can never continue."""
         return self.wal in ("unreserved", "lost")
 
     def __str__(self) -> str:
@@ -131,7 +124,7 @@ def _links(database: Database) -> tuple[list[Link], list[str]]:
         system = system_of(connection)
         rows = postgres.fetch(connection, _ON_PRIMARY)
     # Several may have one name, such as the default `walreceiver`.
-    states = {name: state for name, state, _ in sorted(rows, key=lambda row: row[1] == _STREAMING)}
+    states: dict[str, str] = dict(sorted(rows, key=lambda row: row[1] == _STREAMING))
     found = []
     for standby in database.standbys.values():
         follows, receiver = _receiver(database, standby, system)
@@ -150,16 +143,10 @@ def _receiver(database: Database, standby: Standby, system: str) -> tuple[bool, 
 
 
 def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
-    """Commit a message on the primary, and wait until the standby has replayed it.
-
-    Args:
-        database: the primary.
-        standby: where it must arrive.
-        longest_s: seconds to wait for it.
+    """Commit a message on the primary, and wait up to `longest_s` until the standby replayed it.
 
     Raises:
-        CouldNotMeasure: the database is a standby itself, the standby is none, or one of them
-            does not answer.
+        CouldNotMeasure: the database is a standby itself, or the standby is none of it.
     """
     with (
         looking(database) as primary,
@@ -190,7 +177,7 @@ def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
             within_s=longest_s,
             every_s=_POLL_S,
         )
-        return Arrival(standby.name, time.monotonic() - committed, arrived)
+        return Arrival(time.monotonic() - committed, arrived)
 
 
 def slots(database: Database) -> tuple[list[Slot], bool]:
@@ -203,7 +190,7 @@ def slots(database: Database) -> tuple[list[Slot], bool]:
 
 
 def _are_others(system: str, other: str) -> bool:
-    """Whether two servers surely do not have one origin."""
+    """Whether two servers certainly have different origins."""
     return bool(system and other) and system != other
 
 

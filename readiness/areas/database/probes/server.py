@@ -7,7 +7,6 @@ from typing import Final
 
 from readiness.areas.database.config import Database
 from readiness.lib import postgres
-from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import NOT_OURS, looking, need_role, seeing_all_sessions
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
@@ -55,7 +54,7 @@ def supported_until(major: int) -> date:
 
 
 def newest_minor(major: int, today: date) -> int:
-    """The newest minor release of a major one that is out for certain by that day."""
+    """The newest minor release of a major one that is certainly out by that day."""
     start, first = _KNOWN_ON, _KNOWN.get(major)
     if first is None:
         # Its first minor release comes in the November after it.
@@ -89,7 +88,7 @@ select format('%I.%I', n.nspname, c.relname),
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
 order by 1""".replace("@OWN@", NOT_OURS)
-# setting -> the value with which a crash, or damage, loses data
+# setting -> the value with which a crash or damage loses data
 _UNSAFE: Final = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -130,11 +129,9 @@ class Rights:
     """What the monitoring role may do.
 
     Attributes:
-        role: its name.
-        superuser: whether it may do everything.
         lacking: the parts of pg_monitor that it does not have.
         sequences: how many there are.
-        hidden_sequences: those whose position it may not read.
+        hidden_sequences: those whose last value it may not read.
     """
 
     role: str
@@ -149,10 +146,8 @@ class Setting:
     """A setting, and whether its value risks data.
 
     Attributes:
-        name: of the setting.
-        value: as the server has it.
-        where: the role or database that it is set for; empty for all.
         unsafe: the value that it must not have.
+        where: the role or database that it is set for; empty for all.
     """
 
     name: str
@@ -160,21 +155,10 @@ class Setting:
     unsafe: str
     where: str = ""
 
-    @property
-    def is_unsafe(self) -> bool:
-        """Whether it has that value."""
-        return self.value == self.unsafe
-
 
 @dataclass(frozen=True, slots=True)
 class Checksums:
-    """Whether damage on the disk would be noticed, and where it was.
-
-    Attributes:
-        enabled: whether pages have checksums.
-        failures: pages that failed, over all databases, since the counters began.
-        where: the databases, the worst first.
-    """
+    """Whether pages have checksums, and how many failed since the counters began, and where."""
 
     enabled: bool
     failures: int
@@ -183,13 +167,12 @@ class Checksums:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """How many connections there are, and how many there may be.
+    """How many connections clients use, and how many they may.
 
     Attributes:
-        used: those of clients.
-        usable: what ordinary roles may have: without those reserved for superusers.
+        usable: for ordinary roles, without those reserved for superusers.
         scope: what the limit is on.
-        users: who has most of them.
+        users: the roles with most of them.
     """
 
     used: int
@@ -212,16 +195,15 @@ class Connections:
 def rights(database: Database) -> Rights:
     """What the role of a database's `dsn` may do there."""
     with looking(database) as connection:
-        role, superuser, lacking = postgres.fetch(connection, _RIGHTS, [list(PARTS_OF_PG_MONITOR)])[
-            0
-        ]
+        parts = [list(PARTS_OF_PG_MONITOR)]
+        role, superuser, lacking = postgres.fetch(connection, _RIGHTS, parts)[0]
         sequences = postgres.fetch(connection, _SEQUENCES)
     hidden = tuple(name for name, readable in sequences if not readable)
     return Rights(role, superuser, tuple(lacking), len(sequences), hidden)
 
 
 def settings(database: Database) -> list[Setting]:
-    """What decides whether a crash loses data; for all, and for single roles.
+    """The settings that decide whether a crash loses data; for all, and for single roles.
 
     Raises:
         NoData: the server does not show one of them.
@@ -274,20 +256,16 @@ def release(database: Database) -> Release:
 
 
 def connections(database: Database) -> Connections:
-    """Connections in use, against the limit of the server or the database: whichever is nearer.
+    """Connections in use, by the limit of the server or of the database: whichever is nearer.
 
     Raises:
         NotPermitted: the role does not see other roles' sessions.
     """
     with seeing_all_sessions(database) as connection:
         used, here, usable, limit = postgres.fetch(connection, _CONNECTIONS)[0]
-        users = _users(connection)
+        users = ", ".join(f"{clean(u)} {n}" for u, n in postgres.fetch(connection, _USERS))
     whole = Connections(used, usable, "the server", users)
     if limit < 0:
         return whole
     own = Connections(here, limit, "the database's connection limit", users)
     return max(whole, own, key=lambda c: float(c.share.value))
-
-
-def _users(connection: Connection) -> str:
-    return ", ".join(f"{clean(user)} {count}" for user, count in postgres.fetch(connection, _USERS))

@@ -1,4 +1,4 @@
-"""Sessions that last: open transactions, idle ones, lock waits, clients that PgBouncer lets wait.
+"""Sessions that last: open transactions, idle ones, lock waits, clients that wait for PgBouncer.
 
 Sessions of this tool itself are left out: their drills wait and sleep on purpose, and they end.
 """
@@ -45,15 +45,7 @@ coalesce((select min(l.waitstart) from pg_locks l where l.pid = a.pid and not l.
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that is not of this tool.
-
-    Attributes:
-        pid: of its process.
-        user: its role.
-        application: what it calls itself.
-        seconds: how long this lasts already.
-        detail: its state, or what it waits for.
-    """
+    """A session that is not of this tool; `detail` is its state, or what it waits for."""
 
     pid: int
     user: str
@@ -68,18 +60,13 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Sessions in a state that should not last, the longest first.
-
-    Attributes:
-        found: those in it.
-        looked_at: client sessions of others in the database.
-    """
+    """Sessions in a state that should not last, longest first, of all that were looked at."""
 
     found: tuple[Session, ...]
     looked_at: int
 
     def longest(self, name: str) -> Measurement:
-        """The longest time that one is in it, in seconds; 0 if none is."""
+        """The longest time in that state; 0 if no session is in it."""
         return Measurement(
             name,
             max((s.seconds for s in self.found), default=0.0),
@@ -90,53 +77,40 @@ class Sessions:
 
     @property
     def worst(self) -> str:
-        """The worst of them, in words."""
+        """The longest of them, as text for a message."""
         return listed(map(str, self.found), between="; ")
 
 
 def open_transactions(database: Database) -> Sessions:
-    """Transactions that are open, by age.
-
-    Raises:
-        NotPermitted: the role does not see other roles' sessions.
-    """
+    """Transactions that are open, by age."""
     return _sessions(database, _OPEN)
 
 
 def idle_transactions(database: Database) -> Sessions:
-    """Transactions that are open and do nothing, by the time that they do nothing.
-
-    Raises:
-        NotPermitted: the role does not see other roles' sessions.
-    """
+    """Transactions that are open and idle, by their time of being idle."""
     return _sessions(database, _IDLE)
 
 
 def blocked(database: Database) -> Sessions:
-    """Sessions that wait for a lock, by the time they wait, with those they wait for.
-
-    Raises:
-        NotPermitted: the role does not see other roles' sessions.
-    """
+    """Sessions that wait for a lock, by their time of waiting, with those that hold it."""
     return _sessions(database, _BLOCKED)
 
 
 def _sessions(database: Database, query: str) -> Sessions:
     with seeing_all_sessions(database) as connection:
-        rows = postgres.fetch(connection, query.replace("@SINCE@", _wait_start(connection)))
+        # Before PostgreSQL 14 it is only known since when the statement runs that waits.
+        new = connection.info.server_version >= _FROM_14
+        query = query.replace("@SINCE@", _WAIT_START if new else "a.query_start")
+        rows = postgres.fetch(connection, query)
         looked_at = int(postgres.fetch_value(connection, _COUNT))
-    return Sessions(tuple(_session(row) for row in rows), looked_at)
+    return Sessions(tuple(_session(*row) for row in rows), looked_at)
 
 
-def _wait_start(connection: Connection) -> str:
-    """Since when a session waits; before PostgreSQL 14 only since when its statement runs."""
-    return _WAIT_START if connection.info.server_version >= _FROM_14 else "a.query_start"
-
-
-def _session(row: postgres.Row) -> Session:
-    pid, user, application, seconds, detail = row
-    text = f"waits for {', '.join(detail)}" if isinstance(detail, list) else str(detail)
-    return Session(pid, user, application, max(0.0, float(seconds)), text)
+def _session(
+    pid: int, user: str, application: str, seconds: float, detail: str | list[str]
+) -> Session:
+    text = f"waits for {', '.join(detail)}" if isinstance(detail, list) else detail
+    return Session(pid, user, application, max(0.0, seconds), text)
 
 
 _TIMEOUT_S: Final = 10.0
@@ -149,10 +123,7 @@ class Pool:
     """The connections of one user to one database.
 
     Attributes:
-        database: as clients know it.
-        user: that they connect as.
-        waiting: clients without a connection.
-        wait_s: seconds that the oldest of them waits.
+        waiting: clients without a connection; the oldest of them waits for `wait_s`.
         active: server connections that clients use.
         size: how many there may be; None if the console does not show it.
         paused: whether the database is paused or disabled.
@@ -177,13 +148,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """What the console shows.
-
-    Attributes:
-        pools: those of clients, the one that waits longest first.
-        databases: that the pooler serves.
-        paused: those of them that are paused or disabled.
-    """
+    """What the console shows: pools, longest wait first; the databases, and the paused ones."""
 
     pools: tuple[Pool, ...]
     databases: tuple[str, ...]
@@ -191,7 +156,7 @@ class Pools:
 
     @property
     def longest_wait(self) -> Measurement:
-        """Seconds that the client waits which waits longest; 0 if none does."""
+        """The longest wait of a client, in seconds; 0 if none waits."""
         return Measurement(
             "Longest wait of a client for a connection",
             max((pool.wait_s for pool in self.pools), default=0.0),

@@ -52,11 +52,9 @@ class Statement:
     Attributes:
         key: of the role, the statement, and whether clients sent it; the same until the
             server is upgraded or a table is created again.
-        role: who ran it.
         text: the statement, without its constants, on one line.
-        own: whether it was sent by the gate itself, by the mark in its text.
-        calls: since the counters began.
-        total_ms: milliseconds that they took together.
+        own: whether the gate itself sent it, by the mark in its text.
+        calls: since the counters began; they took `total_ms` together.
     """
 
     key: str
@@ -69,12 +67,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class StatementCounters:
-    """All that is counted in one database.
+    """The statements of one database, by key, and how many were evicted since when.
 
-    Attributes:
-        statements: by key.
-        since: since when, as Unix time; None before version 1.9 (PostgreSQL 14).
-        evictions: evictions since then; None likewise.
+    The latter two are None before version 1.9 (PostgreSQL 14); `since` is Unix time.
     """
 
     statements: dict[str, Statement]
@@ -83,29 +78,27 @@ class StatementCounters:
 
 
 def schema_of(connection: Connection) -> tuple[sql.Identifier, tuple[int, ...]] | None:
-    """The schema of the extension in this database, and its version; None if it is not there."""
+    """The schema of the extension in this database, and its version; None if it is missing."""
     found = postgres.fetch(connection, _SCHEMA)
     return (sql.Identifier(found[0][0]), version_of(found[0][1])) if found else None
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """The version of an extension, as numbers that can be compared."""
+    """The version of an extension, as numbers."""
     return tuple(int(number) for number in re.findall(r"\d+", text))
 
 
-def visible(
-    connection: Connection, schema: tuple[sql.Identifier, tuple[int, ...]]
-) -> tuple[int, int]:
-    """How many statements of other roles can be read in this database, and how many not."""
-    found = postgres.fetch(connection, _VISIBLE.format(schema=schema[0]))
-    return int(found[0][0]), int(found[0][1])
+def visible(connection: Connection, schema: sql.Identifier) -> tuple[int, int]:
+    """How many statements of other roles can be read in this database, and how many cannot."""
+    readable, hidden = postgres.fetch(connection, _VISIBLE.format(schema=schema))[0]
+    return int(readable), int(hidden)
 
 
 def read(connection: Connection) -> StatementCounters:
-    """What is counted of statements in this database.
+    """The counters of the statements in this database.
 
     Raises:
-        NoData: the extension is not there, not loaded, too old, or has counted nothing.
+        NoData: the extension is missing, not loaded, too old, or has counted nothing.
         NotPermitted: statements of other roles are hidden.
     """
     schema, version = required(connection)
@@ -138,7 +131,7 @@ def required(connection: Connection) -> tuple[sql.Identifier, tuple[int, ...]]:
     """The schema of the extension, and its version.
 
     Raises:
-        NoData: it is not there, or older than PostgreSQL 13's.
+        NoData: it is missing, or older than PostgreSQL 13's.
     """
     found = schema_of(connection)
     if found is None:
@@ -174,7 +167,7 @@ _SETTINGS: Final = """
 select name, setting from pg_settings where name in (
     'shared_preload_libraries', 'session_preload_libraries', 'pg_stat_statements.track',
     'log_min_duration_statement', 'auto_explain.log_min_duration')"""
-_NEVER: Final = -1
+_NEVER: Final = "-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +176,11 @@ class Tracking:
 
     Attributes:
         loaded: whether pg_stat_statements is loaded.
-        created: whether its view is in this database.
+        created: whether its view exists in this database.
         track: its setting `track`: `none`, `top` or `all`; empty where it is not loaded.
-        readable: statements of other roles that can be read.
-        hidden: those that are there and cannot.
-        logged_from_ms: from which duration on statements are logged; None if none is.
-        logged_by: what logs them.
+        readable: statements of other roles that can be read; `hidden` are those that cannot.
+        logged_from_ms: the duration from which on statements are logged; None if none is.
+        logged_by: the setting that decides so.
     """
 
     loaded: bool
@@ -201,11 +193,7 @@ class Tracking:
 
 
 def tracking(connection: Connection) -> Tracking:
-    """How slow statements can be found here.
-
-    Raises:
-        NotPermitted: the role may not see the settings.
-    """
+    """How slow statements can be found here; raises NotPermitted where settings are hidden."""
     settings = {str(name): str(value) for name, value in postgres.fetch(connection, _SETTINGS)}
     if "shared_preload_libraries" not in settings:
         raise NotPermitted(
@@ -217,7 +205,7 @@ def tracking(connection: Connection) -> Tracking:
     schema = schema_of(connection)
     readable = hidden = 0
     if loaded and schema is not None:
-        readable, hidden = visible(connection, schema)
+        readable, hidden = visible(connection, schema[0])
     logged_from_ms, logged_by = logged(settings)
     return Tracking(
         loaded=loaded,
@@ -235,21 +223,12 @@ def logged(settings: dict[str, str]) -> tuple[float | None, str]:
 
     `log_min_duration_sample` does not count: it logs some of them, and leaves the others out.
     """
-    libraries = (
-        settings.get("shared_preload_libraries", "")
-        + ","
-        + settings.get("session_preload_libraries", "")
-    )
-    found = {
-        name: float(settings[name])
-        for name in ("log_min_duration_statement", "auto_explain.log_min_duration")
-        if name in settings and (not name.startswith("auto_explain") or "auto_explain" in libraries)
-    }
-    on = {name: value for name, value in found.items() if value != _NEVER}
-    if not on:
-        return None, "neither log_min_duration_statement nor auto_explain"
-    name = min(on, key=on.__getitem__)
-    return on[name], name
+    names = ["log_min_duration_statement"]
+    libraries = ("shared_preload_libraries", "session_preload_libraries")
+    if any("auto_explain" in settings.get(name, "") for name in libraries):
+        names.append("auto_explain.log_min_duration")
+    on = [(float(settings[name]), name) for name in names if settings.get(name, _NEVER) != _NEVER]
+    return min(on, default=(None, "neither log_min_duration_statement nor auto_explain"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,14 +250,12 @@ class Window:
     """What ran between two moments.
 
     Attributes:
-        since: Unix time, by the server's clock.
         hours: its length.
-        ran: the statements that were judged to be the application's, and ran.
+        ran: the statements of the application that ran.
         own: how many statements were left out as the gate's own.
         others: how many were left out as those of other roles.
     """
 
-    since: float
     hours: float
     ran: tuple[Ran, ...]
     own: int
@@ -296,14 +273,11 @@ def start(counted: StatementCounters, before: Snapshot | None) -> float:
     Raises:
         NoData: neither is known.
     """
-    known = [
-        at
-        for at in (before.at if before and before.statements else None, counted.since)
-        if at is not None
-    ]
+    known = [before.at] if before and before.statements else []
+    known += [] if counted.since is None else [counted.since]
     if not known:
         raise NoData(
-            "it is not known since when statements are counted",
+            "it is unknown since when statements are counted",
             where="pg_stat_statements",
             remedy="PostgreSQL 13 does not record it: declare [databases.NAME.history] and run"
             " `readiness snapshot` each hour",
@@ -325,28 +299,19 @@ def window(
         counted: the counters as they are.
         before: the snapshot; None counts from the beginning.
         now: Unix time, by the server's clock.
-        roles: whose statements count; empty: all but the monitoring's.
-        monitor: the role that monitors.
-
-    Raises:
-        NoData: it is not known since when they are counted.
+        roles: those whose statements count; empty: all but `monitor`.
+        monitor: the role of the monitoring.
     """
     since = start(counted, before)
     known = before.statements if before and since == before.at else {}
-    judged = [s for s in counted.statements.values() if _counts(s, roles, monitor)]
+    others = [s for s in counted.statements.values() if not s.own]
+    judged = [s for s in others if (s.role in roles if roles else s.role != monitor)]
     return Window(
-        since=since,
         hours=(now - since) / 3600,
         ran=tuple(_ran(judged, known)),
-        own=sum(s.own for s in counted.statements.values()),
-        others=sum(not s.own for s in counted.statements.values()) - len(judged),
+        own=len(counted.statements) - len(others),
+        others=len(others) - len(judged),
     )
-
-
-def _counts(statement: Statement, roles: Collection[str], monitor: str) -> bool:
-    if statement.own:
-        return False
-    return statement.role in roles if roles else statement.role != monitor
 
 
 def _ran(judged: list[Statement], known: dict[str, StatementUse]) -> Iterator[Ran]:
@@ -366,13 +331,7 @@ _MS: Final = {"s": 1000.0, "ms": 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One statement.
-
-    Attributes:
-        name: as its label says.
-        p95_ms: milliseconds; infinite where it lies beyond the histogram's last bound.
-        calls: how many it is of.
-    """
+    """One statement, by its label; its p95 is infinite beyond the histogram's last bound."""
 
     name: str
     p95_ms: float
@@ -384,7 +343,7 @@ def percentiles(prometheus: Prometheus, settings: P95) -> list[Timed]:
 
     Raises:
         NoData: there is no series, one has no name, or its calls are not known.
-        CouldNotMeasure: and its kinds: Prometheus does not answer.
+        CouldNotMeasure: Prometheus does not answer.
     """
     found = until(lambda: prometheus.query(settings.query), bool, within_s=_PATIENCE_S)
     if not found:

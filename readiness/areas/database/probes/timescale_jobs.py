@@ -11,6 +11,7 @@ from typing import Final
 from readiness.lib import postgres
 from readiness.lib.patience import until
 from readiness.lib.postgres import Connection, timescale
+from readiness.lib.postgres.session import in_recovery
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _FIRST_LOOK_S: Final = 15.0
@@ -56,14 +57,9 @@ class Job:
     """A background job.
 
     Attributes:
-        job: its number.
         procedure: what it calls, as `schema.name`.
         hypertable: what it works on; empty if that is not one hypertable.
-        scheduled: whether it is switched on.
         last_run: `Success`, `Failed`, or empty where none has ended.
-        runs: how often it was started.
-        failures: how often it failed.
-        running: whether it works now.
         unplanned: no start is planned for it.
         late: it should have been started, or have succeeded, at least a whole interval ago.
     """
@@ -129,7 +125,7 @@ def schedulers(connection: Connection) -> int:
         NotPermitted: the role may not see the processes of others.
         CouldNotMeasure: it is a standby, where there is none.
     """
-    if postgres.fetch_value(connection, "select pg_is_in_recovery()"):
+    if in_recovery(connection):
         raise CouldNotMeasure(
             "this is a standby: the scheduler runs on the primary",
             where=connection.info.dbname,

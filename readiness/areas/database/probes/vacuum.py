@@ -1,4 +1,4 @@
-"""Whether vacuum can do its work, and does: wraparound, what holds it back, dead rows, statistics.
+"""Whether vacuum does its work, and what prevents it: wraparound, horizon, dead rows, statistics.
 
 Schemas named `readiness_…` are left out: they are this tool's own, and gone in a moment.
 """
@@ -13,14 +13,15 @@ from readiness.lib.text import clean, listed
 from readiness.model.errors import NotPermitted
 
 FEWEST_ROWS: Final = 1000
-"""Of smaller tables the planner needs no statistics."""
+"""The planner needs no statistics of smaller tables."""
 
 _AGES: Final = """
-select datname, age(datfrozenxid), mxid_age(datminmxid),
-       current_setting('autovacuum_freeze_max_age')::bigint,
-       current_setting('autovacuum_multixact_freeze_max_age')::bigint
-from pg_database"""
-# Sessions of our own end at once; vacuum itself holds nothing back.
+select datname, 'transactions', age(datfrozenxid),
+       current_setting('autovacuum_freeze_max_age')::bigint from pg_database
+union all
+select datname, 'multixacts', mxid_age(datminmxid),
+       current_setting('autovacuum_multixact_freeze_max_age')::bigint from pg_database"""
+# Sessions of our own end at once; vacuum itself keeps no rows.
 _HOLDERS: Final = """
 select 'process ' || pid || ' ' || coalesce(nullif(application_name, ''), 'unnamed') || ' ('
        || coalesce(usename, '?') || ', ' || coalesce(state, '?') || ')',
@@ -102,9 +103,8 @@ class Age:
     """How far a database is from the wraparound of a counter.
 
     Attributes:
-        database: its name.
-        counter: what runs out: `transactions` or `multixacts`.
-        age: of them since the oldest unfrozen one.
+        counter: `transactions` or `multixacts`.
+        age: how many were used since the oldest unfrozen one.
         freeze_at: the age at which autovacuum begins to freeze at the latest.
     """
 
@@ -119,7 +119,7 @@ class Horizon:
     """What vacuum must keep rows for.
 
     Attributes:
-        holders: what holds it back, and by how many transactions; the oldest first.
+        holders: what needs the rows, and since how many transactions; the oldest first.
         prepared: prepared transactions, and the seconds since; the oldest first.
     """
 
@@ -132,12 +132,11 @@ class DeadRows:
     """A table's dead rows.
 
     Attributes:
-        table: its name.
         dead: rows, as the server estimates them.
         trigger: rows at which autovacuum begins.
         hours: since the last vacuum, or since the counters began.
         size: of the table, in bytes.
-        enabled: whether autovacuum may vacuum it.
+        enabled: whether autovacuum is on for it.
     """
 
     table: str
@@ -148,7 +147,7 @@ class DeadRows:
     enabled: bool
 
     def is_overdue(self, hours: float) -> bool:
-        """Whether autovacuum had that many hours, and did not come."""
+        """Whether autovacuum has been due, and the last vacuum is longer ago than that."""
         return self.dead > self.trigger and self.hours > hours
 
     def __str__(self) -> str:
@@ -163,10 +162,9 @@ class Statistics:
     """What the planner knows of a table.
 
     Attributes:
-        table: its name.
-        rows: about so many.
+        rows: an estimate.
         modified: rows written since the last analyze.
-        known: whether there are statistics of it.
+        known: whether it has statistics.
         hours: since the last analyze, or since the counters began.
     """
 
@@ -177,7 +175,7 @@ class Statistics:
     hours: float
 
     def is_stale(self, share: float, hours: float) -> bool:
-        """Whether more than a share of it was written since, and analyze had those hours."""
+        """Whether more than a share was written since the last analyze, longer ago than that."""
         return self.known and self.modified > share * self.rows and self.hours > hours
 
     def __str__(self) -> str:
@@ -188,22 +186,11 @@ def ages(database: Database) -> list[Age]:
     """The age of every database of the server, also of those that take no connections."""
     with looking(database) as connection:
         rows = postgres.fetch(connection, _AGES)
-    return [
-        age
-        for name, xids, multixacts, freeze, freeze_multixacts in rows
-        for age in (
-            Age(clean(name), "transactions", xids, freeze),
-            Age(clean(name), "multixacts", multixacts, freeze_multixacts),
-        )
-    ]
+    return [Age(clean(name), *figures) for name, *figures in rows]
 
 
 def horizon(database: Database) -> Horizon:
-    """Everything that keeps vacuum from removing dead rows.
-
-    Raises:
-        NotPermitted: the role does not see other roles' sessions.
-    """
+    """Everything that keeps vacuum from removing dead rows."""
     with seeing_all_sessions(database) as connection:
         holders = postgres.fetch(connection, _HOLDERS)
         prepared = postgres.fetch(connection, _PREPARED)
@@ -224,7 +211,7 @@ def statistics(database: Database) -> list[Statistics]:
     """What the planner knows of each table of more than a thousand rows, largest first.
 
     Raises:
-        NotPermitted: of a table, neither its statistics nor an analyze can be seen.
+        NotPermitted: for a table, neither its statistics nor an analyze can be seen.
     """
     with looking(database) as connection:
         rows = postgres.fetch(connection, _STATISTICS)
