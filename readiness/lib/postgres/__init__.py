@@ -1,10 +1,13 @@
-"""Talks to PostgreSQL: bounded in time, and every failure is one of our errors."""
+"""Talks to PostgreSQL: bounded in time, and every failure is one of our errors.
+
+Whatever takes a connection raises what `connect` does; a function names only what it adds.
+"""
 
 import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -45,32 +48,28 @@ def connect(
         console: it is that of a pooler, which takes its own commands and no settings of ours.
 
     Raises:
-        Unreachable: nobody answered, or the server would not let anybody in.
-        NotPermitted: it did not let us in, or refused a statement.
+        Unreachable: no server answered, or it accepts no connections.
+        NotPermitted: it refused the login or a statement.
         TookTooLong: a deadline passed.
         CouldNotMeasure: any other error of the server; `where` names the statement or the server.
     """
-    connection = _open(dsn, timeout_s, application_name)
-    if not console:
-        _limit_statements(connection, timeout_s)
-    watchdog = _Watchdog(connection, total_s or 6 * timeout_s)
-    try:
-        with watchdog, translated(dsn.address):
-            yield connection
-    except CouldNotMeasure as error:
-        if watchdog.expired:
-            raise TookTooLong(f"aborted after {watchdog.seconds:g} s", where=error.where) from error
-        raise
-    finally:
-        connection.close()
+    # Also an interrupt must leave no connection.
+    with closing(_open(dsn, timeout_s, application_name)) as connection:
+        if not console:
+            fetch(connection, f"set statement_timeout = {round(timeout_s * 1000)}")
+        watchdog = _Watchdog(connection, total_s or 6 * timeout_s)
+        try:
+            with watchdog, translated(dsn.address):
+                yield connection
+        except CouldNotMeasure as error:
+            if watchdog.expired:
+                problem = f"aborted after {watchdog.seconds:g} s"
+                raise TookTooLong(problem, where=error.where) from error
+            raise
 
 
 def fetch(connection: Connection, statement: Statement, params: Params | None = None) -> list[Row]:
-    """All rows that a statement returns; errors name the statement.
-
-    Raises:
-        NotPermitted, TookTooLong, CouldNotMeasure: as for `connect`.
-    """
+    """All rows that a statement returns; errors are those of `connect`, and name the statement."""
     with translated(source_of(statement, connection)):
         cursor = connection.execute(statement, params)
         return cursor.fetchall() if cursor.description else []
@@ -81,7 +80,6 @@ def fetch_value(connection: Connection, statement: Statement, params: Params | N
 
     Raises:
         NoData: it returned no row, several rows or columns, or NULL.
-        NotPermitted, TookTooLong, CouldNotMeasure: as for `connect`.
     """
     rows = fetch(connection, statement, params)
     if len(rows) != 1 or len(rows[0]) != 1 or rows[0][0] is None:
@@ -102,7 +100,7 @@ def translated(where: str) -> Iterator[None]:
 
 
 def could_not(error: psycopg.Error, where: str) -> CouldNotMeasure:
-    """What an error of a statement means: no right, no time, no server, or a mistake in it."""
+    """The error of ours for one of a statement: not permitted, too slow, unreachable, or wrong."""
     message = _one_line(error)
     state = error.sqlstate or ""
     if state == _PRIVILEGE:
@@ -124,7 +122,7 @@ def source_of(statement: Statement, connection: Connection | None = None) -> str
 
 
 class _Watchdog:
-    """Cuts a connection once its time is over; the only way to end a wait for a hung server."""
+    """Shuts a connection down when its time is over: nothing else ends a wait for a hung server."""
 
     def __init__(self, connection: Connection, seconds: float) -> None:
         self.seconds = seconds
@@ -164,14 +162,6 @@ def _open(dsn: Dsn, timeout_s: float, application_name: str) -> Connection:
         ) from None
     except psycopg.OperationalError as error:
         raise _not_connected(error, dsn) from None
-
-
-def _limit_statements(connection: Connection, timeout_s: float) -> None:
-    try:
-        fetch(connection, f"set statement_timeout = {round(timeout_s * 1000)}")
-    except BaseException:  # also an interrupt must leave no connection
-        connection.close()
-        raise
 
 
 def _not_connected(error: psycopg.OperationalError, dsn: Dsn) -> CouldNotMeasure:

@@ -1,9 +1,9 @@
 """Splits work over many tables, so that the server's table of locks keeps room for the application.
 
-A server has `max_locks_per_transaction * (max_connections + max_prepared_transactions)` locks for
-everybody. To read a table takes one for it, one for each of its indexes, and as many for each of
-its partitions; they are kept until the transaction ends. Whoever asks for one more than there are
-fails with "out of shared memory", and that may be the application.
+A server has `max_locks_per_transaction * (max_connections + max_prepared_transactions)` locks in
+all. Reading a table takes one for it, one for each of its indexes, and as many for each of its
+partitions; they are kept until the transaction ends. The session that asks for one more than there
+are fails with "out of shared memory", and that may be the application's.
 https://www.postgresql.org/docs/current/runtime-config-locks.html
 """
 
@@ -65,7 +65,7 @@ class Room:
     Attributes:
         each: its `max_locks_per_transaction`.
         sessions: its `max_connections` and `max_prepared_transactions` together.
-        taken: how many locks are held now, by everybody.
+        taken: how many locks are held now.
     """
 
     each: int
@@ -74,12 +74,12 @@ class Room:
 
     @property
     def all(self) -> int:
-        """How many there are; the server may have some more, and promises none."""
+        """How many there are; the server may have a few more."""
         return self.each * self.sessions
 
     @property
     def free(self) -> int:
-        """How many nobody holds."""
+        """How many are not held."""
         return max(0, self.all - self.taken)
 
     @property
@@ -123,7 +123,7 @@ def batches(
         connection: a session that is in no transaction whenever the next part is asked for.
         work: what is to be done.
         locks: how many locks a piece of it takes.
-        longest: pieces of a part.
+        longest: most pieces of a part.
 
     Raises:
         CouldNotMeasure: a piece takes more locks than may be taken.
@@ -148,11 +148,9 @@ def batches(
 
 
 def need_room(connection: Connection, tables: Sequence[str]) -> None:
-    """Make sure that these may be read in one transaction.
+    """Make sure that these tables, named as SQL needs it, may be read in one transaction.
 
-    Args:
-        connection: to their database.
-        tables: their names, as SQL needs them; one that is not there takes no locks.
+    One that does not exist takes no locks.
 
     Raises:
         CouldNotMeasure: they take more locks than may be taken.
@@ -164,7 +162,7 @@ def need_room(connection: Connection, tables: Sequence[str]) -> None:
 
 
 def need_room_for_dump(connection: Connection) -> None:
-    """Make sure that `pg_dump` finds all locks that it takes, and leaves some to the application.
+    """Make sure that `pg_dump` gets all locks that it takes, and leaves some to the application.
 
     Raises:
         CouldNotMeasure: it would not.
@@ -179,9 +177,7 @@ def need_room_for_dump(connection: Connection) -> None:
 def in_snapshot(connection: Connection, snapshot: str = "") -> Iterator[None]:
     """A transaction that sees what another one saw when it exported its snapshot.
 
-    Args:
-        connection: a session that is in no transaction.
-        snapshot: what `pg_export_snapshot` gave; without one, a transaction as any other.
+    Without what `pg_export_snapshot` returned it is a transaction as any other.
     """
     with connection.transaction():
         if snapshot:

@@ -9,7 +9,7 @@ from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.batches import batches, fix_settings, in_snapshot, locks_of_tables
 
 # The text of a row depends on these; fixed, it is the same on every server. row_security makes
-# a policy that hides rows an error: a sum over a part of the rows would be no sum.
+# a policy that hides rows an error: a sum of some rows would look like that of all.
 _FIXED: Final = {
     "datestyle": "ISO, YMD",
     "timezone": "UTC",
@@ -39,12 +39,7 @@ _CONTENT: Final = """
 
 @dataclass(frozen=True, slots=True)
 class TableContent:
-    """What a table holds.
-
-    Attributes:
-        rows: how many rows.
-        checksum: the sum over all rows of the first 64 bits of md5 of the row's text, as text.
-    """
+    """How many rows a table has, and the sum of the first 64 bits of md5 of each row's text."""
 
     rows: int
     checksum: str
@@ -66,7 +61,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A table that is not what was expected; None stands for a table that is not there."""
+    """A table that is not what was expected; None stands for a missing table."""
 
     table: str
     expected: TableContent | None
@@ -84,19 +79,15 @@ class Difference:
     @property
     def weight(self) -> int:
         """How many rows the counts differ by: the worst table is named first."""
-        return abs(
-            (self.expected.rows if self.expected else 0) - (self.found.rows if self.found else 0)
-        )
+        expected, found = (side.rows if side else 0 for side in (self.expected, self.found))
+        return abs(expected - found)
 
 
 def table_contents(connection: Connection, snapshot: str = "") -> dict[str, TableContent]:
     """Counts and checksums of every table of the database, by `schema.table`.
 
-    Reads every row, some tables in a transaction at a time.
-
-    Args:
-        connection: a session that is in no transaction.
-        snapshot: the snapshot that all of them are read in; see `batches.in_snapshot`.
+    Reads every row, some tables in a transaction at a time, all of them in the `snapshot` that
+    another transaction exported; see `batches.in_snapshot`.
 
     Raises:
         NotPermitted: the role may not read a table, or a policy hides rows from it.
@@ -113,10 +104,7 @@ def table_contents(connection: Connection, snapshot: str = "") -> dict[str, Tabl
 
 
 def content_of(connection: Connection, table: sql.Identifier) -> TableContent:
-    """Counts and checksum of one table, within the caller's transaction.
-
-    Raises: as `table_contents`.
-    """
+    """Counts and checksum of one table, within the caller's transaction."""
     fix_settings(connection, _FIXED)
     rows, checksum = fetch(connection, sql.SQL(_CONTENT).format(table))[0]
     return TableContent(rows, checksum)

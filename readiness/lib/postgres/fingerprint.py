@@ -17,11 +17,9 @@ Fingerprint = dict[str, str]
 ROLES: Final = frozenset({"owner", "grant"})
 """The kinds that name roles: another server may not have them."""
 
-_STATEMENT: Final = (files("readiness.lib.postgres") / "fingerprint.sql").read_text(
-    encoding="utf-8"
-)
-_TEXTS: Final = (files("readiness.lib.postgres") / "fingerprint_texts.sql").read_text(
-    encoding="utf-8"
+_STATEMENT, _TEXTS = (
+    (files("readiness.lib.postgres") / name).read_text(encoding="utf-8")
+    for name in ("fingerprint.sql", "fingerprint_texts.sql")
 )
 # How the text of such an object is printed; none where it is gone. Aggregates have none.
 _PRINT: Final = {
@@ -52,7 +50,7 @@ _NO_SCHEMA: Final = "check that `dsn` names the right database (no grant is need
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An object in which two schemas differ; None stands for an object that is not there.
+    """An object in which two schemas differ; None stands for a missing object.
 
     Attributes:
         name: of the object, its kind first.
@@ -101,12 +99,11 @@ def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
     """Every object of the database's own schemas, with its definition.
 
     Left out: the system's schemas, `readiness_…` and those of TimescaleDB's chunks, temporary
-    tables, and what belongs to an extension (the extension itself is there, with its version).
-    A long text, such as a function's, is there as its MD5 sum. Needs no privilege but CONNECT.
+    tables, and what belongs to an extension (but not the extension itself, with its version).
+    A long text, such as a function's, is replaced by its MD5 sum. Needs no privilege but CONNECT.
 
-    Args:
-        connection: a session; where it is in a transaction, all locks are kept to the end of that.
-        snapshot: the snapshot that the catalogue is read in; see `batches.in_snapshot`.
+    Where the session is in a transaction, all locks are kept to the end of that. `snapshot`: see
+    `batches.in_snapshot`.
 
     Raises:
         CouldNotMeasure: the server has too few locks left.
@@ -168,7 +165,7 @@ def differences(
 
 
 def _gathered(changes: list[Change]) -> list[Change]:
-    """Puts what came or went with its table, view or function together with it."""
+    """Group what came or went with its table, view or function under that."""
     parts: dict[tuple[str, str], int] = {
         (change.name.partition(" ")[2], change.what): 0
         for change in changes
@@ -176,7 +173,8 @@ def _gathered(changes: list[Change]) -> list[Change]:
     }
     rest: list[Change] = []
     for change in changes:
-        whole = (_whole_of(change.name), change.what)
+        part = _PART.search(change.name)
+        whole = (part[1] if part else "", change.what)
         if whole in parts:
             parts[whole] += 1
         else:
@@ -185,12 +183,6 @@ def _gathered(changes: list[Change]) -> list[Change]:
         replace(change, parts=parts.get((change.name.partition(" ")[2], change.what), 0))
         for change in rest
     ]
-
-
-def _whole_of(name: str) -> str:
-    """The table, view or function that the object is a part of; empty if of none."""
-    found = _PART.search(name)
-    return found[1] if found else ""
 
 
 def _short(text: str) -> str:

@@ -24,7 +24,7 @@ def seeing_all_sessions(database: Database) -> Iterator[Connection]:
     """The same, of a role that sees what every session does.
 
     Raises:
-        NotPermitted: of other roles' sessions it sees nothing, which would look like peace.
+        NotPermitted: other roles' sessions are hidden, which would look like an idle server.
     """
     with looking(database) as connection:
         need_role(connection, "pg_read_all_stats", "other roles' sessions are hidden")

@@ -9,7 +9,8 @@ from typing import Final
 from readiness.config.base.tables import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
+from readiness.lib.postgres.session import looking
+from readiness.model.errors import CouldNotMeasure, NoData
 
 Version = tuple[int, int, int]
 
@@ -24,7 +25,6 @@ left join pg_available_extensions a on a.name = e.extname
 where e.extname = 'timescaledb'"""
 _AVAILABLE: Final = """
 select default_version from pg_available_extensions where name = 'timescaledb'"""
-_PRIVILEGE: Final = "select pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
 # A dump brings this key along; releases that do not write it have no row.
 _CATALOG: Final = """
 select value from _timescaledb_catalog.metadata where key = 'timescaledb_version'"""
@@ -37,7 +37,7 @@ class Extension:
     Attributes:
         version: of the extension in this database.
         schema: where its functions are.
-        package: the version that lies on the server's disk; empty if that cannot be told.
+        package: the version on the server's disk; empty if that is unknown.
         license: `timescale` or `apache`; empty if the server has not loaded the library.
     """
 
@@ -83,29 +83,15 @@ def catalog_version(connection: Connection) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-def may_see_processes(connection: Connection) -> None:
-    """Make sure that the role sees background processes: to others, none of them runs.
-
-    Raises:
-        NotPermitted: it does not.
-    """
-    if not postgres.fetch_value(connection, _PRIVILEGE):
-        raise NotPermitted(
-            "the role cannot see background processes",
-            where="pg_stat_activity",
-            remedy=f"grant pg_monitor to {connection.info.user}",
-        )
-
-
 @contextmanager
 def connected(database: Database) -> Iterator[tuple[Connection, Extension]]:
-    """A connection to a database whose TimescaleDB can be asked.
+    """A connection to a database with a supported TimescaleDB.
 
     Raises:
         NoData: the database has no TimescaleDB.
-        CouldNotMeasure: it is too old to be asked.
+        CouldNotMeasure: its release is too old.
     """
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+    with looking(database) as connection:
         found = installed(connection)
         if found is None:
             raise NoData(

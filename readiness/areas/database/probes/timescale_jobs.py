@@ -10,8 +10,8 @@ from typing import Final
 
 from readiness.lib import postgres
 from readiness.lib.patience import until
-from readiness.lib.postgres import Connection, timescale
-from readiness.lib.postgres.session import in_recovery
+from readiness.lib.postgres import Connection
+from readiness.lib.postgres.session import in_recovery, need_role
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _FIRST_LOOK_S: Final = 15.0
@@ -98,7 +98,7 @@ def jobs(connection: Connection) -> Sequence[Job]:
         NoData: there are none.
         NotPermitted: the role does not see which of them run.
     """
-    timescale.may_see_processes(connection)
+    need_role(connection, "pg_read_all_stats", "background processes are hidden")
     found = until(
         lambda: [Job(*row) for row in postgres.fetch(connection, _JOBS)],
         lambda seen: not any(job.unplanned and job.is_overdue for job in seen),
@@ -131,7 +131,7 @@ def schedulers(connection: Connection) -> int:
             where=connection.info.dbname,
             remedy="point `dsn` at the primary",
         )
-    timescale.may_see_processes(connection)
+    need_role(connection, "pg_read_all_stats", "background processes are hidden")
     return until(
         lambda: int(postgres.fetch_value(connection, _SCHEDULERS)),
         lambda count: count > 0,

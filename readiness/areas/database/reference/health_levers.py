@@ -1,28 +1,25 @@
-"""Levers on the health of the database: its server, sessions, vacuum, standby and pooler."""
+"""Levers on the health of the database: settings, vacuum, replication, collations."""
 
 import contextlib
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import psycopg
-
-from readiness.areas.database.config import Pooler as PoolerSettings
-from readiness.areas.database.probes import sessions
-from readiness.areas.database.reference import parts, session_levers
-from readiness.areas.database.reference.parts import POOL_SIZE, DatabaseParts
-from readiness.areas.database.reference.session_levers import await_true
+from readiness.areas.database.reference.parts import STANDBY
+from readiness.areas.database.reference.session_levers import (
+    Connection,
+    SessionLevers,
+    await_true,
+    execute,
+    fetch_one,
+    session,
+)
 from readiness.model.errors import ReferenceSystemError
-from readiness.model.secrets import Dsn
 from readiness.servers.files import kept, write_whole
-from readiness.servers.levers import Lever
-from readiness.servers.shop import NAME
-
-if TYPE_CHECKING:
-    from readiness.servers.standby import PrivateStandby
+from readiness.servers.standby import PrivateStandby
 
 _LIMITS: Final = "[databases.shop.limits]\n"
 _GID: Final = "readiness_forgotten"
-_MB: Final = 1 << 20
 _BURN: Final = """
 create temp table burned ();
 do $$ begin
@@ -44,6 +41,7 @@ _FORCED_17: Final = (
 _FROM_17: Final = 170000
 _MOST_WRITES: Final = 300
 _LOCKS: Final = 40
+_STREAMS: Final = "select count(*) {} 1 from pg_stat_replication where application_name = '{}'"
 _STANDBYS_CAUGHT_UP: Final = """
 select coalesce(bool_and(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) < 1000000), true)
 from pg_replication_slots where active"""
@@ -51,14 +49,12 @@ _SLOT_LOST: Final = f"""
 select wal_status in ('unreserved', 'lost') from pg_replication_slots where slot_name = '{_GID}'"""  # noqa: S608
 
 
-class HealthLevers:
+class HealthLevers(SessionLevers):
     """What can go wrong with a database, while everything around it is well."""
-
-    _parts: DatabaseParts
 
     @contextlib.contextmanager
     def limits(self, **limits: float | str) -> Iterator[None]:
-        """Hold the database against other limits than the usual ones."""
+        """Judge the database by other limits than the usual ones."""
         lines = "".join(
             f'{name} = "{value}"\n' if isinstance(value, str) else f"{name} = {value}\n"
             for name, value in limits.items()
@@ -74,72 +70,35 @@ class HealthLevers:
     @contextlib.contextmanager
     def server_setting(self, name: str, value: str) -> Iterator[None]:
         """Change a setting of the server that needs no restart."""
-        before = self._shown(name)
-        self._superuser(f"alter system set {name} = '{value}'", "select pg_reload_conf()")
+        admin = self._parts.shop.admin
+        before = fetch_one(admin, f"select current_setting('{name}')")
+        execute(admin, f"alter system set {name} = '{value}'", "select pg_reload_conf()")
         try:
-            self._until_true(f"select current_setting('{name}') <> '{before}'")
+            await_true(admin, f"select current_setting('{name}') <> '{before}'")
             yield
         finally:
-            self._superuser(f"alter system reset {name}", "select pg_reload_conf()")
-            self._until_true(f"select current_setting('{name}') = '{before}'")
-
-    def connections_taken(self, *, left: float) -> Lever:
-        """Take connections until only that share of them is left."""
-        return session_levers.many(self._parts.shop.app, left)
-
-    @contextlib.contextmanager
-    def transaction_open(self, seconds: float) -> Iterator[None]:
-        """Have a transaction open for that long, and longer; it does something all the time."""
-        with session_levers.busy_transaction(self._parts.shop.owner):
-            self._await_session("xact_start", seconds)
-            yield
-
-    @contextlib.contextmanager
-    def transaction_forgotten(self, seconds: float) -> Iterator[None]:
-        """Have a transaction open that does nothing for that long, and longer."""
-        with session_levers.idle_transaction(self._parts.shop.owner):
-            self._await_session("state_change", seconds)
-            yield
-
-    def lock_forgotten(self) -> Lever:
-        """Have sessions wait for a lock that another one holds and does not give back."""
-        return session_levers.waiting(self._parts.shop.owner)
-
-    def deadlocks(self) -> Lever:
-        """Have some deadlocks counted, in a database of their own."""
-        return session_levers.deadlocks(self._parts.server)
-
-    def spilled_sort(self) -> Lever:
-        """Have a large sort written to disk, in a database of its own."""
-        return session_levers.spilled(self._parts.server)
-
-    def uncached_reads(self) -> Lever:
-        """Have so much read past the cache that most reads miss, in a database of its own."""
-        return session_levers.uncached(self._parts.server)
-
-    def damaged_page(self) -> Lever:
-        """Have a page damaged on the disk, in a database of its own."""
-        return session_levers.damaged(self._parts.server)
+            execute(admin, f"alter system reset {name}", "select pg_reload_conf()")
+            await_true(admin, f"select current_setting('{name}') = '{before}'")
 
     @contextlib.contextmanager
     def forced_checkpoints(self) -> Iterator[None]:
         """Have more WAL written than there is room for between two checkpoints."""
-        with self.server_setting("max_wal_size", "32MB"), self._as_admin() as connection:
+        admin = self._parts.shop.admin
+        with self.server_setting("max_wal_size", "32MB"), session(admin) as connection:
             forced = _FORCED_17 if connection.info.server_version >= _FROM_17 else _FORCED
             for _ in range(_MOST_WRITES):
                 if connection.execute(forced.encode()).fetchone() == (True,):
                     break
                 _write_wal(connection, 20)
-            await_true(self._parts.shop.admin, forced)
+            await_true(admin, forced)
             yield
 
     @contextlib.contextmanager
     def transactions_used_up(self) -> Iterator[None]:
         """Use up transaction numbers, beyond what is then allowed."""
-        with self._as_admin() as connection:
-            row = connection.execute(_OLDEST.encode()).fetchone()
-            allowed = int(str(row[0])) + 1000 if row else 0
-            connection.execute(_BURN.format(count=5000).encode())
+        admin = self._parts.shop.admin
+        allowed = int(str(fetch_one(admin, _OLDEST))) + 1000
+        execute(admin, _BURN.format(count=5000))
         with self.limits(wraparound_max_age=allowed):
             yield
 
@@ -147,7 +106,7 @@ class HealthLevers:
     def multixacts_used_up(self) -> Iterator[None]:
         """Use up multixact IDs, and transaction IDs with them, beyond what is then allowed."""
         dsn = self._parts.shop.superuser
-        with session_levers.connected(dsn) as one, session_levers.connected(dsn) as other:
+        with session(dsn) as one, session(dsn) as other:
             for _ in range(_LOCKS):
                 for connection in (one, other):
                     connection.execute("begin; select from shop.products limit 1 for share")
@@ -159,96 +118,89 @@ class HealthLevers:
     @contextlib.contextmanager
     def vacuum_held_back(self, transactions: int) -> Iterator[None]:
         """Have a transaction open that sees rows of so many transactions ago."""
-        with session_levers.old_snapshot(self._parts.shop.owner):
-            with self._as_admin() as connection:
-                connection.execute(_BURN.format(count=transactions).encode())
+        with session(self._parts.shop.owner, "begin isolation level repeatable read; select 1"):
+            execute(self._parts.shop.admin, _BURN.format(count=transactions))
             yield
 
-    def vacuum_locked_out(self, table: str) -> Lever:
-        """Have a transaction open whose lock keeps vacuum and analyze from a table."""
-        return session_levers.locking(self._parts.shop.superuser, table)
+    @contextlib.contextmanager
+    def vacuum_locked_out(self, table: str) -> Iterator[None]:
+        """Have a transaction open whose lock, that of a migration, keeps vacuum from a table."""
+        lock = f"begin; lock table {table} in share update exclusive mode"
+        with session(self._parts.shop.superuser, lock):
+            yield
 
     @contextlib.contextmanager
     def transaction_prepared(self, seconds: float) -> Iterator[None]:
-        """Have a transaction prepared that long ago, and more, that nobody ends."""
-        with self._as_admin() as connection:
-            connection.execute("begin; select txid_current()")
-            connection.execute(f"prepare transaction '{_GID}'".encode())
-            try:
-                self._until_true(
-                    f"select clock_timestamp() - prepared > interval '{seconds} s'"  # noqa: S608
-                    f" from pg_prepared_xacts where gid = '{_GID}'"
-                )
-                yield
-            finally:
-                self._superuser(f"rollback prepared '{_GID}'")
+        """Have a transaction that was prepared that long ago, and more, and never ends."""
+        admin = self._parts.shop.admin
+        execute(admin, "begin; select txid_current()", f"prepare transaction '{_GID}'")
+        try:
+            await_true(
+                admin,
+                f"select clock_timestamp() - prepared > interval '{seconds} s'"  # noqa: S608
+                f" from pg_prepared_xacts where gid = '{_GID}'",
+            )
+            yield
+        finally:
+            execute(admin, f"rollback prepared '{_GID}'")
 
     @contextlib.contextmanager
     def slot_forgotten(self, megabytes: int) -> Iterator[None]:
-        """Have a slot without a consumer, that holds so much WAL back."""
-        self._superuser(f"select pg_create_physical_replication_slot('{_GID}', true)")
+        """Have a slot without a consumer, that retains so much WAL."""
+        admin = self._parts.shop.admin
+        create = f"select pg_create_physical_replication_slot('{_GID}', true)"
+        execute(admin, create)
         try:
-            with self._as_admin() as connection:
+            with session(admin) as connection:
                 _write_wal(connection, megabytes)
             yield
         finally:
-            self._superuser(f"select pg_drop_replication_slot('{_GID}')")
+            execute(admin, f"select pg_drop_replication_slot('{_GID}')")
 
     @contextlib.contextmanager
     def slot_lost(self) -> Iterator[None]:
         """Have a slot without a consumer, whose WAL the server has removed."""
+        admin = self._parts.shop.admin
         with (
             self.slot_forgotten(megabytes=64),
             self.server_setting("max_slot_wal_keep_size", "1MB"),
         ):
             # The standby's own slot must not be lost with it.
-            self._until_true(_STANDBYS_CAUGHT_UP)
-            self._superuser("select pg_switch_wal()", "checkpoint")
-            self._until_true(_SLOT_LOST)
+            await_true(admin, _STANDBYS_CAUGHT_UP)
+            execute(admin, "select pg_switch_wal()", "checkpoint")
+            await_true(admin, _SLOT_LOST)
             yield
 
     @contextlib.contextmanager
-    def pool_exhausted(self) -> Iterator[None]:
-        """Have a client of the pooler wait while others hold all of its connections."""
-        if self._parts.pooler is None:
-            raise ReferenceSystemError("this system has no pooler")
-        settings = PoolerSettings(dsn=Dsn(self._parts.pooler.console))
-
-        def waits() -> bool:
-            waited = sessions.pools(settings).longest_wait.value
-            return float(waited) > 2 * settings.wait_warn_s
-
-        with session_levers.full_pool(self._parts.pooler.client, POOL_SIZE, waits):
-            yield
-
-    @contextlib.contextmanager
-    def pool_paused(self) -> Iterator[None]:
-        """Have the pooler hold back the statements of all clients."""
-        if self._parts.pooler is None:
-            raise ReferenceSystemError("this system has no pooler")
-        with psycopg.connect(self._parts.pooler.admin, autocommit=True) as connection:
-            connection.execute(f"PAUSE {NAME}".encode())
-            try:
-                yield
-            finally:
-                connection.execute(f"RESUME {NAME}".encode())
-
-    def replay_paused(self) -> Lever:
+    def replay_paused(self) -> Iterator[None]:
         """Have the standby receive everything and replay nothing."""
-        return parts.paused(self._standby())
+        standby = self._standby().dsn()
+        execute(standby, "select pg_wal_replay_pause()")
+        try:
+            await_true(standby, "select pg_is_wal_replay_paused()")
+            yield
+        finally:
+            execute(standby, "select pg_wal_replay_resume()")
 
-    def standby_renamed(self) -> Lever:
-        """Have the standby call itself by another name."""
-        return parts.renamed(self._standby(), self._parts.shop.admin)
+    @contextlib.contextmanager
+    def standby_renamed(self) -> Iterator[None]:
+        """Have the standby stream under another name."""
+        name = "replica_2"
+        with self._standby_connects("application_name=[^ ]*", f"application_name={name}"):
+            await_true(self._parts.shop.admin, _STREAMS.format(">=", name))
+            yield
 
-    def standby_cut_off(self) -> Lever:
-        """Have the standby look for its primary where there is none."""
-        return parts.cut_off(self._standby(), self._parts.shop.admin)
+    @contextlib.contextmanager
+    def standby_cut_off(self) -> Iterator[None]:
+        """Have the standby look for its primary on a port where no server listens."""
+        with self._standby_connects(r"\bport=\d+", "port=1"):
+            await_true(self._parts.shop.admin, _STREAMS.format("<", STANDBY))
+            yield
 
     @contextlib.contextmanager
     def collation_changed(self, recorded: str | None) -> Iterator[None]:
-        """Have an index in a collation whose recorded version is not that of the system."""
-        with psycopg.connect(self._parts.shop.superuser, autocommit=True) as connection:
+        """Have an index in a collation whose recorded version is not the system's."""
+        with session(self._parts.shop.superuser) as connection:
             row = connection.execute(
                 "select oid::text, quote_ident(collname), collversion from pg_collation"
                 " where collversion is not null and collencoding in (-1, 6) limit 1"
@@ -268,49 +220,40 @@ class HealthLevers:
                 _set_version(connection, oid, version)
                 connection.execute("drop schema readiness_moved cascade")
 
-    def _standby(self) -> "PrivateStandby":
+    def _standby(self) -> PrivateStandby:
         if self._parts.standby is None:
             raise ReferenceSystemError("this system has no standby")
         return self._parts.standby
 
-    def _await_session(self, since: str, seconds: float) -> None:
-        self._until_true(
-            f"select coalesce(max(clock_timestamp() - {since}) > interval '{seconds} s', false)"  # noqa: S608
-            f" from pg_stat_activity where application_name = '{session_levers.NAME}'"
-        )
-
-    def _until_true(self, query: str) -> None:
-        await_true(self._parts.shop.admin, query)
-
-    def _shown(self, name: str) -> str:
-        with self._as_admin() as connection:
-            row = connection.execute("select current_setting(%s)", [name]).fetchone()
-            return str(row[0]) if row else ""
-
-    def _superuser(self, *statements: str) -> None:
-        with self._as_admin() as connection:
-            for statement in statements:
-                connection.execute(statement.encode())
-
-    def _as_admin(
-        self,
-    ) -> "contextlib.AbstractContextManager[psycopg.Connection[tuple[object, ...]]]":
-        return psycopg.connect(self._parts.shop.admin, autocommit=True, connect_timeout=5)
+    @contextlib.contextmanager
+    def _standby_connects(self, old: str, new: str) -> Iterator[None]:
+        """Change how the standby connects to its primary."""
+        standby = self._standby().dsn()
+        before = str(fetch_one(standby, "show primary_conninfo"))
+        _connect_by(standby, re.sub(old, new, before))
+        try:
+            yield
+        finally:
+            _connect_by(standby, before)
+            await_true(self._parts.shop.admin, _STREAMS.format(">=", STANDBY))
 
 
-def _write_wal(connection: "psycopg.Connection[tuple[object, ...]]", megabytes: int) -> None:
+def _connect_by(standby: str, conninfo: str) -> None:
+    quoted = conninfo.replace("'", "''")
+    execute(standby, f"alter system set primary_conninfo = '{quoted}'", "select pg_reload_conf()")
+
+
+def _write_wal(connection: Connection, megabytes: int) -> None:
     """Write so much WAL, and nothing else."""
     connection.execute(
-        "select count(pg_logical_emit_message(false, 'readiness', repeat('x', %s)))"
+        "select count(pg_logical_emit_message(false, 'readiness', repeat('x', 1 << 20)))"
         " from generate_series(1, %s)",
-        [_MB, megabytes],
+        [megabytes],
     )
     connection.execute("select pg_logical_emit_message(true, 'readiness', 'flushed')")
 
 
-def _set_version(
-    connection: "psycopg.Connection[tuple[object, ...]]", oid: str, version: str | None
-) -> None:
+def _set_version(connection: Connection, oid: str, version: str | None) -> None:
     connection.execute(
         "update pg_collation set collversion = %s where oid = %s::oid", [version, oid]
     )

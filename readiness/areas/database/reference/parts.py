@@ -1,11 +1,8 @@
 """What the levers on the database act on: it, its standby and the PgBouncer in front of it."""
 
-import contextlib
 import os
-import re
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +10,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from readiness.areas.database.reference.session_levers import await_true
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, ReferenceSystemError
 from readiness.servers import programs
@@ -52,13 +48,7 @@ ignore_startup_parameters = extra_float_digits
 
 @dataclass(slots=True)
 class Pooler:
-    """A PgBouncer that runs.
-
-    Attributes:
-        port: where it listens.
-        shop: the roles that it knows.
-        process: its process.
-    """
+    """A running PgBouncer, with the roles of the shop."""
 
     port: int
     shop: Shop
@@ -76,7 +66,7 @@ class Pooler:
 
     @property
     def client(self) -> str:
-        """The shop's database by way of the pooler, as the owner of its schema."""
+        """The shop's database through the pooler, as the owner of its schema."""
         return self._dsn(self.shop.owner, NAME)
 
     def stop(self) -> None:
@@ -94,10 +84,10 @@ class Pooler:
 
 
 def start_pooler(shop: Shop, folder: Path, guardian: Guardian) -> tuple[Pooler | None, str]:
-    """Start PgBouncer in front of the shop; else why there is none.
+    """Start PgBouncer in front of the shop; else the reason why there is none.
 
     Raises:
-        ReferenceSystemError: it is there, and does not start.
+        ReferenceSystemError: it is installed, and does not start.
     """
     try:
         program = programs.get(programs.PGBOUNCER)
@@ -116,7 +106,7 @@ def start_pooler(shop: Shop, folder: Path, guardian: Guardian) -> tuple[Pooler |
 
 
 def _configure(shop: Shop, folder: Path, port: int) -> Path:
-    """Write its configuration, for nobody but the account that it runs as."""
+    """Write its configuration, which only the account that it runs as can read."""
     account = server_account()
     folder.mkdir(exist_ok=True)
     folder.chmod(0o711)
@@ -171,98 +161,31 @@ def _answers(pooler: Pooler) -> bool:
 
 
 STANDBY: Final = "replica"
-SLOT: Final = "readiness_replica"
+_SLOT: Final = "readiness_replica"
 
 
 def start_standby(
     server: Server, shop: Shop, folder: Path, guardian: Guardian
 ) -> tuple[PrivateStandby | None, str]:
-    """Start a standby, where the provider can have one; else why there is none."""
+    """Start a standby, where the provider supports one; else the reason why there is none."""
     if not isinstance(server, PrivatePostgres):
         return None, "the reference system has a standby only of a server on this machine"
     if refused("pg_basebackup"):
-        return None, f"pg_basebackup is not to be used: ${VARIABLE} names it"
+        return None, f"pg_basebackup must not be used: ${VARIABLE} names it"
     try:
         server.binaries.program("pg_basebackup")
         dsn = f"{shop.replica}?application_name={STANDBY}"
-        return (
-            PrivateStandby.follow(server, folder, dsn=dsn, slot=SLOT, guardian=guardian),
-            "",
-        )
+        standby = PrivateStandby.follow(server, folder, dsn=dsn, slot=_SLOT, guardian=guardian)
     except ReadinessError as problem:
         return None, problem.sentence
-
-
-def execute_on(standby: PrivateStandby, *statements: str) -> None:
-    """Run statements on the standby, as superuser."""
-    with psycopg.connect(standby.dsn(), autocommit=True, connect_timeout=5) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
-
-
-_STREAMS = "select count(*) {} 1 from pg_stat_replication where application_name = '{}'"
-
-
-@contextlib.contextmanager
-def paused(standby: PrivateStandby) -> Iterator[None]:
-    """It receives, and replays nothing."""
-    execute_on(standby, "select pg_wal_replay_pause()")
-    try:
-        await_true(standby.dsn(), "select pg_is_wal_replay_paused()")
-        yield
-    finally:
-        execute_on(standby, "select pg_wal_replay_resume()")
-
-
-@contextlib.contextmanager
-def renamed(standby: PrivateStandby, primary: str) -> Iterator[None]:
-    """It streams under another name."""
-    name = "replica_2"
-    with _connects(standby, primary, "application_name=[^ ]*", f"application_name={name}"):
-        await_true(primary, _STREAMS.format(">=", name))
-        yield
-
-
-@contextlib.contextmanager
-def cut_off(standby: PrivateStandby, primary: str) -> Iterator[None]:
-    """It looks for its primary at a port where nobody listens, and answers as before."""
-    with _connects(standby, primary, r"\bport=\d+", "port=1"):
-        await_true(primary, _STREAMS.format("<", STANDBY))
-        yield
-
-
-@contextlib.contextmanager
-def _connects(standby: PrivateStandby, primary: str, old: str, new: str) -> Iterator[None]:
-    """Let it connect to its primary in another way."""
-    with psycopg.connect(standby.dsn(), connect_timeout=5) as connection:
-        row = connection.execute("show primary_conninfo").fetchone()
-        before = str(row[0]) if row else ""
-    _set(standby, re.sub(old, new, before))
-    try:
-        yield
-    finally:
-        _set(standby, before)
-        await_true(primary, _STREAMS.format(">=", STANDBY))
-
-
-def _set(standby: PrivateStandby, conninfo: str) -> None:
-    quoted = conninfo.replace("'", "''")
-    execute_on(
-        standby, f"alter system set primary_conninfo = '{quoted}'", "select pg_reload_conf()"
-    )
+    return standby, ""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseParts:
-    """The database, and what is around it.
+    """The server, its standby and pooler, and how to reach the shop's database.
 
-    Attributes:
-        server: the PostgreSQL server.
-        standby: what follows it; None where there is none.
-        pooler: what stands in front of it; None where nothing does.
-        shop: how to reach the shop's database.
-        config: the system's readiness.toml.
-        history: the file of the snapshots of the database.
+    `config` is the system's readiness.toml, `history` the file of the database's snapshots.
     """
 
     server: Server

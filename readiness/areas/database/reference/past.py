@@ -49,8 +49,9 @@ def visit(dsn: str, timings: Path, more: Mapping[str, str] | None = None) -> Non
 
     Args:
         dsn: the database, as the role of the service.
-        timings: the file that tells how long each statement took, in Prometheus's text format.
-        more: statements that are run beside the usual ones, by name; with `n` from 1 to 60.
+        timings: the file for the durations of the statements, in Prometheus's text format; the
+            service serves it with its metrics.
+        more: statements that run beside the usual ones, by name; with `n` from 1 to 60.
     """
     registry = CollectorRegistry()
     taken = Histogram(
@@ -81,7 +82,7 @@ _BEFORE_START_S: Final = 60.0
 
 
 def taken(dsn: str) -> tuple[Snapshot, BloatSnapshot | None]:
-    """Real snapshots of the database as it is now; none of its bloat where that cannot be told."""
+    """Real snapshots of the database as it is now; the second where bloat can be measured."""
     with postgres.connect(Dsn(dsn), timeout_s=_TIMEOUT_S) as connection:
         usage = counters.take(connection)
         if not bloat.can_measure(connection):

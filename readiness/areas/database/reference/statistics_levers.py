@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Literal
 
-import psycopg
-
 from readiness.areas.database.reference import past
 from readiness.areas.database.reference.parts import DatabaseParts
+from readiness.areas.database.reference.session_levers import execute, fetch_one, session
 from readiness.areas.database.snapshots import BloatSnapshot, Snapshot
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept
@@ -40,41 +39,33 @@ class StatisticsLevers:
 
     @property
     def superuser(self) -> str:
-        """How to reach the shop's database as its superuser, for what is no transaction."""
+        """The shop's database as its superuser, for what cannot run in a transaction."""
         return self._parts.shop.superuser
 
     @contextlib.contextmanager
     def sql_each(self, do: Sequence[str], undo: Sequence[str]) -> Iterator[None]:
-        """As `sql`, each statement for itself: `vacuum` is not one that a transaction may hold."""
-        with psycopg.connect(self.superuser, autocommit=True) as connection:
-            try:
-                for statement in do:
-                    connection.execute(statement.encode())
-                yield
-            finally:
-                for statement in undo:
-                    connection.execute(statement.encode())
+        """As `sql`, each statement by itself: `vacuum` cannot run in a transaction."""
+        try:
+            execute(self.superuser, *do)
+            yield
+        finally:
+            execute(self.superuser, *undo)
 
     @contextlib.contextmanager
     def slow_report(self, *, seconds: float, calls: int) -> Iterator[None]:
-        """Let the application run a slow statement so often; the statistics forget it after."""
+        """Let the application run a slow statement so often; the statistics drop it afterwards."""
         with self.statements_forgotten("%report_of_the_day%"):
             _at_once(self._parts.shop.app, _REPORT, seconds, calls)
             yield
 
     @contextlib.contextmanager
     def busy_monitoring(self, share: float) -> Iterator[None]:
-        """Let the monitoring role take that share of the time that statements took so far.
-
-        Raises:
-            ReferenceSystemError: this server has no statistics of statements.
-        """
+        """Let the monitoring role take that share of the time that statements took so far."""
         if not self._parts.shop.has_statistics:
             raise ReferenceSystemError("this PostgreSQL comes without pg_stat_statements")
-        with psycopg.connect(self.superuser, autocommit=True) as connection:
-            row = connection.execute(_SO_FAR.encode()).fetchone()
+        so_far_s = float(str(fetch_one(self.superuser, _SO_FAR)))
         # What is spent is part of the whole, too.
-        needed_s = share / (1 - share) * ((float(row[0]) if row else 0.0) + _RUN_S)
+        needed_s = share / (1 - share) * (so_far_s + _RUN_S)
         with self.statements_forgotten("%readiness_heavy%"):
             _at_once(self._parts.shop.monitor, _HEAVY, needed_s / _AT_ONCE, _AT_ONCE)
             yield
@@ -92,34 +83,31 @@ class StatisticsLevers:
 
     @contextlib.contextmanager
     def statements_evicted(self) -> Iterator[None]:
-        """Run more different statements than are counted; the statistics begin anew after.
+        """Run more different statements than are counted; the statistics are reset afterwards.
 
         Until they have counted for some seconds, what little the monitoring does looks like much.
         """
-        room = int(self._shown("pg_stat_statements.max"))
-        many = ";".join(f"with no_{n} as (select 1) table no_{n}" for n in range(room))
+        room = int(str(fetch_one(self.superuser, "show pg_stat_statements.max")))
         try:
-            self._as_app(many)
+            execute(
+                self._parts.shop.app,
+                ";".join(f"with no_{n} as (select 1) table no_{n}" for n in range(room)),
+            )
             yield
         finally:
-            with psycopg.connect(self.superuser, autocommit=True) as connection:
-                connection.execute("select pg_stat_statements_reset()")
+            execute(self.superuser, "select pg_stat_statements_reset()")
             past.visit(self._parts.shop.app, self._timings)
             time.sleep(_FORGIVEN_S)
 
     @contextlib.contextmanager
     def statements_forgotten(self, like: str) -> Iterator[None]:
-        """Let the statistics forget, after, what was slow meanwhile; by a pattern of LIKE."""
+        """Drop the statistics of slow statements afterwards, by a pattern of LIKE."""
         try:
             yield
         finally:
             if self._parts.shop.has_statistics:
-                with psycopg.connect(self.superuser, autocommit=True) as connection:
+                with session(self.superuser) as connection:
                     connection.execute(_FORGET.encode(), [like])
-
-    def _as_app(self, statement: str) -> None:
-        with psycopg.connect(self._parts.shop.app, autocommit=True) as connection:
-            connection.execute(statement.encode())
 
     @contextlib.contextmanager
     def history_changed(self, change: Callable[[sqlite3.Connection], object]) -> Iterator[None]:
@@ -131,7 +119,7 @@ class StatisticsLevers:
 
     @contextlib.contextmanager
     def history_begun_anew(self) -> Iterator[None]:
-        """Give the database another past of forty days: as it is now, all that time."""
+        """Replace the history by one of forty days in which the database was as it is now."""
         path = self._parts.history
         with kept(path):
             path.unlink()
@@ -141,7 +129,7 @@ class StatisticsLevers:
     def newest_snapshot(
         self, kind: Literal["usage", "bloat"], *, moved_days: float = 0.0, **changes: object
     ) -> AbstractContextManager[None]:
-        """Change fields of the newest snapshot of a kind, or move it by some days."""
+        """Change fields of the newest snapshot of a kind, or its date by some days."""
         shape = Snapshot if kind == "usage" else BloatSnapshot
 
         def rewrite(file: sqlite3.Connection) -> None:
@@ -156,17 +144,12 @@ class StatisticsLevers:
 
         return self.history_changed(rewrite)
 
-    def _shown(self, name: str) -> str:
-        with psycopg.connect(self.superuser, autocommit=True) as connection:
-            row = connection.execute("select current_setting(%s)", [name]).fetchone()
-        return str(row[0]) if row else ""
-
 
 def _at_once(dsn: str, statement: str, seconds: float, calls: int) -> None:
     """Run a statement of so many seconds in so many sessions at the same time."""
 
     def run(_: int) -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with session(dsn) as connection:
             connection.execute(statement.encode(), [seconds])
 
     with ThreadPoolExecutor(calls) as pool:

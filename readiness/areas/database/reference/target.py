@@ -9,12 +9,7 @@ from readiness.servers.toml import quoted
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What the database has around it.
-
-    Attributes:
-        standby: whether a standby follows it.
-        pooler: whether a pooler stands in front of it.
-    """
+    """Whether the database has a standby, and a pooler in front of it."""
 
     standby: bool
     pooler: bool
@@ -26,8 +21,8 @@ def database(around: Around, history: Path, *, watched: bool, slow_alert: bool) 
     Args:
         around: what it has around it.
         history: the file of its snapshots.
-        watched: whether a Prometheus shows how long statements take.
-        slow_alert: whether an alert for a slow statement notifies somebody.
+        watched: whether a Prometheus scrapes how long statements take.
+        slow_alert: whether an alert for a slow statement notifies a channel.
     """
     return "".join(
         (

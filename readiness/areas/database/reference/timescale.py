@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from readiness.lib.guardian import Guardian
+from readiness.lib.patience import until
 from readiness.model.errors import ReadinessError, ReferenceSystemError
 from readiness.model.secrets import register
 from readiness.servers.binaries import Binaries, find_binaries
@@ -25,17 +26,18 @@ from readiness.servers.provider import STATISTICS, settings_of
 from readiness.servers.without import refused
 
 PART: Final = "timescale"
-"""What it is called among the parts of the reference system that may be absent."""
+"""Its name among the parts of the reference system that may be absent."""
 
 _NAME: Final = "metrics"
 _MONITOR: Final = "metrics_monitor"
-# As dashboards do in an hour: what nobody asks has no latency, and a cache no share of hits.
+# As dashboards do in an hour: without queries there is no latency, and no share of cache hits.
 _LOOKS: Final = 500
 _LOOK: Final = """
 select count(*) from telemetry.readings a
 cross join lateral (select 1 from telemetry.readings b where b.at = a.at limit 1) c
 where a.at > now() - interval '3 hours'"""
 _JOBS_S: Final = 30.0
+_POLL_S: Final = 0.1
 _LONGEST: Final = 500
 _SETTINGS: Final = {"timescaledb.telemetry_level": "off", "max_worker_processes": "24"}
 _UNFINISHED: Final = """
@@ -49,13 +51,7 @@ where j.proc_name <> 'policy_telemetry' and s.last_run_status is distinct from '
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How to reach the metrics.
-
-    Attributes:
-        server: the server.
-        superuser: in the database of the metrics.
-        monitor: as the role of the gate: it sees statistics, and no row.
-    """
+    """How to reach the metrics: as superuser, and as the role of the gate, which sees no row."""
 
     server: PrivatePostgres
     superuser: str
@@ -63,24 +59,19 @@ class Metrics:
 
 
 def start_metrics(folder: Path, guardian: Guardian) -> Metrics | str:
-    """Start it and wait until its policies have run once; or why there is none here.
-
-    Args:
-        folder: where its data goes.
-        guardian: ends it when this process dies.
-    """
+    """Start it and wait until its policies have run once; else the reason why there is none."""
     try:
         binaries = find_binaries("local")
-        there = any(binaries.folder.parent.glob("lib/**/timescaledb.*"))
-        if not there or refused("timescaledb"):
+        installed = any(binaries.folder.parent.glob("lib/**/timescaledb.*"))
+        if not installed or refused("timescaledb"):
             return (
                 f"PostgreSQL {binaries.version} here has no TimescaleDB:"
                 " install its package, or see CONTRIBUTING.md"
             )
         return _start(folder, binaries, guardian)
     except (ReadinessError, psycopg.Error) as problem:
-        told = problem.sentence if isinstance(problem, ReadinessError) else str(problem)
-        return " ".join(told.split())[:_LONGEST]
+        reason = problem.sentence if isinstance(problem, ReadinessError) else str(problem)
+        return " ".join(reason.split())[:_LONGEST]
 
 
 def _start(folder: Path, binaries: Binaries, guardian: Guardian) -> Metrics:
@@ -110,14 +101,12 @@ def _filled(server: PrivatePostgres, *, with_statistics: bool) -> Metrics:
             )
         )
     metrics = Metrics(server, server.dsn(_NAME), server.dsn(_NAME, _MONITOR, password))
-    script = (
-        resources.files("readiness.areas.database.reference").joinpath("metrics.sql").read_bytes()
-    )
+    script = resources.files("readiness.areas.database.reference").joinpath("metrics.sql")
     with psycopg.connect(metrics.superuser, autocommit=True) as connection:
         if with_statistics:
             connection.execute(f"create extension {STATISTICS}".encode())
         connection.execute("create extension timescaledb")
-        connection.execute(script)
+        connection.execute(script.read_bytes())
         await_jobs(connection)
         # By now the older chunks are compressed; autovacuum has no reason to disturb.
         connection.execute("vacuum analyze")
@@ -127,25 +116,20 @@ def _filled(server: PrivatePostgres, *, with_statistics: bool) -> Metrics:
 
 
 def await_jobs(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Wait until the last run of every job was a success.
-
-    Raises:
-        ReferenceSystemError: one failed, or it took too long.
-    """
-    deadline = time.monotonic() + _JOBS_S
-    while True:
-        names, failed = connection.execute(_UNFINISHED.encode()).fetchone() or (None, False)
-        if not names:
-            return
-        if failed or time.monotonic() > deadline:
-            raise ReferenceSystemError(
-                f"TimescaleDB's jobs {'fail' if failed else 'do not end'}: {names}",
-                remedy="use a release of TimescaleDB that supports this PostgreSQL",
-            )
-        time.sleep(0.1)
+    """Wait until the last run of every job was a success; else raise ReferenceSystemError."""
+    names, failed = until(
+        lambda: connection.execute(_UNFINISHED.encode()).fetchone() or (None, False),
+        lambda seen: not seen[0] or bool(seen[1]),
+        within_s=_JOBS_S,
+        every_s=_POLL_S,
+    )
+    if names:
+        raise ReferenceSystemError(
+            f"TimescaleDB's jobs {'fail' if failed else 'do not end'}: {names}",
+            remedy="use a release of TimescaleDB that supports this PostgreSQL",
+        )
 
 
-_JOB_S: Final = 30.0
 _OWN_JOB: Final = "summarise"
 _BROKEN: Final = """
 create or replace procedure telemetry.summarise(job_id integer, config jsonb) language plpgsql
@@ -165,14 +149,7 @@ _Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class TimescaleLevers:
-    """What can be broken of the metrics.
-
-    Args:
-        superuser: how to connect as one, in their database.
-
-    Raises:
-        ReferenceSystemError: there are none on this machine.
-    """
+    """What can be broken about the metrics; raises ReferenceSystemError where there are none."""
 
     def __init__(self, superuser: str | None) -> None:
         if superuser is None:
@@ -181,7 +158,7 @@ class TimescaleLevers:
 
     @contextlib.contextmanager
     def sql(self, do: str, undo: str) -> Iterator[None]:
-        """Run statements as superuser, and others to put it back; waits for new policies."""
+        """Run statements as superuser, and others to restore it; waits for new policies."""
         with self._connected() as connection:
             connection.execute(do.encode())
         try:
@@ -193,7 +170,7 @@ class TimescaleLevers:
 
     @contextlib.contextmanager
     def failing_job(self) -> Iterator[None]:
-        """Let the application's own job fail; it runs again, and well, at the end."""
+        """Let the application's own job fail; at the end it runs successfully again."""
         with self._connected() as connection:
             before = str(_row(connection, _DEFINITION)[0])
             connection.execute(_BROKEN.encode())
@@ -206,7 +183,7 @@ class TimescaleLevers:
             self._run(_OWN_JOB)
 
     def _settle(self) -> None:
-        """Wait until the scheduler runs, and has run what is new."""
+        """Wait until the scheduler runs, and has run the new jobs."""
         with self._connected() as connection:
             connection.autocommit = True
             _await_scheduler(connection)
@@ -216,15 +193,15 @@ class TimescaleLevers:
         """Let the scheduler run a job now, and wait until it has ended, however it ends."""
         with self._connected() as connection:
             connection.autocommit = True
-            job, before, _ = _runs(connection, procedure)
+            job, before, _ = _row(connection, _RUNS, procedure)
             connection.execute("select alter_job(%s, next_start => now())", [job])
-            deadline = time.monotonic() + _JOB_S
-            while time.monotonic() < deadline:
-                _, runs, ended = _runs(connection, procedure)
-                if runs > before and ended:
-                    return
-                time.sleep(0.1)
-        raise ReferenceSystemError(f"the job {procedure} was not run within {_JOB_S:g} s")
+            if not until(
+                lambda: _has_run(connection, procedure, before),
+                bool,
+                within_s=_JOBS_S,
+                every_s=_POLL_S,
+            ):
+                raise ReferenceSystemError(f"the job {procedure} did not run within {_JOBS_S:g} s")
 
     def _connected(self) -> _Connection:
         return psycopg.connect(self._dsn, connect_timeout=5)
@@ -234,20 +211,20 @@ def _await_scheduler(connection: _Connection) -> None:
     """Wait until the scheduler runs, and start it again until it does.
 
     One that timescaledb_post_restore() starts may read the setting before the change of it is
-    committed; it then ends at once, and nobody starts another.
+    committed; it then ends at once, and is not started again.
     """
-    deadline = time.monotonic() + _JOB_S
+    deadline = time.monotonic() + _JOBS_S
     while not _row(connection, _SCHEDULER)[0]:
         if time.monotonic() > deadline:
-            raise ReferenceSystemError(f"TimescaleDB's scheduler is not back after {_JOB_S:g} s")
+            raise ReferenceSystemError(f"TimescaleDB's scheduler is not back after {_JOBS_S:g} s")
         connection.execute("select _timescaledb_functions.start_background_workers()")
         time.sleep(0.5)
 
 
-def _runs(connection: _Connection, procedure: str) -> tuple[int, int, str]:
-    """The number of a job, how often it was started, and how its last run ended."""
-    job, runs, ended = _row(connection, _RUNS, procedure)
-    return job, runs, ended
+def _has_run(connection: _Connection, procedure: str, before: int) -> bool:
+    """Whether a job was started more often than before, and has ended."""
+    _, runs, ended = _row(connection, _RUNS, procedure)
+    return runs > before and bool(ended)
 
 
 def _row(connection: _Connection, query: str, *parameters: str) -> tuple[Any, ...]:
