@@ -18,6 +18,7 @@ from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.table_shape import ScratchTable, scratch_copy
 from readiness.config.base.tables import Service
 from readiness.lib.http import Session, session_for
+from readiness.lib.patience import until
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value, source_of, translated
 from readiness.lib.sampling import percentile, quantile_points
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
@@ -34,7 +35,7 @@ _BLOCK: Final = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CopyRate:
-    """What was measured: `rate` in rows/s, and two figures that explain it."""
+    """Rows per second, and two figures that explain it."""
 
     rate: Measurement
     round_trip: Measurement
@@ -43,7 +44,7 @@ class CopyRate:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One COPY: rows sent, rows that are in the table since, and seconds it took."""
+    """One COPY: rows sent, rows added to the table, and seconds it took."""
 
     sent: int
     stored: int
@@ -123,14 +124,8 @@ def _count(connection: Connection, scratch: ScratchTable) -> int:
 
 def _rate(samples: Sequence[Sample], source: str) -> Measurement:
     rates = [sample.stored / sample.seconds for sample in samples]
-    return Measurement(
-        name="rows stored by COPY",
-        value=percentile(rates, 0.5),
-        unit="rows/s",
-        source=f"{source}, {samples[0].sent} rows each",
-        samples=len(rates),
-        quantiles=quantile_points(rates),
-    )
+    source = f"{source}, {samples[0].sent} rows each"
+    return _median("rows stored by COPY", rates, "rows/s", source)
 
 
 def _round_trip(connection: Connection) -> Measurement:
@@ -139,18 +134,22 @@ def _round_trip(connection: Connection) -> Measurement:
         started = perf_counter()
         fetch(connection, "select 1")
         times.append((perf_counter() - started) * 1000)
+    return _median("network round trip", times, "ms", "select 1")
+
+
+def _median(name: str, values: Sequence[float], unit: str, source: str) -> Measurement:
     return Measurement(
-        name="network round trip",
-        value=percentile(times, 0.5),
-        unit="ms",
-        source="select 1",
-        samples=len(times),
-        quantiles=quantile_points(times),
+        name,
+        percentile(values, 0.5),
+        unit,
+        source,
+        samples=len(values),
+        quantiles=quantile_points(values),
     )
 
 
 def _driver() -> Measurement:
-    # The pure Python implementation is three times slower per row, and must be visible.
+    # The pure Python implementation is three times slower per row: the report shows it.
     return Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
 
 
@@ -170,8 +169,8 @@ class WriteRate:
     Attributes:
         rate: rows/s that arrived in the table.
         failed: requests that were not answered with a 2xx.
-        missing: rows of requests that were answered with a 2xx, and that are not in the table.
-        first_failure: the first of the failures, in words; empty if there was none.
+        missing: rows of requests that were answered with a 2xx, and are not in the table.
+        first_failure: the answer to the first failed request.
     """
 
     rate: Measurement
@@ -181,7 +180,7 @@ class WriteRate:
 
     @property
     def lost_something(self) -> bool:
-        """Whether a write failed, or was acknowledged and is not there."""
+        """Whether a write failed, or was acknowledged and not stored."""
         return bool(self.failed.value or self.missing.value)
 
 
@@ -200,7 +199,7 @@ def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
 
     Raises:
         Unreachable: the service does not answer.
-        CouldNotMeasure: and its kinds; also if the rows could not be removed again.
+        CouldNotMeasure: the rows could not be removed again.
     """
     with connect(path.dsn, timeout_s=_CLEANUP_S, total_s=_TOTAL_S) as connection:
         before = _stored(connection, path)
@@ -249,11 +248,7 @@ def _send(session: Session, path: WritePath, service: Service, rows: int) -> _Se
 
 
 def _write(session: Session, path: WritePath, service: Service, number: int) -> str | None:
-    """None if the request was answered with a 2xx, else what happened.
-
-    Raises:
-        Unreachable: nobody answered.
-    """
+    """None if the request was answered with a 2xx, else what happened."""
     body = path.body.replace("{n}", str(number)).encode()
     try:
         answer = session.request(path.method, f"{service.url}{path.path}", body)
@@ -264,10 +259,12 @@ def _write(session: Session, path: WritePath, service: Service, number: int) -> 
 
 def _arrived(connection: Connection, path: WritePath, expected: int) -> int:
     """The count once it has reached what is expected, or after 5 s."""
-    end = time.perf_counter() + _PATIENCE_S
-    while (found := _stored(connection, path)) < expected and time.perf_counter() < end:
-        time.sleep(_POLL_S)
-    return found
+    return until(
+        lambda: _stored(connection, path),
+        lambda found: found >= expected,
+        within_s=_PATIENCE_S,
+        every_s=_POLL_S,
+    )
 
 
 @contextmanager

@@ -39,8 +39,7 @@ class Latency:
         p95: of the samples, with the distribution.
         lower: the true p95 is above it; None if there are too few samples.
         upper: the true p95 is below it; None if there are fewer than 59 samples.
-        slowest: the slowest execution: no percentile shows one stall of seconds among hundreds of
-            quick executions.
+        slowest: the slowest execution; no percentile shows one stall among hundreds.
     """
 
     p95: Measurement
@@ -50,11 +49,7 @@ class Latency:
 
 
 class RunningQuery:
-    """A query on a connection of its own, ready to be executed. Made by `running`.
-
-    Attributes:
-        plan: how often to execute it, from a pilot of five executions.
-    """
+    """A query on a connection of its own; made by `running`. A pilot decides the `plan`."""
 
     def __init__(self, query: Query, connection: Connection) -> None:
         self._query = query
@@ -110,12 +105,7 @@ def running(query: Query) -> Iterator[RunningQuery]:
 
 
 def plan(query: Query, execution_s: float) -> Plan:
-    """How many executions fit into the budget of the query.
-
-    Args:
-        query: has the number of samples and the budget.
-        execution_s: how long one execution takes, in seconds.
-    """
+    """How many executions, of so many seconds each, fit into the budget of the query."""
     fit = int(query.budget_s / execution_s) - _WARM_UP
     if fit >= _FEWEST:
         return Plan(min(fit, query.samples), _WARM_UP)
@@ -127,11 +117,7 @@ def plan(query: Query, execution_s: float) -> Plan:
 
 
 def latency(query: Query, seconds: Sequence[float]) -> Latency:
-    """The p95 of measured times and its bounds.
-
-    Raises:
-        NoData: there are no times.
-    """
+    """The p95 of measured times and its bounds; raises NoData if there are no times."""
     times = [second * 1000 for second in seconds]
     bounds = percentile_bounds(times, _Q)
     p95 = Measurement(

@@ -9,7 +9,7 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.lib.postgres import Connection, connect, fetch, timescale
+from readiness.lib.postgres import Connection, connect, fetch, fetch_value, timescale
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.secrets import Dsn
 
@@ -92,10 +92,10 @@ class ScratchTable:
     """An empty table of the target table's shape, and how to make rows for it.
 
     Attributes:
-        name: the scratch table.
         target: the table whose shape it has.
-        columns: the columns that are written; the others fill themselves.
+        columns: those that are written; the others have generated values.
         numbered: for columns of unique keys, the expression that makes them unique.
+        sampled: how many rows of the target are repeated.
         largest: rows that fit into one batch in memory.
     """
 
@@ -112,7 +112,7 @@ class ScratchTable:
         return sql.SQL("copy {} ({}) from stdin").format(self.name, columns)
 
     def rows_statement(self, rows: int, first: int) -> sql.Composed:
-        """The COPY that gives `rows` rows, numbered from `first`, taken from the target table."""
+        """The COPY that returns `rows` rows of the target table, numbered from `first`."""
         number = sql.Identifier("readiness row number")
         return sql.SQL(
             "copy (select {values} from (select s.*, {first} + row_number() over () as {number}"
@@ -144,7 +144,7 @@ def scratch_copy(
     enabled insert triggers of the table; it is a hypertable if the table is one.
 
     Raises:
-        NoData: the table is empty, and there are no rows to take as samples.
+        NoData: the table is empty.
         CouldNotMeasure: the table does not exist, or no rows can be made that fit into it.
         NotPermitted: the role may not create a schema, read the table, or refer to another one.
     """
@@ -306,17 +306,13 @@ def _constraints(connection: Connection, scratch: ScratchTable, oid: int) -> Ite
 def _trigger_statements(
     connection: Connection, scratch: ScratchTable, oid: int
 ) -> Iterator[sql.Composed]:
-    quoted = f" ON {_as_the_server_quotes(connection, oid)} "
+    # With an empty search_path this is the very text that pg_get_triggerdef uses.
+    quoted = f" ON {fetch_value(connection, 'select %s::oid::regclass::text', [oid])} "
     for (definition,) in fetch(connection, _TRIGGERS, [oid]):
         before, found, after = definition.partition(quoted)
         if not found:
             raise CouldNotMeasure("a trigger cannot be copied", where=definition)
         yield sql.SQL("{} ON {} {}").format(sql.SQL(before), scratch.name, sql.SQL(after))
-
-
-def _as_the_server_quotes(connection: Connection, oid: int) -> str:
-    # With an empty search_path this is the very text that pg_get_triggerdef uses.
-    return str(fetch(connection, "select %s::oid::regclass::text", [oid])[0][0])
 
 
 def _drop(dsn: Dsn, schema: str) -> None:
