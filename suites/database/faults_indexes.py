@@ -91,7 +91,7 @@ index_that_nobody_uses = broken_by(
 
 foreign_key_without_index = broken_by(
     "foreign_key_without_index",
-    "The index of a foreign key was dropped, as nobody had seen a query use it.",
+    "The index of a foreign key was dropped, as no query was seen to use it.",
     {"database.indexes[shop]": {"foreign-keys"}, **_UNKNOWN_OBJECTS},
     lambda levers: levers.drop_index("shop.order_items_order_id_idx"),
 )
@@ -148,7 +148,7 @@ snapshots_stood_still = broken_by(
 
 log_that_nobody_prunes = broken_by(
     "log_that_nobody_prunes",
-    "A log is kept in the database, and nobody prunes it.",
+    "A log is kept in the database, and never pruned.",
     {"database.growth[shop]": {"growth"}},
     lambda levers: (
         levers.replace_in_config("growth_max_bytes = 100000000", "growth_max_bytes = 20000000"),

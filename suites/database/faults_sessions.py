@@ -92,7 +92,7 @@ vacuum_is_held_back = broken_by(
 
 prepared_transaction_is_forgotten = broken_by(
     "prepared_transaction_is_forgotten",
-    "A transaction was prepared, and its manager never came back for it.",
+    "A transaction was prepared, and its manager never ended it.",
     {_VACUUM: {"prepared-transactions"}},
     lambda levers: (levers.transaction_prepared(seconds=2), levers.limits(prepared_max_s=2)),
 )
@@ -126,7 +126,7 @@ vacuum_is_overdue = broken_by(
 
 table_was_never_analyzed = broken_by(
     "table_was_never_analyzed",
-    "After a restore nobody ran analyze.",
+    "After a restore, analyze was not run.",
     {_VACUUM: {"no-statistics"}},
     lambda levers: levers.sql(
         "delete from pg_statistic where starelid = 'shop.customers'::regclass",

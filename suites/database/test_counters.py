@@ -8,7 +8,7 @@ from readiness.areas.database.config import Database, History
 from readiness.areas.database.grading import no_less_than, no_more_than, size
 from readiness.areas.database.probes import counters
 from readiness.areas.database.snapshots import BloatSnapshot, Snapshot, Store
-from readiness.lib import postgres
+from readiness.lib.postgres.session import looking
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
 from readiness.model.measurement import Limit
@@ -39,10 +39,10 @@ Counters do not reach back: a crash, a failover or pg_stat_reset() emptied them.
     judgements=("deadlocks", "cache-hits", "temp-files", "checkpoints", "reach"),
 )
 def test_counters(database: Database, evidence: Evidence) -> None:
-    """Of all databases of the server: they share its cache, disk and WAL.
+    """For all databases of the server, which share its cache, disk and WAL.
 
-    Rates are by the hour, and of a younger counter by its first hour. How far the counters reach
-    back is judged together with the snapshots, as long as no gap lies between them.
+    Rates are by the hour; a counter younger than that counts as one hour old. How far the counters
+    reach back is judged together with the snapshots, as long as there is no gap between them.
     """
     with evidence.attempt():
         _judge_databases(database, evidence)
@@ -92,9 +92,7 @@ def _judge_databases(database: Database, evidence: Evidence) -> None:
 
 
 def _judge_reach(database: Database, evidence: Evidence) -> None:
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        live = counters.take(connection)
-    reach = trends.reach(database, live)
+    reach = trends.reach(database, _live(database))
     source = "pg_stat_bgwriter.stats_reset" + (" and the snapshots" if database.history else "")
     name = "Days that the counters of tables and indexes reach back"
     lost = "they started again after a time that no snapshot covers"
@@ -105,7 +103,7 @@ def _judge_reach(database: Database, evidence: Evidence) -> None:
         database.history or _DEFAULT,
         warn="evidence_warning_days",
         fail="evidence_min_days",
-        because=lost if reach.broken_at else "there is nothing older",
+        because=lost if reach.broken_at else "nothing older is known",
     )
     unseen_h = reach.unseen_s / counters.HOUR_S
     evidence.record(Measurement("Hours of it that nothing covers", unseen_h, "h", source))
@@ -123,10 +121,10 @@ _AHEAD_H = -0.1
     each="database",
     needs="history",
     severity="major",
-    why="""PostgreSQL's counters have no past, and a crash empties them silently. Without snapshots
-    nobody can tell which index was unused for a month, which statement became slower, or how fast
-    the disk fills.""",
-    fix="""Run it by hand and see what it says:
+    why="""PostgreSQL keeps no history of its counters, and a crash empties them silently. Without
+    snapshots it is unknown which index was unused for a month, which statement became slower, or
+    how fast the disk fills.""",
+    fix="""Run it by hand and read what it prints:
     readiness snapshot --config readiness.toml
 Then let cron run it each hour, as the account that runs the gate (the guide shows a systemd timer
 and a CronJob):
@@ -155,10 +153,9 @@ def _judge_snapshot_age(
     evidence: Evidence,
 ) -> None:
     if newest is None:
-        there = Measurement(f"Snapshots of {key}", 0, "count", history.path)
-        evidence.judge(
-            key, there, Limit("!=", 0), "run `readiness snapshot`", says=f"No snapshot of {key}"
-        )
+        none = Measurement(f"Snapshots of {key}", 0, "count", history.path)
+        run = "run `readiness snapshot`"
+        evidence.judge(key, none, Limit("!=", 0), run, says=f"No snapshot of {key}")
         return
     age = Measurement(
         f"Newest snapshot of {key}, age", (now - newest.at) / _HOUR_S, "h", history.path
@@ -179,18 +176,9 @@ def _judge_coverage(old: Snapshot, live: Snapshot, history: History, evidence: E
         if not now:
             raise NoData(f"the database has no {what}", where=live.server.database)
         missing = sorted(now - known)
-        evidence.judge(
-            "coverage",
-            Measurement(
-                f"Share of today's {what} in the newest snapshot",
-                1 - len(missing) / len(now),
-                "ratio",
-                history.path,
-                len(now),
-            ),
-            least,
-            f"missing: {worst(missing)}",
-        )
+        share, name = 1 - len(missing) / len(now), f"Share of today's {what} in the newest snapshot"
+        measured = Measurement(name, share, "ratio", history.path, len(now))
+        evidence.judge("coverage", measured, least, f"missing: {worst(missing)}")
 
 
 @check(
@@ -200,8 +188,8 @@ def _judge_coverage(old: Snapshot, live: Snapshot, history: History, evidence: E
     each="database",
     needs="history",
     severity="major",
-    why="""A full disk stops every write at once, and the server with it. A table that nobody
-    prunes or an event log shows weeks ahead as a slope.""",
+    why="""A full disk stops every write at once, and the server with it. A table that is never
+    pruned, or an event log, shows weeks ahead as a slope.""",
     fix="""See what grows; the message names the tables:
     select relname, pg_size_pretty(pg_total_relation_size(relid)) from pg_stat_user_tables
     order by pg_total_relation_size(relid) desc limit 10;
@@ -224,7 +212,7 @@ def test_growth(database: Database, evidence: Evidence) -> None:
 
 
 def _live(database: Database) -> Snapshot:
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+    with looking(database) as connection:
         return counters.take(connection)
 
 

@@ -7,8 +7,8 @@ from readiness.areas.database.grading import none_of, size
 from readiness.areas.database.probes import counters, indexes
 from readiness.areas.database.probes.indexes import ForeignKey, Index
 from readiness.areas.database.trends import Use
-from readiness.lib import postgres
 from readiness.lib.postgres import Connection
+from readiness.lib.postgres.session import looking
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
 from readiness.model.measurement import Limit
@@ -23,13 +23,13 @@ _COUNTERS = "pg_stat_user_indexes and the snapshots"
     failure_title="Indexes are unused, duplicate or missing",
     each="database",
     severity="major",
-    why="""Each index is written at every insert and takes memory, disk and backup space; one that
-    nobody uses, or that another one duplicates, costs that for nothing. Without an index on a
-    foreign key, each delete of a parent reads the whole child table while it holds a lock.""",
+    why="""Each index is written at every insert and takes memory, disk and backup space; an unused
+    or duplicate one costs that for nothing. Without an index on a foreign key, each delete of a
+    parent reads the whole child table while it holds a lock.""",
     fix="""The message has the statement for each index.
 A duplicate (the one to keep is named):     drop index concurrently SCHEMA.INDEX;
-Unused: look first whether a rare report or a standby uses it (counters are kept by each server
-for itself), then    drop index concurrently SCHEMA.INDEX;
+Unused: check first whether a rare report or a standby uses it (each server counts for itself),
+then                 drop index concurrently SCHEMA.INDEX;
 or keep it:          keep = ["SCHEMA.INDEX"]   in [databases.NAME.indexes]
 A foreign key without an index (any order of the columns serves, a partial index does not):
     create index concurrently on SCHEMA.TABLE (COLUMNS);""",
@@ -38,10 +38,10 @@ A foreign key without an index (any order of the columns serves, a partial index
 def test_indexes(database: Database, evidence: Evidence) -> None:
     """Duplicates have the same columns, order, operator classes and predicate.
 
-    Use is judged where [databases.NAME.history] is declared, of indexes on which nothing but speed
-    depends. Foreign keys without an index are a warning, and judged on large tables only.
+    Use is judged where [databases.NAME.history] is declared, for indexes that serve nothing but
+    speed. Foreign keys without an index are a warning, and judged on large tables only.
     """
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+    with looking(database) as connection:
         with evidence.attempt():
             found = indexes.read(connection)
             _judge_duplicates(database, found, evidence)
@@ -63,25 +63,14 @@ def _judge_duplicates(database: Database, found: list[Index], evidence: Evidence
         size_of = Measurement("Size of duplicate indexes", wasted, "bytes", "pg_index", len(found))
         evidence.judge("duplicates", size_of, limit, worst(because))
         return
-    none_of(
-        evidence,
-        "duplicates",
-        "indexes duplicate another one",
-        because,
-        len(found),
-        "pg_index",
-        warn_only=True,
-    )
+    name = "indexes duplicate another one"
+    none_of(evidence, "duplicates", name, because, len(found), "pg_index", warn_only=True)
 
 
 def _judge_use(
     database: Database, connection: Connection, found: list[Index], evidence: Evidence
 ) -> None:
-    """By counters and snapshots together.
-
-    Raises:
-        NoData: they reach back too few days to call an index unused.
-    """
+    """By counters and snapshots together; raises NoData if they reach back too few days."""
     limits = database.indexes
     plain = {
         index.oid: index for index in found if index.droppable and index.name not in limits.keep
@@ -119,10 +108,9 @@ def _described(use: Use, index: Index, now: float) -> str:
 
 
 def _refuse_too_short(known: list[Use], reach: trends.Reach, days: float) -> None:
-    """An index that was not used within a shorter time may be used all the same.
+    """Raise NoData if an index was unused, but not for long enough to call it so.
 
-    Raises:
-        NoData: there are such indexes; one that was created within that time is none.
+    An index that was created within that time is not one of them.
     """
     unseen = [use for use in known if use.last is None and use.known_from_the_start]
     if reach.days < days and unseen:
@@ -138,25 +126,17 @@ def _refuse_too_short(known: list[Use], reach: trends.Reach, days: float) -> Non
 def _judge_foreign_keys(database: Database, found: list[ForeignKey], evidence: Evidence) -> None:
     least = database.indexes.foreign_key_min_rows
     bare = [key for key in found if not key.indexed]
-    large = [key for key in bare if key.rows >= least]
+    large = [
+        f"{key.name} of {key.table} (about {key.rows:,} rows, {size(key.size)})"
+        f" references {key.parent}: {key.statement}"
+        for key in bare
+        if key.rows >= least
+    ]
     source = "pg_constraint, pg_index"
-    none_of(
-        evidence,
-        "foreign-keys",
-        f"foreign keys without an index, of tables with {least:,} rows or more",
-        [
-            f"{key.name} of {key.table} (about {key.rows:,} rows, {size(key.size)})"
-            f" references {key.parent}: {key.statement}"
-            for key in large
-        ],
-        len(found),
-        source,
-        warn_only=True,
-    )
-    small = len(bare) - len(large)
-    evidence.record(
-        Measurement("Foreign keys without an index, of smaller tables", small, "count", source)
-    )
+    name = f"foreign keys without an index, of tables with {least:,} rows or more"
+    none_of(evidence, "foreign-keys", name, large, len(found), source, warn_only=True)
+    name, small = "Foreign keys without an index, of smaller tables", len(bare) - len(large)
+    evidence.record(Measurement(name, small, "count", source))
 
 
 @check(
@@ -176,7 +156,7 @@ An index that is being built does not count: select * from pg_stat_progress_crea
 )
 def test_invalid_indexes(database: Database, evidence: Evidence) -> None:
     """Only what is valid, ready and live serves queries."""
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+    with looking(database) as connection:
         found = indexes.read(connection)
     broken = [
         f"{index.name} of {index.table} ({size(index.size)}):"

@@ -36,7 +36,7 @@ def test_corruption(database: Database, evidence: Evidence) -> None:
     """By amcheck on a sample, the versions of collations in use, and checksums of all databases.
 
     The sample holds the largest tables and indexes, and each day some others, up to
-    `corruption_sample_bytes`. What checksums cannot see: a page that was written in a wrong order.
+    `corruption_sample_bytes`. Checksums do not show an index in a wrong order.
     """
     with evidence.attempt():
         _judge_sample(database, evidence)

@@ -43,7 +43,7 @@ def test_standby_connected(database: Database, evidence: Evidence) -> None:
             "on-standby",
             Measurement(f"{link.standby} itself", receiver, "text", "pg_stat_wal_receiver"),
             equal_to(_STREAMING),
-            says=f"The standby {link.standby} says of itself: {receiver}",
+            says=f"The standby {link.standby} reports: {receiver}",
         )
 
 
@@ -56,9 +56,9 @@ def test_standby_connected(database: Database, evidence: Evidence) -> None:
     severity="major",
     effect="write",
     why="""What a standby has not replayed is lost at a failover, and users who read from it see
-    the past. The figures of a server that stands still look perfect; only a commit that is looked
-    for shows it.""",
-    fix="""See where it stands still, on the primary:
+    old data. The figures of a stalled server look perfect; only a commit that is waited for shows
+    the lag.""",
+    fix="""See where it stalls, on the primary:
     select application_name, state, write_lag, flush_lag, replay_lag from pg_stat_replication;
 and on the standby, whether replay is paused or waits for a query:
     select pg_is_wal_replay_paused();   select pg_wal_replay_resume();
@@ -66,15 +66,12 @@ and on the standby, whether replay is paused or waits for a query:
     judgements=("lag",),
 )
 def test_replication_lag(database: Database, evidence: Evidence) -> None:
-    """A message in the WAL is committed on the primary; nothing else is written."""
+    """By a message in the WAL that is committed on the primary; nothing else is written."""
     limits = database.limits
     limit = at_most(limits.replication_lag_max_s, limits.deciding("replication_lag_max_s"))
     for standby in database.standbys.values():
         arrival = replication.lag(database, standby, limits.replication_lag_max_s)
-        waited = f"{arrival.seconds:.3g} s"
-        says = f"{standby.name} had replayed a commit after {waited}"
-        if not arrival.arrived:
-            says = f"{standby.name} had not replayed a commit after {waited}"
+        had = "had" if arrival.arrived else "had not"
         evidence.judge(
             "lag",
             Measurement(
@@ -84,8 +81,8 @@ def test_replication_lag(database: Database, evidence: Evidence) -> None:
                 "pg_logical_emit_message, pg_last_wal_replay_lsn",
             ),
             limit,
-            "a failover loses as much",
-            says=says,
+            "a failover would lose as much",
+            says=f"{standby.name} {had} replayed a commit after {arrival.seconds:.3g} s",
         )
 
 
@@ -97,7 +94,7 @@ def test_replication_lag(database: Database, evidence: Evidence) -> None:
     severity="major",
     why="""A slot keeps WAL until its consumer has read it. If the consumer is gone and the slot is
     not, the disk fills up, and the primary stops.""",
-    fix="""See what each slot retains, and drop those that nobody reads:
+    fix="""See what each slot retains, and drop those without a consumer:
     select slot_name, active, wal_status,
            pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))
     from pg_replication_slots;
@@ -112,14 +109,8 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     slots, bounded = replication.slots(database)
     limits, described = database.limits, listed(map(str, slots), between="; ")
     lost = [str(slot) for slot in slots if slot.lost]
-    none_of(
-        evidence,
-        "lost",
-        "replication slots lost their WAL, and their consumers cannot go on",
-        lost,
-        len(slots),
-        "wal_status of pg_replication_slots",
-    )
+    name = "replication slots lost their WAL, and their consumers cannot continue"
+    none_of(evidence, "lost", name, lost, len(slots), "wal_status of pg_replication_slots")
     no_more_than(
         evidence,
         "retained",
@@ -137,11 +128,10 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     )
     idle = [slot.idle_s for slot in slots if slot.idle_s is not None]
     if idle:
+        name = "Longest time of a slot without a consumer"
         evidence.judge(
             "retained",
-            Measurement(
-                "Longest time of a slot without a consumer", max(idle), "s", "inactive_since"
-            ),
+            Measurement(name, max(idle), "s", "inactive_since"),
             at_most(limits.slot_idle_max_s, limits.deciding("slot_idle_max_s")),
             described,
             warn_only=True,

@@ -18,8 +18,8 @@ from readiness.model.measurement import Limit
     each="database",
     severity="major",
     why="""PostgreSQL hides what a role may not see: no sessions, no figures, NULL for a sequence.
-    Most tools take that for a healthy system. And the password of the monitoring role lies on many
-    machines: a superuser's must not.""",
+    Most tools take that for a healthy system. And the password of the monitoring role is stored on
+    many machines: a superuser's must not be.""",
     fix="""As superuser, in the database:
     grant pg_monitor to ROLE;
     grant usage on schema SCHEMA to ROLE;
@@ -29,26 +29,13 @@ from readiness.model.measurement import Limit
     judgements=("pg-monitor", "sequences", "superuser"),
 )
 def test_privileges(database: Database, evidence: Evidence) -> None:
-    """Other checks end as an error where they cannot see; this one says what to grant."""
+    """Other checks end as an error where data is hidden; this one says what to grant."""
     found = server.rights(database)
     lacking = [f"grant {part} to {found.role}" for part in found.lacking]
-    none_of(
-        evidence,
-        "pg-monitor",
-        f"parts of pg_monitor missing for {found.role}",
-        lacking,
-        len(server.PARTS_OF_PG_MONITOR),
-        "pg_roles",
-    )
-    hidden = found.hidden_sequences
-    none_of(
-        evidence,
-        "sequences",
-        f"sequences hidden from {found.role}",
-        hidden,
-        found.sequences,
-        "pg_class",
-    )
+    name, parts = f"parts of pg_monitor missing for {found.role}", len(server.PARTS_OF_PG_MONITOR)
+    none_of(evidence, "pg-monitor", name, lacking, parts, "pg_roles")
+    name = f"sequences hidden from {found.role}"
+    none_of(evidence, "sequences", name, found.hidden_sequences, found.sequences, "pg_class")
     evidence.judge(
         "superuser",
         Measurement("The monitoring role is a superuser", found.superuser, "truth", "pg_roles"),
@@ -115,7 +102,7 @@ Fixes are missing: install the minor release and restart, nothing else
     judgements=("support", "fixes"),
 )
 def test_version_supported(database: Database, evidence: Evidence) -> None:
-    """By PostgreSQL's published calendar; releases out of turn are not known."""
+    """By PostgreSQL's published calendar; unscheduled releases are not known."""
     release, today, limits = server.release(database), datetime.now(UTC).date(), database.limits
     end = supported_until(release.major)
     evidence.judge(
@@ -167,7 +154,7 @@ def test_version_supported(database: Database, evidence: Evidence) -> None:
     judgements=("scram",),
 )
 def test_password_hashing(database: Database, evidence: Evidence) -> None:
-    """The setting of a session of ours: a database or a role may override the server's."""
+    """The setting in a session of the gate: a database or a role may override the server's."""
     found = server.password_hashing(database)
     says = f"The server hashes new passwords with {found.value}"
     evidence.judge("scram", found, equal_to("scram-sha-256"), says=says)
@@ -180,7 +167,7 @@ def test_password_hashing(database: Database, evidence: Evidence) -> None:
     each="database",
     severity="major",
     why="""An open transaction keeps vacuum from every row deleted since, and its locks stop
-    migrations and everybody behind them. One forgotten lock stops a whole application within a
+    migrations and all sessions behind them. One forgotten lock stops a whole application within a
     minute, and looks as if the database were slow.""",
     fix="""The message names the process; of a lock, also who holds it: end that one, not those
 that wait.
@@ -200,14 +187,10 @@ def test_sessions(database: Database, evidence: Evidence) -> None:
 
     A lock wait counts from its start; before PostgreSQL 14, from the start of its statement.
     """
+    idle = "Longest time idle in a transaction"
     for key, name, read, prefix in (
         ("open-transaction", "Longest open transaction", sessions.open_transactions, "transaction"),
-        (
-            "idle-in-transaction",
-            "Longest time idle in a transaction",
-            sessions.idle_transactions,
-            "idle_transaction",
-        ),
+        ("idle-in-transaction", idle, sessions.idle_transactions, "idle_transaction"),
         ("lock-wait", "Longest wait for a lock", sessions.blocked, "blocked"),
     ):
         found = read(database)
@@ -246,7 +229,7 @@ A database is paused: psql 'CONSOLE_DSN' -c 'RESUME DATABASE'""",
 def test_connections(database: Database, evidence: Evidence) -> None:
     """Client sessions against what ordinary roles may have; a pool by how long a client waits.
 
-    How full a pool is does not count: a full one may serve everybody well.
+    How full a pool is does not count: a full one may serve all clients well.
     """
     with evidence.attempt():
         found = server.connections(database)
@@ -275,11 +258,5 @@ def _judge_pools(settings: Pooler, evidence: Evidence) -> None:
         fail="wait_max_s",
         because=listed(map(str, found.pools), between="; "),
     )
-    none_of(
-        evidence,
-        "pool-paused",
-        "databases paused in the pooler",
-        found.paused,
-        len(found.databases),
-        "SHOW DATABASES",
-    )
+    name, among = "databases paused in the pooler", len(found.databases)
+    none_of(evidence, "pool-paused", name, found.paused, among, "SHOW DATABASES")

@@ -1,5 +1,6 @@
 """Slow statements: whether they can be found, and how slow they are."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
@@ -10,7 +11,7 @@ from readiness.areas.database.probes.counters import server_of
 from readiness.areas.database.probes.statements import Ran, StatementCounters, Tracking, Window
 from readiness.areas.database.snapshots import Snapshot, Store
 from readiness.config.models import Config
-from readiness.lib import postgres
+from readiness.lib.postgres.session import looking
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
@@ -18,7 +19,7 @@ from readiness.model.measurement import Limit
 
 _VIEW = "pg_stat_statements"
 _HOUR_S = 3600.0
-_DAY_S = 24 * _HOUR_S
+_DAY_H = 24
 _FEW_CALLS = "run the gate after some traffic, such as the end-to-end tests"
 
 
@@ -41,8 +42,8 @@ Let the monitoring role see the statements of others: grant pg_monitor to ROLE;"
     judgements=("installed", "counted", "visible", "logged"),
 )
 def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
-    """By the settings in force, and by what the monitoring role can really read."""
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+    """By the settings in force, and by what the monitoring role can read."""
+    with looking(database) as connection:
         found = statements.tracking(connection)
     for name, there, because in (
         ("loaded", found.loaded, "add it to shared_preload_libraries, and restart"),
@@ -80,21 +81,17 @@ def _judge_counting(found: Tracking, evidence: Evidence) -> None:
 
 
 def _judge_log(found: Tracking, limits: Statements, evidence: Evidence) -> None:
+    from_ms, setting, says = found.logged_from_ms, found.logged_by, ""
+    if from_ms is None:
+        from_ms, setting = float("inf"), "log_min_duration_statement"
+        says = f"Slow statements are not logged: {found.logged_by} is set"
     limit_ms = limits.logged_from_ms
-    limit = at_most(limit_ms, limits.deciding("logged_from_ms"))
-    logged = found.logged_from_ms is not None
-    setting = found.logged_by if logged else "log_min_duration_statement"
     evidence.judge(
         "logged",
-        Measurement(
-            "Statements are logged from",
-            float("inf") if found.logged_from_ms is None else found.logged_from_ms,
-            "ms",
-            found.logged_by,
-        ),
-        limit,
+        Measurement("Statements are logged from", from_ms, "ms", found.logged_by),
+        at_most(limit_ms, limits.deciding("logged_from_ms")),
         f"alter system set {setting} = {limit_ms:g}; select pg_reload_conf();",
-        says="" if logged else f"Slow statements are not logged: {found.logged_by} is set",
+        says=says,
     )
 
 
@@ -105,11 +102,11 @@ def _judge_log(found: Tracking, limits: Statements, evidence: Evidence) -> None:
     each="database",
     severity="major",
     why="""A statement that takes half a second holds a connection, its locks and a thread of the
-    application for as long; twenty users at once empty the pool. A mean hides the call that
-    everybody remembers, so the p95 is judged where calls are timed.""",
+    application for as long; twenty users at once empty the pool. A mean hides single slow calls,
+    so the p95 is judged where calls are timed.""",
     fix="""See where its time goes; the message names role and statement:
     explain (analyze, buffers, settings) STATEMENT;
-Most often an index is missing, or more rows are read than anybody looks at.
+Most often an index is missing, or more rows are read than are needed.
 Slow at the 95th percentile only: see the distribution, and the plans of the slow calls
     sum by (le) (increase(db_statement_duration_seconds_bucket{statement="NAME"}[1h]))
     auto_explain.log_min_duration = 500, auto_explain.log_analyze = on
@@ -119,8 +116,8 @@ Often it is the parameters (a customer with a million orders), a lock, or a cold
 def test_statement_latency(database: Database, target: Config, evidence: Evidence) -> None:
     """The mean within the window, from pg_stat_statements; the p95 from a histogram.
 
-    pg_stat_statements keeps no distribution, and a p95 made up from mean and deviation is wrong by
-    a factor of two either way: it is judged where [databases.NAME.statements.p95] says how.
+    pg_stat_statements keeps no distribution, and a p95 computed from mean and deviation is wrong by
+    a factor of two either way: it is judged where [databases.NAME.statements.p95] is declared.
     """
     with evidence.attempt():
         _judge_means(database, evidence)
@@ -142,20 +139,14 @@ def _judge_means(database: Database, evidence: Evidence) -> None:
             " application's",
         )
     slowest = slowest_first[0]
+    name, source = (
+        f"Slowest mean of {len(slowest_first)} statements",
+        f"{_VIEW}, last {ran.hours:.3g} h",
+    )
+    measured = Measurement(name, slowest.mean_ms, "ms", source, slowest.calls)
+    because = _slow(slowest_first, limits)
     no_more_than(
-        evidence,
-        "mean",
-        Measurement(
-            f"Slowest mean of {len(slowest_first)} statements",
-            slowest.mean_ms,
-            "ms",
-            f"{_VIEW}, the last {ran.hours:.3g} h",
-            slowest.calls,
-        ),
-        limits,
-        warn="warning_ms",
-        fail="alert_ms",
-        because=_slow(slowest_first, limits),
+        evidence, "mean", measured, limits, warn="warning_ms", fail="alert_ms", because=because
     )
     for name, count in (
         (f"with fewer than {limits.min_calls} calls", len(ran.ran) - len(slowest_first)),
@@ -182,15 +173,10 @@ def _level(mean_ms: float, limits: Statements) -> str:
 
 def _window(database: Database) -> Window:
     limits = database.statements
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        counted = statements.read(connection)
-        now, server = server_of(connection)
-        monitor = connection.info.user
-    before = None
-    if database.history:
-        store = Store(Path(database.history.path))
-        before = store.usage_at(server, now - limits.window_h * _HOUR_S)
-    ran = statements.window(counted, before, now=now, roles=limits.roles, monitor=monitor)
+    read = _read(database, limits.window_h)
+    ran = statements.window(
+        read.counted, read.before, now=read.now, roles=limits.roles, monitor=read.monitor
+    )
     if ran.hours > limits.window_max_h:
         raise NoData(
             f"the means are those of {ran.hours / 24:.0f} days: what became slow today does not"
@@ -201,6 +187,27 @@ def _window(database: Database) -> Window:
     return ran
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The counters as they are, and as they were some hours before, where a snapshot has them."""
+
+    counted: StatementCounters
+    before: Snapshot | None
+    now: float
+    monitor: str
+
+
+def _read(database: Database, hours: float) -> _Read:
+    with looking(database) as connection:
+        counted = statements.read(connection)
+        now, server = server_of(connection)
+        monitor = connection.info.user
+    before = None
+    if database.history:
+        before = Store(Path(database.history.path)).usage_at(server, now - hours * _HOUR_S)
+    return _Read(counted, before, now, monitor)
+
+
 def _judge_p95(limits: Statements, source: P95, target: Config, evidence: Evidence) -> None:
     if target.prometheus is None:
         raise NoData("[prometheus] is not configured", remedy="declare it in readiness.toml")
@@ -209,30 +216,20 @@ def _judge_p95(limits: Statements, source: P95, target: Config, evidence: Eviden
     enough = [one for one in timed if one.calls >= limits.min_calls]
     if not enough:
         raise NoData(
-            f"none of {len(timed)} timed statements was called {limits.min_calls} times: fewer"
-            " calls have no p95",
+            f"none of {len(timed)} timed statements was called {limits.min_calls} times, which a"
+            " p95 needs",
             where=source.calls,
             remedy=_FEW_CALLS,
         )
+    name, slowest = f"Slowest p95 of {len(enough)} statements", enough[0]
+    measured = Measurement(name, slowest.p95_ms, "ms", source.query, int(slowest.calls))
+    because = worst(
+        f"{_level(one.p95_ms, limits)}: {one.p95_ms:.0f} ms of {one.calls:.0f} calls, {one.name}"
+        for one in enough
+        if one.p95_ms > limits.warning_ms
+    )
     no_more_than(
-        evidence,
-        "p95",
-        Measurement(
-            f"Slowest p95 of {len(enough)} statements",
-            enough[0].p95_ms,
-            "ms",
-            source.query,
-            int(enough[0].calls),
-        ),
-        limits,
-        warn="warning_ms",
-        fail="alert_ms",
-        because=worst(
-            f"{_level(one.p95_ms, limits)}: {one.p95_ms:.0f} ms of {one.calls:.0f} calls,"
-            f" {one.name}"
-            for one in enough
-            if one.p95_ms > limits.warning_ms
-        ),
+        evidence, "p95", measured, limits, warn="warning_ms", fail="alert_ms", because=because
     )
     name = f"Timed statements not judged: with fewer than {limits.min_calls} calls"
     evidence.record(Measurement(name, len(timed) - len(enough), "count", source.calls))
@@ -245,7 +242,7 @@ def _judge_p95(limits: Statements, source: P95, target: Config, evidence: Eviden
     each="database",
     severity="minor",
     why="""Where the texts of statements differ each time, as with a varying number of values in an
-    IN list, old ones are thrown out all the time: yesterday's slow statement is gone.""",
+    IN list, old ones are evicted all the time: yesterday's slow statement is gone.""",
     fix="""See how often, and make room (with a restart); 10,000 statements take about 10 MB:
     select dealloc, stats_reset from pg_stat_statements_info;
     alter system set pg_stat_statements.max = 10000;
@@ -254,18 +251,12 @@ Better: make the texts alike, `= any($1)` with an array instead of `in (...)`.""
 )
 def test_statement_eviction(database: Database, evidence: Evidence) -> None:
     """Since the snapshot of a day ago, or since the counters began."""
-    limits = database.statements
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        counted = statements.read(connection)
-        now, server = server_of(connection)
-    before = None
-    if database.history:
-        before = Store(Path(database.history.path)).usage_at(server, now - _DAY_S)
-    count, since = _evictions(counted, before)
-    days = (now - since) / _DAY_S
-    source = f"pg_stat_statements_info.dealloc, the last {days * 24:.3g} h"
+    limits, read = database.statements, _read(database, _DAY_H)
+    count, since = _evictions(read.counted, read.before)
+    hours = (read.now - since) / _HOUR_S
+    source = f"pg_stat_statements_info.dealloc, the last {hours:.3g} h"
     measured = Measurement("Evictions of pg_stat_statements", count, "count", source)
-    most = limits.evictions_max_per_day * max(1.0, days)
+    most = limits.evictions_max_per_day * max(1.0, hours / _DAY_H)
     many = count > most
     evidence.judge(
         "evictions",
@@ -277,11 +268,7 @@ def test_statement_eviction(database: Database, evidence: Evidence) -> None:
 
 
 def _evictions(counted: StatementCounters, before: Snapshot | None) -> tuple[int, float]:
-    """How often since when.
-
-    Raises:
-        NoData: the server does not count it.
-    """
+    """How many, and since when; raises NoData if the server does not count them."""
     if counted.evictions is None:
         raise NoData(
             "the server does not count evictions",

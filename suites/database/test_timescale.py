@@ -8,8 +8,8 @@ from readiness.areas.database.config import Database, Hypertable, Timescale
 from readiness.areas.database.grading import none_of
 from readiness.areas.database.probes import hypertables, timescale_jobs
 from readiness.areas.database.probes.hypertables import Chunk, Policy, Scheduled, Table
-from readiness.lib import postgres
 from readiness.lib.postgres import Connection, timescale
+from readiness.lib.postgres.session import looking
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Limit
@@ -45,24 +45,20 @@ The scheduler is missing: select _timescaledb_functions.start_background_workers
     judgements=("extension", "jobs", "restoring", "scheduler"),
 )
 def test_timescale(database: Database, evidence: Evidence) -> None:
-    """All jobs but telemetry, by job_stats: job_errors shows a monitoring role its own jobs only.
+    """All jobs but telemetry, by job_stats: job_errors shows a role its own jobs only.
 
-    The mode of a restore is a setting of the database; it is looked for wherever it may be kept.
+    The restoring mode is a setting, which is looked for on the server, the database and its roles.
     """
     if database.timescale is None:
         raise NoData("not configured", where=f"[databases.{database.name}.timescale]")
     if not _judge_extension(database, database.timescale, evidence):
         return
     with timescale.connected(database) as (connection, _):
-        places = timescale_jobs.restoring(connection)
+        places, source = timescale_jobs.restoring(connection), "pg_db_role_setting, pg_settings"
+        name = "Settings that keep timescaledb.restoring on"
         evidence.judge(
             "restoring",
-            Measurement(
-                "Settings that keep timescaledb.restoring on",
-                len(places),
-                "count",
-                "pg_db_role_setting, pg_settings",
-            ),
+            Measurement(name, len(places), "count", source),
             equal_to(0),
             f"set by {listed(places)}",
             says="timescaledb.restoring is on, so no row can be written",
@@ -80,8 +76,8 @@ def test_timescale(database: Database, evidence: Evidence) -> None:
 
 
 def _judge_extension(database: Database, expected: Timescale, evidence: Evidence) -> bool:
-    """Whether the extension can be asked for anything else."""
-    with postgres.connect(database.dsn, timeout_s=database.timeout_s) as connection:
+    """Judge the extension; returns whether its views can be queried."""
+    with looking(database) as connection:
         found = timescale.installed(connection)
         package = found.package if found else timescale.on_disk(connection)
         catalog = timescale.catalog_version(connection) if found else ""
@@ -94,14 +90,10 @@ def _judge_extension(database: Database, expected: Timescale, evidence: Evidence
             says="The extension timescaledb is not installed",
         )
         return False
+    source = "current_setting('timescaledb.license', true)"
     loaded = evidence.judge(
         "extension",
-        Measurement(
-            "Library timescaledb is loaded",
-            bool(found.license),
-            "truth",
-            "current_setting('timescaledb.license', true)",
-        ),
+        Measurement("Library timescaledb is loaded", bool(found.license), "truth", source),
         equal_to(value=True),
         says="The library timescaledb is not loaded, so every query on a hypertable is refused",
     )
@@ -191,7 +183,7 @@ Compression saves too little: segment by what queries filter by
 It grows too fast: write less, drop indexes nobody uses, or keep aggregates instead of rows
     select chunk_name, pg_size_pretty(total_bytes) from chunks_detailed_size('TABLE')
     order by total_bytes desc limit 10;
-It was meant: change the key that the message names.""",
+It is intended: change the key that the message names.""",
     judgements=(
         "hypertable",
         "chunk-interval",
@@ -204,22 +196,19 @@ It was meant: change the key that the message names.""",
     ),
 )
 def test_hypertables(hypertable: ExpectedHypertable, evidence: Evidence) -> None:
-    """Policies and the chunks themselves: a policy's own record does not say what it left.
+    """Policies, and the chunks themselves: the record of a policy does not show what it left.
 
-    The chunk interval is that of the chunks to come. Growth is judged by the newest month of
-    complete chunks, compressed where they are to be.
+    The chunk interval is that of new chunks. Growth is judged by the newest month of complete
+    chunks, compressed where they have to be.
     """
     expected = hypertable.expected
     with timescale.connected(hypertable.database) as (connection, extension):
         table = hypertables.look(connection, expected.table)
-        if not evidence.judge(
-            "hypertable",
-            Measurement(expected.table, table.kind, "text", "timescaledb_information.hypertables"),
-            equal_to("hypertable"),
-            says=f"{expected.table} is a {table.kind}"
-            if table.oid
-            else f"{expected.table} does not exist",
-        ):
+        measured = Measurement(
+            expected.table, table.kind, "text", "timescaledb_information.hypertables"
+        )
+        says = f"{expected.table} {f'is a {table.kind}' if table.oid else 'does not exist'}"
+        if not evidence.judge("hypertable", measured, equal_to("hypertable"), says=says):
             return
         if expected.chunk_interval_h is not None:
             with evidence.attempt():

@@ -12,7 +12,7 @@ from readiness.lib import postgres
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData
 
-# Autovacuum starts to freeze at its own limit: what is a little older, it is working on.
+# Autovacuum starts to freeze at its own limit: it is working on what is a little older.
 _TIME_TO_FREEZE = 1.2
 _STALE_SHARE = 0.2
 # Bloat is read for up to twelve times `timeout_s`, however large the database is.
@@ -25,14 +25,14 @@ _PATIENCE = 12
     failure_title="Vacuum or analyze is held back, switched off or behind",
     each="database",
     severity="major",
-    why="""Dead rows that vacuum cannot remove are read by every scan and fill the disk. Tables
+    why="""Every scan reads the dead rows that vacuum cannot remove, and they fill the disk. Tables
     without statistics make the planner guess: on the first morning after a restore, queries take
     minutes instead of milliseconds.""",
-    fix="""Vacuum is held back; the message names by whom:
+    fix="""Vacuum cannot remove dead rows; the message names what still needs them:
     select pg_terminate_backend(PID);               -- a session
     rollback prepared 'GID';                        -- a prepared transaction; ask its owner first
     select pg_drop_replication_slot('NAME');        -- a slot without a consumer
-A standby holds it back: end its long query there, or set hot_standby_feedback = off.
+A standby needs them: end its long query there, or set hot_standby_feedback = off.
 Autovacuum is off, or vacuum is overdue:
     alter table TABLE reset (autovacuum_enabled); vacuum (verbose, analyze) TABLE;
     alter system set autovacuum_vacuum_cost_limit = 2000; select pg_reload_conf();
@@ -48,9 +48,9 @@ Statistics are missing or old (after a restore: all of them):
     ),
 )
 def test_vacuum(database: Database, evidence: Evidence) -> None:
-    """Overdue is what passed autovacuum's own threshold `vacuum_overdue_h` ago and more.
+    """A table is overdue that autovacuum should have vacuumed, and not for `vacuum_overdue_h`.
 
-    Statistics are judged of tables with more than a thousand rows; they are stale when a fifth of
+    Statistics are judged for tables of more than a thousand rows; they are stale when a fifth of
     the rows was written since.
     """
     with evidence.attempt():
@@ -95,41 +95,22 @@ def _judge_horizon(database: Database, evidence: Evidence) -> None:
 def _judge_dead_rows(database: Database, evidence: Evidence) -> None:
     tables, hours = vacuum.dead_rows(database), database.limits.vacuum_overdue_h
     off = [table.table for table in tables if not table.enabled]
-    none_of(
-        evidence, "autovacuum-off", "tables with autovacuum off", off, len(tables), "reloptions"
-    )
+    name = "tables with autovacuum off"
+    none_of(evidence, "autovacuum-off", name, off, len(tables), "reloptions")
     overdue = [str(table) for table in tables if table.is_overdue(hours)]
-    none_of(
-        evidence,
-        "vacuum-overdue",
-        f"tables overdue for vacuum for {hours:g} h",
-        overdue,
-        len(tables),
-        "n_dead_tup of pg_stat_user_tables",
-    )
+    name, source = f"tables overdue for vacuum for {hours:g} h", "n_dead_tup of pg_stat_user_tables"
+    none_of(evidence, "vacuum-overdue", name, overdue, len(tables), source)
 
 
 def _judge_statistics(database: Database, evidence: Evidence) -> None:
     tables, hours = vacuum.statistics(database), database.limits.vacuum_overdue_h
     unknown = [str(table) for table in tables if not table.known]
-    none_of(
-        evidence,
-        "no-statistics",
-        "tables without planner statistics",
-        unknown,
-        len(tables),
-        "pg_stats",
-    )
+    name = "tables without planner statistics"
+    none_of(evidence, "no-statistics", name, unknown, len(tables), "pg_stats")
     stale = [str(table) for table in tables if table.is_stale(_STALE_SHARE, hours)]
-    none_of(
-        evidence,
-        "stale-statistics",
-        f"tables overdue for analyze for {hours:g} h",
-        stale,
-        len(tables),
-        "n_mod_since_analyze of pg_stat_user_tables",
-        warn_only=True,
-    )
+    name = f"tables overdue for analyze for {hours:g} h"
+    source = "n_mod_since_analyze of pg_stat_user_tables"
+    none_of(evidence, "stale-statistics", name, stale, len(tables), source, warn_only=True)
 
 
 @check(
@@ -140,7 +121,7 @@ def _judge_statistics(database: Database, evidence: Evidence) -> None:
     severity="blocker",
     why="""Three million transaction IDs before the end, the server takes no more writes, and only
     hours of vacuum bring it back. It can be seen months ahead.""",
-    fix="""Remove what holds vacuum back (database.vacuum names it), then freeze the oldest tables:
+    fix="""Remove what keeps vacuum away (database.vacuum names it), then freeze the oldest tables:
     select oid::regclass, age(relfrozenxid), pg_size_pretty(pg_table_size(oid))
     from pg_class where relkind in ('r', 'm', 't') order by 2 desc limit 10;
     vacuum (freeze, verbose) TABLE;
@@ -191,10 +172,10 @@ An index: rebuild it without locking the table:
     judgements=("tables", "indexes"),
 )
 def test_bloat(database: Database, evidence: Evidence) -> None:
-    """Measured by pgstattuple; the planner's statistics can excuse a table, never accuse one.
+    """Measured by pgstattuple; a table that is dense by the planner's statistics need not be read.
 
     B-trees count by the density of their leaves and by empty pages. A bloated index is a warning:
-    it is rebuilt online.
+    it can be rebuilt online.
     """
     with postgres.connect(
         database.dsn, timeout_s=database.timeout_s, total_s=_PATIENCE * database.timeout_s
@@ -258,11 +239,7 @@ def _described(one: Bloated, levels: Sequence[tuple[float, str]]) -> str:
 
 
 def _refuse_unread(found: BloatSnapshot, kind: str) -> None:
-    """Called after what was measured is judged: a miss stands, whatever else could not be read.
-
-    Raises:
-        NoData: some could not be read, and the planner's statistics do not excuse them.
-    """
+    """Raise NoData for what was not read; after the judgement, so that a miss stands."""
     if found.left_out:
         raise NoData(
             f"{len(found.left_out)} large {kind} could not be read within the limits, and no"

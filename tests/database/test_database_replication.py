@@ -118,7 +118,7 @@ def test_a_standby_whose_primary_is_gone_is_told_by_itself(
     try:
         with impatient():
             found = failures("standby-connected", pair)
-        assert "The standby replica says of itself: not receiving" in found
+        assert "The standby replica reports: not receiving" in found
         late = replicated(primary, standby, replication_lag_max_s=0.3)
         assert "replica had not replayed a commit after" in failures("replication-lag", late)
     finally:
@@ -156,7 +156,7 @@ def test_the_standby_of_another_server_is_not_ours(
     assert failures("replication-lag", pair) == ""
     with impatient():
         found = failures("standby-connected", other)
-    assert "says of itself: a copy of another server" in found
+    assert "reports: a copy of another server" in found
     assert "is a standby of another server" in errors("replication-lag", other)
 
 
