@@ -8,10 +8,10 @@ import contextlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -216,9 +216,15 @@ and (kind, at) not in (
         select kind, at, lead(counters_since) over (partition by kind order by at) as next
         from snapshots)
     where next > at)"""
-_Kind = Literal["usage", "bloat"]
-_S = TypeVar("_S", Snapshot, BloatSnapshot)
-_T = TypeVar("_T")
+# Of the counters: from the last one until a time on, else from the first one on.
+_SINCE: Final = """
+from snapshots where kind = 'usage' and at >= (
+    select coalesce(max(case when at <= ? then at end), min(at), 0)
+    from snapshots where kind = 'usage')
+order by at"""
+_MARKS: Final = f"select at, counters_since {_SINCE}"
+_BODIES: Final = f"select body {_SINCE}"
+_NEWEST: Final = "select body from snapshots where kind = ? order by at desc limit 1"
 _CRON: Final = "take them each hour: 7 * * * * readiness snapshot --config FILE"
 
 
@@ -249,15 +255,8 @@ class Store:
 
     def marks(self, server: Server, *, since: float = 0.0) -> list[Mark]:
         """When the snapshots of the counters were taken, the oldest first; see `scans`."""
-        self.newest_usage(server)  # refuses another database's
-        first = self._last_until(since)
-        with self._opened("ro") as connection:
-            rows = connection.execute(
-                "select at, counters_since from snapshots where kind = 'usage' and at >= ?"
-                " order by at",
-                (first,),
-            )
-            return [Mark(*row) for row in rows]
+        with self._reading(server) as connection:
+            return [Mark(*row) for row in connection.execute(_MARKS, (since,))]
 
     def scans(self, server: Server, *, since: float = 0.0) -> list[Scans]:
         """The scans of the indexes at a time and all after it, the oldest first.
@@ -268,58 +267,33 @@ class Store:
             NoData: there is no file, or it is another database's than `server`.
             CouldNotMeasure: it cannot be read.
         """
-        self.newest_usage(server)  # refuses another database's
-        return self._decoded("usage", unpacked_scans, self._last_until(since))
+        with self._reading(server) as connection:
+            return [unpacked_scans(body) for (body,) in connection.execute(_BODIES, (since,))]
 
     def usage_at(self, server: Server, at: float) -> Snapshot | None:
         """The last snapshot of the counters until a time, else the first one; see `scans`."""
-        found = self._read("usage", Snapshot, server, self._last_until(at), 1)
-        return found[0] if found else None
+        with self._reading(server) as connection:
+            row = connection.execute(f"{_BODIES} limit 1", (at,)).fetchone()
+            return Snapshot.unpacked(row[0]) if row else None
 
     def newest_usage(self, server: Server) -> Snapshot | None:
         """The last snapshot of the counters; see `scans`."""
-        return self._newest("usage", Snapshot, server)
+        with self._reading(server) as connection:
+            row = connection.execute(_NEWEST, ("usage",)).fetchone()
+            return Snapshot.unpacked(row[0]) if row else None
 
     def newest_bloat(self, server: Server) -> BloatSnapshot | None:
         """The last snapshot of the bloat; see `scans`."""
-        return self._newest("bloat", BloatSnapshot, server)
+        with self._reading(server) as connection:
+            row = connection.execute(_NEWEST, ("bloat",)).fetchone()
+            return BloatSnapshot.unpacked(row[0]) if row else None
 
-    def _last_until(self, at: float) -> float:
-        """The time of the last snapshot of the counters until `at`, else of the first one."""
+    @contextlib.contextmanager
+    def _reading(self, server: Server) -> Iterator[sqlite3.Connection]:
         with self._opened("ro") as connection:
             self._check(connection)
-            row = connection.execute(
-                "select coalesce(max(case when at <= ? then at end), min(at), 0)"
-                " from snapshots where kind = 'usage'",
-                (at,),
-            ).fetchone()
-        return float(row[0])
-
-    def _newest(self, kind: _Kind, shape: type[_S], server: Server) -> _S | None:
-        with self._opened("ro") as connection:
-            self._check(connection)
-            row = connection.execute("select max(at) from snapshots where kind = ?", (kind,))
-            (newest,) = row.fetchone()
-        return self._read(kind, shape, server, newest)[-1] if newest is not None else None
-
-    def _read(
-        self, kind: _Kind, shape: type[_S], server: Server, since: float, most: int = -1
-    ) -> list[_S]:
-        found = self._decoded(kind, shape.unpacked, since, most)
-        if found and found[-1].server.is_other_than(server):
-            raise self._other(found[-1].server)
-        return found
-
-    def _decoded(
-        self, kind: _Kind, decode: Callable[[bytes], _T], since: float, most: int = -1
-    ) -> list[_T]:
-        with self._opened("ro") as connection:
-            self._check(connection)
-            rows = connection.execute(
-                "select body from snapshots where kind = ? and at >= ? order by at limit ?",
-                (kind, since, most),
-            )
-            return [decode(body) for (body,) in rows]
+            self._refuse_other(connection, server)
+            yield connection
 
     @contextlib.contextmanager
     def _opened(self, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Connection]:
@@ -393,5 +367,5 @@ class Store:
 
 
 def _row(snapshot: Snapshot | BloatSnapshot) -> tuple[str, float, float, bytes]:
-    kind: _Kind = "usage" if isinstance(snapshot, Snapshot) else "bloat"
+    kind = "usage" if isinstance(snapshot, Snapshot) else "bloat"
     return kind, snapshot.at, snapshot.server.counters_since, snapshot.packed()

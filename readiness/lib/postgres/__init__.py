@@ -90,6 +90,11 @@ def fetch_value(connection: Connection, statement: Statement, params: Params | N
     return rows[0][0]
 
 
+def is_at_least(connection: Connection, major: int) -> bool:
+    """Whether the server is of that major release or a later one."""
+    return connection.info.server_version >= major * 10_000
+
+
 @contextmanager
 def translated(where: str) -> Iterator[None]:
     """Turns an error of the driver or the server into one of ours, naming `where`."""

@@ -29,8 +29,6 @@ from readiness.model.measurement import Measurement
 HOUR_S: Final = 3600.0
 FEWEST_BLOCKS: Final = 100_000
 FEWEST_CHECKPOINTS: Final = 20
-_FROM_14: Final = 140000
-_FROM_17: Final = 170000
 # From PostgreSQL 15 on, a crash empties a database's counters and leaves their age NULL; that of
 # the background writer shows it.
 _DATABASES: Final = """
@@ -180,7 +178,7 @@ def counters(database: Database) -> Counters:
 def checkpoints(database: Database) -> Checkpoints:
     """The checkpoints of the server."""
     with looking(database) as connection:
-        new = connection.info.server_version >= _FROM_17
+        new = postgres.is_at_least(connection, 17)
         statement = _CHECKPOINTS_17 if new else _CHECKPOINTS
         timed, requested, seconds = postgres.fetch(connection, statement)[0]
         by_volume = _by_volume(connection, float(seconds))
@@ -190,7 +188,7 @@ def checkpoints(database: Database) -> Checkpoints:
 def _by_volume(connection: Connection, seconds: float) -> float:
     """Checkpoints that so much WAL can have forced since the counters began."""
     distance = float(postgres.fetch_value(connection, _DISTANCE))
-    if connection.info.server_version < _FROM_14:
+    if not postgres.is_at_least(connection, 14):
         return float(postgres.fetch_value(connection, _WAL_13)) / distance
     written, since = postgres.fetch(connection, _WAL)[0]
     # The two counters may have been reset at different times.
@@ -219,7 +217,6 @@ def server_of(connection: Connection) -> tuple[float, Server]:
     )
 
 
-_FROM_16: Final = 160000
 _INDEXES: Final = sql.SQL("""
 select u.root::bigint, n.nspname || '.' || c.relname, u.scans::bigint, u.bytes::bigint, u.last
 from (
@@ -250,7 +247,7 @@ def take(connection: Connection) -> Snapshot:
     """The counters as they are now; those of statements only where they can be read."""
     uncompiled(connection)
     at, server = server_of(connection)
-    last = _LAST if server.version >= _FROM_16 else "null::float8"
+    last = _LAST if postgres.is_at_least(connection, 16) else "null::float8"
     indexes = postgres.fetch(connection, _INDEXES.format(last=sql.SQL(last), scope=_SCOPE))
     tables = postgres.fetch(connection, _TABLES.format(scope=_SCOPE))
     counted = _statements(connection)

@@ -13,7 +13,6 @@ from readiness.lib.postgres.session import OF_THE_APPLICATION, uncompiled
 from readiness.model.errors import NoData
 
 _SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
-_FROM_15: Final = 150000
 
 # Only the root of a partitioned index is read: a part of it cannot be dropped by itself.
 # Sizes are those of the last vacuum or analyze: to ask for the true ones would open ten thousand
@@ -129,7 +128,7 @@ class Duplicate:
 def read(connection: Connection) -> list[Index]:
     """All indexes of the application; raises NoData if there is none."""
     uncompiled(connection)
-    nulls = "not i.indnullsnotdistinct" if connection.info.server_version >= _FROM_15 else "true"
+    nulls = "not i.indnullsnotdistinct" if postgres.is_at_least(connection, 15) else "true"
     statement = INDEXES.format(nulls=sql.SQL(nulls), scope=_SCOPE)
     found = [
         Index(oid, f"{schema}.{name}", *rest)

@@ -170,7 +170,6 @@ def _must_have_read(found: list[Relation], read: list[Relation], most_bytes: int
         )
 
 
-_FROM_15: Final = 150000
 # What a sequence may reach is also bounded by the column that it feeds.
 _SEQUENCES: Final = """
 with owned as (
@@ -296,7 +295,7 @@ def _share(value: int | None, rises: bool, least: int, most: int, column: int | 
 def collations(database: Database) -> list[Collation]:
     """The collations that columns of the database use."""
     with looking(database) as connection:
-        new = connection.info.server_version >= _FROM_15
+        new = postgres.is_at_least(connection, 15)
         rows = postgres.fetch(connection, _COLLATIONS)
         rows += postgres.fetch(connection, _RECORDED if new else _UNRECORDED)
     return [Collation(clean(name), then, now, indexes) for name, then, now, indexes in rows]

@@ -21,7 +21,6 @@ _POLL_S: Final = 0.02
 _STREAMING: Final = "streaming"
 # A standby whose connection broke comes back by itself after wal_retrieve_retry_interval, 5 s.
 _PATIENCE_S: Final = 12.0
-_FROM_17: Final = 170000
 _ON_PRIMARY: Final = """
 select coalesce(application_name, ''), coalesce(state, '') from pg_stat_replication"""
 _ON_STANDBY: Final = "select coalesce(status, 'hidden') from pg_stat_wal_receiver"
@@ -183,7 +182,7 @@ def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
 def slots(database: Database) -> tuple[list[Slot], bool]:
     """All lasting slots, the one that retains most first; and whether they have a bound."""
     with looking(database) as connection:
-        idle = _IDLE if connection.info.server_version >= _FROM_17 else "null::float8"
+        idle = _IDLE if postgres.is_at_least(connection, 17) else "null::float8"
         rows = postgres.fetch(connection, _SLOTS.format(idle=idle))
         bounded = postgres.fetch_value(connection, _BOUND) >= 0
     return [Slot(clean(name), *figures) for name, *figures in rows], bounded

@@ -15,7 +15,6 @@ from readiness.lib.text import clean, listed
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 
-_FROM_14: Final = 140000
 _OTHERS: Final = """
 from pg_stat_activity a
 where a.datname = current_database() and a.backend_type = 'client backend'
@@ -99,9 +98,8 @@ def blocked(database: Database) -> Sessions:
 def _sessions(database: Database, query: str) -> Sessions:
     with seeing_all_sessions(database) as connection:
         # Before PostgreSQL 14 it is only known since when the statement runs that waits.
-        new = connection.info.server_version >= _FROM_14
-        query = query.replace("@SINCE@", _WAIT_START if new else "a.query_start")
-        rows = postgres.fetch(connection, query)
+        since = _WAIT_START if postgres.is_at_least(connection, 14) else "a.query_start"
+        rows = postgres.fetch(connection, query.replace("@SINCE@", since))
         looked_at = int(postgres.fetch_value(connection, _COUNT))
     return Sessions(tuple(_session(*row) for row in rows), looked_at)
 

@@ -14,6 +14,7 @@ from readiness.areas.database.reference.session_levers import (
     fetch_one,
     session,
 )
+from readiness.lib.postgres import is_at_least
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept, write_whole
 from readiness.servers.standby import PrivateStandby
@@ -38,7 +39,6 @@ _FORCED_17: Final = (
     .replace("checkpoints_timed", "num_timed")
     .replace("pg_stat_bgwriter", "pg_stat_checkpointer")
 )
-_FROM_17: Final = 170000
 _MOST_WRITES: Final = 300
 _LOCKS: Final = 40
 _STREAMS: Final = "select count(*) {} 1 from pg_stat_replication where application_name = '{}'"
@@ -85,7 +85,7 @@ class HealthLevers(SessionLevers):
         """Have more WAL written than there is room for between two checkpoints."""
         admin = self._parts.shop.admin
         with self.server_setting("max_wal_size", "32MB"), session(admin) as connection:
-            forced = _FORCED_17 if connection.info.server_version >= _FROM_17 else _FORCED
+            forced = _FORCED_17 if is_at_least(connection, 17) else _FORCED
             for _ in range(_MOST_WRITES):
                 if connection.execute(forced.encode()).fetchone() == (True,):
                     break
