@@ -1,8 +1,9 @@
 """How fast rows are stored, on a real server: by COPY, and by way of a real HTTP server."""
 
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,7 +16,7 @@ from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.ingest import copy_rate, write_rate
 from readiness.areas.performance.table_shape import scratch_copy
 from readiness.config.models import Config
-from readiness.lib.postgres import connect, fetch, fetch_value
+from readiness.lib.postgres import Row, connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.secrets import Dsn
@@ -24,90 +25,81 @@ from tests.support.servers import Run
 
 pytestmark = pytest.mark.contract
 
+Trigger = Callable[[str, str], None]
 
-def _ingest(dsn: Dsn, table: str = "shop.orders", rows: int = 2000) -> Ingest:
+
+def ingest_of(dsn: Dsn, table: str = "shop.orders", rows: int = 2000) -> Ingest:
     return Ingest(name="it", table=table, dsn=dsn, rows=rows, samples=3)
 
 
-def _schemas(dsn: Dsn) -> list[tuple[object, ...]]:
+def rate(ingest: Ingest) -> float:
+    return float(copy_rate(ingest).rate.value)
+
+
+def fetched(dsn: Dsn, query: str) -> list[Row]:
     with connect(dsn, timeout_s=5) as connection:
-        return fetch(connection, "select nspname from pg_namespace where nspname ~ '^readiness'")
+        return fetch(connection, query)
 
 
-def test_rows_are_stored_and_nothing_is_left(shop: Dsn) -> None:
-    before = _contents(shop)
-    measured = copy_rate(_ingest(shop))
-    assert isinstance(measured.rate.value, float)
-    assert measured.rate.value > 100
+def schemas(dsn: Dsn) -> list[Row]:
+    return fetched(dsn, "select nspname from pg_namespace where nspname ~ '^readiness'")
+
+
+@pytest.fixture
+def trigger(run: Run) -> Trigger:
+    """Makes a trigger that runs for each row that is stored in shop.orders."""
+
+    def make(name: str, body: str) -> None:
+        run(f"""
+            create function shop.{name}() returns trigger language plpgsql
+                as $$ begin {body} end $$;
+            create trigger {name} before insert on shop.orders
+                for each row execute function shop.{name}()""")
+
+    return make
+
+
+def test_rows_are_stored_and_the_target_is_unchanged(shop: Dsn) -> None:
+    contents = "select count(*), (select last_value from shop.orders_id_seq) from shop.orders"
+    before = fetched(shop, contents)
+    measured = copy_rate(ingest_of(shop))
+    assert float(measured.rate.value) > 100
     assert (measured.rate.unit, measured.rate.samples) == ("rows/s", 3)
-    assert measured.round_trip.unit == "ms"
-    assert measured.round_trip.samples == 20
-    assert _schemas(shop) == []
-    assert _contents(shop) == before
+    assert (measured.round_trip.unit, measured.round_trip.samples) == ("ms", 20)
+    assert schemas(shop) == []
+    assert fetched(shop, contents) == before
 
 
-def _contents(dsn: Dsn) -> list[tuple[object, ...]]:
-    with connect(dsn, timeout_s=5) as connection:
-        return fetch(
-            connection,
-            "select count(*), (select last_value from shop.orders_id_seq) from shop.orders",
-        )
-
-
-def test_the_scratch_table_has_the_shape_of_the_target(shop: Dsn, run: Run) -> None:
-    run(
-        """create function shop.stamp() returns trigger language plpgsql
-             as $$ begin new.note = 'stamped'; return new; end $$;
-           create trigger stamp before insert on shop.orders
-             for each row execute function shop.stamp();
-           create trigger off before insert on shop.orders
-             for each row execute function shop.stamp();
-           alter table shop.orders disable trigger off"""
-    )
+def test_scratch_table_has_the_shape_of_the_target(shop: Dsn, run: Run, trigger: Trigger) -> None:
+    trigger("stamp", "new.note = 'stamped'; return new;")
+    trigger("off", "return new;")
+    run("alter table shop.orders disable trigger off")
     with (
         connect(shop, timeout_s=5) as connection,
         scratch_copy(connection, shop, "shop.orders", triggers=True) as scratch,
     ):
-        name = scratch.name.as_string()
-        found = fetch(
-            connection,
-            "select contype::text, count(*)::int from pg_constraint"
-            " where conrelid = %s::regclass and contype <> 'n' group by 1 order by 1",
-            [name],
+        constraints, triggers, indexes = (
+            fetch(connection, query, [scratch.name.as_string()])
+            for query in (
+                """select contype::text, count(*)::int from pg_constraint
+                where conrelid = %s::regclass and contype <> 'n' group by 1 order by 1""",
+                "select tgname from pg_trigger where tgrelid = %s::regclass and not tgisinternal",
+                "select count(*) from pg_index where indrelid = %s::regclass",
+            )
         )
-        triggers = fetch(
-            connection,
-            "select tgname from pg_trigger where tgrelid = %s::regclass and not tgisinternal",
-            [name],
-        )
-        indexes = fetch_value(
-            connection, "select count(*) from pg_index where indrelid = %s::regclass", [name]
-        )
-    assert found == [("c", 1), ("f", 1), ("p", 1)]
+    assert constraints == [("c", 1), ("f", 1), ("p", 1)]
     assert triggers == [("stamp",)]
-    assert indexes == 2
+    assert indexes == [(2,)]
 
 
-def test_a_slow_trigger_shows(shop: Dsn, run: Run) -> None:
-    run(
-        """create function shop.slow() returns trigger language plpgsql
-             as $$ begin perform pg_sleep(0.002); return new; end $$;
-           create trigger slow before insert on shop.orders
-             for each row execute function shop.slow()"""
-    )
-    slow = copy_rate(_ingest(shop, rows=200)).rate.value
-    assert isinstance(slow, float)
-    assert slow < 500  # 2 ms a row cannot be faster
+def test_slow_trigger_lowers_the_rate(shop: Dsn, trigger: Trigger) -> None:
+    trigger("slow", "perform pg_sleep(0.002); return new;")
+    assert rate(ingest_of(shop, rows=200)) < 500  # 2 ms a row cannot be faster
 
 
-def test_rows_that_a_trigger_swallows_do_not_count(shop: Dsn, run: Run) -> None:
-    run(
-        """create function shop.swallow() returns trigger language plpgsql
-             as $$ begin return null; end $$;
-           create trigger swallow before insert on shop.orders
-             for each row execute function shop.swallow()"""
-    )
-    assert copy_rate(_ingest(shop)).rate.value == 0
+def test_rows_that_a_trigger_drops_do_not_count(shop: Dsn, trigger: Trigger) -> None:
+    trigger("swallow", "return null;")
+    assert rate(ingest_of(shop)) == 0
 
 
 @pytest.mark.parametrize(
@@ -123,69 +115,49 @@ def test_rows_that_a_trigger_swallows_do_not_count(shop: Dsn, run: Run) -> None:
         ("id int primary key, at date unique, u text unique", "values (1, now(), 'x')"),
     ],
 )
-def test_keys_are_made_unique(dsn: Dsn, run: Run, columns: str, row: str) -> None:
+def test_unique_keys_get_unique_values(dsn: Dsn, run: Run, columns: str, row: str) -> None:
     run(f'create schema s; create table s."Big" ({columns}); insert into s."Big" {row}')
-    measured = copy_rate(_ingest(dsn, 's."Big"', rows=300))
-    assert isinstance(measured.rate.value, float)
-    assert measured.rate.value > 0
+    assert rate(ingest_of(dsn, 's."Big"', rows=300)) > 0
 
 
-def test_an_expression_index_is_a_key_too(shop: Dsn) -> None:
-    measured = copy_rate(_ingest(shop, "shop.customers", rows=300))
-    assert isinstance(measured.rate.value, float)
-    assert measured.rate.value > 0
+def test_expression_index_is_a_unique_key_too(shop: Dsn) -> None:
+    assert rate(ingest_of(shop, "shop.customers", rows=300)) > 0
 
 
-def test_a_key_that_cannot_be_made_unique(dsn: Dsn, run: Run) -> None:
-    run("create table flags (f bool primary key); insert into flags values (true)")
-    with pytest.raises(CouldNotMeasure, match="unique in flags_pkey"):
-        copy_rate(_ingest(dsn, "public.flags"))
+@pytest.mark.parametrize(
+    ("prepare", "table", "error", "message"),
+    [
+        ("create table shop.flags (f bool primary key); insert into shop.flags values (true)",
+         "shop.flags", CouldNotMeasure, "unique in shop.flags_pkey"),
+        ("truncate shop.orders", "shop.orders", NoData, "is empty"),
+        ("select 1", "shop.nothing", CouldNotMeasure, "the table shop.nothing does not exist"),
+    ],
+)  # fmt: skip
+def test_table_that_cannot_be_measured_is_an_error(
+    shop: Dsn, run: Run, prepare: str, table: str, error: type[CouldNotMeasure], message: str
+) -> None:
+    run(prepare)
+    with pytest.raises(error, match=re.escape(message)):
+        copy_rate(ingest_of(shop, table))
 
 
-def test_an_empty_table_has_no_samples(shop: Dsn, run: Run) -> None:
-    run("truncate shop.orders")
-    with pytest.raises(NoData, match="is empty"):
-        copy_rate(_ingest(shop))
-
-
-def test_a_table_that_is_not_there(shop: Dsn) -> None:
-    with pytest.raises(CouldNotMeasure, match=r"the table shop\.nothing does not exist"):
-        copy_rate(_ingest(shop, "shop.nothing"))
-
-
-def test_a_role_that_may_not_create_a_schema(shop: Dsn, role: Dsn, run: Run) -> None:
+def test_role_without_the_right_to_create_a_schema(shop: Dsn, role: Dsn, run: Run) -> None:
     run("grant usage on schema shop to public; grant select on shop.orders to public")
     with pytest.raises(NotPermitted, match="create schema"):
-        copy_rate(_ingest(role))
+        copy_rate(ingest_of(role))
 
 
-def test_a_failure_leaves_nothing(shop: Dsn, run: Run) -> None:
-    run(
-        """create function shop.no() returns trigger language plpgsql
-             as $$ begin raise 'no'; end $$;
-           create trigger no before insert on shop.orders
-             for each row execute function shop.no()"""
-    )
+def test_failing_trigger_is_an_error_and_leaves_no_schema(shop: Dsn, trigger: Trigger) -> None:
+    trigger("no", "raise 'no';")
     with pytest.raises(CouldNotMeasure, match="no"):
-        copy_rate(_ingest(shop))
-    assert _schemas(shop) == []
-
-
-def test_without_triggers_none_is_run(shop: Dsn, run: Run) -> None:
-    run(
-        """create function shop.no() returns trigger language plpgsql
-             as $$ begin raise 'no'; end $$;
-           create trigger no before insert on shop.orders
-             for each row execute function shop.no()"""
-    )
-    measured = copy_rate(_ingest(shop).model_copy(update={"triggers": False}))
-    assert isinstance(measured.rate.value, float)
-    assert measured.rate.value > 0
+        copy_rate(ingest_of(shop))
+    assert schemas(shop) == []
+    assert rate(ingest_of(shop).model_copy(update={"triggers": False})) > 0, "it is not run"
 
 
 @dataclass
 class Application:
-    """Stores ten rows for each request, and can be told to behave badly."""
+    """Stores ten rows for each request; some of them fail or are lost if a test wants that."""
 
     url: str
     fail_every: int = 0
@@ -244,11 +216,6 @@ def path(dsn: Dsn) -> WritePath:
     )
 
 
-def _rows(dsn: Dsn) -> int:
-    with connect(dsn, timeout_s=5) as connection:
-        return int(fetch_value(connection, "select count(*) from t"))
-
-
 def _check(application: Application, path: WritePath, dsn: Dsn) -> tuple[Outcome, Evidence]:
     services = {"app": {"url": application.url}}
     target = Config.model_validate({"target": {"name": "it"}, "services": services}).named()
@@ -263,11 +230,10 @@ def _check(application: Application, path: WritePath, dsn: Dsn) -> tuple[Outcome
 def test_rows_are_counted_and_removed(application: Application, path: WritePath, dsn: Dsn) -> None:
     service = Service(name="app", url=application.url)
     measured = write_rate(path, service, rows=200)
-    assert isinstance(measured.rate.value, float)
-    assert measured.rate.value > 0
+    assert float(measured.rate.value) > 0
     assert (measured.failed.value, measured.missing.value) == (0, 0)
     assert application.requests == measured.rate.samples == 20
-    assert _rows(dsn) == 1
+    assert fetched(dsn, "select count(*) from t") == [(1,)]
 
 
 def test_the_check_passes_on_both_paths(
@@ -283,11 +249,13 @@ def test_the_check_passes_on_both_paths(
     }
 
 
-def test_one_failed_write_is_a_failure(application: Application, path: WritePath, dsn: Dsn) -> None:
+def test_one_failed_write_fails_the_check(
+    application: Application, path: WritePath, dsn: Dsn
+) -> None:
     application.fail_every = 7
     with pytest.raises(CheckFailed, match=r"\d+ of \d+ writes failed(.|\n)*answered 500"):
         _check(application, path, dsn)
-    assert _rows(dsn) == 1
+    assert fetched(dsn, "select count(*) from t") == [(1,)]
 
 
 def test_rows_acknowledged_and_not_stored_are_a_failure(
@@ -298,19 +266,23 @@ def test_rows_acknowledged_and_not_stored_are_a_failure(
         _check(application, path, dsn)
 
 
-def test_a_service_that_is_off_cannot_be_judged(
+def test_service_that_is_down_is_unreachable(
     application: Application, path: WritePath, dsn: Dsn
 ) -> None:
     with pytest.raises(Unreachable):
         write_rate(path, Service(name="app", url="http://127.0.0.1:1"), rows=10)
 
 
-def test_a_service_nobody_declared(application: Application, path: WritePath, dsn: Dsn) -> None:
+def test_undeclared_service_is_an_error(
+    application: Application, path: WritePath, dsn: Dsn
+) -> None:
     with pytest.raises(CouldNotMeasure, match="the service other is not declared"):
         _check(application, path.model_copy(update={"service": "other"}), dsn)
 
 
-def test_rows_that_stay_are_an_error(application: Application, path: WritePath, dsn: Dsn) -> None:
+def test_rows_left_by_the_cleanup_are_an_error(
+    application: Application, path: WritePath, dsn: Dsn
+) -> None:
     lazy = path.model_copy(update={"cleanup_sql": "delete from t where false"})
     with pytest.raises(CouldNotMeasure, match="100 rows of the probe are left"):
         write_rate(lazy, Service(name="app", url=application.url), rows=100)
