@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -15,7 +14,8 @@ from readiness.cli.main import main
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
-from tests.support.database_health import errors, failures, warnings
+from tests.support.database_health import database as declared
+from tests.support.database_health import errors, execute, failures, warnings
 
 pytestmark = pytest.mark.contract
 
@@ -27,30 +27,26 @@ PASSWORD = "correct horse battery"
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
     """A server that may crash, with a table, an index that is used and one that is not."""
     with PrivatePostgres.start(tmp_path_factory.mktemp("postgres")) as server:
-        with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            for statement in (
-                f"create role watcher login password '{PASSWORD}'",
-                "grant pg_monitor to watcher",
-                "create table t as select n, n as used, n as idle from generate_series(1, 2000) n",
-                "alter table t add primary key (n)",
-                "create index t_used on t (used)",
-                "create index t_idle on t (idle)",
-                "analyze t",
-            ):
-                connection.execute(statement.encode())
+        execute(
+            server.dsn(),
+            f"create role watcher login password '{PASSWORD}'",
+            "grant pg_monitor to watcher",
+            "create table t as select n, n as used, n as idle from generate_series(1, 2000) n",
+            "alter table t add primary key (n)",
+            "create index t_used on t (used)",
+            "create index t_idle on t (idle)",
+            "analyze t",
+        )
         yield server
 
 
 def use(server: PrivatePostgres) -> None:
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        connection.execute("set enable_seqscan = off")
-        connection.execute("select n from t where used = 7")
+    execute(server.dsn(), "set enable_seqscan = off", "select n from t where used = 7")
 
 
 def watched(server: PrivatePostgres, path: Path, **history: object) -> Database:
     dsn = Dsn(server.dsn(user="watcher", password=PASSWORD))
-    there = {"path": str(path), **history}
-    return Database.model_validate({"name": "d", "dsn": dsn, "history": there})
+    return declared(dsn, history={"path": str(path), **history})
 
 
 def live(database: Database) -> Snapshot:
@@ -65,14 +61,22 @@ def dated(taken: Snapshot, days: float, *, since_days: float) -> Snapshot:
     return taken.model_copy(update={"at": taken.at - days * DAY, "server": server})
 
 
-def remembered(database: Database, path: Path, *days: float) -> None:
+@pytest.fixture
+def database(own: PrivatePostgres, tmp_path: Path) -> Database:
+    return watched(own, tmp_path / "h")
+
+
+def store(database: Database, *snapshots: Snapshot) -> None:
+    assert database.history
+    Store(Path(database.history.path)).append(*snapshots, keep_days=400)
+
+
+def remember(database: Database, *days: float) -> None:
     taken = live(database)
-    store = Store(path)
-    past = [dated(taken, ago, since_days=60) for ago in sorted(days, reverse=True)]
-    store.append(*past, keep_days=400)
+    store(database, *(dated(taken, ago, since_days=60) for ago in sorted(days, reverse=True)))
 
 
-def test_the_command_writes_what_the_checks_read(own: PrivatePostgres, tmp_path: Path) -> None:
+def test_command_stores_what_the_checks_read(own: PrivatePostgres, tmp_path: Path) -> None:
     config = tmp_path / "readiness.toml"
     path = tmp_path / "d.history"
     config.write_text(
@@ -98,7 +102,7 @@ def test_the_command_writes_what_the_checks_read(own: PrivatePostgres, tmp_path:
         ([], "d: "),
     ],
 )
-def test_what_the_command_cannot_do_is_exit_code_2(
+def test_command_that_fails_exits_with_2(
     tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
     config = tmp_path / "readiness.toml"
@@ -114,7 +118,7 @@ def test_what_the_command_cannot_do_is_exit_code_2(
 
 
 @pytest.mark.parametrize("check", ["snapshots-run", "indexes", "growth", "counters"])
-def test_without_a_usable_file_each_says_what_to_run(
+def test_checks_without_a_usable_file_name_the_command(
     own: PrivatePostgres, tmp_path: Path, check: str
 ) -> None:
     found = errors(check, watched(own, tmp_path / "absent"))
@@ -124,9 +128,8 @@ def test_without_a_usable_file_each_says_what_to_run(
     assert "not a history of readiness" in errors(check, watched(own, tmp_path / "h"))
 
 
-def test_one_day_calls_nothing_unused(own: PrivatePostgres, tmp_path: Path) -> None:
-    database = watched(own, tmp_path / "h")
-    Store(tmp_path / "h").append(live(database), keep_days=400)
+def test_one_day_is_too_short_to_call_an_index_unused(database: Database) -> None:
+    store(database, live(database))
 
     found = errors("indexes", database)
     assert "unused for 30 days: " in found
@@ -134,9 +137,10 @@ def test_one_day_calls_nothing_unused(own: PrivatePostgres, tmp_path: Path) -> N
     assert "see database.counters" in found
 
 
-def test_forty_days_name_the_index_and_the_statement(own: PrivatePostgres, tmp_path: Path) -> None:
-    database = watched(own, tmp_path / "h")
-    remembered(database, tmp_path / "h", 40, 20, 0.01)
+def test_index_unused_for_forty_days_is_named_with_its_drop(
+    own: PrivatePostgres, database: Database
+) -> None:
+    remember(database, 40, 20, 0.01)
     use(own)
 
     found = warnings("indexes.unused", database)
@@ -152,10 +156,9 @@ def test_forty_days_name_the_index_and_the_statement(own: PrivatePostgres, tmp_p
     assert "Size of unused indexes" in found
 
 
-def test_a_crash_breaks_the_evidence_and_is_seen(own: PrivatePostgres, tmp_path: Path) -> None:
+def test_crash_shortens_the_reach_of_the_counters(own: PrivatePostgres, database: Database) -> None:
     """PostgreSQL 15 and later say nothing of it in the database's own stats_reset."""
-    database = watched(own, tmp_path / "h")
-    remembered(database, tmp_path / "h", 40, 20, 5)
+    remember(database, 40, 20, 5)
     use(own)
     before = live(database)
     own.halt("immediate")
@@ -170,7 +173,7 @@ def test_a_crash_breaks_the_evidence_and_is_seen(own: PrivatePostgres, tmp_path:
     assert "too few to call" in errors("indexes", database)
 
 
-def test_a_clean_restart_keeps_the_counters(own: PrivatePostgres) -> None:
+def test_clean_restart_keeps_the_counters(own: PrivatePostgres) -> None:
     use(own)
     database = watched(own, Path("unused"))
     before = live(database)
@@ -182,23 +185,21 @@ def test_a_clean_restart_keeps_the_counters(own: PrivatePostgres) -> None:
     assert reaching([before.mark], after.mark, gap_max_s=1).broken_at is None
 
 
-def test_a_crash_within_the_allowed_gap_keeps_the_rest(
-    own: PrivatePostgres, tmp_path: Path
+def test_crash_within_the_allowed_gap_keeps_the_reach(
+    own: PrivatePostgres, database: Database
 ) -> None:
-    database = watched(own, tmp_path / "h")
-    remembered(database, tmp_path / "h", 40, 0.001)
+    remember(database, 40, 0.001)
     own.halt("immediate")
     own.restart()
 
     assert warnings("counters.reach", database) == ""
 
 
-def test_growth_is_judged_and_names_the_table(own: PrivatePostgres, tmp_path: Path) -> None:
-    path = tmp_path / "h"
-    database = watched(own, path, growth_max_bytes=1_000_000)
+def test_growth_beyond_the_limit_names_the_table(own: PrivatePostgres, tmp_path: Path) -> None:
+    database = watched(own, tmp_path / "h", growth_max_bytes=1_000_000)
     taken = live(database)
     smaller = taken.model_copy(update={"size": taken.size - 2_000_000, "tables": {}})
-    Store(path).append(dated(smaller, 15, since_days=60), keep_days=400)
+    store(database, dated(smaller, 15, since_days=60))
 
     found = failures("growth", database)
     assert "Growth in 30 days: 4 MB; limit 1 MB" in found
@@ -206,28 +207,23 @@ def test_growth_is_judged_and_names_the_table(own: PrivatePostgres, tmp_path: Pa
     assert "public.t" in found
 
 
-def test_old_snapshots_and_missing_bloat_are_misses(own: PrivatePostgres, tmp_path: Path) -> None:
-    database = watched(own, tmp_path / "h")
-    remembered(database, tmp_path / "h", 1)
+def test_old_snapshot_and_missing_bloat_fail(database: Database) -> None:
+    remember(database, 1)
 
     found = failures("snapshots-run", database)
     assert "Newest snapshot of counters, age: 24 h; limit 2 h" in found
     assert "No snapshot of bloat" in found
 
 
-def test_a_snapshot_from_the_future_is_a_miss(own: PrivatePostgres, tmp_path: Path) -> None:
-    database = watched(own, tmp_path / "h")
-    remembered(database, tmp_path / "h", -1)
+def test_snapshot_from_the_future_fails(database: Database) -> None:
+    remember(database, -1)
 
     found = failures("snapshots-run.counters", database)
     assert "is dated 24 h ahead of the server's clock" in found
 
 
-def test_a_snapshot_of_another_database_is_not_taken_for_this_one(
-    own: PrivatePostgres, dsn: Dsn, tmp_path: Path
-) -> None:
-    database = watched(own, tmp_path / "h")
+def test_history_of_another_database_is_an_error(dsn: Dsn, database: Database) -> None:
     other = database.model_copy(update={"dsn": dsn})
-    Store(tmp_path / "h").append(live(database), keep_days=400)
+    store(database, live(database))
 
     assert "history of another database" in errors("snapshots-run", other)

@@ -6,19 +6,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from readiness.areas.database.config import Database, History
+from readiness.areas.database.config import Database
 from readiness.areas.database.probes import counters
-from readiness.areas.database.snapshots import StatementUse, Store
+from readiness.areas.database.snapshots import Snapshot, StatementUse, Store
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import database as declared
-from tests.support.database_health import errors, failures, judged, warnings
+from tests.support.database_health import errors, execute, failures, judged, warnings
 
 pytestmark = pytest.mark.contract
 
-HOUR = 3600.0
+_RESET = "select figures.pg_stat_statements_reset()"
 
 
 @pytest.fixture(scope="module")
@@ -34,39 +34,42 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgr
         "log_min_duration_statement": "250",
     }
     with PrivatePostgres.start(folder, settings=settings) as server:
-        with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            for role in ("watcher", "app", "blind"):
-                connection.execute(f"create role {role} login password 'correct horse'".encode())
-            connection.execute("grant pg_monitor to watcher")
-            connection.execute("create schema figures")
-            connection.execute("create extension pg_stat_statements schema figures")
-            connection.execute("grant usage on schema figures to watcher, blind")
+        roles = ("watcher", "app", "blind")
+        execute(
+            server.dsn(),
+            *(f"create role {role} login password 'correct horse'" for role in roles),
+            "grant pg_monitor to watcher",
+            "create schema figures",
+            "create extension pg_stat_statements schema figures",
+            "grant usage on schema figures to watcher, blind",
+        )
         yield server
 
 
 @pytest.fixture
 def counted(counting: PrivatePostgres) -> PrivatePostgres:
     """The same, with counters that begin now."""
-    as_superuser(counting, "select figures.pg_stat_statements_reset()")
+    execute(counting.dsn(), _RESET)
     return counting
 
 
-def as_superuser(server: PrivatePostgres, *statements: str) -> None:
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
-
-
 def as_app(server: PrivatePostgres, statement: str, times: int = 1) -> None:
-    dsn = server.dsn(user="app", password="correct horse")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        for _ in range(times):
-            connection.execute(statement.encode())
+    execute(server.dsn(user="app", password="correct horse"), *[statement] * times)
 
 
 def database(server: PrivatePostgres, role: str = "watcher", **more: object) -> Database:
-    dsn = Dsn(server.dsn(user=role, password="correct horse"))
-    return declared(dsn, **more)
+    return declared(Dsn(server.dsn(user=role, password="correct horse")), **more)
+
+
+def remembered(server: PrivatePostgres, folder: Path) -> Database:
+    """With a history, and judged by every call of the application."""
+    mine = {"min_calls": 1, "roles": ["app"]}
+    return database(server, statements=mine, history={"path": str(folder / "h")})
+
+
+def taken(subject: Database) -> Snapshot:
+    with postgres.connect(subject.dsn, timeout_s=10) as connection:
+        return counters.take(connection)
 
 
 def test_a_server_that_counts_and_logs_passes(counted: PrivatePostgres) -> None:
@@ -130,7 +133,7 @@ def test_statements_of_other_roles_and_of_the_gate_are_left_out(counted: Private
         counted, "with readiness_slow_query as (select pg_sleep(0.2)) table readiness_slow_query"
     )
     as_app(counted, "select pg_sleep(0.2)\n/* readiness */")
-    as_superuser(counted, "select pg_sleep(0.2)")
+    execute(counted.dsn(), "select pg_sleep(0.2)")
     mine = {"roles": ["app"], "min_calls": 1}
 
     assert failures("statement-latency", database(counted, statements=mine)) == ""
@@ -140,32 +143,25 @@ def test_a_window_from_a_snapshot_forgets_what_was_slow_before(
     counted: PrivatePostgres, tmp_path: Path
 ) -> None:
     as_app(counted, "select pg_sleep(0.15)", 2)
-    history = History(path=str(tmp_path / "h"))
-    remembered = database(counted, statements={"min_calls": 1, "roles": ["app"]}).model_copy(
-        update={"history": history}
-    )
-    with postgres.connect(remembered.dsn, timeout_s=10) as connection:
-        Store(tmp_path / "h").append(counters.take(connection), keep_days=400)
+    subject = remembered(counted, tmp_path)
+    Store(tmp_path / "h").append(taken(subject), keep_days=400)
     as_app(counted, "select pg_sleep(0.0001)", 2)
 
-    assert failures("statement-latency", remembered) == ""
+    assert failures("statement-latency", subject) == ""
 
 
 def test_counters_that_began_after_the_snapshot_count_from_their_beginning(
     counted: PrivatePostgres, tmp_path: Path
 ) -> None:
-    remembered = database(counted, statements={"min_calls": 1, "roles": ["app"]}).model_copy(
-        update={"history": History(path=str(tmp_path / "h"))}
-    )
+    subject = remembered(counted, tmp_path)
     as_app(counted, "select 1", 9)
-    with postgres.connect(remembered.dsn, timeout_s=10) as connection:
-        taken = counters.take(connection)
-    many = {key: StatementUse(calls=10**6, total_ms=1.0) for key in taken.statements}
-    Store(tmp_path / "h").append(taken.model_copy(update={"statements": many}), keep_days=400)
-    as_superuser(counted, "select figures.pg_stat_statements_reset()")
+    before = taken(subject)
+    many = {key: StatementUse(calls=10**6, total_ms=1.0) for key in before.statements}
+    Store(tmp_path / "h").append(before.model_copy(update={"statements": many}), keep_days=400)
+    execute(counted.dsn(), _RESET)
     as_app(counted, "select 1", 2)
 
-    evidence = judged("statement-latency", remembered)
+    evidence = judged("statement-latency", subject)
     assert evidence.measurements[0].samples == 2
 
 
@@ -204,5 +200,4 @@ def test_an_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
         connection.execute("create extension pg_stat_statements")
 
     assert "shared_preload_libraries" in errors("statement-latency", declared(dsn))
-    with postgres.connect(dsn, timeout_s=10) as connection:
-        assert counters.take(connection).statements == {}
+    assert taken(declared(dsn)).statements == {}
