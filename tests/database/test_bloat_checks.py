@@ -46,7 +46,9 @@ def as_monitor(dsn: Dsn, role: Dsn) -> Dsn:
     return role
 
 
-def test_a_monitoring_role_measures_though_it_sees_no_statistics(measured: Dsn, role: Dsn) -> None:
+def test_monitoring_role_measures_bloat_without_planner_statistics(
+    measured: Dsn, role: Dsn
+) -> None:
     watcher = as_monitor(measured, role)
     with postgres.connect(watcher, timeout_s=10) as connection:
         assert postgres.fetch_value(connection, "select count(*) from pg_stats") is not None
@@ -56,12 +58,12 @@ def test_a_monitoring_role_measures_though_it_sees_no_statistics(measured: Dsn, 
     assert "dense" not in found
 
 
-def test_levels_below_the_last_are_warnings(measured: Dsn) -> None:
+def test_table_below_the_critical_level_is_a_warning(measured: Dsn) -> None:
     found = warnings("bloat.tables", bloated(measured, critical_share=0.95))
     assert "warning: public.sparse" in found
 
 
-def test_an_index_that_lost_its_rows_is_found(measured: Dsn, role: Dsn, run: Run) -> None:
+def test_bloated_index_is_named_until_it_is_rebuilt(measured: Dsn, role: Dsn, run: Run) -> None:
     run("create table q as select n::bigint from generate_series(1, 100000) n")
     run("create index q_n on q (n)")
     run("delete from q where n % 10 <> 0")
@@ -74,7 +76,7 @@ def test_an_index_that_lost_its_rows_is_found(measured: Dsn, role: Dsn, run: Run
     assert warnings("bloat.indexes", there) == ""
 
 
-def test_what_is_too_large_to_be_read_is_an_error_and_no_pass(measured: Dsn, role: Dsn) -> None:
+def test_table_too_large_to_be_read_is_an_error(measured: Dsn, role: Dsn) -> None:
     watcher = as_monitor(measured, role)
     with psycopg.connect(measured.reveal(), autocommit=True) as connection:
         connection.execute("update dense set n = n")  # no page is all-visible any more
@@ -85,7 +87,7 @@ def test_what_is_too_large_to_be_read_is_an_error_and_no_pass(measured: Dsn, rol
     assert "grant pg_read_all_data" in found
 
 
-def test_statistics_excuse_what_is_dense_and_accuse_nothing(measured: Dsn) -> None:
+def test_table_dense_by_its_statistics_need_not_be_read(measured: Dsn) -> None:
     """As a role that sees them: the dense one passes unread, the other is not told."""
     with psycopg.connect(measured.reveal(), autocommit=True) as connection:
         connection.execute("update pg_class set relallvisible = 0 where relname in"
@@ -96,7 +98,7 @@ def test_statistics_excuse_what_is_dense_and_accuse_nothing(measured: Dsn) -> No
     assert "public.dense" not in found
 
 
-def test_a_table_that_somebody_locks_is_not_waited_for(measured: Dsn) -> None:
+def test_locked_table_is_an_error_after_the_lock_timeout(measured: Dsn) -> None:
     with psycopg.connect(measured.reveal()) as migration:
         migration.execute("lock table sparse in access exclusive mode")
         found = errors("bloat", bloated(measured))
@@ -104,7 +106,7 @@ def test_a_table_that_somebody_locks_is_not_waited_for(measured: Dsn) -> None:
     assert "waited too long for a lock" in found
 
 
-def test_toast_is_a_table_of_its_own(measured: Dsn, run: Run) -> None:
+def test_toast_is_judged_as_a_table_of_its_own(measured: Dsn, run: Run) -> None:
     run("create table docs (n int, body text)")
     run("alter table docs alter body set storage external")
     run("insert into docs select n, repeat('x', 8000) from generate_series(1, 400) n")
@@ -128,7 +130,7 @@ def test_without_pgstattuple_or_the_right_large_ones_cannot_be_judged(
     assert "grant pg_stat_scan_tables" in found
 
 
-def test_small_ones_are_counted_and_pass(dsn: Dsn, run: Run) -> None:
+def test_small_tables_and_indexes_pass(dsn: Dsn, run: Run) -> None:
     assert errors("bloat", bloated(dsn)).count("outside of the system's schemas") == 2
     run("create table t (a int primary key)")
     assert warnings("bloat", bloated(dsn)) == ""
@@ -137,7 +139,7 @@ def test_small_ones_are_counted_and_pass(dsn: Dsn, run: Run) -> None:
     assert "0 large ones among 1" in sources["indexes"]
 
 
-def test_a_snapshot_holds_both_kinds(measured: Dsn) -> None:
+def test_bloat_snapshot_holds_tables_and_indexes(measured: Dsn) -> None:
     limits = Database.model_validate({"dsn": measured, "bloat": {"min_bytes": 300_000}}).bloat
     with postgres.connect(measured, timeout_s=10) as connection:
         found = bloat.take(connection, limits)
@@ -159,7 +161,7 @@ def plain(dsn: Dsn, run: Run) -> Dsn:
     return dsn
 
 
-def test_different_indexes_are_no_duplicates(plain: Dsn, run: Run) -> None:
+def test_different_indexes_are_not_duplicates(plain: Dsn, run: Run) -> None:
     run("""
         create index t_b_desc on t (b desc);
         create index t_b_pattern on t (b text_pattern_ops);
@@ -192,7 +194,7 @@ def test_different_indexes_are_no_duplicates(plain: Dsn, run: Run) -> None:
         ),
     ],
 )
-def test_an_exact_double_is_named_with_the_one_to_drop(
+def test_duplicate_index_is_named_with_the_one_to_drop(
     plain: Dsn, run: Run, made: str, dropped: str
 ) -> None:
     run(made)
@@ -202,14 +204,14 @@ def test_an_exact_double_is_named_with_the_one_to_drop(
     assert found.startswith("1 of ")
 
 
-def test_a_unique_index_that_foreign_keys_need_is_kept(plain: Dsn, run: Run) -> None:
+def test_unique_index_that_foreign_keys_need_is_kept(plain: Dsn, run: Run) -> None:
     run("create table child (a int references t); create unique index other on t (a)")
 
     found = warnings("indexes.duplicates", subject(plain))
     assert "drop index concurrently public.other;" in found
 
 
-def test_large_doubles_fail(plain: Dsn, run: Run) -> None:
+def test_large_duplicates_fail(plain: Dsn, run: Run) -> None:
     run("create index twice on t (b)")
 
     found = failures("indexes.duplicates", subject(plain, duplicate_max_bytes=1))
@@ -217,7 +219,7 @@ def test_large_doubles_fail(plain: Dsn, run: Run) -> None:
     assert "drop index concurrently public.twice;" in found
 
 
-def test_our_own_schemas_and_a_name_with_capitals(plain: Dsn, run: Run) -> None:
+def test_own_schemas_are_ignored_and_names_with_capitals_quoted(plain: Dsn, run: Run) -> None:
     run("""
         create schema readiness_probe;
         create table readiness_probe.t (a int);
@@ -231,7 +233,7 @@ def test_our_own_schemas_and_a_name_with_capitals(plain: Dsn, run: Run) -> None:
     assert warning.startswith("1 of ")
 
 
-def test_an_index_that_failed_is_invalid_until_it_is_made_again(plain: Dsn, run: Run) -> None:
+def test_failed_index_is_invalid_until_it_is_dropped(plain: Dsn, run: Run) -> None:
     run("insert into t select n, 'same', 0, 0 from generate_series(1, 5) n")
     with pytest.raises(psycopg.errors.UniqueViolation):
         run("create unique index concurrently broken on t (b)")
@@ -254,7 +256,7 @@ def test_an_index_that_failed_is_invalid_until_it_is_made_again(plain: Dsn, run:
         ("using brin (c, d)", False),
     ],
 )
-def test_a_foreign_key_needs_its_columns_first_in_any_order(
+def test_foreign_key_needs_its_columns_first_in_any_order(
     plain: Dsn, run: Run, index: str, serves: bool
 ) -> None:
     run(f"""
@@ -271,7 +273,7 @@ def test_a_foreign_key_needs_its_columns_first_in_any_order(
         assert "create index concurrently on public.t (c, d);" in found
 
 
-def test_a_partial_index_that_leaves_out_nothing_but_null_serves(plain: Dsn, run: Run) -> None:
+def test_partial_index_on_not_null_serves_a_foreign_key(plain: Dsn, run: Run) -> None:
     run("""
         insert into t select n, 'b', null, null from generate_series(1, 1000) n;
         alter table t add foreign key (c) references t (a);
@@ -281,7 +283,7 @@ def test_a_partial_index_that_leaves_out_nothing_but_null_serves(plain: Dsn, run
     assert warnings("indexes.foreign-keys", subject(plain, foreign_key_min_rows=1)) == ""
 
 
-def test_a_table_that_was_never_analysed_is_told_by_its_size(plain: Dsn, run: Run) -> None:
+def test_never_analyzed_table_is_estimated_by_its_size(plain: Dsn, run: Run) -> None:
     run("""
         alter table t set (autovacuum_enabled = off);
         insert into t select n, repeat('b', 200), 1, 1 from generate_series(1, 5000) n;
@@ -302,7 +304,7 @@ def test_small_tables_are_shown_and_not_judged(plain: Dsn, run: Run) -> None:
     assert evidence.measurements[-1].value == 1
 
 
-def test_a_role_without_any_right_sees_the_catalogues(dsn: Dsn, role: Dsn, run: Run) -> None:
+def test_role_without_rights_can_judge_indexes(dsn: Dsn, role: Dsn, run: Run) -> None:
     for check in ("indexes", "invalid-indexes"):
         assert "outside of the system's schemas" in errors(check, subject(dsn)), "it is empty"
     run("create table public.t (a int primary key)")

@@ -31,19 +31,19 @@ def figures(name: str = "shop", *, seconds: float = HOUR, **figures: int) -> Cou
     return Counted(name=name, seconds=seconds, **(zero | figures))
 
 
-def test_a_young_counter_is_counted_by_the_hour() -> None:
+def test_young_counter_counts_as_one_hour_old() -> None:
     young = Counters((figures(seconds=1, deadlocks=1),))
     assert young.deadlocks_per_h.value == 1
 
 
-def test_each_database_has_an_age_of_its_own() -> None:
+def test_each_database_has_its_own_counter_age() -> None:
     both = Counters((figures("a", seconds=10 * HOUR, temp_bytes=100), figures(temp_bytes=7)))
     assert both.temp_bytes_per_h.value == 17
     assert both.age_s.value == HOUR
     assert both.worst_by("temp_bytes") == "a: 100, shop: 7"
 
 
-def test_the_cache_serves_a_share_of_all_reads() -> None:
+def test_cache_hit_share_is_over_all_databases() -> None:
     share = Counters((figures(hits=90_000, reads=10_000), figures(hits=100_000))).cache_hit_share
     assert share.value == 0.95
     assert share.samples == 200_000
@@ -61,7 +61,7 @@ def test_the_cache_serves_a_share_of_all_reads() -> None:
         (10, 10, 50.0, 0.5),
     ],
 )
-def test_only_as_many_checkpoints_are_forced_as_wal_explains(
+def test_forced_checkpoints_are_bounded_by_the_volume_of_wal(
     timed: int, requested: int, by_volume: float, share: float
 ) -> None:
     found = Checkpoints(timed, requested, by_volume, HOUR).forced_share
@@ -74,7 +74,9 @@ LIMITS = HealthLimits().placed("PLACE")
 @pytest.mark.parametrize(
     ("value", "warned", "failed"), [(0.8, 0, 0), (0.81, 1, 0), (0.9, 1, 0), (0.91, 0, 1)]
 )
-def test_what_must_be_small_warns_before_it_fails(value: float, warned: int, failed: int) -> None:
+def test_figure_that_must_be_small_warns_before_it_fails(
+    value: float, warned: int, failed: int
+) -> None:
     evidence = Evidence()
     good = no_more_than(
         evidence,
@@ -97,7 +99,7 @@ def test_what_must_be_small_warns_before_it_fails(value: float, warned: int, fai
         (0.94, "Share: 94 %; at least 95 % required (`PLACE.cache_hit_min_share`, default)"),
     ],
 )
-def test_what_must_be_large_warns_before_it_fails(value: float, said: str) -> None:
+def test_figure_that_must_be_large_warns_before_it_fails(value: float, said: str) -> None:
     evidence = Evidence()
     no_less_than(
         evidence,
@@ -111,7 +113,7 @@ def test_what_must_be_large_warns_before_it_fails(value: float, said: str) -> No
     assert bool(evidence.failures) is (value < 0.95)
 
 
-def test_what_is_wrong_is_counted_and_named() -> None:
+def test_wrong_objects_are_counted_and_named() -> None:
     evidence = Evidence()
     none_of(evidence, "indexes", "indexes invalid", ["a", "b"], 7, "pg_index")
     assert evidence.failures == ["2 of 7 indexes invalid: a; b"]
@@ -130,7 +132,7 @@ def test_what_is_wrong_is_counted_and_named() -> None:
         (18, date(2030, 11, 14)),
     ],
 )
-def test_the_end_of_support_is_the_one_that_postgresql_names(major: int, end: date) -> None:
+def test_end_of_support_matches_the_published_calendar(major: int, end: date) -> None:
     assert supported_until(major) == end
 
 
@@ -148,13 +150,11 @@ def test_the_end_of_support_is_the_one_that_postgresql_names(major: int, end: da
         (19, date(2027, 2, 11), 2),
     ],
 )
-def test_a_minor_release_is_expected_when_its_day_has_come(
-    major: int, today: date, minor: int
-) -> None:
+def test_minor_release_is_expected_from_its_day_on(major: int, today: date, minor: int) -> None:
     assert newest_minor(major, today) == minor
 
 
-def test_releases_are_read_and_compared() -> None:
+def test_releases_are_parsed_and_compared() -> None:
     assert Release.of(150004) == Release(15, 4) == Release.read("15.4")
     assert Release.read("16") == Release(16, 0) > Release(15, 20)
     assert str(Release.of(180001)) == "18.1"
@@ -181,7 +181,7 @@ def seen(counters: StatementCounters, snapshot: Snapshot | None, *roles: str) ->
     return window(counters, snapshot, now=7200.0, roles=roles, monitor="watcher")
 
 
-def test_the_mean_is_that_of_the_window_alone() -> None:
+def test_mean_is_that_of_the_window_alone() -> None:
     found = seen(counted(statement("a", 110, 2000.0)), before(3600.0, a=(100, 1000.0)))
 
     assert found.hours == 1
@@ -189,20 +189,20 @@ def test_the_mean_is_that_of_the_window_alone() -> None:
     assert (ran.calls, ran.mean_ms) == (10, 100.0)
 
 
-def test_what_did_not_run_in_it_is_not_there_and_what_is_new_is_whole() -> None:
+def test_window_leaves_out_idle_statements_and_counts_new_ones() -> None:
     counters = counted(statement("a", 5, 5.0), statement("b", 4, 8.0))
     (ran,) = seen(counters, before(3600.0, a=(5, 5.0))).ran
 
     assert (ran.statement.key, ran.calls, ran.mean_ms) == ("b", 4, 2.0)
 
 
-def test_a_statement_that_was_thrown_out_counts_anew() -> None:
+def test_evicted_statement_counts_from_zero() -> None:
     (ran,) = seen(counted(statement("a", 3, 9.0)), before(3600.0, a=(50, 1.0))).ran
 
     assert (ran.calls, ran.mean_ms) == (3, 3.0)
 
 
-def test_a_reset_after_the_snapshot_shortens_the_window() -> None:
+def test_reset_after_the_snapshot_shortens_the_window() -> None:
     counters = counted(statement("a", 30, 60.0), since=5400.0)
     found = seen(counters, before(3600.0, a=(10, 10.0)))
 
@@ -210,7 +210,7 @@ def test_a_reset_after_the_snapshot_shortens_the_window() -> None:
     assert found.ran[0].calls == 30
 
 
-def test_without_a_snapshot_it_is_since_the_counters_began() -> None:
+def test_window_without_a_snapshot_begins_with_the_counters() -> None:
     assert seen(counted(statement("a", 1, 1.0), since=3600.0), None).hours == 1
 
 
@@ -221,7 +221,7 @@ def test_postgresql_13_needs_a_snapshot() -> None:
     assert seen(counters, before(3600.0, a=(2, 2.0))).ran[0].calls == 5
 
 
-def test_roles_are_those_named_else_all_but_the_monitoring_s() -> None:
+def test_roles_are_the_declared_ones_else_all_but_the_monitoring() -> None:
     counters = counted(
         statement("a", 1, 1.0),
         statement("b", 1, 1.0, role="watcher"),
@@ -235,7 +235,7 @@ def test_roles_are_those_named_else_all_but_the_monitoring_s() -> None:
     assert [ran.statement.key for ran in by_default.ran] == ["a", "c"]
 
 
-def test_only_what_ran_often_enough_is_judged_the_slowest_first() -> None:
+def test_statements_with_enough_calls_are_judged_slowest_first() -> None:
     counters = counted(
         statement("seldom", 2, 999.0), statement("quick", 30, 30.0), statement("slow", 20, 200.0)
     )
@@ -265,7 +265,7 @@ def test_only_what_ran_often_enough_is_judged_the_slowest_first() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_logged_is_the_lower_of_what_is_on(
+def test_lower_log_threshold_that_is_on_counts(
     settings: dict[str, str], expected: float | None
 ) -> None:
     assert logged(settings)[0] == expected
@@ -281,7 +281,7 @@ def test_what_is_logged_is_the_lower_of_what_is_on(
         ("select 1 /* readiness report of the shop */", False),
     ],
 )
-def test_what_the_gate_sends_is_known_by_its_mark(text: str, own: bool) -> None:
+def test_own_statements_are_recognized_by_their_mark(text: str, own: bool) -> None:
     assert bool(OWN.search(text)) is own
 
 
@@ -289,6 +289,6 @@ def test_versions_of_extensions_compare_as_numbers() -> None:
     assert version_of("1.10") > version_of("1.9") > version_of("1.8")
 
 
-def test_three_are_named_and_the_rest_is_counted() -> None:
+def test_worst_names_three_and_counts_the_rest() -> None:
     assert worst(["a", "b", "c", "d", "e"]) == "a; b; c; and 2 more"
     assert worst(["a\x1b[31m", "b"]) == "a [31m; b"

@@ -91,12 +91,12 @@ def impatient() -> Iterator[None]:
         yield
 
 
-def test_a_standby_that_streams_is_seen_from_both_ends(pair: Database) -> None:
+def test_streaming_standby_passes(pair: Database) -> None:
     assert failures("standby-connected", pair) == ""
     assert failures("replication-lag", pair) == ""
 
 
-def test_a_name_that_the_primary_does_not_know_is_told(pair: Database) -> None:
+def test_standby_unknown_to_the_primary_fails(pair: Database) -> None:
     stranger = pair.standbys["replica"].model_copy(update={"application_name": "other"})
     with impatient():
         found = failures(
@@ -135,7 +135,7 @@ def _known(primary: PrivatePostgres) -> bool:
         return bool(connection.execute("select 1 from pg_stat_replication").fetchone())
 
 
-def test_a_replay_that_is_paused_shows_nothing_new(
+def test_paused_replay_fails_the_lag_only(
     primary: PrivatePostgres, standby: PrivateStandby
 ) -> None:
     late = replicated(primary, standby, replication_lag_max_s=0.3)
@@ -148,7 +148,7 @@ def test_a_replay_that_is_paused_shows_nothing_new(
     assert eventually(lambda: failures("replication-lag", late) == "")
 
 
-def test_the_standby_of_another_server_is_not_ours(
+def test_standby_of_another_server_is_recognized(
     pair: Database, standby: PrivateStandby, alone: PrivatePostgres
 ) -> None:
     # It is far ahead of the other one: whatever that writes would seem to be replayed at once.
@@ -161,7 +161,7 @@ def test_the_standby_of_another_server_is_not_ours(
 
 
 @pytest.mark.parametrize("check", ["standby-connected", "replication-lag"])
-def test_a_dsn_that_leads_to_the_standby_is_an_error(
+def test_dsn_of_a_standby_is_an_error(
     check: str, primary: PrivatePostgres, standby: PrivateStandby
 ) -> None:
     found = errors(check, replicated(standby, primary))
@@ -169,14 +169,14 @@ def test_a_dsn_that_leads_to_the_standby_is_an_error(
     assert "target_session_attrs" in found
 
 
-def test_a_standby_that_is_a_primary_is_none(primary: PrivatePostgres) -> None:
+def test_promoted_standby_fails(primary: PrivatePostgres) -> None:
     itself = replicated(primary, primary)
     with impatient():
         assert "not in recovery" in failures("standby-connected", itself)
     assert "it is not a standby, and replays nothing" in errors("replication-lag", itself)
 
 
-def test_a_role_that_sees_nothing_cannot_tell(primary: PrivatePostgres) -> None:
+def test_role_without_rights_is_an_error(primary: PrivatePostgres) -> None:
     subject = replicated(primary, primary).model_copy(
         update={"dsn": address(primary, "nobody_special")}
     )
@@ -201,15 +201,15 @@ def test_a_role_that_sees_nothing_cannot_tell(primary: PrivatePostgres) -> None:
         "replication-slots",
     ],
 )
-def test_a_standby_can_be_judged_as_well(check: str, standby: PrivateStandby) -> None:
+def test_standby_can_be_judged_by_the_other_checks(check: str, standby: PrivateStandby) -> None:
     assert failures(check, database(address(standby))) == ""
 
 
-def test_a_server_without_slots_has_none_that_fills_the_disk(server: PrivatePostgres) -> None:
+def test_server_without_slots_passes(server: PrivatePostgres) -> None:
     assert warnings("replication-slots", database(Dsn(server.dsn()))) == ""
 
 
-def test_a_slot_that_nobody_reads_holds_wal_back_and_loses_it(alone: PrivatePostgres) -> None:
+def test_unused_slot_retains_wal_and_loses_it_beyond_its_bound(alone: PrivatePostgres) -> None:
     limits = {"slot_warn_bytes": 1 << 20, "slot_max_bytes": 2 << 20}
     subject = database(Dsn(alone.dsn()), limits=limits)
     execute(alone.dsn(), "select pg_create_physical_replication_slot('left', true)")
@@ -273,7 +273,7 @@ def pooled(console: str, **limits: float) -> Database:
 
 
 @pytest.mark.fast
-def test_a_pool_is_well_until_somebody_waits_in_it(pooler: str) -> None:
+def test_full_pool_passes_until_a_client_waits(pooler: str) -> None:
     subject = pooled(f"{pooler}pgbouncer", wait_warn_s=0.001, wait_max_s=0.01)
     assert failures("connections.pool-wait", subject) == ""
     with (
@@ -288,14 +288,14 @@ def test_a_pool_is_well_until_somebody_waits_in_it(pooler: str) -> None:
     assert "shop/postgres: 1 clients wait, 1 of 1 connections in use" in found
 
 
-def test_a_database_that_somebody_paused_is_told(pooler: str) -> None:
+def test_paused_database_fails(pooler: str) -> None:
     execute(f"{pooler}pgbouncer", "PAUSE shop")
     found = failures("connections.pool-paused", pooled(f"{pooler}pgbouncer"))
     execute(f"{pooler}pgbouncer", "RESUME shop")
     assert found == "1 of 1 databases paused in the pooler: shop"
 
 
-def test_what_is_no_pooler_is_an_error(server: PrivatePostgres) -> None:
+def test_server_that_is_not_a_pooler_is_an_error(server: PrivatePostgres) -> None:
     found = errors("connections", pooled(server.dsn()))
     assert "nreachable" in found, "the database itself"
     assert "SHOW DATABASES" in found

@@ -52,11 +52,11 @@ def reader(role: Dsn, run: Run) -> Dsn:
     return role
 
 
-def test_a_young_server_is_far_from_wraparound(role: Dsn) -> None:
+def test_young_server_is_far_from_wraparound(role: Dsn) -> None:
     assert warnings("wraparound", database(role)) == ""
 
 
-def test_a_database_that_takes_no_connections_ages_as_well(quiet: PrivatePostgres) -> None:
+def test_wraparound_counts_databases_without_connections(quiet: PrivatePostgres) -> None:
     execute(quiet.dsn(), "create database old", "alter database old allow_connections false")
     execute(quiet.dsn(), _OLD.format(column="datfrozenxid", age=1_600_000_000, name="old"))
     try:
@@ -67,7 +67,7 @@ def test_a_database_that_takes_no_connections_ages_as_well(quiet: PrivatePostgre
     assert "wraparound_max_age`, default): in the database old" in found
 
 
-def test_what_autovacuum_should_have_frozen_is_a_warning(role: Dsn) -> None:
+def test_overdue_freeze_is_a_warning(role: Dsn) -> None:
     ages = [
         vacuum.Age("old", "transactions", 250_000_000, 200_000_000),
         vacuum.Age("new", "transactions", 10, 200_000_000),
@@ -79,7 +79,7 @@ def test_what_autovacuum_should_have_frozen_is_a_warning(role: Dsn) -> None:
     assert "in the database old, where autovacuum should have frozen it at 200,000,000" in found
 
 
-def test_multixacts_run_out_on_their_own(quiet: PrivatePostgres) -> None:
+def test_multixacts_are_judged_apart_from_transactions(quiet: PrivatePostgres) -> None:
     execute(quiet.dsn(), "create table shared as select 1 as n")
     with psycopg.connect(quiet.dsn()) as one, psycopg.connect(quiet.dsn()) as other:
         for _ in range(30):
@@ -104,7 +104,7 @@ def _without_transactions(age: vacuum.Age) -> vacuum.Age:
     return replace(age, age=0) if age.counter == "transactions" else age
 
 
-def test_a_prepared_transaction_is_seen_though_nobody_is_connected(
+def test_prepared_transaction_is_found_without_a_session(
     quiet: PrivatePostgres,
 ) -> None:
     subject = database(Dsn(quiet.dsn()), limits={"prepared_max_s": 0.0001})
@@ -119,7 +119,7 @@ def test_a_prepared_transaction_is_seen_though_nobody_is_connected(
         execute(quiet.dsn(), "rollback prepared 'lost'")
 
 
-def test_a_snapshot_that_is_held_holds_vacuum_back(quiet: PrivatePostgres) -> None:
+def test_old_snapshot_holds_vacuum_back(quiet: PrivatePostgres) -> None:
     limits = {"horizon_warn_xids": 5, "horizon_max_xids": 10}
     with psycopg.connect(quiet.dsn(), application_name="nightly") as holder:
         holder.execute("begin isolation level repeatable read; select 1")
@@ -128,7 +128,7 @@ def test_a_snapshot_that_is_held_holds_vacuum_back(quiet: PrivatePostgres) -> No
     assert "nightly (postgres, idle in transaction): 12" in found
 
 
-def test_dead_rows_that_wait_too_long_are_named(quiet: PrivatePostgres) -> None:
+def test_table_overdue_for_vacuum_is_named(quiet: PrivatePostgres) -> None:
     execute(
         quiet.dsn(),
         "create table dead as select generate_series(1, 500) n",
@@ -144,7 +144,7 @@ def test_dead_rows_that_wait_too_long_are_named(quiet: PrivatePostgres) -> None:
     execute(quiet.dsn(), "drop table dead")
 
 
-def test_a_table_with_autovacuum_off_is_named(reader: Dsn, run: Run) -> None:
+def test_table_with_autovacuum_off_is_named(reader: Dsn, run: Run) -> None:
     assert warnings("vacuum", database(reader)) == "", "there is no table yet"
     assert warnings("sequence-exhaustion", database(reader)) == ""
     run("create table imported (n integer) with (autovacuum_enabled = off)")
@@ -152,7 +152,7 @@ def test_a_table_with_autovacuum_off_is_named(reader: Dsn, run: Run) -> None:
     assert found == "1 of 1 tables with autovacuum off: public.imported"
 
 
-def test_a_table_that_was_never_analyzed_is_named_until_it_is(reader: Dsn, run: Run) -> None:
+def test_table_without_statistics_is_named_until_it_is_analyzed(reader: Dsn, run: Run) -> None:
     run("create table restored as select generate_series(1, 3000) n")
     run("vacuum restored")
     run("create table small as select generate_series(1, 900) n")
@@ -166,7 +166,7 @@ def test_a_table_that_was_never_analyzed_is_named_until_it_is(reader: Dsn, run: 
 
 
 @pytest.mark.parametrize("hidden_by", ["no grant", "row security"])
-def test_statistics_that_cannot_be_seen_are_an_error(role: Dsn, run: Run, hidden_by: str) -> None:
+def test_hidden_statistics_are_an_error(role: Dsn, run: Run, hidden_by: str) -> None:
     run(f"grant pg_monitor to {name_of(role)}")
     run("create table secret as select generate_series(1, 3000) n")
     run("vacuum secret")
@@ -178,7 +178,7 @@ def test_statistics_that_cannot_be_seen_are_an_error(role: Dsn, run: Run, hidden
     assert "grant select" in found
 
 
-def test_an_analyze_that_was_seen_is_enough_where_the_rest_is_hidden(role: Dsn, run: Run) -> None:
+def test_hidden_statistics_pass_after_an_analyze(role: Dsn, run: Run) -> None:
     run("create table secret as select generate_series(1, 3000) n")
     run("analyze secret")
     subject = database(role)
@@ -186,7 +186,7 @@ def test_an_analyze_that_was_seen_is_enough_where_the_rest_is_hidden(role: Dsn, 
     assert failures("vacuum.no-statistics", subject) == ""
 
 
-def test_old_statistics_are_a_warning(quiet: PrivatePostgres) -> None:
+def test_stale_statistics_are_a_warning(quiet: PrivatePostgres) -> None:
     execute(quiet.dsn(), "create table stale as select generate_series(1, 2000) n", "analyze stale")
     execute(quiet.dsn(), "update stale set n = n + 1")
     subject = database(Dsn(quiet.dsn()), limits={"vacuum_overdue_h": 0.000001})
@@ -195,14 +195,14 @@ def test_old_statistics_are_a_warning(quiet: PrivatePostgres) -> None:
     execute(quiet.dsn(), "drop table stale")
 
 
-def test_the_column_is_full_before_its_sequence_is(reader: Dsn, run: Run) -> None:
+def test_sequence_is_judged_by_the_type_of_its_column(reader: Dsn, run: Run) -> None:
     run("create sequence numbers; create table t (id integer default nextval('numbers'))")
     run("alter sequence numbers owned by t.id; select setval('numbers', 2147483600)")
     found = failures("sequence-exhaustion", database(reader))
     assert "public.numbers at 2147483600 (100.0% of what t.id integer takes)" in found
 
 
-def test_sequences_that_go_down_or_around_or_were_never_used(reader: Dsn, run: Run) -> None:
+def test_descending_cycling_and_unused_sequences(reader: Dsn, run: Run) -> None:
     run("create sequence down as smallint increment -1; select setval('down', -32000)")
     run("create sequence around as smallint maxvalue 100 cycle; select setval('around', 100)")
     run("create sequence unused as smallint")
@@ -212,13 +212,13 @@ def test_sequences_that_go_down_or_around_or_were_never_used(reader: Dsn, run: R
     assert "public.unused at unused (0.0%" in found
 
 
-def test_a_sequence_that_is_not_readable_is_an_error(role: Dsn, run: Run) -> None:
+def test_hidden_sequence_is_an_error(role: Dsn, run: Run) -> None:
     run("create sequence hidden")
     found = errors("sequence-exhaustion", database(role))
     assert "NotPermitted: pg_sequences: 1 of 1 sequences cannot be read: public.hidden" in found
 
 
-def test_a_collation_that_changed_under_an_index_is_named(reader: Dsn, run: Run, dsn: Dsn) -> None:
+def test_changed_collation_fails_where_an_index_uses_it(reader: Dsn, run: Run, dsn: Dsn) -> None:
     with psycopg.connect(dsn.reveal()) as connection:
         row = connection.execute(
             "select oid::text, quote_ident(collname) from pg_collation"
@@ -247,7 +247,7 @@ def checked(reader: Dsn, run: Run) -> Dsn:
     return reader
 
 
-def test_an_index_in_a_wrong_order_is_found_and_a_sound_one_is_not(checked: Dsn, run: Run) -> None:
+def test_damaged_index_is_found_and_a_sound_one_passes(checked: Dsn, run: Run) -> None:
     run("create table sound as select generate_series(1, 500) n; create index on sound (n)")
     assert failures("corruption.damage", database(checked)) == ""
     run(_OPCLASS)
@@ -256,9 +256,7 @@ def test_an_index_in_a_wrong_order_is_found_and_a_sound_one_is_not(checked: Dsn,
     assert "sound_n_idx" not in found
 
 
-def test_a_row_that_cannot_be_in_its_table_is_found(
-    checked: Dsn, run: Run, server: PrivatePostgres
-) -> None:
+def test_damaged_table_is_found(checked: Dsn, run: Run, server: PrivatePostgres) -> None:
     with psycopg.connect(server.dsn()) as connection:
         if connection.info.server_version < 140000:
             pytest.skip("before PostgreSQL 14 amcheck reads no tables")
@@ -277,14 +275,14 @@ def test_a_row_that_cannot_be_in_its_table_is_found(
     assert "public.kept" in failures("corruption.damage", database(checked))
 
 
-def test_an_empty_sample_is_an_error(checked: Dsn, run: Run) -> None:
+def test_empty_sample_is_an_error(checked: Dsn, run: Run) -> None:
     assert "NoData: pg_class: the database has no table" in errors("corruption", database(checked))
     run("create table large as select generate_series(1, 500) n; create index on large (n)")
     subject = database(checked, limits={"corruption_sample_bytes": 100})
     assert "could be read within 100 bytes" in errors("corruption", subject)
 
 
-def test_without_amcheck_or_the_right_to_run_it_the_rest_is_judged(reader: Dsn, run: Run) -> None:
+def test_missing_amcheck_is_an_error_and_the_rest_is_judged(reader: Dsn, run: Run) -> None:
     found = errors("corruption", database(reader))
     assert "NoData: pg_extension: the extension amcheck is not installed" in found
     assert "create extension amcheck" in found

@@ -33,13 +33,13 @@ def session(dsn: Dsn, *statements: str, name: str = "shop") -> Iterator[psycopg.
         yield connection
 
 
-def test_a_monitoring_role_has_what_it_needs(monitor: Dsn, run: Run) -> None:
+def test_monitoring_role_needs_pg_monitor_and_the_sequences(monitor: Dsn, run: Run) -> None:
     assert failures("privileges", database(monitor)) == ""
     run("create schema hidden; create sequence hidden.numbers")
     assert "1 of 1 sequences hidden from" in failures("privileges", database(monitor))
 
 
-def test_a_role_without_rights_lacks_them_by_name(role: Dsn, run: Run) -> None:
+def test_missing_rights_are_named(role: Dsn, run: Run) -> None:
     expected = f"3 of 3 parts of pg_monitor missing for {name_of(role)}"
     found = failures("privileges", database(role))
     assert expected in found
@@ -49,11 +49,11 @@ def test_a_role_without_rights_lacks_them_by_name(role: Dsn, run: Run) -> None:
     assert expected in failures("privileges", database(role))
 
 
-def test_a_superuser_is_too_much(dsn: Dsn) -> None:
+def test_superuser_fails(dsn: Dsn) -> None:
     assert "nosuperuser" in failures("privileges.superuser", database(dsn))
 
 
-def test_settings_that_risk_data_fail(role: Dsn, run: Run) -> None:
+def test_unsafe_settings_fail_or_warn(role: Dsn, run: Run) -> None:
     run(f"alter role {name_of(role)} set synchronous_commit = 0")
     subject = database(role)
     # The tests' server runs without fsync.
@@ -64,13 +64,13 @@ def test_settings_that_risk_data_fail(role: Dsn, run: Run) -> None:
                          " a crash loses the last commits")  # fmt: skip
 
 
-def test_an_older_release_than_required_fails(role: Dsn) -> None:
+def test_older_release_than_required_fails(role: Dsn) -> None:
     wanted = database(role, limits={"min_version": "99.1", "support_min_days": 36500})
     assert "at least 99.1 required" in failures("version-supported.fixes", wanted)
     assert "at least 36,500 days required" in failures("version-supported.support", wanted)
 
 
-def test_the_limit_of_the_database_counts_if_it_is_nearer(monitor: Dsn, run: Run) -> None:
+def test_nearer_connection_limit_of_the_database_counts(monitor: Dsn, run: Run) -> None:
     name = monitor.address.rpartition("/")[2]
     run(f"alter database {name} connection limit 2")
     with session(monitor):
@@ -81,13 +81,13 @@ def test_the_limit_of_the_database_counts_if_it_is_nearer(monitor: Dsn, run: Run
 @pytest.mark.parametrize(
     "check", ["corruption", "connections", "sessions", "counters", "vacuum", "standby-connected"]
 )
-def test_what_is_hidden_is_an_error_that_names_the_grant(check: str, role: Dsn) -> None:
+def test_missing_right_is_an_error_that_names_the_grant(check: str, role: Dsn) -> None:
     found = errors(check, database(role))
     assert "NotPermitted" in found
     assert f"grant pg_monitor to {name_of(role)}" in found
 
 
-def test_an_open_transaction_is_named_and_ours_is_not(monitor: Dsn, dsn: Dsn) -> None:
+def test_open_transaction_is_named_unless_it_is_our_own(monitor: Dsn, dsn: Dsn) -> None:
     limits = {"transaction_warn_s": 0.001, "transaction_max_s": 0.001}
     subject = database(monitor, limits=limits)
     with session(dsn, "begin", "select 1", name="readiness-drill"):
@@ -99,20 +99,20 @@ def test_an_open_transaction_is_named_and_ours_is_not(monitor: Dsn, dsn: Dsn) ->
     assert "readiness-drill" not in found
 
 
-def test_what_warns_does_not_fail(monitor: Dsn, dsn: Dsn) -> None:
+def test_short_idle_transaction_is_a_warning(monitor: Dsn, dsn: Dsn) -> None:
     with session(dsn, "begin", "select 1"):
         subject = database(monitor, limits={"idle_transaction_warn_s": 0.001})
         assert "idle in transaction" in warnings("sessions.idle-in-transaction", subject)
         assert warnings("sessions.lock-wait", subject) == ""
 
 
-def test_an_idle_session_is_no_transaction(monitor: Dsn, dsn: Dsn) -> None:
+def test_idle_session_is_not_a_transaction(monitor: Dsn, dsn: Dsn) -> None:
     limits = {"transaction_warn_s": 0.001, "idle_transaction_warn_s": 0.001}
     with session(dsn, "select 1"):
         assert warnings("sessions", database(monitor, limits=limits)) == ""
 
 
-def test_whoever_holds_the_lock_is_named(monitor: Dsn, dsn: Dsn) -> None:
+def test_holder_of_a_lock_is_named(monitor: Dsn, dsn: Dsn) -> None:
     limits = {"blocked_warn_s": 0.0001, "blocked_max_s": 0.0001}
     subject = database(monitor, limits=limits)
     with (
@@ -128,19 +128,19 @@ def test_whoever_holds_the_lock_is_named(monitor: Dsn, dsn: Dsn) -> None:
     assert "migration (postgres, idle in transaction)" in found
 
 
-def test_a_young_server_passes_by_what_there_is(monitor: Dsn) -> None:
+def test_young_server_passes(monitor: Dsn) -> None:
     for key in ("deadlocks", "temp-files", "checkpoints"):
         assert warnings(f"counters.{key}", database(monitor)) == ""
     assert failures("corruption.checksums", database(monitor)) == ""
 
 
-def test_a_server_that_counts_nothing_is_an_error(monitor: Dsn, run: Run) -> None:
+def test_track_counts_off_is_an_error(monitor: Dsn, run: Run) -> None:
     run(f"alter role {name_of(monitor)} set track_counts = off")
     found = errors("counters", database(monitor))
     assert "the server counts nothing: track_counts is off" in found
 
 
-def test_a_cache_that_nobody_used_is_an_error(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_unused_cache_is_an_error(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("postgres")
     with PrivatePostgres.start(folder) as fresh:
         execute(fresh.dsn(), "select pg_stat_reset()")
@@ -149,6 +149,6 @@ def test_a_cache_that_nobody_used_is_an_error(tmp_path_factory: pytest.TempPathF
         assert failures("counters.deadlocks", database(Dsn(fresh.dsn()))) == ""
 
 
-def test_a_server_that_is_away_is_an_error() -> None:
+def test_unreachable_server_is_an_error() -> None:
     away = database(Dsn("postgresql://nobody@127.0.0.1:1/none"), timeout_s=2)
     assert "nreachable" in errors("privileges", away)

@@ -72,26 +72,26 @@ def taken(subject: Database) -> Snapshot:
         return counters.take(connection)
 
 
-def test_a_server_that_counts_and_logs_passes(counted: PrivatePostgres) -> None:
+def test_server_that_counts_and_logs_statements_passes(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1")
 
     assert failures("slow-query-tracking", database(counted)) == ""
 
 
-def test_a_role_that_may_not_see_settings_is_an_error(counted: PrivatePostgres) -> None:
+def test_hidden_settings_are_an_error(counted: PrivatePostgres) -> None:
     found = errors("slow-query-tracking", database(counted, "blind"))
     assert "NotPermitted: pg_settings: the role may not see shared_preload_libraries" in found
     assert 'grant pg_read_all_settings to "blind"' in found
 
 
-def test_statements_of_others_that_are_hidden_are_an_error(counted: PrivatePostgres) -> None:
+def test_hidden_statements_are_an_error(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 30)
     found = errors("statement-latency", database(counted, "blind"))
     assert "NotPermitted" in found
     assert "pg_read_all_stats" in found
 
 
-def test_a_slow_log_that_begins_too_late_is_a_miss(counted: PrivatePostgres) -> None:
+def test_log_threshold_above_the_limit_fails(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1")
     strict = database(counted, statements={"logged_from_ms": 100.0})
 
@@ -100,7 +100,7 @@ def test_a_slow_log_that_begins_too_late_is_a_miss(counted: PrivatePostgres) -> 
     assert "alter system set log_min_duration_statement = 100" in found
 
 
-def test_a_slow_statement_is_named_with_its_level_and_role(counted: PrivatePostgres) -> None:
+def test_slow_statement_is_named_with_its_level_and_role(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 25)
     as_app(counted, "select pg_sleep(0.03) -- of the report", 20)
     levels = {"warning_ms": 5.0, "alert_ms": 10.0, "critical_ms": 20.0}
@@ -112,7 +112,7 @@ def test_a_slow_statement_is_named_with_its_level_and_role(counted: PrivatePostg
     assert "in 20 calls by app: select pg_sleep($1)" in found
 
 
-def test_the_first_level_is_a_warning(counted: PrivatePostgres) -> None:
+def test_statement_at_the_first_level_is_a_warning(counted: PrivatePostgres) -> None:
     as_app(counted, "select pg_sleep(0.03)", 20)
 
     subject = database(counted, statements={"warning_ms": 10.0})
@@ -120,14 +120,14 @@ def test_the_first_level_is_a_warning(counted: PrivatePostgres) -> None:
     assert "warning: 3" in warnings("statement-latency", subject)
 
 
-def test_too_few_calls_are_said_and_not_judged(counted: PrivatePostgres) -> None:
+def test_too_few_calls_are_no_data(counted: PrivatePostgres) -> None:
     as_app(counted, "select pg_sleep(0.3)", 2)
 
     found = errors("statement-latency", database(counted))
     assert "no statement of the application ran 20 times" in found
 
 
-def test_statements_of_other_roles_and_of_the_gate_are_left_out(counted: PrivatePostgres) -> None:
+def test_statements_of_other_roles_and_the_gate_are_not_judged(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 25)
     as_app(
         counted, "with readiness_slow_query as (select pg_sleep(0.2)) table readiness_slow_query"
@@ -139,9 +139,7 @@ def test_statements_of_other_roles_and_of_the_gate_are_left_out(counted: Private
     assert failures("statement-latency", database(counted, statements=mine)) == ""
 
 
-def test_a_window_from_a_snapshot_forgets_what_was_slow_before(
-    counted: PrivatePostgres, tmp_path: Path
-) -> None:
+def test_calls_before_the_window_do_not_count(counted: PrivatePostgres, tmp_path: Path) -> None:
     as_app(counted, "select pg_sleep(0.15)", 2)
     subject = remembered(counted, tmp_path)
     Store(tmp_path / "h").append(taken(subject), keep_days=400)
@@ -150,7 +148,7 @@ def test_a_window_from_a_snapshot_forgets_what_was_slow_before(
     assert failures("statement-latency", subject) == ""
 
 
-def test_counters_that_began_after_the_snapshot_count_from_their_beginning(
+def test_counters_reset_after_the_snapshot_count_from_zero(
     counted: PrivatePostgres, tmp_path: Path
 ) -> None:
     subject = remembered(counted, tmp_path)
@@ -165,14 +163,14 @@ def test_counters_that_began_after_the_snapshot_count_from_their_beginning(
     assert evidence.measurements[0].samples == 2
 
 
-def test_means_of_a_long_time_are_not_taken_for_those_of_today(counted: PrivatePostgres) -> None:
+def test_means_of_too_long_a_window_are_no_data(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 25)
     found = errors("statement-latency", database(counted, statements={"window_max_h": 1e-9}))
     assert "does not show in them" in found
     assert "databases.NAME.history" in found
 
 
-def test_statements_that_are_thrown_out_are_a_miss(counted: PrivatePostgres) -> None:
+def test_evictions_warn_then_fail(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 25)
     assert warnings("statement-eviction", database(counted)) == ""
 
@@ -184,7 +182,7 @@ def test_statements_that_are_thrown_out_are_a_miss(counted: PrivatePostgres) -> 
     assert "evictions_max_per_day`): each removes" in failures("statement-eviction", strict)
 
 
-def test_without_the_extension_each_says_so(dsn: Dsn) -> None:
+def test_missing_extension_is_named_by_each_check(dsn: Dsn) -> None:
     subject = declared(dsn)
 
     assert "shared_preload_libraries" in failures("slow-query-tracking.installed", subject)
@@ -192,7 +190,7 @@ def test_without_the_extension_each_says_so(dsn: Dsn) -> None:
         assert "no statistics of its statements" in errors(check, subject)
 
 
-def test_an_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
+def test_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
     with psycopg.connect(dsn.reveal(), autocommit=True) as connection:
         found = "select 1 from pg_available_extensions where name = 'pg_stat_statements'"
         if not connection.execute(found.encode()).fetchone():

@@ -112,12 +112,12 @@ def hypertable(dsn: Dsn | str, **changes: object) -> ExpectedHypertable:
     return ExpectedHypertable(database(dsn), Hypertable.model_validate(READINGS | changes))
 
 
-def test_a_role_that_sees_no_row_judges_everything(readings: Readings) -> None:
+def test_role_without_access_to_rows_judges_everything(readings: Readings) -> None:
     assert warnings("timescale", database(readings.monitor, min_version="2.11")) == ""
     assert warnings("hypertables", hypertable(readings.monitor)) == ""
 
 
-def test_who_may_not_see_processes_is_told_the_grant(readings: Readings) -> None:
+def test_hidden_processes_are_an_error_that_names_the_grant(readings: Readings) -> None:
     execute(
         readings.superuser,
         "drop role if exists blind",
@@ -131,12 +131,12 @@ def test_who_may_not_see_processes_is_told_the_grant(readings: Readings) -> None
     assert failures("hypertables.compression-coverage", hypertable(blind)) == ""
 
 
-def test_a_database_without_it_fails_one_check_and_is_an_error_to_the_other(dsn: Dsn) -> None:
+def test_database_without_timescaledb(dsn: Dsn) -> None:
     assert "The extension timescaledb is not installed" in failures("timescale", database(dsn))
     assert "TimescaleDB is not installed in this database" in errors("hypertables", hypertable(dsn))
 
 
-def test_a_release_that_answers_otherwise_is_not_asked(
+def test_unsupported_release_is_an_error(
     readings: Readings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timescale, "OLDEST", (99, 0, 0))
@@ -155,7 +155,7 @@ insert into telemetry.readings
 """
 
 
-def test_where_nothing_is_compressed_that_is_a_failure(make: Make) -> None:
+def test_uncompressed_chunks_fail(make: Make) -> None:
     dsn = make(
         HYPERTABLE + "select add_compression_policy('telemetry.readings', interval '2 days',"
         " initial_start => now() + interval '1 day')"
@@ -169,7 +169,7 @@ def test_where_nothing_is_compressed_that_is_a_failure(make: Make) -> None:
     assert failures("hypertables.compression-policy", subject) == ""
 
 
-def test_one_compressed_chunk_does_not_speak_for_the_others(make: Make) -> None:
+def test_one_compressed_chunk_does_not_pass_for_all(make: Make) -> None:
     dsn = make(
         HYPERTABLE + "select compress_chunk((select c from show_chunks('telemetry.readings') c"  # noqa: S608 - our own
         " limit 1)); select add_compression_policy('telemetry.readings', interval '2 days',"
@@ -180,7 +180,7 @@ def test_one_compressed_chunk_does_not_speak_for_the_others(make: Make) -> None:
     assert "of 1 compressed chunks" in failures("hypertables.compression-ratio", subject)
 
 
-def test_a_policy_that_drops_at_another_time_than_agreed_fails(make: Make) -> None:
+def test_retention_policy_must_match_keep_d(make: Make) -> None:
     dsn = make(
         HYPERTABLE + "select add_retention_policy('telemetry.readings', interval '90 days',"
         " initial_start => now() + interval '1 day')"
@@ -194,14 +194,14 @@ def test_a_policy_that_drops_at_another_time_than_agreed_fails(make: Make) -> No
         assert failures(f"hypertables.{key}", hypertable(dsn, keep_d=90.0)) == ""
 
 
-def test_without_a_policy_the_agreement_still_judges_what_is_there(make: Make) -> None:
+def test_expired_chunks_fail_without_a_policy(make: Make) -> None:
     subject = hypertable(make(HYPERTABLE), keep_d=3.0)
     found = failures("hypertables.retention-policy", subject)
     assert "No retention policy is active for telemetry.readings" in found
     assert ": _timescaledb_internal." in failures("hypertables.expired-chunks", subject)
 
 
-def test_a_policy_by_the_time_of_making_is_an_error(make: Make) -> None:
+def test_policy_by_creation_time_is_an_error(make: Make) -> None:
     dsn = make(
         HYPERTABLE + "select add_compression_policy('telemetry.readings',"
         " compress_created_before => interval '2 days')"
@@ -209,7 +209,7 @@ def test_a_policy_by_the_time_of_making_is_an_error(make: Make) -> None:
     assert "has no compress_after" in errors("hypertables", hypertable(dsn))
 
 
-def test_a_time_that_is_a_number_is_an_error(make: Make) -> None:
+def test_integer_time_column_is_an_error(make: Make) -> None:
     dsn = make("""
         create table "Read ings" (at bigint not null);
         select create_hypertable('"Read ings"', 'at', chunk_time_interval => 1000);
@@ -221,7 +221,7 @@ def test_a_time_that_is_a_number_is_an_error(make: Make) -> None:
     assert failures("hypertables.hypertable", without) == ""
 
 
-def test_a_time_within_a_uuid_is_an_error(timescale_server: TimescaleServer) -> None:
+def test_uuid_time_column_is_an_error(timescale_server: TimescaleServer) -> None:
     """Since 2.23: a release that may not be the installed one."""
     dsn = timescale_server.dsn("by_uuid")
     execute(
@@ -235,7 +235,7 @@ def test_a_time_within_a_uuid_is_an_error(timescale_server: TimescaleServer) -> 
     assert found.count("its time is a number or a UUID") == 2
 
 
-def test_a_young_table_tells_nothing_of_a_month(make: Make) -> None:
+def test_growth_of_a_young_table_is_no_data(make: Make) -> None:
     dsn = make("""
         create schema telemetry;
         create table telemetry.readings (at timestamptz not null);
@@ -251,7 +251,7 @@ def test_a_young_table_tells_nothing_of_a_month(make: Make) -> None:
     [("telemetry.gone", "does not exist"), ("telemetry.plain", "is a plain table"),
      ("telemetry.seen", "is a plain table")],
 )  # fmt: skip
-def test_what_is_no_hypertable_is_named(make: Make, table: str, said: str) -> None:
+def test_plain_table_view_or_missing_table_fails(make: Make, table: str, said: str) -> None:
     dsn = make("""
         create schema telemetry; create table telemetry.plain (at timestamptz);
         create view telemetry.seen as table telemetry.plain""")
@@ -260,9 +260,7 @@ def test_what_is_no_hypertable_is_named(make: Make, table: str, said: str) -> No
 
 
 @pytest.mark.parametrize("setting", ["role metrics_monitor", "role all"])
-def test_the_mode_of_a_restore_is_found_wherever_it_is_kept(
-    readings: Readings, setting: str
-) -> None:
+def test_restoring_mode_of_any_role_is_found(readings: Readings, setting: str) -> None:
     execute(readings.superuser, f"alter {setting} set timescaledb.restoring = on")
     try:
         found = failures("timescale.restoring", database(readings.monitor))
@@ -271,7 +269,7 @@ def test_the_mode_of_a_restore_is_found_wherever_it_is_kept(
     assert "no row can be written: set by alter role" in found
 
 
-def test_a_table_becomes_a_hypertable_like_the_target(make: Make) -> None:
+def test_scratch_table_becomes_a_hypertable_like_the_target(make: Make) -> None:
     dsn = make("""
         create schema telemetry;
         create table telemetry.readings (at timestamptz not null, value int);
@@ -300,7 +298,7 @@ def test_a_table_becomes_a_hypertable_like_the_target(make: Make) -> None:
 
 
 @pytest.mark.usefixtures("metrics")
-def test_rows_are_taken_in_by_a_hypertable_like_the_target(make: Make) -> None:
+def test_copy_rate_is_measured_on_a_hypertable(make: Make) -> None:
     dsn = make("""
         create schema telemetry;
         create table telemetry.readings (at timestamptz not null, value int, unique (at, value));
@@ -331,7 +329,7 @@ def test_rows_are_taken_in_by_a_hypertable_like_the_target(make: Make) -> None:
     assert (dimensions, left) == ([("06:00:00", None), (None, 2)], 0)
 
 
-def test_a_standby_is_told_by_its_name(metrics: Metrics) -> None:
+def test_timescale_check_on_a_standby_is_an_error(metrics: Metrics) -> None:
     signal: Path = metrics.server.home / "data" / "standby.signal"
     metrics.server.halt()
     signal.touch()

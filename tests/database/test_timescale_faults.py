@@ -92,16 +92,16 @@ def looker() -> Iterator[Looker]:
     shut_down()
 
 
-def test_what_is_not_tried_is_a_fault() -> None:
+def test_untried_faults_exist() -> None:
     assert set(FAULTS) > NOT_TRIED
 
 
-def test_the_healthy_metrics_have_no_finding(looker: Looker, system: ReferenceSystem) -> None:
+def test_healthy_metrics_pass(looker: Looker, system: ReferenceSystem) -> None:
     assert looker.look(system, CHECKS | OTHERS) == ({}, "")
 
 
 @pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_TRIED))
-def test_a_fault_makes_exactly_its_judgements_miss(
+def test_fault_makes_exactly_its_judgements_miss(
     looker: Looker, system: ReferenceSystem, name: str
 ) -> None:
     fault = FAULTS[name]
@@ -112,5 +112,5 @@ def test_a_fault_makes_exactly_its_judgements_miss(
     assert proof.proven, proof.to_dict()
 
 
-def test_nothing_is_left_of_the_faults(looker: Looker, system: ReferenceSystem) -> None:
+def test_metrics_pass_after_all_faults(looker: Looker, system: ReferenceSystem) -> None:
     assert looker.look(system, CHECKS | OTHERS) == ({}, "")

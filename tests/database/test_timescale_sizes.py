@@ -31,11 +31,11 @@ NOW = 1000 * DAY
         ("2.13.0-rc1", (2, 13, 0)),
     ],
 )
-def test_a_version_is_compared_by_its_numbers(text: str, expected: tuple[int, int, int]) -> None:
+def test_version_is_parsed_into_numbers(text: str, expected: tuple[int, int, int]) -> None:
     assert version_of(text) == expected
 
 
-def test_what_is_no_version_is_refused() -> None:
+def test_invalid_version_is_refused() -> None:
     with pytest.raises(ValueError, match="is not a valid version"):
         version_of("latest")
 
@@ -66,20 +66,20 @@ def sizes(chunks: list[Chunk], each: int) -> dict[tuple[str, str], int]:
     return {(chunk.schema, chunk.name): each for chunk in chunks}
 
 
-def test_the_oldest_and_what_rows_still_come_to_is_left_out() -> None:
+def test_oldest_and_growing_chunks_are_not_settled() -> None:
     chunks = days(9, 5, 3, 1, -0.5)
     assert [c.name for c in settled(chunks, 0)] == ["c5", "c3", "c1"]
     assert [c.name for c in settled(chunks, 3 * DAY)] == ["c5"]
     assert settled([], 0) == []
 
 
-def test_a_month_is_what_the_days_that_are_covered_come_to() -> None:
+def test_growth_is_scaled_from_the_covered_days() -> None:
     chunks = days(1, 2, 3, 4, 5, 6)
     found = growth(chunks, sizes(chunks, 1000), "t")
     assert (found.bytes_per_month, found.chunks, found.span_s) == (30_000, 6, 6 * DAY)
 
 
-def test_days_without_rows_are_days_too() -> None:
+def test_days_without_rows_count() -> None:
     chunks = days(1, 9)
     assert growth(chunks, sizes(chunks, 1000), "t").bytes_per_month == 2000 / 9 * 30
 
@@ -92,7 +92,7 @@ def test_only_the_newest_month_counts() -> None:
 
 
 @given(st.integers(2, 60), st.integers(1, 10**9), st.sampled_from([0.5, 1, 7]))
-def test_a_steady_table_grows_by_its_rate_whatever_its_chunks(
+def test_steady_growth_does_not_depend_on_chunk_length(
     number: int, each: int, length: float
 ) -> None:
     chunks = days(*(n * length for n in range(number)), length=length)
@@ -103,24 +103,24 @@ def test_a_steady_table_grows_by_its_rate_whatever_its_chunks(
 
 
 @pytest.mark.parametrize("chunks", [[], days(1), days(1, 1.01, length=0.01), days(2, 2)])
-def test_too_little_tells_nothing(chunks: list[Chunk]) -> None:
+def test_growth_of_too_few_chunks_is_no_data(chunks: list[Chunk]) -> None:
     with pytest.raises(NoData, match="required to judge a month"):
         growth(chunks, sizes(chunks, 1000), "t")
 
 
-def test_a_size_that_is_not_known_is_no_zero() -> None:
+def test_unknown_size_of_a_chunk_is_no_data() -> None:
     with pytest.raises(NoData, match="the size of c1 is not known"):
         growth(days(1, 2, 3), sizes(days(2, 3), 1), "t")
 
 
-def test_a_chunk_is_overdue_once_two_runs_have_passed_it_by() -> None:
+def test_chunk_is_overdue_after_two_missed_runs() -> None:
     policy = Scheduled(job=1, every_s=DAY / 2, after_s=7 * DAY)
     overdue = [c.name for c in days(7.5, 8, 8.1) if policy.is_overdue(c)]
     assert overdue == ["c8.1"]
     assert MONTH_S == 30 * DAY
 
 
-def test_what_was_saved_is_unknown_where_no_size_is() -> None:
+def test_compression_ratio_without_sizes_is_no_data() -> None:
     assert Saved(2, 2, 1000, 250).ratio == 0.75
     with pytest.raises(NoData, match="not known for any of 3 chunks"):
         _ = Saved(3, 0, 0, 0).ratio
@@ -134,7 +134,7 @@ def job(**changes: object) -> Job:
     return Job(**(facts | changes))  # type: ignore[arg-type]
 
 
-def test_a_job_that_is_paused_or_runs_is_not_overdue() -> None:
+def test_paused_or_running_job_is_not_overdue() -> None:
     assert job(late=True).is_overdue
     assert job(unplanned=True).is_overdue
     assert not job(late=True, running=True).is_overdue

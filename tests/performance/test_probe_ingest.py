@@ -236,9 +236,7 @@ def test_rows_are_counted_and_removed(application: Application, path: WritePath,
     assert fetched(dsn, "select count(*) from t") == [(1,)]
 
 
-def test_the_check_passes_on_both_paths(
-    application: Application, path: WritePath, dsn: Dsn
-) -> None:
+def test_check_passes_on_both_paths(application: Application, path: WritePath, dsn: Dsn) -> None:
     outcome, evidence = _check(application, path, dsn)
     assert outcome is Outcome.PASS
     assert {m.name for m in evidence.measurements if m.limit} == {

@@ -51,7 +51,7 @@ def _judge(query: Query, benchmark: Benchmark | None = None) -> tuple[Outcome, E
     return evidence.conclude(), evidence
 
 
-def test_a_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
+def test_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
     query = _query(
         shop,
         "select * from shop.orders where customer_id = %s and note like '%%tab%%'",
@@ -70,13 +70,13 @@ def test_a_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
     assert (benchmark.group, benchmark.name) == ("query latency", "it")
 
 
-def test_a_slow_query_fails(shop: Dsn) -> None:
+def test_slow_query_fails(shop: Dsn) -> None:
     query = _query(shop, "select pg_sleep(0.02)", max_p95_ms=10, budget_s=0.2)
     with pytest.raises(CheckFailed, match="p95 is at least"):
         _judge(query)
 
 
-def test_a_percent_sign_without_parameters_is_itself(shop: Dsn) -> None:
+def test_percent_sign_without_parameters_is_literal(shop: Dsn) -> None:
     with running(_query(shop, "select 1 where 'a' like '%a'")) as execution:
         execution.execute()
         assert execution.latency([0.001] * 59).p95.value == 1
@@ -96,34 +96,34 @@ def test_parameters_are_rotated(shop: Dsn, run: Run) -> None:
         assert cursor.fetchall() == [(1, 3), (2, 3)]
 
 
-def test_no_row_in_any_execution_is_no_data(shop: Dsn) -> None:
+def test_query_without_rows_is_no_data(shop: Dsn) -> None:
     with pytest.raises(NoData, match="no row"):
         _judge(_query(shop, "select * from shop.orders where id = %s", params=[[0], [-1]]))
 
 
-def test_switched_off_statistics_are_no_pass(shop: Dsn) -> None:
+def test_disabled_benchmark_is_an_error(shop: Dsn) -> None:
     with pytest.raises(CouldNotMeasure, match="pytest-benchmark is disabled"):
         _judge(_query(shop, "select 1"), Benchmark(enabled=False))
 
 
 @pytest.mark.parametrize("mistake", ["select * from nothing", "update shop.orders set id = 1"])
-def test_a_mistake_names_the_query(shop: Dsn, mistake: str) -> None:
+def test_mistake_in_sql_names_the_query(shop: Dsn, mistake: str) -> None:
     with pytest.raises(CouldNotMeasure) as caught:
         _judge(_query(shop, mistake))
     assert caught.value.where == mistake
 
 
-def test_a_role_without_the_right(shop: Dsn, role: Dsn) -> None:
+def test_missing_right_to_read_is_an_error(shop: Dsn, role: Dsn) -> None:
     with pytest.raises(NotPermitted, match=r"shop\.orders"):
         _judge(_query(role, "select * from shop.orders"))
 
 
-def test_one_execution_longer_than_the_budget(shop: Dsn) -> None:
+def test_execution_longer_than_the_budget_is_an_error(shop: Dsn) -> None:
     with pytest.raises(TookTooLong):
         _judge(_query(shop, "select pg_sleep(60)", budget_s=0.2))
 
 
-def test_a_query_that_returns_no_result_set_is_explained(shop: Dsn) -> None:
+def test_statement_without_a_result_set_names_itself(shop: Dsn) -> None:
     with pytest.raises(CouldNotMeasure) as caught:
         _judge(_query(shop, "set application_name = 'x'"))
     assert caught.value.where == "set application_name = 'x'"

@@ -25,7 +25,7 @@ QUERY = Query(name="it", dsn=Dsn("host=x"), sql="select 1", samples=400, budget_
         (100, Plan(2, 0)),
     ],
 )
-def test_a_slow_query_is_executed_less_often(execution_s: float, expected: Plan) -> None:
+def test_slow_query_is_executed_less_often(execution_s: float, expected: Plan) -> None:
     assert plan(QUERY, execution_s) == expected
 
 
@@ -40,7 +40,7 @@ def test_all_times_below_the_limit_pass() -> None:
     assert _judge([50.0] * 59, 100) is Outcome.PASS
 
 
-def test_the_limit_itself_passes_exactly() -> None:
+def test_p95_at_the_limit_passes() -> None:
     assert _judge([125.0] * 59, 125) is Outcome.PASS
     with pytest.raises(CheckFailed):
         _judge([125.0] * 59, 124.999)
@@ -60,11 +60,11 @@ def test_few_samples_can_fail(n: int) -> None:
         _judge([200.0] * n, 100)
 
 
-def test_a_p95_near_the_limit_is_too_close_to_call() -> None:
+def test_p95_near_the_limit_is_too_close_to_call() -> None:
     times = [90.0] * 190 + [110.0] * 10
     with pytest.raises(CouldNotMeasure, match=r"between 90 and 110 ms, and the limit is 100"):
         _judge(times, 100)
 
 
-def test_a_slow_tail_that_the_percentile_allows_passes() -> None:
+def test_slow_tail_beyond_the_percentile_passes() -> None:
     assert _judge([50.0] * 990 + [5000.0] * 10, 100) is Outcome.PASS
