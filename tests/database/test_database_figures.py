@@ -72,22 +72,23 @@ LIMITS = HealthLimits().placed("PLACE")
 
 
 @pytest.mark.parametrize(
-    ("value", "warned", "failed"), [(0.8, 0, 0), (0.81, 1, 0), (0.9, 1, 0), (0.91, 0, 1)]
+    ("value", "failed", "warned", "said"),
+    [
+        (0.8, False, False, ""),
+        (0.81, False, True, "Share: 81 %; limit 80 % (`PLACE.connections_warn_share`, default)"),
+        (0.9, False, True, "Share: 90 %; limit 80 % (`PLACE.connections_warn_share`, default)"),
+        (0.91, True, False, "Share: 91 %; limit 90 % (`PLACE.connections_max_share`, default)"),
+    ],
 )
 def test_figure_that_must_be_small_warns_before_it_fails(
-    value: float, warned: int, failed: int
+    value: float, failed: bool, warned: bool, said: str
 ) -> None:
-    evidence = Evidence()
-    good = no_more_than(
-        evidence,
-        "share",
-        Measurement("Share", value, "ratio", "test"),
-        LIMITS,
-        warn="connections_warn_share",
-        fail="connections_max_share",
-    )
-    assert (len(evidence.warnings), len(evidence.failures)) == (warned, failed)
-    assert good is (warned + failed == 0)
+    evidence, measured = Evidence(), Measurement("Share", value, "ratio", "test")
+    warn, fail = "connections_warn_share", "connections_max_share"
+    good = no_more_than(evidence, "share", measured, LIMITS, warn=warn, fail=fail)
+    assert (bool(evidence.failures), bool(evidence.warnings)) == (failed, warned)
+    assert "".join([*evidence.warnings, *evidence.failures]) == said
+    assert good is (not said)
     assert len(evidence.measurements) == 1
 
 
@@ -100,15 +101,9 @@ def test_figure_that_must_be_small_warns_before_it_fails(
     ],
 )
 def test_figure_that_must_be_large_warns_before_it_fails(value: float, said: str) -> None:
-    evidence = Evidence()
-    no_less_than(
-        evidence,
-        "share",
-        Measurement("Share", value, "ratio", "test"),
-        LIMITS,
-        warn="cache_hit_warn_share",
-        fail="cache_hit_min_share",
-    )
+    evidence, measured = Evidence(), Measurement("Share", value, "ratio", "test")
+    warn, fail = "cache_hit_warn_share", "cache_hit_min_share"
+    no_less_than(evidence, "share", measured, LIMITS, warn=warn, fail=fail)
     assert "".join([*evidence.warnings, *evidence.failures]) == said
     assert bool(evidence.failures) is (value < 0.95)
 
@@ -181,44 +176,37 @@ def seen(counters: StatementCounters, snapshot: Snapshot | None, *roles: str) ->
     return window(counters, snapshot, now=7200.0, roles=roles, monitor="watcher")
 
 
-def test_mean_is_that_of_the_window_alone() -> None:
-    found = seen(counted(statement("a", 110, 2000.0)), before(3600.0, a=(100, 1000.0)))
-
-    assert found.hours == 1
-    (ran,) = found.ran
-    assert (ran.calls, ran.mean_ms) == (10, 100.0)
+A_TO_10 = before(3600.0, a=(10, 1000.0))
 
 
-def test_window_leaves_out_idle_statements_and_counts_new_ones() -> None:
-    counters = counted(statement("a", 5, 5.0), statement("b", 4, 8.0))
-    (ran,) = seen(counters, before(3600.0, a=(5, 5.0))).ran
+@pytest.mark.parametrize(
+    ("counters", "snapshot", "hours", "ran"),
+    [
+        # The mean is that of the window alone.
+        (counted(statement("a", 20, 2000.0)), A_TO_10, 1, [("a", 10, 100.0)]),
+        # What did not run in the window is left out, and what is new counts as a whole.
+        (counted(statement("a", 10, 1000.0), statement("b", 4, 8.0)), A_TO_10, 1, [("b", 4, 2.0)]),
+        # An evicted statement counts from zero again.
+        (counted(statement("a", 3, 9.0)), A_TO_10, 1, [("a", 3, 3.0)]),
+        # A reset after the snapshot shortens the window.
+        (counted(statement("a", 30, 60.0), since=5400.0), A_TO_10, 0.5, [("a", 30, 2.0)]),
+        # Without a snapshot the window begins with the counters.
+        (counted(statement("a", 1, 1.0), since=3600.0), None, 1, [("a", 1, 1.0)]),
+        # PostgreSQL 13 does not record when they began.
+        (counted(statement("a", 12, 1004.0), since=None), A_TO_10, 1, [("a", 2, 2.0)]),
+    ],
+)
+def test_window_is_the_difference_of_counters_and_snapshot(
+    counters: StatementCounters, snapshot: Snapshot | None, hours: float, ran: list[object]
+) -> None:
+    found = seen(counters, snapshot)
+    assert found.hours == hours
+    assert [(one.statement.key, one.calls, one.mean_ms) for one in found.ran] == ran
 
-    assert (ran.statement.key, ran.calls, ran.mean_ms) == ("b", 4, 2.0)
 
-
-def test_evicted_statement_counts_from_zero() -> None:
-    (ran,) = seen(counted(statement("a", 3, 9.0)), before(3600.0, a=(50, 1.0))).ran
-
-    assert (ran.calls, ran.mean_ms) == (3, 3.0)
-
-
-def test_reset_after_the_snapshot_shortens_the_window() -> None:
-    counters = counted(statement("a", 30, 60.0), since=5400.0)
-    found = seen(counters, before(3600.0, a=(10, 10.0)))
-
-    assert found.hours == 0.5
-    assert found.ran[0].calls == 30
-
-
-def test_window_without_a_snapshot_begins_with_the_counters() -> None:
-    assert seen(counted(statement("a", 1, 1.0), since=3600.0), None).hours == 1
-
-
-def test_postgresql_13_needs_a_snapshot() -> None:
-    counters = counted(statement("a", 7, 7.0), since=None)
+def test_window_of_postgresql_13_without_a_snapshot_is_no_data() -> None:
     with pytest.raises(NoData, match="since when"):
-        seen(counters, None)
-    assert seen(counters, before(3600.0, a=(2, 2.0))).ran[0].calls == 5
+        seen(counted(statement("a", 7, 7.0), since=None), None)
 
 
 def test_roles_are_the_declared_ones_else_all_but_the_monitoring() -> None:
@@ -236,11 +224,8 @@ def test_roles_are_the_declared_ones_else_all_but_the_monitoring() -> None:
 
 
 def test_statements_with_enough_calls_are_judged_slowest_first() -> None:
-    counters = counted(
-        statement("seldom", 2, 999.0), statement("quick", 30, 30.0), statement("slow", 20, 200.0)
-    )
-
-    found = seen(counters, None).enough(20)
+    calls = (("seldom", 2, 999.0), ("quick", 30, 30.0), ("slow", 20, 200.0))
+    found = seen(counted(*(statement(*call) for call in calls)), None).enough(20)
     assert [ran.statement.key for ran in found] == ["slow", "quick"]
 
 
