@@ -194,7 +194,7 @@ sequence_runs_out = broken_by(
 
 index_is_in_wrong_order = broken_by(
     "index_is_in_wrong_order",
-    "An index is in an order that is no longer that of its type.",
+    "An index is in an order that its type no longer has.",
     {_CORRUPTION: {"damage"}},
     lambda levers: levers.sql(_UNSOUND, "drop schema readiness_unsound cascade"),
     needs="amcheck",

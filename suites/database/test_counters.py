@@ -48,16 +48,12 @@ def test_counters(database: Database, evidence: Evidence) -> None:
         _judge_databases(database, evidence)
     with evidence.attempt():
         found = counters.checkpoints(database)
-        no_more_than(
-            evidence,
-            "checkpoints",
-            found.forced_share,
-            database.limits,
-            warn="checkpoints_forced_warn_share",
-            fail="checkpoints_forced_max_share",
-            because=f"{found.requested} were requested and {found.timed} came on schedule within"
-            f" {found.seconds / counters.HOUR_S:.1f} h",
+        because = (
+            f"{found.requested} were requested and {found.timed} came on schedule within"
+            f" {found.seconds / counters.HOUR_S:.1f} h"
         )
+        keys = ("checkpoints_forced_warn_share", "checkpoints_forced_max_share")
+        no_more_than(evidence, "checkpoints", found.forced_share, database.limits, keys, because)
     with evidence.attempt():
         _judge_reach(database, evidence)
 
@@ -71,24 +67,12 @@ def _judge_databases(database: Database, evidence: Evidence) -> None:
         at_most(limits.deadlocks_max_per_h, limits.deciding("deadlocks_max_per_h")),
         f"since the counters began: {found.worst_by('deadlocks')}",
     )
-    no_more_than(
-        evidence,
-        "temp-files",
-        found.temp_bytes_per_h,
-        limits,
-        warn="temp_warn_bytes_per_h",
-        fail="temp_max_bytes_per_h",
-        because=f"bytes since the counters began: {found.worst_by('temp_bytes')}",
-    )
-    no_less_than(
-        evidence,
-        "cache-hits",
-        found.cache_hit_share,
-        limits,
-        warn="cache_hit_warn_share",
-        fail="cache_hit_min_share",
-        because=f"blocks that were not in the cache: {found.worst_by('reads')}",
-    )
+    because = f"bytes since the counters began: {found.worst_by('temp_bytes')}"
+    keys = ("temp_warn_bytes_per_h", "temp_max_bytes_per_h")
+    no_more_than(evidence, "temp-files", found.temp_bytes_per_h, limits, keys, because)
+    because = f"blocks that were not in the cache: {found.worst_by('reads')}"
+    keys = ("cache_hit_warn_share", "cache_hit_min_share")
+    no_less_than(evidence, "cache-hits", found.cache_hit_share, limits, keys, because)
 
 
 def _judge_reach(database: Database, evidence: Evidence) -> None:
@@ -96,15 +80,10 @@ def _judge_reach(database: Database, evidence: Evidence) -> None:
     source = "pg_stat_bgwriter.stats_reset" + (" and the snapshots" if database.history else "")
     name = "Days that the counters of tables and indexes reach back"
     lost = "they started again after a time that no snapshot covers"
-    no_less_than(
-        evidence,
-        "reach",
-        Measurement(name, reach.days, "days", source, 1 if reach.first is None else 2),
-        database.history or _DEFAULT,
-        warn="evidence_warning_days",
-        fail="evidence_min_days",
-        because=lost if reach.broken_at else "nothing older is known",
-    )
+    measured = Measurement(name, reach.days, "days", source, 1 if reach.first is None else 2)
+    because = lost if reach.broken_at else "nothing older is known"
+    keys = ("evidence_warning_days", "evidence_min_days")
+    no_less_than(evidence, "reach", measured, database.history or _DEFAULT, keys, because)
     unseen_h = reach.unseen_s / counters.HOUR_S
     evidence.record(Measurement("Hours of it that nothing covers", unseen_h, "h", source))
 

@@ -108,18 +108,13 @@ To win time, continue with the negative numbers:
 def test_sequence_exhaustion(database: Database, evidence: Evidence) -> None:
     """By the sequence's own end or the type of its column, whichever comes first."""
     found = integrity.sequences(database)
-    no_more_than(
-        evidence,
-        "used",
-        Measurement(
-            "Used share of the fullest sequence",
-            max((sequence.share for sequence in found), default=0.0),
-            "ratio",
-            "pg_sequences",
-            samples=len(found),
-        ),
-        database.limits,
-        warn="sequence_warn_share",
-        fail="sequence_max_share",
-        because=listed(map(str, found), between="; "),
+    measured = Measurement(
+        "Used share of the fullest sequence",
+        max((sequence.share for sequence in found), default=0.0),
+        "ratio",
+        "pg_sequences",
+        samples=len(found),
     )
+    because = listed(map(str, found), between="; ")
+    keys = ("sequence_warn_share", "sequence_max_share")
+    no_more_than(evidence, "used", measured, database.limits, keys, because)

@@ -111,21 +111,15 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
     lost = [str(slot) for slot in slots if slot.lost]
     name = "replication slots lost their WAL, and their consumers cannot continue"
     none_of(evidence, "lost", name, lost, len(slots), "wal_status of pg_replication_slots")
-    no_more_than(
-        evidence,
-        "retained",
-        Measurement(
-            "WAL retained by one slot",
-            max((slot.held for slot in slots), default=0),
-            "bytes",
-            "restart_lsn of pg_replication_slots",
-            samples=len(slots),
-        ),
-        limits,
-        warn="slot_warn_bytes",
-        fail="slot_max_bytes",
-        because=described,
+    measured = Measurement(
+        "WAL retained by one slot",
+        max((slot.held for slot in slots), default=0),
+        "bytes",
+        "restart_lsn of pg_replication_slots",
+        samples=len(slots),
     )
+    keys = ("slot_warn_bytes", "slot_max_bytes")
+    no_more_than(evidence, "retained", measured, limits, keys, described)
     idle = [slot.idle_s for slot in slots if slot.idle_s is not None]
     if idle:
         name = "Longest time of a slot without a consumer"

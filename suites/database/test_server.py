@@ -194,15 +194,8 @@ def test_sessions(database: Database, evidence: Evidence) -> None:
         ("lock-wait", "Longest wait for a lock", sessions.blocked, "blocked"),
     ):
         found = read(database)
-        no_more_than(
-            evidence,
-            key,
-            found.longest(name),
-            database.limits,
-            warn=f"{prefix}_warn_s",
-            fail=f"{prefix}_max_s",
-            because=found.worst,
-        )
+        keys = (f"{prefix}_warn_s", f"{prefix}_max_s")
+        no_more_than(evidence, key, found.longest(name), database.limits, keys, found.worst)
 
 
 @check(
@@ -233,15 +226,9 @@ def test_connections(database: Database, evidence: Evidence) -> None:
     """
     with evidence.attempt():
         found = server.connections(database)
-        no_more_than(
-            evidence,
-            "in-use",
-            found.share,
-            database.limits,
-            warn="connections_warn_share",
-            fail="connections_max_share",
-            because=f"{found.used} in use, most by {found.users}",
-        )
+        because = f"{found.used} in use, most by {found.users}"
+        keys = ("connections_warn_share", "connections_max_share")
+        no_more_than(evidence, "in-use", found.share, database.limits, keys, because)
     if database.pooler:
         with evidence.attempt():
             _judge_pools(database.pooler, evidence)
@@ -249,14 +236,8 @@ def test_connections(database: Database, evidence: Evidence) -> None:
 
 def _judge_pools(settings: Pooler, evidence: Evidence) -> None:
     found = sessions.pools(settings)
-    no_more_than(
-        evidence,
-        "pool-wait",
-        found.longest_wait,
-        settings,
-        warn="wait_warn_s",
-        fail="wait_max_s",
-        because=listed(map(str, found.pools), between="; "),
-    )
+    because = listed(map(str, found.pools), between="; ")
+    keys = ("wait_warn_s", "wait_max_s")
+    no_more_than(evidence, "pool-wait", found.longest_wait, settings, keys, because)
     name, among = "databases paused in the pooler", len(found.databases)
     none_of(evidence, "pool-paused", name, found.paused, among, "SHOW DATABASES")

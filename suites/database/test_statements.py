@@ -145,9 +145,8 @@ def _judge_means(database: Database, evidence: Evidence) -> None:
     )
     measured = Measurement(name, slowest.mean_ms, "ms", source, slowest.calls)
     because = _slow(slowest_first, limits)
-    no_more_than(
-        evidence, "mean", measured, limits, warn="warning_ms", fail="alert_ms", because=because
-    )
+    keys = ("warning_ms", "alert_ms")
+    no_more_than(evidence, "mean", measured, limits, keys, because)
     for name, count in (
         (f"with fewer than {limits.min_calls} calls", len(ran.ran) - len(slowest_first)),
         ("of other roles", ran.others),
@@ -228,9 +227,8 @@ def _judge_p95(limits: Statements, source: P95, target: Config, evidence: Eviden
         for one in enough
         if one.p95_ms > limits.warning_ms
     )
-    no_more_than(
-        evidence, "p95", measured, limits, warn="warning_ms", fail="alert_ms", because=because
-    )
+    keys = ("warning_ms", "alert_ms")
+    no_more_than(evidence, "p95", measured, limits, keys, because)
     name = f"Timed statements not judged: with fewer than {limits.min_calls} calls"
     evidence.record(Measurement(name, len(timed) - len(enough), "count", source.calls))
 

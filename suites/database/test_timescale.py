@@ -180,7 +180,7 @@ Chunks are overdue (the message names them):
 Compression saves too little: segment by what queries filter by
     alter table TABLE set (timescaledb.compress, timescaledb.compress_segmentby = 'device',
                            timescaledb.compress_orderby = 'time');
-It grows too fast: write less, drop indexes nobody uses, or keep aggregates instead of rows
+It grows too fast: write less, drop unused indexes, or keep aggregates instead of rows
     select chunk_name, pg_size_pretty(total_bytes) from chunks_detailed_size('TABLE')
     order by total_bytes desc limit 10;
 It is intended: change the key that the message names.""",

@@ -63,21 +63,16 @@ def test_vacuum(database: Database, evidence: Evidence) -> None:
 
 def _judge_horizon(database: Database, evidence: Evidence) -> None:
     limits, found = database.limits, vacuum.horizon(database)
-    no_more_than(
-        evidence,
-        "held-back",
-        Measurement(
-            "Transactions since the oldest one that vacuum must keep rows for",
-            max((age for _, age in found.holders), default=0),
-            "count",
-            "pg_stat_activity, pg_replication_slots, pg_prepared_xacts, pg_stat_replication",
-            samples=len(found.holders),
-        ),
-        limits,
-        warn="horizon_warn_xids",
-        fail="horizon_max_xids",
-        because=listed((f"{who}: {age}" for who, age in found.holders), between="; "),
+    measured = Measurement(
+        "Transactions since the oldest one that vacuum must keep rows for",
+        max((age for _, age in found.holders), default=0),
+        "count",
+        "pg_stat_activity, pg_replication_slots, pg_prepared_xacts, pg_stat_replication",
+        samples=len(found.holders),
     )
+    because = listed((f"{who}: {age}" for who, age in found.holders), between="; ")
+    keys = ("horizon_warn_xids", "horizon_max_xids")
+    no_more_than(evidence, "held-back", measured, limits, keys, because)
     evidence.judge(
         "prepared-transactions",
         Measurement(
@@ -192,15 +187,10 @@ def _judge_tables(found: BloatSnapshot, limits: Bloat, evidence: Evidence) -> No
         (limits.warning_share, "warning"),
         (limits.critical_share, "critical"),
     )
-    no_more_than(
-        evidence,
-        "tables",
-        _largest_share(found, "table", evidence),
-        limits,
-        warn="monitor_share",
-        fail="critical_share",
-        because=_by_level(found, levels),
-    )
+    measured = _largest_share(found, "table", evidence)
+    because = _by_level(found, levels)
+    keys = ("monitor_share", "critical_share")
+    no_more_than(evidence, "tables", measured, limits, keys, because)
     _refuse_unread(found, "tables")
 
 

@@ -24,7 +24,7 @@ from readiness.model.measurement import Limit
     effect="load",
     why="""If rows arrive faster than they are stored, a queue grows until something drops them.
     A trigger, an index too many or a commit for each row costs a factor of ten to a thousand,
-    and nobody notices while traffic is low.""",
+    and goes unnoticed while traffic is low.""",
     fix="""Slow by COPY: look at what the table does for each row (triggers, indexes, foreign keys)
       psql -c '\\d+ SCHEMA.TABLE'
     and at what the server waits for while the check runs:
@@ -33,7 +33,7 @@ from readiness.model.measurement import Limit
     Fast by COPY and slow by the application: it commits each row. Store many rows in one
     statement and one commit; the measurements show the network round trip.
     Writes failed: the application's log has the reason, the message has the first answer.
-    Rows are missing: the application answers before it commits; let it commit first.""",
+    Rows are missing: the application answers before it commits; make it commit first.""",
     judgements=("copy-rate", "write-rate", "failed-writes", "missing-rows"),
 )
 def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None:

@@ -88,7 +88,7 @@ def test_table_too_large_to_be_read_is_an_error(measured: Dsn, role: Dsn) -> Non
 
 
 def test_table_dense_by_its_statistics_need_not_be_read(measured: Dsn) -> None:
-    """As a role that sees them: the dense one passes unread, the other is not told."""
+    """As a role that sees them: the dense table passes unread, the other one is an error."""
     with psycopg.connect(measured.reveal(), autocommit=True) as connection:
         connection.execute("update pg_class set relallvisible = 0 where relname in"
                            " ('dense', 'sparse')")  # fmt: skip

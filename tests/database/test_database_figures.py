@@ -85,7 +85,8 @@ def test_figure_that_must_be_small_warns_before_it_fails(
 ) -> None:
     evidence, measured = Evidence(), Measurement("Share", value, "ratio", "test")
     warn, fail = "connections_warn_share", "connections_max_share"
-    good = no_more_than(evidence, "share", measured, LIMITS, warn=warn, fail=fail)
+    keys = (warn, fail)
+    good = no_more_than(evidence, "share", measured, LIMITS, keys)
     assert (bool(evidence.failures), bool(evidence.warnings)) == (failed, warned)
     assert "".join([*evidence.warnings, *evidence.failures]) == said
     assert good is (not said)
@@ -103,7 +104,8 @@ def test_figure_that_must_be_small_warns_before_it_fails(
 def test_figure_that_must_be_large_warns_before_it_fails(value: float, said: str) -> None:
     evidence, measured = Evidence(), Measurement("Share", value, "ratio", "test")
     warn, fail = "cache_hit_warn_share", "cache_hit_min_share"
-    no_less_than(evidence, "share", measured, LIMITS, warn=warn, fail=fail)
+    keys = (warn, fail)
+    no_less_than(evidence, "share", measured, LIMITS, keys)
     assert "".join([*evidence.warnings, *evidence.failures]) == said
     assert bool(evidence.failures) is (value < 0.95)
 

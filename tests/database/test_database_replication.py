@@ -48,7 +48,7 @@ def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgre
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[PrivatePostgres]:
-    """A server that no standby follows: what a test takes from the WAL is missed by nobody."""
+    """A server without a standby: a test may remove its WAL."""
     with PrivatePostgres.start(tmp_path, settings=_SMALL_WAL) as server:
         yield server
 
@@ -281,7 +281,7 @@ def test_full_pool_passes_until_a_client_waits(pooler: str) -> None:
         closing(psycopg.connect(f"{pooler}shop", autocommit=True)) as waiter,
     ):
         holder.execute("begin")
-        assert failures("connections.pool-wait", subject) == "", "full, and nobody waits"
+        assert failures("connections.pool-wait", subject) == "", "full, and no client waits"
         waiter.pgconn.send_query(b"select 1")
         assert eventually(lambda: failures("connections.pool-wait", subject) != "")
         found = failures("connections.pool-wait", subject)

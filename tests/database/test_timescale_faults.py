@@ -26,7 +26,7 @@ from tests.support.timescale_server import MONITOR, TimescaleServer, run_jobs
 pytestmark = pytest.mark.contract
 
 CHECKS: Final = {"database.timescale", "database.hypertables"}
-# What else reads tables and indexes: hypertables and chunks are no finding of theirs.
+# What else reads tables and indexes: they have no finding about hypertables and chunks.
 OTHERS: Final = {
     f"database.{slug}"
     for slug in ("bloat", "growth", "indexes", "invalid-indexes", "privileges", "vacuum")

@@ -15,17 +15,17 @@ def no_more_than(
     key: str,
     measured: Measurement,
     limits: Model,
-    *,
-    warn: str,
-    fail: str,
+    keys: tuple[str, str],
     because: str = "",
+    *,
     bound: Callable[[float, str], Limit] = at_most,
 ) -> bool:
     """Judge a figure that must be small: beyond one limit it warns, beyond another one it fails.
 
-    `warn` and `fail` are the keys of the two limits in their table `limits`. Returns whether the
-    figure neither warns nor fails.
+    `keys` names these two limits in their table `limits`. Returns whether the figure neither warns
+    nor fails.
     """
+    warn, fail = keys
     failed = not bound(getattr(limits, fail), "").holds(measured.value)
     decides = fail if failed else warn
     limit = bound(getattr(limits, decides), limits.deciding(decides))

@@ -1,6 +1,6 @@
 -- Every object of a database's own schemas: kind, name, definition. PostgreSQL 13 to 18.
 -- Views, rules and functions are in fingerprint_texts.sql: to print one locks the tables that it names.
--- The kind stands first in the name; "on" leads to what an object is a part of.
+-- The kind comes first in the name; after "on" comes what an object is a part of.
 -- Columns of type "char" are cast: text || "char" is ambiguous.
 with schemas as (
     select oid, nspname, nspowner, nspacl, quote_ident(nspname) as name from pg_namespace n
@@ -15,7 +15,7 @@ with schemas as (
     where c.relkind in ('r', 'p', 'f', 'v', 'm', 'S') and c.relpersistence <> 't'
         and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
             and d.objid = c.oid
-            -- The sequence of an identity column (i) is told with the column.
+            -- The sequence of an identity column (i) is described with the column.
             and (d.deptype = 'e' or c.relkind = 'S' and d.deptype = 'i'))
 ), tables as (
     select * from relations where relkind in ('r', 'p', 'f')

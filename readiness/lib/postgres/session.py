@@ -9,6 +9,14 @@ from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.model.errors import NotPermitted
 
+# Conditions on `n`, a row of pg_namespace. Schemas named `readiness_…` are this tool's own, hold
+# synthetic data, and are dropped soon.
+NOT_OURS: Final = "n.nspname !~ '^readiness_'"
+"""All schemas but our own, TimescaleDB's chunks included."""
+OF_THE_APPLICATION: Final = "n.nspname !~ '^(pg_|information_schema$|readiness_|_timescaledb_)'"
+"""The application's own schemas. Chunks are left out, as their hypertable is judged instead.
+`fingerprint.sql` has the same rule."""
+
 _SYSTEM: Final = "select system_identifier::text from pg_control_system()"
 
 
@@ -63,17 +71,9 @@ def in_recovery(connection: Connection) -> bool:
     return bool(postgres.fetch_value(connection, "select pg_is_in_recovery()"))
 
 
-NOT_OURS: Final = "n.nspname !~ '^readiness_'"
-"""All but our own: what is to be counted wherever it lies, in chunks of TimescaleDB, too."""
-OF_THE_APPLICATION: Final = "n.nspname !~ '^(pg_|information_schema$|readiness_|_timescaledb_)'"
-"""Those that somebody designed. A chunk is one of thousands: what is to be said of it is said of
-its hypertable. `schema_fingerprint.sql` has the same rule."""
-
-
 def uncompiled(connection: Connection) -> None:
     """Switch JIT off for queries of the catalogues.
 
-    The server believes those to be large, and compiles them for half a second each time; they run
-    for some milliseconds.
+    The server overestimates them, and compiles each for half a second to run some milliseconds.
     """
     postgres.fetch(connection, "set jit = off")

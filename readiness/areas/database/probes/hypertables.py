@@ -91,7 +91,7 @@ def chunks(connection: Connection, table: Table) -> Sequence[Chunk]:
     """All chunks of a hypertable, the oldest first.
 
     Raises:
-        CouldNotMeasure: its time is a number, of which only the application knows the unit, or
+        CouldNotMeasure: its time is a number, whose unit only the application knows, or
             a UUID.
     """
     rows = postgres.fetch(connection, _CHUNKS, [table.schema, table.table])

@@ -46,8 +46,8 @@ _COUNTED: Final = "select {} from pg_stat_database where datname = 'readiness_fa
 _SPILL: Final = """
 set work_mem = '64kB';
 select count(*) from (select g from generate_series(1, 2500000) g order by -g offset 0) s"""
-# Larger than a quarter of the shared buffers: a scan of it keeps nothing in them. What was
-# inserted lies there, though, until it is written anew.
+# Larger than a quarter of the shared buffers: a scan of it keeps nothing in them. The inserted rows
+# stay there, though, until the table is rewritten.
 _LARGE: Final = """
 create unlogged table large (filler text);
 alter table large alter filler set storage plain;
@@ -196,7 +196,7 @@ class SessionLevers:
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(_scratch(server, _SOURCE))
             execute(source, "create table t as select generate_series(1, 1000) i")
-            # Copied file by file, so that no page of the copy lies in the cache.
+            # Copied file by file, so that no page of the copy is in the cache.
             options = f"template {_SOURCE}"
             if int(str(fetch_one(server.dsn(), "show server_version_num"))) >= _FROM_15:
                 options += " strategy file_copy"

@@ -43,7 +43,7 @@ _DATABASE: Final = """
 [databases.shop]
 dsn = "${REFERENCE_MONITOR_DSN}"
 
-# What its health is held against; the defaults are good for most.
+# Limits of its health; the defaults are good for most.
 [databases.shop.limits]
 replication_lag_max_s = 10
 """
@@ -61,7 +61,7 @@ dsn = "${REFERENCE_POOLER_DSN}"
 """
 
 _STATEMENTS: Final = """
-# Of the application alone: what monitoring, backups and the gate itself run is not promised.
+# Of the application alone: no latency is promised for monitoring, backups and the gate itself.
 [databases.shop.statements]
 roles = ["shop_app"]
 """
@@ -75,7 +75,7 @@ calls = "sum by (statement) (db_statement_duration_seconds_count)"
 """
 
 _SLOW_ALERT: Final = """
-# A statement is slow on purpose, and somebody has to be told.
+# A statement is slow on purpose, and an alert must notify its channel.
 [databases.shop.slow_alert]
 dsn = "${REFERENCE_APP_DSN}"
 alert = "SlowQueries"
@@ -117,7 +117,7 @@ min_version = "2.11"
 table = "telemetry.readings"
 chunk_interval_h = 24
 keep_d = 30
-# 10 MB: it is a small system, of which ten days take a few.
+# 10 MB: it is a small system, and ten days take a few of them.
 growth_max_gb = 0.01
 
 [databases.metrics.history]
