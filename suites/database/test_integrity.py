@@ -74,19 +74,12 @@ def _judge_collations(database: Database, evidence: Evidence) -> None:
 
 def _judge_checksums(database: Database, evidence: Evidence) -> None:
     found = server.checksums(database)
-    evidence.judge(
-        "checksums",
-        Measurement("Data checksums are on", found.enabled, "truth", "show data_checksums"),
-        equal_to(value=True),
-        says="Data checksums are off, so damage on the disk goes unnoticed",
-    )
-    evidence.judge(
-        "checksums",
-        Measurement("Checksum failures", found.failures, "count", "pg_stat_database"),
-        equal_to(0),
-        listed(found.where, between="; "),
-        says=f"{found.failures} checksum failures were counted",
-    )
+    measured = Measurement("Data checksums are on", found.enabled, "truth", "show data_checksums")
+    says = "Data checksums are off, so damage on the disk goes unnoticed"
+    evidence.judge("checksums", measured, equal_to(value=True), says=says)
+    measured = Measurement("Checksum failures", found.failures, "count", "pg_stat_database")
+    says = f"{found.failures} checksum failures were counted"
+    evidence.judge("checksums", measured, equal_to(0), listed(found.where, between="; "), says=says)
 
 
 @check(

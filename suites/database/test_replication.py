@@ -39,12 +39,9 @@ def test_standby_connected(database: Database, evidence: Evidence) -> None:
             says=f"The primary shows the standby {link.standby} as {state}",
         )
         receiver = link.on_standby if link.follows else "not in recovery: it accepts writes"
-        evidence.judge(
-            "on-standby",
-            Measurement(f"{link.standby} itself", receiver, "text", "pg_stat_wal_receiver"),
-            equal_to(_STREAMING),
-            says=f"The standby {link.standby} reports: {receiver}",
-        )
+        measured = Measurement(f"{link.standby} itself", receiver, "text", "pg_stat_wal_receiver")
+        says = f"The standby {link.standby} reports: {receiver}"
+        evidence.judge("on-standby", measured, equal_to(_STREAMING), says=says)
 
 
 @check(
@@ -72,18 +69,14 @@ def test_replication_lag(database: Database, evidence: Evidence) -> None:
     for standby in database.standbys.values():
         arrival = replication.lag(database, standby, limits.replication_lag_max_s)
         had = "had" if arrival.arrived else "had not"
-        evidence.judge(
-            "lag",
-            Measurement(
-                f"Time until {standby.name} had replayed a commit",
-                arrival.seconds if arrival.arrived else float("inf"),
-                "s",
-                "pg_logical_emit_message, pg_last_wal_replay_lsn",
-            ),
-            limit,
-            "a failover would lose as much",
-            says=f"{standby.name} {had} replayed a commit after {arrival.seconds:.3g} s",
+        measured = Measurement(
+            f"Time until {standby.name} had replayed a commit",
+            arrival.seconds if arrival.arrived else float("inf"),
+            "s",
+            "pg_logical_emit_message, pg_last_wal_replay_lsn",
         )
+        says = f"{standby.name} {had} replayed a commit after {arrival.seconds:.3g} s"
+        evidence.judge("lag", measured, limit, "a failover would lose as much", says=says)
 
 
 @check(
@@ -131,10 +124,8 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
             warn_only=True,
         )
     if slots:
-        evidence.judge(
-            "bounded",
-            Measurement("WAL of slots is bounded", bounded, "truth", "max_slot_wal_keep_size"),
-            equal_to(value=True),
-            says="max_slot_wal_keep_size is -1, so a forgotten slot stops the server",
-            warn_only=True,
+        measured = Measurement(
+            "WAL of slots is bounded", bounded, "truth", "max_slot_wal_keep_size"
         )
+        says = "max_slot_wal_keep_size is -1, so a forgotten slot stops the server"
+        evidence.judge("bounded", measured, equal_to(value=True), says=says, warn_only=True)

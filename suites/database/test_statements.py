@@ -58,13 +58,10 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
 
 
 def _judge_counting(found: Tracking, evidence: Evidence) -> None:
-    evidence.judge(
-        "counted",
-        Measurement("pg_stat_statements.track", found.track, "text", "pg_settings"),
-        Limit("!=", "none"),
-        "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();",
-        says="Statements are not counted: pg_stat_statements.track is none",
-    )
+    measured = Measurement("pg_stat_statements.track", found.track, "text", "pg_settings")
+    because = "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();"
+    says = "Statements are not counted: pg_stat_statements.track is none"
+    evidence.judge("counted", measured, Limit("!=", "none"), because, says=says)
     evidence.judge(
         "visible",
         Measurement("Statements hidden from the monitoring role", found.hidden, "count", _VIEW),
@@ -72,12 +69,9 @@ def _judge_counting(found: Tracking, evidence: Evidence) -> None:
         "grant pg_monitor to the monitoring role",
         says=f"{found.hidden} statements are hidden from the monitoring role",
     )
-    evidence.judge(
-        "visible",
-        Measurement("Statements of other roles", found.readable, "count", _VIEW),
-        Limit("!=", 0),
-        says="No statement of another role has been counted yet",
-    )
+    measured = Measurement("Statements of other roles", found.readable, "count", _VIEW)
+    says = "No statement of another role has been counted yet"
+    evidence.judge("visible", measured, Limit("!=", 0), says=says)
 
 
 def _judge_log(found: Tracking, limits: Statements, evidence: Evidence) -> None:
@@ -86,12 +80,10 @@ def _judge_log(found: Tracking, limits: Statements, evidence: Evidence) -> None:
         from_ms, setting = float("inf"), "log_min_duration_statement"
         says = f"Slow statements are not logged: {found.logged_by} is set"
     limit_ms = limits.logged_from_ms
+    measured = Measurement("Statements are logged from", from_ms, "ms", found.logged_by)
+    because = f"alter system set {setting} = {limit_ms:g}; select pg_reload_conf();"
     evidence.judge(
-        "logged",
-        Measurement("Statements are logged from", from_ms, "ms", found.logged_by),
-        at_most(limit_ms, limits.deciding("logged_from_ms")),
-        f"alter system set {setting} = {limit_ms:g}; select pg_reload_conf();",
-        says=says,
+        "logged", measured, at_most(limit_ms, limits.deciding("logged_from_ms")), because, says=says
     )
 
 

@@ -56,13 +56,9 @@ def test_timescale(database: Database, evidence: Evidence) -> None:
     with timescale.connected(database) as (connection, _):
         places, source = timescale_jobs.restoring(connection), "pg_db_role_setting, pg_settings"
         name = "Settings that keep timescaledb.restoring on"
-        evidence.judge(
-            "restoring",
-            Measurement(name, len(places), "count", source),
-            equal_to(0),
-            f"set by {listed(places)}",
-            says="timescaledb.restoring is on, so no row can be written",
-        )
+        measured = Measurement(name, len(places), "count", source)
+        says = "timescaledb.restoring is on, so no row can be written"
+        evidence.judge("restoring", measured, equal_to(0), f"set by {listed(places)}", says=says)
         with evidence.attempt():
             running = timescale_jobs.schedulers(connection)
             evidence.judge(
@@ -91,20 +87,14 @@ def _judge_extension(database: Database, expected: Timescale, evidence: Evidence
         )
         return False
     source = "current_setting('timescaledb.license', true)"
-    loaded = evidence.judge(
-        "extension",
-        Measurement("Library timescaledb is loaded", bool(found.license), "truth", source),
-        equal_to(value=True),
-        says="The library timescaledb is not loaded, so every query on a hypertable is refused",
-    )
+    measured = Measurement("Library timescaledb is loaded", bool(found.license), "truth", source)
+    says = "The library timescaledb is not loaded, so every query on a hypertable is refused"
+    loaded = evidence.judge("extension", measured, equal_to(value=True), says=says)
     _judge_releases(evidence, found, catalog, expected)
     if loaded and any(h.compressed or h.keep_d for h in expected.hypertables.values()):
-        evidence.judge(
-            "extension",
-            Measurement("License", found.license, "text", "show timescaledb.license"),
-            equal_to("timescale"),
-            says=f"The license is {found.license}, without compression and policies",
-        )
+        measured = Measurement("License", found.license, "text", "show timescaledb.license")
+        says = f"The license is {found.license}, without compression and policies"
+        evidence.judge("extension", measured, equal_to("timescale"), says=says)
     return loaded
 
 
@@ -113,13 +103,10 @@ def _judge_releases(
 ) -> None:
     if catalog:
         source = "_timescaledb_catalog.metadata"
-        evidence.judge(
-            "extension",
-            Measurement("Release that wrote the catalog", catalog, "text", source),
-            equal_to(found.version),
-            "a restore mixed the two",
-            says=f"Release {catalog} wrote the catalog, and the extension is {found.version}",
-        )
+        measured = Measurement("Release that wrote the catalog", catalog, "text", source)
+        because = "a restore mixed the two"
+        says = f"Release {catalog} wrote the catalog, and the extension is {found.version}"
+        evidence.judge("extension", measured, equal_to(found.version), because, says=says)
     if expected.min_version:
         enough = found.release >= timescale.version_of(expected.min_version)
         evidence.judge(
@@ -301,12 +288,8 @@ def _judge_compression(
 
 def _judge_policy(evidence: Evidence, key: str, policy: Sequence[Scheduled], table: str) -> bool:
     name = key.replace("-", " ")
-    return evidence.judge(
-        key,
-        Measurement(f"Active {name}, jobs", len(policy), "count", _JOBS),
-        Limit("!=", 0),
-        says=f"No {name} is active for {table}",
-    )
+    measured = Measurement(f"Active {name}, jobs", len(policy), "count", _JOBS)
+    return evidence.judge(key, measured, Limit("!=", 0), says=f"No {name} is active for {table}")
 
 
 def _judge_coverage(
@@ -343,32 +326,26 @@ def _judge_retention(
     evidence: Evidence,
 ) -> None:
     if _judge_policy(evidence, "retention-policy", policy, expected.table):
-        evidence.judge(
-            "retention-policy",
-            Measurement(
-                f"The policy keeps {expected.table} for",
-                min(each.after_s for each in policy) / _DAY_S,
-                "days",
-                _JOBS,
-            ),
-            equal_to(keep_d, expected.deciding("keep_d")),
+        measured = Measurement(
+            f"The policy keeps {expected.table} for",
+            min(each.after_s for each in policy) / _DAY_S,
+            "days",
+            _JOBS,
         )
+        evidence.judge("retention-policy", measured, equal_to(keep_d, expected.deciding("keep_d")))
     # The agreement decides what is too old, at the pace of the policy or, without one, of a day.
     every_s = max((each.every_s for each in policy), default=_DAY_S)
     agreed = Scheduled(job=0, every_s=every_s, after_s=keep_d * _DAY_S)
     expired = [chunk for chunk in chunks if agreed.is_overdue(chunk)]
-    evidence.judge(
-        "expired-chunks",
-        Measurement(
-            f"Expired chunks of {expected.table}",
-            len(expired),
-            "count",
-            _CHUNKS,
-            samples=max(1, len(chunks)),
-        ),
-        Limit("==", 0, expected.deciding("keep_d")),
-        _oldest(expired),
+    measured = Measurement(
+        f"Expired chunks of {expected.table}",
+        len(expired),
+        "count",
+        _CHUNKS,
+        samples=max(1, len(chunks)),
     )
+    because = _oldest(expired)
+    evidence.judge("expired-chunks", measured, Limit("==", 0, expected.deciding("keep_d")), because)
 
 
 def _oldest(chunks: Sequence[Chunk]) -> str:

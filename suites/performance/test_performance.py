@@ -73,19 +73,10 @@ def _judge_application(
         lambda found: found.lost_something or limit.holds(found.rate.value),
         evidence.record,
     )
-    evidence.judge(
-        "failed-writes",
-        measured.failed,
-        equal_to(0),
-        measured.first_failure,
-        says=f"{measured.failed.value} of {measured.failed.samples} writes failed",
-    )
-    evidence.judge(
-        "missing-rows",
-        measured.missing,
-        equal_to(0),
-        says=f"The application acknowledged {measured.missing.value} rows that are not stored",
-    )
+    says = f"{measured.failed.value} of {measured.failed.samples} writes failed"
+    evidence.judge("failed-writes", measured.failed, equal_to(0), measured.first_failure, says=says)
+    says = f"The application acknowledged {measured.missing.value} rows that are not stored"
+    evidence.judge("missing-rows", measured.missing, equal_to(0), says=says)
     evidence.judge("write-rate", measured.rate, limit, f"{path.method} {path.path}")
 
 
