@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.database.config import Database
+from readiness.areas.database.config import Database, History
 from readiness.areas.database.snapshots import IndexUse, Mark, Scans, Snapshot, Store
 from readiness.model.errors import NoData
 
@@ -67,8 +67,7 @@ def reach(database: Database, live: Snapshot) -> Reach:
     if history is None:
         return reaching([], live.mark, gap_max_s=0.0)
     stored = Store(Path(history.path)).marks(live.server, since=_since(database, live))
-    marks = [mark for mark in stored if mark.at < live.at]
-    return reaching(marks, live.mark, gap_max_s=history.index_max_age_h * _HOUR_S)
+    return _reaching(history, stored, live)
 
 
 def scans(database: Database, live: Snapshot) -> tuple[list[Scans], Reach]:
@@ -78,9 +77,13 @@ def scans(database: Database, live: Snapshot) -> tuple[list[Scans], Reach]:
         raise NoData("not configured", where=f"[databases.{database.name}.history]")
     stored = Store(Path(history.path)).scans(live.server, since=_since(database, live))
     snapshots = [one for one in stored if one.mark.at < live.at]
-    marks = [one.mark for one in snapshots]
-    found = reaching(marks, live.mark, gap_max_s=history.index_max_age_h * _HOUR_S)
+    found = _reaching(history, [one.mark for one in snapshots], live)
     return ([] if found.first is None else snapshots[found.first :]), found
+
+
+def _reaching(history: History, stored: Sequence[Mark], live: Snapshot) -> Reach:
+    marks = [mark for mark in stored if mark.at < live.at]
+    return reaching(marks, live.mark, gap_max_s=history.index_max_age_h * _HOUR_S)
 
 
 def _since(database: Database, live: Snapshot) -> float:

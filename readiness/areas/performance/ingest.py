@@ -73,7 +73,9 @@ def copy_rate(ingest: Ingest) -> CopyRate:
         raise TookTooLong(
             f"only {len(samples)} samples of COPY fit into {_BUDGET_S:g} s", where=ingest.table
         )
-    return CopyRate(_rate(samples, source), round_trip, _driver())
+    # The pure Python implementation is three times slower per row: the report shows it.
+    driver = Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
+    return CopyRate(_rate(samples, source), round_trip, driver)
 
 
 def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[Sample]:
@@ -146,11 +148,6 @@ def _median(name: str, values: Sequence[float], unit: str, source: str) -> Measu
         samples=len(values),
         quantiles=quantile_points(values),
     )
-
-
-def _driver() -> Measurement:
-    # The pure Python implementation is three times slower per row: the report shows it.
-    return Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
 
 
 _CLEANUP_S: Final = 10.0

@@ -158,8 +158,10 @@ def _measured(
     large_ones = statement.format(scope=_SCOPE, size=_NOW)
     rows = postgres.fetch(connection, large_ones, {"least": limits.min_bytes})
     large = [_Large(*row) for row in rows if row[2] is not None]
+    # What looks bloated is read first, while there is time.
+    large.sort(key=lambda one: (_excused(one, limits), -one.size))
     schema = _schema(connection) if large else sql.Identifier("")
-    found, left_out = _read_all(connection, schema, _suspects_first(large, limits), limits, read)
+    found, left_out = _read_all(connection, schema, large, limits, read)
     return BloatSnapshot(
         at=at, server=server, objects=tuple(found), looked_at=looked_at, left_out=tuple(left_out)
     )
@@ -180,10 +182,6 @@ def _schema(connection: Connection) -> sql.Identifier:
             remedy=f'grant pg_stat_scan_tables to "{connection.info.user}"; or pg_monitor',
         )
     return sql.Identifier(found[0][0])
-
-
-def _suspects_first(large: Iterable[_Large], limits: Bloat) -> list[_Large]:
-    return sorted(large, key=lambda one: (_excused(one, limits), -one.size))
 
 
 def _excused(one: _Large, limits: Bloat) -> bool:

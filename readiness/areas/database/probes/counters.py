@@ -251,6 +251,8 @@ def take(connection: Connection) -> Snapshot:
     indexes = postgres.fetch(connection, _INDEXES.format(last=sql.SQL(last), scope=_SCOPE))
     tables = postgres.fetch(connection, _TABLES.format(scope=_SCOPE))
     counted = _statements(connection)
+    most = list(counted.statements.values()) if counted else []
+    most.sort(key=lambda s: -s.total_ms)
     return Snapshot(
         at=at,
         server=server,
@@ -260,7 +262,9 @@ def take(connection: Connection) -> Snapshot:
             IndexUse(oid=oid, name=name, scans=scans, size=int(size), last_scan=used)
             for oid, name, scans, size, used in indexes
         ),
-        statements=_most(counted) if counted else {},
+        statements={
+            s.key: StatementUse(calls=s.calls, total_ms=s.total_ms) for s in most[:_MOST_STATEMENTS]
+        },
         statements_since=counted.since if counted else None,
         evictions=counted.evictions if counted else None,
     )
@@ -275,8 +279,3 @@ def _statements(connection: Connection) -> statements.StatementCounters | None:
         if "shared_preload_libraries" in error.message:
             return None
         raise
-
-
-def _most(counted: statements.StatementCounters) -> dict[str, StatementUse]:
-    most = sorted(counted.statements.values(), key=lambda s: -s.total_ms)[:_MOST_STATEMENTS]
-    return {s.key: StatementUse(calls=s.calls, total_ms=s.total_ms) for s in most}

@@ -1,6 +1,5 @@
 """The server as a whole: rights of the role, settings, checksums, release, connections."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -62,13 +61,9 @@ def newest_minor(major: int, today: date) -> int:
         if today < start:
             return 0
     last = min(today, supported_until(major))
-    return first + sum(start < day <= last for day in _release_days(start.year, last.year))
-
-
-def _release_days(first: int, last: int) -> Iterator[date]:
-    for year in range(first, last + 1):
-        for month in _MONTHS:
-            yield _second_thursday(year, month)
+    years = range(start.year, last.year + 1)
+    days = (_second_thursday(year, month) for year in years for month in _MONTHS)
+    return first + sum(start < day <= last for day in days)
 
 
 def _second_thursday(year: int, month: int) -> date:
