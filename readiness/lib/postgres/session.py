@@ -7,7 +7,7 @@ from typing import Final
 from readiness.config.base.tables import Database
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.model.errors import NotPermitted
+from readiness.model.errors import NoData, NotPermitted
 
 # Conditions on `n`, a row of pg_namespace. Schemas named `readiness_…` are this tool's own, hold
 # synthetic data, and are dropped soon.
@@ -77,3 +77,12 @@ def uncompiled(connection: Connection) -> None:
     The server overestimates them, and compiles each for half a second to run some milliseconds.
     """
     postgres.fetch(connection, "set jit = off")
+
+
+def no_objects(connection: Connection, what: str) -> NoData:
+    """The error for a database without a single table or index of the application."""
+    return NoData(
+        f"the database has no {what} outside of the system's schemas",
+        where=connection.info.dbname,
+        remedy="name the application's database in `dsn`, and fill it before the gate is run",
+    )

@@ -16,7 +16,7 @@ from readiness.areas.database.probes.counters import server_of
 from readiness.areas.database.snapshots import Bloated, BloatSnapshot
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.session import OF_THE_APPLICATION, uncompiled
+from readiness.lib.postgres.session import OF_THE_APPLICATION, no_objects, uncompiled
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 
 _SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
@@ -150,11 +150,7 @@ def _measured(
     postgres.fetch(connection, "set lock_timeout = '2s'")
     looked_at = int(postgres.fetch(connection, _COUNT.format(scope=_SCOPE))[0][which])
     if not looked_at:
-        raise NoData(
-            f"there is no {('table', 'index')[which]} outside of the system's schemas",
-            where=server.database,
-            remedy="name the application's database in `dsn`, and fill it before the gate is run",
-        )
+        raise no_objects(connection, ("table", "index")[which])
     large_ones = statement.format(scope=_SCOPE, size=_NOW)
     rows = postgres.fetch(connection, large_ones, {"least": limits.min_bytes})
     large = [_Large(*row) for row in rows if row[2] is not None]

@@ -9,8 +9,7 @@ from psycopg import sql
 
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.session import OF_THE_APPLICATION, uncompiled
-from readiness.model.errors import NoData
+from readiness.lib.postgres.session import OF_THE_APPLICATION, no_objects, uncompiled
 
 _SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
 
@@ -135,11 +134,7 @@ def read(connection: Connection) -> list[Index]:
         for oid, schema, name, *rest in postgres.fetch(connection, statement)
     ]
     if not found:
-        raise NoData(
-            "the database has no index outside of the system's schemas",
-            where=connection.info.dbname,
-            remedy="name the application's database in `dsn`, and fill it before the gate is run",
-        )
+        raise no_objects(connection, "index")
     return found
 
 
@@ -267,9 +262,5 @@ def foreign_keys(connection: Connection) -> list[ForeignKey]:
     uncompiled(connection)
     found = postgres.fetch(connection, _FOREIGN_KEYS.format(scope=_SCOPE))
     if not found and not postgres.fetch_value(connection, _TABLES.format(scope=_SCOPE)):
-        raise NoData(
-            "the database has no table outside of the system's schemas",
-            where=connection.info.dbname,
-            remedy="name the application's database in `dsn`, and fill it before the gate is run",
-        )
+        raise no_objects(connection, "table")
     return [ForeignKey(*row) for row in found]
