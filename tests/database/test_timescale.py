@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from readiness.areas.database import ExpectedHypertable
-from readiness.areas.database.config import Database, Hypertable, Timescale
+from readiness.areas.database.config import Database, Hypertable
 from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.performance.config import Ingest
 from readiness.areas.performance.ingest import copy_rate
@@ -22,6 +22,7 @@ from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch, fetch_value, timescale
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
+from tests.support.database_health import database as declared
 from tests.support.database_health import errors, execute, failures, warnings
 from tests.support.timescale_server import MONITOR, TimescaleServer
 
@@ -101,11 +102,7 @@ def make(readings: Readings, request: pytest.FixtureRequest) -> Iterator[Make]:
 
 def database(dsn: Dsn | str, *, min_version: str | None = None) -> Database:
     expected = {"min_version": min_version, "hypertables": {"readings": READINGS}}
-    return Database(
-        name="metrics",
-        dsn=dsn if isinstance(dsn, Dsn) else Dsn(dsn),
-        timescale=Timescale.model_validate(expected),
-    )
+    return declared(dsn if isinstance(dsn, Dsn) else Dsn(dsn), timescale=expected)
 
 
 def hypertable(dsn: Dsn | str, **changes: object) -> ExpectedHypertable:
@@ -118,11 +115,8 @@ def test_role_without_access_to_rows_judges_everything(readings: Readings) -> No
 
 
 def test_hidden_processes_are_an_error_that_names_the_grant(readings: Readings) -> None:
-    execute(
-        readings.superuser,
-        "drop role if exists blind",
-        "create role blind login password 'correct horse'",
-    )
+    role = "create role blind login password 'correct horse'"
+    execute(readings.superuser, "drop role if exists blind", role)
     blind = readings.server.dsn("metrics", "blind", "correct horse")
     found = errors("timescale", database(blind))
     assert "NotPermitted" in found
@@ -155,27 +149,24 @@ insert into telemetry.readings
 """
 
 
+COMPRESSED_LATER = """
+select add_compression_policy('telemetry.readings', interval '2 days',
+                              initial_start => now() + interval '1 day');
+"""
+
+
 def test_uncompressed_chunks_fail(make: Make) -> None:
-    dsn = make(
-        HYPERTABLE + "select add_compression_policy('telemetry.readings', interval '2 days',"
-        " initial_start => now() + interval '1 day')"
-    )
-    subject = hypertable(dsn)
+    subject = hypertable(make(HYPERTABLE + COMPRESSED_LATER))
     found = failures("hypertables.compression-coverage", subject)
     assert "Compressed share of the due chunks of telemetry.readings: 0 %" in found
-    assert "chunks of telemetry.readings is compressed" in failures(
-        "hypertables.compression-ratio", subject
-    )
+    found = failures("hypertables.compression-ratio", subject)
+    assert "chunks of telemetry.readings is compressed" in found
     assert failures("hypertables.compression-policy", subject) == ""
 
 
 def test_one_compressed_chunk_does_not_pass_for_all(make: Make) -> None:
-    dsn = make(
-        HYPERTABLE + "select compress_chunk((select c from show_chunks('telemetry.readings') c"  # noqa: S608 - our own
-        " limit 1)); select add_compression_policy('telemetry.readings', interval '2 days',"
-        " initial_start => now() + interval '1 day')"
-    )
-    subject = hypertable(dsn)
+    one = "select compress_chunk(c) from (select show_chunks('telemetry.readings') c limit 1) s"
+    subject = hypertable(make(f"{HYPERTABLE}{COMPRESSED_LATER}{one}"))
     assert "not compressed: " in failures("hypertables.compression-coverage", subject)
     assert "of 1 compressed chunks" in failures("hypertables.compression-ratio", subject)
 
@@ -307,11 +298,8 @@ def test_copy_rate_is_measured_on_a_hypertable(make: Make) -> None:
         select add_dimension('telemetry.readings', 'value', number_partitions => 2);
         insert into telemetry.readings
             select now() - n * interval '1 hour', n from generate_series(1, 48) n""")
-    measured = copy_rate(
-        Ingest(name="it", table="telemetry.readings", dsn=dsn, rows=2000, samples=3)
-    )
-    assert isinstance(measured.rate.value, float)
-    assert measured.rate.value > 0
+    ingest = Ingest(name="it", table="telemetry.readings", dsn=dsn, rows=2000, samples=3)
+    assert float(copy_rate(ingest).rate.value) > 0
     with connect(dsn, timeout_s=10) as connection:
         with scratch_copy(connection, dsn, "telemetry.readings", triggers=True) as scratch:
             schema = scratch.name.as_string(connection).split('"')[1]
