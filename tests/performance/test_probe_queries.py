@@ -64,9 +64,7 @@ def test_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
     shown, judged, _ = evidence.measurements
     assert (shown.samples, shown.unit, len(shown.quantiles)) == (100, "ms", 21)
     assert judged.name.endswith("upper bound")
-    assert isinstance(judged.value, float)
-    assert isinstance(shown.value, float)
-    assert judged.value >= shown.value > 0
+    assert float(judged.value) >= float(shown.value) > 0
     assert (benchmark.group, benchmark.name) == ("query latency", "it")
 
 
@@ -106,7 +104,10 @@ def test_disabled_benchmark_is_an_error(shop: Dsn) -> None:
         _judge(_query(shop, "select 1"), Benchmark(enabled=False))
 
 
-@pytest.mark.parametrize("mistake", ["select * from nothing", "update shop.orders set id = 1"])
+@pytest.mark.parametrize(
+    "mistake",
+    ["select * from nothing", "update shop.orders set id = 1", "set application_name = 'x'"],
+)
 def test_mistake_in_sql_names_the_query(shop: Dsn, mistake: str) -> None:
     with pytest.raises(CouldNotMeasure) as caught:
         _judge(_query(shop, mistake))
@@ -121,12 +122,6 @@ def test_missing_right_to_read_is_an_error(shop: Dsn, role: Dsn) -> None:
 def test_execution_longer_than_the_budget_is_an_error(shop: Dsn) -> None:
     with pytest.raises(TookTooLong):
         _judge(_query(shop, "select pg_sleep(60)", budget_s=0.2))
-
-
-def test_statement_without_a_result_set_names_itself(shop: Dsn) -> None:
-    with pytest.raises(CouldNotMeasure) as caught:
-        _judge(_query(shop, "set application_name = 'x'"))
-    assert caught.value.where == "set application_name = 'x'"
 
 
 def test_a_stall_that_the_p95_hides_is_a_miss(shop: Dsn) -> None:
