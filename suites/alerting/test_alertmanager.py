@@ -5,15 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.areas.alerting import reach
+from readiness.areas.alerting.alertmanager_config import InhibitRule
+from readiness.areas.alerting.conditions import Labels, all_match
 from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.probes import cluster, running
-from readiness.areas.alerting.probes.cluster import Loaded, Seen
-from readiness.areas.alerting.probes.running import Running
-from readiness.areas.alerting.routes import reach
-from readiness.areas.alerting.routes.config import InhibitRule
-from readiness.areas.alerting.routes.matchers import Labels, all_match
-from readiness.areas.alerting.routes.routing import placed
+from readiness.areas.alerting.probes import cluster
+from readiness.areas.alerting.probes.cluster import Loaded, Running, Seen
+from readiness.areas.alerting.reach import placed
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
@@ -54,7 +53,7 @@ def test_alertmanager_config(
         _judge_loaded(cluster.configurations(alertmanager), evidence)
     policy = target.alerting or Alerting()
     with evidence.attempt():
-        found = running.read(target)
+        found = cluster.read(target)
         with evidence.attempt():
             _judge_receivers(found, set(policy.unreached), evidence)
         _judge_inhibition(found, policy, evidence)

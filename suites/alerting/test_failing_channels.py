@@ -6,13 +6,15 @@ from typing import Final
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.alerting.config import SyntheticProbe
 from readiness.areas.alerting.judging import judge_within
-from readiness.areas.alerting.probes.delivery_drill import (
+from readiness.areas.alerting.probes.webhooks import (
+    OK,
+    Answer,
+    Call,
     Drilled,
     DrillPlan,
     answered,
     beside_hanging,
 )
-from readiness.areas.alerting.probes.webhooks import OK, Answer, Call
 from readiness.config.models import Config
 from readiness.model.measurement import Limit
 

@@ -3,16 +3,15 @@
 import time
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.alerting.config import Canary, DeadMan
+from readiness.areas.alerting.config import Canary, DeadMan, probed_channels
 from readiness.areas.alerting.judging import judge_true, judge_within
-from readiness.areas.alerting.probes.canary import CanaryPlan
+from readiness.areas.alerting.probes.end_to_end import CanaryPlan
 from readiness.areas.alerting.probes.outages import (
     fail_over,
     lose_source,
     next_beat,
     stop_prometheus,
 )
-from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer

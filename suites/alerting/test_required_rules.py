@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.alerting.bounds import Bound, Direction, bounds, converted
 from readiness.areas.alerting.config import RequiredRule
 from readiness.areas.alerting.judging import judge_true
 from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes.rules import loaded
-from readiness.areas.alerting.promql import Bound, bounds
-from readiness.areas.alerting.promql.bounds import Direction, converted
 from readiness.config.base.watching import Job
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule

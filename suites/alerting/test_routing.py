@@ -5,17 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.areas.alerting import reach
+from readiness.areas.alerting.alertmanager_config import Hop
+from readiness.areas.alerting.conditions import Matcher, Span, all_match, common, muted
 from readiness.areas.alerting.config import Alerting, SeverityPolicy
 from readiness.areas.alerting.judging import judge_none
 from readiness.areas.alerting.probes import cluster
-from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Key, Replay, Replayed
-from readiness.areas.alerting.routes import reach
-from readiness.areas.alerting.routes.config import Hop
-from readiness.areas.alerting.routes.matchers import Matcher, all_match
-from readiness.areas.alerting.routes.reach import Case, said, unmet
-from readiness.areas.alerting.routes.routing import placed
-from readiness.areas.alerting.routes.time_intervals import Span, common, muted
+from readiness.areas.alerting.reach import Case, placed, said, unmet
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Silence
 from readiness.lib.durations import prometheus_text

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from readiness.areas.alerting.bounds import Direction
 from readiness.areas.alerting.probes import rule_trial
-from readiness.areas.alerting.probes.rule_trial import Behaviour, try_rule
-from readiness.areas.alerting.promql.bounds import Direction
-from readiness.areas.alerting.promql.trial import job_trial_files
+from readiness.areas.alerting.probes.rule_trial import Behaviour, job_trial_files, try_rule
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs
 from tests.support.programs import needed

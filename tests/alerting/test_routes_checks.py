@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from readiness.areas.alerting.config import Alerting
-from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Replay
-from readiness.areas.alerting.routes.reach import LiveRule
+from readiness.areas.alerting.reach import LiveRule
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.alerting_samples import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.alerting.probes import shadow
-from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Replay, Replayed
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import NoData, Unreachable

@@ -8,14 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from readiness.areas.alerting.config import SyntheticProbe
-from readiness.areas.alerting.probes.canary import CanaryPlan, walk
-from readiness.areas.alerting.probes.delivery_drill import DrillPlan, answered
+from readiness.areas.alerting.config import SyntheticProbe, probed_channels
+from readiness.areas.alerting.probes.end_to_end import CanaryPlan, walk
 from readiness.areas.alerting.probes.outages import next_beat
-from readiness.areas.alerting.probes.round_trip import travel
-from readiness.areas.alerting.probes.synthetic import new_probe, synthetic
-from readiness.areas.alerting.probes.webhooks import OK
-from readiness.areas.alerting.subjects import probed_channels
+from readiness.areas.alerting.probes.synthetic import new_probe, synthetic, travel
+from readiness.areas.alerting.probes.webhooks import OK, DrillPlan, answered
 from readiness.config.base.watching import Alertmanager
 from readiness.config.loading import load
 from readiness.config.models import Config

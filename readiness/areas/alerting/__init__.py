@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Final
 
 from readiness.areas.alerting.config import (
+    KINDS,
     LABEL_PATTERN,
     LISTEN_PATTERN,
     AlertEngine,
@@ -14,7 +15,6 @@ from readiness.areas.alerting.config import (
     Config,
     Database,
 )
-from readiness.areas.alerting.subjects import KINDS
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, Path, known, twice
 

@@ -1,4 +1,4 @@
-"""The models of how people are notified: channels, severities, rules, the probe, alert engines."""
+"""The models of how people are notified, and the subjects of checks that they declare."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self
@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 from pydantic_core import PydanticCustomError
 
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url, tables
+from readiness.config.base.subject import Find, of
 from readiness.config.base.watching import both_or_none
 from readiness.model.secrets import Dsn, Secret
 
@@ -395,3 +396,37 @@ class Config(tables.Config):
     databases: Annotated[Mapping[Name, Database], Field(min_length=1)] = Field(
         default={}, description="the PostgreSQL databases, as [databases.NAME]"
     )
+
+
+def probed_channels(config: Config) -> list[Channel]:
+    """The channels whose inbox can be read and that Alertmanager's synthetic alerts go to."""
+    return [channel for channel in _channels(config) if channel.inbox]
+
+
+def _channels(config: Config) -> list[Channel]:
+    """Without those of the dead man's switch and those that only the target's engine notifies."""
+    alerting = _alerting(config)
+    dead_man = alerting.dead_man
+    apart = alerting.engine_only | ({dead_man.channel, dead_man.calls} if dead_man else set())
+    return [channel for channel in alerting.channels.values() if channel.name not in apart]
+
+
+def _alerting(config: Config) -> Alerting:
+    return config.alerting or Alerting()
+
+
+# kind -> (where it is declared, as the report tells a user, and how to find it)
+KINDS: Final[Mapping[str, tuple[str, Find]]] = {
+    "alerted_database": (
+        "[databases.NAME.slow_alert]",
+        lambda c: [d for d in c.databases.values() if d.slow_alert],
+    ),
+    "alertmanager": ("[alertmanager]", lambda c: [c.alertmanager] if c.alertmanager else []),
+    "alert_severity": ("[alerting.severities.NAME]", lambda c: of(_alerting(c).severities)),
+    "alert_rule": ("[alerting.rules.NAME]", lambda c: of(_alerting(c).rules)),
+    "channel": ("[alerting.channels.NAME]", _channels),
+    "synthetic_probe": ("[alerting.probe]", lambda c: [p] if (p := _alerting(c).probe) else []),
+    "canary": ("[alerting.canary]", lambda c: [found] if (found := _alerting(c).canary) else []),
+    "dead_man": ("[alerting.dead_man]", lambda c: [d] if (d := _alerting(c).dead_man) else []),
+    "alert_engine": ("[alerting.engine]", lambda c: [e] if (e := _alerting(c).engine) else []),
+}

@@ -17,9 +17,7 @@ from readiness.areas.alerting.config import (
     EngineHistory,
     EngineStatistics,
 )
-from readiness.areas.alerting.inboxes import reader_of
-from readiness.areas.alerting.inboxes.message import TIMEOUT_S, texts
-from readiness.areas.alerting.probes.round_trip import Watched, wait
+from readiness.areas.alerting.inboxes import TIMEOUT_S, Watched, reader_of, texts, wait
 from readiness.areas.alerting.probes.synthetic import new_probe
 from readiness.lib import api, command, http
 from readiness.lib.text import clean

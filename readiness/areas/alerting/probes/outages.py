@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from readiness.areas.alerting.config import Alerting, Channel, DeadMan, SyntheticProbe
-from readiness.areas.alerting.inboxes import Message, Reader, reader_of
-from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walking
-from readiness.areas.alerting.probes.round_trip import Watched, wait
+from readiness.areas.alerting.inboxes import Message, Reader, Watched, reader_of, wait
+from readiness.areas.alerting.probes.end_to_end import CanaryPlan, Walk, walking
 from readiness.areas.alerting.probes.synthetic import Synthetic, new_probe, synthetic
 from readiness.config.base.watching import Alertmanager
 from readiness.config.base.watching import Prometheus as PrometheusSettings

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.alerting.promql.selectors import Match, Selector, selectors
+from readiness.areas.alerting.promql import Match, Selector, selectors
 from readiness.lib import http
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus

@@ -14,13 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from readiness.areas.alerting.alertmanager_config import Hop, Integration, places, rewritten
+from readiness.areas.alerting.conditions import muted
 from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
-from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.webhooks import Sink, Told
-from readiness.areas.alerting.routes.config import Hop, Integration, places, rewritten
-from readiness.areas.alerting.routes.reach import SEVERITY, holders, serves, unmet
-from readiness.areas.alerting.routes.routing import placed, routes_of
-from readiness.areas.alerting.routes.time_intervals import muted
+from readiness.areas.alerting.reach import SEVERITY, holders, placed, routes_of, serves, unmet
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
 from readiness.lib.guardian import Guardian

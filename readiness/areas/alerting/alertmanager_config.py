@@ -8,9 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from readiness.areas.alerting.routes import matchers
-from readiness.areas.alerting.routes.matchers import Matcher
-from readiness.areas.alerting.routes.time_intervals import TimeInterval
+from readiness.areas.alerting.conditions import Matcher, TimeInterval, parse_matchers
 from readiness.lib.durations import prometheus_seconds
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_one
 from readiness.model.errors import NoData
@@ -254,7 +252,7 @@ def _conditions(
     found = [Matcher(name, "=", value) for name, value in equal.items()]
     found += [Matcher(name, "=~", value) for name, value in regex.items()]
     for line in lines:
-        found += matchers.parse(line)
+        found += parse_matchers(line)
     return tuple(sorted(found, key=lambda m: (m.name, m.value, m.op)))
 
 
