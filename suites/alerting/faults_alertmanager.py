@@ -272,11 +272,7 @@ def _relabeled(
 
 
 @fault(
-    misses={
-        "alerting.dead-man[Watchdog]": {"fires"},
-        _DEAD_MAN_CALLS: set(),
-        _CLUSTER: set(),
-    },
+    misses={"alerting.dead-man[Watchdog]": {"fires"}, _DEAD_MAN_CALLS: set(), _CLUSTER: set()},
     story="the rule that always fires was removed",
 )
 def watchdog_is_removed(system: "ReferenceSystem") -> "Lever":
@@ -331,8 +327,7 @@ def critical_pages_nobody(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_ROUTING: {"channels"}},
-    story="alerts of one team, as a template names it, page nobody",
+    misses={_ROUTING: {"channels"}}, story="alerts of one team, as a template names it, page nobody"
 )
 @contextmanager
 def one_team_is_routed_away(system: "ReferenceSystem") -> Iterator[None]:

@@ -45,12 +45,7 @@ def _slack(document: "Document") -> "Document":
 
 @fault(
     misses=_delivery("arrived", channels=("email",))
-    | {
-        _RULE: {"arrived"},
-        _FAILOVER: {"arrived"},
-        _RETRIES: {"hanging-channel"},
-        _SILENCE: set(),
-    },
+    | {_RULE: {"arrived"}, _FAILOVER: {"arrived"}, _RETRIES: {"hanging-channel"}, _SILENCE: set()},
     story="the mail server answers 250 to every mail, and drops it",
 )
 def mail_is_dropped(system: "ReferenceSystem") -> "Lever":
@@ -82,8 +77,7 @@ def group_wait_exceeds_the_budget(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses=_delivery("resolved", channels=_SLACK),
-    story="Slack is not notified when an alert ends",
+    misses=_delivery("resolved", channels=_SLACK), story="Slack is not notified when an alert ends"
 )
 def slack_gets_no_end(system: "ReferenceSystem") -> "Lever":
     """The default for Slack and email."""
@@ -127,8 +121,7 @@ def slack_template_is_empty(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses=_delivery("template", channels=_SLACK),
-    story="a part of the template was escaped twice",
+    misses=_delivery("template", channels=_SLACK), story="a part of the template was escaped twice"
 )
 def slack_template_is_escaped(system: "ReferenceSystem") -> "Lever":
     """What Helm or Ansible make of a template: its braces arrive as text."""
@@ -175,8 +168,7 @@ def _canary_rule(document: "Document") -> "Document":
 
 
 @fault(
-    misses={_RULE: {"fires"}, _ALL_CLEAR: set()},
-    story="the rule of the canary selects another job",
+    misses={_RULE: {"fires"}, _ALL_CLEAR: set()}, story="the rule of the canary selects another job"
 )
 def canary_rule_selects_nothing(system: "ReferenceSystem") -> "Lever":
     """What is left when a job is renamed."""
@@ -302,11 +294,7 @@ def storm_is_not_grouped(system: "ReferenceSystem") -> "Lever":
 )
 def target_down_alert_is_dropped(system: "ReferenceSystem") -> "Lever":
     """The rule is there and fires; nobody gets more than the false "resolved"."""
-    drop = {
-        "source_labels": ["alertname", "job"],
-        "regex": "TargetDown;canary",
-        "action": "drop",
-    }
+    drop = {"source_labels": ["alertname", "job"], "regex": "TargetDown;canary", "action": "drop"}
     return system.levers.edit_prometheus(
         lambda document: document["alerting"].update(alert_relabel_configs=[drop])
     )
@@ -357,8 +345,7 @@ def watchdog_is_sent_too_rarely(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_DEAD_MAN_CALLS: {"called"}},
-    story="the dead man's switch is paused, and does not call",
+    misses={_DEAD_MAN_CALLS: {"called"}}, story="the dead man's switch is paused, and does not call"
 )
 def dead_man_switch_is_paused(system: "ReferenceSystem") -> "Lever":
     """Beats arrive, and that they stop is not noticed."""

@@ -174,8 +174,7 @@ def label_is_misspelled(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_HEALTHY: {"ranges"}},
-    story="a rate spans 1 s of a job that is scraped every second",
+    misses={_HEALTHY: {"ranges"}}, story="a rate spans 1 s of a job that is scraped every second"
 )
 def range_is_too_short(system: "ReferenceSystem") -> "Lever":
     """It never has two samples."""
@@ -245,10 +244,7 @@ def no_rule_watches_targets(system: "ReferenceSystem") -> "Lever":
     return _deleted(system, "TargetDown")
 
 
-@fault(
-    misses={"alerting.job-loss[node]": {"gone"}},
-    story="no rule notices a job without targets",
-)
+@fault(misses={"alerting.job-loss[node]": {"gone"}}, story="no rule notices a job without targets")
 def no_rule_misses_a_job(system: "ReferenceSystem") -> "Lever":
     """What a label renamed in service discovery does."""
     return _rewritten(system, "JobGone", 'or absent(up{job="node"})', "")

@@ -130,11 +130,7 @@ def test_storm(synthetic_probe: SyntheticProbe, target: Config, evidence: Eviden
     assert alerting, "the plan was read from it"
     count = alerting.storm
     drilled = answered(
-        plan,
-        lambda _: (OK, 0.0),
-        _all_of(count),
-        within_s=synthetic_probe.budget_s,
-        count=count,
+        plan, lambda _: (OK, 0.0), _all_of(count), within_s=synthetic_probe.budget_s, count=count
     )
     source = f"{plan.drill.receiver} at {plan.drill.listen}: {count} alerts"
     cut = max(call.notification.truncatedAlerts for call in drilled.calls if call.notification)

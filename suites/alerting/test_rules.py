@@ -47,13 +47,7 @@ Range too short: four scrape intervals are the usual advice
     rate(errors_total[5m])     for a job that is scraped every minute""",
     severity="blocker",
     each="prometheus",
-    judgements=(
-        "errors",
-        "on-time",
-        "selectors",
-        "ranges",
-        "ranges-tight",
-    ),
+    judgements=("errors", "on-time", "selectors", "ranges", "ranges-tight"),
 )
 def test_rules_healthy(
     prometheus: Settings, watcher: Prometheus, target: Config, evidence: Evidence

@@ -211,9 +211,7 @@ def driven(expression: str, value: float) -> dict[str, Line]:
 
 
 def test_a_selector_gets_a_series_with_the_labels_that_all_scraped_ones_have() -> None:
-    assert driven('x{a="b"} > 3', 4) == {
-        'x{a="b",instance="readiness",job="readiness"}': Line(4.0),
-    }
+    assert driven('x{a="b"} > 3', 4) == {'x{a="b",instance="readiness",job="readiness"}': Line(4.0)}
 
 
 def test_a_share_of_all_is_made_of_two_series_that_add_up() -> None:

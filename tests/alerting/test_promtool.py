@@ -26,12 +26,7 @@ def behaviour(
     expression: str, required: float, direction: Direction = "above", for_s: float = 10
 ) -> Behaviour:
     return try_rule(
-        'Rule"1',
-        expression,
-        for_s=for_s,
-        interval_s=5,
-        direction=direction,
-        required=required,
+        'Rule"1', expression, for_s=for_s, interval_s=5, direction=direction, required=required
     )
 
 
@@ -49,11 +44,7 @@ def as_it_should(did: Behaviour) -> bool:
         ("1 - free / total > 0.9", 0.9, "above"),
         ("(total - free) / total * 100 > 75", 75, "above"),
         ("100 - (100 * free / total) > 80", 80, "above"),
-        (
-            'sum(rate(h{s=~"5.."}[1m])) / sum(rate(h[1m])) > 0.05',
-            0.05,
-            "above",
-        ),
+        ('sum(rate(h{s=~"5.."}[1m])) / sum(rate(h[1m])) > 0.05', 0.05, "above"),
         ("sum by (job) (rate(e[5m])) / sum by (job) (rate(t[5m])) > 0.05", 0.05, "above"),
         ("sum(increase(h[1h])) > 10", 10, "above"),
         ("increase(h[5m]) > 0", 0, "above"),

@@ -20,17 +20,11 @@ _SUFFIX: Final = "_configs"
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One way in which a receiver notifies.
+    """One way in which a receiver notifies."""
 
-    Attributes:
-        kind: as in `KIND_configs`.
-        index: its place among those of its kind in the receiver, from 0.
-        send_resolved: whether it sends the end of an alert, too.
-    """
-
-    kind: str
-    index: int
-    send_resolved: bool
+    kind: str  # as in `KIND_configs`
+    index: int  # its place among those of its kind in the receiver, from 0
+    send_resolved: bool  # whether it sends the end of an alert, too
 
     def __str__(self) -> str:
         return f"{self.kind}[{self.index}]"
@@ -51,26 +45,16 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """The target of a route, with all that it inherits from its parents.
+    """The target of a route, with all that it inherits from its parents."""
 
-    Attributes:
-        receiver: the name of the receiver.
-        path: the matchers from the root on: `/{severity="critical"}`.
-        group_by: labels by which alerts are put together; `...` alone means all.
-        group_wait_s: seconds until a new group is sent.
-        group_interval_s: seconds until an alert is sent that joins a group later.
-        repeat_interval_s: seconds until it is sent again, while it lasts.
-        mute: time intervals in which it is muted; not inherited.
-        active: time intervals outside of which it is muted, if there are any; not inherited.
-    """
-
-    receiver: str
-    path: str
-    group_by: tuple[str, ...]
-    group_wait_s: float
-    group_interval_s: float
-    repeat_interval_s: float
-    mute: tuple[str, ...]
+    receiver: str  # the name of the receiver
+    path: str  # the matchers from the root on: `/{severity="critical"}`
+    group_by: tuple[str, ...]  # labels by which alerts are put together; `...` alone means all
+    group_wait_s: float  # seconds until a new group is sent
+    group_interval_s: float  # seconds until an alert is sent that joins a group later
+    repeat_interval_s: float  # seconds until it is sent again, while it lasts
+    mute: tuple[str, ...]  # time intervals in which it is muted; not inherited
+    # Time intervals outside of which it is muted, if there are any; not inherited.
     active: tuple[str, ...]
 
     def group_of(self, labels: Mapping[str, str]) -> dict[str, str]:

@@ -47,26 +47,17 @@ _DIRECTIONS: Final[dict[str, Direction]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One comparison of something with a number.
+    """One comparison of something with a number."""
 
-    Attributes:
-        op: the operator, as it reads with the number on the right: `0.75 < x` has `>`.
-        value: the number.
-        subject: what is compared, as PromQL.
-        number_on_left: whether the number stands on the left, as in `0.75 < x`.
-        is_bool: whether it has the modifier `bool`: it then always gives a value, 0 or 1, and
-            an alert rule fires on both.
-        joined: `and`, `or` or `unless` where it is one of several; else "".
-        text: the whole comparison, as PromQL.
-    """
-
-    op: str
-    value: float
-    subject: str
-    number_on_left: bool
+    op: str  # the operator, as it reads with the number on the right: `0.75 < x` has `>`
+    value: float  # the number
+    subject: str  # what is compared, as PromQL
+    number_on_left: bool  # whether the number stands on the left, as in `0.75 < x`
+    # Whether it has the modifier `bool`: it then always gives a value, 0 or 1, and an alert rule
+    # fires on both.
     is_bool: bool
-    joined: str
-    text: str
+    joined: str  # `and`, `or` or `unless` where it is one of several; else ""
+    text: str  # the whole comparison, as PromQL
 
     @property
     def direction(self) -> Direction:
@@ -167,17 +158,11 @@ class Undrivable(NoData):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A value over time.
+    """A value over time."""
 
-    Attributes:
-        start: the value at 0 s; of one that accumulates, not used.
-        slope: what it gains in a second.
-        accumulates: whether only the gain counts, as for a counter.
-    """
-
-    start: float
-    slope: float = 0.0
-    accumulates: bool = False
+    start: float  # the value at 0 s; of one that accumulates, not used
+    slope: float = 0.0  # what it gains in a second
+    accumulates: bool = False  # whether only the gain counts, as for a counter
 
     def __neg__(self) -> "Line":
         return Line(-self.start, -self.slope)

@@ -306,23 +306,14 @@ class _Written(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TimeInterval:
-    """Minutes that meet every condition; a condition without ranges is always met.
+    """Minutes that meet every condition; a condition without ranges is always met."""
 
-    Attributes:
-        times: minutes of the day, the end excluded.
-        weekdays: 0 is Sunday.
-        days_of_month: negative ones count from the month's end, -1 is the last day.
-        months: 1 is January.
-        years: as they are.
-        zone: in which all that is meant.
-    """
-
-    times: tuple[Range, ...]
-    weekdays: tuple[Range, ...]
-    days_of_month: tuple[Range, ...]
-    months: tuple[Range, ...]
-    years: tuple[Range, ...]
-    zone: ZoneInfo
+    times: tuple[Range, ...]  # minutes of the day, the end excluded
+    weekdays: tuple[Range, ...]  # 0 is Sunday
+    days_of_month: tuple[Range, ...]  # negative ones count from the month's end, -1 is the last day
+    months: tuple[Range, ...]  # 1 is January
+    years: tuple[Range, ...]  # as they are
+    zone: ZoneInfo  # in which all that is meant
 
     @staticmethod
     def parse(written: Mapping[str, object]) -> "TimeInterval":

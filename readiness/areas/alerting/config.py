@@ -378,8 +378,7 @@ class SlowAlert(Model):
         ..., description="the [alerting.channels.NAME], with an inbox, at which it must arrive"
     )
     message_within_s: Positive = Field(
-        60,
-        description="seconds from the start of the statement to the message",
+        60, description="seconds from the start of the statement to the message"
     )
 
 

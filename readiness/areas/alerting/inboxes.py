@@ -32,25 +32,17 @@ TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message.
+    """One message."""
 
-    Attributes:
-        text: all texts of it, one a line.
-        at: when it arrived, as Unix time by the clock of the receiver; None if unknown.
-    """
-
-    text: str
+    text: str  # all texts of it, one a line
+    # When it arrived, as Unix time by the clock of the receiver; None if unknown.
     at: float | None = None
 
 
 class Reader(Protocol):
-    """Reads one channel.
+    """Reads one channel."""
 
-    Attributes:
-        poll_s: seconds to leave between two readings, as the service behind it permits.
-    """
-
-    poll_s: float
+    poll_s: float  # seconds to leave between two readings, as the service behind it permits
 
     def read(self, probe: str) -> list[Message]:
         """The messages that contain this text, oldest first.

@@ -37,9 +37,7 @@ _SHOWN: Final = 200
 promql_parser.register_extra_functions(
     [
         promql_parser.Function(
-            "holt_winters",
-            [ValueType.Matrix, ValueType.Scalar, ValueType.Scalar],
-            ValueType.Vector,
+            "holt_winters", [ValueType.Matrix, ValueType.Scalar, ValueType.Scalar], ValueType.Vector
         )
     ]
 )
@@ -178,25 +176,16 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One vector selector.
+    """One vector selector."""
 
-    Attributes:
-        metric: its name, or "" where a pattern or nothing names it.
-        matches: its matchers, without that of the name if `metric` holds it.
-        alternatives: further sets of matchers, of which one must hold (`{a="b" or a="c"}`).
-        range_s: seconds of its range, 0 without one.
-        offset_s: seconds it looks back (negative: ahead).
-        may_be_empty: why it need not match a series now; empty where it must.
-        either: the `or` of which one side must match, where it is a side of one; else "".
-    """
-
-    metric: str
-    matches: tuple[Match, ...]
+    metric: str  # its name, or "" where a pattern or nothing names it
+    matches: tuple[Match, ...]  # its matchers, without that of the name if `metric` holds it
+    # Further sets of matchers, of which one must hold (`{a="b" or a="c"}`).
     alternatives: tuple[tuple[Match, ...], ...] = ()
-    range_s: float = 0.0
-    offset_s: float = 0.0
-    may_be_empty: str = ""
-    either: str = ""
+    range_s: float = 0.0  # seconds of its range, 0 without one
+    offset_s: float = 0.0  # seconds it looks back (negative: ahead)
+    may_be_empty: str = ""  # why it need not match a series now; empty where it must
+    either: str = ""  # the `or` of which one side must match, where it is a side of one; else ""
 
     @property
     def text(self) -> str:

@@ -222,15 +222,11 @@ Needed = Sequence[Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class LiveRule:
-    """An alerting rule that Prometheus has loaded.
+    """An alerting rule that Prometheus has loaded."""
 
-    Attributes:
-        name: of the alert.
-        labels: those that its alerts have for sure, `alertname` and the external ones among
-            them; templates are not filled in.
-    """
-
-    name: str
+    name: str  # of the alert
+    # Those that its alerts have for sure, `alertname` and the external ones among them; templates
+    # are not filled in.
     labels: Mapping[str, str]
 
     @staticmethod

@@ -32,15 +32,10 @@ _NAME: Final = "the statistics"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An alert in the history.
+    """An alert in the history."""
 
-    Attributes:
-        found: whether it is there at all.
-        ended: whether its entry says that it has ended.
-    """
-
-    found: bool
-    ended: bool
+    found: bool  # whether it is there at all
+    ended: bool  # whether its entry says that it has ended
 
 
 def entry(history: EngineHistory, probe: str) -> Entry:
@@ -207,20 +202,16 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one alert left behind. A part that could not be read is the error itself.
+    """What one alert left behind. A part that could not be read is the error itself."""
 
-    Attributes:
-        probe: its id.
-        heard: seconds until each channel had it, by name; None if it never came.
-        raised: its entry in the history while it lasted; None without a history.
-        ended: the same once it had ended; None where nothing ends it either.
-        counted: by how much the statistics moved; None without statistics.
-    """
-
-    probe: str
+    probe: str  # its id
+    # Seconds until each channel had it, by name; None if it never came.
     heard: Mapping[str, float | CouldNotMeasure | None]
+    # Its entry in the history while it lasted; None without a history.
     raised: Entry | CouldNotMeasure | None
+    # The same once it had ended; None where nothing ends it either.
     ended: Entry | CouldNotMeasure | None
+    # By how much the statistics moved; None without statistics.
     counted: float | CouldNotMeasure | None
 
 
@@ -331,21 +322,14 @@ def latest_s(escalation: EngineEscalation) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Escalated:
-    """What became of the two alerts.
+    """What became of the two alerts."""
 
-    Attributes:
-        ignored: the id of the one that nobody acknowledged.
-        after_s: seconds from the call of its trigger until the second tier had it; None if never.
-        trigger_s: how long that call took: the engine's clock began within it.
-        acknowledged: the id of the other one.
-        told: whether the second tier has it, too.
-    """
-
-    ignored: str
+    ignored: str  # the id of the one that nobody acknowledged
+    # Seconds from the call of its trigger until the second tier had it; None if never.
     after_s: float | None
-    trigger_s: float
-    acknowledged: str
-    told: bool
+    trigger_s: float  # how long that call took: the engine's clock began within it
+    acknowledged: str  # the id of the other one
+    told: bool  # whether the second tier has it, too
 
 
 def escalate(

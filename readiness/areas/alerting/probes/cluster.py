@@ -24,21 +24,13 @@ from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What decides who is notified.
+    """What decides who is notified."""
 
-    Attributes:
-        url: the peer whose configuration this is.
-        version: that peer's.
-        text: the configuration as YAML, without its secrets.
-        rules: the alerting rules that Prometheus has loaded.
-        probe_label: the label of synthetic alerts; empty if none is declared.
-    """
-
-    url: str
-    version: str
-    text: str
-    rules: tuple[LiveRule, ...]
-    probe_label: str
+    url: str  # the peer whose configuration this is
+    version: str  # that peer's
+    text: str  # the configuration as YAML, without its secrets
+    rules: tuple[LiveRule, ...]  # the alerting rules that Prometheus has loaded
+    probe_label: str  # the label of synthetic alerts; empty if none is declared
 
     @property
     def source(self) -> str:
@@ -124,34 +116,21 @@ _SETTLES_WITHIN_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one peer says of the cluster.
+    """What one peer says of the cluster."""
 
-    Attributes:
-        url: its address.
-        status: `ready`, `settling`, `disabled`; or why it does not answer.
-        answers: whether it does.
-        peers: how many it sees, itself among them; 0 without a cluster.
-    """
-
-    url: str
-    status: str
-    answers: bool
-    peers: int
+    url: str  # its address
+    status: str  # `ready`, `settling`, `disabled`; or why it does not answer
+    answers: bool  # whether it does
+    peers: int  # how many it sees, itself among them; 0 without a cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What configuration one peer runs.
+    """What configuration one peer runs."""
 
-    Attributes:
-        url: its address.
-        succeeded: whether its last reload did.
-        fingerprint: of the file that it runs.
-    """
-
-    url: str
-    succeeded: bool
-    fingerprint: float
+    url: str  # its address
+    succeeded: bool  # whether its last reload did
+    fingerprint: float  # of the file that it runs
 
 
 def cluster(settings: Alertmanager) -> list[Seen]:
@@ -244,19 +223,12 @@ _ROOM: Final = "prometheus_notifications_queue_capacity"
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """One Alertmanager that Prometheus sends to.
+    """One Alertmanager that Prometheus sends to."""
 
-    Attributes:
-        listed: its address, as Prometheus has it.
-        asked: where it was asked from here.
-        status: what `/-/ready` answered, 0 if nothing.
-        problem: why nothing was answered; empty if something was.
-    """
-
-    listed: str
-    asked: str
-    status: int
-    problem: str
+    listed: str  # its address, as Prometheus has it
+    asked: str  # where it was asked from here
+    status: int  # what `/-/ready` answered, 0 if nothing
+    problem: str  # why nothing was answered; empty if something was
 
     @property
     def ready(self) -> bool:
@@ -308,15 +280,10 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What came of comparing.
+    """What came of comparing."""
 
-    Attributes:
-        firing: how many alerts fire in Prometheus.
-        unknown: those that a peer does not know.
-    """
-
-    firing: int
-    unknown: tuple[Unknown, ...]
+    firing: int  # how many alerts fire in Prometheus
+    unknown: tuple[Unknown, ...]  # those that a peer does not know
 
 
 def handed_over(prometheus: Prometheus, settings: Settings) -> Handed:
@@ -367,17 +334,11 @@ def _resend_s(prometheus: Prometheus) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What Prometheus counted while we watched.
+    """What Prometheus counted while we watched."""
 
-    Attributes:
-        sent: alerts handed over, to all Alertmanagers together.
-        lost: alerts that failed or were dropped.
-        queued: share of the queue that was full at the end, 0 to 1.
-    """
-
-    sent: float
-    lost: float
-    queued: float
+    sent: float  # alerts handed over, to all Alertmanagers together
+    lost: float  # alerts that failed or were dropped
+    queued: float  # share of the queue that was full at the end, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,35 +71,21 @@ class CanaryPlan:
 
 @dataclass(slots=True)
 class Walk:
-    """What was seen on the way. Times are Unix times, by the clock of whoever stamps them.
+    """What was seen on the way. Times are Unix times, by the clock of whoever stamps them."""
 
-    Attributes:
-        probe: the id in the canary's label.
-        group: the rule's group.
-        rule: the rule that watches the canary.
-        scrape_s: seconds between two scrapes of the canary.
-        group_wait_s: seconds that Alertmanager waits for more alerts of the group.
-        group_interval_s: seconds until it looks at the group again.
-        labels: those of the alert, as Prometheus has it.
-        breached: when the metric breached.
-        active: when Prometheus evaluated that; None if it never did.
-        fired: when the alert fired, after `for`; None if Alertmanager never had it.
-        handed_over: when Alertmanager had it; None if it never did.
-        arrived: when each channel had it, by its name.
-    """
-
-    probe: str
-    group: RuleGroup
-    rule: Rule
-    scrape_s: float
-    group_wait_s: float
-    group_interval_s: float
-    labels: dict[str, str] = field(default_factory=dict)
-    breached: float = 0.0
-    active: float | None = None
+    probe: str  # the id in the canary's label
+    group: RuleGroup  # the rule's group
+    rule: Rule  # the rule that watches the canary
+    scrape_s: float  # seconds between two scrapes of the canary
+    group_wait_s: float  # seconds that Alertmanager waits for more alerts of the group
+    group_interval_s: float  # seconds until it looks at the group again
+    labels: dict[str, str] = field(default_factory=dict)  # those of the alert, as Prometheus has it
+    breached: float = 0.0  # when the metric breached
+    active: float | None = None  # when Prometheus evaluated that; None if it never did
+    # When the alert fired, after `for`; None if Alertmanager never had it.
     fired: float | None = None
-    handed_over: float | None = None
-    arrived: dict[str, float] = field(default_factory=dict)
+    handed_over: float | None = None  # when Alertmanager had it; None if it never did
+    arrived: dict[str, float] = field(default_factory=dict)  # when each channel had it, by its name
 
     @property
     def detection_s(self) -> float:
@@ -224,17 +210,12 @@ _SLEEPER_POLL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What came of a slow statement.
+    """What came of a slow statement."""
 
-    Attributes:
-        after_s: seconds from its start until the message was there; None if it never was.
-        text: the message.
-        ran_s: seconds that the statement ran.
-    """
-
+    # Seconds from its start until the message was there; None if it never was.
     after_s: float | None
-    text: str
-    ran_s: float
+    text: str  # the message
+    ran_s: float  # seconds that the statement ran
 
 
 class _Sleeper:

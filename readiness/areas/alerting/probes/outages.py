@@ -25,15 +25,10 @@ from readiness.model.measurement import Moment
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The next beat.
+    """The next beat."""
 
-    Attributes:
-        waited_s: seconds until it came; None if it did not.
-        last_known: when the last one before it came, in words.
-    """
-
-    waited_s: float | None
-    last_known: str
+    waited_s: float | None  # seconds until it came; None if it did not
+    last_known: str  # when the last one before it came, in words
 
 
 class Beats:
@@ -127,24 +122,16 @@ _RESENDS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What followed when the source of a firing alert was stopped.
+    """What followed when the source of a firing alert was stopped."""
 
-    Attributes:
-        probe: the id of the canary's alert.
-        job: of what was stopped.
-        all_clear_s: seconds from the stop until the alert was called resolved; None if it never
-            was.
-        noticed_s: seconds from the stop until an alert for the loss was held; None if it never was.
-        noticed_by: the name of that alert.
-        steady: whether everything was as before in the end.
-    """
-
-    probe: str
-    job: str
+    probe: str  # the id of the canary's alert
+    job: str  # of what was stopped
+    # Seconds from the stop until the alert was called resolved; None if it never was.
     all_clear_s: float | None
+    # Seconds from the stop until an alert for the loss was held; None if it never was.
     noticed_s: float | None
-    noticed_by: str
-    steady: bool
+    noticed_by: str  # the name of that alert
+    steady: bool  # whether everything was as before in the end
 
 
 def lose_source(plan: CanaryPlan, undo: Undo) -> Loss:
@@ -229,19 +216,13 @@ def _comes_true(condition: Callable[[], bool]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a dead man's switch did when Prometheus was stopped.
+    """What a dead man's switch did when Prometheus was stopped."""
 
-    Attributes:
-        called_s: seconds from the stop until it called; None if it did not in time.
-        all_clear_s: seconds after which Alertmanager calls all alerts of a dead Prometheus
-            resolved: four times the interval in which they are sent again. Until then it goes on
-            beating by itself.
-        steady: whether Prometheus answers, and beats come again.
-    """
-
-    called_s: float | None
+    called_s: float | None  # seconds from the stop until it called; None if it did not in time
+    # Seconds after which Alertmanager calls all alerts of a dead Prometheus resolved: four times
+    # the interval in which they are sent again. Until then it goes on beating by itself.
     all_clear_s: float
-    steady: bool
+    steady: bool  # whether Prometheus answers, and beats come again
 
 
 def stop_prometheus(settings: PrometheusSettings, alerting: Alerting, undo: Undo) -> Call:
@@ -316,21 +297,15 @@ _BACK_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """What arrived while the first peer was stopped.
+    """What arrived while the first peer was stopped."""
 
-    Attributes:
-        probe: the id of the alert.
-        arrived: seconds until each channel had it, by its name; None if it never did.
-        group_wait_s: seconds that Alertmanager waits for more alerts of the group.
-        back_s: seconds until the peer answered again and had found the others; None if not.
-        timeline: what happened, in seconds since the drill began.
-    """
-
-    probe: str
+    probe: str  # the id of the alert
+    # Seconds until each channel had it, by its name; None if it never did.
     arrived: dict[str, float | None]
-    group_wait_s: float
+    group_wait_s: float  # seconds that Alertmanager waits for more alerts of the group
+    # Seconds until the peer answered again and had found the others; None if not.
     back_s: float | None
-    timeline: tuple[Moment, ...]
+    timeline: tuple[Moment, ...]  # what happened, in seconds since the drill began
 
 
 def fail_over(

@@ -46,21 +46,13 @@ _SHORTEST_STEP_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One rule to be tried.
+    """One rule to be tried."""
 
-    Attributes:
-        alert: its name.
-        expression: PromQL.
-        for_s: seconds that it must hold.
-        interval_s: seconds between two evaluations.
-        bound: the comparison that is driven.
-    """
-
-    alert: str
-    expression: str
-    for_s: float
-    interval_s: float
-    bound: Bound
+    alert: str  # its name
+    expression: str  # PromQL
+    for_s: float  # seconds that it must hold
+    interval_s: float  # seconds between two evaluations
+    bound: Bound  # the comparison that is driven
 
     @property
     def span_s(self) -> float:
@@ -78,17 +70,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What the subject of a rule is brought to: at the bound, and right beside it.
+    """What the subject of a rule is brought to: at the bound, and right beside it."""
 
-    Attributes:
-        fires: a value at which it must fire.
-        quiet: one at which it must not.
-        exact: the bound itself.
-    """
-
-    fires: float
-    quiet: float
-    exact: float
+    fires: float  # a value at which it must fire
+    quiet: float  # one at which it must not
+    exact: float  # the bound itself
 
 
 def values(direction: Direction, required: float) -> Values:
@@ -401,24 +387,15 @@ _DISCOVERY_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a rule did.
+    """What a rule did."""
 
-    Attributes:
-        tried: the values that it was tried at.
-        subject: what was brought to them, as PromQL.
-        fires: whether it fired where it must.
-        quiet: whether it kept quiet where it must.
-        quiet_at_bound: whether it kept quiet exactly at the bound; None where no series comes
-            to lie exactly there.
-        recovers: whether it ended once the value was good again.
-    """
-
-    tried: Values
-    subject: str
-    fires: bool
-    quiet: bool
+    tried: Values  # the values that it was tried at
+    subject: str  # what was brought to them, as PromQL
+    fires: bool  # whether it fired where it must
+    quiet: bool  # whether it kept quiet where it must
+    # Whether it kept quiet exactly at the bound; None where no series comes to lie exactly there.
     quiet_at_bound: bool | None
-    recovers: bool
+    recovers: bool  # whether it ended once the value was good again
 
 
 def try_rule(
@@ -485,15 +462,10 @@ def _undriven(reason: str, expression: str) -> NoData:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What the rules do when a job is lost.
+    """What the rules do when a job is lost."""
 
-    Attributes:
-        down: whether one fires when its targets are down.
-        gone: whether one fires when it has no target any more.
-    """
-
-    down: bool
-    gone: bool
+    down: bool  # whether one fires when its targets are down
+    gone: bool  # whether one fires when it has no target any more
 
 
 def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:

@@ -23,15 +23,10 @@ _OF_ALERTS: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The rules, all evaluated once at least.
+    """The rules, all evaluated once at least."""
 
-    Attributes:
-        groups: in their order.
-        at: Unix time by Prometheus's own clock.
-    """
-
-    groups: tuple[RuleGroup, ...]
-    at: float
+    groups: tuple[RuleGroup, ...]  # in their order
+    at: float  # Unix time by Prometheus's own clock
 
     @property
     def alerting(self) -> tuple[tuple[RuleGroup, Rule], ...]:
@@ -78,17 +73,11 @@ def _new(groups: Iterable[RuleGroup]) -> list[Rule]:
 
 @dataclass(frozen=True, slots=True)
 class Blind:
-    """A selector of a rule that finds nothing.
+    """A selector of a rule that finds nothing."""
 
-    Attributes:
-        rule: the name of the rule.
-        selector: what it selects.
-        reason: what there is instead.
-    """
-
-    rule: str
-    selector: str
-    reason: str
+    rule: str  # the name of the rule
+    selector: str  # what it selects
+    reason: str  # what there is instead
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.selector} {self.reason}"
@@ -96,15 +85,10 @@ class Blind:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What came of looking for what the rules select.
+    """What came of looking for what the rules select."""
 
-    Attributes:
-        selectors: how many selectors had to find a series.
-        blind: those that did not.
-    """
-
-    selectors: int
-    blind: tuple[Blind, ...]
+    selectors: int  # how many selectors had to find a series
+    blind: tuple[Blind, ...]  # those that did not
 
 
 def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]) -> Looked:
@@ -179,19 +163,12 @@ def _exists(prometheus: Prometheus, selector: str, known: dict[str, bool]) -> bo
 
 @dataclass(frozen=True, slots=True)
 class Spanned:
-    """A range of a rule, and how often the series under it are scraped.
+    """A range of a rule, and how often the series under it are scraped."""
 
-    Attributes:
-        rule: the name of the rule.
-        selector: what the range stands behind.
-        range_s: seconds that it spans.
-        interval_s: seconds between two samples.
-    """
-
-    rule: str
-    selector: str
-    range_s: float
-    interval_s: float
+    rule: str  # the name of the rule
+    selector: str  # what the range stands behind
+    range_s: float  # seconds that it spans
+    interval_s: float  # seconds between two samples
 
     @property
     def samples(self) -> float:
@@ -251,17 +228,11 @@ _MOST_OF_IT: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The evaluations of one group that did not take place.
+    """The evaluations of one group that did not take place."""
 
-    Attributes:
-        group: its name.
-        share: how many of them, 0 to 1.
-        measurement: the same, to be judged.
-    """
-
-    group: str
-    share: float
-    measurement: Measurement
+    group: str  # its name
+    share: float  # how many of them, 0 to 1
+    measurement: Measurement  # the same, to be judged
 
 
 def missed(prometheus: Prometheus) -> tuple[Missed, ...]:
@@ -387,17 +358,11 @@ _LOGIN: Final = frozenset({401, 403})
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What came of asking for pages.
+    """What came of asking for pages."""
 
-    Attributes:
-        asked: how many different ones.
-        missing: those that are not there, each with what was answered.
-        untold: those that did not answer, each with the reason.
-    """
-
-    asked: int
-    missing: dict[str, str]
-    untold: dict[str, str]
+    asked: int  # how many different ones
+    missing: dict[str, str]  # those that are not there, each with what was answered
+    untold: dict[str, str]  # those that did not answer, each with the reason
 
 
 def look_up(urls: Iterable[str]) -> Pages:

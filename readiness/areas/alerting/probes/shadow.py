@@ -39,41 +39,28 @@ Key = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One integration that was notified.
+    """One integration that was notified."""
 
-    Attributes:
-        receiver: its receiver.
-        integration: which one of it.
-        after_s: seconds since the alert was handed over.
-        group: the labels of the group in which it was sent.
-    """
-
-    receiver: str
-    integration: Integration
-    after_s: float
-    group: Mapping[str, str]
+    receiver: str  # its receiver
+    integration: Integration  # which one of it
+    after_s: float  # seconds since the alert was handed over
+    group: Mapping[str, str]  # the labels of the group in which it was sent
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of one alert.
+    """What became of one alert."""
 
-    Attributes:
-        labels: as it was handed over; texts of ours stand in the place of templates.
-        is_test: whether it is a test of ours for a severity, and no live rule's.
-        receivers: those that the private Alertmanager routed it to.
-        expected: those that it takes as computed; None where that cannot be computed.
-        deliveries: what was sent, the first one of each integration, in their order.
-        held_by: the alerts that inhibit it while all loaded rules fire at once.
-        held_as_computed: the same, as computed; None where that cannot be computed.
-    """
-
+    # As it was handed over; texts of ours stand in the place of templates.
     labels: Mapping[str, str]
-    is_test: bool
-    receivers: frozenset[str]
+    is_test: bool  # whether it is a test of ours for a severity, and no live rule's
+    receivers: frozenset[str]  # those that the private Alertmanager routed it to
+    # Those that it takes as computed; None where that cannot be computed.
     expected: frozenset[str] | None
+    # What was sent, the first one of each integration, in their order.
     deliveries: tuple[Delivery, ...]
-    held_by: tuple[Key, ...]
+    held_by: tuple[Key, ...]  # the alerts that inhibit it while all loaded rules fire at once
+    # The same, as computed; None where that cannot be computed.
     held_as_computed: tuple[Key, ...] | None
 
     @property
@@ -105,17 +92,11 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What became of all alerts.
+    """What became of all alerts."""
 
-    Attributes:
-        alerts: each of them.
-        version: of the private Alertmanager.
-        took_s: seconds from the first alert to the last message that was waited for.
-    """
-
-    alerts: tuple[Replayed, ...]
-    version: str
-    took_s: float
+    alerts: tuple[Replayed, ...]  # each of them
+    version: str  # of the private Alertmanager
+    took_s: float  # seconds from the first alert to the last message that was waited for
 
     def of(self, severity: str) -> list[Replayed]:
         """The alerts of one severity."""

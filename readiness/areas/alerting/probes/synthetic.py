@@ -33,17 +33,11 @@ def new_probe(prefix: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Synthetic alerts that were handed over.
+    """Synthetic alerts that were handed over."""
 
-    Attributes:
-        probe: their id.
-        at: when, as Unix time.
-        alerts: what was sent; to end them, the same with another end.
-    """
-
-    probe: str
-    at: float
-    alerts: tuple[NewAlert, ...]
+    probe: str  # their id
+    at: float  # when, as Unix time
+    alerts: tuple[NewAlert, ...]  # what was sent; to end them, the same with another end
 
 
 class Synthetic:
@@ -222,40 +216,24 @@ _REPEATS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What arrived at one channel.
+    """What arrived at one channel."""
 
-    Attributes:
-        fired: the messages that say that it fires.
-        ended: those that say that it ended.
-        fired_s: seconds from the hand-over until the first; None if none came in time.
-        ended_s: the same for the end.
-        problem: why the channel could not be read, if it could not.
-    """
-
-    fired: tuple[Message, ...]
-    ended: tuple[Message, ...]
-    fired_s: float | None
-    ended_s: float | None
-    problem: CouldNotMeasure | None = None
+    fired: tuple[Message, ...]  # the messages that say that it fires
+    ended: tuple[Message, ...]  # those that say that it ended
+    fired_s: float | None  # seconds from the hand-over until the first; None if none came in time
+    ended_s: float | None  # the same for the end
+    problem: CouldNotMeasure | None = None  # why the channel could not be read, if it could not
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """What became of one synthetic alert.
+    """What became of one synthetic alert."""
 
-    Attributes:
-        probe: its id.
-        arrivals: by the name of the channel.
-        group_interval_s: seconds after which Alertmanager looks at the group again, at most.
-        held: how many alerts the peers still held at the end.
-        diagnosis: what the Alertmanagers answered while it had not arrived; empty if it had.
-    """
-
-    probe: str
-    arrivals: Mapping[str, Arrival]
-    group_interval_s: float
-    held: int
-    diagnosis: str
+    probe: str  # its id
+    arrivals: Mapping[str, Arrival]  # by the name of the channel
+    group_interval_s: float  # seconds after which Alertmanager looks at the group again, at most
+    held: int  # how many alerts the peers still held at the end
+    diagnosis: str  # what the Alertmanagers answered while it had not arrived; empty if it had
 
 
 def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -> Trip:
@@ -334,23 +312,15 @@ _POLL_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Silenced:
-    """What became of a silenced alert.
+    """What became of a silenced alert."""
 
-    Attributes:
-        probe: its id.
-        state: what the peers called it while the silence lasted, each once.
-        notified: channels that were notified all the same.
-        control: whether another alert, which nothing silenced, arrived meanwhile.
-        after_s: seconds from the end of the silence to its arrival; None if it never arrived.
-        group_interval_s: seconds after which Alertmanager looks at the group again, at most.
-    """
-
-    probe: str
-    state: tuple[str, ...]
-    notified: tuple[str, ...]
-    control: bool
+    probe: str  # its id
+    state: tuple[str, ...]  # what the peers called it while the silence lasted, each once
+    notified: tuple[str, ...]  # channels that were notified all the same
+    control: bool  # whether another alert, which nothing silenced, arrived meanwhile
+    # Seconds from the end of the silence to its arrival; None if it never arrived.
     after_s: float | None
-    group_interval_s: float
+    group_interval_s: float  # seconds after which Alertmanager looks at the group again, at most
 
 
 def silence_round_trip(

@@ -105,17 +105,11 @@ class Notification(api.Reply):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that came.
+    """One request that came."""
 
-    Attributes:
-        at: when, as Unix time.
-        status: what it was answered.
-        notification: what it contained; None if it was not a notification.
-    """
-
-    at: float
-    status: int
-    notification: Notification | None
+    at: float  # when, as Unix time
+    status: int  # what it was answered
+    notification: Notification | None  # what it contained; None if it was not a notification
 
     def has(self, label: str, value: str) -> bool:
         """Whether one of its alerts carries this label."""
@@ -221,19 +215,12 @@ _MESSAGE: Final = TypeAdapter(_Message)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One alert in one message.
+    """One alert in one message."""
 
-    Attributes:
-        place: the path that the message came to.
-        labels: the alert's.
-        group: the labels of the group in which it was sent.
-        at: the clock `time.monotonic` when it came, in seconds.
-    """
-
-    place: str
-    labels: Mapping[str, str]
-    group: Mapping[str, str]
-    at: float
+    place: str  # the path that the message came to
+    labels: Mapping[str, str]  # the alert's
+    group: Mapping[str, str]  # the labels of the group in which it was sent
+    at: float  # the clock `time.monotonic` when it came, in seconds
 
 
 class Sink:
@@ -283,18 +270,12 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Drilled:
-    """What came of one drill.
+    """What came of one drill."""
 
-    Attributes:
-        probe: the id of the alert.
-        sent_at: when it was handed over, as Unix time.
-        calls: the calls that contained it, in their order.
-        beside_s: seconds until the channel beside the webhook had it; None if it never did.
-    """
-
-    probe: str
-    sent_at: float
-    calls: tuple[Call, ...]
+    probe: str  # the id of the alert
+    sent_at: float  # when it was handed over, as Unix time
+    calls: tuple[Call, ...]  # the calls that contained it, in their order
+    # Seconds until the channel beside the webhook had it; None if it never did.
     beside_s: float | None = None
 
     @property

@@ -21,24 +21,18 @@ _METHODS: Final = ["GET", "POST", "PUT", "DELETE"]
 
 
 class Gateway(BaseModel):
-    """What it does.
-
-    Attributes:
-        to: the addresses that each request goes to, one after the other; the worst of their
-            answers is the one that is given.
-        swallows: statuses of theirs that it turns into 200.
-        refuses: methods and paths that it answers 403 itself, as `POST /api/v2/silences`.
-        ignores: beginnings of methods and paths that it answers 200 itself.
-        drops: keys that it removes from the objects of a JSON list, as `endsAt`.
-    """
+    """What it does."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # The addresses that each request goes to, one after the other; the worst of their answers is
+    # the one that is given.
     to: list[str]
-    swallows: list[int] = []
+    swallows: list[int] = []  # statuses of theirs that it turns into 200
+    # Methods and paths that it answers 403 itself, as `POST /api/v2/silences`.
     refuses: list[str] = []
-    ignores: list[str] = []
-    drops: list[str] = []
+    ignores: list[str] = []  # beginnings of methods and paths that it answers 200 itself
+    drops: list[str] = []  # keys that it removes from the objects of a JSON list, as `endsAt`
 
 
 def application(gateway: Gateway) -> Starlette:
