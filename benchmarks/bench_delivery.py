@@ -49,7 +49,7 @@ def seen_late_ms(sender: Synthetic, watched: list[Watched]) -> list[float]:
     return [
         (seen - message.at) * 1000
         for one in watched
-        for message, seen in one.told(ended=False)[:1]
+        for message, seen in one.shown(ended=False)[:1]
         if message.at
     ]
 

@@ -358,7 +358,7 @@ def dead_man_switch_is_paused(system: "ReferenceSystem") -> "Lever":
 )
 def first_tier_is_not_notified(system: "ReferenceSystem") -> "Lever":
     """It counts, records and escalates the alert: only the first message is missing."""
-    return system.levers.pager_fault(tells_first=False)
+    return system.levers.pager_fault(notifies_first=False)
 
 
 @fault(misses={_ENGINE: {"in-time"}}, story="the chat takes eleven seconds to show a message")
@@ -373,7 +373,7 @@ def first_tier_is_notified_late(system: "ReferenceSystem") -> "Lever":
 )
 def engine_records_nothing(system: "ReferenceSystem") -> "Lever":
     """People are notified, and a week later nobody knows of what."""
-    return system.levers.pager_fault(remembers=False)
+    return system.levers.pager_fault(records=False)
 
 
 @fault(
@@ -382,7 +382,7 @@ def engine_records_nothing(system: "ReferenceSystem") -> "Lever":
 )
 def engine_records_no_end(system: "ReferenceSystem") -> "Lever":
     """Every alert seems to fire still."""
-    return system.levers.pager_fault(remembers_ends=False)
+    return system.levers.pager_fault(records_ends=False)
 
 
 @fault(
@@ -409,7 +409,7 @@ def engine_never_escalates(system: "ReferenceSystem") -> "Lever":
 )
 def engine_ignores_acknowledgements(system: "ReferenceSystem") -> "Lever":
     """The acknowledgement is accepted, and the timer runs on."""
-    return system.levers.pager_fault(heeds_acknowledgements=False)
+    return system.levers.pager_fault(honors_acknowledgements=False)
 
 
 @fault(

@@ -53,7 +53,7 @@ def test_alertmanager_config(
         _judge_loaded(cluster.configurations(alertmanager), evidence)
     policy = target.alerting or Alerting()
     with evidence.attempt():
-        found = cluster.read(target)
+        found = cluster.read_running(target)
         with evidence.attempt():
             _judge_receivers(found, set(policy.unreached), evidence)
         _judge_inhibition(found, policy, evidence)

@@ -3,7 +3,13 @@
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.alerting.config import AlertEngine, EngineEscalation
 from readiness.areas.alerting.judging import judge_true, judge_within
-from readiness.areas.alerting.probes.alert_engine import Entry, Told, earliest_s, escalate, latest_s
+from readiness.areas.alerting.probes.alert_engine import (
+    Entry,
+    Followed,
+    earliest_s,
+    escalate,
+    latest_s,
+)
 from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -46,24 +52,24 @@ def test_engine(
     alert_engine: AlertEngine, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
 ) -> None:
     """Looked for by an id of its own; what is not declared is not judged."""
-    told = engine_alerts.first(guardian)
+    seen = engine_alerts.first(guardian)
     for channel in alert_engine.channels:
         with evidence.attempt():
-            _judge_arrival(told, channel, alert_engine, evidence)
+            _judge_arrival(seen, channel, alert_engine, evidence)
     if alert_engine.history:
         with evidence.attempt():
-            _judge_history(told, evidence)
+            _judge_history(seen, evidence)
     if alert_engine.statistics:
         with evidence.attempt():
-            _judge_statistics(told, evidence)
+            _judge_statistics(seen, evidence)
     if alert_engine.escalation:
         with evidence.attempt():
             _judge_escalation(alert_engine.escalation, engine_alerts, guardian, evidence)
 
 
-def _judge_arrival(told: Told, channel: str, engine: AlertEngine, evidence: Evidence) -> None:
+def _judge_arrival(seen: Followed, channel: str, engine: AlertEngine, evidence: Evidence) -> None:
     """The time that the command takes counts."""
-    after_s = told.heard.get(channel)
+    after_s = seen.notified.get(channel)
     if isinstance(after_s, CouldNotMeasure):
         raise after_s
     judge_within(
@@ -72,17 +78,17 @@ def _judge_arrival(told: Told, channel: str, engine: AlertEngine, evidence: Evid
         f"{channel} was notified",
         after_s,
         at_most(engine.within_s, engine.deciding("within_s")),
-        f"alert {told.probe} at {channel}",
+        f"alert {seen.probe} at {channel}",
         never=f"{channel} was not notified",
         because=f"the engine accepted the alert, and nothing came within {2 * engine.within_s:g} s",
         late_key="in-time",
     )
 
 
-def _judge_history(told: Told, evidence: Evidence) -> None:
+def _judge_history(seen: Followed, evidence: Evidence) -> None:
     """An entry that says its end before there is one would say nothing, and is an error."""
-    source = f"history of the engine, alert {told.probe}"
-    raised = _read(told.raised)
+    source = f"history of the engine, alert {seen.probe}"
+    raised = _read(seen.raised)
     found = judge_true(
         evidence,
         "recorded",
@@ -99,8 +105,8 @@ def _judge_history(told: Told, evidence: Evidence) -> None:
             where="[alerting.engine.history]",
             remedy="set `end_field`, or a `resolved_text` that only ended alerts have",
         )
-    if told.ended is not None:
-        ended = _read(told.ended)
+    if seen.ended is not None:
+        ended = _read(seen.ended)
         judge_true(
             evidence,
             "end-recorded",
@@ -120,14 +126,14 @@ def _read(found: Entry | CouldNotMeasure | None) -> Entry:
     return found
 
 
-def _judge_statistics(told: Told, evidence: Evidence) -> None:
+def _judge_statistics(seen: Followed, evidence: Evidence) -> None:
     """By at least one: others may raise alerts, too."""
-    if isinstance(told.counted, CouldNotMeasure):
-        raise told.counted
-    counted = told.counted or 0
+    if isinstance(seen.counted, CouldNotMeasure):
+        raise seen.counted
+    counted = seen.counted or 0
     evidence.judge(
         "counted",
-        Measurement("alerts counted for one", counted, "count", f"statistics, alert {told.probe}"),
+        Measurement("alerts counted for one", counted, "count", f"statistics, alert {seen.probe}"),
         at_least(1),
         says=f"One alert was raised, and the statistics moved by {counted:g}",
     )
@@ -170,7 +176,7 @@ def _judge_escalation(
             "acknowledged",
             "acknowledged alert stays at the first tier",
             f"alert {seen.acknowledged} at {second.name}",
-            true=not seen.told,
+            true=not seen.escalated_anyway,
             miss=f"{second.name} was notified of an acknowledged alert",
             because="somebody is working on it already",
         )

@@ -10,10 +10,10 @@ from readiness.areas.alerting.probes.webhooks import (
     OK,
     Answer,
     Call,
-    Drilled,
     DrillPlan,
     answered,
     beside_hanging,
+    fingerprints,
 )
 from readiness.config.models import Config
 from readiness.model.measurement import Limit
@@ -133,8 +133,8 @@ def test_storm(synthetic_probe: SyntheticProbe, target: Config, evidence: Eviden
         plan, lambda _: (OK, 0.0), _all_of(count), within_s=synthetic_probe.budget_s, count=count
     )
     source = f"{plan.drill.receiver} at {plan.drill.listen}: {count} alerts"
-    cut = max(call.notification.truncatedAlerts for call in drilled.calls if call.notification)
-    arrived = len(drilled.fingerprints)
+    cut = max(call.notification.truncated for call in drilled.calls if call.notification)
+    arrived = len(fingerprints(drilled.calls))
     evidence.judge(
         "complete",
         Measurement("alerts delivered", arrived, "count", source, count),
@@ -152,7 +152,7 @@ def test_storm(synthetic_probe: SyntheticProbe, target: Config, evidence: Eviden
 
 
 def _all_of(count: int) -> Callable[[Sequence[Call]], bool]:
-    return lambda calls: len(Drilled("", 0, tuple(calls)).fingerprints) >= count
+    return lambda calls: len(fingerprints(calls)) >= count
 
 
 def _failing(times: int, status: int) -> Answer:

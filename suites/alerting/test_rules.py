@@ -85,10 +85,8 @@ def _judge_selectors(
         lambda seen: not seen.blind,
         within_s=rules.patience_s(found.groups),
     )
-    blind = [str(one) for one in looked.blind]
-    judge_none(
-        evidence, "selectors", "selectors that match no series", blind, _RULES, looked.selectors
-    )
+    name = "selectors that match no series"
+    judge_none(evidence, "selectors", name, looked.blind, _RULES, looked.selectors)
 
 
 def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> None:
@@ -172,10 +170,10 @@ def test_rule_metadata(
         ("labels", "texts with a label that does not exist", list(_blanks(loaded))),
     ):
         judge_none(evidence, key, name, wrong, _RULES, len(loaded))
-    if pages.untold:
-        url, why = next(iter(pages.untold.items()))
+    if pages.unanswered:
+        url, why = next(iter(pages.unanswered.items()))
         raise Unreachable(
-            f"{len(pages.untold)} of {pages.asked} runbooks did not answer: {why}",
+            f"{len(pages.unanswered)} of {pages.asked} runbooks did not answer: {why}",
             where=url,
             remedy="run the gate where the runbooks can be read",
         )

@@ -34,7 +34,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.contract
 
 FIRST, SECOND = pager.TIERS
-ESCALATION = {"escalates", "waits", "in_time", "heeds_acknowledgements"}
+ESCALATION = {"escalates", "waits", "in_time", "honors_acknowledgements"}
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +123,14 @@ def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("fault", "miss"),
     [
-        ("tells_first", "chat was not notified: the engine accepted the alert"),
-        ("remembers", "The alert is not in the history while it fires"),
-        ("remembers_ends", "The end of the alert is not in the history: it seems to fire forever"),
+        ("notifies_first", "chat was not notified: the engine accepted the alert"),
+        ("records", "The alert is not in the history while it fires"),
+        ("records_ends", "The end of the alert is not in the history: it seems to fire forever"),
         ("counts", "One alert was raised, and the statistics moved by 0"),
         ("escalates", "An alert that nobody acknowledged did not reach second-tier"),
         ("waits", "at least 3.5 s required (`.after_s`)"),
         ("in_time", "limit 6.5 s (`.after_s`)"),
-        ("heeds_acknowledgements", "second-tier was notified of an acknowledged alert"),
+        ("honors_acknowledgements", "second-tier was notified of an acknowledged alert"),
     ],
 )
 def test_what_it_gets_wrong_is_a_miss(fault: str, miss: str, servers: tuple[str, str]) -> None:
@@ -159,7 +159,7 @@ def test_a_history_that_calls_all_resolved_is_an_error(servers: tuple[str, str])
 def test_an_acknowledged_alert_that_was_seen_nowhere_is_an_error(servers: tuple[str, str]) -> None:
     url, inbox = servers
     blind = engine_at(url).model_copy(update={"history": None})
-    httpx.post(f"{url}/_ctl", json={"tells_first": False}, trust_env=False)
+    httpx.post(f"{url}/_ctl", json={"notifies_first": False}, trust_env=False)
     try:
         found = [error.message for error in judged(target_of(blind, inbox)).lost]
         assert any("seen neither at the first tier nor in the history" in text for text in found)

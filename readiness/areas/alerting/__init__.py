@@ -1,6 +1,6 @@
-"""Alerting: whether people are notified of what they must know, in time, and of nothing else."""
+"""Alerting: whether the right people are notified of every problem, in time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from itertools import chain
 from typing import Final
@@ -9,9 +9,7 @@ from readiness.areas.alerting.config import (
     KINDS,
     LABEL_PATTERN,
     LISTEN_PATTERN,
-    AlertEngine,
     Alerting,
-    Channel,
     Config,
     Database,
 )
@@ -22,36 +20,35 @@ __all__ = ["AREA"]
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
-    if config.alerting:
-        yield from _channels(config.alerting)
-    yield from _slow_alerts(config)
-
-
-def _slow_alerts(config: Config) -> Iterator[Mistake]:
-    """The channel of a slow statement's alert must exist, with an inbox."""
     channels = config.alerting.channels if config.alerting else {}
+    named: dict[Path, str] = {}  # these channels must exist
+    read: dict[Path, str] = {}  # these must also have an inbox
     for key, database in config.databases.items():
         if alert := database.slow_alert:
-            path = ("databases", key, "slow_alert", "channel")
-            yield from known(path, alert.channel, "alerting.channels", channels)
-            if alert.channel in channels:
-                yield from _unreadable(path, alert.channel, channels)
+            read["databases", key, "slow_alert", "channel"] = alert.channel
+    if alerting := config.alerting:
+        for key, policy in alerting.severities.items():
+            path = ("alerting", "severities", key, "channels")
+            for name in chain.from_iterable(policy.channels):
+                yield from known(path, name, "alerting.channels", channels)
+        named |= _named(alerting)
+        if engine := alerting.engine:
+            place = ("alerting", "engine", "channels")
+            read |= {(*place, number): name for number, name in enumerate(engine.channels)}
+            if engine.escalation:
+                read["alerting", "engine", "escalation", "second"] = engine.escalation.second
+            yield from twice(place, "", engine.channels)
+    for where, name in {**named, **read}.items():
+        yield from known(where, name, "alerting.channels", channels)
+        if where in read and name in channels and channels[name].inbox is None:
+            yield Mistake(
+                where,
+                f"[alerting.channels.{name}] has no inbox: its messages cannot be read",
+                f"declare [alerting.channels.{name}.inbox]",
+            )
 
 
-def _unreadable(path: Path, name: str, channels: Mapping[str, Channel]) -> Iterator[Mistake]:
-    if channels[name].inbox is None:
-        yield Mistake(
-            path,
-            f"[alerting.channels.{name}] has no inbox: what arrived cannot be read",
-            f"declare [alerting.channels.{name}.inbox]",
-        )
-
-
-def _channels(alerting: Alerting) -> Iterator[Mistake]:
-    for key, policy in alerting.severities.items():
-        path = ("alerting", "severities", key, "channels")
-        for name in chain.from_iterable(policy.channels):
-            yield from known(path, name, "alerting.channels", alerting.channels)
+def _named(alerting: Alerting) -> dict[Path, str]:
     found: dict[Path, str] = {}
     if alerting.dead_man:
         found["alerting", "dead_man", "channel"] = alerting.dead_man.channel
@@ -59,23 +56,7 @@ def _channels(alerting: Alerting) -> Iterator[Mistake]:
             found["alerting", "dead_man", "calls"] = alerting.dead_man.calls
     if alerting.probe and alerting.probe.drill:
         found["alerting", "probe", "drill", "beside"] = alerting.probe.drill.beside
-    for place, name in found.items():
-        yield from known(place, name, "alerting.channels", alerting.channels)
-    if alerting.engine:
-        yield from _engine(alerting.engine, alerting.channels)
-
-
-def _engine(engine: AlertEngine, channels: Mapping[str, Channel]) -> Iterator[Mistake]:
-    """Its channels must exist, with an inbox: nothing else is known of them."""
-    place: Path = ("alerting", "engine")
-    names = [((*place, "channels", number), name) for number, name in enumerate(engine.channels)]
-    if engine.escalation:
-        names.append(((*place, "escalation", "second"), engine.escalation.second))
-    for path, name in names:
-        yield from known(path, name, "alerting.channels", channels)
-        if name in channels:
-            yield from _unreadable(path, name, channels)
-    yield from twice((*place, "channels"), "", engine.channels)
+    return found
 
 
 AREA: Final = Area(

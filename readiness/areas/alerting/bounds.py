@@ -36,13 +36,8 @@ from readiness.model.errors import NoData
 Direction = Literal["above", "below", "equals", "differs"]
 _MIRRORED: Final = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
 _DIRECTIONS: Final[dict[str, Direction]] = {
-    ">": "above",
-    ">=": "above",
-    "<": "below",
-    "<=": "below",
-    "==": "equals",
-    "!=": "differs",
-}
+    ">": "above", ">=": "above", "<": "below", "<=": "below", "==": "equals", "!=": "differs",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +47,9 @@ class Bound:
     op: str  # the operator, as it reads with the number on the right: `0.75 < x` has `>`
     value: float  # the number
     subject: str  # what is compared, as PromQL
-    number_on_left: bool  # whether the number stands on the left, as in `0.75 < x`
     # Whether it has the modifier `bool`: it then always gives a value, 0 or 1, and an alert rule
     # fires on both.
     is_bool: bool
-    joined: str  # `and`, `or` or `unless` where it is one of several; else ""
     text: str  # the whole comparison, as PromQL
 
     @property
@@ -69,38 +62,29 @@ class Bound:
 
 
 def bounds(expression: str) -> tuple[Bound, ...]:
-    """The comparisons that decide whether an expression gives something, in their order.
+    """The comparisons that decide whether an expression has a result, in their order.
 
     They are found through parentheses, `and`, `or` and `unless`, and on the left of another
-    comparison (`x > 3 < 10`). Those below a function or an aggregation, as in `count(x > 3)`,
-    only choose what is counted, and are left out.
-
-    Raises:
-        NoData: the expression cannot be read.
+    comparison (`x > 3 < 10`). Those below a function or an aggregation, as in `count(x > 3)`, only
+    select what is counted, and are left out.
     """
-    return tuple(_bounds(parse(expression), ""))
+    return tuple(_bounds(parse(expression)))
 
 
-def subject_of(node: BinaryExpr) -> Expr:
-    """What a comparison with a number compares."""
-    return bare(node.lhs) if number(node.rhs) is not None else bare(node.rhs)
-
-
-def _bounds(node: Expr, joined: str) -> Iterator[Bound]:
+def _bounds(node: Expr) -> Iterator[Bound]:
     node = bare(node)
     if not isinstance(node, BinaryExpr):
         return
-    symbol = operator(node)
-    if symbol in COMPARISONS:
-        yield from _bounds(node.lhs, joined or "and")
-        yield from _compared(node, joined)
-    elif symbol in {"and", "or", "unless"}:
-        yield from _bounds(node.lhs, joined or symbol)
-        if symbol != "unless":  # on its right stands when it must not fire
-            yield from _bounds(node.rhs, joined or symbol)
+    if operator(node) in COMPARISONS:
+        yield from _bounds(node.lhs)
+        yield from _compared(node)
+    elif operator(node) in SETS:
+        yield from _bounds(node.lhs)
+        if operator(node) != "unless":  # its right side only says when it must not fire
+            yield from _bounds(node.rhs)
 
 
-def _compared(node: BinaryExpr, joined: str) -> Iterator[Bound]:
+def _compared(node: BinaryExpr) -> Iterator[Bound]:
     left, right = number(node.lhs), number(node.rhs)
     value = left if right is None else right
     if value is None or (left is not None and right is not None):
@@ -108,15 +92,13 @@ def _compared(node: BinaryExpr, joined: str) -> Iterator[Bound]:
     yield Bound(
         op=_MIRRORED[operator(node)] if right is None else operator(node),
         value=value,
-        subject=subject_of(node).prettify(),
-        number_on_left=right is None,
+        subject=bare(node.rhs if right is None else node.lhs).prettify(),
         is_bool=node.modifier is not None and node.modifier.return_bool,
-        joined=joined,
         text=node.prettify(),
     )
 
 
-# unit -> what it measures, and how many of the smallest or plainest unit it is
+# unit -> what it measures, and how many of the plainest unit it is
 _UNITS: Final[dict[str, tuple[str, Fraction]]] = {
     "s": ("time", Fraction(1)),
     "ms": ("time", Fraction(1, 1000)),
@@ -144,7 +126,7 @@ def converted(value: float, unit: str, wanted: str) -> float:
         raise NoData(
             f"{unit} cannot be converted to {wanted}",
             where="[alerting.rules]",
-            remedy="write `unit` and `metric_unit` of one kind: s and ms, ratio and percent, ...",
+            remedy="set `unit` and `metric_unit` to units of one kind: s and ms, ratio and percent",
         )
     return float(Fraction(repr(float(value))) * size / step)
 
@@ -153,7 +135,7 @@ _OTHERS: Final = ("readiness", "", "200", "500", "0", "1", "true", "a", "A", "GE
 
 
 class Undrivable(NoData):
-    """An expression that no made-up series can bring to a value, as far as we can tell."""
+    """We cannot make up series that bring this expression to a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +155,7 @@ class Line:
         return Line(self.start + other.start, self.slope + other.slope, together)
 
     def times(self, factor: float) -> "Line":
-        """That many times as much."""
+        """The product with a number."""
         return Line(self.start * factor, self.slope * factor, self.accumulates)
 
 
@@ -189,7 +171,7 @@ class Key:
         return f"{self.metric}{{{inside}}}"
 
     def matches(self, selector: Selector) -> bool:
-        """Whether the selector would select it; a pattern that cannot be read does not."""
+        """Whether the selector selects it; a pattern that cannot be read does not."""
         values = dict(self.labels)
         return self.metric == selector.metric and all(
             m.holds(values.get(m.name, "")) for m in selector.matches
@@ -199,15 +181,15 @@ class Key:
 def key_for(
     selector: Selector, defaults: Mapping[str, str], apart_from: Sequence[Selector] = ()
 ) -> Key:
-    """A series that the selector matches, and those others do not.
+    """A series that the selector matches, and the selectors in `apart_from` do not.
 
     Args:
         selector: what must match it.
-        defaults: labels that it has besides, where the selector does not demand otherwise.
-        apart_from: selectors that must not match it.
+        defaults: its other labels, unless the selector requires other values.
+        apart_from: what must not match it.
 
     Raises:
-        Undrivable: none can be thought of.
+        Undrivable: we cannot find one.
     """
     if not selector.metric or selector.alternatives:
         raise Undrivable("its selector names no single metric", where=selector.text)
@@ -217,7 +199,7 @@ def key_for(
         values[name] = _value(demands, [], values.get(name))
     for other in apart_from:
         if _key(selector.metric, values).matches(other):
-            _tell_apart(selector, other, values)
+            _separate(selector, other, values)
     return _key(selector.metric, values)
 
 
@@ -225,7 +207,7 @@ def _key(metric: str, values: Mapping[str, str]) -> Key:
     return Key(metric, tuple(sorted((name, value) for name, value in values.items() if value)))
 
 
-def _tell_apart(selector: Selector, other: Selector, values: dict[str, str]) -> None:
+def _separate(selector: Selector, other: Selector, values: dict[str, str]) -> None:
     for refused in other.matches:
         demands = [m for m in selector.matches if m.name == refused.name]
         try:
@@ -237,12 +219,12 @@ def _tell_apart(selector: Selector, other: Selector, values: dict[str, str]) -> 
 
 
 def _value(demands: Sequence[Match], refused: Sequence[Match], preferred: str | None) -> str:
-    """A label's value that all demands hold for, and none of the refused."""
+    """A label's value that meets all demands, and none of the refused ones."""
     for value in _candidates(demands, preferred):
         if all(m.holds(value) for m in demands) and not any(m.holds(value) for m in refused):
             return value
     raise Undrivable(
-        "no value of a label comes to mind that matches",
+        "no matching value of a label was found",
         where=", ".join(map(str, [*demands, *refused])),
     )
 
@@ -284,21 +266,17 @@ Inputs = dict[Key, Line]
 
 
 def drive(expression: str, bound: Bound, value: float) -> Inputs:
-    """The series that bring what a bound compares to a value, and make all else hold.
+    """The series that bring the subject of one of the expression's bounds to a value.
 
-    Args:
-        expression: PromQL.
-        bound: one of `bounds(expression)`.
-        value: what its subject must be.
+    All other conditions of the expression are made to hold.
 
     Raises:
-        Undrivable: the expression is of a shape that is not solved here.
-        NoData: it cannot be read.
+        Undrivable: the shape of the expression is not supported.
     """
     plan = _Plan(_defaults(expression), bound.text)
     plan.hold(parse(expression), value)
     if not plan.inputs:
-        raise Undrivable("it selects nothing that could be varied", where=expression)
+        raise Undrivable("it selects no series that can be varied", where=expression)
     return plan.inputs
 
 
@@ -314,17 +292,17 @@ class _Plan:
     def hold(self, node: Expr, value: float) -> None:
         """Make a condition hold, with the target's subject at the value."""
         node = bare(node)
-        if not isinstance(node, BinaryExpr) or operator(node) not in COMPARISONS | SETS:
+        symbol = operator(node) if isinstance(node, BinaryExpr) else ""
+        if not isinstance(node, BinaryExpr) or symbol not in COMPARISONS | SETS:
             self.solve(node, Line(1.0))
-        elif operator(node) in COMPARISONS:
+        elif symbol in COMPARISONS:
             self._compare(node, value)
-        elif operator(node) == "and":
-            self.hold(node.lhs, value)
+        elif symbol == "or" and self._is_in(node.rhs):
             self.hold(node.rhs, value)
-        elif operator(node) == "or" and self._is_in(node.rhs):
-            self.hold(node.rhs, value)
-        else:  # the other side of `or` and the right of `unless` stay without series
+        else:  # the other side of `or` and the right side of `unless` get no series
             self.hold(node.lhs, value)
+            if symbol == "and":
+                self.hold(node.rhs, value)
 
     def _is_in(self, node: Expr) -> bool:
         return any(bound.text == self.target for bound in bounds(node.prettify()))
@@ -332,7 +310,7 @@ class _Plan:
     def _compare(self, node: BinaryExpr, value: float) -> None:
         found = [b for b in bounds(node.prettify()) if b.text == node.prettify()]
         if not found:
-            raise Undrivable("it compares with no number", where=node.prettify())
+            raise Undrivable("it does not compare with a number", where=node.prettify())
         inner = node.lhs if number(node.lhs) is None else node.rhs
         if found[0].text != self.target and not self._is_in(inner):
             value = _that_holds(found[0])
@@ -359,7 +337,7 @@ class _Plan:
             case BinaryExpr() if operator(node) in _INVERSE:
                 self._calculate(node, value, summed=summed)
             case _:
-                raise Undrivable("it is not of a shape that can be solved", where=node.prettify())
+                raise Undrivable("its shape is not supported", where=node.prettify())
 
     def _call(self, node: Call, value: Line, *, summed: bool) -> None:
         name, inner = node.func.name, [a for a in node.args if isinstance(a, Expr)]
@@ -373,7 +351,7 @@ class _Plan:
         elif isinstance(ranged, MatrixSelector) and (line := _over_range(name, ranged, value)):
             self._assign(selector_of(ranged.vector_selector), line, summed=summed)
         else:
-            raise Undrivable(f"{name}() is not solved here", where=node.prettify())
+            raise Undrivable(f"{name}() is not supported", where=node.prettify())
 
     def _calculate(self, node: BinaryExpr, value: Line, *, summed: bool) -> None:
         left, right = self._known(node.lhs), self._known(node.rhs)
@@ -391,12 +369,12 @@ class _Plan:
             self.solve(node.rhs, free, summed=summed)
 
     def _comes_again(self, node: Expr, other: Expr) -> bool:
-        """Whether a plain selector is selected on the other side, too, as in `(a - b) / a`."""
+        """Whether the other side contains the same plain selector, as in `(a - b) / a`."""
         again = (s.text for s in selectors(other.prettify()))
         return isinstance(bare(node), VectorSelector) and bare(node).prettify() in again
 
     def _known(self, node: Expr) -> Line | None:
-        """What a side of an operator is that is settled: a number, the time, a given series."""
+        """The value of a side that is fixed: a number, the time, a series with a value."""
         plain, node = number(node), bare(node)
         if plain is not None:
             return Line(plain)
@@ -407,16 +385,18 @@ class _Plan:
         return _CLOCK if isinstance(node, Call) and node.func.name == "time" else None
 
     def _histogram(self, node: Call, value: Line) -> None:
-        """All that was observed lies in one bucket, whose end makes the quantile the value."""
+        """Put all observations into one bucket, whose edge makes the quantile the value."""
         quantile, found = number(node.args[0]), list(selectors(node.prettify()))
         if not quantile or len(found) != 1 or value.start <= 0 or value.slope:
-            raise Undrivable("the quantile of this histogram is not solved", where=node.prettify())
+            raise Undrivable(
+                "the quantile of this histogram is not supported", where=node.prettify()
+            )
         line = Line(0.0, 1.0, accumulates=True) if found[0].range_s else Line(_BASE)
         for edge in (repr(value.start / quantile), "+Inf"):
             self.inputs[key_for(found[0], {**self.defaults, "le": edge})] = line
 
     def _assign(self, selector: Selector, value: Line, *, summed: bool) -> None:
-        """Give a selector a series, or what is missing to the sum of those that it has."""
+        """Give a selector a series, or add the one that its sum lacks."""
         having = [key for key in self.inputs if key.matches(selector)]
         missing = value
         for key in having:
@@ -433,7 +413,7 @@ class _Plan:
 
 
 def _that_holds(bound: Bound) -> float:
-    """A value that a further comparison holds for."""
+    """A value for which a further comparison holds."""
     if bound.op in {"==", ">=", "<="}:
         return bound.value
     step = max(1.0, abs(bound.value))
@@ -450,14 +430,12 @@ def _is_range(node: Expr) -> bool:
 
 
 def _over_range(function: str, node: MatrixSelector, value: Line) -> Line | None:
-    """The series whose function over a range is a value; None where that is not solved."""
+    """The series whose function over a range is a value; None if that is not supported."""
     if value.slope:
         return None
     if function in _STEADY:
         return value
-    if function in {"rate", "irate"} and value.start >= 0:
-        return Line(0.0, value.start, accumulates=True)
-    if function == "deriv":
+    if function == "deriv" or (function in {"rate", "irate"} and value.start >= 0):
         return Line(0.0, value.start, accumulates=True)
     if function in {"increase", "delta"} and (value.start >= 0 or function == "delta"):
         return Line(0.0, value.start / node.range.total_seconds(), accumulates=True)
@@ -466,7 +444,7 @@ def _over_range(function: str, node: MatrixSelector, value: Line) -> Line | None
 
 def _constant(line: Line, *, but_zero: bool = False) -> float:
     if line.slope or (but_zero and not line.start):
-        raise Undrivable("it multiplies or divides by what is not solved here")
+        raise Undrivable("it multiplies or divides by a value that is not supported")
     return line.start
 
 
@@ -488,7 +466,7 @@ _INVERSE: Final[dict[str, tuple[_Invert, _Invert]]] = {
 
 
 def _defaults(expression: str) -> dict[str, str]:
-    """Labels that every series gets: those of all scraped ones, and what the operators match on."""
+    """The labels of every series: `job`, `instance`, and those that the operators match on."""
     demanded: dict[str, str] = {}
     for selector in selectors(expression):
         for match in selector.matches:

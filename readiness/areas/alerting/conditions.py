@@ -2,7 +2,7 @@
 
 import calendar
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
@@ -21,8 +21,8 @@ _MAX_MEMORY: Final = 64 << 20
 class GoRegex:
     r"""One expression of Go's syntax, anchored at both ends as Alertmanager anchors it.
 
-    RE2 matches it in linear time. It knows one escape that Go refuses, `\C`; neither Alertmanager
-    nor Prometheus loads it.
+    RE2 matches it in linear time. It accepts one escape that Go refuses, `\C`, which neither
+    Alertmanager nor Prometheus loads.
 
     Raises:
         NoData: RE2 cannot read it.
@@ -32,11 +32,11 @@ class GoRegex:
         import re2
 
         options = re2.Options()
-        options.log_errors = False  # they would be written to stderr, and are raised here
+        options.log_errors = False  # else they are written to stderr
         options.max_mem = _MAX_MEMORY
         self._source = source
         try:
-            # The text goes into the middle of another one, in Go too: an unbalanced `)` counts.
+            # Go, too, puts the text into the middle of another one: an unbalanced `)` counts.
             self._compiled = re2.compile(f"^(?:{source})$", options)
         except re2.error as problem:
             raise _refusal(source, problem.args[0].decode(errors="replace")) from None
@@ -44,11 +44,7 @@ class GoRegex:
             raise _refusal(source, "it is not UTF-8") from None
 
     def matches(self, text: str) -> bool:
-        """Whether the whole text matches.
-
-        Raises:
-            NoData: the text is not UTF-8.
-        """
+        """Whether the whole text matches; a text that is not UTF-8 raises `NoData`."""
         try:
             return self._compiled.search(text) is not None
         except UnicodeEncodeError:
@@ -57,11 +53,7 @@ class GoRegex:
 
 @lru_cache(maxsize=4096)
 def compiled(source: str) -> GoRegex:
-    """The expression, compiled once.
-
-    Raises:
-        NoData: see `GoRegex`.
-    """
+    """The expression, compiled once."""
     return GoRegex(source)
 
 
@@ -96,7 +88,7 @@ _SIMPLE: Final = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on one label; a label that is not there is empty."""
+    """One condition on one label; a missing label is empty."""
 
     name: str
     op: Op
@@ -109,11 +101,7 @@ class Matcher:
         return cls(name, op, value)
 
     def matches(self, labels: Labels) -> bool:
-        """Whether it holds.
-
-        Raises:
-            NoData: its regular expression cannot be evaluated here.
-        """
+        """Whether it holds; a regular expression that RE2 cannot read raises `NoData`."""
         found = labels.get(self.name, "")
         if self.op in {"=", "!="}:
             return (found == self.value) is (self.op == "=")
@@ -126,15 +114,14 @@ class Matcher:
 
 
 def all_match(matchers: Iterable[Matcher], labels: Labels) -> bool:
-    """Whether every one holds; none at all hold always."""
+    """Whether every one holds."""
     return all(matcher.matches(labels) for matcher in matchers)
 
 
 def parse_matchers(text: str) -> tuple[Matcher, ...]:
     """The matchers of one line of a configuration, as Alertmanager 0.27 and later reads it.
 
-    It takes the classic syntax where both can read it and disagree, and otherwise the one that
-    can. A running configuration writes its matchers so that all versions read the same.
+    If both syntaxes can read it, and differ, the classic one counts.
 
     Raises:
         NoData: neither syntax can read it.
@@ -146,11 +133,7 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
 
 
 def parse_classic(text: str) -> tuple[Matcher, ...]:
-    """The syntax of 0.22 to 0.26: tolerant, with names as Prometheus 2 has them.
-
-    Raises:
-        NoData: it cannot be read.
-    """
+    """The syntax of 0.22 to 0.26: tolerant, with the label names of Prometheus 2."""
     parts, current, quoted, escaped = [], "", False, False
     for char in text.removeprefix("{").removesuffix("}"):
         if char == "," and not quoted:
@@ -159,7 +142,7 @@ def parse_classic(text: str) -> tuple[Matcher, ...]:
             continue
         if char == '"' and not escaped:
             quoted = not quoted
-        # A comma inside quotes leaves `escaped` as it was, as in the original.
+        # A comma inside quotes leaves `escaped` unchanged, as in Alertmanager.
         escaped = (char == "\\" and not escaped) or (char == "," and escaped)
         current += char
     if current.strip():
@@ -190,11 +173,7 @@ def _classic_value(raw: str) -> str:
 
 
 def parse_utf8(text: str) -> tuple[Matcher, ...]:
-    """The syntax of 0.27 and later: strict, with any UTF-8 in names that are quoted.
-
-    Raises:
-        NoData: it cannot be read.
-    """
+    """The syntax of 0.27 and later: strict, with any UTF-8 in quoted names."""
     tokens = _tokens(text)
     opened = tokens[:1] == ["{"]
     closed = tokens[-1:] == ["}"]
@@ -225,17 +204,17 @@ def _triples(tokens: list[str], text: str) -> Iterable[Matcher]:
         whole = len(part) >= 3 and (part[3:] == [","] or at + 3 == len(tokens))  # noqa: PLR2004 - name, operator, value
         if not whole or at + 4 == len(tokens) or part[1] not in {"=", "!=", "=~", "!~"}:
             raise _unreadable(text)
-        yield Matcher(_word(part[0], text), cast("Op", part[1]), _word(part[2], text))
+        yield Matcher(_value(part[0], text), cast("Op", part[1]), _value(part[2], text))
 
 
-def _word(token: str, text: str) -> str:
+def _value(token: str, text: str) -> str:
     if token in {"{", "}", ",", "=", "!=", "=~", "!~"}:
         raise _unreadable(text)
     return _unquoted(token, text) if token.startswith('"') else token
 
 
 def _unquoted(token: str, text: str) -> str:
-    """As Go's `strconv.Unquote` does it."""
+    """Like Go's `strconv.Unquote`."""
     if "\n" in token:
         raise _unreadable(text)
     pieces = bytearray()
@@ -276,12 +255,14 @@ _DAY_MIN: Final = 24 * 60
 _MINUTE: Final = timedelta(minutes=1)
 Range = tuple[int, int]
 Span = tuple[datetime, datetime]
-"""From a minute (UTC) until before another one."""
+"""From a minute (UTC) until another one, which is excluded."""
 
 
-class _Times(BaseModel):
+class _Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class _Times(_Node):
     start_time: str
     end_time: str
 
@@ -293,9 +274,7 @@ def _list_or_empty(value: object) -> object:
 _TextList = Annotated[list[str], BeforeValidator(_list_or_empty)]
 
 
-class _Written(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Written(_Node):
     times: Annotated[list[_Times], BeforeValidator(_list_or_empty)] = []
     weekdays: _TextList = []
     days_of_month: _TextList = []
@@ -310,26 +289,26 @@ class TimeInterval:
 
     times: tuple[Range, ...]  # minutes of the day, the end excluded
     weekdays: tuple[Range, ...]  # 0 is Sunday
-    days_of_month: tuple[Range, ...]  # negative ones count from the month's end, -1 is the last day
+    days_of_month: tuple[Range, ...]  # negative: from the end of the month, -1 is the last day
     months: tuple[Range, ...]  # 1 is January
-    years: tuple[Range, ...]  # as they are
-    zone: ZoneInfo  # in which all that is meant
+    years: tuple[Range, ...]
+    zone: ZoneInfo  # of all that
 
     @staticmethod
     def parse(written: Mapping[str, object]) -> "TimeInterval":
         """One entry of `time_intervals`, all values as texts.
 
         Raises:
-            NoData: it says what is not understood, or a place whose time is not known here.
+            NoData: it has unknown settings, or a time zone that this machine does not know.
         """
         try:
             entry = _Written.model_validate(written)
             return TimeInterval(
                 times=tuple((_minute(t.start_time), _minute(t.end_time)) for t in entry.times),
                 weekdays=_ranges(entry.weekdays, _DAYS),
-                days_of_month=_ranges(entry.days_of_month, ()),
+                days_of_month=_ranges(entry.days_of_month),
                 months=_ranges(entry.months, _MONTHS),
-                years=_ranges(entry.years, ()),
+                years=_ranges(entry.years),
                 zone=ZoneInfo(entry.location or "UTC"),
             )
         except ZoneInfoNotFoundError as problem:
@@ -341,7 +320,7 @@ class TimeInterval:
             raise NoData(f"cannot read a time interval: {str(problem)[:200]}") from None
 
     def contains(self, instant: datetime) -> bool:
-        """Whether it holds at that instant."""
+        """Whether it holds at an instant."""
         local = instant.astimezone(self.zone)
         minute = local.hour * 60 + local.minute
         in_time = not self.times or any(a <= minute < b for a, b in self.times)
@@ -355,11 +334,12 @@ class TimeInterval:
             local, last = (t.replace(tzinfo=None) + offset for t in (begin, until))
             day = local.date()
             while datetime.combine(day, clock()) < last:
+                midnight = datetime.combine(day, clock())
                 for first, second in self._minutes(day):
-                    a = max(datetime.combine(day, clock()) + first * _MINUTE, local)
-                    b = min(datetime.combine(day, clock()) + second * _MINUTE, last)
+                    a = max(midnight + first * _MINUTE, local) - offset
+                    b = min(midnight + second * _MINUTE, last) - offset
                     if a < b:
-                        found.append(_utc(a - offset, b - offset))
+                        found.append((a.replace(tzinfo=UTC), b.replace(tzinfo=UTC)))
                 day += timedelta(days=1)
         return merged(found)
 
@@ -388,10 +368,6 @@ def _in_month(wanted: Range, day: date) -> bool:
     return begin <= length and max(begin, -length) <= day.day <= min(end, length)
 
 
-def _utc(begin: datetime, end: datetime) -> Span:
-    return begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC)
-
-
 def _constant(zone: ZoneInfo, start: datetime, end: datetime) -> list[Span]:
     """The time between two instants, cut where the zone's offset changes."""
     cuts, at = [start], start
@@ -416,7 +392,7 @@ def _change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """The same time, sorted, with no two spans that touch."""
+    """The same time, sorted, without spans that touch."""
     found: list[Span] = []
     for begin, end in sorted(spans):
         if found and begin <= found[-1][1]:
@@ -427,7 +403,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def rest(spans: Iterable[Span], start: datetime, end: datetime) -> list[Span]:
-    """The time between two instants that none of the spans covers."""
+    """The time between two instants that no span covers."""
     found, at = [], start
     for begin, until in merged(spans):
         if begin > at:
@@ -437,7 +413,7 @@ def rest(spans: Iterable[Span], start: datetime, end: datetime) -> list[Span]:
 
 
 def common(lists: Sequence[Iterable[Span]], start: datetime, end: datetime) -> list[Span]:
-    """The time between two instants that each of the lists covers; none of no list."""
+    """The time between two instants that every list covers; empty without a list."""
     if not lists:
         return []
     return rest((span for spans in lists for span in rest(spans, start, end)), start, end)
@@ -446,7 +422,7 @@ def common(lists: Sequence[Iterable[Span]], start: datetime, end: datetime) -> l
 def muted(
     intervals: Mapping[str, tuple[TimeInterval, ...]],
     mute: Iterable[str],
-    active: Iterable[str],
+    active: Collection[str],
     start: datetime,
     end: datetime,
 ) -> list[Span]:
@@ -456,9 +432,8 @@ def muted(
         NoData: one of them is not defined.
     """
     held = [span for name in mute for span in _named(intervals, name, start, end)]
-    names = list(active)
-    if names:
-        works = [span for name in names for span in _named(intervals, name, start, end)]
+    if active:
+        works = [span for name in active for span in _named(intervals, name, start, end)]
         held += rest(works, start, end)
     return merged(held)
 
@@ -476,15 +451,11 @@ def _minute(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _ranges(texts: Iterable[str], names: tuple[str, ...]) -> tuple[Range, ...]:
-    return tuple(_range(text, names) for text in texts)
+def _ranges(texts: Iterable[str], names: tuple[str, ...] = ()) -> tuple[Range, ...]:
+    """Ranges as `monday:friday` or `-3:-1`, or single values."""
 
+    def member(text: str) -> int:
+        return names.index(text) if text in names else int(text)
 
-def _range(text: str, names: tuple[str, ...]) -> Range:
-    begin, colon, end = text.lower().partition(":")
-    low = _member(begin, names)
-    return low, _member(end, names) if colon else low
-
-
-def _member(text: str, names: tuple[str, ...]) -> int:
-    return names.index(text) if text in names else int(text)
+    parts = (text.lower().partition(":") for text in texts)
+    return tuple((member(low), member(high if colon else low)) for low, colon, high in parts)

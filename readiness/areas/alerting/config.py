@@ -1,6 +1,7 @@
-"""The models of how people are notified, and the subjects of checks that they declare."""
+"""The tables of alerting in readiness.toml, and the subjects of checks that they declare."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
@@ -43,7 +44,7 @@ class EngineStatistics(Model):
 
 
 class EngineEscalation(Model):
-    """Who is notified when nobody acknowledges."""
+    """The second tier, which is notified of alerts that are not acknowledged."""
 
     second: Name = Field(..., description="the [alerting.channels.NAME] of the second tier")
     after_s: Positive = Field(
@@ -72,7 +73,7 @@ class AlertEngine(Model):
     history: EngineHistory | None = Field(None, description="where it records its alerts")
     statistics: EngineStatistics | None = Field(None, description="where it counts its alerts")
     escalation: EngineEscalation | None = Field(
-        None, description="who is notified when nobody acknowledges"
+        None, description="the second tier, for alerts that are not acknowledged"
     )
 
     @property
@@ -104,8 +105,8 @@ class HttpInbox(Model):
     )
     time_field: Text = Field(
         "at",
-        description="where the answer is a list of JSON objects: the key of the time of arrival, as"
-        " RFC 3339; without it, the moment counts in which the message was first seen",
+        description="if the answer is a list of JSON objects: the key of the time of arrival, as"
+        " RFC 3339; without it, the time at which the message was first seen counts",
     )
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
 
@@ -191,8 +192,8 @@ class SeverityPolicy(Named):
     channels: Annotated[list[Annotated[list[Name], Field(min_length=1)]], Field(min_length=1)] = (
         Field(
             ...,
-            description='of each inner list at least one channel, as [["pagerduty", "sms"],'
-            ' ["slack"]]: somebody is paged, and all can see it',
+            description="at least one channel of each inner list must be notified, as"
+            ' [["pagerduty", "sms"], ["slack"]]: someone is paged, and everyone can see it',
         )
     )
     budget_s: Positive = Field(
@@ -230,7 +231,7 @@ class RequiredRule(Named):
 
 
 class DeliveryDrill(Model):
-    """A second receiver for synthetic alerts, one webhook of which ends at a check.
+    """A second receiver for synthetic alerts, with a webhook that ends at the checks.
 
     Its route matches the probe's label with `=~"drill-.+"` and groups by that label.
     """
@@ -247,16 +248,14 @@ class DeliveryDrill(Model):
 
 
 class SyntheticProbe(Model):
-    """How synthetic alerts differ from real ones, and where they may go."""
+    """How synthetic alerts differ from real ones, and which receiver they may reach."""
 
     @property
     def name(self) -> str:
         """The receiver, which names the subject of a check."""
         return self.receiver
 
-    label: Label = Field(
-        "readiness_probe", description="the label that the probe's route matches, and no real alert"
-    )
+    label: Label = Field("readiness_probe", description="the label that only synthetic alerts have")
     receiver: Text = Field(
         "readiness-probe", description="the only receiver that synthetic alerts may reach"
     )
@@ -354,18 +353,14 @@ class Alerting(Model):
 
     @property
     def engine_only(self) -> frozenset[str]:
-        """The channels that Alertmanager is not expected to serve.
-
-        They are those that `engine` names and no severity does.
-        """
-        wanted = {
-            name for s in self.severities.values() for one_of in s.channels for name in one_of
-        }
+        """The channels that only `engine` names: Alertmanager is not expected to serve them."""
+        lists = chain.from_iterable(policy.channels for policy in self.severities.values())
+        wanted = set(chain.from_iterable(lists))
         return (self.engine.reaches if self.engine else frozenset()) - wanted
 
 
 class SlowAlert(Model):
-    """The alert that a slow statement has to raise, and where it has to arrive."""
+    """The alert that a slow statement must raise, and the channel at which it must arrive."""
 
     dsn: Dsn = Field(
         ...,
@@ -403,7 +398,7 @@ def probed_channels(config: Config) -> list[Channel]:
 
 
 def _channels(config: Config) -> list[Channel]:
-    """Without those of the dead man's switch and those that only the target's engine notifies."""
+    """All channels but those of the dead man's switch and of the target's own engine."""
     alerting = _alerting(config)
     dead_man = alerting.dead_man
     apart = alerting.engine_only | ({dead_man.channel, dead_man.calls} if dead_man else set())
@@ -414,7 +409,7 @@ def _alerting(config: Config) -> Alerting:
     return config.alerting or Alerting()
 
 
-# kind -> (where it is declared, as the report tells a user, and how to find it)
+# kind -> (where it is declared, for the report, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {
     "alerted_database": (
         "[databases.NAME.slow_alert]",

@@ -1,10 +1,11 @@
-"""Reads what arrived at a channel, and waits for it: asking the receiver, never the sender."""
+"""Reads what arrived at a channel, and waits for it: from the receiver, never from the sender."""
 
 import imaplib
 import json
 import ssl
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -69,12 +70,9 @@ def messages_in(body: str, probe: str, time_field: str) -> list[Message]:
 
 
 def texts(found: object) -> Iterator[str]:
-    """All texts, those inside of JSON inside of a text too."""
-    if isinstance(found, dict):
-        for value in found.values():
-            yield from texts(value)
-    elif isinstance(found, list):
-        for value in found:
+    """All texts, also those in JSON that is itself a text."""
+    if isinstance(found, dict | list):
+        for value in found.values() if isinstance(found, dict) else found:
             yield from texts(value)
     elif isinstance(found, str):
         inner = _unfolded(found)
@@ -85,7 +83,7 @@ def texts(found: object) -> Iterator[str]:
 
 
 def _unfolded(text: str) -> object:
-    """What a text holds that is JSON itself: a gateway keeps the body that it was sent."""
+    """The content of a text that is JSON: a gateway keeps the body that it was sent."""
     if text.lstrip()[:1] not in {"{", "["}:
         return None
     try:
@@ -95,8 +93,8 @@ def _unfolded(text: str) -> object:
 
 
 def _time_of(entry: object, field: str) -> float | None:
-    told = entry.get(field) if isinstance(entry, dict) else None
-    return unix_time(told) if isinstance(told, str) else None
+    written = entry.get(field) if isinstance(entry, dict) else None
+    return unix_time(written) if isinstance(written, str) else None
 
 
 def unix_time(text: str) -> float | None:
@@ -108,8 +106,8 @@ def unix_time(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-class OverHttp:
-    """Holds the session that a reader asks through, from entering it to leaving it."""
+class _OverHttp:
+    """A reader with an HTTP session, open while it is entered."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -127,9 +125,7 @@ _LOGIN: Final = {401, 403}
 _MAX_BYTES: Final = 32 * 1024 * 1024
 
 
-class HttpReader(OverHttp):
-    """See `Reader`."""
-
+class _HttpReader(_OverHttp):
     poll_s = 0.02
 
     def __init__(self, inbox: HttpInbox) -> None:
@@ -137,7 +133,6 @@ class HttpReader(OverHttp):
         super().__init__(Session(timeout_s=TIMEOUT_S, bearer=inbox.bearer))
 
     def read(self, probe: str) -> list[Message]:
-        """See `Reader`."""
         query = self._inbox.query.replace("{probe}", quote(probe, safe=""))
         url = f"{self._inbox.url}?{query}" if query else self._inbox.url
         answer = self._session.get(url, max_bytes=_MAX_BYTES)
@@ -150,9 +145,6 @@ class HttpReader(OverHttp):
         return messages_in(answer.body.decode("utf-8", "replace"), probe, self._inbox.time_field)
 
 
-_SLACK: Final = "Slack"
-
-
 class _History(api.Reply):
     ok: bool
     error: str = ""
@@ -162,9 +154,7 @@ class _History(api.Reply):
 _HISTORY: Final = TypeAdapter(_History)
 
 
-class SlackReader(OverHttp):
-    """See `Reader`."""
-
+class _SlackReader(_OverHttp):
     # Slack permits fifty calls a minute to workspaces of one's own apps (tier 3).
     poll_s = 1.5
 
@@ -173,12 +163,11 @@ class SlackReader(OverHttp):
         super().__init__(Session(timeout_s=TIMEOUT_S, bearer=inbox.token))
 
     def read(self, probe: str) -> list[Message]:
-        """See `Reader`."""
         asked = {"channel": self._inbox.slack_channel, "limit": "100"}
         answer = self._session.get(
             api.address(self._inbox.url, "/conversations.history", asked), max_bytes=api.MAX_BYTES
         )
-        history = api.shaped(_HISTORY, api.document(answer, _SLACK), answer, _SLACK)
+        history = api.shaped(_HISTORY, api.document(answer, "Slack"), answer, "Slack")
         if not history.ok:
             raise NotPermitted(
                 f"Slack refuses to read the channel: {history.error}",
@@ -194,14 +183,13 @@ class SlackReader(OverHttp):
 
 
 def _time(ts: object) -> float | None:
-    """Slack's `ts` is Unix time, with a part behind the point that makes it unique."""
+    """Slack's `ts` is Unix time; its decimals make it unique."""
     try:
         return float(ts) if isinstance(ts, str) else None
     except ValueError:
         return None
 
 
-_PAGERDUTY: Final = "PagerDuty"
 _ACCEPT: Final = "application/vnd.pagerduty+json;version=2"
 _SINCE: Final = timedelta(hours=1)
 
@@ -220,8 +208,8 @@ class _Incidents(api.Reply):
 _INCIDENTS: Final = TypeAdapter(_Incidents)
 
 
-class PagerDutyReader(OverHttp):
-    """See `Reader`. An incident that ended counts as a second message, which says so."""
+class _PagerDutyReader(_OverHttp):
+    """An incident that ended counts as a second message, which says so."""
 
     # The REST API permits 960 calls a minute to an account.
     poll_s = 1.0
@@ -232,7 +220,6 @@ class PagerDutyReader(OverHttp):
         super().__init__(Session(timeout_s=TIMEOUT_S, bearer=token, scheme="Token "))
 
     def read(self, probe: str) -> list[Message]:
-        """See `Reader`."""
         asked = [
             ("service_ids[]", self._inbox.pagerduty_service),
             ("since", (datetime.now(UTC) - _SINCE).isoformat()),
@@ -243,11 +230,9 @@ class PagerDutyReader(OverHttp):
             api.address(self._inbox.url, "/incidents", asked), accept=_ACCEPT,
             max_bytes=api.MAX_BYTES,
         )  # fmt: skip
-        found = api.shaped(
-            _INCIDENTS, api.document(answer, _PAGERDUTY), answer, _PAGERDUTY
-        ).incidents
+        found = api.shaped(_INCIDENTS, api.document(answer, "PagerDuty"), answer, "PagerDuty")
         messages = []
-        for incident in reversed(found):
+        for incident in reversed(found.incidents):
             if probe in incident.title:
                 messages.append(Message(incident.title, unix_time(incident.created_at)))
                 if incident.status == "resolved":
@@ -259,8 +244,8 @@ class PagerDutyReader(OverHttp):
 _NEWEST: Final = 20
 
 
-class ImapReader:
-    """See `Reader`. Servers are slow to show new mail: a reading is a search of its own."""
+class _ImapReader:
+    """Servers are slow to show new mail: each reading is a search of its own."""
 
     poll_s = 1.0
 
@@ -280,10 +265,9 @@ class ImapReader:
                 self._server.shutdown()
 
     def read(self, probe: str) -> list[Message]:
-        """See `Reader`."""
         try:
             server = self._server = self._server or self._login()
-            # A new EXAMINE shows what came since the last one; read-only, so that nothing is seen.
+            # A new EXAMINE shows what came since the last one; read-only: nothing is marked read.
             server.select(f'"{self._inbox.mailbox}"', readonly=True)
             _, found = server.search(None, "TEXT", f'"{probe}"')
             numbers = (found[0] or b"").split()[-_NEWEST:]
@@ -293,7 +277,10 @@ class ImapReader:
                 f"the server refuses: {clean(str(error))}", where=self._where
             ) from None
         except OSError as error:
-            raise self._unreachable(error) from None
+            raise Unreachable(
+                clean(str(error.strerror or error)), where=self._where,
+                remedy="check `imap_host`, `port` and `tls`",
+            ) from None  # fmt: skip
 
     def _login(self) -> imaplib.IMAP4:
         inbox = self._inbox
@@ -322,18 +309,12 @@ class ImapReader:
         mail = message_from_bytes(raw, policy=policy.default)
         body = mail.get_body(("plain", "html"))
         text = f"{mail['subject'] or ''}\n{body.get_content() if body else ''}"
-        # Its date has whole seconds: the moment counts in which it was first seen.
+        # Its date has whole seconds only: the time at which it is first seen is used instead.
         return Message(text)
 
-    def _unreachable(self, error: OSError) -> Unreachable:
-        return Unreachable(
-            clean(str(error.strerror or error)), where=self._where,
-            remedy="check `imap_host`, `port` and `tls`",
-        )  # fmt: skip
 
-
-class CommandReader:
-    """See `Reader`. The command prints a JSON list, or one message a line."""
+class _CommandReader:
+    """The command prints a JSON list, or one message a line."""
 
     poll_s = 0.5
 
@@ -347,10 +328,9 @@ class CommandReader:
         """Nothing stays open."""
 
     def read(self, probe: str) -> list[Message]:
-        """See `Reader`."""
         argv = [word.replace("{probe}", probe) for word in self._argv]
         printed = command.run(
-            argv, "read the channel", "run it by hand; it prints the newest messages",
+            argv, "read the channel", "run it by hand; it must print the newest messages",
             timeout_s=TIMEOUT_S,
         )  # fmt: skip
         return messages_in(printed, probe, "at")
@@ -364,20 +344,20 @@ def reader_of(channel: Channel) -> Reader:
     """
     match channel.inbox:
         case HttpInbox():
-            return HttpReader(channel.inbox)
+            return _HttpReader(channel.inbox)
         case SlackInbox():
-            return SlackReader(channel.inbox)
+            return _SlackReader(channel.inbox)
         case PagerDutyInbox():
-            return PagerDutyReader(channel.inbox)
+            return _PagerDutyReader(channel.inbox)
         case ImapInbox():
-            return ImapReader(channel.inbox)
+            return _ImapReader(channel.inbox)
         case CommandInbox():
-            return CommandReader(channel.inbox)
+            return _CommandReader(channel.inbox)
         case None:
             raise ValueError(f"channel {channel.name!r} has no inbox")
 
 
-# The look at an inbox may itself take a moment, at the end of a budget.
+# Reading an inbox may itself take a moment, at the end of a budget.
 LAST_LOOK_S: Final = 1.0
 
 
@@ -393,7 +373,7 @@ class Watched:
     problem: CouldNotMeasure | None = None
 
     def look(self, probe: str) -> None:
-        """Read the channel; each message keeps the moment in which it was first seen."""
+        """Read the channel; each message keeps the time at which it was first seen."""
         try:
             found = self.reader.read(probe)
         except CouldNotMeasure as error:
@@ -406,42 +386,36 @@ class Watched:
         self.next_look = time.monotonic() + self.reader.poll_s
 
     def must_be_read(self) -> None:
-        """Raise what kept the last look from seeing anything: it is not that nothing was there.
-
-        Raises:
-            CouldNotMeasure: the channel could not be read.
-        """
+        """Raise the error of the last look, if there is one: unread is not the same as empty."""
         if self.problem:
             raise self.problem
 
-    def told(self, *, ended: bool) -> list[tuple[Message, float]]:
-        """The messages of one kind, with when each was seen."""
-        word = self.channel.resolved_text.lower()
+    def shown(self, *, ended: bool) -> list[tuple[Message, float]]:
+        """The messages of one kind, with the time at which each was first seen."""
+        mark = self.channel.resolved_text.lower()
         return [
             (message, seen)
             for message, seen in zip(self.messages, self.seen_at, strict=False)
-            if (word in message.text.lower()) is ended
+            if (mark in message.text.lower()) is ended
         ]
 
     def after_s(self, since: float, *, ended: bool) -> float | None:
         """Seconds from a Unix time until the first message of one kind; None if there is none."""
-        for message, seen in self.told(ended=ended):
-            # The channel's own clock is exact, unless it says what cannot be: then ours counts.
+        for message, seen in self.shown(ended=ended):
+            # The channel's own clock is exact; if it shows an impossible time, ours counts.
             exact = message.at is not None and since <= message.at <= seen
             return (message.at if exact and message.at else seen) - since
         return None
 
 
-def wait(watched: Sequence[Watched], probe: str, deadline: float, *, ended: bool = False) -> None:
-    """Look at channels until each has a message of one kind, or the time is over.
+def watch(channels: Sequence[Channel], stack: ExitStack) -> list[Watched]:
+    """Open the inboxes of channels for as long as the stack."""
+    return [Watched(channel, stack.enter_context(reader_of(channel))) for channel in channels]
 
-    Args:
-        watched: the channels.
-        probe: the id that is looked for.
-        deadline: on the monotonic clock.
-        ended: whether the end of the alert is waited for.
-    """
-    while waiting := [w for w in watched if not w.told(ended=ended)]:
+
+def wait(watched: Sequence[Watched], probe: str, deadline: float, *, ended: bool = False) -> None:
+    """Look at channels until each has a message of one kind, or the monotonic deadline."""
+    while waiting := [w for w in watched if not w.shown(ended=ended)]:
         now = time.monotonic()
         if now > deadline:
             return
@@ -450,3 +424,10 @@ def wait(watched: Sequence[Watched], probe: str, deadline: float, *, ended: bool
         due.look(probe)
         if due.problem:
             due.next_look = time.monotonic() + max(due.reader.poll_s, LAST_LOOK_S)
+
+
+def must_be_read(watched: Sequence[Watched]) -> None:
+    """Raise the error of the first channel that has shown nothing and could not be read."""
+    for one in watched:
+        if not one.messages:
+            one.must_be_read()

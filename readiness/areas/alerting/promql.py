@@ -47,7 +47,7 @@ def parse(expression: str) -> Expr:
     """The tree of an expression.
 
     Raises:
-        NoData: it cannot be read.
+        NoData: it cannot be read; so do all functions here that take an expression.
     """
     try:
         return promql_parser.parse(expression)
@@ -61,7 +61,7 @@ def parse(expression: str) -> Expr:
 
 
 def _shown(text: str) -> str:
-    """Foreign text on one line, of characters that only print."""
+    """Foreign text on one line, without control characters."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
@@ -79,7 +79,7 @@ def operator(node: BinaryExpr) -> str:
 
 
 def children(node: Expr) -> Iterator[Expr]:
-    """The expressions right below; a range's selector is no expression of its own."""
+    """The expressions directly below; a range's selector is not an expression of its own."""
     match node:
         case BinaryExpr():
             yield node.lhs
@@ -114,7 +114,7 @@ _ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
 
 
 def number(node: Expr) -> float | None:
-    """The number that an expression of literals alone gives, as `3 * 1000`; None for others."""
+    """The value of an expression of literals only, as `3 * 1000`; None for others."""
     match bare(node):
         case NumberLiteral() as literal:
             return literal.val
@@ -137,7 +137,7 @@ def _calculated(node: BinaryExpr) -> float | None:
     try:
         return calculate(left, right)
     except (ArithmeticError, ValueError, TypeError):
-        return None  # Prometheus would give NaN or infinity: no bound at all
+        return None  # Prometheus would give NaN or infinity, which is not a bound
 
 
 Op = Literal["=", "!=", "=~", "!~"]
@@ -160,7 +160,7 @@ class Match:
     value: str
 
     def holds(self, value: str) -> bool | None:
-        """Whether a label of that value matches; None for a pattern that is not read here."""
+        """Whether a label of that value matches; None for a pattern that cannot be read."""
         if self.op in {"=", "!="}:
             return (value == self.value) is (self.op == "=")
         try:
@@ -197,34 +197,17 @@ class Selector:
         return f"{self.metric}{{{inside}}}" if inside or not self.metric else self.metric
 
     def equal(self, label: str) -> str:
-        """The value that it demands of a label with `=`, or ""."""
+        """The value that it requires of a label with `=`, or ""."""
         return next((m.value for m in self.matches if m.name == label and m.op == "="), "")
 
     def __str__(self) -> str:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A range, `[5m]`, and the selector that it stands behind."""
-
-    selector: Selector
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return self.selector.range_s
-
-
 def selectors(expression: str, no_series_yet: Collection[str] = ()) -> tuple[Selector, ...]:
     """Every selector of an expression, in its order.
 
-    Args:
-        expression: PromQL.
-        no_series_yet: metrics that may be named before their first series.
-
-    Raises:
-        NoData: it cannot be read.
+    Metrics in `no_series_yet` may be named before their first series.
     """
     return tuple(
         next(_excused([found], "[alerting] no_series_yet"))
@@ -234,17 +217,8 @@ def selectors(expression: str, no_series_yet: Collection[str] = ()) -> tuple[Sel
     )
 
 
-def ranges(expression: str) -> tuple[Range, ...]:
-    """Every range of an expression; not the ranges of subqueries, which no scrape fills.
-
-    Raises:
-        NoData: it cannot be read.
-    """
-    return tuple(Range(found) for found in selectors(expression) if found.range_s)
-
-
 def selector_of(node: VectorSelector, range_s: float = 0.0) -> Selector:
-    """The selector that a node of the tree is."""
+    """The selector of a node of the tree."""
     matches = tuple(map(_match, node.matchers.matchers))
     named = node.name or next((m.value for m in matches if m.name == _NAME and m.op == "="), "")
     plain = re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", named) is not None
@@ -279,7 +253,7 @@ def _selectors(node: Expr) -> Iterator[Selector]:
 
 
 def _alternatives(node: BinaryExpr) -> Iterator[Selector]:
-    """The sides of an `or`. One that compares is a reason to fire of its own, and must match."""
+    """The sides of an `or`. A side that compares can fire by itself, and must match."""
     for side, other in ((node.lhs, node.rhs), (node.rhs, node.lhs)):
         found = list(_selectors(side))
         if _compares(side):
@@ -322,16 +296,12 @@ _NONE: Final = frozenset({"vector", "scalar", "time", "pi"})
 
 
 def referenced_labels(template: str) -> frozenset[str]:
-    """The labels of the expression's result that a template writes out."""
+    """The labels that a template writes out."""
     return frozenset(found["plain"] or found["indexed"] for found in _REFERENCE.finditer(template))
 
 
 def possible_labels(expression: str) -> frozenset[str] | None:
-    """The labels that the result can have; None where that depends on the series.
-
-    Raises:
-        NoData: the expression cannot be read.
-    """
+    """The labels that the result can have; None if that depends on the series."""
     return _labels(parse(expression))
 
 
@@ -388,7 +358,7 @@ def _called(node: Call) -> frozenset[str] | None:
         return None
     if node.func.name in _NONE or not node.args:
         return frozenset()
-    if node.func.name in {"absent", "absent_over_time"}:
+    if node.func.name in _ABSENT:
         found = selectors(node.prettify())
         return frozenset(m.name for s in found for m in s.matches if m.op == "=")
     inner = [argument for argument in node.args if isinstance(argument, Expr)]

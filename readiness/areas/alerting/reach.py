@@ -1,6 +1,7 @@
-"""Where alerts go, what inhibits them, and whether a synthetic one stays contained: computed."""
+"""Computes where alerts go, what inhibits them, and whether a synthetic alert is contained."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +12,16 @@ from readiness.areas.alerting.conditions import Labels, Matcher, all_match
 from readiness.areas.alerting.config import Channel
 from readiness.model.errors import NoData, SafetyRefusal
 
-# A label whose value is made of the alert's own series, as `{{ $labels.team }}`.
+# In a label whose value comes from the alert's own series, as `{{ $labels.team }}`.
 _TEMPLATE: Final = "{{"
+ALERT_NAME: Final = "alertname"
 PLACEHOLDER: Final = "readiness-unknown"
 _MOST: Final = 512
 _PLAIN: Final = re.compile(r"[\w .:@/-]*", re.ASCII)
 
 
 def routes_of(config: Config, labels: Labels) -> list[Hop]:
-    """The routes that an alert with these labels takes, in their order; never none.
+    """The routes that an alert with these labels takes, in their order; at least one.
 
     Raises:
         NoData: a regular expression on the way cannot be evaluated here.
@@ -27,13 +29,8 @@ def routes_of(config: Config, labels: Labels) -> list[Hop]:
     return _matching(config.root, labels)
 
 
-def receivers_of(config: Config, labels: Labels) -> set[str]:
-    """The names of the receivers that it is handed to."""
-    return {hop.receiver for hop in routes_of(config, labels)}
-
-
 def _matching(route: Route, labels: Labels) -> list[Hop]:
-    """Depth first: the children that match, until one that does not say `continue`."""
+    """Depth first: the children that match, up to the first one without `continue`."""
     if not all_match(route.matchers, labels):
         return []
     found: list[Hop] = []
@@ -46,35 +43,32 @@ def _matching(route: Route, labels: Labels) -> list[Hop]:
 
 
 def templated(labels: Labels) -> list[str]:
-    """The names of the labels whose values are only known once the alert fires."""
+    """The names of the labels whose values are known only when the alert fires."""
     return [name for name, value in labels.items() if _TEMPLATE in value]
 
 
 def placed(labels: Labels) -> dict[str, str]:
-    """The labels with a text that nothing asks for in the place of each template."""
+    """The labels with a placeholder, which no matcher names, for each template."""
     return {k: PLACEHOLDER if _TEMPLATE in value else value for k, value in labels.items()}
 
 
 def possible_labels(config: Config, labels: Labels) -> list[dict[str, str]]:
-    """What a rule's labels can become, as far as the routes make a difference between them.
+    """The labels that a rule's alerts can have, as far as routes distinguish them.
 
-    A label with a template may take each value that a matcher asks for, one that none asks for,
-    and none at all. Labels without a template stay as they are.
+    A label with a template may have each value that a matcher names, another value, or none.
 
     Raises:
-        NoData: there are too many to look at, or a regular expression for such a label is not
-            one of which a matching text can be told.
+        NoData: there are too many combinations, or no text is known that matches a regular
+            expression on such a label.
     """
     names = templated(labels)
     choices = [_values(config, name) for name in names]
-    count = 1
-    for choice in choices:
-        count *= len(choice)
+    count = math.prod(map(len, choices))
     if count > _MOST:
         raise NoData(
             f"the labels {', '.join(names)} of this rule have templates, and the routes make"
             f" {count} differences between their values",
-            remedy="give the rule labels without templates to be routed by",
+            remedy="route the rule by labels without templates",
         )
     known = {name: value for name, value in labels.items() if name not in names}
     return [
@@ -83,31 +77,22 @@ def possible_labels(config: Config, labels: Labels) -> list[dict[str, str]]:
     ]
 
 
-def all_matchers(config: Config) -> Iterator[Matcher]:
-    """Every matcher of every route."""
-    return _below(config.root)
-
-
-def _below(route: Route) -> Iterator[Matcher]:
+def _all_matchers(route: Route) -> Iterator[Matcher]:
     yield from route.matchers
     for child in route.routes:
-        yield from _below(child)
+        yield from _all_matchers(child)
 
 
 def _values(config: Config, name: str) -> list[str]:
     values = ["", PLACEHOLDER]
-    for matcher in all_matchers(config):
+    for matcher in _all_matchers(config.root):
         if matcher.name == name:
             values += _witnesses(matcher)
     return list(dict.fromkeys(values))
 
 
 def _witnesses(matcher: Matcher) -> list[str]:
-    """Texts that the matcher's value stands for.
-
-    Raises:
-        NoData: it is a regular expression of which none is known.
-    """
+    """Texts that the matcher's value matches."""
     if matcher.op in {"=", "!="}:
         return [matcher.value]
     branches = matcher.value.split("|")
@@ -120,24 +105,21 @@ def _witnesses(matcher: Matcher) -> list[str]:
         raise NoData(
             f"a rule's label {matcher.name} has a template, and no text is known to match"
             f" {matcher}",
-            remedy="give the rule labels without templates to be routed by",
+            remedy="route the rule by labels without templates",
         )
     return found
 
 
 def labels_of(alertname: str, labels: Labels, external: Mapping[str, str]) -> dict[str, str]:
-    """What an alert of a rule carries at least: its own labels go before the external ones."""
-    return {**external, **labels, "alertname": alertname}
-
-
-_NAME = "alertname"
+    """The labels that an alert of a rule has at least; its own override the external ones."""
+    return {**external, **labels, ALERT_NAME: alertname}
 
 
 def holds(rule: InhibitRule, source: Labels, target: Labels) -> bool:
     """Whether one alert, while it fires, inhibits another one.
 
-    Labels that both lack count as equal. An alert that is source and target at once is not
-    held by others of that kind, and so never by itself.
+    Labels that both lack count as equal. An alert that matches source and target is never inhibited
+    by another one that does, nor by itself.
     """
     if not (all_match(rule.target, target) and all_match(rule.source, source)):
         return False
@@ -147,7 +129,7 @@ def holds(rule: InhibitRule, source: Labels, target: Labels) -> bool:
 
 
 def holders(config: Config, target: Labels, others: Iterable[Labels]) -> list[Labels]:
-    """Those of some alerts that inhibit one."""
+    """The ones of `others` that inhibit an alert."""
     rules = [rule for rule in config.inhibit_rules if all_match(rule.target, target)]
     if not rules:
         return []
@@ -157,32 +139,25 @@ def holders(config: Config, target: Labels, others: Iterable[Labels]) -> list[La
 def names_one_source(rule: InhibitRule) -> bool:
     """Whether only alerts of one name can inhibit others."""
     return any(
-        matcher.name == _NAME and matcher.op == "=" and matcher.value for matcher in rule.source
+        matcher.name == ALERT_NAME and matcher.op == "=" and matcher.value
+        for matcher in rule.source
     )
 
 
 def both_at_once(rule: InhibitRule, alerts: Iterable[Mapping[str, str]]) -> list[str]:
-    """The names of alerts that match both sides: these do not inhibit each other."""
-    return sorted(
-        {
-            a.get(_NAME, "")
-            for a in alerts
-            if all_match(rule.source, a) and all_match(rule.target, a)
-        }
-    )
-
-
-ALERT_NAME = "alertname"
+    """The names of alerts that match source and target: they do not inhibit each other."""
+    both = (*rule.source, *rule.target)
+    return sorted({alert.get(ALERT_NAME, "") for alert in alerts if all_match(both, alert)})
 
 
 def refuse_unless_contained(
     config: Config, labels: Mapping[str, str], *, receiver: str, unique: str, where: str
 ) -> None:
-    """Refuse a synthetic alert that would reach anybody but the probe's receiver.
+    """Refuse a synthetic alert that would reach another receiver than the probe's.
 
     Args:
-        config: what the Alertmanager runs that is to get it.
-        labels: those of the alert.
+        config: of the Alertmanager that would get it.
+        labels: of the alert.
         receiver: the only one that it may reach.
         unique: the label whose value no other alert has.
         where: the address of that Alertmanager.
@@ -202,7 +177,8 @@ def refuse_unless_contained(
             " `continue`",
         )
     for rule in config.inhibit_rules:
-        if _holds_others(rule, labels, unique):
+        # It can inhibit alerts that have neither its name nor its unique label.
+        if all_match(rule.source, labels) and not {ALERT_NAME, unique} & set(rule.equal):
             raise SafetyRefusal(
                 f"a synthetic alert would inhibit real alerts, by {rule}: nothing was sent",
                 where=where,
@@ -210,14 +186,9 @@ def refuse_unless_contained(
             )
 
 
-def _holds_others(rule: InhibitRule, labels: Mapping[str, str], unique: str) -> bool:
-    """Whether an alert with a name and a label of its own can inhibit one without them."""
-    return all_match(rule.source, labels) and not {ALERT_NAME, unique} & set(rule.equal)
-
-
 SEVERITY: Final = "severity"
 Needed = Sequence[Sequence[str]]
-"""Of each inner list at least one channel."""
+"""At least one channel of each inner list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +217,7 @@ class LiveRule:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What an alert of a rule can become, and the routes that it then takes."""
+    """One possible alert of a rule, and the routes that it takes."""
 
     rule: LiveRule
     labels: Mapping[str, str]
@@ -254,16 +225,12 @@ class Case:
 
     def __str__(self) -> str:
         made = {k: v for k, v in self.labels.items() if "{{" in self.rule.labels.get(k, "")}
-        told = ", ".join(f'{name}="{value}"' for name, value in sorted(made.items()))
-        return f"{self.rule.name} with {told}" if told else self.rule.name
+        values = ", ".join(f'{name}="{value}"' for name, value in sorted(made.items()))
+        return f"{self.rule.name} with {values}" if values else self.rule.name
 
 
 def cases(config: Config, rules: Iterable[LiveRule]) -> list[Case]:
-    """All cases of some rules.
-
-    Raises:
-        NoData: the routes cannot be computed.
-    """
+    """All possible alerts of some rules, with their routes."""
     return [
         Case(rule, labels, tuple(routes_of(config, labels)))
         for rule in rules
@@ -272,7 +239,7 @@ def cases(config: Config, rules: Iterable[LiveRule]) -> list[Case]:
 
 
 def serves(channel: Channel, receiver: str, kind: str) -> bool:
-    """Whether an integration of that kind, in that receiver, is the channel."""
+    """Whether an integration of a kind, in a receiver, belongs to the channel."""
     return kind == channel.integration and (not channel.receivers or receiver in channel.receivers)
 
 
@@ -287,7 +254,7 @@ def channels_of(config: Config, hop: Hop, channels: Mapping[str, Channel]) -> se
 
 
 def unmet(needed: Needed, reached: Iterable[str]) -> list[Sequence[str]]:
-    """The inner lists of which no channel is reached."""
+    """The inner lists without a reached channel."""
     there = set(reached)
     return [group for group in needed if there.isdisjoint(group)]
 

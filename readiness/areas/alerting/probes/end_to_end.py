@@ -1,4 +1,4 @@
-"""End to end: a metric breaches or a statement is slow, and its alert is followed to people."""
+"""End to end: a metric breaches or a statement is slow, and the alert is followed to channels."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ import psycopg
 
 from readiness.areas.alerting.alertmanager_config import parse
 from readiness.areas.alerting.config import Alerting, Canary, Channel, SlowAlert, SyntheticProbe
-from readiness.areas.alerting.inboxes import Message, Watched, reader_of, wait
+from readiness.areas.alerting.inboxes import Message, Watched, must_be_read, reader_of, wait, watch
 from readiness.areas.alerting.probes.synthetic import new_probe
 from readiness.areas.alerting.reach import (
     ALERT_NAME,
@@ -31,13 +31,13 @@ from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData, SafetyRefusal
 
 _POLL_S: Final = 0.05
-# What the sums of the intervals do not contain: the duration of a scrape, and of an evaluation.
+# Not contained in the sums of the intervals: the duration of a scrape, and of an evaluation.
 _SPARE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryPlan:
-    """What the walk needs of a target's configuration."""
+    """The tables of readiness.toml that the canary needs."""
 
     prometheus: PrometheusSettings
     alertmanager: Alertmanager
@@ -56,7 +56,7 @@ class CanaryPlan:
         """The plan.
 
         Raises:
-            NoData: a table is missing, or there is no channel that could be read.
+            NoData: a table is missing, or no channel can be read.
         """
         probe, canary = (alerting.probe, alerting.canary) if alerting else (None, None)
         if not (prometheus and alertmanager and probe and canary and channels):
@@ -71,28 +71,48 @@ class CanaryPlan:
 
 @dataclass(slots=True)
 class Walk:
-    """What was seen on the way. Times are Unix times, by the clock of whoever stamps them."""
+    """What was seen on the way. Times are Unix times, by the clock of the program that stamps them.
 
-    probe: str  # the id in the canary's label
-    group: RuleGroup  # the rule's group
-    rule: Rule  # the rule that watches the canary
+    A time is None if its event never happened.
+    """
+
+    probe: str
+    group: RuleGroup
+    rule: Rule
     scrape_s: float  # seconds between two scrapes of the canary
-    group_wait_s: float  # seconds that Alertmanager waits for more alerts of the group
-    group_interval_s: float  # seconds until it looks at the group again
-    labels: dict[str, str] = field(default_factory=dict)  # those of the alert, as Prometheus has it
-    breached: float = 0.0  # when the metric breached
-    active: float | None = None  # when Prometheus evaluated that; None if it never did
-    # When the alert fired, after `for`; None if Alertmanager never had it.
-    fired: float | None = None
-    handed_over: float | None = None  # when Alertmanager had it; None if it never did
-    arrived: dict[str, float] = field(default_factory=dict)  # when each channel had it, by its name
+    group_wait_s: float  # the longest of the alert's routes
+    group_interval_s: float
+    labels: dict[str, str] = field(default_factory=dict)  # as Prometheus has them
+    breached: float = 0.0
+    active: float | None = None  # when Prometheus evaluated the breach
+    fired: float | None = None  # after `for`
+    handed_over: float | None = None
+    arrived: dict[str, float] = field(default_factory=dict)  # by the name of the channel
 
     @property
     def detection_s(self) -> float:
-        """Seconds that it may take from the breach until the alert fires, at worst."""
+        """The longest time from the breach until the alert fires, in seconds."""
         every = self.group.interval_s
         held = -(-self.rule.for_s // every) * every  # `for` is counted in evaluations
         return self.scrape_s + every + held + _SPARE_S
+
+
+@contextmanager
+def reversibly(
+    do: Sequence[str], revert: Sequence[str], verbs: tuple[str, str], remedy: str, undo: Undo
+) -> Iterator[None]:
+    """Run one command before the block and one after it; `undo` runs that, too, if we are killed.
+
+    Raises:
+        CouldNotMeasure: a command fails.
+    """
+    token = undo.run(revert)
+    try:
+        command.run(do, verbs[0], remedy)
+        yield
+    finally:
+        command.run(revert, verbs[1], remedy)
+        undo.forget(token)
 
 
 def walk(plan: CanaryPlan, undo: Undo) -> Walk:
@@ -106,7 +126,7 @@ def walking(plan: CanaryPlan, undo: Undo) -> Iterator[tuple[Walk, list[Watched]]
     """Let the canary breach and follow its alert to every channel; it fires during the block.
 
     Raises:
-        SafetyRefusal: the alert would reach somebody else.
+        SafetyRefusal: the alert would reach another receiver.
         CouldNotMeasure: a command fails, or Prometheus or Alertmanager does not answer.
     """
     probe = new_probe()
@@ -116,29 +136,23 @@ def walking(plan: CanaryPlan, undo: Undo) -> Iterator[tuple[Walk, list[Watched]]
             stack.enter_context(Peer(url, plan.alertmanager)) for url in plan.alertmanager.urls
         ]
         seen = _prepared(plan, probe, prometheus, peers)
-        watched = [Watched(c, stack.enter_context(reader_of(c))) for c in plan.channels]
+        watched = watch(plan.channels, stack)
         for one in watched:
             one.look(probe)
-        clear = [word.replace("{probe}", probe) for word in plan.canary.clear]
-        token = undo.run(clear)
-        try:
-            _order(plan.canary.breach, probe, "make the canary breach")
+        breach, clear = (
+            [word.replace("{probe}", probe) for word in argv]
+            for argv in (plan.canary.breach, plan.canary.clear)
+        )
+        verbs = "make the canary breach", "end the canary's breach"
+        with reversibly(breach, clear, verbs, "run it by hand", undo):
             seen.breached = time.time()
             _follow(seen, plan, prometheus, peers)
             wait(watched, probe, time.monotonic() + seen.group_wait_s + plan.probe.budget_s)
+            must_be_read(watched)
             for one in watched:
-                if not one.messages:
-                    one.must_be_read()
                 if (after := one.after_s(seen.breached, ended=False)) is not None:
                     seen.arrived[one.channel.name] = seen.breached + after
             yield seen, watched
-        finally:
-            command.run(clear, "end the canary's breach", "run it by hand")
-            undo.forget(token)
-
-
-def _order(argv: Sequence[str], probe: str, verb: str) -> None:
-    command.run([word.replace("{probe}", probe) for word in argv], verb, "run it by hand")
 
 
 def _prepared(plan: CanaryPlan, probe: str, prometheus: Prometheus, peers: Sequence[Peer]) -> Walk:
@@ -182,7 +196,7 @@ def _rule(prometheus: Prometheus, name: str) -> tuple[RuleGroup, Rule]:
 
 
 def _follow(seen: Walk, plan: CanaryPlan, prometheus: Prometheus, peers: Sequence[Peer]) -> None:
-    """Wait until the alert fires and a peer has it, noting both; gives up after the longest way."""
+    """Wait until the alert fires and a peer has it, for the longest time that this may take."""
     label = plan.probe.label
     deadline = time.monotonic() + seen.detection_s + plan.canary.evaluation_max_s + _SPARE_S
     while None in {seen.handed_over, seen.active} and time.monotonic() < deadline:
@@ -210,16 +224,15 @@ _SLEEPER_POLL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What came of a slow statement."""
+    """The outcome of a slow statement."""
 
-    # Seconds from its start until the message was there; None if it never was.
-    after_s: float | None
+    after_s: float | None  # from its start until the message was there; None if it never was
     text: str  # the message
-    ran_s: float  # seconds that the statement ran
+    ran_s: float  # how long the statement ran
 
 
 class _Sleeper:
-    """The statement, in a thread of its own; it ends with the block, whatever happens in it."""
+    """The statement, in a thread of its own; it ends with the block."""
 
     def __init__(self, connection: Connection, seconds: float) -> None:
         self.problem: psycopg.Error | None = None
@@ -245,20 +258,14 @@ class _Sleeper:
 
     @property
     def is_running(self) -> bool:
-        """Whether it still runs."""
         return self._thread.is_alive()
 
 
 def raised(alert: SlowAlert, channel: Channel, prometheus: PrometheusSettings | None) -> Raised:
-    """Run a statement until its alert has arrived, or for as long as it may take.
-
-    Args:
-        alert: the role, the alert's name, and how long it may take.
-        channel: where it is looked for.
-        prometheus: who is asked first whether it fires already; None asks nobody.
+    """Run a statement until its alert has arrived at the channel, or its time is over.
 
     Raises:
-        NoData: it fires already: what arrives would say nothing of our statement.
+        NoData: the alert fires already by Prometheus, if there is one: a message proves nothing.
         CouldNotMeasure: the statement was ended before its time, or the channel cannot be read.
     """
     if prometheus:
@@ -284,9 +291,9 @@ def raised(alert: SlowAlert, channel: Channel, prometheus: PrometheusSettings | 
 def _wait(
     watched: Watched, alert: SlowAlert, known: list[Message], sleeper: _Sleeper, deadline: float
 ) -> Message | None:
-    """The first new message that the alert fires; None once the time is over."""
+    """The first new message of a firing alert; None after the deadline."""
     while time.monotonic() < deadline:
-        for message, _ in watched.told(ended=False):
+        for message, _ in watched.shown(ended=False):
             if message not in known:
                 return message
         if sleeper.problem is not None:
@@ -307,8 +314,8 @@ def _refuse_if_active(alert: SlowAlert, settings: PrometheusSettings) -> None:
         )
     if active:
         raise NoData(
-            f"{alert.alert} is {active[0].state} already: another message would not be that of"
-            " our statement",
+            f"{alert.alert} is {active[0].state} already: a message could not be attributed to our"
+            " statement",
             where=f"{settings.url}/api/v1/alerts",
             remedy="end what is slow, and run the gate again",
         )

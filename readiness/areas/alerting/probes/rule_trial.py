@@ -25,7 +25,7 @@ from readiness.areas.alerting.bounds import (
     drive,
     key_for,
 )
-from readiness.areas.alerting.promql import Selector, descend, parse, ranges, selectors
+from readiness.areas.alerting.promql import Selector, descend, parse, selectors
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, Target
@@ -46,23 +46,27 @@ _SHORTEST_STEP_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One rule to be tried."""
+    """One rule to be tried, by one comparison of its expression."""
 
-    alert: str  # its name
+    alert: str
     expression: str  # PromQL
-    for_s: float  # seconds that it must hold
-    interval_s: float  # seconds between two evaluations
-    bound: Bound  # the comparison that is driven
+    for_s: float
+    interval_s: float  # between two evaluations
+    bound: Bound
 
     @property
     def span_s(self) -> float:
-        """Seconds that the expression looks back."""
-        return looks_back_s(self.expression)
+        """The longest time that the expression looks back, in seconds."""
+        below = sum(s.range_s + max(0.0, s.offset_s) for s in selectors(self.expression))
+        nodes = descend(parse(self.expression))
+        subqueries = (n.range for n in nodes if isinstance(n, SubqueryExpr))
+        return below + sum(delta.total_seconds() for delta in subqueries if delta)
 
     @property
     def step_s(self) -> float:
         """Seconds between two samples, and two evaluations, of the trial."""
-        shortest = min((found.seconds for found in ranges(self.expression)), default=0.0)
+        ranges = (s.range_s for s in selectors(self.expression) if s.range_s)
+        shortest = min(ranges, default=0.0)
         fine = min(shortest / _SAMPLES if shortest else self.interval_s, _LONGEST_STEP_S)
         whole = 2 * (self.span_s + self.for_s)
         return round(max(fine, whole / _MOST_STEPS, _SHORTEST_STEP_S), 3)
@@ -70,35 +74,24 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What the subject of a rule is brought to: at the bound, and right beside it."""
+    """The values that the subject of a rule is brought to."""
 
-    fires: float  # a value at which it must fire
-    quiet: float  # one at which it must not
-    exact: float  # the bound itself
+    fires: float  # beyond the bound
+    quiet: float  # before the bound
+    exact: float
 
 
 def values(direction: Direction, required: float) -> Values:
-    """The values beside a bound: 2 % off, or less where a ratio ends at 1; whole numbers for ==."""
+    """The values beside a bound: 2 % off, less for a ratio near 1, whole numbers for `==`."""
     if direction == "equals":
         return Values(required, required + 1, required)
     room = min(abs(required), 1 - required) if 0 < required < 1 else abs(required)
-    if not room:  # a counter is never below 0, and at 0 the rule must not fire yet
+    if not room:  # a counter is never below 0, and the rule must not fire at 0
         return Values(-1.0 if direction == "below" else 1.0, 0.0, 0.0)
     margin = _SHARE * room
     if direction == "below":
         margin = -margin
     return Values(required + margin, required - margin, required)
-
-
-def looks_back_s(expression: str) -> float:
-    """Seconds that an expression looks back at most.
-
-    Raises:
-        NoData: it cannot be read.
-    """
-    below = sum(s.range_s + max(0.0, s.offset_s) for s in selectors(expression))
-    sub = (n.range for n in descend(parse(expression)) if isinstance(n, SubqueryExpr))
-    return below + sum(delta.total_seconds() for delta in sub if delta)
 
 
 def control(rules: Sequence[Mapping[str, object]], step_s: float) -> Files:
@@ -111,13 +104,11 @@ def control(rules: Sequence[Mapping[str, object]], step_s: float) -> Files:
 def trial_files(trial: Trial, wanted: Values) -> Files:
     """All tests of one rule.
 
-    For each of the values there is one test that the series bring the rule's subject to it
-    (`drive-NAME.yml`), and one of whether the rule fires (`fires-NAME.yml`, which passes if it
-    does; `recovers.yml`, which passes if it no longer does).
+    For each of the values, `drive-NAME.yml` tests that the series bring the rule's subject to it,
+    and `fires-NAME.yml` that the rule fires. `recovers.yml` passes if it no longer does.
 
     Raises:
         Undrivable: see `drive`.
-        NoData: the expression cannot be read.
     """
     step = trial.step_s
     held = _rounded(trial.span_s + trial.for_s, step) + 4 * step
@@ -159,34 +150,28 @@ def written_test(
 
     Args:
         step_s: seconds between two samples.
-        inputs: for each stretch of time the series, and the second at which it ends.
-        expected: for each expression when it is asked (s), and the one value it must give.
+        inputs: the series of each stretch of time, and the second at which it ends.
+        expected: for each expression the second at which it is evaluated, and its one value.
         rules: whether the rules are loaded.
-        ends: whether a series ends that is not in a stretch; else it goes on, at 0.
+        ends: whether a series ends that is missing in a stretch; else it goes on, at 0.
     """
-    return json.dumps(
-        {
-            "rule_files": [RULES] if rules else [],
-            "evaluation_interval": _ms(step_s),
-            "tests": [
-                {
-                    "interval": _ms(step_s),
-                    "input_series": [
-                        {"series": str(key), "values": _notation(key, inputs, step_s, ends=ends)}
-                        for key in sorted({key for part, _ in inputs for key in part}, key=str)
-                    ],
-                    "promql_expr_test": [
-                        {
-                            "expr": expression,
-                            "eval_time": _ms(at_s),
-                            "exp_samples": [{"labels": "{}", "value": value}],
-                        }
-                        for expression, (at_s, value) in expected.items()
-                    ],
-                }
-            ],
-        }
-    )
+    test = {
+        "interval": _ms(step_s),
+        "input_series": [
+            {"series": str(key), "values": _notation(key, inputs, step_s, ends=ends)}
+            for key in sorted({key for part, _ in inputs for key in part}, key=str)
+        ],
+        "promql_expr_test": [
+            {
+                "expr": expression,
+                "eval_time": _ms(at_s),
+                "exp_samples": [{"labels": "{}", "value": value}],
+            }
+            for expression, (at_s, value) in expected.items()
+        ],
+    }
+    head = {"rule_files": [RULES] if rules else [], "evaluation_interval": _ms(step_s)}
+    return json.dumps({**head, "tests": [test]})
 
 
 def _notation(
@@ -198,7 +183,8 @@ def _notation(
     for part, end_s in inputs:
         if ends and key not in part:
             return " ".join([*words, "stale"])
-        line = part.get(key, Line(0.0, accumulates=_accumulates(key, inputs)))
+        accumulates = any(part[key].accumulates for part, _ in inputs if key in part)
+        line = part.get(key, Line(0.0, accumulates=accumulates))
         times = round(end_s / step_s) - now
         gain = line.slope * step_s
         if line.accumulates and not words:
@@ -207,10 +193,6 @@ def _notation(
         words.append(f"{start!r}{gain:+.17g}x{times}")
         level, now = start + gain * (times + 1), now + times + 1
     return " ".join(words)
-
-
-def _accumulates(key: Key, inputs: Sequence[tuple[Inputs, float]]) -> bool:
-    return any(part[key].accumulates for part, _ in inputs if key in part)
 
 
 def _rounded(seconds: float, step_s: float) -> float:
@@ -234,7 +216,7 @@ def job_trial_files(
     targets: Sequence[Mapping[str, str]],
     others: Sequence[Mapping[str, str]],
 ) -> Files:
-    """Tests whether some rule fires that did not while all was well.
+    """Tests that a rule fires for the loss of a job which is quiet while all is well.
 
     Args:
         rules: the alerting rules, as `alert`, `expr`, `for_s` and `labels`.
@@ -243,21 +225,20 @@ def job_trial_files(
         others: those of all other targets, which stay up.
 
     Returns:
-        `down.yml` passes if one fires when the targets are down, `gone.yml` if one does when
-        there is no `up` of the job any more, `well.yml` if the rules can be evaluated at all
-        while nothing is wrong. A rule that waits longer than an hour is too late.
+        `down.yml` passes if a rule fires while the targets are down, `gone.yml` if one does while
+        the job has no `up`, `well.yml` if the rules can be evaluated while nothing is wrong. A rule
+        that waits for longer than an hour is too late.
     """
     waits = [float(str(rule["for_s"])) for rule in rules]
     patience = max((w for w in waits if w <= _LONGEST_FOR_S), default=0.0)
-    # Well for as long, so that what fires all the time has begun to.
-    settled = -(-(patience + _SETTLING_S) // _STEP_S) * _STEP_S
-    end = settled + -(-patience // _STEP_S) * _STEP_S + _SLACK_STEPS * _STEP_S
+    # All is well long enough for the rules that always fire to have begun.
+    settled = _rounded(patience + _SETTLING_S, _STEP_S)
+    end = settled + _rounded(patience, _STEP_S) + _SLACK_STEPS * _STEP_S
     up = {_up(labels): Line(1.0) for labels in [*targets, *others]}
     exported = {key: Line(1.0) for key in _series_of(rules, job, targets)}
     down = up | {_up(labels): Line(0.0) for labels in targets}
     gone = {key: line for key, line in up.items() if key not in {_up(t) for t in targets}}
-    before = end - settled
-    new = f"count({_FIRING} unless {_FIRING} offset {round(before)}s) > bool 0"
+    new = f"count({_FIRING} unless {_FIRING} offset {round(end - settled)}s) > bool 0"
     files = control([_rule(rule) for rule in rules], _STEP_S)
     well: list[tuple[Inputs, float]] = [(up | exported, settled)]
     files["well.yml"] = written_test(_STEP_S, well, {"vector(1)": (settled, 1)}, rules=True)
@@ -268,13 +249,8 @@ def job_trial_files(
 
 
 def _rule(rule: Mapping[str, object]) -> dict[str, object]:
-    seconds = float(str(rule["for_s"]))
-    return {
-        "alert": rule["alert"],
-        "expr": rule["expr"],
-        "for": f"{round(seconds * 1000)}ms",
-        "labels": rule["labels"],
-    }
+    kept = {key: rule[key] for key in ("alert", "expr", "labels")}
+    return {**kept, "for": _ms(float(str(rule["for_s"])))}
 
 
 def _up(labels: Mapping[str, str]) -> Key:
@@ -284,14 +260,14 @@ def _up(labels: Mapping[str, str]) -> Key:
 def _series_of(
     rules: Iterable[Mapping[str, object]], job: str, targets: Sequence[Mapping[str, str]]
 ) -> Iterable[Key]:
-    """What the job exports, as far as rules ask for it by its name: it ends with its targets."""
+    """The series of the job that rules select by its name: they end with its targets."""
     for rule in rules:
         for selector in selectors(str(rule["expr"])):
             if selector.metric not in {"up", ""} and _asks_for(selector, job):
                 try:
                     yield key_for(selector, targets[0])
                 except Undrivable:
-                    continue  # a series less makes no rule fire that would not
+                    continue  # one series less makes no other rule fire
 
 
 def _asks_for(selector: Selector, job: str) -> bool:
@@ -303,14 +279,13 @@ TIMEOUT_S: Final = 60.0
 _RESULT: Final = re.compile(
     r"^Unit Testing:\s+(?P<file>\S+)\s*$\s*(?P<result>SUCCESS|FAILED)", re.MULTILINE
 )
-_CONTROL: Final = "control.yml"
 
 
 def find() -> str:
-    """Where promtool is: READINESS_PROMTOOL, else on the PATH, else an unpacked package.
+    """The path of promtool: READINESS_PROMTOOL, else on the PATH, else from an unpacked package.
 
     Raises:
-        Unreachable: nowhere.
+        Unreachable: it is not found.
     """
     named = os.environ.get(OVERRIDE, "")
     found = shutil.which(named) if named else _found()
@@ -332,12 +307,9 @@ def _found() -> str | None:
 
 
 def run_tests(files: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> dict[str, bool]:
-    """Run tests of rules, all in one run; gives for each file whether its tests passed.
+    """Run all tests of some files at once; gives for each file whether its tests passed.
 
-    Args:
-        files: by name: `rules.yml`, and files of tests, `control.yml` among them, which must
-            pass wherever promtool can load the rules.
-        timeout_s: seconds until it is stopped.
+    `control.yml` must be among them: it passes wherever promtool can load the rules.
 
     Raises:
         Unreachable: there is no promtool.
@@ -345,13 +317,13 @@ def run_tests(files: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> dict
         CouldNotMeasure: it cannot load the rules, or gave no result for a file.
     """
     program = find()
-    tests = sorted(name for name in files if name != "rules.yml")
+    tests = sorted(name for name in files if name != RULES)
     with tempfile.TemporaryDirectory(prefix="readiness-rules-") as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         said = _run([program, "test", "rules", *tests], folder, timeout_s)
     results = {found["file"]: found["result"] == "SUCCESS" for found in _RESULT.finditer(said)}
-    if not results.get(_CONTROL) or set(results) != set(tests):
+    if not results.get("control.yml") or set(results) != set(tests):
         raise CouldNotMeasure(
             f"promtool cannot load the rules that Prometheus has loaded: {clean(said, 300)}",
             where=program,
@@ -387,15 +359,13 @@ _DISCOVERY_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a rule did."""
+    """What a rule did on the values that it was tried at."""
 
-    tried: Values  # the values that it was tried at
-    subject: str  # what was brought to them, as PromQL
-    fires: bool  # whether it fired where it must
-    quiet: bool  # whether it kept quiet where it must
-    # Whether it kept quiet exactly at the bound; None where no series comes to lie exactly there.
-    quiet_at_bound: bool | None
-    recovers: bool  # whether it ended once the value was good again
+    tried: Values
+    fires: bool  # beyond the bound
+    quiet: bool  # before the bound
+    quiet_at_bound: bool | None  # None if no series can be brought exactly to the bound
+    recovers: bool  # once the value was good again
 
 
 def try_rule(
@@ -407,18 +377,12 @@ def try_rule(
     direction: Direction,
     required: float,
 ) -> Behaviour:
-    """Try one rule, on series made for it.
+    """Try one loaded rule on series made for it.
 
-    Args:
-        alert: its name.
-        expression: PromQL.
-        for_s: seconds that it must hold.
-        interval_s: seconds between two evaluations.
-        direction: on which side of the bound it must fire.
-        required: the bound that it must have, in the unit that the rule compares in.
+    It must fire in this direction of the required bound, which is in the unit of the rule.
 
     Raises:
-        NoData: no series could be made that bring it there.
+        NoData: no series could be made that bring its subject there.
         CouldNotMeasure: see `run_tests`.
     """
     bound = _nearest(bounds(expression), direction, required, expression)
@@ -433,7 +397,6 @@ def try_rule(
     exact = did["drive-exact.yml"] and direction != "equals"
     return Behaviour(
         tried=tried,
-        subject=bound.subject,
         fires=did["fires-bad.yml"],
         quiet=not did["fires-good.yml"],
         quiet_at_bound=not did["fires-exact.yml"] if exact else None,
@@ -462,19 +425,14 @@ def _undriven(reason: str, expression: str) -> NoData:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What the rules do when a job is lost."""
+    """Whether a rule fires when a job is lost."""
 
-    down: bool  # whether one fires when its targets are down
-    gone: bool  # whether one fires when it has no target any more
+    down: bool  # when its targets are down
+    gone: bool  # when it has no target any more
 
 
 def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
     """Try all loaded alerting rules together on the loss of a job.
-
-    Args:
-        prometheus: whose targets there are.
-        rules: the alerting rules.
-        job: the job, as Prometheus calls it.
 
     Raises:
         NoData: the job has no target.
@@ -489,13 +447,14 @@ def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
             remedy="see monitoring.scrape-jobs",
         )
     others = [t.labels for t in found if t.labels not in own]
-    told = [{"alert": r.name, "expr": r.query, "for_s": r.for_s, "labels": r.labels} for r in rules]
+    loaded = [
+        {"alert": r.name, "expr": r.query, "for_s": r.for_s, "labels": r.labels} for r in rules
+    ]
     files = partial(job_trial_files, job=own[0].get("job", job), targets=own, others=others)
-    did = run_tests(files(told))
+    did = run_tests(files(loaded))
     if not did["well.yml"]:
-        # One that cannot be evaluated fires on nothing, and would end the trial of all others.
-        alone = (run_tests(files([rule])) for rule in told)
-        good = [rule for rule, tried in zip(told, alone, strict=True) if tried["well.yml"]]
+        # A rule that cannot be evaluated never fires, and would end the trial of all others.
+        good = [rule for rule in loaded if run_tests(files([rule]))["well.yml"]]
         did = run_tests(files(good))
     return Loss(down=did["down.yml"], gone=did["gone.yml"])
 
