@@ -20,35 +20,27 @@ __all__ = ["AREA"]
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
-    channels = config.alerting.channels if config.alerting else {}
-    named: dict[Path, str] = {}  # these channels must exist
-    read: dict[Path, str] = {}  # these must also have an inbox
-    for key, database in config.databases.items():
-        if alert := database.slow_alert:
-            read["databases", key, "slow_alert", "channel"] = alert.channel
-    if alerting := config.alerting:
-        for key, policy in alerting.severities.items():
-            path = ("alerting", "severities", key, "channels")
-            for name in chain.from_iterable(policy.channels):
-                yield from known(path, name, "alerting.channels", channels)
-        named |= _named(alerting)
-        if engine := alerting.engine:
-            place = ("alerting", "engine", "channels")
-            read |= {(*place, number): name for number, name in enumerate(engine.channels)}
-            if engine.escalation:
-                read["alerting", "engine", "escalation", "second"] = engine.escalation.second
-            yield from twice(place, "", engine.channels)
-    for where, name in {**named, **read}.items():
-        yield from known(where, name, "alerting.channels", channels)
-        if where in read and name in channels and channels[name].inbox is None:
+    alerting = config.alerting or Alerting()
+    channels = alerting.channels
+    for key, policy in alerting.severities.items():
+        path = ("alerting", "severities", key, "channels")
+        for name in chain.from_iterable(policy.channels):
+            yield from known(path, name, "alerting.channels", channels)
+    read = _read(config)
+    for place, name in {**_named(alerting), **read}.items():
+        yield from known(place, name, "alerting.channels", channels)
+        if place in read and name in channels and channels[name].inbox is None:
             yield Mistake(
-                where,
+                place,
                 f"[alerting.channels.{name}] has no inbox: its messages cannot be read",
                 f"declare [alerting.channels.{name}.inbox]",
             )
+    if alerting.engine:
+        yield from twice(("alerting", "engine", "channels"), "", alerting.engine.channels)
 
 
 def _named(alerting: Alerting) -> dict[Path, str]:
+    """The channels that must exist, by where they are named."""
     found: dict[Path, str] = {}
     if alerting.dead_man:
         found["alerting", "dead_man", "channel"] = alerting.dead_man.channel
@@ -56,6 +48,20 @@ def _named(alerting: Alerting) -> dict[Path, str]:
             found["alerting", "dead_man", "calls"] = alerting.dead_man.calls
     if alerting.probe and alerting.probe.drill:
         found["alerting", "probe", "drill", "beside"] = alerting.probe.drill.beside
+    return found
+
+
+def _read(config: Config) -> dict[Path, str]:
+    """The channels that must also have an inbox, by where they are named."""
+    found: dict[Path, str] = {}
+    if config.alerting and (engine := config.alerting.engine):
+        for number, name in enumerate(engine.channels):
+            found["alerting", "engine", "channels", number] = name
+        if engine.escalation:
+            found["alerting", "engine", "escalation", "second"] = engine.escalation.second
+    for key, database in config.databases.items():
+        if database.slow_alert:
+            found["databases", key, "slow_alert", "channel"] = database.slow_alert.channel
     return found
 
 
