@@ -1,4 +1,4 @@
-"""Whether alerts arrive: sent to the real Alertmanager, looked for where people would see them."""
+"""Whether alerts arrive: sent to the real Alertmanager, read at the channels."""
 
 from typing import Final
 
@@ -37,9 +37,9 @@ def _probe(target: Config) -> SyntheticProbe:
     "alerting.delivery",
     title="A synthetic alert arrives at the channel in time, complete, once, and resolves",
     failure_title="A synthetic alert is lost, late, incomplete, duplicated or never resolved",
-    why="""Alertmanager answers 200, shows the alert as active and counts no failure while nobody is
-    paged: the mail server drops the mail, Slack answers 200 with `invalid_token`. A page that says
-    `<no value>`, comes five times or never resolves costs the night's first half hour.""",
+    why="""Alertmanager answers 200, shows the alert as active and counts no failure although no one
+    is paged: the mail server drops the mail, Slack answers 200 with `invalid_token`. A page that
+    says `<no value>`, comes five times or never resolves costs the night's first half hour.""",
     fix="""Send one, and look at what Alertmanager and its log say:
     amtool alert add readiness_probe=by-hand severity=critical --alertmanager.url=URL
     journalctl -u alertmanager -f | grep -i notify
@@ -75,7 +75,7 @@ Not resolved: send_resolved: true in the integration (Slack and email default to
     ),
 )
 def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evidence) -> None:
-    """Looked for by an id of its own; all peers were handed the alert."""
+    """The alert has an id of its own; all peers were handed it."""
     probe, trip = _probe(target), trips.first()
     arrival = trips.arrival(channel.name)
     judge_within(
@@ -103,7 +103,7 @@ def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evid
 def _judge_message(
     text: str, channel: Channel, trip: Trip, probe: SyntheticProbe, evidence: Evidence
 ) -> None:
-    """What the synthetic alert says of itself must be found in what arrived."""
+    """The message must contain the name, labels and summary of the synthetic alert."""
     wanted = {"alert name": ALERT, "summary": "A test of the alerting"}
     wanted |= {f"label {name}": value for name, value in probe.labels.items()}
     source = f"message of {trip.probe} at {channel.name}"
@@ -114,7 +114,7 @@ def _judge_message(
 
 
 def _judge_once(channel: Channel, trips: Trips, evidence: Evidence) -> None:
-    """Alertmanager promises *at least* once: only what happens every time is a defect."""
+    """Alertmanager promises *at least* once: only a duplicate in every try is a defect."""
     counts = []
     for attempt in range(_TRIES):
         trip = trips.another() if attempt else trips.first()
@@ -155,7 +155,7 @@ def _judge_end(
         at_most(trip.group_interval_s + probe.budget_s, probe.deciding("budget_s")),
         f"end of {ALERT} {trip.probe} at {channel.name}",
         never=f"{channel.name} was not notified that the alert has ended",
-        because="it fires there forever",
+        because="the alert seems to fire there forever",
         late=f"the limit contains group_interval, {trip.group_interval_s:g} s",
         late_key="resolved-in-time",
     )
@@ -177,7 +177,7 @@ def _judge_end(
     fix="""Try it by hand:
     amtool silence add readiness_probe=by-hand --duration=5m --comment=test --alertmanager.url=URL
     amtool silence query --alertmanager.url=URL-OF-EACH-PEER
-Refused: the proxy in front of Alertmanager allows nobody to write; use a role that may.
+Refused: the proxy in front of Alertmanager is read-only; use a role that may write.
 Not at every peer: curl -s URL/api/v2/status | jq .cluster, and port 9094 by TCP *and* UDP.""",
     severity="major",
     effect="write",
@@ -187,13 +187,13 @@ Not at every peer: curl -s URL/api/v2/status | jq .cluster, and port 9094 by TCP
 def test_silence_round_trip(
     synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence
 ) -> None:
-    """A second alert, which nothing silences, shows that the silence is what mutes the first."""
+    """A second alert without a silence is the control."""
     settings = _alertmanager(target)
     seen = silence_round_trip(settings, synthetic_probe, probed_channels(target))
     source = f"{synthetic_probe.receiver} {seen.probe}"
     if not seen.control:
         raise NoData(
-            "an alert that nothing silenced did not arrive either: the silence proves nothing",
+            "an alert without a silence did not arrive either: the silence proves nothing",
             where=source,
             remedy="see alerting.delivery",
         )
@@ -232,8 +232,8 @@ def _alertmanager(target: Config) -> Alertmanager:
     "alerting.rule-delivery",
     title="A metric that breaches notifies every channel, each hop within its budget",
     failure_title="A metric breaches, and its alert is lost or late on the way to a channel",
-    why="""Only the whole path proves the whole path: scrape, rule, hand-over, grouping, sending.
-    An alert can fire in Prometheus forever and be dropped by `alert_relabel_configs`, while every
+    why="""Scrape, rule, hand-over, grouping and sending can each work alone and fail together. An
+    alert can fire in Prometheus forever and be dropped by `alert_relabel_configs`, while every
     failure counter stays at zero and the customers report the outage.""",
     fix="""Load a rule on a metric that you can make breach, as [alerting.canary] says:
     - alert: ReadinessCanary
@@ -250,7 +250,7 @@ Handed over, but not notified: see alerting.delivery.""",
 def test_rule_delivery(
     canary: Canary, target: Config, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """Detection has the budget of its intervals, hand-over one of its own, sending the promise."""
+    """Detection, hand-over and sending each have a budget of their own."""
     plan = CanaryPlan.of(
         target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
     )
@@ -330,14 +330,14 @@ def _hops(seen: Walk) -> tuple[Moment, ...]:
     curl -s EXPORTER/metrics | grep max_tx_duration
     curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[].labels'
     amtool alert query --alertmanager.url=URL
-The alert, its severity and its channel stand in [databases.NAME.slow_alert].""",
+The alert, its severity and its channel are configured in [databases.NAME.slow_alert].""",
     severity="major",
     effect="disrupt",
     each="alerted_database",
     judgements=("arrived", "in-time", "severity"),
 )
 def test_slow_query_alert(alerted_database: Database, target: Config, evidence: Evidence) -> None:
-    """A real alert notifies real people: it needs the consent that disruptive checks need."""
+    """A real alert notifies real people: it needs the consent for disruptive checks."""
     alert = alerted_database.slow_alert
     if alert is None or target.alerting is None:
         raise NoData("needs [databases.NAME.slow_alert] and [alerting.channels.NAME]")

@@ -1,4 +1,4 @@
-"""An alert engine of the target's own: whether people are notified, and who is next."""
+"""An alert engine of the target's own: notifications, records and escalation."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.alerting.config import AlertEngine, EngineEscalation
@@ -19,10 +19,9 @@ from readiness.model.errors import CouldNotMeasure, NoData
     "alerting.engine",
     title="The target's own alert engine notifies in time, keeps records and escalates",
     failure_title="The target's own alert engine does not notify, record or escalate as agreed",
-    why="""What the application detects itself often bypasses Alertmanager: nobody sees that its
-    webhook has expired, that its counter stands still, or that the second tier is empty on the
-    night it is needed. A unit test sends to a mock; only the channel shows whether anybody is
-    paged.""",
+    why="""What the application detects itself often bypasses Alertmanager. An expired webhook, a
+    counter that stands still or an empty second tier then stay unnoticed until the night they are
+    needed: a unit test sends to a mock, and only the channel shows what arrives.""",
     fix="""Raise an alert by hand with `trigger` of [alerting.engine], and read the engine's log.
 Not arrived: an expired webhook, a revoked token, a channel that was renamed.
 Not in the history: curl -s HISTORY | grep ID
@@ -51,7 +50,7 @@ Escalation: the timer begins when the alert is raised, survives a restart of the
 def test_engine(
     alert_engine: AlertEngine, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """Looked for by an id of its own; what is not declared is not judged."""
+    """The alert has an id of its own; only what is declared is judged."""
     seen = engine_alerts.first(guardian)
     for channel in alert_engine.channels:
         with evidence.attempt():
@@ -68,7 +67,7 @@ def test_engine(
 
 
 def _judge_arrival(seen: Followed, channel: str, engine: AlertEngine, evidence: Evidence) -> None:
-    """The time that the command takes counts."""
+    """The time of the command counts."""
     after_s = seen.notified.get(channel)
     if isinstance(after_s, CouldNotMeasure):
         raise after_s
@@ -86,7 +85,7 @@ def _judge_arrival(seen: Followed, channel: str, engine: AlertEngine, evidence: 
 
 
 def _judge_history(seen: Followed, evidence: Evidence) -> None:
-    """An entry that says its end before there is one would say nothing, and is an error."""
+    """An entry that is marked as ended too early proves nothing, and is an error."""
     source = f"history of the engine, alert {seen.probe}"
     raised = _read(seen.raised)
     found = judge_true(
@@ -127,7 +126,7 @@ def _read(found: Entry | CouldNotMeasure | None) -> Entry:
 
 
 def _judge_statistics(seen: Followed, evidence: Evidence) -> None:
-    """By at least one: others may raise alerts, too."""
+    """By at least one: other alerts may be raised meanwhile."""
     if isinstance(seen.counted, CouldNotMeasure):
         raise seen.counted
     counted = seen.counted or 0
@@ -142,7 +141,7 @@ def _judge_statistics(seen: Followed, evidence: Evidence) -> None:
 def _judge_escalation(
     escalation: EngineEscalation, alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """The engine's clock began while the trigger ran: both ends of that are granted."""
+    """The engine's clock began while the trigger ran: each limit has its tolerant end of that."""
     engine = alerts.engine
     (second,) = alerts.channels([escalation.second])
     seen = escalate(engine, escalation, second, alerts.channels(engine.channels), guardian)
@@ -154,7 +153,7 @@ def _judge_escalation(
         "unacknowledged alert at the second tier",
         source,
         true=seen.after_s is not None,
-        miss=f"An alert that nobody acknowledged did not reach {second.name}",
+        miss=f"An alert without an acknowledgement did not reach {second.name}",
         because=f"not within {latest_s(escalation):g} s",
     )
     if escalated and seen.after_s is not None:
@@ -178,5 +177,5 @@ def _judge_escalation(
             f"alert {seen.acknowledged} at {second.name}",
             true=not seen.escalated_anyway,
             miss=f"{second.name} was notified of an acknowledged alert",
-            because="somebody is working on it already",
+            because="a person is already working on it",
         )

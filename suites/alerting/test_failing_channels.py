@@ -21,7 +21,7 @@ from readiness.model.measurement import Limit
 _FAILURES: Final = 3
 _UNAVAILABLE: Final = 503
 _TOO_MANY: Final = 429
-# Of a group, the first message may leave before all of its alerts are there; the next has them.
+# The first message of a group may leave before all of its alerts are there; the next has them.
 _STORM_MESSAGES: Final = 10
 
 _SETUP: Final = """A receiver for drills, whose webhook ends at the machine that runs the checks:
@@ -56,7 +56,7 @@ Hanging channel: give each channel an integration of its own, without a shared g
 def test_delivery_retries(
     synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence
 ) -> None:
-    """Three times 503; then 429 to each peer, else the next one would deliver; then hanging."""
+    """Three times 503; then 429 to each peer, so that no other peer delivers; then a hang."""
     plan = DrillPlan.of(target.alertmanager, target.alerting)
     limit = at_most(synthetic_probe.budget_s, synthetic_probe.deciding("budget_s"))
     peers = len(plan.alertmanager.urls)
@@ -92,7 +92,7 @@ def _judge_retried(
 
 
 def _judge_isolation(plan: DrillPlan, evidence: Evidence, limit: Limit) -> None:
-    """The webhook hangs for longer than the budget; the other channel must not care."""
+    """The webhook hangs for longer than the budget; the other channel must not wait."""
     drilled = beside_hanging(plan, hang_s=2 * plan.probe.budget_s)
     judge_within(
         evidence,
@@ -112,7 +112,7 @@ def _judge_isolation(plan: DrillPlan, evidence: Evidence, limit: Limit) -> None:
     failure_title="In a storm, alerts are lost or flood the channel",
     why="""When a data center fails, hundreds of alerts fire within a second. `max_alerts` silently
     cuts off all but a few, and without grouping each alert is a message of its own: the provider
-    limits the rate, and nobody can read any of them.""",
+    limits the rate, and the messages cannot be read in time.""",
     fix="""Remove `max_alerts` from the webhook (0 is no limit), and let the route group:
     group_by: [alertname, cluster]     # never ['...'] where people are notified
 """

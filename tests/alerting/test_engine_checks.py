@@ -127,7 +127,7 @@ def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
         ("records", "The alert is not in the history while it fires"),
         ("records_ends", "The end of the alert is not in the history: it seems to fire forever"),
         ("counts", "One alert was raised, and the statistics moved by 0"),
-        ("escalates", "An alert that nobody acknowledged did not reach second-tier"),
+        ("escalates", "An alert without an acknowledgement did not reach second-tier"),
         ("waits", "at least 3.5 s required (`.after_s`)"),
         ("in_time", "limit 6.5 s (`.after_s`)"),
         ("honors_acknowledgements", "second-tier was notified of an acknowledged alert"),

@@ -264,7 +264,7 @@ def diagnose(synthetic: Synthetic, sent: Sent) -> str:
         held_by = [f"silenced by {s}" for s in state.silenced_by]
         held_by += [f"inhibited by {i}" for i in state.inhibited_by]
         states.append(
-            f"{url} accepted it, in state {state.state}, for {', '.join(alert.receivers)}"
+            f"{url} accepted it, calls it {state.state}, for {', '.join(alert.receivers)}"
             + (f", {' and '.join(held_by)}" if held_by else "")
         )
     if not states:
