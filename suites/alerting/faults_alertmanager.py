@@ -220,27 +220,23 @@ def one_alertmanager_too_many(system: "ReferenceSystem") -> "Lever":
     misses={_CLUSTER: {"handed-over"}},
     story="a relabeling drops an alert on its way, and nothing counts it",
 )
-@contextmanager
-def alert_is_dropped_on_the_way(system: "ReferenceSystem") -> Iterator[None]:
+def alert_is_dropped_on_the_way(system: "ReferenceSystem") -> "Lever":
     """What a rule against noise does with its regular expression."""
     drop = {"source_labels": ["alertname"], "regex": "Maintenance", "action": "drop"}
-    with _relabeled(system, [drop], "Maintenance", "vector(1)"):
-        yield
+    return _relabeled(system, [drop], "Maintenance", "vector(1)")
 
 
 @fault(
     misses={_CLUSTER: {"losses"}},
     story="Alertmanager refuses an alert that a relabeling leaves without any label",
 )
-@contextmanager
-def alerts_are_refused(system: "ReferenceSystem") -> Iterator[None]:
+def alerts_are_refused(system: "ReferenceSystem") -> "Lever":
     """What Prometheus counts, and nobody looks at."""
     is_it = {"source_labels": ["alertname"], "regex": "Refused", "replacement": ""}
     strip = [{**is_it, "target_label": "severity"}, {**is_it, "target_label": "alertname"}]
-    # It fires at every other evaluation only, so that it is not missed as well: of what has
-    # ended Alertmanager is notified, too.
-    with _relabeled(system, strip, "Refused", "vector(time()) % 2 < 1"):
-        yield
+    # It fires at every other evaluation only, so that it is not missing as well: Alertmanager also
+    # gets alerts that have ended.
+    return _relabeled(system, strip, "Refused", "vector(time()) % 2 < 1")
 
 
 @contextmanager
@@ -248,16 +244,15 @@ def _relabeled(
     system: "ReferenceSystem", relabelings: "list[Document]", alert: str, expression: str
 ) -> Iterator[None]:
     """Relabel alerts on their way, and let one fire."""
-    rule = {
-        "alert": alert,
-        "expr": expression,
-        "labels": {"severity": "warning"},
-        "annotations": {"summary": "Made up"},
-    }
 
     def add(document: "Document") -> None:
         known = document["groups"][0]["rules"][0]["annotations"]
-        rule["annotations"] = {**known, "summary": "Made up"}
+        rule = {
+            "alert": alert,
+            "expr": expression,
+            "labels": {"severity": "warning"},
+            "annotations": {**known, "summary": "Made up"},
+        }
         # Each group has a name of its own: missed evaluations are counted by it.
         document["groups"].append({"name": f"fault-{alert}", "rules": [rule]})
 
@@ -295,7 +290,6 @@ def _routes(config: "Document", *receivers: str) -> "list[Document]":
 
 
 def _edit_paging(system: "ReferenceSystem", **settings: Any) -> "Lever":
-    """Set something on the routes of the pages."""
 
     def edit(config: "Document") -> None:
         for route in _routes(config, "pagerduty", "sms"):

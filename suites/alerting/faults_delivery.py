@@ -38,6 +38,12 @@ def _receiver(document: "Document", name: str) -> "Document":
     return found
 
 
+def _route(system: "ReferenceSystem", index: int, **settings: object) -> "Lever":
+    return system.levers.edit_alertmanager(
+        lambda document: document["route"]["routes"][index].update(settings)
+    )
+
+
 def _slack(document: "Document") -> "Document":
     found: Document = _receiver(document, "readiness-probe")["slack_configs"][0]
     return found
@@ -71,9 +77,7 @@ def probe_route_is_muted(system: "ReferenceSystem") -> "Lever":
 @fault(misses=_delivery("in-time"), story="the route waits seven seconds for more alerts")
 def group_wait_exceeds_the_budget(system: "ReferenceSystem") -> "Lever":
     """As the default group_wait of 30 s does with a budget of 30 s."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_PROBE].update(group_wait="7s")
-    )
+    return _route(system, _PROBE, group_wait="7s")
 
 
 @fault(
@@ -144,9 +148,7 @@ def slack_integration_is_duplicate(system: "ReferenceSystem") -> "Lever":
 @fault(misses=_delivery("once"), story="group_interval is shorter than the second peer's timeout")
 def second_peer_sends_what_has_ended(system: "ReferenceSystem") -> "Lever":
     """It waits with what it was handed, and finds that its end was sent last."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_PROBE].update(group_interval="300ms")
-    )
+    return _route(system, _PROBE, group_interval="300ms")
 
 
 @fault(
@@ -155,16 +157,22 @@ def second_peer_sends_what_has_ended(system: "ReferenceSystem") -> "Lever":
 )
 def canary_alert_is_dropped(system: "ReferenceSystem") -> "Lever":
     """It fires in Prometheus forever; no counter of drops or errors moves."""
-    drop = {"source_labels": ["readiness_probe"], "regex": ".+", "action": "drop"}
+    return _dropped(system, ["readiness_probe"], ".+")
+
+
+def _dropped(system: "ReferenceSystem", labels: list[str], regex: str) -> "Lever":
+    drop = {"source_labels": labels, "regex": regex, "action": "drop"}
     return system.levers.edit_prometheus(
         lambda document: document["alerting"].update(alert_relabel_configs=[drop])
     )
 
 
-def _canary_rule(document: "Document") -> "Document":
-    rules = (rule for group in document["groups"] for rule in group["rules"])
-    found: Document = next(rule for rule in rules if rule.get("alert") == "ReadinessCanary")
-    return found
+def _canary_rule(system: "ReferenceSystem", expression: str) -> "Lever":
+    def edit(document: "Document") -> None:
+        rules = (rule for group in document["groups"] for rule in group["rules"])
+        next(r for r in rules if r.get("alert") == "ReadinessCanary")["expr"] = expression
+
+    return system.levers.edit_rules(edit)
 
 
 @fault(
@@ -172,19 +180,13 @@ def _canary_rule(document: "Document") -> "Document":
 )
 def canary_rule_selects_nothing(system: "ReferenceSystem") -> "Lever":
     """What is left when a job is renamed."""
-    return system.levers.edit_rules(
-        lambda document: _canary_rule(document).update(expr='readiness_canary{job="old"} > 0')
-    )
+    return _canary_rule(system, 'readiness_canary{job="old"} > 0')
 
 
 @fault(misses={_RULE: {"fires"}}, story="the rule of the canary looks at the value of 10 s ago")
 def canary_rule_fires_late(system: "ReferenceSystem") -> "Lever":
     """An `offset` that was added against late samples."""
-    return system.levers.edit_rules(
-        lambda document: _canary_rule(document).update(
-            expr='readiness_canary{job="canary"} offset 10s > 0'
-        )
-    )
+    return _canary_rule(system, 'readiness_canary{job="canary"} offset 10s > 0')
 
 
 @fault(misses={_SILENCE: set()}, story="the proxy in front of Alertmanager refuses silences")
@@ -238,9 +240,7 @@ def gateway_swallows_errors(system: "ReferenceSystem") -> "Lever":
 )
 def rate_limit_waits_five_minutes(system: "ReferenceSystem") -> "Lever":
     """The default group_interval: a 429 is not retried before."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_DRILL].update(group_interval="5m")
-    )
+    return _route(system, _DRILL, group_interval="5m")
 
 
 @fault(
@@ -283,9 +283,7 @@ def storm_is_cut_off(system: "ReferenceSystem") -> "Lever":
 @fault(misses={_STORM: {"grouped"}}, story="each alert of a storm is a message of its own")
 def storm_is_not_grouped(system: "ReferenceSystem") -> "Lever":
     """Three hundred pages within a second."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_DRILL].update(group_by=["..."])
-    )
+    return _route(system, _DRILL, group_by=["..."])
 
 
 @fault(
@@ -294,32 +292,25 @@ def storm_is_not_grouped(system: "ReferenceSystem") -> "Lever":
 )
 def target_down_alert_is_dropped(system: "ReferenceSystem") -> "Lever":
     """The rule is there and fires; nobody gets more than the false "resolved"."""
-    drop = {"source_labels": ["alertname", "job"], "regex": "TargetDown;canary", "action": "drop"}
-    return system.levers.edit_prometheus(
-        lambda document: document["alerting"].update(alert_relabel_configs=[drop])
-    )
+    return _dropped(system, ["alertname", "job"], "TargetDown;canary")
 
 
 @fault(
     misses={_ALL_CLEAR: {"recovered"}},
     story="the command that starts the canary's exporter again does not start it",
 )
-@contextmanager
-def canary_stays_down(system: "ReferenceSystem") -> Iterator[None]:
+def canary_stays_down(system: "ReferenceSystem") -> "Lever":
     """It ends with 0 all the same."""
-    with _never_resumed(system, "canary"):
-        yield
+    return _never_resumed(system, "canary")
 
 
 @fault(
     misses={_DEAD_MAN_CALLS: {"recovered"}, _ALL_CLEAR: set(), _SLOW: set()},
     story="the command that starts Prometheus again does not start it",
 )
-@contextmanager
-def prometheus_stays_down(system: "ReferenceSystem") -> Iterator[None]:
+def prometheus_stays_down(system: "ReferenceSystem") -> "Lever":
     """It ends with 0 all the same; the next drill finds no Prometheus."""
-    with _never_resumed(system, "prometheus"):
-        yield
+    return _never_resumed(system, "prometheus")
 
 
 @contextmanager
