@@ -39,7 +39,7 @@ from readiness.model.errors import NoData
         (r'a="say \"hi\" \\ \n"', [Matcher("a", "=", 'say "hi" \\ \n')]),
     ],
 )
-def test_what_both_syntaxes_read_alike(text: str, expected: list[Matcher]) -> None:
+def test_both_syntaxes_agree_on_common_matchers(text: str, expected: list[Matcher]) -> None:
     assert list(parse_classic(text)) == expected
     assert list(parse_utf8(text)) == expected
 
@@ -55,7 +55,7 @@ def test_what_both_syntaxes_read_alike(text: str, expected: list[Matcher]) -> No
         ("a=b=c", Matcher("a", "=", "b=c")),
     ],
 )
-def test_what_the_classic_syntax_tolerates(text: str, expected: Matcher) -> None:
+def test_classic_syntax_accepts_unquoted_values(text: str, expected: Matcher) -> None:
     assert parse_matchers(text) == (expected,)
 
 
@@ -67,7 +67,7 @@ def test_what_the_classic_syntax_tolerates(text: str, expected: Matcher) -> None
         (r'"a\"b"=~"\u00e4\x41\101"', Matcher('a"b', "=~", "äAA")),
     ],
 )
-def test_what_only_the_new_syntax_reads(text: str, expected: Matcher) -> None:
+def test_utf8_names_need_the_new_syntax(text: str, expected: Matcher) -> None:
     with pytest.raises(NoData):
         parse_classic(text)
     assert parse_matchers(text) == (expected,)
@@ -76,13 +76,13 @@ def test_what_only_the_new_syntax_reads(text: str, expected: Matcher) -> None:
 @pytest.mark.parametrize(
     "text", ["severity", "=x", 'a="b', 'a=b"c', 'a="b"c"', "a==b==", "{a=b", "a=b}}", ",", "a b=c"]
 )
-def test_what_neither_reads_the_new_syntax_refuses(text: str) -> None:
+def test_new_syntax_refuses_invalid_matchers(text: str) -> None:
     with pytest.raises(NoData, match="cannot read the matcher"):
         parse_utf8(text)
 
 
 @pytest.mark.parametrize("text", ["a", "=x", 'a="b', 'a=b"c', 'a="b"c"', r'a="b\"', "1a=b"])
-def test_what_the_classic_syntax_refuses(text: str) -> None:
+def test_classic_syntax_refuses_invalid_matchers(text: str) -> None:
     with pytest.raises(NoData, match="cannot read the matcher"):
         parse_classic(text)
 
@@ -92,13 +92,13 @@ def test_what_the_classic_syntax_refuses(text: str) -> None:
     st.sampled_from(["=", "!="]),
     st.text(st.characters(exclude_categories=["Cs"])),
 )
-def test_what_is_written_is_read_back(name: str, op: Op, value: str) -> None:
+def test_written_matcher_is_parsed_again(name: str, op: Op, value: str) -> None:
     matcher = Matcher(name, op, value)
 
     assert parse_utf8(str(matcher)) == parse_classic(str(matcher)) == (matcher,)
 
 
-def test_a_label_that_is_not_there_is_empty() -> None:
+def test_missing_label_is_empty() -> None:
     assert Matcher("a", "=", "").matches({})
     assert Matcher("a", "!=", "x").matches({})
     assert Matcher("a", "=~", ".*").matches({})
@@ -137,7 +137,7 @@ def test_a_label_that_is_not_there_is_empty() -> None:
         ("a)|(b", ["a", "ax", "xb"], ["x"]),
     ],
 )
-def test_expressions_of_go_mean_the_same(regex: str, matching: list[str], other: list[str]) -> None:
+def test_go_expression_matches_as_in_go(regex: str, matching: list[str], other: list[str]) -> None:
     for text in matching:
         assert GoRegex(regex).matches(text), text
     for text in other:
@@ -159,7 +159,7 @@ def test_expressions_of_go_mean_the_same(regex: str, matching: list[str], other:
         ("\ud800", "it is not UTF-8"),
     ],
 )
-def test_what_is_not_valid_is_refused(
+def test_invalid_expression_is_refused(
     capfd: pytest.CaptureFixture[str], regex: str, why: str
 ) -> None:
     with pytest.raises(NoData, match="cannot be evaluated") as caught:
@@ -174,12 +174,12 @@ def test_a_text_that_is_not_utf8_is_refused() -> None:
         GoRegex(".*").matches("\ud800")
 
 
-def test_an_expression_made_to_be_slow_is_not() -> None:
+def test_nested_repetition_is_matched_in_linear_time() -> None:
     # Some 2 ** 5000 steps where it is matched by going back.
     assert not GoRegex("(a+)+b").matches("a" * 5000)
 
 
-def test_as_many_names_are_read_as_go_reads() -> None:
+def test_alternative_of_20000_names_is_accepted() -> None:
     regex = GoRegex("|".join(f"some-service-name-{number}" for number in range(20_000)))
 
     assert regex.matches("some-service-name-19999")
@@ -234,7 +234,7 @@ def at(text: str) -> datetime:
          ["2026-02-28T13:00"], ["2026-02-28T12:59", "2026-03-01T13:00"]),
     ],
 )  # fmt: skip
-def test_an_interval_holds_exactly_then(
+def test_interval_contains_exactly_these_times(
     written: dict[str, Any], inside: list[str], outside: list[str]
 ) -> None:
     found = interval(**written)
@@ -242,7 +242,7 @@ def test_an_interval_holds_exactly_then(
     assert [text for text in outside if found.contains(at(text))] == []
 
 
-def test_a_night_of_the_clock_change_is_as_long_as_it_is() -> None:
+def test_spans_follow_the_clock_change() -> None:
     night = interval(times=[{"start_time": "01:00", "end_time": "05:00"}], location="Europe/Berlin")
     spring = night.spans(at("2026-03-28T12:00"), at("2026-03-29T12:00"))
     autumn = night.spans(at("2026-10-24T12:00"), at("2026-10-25T12:00"))
@@ -274,9 +274,7 @@ changes = st.sampled_from(["2026-03-07", "2026-03-28", "2026-04-04", "2026-10-03
 
 @settings(max_examples=60, deadline=None)
 @given(written_intervals, changes, st.integers(0, 47))
-def test_the_spans_are_the_minutes_that_it_contains(
-    written: dict[str, Any], around: str, hour: int
-) -> None:
+def test_spans_and_contains_agree(written: dict[str, Any], around: str, hour: int) -> None:
     found = interval(**written)
     start = at(around) + timedelta(hours=hour)
     end = start + timedelta(hours=20)
@@ -287,7 +285,7 @@ def test_the_spans_are_the_minutes_that_it_contains(
         minute += timedelta(minutes=7)
 
 
-def test_spans_can_be_joined_and_turned_round() -> None:
+def test_spans_are_merged_intersected_and_inverted() -> None:
     a, b, c, d = (MONDAY + timedelta(hours=n) for n in (1, 2, 3, 4))
 
     assert merged([(c, d), (a, b), (b, c)]) == [(a, d)]
@@ -296,7 +294,7 @@ def test_spans_can_be_joined_and_turned_round() -> None:
     assert common([], a, d) == []
 
 
-def test_a_route_is_held_back_by_what_mutes_and_outside_of_what_is_active() -> None:
+def test_route_is_muted_in_mute_and_outside_active_intervals() -> None:
     intervals = {
         "night": (interval(times=[{"start_time": "00:00", "end_time": "06:00"}]),),
         "office": (interval(times=[{"start_time": "04:00", "end_time": "18:00"}]),),
@@ -328,6 +326,6 @@ def test_what_is_not_understood_is_refused(written: dict[str, Any]) -> None:
         interval(**written)
 
 
-def test_an_interval_that_nobody_defines_is_refused() -> None:
+def test_undefined_interval_is_refused() -> None:
     with pytest.raises(NoData, match="'night' is not defined"):
         muted({}, ("night",), (), MONDAY, MONDAY + timedelta(days=1))

@@ -110,7 +110,7 @@ def test_a_healthy_engine_passes(servers: tuple[str, str]) -> None:
     assert all(alert["resolved_at"] for alert in alerts)
 
 
-def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
+def test_only_declared_parts_are_judged(servers: tuple[str, str]) -> None:
     url, inbox = servers
     bare = engine_at(url).model_copy(
         update={"history": None, "statistics": None, "escalation": None}
@@ -133,7 +133,7 @@ def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
         ("honors_acknowledgements", "second-tier was notified of an acknowledged alert"),
     ],
 )
-def test_what_it_gets_wrong_is_a_miss(fault: str, miss: str, servers: tuple[str, str]) -> None:
+def test_fault_of_the_engine_is_a_miss(fault: str, miss: str, servers: tuple[str, str]) -> None:
     url, inbox = servers
     engine = engine_at(url).model_copy(update={"within_s": 4.0})
     if fault not in ESCALATION:
@@ -146,7 +146,7 @@ def test_what_it_gets_wrong_is_a_miss(fault: str, miss: str, servers: tuple[str,
         httpx.post(f"{url}/_ctl", json={}, trust_env=False)
 
 
-def test_a_history_that_calls_all_resolved_is_an_error(servers: tuple[str, str]) -> None:
+def test_history_that_marks_firing_alerts_as_ended_is_an_error(servers: tuple[str, str]) -> None:
     """The word stands in each entry: that it is there in the end would be no proof."""
     url, inbox = servers
     engine = engine_at(url)
@@ -176,7 +176,7 @@ def test_an_inbox_that_cannot_be_read_is_an_error(servers: tuple[str, str]) -> N
     assert len(lost) == 2
 
 
-def test_a_record_that_cannot_be_read_leaves_the_others_alone(servers: tuple[str, str]) -> None:
+def test_unreadable_history_does_not_affect_other_judgements(servers: tuple[str, str]) -> None:
     url, inbox = servers
     lost = EngineHistory(url=f"{url}/nowhere")
     engine = engine_at(url).model_copy(update={"history": lost, "within_s": 2.0})
@@ -187,7 +187,7 @@ def test_a_record_that_cannot_be_read_leaves_the_others_alone(servers: tuple[str
         evidence.conclude()
 
 
-def test_what_a_dead_check_left_is_ended_by_the_guardian(servers: tuple[str, str]) -> None:
+def test_guardian_ends_the_alert_of_a_killed_check(servers: tuple[str, str]) -> None:
     url, _ = servers
     guardian = Guardian()
     raised = Raised(engine_at(url), guardian)
@@ -197,7 +197,7 @@ def test_what_a_dead_check_left_is_ended_by_the_guardian(servers: tuple[str, str
     assert eventually(lambda: entry(history, raised.probe).ended)
 
 
-def test_a_trigger_that_fails_is_an_error_and_ended_all_the_same(tmp_path: Path) -> None:
+def test_failed_trigger_is_an_error_and_is_ended(tmp_path: Path) -> None:
     ended = tmp_path / "ended"
     engine = AlertEngine(
         trigger=[sys.executable, "-c", "raise SystemExit(3)"],
@@ -232,7 +232,7 @@ def test_statistics_without_a_number_are_an_error(body: object, said: str) -> No
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, NotPermitted), (500, NoData), (302, NoData)])
-def test_records_that_answer_otherwise_are_an_error(status: int, error: type[Exception]) -> None:
+def test_http_error_of_the_records_is_an_error(status: int, error: type[Exception]) -> None:
     with SmallServer({"/x": Reply('{"alerts": {"total": 1}}', status)}) as server:
         with pytest.raises(error, match=f"answered {status}"):
             count(EngineStatistics(url=f"{server.url}/x", field="alerts.total"))

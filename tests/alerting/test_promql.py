@@ -50,7 +50,7 @@ def test_every_selector_is_found_with_its_matchers_range_and_offset() -> None:
         ("x @ 5 offset -2m", "x"),
     ],
 )
-def test_a_selector_is_written_so_that_it_selects_the_same(expression: str, text: str) -> None:
+def test_written_selector_selects_the_same(expression: str, text: str) -> None:
     (found,) = selectors(expression)
 
     assert found.text == text
@@ -70,13 +70,13 @@ def test_a_selector_is_written_so_that_it_selects_the_same(expression: str, text
         ("sum(early) / sum(x)", ["[alerting] no_series_yet", ""]),
     ],
 )
-def test_what_may_rightly_be_empty_is_told_apart(expression: str, reasons: list[str]) -> None:
+def test_selectors_that_may_be_empty_have_a_reason(expression: str, reasons: list[str]) -> None:
     found = selectors(expression, ["early"])
 
     assert [selector.may_be_empty for selector in found] == reasons
 
 
-def test_of_two_names_for_the_same_thing_one_is_enough() -> None:
+def test_one_side_of_or_is_enough() -> None:
     old, new = selectors("(old_name or new_name) > 1")
 
     assert old.either == new.either != ""
@@ -110,7 +110,7 @@ def test_a_range_of_a_subquery_is_not_one_of_a_selector() -> None:
         ("1 > bool 2", []),
     ],
 )
-def test_the_bounds_of_an_expression(expression: str, expected: list[str]) -> None:
+def test_bounds_of_an_expression(expression: str, expected: list[str]) -> None:
     assert [str(bound) for bound in bounds(expression)] == expected
 
 
@@ -150,7 +150,7 @@ def test_the_labels_that_a_text_writes_out() -> None:
 
 
 @pytest.mark.parametrize("expression", ["sum(", "x{", "", "rate(x[2*5m])", "x\x1b[31m("])
-def test_what_cannot_be_read_is_named(expression: str) -> None:
+def test_unreadable_expression_is_an_error(expression: str) -> None:
     with pytest.raises(NoData, match="cannot be read") as caught:
         selectors(expression)
 
@@ -184,7 +184,7 @@ def test_a_bound_reads_the_same_from_both_sides(name: str, op: str, value: float
 
 
 @given(_NAMES, _NAMES, _VALUES)
-def test_a_matcher_survives_being_written(metric: str, label: str, value: str) -> None:
+def test_written_label_matcher_is_parsed_again(metric: str, label: str, value: str) -> None:
     (found,) = selectors(f"{metric}{{{Match(label, '=', value)}}}" if value else metric)
 
     if value:
@@ -232,7 +232,7 @@ def test_a_share_of_all_is_made_of_two_series_that_add_up() -> None:
         ("predict_linear(x[1h], 3600) < 0", -1, Line(-1.0)),
     ],
 )
-def test_what_a_single_series_must_be(expression: str, value: float, line: Line) -> None:
+def test_single_series_is_solved_for_the_value(expression: str, value: float, line: Line) -> None:
     assert list(driven(expression, value).values()) == [line]
 
 
@@ -243,7 +243,7 @@ def test_further_conditions_are_made_to_hold() -> None:
     assert not any("maintenance" in series for series in found)
 
 
-def test_what_comes_twice_is_given_once() -> None:
+def test_repeated_selector_gets_one_series() -> None:
     found = driven("(total - free) / total > 0.75", 0.75)
 
     assert sorted(line.start for line in found.values()) == [32, 128]
@@ -261,7 +261,7 @@ def test_what_comes_twice_is_given_once() -> None:
         "sqrt(x) > 3",
     ],
 )
-def test_what_cannot_be_solved_is_said_and_not_guessed(expression: str) -> None:
+def test_unsupported_expression_is_an_error(expression: str) -> None:
     with pytest.raises(NoData):
         driven(expression, 4)
 
@@ -284,7 +284,7 @@ def test_a_made_up_series_is_one_that_the_selector_matches(pattern: str, never: 
         assert re.fullmatch(pattern, dict(key.labels).get("a", ""))
 
 
-def test_the_values_lie_right_beside_the_bound() -> None:
+def test_values_lie_next_to_the_bound() -> None:
     assert values("above", 3) == values("above", 3.0)
     above, below = values("above", 100), values("below", 100)
     assert (above.fires, above.quiet) == (102, 98)
@@ -316,7 +316,7 @@ def test_the_test_files_hold_the_rule_and_values_in_promtools_notation() -> None
     }  # fmt: skip
 
 
-def test_a_lost_job_loses_what_it_exports_too() -> None:
+def test_series_of_a_lost_job_end() -> None:
     rule = {"alert": "A", "expr": 'y{job="a"} > 3', "for_s": 0.0, "labels": {}}
     own = {"job": "a", "instance": "1"}
 
@@ -347,6 +347,6 @@ def test_units_are_converted_exactly(value: float, unit: str, wanted: str, expec
     assert converted(value, unit, wanted) == expected
 
 
-def test_units_of_different_things_are_no_figures_to_compare() -> None:
+def test_units_of_different_kinds_cannot_be_converted() -> None:
     with pytest.raises(NoData, match="ms cannot be converted to ratio"):
         converted(1, "ms", "ratio")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from readiness.areas.alerting import reach
 from readiness.areas.alerting.alertmanager_config import (
     Config,
     InhibitRule,
@@ -151,7 +150,7 @@ def test_a_label_with_a_template_may_become_what_routes_ask_for(config: Config) 
     assert possible_labels(config, {"severity": "x"}) == [{"severity": "x"}]
 
 
-def test_a_rules_labels_go_before_the_external_ones() -> None:
+def test_rule_labels_override_external_labels() -> None:
     labels = labels_of("A", {"env": "own"}, {"env": "lab", "zone": "1"})
     assert labels == {"alertname": "A", "env": "own", "zone": "1"}
 
@@ -221,7 +220,7 @@ def test_a_channel_is_a_kind_of_integration_in_some_receivers(reaching: Config) 
     assert channels_of(reaching, sms.hops[0], CHANNELS) == {"sms"}
 
 
-def test_of_each_list_one_channel_is_enough() -> None:
+def test_one_channel_of_each_list_is_enough() -> None:
     needed = [["pager", "sms"], ["mail"]]
 
     assert unmet(needed, {"sms", "mail"}) == []
@@ -241,6 +240,10 @@ def inhibit(source: str, target: str, *equal: str) -> InhibitRule:
     return InhibitRule(1, matchers(source), matchers(target), equal)
 
 
+def pages(*equal: str) -> InhibitRule:
+    return inhibit('severity="critical"', 'severity="warning"', *equal)
+
+
 CRITICAL = {"alertname": "Down", "severity": "critical", "instance": "a"}
 WARNING = {"alertname": "Slow", "severity": "warning", "instance": "a"}
 
@@ -248,32 +251,31 @@ WARNING = {"alertname": "Slow", "severity": "warning", "instance": "a"}
 @pytest.mark.parametrize(
     ("rule_", "source", "target", "expected"),
     [
-        (inhibit('severity="critical"', 'severity="warning"'), CRITICAL, WARNING, True),
-        (inhibit('severity="critical"', 'severity="warning"', "instance"), CRITICAL, WARNING, True),
-        (inhibit('severity="critical"', 'severity="warning"', "zone"), CRITICAL, WARNING, True),
-        (inhibit('severity="critical"', 'severity="warning"', "alertname"), CRITICAL, WARNING,
-         False),
-        (inhibit('severity="critical"', 'severity="warning"'), WARNING, CRITICAL, False),
-        # Nothing holds itself back, nor another one of those that match both sides.
+        (pages(), CRITICAL, WARNING, True),
+        (pages("instance"), CRITICAL, WARNING, True),
+        (pages("zone"), CRITICAL, WARNING, True),
+        (pages("alertname"), CRITICAL, WARNING, False),
+        (pages(), WARNING, CRITICAL, False),
+        # An alert never inhibits itself, nor another one that matches both sides.
         (inhibit('severity="critical"', 'severity=~".+"'), CRITICAL, CRITICAL, False),
         (inhibit('severity="critical"', 'severity=~".+"'), CRITICAL, WARNING, True),
         (inhibit("", 'severity="warning"'), WARNING, WARNING, False),
     ],
 )  # fmt: skip
-def test_what_inhibits_what(
+def test_inhibition_needs_source_target_and_equal_labels(
     rule_: InhibitRule, source: Mapping[str, str], target: Mapping[str, str], expected: bool
 ) -> None:
     assert holds(rule_, source, target) is expected
 
 
-def test_which_alerts_inhibit_one(reaching: Config) -> None:
+def test_holders_are_the_alerts_that_inhibit(reaching: Config) -> None:
     same = {**CRITICAL, "alertname": "Slow"}
 
     assert holders(reaching, WARNING, [CRITICAL, same, WARNING]) == [same]
     assert holders(reaching, CRITICAL, [same]) == []
 
 
-def test_a_source_is_one_alert_if_its_name_is_asked_for() -> None:
+def test_source_with_an_alertname_is_one_alert() -> None:
     assert names_one_source(inhibit('alertname="A",severity="critical"', ""))
     assert not names_one_source(inhibit('alertname=~"A|B"', ""))
     assert not names_one_source(inhibit('severity="critical"', ""))
@@ -282,7 +284,7 @@ def test_a_source_is_one_alert_if_its_name_is_asked_for() -> None:
     ]
 
 
-def test_the_harmless_copy_keeps_what_decides_and_nothing_else() -> None:
+def test_harmless_copy_has_no_secrets_and_only_webhooks() -> None:
     text = rewritten(REACH_CONFIG, "http://sink", inhibits=True)
     copy = json.loads(text)
 
@@ -309,12 +311,6 @@ def test_the_copy_routes_as_the_original(reaching: Config) -> None:
     assert copy.inhibit_rules == reaching.inhibit_rules
 
 
-def test_the_severity_is_a_label() -> None:
-    assert rule(severity="x").severity == "x"
-    assert rule().severity == ""
-    assert reach.SEVERITY == "severity"
-
-
 LABELS = {"alertname": "ReadinessProbe", "severity": "critical", "readiness_probe": "rd1"}
 RECEIVERS = "receivers: [{name: probe}, {name: pager}, {name: other}]\n"
 
@@ -335,8 +331,21 @@ PROBE_FIRST = """[{matchers: ['readiness_probe!=""'], receiver: probe},
                   {matchers: ['severity="critical"'], receiver: pager}]"""
 
 
-def test_a_route_of_its_own_that_stands_first_is_safe() -> None:
-    refuse(guarded(PROBE_FIRST))
+def inhibiting(equal: str, source: str = 'severity="critical"') -> str:
+    return f"""[{{source_matchers: ['{source}'], target_matchers: ['severity="warning"'],
+                  equal: {equal}}}]"""
+
+
+@pytest.mark.parametrize(
+    "inhibit",
+    [
+        "[]",
+        *map(inhibiting, ("[alertname]", "[alertname, instance]", "[readiness_probe]")),
+        inhibiting("[]", source='severity="critical",readiness_probe=""'),
+    ],
+)
+def test_contained_alert_that_inhibits_no_real_one_is_allowed(inhibit: str) -> None:
+    refuse(guarded(PROBE_FIRST, inhibit))
 
 
 @pytest.mark.parametrize(
@@ -359,32 +368,17 @@ def test_a_route_of_its_own_that_stands_first_is_safe() -> None:
         ),
         pytest.param(
             """[{matchers: ['readiness_probe!=""'], receiver: pager}]""",
-            id="it leads to a real receiver",
+            id="it targets a real receiver",
         ),
     ],
 )
-def test_whatever_reaches_anybody_else_is_refused(routes: str) -> None:
+def test_alert_that_reaches_another_receiver_is_refused(routes: str) -> None:
     with pytest.raises(SafetyRefusal, match="only probe is allowed: nothing was sent") as refused:
         refuse(guarded(routes))
     assert "readiness_probe!=" in refused.value.remedy
 
 
 @pytest.mark.parametrize("equal", ["[]", "[namespace]", "[severity]"])
-def test_an_alert_that_would_inhibit_real_ones_is_refused(equal: str) -> None:
-    rule = f"""[{{source_matchers: ['severity="critical"'],
-                  target_matchers: ['severity="warning"'], equal: {equal}}}]"""
+def test_alert_that_would_inhibit_real_ones_is_refused(equal: str) -> None:
     with pytest.raises(SafetyRefusal, match="would inhibit real alerts"):
-        refuse(guarded(PROBE_FIRST, rule))
-
-
-@pytest.mark.parametrize("equal", ["[alertname]", "[alertname, instance]", "[readiness_probe]"])
-def test_an_inhibition_that_cannot_match_a_real_alert_is_allowed(equal: str) -> None:
-    rule = f"""[{{source_matchers: ['severity="critical"'],
-                  target_matchers: ['severity="warning"'], equal: {equal}}}]"""
-    refuse(guarded(PROBE_FIRST, rule))
-
-
-def test_an_inhibition_that_excludes_probes_is_allowed() -> None:
-    rule = """[{source_matchers: ['severity="critical"', 'readiness_probe=""'],
-                target_matchers: ['severity="warning"'], equal: []}]"""
-    refuse(guarded(PROBE_FIRST, rule))
+        refuse(guarded(PROBE_FIRST, inhibiting(equal)))

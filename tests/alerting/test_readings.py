@@ -37,7 +37,7 @@ def test_each_entry_of_a_list_is_a_message() -> None:
     assert found.at == 1795327200.0
 
 
-def test_what_a_gateway_keeps_of_json_is_unfolded() -> None:
+def test_json_inside_json_is_unfolded() -> None:
     inner = json.dumps({"summary": f"<no value> {PROBE}", "n": 1})
     assert r"<no value>" in inner
     escaped = inner.replace("<", r"\u003c").replace(">", r"\u003e")
@@ -45,12 +45,12 @@ def test_what_a_gateway_keeps_of_json_is_unfolded() -> None:
     assert found.text == f"<no value> {PROBE}"
 
 
-def test_what_is_no_json_has_a_message_a_line() -> None:
+def test_text_has_one_message_per_line() -> None:
     found = messages_in(f"one {PROBE}\ntwo\nresolved {PROBE}", PROBE, "at")
     assert [message.text for message in found] == [f"one {PROBE}", f"resolved {PROBE}"]
 
 
-def test_a_time_that_is_none_does_not_count() -> None:
+def test_invalid_time_is_unknown() -> None:
     body = json.dumps([{"text": PROBE, "at": "yesterday"}, {"text": PROBE, "at": 7}])
     assert [message.at for message in messages_in(body, PROBE, "at")] == [None, None]
     assert unix_time("2026-11-22T06:00:00") == unix_time("2026-11-22T06:00:00Z")
@@ -90,15 +90,15 @@ def beats(*shows: Sequence[Message] | Unreachable) -> Beats:
     return Beats(WATCHDOG, Script(*shows), "Watchdog")
 
 
-def test_what_was_there_before_is_no_beat() -> None:
+def test_old_message_is_not_a_beat() -> None:
     assert beats([OLD]).next_s(0.02) is None
 
 
-def test_one_more_is_a_beat() -> None:
+def test_new_message_is_a_beat() -> None:
     assert beats([OLD], [OLD], [OLD, NEW]).next_s(5) is not None
 
 
-def test_an_inbox_that_shows_the_last_one_only() -> None:
+def test_inbox_that_shows_only_the_last_message_has_beats() -> None:
     assert beats([OLD], [NEW]).next_s(5) is not None
 
 
@@ -108,12 +108,12 @@ def test_messages_without_a_time_are_counted() -> None:
     assert beats([timeless], [timeless, timeless]).next_s(5) is not None
 
 
-def test_a_channel_that_cannot_be_read_at_first_knows_nothing_of_before() -> None:
+def test_channel_that_is_unreadable_at_first_is_an_error() -> None:
     with pytest.raises(Unreachable):
         beats(Unreachable("away"), [OLD])
 
 
-def test_a_channel_that_is_away_for_a_moment_goes_on_from_what_it_knew() -> None:
+def test_channel_that_is_briefly_down_keeps_its_old_messages() -> None:
     assert beats([OLD], Unreachable("away"), [OLD]).next_s(0.02) is None
 
 
@@ -142,7 +142,7 @@ def test_only_the_row_with_the_id_is_found(document: object) -> None:
     assert list(rows_of(json.dumps(document), PROBE)) == [ROW]
 
 
-def test_an_id_deep_in_a_row_finds_the_whole_row() -> None:
+def test_nested_id_finds_the_whole_row() -> None:
     """The end stands beside it, not in the part that has the id."""
     row = {"labels": {"probe": PROBE}, "state": "resolved"}
     assert list(rows_of(json.dumps({"alerts": [row]}), PROBE)) == [row]
@@ -153,7 +153,7 @@ def test_an_alert_with_a_list_of_its_own_is_one_row() -> None:
     assert list(rows_of(json.dumps(row), PROBE)) == [row]
 
 
-def test_text_has_a_row_a_line() -> None:
+def test_text_has_one_row_per_line() -> None:
     assert list(rows_of(f"one\ntwo {PROBE}\n", PROBE)) == [f"two {PROBE}"]
 
 
@@ -171,7 +171,7 @@ def test_text_has_a_row_a_line() -> None:
         (None, f"{PROBE} raised", False),
     ],
 )
-def test_an_end_is_what_is_set_or_said(end_field: str | None, row: object, *, ended: bool) -> None:
+def test_end_is_a_set_field_or_a_text(end_field: str | None, row: object, *, ended: bool) -> None:
     assert has_ended(row, EngineHistory(url=HISTORY_URL, end_field=end_field)) is ended
 
 
@@ -189,35 +189,35 @@ def shares(counts: dict[str, tuple[float, float]], intervals: dict[str, float]) 
     return {found.group: found.share for found in _judged(counts, intervals, "query")}
 
 
-def test_a_slow_group_is_told_from_the_others() -> None:
+def test_slow_group_misses_evaluations() -> None:
     assert shares({"/f;a": (60, 120), "/f;b": (0, 120)}, FIVE) == {
         "a": pytest.approx(59 / 120),
         "b": 0,
     }
 
 
-def test_a_pause_of_prometheus_is_no_slow_group() -> None:
+def test_pause_of_prometheus_does_not_count() -> None:
     """Twenty seconds, which a group with a long interval hardly notices."""
     counts = {"/f;a": (4.0, 36.0), "/f;b": (4.0, 36.0), "/f;slow": (0.0, 3.0)}
 
     assert shares(counts, {**FIVE, "slow": 60.0}) == {"a": 0, "b": 0, "slow": 0}
 
 
-def test_a_group_that_came_later_does_not_know_of_a_pause_before_it() -> None:
+def test_new_group_does_not_witness_an_earlier_pause() -> None:
     counts = {"/f;a": (4.0, 60.0), "/f;b": (4.0, 60.0), "/f;new": (0.0, 4.0)}
     assert shares(counts, {**FIVE, "new": 5.0}) == {"a": 0, "b": 0, "new": 0}
 
 
-def test_a_group_that_came_later_and_is_slow_is_not_excused_by_a_pause_before_it() -> None:
+def test_slow_new_group_is_not_excused_by_an_earlier_pause() -> None:
     counts = {"/f;a": (9.0, 60.0), "/f;b": (9.0, 60.0), "/f;new": (5.0, 8.0)}
     assert shares(counts, {**FIVE, "new": 5.0}) == {"a": 0, "b": 0, "new": 0.5}
 
 
-def test_what_is_no_longer_loaded_is_history() -> None:
+def test_unloaded_group_is_left_out() -> None:
     assert shares({"/f;a": (0, 10), "/f;gone": (9, 10)}, FIVE) == {"a": 0}
 
 
-def test_never_more_than_all() -> None:
+def test_share_is_at_most_one() -> None:
     assert shares({"/f;a": (500, 100), "/f;b": (0, 100)}, FIVE)["a"] == 1
 
 

@@ -66,7 +66,7 @@ def without_probe_route(document: Document) -> None:
     del document["route"]["routes"][1]
 
 
-def test_what_would_reach_another_receiver_is_not_sent(
+def test_alert_for_another_receiver_is_not_sent(
     system: ReferenceSystem, target: Config, guardian: Guardian
 ) -> None:
     settings, probe = parts(target)
@@ -130,7 +130,7 @@ with synthetic(config.alertmanager, config.alerting.probe) as sender:
     assert left_s <= probe.budget_s + 60
 
 
-def test_a_peer_that_is_away_is_an_error(system: ReferenceSystem, target: Config) -> None:
+def test_peer_that_is_down_is_an_error(system: ReferenceSystem, target: Config) -> None:
     settings, probe = parts(target)
     with (
         system.levers.stop_program("alertmanager_2"),
@@ -140,7 +140,7 @@ def test_a_peer_that_is_away_is_an_error(system: ReferenceSystem, target: Config
         travel(sender, probed_channels(target), probe.budget_s)
 
 
-def test_a_prometheus_that_is_away_is_an_error(
+def test_prometheus_that_is_down_is_an_error(
     system: ReferenceSystem, target: Config, guardian: Guardian
 ) -> None:
     plan = CanaryPlan.of(
@@ -175,7 +175,7 @@ def test_a_drill_that_is_not_called_is_an_error(system: ReferenceSystem, target:
         answered(plan, lambda _: (OK, 0.0), bool, within_s=3)
 
 
-def test_no_beat_at_all_is_no_beat(system: ReferenceSystem, target: Config) -> None:
+def test_channel_without_beats_has_no_beat(system: ReferenceSystem, target: Config) -> None:
     assert target.alerting
     channel = target.alerting.channels["watchdog"]
     assert next_beat(channel, "NoSuchAlert", 0.5).waited_s is None
