@@ -76,8 +76,9 @@ Not resolved: send_resolved: true in the integration (Slack and email default to
 )
 def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evidence) -> None:
     """The alert has an id of its own; all peers were handed it."""
-    probe, trip = _probe(target), trips.first()
-    arrival = trips.arrival(channel.name)
+    probe = _probe(target)
+    trip = trips.first(probe)
+    arrival = trip.at(channel.name)
     judge_within(
         evidence,
         "arrived",
@@ -93,11 +94,10 @@ def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evid
         return
     _judge_message(arrival.fired[0].text, channel, trip, probe, evidence)
     with evidence.attempt():
-        _judge_once(channel, trips, evidence)
+        _judge_once(channel, probe, trips, evidence)
     if channel.resolves:
         with evidence.attempt():
-            ended = trips.arrival(channel.name, to_the_end=True)
-            _judge_end(ended, channel, trip, probe, evidence)
+            _judge_end(trip.at(channel.name, to_the_end=True), channel, trip, probe, evidence)
 
 
 def _judge_message(
@@ -113,12 +113,12 @@ def _judge_message(
     judge_none(evidence, "template", "marks of a broken template", broken, source)
 
 
-def _judge_once(channel: Channel, trips: Trips, evidence: Evidence) -> None:
+def _judge_once(channel: Channel, probe: SyntheticProbe, trips: Trips, evidence: Evidence) -> None:
     """Alertmanager promises *at least* once: only a duplicate in every try is a defect."""
     counts = []
     for attempt in range(_TRIES):
-        trip = trips.another() if attempt else trips.first()
-        arrival = trips.arrival(channel.name, trip, to_the_end=True)
+        trip = trips.another(probe) if attempt else trips.first(probe)
+        arrival = trip.at(channel.name, to_the_end=True)
         if not arrival.fired:
             raise NoData(
                 "a second synthetic alert did not arrive, so that its messages cannot be counted",

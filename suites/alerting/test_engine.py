@@ -1,16 +1,17 @@
 """An alert engine of the target's own: notifications, records and escalation."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.alerting.config import AlertEngine, EngineEscalation
+from readiness.areas.alerting.config import AlertEngine, Alerting, EngineEscalation
 from readiness.areas.alerting.judging import judge_true, judge_within
 from readiness.areas.alerting.probes.alert_engine import (
     Entry,
+    Escalated,
     Followed,
     earliest_s,
     escalate,
+    follow,
     latest_s,
 )
-from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -48,10 +49,11 @@ Escalation: the timer begins when the alert is raised, survives a restart of the
     ),
 )
 def test_engine(
-    alert_engine: AlertEngine, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
+    alert_engine: AlertEngine, policy: Alerting, guardian: Guardian, evidence: Evidence
 ) -> None:
     """The alert has an id of its own; only what is declared is judged."""
-    seen = engine_alerts.first(guardian)
+    first = [policy.channels[name] for name in alert_engine.channels]
+    seen = follow(alert_engine, first, guardian)
     for channel in alert_engine.channels:
         with evidence.attempt():
             _judge_arrival(seen, channel, alert_engine, evidence)
@@ -61,9 +63,11 @@ def test_engine(
     if alert_engine.statistics:
         with evidence.attempt():
             _judge_statistics(seen, evidence)
-    if alert_engine.escalation:
+    if escalation := alert_engine.escalation:
+        second = policy.channels[escalation.second]
         with evidence.attempt():
-            _judge_escalation(alert_engine.escalation, engine_alerts, guardian, evidence)
+            escalated = escalate(alert_engine, escalation, second, first, guardian)
+            _judge_escalation(escalated, escalation, evidence)
 
 
 def _judge_arrival(seen: Followed, channel: str, engine: AlertEngine, evidence: Evidence) -> None:
@@ -138,14 +142,10 @@ def _judge_statistics(seen: Followed, evidence: Evidence) -> None:
     )
 
 
-def _judge_escalation(
-    escalation: EngineEscalation, alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
-) -> None:
+def _judge_escalation(seen: Escalated, escalation: EngineEscalation, evidence: Evidence) -> None:
     """The engine's clock began while the trigger ran: each limit has its tolerant end of that."""
-    engine = alerts.engine
-    (second,) = alerts.channels([escalation.second])
-    seen = escalate(engine, escalation, second, alerts.channels(engine.channels), guardian)
-    source = f"alert {seen.ignored} at {second.name}"
+    second = escalation.second
+    source = f"alert {seen.ignored} at {second}"
     setting = escalation.deciding("after_s")
     escalated = judge_true(
         evidence,
@@ -153,7 +153,7 @@ def _judge_escalation(
         "unacknowledged alert at the second tier",
         source,
         true=seen.after_s is not None,
-        miss=f"An alert without an acknowledgement did not reach {second.name}",
+        miss=f"An alert without an acknowledgement did not reach {second}",
         because=f"not within {latest_s(escalation):g} s",
     )
     if escalated and seen.after_s is not None:
@@ -174,8 +174,8 @@ def _judge_escalation(
             evidence,
             "acknowledged",
             "acknowledged alert stays at the first tier",
-            f"alert {seen.acknowledged} at {second.name}",
+            f"alert {seen.acknowledged} at {second}",
             true=not seen.escalated_anyway,
-            miss=f"{second.name} was notified of an acknowledged alert",
+            miss=f"{second} was notified of an acknowledged alert",
             because="a person is already working on it",
         )

@@ -21,7 +21,6 @@ from readiness.areas.alerting.probes.alert_engine import Raised, count, entry
 from readiness.areas.alerting.reference import pager, pager_command
 from readiness.config.base.tables import Target
 from readiness.config.models import Config
-from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence, Outcome
@@ -93,7 +92,7 @@ def judged(config: Config, undo: Undo | None = None) -> Evidence:
     evidence = Evidence()
     assert config.alerting
     suite("alerting.test_engine").test_engine(
-        config.alerting.engine, EngineAlerts(config), undo or Undo(), evidence
+        config.alerting.engine, config.alerting, undo or Undo(), evidence
     )
     return evidence
 

@@ -213,6 +213,15 @@ class Trip:
     # What the Alertmanagers answered while it had not arrived; empty if it had.
     diagnosis: str
 
+    def at(self, channel: str, *, to_the_end: bool = False) -> Arrival:
+        """What arrived at a channel, which must have been readable (to the end of the trip)."""
+        found = self.arrivals.get(channel)
+        if found is None:
+            raise NoData(f"no synthetic alert was followed to the channel {channel}")
+        if found.problem and (to_the_end or not found.fired):
+            raise found.problem
+        return found
+
 
 def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -> Trip:
     """Send one alert, see it arrive everywhere, send it again, end it, and see its end arrive.
