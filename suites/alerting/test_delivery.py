@@ -251,9 +251,7 @@ def test_rule_delivery(
     canary: Canary, target: Config, guardian: Guardian, evidence: Evidence
 ) -> None:
     """Detection, hand-over and sending each have a budget of their own."""
-    plan = CanaryPlan.of(
-        target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
-    )
+    plan = CanaryPlan.of(target)
     seen = walk(plan, guardian)
     source = f"{canary.alert} {seen.probe}"
     fires = judge_true(
@@ -343,25 +341,24 @@ def test_slow_query_alert(alerted_database: Database, target: Config, evidence: 
         raise NoData("needs [databases.NAME.slow_alert] and [alerting.channels.NAME]")
     found = end_to_end.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
     source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
-    arrived = evidence.judge(
+    judge_within(
+        evidence,
         "arrived",
-        Measurement("messages", int(found.after_s is not None), "count", source),
-        equal_to(1),
-        says=f"A statement ran for {found.ran_s:.0f} s, and no message arrived at {alert.channel}",
-    )
-    if not arrived or found.after_s is None:
-        return
-    evidence.judge(
-        "in-time",
-        Measurement("from the start of the statement to the message", found.after_s, "s", source),
+        f"{alert.channel} was notified of the slow statement",
+        found.after_s,
         at_most(alert.message_within_s, alert.deciding("message_within_s")),
-        says=f"The message arrived {found.after_s:.1f} s after the statement began",
+        source,
+        never=f"A statement ran for {found.ran_s:.0f} s, and no message arrived at {alert.channel}",
+        late_key="in-time",
     )
-    named = int(alert.severity.lower() in found.text.lower())
-    evidence.judge(
+    if found.after_s is None:
+        return
+    judge_true(
+        evidence,
         "severity",
-        Measurement(f"messages with severity {alert.severity}", named, "count", source),
-        equal_to(1),
-        clean(found.text),
-        says=f"The message does not contain the agreed severity {alert.severity}",
+        f"message with severity {alert.severity}",
+        source,
+        true=alert.severity.lower() in found.text.lower(),
+        miss=f"The message does not contain the agreed severity {alert.severity}",
+        because=clean(found.text),
     )

@@ -57,7 +57,7 @@ def test_delivery_retries(
     synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence
 ) -> None:
     """Three times 503; then 429 to each peer, so that no other peer delivers; then a hang."""
-    plan = DrillPlan.of(target.alertmanager, target.alerting)
+    plan = DrillPlan.of(target)
     limit = at_most(synthetic_probe.budget_s, synthetic_probe.deciding("budget_s"))
     peers = len(plan.alertmanager.urls)
     for key, times, status in (
@@ -125,7 +125,7 @@ def _judge_isolation(plan: DrillPlan, evidence: Evidence, limit: Limit) -> None:
 )
 def test_storm(synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence) -> None:
     """All are sent at once, to every peer."""
-    plan = DrillPlan.of(target.alertmanager, target.alerting)
+    plan = DrillPlan.of(target)
     alerting = target.alerting
     assert alerting, "the plan was read from it"
     count = alerting.storm

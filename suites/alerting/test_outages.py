@@ -170,9 +170,7 @@ def test_false_all_clear(
     canary: Canary, target: Config, guardian: Guardian, evidence: Evidence
 ) -> None:
     """The canary fires, its exporter stops, and Alertmanager is watched."""
-    plan = CanaryPlan.of(
-        target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
-    )
+    plan = CanaryPlan.of(target)
     seen = lose_source(plan, guardian)
     source = f"{canary.alert} {seen.probe}, {seen.job} stopped"
     because, clear_s = "", seen.all_clear_s or 0.0

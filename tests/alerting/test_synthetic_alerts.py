@@ -70,7 +70,7 @@ def test_alert_for_another_receiver_is_not_sent(
     system: ReferenceSystem, target: Config, guardian: Guardian
 ) -> None:
     settings, probe = parts(target)
-    plan = CanaryPlan.of(target.prometheus, settings, target.alerting, probed_channels(target))
+    plan = CanaryPlan.of(target)
     with system.levers.edit_alertmanager(without_probe_route):
         with (
             synthetic(settings, probe) as sender,
@@ -143,9 +143,7 @@ def test_peer_that_is_down_is_an_error(system: ReferenceSystem, target: Config) 
 def test_prometheus_that_is_down_is_an_error(
     system: ReferenceSystem, target: Config, guardian: Guardian
 ) -> None:
-    plan = CanaryPlan.of(
-        target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
-    )
+    plan = CanaryPlan.of(target)
     with system.levers.stop_program("prometheus"), pytest.raises(Unreachable, match="refused"):
         walk(plan, guardian)
 
@@ -162,7 +160,7 @@ def test_a_channel_that_cannot_be_read_is_an_error_of_that_channel(
 
 
 def test_a_drill_that_is_not_called_is_an_error(system: ReferenceSystem, target: Config) -> None:
-    plan = DrillPlan.of(target.alertmanager, target.alerting)
+    plan = DrillPlan.of(target)
 
     def elsewhere(document: Document) -> None:
         drill = next(r for r in document["receivers"] if r["name"] == "readiness-drill")

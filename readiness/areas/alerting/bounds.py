@@ -181,12 +181,9 @@ class Key:
 def key_for(
     selector: Selector, defaults: Mapping[str, str], apart_from: Sequence[Selector] = ()
 ) -> Key:
-    """A series that the selector matches, and the selectors in `apart_from` do not.
+    """A series that the selector matches, and no selector in `apart_from` does.
 
-    Args:
-        selector: what must match it.
-        defaults: its other labels, unless the selector requires other values.
-        apart_from: what must not match it.
+    Its other labels are the defaults, unless the selector requires other values.
 
     Raises:
         Undrivable: we cannot find one.

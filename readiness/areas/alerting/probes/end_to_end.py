@@ -10,7 +10,15 @@ from typing import Final, Self
 import psycopg
 
 from readiness.areas.alerting.alertmanager_config import parse
-from readiness.areas.alerting.config import Alerting, Canary, Channel, SlowAlert, SyntheticProbe
+from readiness.areas.alerting.config import (
+    Alerting,
+    Canary,
+    Channel,
+    Config,
+    SlowAlert,
+    SyntheticProbe,
+    probed_channels,
+)
 from readiness.areas.alerting.inboxes import Message, Watched, must_be_read, reader_of, wait, watch
 from readiness.areas.alerting.probes.synthetic import new_probe
 from readiness.areas.alerting.reach import (
@@ -46,19 +54,15 @@ class CanaryPlan:
     channels: Sequence[Channel]
 
     @classmethod
-    def of(
-        cls,
-        prometheus: PrometheusSettings | None,
-        alertmanager: Alertmanager | None,
-        alerting: Alerting | None,
-        channels: Sequence[Channel],
-    ) -> "CanaryPlan":
+    def of(cls, config: Config) -> "CanaryPlan":
         """The plan.
 
         Raises:
             NoData: a table is missing, or no channel can be read.
         """
-        probe, canary = (alerting.probe, alerting.canary) if alerting else (None, None)
+        alerting, channels = config.alerting or Alerting(), probed_channels(config)
+        prometheus, alertmanager = config.prometheus, config.alertmanager
+        probe, canary = alerting.probe, alerting.canary
         if not (prometheus and alertmanager and probe and canary and channels):
             raise NoData(
                 "a canary needs [prometheus], [alertmanager], [alerting.probe], [alerting.canary]"

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from readiness.areas.alerting.config import Alerting, Channel, DeliveryDrill, SyntheticProbe
+from readiness.areas.alerting.config import Channel, Config, DeliveryDrill, SyntheticProbe
 from readiness.areas.alerting.inboxes import Watched, must_be_read, reader_of, wait
 from readiness.areas.alerting.probes.synthetic import DRILL_PREFIX, new_probe, synthetic
 from readiness.config.base.watching import Alertmanager
@@ -261,12 +261,13 @@ class DrillPlan:
     beside: Channel
 
     @classmethod
-    def of(cls, alertmanager: Alertmanager | None, alerting: Alerting | None) -> "DrillPlan":
-        """The plan that a target's configuration has.
+    def of(cls, config: Config) -> "DrillPlan":
+        """The plan.
 
         Raises:
             NoData: a table is missing, or the channel beside it cannot be read.
         """
+        alertmanager, alerting = config.alertmanager, config.alerting
         probe = alerting.probe if alerting else None
         if alertmanager is None or alerting is None or probe is None or probe.drill is None:
             raise NoData(
