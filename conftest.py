@@ -13,7 +13,7 @@ import pytest
 
 # module -> its fixtures
 FIXTURES = {
-    "alerting": ("running", "policy", "replayed", "trips", "engine_alerts"),
+    "alerting": ("running", "policy", "replayed", "trips"),
     "backup": ("restore_of",),
     "deployment": ("drill_safety", "drill_of"),
     "grafana": ("opened", "grafana_client"),

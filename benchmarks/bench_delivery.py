@@ -9,8 +9,7 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from readiness.areas.alerting.inboxes import reader_of
-from readiness.areas.alerting.probes.round_trip import Watched, wait
+from readiness.areas.alerting.inboxes import Watched, reader_of, wait
 from readiness.areas.alerting.probes.synthetic import Synthetic, new_probe, synthetic
 from readiness.config.loading import load
 from readiness.reference.system import ReferenceSystem
@@ -50,7 +49,7 @@ def seen_late_ms(sender: Synthetic, watched: list[Watched]) -> list[float]:
     return [
         (seen - message.at) * 1000
         for one in watched
-        for message, seen in one.told(ended=False)[:1]
+        for message, seen in one.shown(ended=False)[:1]
         if message.at
     ]
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
 from readiness.areas.alerting.probes import shadow
-from readiness.areas.alerting.probes.running import Running
-from readiness.areas.alerting.routes.reach import LiveRule
+from readiness.areas.alerting.probes.cluster import Running
+from readiness.areas.alerting.reach import LiveRule
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.guardian import Guardian
 

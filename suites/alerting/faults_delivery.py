@@ -38,6 +38,12 @@ def _receiver(document: "Document", name: str) -> "Document":
     return found
 
 
+def _route(system: "ReferenceSystem", index: int, **settings: object) -> "Lever":
+    return system.levers.edit_alertmanager(
+        lambda document: document["route"]["routes"][index].update(settings)
+    )
+
+
 def _slack(document: "Document") -> "Document":
     found: Document = _receiver(document, "readiness-probe")["slack_configs"][0]
     return found
@@ -45,12 +51,7 @@ def _slack(document: "Document") -> "Document":
 
 @fault(
     misses=_delivery("arrived", channels=("email",))
-    | {
-        _RULE: {"arrived"},
-        _FAILOVER: {"arrived"},
-        _RETRIES: {"hanging-channel"},
-        _SILENCE: set(),
-    },
+    | {_RULE: {"arrived"}, _FAILOVER: {"arrived"}, _RETRIES: {"hanging-channel"}, _SILENCE: set()},
     story="the mail server answers 250 to every mail, and drops it",
 )
 def mail_is_dropped(system: "ReferenceSystem") -> "Lever":
@@ -76,14 +77,11 @@ def probe_route_is_muted(system: "ReferenceSystem") -> "Lever":
 @fault(misses=_delivery("in-time"), story="the route waits seven seconds for more alerts")
 def group_wait_exceeds_the_budget(system: "ReferenceSystem") -> "Lever":
     """As the default group_wait of 30 s does with a budget of 30 s."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_PROBE].update(group_wait="7s")
-    )
+    return _route(system, _PROBE, group_wait="7s")
 
 
 @fault(
-    misses=_delivery("resolved", channels=_SLACK),
-    story="Slack is not notified when an alert ends",
+    misses=_delivery("resolved", channels=_SLACK), story="Slack is not notified when an alert ends"
 )
 def slack_gets_no_end(system: "ReferenceSystem") -> "Lever":
     """The default for Slack and email."""
@@ -127,8 +125,7 @@ def slack_template_is_empty(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses=_delivery("template", channels=_SLACK),
-    story="a part of the template was escaped twice",
+    misses=_delivery("template", channels=_SLACK), story="a part of the template was escaped twice"
 )
 def slack_template_is_escaped(system: "ReferenceSystem") -> "Lever":
     """What Helm or Ansible make of a template: its braces arrive as text."""
@@ -151,9 +148,7 @@ def slack_integration_is_duplicate(system: "ReferenceSystem") -> "Lever":
 @fault(misses=_delivery("once"), story="group_interval is shorter than the second peer's timeout")
 def second_peer_sends_what_has_ended(system: "ReferenceSystem") -> "Lever":
     """It waits with what it was handed, and finds that its end was sent last."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_PROBE].update(group_interval="300ms")
-    )
+    return _route(system, _PROBE, group_interval="300ms")
 
 
 @fault(
@@ -162,37 +157,36 @@ def second_peer_sends_what_has_ended(system: "ReferenceSystem") -> "Lever":
 )
 def canary_alert_is_dropped(system: "ReferenceSystem") -> "Lever":
     """It fires in Prometheus forever; no counter of drops or errors moves."""
-    drop = {"source_labels": ["readiness_probe"], "regex": ".+", "action": "drop"}
+    return _dropped(system, ["readiness_probe"], ".+")
+
+
+def _dropped(system: "ReferenceSystem", labels: list[str], regex: str) -> "Lever":
+    drop = {"source_labels": labels, "regex": regex, "action": "drop"}
     return system.levers.edit_prometheus(
         lambda document: document["alerting"].update(alert_relabel_configs=[drop])
     )
 
 
-def _canary_rule(document: "Document") -> "Document":
-    rules = (rule for group in document["groups"] for rule in group["rules"])
-    found: Document = next(rule for rule in rules if rule.get("alert") == "ReadinessCanary")
-    return found
+def _canary_rule(system: "ReferenceSystem", expression: str) -> "Lever":
+    def edit(document: "Document") -> None:
+        rules = (rule for group in document["groups"] for rule in group["rules"])
+        next(r for r in rules if r.get("alert") == "ReadinessCanary")["expr"] = expression
+
+    return system.levers.edit_rules(edit)
 
 
 @fault(
-    misses={_RULE: {"fires"}, _ALL_CLEAR: set()},
-    story="the rule of the canary selects another job",
+    misses={_RULE: {"fires"}, _ALL_CLEAR: set()}, story="the rule of the canary selects another job"
 )
 def canary_rule_selects_nothing(system: "ReferenceSystem") -> "Lever":
     """What is left when a job is renamed."""
-    return system.levers.edit_rules(
-        lambda document: _canary_rule(document).update(expr='readiness_canary{job="old"} > 0')
-    )
+    return _canary_rule(system, 'readiness_canary{job="old"} > 0')
 
 
 @fault(misses={_RULE: {"fires"}}, story="the rule of the canary looks at the value of 10 s ago")
 def canary_rule_fires_late(system: "ReferenceSystem") -> "Lever":
     """An `offset` that was added against late samples."""
-    return system.levers.edit_rules(
-        lambda document: _canary_rule(document).update(
-            expr='readiness_canary{job="canary"} offset 10s > 0'
-        )
-    )
+    return _canary_rule(system, 'readiness_canary{job="canary"} offset 10s > 0')
 
 
 @fault(misses={_SILENCE: set()}, story="the proxy in front of Alertmanager refuses silences")
@@ -246,9 +240,7 @@ def gateway_swallows_errors(system: "ReferenceSystem") -> "Lever":
 )
 def rate_limit_waits_five_minutes(system: "ReferenceSystem") -> "Lever":
     """The default group_interval: a 429 is not retried before."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_DRILL].update(group_interval="5m")
-    )
+    return _route(system, _DRILL, group_interval="5m")
 
 
 @fault(
@@ -291,9 +283,7 @@ def storm_is_cut_off(system: "ReferenceSystem") -> "Lever":
 @fault(misses={_STORM: {"grouped"}}, story="each alert of a storm is a message of its own")
 def storm_is_not_grouped(system: "ReferenceSystem") -> "Lever":
     """Three hundred pages within a second."""
-    return system.levers.edit_alertmanager(
-        lambda document: document["route"]["routes"][_DRILL].update(group_by=["..."])
-    )
+    return _route(system, _DRILL, group_by=["..."])
 
 
 @fault(
@@ -302,36 +292,25 @@ def storm_is_not_grouped(system: "ReferenceSystem") -> "Lever":
 )
 def target_down_alert_is_dropped(system: "ReferenceSystem") -> "Lever":
     """The rule is there and fires; nobody gets more than the false "resolved"."""
-    drop = {
-        "source_labels": ["alertname", "job"],
-        "regex": "TargetDown;canary",
-        "action": "drop",
-    }
-    return system.levers.edit_prometheus(
-        lambda document: document["alerting"].update(alert_relabel_configs=[drop])
-    )
+    return _dropped(system, ["alertname", "job"], "TargetDown;canary")
 
 
 @fault(
     misses={_ALL_CLEAR: {"recovered"}},
     story="the command that starts the canary's exporter again does not start it",
 )
-@contextmanager
-def canary_stays_down(system: "ReferenceSystem") -> Iterator[None]:
+def canary_stays_down(system: "ReferenceSystem") -> "Lever":
     """It ends with 0 all the same."""
-    with _never_resumed(system, "canary"):
-        yield
+    return _never_resumed(system, "canary")
 
 
 @fault(
     misses={_DEAD_MAN_CALLS: {"recovered"}, _ALL_CLEAR: set(), _SLOW: set()},
     story="the command that starts Prometheus again does not start it",
 )
-@contextmanager
-def prometheus_stays_down(system: "ReferenceSystem") -> Iterator[None]:
+def prometheus_stays_down(system: "ReferenceSystem") -> "Lever":
     """It ends with 0 all the same; the next drill finds no Prometheus."""
-    with _never_resumed(system, "prometheus"):
-        yield
+    return _never_resumed(system, "prometheus")
 
 
 @contextmanager
@@ -357,8 +336,7 @@ def watchdog_is_sent_too_rarely(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_DEAD_MAN_CALLS: {"called"}},
-    story="the dead man's switch is paused, and does not call",
+    misses={_DEAD_MAN_CALLS: {"called"}}, story="the dead man's switch is paused, and does not call"
 )
 def dead_man_switch_is_paused(system: "ReferenceSystem") -> "Lever":
     """Beats arrive, and that they stop is not noticed."""
@@ -371,7 +349,7 @@ def dead_man_switch_is_paused(system: "ReferenceSystem") -> "Lever":
 )
 def first_tier_is_not_notified(system: "ReferenceSystem") -> "Lever":
     """It counts, records and escalates the alert: only the first message is missing."""
-    return system.levers.pager_fault(tells_first=False)
+    return system.levers.pager_fault(notifies_first=False)
 
 
 @fault(misses={_ENGINE: {"in-time"}}, story="the chat takes eleven seconds to show a message")
@@ -386,7 +364,7 @@ def first_tier_is_notified_late(system: "ReferenceSystem") -> "Lever":
 )
 def engine_records_nothing(system: "ReferenceSystem") -> "Lever":
     """People are notified, and a week later nobody knows of what."""
-    return system.levers.pager_fault(remembers=False)
+    return system.levers.pager_fault(records=False)
 
 
 @fault(
@@ -395,7 +373,7 @@ def engine_records_nothing(system: "ReferenceSystem") -> "Lever":
 )
 def engine_records_no_end(system: "ReferenceSystem") -> "Lever":
     """Every alert seems to fire still."""
-    return system.levers.pager_fault(remembers_ends=False)
+    return system.levers.pager_fault(records_ends=False)
 
 
 @fault(
@@ -422,7 +400,7 @@ def engine_never_escalates(system: "ReferenceSystem") -> "Lever":
 )
 def engine_ignores_acknowledgements(system: "ReferenceSystem") -> "Lever":
     """The acknowledgement is accepted, and the timer runs on."""
-    return system.levers.pager_fault(heeds_acknowledgements=False)
+    return system.levers.pager_fault(honors_acknowledgements=False)
 
 
 @fault(

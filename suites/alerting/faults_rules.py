@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from readiness.servers.files import Document
     from readiness.servers.levers import Lever
 
+
 _JOBS: Final = ("blackbox", "node", "orders", "postgres", "prometheus")
 _HEALTHY: Final = "alerting.rules-healthy[prometheus]"
 _METADATA: Final = "alerting.rule-metadata[prometheus]"
@@ -171,8 +172,7 @@ def label_is_misspelled(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_HEALTHY: {"ranges"}},
-    story="a rate spans 1 s of a job that is scraped every second",
+    misses={_HEALTHY: {"ranges"}}, story="a rate spans 1 s of a job that is scraped every second"
 )
 def range_is_too_short(system: "ReferenceSystem") -> "Lever":
     """It never has two samples."""
@@ -242,10 +242,7 @@ def no_rule_watches_targets(system: "ReferenceSystem") -> "Lever":
     return _deleted(system, "TargetDown")
 
 
-@fault(
-    misses={"alerting.job-loss[node]": {"gone"}},
-    story="no rule notices a job without targets",
-)
+@fault(misses={"alerting.job-loss[node]": {"gone"}}, story="no rule notices a job without targets")
 def no_rule_misses_a_job(system: "ReferenceSystem") -> "Lever":
     """What a label renamed in service discovery does."""
     return _rewritten(system, "JobGone", 'or absent(up{job="node"})', "")
@@ -281,3 +278,34 @@ def severities_were_renamed(system: "ReferenceSystem") -> "Lever":
                     rule["labels"]["severity"] = "page"
 
     return system.levers.edit_rules(edit)
+
+
+_SEVERITY: Final = 'alert = "SlowQueries"\nseverity = "warning"'
+
+
+@fault(
+    misses={_SLOW: {"arrived"}},
+    story="The rule on slow statements watches another database of the server",
+)
+def rule_watches_another_database(system: "ReferenceSystem") -> "Lever":
+    """It has the right threshold, and a series: only that nothing ever runs there."""
+    return _rewritten(system, "SlowQueries", 'datname="shop"', 'datname="postgres"')
+
+
+@fault(
+    misses={_SLOW: {"severity"}},
+    story="The alert on slow statements is agreed to page, and is sent as a warning.",
+)
+def slow_query_alert_is_only_a_warning(system: "ReferenceSystem") -> "Lever":
+    """Nothing but the agreement differs."""
+    agreed = _SEVERITY.replace("warning", "critical")
+    return system.levers.replace_in_config(_SEVERITY, agreed)
+
+
+@fault(
+    misses={_SLOW: {"in-time"}},
+    story="The alert on slow statements is agreed within a second, and needs an evaluation.",
+)
+def slow_query_alert_is_late(system: "ReferenceSystem") -> "Lever":
+    """The message arrives, later than agreed."""
+    return system.levers.replace_in_config(_SEVERITY, f"{_SEVERITY}\nmessage_within_s = 0.1")

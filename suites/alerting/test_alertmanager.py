@@ -5,15 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.areas.alerting import reach
+from readiness.areas.alerting.alertmanager_config import InhibitRule
+from readiness.areas.alerting.conditions import Labels, all_match
 from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.probes import cluster, running
-from readiness.areas.alerting.probes.cluster import Loaded, Seen
-from readiness.areas.alerting.probes.running import Running
-from readiness.areas.alerting.routes import reach
-from readiness.areas.alerting.routes.config import InhibitRule
-from readiness.areas.alerting.routes.matchers import Labels, all_match
-from readiness.areas.alerting.routes.routing import placed
+from readiness.areas.alerting.probes import cluster
+from readiness.areas.alerting.probes.cluster import Loaded, Running, Seen
+from readiness.areas.alerting.reach import placed
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
@@ -27,14 +26,14 @@ _QUEUE_MAX: Final = 0.1
     title="All Alertmanagers run the current configuration, and it loses no alert",
     failure_title="Alertmanager runs an outdated configuration, or one that loses alerts",
     why="""A configuration with a mistake is refused at reload with one line in a log, and the old
-    one keeps running. A receiver without an integration accepts every page and notifies nobody,
-    and an inhibition rule with an empty `equal` mutes every warning everywhere.""",
+    one keeps running. A receiver without an integration accepts every page and sends nothing, and
+    an inhibition rule with an empty `equal` mutes every warning everywhere.""",
     fix="""Outdated, or different at the peers: copy the same file to all of them and reload each
     amtool check-config /etc/alertmanager/alertmanager.yml
     curl -X POST ALERTMANAGER/-/reload
     curl -s ALERTMANAGER/metrics | grep alertmanager_config
 Receiver without an integration: add one (`slack_configs`, ...), or name the receiver in
-    `unreached` of [alerting] if nobody is meant to be notified; see where alerts go with
+    `unreached` of [alerting] if it must not notify anyone; see where alerts go with
     amtool config routes show --alertmanager.url=ALERTMANAGER
 Inhibition rule too broad: name the labels that both alerts share, and exclude the dead man's alert
     inhibit_rules:
@@ -54,14 +53,14 @@ def test_alertmanager_config(
         _judge_loaded(cluster.configurations(alertmanager), evidence)
     policy = target.alerting or Alerting()
     with evidence.attempt():
-        found = running.read(target)
+        found = cluster.read_running(target)
         with evidence.attempt():
             _judge_receivers(found, set(policy.unreached), evidence)
         _judge_inhibition(found, policy, evidence)
 
 
 def _judge_loaded(found: Sequence[Loaded], evidence: Evidence) -> None:
-    """A peer that does not answer is judged by alertmanager-cluster."""
+    """A peer that is down is judged by alertmanager-cluster."""
     judge_none(
         evidence,
         "reload",
@@ -79,7 +78,7 @@ def _judge_loaded(found: Sequence[Loaded], evidence: Evidence) -> None:
         [clean(peer.url) for peer in found if peer.fingerprint != most],
         "alertmanager_config_hash",
         len(found),
-        hint="Who is notified depends on which peer sends",
+        hint="The notified channels depend on which peer sends",
     )
 
 
@@ -94,14 +93,8 @@ def _judge_receivers(found: Running, allowed: set[str], evidence: Evidence) -> N
         for name, rules in sorted(reached.items())
         if not found.config.receivers[name].integrations and name not in allowed
     ]
-    judge_none(
-        evidence,
-        "receivers",
-        "receivers without an integration that rules reach",
-        empty,
-        found.source,
-        len(reached),
-    )
+    what = "receivers without an integration that rules reach"
+    judge_none(evidence, "receivers", what, empty, found.source, len(reached))
 
 
 def _judge_inhibition(found: Running, policy: Alerting, evidence: Evidence) -> None:
@@ -183,7 +176,7 @@ def test_alertmanager_cluster(
 
 
 def _judge_cluster(seen: Sequence[Seen], evidence: Evidence) -> None:
-    """As each peer sees it. That a peer is away is judged once, not by the others, too."""
+    """As each peer sees it. A peer that is down is judged once."""
     source = "GET /api/v2/status of each peer"
     away = [f"{clean(peer.url)}: {clean(peer.status)}" for peer in seen if not peer.answers]
     if not judge_none(evidence, "answers", "peers that do not answer", away, source, len(seen)):
@@ -240,7 +233,7 @@ def _judge_handed_over(prometheus: Prometheus, settings: Alertmanager, evidence:
 
 
 def _judge_losses(prometheus: Prometheus, evidence: Evidence) -> None:
-    """Between two readings, with something sent between them."""
+    """Between two readings, with alerts sent between them."""
     sent = cluster.watch_sending(prometheus)
     source = f"GET {prometheus.url}/metrics"
     evidence.record(Measurement("alerts handed over while watched", sent.sent, "count", source))
@@ -250,9 +243,5 @@ def _judge_losses(prometheus: Prometheus, evidence: Evidence) -> None:
         equal_to(0),
         says=f"Prometheus could not hand over {sent.lost:g} alerts while it was watched",
     )
-    evidence.judge(
-        "losses",
-        Measurement("fill level of the notification queue", sent.queued, "ratio", source),
-        at_most(_QUEUE_MAX),
-        "alerts wait in Prometheus",
-    )
+    measured = Measurement("fill level of the notification queue", sent.queued, "ratio", source)
+    evidence.judge("losses", measured, at_most(_QUEUE_MAX), "alerts wait in Prometheus")

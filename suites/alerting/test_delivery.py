@@ -1,18 +1,24 @@
-"""Whether alerts arrive: sent to the real Alertmanager, looked for where people would see them."""
+"""Whether alerts arrive: sent to the real Alertmanager, read at the channels."""
 
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.alerting.config import Canary, Channel, SyntheticProbe
+from readiness.areas.alerting.config import (
+    Canary,
+    Channel,
+    Database,
+    SyntheticProbe,
+    probed_channels,
+)
 from readiness.areas.alerting.judging import judge_none, judge_true, judge_within
-from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walk
-from readiness.areas.alerting.probes.round_trip import Arrival, Trip, silence_round_trip
-from readiness.areas.alerting.probes.synthetic import ALERT
-from readiness.areas.alerting.subjects import probed_channels
+from readiness.areas.alerting.probes import end_to_end
+from readiness.areas.alerting.probes.end_to_end import CanaryPlan, Walk, walk
+from readiness.areas.alerting.probes.synthetic import ALERT, Arrival, Trip, silence_round_trip
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.fixtures.alerting import Trips
 from readiness.lib.guardian import Guardian
+from readiness.lib.text import clean
 from readiness.model.errors import NoData
 from readiness.model.measurement import Moment
 
@@ -31,9 +37,9 @@ def _probe(target: Config) -> SyntheticProbe:
     "alerting.delivery",
     title="A synthetic alert arrives at the channel in time, complete, once, and resolves",
     failure_title="A synthetic alert is lost, late, incomplete, duplicated or never resolved",
-    why="""Alertmanager answers 200, shows the alert as active and counts no failure while nobody is
-    paged: the mail server drops the mail, Slack answers 200 with `invalid_token`. A page that says
-    `<no value>`, comes five times or never resolves costs the night's first half hour.""",
+    why="""Alertmanager answers 200, shows the alert as active and counts no failure although no one
+    is paged: the mail server drops the mail, Slack answers 200 with `invalid_token`. A page that
+    says `<no value>`, comes five times or never resolves costs the night's first half hour.""",
     fix="""Send one, and look at what Alertmanager and its log say:
     amtool alert add readiness_probe=by-hand severity=critical --alertmanager.url=URL
     journalctl -u alertmanager -f | grep -i notify
@@ -69,9 +75,10 @@ Not resolved: send_resolved: true in the integration (Slack and email default to
     ),
 )
 def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evidence) -> None:
-    """Looked for by an id of its own; all peers were handed the alert."""
-    probe, trip = _probe(target), trips.first()
-    arrival = trips.arrival(channel.name)
+    """The alert has an id of its own; all peers were handed it."""
+    probe = _probe(target)
+    trip = trips.first(probe)
+    arrival = trip.at(channel.name)
     judge_within(
         evidence,
         "arrived",
@@ -87,17 +94,16 @@ def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evid
         return
     _judge_message(arrival.fired[0].text, channel, trip, probe, evidence)
     with evidence.attempt():
-        _judge_once(channel, trips, evidence)
+        _judge_once(channel, probe, trips, evidence)
     if channel.resolves:
         with evidence.attempt():
-            ended = trips.arrival(channel.name, to_the_end=True)
-            _judge_end(ended, channel, trip, probe, evidence)
+            _judge_end(trip.at(channel.name, to_the_end=True), channel, trip, probe, evidence)
 
 
 def _judge_message(
     text: str, channel: Channel, trip: Trip, probe: SyntheticProbe, evidence: Evidence
 ) -> None:
-    """What the synthetic alert says of itself must be found in what arrived."""
+    """The message must contain the name, labels and summary of the synthetic alert."""
     wanted = {"alert name": ALERT, "summary": "A test of the alerting"}
     wanted |= {f"label {name}": value for name, value in probe.labels.items()}
     source = f"message of {trip.probe} at {channel.name}"
@@ -107,12 +113,12 @@ def _judge_message(
     judge_none(evidence, "template", "marks of a broken template", broken, source)
 
 
-def _judge_once(channel: Channel, trips: Trips, evidence: Evidence) -> None:
-    """Alertmanager promises *at least* once: only what happens every time is a defect."""
+def _judge_once(channel: Channel, probe: SyntheticProbe, trips: Trips, evidence: Evidence) -> None:
+    """Alertmanager promises *at least* once: only a duplicate in every try is a defect."""
     counts = []
     for attempt in range(_TRIES):
-        trip = trips.another() if attempt else trips.first()
-        arrival = trips.arrival(channel.name, trip, to_the_end=True)
+        trip = trips.another(probe) if attempt else trips.first(probe)
+        arrival = trip.at(channel.name, to_the_end=True)
         if not arrival.fired:
             raise NoData(
                 "a second synthetic alert did not arrive, so that its messages cannot be counted",
@@ -149,7 +155,7 @@ def _judge_end(
         at_most(trip.group_interval_s + probe.budget_s, probe.deciding("budget_s")),
         f"end of {ALERT} {trip.probe} at {channel.name}",
         never=f"{channel.name} was not notified that the alert has ended",
-        because="it fires there forever",
+        because="the alert seems to fire there forever",
         late=f"the limit contains group_interval, {trip.group_interval_s:g} s",
         late_key="resolved-in-time",
     )
@@ -171,7 +177,7 @@ def _judge_end(
     fix="""Try it by hand:
     amtool silence add readiness_probe=by-hand --duration=5m --comment=test --alertmanager.url=URL
     amtool silence query --alertmanager.url=URL-OF-EACH-PEER
-Refused: the proxy in front of Alertmanager allows nobody to write; use a role that may.
+Refused: the proxy in front of Alertmanager is read-only; use a role that may write.
 Not at every peer: curl -s URL/api/v2/status | jq .cluster, and port 9094 by TCP *and* UDP.""",
     severity="major",
     effect="write",
@@ -181,13 +187,13 @@ Not at every peer: curl -s URL/api/v2/status | jq .cluster, and port 9094 by TCP
 def test_silence_round_trip(
     synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence
 ) -> None:
-    """A second alert, which nothing silences, shows that the silence is what mutes the first."""
+    """A second alert without a silence is the control."""
     settings = _alertmanager(target)
     seen = silence_round_trip(settings, synthetic_probe, probed_channels(target))
     source = f"{synthetic_probe.receiver} {seen.probe}"
     if not seen.control:
         raise NoData(
-            "an alert that nothing silenced did not arrive either: the silence proves nothing",
+            "an alert without a silence did not arrive either: the silence proves nothing",
             where=source,
             remedy="see alerting.delivery",
         )
@@ -226,8 +232,8 @@ def _alertmanager(target: Config) -> Alertmanager:
     "alerting.rule-delivery",
     title="A metric that breaches notifies every channel, each hop within its budget",
     failure_title="A metric breaches, and its alert is lost or late on the way to a channel",
-    why="""Only the whole path proves the whole path: scrape, rule, hand-over, grouping, sending.
-    An alert can fire in Prometheus forever and be dropped by `alert_relabel_configs`, while every
+    why="""Scrape, rule, hand-over, grouping and sending can each work alone and fail together. An
+    alert can fire in Prometheus forever and be dropped by `alert_relabel_configs`, while every
     failure counter stays at zero and the customers report the outage.""",
     fix="""Load a rule on a metric that you can make breach, as [alerting.canary] says:
     - alert: ReadinessCanary
@@ -244,10 +250,8 @@ Handed over, but not notified: see alerting.delivery.""",
 def test_rule_delivery(
     canary: Canary, target: Config, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """Detection has the budget of its intervals, hand-over one of its own, sending the promise."""
-    plan = CanaryPlan.of(
-        target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
-    )
+    """Detection, hand-over and sending each have a budget of their own."""
+    plan = CanaryPlan.of(target)
     seen = walk(plan, guardian)
     source = f"{canary.alert} {seen.probe}"
     fires = judge_true(
@@ -310,3 +314,51 @@ def _hops(seen: Walk) -> tuple[Moment, ...]:
     hops += [(f"{name} has it", at) for name, at in seen.arrived.items()]
     known = [(at, label) for label, at in hops if at is not None]
     return tuple(Moment(at - seen.breached, label) for at, label in sorted(known))
+
+
+@check(
+    "alerting.slow-query-alert",
+    title="A slow statement notifies the agreed channel in time",
+    failure_title="A slow statement does not notify the agreed channel as agreed",
+    why="""A statement that holds its locks for minutes stops the application, and no error counter
+    moves: every request waits. Rules for it are rarely seen to fire; they watch the wrong
+    database, a metric that is 0, or a threshold in another unit.""",
+    fix="""Follow it by hand: run the statement, and look at each step on the way.
+    psql -c 'select pg_sleep(60)' DATABASE
+    curl -s EXPORTER/metrics | grep max_tx_duration
+    curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[].labels'
+    amtool alert query --alertmanager.url=URL
+The alert, its severity and its channel are configured in [databases.NAME.slow_alert].""",
+    severity="major",
+    effect="disrupt",
+    each="alerted_database",
+    judgements=("arrived", "in-time", "severity"),
+)
+def test_slow_query_alert(alerted_database: Database, target: Config, evidence: Evidence) -> None:
+    """A real alert notifies real people: it needs the consent for disruptive checks."""
+    alert = alerted_database.slow_alert
+    if alert is None or target.alerting is None:
+        raise NoData("needs [databases.NAME.slow_alert] and [alerting.channels.NAME]")
+    found = end_to_end.raised(alert, target.alerting.channels[alert.channel], target.prometheus)
+    source = f"pg_sleep as {alert.dsn.address}, {alert.alert} at {alert.channel}"
+    judge_within(
+        evidence,
+        "arrived",
+        f"{alert.channel} was notified of the slow statement",
+        found.after_s,
+        at_most(alert.message_within_s, alert.deciding("message_within_s")),
+        source,
+        never=f"A statement ran for {found.ran_s:.0f} s, and no message arrived at {alert.channel}",
+        late_key="in-time",
+    )
+    if found.after_s is None:
+        return
+    judge_true(
+        evidence,
+        "severity",
+        f"message with severity {alert.severity}",
+        source,
+        true=alert.severity.lower() in found.text.lower(),
+        miss=f"The message does not contain the agreed severity {alert.severity}",
+        because=clean(found.text),
+    )

@@ -1,10 +1,17 @@
-"""An alert engine of the target's own: whether people are notified, and who is next."""
+"""An alert engine of the target's own: notifications, records and escalation."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.alerting.config import AlertEngine, EngineEscalation
+from readiness.areas.alerting.config import AlertEngine, Alerting, EngineEscalation
 from readiness.areas.alerting.judging import judge_true, judge_within
-from readiness.areas.alerting.probes.alert_engine import Entry, Told, earliest_s, escalate, latest_s
-from readiness.fixtures.alerting import EngineAlerts
+from readiness.areas.alerting.probes.alert_engine import (
+    Entry,
+    Escalated,
+    Followed,
+    earliest_s,
+    escalate,
+    follow,
+    latest_s,
+)
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -13,10 +20,9 @@ from readiness.model.errors import CouldNotMeasure, NoData
     "alerting.engine",
     title="The target's own alert engine notifies in time, keeps records and escalates",
     failure_title="The target's own alert engine does not notify, record or escalate as agreed",
-    why="""What the application detects itself often bypasses Alertmanager: nobody sees that its
-    webhook has expired, that its counter stands still, or that the second tier is empty on the
-    night it is needed. A unit test sends to a mock; only the channel shows whether anybody is
-    paged.""",
+    why="""What the application detects itself often bypasses Alertmanager. An expired webhook, a
+    counter that stands still or an empty second tier then stay unnoticed until the night they are
+    needed: a unit test sends to a mock, and only the channel shows what arrives.""",
     fix="""Raise an alert by hand with `trigger` of [alerting.engine], and read the engine's log.
 Not arrived: an expired webhook, a revoked token, a channel that was renamed.
 Not in the history: curl -s HISTORY | grep ID
@@ -43,27 +49,30 @@ Escalation: the timer begins when the alert is raised, survives a restart of the
     ),
 )
 def test_engine(
-    alert_engine: AlertEngine, engine_alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
+    alert_engine: AlertEngine, policy: Alerting, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """Looked for by an id of its own; what is not declared is not judged."""
-    told = engine_alerts.first(guardian)
+    """The alert has an id of its own; only what is declared is judged."""
+    first = [policy.channels[name] for name in alert_engine.channels]
+    seen = follow(alert_engine, first, guardian)
     for channel in alert_engine.channels:
         with evidence.attempt():
-            _judge_arrival(told, channel, alert_engine, evidence)
+            _judge_arrival(seen, channel, alert_engine, evidence)
     if alert_engine.history:
         with evidence.attempt():
-            _judge_history(told, evidence)
+            _judge_history(seen, evidence)
     if alert_engine.statistics:
         with evidence.attempt():
-            _judge_statistics(told, evidence)
-    if alert_engine.escalation:
+            _judge_statistics(seen, evidence)
+    if escalation := alert_engine.escalation:
+        second = policy.channels[escalation.second]
         with evidence.attempt():
-            _judge_escalation(alert_engine.escalation, engine_alerts, guardian, evidence)
+            escalated = escalate(alert_engine, escalation, second, first, guardian)
+            _judge_escalation(escalated, escalation, evidence)
 
 
-def _judge_arrival(told: Told, channel: str, engine: AlertEngine, evidence: Evidence) -> None:
-    """The time that the command takes counts."""
-    after_s = told.heard.get(channel)
+def _judge_arrival(seen: Followed, channel: str, engine: AlertEngine, evidence: Evidence) -> None:
+    """The time of the command counts."""
+    after_s = seen.notified.get(channel)
     if isinstance(after_s, CouldNotMeasure):
         raise after_s
     judge_within(
@@ -72,17 +81,17 @@ def _judge_arrival(told: Told, channel: str, engine: AlertEngine, evidence: Evid
         f"{channel} was notified",
         after_s,
         at_most(engine.within_s, engine.deciding("within_s")),
-        f"alert {told.probe} at {channel}",
+        f"alert {seen.probe} at {channel}",
         never=f"{channel} was not notified",
         because=f"the engine accepted the alert, and nothing came within {2 * engine.within_s:g} s",
         late_key="in-time",
     )
 
 
-def _judge_history(told: Told, evidence: Evidence) -> None:
-    """An entry that says its end before there is one would say nothing, and is an error."""
-    source = f"history of the engine, alert {told.probe}"
-    raised = _read(told.raised)
+def _judge_history(seen: Followed, evidence: Evidence) -> None:
+    """An entry that is marked as ended too early proves nothing, and is an error."""
+    source = f"history of the engine, alert {seen.probe}"
+    raised = _read(seen.raised)
     found = judge_true(
         evidence,
         "recorded",
@@ -99,8 +108,8 @@ def _judge_history(told: Told, evidence: Evidence) -> None:
             where="[alerting.engine.history]",
             remedy="set `end_field`, or a `resolved_text` that only ended alerts have",
         )
-    if told.ended is not None:
-        ended = _read(told.ended)
+    if seen.ended is not None:
+        ended = _read(seen.ended)
         judge_true(
             evidence,
             "end-recorded",
@@ -120,27 +129,23 @@ def _read(found: Entry | CouldNotMeasure | None) -> Entry:
     return found
 
 
-def _judge_statistics(told: Told, evidence: Evidence) -> None:
-    """By at least one: others may raise alerts, too."""
-    if isinstance(told.counted, CouldNotMeasure):
-        raise told.counted
-    counted = told.counted or 0
+def _judge_statistics(seen: Followed, evidence: Evidence) -> None:
+    """By at least one: other alerts may be raised meanwhile."""
+    if isinstance(seen.counted, CouldNotMeasure):
+        raise seen.counted
+    counted = seen.counted or 0
     evidence.judge(
         "counted",
-        Measurement("alerts counted for one", counted, "count", f"statistics, alert {told.probe}"),
+        Measurement("alerts counted for one", counted, "count", f"statistics, alert {seen.probe}"),
         at_least(1),
         says=f"One alert was raised, and the statistics moved by {counted:g}",
     )
 
 
-def _judge_escalation(
-    escalation: EngineEscalation, alerts: EngineAlerts, guardian: Guardian, evidence: Evidence
-) -> None:
-    """The engine's clock began while the trigger ran: both ends of that are granted."""
-    engine = alerts.engine
-    (second,) = alerts.channels([escalation.second])
-    seen = escalate(engine, escalation, second, alerts.channels(engine.channels), guardian)
-    source = f"alert {seen.ignored} at {second.name}"
+def _judge_escalation(seen: Escalated, escalation: EngineEscalation, evidence: Evidence) -> None:
+    """The engine's clock began while the trigger ran: each limit has its tolerant end of that."""
+    second = escalation.second
+    source = f"alert {seen.ignored} at {second}"
     setting = escalation.deciding("after_s")
     escalated = judge_true(
         evidence,
@@ -148,7 +153,7 @@ def _judge_escalation(
         "unacknowledged alert at the second tier",
         source,
         true=seen.after_s is not None,
-        miss=f"An alert that nobody acknowledged did not reach {second.name}",
+        miss=f"An alert without an acknowledgement did not reach {second}",
         because=f"not within {latest_s(escalation):g} s",
     )
     if escalated and seen.after_s is not None:
@@ -169,8 +174,8 @@ def _judge_escalation(
             evidence,
             "acknowledged",
             "acknowledged alert stays at the first tier",
-            f"alert {seen.acknowledged} at {second.name}",
-            true=not seen.told,
-            miss=f"{second.name} was notified of an acknowledged alert",
-            because="somebody is working on it already",
+            f"alert {seen.acknowledged} at {second}",
+            true=not seen.escalated_anyway,
+            miss=f"{second} was notified of an acknowledged alert",
+            because="a person is already working on it",
         )

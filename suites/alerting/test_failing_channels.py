@@ -6,20 +6,22 @@ from typing import Final
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.alerting.config import SyntheticProbe
 from readiness.areas.alerting.judging import judge_within
-from readiness.areas.alerting.probes.delivery_drill import (
-    Drilled,
+from readiness.areas.alerting.probes.webhooks import (
+    OK,
+    Answer,
+    Call,
     DrillPlan,
     answered,
     beside_hanging,
+    fingerprints,
 )
-from readiness.areas.alerting.probes.webhooks import OK, Answer, Call
 from readiness.config.models import Config
 from readiness.model.measurement import Limit
 
 _FAILURES: Final = 3
 _UNAVAILABLE: Final = 503
 _TOO_MANY: Final = 429
-# Of a group, the first message may leave before all of its alerts are there; the next has them.
+# The first message of a group may leave before all of its alerts are there; the next has them.
 _STORM_MESSAGES: Final = 10
 
 _SETUP: Final = """A receiver for drills, whose webhook ends at the machine that runs the checks:
@@ -54,8 +56,8 @@ Hanging channel: give each channel an integration of its own, without a shared g
 def test_delivery_retries(
     synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence
 ) -> None:
-    """Three times 503; then 429 to each peer, else the next one would deliver; then hanging."""
-    plan = DrillPlan.of(target.alertmanager, target.alerting)
+    """Three times 503; then 429 to each peer, so that no other peer delivers; then a hang."""
+    plan = DrillPlan.of(target)
     limit = at_most(synthetic_probe.budget_s, synthetic_probe.deciding("budget_s"))
     peers = len(plan.alertmanager.urls)
     for key, times, status in (
@@ -90,7 +92,7 @@ def _judge_retried(
 
 
 def _judge_isolation(plan: DrillPlan, evidence: Evidence, limit: Limit) -> None:
-    """The webhook hangs for longer than the budget; the other channel must not care."""
+    """The webhook hangs for longer than the budget; the other channel must not wait."""
     drilled = beside_hanging(plan, hang_s=2 * plan.probe.budget_s)
     judge_within(
         evidence,
@@ -110,7 +112,7 @@ def _judge_isolation(plan: DrillPlan, evidence: Evidence, limit: Limit) -> None:
     failure_title="In a storm, alerts are lost or flood the channel",
     why="""When a data center fails, hundreds of alerts fire within a second. `max_alerts` silently
     cuts off all but a few, and without grouping each alert is a message of its own: the provider
-    limits the rate, and nobody can read any of them.""",
+    limits the rate, and the messages cannot be read in time.""",
     fix="""Remove `max_alerts` from the webhook (0 is no limit), and let the route group:
     group_by: [alertname, cluster]     # never ['...'] where people are notified
 """
@@ -123,20 +125,16 @@ def _judge_isolation(plan: DrillPlan, evidence: Evidence, limit: Limit) -> None:
 )
 def test_storm(synthetic_probe: SyntheticProbe, target: Config, evidence: Evidence) -> None:
     """All are sent at once, to every peer."""
-    plan = DrillPlan.of(target.alertmanager, target.alerting)
+    plan = DrillPlan.of(target)
     alerting = target.alerting
     assert alerting, "the plan was read from it"
     count = alerting.storm
     drilled = answered(
-        plan,
-        lambda _: (OK, 0.0),
-        _all_of(count),
-        within_s=synthetic_probe.budget_s,
-        count=count,
+        plan, lambda _: (OK, 0.0), _all_of(count), within_s=synthetic_probe.budget_s, count=count
     )
     source = f"{plan.drill.receiver} at {plan.drill.listen}: {count} alerts"
-    cut = max(call.notification.truncatedAlerts for call in drilled.calls if call.notification)
-    arrived = len(drilled.fingerprints)
+    cut = max(call.notification.truncated for call in drilled.calls if call.notification)
+    arrived = len(fingerprints(drilled.calls))
     evidence.judge(
         "complete",
         Measurement("alerts delivered", arrived, "count", source, count),
@@ -154,7 +152,7 @@ def test_storm(synthetic_probe: SyntheticProbe, target: Config, evidence: Eviden
 
 
 def _all_of(count: int) -> Callable[[Sequence[Call]], bool]:
-    return lambda calls: len(Drilled("", 0, tuple(calls)).fingerprints) >= count
+    return lambda calls: len(fingerprints(calls)) >= count
 
 
 def _failing(times: int, status: int) -> Answer:

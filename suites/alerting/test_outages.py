@@ -1,22 +1,20 @@
 """Whether alerting survives an outage of its own parts, and reports it."""
 
-import time
-
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.alerting.config import Canary, DeadMan
+from readiness.areas.alerting.config import Canary, DeadMan, probed_channels
 from readiness.areas.alerting.judging import judge_true, judge_within
-from readiness.areas.alerting.probes.canary import CanaryPlan
+from readiness.areas.alerting.probes.end_to_end import CanaryPlan
 from readiness.areas.alerting.probes.outages import (
     fail_over,
     lose_source,
     next_beat,
     stop_prometheus,
 )
-from readiness.areas.alerting.subjects import probed_channels
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.guardian import Guardian
+from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import NoData
 
@@ -26,8 +24,8 @@ from readiness.model.errors import NoData
     title="The alert that always fires keeps arriving at the dead man's switch",
     failure_title="The alert that always fires does not keep arriving at the dead man's switch",
     why="""A dead Prometheus cannot alert that it is dead, and four minutes later all its alerts are
-    reported as resolved: an all-clear for a system that nobody monitors. What remains is an alert
-    that always fires, sent to something outside that calls when it stops.""",
+    reported as resolved: an all-clear for a system without monitoring. Only an external switch can
+    notice, which receives an alert that always fires and calls when that stops.""",
     fix="""Add a rule, and a route of its own to a dead man's switch outside of this monitoring
 (healthchecks.io, Dead Man's Snitch, or a machine of yours):
     - alert: Watchdog
@@ -44,7 +42,7 @@ Not at every peer: list every Alertmanager in `alerting:` of prometheus.yml.""",
     judgements=("fires", "beat", "every-peer"),
 )
 def test_dead_man(dead_man: DeadMan, target: Config, evidence: Evidence) -> None:
-    """It fires in Prometheus, every peer has it, and a fresh beat comes while we watch."""
+    """It fires in Prometheus, every peer has it, and a new beat comes while we watch."""
     alerting, settings = target.alerting, target.prometheus
     if not (alerting and settings and target.alertmanager):
         raise NoData(
@@ -83,28 +81,28 @@ def test_dead_man(dead_man: DeadMan, target: Config, evidence: Evidence) -> None
                 "every-peer",
                 Measurement(f"{name} at the peer", held, "count", f"{url}/api/v2/alerts"),
                 at_least(1),
-                "it would not send it if the others were gone",
+                "it could not send it if the others were down",
                 says=f"{url} does not have {name}",
             )
 
 
 def _firing(prometheus: Prometheus, name: str, within_s: float) -> int:
-    """How often it fires; a Prometheus that has just started has yet to evaluate its rules."""
-    deadline = time.monotonic() + within_s
-    while True:
-        count = sum(a.name == name and a.state == "firing" for a in prometheus.alerts())
-        if count or time.monotonic() > deadline:
-            return count
-        time.sleep(0.1)
+    """How often it fires; waits for a Prometheus that has yet to evaluate its rules."""
+    return until(
+        lambda: sum(a.name == name and a.state == "firing" for a in prometheus.alerts()),
+        bool,
+        within_s=within_s,
+        every_s=0.1,
+    )
 
 
 @check(
     "alerting.dead-man-calls",
     title="When Prometheus dies, the dead man's switch calls",
     failure_title="Prometheus died, and the dead man's switch did not call",
-    why="""Four minutes after Prometheus has died, Alertmanager reports all its alerts as resolved,
-    from a monitoring that is gone; only then the switch begins to miss its beats. Whether it calls
-    is unknown to everybody who has not stopped Prometheus once.""",
+    why="""Four minutes after Prometheus has died, Alertmanager reports all its alerts as resolved;
+    only then the switch begins to miss its beats. Whether it calls is unknown until Prometheus has
+    been stopped once.""",
     fix="""Check the settings of the switch: how long it waits, whom it calls and how, and whether
 its check is paused. Beats must come more often than it waits, on the route of the Watchdog:
     group_interval: 1m
@@ -121,7 +119,7 @@ Prometheus does not come back: run `start` of [alerting.dead_man] by hand.""",
 def test_dead_man_calls(
     dead_man: DeadMan, target: Config, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """Prometheus is stopped until the call comes, or would have had to come."""
+    """Prometheus is stopped until the call comes, or is overdue."""
     if target.prometheus is None or target.alerting is None:
         raise NoData("this check needs [prometheus]", where="readiness.toml")
     seen = stop_prometheus(target.prometheus, target.alerting, guardian)
@@ -151,9 +149,9 @@ def test_dead_man_calls(
     "alerting.false-all-clear",
     title='When a firing target dies, a target-down alert follows the false "resolved"',
     failure_title='A firing target died, and all that followed was a false "resolved"',
-    why="""A target that dies while its alert fires takes its metrics with it, and Prometheus
-    reports the alert as resolved seconds later, on every channel. Whoever was paged goes back to
-    sleep while the system is down.""",
+    why="""If a target goes down while one of its alerts is firing, its metrics become stale, and
+    seconds later every channel shows the alert as resolved. The person on call goes back to sleep
+    while the system is down.""",
     fix="""Add a rule for every job, with a short `for`:
     - alert: TargetDown
       expr: up == 0
@@ -172,9 +170,7 @@ def test_false_all_clear(
     canary: Canary, target: Config, guardian: Guardian, evidence: Evidence
 ) -> None:
     """The canary fires, its exporter stops, and Alertmanager is watched."""
-    plan = CanaryPlan.of(
-        target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
-    )
+    plan = CanaryPlan.of(target)
     seen = lose_source(plan, guardian)
     source = f"{canary.alert} {seen.probe}, {seen.job} stopped"
     because, clear_s = "", seen.all_clear_s or 0.0
@@ -224,7 +220,7 @@ First peer does not come back: run `start_peer` of [alertmanager] by hand, and c
 def test_failover(
     alertmanager: Alertmanager, target: Config, guardian: Guardian, evidence: Evidence
 ) -> None:
-    """The others take over after peer_timeout; that and group_wait are granted on top."""
+    """The others take over after peer_timeout; the limit contains that and group_wait."""
     probe = target.alerting.probe if target.alerting else None
     if probe is None:
         raise NoData("[alerting.probe] is not configured", where="readiness.toml")
@@ -241,13 +237,10 @@ def test_failover(
             never=f"{channel} was not notified by another peer",
             late=f"the limit contains peer_timeout_s and group_wait, {waits_s:g} s",
         )
-    back = Measurement(
-        "first peer is back", int(seen.back_s is not None), "count", alertmanager.urls[0],
-        timeline=seen.timeline,
-    )  # fmt: skip
+    back, url = int(seen.back_s is not None), alertmanager.urls[0]
     evidence.judge(
         "recovered",
-        back,
+        Measurement("first peer is back", back, "count", url, timeline=seen.timeline),
         at_least(1),
         "it does not answer, or does not find the others",
         says="The first peer did not come back after the drill",

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
+from readiness.areas.alerting.bounds import Bound, Direction, bounds, converted
 from readiness.areas.alerting.config import RequiredRule
 from readiness.areas.alerting.judging import judge_true
 from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes.rules import loaded
-from readiness.areas.alerting.promql import Bound, bounds
-from readiness.areas.alerting.promql.bounds import Direction, converted
 from readiness.config.base.watching import Job
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
@@ -24,9 +23,9 @@ _RULES: Final = "GET /api/v1/rules"
     "alerting.required-rules",
     title="The agreed alert rule is loaded, and fires just beyond its bound",
     failure_title="The agreed alert rule is missing, differs, or does not fire as agreed",
-    why="""A rule in a repository alerts nobody. One that compares seconds with the 3000 of a
-    specification in milliseconds is loaded, healthy and never fires: nobody notices before the
-    incident that it was written for.""",
+    why="""A rule that is only in a repository never fires. One that compares seconds with the 3000
+    of a specification in milliseconds is loaded, healthy and never fires either, which shows only
+    in the incident that it was written for.""",
     fix="""Look at what is loaded under the name of the alert:
     curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[].rules[] | select(.name == "NAME")'
 Missing: add it to a file named in `rule_files`, then
@@ -52,7 +51,7 @@ Fires otherwise: the check makes up series just below and just above the bound; 
     ),
 )
 def test_required_rules(alert_rule: RequiredRule, watcher: Prometheus, evidence: Evidence) -> None:
-    """The inputs come from what was agreed, the rule from what Prometheus has loaded."""
+    """The series are made for the agreed bound; the rule is the one that Prometheus has loaded."""
     rules = watcher.alerting_rules()
     named = [rule for rule in rules if rule.name == alert_rule.name]
     there = Measurement(f"rules named {alert_rule.name}", len(named), "count", _RULES)
@@ -72,11 +71,8 @@ def test_required_rules(alert_rule: RequiredRule, watcher: Prometheus, evidence:
         equal_to(alert_rule.severity, alert_rule.deciding("severity")),
         says=f"{rule.name} has severity {severity}, and {alert_rule.severity} is agreed",
     )
-    evidence.judge(
-        "for",
-        Measurement(f"`for` of {rule.name}", rule.for_s, "s", _RULES),
-        at_most(alert_rule.max_for_s, alert_rule.deciding("max_for_s")),
-    )
+    measured = Measurement(f"`for` of {rule.name}", rule.for_s, "s", _RULES)
+    evidence.judge("for", measured, at_most(alert_rule.max_for_s, alert_rule.deciding("max_for_s")))
     with evidence.attempt():
         _judge_bound(alert_rule, rule, evidence)
     with evidence.attempt():
@@ -106,16 +102,14 @@ def _judge_bound(wanted: RequiredRule, rule: Rule, evidence: Evidence) -> None:
         return
     nearest = min(same, key=lambda bound: abs(bound.value - required))
     value = required if math.isclose(nearest.value, required, rel_tol=1e-9) else nearest.value
+    measured = Measurement(f"bound of {rule.name}", value, unit, rule.query)
     evidence.judge(
-        "bound",
-        Measurement(f"bound of {rule.name}", value, unit, rule.query),
-        equal_to(required, setting),
-        _wrong(wanted, nearest, required, unit),
+        "bound", measured, equal_to(required, setting), _wrong(wanted, nearest, required, unit)
     )
 
 
 def _wrong(wanted: RequiredRule, bound: Bound, required: float, unit: str) -> str:
-    """What is wrong with a bound: mostly, it is the right figure in the wrong unit."""
+    """What is wrong with a bound: usually, it is the right figure in the wrong unit."""
     _, stated = _stated(wanted)
     agreed = f"{stated:g} {wanted.unit}"
     if unit != wanted.unit:
@@ -146,7 +140,7 @@ def _required(wanted: RequiredRule) -> tuple[Direction, float, str]:
 
 
 def _meant(named: Sequence[Rule], wanted: RequiredRule) -> Rule:
-    """Of several rules of one name, that of the agreed severity, if there is one."""
+    """The first rule of the agreed severity, or of any."""
     return next((rule for rule in named if rule.severity == wanted.severity), named[0])
 
 
@@ -157,7 +151,7 @@ def _nearest(name: str, rules: Sequence[Rule]) -> str:
 
 
 def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) -> None:
-    """What a rule says and what it does are two things: promtool runs it on made-up series."""
+    """Promtool runs the rule on made-up series."""
     direction, required, unit = _required(wanted)
     found = loaded(watcher).alerting
     rule = _meant([rule for _, rule in found if rule.name == wanted.name], wanted)
@@ -198,9 +192,9 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
     "alerting.job-loss",
     title="An alert fires when the targets of a job are down or gone",
     failure_title="No alert fires when the targets of a job are down or gone",
-    why="""A rule on a metric falls silent with the metric: kill the application while its alert
-    fires, and all channels report it as resolved. Only a rule on `up == 0` notices, and a job that
-    lost its targets by a label renamed in service discovery takes `absent()`.""",
+    why="""A rule on a metric stops firing when the metric ends: if the application dies while its
+    alert fires, all channels show it as resolved. Only a rule on `up == 0` notices that, and only
+    `absent()` notices a job whose targets have vanished from service discovery.""",
     fix="""One rule for all jobs, and one line for each job that matters:
     - alert: TargetDown
       expr: up == 0
@@ -215,7 +209,7 @@ targets; a rule that waits for longer than an hour is too late.""",
     judgements=("down", "gone"),
 )
 def test_job_loss(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
-    """By what the loaded rules do. That none notices a job without targets is a warning."""
+    """By what the loaded rules do on made-up series. A job without targets is only a warning."""
     rules = [rule for _, rule in loaded(watcher).alerting]
     loss = rule_trial.lose_job(watcher, rules, job.name)
     for key, noticed, state, warn_only in (

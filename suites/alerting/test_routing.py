@@ -1,21 +1,19 @@
-"""Whether the routes of Alertmanager bring every loaded rule to the right people, in time."""
+"""Whether the routes of Alertmanager notify the right channels of every loaded rule, in time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
+from readiness.areas.alerting import reach
+from readiness.areas.alerting.alertmanager_config import Hop
+from readiness.areas.alerting.conditions import Matcher, Span, all_match, common, muted
 from readiness.areas.alerting.config import Alerting, SeverityPolicy
 from readiness.areas.alerting.judging import judge_none
 from readiness.areas.alerting.probes import cluster
-from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Key, Replay, Replayed
-from readiness.areas.alerting.routes import reach
-from readiness.areas.alerting.routes.config import Hop
-from readiness.areas.alerting.routes.matchers import Matcher, all_match
-from readiness.areas.alerting.routes.reach import Case, said, unmet
-from readiness.areas.alerting.routes.routing import placed
-from readiness.areas.alerting.routes.time_intervals import Span, common, muted
+from readiness.areas.alerting.reach import Case, placed, said, unmet
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Silence
 from readiness.lib.durations import prometheus_text
@@ -32,14 +30,14 @@ _SHADOW: Final = "a private Alertmanager with the running configuration"
     title="Every loaded rule of this severity notifies the agreed channels",
     failure_title="Rules of this severity do not notify the agreed channels",
     why="""One letter in a matcher (`severity="crit"`) sends every page to the default receiver,
-    where a mailbox keeps it until Monday. Routes, groups, inhibition and time intervals each look
-    right alone; only all loaded rules firing at once show who is really paged.""",
+    where it is read on Monday. Routes, groups, inhibition and time intervals can each look right
+    alone; only all loaded rules firing at once show which channels are notified.""",
     fix="""Follow the alert that the message names through the running configuration:
     amtool config routes test --alertmanager.url=ALERTMANAGER alertname=NAME severity=SEVERITY
 Wrong channel: fix the matcher or the receiver on the way; what must be reached is `channels` in
     [alerting.severities.NAME].
 Inhibited by another alert: narrow `equal` or the matchers in `inhibit_rules`.
-Late: lower `group_wait` of its route. Nobody notified: a time interval, or an empty receiver.
+Late: lower `group_wait` of its route. Not notified: a time interval, or an empty receiver.
 No private Alertmanager: apt-get install prometheus-alertmanager, or put `alertmanager` on PATH.""",
     severity="blocker",
     each="alert_severity",
@@ -52,10 +50,7 @@ def test_routing(
     policy: Alerting,
     evidence: Evidence,
 ) -> None:
-    """First computed, then tried with every loaded rule's alert at a private Alertmanager.
-
-    The running Alertmanager is only read.
-    """
+    """Computed, then tried at a private Alertmanager; the running one is only read."""
     with evidence.attempt():
         _judge_channels(alert_severity, running, policy, evidence)
     with evidence.attempt():
@@ -70,7 +65,7 @@ def test_routing(
 def _judge_channels(
     severity: SeverityPolicy, running: Running, policy: Alerting, evidence: Evidence
 ) -> None:
-    """Of each inner list one, for every value that a label with a template can take."""
+    """One of each inner list, for every value that a label with a template can have."""
     config, needed = running.config, severity.channels
     missing: dict[str, str] = {}
     cases = _cases(running, severity)
@@ -81,14 +76,8 @@ def _judge_channels(
         if absent := unmet(needed, reached):
             got = ", ".join(sorted(reached)) or "no channel"
             missing[case.rule.name] = f"{clean(str(case))} reaches {got}, not {said(absent)}"
-    judge_none(
-        evidence,
-        "channels",
-        f"rules that do not reach {said(needed)}",
-        list(missing.values()),
-        running.source,
-        len(cases),
-    )
+    what = f"rules that do not reach {said(needed)}"
+    judge_none(evidence, "channels", what, list(missing.values()), running.source, len(cases))
 
 
 def _record(replay: Replay, judged: list[Replayed], policy: Alerting, evidence: Evidence) -> None:
@@ -96,11 +85,11 @@ def _record(replay: Replay, judged: list[Replayed], policy: Alerting, evidence: 
     evidence.record(Measurement("private Alertmanager", replay.version, "version", _SHADOW))
     for alert in judged[:_SHOWN]:
         notified = [
-            f"{clean(told.receiver, 40)}/{told.integration} {told.after_s:.2f} s"
-            for told in alert.deliveries
+            f"{clean(sent.receiver, 40)}/{sent.integration} {sent.after_s:.2f} s"
+            for sent in alert.deliveries
         ]
         name = f"{clean(alert.name, 60)} notifies"
-        text = listed(notified, most=8) or "nobody"
+        text = listed(notified, most=8) or "no channel"
         evidence.record(Measurement(name, text, "text", _group(alert)))
     slowest = max((_needed_s(alert, policy) for alert in judged), default=0.0)
     evidence.record(
@@ -109,17 +98,17 @@ def _record(replay: Replay, judged: list[Replayed], policy: Alerting, evidence: 
 
 
 def _needed_s(alert: Replayed, policy: Alerting) -> float:
-    """Seconds until the last of the needed channels was notified, of those that were."""
+    """Seconds until the last notification of a needed channel."""
     severity = policy.severities[alert.labels["severity"]]
-    told = alert.channels(policy.channels, within_s=float("inf"))
-    firsts = [[told[name] for name in group if name in told] for group in severity.channels]
+    seconds = alert.channels(policy.channels, within_s=float("inf"))
+    firsts = [[seconds[name] for name in group if name in seconds] for group in severity.channels]
     return max((min(times) for times in firsts if times), default=0.0)
 
 
 def _group(alert: Replayed) -> str:
     groups = {
-        ", ".join(f"{k}={v}" for k, v in sorted(told.group.items())) or "all alerts"
-        for told in alert.deliveries
+        ", ".join(f"{k}={v}" for k, v in sorted(sent.group.items())) or "all alerts"
+        for sent in alert.deliveries
     }
     return f"grouped by {listed(sorted(groups))}" if groups else _SHADOW
 
@@ -129,9 +118,11 @@ def _judge_notified(
 ) -> None:
     silent = []
     for alert in judged:
-        told = alert.channels(policy.channels, severity.budget_s)
-        if absent := unmet(severity.channels, told):
-            silent.append(f"{alert.name} notifies {listed(told) or 'nobody'}, not {said(absent)}")
+        notified = alert.channels(policy.channels, severity.budget_s)
+        if absent := unmet(severity.channels, notified):
+            silent.append(
+                f"{alert.name} notifies {listed(notified) or 'no channel'}, not {said(absent)}"
+            )
     judge_none(
         evidence,
         "notified",
@@ -151,37 +142,27 @@ def _judge_inhibited(
     policy: Alerting,
     evidence: Evidence,
 ) -> None:
-    """An alert may be inhibited by one that the same people get, and by no other."""
+    """An alert may be inhibited only by one that notifies the same channels."""
     by_key = {alert.key: alert for alert in replay.alerts}
 
     def reaches_them(key: Key) -> bool:
         holder = by_key[key]
-        told = holder.channels(policy.channels, severity.budget_s)
         if running.is_probe(holder.labels):
             return False
-        return bool(told) if severity.may_be_muted else not unmet(severity.channels, told)
+        notified = holder.channels(policy.channels, severity.budget_s)
+        return bool(notified) if severity.may_be_muted else not unmet(severity.channels, notified)
 
     lost = [
-        f"{alert.name} is inhibited by {listed(sorted(by_key[key].name for key in deaf))}"
+        f"{alert.name} is inhibited by {listed(sorted(by_key[key].name for key in others))}"
         for alert in judged
-        if (deaf := [key for key in alert.held_by if not reaches_them(key)])
+        if (others := [key for key in alert.held_by if not reaches_them(key)])
     ]
-    judge_none(
-        evidence,
-        "inhibited",
-        "alerts inhibited by an alert that does not notify the same channels",
-        lost,
-        _SHADOW,
-        len(judged),
-    )
+    name = "alerts inhibited by an alert that does not notify the same channels"
+    judge_none(evidence, "inhibited", name, lost, _SHADOW, len(judged))
 
 
 def _refuse_disagreement(replay: Replay) -> None:
-    """What is computed counts only if Alertmanager does the same.
-
-    Raises:
-        NoData: it does not.
-    """
+    """A computed route counts only if Alertmanager takes it, too."""
     other = [
         f"{alert.name} goes to {listed(sorted(alert.receivers))} and is inhibited by"
         f" {len(alert.held_by)}, computed: to {listed(sorted(alert.expected or ()))}, inhibited by"
@@ -203,7 +184,7 @@ def _refuse_disagreement(replay: Replay) -> None:
     failure_title="Alerts of this severity are delayed, muted, silenced or repeated too late",
     why="""`group_wait` is 30 s by default, a time interval meant for office mail mutes the pages
     every night, and last week's silence covers the rule that fires today. Alertmanager shows the
-    alert as active all the same, and nobody is paged.""",
+    alert as active all the same, and no one is paged.""",
     fix="""Delayed: set `group_wait` on that route, and --cluster.peer-timeout of every peer
     (`budget_s` in [alerting.severities.NAME] is the limit):
     group_wait: 5s
@@ -247,7 +228,7 @@ def _judge_wait(
     target: Config,
     evidence: Evidence,
 ) -> None:
-    """At the peer that sends last: each further one waits for `peer_timeout_s`."""
+    """At the peer that sends last: each further peer waits for `peer_timeout_s` longer."""
     assert target.alertmanager, "the configuration was read from it"
     others, timeout_s = len(target.alertmanager.urls) - 1, target.alertmanager.peer_timeout_s
     case, hop = max(needed, key=lambda found: found[1].group_wait_s)
@@ -320,7 +301,7 @@ def _in_words(hops: tuple[Hop, ...], first: Span, case: Case) -> str:
 def _judge_repeat(
     hops: list[Hop], severity: SeverityPolicy, running: Running, evidence: Evidence
 ) -> None:
-    """The time that really passes between two notifications."""
+    """By the time that actually passes between two notifications."""
     worst = max(hops, key=_repeats_s)
     evidence.judge(
         "repeat",
@@ -337,19 +318,14 @@ def _judge_repeat(
         for hop in hops
         if _repeats_s(hop) != hop.repeat_interval_s
     }
+    name = "routes whose repeat_interval is not a multiple of group_interval"
     judge_none(
-        evidence,
-        "repeat-multiple",
-        "routes whose repeat_interval is not a multiple of group_interval",
-        sorted(uneven),
-        running.source,
-        len(hops),
-        warn_only=True,
+        evidence, "repeat-multiple", name, sorted(uneven), running.source, len(hops), warn_only=True
     )
 
 
 def _repeats_s(hop: Hop) -> float:
-    """Seconds until it is repeated: groups are looked at once in each `group_interval`."""
+    """Seconds until it is repeated: a group is evaluated once in each `group_interval`."""
     if not hop.group_interval_s:
         return hop.repeat_interval_s
     return -(-hop.repeat_interval_s // hop.group_interval_s) * hop.group_interval_s
@@ -358,7 +334,7 @@ def _repeats_s(hop: Hop) -> float:
 def _judge_silenced(
     severity: SeverityPolicy, running: Running, target: Config, evidence: Evidence
 ) -> None:
-    """A silence for one instance covers no rule: the rule's own labels do not match it."""
+    """A silence for one instance does not cover a rule: the rule's own labels do not match it."""
     assert target.alertmanager, "the configuration was read from it"
     rules = running.rules_of(severity)
     active = cluster.silences(target.alertmanager)
@@ -373,14 +349,8 @@ def _judge_silenced(
     covering = [_described(silence, names) for silence in active if (names := covered(silence))]
     source = f"GET {target.alertmanager.urls[0]}/api/v2/silences"
     evidence.record(Measurement("active silences", len(active), "count", source))
-    judge_none(
-        evidence,
-        "silenced",
-        f"silences that cover rules of severity {severity.name}",
-        covering,
-        source,
-        len(rules),
-    )
+    name = f"silences that cover rules of severity {severity.name}"
+    judge_none(evidence, "silenced", name, covering, source, len(rules))
 
 
 def _described(silence: Silence, names: list[str]) -> str:
@@ -397,7 +367,7 @@ def _cases(running: Running, severity: SeverityPolicy) -> list[Case]:
 def _groups(
     running: Running, case: Case, severity: SeverityPolicy, policy: Alerting
 ) -> list[list[Hop]]:
-    """The routes to each channel list; where none reaches any, all routes of the case."""
+    """The routes to each channel list; if no list is reached, all routes of the case."""
     lists = [
         reach.serving(running.config, case, group, policy.channels) for group in severity.channels
     ]

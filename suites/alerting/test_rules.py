@@ -1,4 +1,4 @@
-"""Whether the rules that Prometheus has loaded can work, say enough, and are quiet now."""
+"""Whether the loaded rules can work, are documented, and are quiet now."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -22,7 +22,7 @@ _ADVISED_SAMPLES: Final = 4
 _MISSED_MAX: Final = 0.05
 _BUSY_MAX: Final = 0.5
 _NO_SEVERITY: Final = "none"
-_TEMPLATE: Final = "{{"  # only the alert shows what becomes of it
+_TEMPLATE: Final = "{{"  # its value is known only when the alert fires
 _RULES: Final = "GET /api/v1/rules"
 
 
@@ -31,8 +31,8 @@ _RULES: Final = "GET /api/v1/rules"
     title="Every rule is evaluated on time and without errors, and selects series that exist",
     failure_title="Rules fail, are late, or select series that do not exist",
     why="""A rule on a renamed metric is loaded, healthy and silent, exactly like one that has
-    nothing to report. Rules that fail or take longer than their interval are listed in Prometheus,
-    where nobody looks until the alert that should have paged did not.""",
+    nothing to report. Rules that fail or take longer than their interval show only in Prometheus
+    itself, and are noticed when the alert that should have paged did not.""",
     fix="""Error: try the expression; "many-to-many matching" needs `on (...)` and `group_left`
     promtool query instant PROMETHEUS 'EXPRESSION'
 Late, or missed evaluations: find the expensive rule, record what it computes in a group of its
@@ -47,18 +47,12 @@ Range too short: four scrape intervals are the usual advice
     rate(errors_total[5m])     for a job that is scraped every minute""",
     severity="blocker",
     each="prometheus",
-    judgements=(
-        "errors",
-        "on-time",
-        "selectors",
-        "ranges",
-        "ranges-tight",
-    ),
+    judgements=("errors", "on-time", "selectors", "ranges", "ranges-tight"),
 )
 def test_rules_healthy(
     prometheus: Settings, watcher: Prometheus, target: Config, evidence: Evidence
 ) -> None:
-    """Waits for a first evaluation, and for a second look where the last one is late."""
+    """Waits for a first evaluation, and for another one if the last one is late."""
     found = until(lambda: rules.loaded(watcher), lambda seen: not _late(seen), within_s=5.0)
     count = len(found.all_rules)
     sick = [f"{r.name}: {r.error or r.health}" for _, r in found.all_rules if r.health != "ok"]
@@ -91,29 +85,27 @@ def _judge_selectors(
         lambda seen: not seen.blind,
         within_s=rules.patience_s(found.groups),
     )
-    blind = [str(one) for one in looked.blind]
-    judge_none(
-        evidence, "selectors", "selectors that match no series", blind, _RULES, looked.selectors
-    )
+    name = "selectors that match no series"
+    judge_none(evidence, "selectors", name, looked.blind, _RULES, looked.selectors)
 
 
 def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> None:
-    """Against the interval of the very job that the series come from."""
-    told, unknown = until(
+    """Against the scrape interval of the job that the series come from."""
+    known, unknown = until(
         lambda: rules.spans(watcher, found),
         lambda seen: not seen[1],
         within_s=rules.patience_s(found.groups),
     )
-    short = [str(span) for span in told if span.samples < _FEWEST_SAMPLES]
-    tight = [str(s) for s in told if _FEWEST_SAMPLES <= s.samples < _ADVISED_SAMPLES]
-    judge_none(evidence, "ranges", "ranges shorter than two scrapes", short, _RULES, len(told))
+    short = [str(span) for span in known if span.samples < _FEWEST_SAMPLES]
+    tight = [str(s) for s in known if _FEWEST_SAMPLES <= s.samples < _ADVISED_SAMPLES]
+    judge_none(evidence, "ranges", "ranges shorter than two scrapes", short, _RULES, len(known))
     judge_none(
         evidence,
         "ranges-tight",
         "ranges shorter than four scrapes",
         tight,
         _RULES,
-        len(told),
+        len(known),
         hint="One lost scrape makes the rule give nothing",
         warn_only=True,
     )
@@ -141,8 +133,8 @@ def _judge_pace(found: Loaded, watcher: Prometheus, settings: Settings, evidence
     "alerting.rule-metadata",
     title="Every alert has an agreed severity, a summary, and a runbook that exists",
     failure_title="Alerts lack an agreed severity, a summary or a runbook",
-    why="""A severity with a typo matches no route, and ends in a mailbox that nobody reads at
-    night. Whoever is paged needs to know what is wrong and what to do; a dead runbook link or
+    why="""A severity with a typo matches no route, and ends in a mailbox that is not read at night.
+    The person on call needs to know what is wrong and what to do; a dead runbook link or
     `<no value>` in place of the host makes the outage longer.""",
     fix="""The message names rule and reason. In the rule's file:
     labels: {severity: ...}             one of [alerting.severities], or none
@@ -178,10 +170,10 @@ def test_rule_metadata(
         ("labels", "texts with a label that does not exist", list(_blanks(loaded))),
     ):
         judge_none(evidence, key, name, wrong, _RULES, len(loaded))
-    if pages.untold:
-        url, why = next(iter(pages.untold.items()))
+    if pages.unanswered:
+        url, why = next(iter(pages.unanswered.items()))
         raise Unreachable(
-            f"{len(pages.untold)} of {pages.asked} runbooks did not answer: {why}",
+            f"{len(pages.unanswered)} of {pages.asked} runbooks did not answer: {why}",
             where=url,
             remedy="run the gate where the runbooks can be read",
         )
@@ -192,7 +184,7 @@ def _declared(target: Config) -> Alerting:
         raise NoData(
             "no severities are declared",
             where="readiness.toml",
-            remedy="declare [alerting.severities.NAME] for each severity that notifies somebody",
+            remedy="declare [alerting.severities.NAME] for each severity that notifies a channel",
         )
     return target.alerting
 
@@ -215,7 +207,7 @@ def _lacking(agreed: Sequence[Rule], annotation: str) -> list[str]:
 
 
 def _blanks(loaded: Sequence[Rule]) -> Iterator[str]:
-    """Labels that a text writes out and the rule's expression cannot give."""
+    """Labels that a text writes out and the rule's expression does not have."""
     for rule in loaded:
         possible = possible_labels(rule.query)
         texts = " ".join([*rule.labels.values(), *rule.annotations.values()])
@@ -228,8 +220,8 @@ def _blanks(loaded: Sequence[Rule]) -> Iterator[str]:
     "alerting.quiet-baseline",
     title="No critical alert is firing or pending before the gate begins",
     failure_title="A critical alert is firing or pending before the gate begins",
-    why="""A gate that runs in the middle of an incident measures the incident. Whoever releases
-    while a page is open finds the release's own failure late, below the one that came before.""",
+    why="""A gate that runs in the middle of an incident measures the incident. In a release while a
+    page is open, the release's own failure is noticed late, below the one that came before.""",
     fix="""Find the alert, and end it before the gate runs again:
     curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[] | {state, labels}'
 An alert that always fires on purpose: give it another severity, such as `none`.
@@ -244,7 +236,7 @@ def test_quiet_baseline(
     target: Config,
     evidence: Evidence,
 ) -> None:
-    """By what the expressions give at this moment; a blink of one evaluation is ignored."""
+    """By the current values of the expressions; an alert of a single evaluation is ignored."""
     alerting = _declared(target)
     critical = {name for name, policy in alerting.severities.items() if not policy.may_be_muted}
     apart = {alerting.dead_man.alert} if alerting.dead_man else set[str]()
@@ -267,7 +259,7 @@ def test_quiet_baseline(
 
 
 def _holding(watcher: Prometheus, judged: list[Rule]) -> list[str]:
-    """What is pending or firing, or would be at the next evaluation."""
+    """The alerts that are pending or firing, or will be at the next evaluation."""
     names = {rule.name for rule in judged}
     active = {f"{a.name} is {a.state}" for a in watcher.alerts() if a.name in names}
     return sorted(active) or [f"{r.name} is true now" for r in judged if watcher.query(r.query)]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.alerting.routes.config import parse
-from readiness.areas.alerting.routes.routing import routes_of
+from readiness.areas.alerting.alertmanager_config import parse
+from readiness.areas.alerting.reach import routes_of
 from readiness.servers import programs
 from tests.support.programs import needed
 

@@ -21,7 +21,6 @@ from readiness.areas.alerting.probes.alert_engine import Raised, count, entry
 from readiness.areas.alerting.reference import pager, pager_command
 from readiness.config.base.tables import Target
 from readiness.config.models import Config
-from readiness.fixtures.alerting import EngineAlerts
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence, Outcome
@@ -34,7 +33,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.contract
 
 FIRST, SECOND = pager.TIERS
-ESCALATION = {"escalates", "waits", "in_time", "heeds_acknowledgements"}
+ESCALATION = {"escalates", "waits", "in_time", "honors_acknowledgements"}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def judged(config: Config, undo: Undo | None = None) -> Evidence:
     evidence = Evidence()
     assert config.alerting
     suite("alerting.test_engine").test_engine(
-        config.alerting.engine, EngineAlerts(config), undo or Undo(), evidence
+        config.alerting.engine, config.alerting, undo or Undo(), evidence
     )
     return evidence
 
@@ -110,7 +109,7 @@ def test_a_healthy_engine_passes(servers: tuple[str, str]) -> None:
     assert all(alert["resolved_at"] for alert in alerts)
 
 
-def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
+def test_only_declared_parts_are_judged(servers: tuple[str, str]) -> None:
     url, inbox = servers
     bare = engine_at(url).model_copy(
         update={"history": None, "statistics": None, "escalation": None}
@@ -123,17 +122,17 @@ def test_what_is_not_declared_is_not_judged(servers: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("fault", "miss"),
     [
-        ("tells_first", "chat was not notified: the engine accepted the alert"),
-        ("remembers", "The alert is not in the history while it fires"),
-        ("remembers_ends", "The end of the alert is not in the history: it seems to fire forever"),
+        ("notifies_first", "chat was not notified: the engine accepted the alert"),
+        ("records", "The alert is not in the history while it fires"),
+        ("records_ends", "The end of the alert is not in the history: it seems to fire forever"),
         ("counts", "One alert was raised, and the statistics moved by 0"),
-        ("escalates", "An alert that nobody acknowledged did not reach second-tier"),
+        ("escalates", "An alert without an acknowledgement did not reach second-tier"),
         ("waits", "at least 3.5 s required (`.after_s`)"),
         ("in_time", "limit 6.5 s (`.after_s`)"),
-        ("heeds_acknowledgements", "second-tier was notified of an acknowledged alert"),
+        ("honors_acknowledgements", "second-tier was notified of an acknowledged alert"),
     ],
 )
-def test_what_it_gets_wrong_is_a_miss(fault: str, miss: str, servers: tuple[str, str]) -> None:
+def test_fault_of_the_engine_is_a_miss(fault: str, miss: str, servers: tuple[str, str]) -> None:
     url, inbox = servers
     engine = engine_at(url).model_copy(update={"within_s": 4.0})
     if fault not in ESCALATION:
@@ -146,7 +145,7 @@ def test_what_it_gets_wrong_is_a_miss(fault: str, miss: str, servers: tuple[str,
         httpx.post(f"{url}/_ctl", json={}, trust_env=False)
 
 
-def test_a_history_that_calls_all_resolved_is_an_error(servers: tuple[str, str]) -> None:
+def test_history_that_marks_firing_alerts_as_ended_is_an_error(servers: tuple[str, str]) -> None:
     """The word stands in each entry: that it is there in the end would be no proof."""
     url, inbox = servers
     engine = engine_at(url)
@@ -159,7 +158,7 @@ def test_a_history_that_calls_all_resolved_is_an_error(servers: tuple[str, str])
 def test_an_acknowledged_alert_that_was_seen_nowhere_is_an_error(servers: tuple[str, str]) -> None:
     url, inbox = servers
     blind = engine_at(url).model_copy(update={"history": None})
-    httpx.post(f"{url}/_ctl", json={"tells_first": False}, trust_env=False)
+    httpx.post(f"{url}/_ctl", json={"notifies_first": False}, trust_env=False)
     try:
         found = [error.message for error in judged(target_of(blind, inbox)).lost]
         assert any("seen neither at the first tier nor in the history" in text for text in found)
@@ -176,7 +175,7 @@ def test_an_inbox_that_cannot_be_read_is_an_error(servers: tuple[str, str]) -> N
     assert len(lost) == 2
 
 
-def test_a_record_that_cannot_be_read_leaves_the_others_alone(servers: tuple[str, str]) -> None:
+def test_unreadable_history_does_not_affect_other_judgements(servers: tuple[str, str]) -> None:
     url, inbox = servers
     lost = EngineHistory(url=f"{url}/nowhere")
     engine = engine_at(url).model_copy(update={"history": lost, "within_s": 2.0})
@@ -187,7 +186,7 @@ def test_a_record_that_cannot_be_read_leaves_the_others_alone(servers: tuple[str
         evidence.conclude()
 
 
-def test_what_a_dead_check_left_is_ended_by_the_guardian(servers: tuple[str, str]) -> None:
+def test_guardian_ends_the_alert_of_a_killed_check(servers: tuple[str, str]) -> None:
     url, _ = servers
     guardian = Guardian()
     raised = Raised(engine_at(url), guardian)
@@ -197,7 +196,7 @@ def test_what_a_dead_check_left_is_ended_by_the_guardian(servers: tuple[str, str
     assert eventually(lambda: entry(history, raised.probe).ended)
 
 
-def test_a_trigger_that_fails_is_an_error_and_ended_all_the_same(tmp_path: Path) -> None:
+def test_failed_trigger_is_an_error_and_is_ended(tmp_path: Path) -> None:
     ended = tmp_path / "ended"
     engine = AlertEngine(
         trigger=[sys.executable, "-c", "raise SystemExit(3)"],
@@ -232,7 +231,7 @@ def test_statistics_without_a_number_are_an_error(body: object, said: str) -> No
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, NotPermitted), (500, NoData), (302, NoData)])
-def test_records_that_answer_otherwise_are_an_error(status: int, error: type[Exception]) -> None:
+def test_http_error_of_the_records_is_an_error(status: int, error: type[Exception]) -> None:
     with SmallServer({"/x": Reply('{"alerts": {"total": 1}}', status)}) as server:
         with pytest.raises(error, match=f"answered {status}"):
             count(EngineStatistics(url=f"{server.url}/x", field="alerts.total"))

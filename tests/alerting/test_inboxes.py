@@ -44,7 +44,7 @@ def test_http_finds_its_message_and_when_it_came() -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, NotPermitted), (500, NoData), (302, NoData)])
-def test_http_that_answers_otherwise_is_an_error(status: int, error: type[Exception]) -> None:
+def test_http_error_of_an_inbox_is_an_error(status: int, error: type[Exception]) -> None:
     with (
         SmallServer({"/messages": Reply("[]", status)}) as server,
         pytest.raises(error, match=f"answered {status}"),
@@ -89,7 +89,7 @@ def test_slack_is_read_by_its_history() -> None:
     assert "[RESOLVED]" in ended.text
 
 
-def test_slack_says_200_to_a_token_that_may_not_read() -> None:
+def test_slack_error_in_a_200_answer_is_not_permitted() -> None:
     """Its HTTP status is 200 whatever happens; the error stands in the body."""
     with SmallServer({}) as server:
         server.otherwise = Reply('{"ok": false, "error": "missing_scope"}')
@@ -121,7 +121,7 @@ def test_pagerduty_is_read_by_its_incidents() -> None:
     assert ended.text.startswith("resolved: ")
 
 
-def test_pagerduty_that_wants_another_key_is_an_error() -> None:
+def test_pagerduty_with_a_wrong_key_is_an_error() -> None:
     with SmallServer({}) as server:
         server.otherwise = Reply('{"error": {"message": "Unauthorized"}}', 401)
         with pytest.raises(NotPermitted, match="answered 401"):

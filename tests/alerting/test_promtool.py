@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from readiness.areas.alerting.bounds import Direction
 from readiness.areas.alerting.probes import rule_trial
-from readiness.areas.alerting.probes.rule_trial import Behaviour, try_rule
-from readiness.areas.alerting.promql.bounds import Direction
-from readiness.areas.alerting.promql.trial import job_trial_files
+from readiness.areas.alerting.probes.rule_trial import Behaviour, job_trial_files, try_rule
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs
 from tests.support.programs import needed
@@ -27,12 +26,7 @@ def behaviour(
     expression: str, required: float, direction: Direction = "above", for_s: float = 10
 ) -> Behaviour:
     return try_rule(
-        'Rule"1',
-        expression,
-        for_s=for_s,
-        interval_s=5,
-        direction=direction,
-        required=required,
+        'Rule"1', expression, for_s=for_s, interval_s=5, direction=direction, required=required
     )
 
 
@@ -50,11 +44,7 @@ def as_it_should(did: Behaviour) -> bool:
         ("1 - free / total > 0.9", 0.9, "above"),
         ("(total - free) / total * 100 > 75", 75, "above"),
         ("100 - (100 * free / total) > 80", 80, "above"),
-        (
-            'sum(rate(h{s=~"5.."}[1m])) / sum(rate(h[1m])) > 0.05',
-            0.05,
-            "above",
-        ),
+        ('sum(rate(h{s=~"5.."}[1m])) / sum(rate(h[1m])) > 0.05', 0.05, "above"),
         ("sum by (job) (rate(e[5m])) / sum by (job) (rate(t[5m])) > 0.05", 0.05, "above"),
         ("sum(increase(h[1h])) > 10", 10, "above"),
         ("increase(h[5m]) > 0", 0, "above"),
@@ -69,7 +59,7 @@ def as_it_should(did: Behaviour) -> bool:
         ("x > 3 < 100", 3, "above"),
     ],
 )
-def test_rules_that_are_right_are_found_right(
+def test_correct_rule_fires_only_beyond_its_bound(
     expression: str, required: float, direction: Direction
 ) -> None:
     assert as_it_should(behaviour(expression, required, direction))
@@ -82,30 +72,28 @@ def test_a_rule_in_another_unit_never_fires() -> None:
     assert (did.fires, did.quiet) == (False, True)
 
 
-def test_a_rule_with_bool_always_fires() -> None:
-    did = behaviour("x > bool 3", 3)
+@pytest.mark.parametrize(
+    ("expression", "fires", "quiet", "recovers", "quiet_at_bound"),
+    [
+        pytest.param("x > bool 3", True, False, False, False, id="bool: always fires"),
+        pytest.param("x >= 3", True, True, True, False, id="fires at its bound"),
+        pytest.param("x < 3", False, False, False, True, id="other direction"),
+        pytest.param(
+            "max(x) > 3 and on (instance) up == 1", False, True, True, True, id="lost label"
+        ),
+    ],
+)
+def test_wrong_rule_is_detected(
+    expression: str, fires: bool, quiet: bool, recovers: bool, quiet_at_bound: bool
+) -> None:
+    did = behaviour(expression, 3)
 
-    assert (did.fires, did.quiet, did.recovers) == (True, False, False)
-
-
-def test_a_rule_of_the_other_direction_does_the_opposite() -> None:
-    did = behaviour("x < 3", 3)
-
-    assert (did.fires, did.quiet) == (False, False)
-
-
-def test_a_condition_on_a_label_that_is_gone_never_holds() -> None:
-    assert not behaviour("max(x) > 3 and on (instance) up == 1", 3).fires
-
-
-def test_a_rule_that_fires_at_the_bound_is_told_apart() -> None:
-    did = behaviour("x >= 3", 3)
-
-    assert (did.fires, did.quiet, did.quiet_at_bound) == (True, True, False)
+    assert (did.fires, did.quiet, did.recovers) == (fires, quiet, recovers)
+    assert did.quiet_at_bound is quiet_at_bound
 
 
 @pytest.mark.parametrize("expression", ["count(up == 0) > 2", "x > y", "absent(x)", "vector(1)"])
-def test_what_cannot_be_driven_is_an_error_with_a_way_out(expression: str) -> None:
+def test_unsupported_rule_is_an_error_with_a_remedy(expression: str) -> None:
     with pytest.raises(NoData, match="cannot be tried") as caught:
         behaviour(expression, 2)
 
@@ -129,7 +117,7 @@ RULES = [
         ({"Watchdog", "OtherGone"}, False, False),
     ],
 )
-def test_what_notices_that_a_job_is_lost(names: set[str], down: bool, gone: bool) -> None:
+def test_job_loss_is_noticed_by_up_and_absent(names: set[str], down: bool, gone: bool) -> None:
     rules = [rule for rule in RULES if rule["alert"] in names]
     own, other = {"job": "a", "instance": "1"}, {"job": "b", "instance": "2"}
 
@@ -138,7 +126,7 @@ def test_what_notices_that_a_job_is_lost(names: set[str], down: bool, gone: bool
     assert did == {"control.yml": True, "well.yml": True, "down.yml": down, "gone.yml": gone}
 
 
-def test_an_absent_series_of_the_job_notices_it_as_well() -> None:
+def test_absent_series_of_the_job_notices_its_loss() -> None:
     rules = [{"alert": "A", "expr": 'absent(y{job="a"})', "for_s": 0.0, "labels": {}}]
     own = {"job": "a", "instance": "1"}
 
@@ -164,7 +152,7 @@ def program(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_no_promtool_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_promtool_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(rule_trial.OVERRIDE, "/nowhere/promtool")
 
     with pytest.raises(Unreachable, match="promtool not found") as caught:
@@ -180,7 +168,7 @@ def test_a_promtool_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_p
         rule_trial.run_tests({"control.yml": ""}, timeout_s=0.2)
 
 
-def test_a_promtool_that_says_nothing_is_an_error(
+def test_promtool_without_output_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(rule_trial.OVERRIDE, program(tmp_path, "exit 0"))

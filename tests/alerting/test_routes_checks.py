@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from readiness.areas.alerting.config import Alerting
-from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Replay
-from readiness.areas.alerting.routes.reach import LiveRule
+from readiness.areas.alerting.reach import LiveRule
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.alerting_samples import (
@@ -62,7 +62,7 @@ def routes(config: Document, receiver: str) -> Document:
     return next(r for r in config["route"]["routes"] if r["receiver"] == receiver)
 
 
-def test_all_is_well() -> None:
+def test_healthy_configuration_passes() -> None:
     seen = running()
 
     assert misses(configured(seen)) == ""
@@ -105,7 +105,7 @@ def test_one_channel_of_a_list_is_enough() -> None:
     assert channels(seen) == ""
 
 
-def test_a_severity_that_no_rule_has_is_an_error_that_names_those_there_are() -> None:
+def test_severity_without_rules_is_an_error_that_lists_the_severities() -> None:
     other = CRITICAL.model_copy(update={"name": "fatal"})
     with pytest.raises(NoData, match="critical, none, warning"):
         timing(running(), other).conclude()

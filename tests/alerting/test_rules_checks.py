@@ -36,7 +36,7 @@ WATCHDOG = rule("Watchdog", "vector(1)", labels={"severity": "none"})
 
 
 class FakeAlertmanager(SmallServer):
-    """Takes alerts and tells which ones it holds; `taken` is what it says it was handed."""
+    """Accepts alerts, and shows those in `held`."""
 
     def __init__(self) -> None:
         super().__init__({"/-/ready": Reply("OK", content_type="text/plain")})
@@ -48,13 +48,13 @@ class FakeAlertmanager(SmallServer):
         if self.requests[-1][0] == "POST":
             return Reply("no", 400) if self.refuses else Reply("")
         now = datetime.now(UTC)
-        times = {
+        known = {
             "startsAt": now.isoformat(),
             "updatedAt": now.isoformat(),
             "endsAt": (now + timedelta(minutes=1)).isoformat(),
+            "status": {"state": "active"},
         }
-        status = {"state": "active"}
-        found = [{"labels": labels, "status": status, **times} for labels in self.held]
+        found = [{"labels": labels, **known} for labels in self.held]
         return Reply(json.dumps(found))
 
     @property
@@ -93,13 +93,13 @@ def prometheus(
 
 @pytest.fixture(autouse=True)
 def _rules_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is missing here is missing for ever: `load` has waited for what comes."""
+    """A missing series stays missing: `load` has waited for the others."""
     monkeypatch.setattr(rules_probe, "_SLACK_S", 2.0)
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Makes what never comes be waited for no longer than this Prometheus takes for anything."""
+    """Shortens the waiting for events that never come."""
 
     def hurry() -> None:
         monkeypatch.setattr(handover_probe, "_DISCOVERY_S", 1.0)
@@ -132,12 +132,8 @@ def quality(name: str, settings: Settings, config: Config | None = None) -> Evid
     return judged("test_rules", name, settings, prometheus=settings, target=config or target())
 
 
-def healthy(settings: Settings, config: Config | None = None) -> Evidence:
-    return quality("rules_healthy", settings, config)
-
-
-def metadata(settings: Settings) -> Evidence:
-    return quality("rule_metadata", settings)
+healthy = partial(quality, "rules_healthy")
+metadata = partial(quality, "rule_metadata")
 
 
 def required(settings: Settings, name: str = "Slow", **changes: Any) -> Evidence:
@@ -212,7 +208,7 @@ def test_a_metric_that_is_declared_to_come_later_may_be_missing(prometheus: Rule
     assert "later_total" in misses(healthy(prometheus.settings))
 
 
-def test_of_a_metric_that_may_be_missing_the_labels_must_exist(prometheus: Ruled) -> None:
+def test_labels_of_a_metric_without_series_must_exist(prometheus: Ruled) -> None:
     prometheus.load(rule("Later", 'usage_ratio{prat="x",part="z"} > 1'))
     declared = target(alerting={"no_series_yet": ["usage_ratio"]})
 
@@ -354,7 +350,7 @@ def test_the_loss_of_a_job_is_tried_on_all_loaded_rules(
         lost(job=gone)
 
 
-def test_what_fires_must_be_known_to_every_peer(
+def test_firing_alert_must_be_at_every_peer(
     prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
 ) -> None:
     prometheus.load(WATCHDOG)
@@ -453,9 +449,7 @@ ALL: list[Callable[[Settings], Evidence]] = [
         Reply('{"status": "success", "data": null}'),
     ],
 )
-def test_whatever_else_answers_is_an_error(
-    look: Callable[[Settings], Evidence], reply: Reply
-) -> None:
+def test_another_server_is_an_error(look: Callable[[Settings], Evidence], reply: Reply) -> None:
     with SmallServer({}) as server:
         server.otherwise = reply
         with pytest.raises(CouldNotMeasure):
@@ -463,7 +457,7 @@ def test_whatever_else_answers_is_an_error(
 
 
 @pytest.mark.parametrize("look", ALL)
-def test_a_prometheus_that_is_away_is_an_error(look: Callable[[Settings], Evidence]) -> None:
+def test_prometheus_that_is_down_is_an_error(look: Callable[[Settings], Evidence]) -> None:
     with pytest.raises(Unreachable):
         look(Settings(url=f"http://127.0.0.1:{free_port()}", timeout_s=5))
 

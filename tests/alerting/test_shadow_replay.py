@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.alerting.probes import shadow
-from readiness.areas.alerting.probes.running import Running
+from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Replay, Replayed
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import NoData, Unreachable
@@ -78,7 +78,7 @@ def test_group_wait_is_waited_for(guardian: Guardian) -> None:
     assert down.channels(POLICY.channels, within_s=30).keys() == {"chat", "pager", "sms"}
 
 
-def test_a_rule_that_notifies_nobody_in_time_is_named(guardian: Guardian) -> None:
+def test_rule_that_notifies_too_late_is_named(guardian: Guardian) -> None:
     seen = running(lambda c: [r.update(group_wait="2m") for r in routes(c, "pager", "sms")])
     policy = CRITICAL.model_copy(update={"budget_s": 1.0})
     hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
@@ -87,7 +87,7 @@ def test_a_rule_that_notifies_nobody_in_time_is_named(guardian: Guardian) -> Non
     assert "Down notifies chat, not pager or sms" in misses(judged(seen, replay))
 
 
-def test_what_is_muted_now_is_not_sent(guardian: Guardian) -> None:
+def test_muted_route_sends_nothing(guardian: Guardian) -> None:
     always = [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]
 
     def edit(config: Document) -> None:
@@ -167,7 +167,7 @@ def test_a_configuration_that_it_rejects_is_an_error(tmp_path: Path, guardian: G
         PrivateAlertmanager.start(tmp_path, "route: {receiver: a}\nreceivers: []\n", guardian)
 
 
-def test_without_the_program_it_is_an_error_that_says_how_to_get_it(
+def test_missing_alertmanager_is_an_error_with_a_remedy(
     guardian: Guardian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(_: object) -> str:

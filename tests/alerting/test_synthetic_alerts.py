@@ -8,14 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from readiness.areas.alerting.config import SyntheticProbe
-from readiness.areas.alerting.probes.canary import CanaryPlan, walk
-from readiness.areas.alerting.probes.delivery_drill import DrillPlan, answered
+from readiness.areas.alerting.config import SyntheticProbe, probed_channels
+from readiness.areas.alerting.probes.end_to_end import CanaryPlan, walk
 from readiness.areas.alerting.probes.outages import next_beat
-from readiness.areas.alerting.probes.round_trip import travel
-from readiness.areas.alerting.probes.synthetic import new_probe, synthetic
-from readiness.areas.alerting.probes.webhooks import OK
-from readiness.areas.alerting.subjects import probed_channels
+from readiness.areas.alerting.probes.synthetic import new_probe, synthetic, travel
+from readiness.areas.alerting.probes.webhooks import OK, DrillPlan, answered
 from readiness.config.base.watching import Alertmanager
 from readiness.config.loading import load
 from readiness.config.models import Config
@@ -69,11 +66,11 @@ def without_probe_route(document: Document) -> None:
     del document["route"]["routes"][1]
 
 
-def test_what_would_reach_another_receiver_is_not_sent(
+def test_alert_for_another_receiver_is_not_sent(
     system: ReferenceSystem, target: Config, guardian: Guardian
 ) -> None:
     settings, probe = parts(target)
-    plan = CanaryPlan.of(target.prometheus, settings, target.alerting, probed_channels(target))
+    plan = CanaryPlan.of(target)
     with system.levers.edit_alertmanager(without_probe_route):
         with (
             synthetic(settings, probe) as sender,
@@ -133,7 +130,7 @@ with synthetic(config.alertmanager, config.alerting.probe) as sender:
     assert left_s <= probe.budget_s + 60
 
 
-def test_a_peer_that_is_away_is_an_error(system: ReferenceSystem, target: Config) -> None:
+def test_peer_that_is_down_is_an_error(system: ReferenceSystem, target: Config) -> None:
     settings, probe = parts(target)
     with (
         system.levers.stop_program("alertmanager_2"),
@@ -143,12 +140,10 @@ def test_a_peer_that_is_away_is_an_error(system: ReferenceSystem, target: Config
         travel(sender, probed_channels(target), probe.budget_s)
 
 
-def test_a_prometheus_that_is_away_is_an_error(
+def test_prometheus_that_is_down_is_an_error(
     system: ReferenceSystem, target: Config, guardian: Guardian
 ) -> None:
-    plan = CanaryPlan.of(
-        target.prometheus, target.alertmanager, target.alerting, probed_channels(target)
-    )
+    plan = CanaryPlan.of(target)
     with system.levers.stop_program("prometheus"), pytest.raises(Unreachable, match="refused"):
         walk(plan, guardian)
 
@@ -165,7 +160,7 @@ def test_a_channel_that_cannot_be_read_is_an_error_of_that_channel(
 
 
 def test_a_drill_that_is_not_called_is_an_error(system: ReferenceSystem, target: Config) -> None:
-    plan = DrillPlan.of(target.alertmanager, target.alerting)
+    plan = DrillPlan.of(target)
 
     def elsewhere(document: Document) -> None:
         drill = next(r for r in document["receivers"] if r["name"] == "readiness-drill")
@@ -178,7 +173,7 @@ def test_a_drill_that_is_not_called_is_an_error(system: ReferenceSystem, target:
         answered(plan, lambda _: (OK, 0.0), bool, within_s=3)
 
 
-def test_no_beat_at_all_is_no_beat(system: ReferenceSystem, target: Config) -> None:
+def test_channel_without_beats_has_no_beat(system: ReferenceSystem, target: Config) -> None:
     assert target.alerting
     channel = target.alerting.channels["watchdog"]
     assert next_beat(channel, "NoSuchAlert", 0.5).waited_s is None

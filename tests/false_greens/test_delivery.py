@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from readiness.areas.alerting.probes.round_trip import Trip, travel
-from readiness.areas.alerting.probes.synthetic import synthetic
-from readiness.areas.alerting.subjects import probed_channels
+from readiness.areas.alerting.config import probed_channels
+from readiness.areas.alerting.probes.synthetic import Trip, synthetic, travel
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer

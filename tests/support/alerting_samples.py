@@ -11,8 +11,8 @@ from readiness.areas.alerting.config import (
     SeverityPolicy,
     SyntheticProbe,
 )
-from readiness.areas.alerting.probes.running import Running
-from readiness.areas.alerting.routes.reach import LiveRule
+from readiness.areas.alerting.probes.cluster import Running
+from readiness.areas.alerting.reach import LiveRule
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 

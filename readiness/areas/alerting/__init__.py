@@ -1,20 +1,18 @@
-"""Alerting: whether people are notified of what they must know, in time, and of nothing else."""
+"""Alerting: whether the right people are notified of every problem, in time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from itertools import chain
 from typing import Final
 
 from readiness.areas.alerting.config import (
+    KINDS,
     LABEL_PATTERN,
     LISTEN_PATTERN,
-    AlertEngine,
     Alerting,
-    Channel,
     Config,
     Database,
 )
-from readiness.areas.alerting.subjects import KINDS
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, Path, known, twice
 
@@ -22,36 +20,27 @@ __all__ = ["AREA"]
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
-    if config.alerting:
-        yield from _channels(config.alerting)
-    yield from _slow_alerts(config)
-
-
-def _slow_alerts(config: Config) -> Iterator[Mistake]:
-    """The channel of a slow statement's alert must exist, with an inbox."""
-    channels = config.alerting.channels if config.alerting else {}
-    for key, database in config.databases.items():
-        if alert := database.slow_alert:
-            path = ("databases", key, "slow_alert", "channel")
-            yield from known(path, alert.channel, "alerting.channels", channels)
-            if alert.channel in channels:
-                yield from _unreadable(path, alert.channel, channels)
-
-
-def _unreadable(path: Path, name: str, channels: Mapping[str, Channel]) -> Iterator[Mistake]:
-    if channels[name].inbox is None:
-        yield Mistake(
-            path,
-            f"[alerting.channels.{name}] has no inbox: what arrived cannot be read",
-            f"declare [alerting.channels.{name}.inbox]",
-        )
-
-
-def _channels(alerting: Alerting) -> Iterator[Mistake]:
+    alerting = config.alerting or Alerting()
+    channels = alerting.channels
     for key, policy in alerting.severities.items():
         path = ("alerting", "severities", key, "channels")
         for name in chain.from_iterable(policy.channels):
-            yield from known(path, name, "alerting.channels", alerting.channels)
+            yield from known(path, name, "alerting.channels", channels)
+    read = _read(config)
+    for place, name in {**_named(alerting), **read}.items():
+        yield from known(place, name, "alerting.channels", channels)
+        if place in read and name in channels and channels[name].inbox is None:
+            yield Mistake(
+                place,
+                f"[alerting.channels.{name}] has no inbox: its messages cannot be read",
+                f"declare [alerting.channels.{name}.inbox]",
+            )
+    if alerting.engine:
+        yield from twice(("alerting", "engine", "channels"), "", alerting.engine.channels)
+
+
+def _named(alerting: Alerting) -> dict[Path, str]:
+    """The channels that must exist, by where they are named."""
     found: dict[Path, str] = {}
     if alerting.dead_man:
         found["alerting", "dead_man", "channel"] = alerting.dead_man.channel
@@ -59,23 +48,21 @@ def _channels(alerting: Alerting) -> Iterator[Mistake]:
             found["alerting", "dead_man", "calls"] = alerting.dead_man.calls
     if alerting.probe and alerting.probe.drill:
         found["alerting", "probe", "drill", "beside"] = alerting.probe.drill.beside
-    for place, name in found.items():
-        yield from known(place, name, "alerting.channels", alerting.channels)
-    if alerting.engine:
-        yield from _engine(alerting.engine, alerting.channels)
+    return found
 
 
-def _engine(engine: AlertEngine, channels: Mapping[str, Channel]) -> Iterator[Mistake]:
-    """Its channels must exist, with an inbox: nothing else is known of them."""
-    place: Path = ("alerting", "engine")
-    names = [((*place, "channels", number), name) for number, name in enumerate(engine.channels)]
-    if engine.escalation:
-        names.append(((*place, "escalation", "second"), engine.escalation.second))
-    for path, name in names:
-        yield from known(path, name, "alerting.channels", channels)
-        if name in channels:
-            yield from _unreadable(path, name, channels)
-    yield from twice((*place, "channels"), "", engine.channels)
+def _read(config: Config) -> dict[Path, str]:
+    """The channels that must also have an inbox, by where they are named."""
+    found: dict[Path, str] = {}
+    if config.alerting and (engine := config.alerting.engine):
+        for number, name in enumerate(engine.channels):
+            found["alerting", "engine", "channels", number] = name
+        if engine.escalation:
+            found["alerting", "engine", "escalation", "second"] = engine.escalation.second
+    for key, database in config.databases.items():
+        if database.slow_alert:
+            found["databases", key, "slow_alert", "channel"] = database.slow_alert.channel
+    return found
 
 
 AREA: Final = Area(

@@ -1,12 +1,14 @@
-"""The models of how people are notified: channels, severities, rules, the probe, alert engines."""
+"""The tables of alerting in readiness.toml, and the subjects of checks that they declare."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url, tables
+from readiness.config.base.subject import Find, of
 from readiness.config.base.watching import both_or_none
 from readiness.model.secrets import Dsn, Secret
 
@@ -42,7 +44,7 @@ class EngineStatistics(Model):
 
 
 class EngineEscalation(Model):
-    """Who is notified when nobody acknowledges."""
+    """The second tier, which is notified of alerts that are not acknowledged."""
 
     second: Name = Field(..., description="the [alerting.channels.NAME] of the second tier")
     after_s: Positive = Field(
@@ -71,7 +73,7 @@ class AlertEngine(Model):
     history: EngineHistory | None = Field(None, description="where it records its alerts")
     statistics: EngineStatistics | None = Field(None, description="where it counts its alerts")
     escalation: EngineEscalation | None = Field(
-        None, description="who is notified when nobody acknowledges"
+        None, description="the second tier, for alerts that are not acknowledged"
     )
 
     @property
@@ -103,8 +105,8 @@ class HttpInbox(Model):
     )
     time_field: Text = Field(
         "at",
-        description="where the answer is a list of JSON objects: the key of the time of arrival, as"
-        " RFC 3339; without it, the moment counts in which the message was first seen",
+        description="if the answer is a list of JSON objects: the key of the time of arrival, as"
+        " RFC 3339; without it, the time at which the message was first seen counts",
     )
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
 
@@ -190,8 +192,8 @@ class SeverityPolicy(Named):
     channels: Annotated[list[Annotated[list[Name], Field(min_length=1)]], Field(min_length=1)] = (
         Field(
             ...,
-            description='of each inner list at least one channel, as [["pagerduty", "sms"],'
-            ' ["slack"]]: somebody is paged, and all can see it',
+            description="at least one channel of each inner list must be notified, as"
+            ' [["pagerduty", "sms"], ["slack"]]: someone is paged, and everyone can see it',
         )
     )
     budget_s: Positive = Field(
@@ -229,7 +231,7 @@ class RequiredRule(Named):
 
 
 class DeliveryDrill(Model):
-    """A second receiver for synthetic alerts, one webhook of which ends at a check.
+    """A second receiver for synthetic alerts, with a webhook that ends at the checks.
 
     Its route matches the probe's label with `=~"drill-.+"` and groups by that label.
     """
@@ -246,16 +248,14 @@ class DeliveryDrill(Model):
 
 
 class SyntheticProbe(Model):
-    """How synthetic alerts differ from real ones, and where they may go."""
+    """How synthetic alerts differ from real ones, and which receiver they may reach."""
 
     @property
     def name(self) -> str:
         """The receiver, which names the subject of a check."""
         return self.receiver
 
-    label: Label = Field(
-        "readiness_probe", description="the label that the probe's route matches, and no real alert"
-    )
+    label: Label = Field("readiness_probe", description="the label that only synthetic alerts have")
     receiver: Text = Field(
         "readiness-probe", description="the only receiver that synthetic alerts may reach"
     )
@@ -353,18 +353,14 @@ class Alerting(Model):
 
     @property
     def engine_only(self) -> frozenset[str]:
-        """The channels that Alertmanager is not expected to serve.
-
-        They are those that `engine` names and no severity does.
-        """
-        wanted = {
-            name for s in self.severities.values() for one_of in s.channels for name in one_of
-        }
+        """The channels that only `engine` names: Alertmanager is not expected to serve them."""
+        lists = chain.from_iterable(policy.channels for policy in self.severities.values())
+        wanted = set(chain.from_iterable(lists))
         return (self.engine.reaches if self.engine else frozenset()) - wanted
 
 
 class SlowAlert(Model):
-    """The alert that a slow statement has to raise, and where it has to arrive."""
+    """The alert that a slow statement must raise, and the channel at which it must arrive."""
 
     dsn: Dsn = Field(
         ...,
@@ -377,8 +373,7 @@ class SlowAlert(Model):
         ..., description="the [alerting.channels.NAME], with an inbox, at which it must arrive"
     )
     message_within_s: Positive = Field(
-        60,
-        description="seconds from the start of the statement to the message",
+        60, description="seconds from the start of the statement to the message"
     )
 
 
@@ -395,3 +390,37 @@ class Config(tables.Config):
     databases: Annotated[Mapping[Name, Database], Field(min_length=1)] = Field(
         default={}, description="the PostgreSQL databases, as [databases.NAME]"
     )
+
+
+def probed_channels(config: Config) -> list[Channel]:
+    """The channels whose inbox can be read and that Alertmanager's synthetic alerts go to."""
+    return [channel for channel in _channels(config) if channel.inbox]
+
+
+def _channels(config: Config) -> list[Channel]:
+    """All channels but those of the dead man's switch and of the target's own engine."""
+    alerting = _alerting(config)
+    dead_man = alerting.dead_man
+    apart = alerting.engine_only | ({dead_man.channel, dead_man.calls} if dead_man else set())
+    return [channel for channel in alerting.channels.values() if channel.name not in apart]
+
+
+def _alerting(config: Config) -> Alerting:
+    return config.alerting or Alerting()
+
+
+# kind -> (where it is declared, for the report, and how to find it)
+KINDS: Final[Mapping[str, tuple[str, Find]]] = {
+    "alerted_database": (
+        "[databases.NAME.slow_alert]",
+        lambda c: [d for d in c.databases.values() if d.slow_alert],
+    ),
+    "alertmanager": ("[alertmanager]", lambda c: [c.alertmanager] if c.alertmanager else []),
+    "alert_severity": ("[alerting.severities.NAME]", lambda c: of(_alerting(c).severities)),
+    "alert_rule": ("[alerting.rules.NAME]", lambda c: of(_alerting(c).rules)),
+    "channel": ("[alerting.channels.NAME]", _channels),
+    "synthetic_probe": ("[alerting.probe]", lambda c: [p] if (p := _alerting(c).probe) else []),
+    "canary": ("[alerting.canary]", lambda c: [found] if (found := _alerting(c).canary) else []),
+    "dead_man": ("[alerting.dead_man]", lambda c: [d] if (d := _alerting(c).dead_man) else []),
+    "alert_engine": ("[alerting.engine]", lambda c: [e] if (e := _alerting(c).engine) else []),
+}

@@ -30,7 +30,7 @@ def judge_none(
         wrong: what was found, each in words.
         source: where it was read.
         samples: how many were looked at.
-        hint: what follows from a miss.
+        hint: the consequence of a miss.
         warn_only: a miss is a warning.
     """
     because = listed(wrong, most=_SHOWN, between="; ")
@@ -39,7 +39,7 @@ def judge_none(
         Measurement(name, len(wrong), "count", source, samples),
         equal_to(0),
         f"{because}. {hint}" if hint else because,
-        says=f"{name[:1].upper()}{name[1:]} ({len(wrong)})",
+        says=f"{_sentence(name)} ({len(wrong)})",
         warn_only=warn_only,
     )
 
@@ -54,16 +54,10 @@ def judge_true(
     miss: str,
     because: str = "",
 ) -> bool:
-    """Judge that something is so.
+    """Judge that a statement is true.
 
-    Args:
-        evidence: of the check.
-        key: of the judgement.
-        name: what is so, for the list of measurements.
-        source: where it was seen.
-        true: whether it is.
-        miss: the sentence where it is not.
-        because: the details of that.
+    `name` states it for the list of measurements, `miss` is the sentence if it is false, with
+    details in `because`.
     """
     measured = Measurement(name, int(true), "count", source)
     return evidence.judge(key, measured, equal_to(1), because, says=miss)
@@ -86,17 +80,16 @@ def judge_within(
 
     Args:
         evidence: of the check.
-        key: of the judgement that it happened, and of that it was in time unless `late_key` is.
+        key: of the judgement that it happened, and that it was in time unless `late_key` is set.
         event: as "slack was notified".
         after_s: seconds until it happened; None if it never did.
-        limit: of those seconds.
+        limit: for those seconds.
         source: where it was seen.
-        never: the sentence where it did not happen.
-        because: why it may not have.
+        never: the sentence if it did not happen.
+        because: why it may not have happened.
         late: why it may have been late.
         late_key: of the judgement that it was in time.
     """
-    began = f"{event[:1].upper()}{event[1:]}"
     came = judge_true(
         evidence, key, event, source, true=after_s is not None, miss=never, because=because
     )
@@ -107,5 +100,9 @@ def judge_within(
         Measurement(f"seconds until {event}", after_s, "s", source),
         limit,
         late,
-        says=f"{began} after {after_s:.3g} s",
+        says=f"{_sentence(event)} after {after_s:.3g} s",
     )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

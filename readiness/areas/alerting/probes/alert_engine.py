@@ -1,4 +1,4 @@
-"""Raises alerts in an alert engine of the target's own, and follows them to people and records."""
+"""Raises alerts in the target's own alert engine, and follows them to channels and records."""
 
 import json
 import math
@@ -17,11 +17,10 @@ from readiness.areas.alerting.config import (
     EngineHistory,
     EngineStatistics,
 )
-from readiness.areas.alerting.inboxes import reader_of
-from readiness.areas.alerting.inboxes.message import TIMEOUT_S, texts
-from readiness.areas.alerting.probes.round_trip import Watched, wait
+from readiness.areas.alerting.inboxes import TIMEOUT_S, Watched, reader_of, texts, wait, watch
 from readiness.areas.alerting.probes.synthetic import new_probe
 from readiness.lib import api, command, http
+from readiness.lib.patience import until
 from readiness.lib.text import clean
 from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
@@ -29,20 +28,17 @@ from readiness.model.secrets import Secret
 
 _OK: Final = 200
 _LOGIN: Final = {401, 403}
-_NAME: Final = "the statistics"
+_POLL_S: Final = 0.25
+_REMEDY: Final = "run it by hand, as configured in [alerting.engine]"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An alert in the history.
-
-    Attributes:
-        found: whether it is there at all.
-        ended: whether its entry says that it has ended.
-    """
+    """An alert in the history."""
 
     found: bool
-    ended: bool
+    ended: bool  # by what the entry says
 
 
 def entry(history: EngineHistory, probe: str) -> Entry:
@@ -104,7 +100,7 @@ def count(statistics: EngineStatistics) -> float:
         CouldNotMeasure: it cannot be read, or is not a number.
     """
     answer = _ask(statistics.url, statistics.bearer)
-    found = api.document(answer, _NAME)
+    found = api.document(answer, "the statistics")
     for key in statistics.field.split("."):
         if not isinstance(found, dict) or key not in found:
             raise NoData(
@@ -131,22 +127,11 @@ def _ask(url: str, bearer: Secret | None) -> http.Answer:
     return answer
 
 
-_T = TypeVar("_T")
-_POLL_S: Final = 0.25
-_REMEDY: Final = "run it by hand, as it stands in [alerting.engine]"
-
-
 class Raised:
     """One alert in the engine: raised as the block begins, ended with it at the latest.
 
-    Args:
-        engine: how it is raised and ended.
-        undo: ends it should this process die.
-
-    Attributes:
-        probe: its id.
-        began: when the trigger was called, as Unix time.
-        done: when it had been taken. The engine's own clock began in between.
+    `began` and `done` are the Unix times before and after the trigger; the engine's own clock began
+    in between. `undo` ends the alert if this process is killed.
     """
 
     def __init__(self, engine: AlertEngine, undo: Undo) -> None:
@@ -167,7 +152,7 @@ class Raised:
         try:
             command.run(self._words(self._engine.trigger), "raise an alert", _REMEDY)
         except CouldNotMeasure:
-            with suppress(CouldNotMeasure):  # it may have been raised all the same
+            with suppress(CouldNotMeasure):  # the alert may have been raised nevertheless
                 self.end()
             raise
         self.done = time.time()
@@ -179,24 +164,16 @@ class Raised:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # The first error says more, and the guardian tries it again.
+        # The first error says more, and the guardian ends the alert again.
         with suppress(*([CouldNotMeasure] if problem else [])):
             self.end()
 
     def acknowledge(self, words: Sequence[str]) -> None:
-        """Acknowledge it, by this command.
-
-        Raises:
-            CouldNotMeasure: the command fails.
-        """
+        """Acknowledge it, by this command."""
         command.run(self._words(words), "acknowledge an alert", _REMEDY)
 
     def end(self) -> None:
-        """End it, unless that has been done.
-
-        Raises:
-            CouldNotMeasure: the command fails; it is tried once more when the guardian ends.
-        """
+        """End it once. If the command fails, the guardian tries it once more at its own end."""
         if self._token is None or self._ends is None:
             return
         token, self._token = self._token, None
@@ -208,64 +185,42 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one alert left behind. A part that could not be read is the error itself.
-
-    Attributes:
-        probe: its id.
-        heard: seconds until each channel had it, by name; None if it never came.
-        raised: its entry in the history while it lasted; None without a history.
-        ended: the same once it had ended; None where nothing ends it either.
-        counted: by how much the statistics moved; None without statistics.
-    """
+class Followed:
+    """What one alert left behind. A part that could not be read is the error itself."""
 
     probe: str
-    heard: Mapping[str, float | CouldNotMeasure | None]
-    raised: Entry | CouldNotMeasure | None
-    ended: Entry | CouldNotMeasure | None
-    counted: float | CouldNotMeasure | None
+    notified: Mapping[str, float | CouldNotMeasure | None]  # seconds by channel; None if never
+    raised: Entry | CouldNotMeasure | None  # while it lasted; None without a history
+    ended: Entry | CouldNotMeasure | None  # after its end; None if no command ends it
+    counted: float | CouldNotMeasure | None  # growth of the statistics; None without them
 
 
-def follow(engine: AlertEngine, channels: Sequence[Channel], undo: Undo) -> Told:
-    """Raise an alert, see it arrive, see what the engine writes down, end it, and look again.
-
-    Args:
-        engine: the engine.
-        channels: those that must be notified.
-        undo: ends the alert should this process die.
+def follow(engine: AlertEngine, channels: Sequence[Channel], undo: Undo) -> Followed:
+    """Raise an alert, follow it to the channels and into the records, end it, and look again.
 
     Raises:
         CouldNotMeasure: a command fails.
     """
     with ExitStack() as stack:
-        watched = [Watched(c, stack.enter_context(reader_of(c))) for c in channels]
+        watched = watch(channels, stack)
         before = _number(engine)
         alert = stack.enter_context(Raised(engine, undo))
         # Twice the time, to distinguish late from never.
         wait(watched, alert.probe, time.monotonic() + 2 * engine.within_s)
         deadline = time.monotonic() + engine.within_s
-        counted = _moved(engine, before, deadline)
-        raised = _noted(engine, alert.probe, deadline, ended=False)
+        counted = _growth(engine, before, deadline)
+        raised = _recorded(engine, alert.probe, deadline, ended=False)
         alert.end()
         deadline = time.monotonic() + engine.within_s
-        ended = _noted(engine, alert.probe, deadline, ended=True) if engine.resolve else None
-    heard = {w.channel.name: heard_after(w, alert.began) for w in watched}
-    return Told(alert.probe, heard, raised, ended, counted)
+        ended = _recorded(engine, alert.probe, deadline, ended=True) if engine.resolve else None
+    notified = {w.channel.name: notified_after(w, alert.began) for w in watched}
+    return Followed(alert.probe, notified, raised, ended, counted)
 
 
-def heard_after(watched: Watched, since: float) -> float | CouldNotMeasure | None:
+def notified_after(watched: Watched, since: float) -> float | CouldNotMeasure | None:
     """Seconds until a channel had the alert; None if never, the error if that cannot be read."""
     after_s = watched.after_s(since, ended=False)
     return watched.problem if after_s is None and watched.problem else after_s
-
-
-def was_noted(engine: AlertEngine, probe: str) -> bool:
-    """Whether the history, if there is one that can be read, has an alert now."""
-    if engine.history is None:
-        return False
-    with suppress(CouldNotMeasure):
-        return entry(engine.history, probe).found
-    return False
 
 
 def _number(engine: AlertEngine) -> float | CouldNotMeasure | None:
@@ -273,18 +228,18 @@ def _number(engine: AlertEngine) -> float | CouldNotMeasure | None:
     return _or_error(lambda: count(settings)) if settings else None
 
 
-def _moved(
+def _growth(
     engine: AlertEngine, before: float | CouldNotMeasure | None, deadline: float
 ) -> float | CouldNotMeasure | None:
-    """By how much the number moved, as soon as it is by one, or at the deadline."""
+    """By how much the number has grown, as soon as it is by one, or at the deadline."""
     settings = engine.statistics
     if settings is None or before is None or isinstance(before, CouldNotMeasure):
         return before
     start = before
-    return _until(lambda: count(settings) - start, lambda moved: moved >= 1, deadline)
+    return _until(lambda: count(settings) - start, lambda grown: grown >= 1, deadline)
 
 
-def _noted(
+def _recorded(
     engine: AlertEngine, probe: str, deadline: float, *, ended: bool
 ) -> Entry | CouldNotMeasure | None:
     """The entry of the history, as soon as there is one (that has ended), or at the deadline."""
@@ -292,22 +247,19 @@ def _noted(
     if settings is None:
         return None
     return _until(
-        lambda: entry(settings, probe),
-        lambda seen: seen.found and (seen.ended or not ended),
-        deadline,
+        lambda: entry(settings, probe), lambda e: e.found and (e.ended or not ended), deadline
     )
 
 
 def _until(
     read: Callable[[], _T], good: Callable[[_T], bool], deadline: float
 ) -> _T | CouldNotMeasure:
-    while True:
-        found = _or_error(read)
-        if time.monotonic() >= deadline:
-            return found
-        if not isinstance(found, CouldNotMeasure) and good(found):
-            return found
-        time.sleep(_POLL_S)
+    return until(
+        lambda: _or_error(read),
+        lambda found: not isinstance(found, CouldNotMeasure) and good(found),
+        within_s=deadline - time.monotonic(),
+        every_s=_POLL_S,
+    )
 
 
 def _or_error(read: Callable[[], _T]) -> _T | CouldNotMeasure:
@@ -317,37 +269,29 @@ def _or_error(read: Callable[[], _T]) -> _T | CouldNotMeasure:
         return error
 
 
-SHARE: Final = 0.1
-SLACK_S: Final = 1.0
+_SHARE: Final = 0.1
+_SLACK_S: Final = 1.0
 
 
 def earliest_s(escalation: EngineEscalation) -> float:
     """Seconds before which the second tier must not be notified."""
-    return max(0.0, escalation.after_s * (1 - SHARE) - SLACK_S)
+    return max(0.0, escalation.after_s * (1 - _SHARE) - _SLACK_S)
 
 
 def latest_s(escalation: EngineEscalation) -> float:
-    """Seconds after which it must have been."""
-    return escalation.after_s * (1 + SHARE) + SLACK_S
+    """Seconds within which the second tier must be notified."""
+    return escalation.after_s * (1 + _SHARE) + _SLACK_S
 
 
 @dataclass(frozen=True, slots=True)
 class Escalated:
-    """What became of the two alerts.
+    """The outcome of two alerts: one without and one with an acknowledgement."""
 
-    Attributes:
-        ignored: the id of the one that nobody acknowledged.
-        after_s: seconds from the call of its trigger until the second tier had it; None if never.
-        trigger_s: how long that call took: the engine's clock began within it.
-        acknowledged: the id of the other one.
-        told: whether the second tier has it, too.
-    """
-
-    ignored: str
-    after_s: float | None
-    trigger_s: float
-    acknowledged: str
-    told: bool
+    ignored: str  # the id of the one without
+    after_s: float | None  # from its trigger until the second tier had it; None if never
+    trigger_s: float  # how long the trigger took: the engine's clock began within it
+    acknowledged: str  # the id of the other one
+    escalated_anyway: bool  # whether the second tier has the acknowledged one, too
 
 
 def escalate(
@@ -359,13 +303,6 @@ def escalate(
 ) -> Escalated:
     """Raise two alerts, acknowledge the first one, and see which reaches the second tier.
 
-    Args:
-        engine: the engine.
-        escalation: its `[alerting.engine.escalation]`.
-        second: the channel of the second tier.
-        first: the channels of the first tier.
-        undo: ends the alerts should this process die.
-
     Raises:
         CouldNotMeasure: a command fails, the second tier cannot be read, the acknowledged alert
             was seen nowhere, or the acknowledgement came too late.
@@ -373,7 +310,7 @@ def escalate(
     with ExitStack() as stack:
         reader = stack.enter_context(reader_of(second))
         held, left = Watched(second, reader), Watched(second, reader)
-        firsts = [Watched(c, stack.enter_context(reader_of(c))) for c in first]
+        firsts = watch(first, stack)
         taken = stack.enter_context(Raised(engine, undo))
         taken.acknowledge(escalation.acknowledge)
         took_s = time.time() - taken.began
@@ -385,44 +322,36 @@ def escalate(
         left_s = taken.done + latest_s(escalation) - time.time()
         wait([held], taken.probe, time.monotonic() + left_s)
         held.look(taken.probe)
-        after_s = heard_after(left, ignored.began)
-        _refuse_blindness(engine, held, after_s, firsts, taken)
-    told = bool(held.told(ended=False))
-    if told and took_s > earliest_s(escalation):
+        after_s = notified_after(left, ignored.began)
+        if isinstance(after_s, CouldNotMeasure):
+            raise after_s
+        held.must_be_read()
+        _must_have_been_raised(engine, [*firsts, held], taken.probe)
+    escalated_anyway = bool(held.shown(ended=False))
+    if escalated_anyway and took_s > earliest_s(escalation):
         raise TookTooLong(
             f"the acknowledgement was done {took_s:.1f} s after the trigger: the alert may have"
             " escalated before",
             where="[alerting.engine.escalation] acknowledge",
             remedy="make the commands faster, or `after_s` longer",
         )
-    return Escalated(
-        ignored.probe,
-        after_s if isinstance(after_s, float) else None,
-        ignored.done - ignored.began,
-        taken.probe,
-        told,
+    trigger_s = ignored.done - ignored.began
+    return Escalated(ignored.probe, after_s, trigger_s, taken.probe, escalated_anyway)
+
+
+def _must_have_been_raised(engine: AlertEngine, watched: Sequence[Watched], probe: str) -> None:
+    """That an alert did not escalate proves nothing if it was never raised."""
+    for one in watched[:-1]:
+        one.look(probe)
+    if any(one.shown(ended=False) for one in watched):
+        return
+    if engine.history:
+        with suppress(CouldNotMeasure):
+            if entry(engine.history, probe).found:
+                return
+    raise NoData(
+        "the acknowledged alert was seen neither at the first tier nor in the history: that it did"
+        " not escalate proves nothing",
+        where="[alerting.engine]",
+        remedy="see alerting.engine, and configure [alerting.engine.history]",
     )
-
-
-def _refuse_blindness(
-    engine: AlertEngine,
-    held: Watched,
-    after_s: float | CouldNotMeasure | None,
-    firsts: Sequence[Watched],
-    taken: Raised,
-) -> None:
-    """What did not come proves nothing where the channel was unread, or the alert never raised."""
-    if isinstance(after_s, CouldNotMeasure):
-        raise after_s
-    if held.problem:
-        raise held.problem
-    for one in firsts:
-        one.look(taken.probe)
-    seen = any(one.told(ended=False) for one in (*firsts, held))
-    if not seen and not was_noted(engine, taken.probe):
-        raise NoData(
-            "the acknowledged alert was seen neither at the first tier nor in the history: that it"
-            " did not escalate proves nothing",
-            where="[alerting.engine]",
-            remedy="see alerting.engine, and configure [alerting.engine.history]",
-        )

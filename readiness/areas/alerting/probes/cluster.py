@@ -1,22 +1,104 @@
-"""All Alertmanagers: what each says of itself and the others, and what Prometheus hands to it."""
+"""Alertmanager as it runs: its configuration, its cluster, and what Prometheus hands to it."""
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, TypeVar
 
+from readiness.areas.alerting import alertmanager_config as alertmanager
+from readiness.areas.alerting.config import Config, SeverityPolicy
 from readiness.areas.alerting.probes.rules import patience_s
+from readiness.areas.alerting.reach import LiveRule
 from readiness.config.base.watching import Alertmanager
-from readiness.config.base.watching import Alertmanager as Settings
 from readiness.lib import http
-from readiness.lib.alertmanager import HeldAlert, Peer, Silence
+from readiness.lib.alertmanager import HeldAlert, Peer, Silence, Status
 from readiness.lib.durations import prometheus_seconds
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.exposition import Series
 from readiness.lib.prometheus.replies import Alert
-from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What decides which channels an alert notifies."""
+
+    url: str  # of the peer whose configuration this is
+    version: str  # of that peer
+    text: str  # the configuration as YAML, without its secrets
+    rules: tuple[LiveRule, ...]  # the alerting rules that Prometheus has loaded
+    probe_label: str  # the label of synthetic alerts; empty if none is declared
+
+    @property
+    def source(self) -> str:
+        """Where the configuration was read, for a measurement."""
+        return f"GET {self.url}/api/v2/status"
+
+    @property
+    def config(self) -> alertmanager.Config:
+        """The parsed configuration."""
+        return alertmanager.parse(self.text)
+
+    def is_probe(self, labels: Mapping[str, str]) -> bool:
+        """Whether alerts with these labels are synthetic: they reach the probe's receiver."""
+        return bool(self.probe_label) and self.probe_label in labels
+
+    def rules_of(self, severity: SeverityPolicy) -> list[LiveRule]:
+        """The rules of one severity, one at least, without those for synthetic alerts."""
+        found = [
+            rule.at(severity.name)
+            for rule in self.rules
+            if (rule.severity == severity.name or "{{" in rule.severity)
+            and not self.is_probe(rule.labels)
+        ]
+        if not found:
+            others = sorted({rule.severity or "none" for rule in self.rules})
+            raise NoData(
+                f"no rule of Prometheus has severity={severity.name}",
+                where=f"[alerting.severities.{severity.name}]",
+                remedy=f"give it the name that rules use ({', '.join(others)}), or remove it",
+            )
+        return found
+
+
+def read_running(target: Config) -> Running:
+    """What runs now; the configuration is that of the first peer that answers.
+
+    Raises:
+        CouldNotMeasure: no peer answers, or Prometheus does not, or it has no alerting rules.
+    """
+    if target.alertmanager is None or target.prometheus is None:
+        raise NoData(
+            "[alertmanager] and [prometheus] are not both configured",
+            remedy="declare both tables in readiness.toml",
+        )
+    url, status = _first_status(target.alertmanager)
+    with Prometheus(target.prometheus) as prometheus:
+        external = prometheus.external_labels()
+        rules = prometheus.alerting_rules()
+    probe = target.alerting.probe if target.alerting else None
+    return Running(
+        url=url,
+        version=status.version,
+        text=status.config,
+        rules=tuple(LiveRule.of(rule.name, rule.labels, external) for rule in rules),
+        probe_label=probe.label if probe else "",
+    )
+
+
+def _first_status(settings: Alertmanager) -> tuple[str, Status]:
+    problem: CouldNotMeasure = Unreachable("no peer is configured", where="[alertmanager] urls")
+    for url in settings.urls:
+        try:
+            with Peer(url, settings) as peer:
+                return url, peer.status()
+        except CouldNotMeasure as found:
+            problem = found
+    raise problem
+
 
 _T = TypeVar("_T")
 _LOADED: Final = Series("alertmanager_config_last_reload_successful")
@@ -26,38 +108,25 @@ _SETTLES_WITHIN_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one peer says of the cluster.
+    """The cluster as one peer sees it."""
 
-    Attributes:
-        url: its address.
-        status: `ready`, `settling`, `disabled`; or why it does not answer.
-        answers: whether it does.
-        peers: how many it sees, itself among them; 0 without a cluster.
-    """
-
-    url: str
-    status: str
-    answers: bool
-    peers: int
+    url: str  # its address
+    status: str  # `ready`, `settling`, `disabled`; or why it does not answer
+    answers: bool  # whether it does
+    peers: int  # how many it sees, itself among them; 0 without a cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What configuration one peer runs.
+    """What configuration one peer runs."""
 
-    Attributes:
-        url: its address.
-        succeeded: whether its last reload did.
-        fingerprint: of the file that it runs.
-    """
-
-    url: str
-    succeeded: bool
-    fingerprint: float
+    url: str  # its address
+    succeeded: bool  # whether its last reload did
+    fingerprint: float  # of the file that it runs
 
 
 def cluster(settings: Alertmanager) -> list[Seen]:
-    """What every peer sees; one that has just started gets some time to find the others."""
+    """What every peer sees; one that has just started has some time to find the others."""
     return until(
         lambda: [_seen(url, settings) for url in settings.urls],
         lambda seen: (
@@ -78,31 +147,23 @@ def _seen(url: str, settings: Alertmanager) -> Seen:
 
 
 def configurations(settings: Alertmanager) -> list[Loaded]:
-    """What the peers run that answer.
-
-    Raises:
-        CouldNotMeasure: none answers, or one lacks the metric.
-    """
+    """The configuration of every peer that answers."""
     return _of_each(settings, _loaded)
 
 
 def silences(settings: Alertmanager) -> list[Silence]:
-    """The silences that are active now, at any peer that answers.
-
-    Raises:
-        CouldNotMeasure: none answers.
-    """
-    found = {
-        silence.id: silence
-        for held in _of_each(settings, lambda peer: peer.silences())
-        for silence in held
-        if silence.active
-    }
-    return list(found.values())
+    """The silences that are active now, at any peer that answers."""
+    held = chain.from_iterable(_of_each(settings, Peer.silences))
+    return list({silence.id: silence for silence in held if silence.active}.values())
 
 
 def _of_each(settings: Alertmanager, ask: Callable[[Peer], _T]) -> list[_T]:
-    """What the peers answer. One that is away is the cluster's business, as long as one is not."""
+    """The answers of the peers; one that is down is judged elsewhere, as long as another answers.
+
+    Raises:
+        NoData: a peer lacks what is asked for.
+        CouldNotMeasure: no peer answers.
+    """
     answers: list[_T] = []
     problem: CouldNotMeasure | None = None
     for url in settings.urls:
@@ -131,9 +192,7 @@ def _loaded(peer: Peer) -> Loaded:
 
 
 _OK: Final = 200
-_FIRING: Final = "firing"
 _NAME: Final = "alertname"
-_RESEND_DELAY: Final = "1m"
 _LONGEST_WAIT_S: Final = 180.0
 _SLACK_S: Final = 5.0
 # Prometheus's discovery looks around every 5 s.
@@ -146,19 +205,12 @@ _ROOM: Final = "prometheus_notifications_queue_capacity"
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """One Alertmanager that Prometheus sends to.
+    """One Alertmanager that Prometheus sends to."""
 
-    Attributes:
-        listed: its address, as Prometheus has it.
-        asked: where it was asked from here.
-        status: what `/-/ready` answered, 0 if nothing.
-        problem: why nothing was answered; empty if something was.
-    """
-
-    listed: str
-    asked: str
-    status: int
-    problem: str
+    listed: str  # its address, as Prometheus has it
+    asked: str  # its address, as seen from here
+    status: int  # of `/-/ready`; 0 if it does not answer
+    problem: str  # why it does not answer
 
     @property
     def ready(self) -> bool:
@@ -170,7 +222,7 @@ class Receiver:
         return f"{where} {self.problem or f'answered {self.status}'}"
 
 
-def receivers(prometheus: Prometheus, settings: Settings) -> tuple[Receiver, ...]:
+def receivers(prometheus: Prometheus, settings: Alertmanager) -> tuple[Receiver, ...]:
     """Ask each Alertmanager that Prometheus lists whether it is ready; waits for discovery."""
     listed = until(
         prometheus.alertmanagers,
@@ -180,7 +232,7 @@ def receivers(prometheus: Prometheus, settings: Settings) -> tuple[Receiver, ...
     return tuple(_receiver(url, settings) for url in sorted(listed))
 
 
-def _receiver(listed: str, settings: Settings) -> Receiver:
+def _receiver(listed: str, settings: Alertmanager) -> Receiver:
     asked = settings.seen_as.get(listed, listed)
     # The token is for declared Alertmanagers only: what else Prometheus sends to is unknown.
     declared = asked.rstrip("/") in {url.rstrip("/") for url in settings.urls}
@@ -198,7 +250,7 @@ def _receiver(listed: str, settings: Settings) -> Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An alert that fires in Prometheus, and that a peer of Alertmanager does not know."""
+    """An alert that fires in Prometheus, and that a peer of Alertmanager does not have."""
 
     alert: Mapping[str, str]
     peer: str
@@ -210,34 +262,28 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What came of comparing.
+    """What fires in Prometheus, compared with what the peers have."""
 
-    Attributes:
-        firing: how many alerts fire in Prometheus.
-        unknown: those that a peer does not know.
-    """
-
-    firing: int
-    unknown: tuple[Unknown, ...]
+    firing: int  # how many alerts fire in Prometheus
+    unknown: tuple[Unknown, ...]  # those that a peer does not know
 
 
-def handed_over(prometheus: Prometheus, settings: Settings) -> Handed:
-    """Compare what fires in Prometheus with what each peer holds; fresh alerts get their time.
+def handed_over(prometheus: Prometheus, settings: Alertmanager) -> Handed:
+    """Compare what fires in Prometheus with what each peer holds; fresh alerts are waited for.
 
-    Labels that Prometheus adds or takes away on the way do not matter; those that both have must
-    agree.
+    Labels that Prometheus adds or removes on the way do not matter; shared ones must agree.
 
     Raises:
         NoData: nothing fires.
     """
 
     def look() -> Handed:
-        firing = [alert for alert in prometheus.alerts() if alert.state == _FIRING]
+        firing = [alert for alert in prometheus.alerts() if alert.state == "firing"]
         missing = [m for url in settings.urls for m in _unknown(firing, url, settings)]
         return Handed(len(firing), tuple(missing))
 
     seen = until(
-        look, lambda now: now.firing > 0 and not now.unknown, within_s=_resend_s(prometheus)
+        look, lambda now: now.firing > 0 and not now.unknown, within_s=_resent_s(prometheus)
     )
     if not seen.firing:
         raise NoData(
@@ -248,7 +294,7 @@ def handed_over(prometheus: Prometheus, settings: Settings) -> Handed:
     return seen
 
 
-def _unknown(firing: Sequence[Alert], url: str, settings: Settings) -> Iterable[Unknown]:
+def _unknown(firing: Sequence[Alert], url: str, settings: Alertmanager) -> Iterable[Unknown]:
     with Peer(url, settings) as peer:
         held = peer.alerts()
     for alert in firing:
@@ -261,49 +307,48 @@ def _same(labels: Mapping[str, str], held: HeldAlert) -> bool:
     return _NAME in shared and all(labels[name] == held.labels[name] for name in shared)
 
 
-def _resend_s(prometheus: Prometheus) -> float:
+def resend_delay_s(prometheus: Prometheus) -> float:
+    """The shortest time after which Prometheus sends a firing alert again."""
+    return prometheus_seconds(prometheus.flags().get("rules.alert.resend-delay", "1m"))
+
+
+def _resent_s(prometheus: Prometheus) -> float:
     """Seconds within which an alert that fires is sent again."""
-    delay = prometheus_seconds(prometheus.flags().get("rules.alert.resend-delay", _RESEND_DELAY))
-    return min(delay + patience_s(prometheus.rules()) + _SLACK_S, _LONGEST_WAIT_S)
+    waits_s = resend_delay_s(prometheus) + patience_s(prometheus.rules())
+    return min(waits_s + _SLACK_S, _LONGEST_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What Prometheus counted while we watched.
+    """What Prometheus counted while we watched."""
 
-    Attributes:
-        sent: alerts handed over, to all Alertmanagers together.
-        lost: alerts that failed or were dropped.
-        queued: share of the queue that was full at the end, 0 to 1.
-    """
-
-    sent: float
-    lost: float
-    queued: float
+    sent: float  # alerts handed over, to all Alertmanagers together
+    lost: float  # alerts that failed or were dropped
+    queued: float  # share of the queue that was full at the end, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Counters:
-    """What Prometheus has counted since its start; `sent` for each Alertmanager apart."""
+    """What Prometheus has counted since its start; `sent` by Alertmanager."""
 
     sent: Mapping[str, float]
     lost: float
     queued: float
 
     def since(self, before: "_Counters", to: Sequence[str]) -> float:
-        """Attempts that have ended at every one of some Alertmanagers."""
+        """The fewest attempts that have ended at one of these Alertmanagers."""
         return min((self.sent.get(a, 0.0) - before.sent.get(a, 0.0) for a in to), default=0.0)
 
 
 def watch_sending(prometheus: Prometheus) -> Sent:
-    """Read its own counters twice, with one attempt at least at every Alertmanager between them.
+    """Read its own counters twice, with at least one attempt at every Alertmanager between them.
 
-    Every group of rules has its turn meanwhile: what is lost may be the alert of one group alone.
+    Every group of rules is evaluated meanwhile: only the alert of one group may be lost.
 
     Raises:
-        NoData: it sends nothing for as long as it may take to send again, or has no such counters.
+        NoData: it sends nothing in the time within which it must send again, or lacks the counters.
     """
-    # Just started or reloaded it has found none yet, and drops what fires meanwhile.
+    # After a start or a reload it has found none yet, and drops what fires meanwhile.
     to = until(prometheus.alertmanagers, bool, within_s=_DISCOVERY_S)
     turn_s = max((group.interval_s for group in prometheus.rules()), default=0.0)
     turn_over = time.monotonic() + turn_s
@@ -313,7 +358,7 @@ def watch_sending(prometheus: Prometheus) -> Sent:
         lambda now: (
             now.lost > before.lost or (now.since(before, to) > 0 and time.monotonic() > turn_over)
         ),
-        within_s=max(turn_s, _resend_s(prometheus)),
+        within_s=max(turn_s, _resent_s(prometheus)),
     )
     sent, lost = sum(after.sent.values()) - sum(before.sent.values()), after.lost - before.lost
     if min(sent, lost) < 0 or max(sent, lost) <= 0:

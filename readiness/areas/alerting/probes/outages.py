@@ -1,22 +1,28 @@
-"""Stops a part of the alerting or of what it watches, and sees what is notified."""
+"""Stops a part of the alerting or of what it monitors, and watches which notifications follow."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from readiness.areas.alerting.config import Alerting, Channel, DeadMan, SyntheticProbe
-from readiness.areas.alerting.inboxes import Message, Reader, reader_of
-from readiness.areas.alerting.probes.canary import CanaryPlan, Walk, walking
-from readiness.areas.alerting.probes.round_trip import Watched, wait
+from readiness.areas.alerting.inboxes import (
+    Message,
+    Reader,
+    Watched,
+    must_be_read,
+    reader_of,
+    wait,
+    watch,
+)
+from readiness.areas.alerting.probes.cluster import resend_delay_s
+from readiness.areas.alerting.probes.end_to_end import CanaryPlan, Walk, reversibly, walking
 from readiness.areas.alerting.probes.synthetic import Synthetic, new_probe, synthetic
 from readiness.config.base.watching import Alertmanager
 from readiness.config.base.watching import Prometheus as PrometheusSettings
-from readiness.lib import command
 from readiness.lib.alertmanager import Peer
-from readiness.lib.durations import prometheus_seconds
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.undo import Undo
@@ -26,22 +32,17 @@ from readiness.model.measurement import Moment
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The next beat.
+    """The next beat."""
 
-    Attributes:
-        waited_s: seconds until it came; None if it did not.
-        last_known: when the last one before it came, in words.
-    """
-
-    waited_s: float | None
-    last_known: str
+    waited_s: float | None  # until it came; None if it did not
+    last_known: str  # when the one before it came, in words
 
 
 class Beats:
     """Waits for a message that was not there when it began to look.
 
     Raises:
-        CouldNotMeasure: the channel cannot be read: what is there later might be old.
+        CouldNotMeasure: the channel cannot be read: a message that is there later might be old.
     """
 
     def __init__(self, channel: Channel, reader: Reader, text: str) -> None:
@@ -54,7 +55,7 @@ class Beats:
         """Seconds until one comes; None if none does in time.
 
         Raises:
-            CouldNotMeasure: the channel cannot be read at the end of that time.
+            CouldNotMeasure: the channel cannot be read at the end.
         """
         began = time.monotonic()
         while time.monotonic() - began <= within_s:
@@ -81,7 +82,7 @@ def beats(channel: Channel, text: str) -> Iterator[Beats]:
     """
     if channel.inbox is None:
         raise NoData(
-            f"the channel {channel.name} has no inbox: what arrives there cannot be read",
+            f"the channel {channel.name} has no inbox: its messages cannot be read",
             where=f"[alerting.channels.{channel.name}]",
             remedy="add its inbox",
         )
@@ -90,12 +91,7 @@ def beats(channel: Channel, text: str) -> Iterator[Beats]:
 
 
 def next_beat(channel: Channel, name: str, within_s: float) -> Beat:
-    """Wait until one more message about an alert arrives than were there before.
-
-    Args:
-        channel: where the beats go.
-        name: of the alert, as its messages contain it.
-        within_s: how long one may take.
+    """Wait for a message that contains the alert's name and was not there before.
 
     Raises:
         NoData: the channel has no inbox.
@@ -106,7 +102,7 @@ def next_beat(channel: Channel, name: str, within_s: float) -> Beat:
 
 
 def _is_newer(messages: Sequence[Message], before: Sequence[Message]) -> bool:
-    """Whether one came; an inbox that shows the last few only does not show more of them."""
+    """By time or by number: an inbox that shows only the last few never shows more of them."""
     return _newest(messages) > _newest(before) or len(messages) > len(before)
 
 
@@ -128,24 +124,14 @@ _RESENDS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What followed when the source of a firing alert was stopped.
+    """What followed after the source of a firing alert was stopped; times count from the stop."""
 
-    Attributes:
-        probe: the id of the canary's alert.
-        job: of what was stopped.
-        all_clear_s: seconds from the stop until the alert was called resolved; None if it never
-            was.
-        noticed_s: seconds from the stop until an alert for the loss was held; None if it never was.
-        noticed_by: the name of that alert.
-        steady: whether everything was as before in the end.
-    """
-
-    probe: str
-    job: str
-    all_clear_s: float | None
-    noticed_s: float | None
-    noticed_by: str
-    steady: bool
+    probe: str  # the id of the canary's alert
+    job: str  # the job that was stopped
+    all_clear_s: float | None  # until the alert was called resolved; None if it never was
+    noticed_s: float | None  # until a peer held an alert for the loss; None if none did
+    noticed_by: str  # the name of that alert
+    steady: bool  # whether everything was as before in the end
 
 
 def lose_source(plan: CanaryPlan, undo: Undo) -> Loss:
@@ -153,26 +139,27 @@ def lose_source(plan: CanaryPlan, undo: Undo) -> Loss:
 
     Raises:
         NoData: there are no commands for it, or the alert did not arrive in the first place.
-        SafetyRefusal: the canary's alert would reach somebody else.
-        CouldNotMeasure: a command fails, or somebody does not answer.
+        SafetyRefusal: the canary's alert would reach another receiver.
+        CouldNotMeasure: a command fails, or a server does not answer.
     """
     canary = plan.canary
     if canary.stop_source is None or canary.start_source is None:
         raise NoData("`stop_source` is not set", where="[alerting.canary]")
     with walking(plan, undo) as (seen, watched):
-        told = next((w for w in watched if w.channel.resolves and w.told(ended=False)), None)
-        if told is None or seen.handed_over is None:
+        notified = (w for w in watched if w.channel.resolves and w.shown(ended=False))
+        one = next(notified, None)
+        if one is None or seen.handed_over is None:
             raise NoData(
                 "the canary's alert did not arrive, so that its end cannot be watched",
                 where=canary.alert,
                 remedy="see alerting.rule-delivery",
             )
         with _stopped(canary.stop_source, canary.start_source, "the canary's source", undo):
-            loss = _watch_loss(plan, seen, told)
-        return replace(loss, steady=_gone(plan, loss))
+            loss = _watch_loss(plan, seen, one)
+        return replace(loss, steady=_is_over(plan, loss))
 
 
-def _watch_loss(plan: CanaryPlan, seen: Walk, told: Watched) -> Loss:
+def _watch_loss(plan: CanaryPlan, seen: Walk, one: Watched) -> Loss:
     began, job = time.time(), seen.labels.get("job", "")
     if not job:
         raise NoData(
@@ -185,11 +172,11 @@ def _watch_loss(plan: CanaryPlan, seen: Walk, told: Watched) -> Loss:
         peers = [
             stack.enter_context(Peer(url, plan.alertmanager)) for url in plan.alertmanager.urls
         ]
-        wait([told], seen.probe, time.monotonic() + longest, ended=True)
-        told.must_be_read()
-        clear_s = told.after_s(began, ended=True)
+        wait([one], seen.probe, time.monotonic() + longest, ended=True)
+        one.must_be_read()
+        clear_s = one.after_s(began, ended=True)
         name = until(
-            lambda: _loss_told(peers, job, plan.probe.label, began),
+            lambda: _loss_alert(peers, job, plan.probe.label, began),
             bool,
             within_s=plan.canary.loss_max_s,
             every_s=_POLL_S,
@@ -198,24 +185,18 @@ def _watch_loss(plan: CanaryPlan, seen: Walk, told: Watched) -> Loss:
     return Loss(seen.probe, job, clear_s, noticed_s, name, steady=False)
 
 
-def _gone(plan: CanaryPlan, loss: Loss) -> bool:
-    """Wait until Prometheus no longer has an alert of the loss: the next check begins steady."""
+def _is_over(plan: CanaryPlan, loss: Loss) -> bool:
+    """Wait until Prometheus no longer has an alert for the loss, so that the next check can run."""
+
+    def is_lost(labels: Mapping[str, str]) -> bool:
+        return labels.get("job") == loss.job and plan.probe.label not in labels
+
     with Prometheus(plan.prometheus) as prometheus:
-        return _comes_true(
-            lambda: (
-                not any(
-                    alert.labels.get("job") == loss.job and plan.probe.label not in alert.labels
-                    for alert in prometheus.alerts()
-                )
-            )
-        )
+        return _becomes_true(lambda: not any(is_lost(a.labels) for a in prometheus.alerts()))
 
 
-def _loss_told(peers: Sequence[Peer], job: str, probe_label: str, since: float) -> str:
-    """The name of a real alert on that job, if a peer has one that began meanwhile.
-
-    What fired before is no alert of the loss, and what is muted notifies nobody.
-    """
+def _loss_alert(peers: Sequence[Peer], job: str, probe_label: str, since: float) -> str:
+    """The name of a real alert on that job that began meanwhile and is not muted, or ""."""
     for peer in peers:
         for alert in peer.alerts(f'job="{job}"'):
             began = alert.starts_at.timestamp() >= since
@@ -224,32 +205,26 @@ def _loss_told(peers: Sequence[Peer], job: str, probe_label: str, since: float) 
     return ""
 
 
-def _comes_true(condition: Callable[[], bool]) -> bool:
+def _becomes_true(condition: Callable[[], bool]) -> bool:
     return until(condition, bool, within_s=_STEADY_S, every_s=_POLL_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a dead man's switch did when Prometheus was stopped.
+    """What a dead man's switch did when Prometheus was stopped."""
 
-    Attributes:
-        called_s: seconds from the stop until it called; None if it did not in time.
-        all_clear_s: seconds after which Alertmanager calls all alerts of a dead Prometheus
-            resolved: four times the interval in which they are sent again. Until then it goes on
-            beating by itself.
-        steady: whether Prometheus answers, and beats come again.
-    """
-
-    called_s: float | None
+    called_s: float | None  # from the stop until it called; None if it did not in time
+    # Seconds after which Alertmanager calls all alerts of a dead Prometheus resolved: four times
+    # the interval in which they are sent again. Until then it repeats the beats by itself.
     all_clear_s: float
-    steady: bool
+    steady: bool  # whether Prometheus evaluates its rules again
 
 
 def stop_prometheus(settings: PrometheusSettings, alerting: Alerting, undo: Undo) -> Call:
     """Stop Prometheus, wait for the call of the dead man's switch, start it again.
 
     Raises:
-        NoData: there are no commands for it, no channel of the calls, or no beat beforehand.
+        NoData: there are no commands for it, no channel for the calls, or no beat before the stop.
         CouldNotMeasure: a command fails, or the channel cannot be read.
     """
     dead_man = alerting.dead_man
@@ -266,7 +241,7 @@ def stop_prometheus(settings: PrometheusSettings, alerting: Alerting, undo: Undo
         _stopped(dead_man.stop, dead_man.start, "Prometheus", undo),
     ):
         called_s = calls.next_s(all_clear_s + dead_man.max_silence_s)
-    return Call(called_s, all_clear_s, _comes_true(lambda: _answers(settings, dead_man)))
+    return Call(called_s, all_clear_s, _becomes_true(lambda: _answers(settings, dead_man)))
 
 
 def _beats(alerting: Alerting, dead_man: DeadMan) -> None:
@@ -280,8 +255,7 @@ def _beats(alerting: Alerting, dead_man: DeadMan) -> None:
 
 
 def _resend_s(prometheus: Prometheus) -> float:
-    delay = prometheus_seconds(prometheus.flags().get("rules.alert.resend-delay", "1m"))
-    return max([delay, *(group.interval_s for group in prometheus.rules())])
+    return max([resend_delay_s(prometheus), *(group.interval_s for group in prometheus.rules())])
 
 
 def _answers(settings: PrometheusSettings, dead_man: DeadMan) -> bool:
@@ -298,50 +272,32 @@ def _answers(settings: PrometheusSettings, dead_man: DeadMan) -> bool:
         return False
 
 
-@contextmanager
-def _stopped(stop: Sequence[str], start: Sequence[str], what: str, undo: Undo) -> Iterator[None]:
-    """Stop something while the block runs; it is started again whatever happens."""
-    remedy = f"start {what} by hand, and see that it answers"
-    token = undo.run(start)
-    try:
-        command.run(stop, f"stop {what}", remedy)
-        yield
-    finally:
-        command.run(start, f"start {what} again", remedy)
-        undo.forget(token)
-
-
-_EVERY_S: Final = 0.2
-_BACK_S: Final = 120.0
+def _stopped(
+    stop: Sequence[str], start: Sequence[str], what: str, undo: Undo
+) -> AbstractContextManager[None]:
+    verbs = f"stop {what}", f"start {what} again"
+    return reversibly(stop, start, verbs, f"start {what} by hand, and see that it answers", undo)
 
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """What arrived while the first peer was stopped.
-
-    Attributes:
-        probe: the id of the alert.
-        arrived: seconds until each channel had it, by its name; None if it never did.
-        group_wait_s: seconds that Alertmanager waits for more alerts of the group.
-        back_s: seconds until the peer answered again and had found the others; None if not.
-        timeline: what happened, in seconds since the drill began.
-    """
+    """What arrived while the first peer was stopped."""
 
     probe: str
-    arrived: dict[str, float | None]
-    group_wait_s: float
-    back_s: float | None
-    timeline: tuple[Moment, ...]
+    arrived: dict[str, float | None]  # seconds until each channel had it; None if never
+    group_wait_s: float  # the longest of its routes
+    back_s: float | None  # until the peer had found the others again; None if it did not
+    timeline: tuple[Moment, ...]  # in seconds since the drill began
 
 
 def fail_over(
     settings: Alertmanager, probe: SyntheticProbe, channels: Sequence[Channel], undo: Undo
 ) -> Failover:
-    """Stop the first peer, send an alert to the others, and start it again whatever happens.
+    """Stop the first peer, send an alert to the others, and start the first peer again.
 
     Raises:
         NoData: there is one peer only, or no command that stops it.
-        SafetyRefusal: the alert would reach somebody else.
+        SafetyRefusal: the alert would reach another receiver.
         CouldNotMeasure: a command failed, or the peers are not well before the drill.
     """
     stop, start = settings.stop_peer, settings.start_peer
@@ -357,24 +313,18 @@ def fail_over(
     def note(label: str, *, good: bool | None = None) -> None:
         timeline.append(Moment(time.monotonic() - began, label, good))
 
-    remedy = f"start it by hand, and see that it answers: {settings.urls[0]}/-/ready"
     with ExitStack() as stack:
         sender = stack.enter_context(synthetic(settings, probe))
         hops = sender.hops(probe_id)  # refuses, and sees that every peer is well
         group_wait_s = max(hop.group_wait_s for hop in hops)
-        watched = [Watched(c, stack.enter_context(reader_of(c))) for c in channels]
-        token = undo.run(start)
-        try:
-            command.run(stop, "stop the first peer", remedy)
+        watched = watch(channels, stack)
+        with _stopped(stop, start, "the first peer", undo):
             note("first peer stopped", good=False)
             within_s = (
                 settings.peer_timeout_s * (len(settings.urls) - 1) + group_wait_s + probe.budget_s
             )
             arrived = _sent_without_first(sender, watched, probe_id, within_s)
             note("sent by the others", good=None not in arrived.values())
-        finally:
-            command.run(start, "start the first peer", remedy)
-            undo.forget(token)
         back_s = _back(sender.peers, len(settings.urls))
         note("first peer is back", good=back_s is not None)
     return Failover(probe_id, arrived, group_wait_s, back_s, tuple(timeline))
@@ -387,9 +337,7 @@ def _sent_without_first(
         one.look(probe_id)
     sent = sender.send(probe_id, skip=1)
     wait(watched, probe_id, time.monotonic() + within_s)
-    for one in watched:
-        if not one.messages:
-            one.must_be_read()
+    must_be_read(watched)
     arrived = {w.channel.name: w.after_s(sent.at, ended=False) for w in watched}
     sender.end(sent, skip=1)
     return arrived
@@ -397,12 +345,13 @@ def _sent_without_first(
 
 def _back(peers: Sequence[Peer], count: int) -> float | None:
     """Seconds until every peer sees all of them again."""
-    began = time.monotonic()
-    while time.monotonic() - began < _BACK_S:
+
+    def complete() -> bool:
         try:
-            if all(len(peer.status().cluster.peers) == count for peer in peers):
-                return time.monotonic() - began
+            return all(len(peer.status().cluster.peers) == count for peer in peers)
         except CouldNotMeasure:
-            pass  # it is still starting
-        time.sleep(_EVERY_S)
-    return None
+            return False  # still starting
+
+    began = time.monotonic()
+    is_back = until(complete, bool, within_s=_STEADY_S, every_s=_POLL_S)
+    return time.monotonic() - began if is_back else None

@@ -1,25 +1,31 @@
 """Tries loaded rules with promtool: do they fire where they must, and only there?"""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.alerting.promql.bounds import Bound, Direction, bounds
-from readiness.areas.alerting.promql.drive import Undrivable
-from readiness.areas.alerting.promql.trial import (
-    Trial,
-    Values,
-    job_trial_files,
-    trial_files,
-    values,
+from promql_parser import SubqueryExpr
+
+from readiness.areas.alerting.bounds import (
+    Bound,
+    Direction,
+    Inputs,
+    Key,
+    Line,
+    Undrivable,
+    bounds,
+    drive,
+    key_for,
 )
+from readiness.areas.alerting.promql import Selector, descend, parse, selectors
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, Target
@@ -27,19 +33,259 @@ from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs
 
+Files = dict[str, str]
+"""Files for promtool, by name. `rules.yml` holds the rules, the others one test each."""
+
+RULES: Final = "rules.yml"
+_MOST_STEPS: Final = 6_000
+_SHARE: Final = 0.02
+_SAMPLES: Final = 20  # within the shortest range
+_LONGEST_STEP_S: Final = 60.0
+_SHORTEST_STEP_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One rule to be tried, by one comparison of its expression."""
+
+    alert: str
+    expression: str  # PromQL
+    for_s: float
+    interval_s: float  # between two evaluations
+    bound: Bound
+
+    @property
+    def span_s(self) -> float:
+        """The longest time that the expression looks back, in seconds."""
+        below = sum(s.range_s + max(0.0, s.offset_s) for s in selectors(self.expression))
+        nodes = descend(parse(self.expression))
+        subqueries = (n.range for n in nodes if isinstance(n, SubqueryExpr))
+        return below + sum(delta.total_seconds() for delta in subqueries if delta)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds between two samples, and two evaluations, of the trial."""
+        ranges = (s.range_s for s in selectors(self.expression) if s.range_s)
+        shortest = min(ranges, default=0.0)
+        fine = min(shortest / _SAMPLES if shortest else self.interval_s, _LONGEST_STEP_S)
+        whole = 2 * (self.span_s + self.for_s)
+        return round(max(fine, whole / _MOST_STEPS, _SHORTEST_STEP_S), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The values that the subject of a rule is brought to."""
+
+    fires: float  # beyond the bound
+    quiet: float  # before the bound
+    exact: float
+
+
+def values(direction: Direction, required: float) -> Values:
+    """The values beside a bound: 2 % off, less for a ratio near 1, whole numbers for `==`."""
+    if direction == "equals":
+        return Values(required, required + 1, required)
+    room = min(abs(required), 1 - required) if 0 < required < 1 else abs(required)
+    if not room:  # a counter is never below 0, and the rule must not fire at 0
+        return Values(-1.0 if direction == "below" else 1.0, 0.0, 0.0)
+    margin = _SHARE * room
+    if direction == "below":
+        margin = -margin
+    return Values(required + margin, required - margin, required)
+
+
+def control(rules: Sequence[Mapping[str, object]], step_s: float) -> Files:
+    """The rules, and a test that passes wherever promtool can load them."""
+    groups = [{"name": "trial", "interval": _ms(step_s), "rules": list(rules)}]
+    files = {RULES: json.dumps({"groups": groups})}
+    return files | {"control.yml": written_test(step_s, [], {"vector(1)": (step_s, 1)}, rules=True)}
+
+
+def trial_files(trial: Trial, wanted: Values) -> Files:
+    """All tests of one rule.
+
+    For each of the values, `drive-NAME.yml` tests that the series bring the rule's subject to it,
+    and `fires-NAME.yml` that the rule fires. `recovers.yml` passes if it no longer does.
+
+    Raises:
+        Undrivable: see `drive`.
+    """
+    step = trial.step_s
+    held = _rounded(trial.span_s + trial.for_s, step) + 4 * step
+    after = held + _rounded(trial.span_s, step) + 4 * step
+    rule = {"alert": trial.alert, "expr": trial.expression, "for": _ms(trial.for_s)}
+    files = control([rule], step)
+    near = abs(wanted.fires - wanted.quiet) / 8
+    for name, value in (("bad", wanted.fires), ("good", wanted.quiet), ("exact", wanted.exact)):
+        inputs = [(drive(trial.expression, trial.bound, value), held)]
+        slack = 0.0 if name == "exact" else near
+        there = f"count(({trial.bound.subject}) >= {value - slack!r} <= {value + slack!r})"
+        files[f"drive-{name}.yml"] = written_test(step, inputs, {f"{there} > bool 0": (held, 1)})
+        files[f"fires-{name}.yml"] = _alert_test(trial, inputs, held, firing=True)
+    both = [
+        (drive(trial.expression, trial.bound, wanted.fires), held),
+        (drive(trial.expression, trial.bound, wanted.quiet), after),
+    ]
+    files["recovers.yml"] = _alert_test(trial, both, after, firing=False)
+    return files
+
+
+def _alert_test(
+    trial: Trial, inputs: Sequence[tuple[Inputs, float]], at_s: float, *, firing: bool
+) -> str:
+    alert = json.dumps(trial.alert)
+    found = f'(count(ALERTS{{alertname={alert},alertstate="firing"}}) > bool 0) or vector(0)'
+    return written_test(trial.step_s, inputs, {found: (at_s, int(firing))}, rules=True)
+
+
+def written_test(
+    step_s: float,
+    inputs: Sequence[tuple[Inputs, float]],
+    expected: Mapping[str, tuple[float, float]],
+    *,
+    rules: bool = False,
+    ends: bool = False,
+) -> str:
+    """One test, as JSON, which is YAML.
+
+    Args:
+        step_s: seconds between two samples.
+        inputs: the series of each stretch of time, and the second at which it ends.
+        expected: for each expression the second at which it is evaluated, and its one value.
+        rules: whether the rules are loaded.
+        ends: whether a series ends that is missing in a stretch; else it goes on, at 0.
+    """
+    test = {
+        "interval": _ms(step_s),
+        "input_series": [
+            {"series": str(key), "values": _notation(key, inputs, step_s, ends=ends)}
+            for key in sorted({key for part, _ in inputs for key in part}, key=str)
+        ],
+        "promql_expr_test": [
+            {
+                "expr": expression,
+                "eval_time": _ms(at_s),
+                "exp_samples": [{"labels": "{}", "value": value}],
+            }
+            for expression, (at_s, value) in expected.items()
+        ],
+    }
+    head = {"rule_files": [RULES] if rules else [], "evaluation_interval": _ms(step_s)}
+    return json.dumps({**head, "tests": [test]})
+
+
+def _notation(
+    key: Key, inputs: Sequence[tuple[Inputs, float]], step_s: float, *, ends: bool
+) -> str:
+    """The values of one series as promtool writes them: `start+gainxTIMES`, for each stretch."""
+    words: list[str] = []
+    now, level = 0, 0.0
+    for part, end_s in inputs:
+        if ends and key not in part:
+            return " ".join([*words, "stale"])
+        accumulates = any(part[key].accumulates for part, _ in inputs if key in part)
+        line = part.get(key, Line(0.0, accumulates=accumulates))
+        times = round(end_s / step_s) - now
+        gain = line.slope * step_s
+        if line.accumulates and not words:
+            level = abs(gain) * times * 2 + 1
+        start = level if line.accumulates else line.start + line.slope * now * step_s
+        words.append(f"{start!r}{gain:+.17g}x{times}")
+        level, now = start + gain * (times + 1), now + times + 1
+    return " ".join(words)
+
+
+def _rounded(seconds: float, step_s: float) -> float:
+    return -(-seconds // step_s) * step_s
+
+
+def _ms(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
+
+
+_STEP_S: Final = 15.0
+_SETTLING_S: Final = 600.0
+_LONGEST_FOR_S: Final = 3600.0
+_SLACK_STEPS: Final = 8
+_FIRING: Final = 'ALERTS{alertstate="firing"}'
+
+
+def job_trial_files(
+    rules: Sequence[Mapping[str, object]],
+    job: str,
+    targets: Sequence[Mapping[str, str]],
+    others: Sequence[Mapping[str, str]],
+) -> Files:
+    """Tests that a rule fires for the loss of a job which is quiet while all is well.
+
+    Args:
+        rules: the alerting rules, as `alert`, `expr`, `for_s` and `labels`.
+        job: the job that is lost.
+        targets: the labels of its targets, as `up` has them.
+        others: those of all other targets, which stay up.
+
+    Returns:
+        `down.yml` passes if a rule fires while the targets are down, `gone.yml` if one does while
+        the job has no `up`, `well.yml` if the rules can be evaluated while nothing is wrong. A rule
+        that waits for longer than an hour is too late.
+    """
+    waits = [float(str(rule["for_s"])) for rule in rules]
+    patience = max((w for w in waits if w <= _LONGEST_FOR_S), default=0.0)
+    # All is well long enough for the rules that always fire to have begun.
+    settled = _rounded(patience + _SETTLING_S, _STEP_S)
+    end = settled + _rounded(patience, _STEP_S) + _SLACK_STEPS * _STEP_S
+    up = {_up(labels): Line(1.0) for labels in [*targets, *others]}
+    exported = {key: Line(1.0) for key in _series_of(rules, job, targets)}
+    down = up | {_up(labels): Line(0.0) for labels in targets}
+    gone = {key: line for key, line in up.items() if key not in {_up(t) for t in targets}}
+    new = f"count({_FIRING} unless {_FIRING} offset {round(end - settled)}s) > bool 0"
+    files = control([_rule(rule) for rule in rules], _STEP_S)
+    well: list[tuple[Inputs, float]] = [(up | exported, settled)]
+    files["well.yml"] = written_test(_STEP_S, well, {"vector(1)": (settled, 1)}, rules=True)
+    for name, after in (("down.yml", down), ("gone.yml", gone)):
+        stretches: list[tuple[Inputs, float]] = [(up | exported, settled), (after, end)]
+        files[name] = written_test(_STEP_S, stretches, {new: (end, 1)}, rules=True, ends=True)
+    return files
+
+
+def _rule(rule: Mapping[str, object]) -> dict[str, object]:
+    kept = {key: rule[key] for key in ("alert", "expr", "labels")}
+    return {**kept, "for": _ms(float(str(rule["for_s"])))}
+
+
+def _up(labels: Mapping[str, str]) -> Key:
+    return Key("up", tuple(sorted(labels.items())))
+
+
+def _series_of(
+    rules: Iterable[Mapping[str, object]], job: str, targets: Sequence[Mapping[str, str]]
+) -> Iterable[Key]:
+    """The series of the job that rules select by its name: they end with its targets."""
+    for rule in rules:
+        for selector in selectors(str(rule["expr"])):
+            if selector.metric not in {"up", ""} and _asks_for(selector, job):
+                try:
+                    yield key_for(selector, targets[0])
+                except Undrivable:
+                    continue  # one series less makes no other rule fire
+
+
+def _asks_for(selector: Selector, job: str) -> bool:
+    return any(m.name == "job" and m.op in {"=", "=~"} and m.holds(job) for m in selector.matches)
+
+
 OVERRIDE: Final = "READINESS_PROMTOOL"
 TIMEOUT_S: Final = 60.0
 _RESULT: Final = re.compile(
     r"^Unit Testing:\s+(?P<file>\S+)\s*$\s*(?P<result>SUCCESS|FAILED)", re.MULTILINE
 )
-_CONTROL: Final = "control.yml"
 
 
 def find() -> str:
-    """Where promtool is: READINESS_PROMTOOL, else on the PATH, else an unpacked package.
+    """The path of promtool: READINESS_PROMTOOL, else on the PATH, else from an unpacked package.
 
     Raises:
-        Unreachable: nowhere.
+        Unreachable: it is not found.
     """
     named = os.environ.get(OVERRIDE, "")
     found = shutil.which(named) if named else _found()
@@ -61,12 +307,9 @@ def _found() -> str | None:
 
 
 def run_tests(files: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> dict[str, bool]:
-    """Run tests of rules, all in one run; gives for each file whether its tests passed.
+    """Run all tests of some files at once; gives for each file whether its tests passed.
 
-    Args:
-        files: by name: `rules.yml`, and files of tests, `control.yml` among them, which must
-            pass wherever promtool can load the rules.
-        timeout_s: seconds until it is stopped.
+    `control.yml` must be among them: it passes wherever promtool can load the rules.
 
     Raises:
         Unreachable: there is no promtool.
@@ -74,13 +317,13 @@ def run_tests(files: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> dict
         CouldNotMeasure: it cannot load the rules, or gave no result for a file.
     """
     program = find()
-    tests = sorted(name for name in files if name != "rules.yml")
+    tests = sorted(name for name in files if name != RULES)
     with tempfile.TemporaryDirectory(prefix="readiness-rules-") as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         said = _run([program, "test", "rules", *tests], folder, timeout_s)
     results = {found["file"]: found["result"] == "SUCCESS" for found in _RESULT.finditer(said)}
-    if not results.get(_CONTROL) or set(results) != set(tests):
+    if not results.get("control.yml") or set(results) != set(tests):
         raise CouldNotMeasure(
             f"promtool cannot load the rules that Prometheus has loaded: {clean(said, 300)}",
             where=program,
@@ -116,24 +359,13 @@ _DISCOVERY_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a rule did.
-
-    Attributes:
-        tried: the values that it was tried at.
-        subject: what was brought to them, as PromQL.
-        fires: whether it fired where it must.
-        quiet: whether it kept quiet where it must.
-        quiet_at_bound: whether it kept quiet exactly at the bound; None where no series comes
-            to lie exactly there.
-        recovers: whether it ended once the value was good again.
-    """
+    """What a rule did on the values that it was tried at."""
 
     tried: Values
-    subject: str
-    fires: bool
-    quiet: bool
-    quiet_at_bound: bool | None
-    recovers: bool
+    fires: bool  # beyond the bound
+    quiet: bool  # before the bound
+    quiet_at_bound: bool | None  # None if no series can be brought exactly to the bound
+    recovers: bool  # once the value was good again
 
 
 def try_rule(
@@ -145,18 +377,12 @@ def try_rule(
     direction: Direction,
     required: float,
 ) -> Behaviour:
-    """Try one rule, on series made for it.
+    """Try one loaded rule on series made for it.
 
-    Args:
-        alert: its name.
-        expression: PromQL.
-        for_s: seconds that it must hold.
-        interval_s: seconds between two evaluations.
-        direction: on which side of the bound it must fire.
-        required: the bound that it must have, in the unit that the rule compares in.
+    It must fire in this direction of the required bound, which is in the unit of the rule.
 
     Raises:
-        NoData: no series could be made that bring it there.
+        NoData: no series could be made that bring its subject there.
         CouldNotMeasure: see `run_tests`.
     """
     bound = _nearest(bounds(expression), direction, required, expression)
@@ -171,7 +397,6 @@ def try_rule(
     exact = did["drive-exact.yml"] and direction != "equals"
     return Behaviour(
         tried=tried,
-        subject=bound.subject,
         fires=did["fires-bad.yml"],
         quiet=not did["fires-good.yml"],
         quiet_at_bound=not did["fires-exact.yml"] if exact else None,
@@ -200,24 +425,14 @@ def _undriven(reason: str, expression: str) -> NoData:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What the rules do when a job is lost.
+    """Whether a rule fires when a job is lost."""
 
-    Attributes:
-        down: whether one fires when its targets are down.
-        gone: whether one fires when it has no target any more.
-    """
-
-    down: bool
-    gone: bool
+    down: bool  # when its targets are down
+    gone: bool  # when it has no target any more
 
 
 def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
     """Try all loaded alerting rules together on the loss of a job.
-
-    Args:
-        prometheus: whose targets there are.
-        rules: the alerting rules.
-        job: the job, as Prometheus calls it.
 
     Raises:
         NoData: the job has no target.
@@ -232,13 +447,14 @@ def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
             remedy="see monitoring.scrape-jobs",
         )
     others = [t.labels for t in found if t.labels not in own]
-    told = [{"alert": r.name, "expr": r.query, "for_s": r.for_s, "labels": r.labels} for r in rules]
+    loaded = [
+        {"alert": r.name, "expr": r.query, "for_s": r.for_s, "labels": r.labels} for r in rules
+    ]
     files = partial(job_trial_files, job=own[0].get("job", job), targets=own, others=others)
-    did = run_tests(files(told))
+    did = run_tests(files(loaded))
     if not did["well.yml"]:
-        # One that cannot be evaluated fires on nothing, and would end the trial of all others.
-        alone = (run_tests(files([rule])) for rule in told)
-        good = [rule for rule, tried in zip(told, alone, strict=True) if tried["well.yml"]]
+        # A rule that cannot be evaluated never fires, and would end the trial of all others.
+        good = [rule for rule in loaded if run_tests(files([rule]))["well.yml"]]
         did = run_tests(files(good))
     return Loss(down=did["down.yml"], gone=did["gone.yml"])
 

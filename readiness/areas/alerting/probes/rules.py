@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.alerting.promql.selectors import Match, Selector, selectors
+from readiness.areas.alerting.promql import Match, Selector, selectors
 from readiness.lib import http
 from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
@@ -23,15 +23,10 @@ _OF_ALERTS: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The rules, all evaluated once at least.
+    """The rules, all evaluated once at least."""
 
-    Attributes:
-        groups: in their order.
-        at: Unix time by Prometheus's own clock.
-    """
-
-    groups: tuple[RuleGroup, ...]
-    at: float
+    groups: tuple[RuleGroup, ...]  # in their order
+    at: float  # Unix time by Prometheus's own clock
 
     @property
     def alerting(self) -> tuple[tuple[RuleGroup, Rule], ...]:
@@ -77,44 +72,18 @@ def _new(groups: Iterable[RuleGroup]) -> list[Rule]:
 
 
 @dataclass(frozen=True, slots=True)
-class Blind:
-    """A selector of a rule that finds nothing.
-
-    Attributes:
-        rule: the name of the rule.
-        selector: what it selects.
-        reason: what there is instead.
-    """
-
-    rule: str
-    selector: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.selector} {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
 class Looked:
-    """What came of looking for what the rules select.
-
-    Attributes:
-        selectors: how many selectors had to find a series.
-        blind: those that did not.
-    """
+    """The selectors of rules that must find a series, and those that find none."""
 
     selectors: int
-    blind: tuple[Blind, ...]
+    blind: tuple[str, ...]  # rule, selector and reason, in words
 
 
 def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]) -> Looked:
     """Look for a series of every selector that must have one, now or within six hours.
 
-    Args:
-        prometheus: where to ask.
-        rules: the rules.
-        early: metrics that may be named before their first series; where they have any, the
-            labels that a selector names must be among theirs.
+    `early` are metrics that may be named before their first series; where they have one, the labels
+    that a selector names must be among its labels.
 
     Raises:
         NoData: an expression cannot be read.
@@ -125,7 +94,7 @@ def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]
     known: dict[str, bool] = {}
     blind = tuple(_blind(prometheus, wanted, known))
     blind += tuple(
-        Blind(name, s.text, f"names the label {label}, which no series of it has")
+        f"{name}: {s.text} names the label {label}, which no series of it has"
         for name, s in asked
         if s.metric in early
         for label in _unknown_labels(prometheus, s, known)
@@ -135,14 +104,14 @@ def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]
 
 def _blind(
     prometheus: Prometheus, wanted: Sequence[tuple[str, Selector]], known: dict[str, bool]
-) -> Iterable[Blind]:
+) -> Iterable[str]:
     groups: dict[tuple[str, str], list[Selector]] = {}
     for name, selector in wanted:
         groups.setdefault((name, selector.either or selector.text), []).append(selector)
     for (name, _), options in groups.items():
         if not any(_exists(prometheus, option.text, known) for option in options):
             for option in options:
-                yield Blind(name, option.text, _why(prometheus, option, known))
+                yield f"{name}: {option.text} {_why(prometheus, option, known)}"
 
 
 def _why(prometheus: Prometheus, selector: Selector, known: dict[str, bool]) -> str:
@@ -179,19 +148,12 @@ def _exists(prometheus: Prometheus, selector: str, known: dict[str, bool]) -> bo
 
 @dataclass(frozen=True, slots=True)
 class Spanned:
-    """A range of a rule, and how often the series under it are scraped.
+    """A range of a rule, and the interval at which its series are scraped."""
 
-    Attributes:
-        rule: the name of the rule.
-        selector: what the range stands behind.
-        range_s: seconds that it spans.
-        interval_s: seconds between two samples.
-    """
-
-    rule: str
-    selector: str
-    range_s: float
-    interval_s: float
+    rule: str  # the name of the rule
+    selector: str  # what the range stands behind
+    range_s: float  # seconds that it spans
+    interval_s: float  # seconds between two samples
 
     @property
     def samples(self) -> float:
@@ -206,7 +168,7 @@ class Spanned:
 
 
 def spans(prometheus: Prometheus, found: Loaded) -> tuple[tuple[Spanned, ...], tuple[str, ...]]:
-    """The ranges of all rules, and those whose series are of no job that is known.
+    """The ranges of all rules, and those whose series are of no known job.
 
     Raises:
         NoData: an expression cannot be read.
@@ -216,15 +178,15 @@ def spans(prometheus: Prometheus, found: Loaded) -> tuple[tuple[Spanned, ...], t
         job = target.labels.get("job", target.pool)
         jobs[job] = max(jobs.get(job, 0.0), target.interval_s)
     recorded = {r.name: g.interval_s for g, r in found.all_rules if r.type == "recording"}
-    told, unknown = [], []
+    known, unknown = [], []
     for _, rule in found.all_rules:
         for selector in selectors(rule.query):
             if selector.range_s:
                 interval = _interval_s(prometheus, selector, jobs, recorded)
                 span = Spanned(rule.name, selector.text, selector.range_s, interval or 1)
-                told += [span] if interval else []
+                known += [span] if interval else []
                 unknown += [] if interval else [f"{rule.name}: {selector.text}"]
-    return tuple(told), tuple(unknown)
+    return tuple(known), tuple(unknown)
 
 
 def _interval_s(
@@ -251,27 +213,21 @@ _MOST_OF_IT: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The evaluations of one group that did not take place.
+    """The evaluations of one group that were skipped."""
 
-    Attributes:
-        group: its name.
-        share: how many of them, 0 to 1.
-        measurement: the same, to be judged.
-    """
-
-    group: str
-    share: float
-    measurement: Measurement
+    group: str  # its name
+    share: float  # how many of them, 0 to 1
+    measurement: Measurement  # the same, to be judged
 
 
 def missed(prometheus: Prometheus) -> tuple[Missed, ...]:
     """For each group, the share of its evaluations that were skipped in the last ten minutes.
 
-    Asked of Prometheus as its own target; where it does not scrape itself, read from its own
-    metrics twice, for as long as it takes to evaluate every group.
+    Asked of Prometheus as its own target. If it does not scrape itself, its own metrics are read
+    twice, for as long as it takes to evaluate every group.
 
     Raises:
-        NoData: neither is to be had.
+        NoData: both are impossible.
     """
     of_all = f"sum by (rule_group) (increase({_ALL}[{_WINDOW}]))"
     of_missed = f"sum by (rule_group) (increase({_MISSED}[{_WINDOW}]))"
@@ -292,12 +248,11 @@ def _judged(
 ) -> tuple[Missed, ...]:
     """The shares, without the time in which no group at all was evaluated.
 
-    Prometheus itself did not run then: a machine that slept, a drill that paused it. A group that
-    is too slow misses more than that; and where all of them are, their durations show it. One that
-    was loaded later is no witness of a time before it.
+    Prometheus itself did not run then: the machine slept, or a drill paused it. A slow group misses
+    more than that; if all groups are slow, their durations show it. A group that was loaded later
+    says nothing about the time before.
     """
-    # The key is the file and the name, and the folder of the file is left out. Groups
-    # that are no longer loaded are history.
+    # The key is the file and the name. Groups that are no longer loaded are left out.
     loaded = {
         name: (missing, total, intervals[name])
         for key, (missing, total) in counts.items()
@@ -310,26 +265,17 @@ def _judged(
         if (total + 1) * interval >= _MOST_OF_IT * longest_s
     }
     stopped_s = min(witnesses.values(), default=0.0)
-    return tuple(
-        _share(
-            name,
-            max(0.0, missing * interval - (stopped_s if name in witnesses else interval)),
-            total * interval,
-            source,
-            total,
-        )
-        for name, (missing, total, interval) in sorted(loaded.items())
-    )
+    found = []
+    for name, (missing, total, interval) in sorted(loaded.items()):
+        excused_s = stopped_s if name in witnesses else interval
+        share = min(1.0, max(0.0, missing * interval - excused_s) / (total * interval))
+        what = f"missed evaluations of group {name}"
+        found.append(Missed(name, share, Measurement(what, share, "ratio", source, round(total))))
+    return tuple(found)
 
 
 def _by_group(samples: Sequence[Sample]) -> dict[str, float]:
     return {sample.labels.get("rule_group", ""): sample.value for sample in samples}
-
-
-def _share(name: str, missed_s: float, whole_s: float, source: str, total: float) -> Missed:
-    share = min(1.0, missed_s / whole_s)
-    named = f"missed evaluations of group {name}"
-    return Missed(name, share, Measurement(named, share, "ratio", source, round(total)))
 
 
 def _observed(
@@ -381,35 +327,29 @@ def busiest(groups: tuple[RuleGroup, ...]) -> list[Measurement]:
 
 _TIMEOUT_S: Final = 10.0
 _FIRST_ERROR: Final = 400
-# A wiki that asks for a login is taken to have the page.
+# A wiki that asks for a login is assumed to have the page.
 _LOGIN: Final = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What came of asking for pages.
+    """The outcome of asking for pages."""
 
-    Attributes:
-        asked: how many different ones.
-        missing: those that are not there, each with what was answered.
-        untold: those that did not answer, each with the reason.
-    """
-
-    asked: int
-    missing: dict[str, str]
-    untold: dict[str, str]
+    asked: int  # how many different ones
+    missing: dict[str, str]  # by URL, what was answered instead
+    unanswered: dict[str, str]  # by URL, why nothing was answered
 
 
 def look_up(urls: Iterable[str]) -> Pages:
     """Ask for each page once, without a login; a redirect counts as a page."""
-    missing, untold = {}, {}
+    missing, unanswered = {}, {}
     wanted = sorted(set(urls))
     for url in wanted:
         try:
             answer = http.get(url, timeout_s=_TIMEOUT_S)
         except CouldNotMeasure as problem:
-            untold[url] = problem.message
+            unanswered[url] = problem.message
             continue
         if answer.status >= _FIRST_ERROR and answer.status not in _LOGIN:
             missing[url] = f"answered {answer.status}"
-    return Pages(len(wanted), missing, untold)
+    return Pages(len(wanted), missing, unanswered)

@@ -1,8 +1,8 @@
-"""Shadow replay: every loaded rule's alert through the running configuration, sent to us alone.
+"""Shadow replay: an alert for every loaded rule, sent through a copy of the running configuration.
 
 A private Alertmanager gets the routes, inhibition rules and time intervals of the running one, and
-a webhook of ours in the place of every integration. One alert for each rule is handed to it. So
-it is seen who would be notified, when, and what would be inhibited; and nobody is paged.
+a webhook of ours in place of every integration. It is handed one alert for each rule. That shows
+which channels would be notified, when, and which alerts would be inhibited, and pages no one.
 """
 
 import tempfile
@@ -14,13 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from readiness.areas.alerting.alertmanager_config import Hop, Integration, places, rewritten
+from readiness.areas.alerting.conditions import muted
 from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
-from readiness.areas.alerting.probes.running import Running
-from readiness.areas.alerting.probes.webhooks import Sink, Told
-from readiness.areas.alerting.routes.config import Hop, Integration, places, rewritten
-from readiness.areas.alerting.routes.reach import SEVERITY, holders, serves, unmet
-from readiness.areas.alerting.routes.routing import placed, routes_of
-from readiness.areas.alerting.routes.time_intervals import muted
+from readiness.areas.alerting.probes.cluster import Running
+from readiness.areas.alerting.probes.webhooks import Received, Sink
+from readiness.areas.alerting.reach import SEVERITY, holders, placed, routes_of, serves, unmet
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
 from readiness.lib.guardian import Guardian
@@ -40,56 +39,39 @@ Key = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One integration that was notified.
-
-    Attributes:
-        receiver: its receiver.
-        integration: which one of it.
-        after_s: seconds since the alert was handed over.
-        group: the labels of the group in which it was sent.
-    """
+    """One integration that was notified."""
 
     receiver: str
     integration: Integration
-    after_s: float
-    group: Mapping[str, str]
+    after_s: float  # since the alert was handed over
+    group: Mapping[str, str]  # the labels of the group in which it was sent
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of one alert.
+    """The outcome of one alert. What cannot be computed is None."""
 
-    Attributes:
-        labels: as it was handed over; texts of ours stand in the place of templates.
-        is_test: whether it is a test of ours for a severity, and no live rule's.
-        receivers: those that the private Alertmanager routed it to.
-        expected: those that it takes as computed; None where that cannot be computed.
-        deliveries: what was sent, the first one of each integration, in their order.
-        held_by: the alerts that inhibit it while all loaded rules fire at once.
-        held_as_computed: the same, as computed; None where that cannot be computed.
-    """
-
-    labels: Mapping[str, str]
-    is_test: bool
-    receivers: frozenset[str]
-    expected: frozenset[str] | None
-    deliveries: tuple[Delivery, ...]
-    held_by: tuple[Key, ...]
+    labels: Mapping[str, str]  # as handed over, with a placeholder for each template
+    is_test: bool  # whether it is our test for a severity, not the alert of a loaded rule
+    receivers: frozenset[str]  # by the private Alertmanager
+    expected: frozenset[str] | None  # the receivers as computed
+    deliveries: tuple[Delivery, ...]  # the first one of each integration, in their order
+    held_by: tuple[Key, ...]  # the alerts that inhibit it while all loaded rules fire at once
     held_as_computed: tuple[Key, ...] | None
 
     @property
     def name(self) -> str:
-        """The alert's name."""
+        """The name of the alert."""
         return self.labels.get("alertname", "")
 
     @property
     def key(self) -> Key:
-        """What distinguishes it from the others."""
+        """Its labels without empty ones, which distinguish it from all others."""
         return _key(self.labels)
 
     @property
     def agrees(self) -> bool:
-        """Whether it was routed and inhibited as computed, where that can be computed."""
+        """Whether it was routed and inhibited as computed."""
         routed = self.expected is None or self.receivers == self.expected
         held = self.held_as_computed is None or bool(self.held_by) is bool(self.held_as_computed)
         return routed and held
@@ -97,26 +79,20 @@ class Replayed:
     def channels(self, channels: Mapping[str, Channel], within_s: float) -> dict[str, float]:
         """The channels that were notified in time, each with its seconds."""
         found: dict[str, float] = {}
-        for told in self.deliveries:
+        for sent in self.deliveries:
             for name, channel in channels.items():
-                if serves(channel, told.receiver, told.integration.kind) and name not in found:
-                    found[name] = told.after_s
+                if serves(channel, sent.receiver, sent.integration.kind):
+                    found.setdefault(name, sent.after_s)
         return {name: after for name, after in found.items() if after <= within_s}
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What became of all alerts.
-
-    Attributes:
-        alerts: each of them.
-        version: of the private Alertmanager.
-        took_s: seconds from the first alert to the last message that was waited for.
-    """
+    """The outcome of all alerts."""
 
     alerts: tuple[Replayed, ...]
-    version: str
-    took_s: float
+    version: str  # of the private Alertmanager
+    took_s: float  # from the first alert to the last message that was waited for
 
     def of(self, severity: str) -> list[Replayed]:
         """The alerts of one severity."""
@@ -128,15 +104,10 @@ def replay(
 ) -> Replay:
     """Hand one alert for each live rule, and one for each severity, to a private Alertmanager.
 
-    Args:
-        running: the configuration, and the rules.
-        policy: which channels each severity needs: it is waited for them, to their budgets.
-        settings: how long a request may take.
-        guardian: ends what is started here if this process dies.
+    It is waited for the channels that each severity in the policy needs, to its budget.
 
     Raises:
-        Unreachable: there is no Alertmanager on this machine, or not one that takes the
-            configuration.
+        Unreachable: there is no Alertmanager on this machine, or it refuses the configuration.
         NoData: the configuration is not understood.
     """
     with ExitStack() as stack:
@@ -151,8 +122,8 @@ def replay(
 class _Scene:
     """Two private Alertmanagers and the sink: one sends, the other one shows what is inhibited.
 
-    The first one has no inhibition rules: with all alerts at once, one that is inhibited by
-    another would never show its route when it comes alone.
+    The first one has no inhibition rules: with all alerts at once, an inhibited one would not show
+    the route that it takes when it comes alone.
     """
 
     def __init__(
@@ -170,11 +141,11 @@ class _Scene:
         self.sink = stack.enter_context(Sink())
         self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="readiness-")))
         guardian.remove(self._folder)
-        self._tells = self._start("tells", self.sink.url, guardian, stack, inhibits=False)
+        self._sends = self._start("sends", self.sink.url, guardian, stack, inhibits=False)
         self._holds = None
         if running.config.inhibit_rules:
             self._holds = self._start("holds", _NONE, guardian, stack, inhibits=True)
-        self.version = self._tells.status().version
+        self.version = self._sends.status().version
         self.live = {_key(labels): labels for labels in _alerts_of(running, policy)}
         probe = policy.probe.labels if policy.probe else {}
         tests = [{**probe, "alertname": TEST, SEVERITY: name} for name in policy.severities]
@@ -190,43 +161,46 @@ class _Scene:
         return stack.enter_context(Peer(server.url, self._settings))
 
     def hand_over(self) -> None:
-        """Hand all alerts over; the loaded rules' alone where they are to inhibit each other."""
-        _post(self._tells, self.alerts.values())
+        """Hand all alerts over; to the Alertmanager that inhibits, only those of loaded rules."""
+        _post(self._sends, self.alerts.values())
         if self._holds:
             _post(self._holds, self.live.values())
 
     def is_judged(self, labels: Mapping[str, str]) -> bool:
-        """Whether somebody must be notified of it."""
-        return labels.get(SEVERITY, "") in self.policy.severities and not self._running.is_probe(
-            labels
-        )
+        """Whether a channel must be notified of it."""
+        has_policy = labels.get(SEVERITY, "") in self.policy.severities
+        return has_policy and not self._running.is_probe(labels)
 
-    def told(self) -> dict[Key, list[Told]]:
+    def received(self) -> dict[Key, list[Received]]:
         """What was sent of each alert so far."""
-        found: dict[Key, list[Told]] = {key: [] for key in self.alerts}
-        for told in self.sink.told():
-            found.setdefault(_key(told.labels), []).append(told)
+        found: dict[Key, list[Received]] = {key: [] for key in self.alerts}
+        for message in self.sink.received():
+            found.setdefault(_key(message.labels), []).append(message)
         return found
 
-    def reached(self, told: Iterable[Told]) -> set[str]:
+    def reached(self, received: Iterable[Received]) -> set[str]:
         """The channels that some messages came to."""
         return {
             name
-            for place in {message.place for message in told}
+            for place in {message.place for message in received}
             for name, channel in self.policy.channels.items()
             if place in self._places
             and serves(channel, self._places[place][0], self._places[place][1].kind)
         }
 
     def hops(self, labels: Mapping[str, str]) -> list[Hop] | None:
-        """The routes that it takes; None where a matcher cannot be computed."""
+        """The routes that it takes; None if a matcher cannot be computed."""
         try:
             return routes_of(self._running.config, labels)
         except NoData:
             return None
 
+    def _expected(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        hops = self.hops(labels)
+        return None if hops is None else frozenset(hop.receiver for hop in hops)
+
     def open_places(self, labels: Mapping[str, str], within_s: float) -> set[str]:
-        """The places that are notified of it within some time, as computed."""
+        """The places that must be notified of it in time, as computed."""
         now = datetime.now(UTC)
         around = now - timedelta(minutes=1), now + timedelta(minutes=2)
         intervals = self._running.config.intervals
@@ -239,10 +213,10 @@ class _Scene:
 
     def outcomes(self, handed: float) -> list[Replayed]:
         """What became of each alert."""
-        routed = {_key(held.labels): held for held in self._tells.alerts()}
+        routed = {_key(held.labels): held for held in self._sends.alerts()}
         computed = {key: self._holders(labels) for key, labels in self.live.items()}
         held = self._held(computed)
-        told = self.told()
+        received = self.received()
         if absent := self.alerts.keys() - routed.keys():
             raise NoData(
                 f"the private Alertmanager lacks {len(absent)} of the alerts that it accepted",
@@ -253,17 +227,17 @@ class _Scene:
                 labels=labels,
                 is_test=key not in self.live,
                 receivers=frozenset(routed[key].receivers),
-                expected=None if (hops := self.hops(labels)) is None else _receivers(hops),
-                deliveries=tuple(self._deliveries(told[key], handed)),
+                expected=self._expected(labels),
+                deliveries=tuple(self._deliveries(received[key], handed)),
                 held_by=held.get(key, ()),
                 held_as_computed=computed.get(key),
             )
             for key, labels in self.alerts.items()
         ]
 
-    def _deliveries(self, told: Iterable[Told], handed: float) -> list[Delivery]:
-        first: dict[str, Told] = {}
-        for message in told:
+    def _deliveries(self, received: Iterable[Received], handed: float) -> list[Delivery]:
+        first: dict[str, Received] = {}
+        for message in received:
             first.setdefault(message.place, message)
         return [
             Delivery(*self._places[place], message.at - handed, message.group)
@@ -279,7 +253,7 @@ class _Scene:
         return tuple(sorted((_key(holder) for holder in found), key=sorted))
 
     def _held(self, computed: Mapping[Key, tuple[Key, ...] | None]) -> dict[Key, tuple[Key, ...]]:
-        """What inhibits each alert: it takes a moment until inhibition has seen them all."""
+        """The alerts that inhibit each one: inhibition takes a moment to see them all."""
         peer = self._holds
         if peer is None:
             return {}
@@ -294,7 +268,7 @@ class _Scene:
 
 
 def _alerts_of(running: Running, policy: Alerting) -> Iterable[Mapping[str, str]]:
-    """The labels of an alert for each rule; for each severity where a template makes that."""
+    """The labels of an alert for each rule; one for each severity if that is a template."""
     for rule in running.rules:
         open_ = "{{" in rule.severity
         for variant in [rule.at(name) for name in policy.severities] if open_ else [rule]:
@@ -304,16 +278,12 @@ def _alerts_of(running: Running, policy: Alerting) -> Iterable[Mapping[str, str]
 def _all_holders(
     alert: HeldAlert, all_held: Iterable[HeldAlert], computed: Mapping[Key, tuple[Key, ...] | None]
 ) -> tuple[Key, ...]:
-    """Those that Alertmanager names (it stops at the first), and all others that were computed."""
+    """The one that Alertmanager names, which is the first, and all others as computed."""
     fingerprints = set(alert.status.inhibited_by)
     if not fingerprints:
         return ()
     named = {_key(other.labels) for other in all_held if other.fingerprint in fingerprints}
     return tuple(sorted(named | set(computed.get(_key(alert.labels)) or ()), key=sorted))
-
-
-def _receivers(hops: Iterable[Hop]) -> frozenset[str]:
-    return frozenset(hop.receiver for hop in hops)
 
 
 def _post(peer: Peer, alerts: Iterable[Mapping[str, str]]) -> None:
@@ -324,7 +294,7 @@ def _post(peer: Peer, alerts: Iterable[Mapping[str, str]]) -> None:
 
 
 def _wait(scene: _Scene, handed: float) -> None:
-    """Wait until all is sent that must be, and that was computed; or its time is over."""
+    """Wait until every message that must come has come, or its time is over."""
     waiting = {
         key: (policy, scene.open_places(labels, policy.budget_s))
         for key, labels in scene.alerts.items()
@@ -333,9 +303,10 @@ def _wait(scene: _Scene, handed: float) -> None:
     }
 
     def done() -> bool:
-        passed, told = time.monotonic() - handed, scene.told()
-        for key, (policy, places_) in list(waiting.items()):
-            if passed > policy.budget_s + _MARGIN_S or _settled(scene, told[key], policy, places_):
+        passed, received = time.monotonic() - handed, scene.received()
+        for key, (policy, wanted) in list(waiting.items()):
+            late = passed > policy.budget_s + _MARGIN_S
+            if late or _settled(scene, received[key], policy, wanted):
                 del waiting[key]
         return not waiting
 
@@ -344,11 +315,10 @@ def _wait(scene: _Scene, handed: float) -> None:
 
 
 def _settled(
-    scene: _Scene, told: Sequence[Told], policy: SeverityPolicy, places_: set[str]
+    scene: _Scene, received: Sequence[Received], policy: SeverityPolicy, wanted: set[str]
 ) -> bool:
-    if not places_ <= {message.place for message in told}:
-        return False
-    return not unmet(policy.channels, scene.reached(told))
+    complete = wanted <= {message.place for message in received}
+    return complete and not unmet(policy.channels, scene.reached(received))
 
 
 def _key(labels: Mapping[str, str]) -> Key:

@@ -1,23 +1,26 @@
-"""Servers that take what Alertmanager posts: one answers as a drill wants, one only keeps it."""
+"""Webhooks of Alertmanager that end here: a drill answers them as needed, a sink records them."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from readiness.areas.alerting.config import Channel, Config, DeliveryDrill, SyntheticProbe
+from readiness.areas.alerting.inboxes import Watched, must_be_read, reader_of, wait
+from readiness.areas.alerting.probes.synthetic import DRILL_PREFIX, new_probe, synthetic
+from readiness.config.base.watching import Alertmanager
 from readiness.lib import api
-from readiness.model.errors import CouldNotMeasure
+from readiness.model.errors import CouldNotMeasure, NoData
 
+OK: Final = 200
 _MOST_BYTES: Final = 64 * 1024 * 1024
 Take = Callable[[str, bytes], int]
-"""Takes the path and the body of one request, and gives the status of its answer."""
+"""Takes the path and the body of one request; gives the status of the answer."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -53,14 +56,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def served(host: str, port: int, take: Take, *, kept_alive: bool) -> Iterator[int]:
-    """Serve while the block runs; gives the port.
+    """Serve while the block runs, each request in a thread of its own; gives the port.
 
-    Args:
-        host: the address to listen on.
-        port: the port; 0 is any that is free.
-        take: takes each request, in a thread of its own.
-        kept_alive: whether connections stay open. One that does would bring the calls meant for
-            whoever listens next on this port here.
+    A connection that is kept alive would bring calls meant for the next server on this port here.
 
     Raises:
         OSError, OverflowError: that address cannot be listened on.
@@ -76,9 +74,6 @@ def served(host: str, port: int, take: Take, *, kept_alive: bool) -> Iterator[in
         server.server_close()
 
 
-OK: Final = 200
-
-
 class _Alert(api.Reply):
     status: str
     labels: dict[str, str]
@@ -86,40 +81,39 @@ class _Alert(api.Reply):
 
 
 class Notification(api.Reply):
-    """What Alertmanager posts to a webhook (version 4).
+    """What Alertmanager posts to a webhook (version 4)."""
 
-    Attributes:
-        status: `firing` or `resolved`.
-        alerts: those of the group.
-        truncated: how many more there are, that `max_alerts` left out.
-    """
-
-    status: str
+    status: str  # `firing` or `resolved`
     alerts: tuple[_Alert, ...]
-    truncatedAlerts: int = 0  # noqa: N815 - as Alertmanager calls it
+    group_labels: dict[str, str] = Field(default={}, alias="groupLabels")
+    truncated: int = Field(0, alias="truncatedAlerts")  # how many more `max_alerts` left out
+
+
+_NOTIFICATION: Final = TypeAdapter(Notification)
+
+
+def _notification(body: bytes) -> Notification | None:
+    """What a request contained; None if it was not from Alertmanager."""
+    try:
+        return _NOTIFICATION.validate_json(body)
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that came.
+    """One request that came."""
 
-    Attributes:
-        at: when, as Unix time.
-        status: what it was answered.
-        notification: what it contained; None if it was not a notification.
-    """
-
-    at: float
-    status: int
+    at: float  # as Unix time
+    status: int  # of the answer
     notification: Notification | None
 
     def has(self, label: str, value: str) -> bool:
         """Whether one of its alerts carries this label."""
-        told = self.notification
-        return told is not None and any(a.labels.get(label) == value for a in told.alerts)
+        sent = self.notification
+        return sent is not None and any(a.labels.get(label) == value for a in sent.alerts)
 
 
-_NOTIFICATION: Final = TypeAdapter(Notification)
 Answer = Callable[[int], tuple[int, float]]
 """Gives status and delay in seconds for the n-th call, from 0."""
 
@@ -127,8 +121,7 @@ Answer = Callable[[int], tuple[int, float]]
 class Listener:
     """The calls that came for one alert, and how the next ones are answered.
 
-    What comes for another one, such as the late word of a peer on the check before, is taken and
-    does not count.
+    A call for another alert, such as a late message of an earlier check, is accepted and ignored.
     """
 
     def __init__(self, answer: Answer, label: str, value: str) -> None:
@@ -140,23 +133,14 @@ class Listener:
 
     def wait(self, enough: Callable[[Sequence[Call]], bool], within_s: float) -> list[Call]:
         """Wait until the calls are enough, or the time is over; gives them."""
-        deadline = time.monotonic() + within_s
         with self._came:
-            while not enough(self._calls):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._came.wait(left)
+            self._came.wait_for(lambda: enough(self._calls), within_s)
             return list(self._calls)
 
     def take(self, body: bytes) -> int:
-        """Note a call, and say how it is to be answered, after the delay that was asked for."""
-        try:
-            told: Notification | None = _NOTIFICATION.validate_python(json.loads(body))
-        except (ValueError, ValidationError):
-            told = None
+        """Note a call, and give the status of its answer, after the delay that was asked for."""
         with self._came:
-            call = Call(time.time(), OK, told)
+            call = Call(time.time(), OK, _notification(body))
             if not call.has(*self._wanted):
                 return OK
             status, delay_s = self._answer(len(self._calls))
@@ -166,19 +150,13 @@ class Listener:
         return status
 
     def close(self) -> None:
-        """Let those go that are kept waiting."""
+        """Answer the calls that are kept waiting."""
         self._closing.set()
 
 
 @contextmanager
 def listening(listen: str, answer: Answer, label: str, value: str) -> Iterator[Listener]:
-    """Listen on `host:port` for one alert while the block runs.
-
-    Args:
-        listen: the address.
-        answer: how its calls are answered.
-        label: which label distinguishes the alert from others.
-        value: its value.
+    """Listen on `host:port` while the block runs, for the alert with this label.
 
     Raises:
         CouldNotMeasure: that address cannot be listened on.
@@ -188,7 +166,6 @@ def listening(listen: str, answer: Answer, label: str, value: str) -> Iterator[L
     with ExitStack() as stack:
         try:
             stack.enter_context(
-                # A connection that stays open would bring the next listener's calls here.
                 served(host, int(port), lambda _, body: listener.take(body), kept_alive=False)
             )
         except (OSError, OverflowError) as error:
@@ -202,34 +179,14 @@ def listening(listen: str, answer: Answer, label: str, value: str) -> Iterator[L
         yield listener
 
 
-class _SinkAlert(api.Reply):
-    labels: dict[str, str]
-    status: str
-
-
-class _Message(api.Reply):
-    alerts: tuple[_SinkAlert, ...]
-    group_labels: dict[str, str] = Field(alias="groupLabels")
-
-
-_MESSAGE: Final = TypeAdapter(_Message)
-
-
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One alert in one message.
+class Received:
+    """One alert in one message."""
 
-    Attributes:
-        place: the path that the message came to.
-        labels: the alert's.
-        group: the labels of the group in which it was sent.
-        at: the clock `time.monotonic` when it came, in seconds.
-    """
-
-    place: str
+    place: str  # the path that the message came to
     labels: Mapping[str, str]
-    group: Mapping[str, str]
-    at: float
+    group: Mapping[str, str]  # the labels of the group in which it was sent
+    at: float  # on the clock `time.monotonic`
 
 
 class Sink:
@@ -238,7 +195,7 @@ class Sink:
     def __init__(self) -> None:
         self._raw: list[tuple[str, bytes, float]] = []
         self._read = 0
-        self._told: list[Told] = []
+        self._received: list[Received] = []
         self._serving = ExitStack()
         self._port = 0
 
@@ -256,22 +213,139 @@ class Sink:
     def __exit__(self, *_: object) -> None:
         self._serving.close()
 
-    def told(self) -> list[Told]:
+    def received(self) -> list[Received]:
         """Every alert of the firing messages, in the order in which they came."""
         for path, body, at in self._raw[self._read :]:
             self._read += 1
-            try:
-                message = _MESSAGE.validate_python(json.loads(body))
-            except (ValueError, ValidationError):  # not from Alertmanager
-                continue
-            self._told += [
-                Told(path, alert.labels, message.group_labels, at)
-                for alert in message.alerts
-                if alert.status == "firing"
-            ]
-        return self._told
+            if message := _notification(body):
+                self._received += [
+                    Received(path, alert.labels, message.group_labels, at)
+                    for alert in message.alerts
+                    if alert.status == "firing"
+                ]
+        return self._received
 
     def _keep(self, path: str, body: bytes) -> int:
-        """The time is taken before the message is looked at."""
+        """Take the time before the message is parsed."""
         self._raw.append((path, body, time.monotonic()))
-        return HTTPStatus.OK
+        return OK
+
+
+@dataclass(frozen=True, slots=True)
+class Drilled:
+    """The outcome of one drill."""
+
+    sent_at: float  # when the alert was handed over, as Unix time
+    calls: tuple[Call, ...]  # those that contained it, in their order
+    beside_s: float | None = None  # until the channel beside the webhook had it; None if never
+
+    @property
+    def accepted_s(self) -> float | None:
+        """Seconds from the hand-over until the first call that was accepted; None without one."""
+        return next((call.at - self.sent_at for call in self.calls if call.status == OK), None)
+
+
+def fingerprints(calls: Sequence[Call]) -> set[str]:
+    """The fingerprints of all alerts in these calls."""
+    sent = [call.notification for call in calls if call.notification]
+    return {alert.fingerprint for notification in sent for alert in notification.alerts}
+
+
+@dataclass(frozen=True, slots=True)
+class DrillPlan:
+    """Where drills are sent, and where their webhook ends."""
+
+    alertmanager: Alertmanager
+    probe: SyntheticProbe
+    drill: DeliveryDrill
+    beside: Channel
+
+    @classmethod
+    def of(cls, config: Config) -> "DrillPlan":
+        """The plan.
+
+        Raises:
+            NoData: a table is missing, or the channel beside it cannot be read.
+        """
+        alertmanager, alerting = config.alertmanager, config.alerting
+        probe = alerting.probe if alerting else None
+        if alertmanager is None or alerting is None or probe is None or probe.drill is None:
+            raise NoData(
+                "a drill of the delivery needs [alertmanager] and [alerting.probe.drill]",
+                where="readiness.toml",
+                remedy="see `readiness init` for an example",
+            )
+        beside = alerting.channels[probe.drill.beside]
+        if beside.inbox is None:
+            raise NoData(
+                f"the channel {beside.name} has no inbox: its messages cannot be read",
+                where=f"[alerting.channels.{beside.name}]",
+                remedy="add its inbox, or name another channel in [alerting.probe.drill] beside",
+            )
+        return cls(alertmanager, probe, probe.drill, beside)
+
+
+def answered(
+    plan: DrillPlan,
+    answer: Answer,
+    enough: Callable[[Sequence[Call]], bool],
+    *,
+    within_s: float,
+    count: int = 1,
+) -> Drilled:
+    """Send `count` alerts whose webhook ends here, and take its calls until they are enough.
+
+    Raises:
+        NoData: no call came at all, so that retries cannot be judged.
+        CouldNotMeasure: the address is taken, or an Alertmanager does not take the alert.
+        SafetyRefusal: the alert would reach another receiver.
+    """
+    probe = new_probe(DRILL_PREFIX)
+    with (
+        listening(plan.drill.listen, answer, plan.probe.label, probe) as listener,
+        synthetic(plan.alertmanager, plan.probe, drill=True) as sender,
+    ):
+        sender.hops(probe)
+        sent = sender.send(probe, count=count)
+        calls = listener.wait(enough, within_s)
+        if not calls:
+            raise _never_called(plan, within_s)
+        sender.end(sent)
+    return Drilled(sent.at, tuple(calls))
+
+
+def beside_hanging(plan: DrillPlan, hang_s: float) -> Drilled:
+    """Let the webhook hang, and see when the channel beside it is notified.
+
+    Raises:
+        NoData: the webhook was not called, so that nothing hung.
+        CouldNotMeasure: the channel cannot be read, or an Alertmanager does not take the alert.
+        SafetyRefusal: the alert would reach another receiver.
+    """
+    probe = new_probe(DRILL_PREFIX)
+    with ExitStack() as stack:
+        hang = listening(plan.drill.listen, lambda _: (OK, hang_s), plan.probe.label, probe)
+        listener = stack.enter_context(hang)
+        sender = stack.enter_context(synthetic(plan.alertmanager, plan.probe, drill=True))
+        watched = Watched(plan.beside, stack.enter_context(reader_of(plan.beside)))
+        sender.hops(probe)
+        watched.look(probe)
+        sent = sender.send(probe)
+        began = time.monotonic()
+        calls = listener.wait(bool, hang_s)
+        if not calls:
+            raise _never_called(plan, hang_s)
+        wait([watched], probe, began + hang_s)
+        must_be_read([watched])
+        listener.close()
+        sender.end(sent)
+    return Drilled(sent.at, tuple(calls), watched.after_s(sent.at, ended=False))
+
+
+def _never_called(plan: DrillPlan, within_s: float) -> NoData:
+    return NoData(
+        f"the webhook of receiver {plan.drill.receiver} was not called within {within_s:g} s",
+        where=f"[alerting.probe.drill] listen = {plan.drill.listen}",
+        remedy="point a webhook of that receiver to this machine, as Alertmanager sees it: "
+        f"webhook_configs: [{{url: 'http://THIS-HOST:{plan.drill.listen.rpartition(':')[2]}/'}}]",
+    )

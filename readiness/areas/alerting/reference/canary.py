@@ -1,21 +1,21 @@
-"""A metric that can be made to breach, and the exporter that shows it.
+"""A metric that can be made to breach, and its exporter, which is a process of its own.
 
 Run as a module, `breach ID` writes the series, `clear` removes it, and
-`serve PORT` shows what is written, in the folder REFERENCE_CANARY_FOLDER.
+`serve PORT` exports it; the file is in the folder REFERENCE_CANARY_FOLDER.
 """
 
+import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import Final
 
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from readiness.servers.files import write_whole
+from readiness.servers.small_server import serve
 
 FOLDER: Final = "REFERENCE_CANARY_FOLDER"
 _HEAD: Final = "# HELP readiness_canary Breaches on request.\n# TYPE readiness_canary gauge\n"
@@ -26,7 +26,7 @@ def _file() -> Path:
 
 
 async def metrics(_: Request) -> Response:
-    """The series, if there is one now."""
+    """The current series, if there is one."""
     file = _file()
     series = file.read_text(encoding="utf-8") if file.exists() else ""
     return Response(_HEAD + series, media_type="text/plain; version=0.0.4")
@@ -39,11 +39,7 @@ def main(action: str, argument: str = "") -> None:
     elif action == "clear":
         _file().unlink(missing_ok=True)
     else:
-        application = Starlette(routes=[Route("/metrics", metrics)])
-        uvicorn.run(
-            application, host="127.0.0.1", port=int(argument), log_level="warning",
-            timeout_graceful_shutdown=1,
-        )  # fmt: skip
+        asyncio.run(serve([Route("/metrics", metrics)], int(argument)))
 
 
 if __name__ == "__main__":

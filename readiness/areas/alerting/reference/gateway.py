@@ -1,19 +1,20 @@
-"""A gateway that stands between two programs, and gets something wrong.
+"""A gateway between two programs, with a fault.
 
 Run as a module with PORT JSON, the JSON of `Gateway`.
 """
 
+import asyncio
 import json
 import sys
 from typing import Final
 
 import httpx
-import uvicorn
 from pydantic import BaseModel, ConfigDict
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from readiness.servers.small_server import serve
 
 READY: Final = "/_ready"
 _TIMEOUT_S: Final = 60.0
@@ -21,29 +22,18 @@ _METHODS: Final = ["GET", "POST", "PUT", "DELETE"]
 
 
 class Gateway(BaseModel):
-    """What it does.
-
-    Attributes:
-        to: the addresses that each request goes to, one after the other; the worst of their
-            answers is the one that is given.
-        swallows: statuses of theirs that it turns into 200.
-        refuses: methods and paths that it answers 403 itself, as `POST /api/v2/silences`.
-        ignores: beginnings of methods and paths that it answers 200 itself.
-        drops: keys that it removes from the objects of a JSON list, as `endsAt`.
-    """
+    """The targets of a gateway, and its faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    to: list[str]
-    swallows: list[int] = []
-    refuses: list[str] = []
-    ignores: list[str] = []
-    drops: list[str] = []
+    to: list[str]  # each request goes to all of them in turn; the worst answer is given
+    swallows: list[int] = []  # statuses that it turns into 200
+    refuses: list[str] = []  # what it answers with 403, as `POST /api/v2/silences`
+    ignores: list[str] = []  # prefixes of what it answers with 200 itself
+    drops: list[str] = []  # keys that it removes from the objects of a JSON list, as `endsAt`
 
 
-def application(gateway: Gateway) -> Starlette:
-    """The gateway as an application."""
-
+def _routes(gateway: Gateway) -> list[Route]:
     async def forward(request: Request) -> Response:
         if f"{request.method} {request.url.path}" in gateway.refuses:
             return Response("read-only", 403)
@@ -67,12 +57,10 @@ def application(gateway: Gateway) -> Starlette:
         kept = {"content-type": answer.headers.get("content-type", "text/plain")}
         return Response(answer.content, status, headers=kept)
 
-    return Starlette(
-        routes=[
-            Route(READY, lambda _: Response("ok"), methods=["GET"]),
-            Route("/{path:path}", forward, methods=_METHODS),
-        ]
-    )
+    return [
+        Route(READY, lambda _: Response("ok"), methods=["GET"]),
+        Route("/{path:path}", forward, methods=_METHODS),
+    ]
 
 
 def _without(body: bytes, keys: list[str]) -> bytes:
@@ -83,8 +71,4 @@ def _without(body: bytes, keys: list[str]) -> bytes:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        application(Gateway.model_validate_json(sys.argv[2])),
-        host="127.0.0.1", port=int(sys.argv[1]), log_level="warning",
-        timeout_graceful_shutdown=1,
-    )  # fmt: skip
+    asyncio.run(serve(_routes(Gateway.model_validate_json(sys.argv[2])), int(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""Records what the alerting sends: mail over SMTP, and HTTP posts, one channel for each path.
+"""Records what the alerting sends: mail over SMTP, and HTTP posts, with one channel for each path.
 
 Run as `python -m readiness.areas.alerting.reference.inbox PORT`.
 `GET /messages?channel=slack&contains=TEXT` shows what came;
@@ -16,13 +16,13 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from pydantic import BaseModel, ConfigDict, TypeAdapter
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from readiness.servers.small_server import body_of, serve
 
 MAIL: Final = "email"
 BEATS: Final = "watchdog"
@@ -30,7 +30,6 @@ DEAD_MAN: Final = "dead-man"
 SILENCE_S: Final = 4.0
 _LOOK_S: Final = 0.25
 KEPT: Final = 2000
-BODY_LIMIT_BYTES: Final = 1 << 20
 
 
 class Fault(BaseModel):
@@ -59,7 +58,7 @@ _ANSWERS: Final = {
 class Inbox:
     """The messages, newest last, and the faults of the channels.
 
-    It is a dead man's switch, too: it calls when no beat of the Watchdog comes.
+    It is also a dead man's switch, which calls when the Watchdog sends no beat.
     """
 
     def __init__(self) -> None:
@@ -69,7 +68,7 @@ class Inbox:
         self._last_beat: float | None = None
 
     async def call_when_silent(self) -> None:
-        """Call once whenever no beat has come for a while, after there were some."""
+        """Call once whenever the beats stop."""
         while True:
             await asyncio.sleep(_LOOK_S)
             silent = self._last_beat and time.monotonic() - self._last_beat > SILENCE_S
@@ -88,7 +87,7 @@ class Inbox:
         )
 
     def messages(self, channel: str | None, after: int, text: str = "") -> list[dict[str, Any]]:
-        """Those of one channel (or all), with a number above `after`, that contain a text."""
+        """The messages of one channel (or all), with an id above `after`, that contain a text."""
         return [
             message
             for message in self._messages
@@ -122,9 +121,7 @@ class Inbox:
         return "250 OK"
 
 
-def application(inbox: Inbox, smtp_port: int) -> Starlette:
-    """The HTTP side."""
-
+def _routes(inbox: Inbox, smtp_port: int) -> list[Route]:
     async def get_messages(request: Request) -> Response:
         query = request.query_params
         after, text = int(query.get("after", "0")), query.get("contains", "")
@@ -132,13 +129,13 @@ def application(inbox: Inbox, smtp_port: int) -> Starlette:
 
     async def control(request: Request) -> Response:
         if request.method == "POST":
-            inbox.faults = _Faults.validate_json(await _body(request))
+            inbox.faults = _Faults.validate_json(await body_of(request))
         faults = {channel: fault.model_dump() for channel, fault in inbox.faults.items()}
         return JSONResponse({"smtp_port": smtp_port, "faults": faults})
 
     async def post(request: Request) -> Response:
         channel = request.path_params["channel"]
-        body = await _body(request)
+        body = await body_of(request)
         fault = inbox.fault(channel)
         ends = b"resolve" in body.lower()
         await asyncio.sleep((fault.delay_ms + ends * fault.end_delay_ms) / 1000)
@@ -150,29 +147,17 @@ def application(inbox: Inbox, smtp_port: int) -> Starlette:
         return Response(answer, status, media_type=media_type)
 
     async def get_runbook(request: Request) -> Response:
-        known = request.path_params["name"] in RUNBOOKS
-        return (
-            Response("What to do: ...", media_type="text/plain")
-            if known
-            else Response(status_code=404)
-        )
+        if request.path_params["name"] not in RUNBOOKS:
+            return Response(status_code=404)
+        return Response("What to do: ...", media_type="text/plain")
 
-    return Starlette(
-        routes=[
-            Route("/messages", get_messages),
-            Route("/runbooks/{name}", get_runbook),
-            Route("/_ctl", control, methods=["GET", "POST"]),
-            Route("/{channel}", post, methods=["POST"]),
-            Route("/{channel}/{rest:path}", post, methods=["POST"]),
-        ]
-    )
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body = (body + chunk)[:BODY_LIMIT_BYTES]
-    return body
+    return [
+        Route("/messages", get_messages),
+        Route("/runbooks/{name}", get_runbook),
+        Route("/_ctl", control, methods=["GET", "POST"]),
+        Route("/{channel}", post, methods=["POST"]),
+        Route("/{channel}/{rest:path}", post, methods=["POST"]),
+    ]
 
 
 async def main(port: int) -> None:
@@ -181,16 +166,9 @@ async def main(port: int) -> None:
     loop = asyncio.get_running_loop()
     mail = await loop.create_server(lambda: SMTP(inbox, loop=loop), "127.0.0.1", 0)
     smtp_port = mail.sockets[0].getsockname()[1]
-    config = uvicorn.Config(
-        application(inbox, smtp_port),
-        host="127.0.0.1",
-        port=port,
-        log_level="warning",
-        timeout_graceful_shutdown=1,
-    )
     switch = asyncio.create_task(inbox.call_when_silent())
     async with mail:
-        await uvicorn.Server(config).serve()
+        await serve(_routes(inbox, smtp_port), port)
     switch.cancel()
 
 

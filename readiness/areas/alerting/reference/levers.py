@@ -29,7 +29,7 @@ class AlertingLevers(ProgramLevers):
 
     @property
     def drill_listener(self) -> str:
-        """Where the webhook of the drills' receiver ends: at the check that listens there."""
+        """The URL at which a check listens for the webhook of the drills' receiver."""
         file = self._folder / PEERS[0] / CONFIG
         receivers = json.loads(file.read_text(encoding="utf-8"))["receivers"]
         drill = next(r for r in receivers if r["name"] == "readiness-drill")
@@ -43,22 +43,9 @@ class AlertingLevers(ProgramLevers):
         return self._edited(files, edit, loads=loads)
 
     @contextlib.contextmanager
-    def gateway(
-        self,
-        *to: str,
-        swallows: Sequence[int] = (),
-        refuses: Sequence[str] = (),
-        ignores: Sequence[str] = (),
-        drops: Sequence[str] = (),
-    ) -> Iterator[str]:
-        """Start a gateway that gets something wrong; gives its address. See `gateway.Gateway`."""
-        plan = Gateway(
-            to=list(to),
-            swallows=list(swallows),
-            refuses=list(refuses),
-            ignores=list(ignores),
-            drops=list(drops),
-        )
+    def gateway(self, *to: str, **faults: Sequence[str] | Sequence[int]) -> Iterator[str]:
+        """Start a gateway with faults; gives its address. See `gateway.Gateway`."""
+        plan = Gateway.model_validate({"to": to, **faults})
         inbox = self._program("inbox")
         daemon = Daemon(
             "gateway",
@@ -77,7 +64,7 @@ class AlertingLevers(ProgramLevers):
 
     @contextlib.contextmanager
     def third_peer(self) -> Iterator[None]:
-        """Let a peer that nobody declared join the cluster of the two."""
+        """Let an undeclared peer join the cluster of the two."""
         known = self._program(PEERS[1])
         arguments = list(known.command(0))
         joined = next(a for a in arguments if a.startswith("--cluster.listen-address="))
@@ -125,11 +112,7 @@ class AlertingLevers(ProgramLevers):
         self._await_peers(len(PEERS))
 
     def _await_peers(self, count: int) -> None:
-        """Wait until each of our peers sees so many.
-
-        Raises:
-            ReferenceSystemError: one does not, in time.
-        """
+        """Wait until each of our peers sees so many, or raise an error."""
         deadline = time.monotonic() + _PEERS_S
         ports = [self._program(peer).port for peer in PEERS]
         while any(_peers_seen(port) != count for port in ports):
@@ -139,28 +122,27 @@ class AlertingLevers(ProgramLevers):
 
     @contextlib.contextmanager
     def stale_secret(self, peer: str) -> Iterator[None]:
-        """Let one peer have an old copy of Slack's secret address: nobody answers there."""
+        """Give one peer an old copy of Slack's secret address, at which no server listens."""
         file = self._folder / peer / SLACK_URL_FILE
         with kept(file):
             write_whole(file, b"http://127.0.0.1:9/old")
             yield
 
-    @contextlib.contextmanager
-    def inbox_fault(self, channel: str, **fault: int | bool) -> Iterator[None]:
+    def inbox_fault(self, channel: str, **fault: int | bool) -> Lever:
         """Give one channel of the inbox a fault: `status`, `delay_ms` or `loses`."""
-        port = self._program("inbox").port
-        before = request_json(port, "GET", "/_ctl")["faults"]
-        request_json(port, "POST", "/_ctl", {**before, channel: fault})
-        try:
-            yield
-        finally:
-            request_json(port, "POST", "/_ctl", before)
+        return self._faulty("inbox", {channel: fault}, key="faults")
+
+    def pager_fault(self, **fault: bool) -> Lever:
+        """Switch something of the application's alert engine off: see `pager.Fault`."""
+        return self._faulty("pager", fault)
 
     @contextlib.contextmanager
-    def pager_fault(self, **fault: bool) -> Iterator[None]:
-        """Let the alert engine of the application get something wrong: see `pager.Fault`."""
-        port = self._program("pager").port
-        before = request_json(port, "GET", "/_ctl")
+    def _faulty(
+        self, program: str, fault: Mapping[str, object], key: str | None = None
+    ) -> Iterator[None]:
+        port = self._program(program).port
+        shown = request_json(port, "GET", "/_ctl")
+        before = shown[key] if key else shown
         request_json(port, "POST", "/_ctl", {**before, **fault})
         try:
             yield
@@ -189,7 +171,7 @@ class AlertingLevers(ProgramLevers):
             self._wait_unsilenced(made["silenceID"])
 
     def _wait_unsilenced(self, silence: str) -> None:
-        """Wait until every peer that runs knows that the silence is over."""
+        """Wait until every running peer has the end of the silence."""
         deadline = time.monotonic() + _GOSSIP_TIMEOUT_S
         for peer in PEERS:
             path, port = f"/api/v2/silence/{silence}", self._program(peer).port

@@ -1,8 +1,9 @@
-"""The application's own alert engine: notifies a first tier, and a second one if nobody acts.
+"""The application's own alert engine: notifies a first tier, then a second one without an answer.
 
 Run as a module with PORT INBOX, the address of the inbox.
-POST /alerts `{"id": ...}` raises an alert, POST /alerts/ID/acknowledge and /resolve do what they
-say, GET /history and /statistics show what was. `POST /_ctl {"counts": false}` is a fault.
+POST /alerts `{"id": ...}` raises an alert, POST /alerts/ID/acknowledge or /alerts/ID/resolve
+changes it, GET /history and /statistics show the records. `POST /_ctl {"counts": false}` sets a
+fault.
 """
 
 import asyncio
@@ -23,24 +24,24 @@ from readiness.servers.small_server import body_of, serve
 TIERS: Final = ("chat", "second-tier")
 """The channels of the inbox that are notified, the first one at once."""
 ESCALATES_S: Final = 5.0
-"""Long enough for a command to acknowledge before, on a machine that does much else."""
+"""Long enough for a command to acknowledge before, on a busy machine."""
 KEPT: Final = 500
 _TIMEOUT_S: Final = 30.0
 
 
 class Fault(BaseModel):
-    """What it does as it should; each can be switched off."""
+    """What works; each can be switched off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tells_first: bool = True
-    remembers: bool = True
-    remembers_ends: bool = True
+    notifies_first: bool = True
+    records: bool = True
+    records_ends: bool = True
     counts: bool = True
     escalates: bool = True
     waits: bool = True
     in_time: bool = True
-    heeds_acknowledgements: bool = True
+    honors_acknowledgements: bool = True
 
 
 class New(BaseModel):
@@ -75,14 +76,14 @@ class Pager:
         self._fault = Fault()
 
     async def trigger(self, request: Request) -> Response:
-        """Raise an alert: sent at once, and again to the second tier if nobody acts."""
+        """Raise an alert: sent at once, and later to the second tier."""
         new = New.model_validate_json(await body_of(request))
         alert = self._alerts[new.id] = Alert(id=new.id, raised_at=datetime.now(UTC))
         while len(self._alerts) > KEPT:
             self._alerts.popitem(last=False)
         self._total += self._fault.counts
-        if self._fault.tells_first:
-            self._start(self._tell(TIERS[0], "raised", alert))
+        if self._fault.notifies_first:
+            self._start(self._notify(TIERS[0], "raised", alert))
         self._start(self._escalate(alert))
         return JSONResponse({"id": alert.id}, 201)
 
@@ -90,31 +91,31 @@ class Pager:
         """Acknowledge or resolve one."""
         alert = self._alerts.get(request.path_params["alert"])
         if alert is None:
-            return JSONResponse({"detail": "there is no such alert"}, 404)
+            return JSONResponse({"detail": "no such alert"}, 404)
         if request.path_params["action"] == "acknowledge":
             alert.acknowledged_at = datetime.now(UTC)
         else:
             alert.resolved_at = datetime.now(UTC)
-            if self._fault.tells_first:
-                self._start(self._tell(TIERS[0], "resolved", alert))
+            if self._fault.notifies_first:
+                self._start(self._notify(TIERS[0], "resolved", alert))
         return JSONResponse({"id": alert.id})
 
     async def history(self, request: Request) -> Response:
         """The alerts whose id contains `search`, the newest first."""
-        hidden = set() if self._fault.remembers_ends else {"resolved_at"}
+        hidden = set() if self._fault.records_ends else {"resolved_at"}
         found = [
             alert.model_dump(mode="json", exclude=hidden)
             for alert in reversed(self._alerts.values())
-            if request.query_params.get("search", "") in alert.id and self._fault.remembers
+            if request.query_params.get("search", "") in alert.id and self._fault.records
         ]
         return JSONResponse({"alerts": found})
 
     async def statistics(self, _: Request) -> Response:
-        """How many there were."""
+        """The number of all alerts so far."""
         return JSONResponse({"alerts": {"total": self._total}})
 
     async def control(self, request: Request) -> Response:
-        """Tell the fault, or set another one."""
+        """Show the fault, or set another one."""
         if request.method == "POST":
             self._fault = Fault.model_validate_json(await body_of(request))
         return JSONResponse(self._fault.model_dump())
@@ -122,15 +123,15 @@ class Pager:
     async def _escalate(self, alert: Alert) -> None:
         late = 1 if self._fault.in_time else 2
         await asyncio.sleep(ESCALATES_S * late if self._fault.waits else 0)
-        heeded = alert.acknowledged_at is not None and self._fault.heeds_acknowledgements
-        if self._fault.escalates and not heeded and alert.resolved_at is None:
-            await self._tell(TIERS[1], "nobody acknowledged", alert)
+        acknowledged = alert.acknowledged_at is not None and self._fault.honors_acknowledgements
+        if self._fault.escalates and not acknowledged and alert.resolved_at is None:
+            await self._notify(TIERS[1], "not acknowledged", alert)
 
-    async def _tell(self, channel: str, what: str, alert: Alert) -> None:
+    async def _notify(self, channel: str, what: str, alert: Alert) -> None:
         await self._client.post(f"{self._inbox}/{channel}", json={"text": f"{what}: {alert.id}"})
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        """Let it go on beside the answer; asyncio itself keeps no hold of a task."""
+        """Run it beside the answer; asyncio itself does not keep a task alive."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""Tells the pager something: `python pager_command.py URL trigger|acknowledge|resolve ID`.
+"""Sends an order to the pager: `python pager_command.py URL trigger|acknowledge|resolve ID`.
 
 Run by its path, and with the standard library only: an acknowledgement must not come late
 because a busy machine was still importing something.
@@ -14,7 +14,7 @@ _FIRST_ERROR = 400
 
 
 def main(url: str, action: str, alert: str) -> None:
-    """Send one request; whatever is not a success ends the program with what came."""
+    """Send one request; an error ends the program with the answer."""
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_TIMEOUT_S)
     try:

@@ -1,4 +1,4 @@
-"""The part of the reference system's readiness.toml that says how people are notified."""
+"""The tables of alerting in the reference system's readiness.toml."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ def alerting(peers: list[str], inbox: str, listener: int, python: str) -> str:
 
     Args:
         peers: the addresses of all Alertmanagers.
-        inbox: the address of what stands for the vendors.
+        inbox: the address of the server in place of the vendors.
         listener: the port on which checks listen themselves.
         python: the interpreter, quoted for TOML.
     """
@@ -26,11 +26,11 @@ def alerting(peers: list[str], inbox: str, listener: int, python: str) -> str:
 
 def _channel(name: str, inbox: str) -> str:
     integration, receivers = _CHANNELS[name]
-    told_apart = f"receivers = {receivers}\n" if receivers else ""
-    return _CHANNEL.format(name=name, integration=integration, told_apart=told_apart, inbox=inbox)
+    distinct = f"receivers = {receivers}\n" if receivers else ""
+    return _CHANNEL.format(name=name, integration=integration, distinct=distinct, inbox=inbox)
 
 
-# An SMS gateway is behind a webhook, and its kind is that of every other webhook.
+# An SMS gateway is behind a webhook, and has the same kind as every other webhook.
 _CHANNELS: Final = {
     "email": ("email", ""),
     "pagerduty": ("pagerduty", ""),
@@ -48,7 +48,7 @@ start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanag
 """
 
 _SEVERITIES: Final = """
-# Somebody is paged, by one of two channels, and all can see it.
+# Someone is paged, by one of two channels, and everyone can see it.
 [alerting.severities.critical]
 channels = [["pagerduty", "sms"], ["slack"]]
 budget_s = 30
@@ -62,7 +62,7 @@ may_be_muted = true
 _CHANNEL: Final = """
 [alerting.channels.{name}]
 integration = "{integration}"
-{told_apart}[alerting.channels.{name}.inbox]
+{distinct}[alerting.channels.{name}.inbox]
 url = "{inbox}/messages"
 query = "channel={name}&contains={{probe}}"
 """
@@ -85,7 +85,7 @@ stop = [{python}, "-m", "readiness.reference.pause", "pause", "prometheus"]
 start = [{python}, "-m", "readiness.reference.pause", "resume", "prometheus"]
 calls = "dead-man"
 
-# Where it calls: the switch is outside of this monitoring, and waits for the beats.
+# The channel of its calls: the switch is outside of this monitoring, and waits for the beats.
 [alerting.channels.dead-man]
 integration = "webhook"
 receivers = ["dead-man"]
@@ -95,19 +95,19 @@ query = "channel=dead-man&contains={{probe}}"
 """
 
 _PROBE: Final = """
-# Synthetic alerts: a route of their own targets the same kinds of channel, and pages nobody.
+# Synthetic alerts: their own route targets the same kinds of channel, and pages no one.
 [alerting.probe]
 receiver = "readiness-probe"
 labels = {{ severity = "critical" }}
 budget_s = 5
 
-# Those whose id begins with `drill-` end at a webhook that the checks themselves answer.
+# Alerts whose id begins with `drill-` end at a webhook that the checks themselves answer.
 [alerting.probe.drill]
 receiver = "readiness-drill"
 listen = "127.0.0.1:{listener}"
 beside = "email"
 
-# Its metric has an exporter of its own: nothing else is missing while that hangs.
+# Its metric has its own exporter: no other metric is missing while that hangs.
 [alerting.canary]
 breach = [{python}, "-m", "readiness.areas.alerting.reference.canary", "breach", "{{probe}}"]
 clear = [{python}, "-m", "readiness.areas.alerting.reference.canary", "clear"]
@@ -118,14 +118,9 @@ loss_max_s = 40
 
 
 def own_engine(url: str, inbox: str) -> str:
-    """The table [alerting.engine] and its channels.
-
-    Args:
-        url: the address of the engine.
-        inbox: the address of what stands for the vendors.
-    """
+    """The table [alerting.engine] and its channels, with the addresses of engine and inbox."""
     channels = "".join(_ENGINE_CHANNEL.format(name=name, inbox=inbox) for name in pager.TIERS)
-    # A list of texts is the same in TOML as in JSON. Nothing of `site` is needed: it starts faster.
+    # A list of texts is the same in TOML as in JSON. Without `site` it starts faster.
     commands = {
         action: json.dumps([sys.executable, "-I", "-S", pager_command.__file__, url, action, _ID])
         for action in ("trigger", "resolve", "acknowledge")
@@ -172,11 +167,7 @@ acknowledge = {acknowledge}
 
 
 def rules(running: Collection[str]) -> str:
-    """[alerting.rules.NAME], as far as somebody exports what each is about.
-
-    Args:
-        running: the names of the programs that run.
-    """
+    """[alerting.rules.NAME], for the programs that run."""
     of_exporters = (text for exporter, text in _EXPORTED.items() if exporter in running)
     return "".join((_SERVICE, *of_exporters))
 

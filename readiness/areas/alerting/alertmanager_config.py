@@ -1,4 +1,4 @@
-"""Alertmanager's configuration, as it says that it runs it (0.16 to 0.28), and a harmless copy."""
+"""Alertmanager's running configuration (0.16 to 0.28), parsed, and a harmless copy of it."""
 
 import json
 from collections.abc import Mapping
@@ -8,9 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from readiness.areas.alerting.routes import matchers
-from readiness.areas.alerting.routes.matchers import Matcher
-from readiness.areas.alerting.routes.time_intervals import TimeInterval
+from readiness.areas.alerting.conditions import Matcher, TimeInterval, parse_matchers
 from readiness.lib.durations import prometheus_seconds
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_one
 from readiness.model.errors import NoData
@@ -22,17 +20,11 @@ _SUFFIX: Final = "_configs"
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One way in which a receiver notifies.
+    """One way in which a receiver notifies."""
 
-    Attributes:
-        kind: as in `KIND_configs`.
-        index: its place among those of its kind in the receiver, from 0.
-        send_resolved: whether it sends the end of an alert, too.
-    """
-
-    kind: str
-    index: int
-    send_resolved: bool
+    kind: str  # as in `KIND_configs`
+    index: int  # its place among those of its kind in the receiver, from 0
+    send_resolved: bool  # whether it sends the end of an alert, too
 
     def __str__(self) -> str:
         return f"{self.kind}[{self.index}]"
@@ -40,7 +32,7 @@ class Integration:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """The target of a route; without an integration, it notifies nobody."""
+    """The target of a route; without an integration, it sends no notification."""
 
     name: str
     integrations: tuple[Integration, ...]
@@ -53,26 +45,16 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """The target of a route, with all that it inherits from its parents.
+    """The target of a route, with all that it inherits from its parents."""
 
-    Attributes:
-        receiver: the name of the receiver.
-        path: the matchers from the root on: `/{severity="critical"}`.
-        group_by: labels by which alerts are put together; `...` alone means all.
-        group_wait_s: seconds until a new group is sent.
-        group_interval_s: seconds until an alert is sent that joins a group later.
-        repeat_interval_s: seconds until it is sent again, while it lasts.
-        mute: time intervals in which it is muted; not inherited.
-        active: time intervals outside of which it is muted, if there are any; not inherited.
-    """
-
-    receiver: str
-    path: str
-    group_by: tuple[str, ...]
-    group_wait_s: float
-    group_interval_s: float
-    repeat_interval_s: float
-    mute: tuple[str, ...]
+    receiver: str  # the name of the receiver
+    path: str  # the matchers from the root on: `/{severity="critical"}`
+    group_by: tuple[str, ...]  # labels by which alerts are put together; `...` alone means all
+    group_wait_s: float  # seconds until a new group is sent
+    group_interval_s: float  # seconds until an alert is sent that joins a group later
+    repeat_interval_s: float  # seconds until it is sent again, while it lasts
+    mute: tuple[str, ...]  # time intervals in which it is muted; not inherited
+    # Time intervals outside of which it is muted, if there are any; not inherited.
     active: tuple[str, ...]
 
     def group_of(self, labels: Mapping[str, str]) -> dict[str, str]:
@@ -97,7 +79,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class InhibitRule:
-    """Alerts (source) that hold others (target) back, where the labels `equal` are the same."""
+    """Alerts (source) inhibit others (target) if the labels `equal` are the same."""
 
     number: int
     source: tuple[Matcher, ...]
@@ -106,12 +88,14 @@ class InhibitRule:
 
     def __str__(self) -> str:
         source, target = (", ".join(map(str, part)) for part in (self.source, self.target))
-        return f"inhibit rule {self.number} ({source or 'anything'} holds {target or 'anything'})"
+        return (
+            f"inhibit rule {self.number} ({source or 'anything'} inhibits {target or 'anything'})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What one Alertmanager does with alerts."""
+    """The parts of one Alertmanager's configuration that decide what is notified, and when."""
 
     root: Route
     receivers: Mapping[str, Receiver]
@@ -119,17 +103,13 @@ class Config:
     intervals: Mapping[str, tuple[TimeInterval, ...]]
 
 
-def _listed(value: object) -> object:
-    """An absent list is written as nothing in YAML; the loader makes it an empty text."""
-    return [] if value in ("", "null", "~") else value
+def _or(empty: list[Any] | dict[str, Any]) -> BeforeValidator:
+    """An absent value is empty in YAML, and the loader makes it an empty text."""
+    return BeforeValidator(lambda value: empty if value in ("", "null", "~") else value)
 
 
-def _mapped(value: object) -> object:
-    return {} if value in ("", "null", "~") else value
-
-
-_Texts = Annotated[list[str], BeforeValidator(_listed)]
-_Match = Annotated[dict[str, str], BeforeValidator(_mapped)]
+_Texts = Annotated[list[str], _or([])]
+_Match = Annotated[dict[str, str], _or({})]
 
 
 class _Node(BaseModel):
@@ -145,7 +125,7 @@ class _Route(_Node):
     mute_time_intervals: _Texts = []
     active_time_intervals: _Texts = []
     continues: bool = Field(False, alias="continue")
-    routes: Annotated[list["_Route"], BeforeValidator(_listed)] = []
+    routes: Annotated[list["_Route"], _or([])] = []
     group_wait: str = ""
     group_interval: str = ""
     repeat_interval: str = ""
@@ -164,7 +144,7 @@ class _Inhibit(_Node):
 
 class _Interval(_Node):
     name: str
-    time_intervals: Annotated[list[dict[str, Any]], BeforeValidator(_listed)] = []
+    time_intervals: Annotated[list[dict[str, Any]], _or([])] = []
 
 
 class _Receiver(BaseModel):
@@ -177,18 +157,18 @@ class _Whole(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     route: _Route
-    receivers: Annotated[list[_Receiver], BeforeValidator(_listed)] = []
-    inhibit_rules: Annotated[list[_Inhibit], BeforeValidator(_listed)] = []
-    mute_time_intervals: Annotated[list[_Interval], BeforeValidator(_listed)] = []
-    time_intervals: Annotated[list[_Interval], BeforeValidator(_listed)] = []
+    receivers: Annotated[list[_Receiver], _or([])] = []
+    inhibit_rules: Annotated[list[_Inhibit], _or([])] = []
+    mute_time_intervals: Annotated[list[_Interval], _or([])] = []
+    time_intervals: Annotated[list[_Interval], _or([])] = []
 
 
 @lru_cache(maxsize=16)
 def parse(text: str) -> Config:
-    """The configuration that Alertmanager gives out as `config.original`.
+    """The configuration that Alertmanager shows as `config.original`.
 
     Raises:
-        NoData: it is not YAML, or has settings that are not understood.
+        NoData: it is not YAML, or has unknown settings.
     """
     try:
         whole = _Whole.model_validate(document(text))
@@ -213,11 +193,7 @@ def parse(text: str) -> Config:
 
 
 def document(text: str) -> object:
-    """The YAML with all values as texts: `17:00` is no number here, and `yes` no truth.
-
-    Raises:
-        NoData: it is none.
-    """
+    """The YAML with all values as texts: here, `17:00` is not a number, and `yes` not a Boolean."""
     try:
         return read_one(text, Scalars.TEXTS)
     except BrokenYaml as error:
@@ -233,8 +209,8 @@ def _receiver(receiver: _Receiver) -> Receiver:
             continue
         kind = key.removesuffix(_SUFFIX)
         for index, settings in enumerate(value):
-            told = settings.get("send_resolved") if isinstance(settings, dict) else None
-            resolved = kind not in _SENDS_NO_RESOLVED if told is None else told == "true"
+            written = settings.get("send_resolved") if isinstance(settings, dict) else None
+            resolved = kind not in _SENDS_NO_RESOLVED if written is None else written == "true"
             found.append(Integration(kind, index, resolved))
     return Receiver(receiver.name, tuple(found))
 
@@ -254,7 +230,7 @@ def _conditions(
     found = [Matcher(name, "=", value) for name, value in equal.items()]
     found += [Matcher(name, "=~", value) for name, value in regex.items()]
     for line in lines:
-        found += matchers.parse(line)
+        found += parse_matchers(line)
     return tuple(sorted(found, key=lambda m: (m.name, m.value, m.op)))
 
 
@@ -262,44 +238,39 @@ _DEFAULTS: Final = Hop("", "", (), 30.0, 300.0, 14_400.0, (), ())
 
 
 def _route(route: _Route, parent: Hop | None) -> Route:
-    """One node, with what it takes from its parent."""
+    """One node, with the settings that it inherits."""
     above = parent or _DEFAULTS
     conditions = _conditions(route.match, route.match_re, route.matchers)
     own = f"{above.path}/{{{', '.join(map(str, conditions))}}}" if parent else ""
     hop = Hop(
         receiver=route.receiver or above.receiver,
         path=own,
-        # An empty list is as none: the parent's.
+        # An empty list counts as absent.
         group_by=tuple(route.group_by) or above.group_by,
-        group_wait_s=_or(route.group_wait, above.group_wait_s),
-        group_interval_s=_or(route.group_interval, above.group_interval_s),
-        repeat_interval_s=_or(route.repeat_interval, above.repeat_interval_s),
+        group_wait_s=_seconds(route.group_wait, above.group_wait_s),
+        group_interval_s=_seconds(route.group_interval, above.group_interval_s),
+        repeat_interval_s=_seconds(route.repeat_interval, above.repeat_interval_s),
         mute=tuple(route.mute_time_intervals),
         active=tuple(route.active_time_intervals),
     )
     return Route(hop, conditions, route.continues, tuple(_route(r, hop) for r in route.routes))
 
 
-def _or(duration: str, inherited: float) -> float:
+def _seconds(duration: str, inherited: float) -> float:
     return prometheus_seconds(duration) if duration else inherited
 
 
-# What decides who is notified, and when. All else is about how, and may need secrets or files.
+# These decide what is notified, and when. The rest is about how, and may need secrets or files.
 _KEPT: Final = ("route", "inhibit_rules", "mute_time_intervals", "time_intervals")
-_FLAG: Final = "continue"
 
 
 def place(receiver: int, integration: Integration) -> str:
-    """The path that stands for one integration: `/3/webhook/0`."""
+    """The path of the webhook in place of one integration: `/3/webhook/0`."""
     return f"/{receiver}/{integration.kind}/{integration.index}"
 
 
 def places(text: str) -> dict[str, tuple[str, Integration]]:
-    """What each path stands for: the name of the receiver, and the integration.
-
-    Raises:
-        NoData: the configuration is not understood.
-    """
+    """The receiver and the integration that each path is in place of."""
     return {
         place(number, integration): (receiver.name, integration)
         for number, receiver in enumerate(parse(text).receivers.values())
@@ -308,12 +279,7 @@ def places(text: str) -> dict[str, tuple[str, Integration]]:
 
 
 def rewritten(text: str, url: str, *, inhibits: bool) -> str:
-    """The configuration with a webhook in the place of every integration.
-
-    Args:
-        text: the configuration, as Alertmanager gives it out.
-        url: the target of all webhooks, each with a path of its own; see `places`.
-        inhibits: whether alerts inhibit each other.
+    """The configuration with a webhook at `url` in place of every integration; see `places`.
 
     Raises:
         NoData: the configuration is not understood.
@@ -322,29 +288,27 @@ def rewritten(text: str, url: str, *, inhibits: bool) -> str:
     if not isinstance(whole, Mapping):
         raise NoData("is empty", where="the configuration of Alertmanager")
     kept = {key: whole[key] for key in _KEPT if whole.get(key)}
-    kept["route"] = _with_truths(kept["route"])
+    kept["route"] = _with_booleans(kept["route"])
     if not inhibits:
         kept.pop("inhibit_rules", None)
     receivers = [
-        {"name": receiver.name, "webhook_configs": [_webhook(url, number, i) for i in told]}
+        {
+            "name": receiver.name,
+            "webhook_configs": [
+                {"url": f"{url}{place(number, one)}", "send_resolved": one.send_resolved}
+                for one in receiver.integrations
+            ],
+        }
         for number, receiver in enumerate(parse(text).receivers.values())
-        for told in [receiver.integrations]
     ]
-    # JSON is YAML, as long as no character is escaped by halves.
+    # JSON is YAML, unless a character is escaped as a surrogate pair.
     return json.dumps({**kept, "receivers": receivers}, ensure_ascii=False, indent=1)
 
 
-def _webhook(url: str, receiver: int, integration: Integration) -> dict[str, object]:
-    return {
-        "url": f"{url}{place(receiver, integration)}",
-        "send_resolved": integration.send_resolved,
-    }
-
-
-def _with_truths(node: object) -> object:
-    """A route with truths where they belong: all values were read as texts."""
+def _with_booleans(node: object) -> object:
+    """A route with a Boolean `continue`: all values were read as texts."""
     if not isinstance(node, Mapping):
         return node
     below = node.get("routes")
-    found = dict(node) | {_FLAG: node.get(_FLAG) == "true"}
-    return found | {"routes": [_with_truths(child) for child in below]} if below else found
+    found = dict(node) | {"continue": node.get("continue") == "true"}
+    return found | {"routes": [_with_booleans(child) for child in below]} if below else found

@@ -1,11 +1,13 @@
-"""What an expression selects, and the labels that its result can have."""
+"""Reads PromQL: its tree, what an expression selects, and the labels that its result can have."""
 
+import math
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal
 
+import promql_parser
 from promql_parser import (
     AggModifierType,
     AggregateExpr,
@@ -16,21 +18,127 @@ from promql_parser import (
     Matcher,
     MatchOp,
     MatrixSelector,
+    NumberLiteral,
+    ParenExpr,
+    SubqueryExpr,
     UnaryExpr,
+    ValueType,
     VectorSelector,
 )
 
-from readiness.areas.alerting.promql.tree import (
-    COMPARISONS,
-    SETS,
-    bare,
-    children,
-    number,
-    operator,
-    parse,
-)
-from readiness.areas.alerting.routes.matchers import compiled
+from readiness.areas.alerting.conditions import compiled
 from readiness.model.errors import NoData
+
+COMPARISONS: Final = frozenset({"==", "!=", ">", "<", ">=", "<="})
+SETS: Final = frozenset({"and", "or", "unless"})
+_SHOWN: Final = 200
+
+# Prometheus 2 has it; the parser knows the name that version 3 gave it.
+promql_parser.register_extra_functions(
+    [
+        promql_parser.Function(
+            "holt_winters", [ValueType.Matrix, ValueType.Scalar, ValueType.Scalar], ValueType.Vector
+        )
+    ]
+)
+
+
+def parse(expression: str) -> Expr:
+    """The tree of an expression.
+
+    Raises:
+        NoData: it cannot be read; so do all functions here that take an expression.
+    """
+    try:
+        return promql_parser.parse(expression)
+    except ValueError as problem:
+        raise NoData(
+            f"the expression cannot be read: {_shown(str(problem))}",
+            where=_shown(expression),
+            remedy="promtool check rules shows whether Prometheus can read it; experimental"
+            " PromQL is not judged",
+        ) from None
+
+
+def _shown(text: str) -> str:
+    """Foreign text on one line, without control characters."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
+
+
+def bare(node: Expr) -> Expr:
+    """The expression without the parentheses around it."""
+    while isinstance(node, ParenExpr):
+        node = node.expr
+    return node
+
+
+def operator(node: BinaryExpr) -> str:
+    """Its operator, as it is written."""
+    return str(node.op)
+
+
+def children(node: Expr) -> Iterator[Expr]:
+    """The expressions directly below; a range's selector is not an expression of its own."""
+    match node:
+        case BinaryExpr():
+            yield node.lhs
+            yield node.rhs
+        case Call():
+            yield from (argument for argument in node.args if isinstance(argument, Expr))
+        case AggregateExpr():
+            if isinstance(node.param, Expr):
+                yield node.param
+            yield node.expr
+        case ParenExpr() | UnaryExpr() | SubqueryExpr():
+            yield node.expr
+        case MatrixSelector():
+            yield node.vector_selector
+
+
+def descend(node: Expr) -> Iterator[Expr]:
+    """The expression and all below it."""
+    yield node
+    for child in children(node):
+        yield from descend(child)
+
+
+_ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "%": math.fmod,
+    "^": lambda a, b: float(a**b),
+}
+
+
+def number(node: Expr) -> float | None:
+    """The value of an expression of literals only, as `3 * 1000`; None for others."""
+    match bare(node):
+        case NumberLiteral() as literal:
+            return literal.val
+        case UnaryExpr() as negated:
+            positive = number(negated.expr)
+            return None if positive is None else -positive
+        case Call(func=function, args=[argument]) if function.name in {"scalar", "vector"}:
+            return number(argument)
+        case BinaryExpr() as binary:
+            return _calculated(binary)
+        case _:
+            return None
+
+
+def _calculated(node: BinaryExpr) -> float | None:
+    calculate = _ARITHMETIC.get(operator(node))
+    left, right = number(node.lhs), number(node.rhs)
+    if calculate is None or left is None or right is None:
+        return None
+    try:
+        return calculate(left, right)
+    except (ArithmeticError, ValueError, TypeError):
+        return None  # Prometheus would give NaN or infinity, which is not a bound
+
 
 Op = Literal["=", "!=", "=~", "!~"]
 _NAME: Final = "__name__"
@@ -52,7 +160,7 @@ class Match:
     value: str
 
     def holds(self, value: str) -> bool | None:
-        """Whether a label of that value matches; None for a pattern that is not read here."""
+        """Whether a label of that value matches; None for a pattern that cannot be read."""
         if self.op in {"=", "!="}:
             return (value == self.value) is (self.op == "=")
         try:
@@ -68,25 +176,16 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One vector selector.
+    """One vector selector."""
 
-    Attributes:
-        metric: its name, or "" where a pattern or nothing names it.
-        matches: its matchers, without that of the name if `metric` holds it.
-        alternatives: further sets of matchers, of which one must hold (`{a="b" or a="c"}`).
-        range_s: seconds of its range, 0 without one.
-        offset_s: seconds it looks back (negative: ahead).
-        may_be_empty: why it need not match a series now; empty where it must.
-        either: the `or` of which one side must match, where it is a side of one; else "".
-    """
-
-    metric: str
-    matches: tuple[Match, ...]
+    metric: str  # its name, or "" where a pattern or nothing names it
+    matches: tuple[Match, ...]  # its matchers, without that of the name if `metric` holds it
+    # Further sets of matchers, of which one must hold (`{a="b" or a="c"}`).
     alternatives: tuple[tuple[Match, ...], ...] = ()
-    range_s: float = 0.0
-    offset_s: float = 0.0
-    may_be_empty: str = ""
-    either: str = ""
+    range_s: float = 0.0  # seconds of its range, 0 without one
+    offset_s: float = 0.0  # seconds it looks back (negative: ahead)
+    may_be_empty: str = ""  # why it need not match a series now; empty where it must
+    either: str = ""  # the `or` of which one side must match, where it is a side of one; else ""
 
     @property
     def text(self) -> str:
@@ -98,34 +197,17 @@ class Selector:
         return f"{self.metric}{{{inside}}}" if inside or not self.metric else self.metric
 
     def equal(self, label: str) -> str:
-        """The value that it demands of a label with `=`, or ""."""
+        """The value that it requires of a label with `=`, or ""."""
         return next((m.value for m in self.matches if m.name == label and m.op == "="), "")
 
     def __str__(self) -> str:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A range, `[5m]`, and the selector that it stands behind."""
-
-    selector: Selector
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return self.selector.range_s
-
-
 def selectors(expression: str, no_series_yet: Collection[str] = ()) -> tuple[Selector, ...]:
     """Every selector of an expression, in its order.
 
-    Args:
-        expression: PromQL.
-        no_series_yet: metrics that may be named before their first series.
-
-    Raises:
-        NoData: it cannot be read.
+    Metrics in `no_series_yet` may be named before their first series.
     """
     return tuple(
         next(_excused([found], "[alerting] no_series_yet"))
@@ -135,17 +217,8 @@ def selectors(expression: str, no_series_yet: Collection[str] = ()) -> tuple[Sel
     )
 
 
-def ranges(expression: str) -> tuple[Range, ...]:
-    """Every range of an expression; not the ranges of subqueries, which no scrape fills.
-
-    Raises:
-        NoData: it cannot be read.
-    """
-    return tuple(Range(found) for found in selectors(expression) if found.range_s)
-
-
 def selector_of(node: VectorSelector, range_s: float = 0.0) -> Selector:
-    """The selector that a node of the tree is."""
+    """The selector of a node of the tree."""
     matches = tuple(map(_match, node.matchers.matchers))
     named = node.name or next((m.value for m in matches if m.name == _NAME and m.op == "="), "")
     plain = re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", named) is not None
@@ -180,7 +253,7 @@ def _selectors(node: Expr) -> Iterator[Selector]:
 
 
 def _alternatives(node: BinaryExpr) -> Iterator[Selector]:
-    """The sides of an `or`. One that compares is a reason to fire of its own, and must match."""
+    """The sides of an `or`. A side that compares can fire by itself, and must match."""
     for side, other in ((node.lhs, node.rhs), (node.rhs, node.lhs)):
         found = list(_selectors(side))
         if _compares(side):
@@ -223,16 +296,12 @@ _NONE: Final = frozenset({"vector", "scalar", "time", "pi"})
 
 
 def referenced_labels(template: str) -> frozenset[str]:
-    """The labels of the expression's result that a template writes out."""
+    """The labels that a template writes out."""
     return frozenset(found["plain"] or found["indexed"] for found in _REFERENCE.finditer(template))
 
 
 def possible_labels(expression: str) -> frozenset[str] | None:
-    """The labels that the result can have; None where that depends on the series.
-
-    Raises:
-        NoData: the expression cannot be read.
-    """
+    """The labels that the result can have; None if that depends on the series."""
     return _labels(parse(expression))
 
 
@@ -289,7 +358,7 @@ def _called(node: Call) -> frozenset[str] | None:
         return None
     if node.func.name in _NONE or not node.args:
         return frozenset()
-    if node.func.name in {"absent", "absent_over_time"}:
+    if node.func.name in _ABSENT:
         found = selectors(node.prettify())
         return frozenset(m.name for s in found for m in s.matches if m.op == "=")
     inner = [argument for argument in node.args if isinstance(argument, Expr)]

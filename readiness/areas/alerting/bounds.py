@@ -1,9 +1,10 @@
-"""Made-up series that bring the subject of a rule to a value."""
+"""The bounds of an expression, and made-up series that bring its subject to a value."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from fractions import Fraction
+from typing import Final, Literal
 
 from promql_parser import (
     AggregateExpr,
@@ -17,39 +18,133 @@ from promql_parser import (
     VectorSelector,
 )
 
-from readiness.areas.alerting.promql.bounds import Bound, bounds
-from readiness.areas.alerting.promql.selectors import Match, Selector, selector_of, selectors
-from readiness.areas.alerting.promql.tree import (
+from readiness.areas.alerting.promql import (
     COMPARISONS,
     SETS,
+    Match,
+    Selector,
     bare,
     descend,
     number,
     operator,
     parse,
+    selector_of,
+    selectors,
 )
 from readiness.model.errors import NoData
+
+Direction = Literal["above", "below", "equals", "differs"]
+_MIRRORED: Final = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
+_DIRECTIONS: Final[dict[str, Direction]] = {
+    ">": "above", ">=": "above", "<": "below", "<=": "below", "==": "equals", "!=": "differs",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One comparison of something with a number."""
+
+    op: str  # the operator, as it reads with the number on the right: `0.75 < x` has `>`
+    value: float  # the number
+    subject: str  # what is compared, as PromQL
+    # Whether it has the modifier `bool`: it then always gives a value, 0 or 1, and an alert rule
+    # fires on both.
+    is_bool: bool
+    text: str  # the whole comparison, as PromQL
+
+    @property
+    def direction(self) -> Direction:
+        """On which side of the number it holds."""
+        return _DIRECTIONS[self.op]
+
+    def __str__(self) -> str:
+        return f"{self.op} {'bool ' if self.is_bool else ''}{self.value:g}"
+
+
+def bounds(expression: str) -> tuple[Bound, ...]:
+    """The comparisons that decide whether an expression has a result, in their order.
+
+    They are found through parentheses, `and`, `or` and `unless`, and on the left of another
+    comparison (`x > 3 < 10`). Those below a function or an aggregation, as in `count(x > 3)`, only
+    select what is counted, and are left out.
+    """
+    return tuple(_bounds(parse(expression)))
+
+
+def _bounds(node: Expr) -> Iterator[Bound]:
+    node = bare(node)
+    if not isinstance(node, BinaryExpr):
+        return
+    if operator(node) in COMPARISONS:
+        yield from _bounds(node.lhs)
+        yield from _compared(node)
+    elif operator(node) in SETS:
+        yield from _bounds(node.lhs)
+        if operator(node) != "unless":  # its right side only says when it must not fire
+            yield from _bounds(node.rhs)
+
+
+def _compared(node: BinaryExpr) -> Iterator[Bound]:
+    left, right = number(node.lhs), number(node.rhs)
+    value = left if right is None else right
+    if value is None or (left is not None and right is not None):
+        return
+    yield Bound(
+        op=_MIRRORED[operator(node)] if right is None else operator(node),
+        value=value,
+        subject=bare(node.rhs if right is None else node.lhs).prettify(),
+        is_bool=node.modifier is not None and node.modifier.return_bool,
+        text=node.prettify(),
+    )
+
+
+# unit -> what it measures, and how many of the plainest unit it is
+_UNITS: Final[dict[str, tuple[str, Fraction]]] = {
+    "s": ("time", Fraction(1)),
+    "ms": ("time", Fraction(1, 1000)),
+    "min": ("time", Fraction(60)),
+    "h": ("time", Fraction(3600)),
+    "ratio": ("share", Fraction(1)),
+    "percent": ("share", Fraction(1, 100)),
+    "bytes": ("size", Fraction(1)),
+    "kB": ("size", Fraction(10**3)),
+    "MB": ("size", Fraction(10**6)),
+    "GB": ("size", Fraction(10**9)),
+    "count": ("count", Fraction(1)),
+    "1/h": ("rate", Fraction(1)),
+}
+
+
+def converted(value: float, unit: str, wanted: str) -> float:
+    """A value in another unit, exact to the last digit that a float has.
+
+    Raises:
+        NoData: the two units measure different things.
+    """
+    (kind, size), (other, step) = _UNITS[unit], _UNITS[wanted]
+    if kind != other:
+        raise NoData(
+            f"{unit} cannot be converted to {wanted}",
+            where="[alerting.rules]",
+            remedy="set `unit` and `metric_unit` to units of one kind: s and ms, ratio and percent",
+        )
+    return float(Fraction(repr(float(value))) * size / step)
+
 
 _OTHERS: Final = ("readiness", "", "200", "500", "0", "1", "true", "a", "A", "GET", "/", "x:1")
 
 
 class Undrivable(NoData):
-    """An expression that no made-up series can bring to a value, as far as we can tell."""
+    """We cannot make up series that bring this expression to a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A value over time.
+    """A value over time."""
 
-    Attributes:
-        start: the value at 0 s; of one that accumulates, not used.
-        slope: what it gains in a second.
-        accumulates: whether only the gain counts, as for a counter.
-    """
-
-    start: float
-    slope: float = 0.0
-    accumulates: bool = False
+    start: float  # the value at 0 s; of one that accumulates, not used
+    slope: float = 0.0  # what it gains in a second
+    accumulates: bool = False  # whether only the gain counts, as for a counter
 
     def __neg__(self) -> "Line":
         return Line(-self.start, -self.slope)
@@ -60,7 +155,7 @@ class Line:
         return Line(self.start + other.start, self.slope + other.slope, together)
 
     def times(self, factor: float) -> "Line":
-        """That many times as much."""
+        """The product with a number."""
         return Line(self.start * factor, self.slope * factor, self.accumulates)
 
 
@@ -76,7 +171,7 @@ class Key:
         return f"{self.metric}{{{inside}}}"
 
     def matches(self, selector: Selector) -> bool:
-        """Whether the selector would select it; a pattern that cannot be read does not."""
+        """Whether the selector selects it; a pattern that cannot be read does not."""
         values = dict(self.labels)
         return self.metric == selector.metric and all(
             m.holds(values.get(m.name, "")) for m in selector.matches
@@ -86,15 +181,12 @@ class Key:
 def key_for(
     selector: Selector, defaults: Mapping[str, str], apart_from: Sequence[Selector] = ()
 ) -> Key:
-    """A series that the selector matches, and those others do not.
+    """A series that the selector matches, and no selector in `apart_from` does.
 
-    Args:
-        selector: what must match it.
-        defaults: labels that it has besides, where the selector does not demand otherwise.
-        apart_from: selectors that must not match it.
+    Its other labels are the defaults, unless the selector requires other values.
 
     Raises:
-        Undrivable: none can be thought of.
+        Undrivable: we cannot find one.
     """
     if not selector.metric or selector.alternatives:
         raise Undrivable("its selector names no single metric", where=selector.text)
@@ -104,7 +196,7 @@ def key_for(
         values[name] = _value(demands, [], values.get(name))
     for other in apart_from:
         if _key(selector.metric, values).matches(other):
-            _tell_apart(selector, other, values)
+            _separate(selector, other, values)
     return _key(selector.metric, values)
 
 
@@ -112,7 +204,7 @@ def _key(metric: str, values: Mapping[str, str]) -> Key:
     return Key(metric, tuple(sorted((name, value) for name, value in values.items() if value)))
 
 
-def _tell_apart(selector: Selector, other: Selector, values: dict[str, str]) -> None:
+def _separate(selector: Selector, other: Selector, values: dict[str, str]) -> None:
     for refused in other.matches:
         demands = [m for m in selector.matches if m.name == refused.name]
         try:
@@ -124,12 +216,12 @@ def _tell_apart(selector: Selector, other: Selector, values: dict[str, str]) -> 
 
 
 def _value(demands: Sequence[Match], refused: Sequence[Match], preferred: str | None) -> str:
-    """A label's value that all demands hold for, and none of the refused."""
+    """A label's value that meets all demands, and none of the refused ones."""
     for value in _candidates(demands, preferred):
         if all(m.holds(value) for m in demands) and not any(m.holds(value) for m in refused):
             return value
     raise Undrivable(
-        "no value of a label comes to mind that matches",
+        "no matching value of a label was found",
         where=", ".join(map(str, [*demands, *refused])),
     )
 
@@ -171,21 +263,17 @@ Inputs = dict[Key, Line]
 
 
 def drive(expression: str, bound: Bound, value: float) -> Inputs:
-    """The series that bring what a bound compares to a value, and make all else hold.
+    """The series that bring the subject of one of the expression's bounds to a value.
 
-    Args:
-        expression: PromQL.
-        bound: one of `bounds(expression)`.
-        value: what its subject must be.
+    All other conditions of the expression are made to hold.
 
     Raises:
-        Undrivable: the expression is of a shape that is not solved here.
-        NoData: it cannot be read.
+        Undrivable: the shape of the expression is not supported.
     """
     plan = _Plan(_defaults(expression), bound.text)
     plan.hold(parse(expression), value)
     if not plan.inputs:
-        raise Undrivable("it selects nothing that could be varied", where=expression)
+        raise Undrivable("it selects no series that can be varied", where=expression)
     return plan.inputs
 
 
@@ -201,17 +289,17 @@ class _Plan:
     def hold(self, node: Expr, value: float) -> None:
         """Make a condition hold, with the target's subject at the value."""
         node = bare(node)
-        if not isinstance(node, BinaryExpr) or operator(node) not in COMPARISONS | SETS:
+        symbol = operator(node) if isinstance(node, BinaryExpr) else ""
+        if not isinstance(node, BinaryExpr) or symbol not in COMPARISONS | SETS:
             self.solve(node, Line(1.0))
-        elif operator(node) in COMPARISONS:
+        elif symbol in COMPARISONS:
             self._compare(node, value)
-        elif operator(node) == "and":
-            self.hold(node.lhs, value)
+        elif symbol == "or" and self._is_in(node.rhs):
             self.hold(node.rhs, value)
-        elif operator(node) == "or" and self._is_in(node.rhs):
-            self.hold(node.rhs, value)
-        else:  # the other side of `or` and the right of `unless` stay without series
+        else:  # the other side of `or` and the right side of `unless` get no series
             self.hold(node.lhs, value)
+            if symbol == "and":
+                self.hold(node.rhs, value)
 
     def _is_in(self, node: Expr) -> bool:
         return any(bound.text == self.target for bound in bounds(node.prettify()))
@@ -219,7 +307,7 @@ class _Plan:
     def _compare(self, node: BinaryExpr, value: float) -> None:
         found = [b for b in bounds(node.prettify()) if b.text == node.prettify()]
         if not found:
-            raise Undrivable("it compares with no number", where=node.prettify())
+            raise Undrivable("it does not compare with a number", where=node.prettify())
         inner = node.lhs if number(node.lhs) is None else node.rhs
         if found[0].text != self.target and not self._is_in(inner):
             value = _that_holds(found[0])
@@ -246,7 +334,7 @@ class _Plan:
             case BinaryExpr() if operator(node) in _INVERSE:
                 self._calculate(node, value, summed=summed)
             case _:
-                raise Undrivable("it is not of a shape that can be solved", where=node.prettify())
+                raise Undrivable("its shape is not supported", where=node.prettify())
 
     def _call(self, node: Call, value: Line, *, summed: bool) -> None:
         name, inner = node.func.name, [a for a in node.args if isinstance(a, Expr)]
@@ -260,7 +348,7 @@ class _Plan:
         elif isinstance(ranged, MatrixSelector) and (line := _over_range(name, ranged, value)):
             self._assign(selector_of(ranged.vector_selector), line, summed=summed)
         else:
-            raise Undrivable(f"{name}() is not solved here", where=node.prettify())
+            raise Undrivable(f"{name}() is not supported", where=node.prettify())
 
     def _calculate(self, node: BinaryExpr, value: Line, *, summed: bool) -> None:
         left, right = self._known(node.lhs), self._known(node.rhs)
@@ -278,12 +366,12 @@ class _Plan:
             self.solve(node.rhs, free, summed=summed)
 
     def _comes_again(self, node: Expr, other: Expr) -> bool:
-        """Whether a plain selector is selected on the other side, too, as in `(a - b) / a`."""
+        """Whether the other side contains the same plain selector, as in `(a - b) / a`."""
         again = (s.text for s in selectors(other.prettify()))
         return isinstance(bare(node), VectorSelector) and bare(node).prettify() in again
 
     def _known(self, node: Expr) -> Line | None:
-        """What a side of an operator is that is settled: a number, the time, a given series."""
+        """The value of a side that is fixed: a number, the time, a series with a value."""
         plain, node = number(node), bare(node)
         if plain is not None:
             return Line(plain)
@@ -294,16 +382,18 @@ class _Plan:
         return _CLOCK if isinstance(node, Call) and node.func.name == "time" else None
 
     def _histogram(self, node: Call, value: Line) -> None:
-        """All that was observed lies in one bucket, whose end makes the quantile the value."""
+        """Put all observations into one bucket, whose edge makes the quantile the value."""
         quantile, found = number(node.args[0]), list(selectors(node.prettify()))
         if not quantile or len(found) != 1 or value.start <= 0 or value.slope:
-            raise Undrivable("the quantile of this histogram is not solved", where=node.prettify())
+            raise Undrivable(
+                "the quantile of this histogram is not supported", where=node.prettify()
+            )
         line = Line(0.0, 1.0, accumulates=True) if found[0].range_s else Line(_BASE)
         for edge in (repr(value.start / quantile), "+Inf"):
             self.inputs[key_for(found[0], {**self.defaults, "le": edge})] = line
 
     def _assign(self, selector: Selector, value: Line, *, summed: bool) -> None:
-        """Give a selector a series, or what is missing to the sum of those that it has."""
+        """Give a selector a series, or add the one that its sum lacks."""
         having = [key for key in self.inputs if key.matches(selector)]
         missing = value
         for key in having:
@@ -320,7 +410,7 @@ class _Plan:
 
 
 def _that_holds(bound: Bound) -> float:
-    """A value that a further comparison holds for."""
+    """A value for which a further comparison holds."""
     if bound.op in {"==", ">=", "<="}:
         return bound.value
     step = max(1.0, abs(bound.value))
@@ -337,14 +427,12 @@ def _is_range(node: Expr) -> bool:
 
 
 def _over_range(function: str, node: MatrixSelector, value: Line) -> Line | None:
-    """The series whose function over a range is a value; None where that is not solved."""
+    """The series whose function over a range is a value; None if that is not supported."""
     if value.slope:
         return None
     if function in _STEADY:
         return value
-    if function in {"rate", "irate"} and value.start >= 0:
-        return Line(0.0, value.start, accumulates=True)
-    if function == "deriv":
+    if function == "deriv" or (function in {"rate", "irate"} and value.start >= 0):
         return Line(0.0, value.start, accumulates=True)
     if function in {"increase", "delta"} and (value.start >= 0 or function == "delta"):
         return Line(0.0, value.start / node.range.total_seconds(), accumulates=True)
@@ -353,7 +441,7 @@ def _over_range(function: str, node: MatrixSelector, value: Line) -> Line | None
 
 def _constant(line: Line, *, but_zero: bool = False) -> float:
     if line.slope or (but_zero and not line.start):
-        raise Undrivable("it multiplies or divides by what is not solved here")
+        raise Undrivable("it multiplies or divides by a value that is not supported")
     return line.start
 
 
@@ -375,7 +463,7 @@ _INVERSE: Final[dict[str, tuple[_Invert, _Invert]]] = {
 
 
 def _defaults(expression: str) -> dict[str, str]:
-    """Labels that every series gets: those of all scraped ones, and what the operators match on."""
+    """The labels of every series: `job`, `instance`, and those that the operators match on."""
     demanded: dict[str, str] = {}
     for selector in selectors(expression):
         for match in selector.matches:

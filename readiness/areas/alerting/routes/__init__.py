@@ -1,1 +1,0 @@
-"""Computes what Alertmanager does with an alert by its configuration. Does no I/O."""
