@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.areas.schema.config import Database, DatabaseSchema
-from readiness.areas.schema.probes.access import Guard, guards, powers
-from readiness.areas.schema.probes.tenants import Sight, sights, writings
+from readiness.areas.schema.probes.access import Guard, Sight, guards, powers, sights, writings
 from readiness.lib.postgres import connect
 from readiness.lib.text import listed
 from readiness.model.errors import NoData

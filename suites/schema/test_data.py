@@ -2,14 +2,14 @@
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.schema.config import Database, DatabaseSchema
-from readiness.areas.schema.probes.constraints import (
+from readiness.areas.schema.probes.integrity import (
     disabled_triggers,
     foreign_keys,
     not_validated,
     orphans,
+    sequences,
 )
 from readiness.areas.schema.probes.rows import age_of_newest, rows_up_to
-from readiness.areas.schema.probes.sequences import sequences
 from readiness.lib.postgres import Connection, connect
 from readiness.lib.text import listed
 

@@ -6,14 +6,19 @@ from functools import partial
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.schema.config import Database
-from readiness.areas.schema.probes.migration_locks import Blocking, blocking
+from readiness.areas.schema.probes.migration_risks import Blocking, blocking, remarks
 from readiness.areas.schema.probes.rows import size_of
-from readiness.areas.schema.probes.squawk import remarks
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import Applied, State
 from readiness.lib.migrations.reading import migrations_of, release_of, state_of
-from readiness.lib.migrations.replay import on_copies, parted, replayed, roll_back, versions_of
-from readiness.lib.migrations.scratch import Scratch
+from readiness.lib.migrations.replay import (
+    Scratch,
+    on_copies,
+    parted,
+    replayed,
+    roll_back,
+    versions_of,
+)
 from readiness.lib.migrations.scripts import up_of
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.fingerprint import ROLES, differences, fingerprint

@@ -3,15 +3,16 @@
 from collections.abc import Collection, Iterator
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.schema.config import TablePair
-from readiness.areas.schema.probes.transfer_tables import out_of_order, sides, states
+from readiness.areas.schema.config import TablePair, TransferOf
 from readiness.areas.schema.probes.transfers import (
     Comparison,
     canary_arrives,
     compare_all,
     compare_recent,
+    out_of_order,
+    sides,
+    states,
 )
-from readiness.areas.schema.subjects import TransferOf
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 from readiness.model.evidence import NotApplicable

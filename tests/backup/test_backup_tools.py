@@ -11,9 +11,9 @@ import pytest
 
 from readiness.areas.backup.config import Adapter, Backup, Physical, Tool
 from readiness.areas.backup.tools import tool_of
-from readiness.areas.backup.tools.barman import read_check
+from readiness.areas.backup.tools.base_backups import read_check
+from readiness.areas.backup.tools.commands import read_wal_verify
 from readiness.areas.backup.tools.pgbackrest import read_verify
-from readiness.areas.backup.tools.walg import read_wal_verify
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 

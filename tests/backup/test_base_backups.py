@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.backup.config import Backup, Physical
-from readiness.areas.backup.probes.cluster import restored_cluster
+from readiness.areas.backup.probes.physical import restored_cluster
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.lib.guardian import Guardian

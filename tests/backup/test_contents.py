@@ -14,19 +14,19 @@ TAIL = b"--\n-- PostgreSQL database dump complete\n--\n\n"
 
 
 def problems(content: bytes) -> tuple[str, ...]:
-    return read_plain_dump(BytesIO(content)).problems
+    return read_plain_dump(BytesIO(content)).damage
 
 
 def test_a_whole_dump_has_no_problem() -> None:
     dump = read_plain_dump(BytesIO(HEAD + ROWS + TAIL))
-    assert (dump.problems, dump.tables, dump.data, dump.roles) == ((), 1, 1, 0)
+    assert (dump.damage, dump.tables, dump.data, dump.roles) == ((), 1, 1, 0)
     assert not dump.filtered
 
 
 def test_globals_end_with_a_line_of_their_own() -> None:
     text = b"CREATE ROLE app;\n-- PostgreSQL database cluster dump complete\n"
     dump = read_plain_dump(BytesIO(text))
-    assert (dump.problems, dump.roles) == ((), 1)
+    assert (dump.damage, dump.roles) == ((), 1)
 
 
 @pytest.mark.parametrize("content", [b"", HEAD, HEAD + ROWS, (HEAD + ROWS + TAIL)[:-30]])
@@ -57,7 +57,7 @@ def test_a_filtered_dump_says_so_itself() -> None:
 def test_a_line_of_many_megabytes_is_read_in_pieces() -> None:
     row = b"x" * (3 << 20) + b"CREATE TABLE no" + b"\n"
     dump = read_plain_dump(BytesIO(HEAD + b"COPY a FROM stdin;\n" + row + TAIL))
-    assert (dump.problems, dump.tables) == ((), 1)
+    assert (dump.damage, dump.tables) == ((), 1)
 
 
 @pytest.mark.contract

@@ -15,8 +15,7 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.backup.config import Backup, Layer
-from readiness.areas.backup.probes.database import sight_of
-from readiness.areas.backup.probes.stored import newest
+from readiness.areas.backup.probes.stored import newest, sight_of
 from readiness.areas.database.config import Database
 from readiness.config.models import Config
 from readiness.lib.files import age_of, manifest_path
@@ -200,7 +199,7 @@ def test_a_file_that_cannot_be_read_is_an_error(
 ) -> None:
     (tmp_path / "all.dump").write_bytes(content)
     lost = [str(error) for error in judged(backup(tmp_path, encrypted=encrypted)).lost]
-    assert any("cannot be seen: all.dump" in error for error in lost) is is_error
+    assert any("cannot be read here: all.dump" in error for error in lost) is is_error
 
 
 @pytest.mark.contract

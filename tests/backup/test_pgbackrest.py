@@ -9,9 +9,15 @@ import psycopg
 import pytest
 
 from readiness.areas.backup.config import Backup, Physical
-from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
-from readiness.areas.backup.probes.cluster import restore_to_point, restored_cluster
-from readiness.areas.backup.probes.stored import pieces_of, unencrypted
+from readiness.areas.backup.probes.physical import (
+    archiver_of,
+    continuity_of,
+    deliver,
+    restore_to_point,
+    restored_cluster,
+)
+from readiness.areas.backup.probes.restored_copy import bad_checksums, sound
+from readiness.areas.backup.probes.storage import pieces_of, unencrypted
 from readiness.areas.backup.reference.wal_archive import WalArchive, prepare
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
@@ -175,8 +181,8 @@ def test_a_restored_server_is_isolated_and_removed(
                 " current_setting('max_logical_replication_workers'), (select count(*) from rows)",
             )
         assert shown == [("off", "", "0", 1000)]
-        assert cluster.sound().corrupt == ()
-        assert cluster.bad_checksums() in (None, 0)
+        assert sound(cluster).corrupt == ()
+        assert bad_checksums(cluster) in (None, 0)
     assert not folder.exists()
 
 

@@ -12,8 +12,9 @@ from readiness import Evidence
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.manifest import Manifest, read_manifest, write_backup
 from readiness.areas.backup.probes.restore import Restored, restored
+from readiness.areas.backup.probes.restored_copy import AnyRestore
 from readiness.areas.backup.probes.stored import newest
-from readiness.fixtures.backup import AnyRestore, Restores
+from readiness.fixtures.backup import Restores
 from readiness.lib.files import manifest_path
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable

@@ -7,8 +7,8 @@ import pytest
 
 from readiness.areas.backup.config import Backup, Copy, Immutable
 from readiness.areas.backup.probes.contents import known_as
-from readiness.areas.backup.probes.stored import (
-    newest_copied,
+from readiness.areas.backup.probes.storage import (
+    complete,
     pieces_of,
     sizes,
     try_to_delete,
@@ -67,15 +67,15 @@ def listed(text: str) -> dict[str, int]:
 
 def test_a_listed_copy() -> None:
     assert listed("12\\ta.dump\\n7\\tdeep/b.dump\\n") == {"a.dump": 12, "b.dump": 7}
-    with pytest.raises(CouldNotMeasure, match="prints something else"):
+    with pytest.raises(CouldNotMeasure, match=r"that lists the copy printed 'a\.dump 12'"):
         listed("a.dump 12\\n")
 
 
 def test_a_copy_counts_with_its_whole_size() -> None:
     day = [datetime(2026, 1, n, tzinfo=UTC) for n in (1, 2)]
     old, new = (BackupFile(Path(f"{n}.dump"), at, 10, "") for n, at in enumerate(day))
-    assert newest_copied([new, old], {"0.dump": 10, "1.dump": 9}) is old
-    assert newest_copied([new, old], {}) is None
+    assert complete([new, old], {"0.dump": 10, "1.dump": 9}) == [old]
+    assert complete([new, old], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -93,5 +93,5 @@ def test_the_bytes_show_whether_a_file_is_encrypted(
 ) -> None:
     (tmp_path / "all.dump").write_bytes(head)
     found = unencrypted(pieces_of(Backup(name="shop", database="shop", path=str(tmp_path))))
-    assert [one.shows for one in found] == ([shows] if shows else [])
+    assert found == ([f"all.dump shows {shows}"] if shows else [])
     assert known_as(head) == ("" if shows == "unencrypted bytes" else shows)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.lib.migrations import files, python_files
+from readiness.lib.migrations import files
 from readiness.lib.migrations.model import Applied, Migration, heads_of, in_order, state
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -33,7 +33,7 @@ def test_a_version_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    for read in (files.plain, files.flyway, python_files.alembic, python_files.django):
+    for read in (files.plain, files.flyway, files.alembic, files.django):
         with pytest.raises(CouldNotMeasure, match="the folder does not exist"):
             read(tmp_path / "gone")
 
@@ -67,7 +67,7 @@ def test_alembic_files_are_read_and_not_run(tmp_path: Path) -> None:
     alembic(tmp_path, "c", '"a"')
     alembic(tmp_path, "d", '("b", "c")')
     (tmp_path / "helper.py").write_text("x = 1")
-    found = in_order(python_files.alembic(tmp_path), "here")
+    found = in_order(files.alembic(tmp_path), "here")
     assert versions(found) == ["a", "b", "c", "d"]
     assert heads_of(found) == ("d",)
     assert heads_of(found[:3]) == ("b", "c")
@@ -78,17 +78,17 @@ def test_what_cannot_be_understood_of_alembic_is_told(tmp_path: Path, down: str)
     text = f'revision = "a"\ndown_revision = {down}\n' if down else 'revision = "a"\n'
     (tmp_path / "a.py").write_text(text)
     with pytest.raises(CouldNotMeasure, match="cannot read its down_revision"):
-        python_files.alembic(tmp_path)
+        files.alembic(tmp_path)
 
 
 def test_a_circle_and_a_gap_are_told(tmp_path: Path) -> None:
     alembic(tmp_path, "a", '"b"')
     alembic(tmp_path, "b", '"a"')
     with pytest.raises(CouldNotMeasure, match="in a circle"):
-        in_order(python_files.alembic(tmp_path), "here")
+        in_order(files.alembic(tmp_path), "here")
     (tmp_path / "b_x.py").unlink()
     with pytest.raises(CouldNotMeasure, match="a builds on b, which does not exist"):
-        in_order(python_files.alembic(tmp_path), "here")
+        in_order(files.alembic(tmp_path), "here")
     with pytest.raises(NoData, match="no migrations were found"):
         in_order([], "here")
 
@@ -106,7 +106,7 @@ def test_django_files_are_read_with_what_they_replace(tmp_path: Path) -> None:
     (folder / "0002_squashed.py").write_text(
         f"{head}    replaces = [('shop', '0001_initial'), ('shop', '0002_b')]\n"
     )
-    found = {m.version: m for m in python_files.django(tmp_path)}
+    found = {m.version: m for m in files.django(tmp_path)}
     assert found["shop.0001_initial"].after == ()
     assert found["shop.0002_b"].after == ("shop.0001_initial",)
     assert found["shop.0002_squashed"].replaces == ("shop.0001_initial", "shop.0002_b")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readiness.lib.migrations.statements import script, split
+from readiness.lib.migrations.scripts import script, split
 
 
 @pytest.mark.parametrize(

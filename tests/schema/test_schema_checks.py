@@ -8,7 +8,7 @@ import pytest
 
 from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.manifest import read, save
-from readiness.areas.schema.probes.constraints import foreign_keys, orphans
+from readiness.areas.schema.probes.integrity import foreign_keys, orphans
 from readiness.config.models import Config
 from readiness.config.subjects import undeclared
 from readiness.lib.postgres import connect

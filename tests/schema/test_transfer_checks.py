@@ -7,10 +7,9 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from readiness.areas.schema.config import Database, Transfer
+from readiness.areas.schema.config import Database, Transfer, TransferOf
 from readiness.areas.schema.probes import transfers
-from readiness.areas.schema.probes.transfer_tables import out_of_order
-from readiness.areas.schema.subjects import TransferOf
+from readiness.areas.schema.probes.transfers import out_of_order
 from readiness.model.errors import NoData, NotPermitted
 from readiness.model.evidence import Evidence, NotApplicable
 from readiness.model.secrets import Dsn
@@ -155,7 +154,7 @@ def test_what_is_written_meanwhile_does_not_hide_what_is_missing(tables: Dsn, ru
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transfers, "_MOST_RECENT", 2)
-        patch.setattr("readiness.areas.schema.probes.transfer_tables.time.sleep", traffic)
+        patch.setattr("readiness.areas.schema.probes.transfers.time.sleep", traffic)
         found = judged("complete", subject(tables))
     assert "Recent rows of s.old are missing in s.new (1): the keys 1" in found
 

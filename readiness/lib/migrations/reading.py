@@ -6,7 +6,7 @@ from typing import Final
 from psycopg import sql
 
 from readiness.config.base.migrations import Migrations
-from readiness.lib.migrations import files, python_files
+from readiness.lib.migrations import files
 from readiness.lib.migrations.model import Applied, Migration, State, heads_of, in_order, state
 from readiness.lib.postgres import Connection, fetch, fetch_value, source_of
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -44,9 +44,9 @@ def migrations_of(settings: Migrations) -> list[Migration]:
     folder = Path(settings.folder)
     match settings.tool:
         case "alembic":
-            return in_order(python_files.alembic(folder), str(folder))
+            return in_order(files.alembic(folder), str(folder))
         case "django":
-            return in_order(python_files.django(folder), str(folder))
+            return in_order(files.django(folder), str(folder))
         case "flyway":
             found = files.flyway(folder)
         case "sql":

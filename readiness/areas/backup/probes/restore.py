@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +12,21 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import Manifest, read_manifest
-from readiness.areas.backup.probes.contents import head_of, known_as, read_plain_dump
-from readiness.areas.backup.probes.database import LargeObjects, large_objects, sequences
-from readiness.areas.backup.probes.database import Sequence as Sequence_
-from readiness.areas.backup.probes.restored_copy import Soundness, amcheck
+from readiness.areas.backup.manifest import (
+    LargeObjects,
+    Manifest,
+    SequenceState,
+    large_objects,
+    read_manifest,
+    sequences,
+)
+from readiness.areas.backup.probes.contents import (
+    PLAIN_TEXT,
+    head_of,
+    known_as,
+    read_archive,
+    read_plain_dump,
+)
 from readiness.lib.files import BackupFile, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.contents import TableContent, table_contents
@@ -25,14 +34,12 @@ from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.measurement import Measurement, Moment, now
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.binaries import Binaries
 from readiness.servers.client import Ended, run_program
 
 _TIMEOUT_S: Final = 30.0
 _LONG_S: Final = 6 * 3600.0
 _T = TypeVar("_T")
-_LARGEST_LISTING: Final = 16 * 1024 * 1024
-_TOO_NEW: Final = "unsupported version"
 _VERSION: Final = re.compile(r"^(?:;|--) +Dumped from database version:? (\d+)", re.MULTILINE)
 _EXTENSION: Final = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
 
@@ -123,17 +130,13 @@ class Restored:
         """Every object of the restored schema. Raises as `contents`."""
         return self._read(fingerprint)
 
-    def sequences(self) -> dict[str, Sequence_]:
+    def sequences(self) -> dict[str, SequenceState]:
         """How far each restored sequence has come. Raises as `contents`."""
         return self._read(sequences)
 
     def large_objects(self) -> LargeObjects:
         """The restored large objects. Raises as `contents`."""
         return self._read(large_objects)
-
-    def sound(self) -> Soundness:
-        """What amcheck reports of the restored database. Raises as `contents`."""
-        return amcheck(self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S)
 
     def _read(self, read: Callable[[Connection], _T]) -> _T:
         with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
@@ -170,11 +173,14 @@ def restored(
         timeout_s: longest reading, and longest restore; then it is stopped, as an error of it.
 
     Raises:
-        CouldNotMeasure: the scratch server or `pg_restore` cannot restore this dump: too old, or
-            an extension is missing; and its kinds.
+        CouldNotMeasure: the scratch server or `pg_restore` cannot restore this dump: too old, or an
+            extension is missing.
     """
     clock = _Clock()
-    listing, reading = _read(file, binaries, timeout_s)
+    if _is_plain(file):
+        listing, reading = _read_plain(file)
+    else:
+        listing, reading = read_archive(file.path, binaries, timeout_s=timeout_s)
     clock.note("dump read to its end", good=reading.clean)
     if not reading.clean:
         yield Restored(file, reading, timeline=clock.moments())
@@ -213,42 +219,16 @@ def _errors(ended: Ended) -> int:
     return ended.errors or int(not ended.clean)
 
 
-def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, Ended]:
-    """The dump's list of contents, and how reading all of it went."""
-    if _is_plain(file):
-        return _read_plain(file)
-    with tempfile.TemporaryFile() as output:
-        path = str(file.path)
-        listed = run_program(
-            binaries, "pg_restore", ["--list", path], timeout_s=timeout_s, output=output
-        )
-        if any(_TOO_NEW in line for line in listed.said):
-            raise CouldNotMeasure(
-                f"pg_restore {binaries.version} is too old for this dump: {listed}",
-                where=path,
-                remedy="install the PostgreSQL client of the server's release, and name its folder"
-                " in READINESS_POSTGRES_BIN",
-            )
-        output.seek(0)
-        listing = output.read(_LARGEST_LISTING).decode(errors="replace")
-    if not listed.clean:
-        return listing, listed
-    # The list stands at the start of the file: only reading it all tells that it is all there.
-    arguments = ["--file=/dev/null", path]
-    return listing, run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
-
-
 def _is_plain(file: BackupFile) -> bool:
-    return known_as(head_of(file.path)) == "plain text"
+    return known_as(head_of(file.path)) == PLAIN_TEXT
 
 
 def _read_plain(file: BackupFile) -> tuple[str, Ended]:
-    """The same for plain SQL: psql ends with 0 whatever is missing, so the last lines count."""
+    """As `read_archive`; psql ends with 0 whatever is missing, so the last lines count."""
     with file.path.open("rb") as opened:
-        problems = read_plain_dump(opened).problems
-    return head_of(file.path).decode(errors="replace"), Ended(
-        int(bool(problems)), len(problems), problems
-    )
+        damage = read_plain_dump(opened).damage
+    head = head_of(file.path).decode(errors="replace")
+    return head, Ended(int(bool(damage)), len(damage), damage)
 
 
 def _how_to_restore(file: BackupFile) -> tuple[str, list[str]]:

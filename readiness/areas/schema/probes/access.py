@@ -1,11 +1,20 @@
-"""What a role may do that an application should not, and which tables protect their rows."""
+"""What roles and tenants may see and do: rights, row level security, and attempts."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 
-from readiness.lib.postgres import Connection, fetch
+import psycopg
+from psycopg import sql
+
+from readiness.areas.schema.config import Tenancy
+from readiness.areas.schema.probes.rows import all_rows, named
+from readiness.lib.postgres import Connection, connect, could_not, fetch
+from readiness.lib.postgres.batches import need_room
 from readiness.lib.postgres.schemas import OF_THE_APPLICATION
-from readiness.model.errors import NoData
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.secrets import Dsn
 
 # has_…_privilege and pg_has_role also count what comes through a membership.
 _ROLE: Final = """
@@ -81,11 +90,7 @@ class Guard:
 
 
 def powers(connection: Connection) -> tuple[str, list[Power]]:
-    """The role that is connected, and what it may do beyond reading and writing rows.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
+    """The role that is connected, and what it may do beyond reading and writing rows."""
     rows = fetch(connection, _ROLE)
     if not rows:
         raise NoData("the connected role is not in pg_roles", where="pg_roles")
@@ -111,9 +116,183 @@ def powers(connection: Connection) -> tuple[str, list[Power]]:
 
 
 def guards(connection: Connection) -> dict[str, Guard]:
-    """How each table's rows are protected, by `schema.table`.
+    """How each table's rows are protected, by `schema.table`."""
+    return {name: Guard(*rest) for name, *rest in fetch(connection, _GUARDS)}
+
+
+# PostgreSQL checks row security before constraints: where a constraint fails, row security has let
+# the row pass.
+_REFUSED: Final = "42501"
+_CONSTRAINTS: Final = "23"
+_NO_PARTITION: Final = "no partition of relation"
+_MOST: Final = 100_000
+_WRITABLE: Final = """
+    select attname from pg_attribute where attrelid = %s::regclass and attnum > 0
+        and not attisdropped and attgenerated = '' and attidentity <> 'a' order by attnum"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one tenant sees of a table.
+
+    Attributes:
+        tenant: its name; empty for a session without a tenant.
+        own: its own rows that it sees.
+        others: rows of others that it sees.
+        expected: how many rows it has; None where the monitoring role may not see them all.
+    """
+
+    tenant: str
+    own: int
+    others: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What one tenant can write of another one's rows; all of it was rolled back.
+
+    Attributes:
+        tenant: its name.
+        inserts: whether it could insert a row of another tenant.
+        moves: whether it could give one of its rows to another tenant.
+    """
+
+    tenant: str
+    inserts: bool
+    moves: bool
+
+
+def sights(
+    monitor: Dsn, app: Dsn | None, table: str, tenancy: Tenancy, *, timeout_s: float
+) -> Iterator[Sight]:
+    """What each tenant, and a session without one, sees; nothing is written.
 
     Raises:
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
+        NoData: the configuration has no way to become a tenant.
     """
-    return {name: Guard(*rest) for name, *rest in fetch(connection, _GUARDS)}
+    with connect(monitor, timeout_s=timeout_s) as connection:
+        need_room(connection, [_text(connection, table)])
+    expected = _expected(monitor, table, tenancy, timeout_s)
+    if tenancy.setting and app:
+        with connect(app, timeout_s=timeout_s) as connection, _acting(connection, tenancy, ""):
+            yield Sight("", 0, _seen(connection, table, tenancy, "").others)
+    for tenant in tenancy.tenants:
+        with (
+            connect(_login(app, tenancy, tenant), timeout_s=timeout_s) as connection,
+            _acting(connection, tenancy, tenant),
+        ):
+            seen = _seen(connection, table, tenancy, tenant)
+        yield replace(seen, expected=expected.get(tenant))
+
+
+def writings(
+    app: Dsn | None, table: str, tenancy: Tenancy, *, timeout_s: float
+) -> Iterator[Writing]:
+    """What each tenant can write of another one's rows; each attempt is rolled back.
+
+    Raises:
+        NoData: the configuration has no way to become a tenant, or a tenant sees no row of its own.
+    """
+    others = [*tenancy.tenants[1:], tenancy.tenants[0]]
+    for tenant, other in zip(tenancy.tenants, others, strict=True):
+        with connect(_login(app, tenancy, tenant), timeout_s=timeout_s) as connection:
+            need_room(connection, [_text(connection, table)])
+            with _acting(connection, tenancy, tenant):
+                if not _seen(connection, table, tenancy, tenant).own:
+                    raise NoData(
+                        f"the tenant {tenant} sees no row of its own that could be copied",
+                        where=table,
+                        remedy="fix its policies first, see schema.row-security; or insert a row",
+                    )
+            row = _insert(connection, table, tenancy, other)
+            yield Writing(
+                tenant,
+                inserts=_could(connection, row, tenancy, tenant),
+                moves=_could(connection, _move(table, tenancy, other), tenancy, tenant),
+            )
+
+
+def _login(app: Dsn | None, tenancy: Tenancy, tenant: str) -> Dsn:
+    login = (tenancy.logins or {}).get(tenant) or (app if tenancy.setting else None)
+    if login is None:
+        raise NoData(
+            f"the configuration has no way to become the tenant {tenant}",
+            where=f"[{tenancy.place}]",
+            remedy="set `setting` and `app_dsn`, or a login for each tenant in `logins`",
+        )
+    return login
+
+
+@contextmanager
+def _acting(connection: Connection, tenancy: Tenancy, tenant: str) -> Iterator[None]:
+    """A transaction in which the session acts for the tenant, as the application does."""
+    with connection.transaction(force_rollback=True):
+        if tenancy.setting and tenant:
+            fetch(connection, "select set_config(%s, %s, true)", [tenancy.setting, tenant])
+        yield
+
+
+def _seen(connection: Connection, table: str, tenancy: Tenancy, tenant: str) -> Sight:
+    column = sql.Identifier(tenancy.column)
+    statement = sql.SQL(
+        "select count(*) filter (where whose = %s), count(*) filter (where whose <> %s"
+        " or whose is null) from (select {}::text as whose from {} limit {}) seen"
+    ).format(column, named(table), sql.Literal(_MOST))
+    own, others = fetch(connection, statement, [tenant, tenant])[0]
+    return Sight(tenant, int(own), int(others))
+
+
+def _expected(monitor: Dsn, table: str, tenancy: Tenancy, timeout_s: float) -> dict[str, int]:
+    """How many rows each tenant has; empty where the monitoring role may not see them all."""
+    column = sql.Identifier(tenancy.column)
+    statement = sql.SQL(
+        "select whose, count(*) from (select {}::text as whose from {} limit {}) seen group by 1"
+    ).format(column, named(table), sql.Literal(_MOST))
+    try:
+        with connect(monitor, timeout_s=timeout_s) as connection, all_rows(connection):
+            counted = {str(whose): int(rows) for whose, rows in fetch(connection, statement)}
+    except CouldNotMeasure:
+        return {}
+    # Of a larger table only a part was counted; each tenant sees another part of it.
+    return counted if sum(counted.values()) < _MOST else {}
+
+
+def _insert(connection: Connection, table: str, tenancy: Tenancy, other: str) -> sql.Composed:
+    """Inserts a copy of one of the tenant's own rows for the other tenant."""
+    columns = [str(name) for (name,) in fetch(connection, _WRITABLE, [_text(connection, table)])]
+    if tenancy.column not in columns:
+        raise NoData(f"{table} has no column {tenancy.column!r} that can be written", where=table)
+    values: list[sql.Composable] = [
+        sql.Literal(other) if name == tenancy.column else sql.Identifier(name) for name in columns
+    ]
+    return sql.SQL("insert into {table} ({columns}) select {values} from {table} limit 1").format(
+        table=named(table),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        values=sql.SQL(", ").join(values),
+    )
+
+
+def _move(table: str, tenancy: Tenancy, other: str) -> sql.Composed:
+    """Gives one of the tenant's rows to the other tenant."""
+    return sql.SQL(
+        "update {table} set {column} = {other} where ctid = (select ctid from {table} limit 1)"
+    ).format(table=named(table), column=sql.Identifier(tenancy.column), other=sql.Literal(other))
+
+
+def _text(connection: Connection, table: str) -> str:
+    return named(table).as_string(connection)
+
+
+def _could(connection: Connection, statement: sql.Composed, tenancy: Tenancy, tenant: str) -> bool:
+    """Whether the tenant could run the statement; always rolled back."""
+    try:
+        with _acting(connection, tenancy, tenant):
+            return connection.execute(statement).rowcount > 0
+    except psycopg.Error as error:
+        state = error.sqlstate or ""
+        if state == _REFUSED:
+            return False
+        if state.startswith(_CONSTRAINTS) and _NO_PARTITION not in str(error):
+            return True
+        raise could_not(error, statement.as_string(connection)) from error

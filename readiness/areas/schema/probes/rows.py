@@ -54,7 +54,6 @@ def rows_up_to(connection: Connection, table: str, most: int) -> Measurement:
 
     Raises:
         NotPermitted: the role may not read the table, or row security hides rows from it.
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
     """
     name = f"rows of {table}, counted up to {most}"
     if not exists(connection, table):
@@ -74,7 +73,6 @@ def age_of_newest(connection: Connection, table: str, column: str) -> Measuremen
     Raises:
         NoData: no row has a value in that column.
         NotPermitted: the role may not read the table, or row security hides rows from it.
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
     """
     statement = sql.SQL(
         "select (extract(epoch from now() - max({column})) / {hour})::float8 from {table}"
@@ -89,10 +87,6 @@ def age_of_newest(connection: Connection, table: str, column: str) -> Measuremen
 
 
 def size_of(connection: Connection, table: str, version: str) -> Measurement:
-    """The size of a table that a migration rewrites, in MB; 0 where there is no such table.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
+    """The size of a table that a migration rewrites, in MB; 0 where there is no such table."""
     size = int(fetch_value(connection, _SIZE, [named(table).as_string(connection)])) / _MB
     return Measurement(f"size of {table}, rewritten by {version}", size, "MB", "pg_table_size")
