@@ -119,7 +119,6 @@ long_lock_timeout = broken_by(
     lambda levers: levers.edit_migration(
         _NEWEST, "set lock_timeout = '1s'", "set lock_timeout = '20s'"
     ),
-    needs="squawk",
 )
 migration_gives_up_halfway = broken_by(
     "migration_gives_up_halfway",
@@ -131,7 +130,6 @@ migration_gives_up_halfway = broken_by(
         "drop index concurrently if exists shop.customers_old_idx;\n\n"
         "create function shop.customer_to_account()",
     ),
-    needs="squawk",
 )
 orders_rewritten = broken_by(
     "orders_rewritten",

@@ -13,8 +13,14 @@ from psycopg.conninfo import make_conninfo
 from readiness.areas.schema.config import Database
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.replay import Scratch, scratch
-from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, SafetyRefusal
-from readiness.model.evidence import Evidence
+from readiness.model.errors import (
+    CouldNotMeasure,
+    NoData,
+    NotPermitted,
+    SafetyRefusal,
+    Unreachable,
+)
+from readiness.model.evidence import Evidence, Outcome
 from readiness.model.secrets import Dsn
 from readiness.servers import programs
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
@@ -310,15 +316,23 @@ def test_squawk_is_asked(dsn: Dsn, plain: Path) -> None:
     assert lint(sql(dsn, plain, lint_exclude=rules)) == ""
 
 
-def test_without_squawk_it_is_said_how_to_get_it(
-    dsn: Dsn, plain: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lint", [True, False])
+def test_locks_are_judged_without_squawk(
+    dsn: Dsn, plain: Path, spare: Dsn, monkeypatch: pytest.MonkeyPatch, lint: bool
 ) -> None:
+    """The missing program is an error with its remedy, unless `lint = false` declares it."""
+
     def none(program: programs.Program) -> str:
         raise programs.AbsentError("squawk is not installed", remedy=program.remedy)
 
     monkeypatch.setattr(programs, "find", none)
-    with pytest.raises(CouldNotMeasure, match="not installed") as problem:
-        lint(sql(dsn, plain))
+    evidence = judged("test_migrations_locks", sql(dsn, plain, lint=lint), spare)
+    assert "wait" in {m.key for m in evidence.measurements}
+    if not lint:
+        assert evidence.conclude() is Outcome.PASS
+        return
+    with pytest.raises(Unreachable, match="squawk is not installed") as problem:
+        evidence.conclude()
     assert problem.value.remedy == "pip install squawk-cli"
 
 
