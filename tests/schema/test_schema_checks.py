@@ -73,7 +73,7 @@ def test_a_check_that_is_not_configured_names_its_keys(need: str, named: str) ->
 
 
 def test_expected_objects_names_what_is_missing_and_what_is_like_it(schema: Dsn) -> None:
-    check = "test_objects.test_fingerprint"
+    check = "test_data.test_fingerprint"
     assert missed(check, schema, objects=["table s.parent"]) == ""
     found = missed(check, schema, objects=["table s.parent", "table s.parents"])
     assert "1 of 2 expected objects are missing: " in found
@@ -117,7 +117,7 @@ def test_a_newest_row_that_does_not_tell_is_no_data(schema: Dsn, run: Run) -> No
 
 def test_the_schema_is_held_against_its_manifest(schema: Dsn, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "schema.json"
-    check = "test_objects.test_fingerprint"
+    check = "test_data.test_fingerprint"
     with pytest.raises(CouldNotMeasure, match="cannot be read: No such file"):
         missed(check, schema, manifest=str(path))
     save(schema, path, timeout_s=10)
@@ -144,7 +144,7 @@ def test_a_manifest_of_nothing_compares_nothing(tmp_path: Path) -> None:
 
 
 def test_extensions_are_there_in_their_version(schema: Dsn) -> None:
-    check = "test_objects.test_fingerprint"
+    check = "test_data.test_fingerprint"
     assert missed(check, schema, extensions={"plpgsql": "1.0"}) == ""
     assert missed(check, schema, extensions={"plpgsql": "*"}) == ""
     assert "alter extension plpgsql" in missed(check, schema, extensions={"plpgsql": "0.9"})
