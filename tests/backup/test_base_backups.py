@@ -59,7 +59,7 @@ def test_it_is_verified_and_restores(backup: Backup, server: PrivatePostgres) ->
     assert found.first_segment
     assert tool.verify().good
     assert tool.pieces()
-    with pytest.raises(NoData, match="archives no WAL"):
+    with pytest.raises(NoData, match="does not archive WAL"):
         tool.segments()
     database = Database(name="shop", dsn=Dsn(server.dsn()))
     with Guardian() as guardian, restored_cluster(backup, database, guardian) as cluster:
@@ -82,7 +82,7 @@ def test_a_backup_with_a_manifest_that_was_cut_off_has_failed(backup: Backup, le
     manifest.write_bytes(manifest.read_bytes()[:left])
     (found,) = tool_of(backup).backups()
     assert found.failed
-    with pytest.raises(NoData, match="there is no backup"):
+    with pytest.raises(NoData, match="no backup found"):
         tool_of(backup).verify()
 
 

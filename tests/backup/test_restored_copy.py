@@ -116,8 +116,8 @@ def test_each_damage_has_its_objection(changes: dict[str, object], expected: set
 
 
 def test_a_control_counts_for_a_reason_that_fits() -> None:
-    fits = Control("cut off", frozenset({Kind.UNREADABLE}), frozenset({Kind.UNREADABLE}))
-    other = Control("old", frozenset({Kind.STALE}), frozenset({Kind.ALTERED}))
+    fits = Control("cut off", {Kind.UNREADABLE}, {Kind.UNREADABLE})
+    other = Control("old", {Kind.STALE}, {Kind.ALTERED})
     assert (fits.rejected, other.rejected) == (True, False)
 
 

@@ -57,12 +57,9 @@ _ROLES: Final = """
 
 @dataclass(frozen=True, slots=True)
 class SequenceState:
-    """How far a sequence has come.
+    """The last value that a sequence issued, None before the first.
 
-    Attributes:
-        value: the last value it issued; None if it never issued one.
-        rising: whether its values grow.
-        cycles: whether it begins again at its end, so that values cannot be compared.
+    One that cycles begins again at its end, so that its values cannot be compared.
     """
 
     value: int | None
@@ -89,18 +86,19 @@ class LargeObjects:
 class Manifest(BaseModel):
     """What a backup holds, as the database was in the snapshot of the dump.
 
+    Fields that are None were not written by older releases.
+
     Attributes:
         dump: the name of the dump's file, which lies beside the manifest.
         started_at: when the snapshot was taken: the backup holds nothing younger.
         finished_at: when the dump was complete.
         sha256: of the dump's file.
-        bytes: its size.
-        roles: who owns or is granted anything in the dump; they must exist where it is restored.
+        bytes: size of the dump's file.
+        roles: owners and grantees of the objects; they must exist where the dump is restored.
         tables: rows and checksum of every table, by `schema.table`.
-        objects: every object of the schema with its definition; None in a manifest of before.
-        sequences: how far each had come when the dump began; None in a manifest of before.
-        large_objects: how many, and their checksum; None in a manifest of before.
-        database_bytes: the size of the database, indexes included; None in one of before.
+        objects: every object of the schema with its definition.
+        sequences: the state of each before the dump began.
+        database_bytes: size of the database with its indexes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -134,15 +132,15 @@ def write_backup(
         folder: where the files go; it is created if it does not exist.
         binaries: where `pg_dump` is; by default those that `find_binaries` finds.
         name: of the files, without an ending. Default: the database, the time, and a few random
-            characters, so that two writers never meet.
+            characters, so that two writers never use the same one.
 
     Returns:
         The path of the dump.
 
     Raises:
         UsageError: a backup of that name exists already.
-        CouldNotMeasure: and its kinds: the database did not answer, the role may not read a
-            table, pg_dump failed, or the server has too few locks left for it.
+        CouldNotMeasure: pg_dump failed, the role may not read a table, or the server has too few
+            locks left.
     """
     binaries = binaries or find_binaries()
     where = Dsn(dsn)
@@ -198,12 +196,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def sequences(connection: Connection) -> dict[str, SequenceState]:
-    """How far every sequence has come, by `schema.sequence`.
+    """The state of every sequence, by `schema.sequence`.
 
-    Sequences keep to no snapshot: what is read before a dump is made is never ahead of the dump.
-
-    Raises:
-        NotPermitted: the role may not read one of them.
+    Snapshots do not hold sequences: what is read before a dump is made is never ahead of the dump.
     """
     found: dict[str, SequenceState] = {}
     values = last_values(connection)
@@ -231,11 +226,7 @@ def lagging(expected: dict[str, SequenceState], found: dict[str, SequenceState])
 
 
 def large_objects(connection: Connection) -> LargeObjects:
-    """The large objects, in the caller's snapshot.
-
-    Raises:
-        NotPermitted: the role may not read one of them.
-    """
+    """The large objects, in the caller's snapshot."""
     number, checksum = fetch(connection, _LARGE_OBJECTS)[0]
     return LargeObjects(number, checksum)
 

@@ -16,11 +16,11 @@ from typing import Final
 
 from readiness.lib.account import Account
 from readiness.model.errors import CouldNotMeasure, NotPermitted
-from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries
 from readiness.servers.client import Ended, run_program
 
 _HEAD_BYTES: Final = 512
+_LONGEST_OUTPUT: Final = 16 * 1024 * 1024
 _ENTRY: Final = re.compile(r"^\d+; \d+ \d+ (TABLE DATA|TABLE) ", re.MULTILINE)
 _GZIP: Final = b"\x1f\x8b"
 _UNREADABLE: Final = (EOFError, zlib.error, LZMAError, OSError)
@@ -120,7 +120,7 @@ def read_archive(path: Path, binaries: Binaries, *, timeout_s: float) -> tuple[s
         # The list is at the start of the file: only reading all of it shows that it is complete.
         arguments = ["--file=/dev/null", str(path)]
         listed = run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
-    return listing.decode(errors="replace"), listed
+    return listing, listed
 
 
 def printed(
@@ -129,19 +129,17 @@ def printed(
     arguments: Sequence[str],
     *,
     timeout_s: float,
-    dsn: Dsn | None = None,
     environ: Mapping[str, str] | None = None,
     account: Account | None = None,
-    longest: int = 16 * 1024 * 1024,
-) -> tuple[Ended, bytes]:
-    """How a program of PostgreSQL ended, and what it printed: all of it if `longest` is -1."""
+) -> tuple[Ended, str]:
+    """How a program of PostgreSQL ended, and the first 16 MiB that it printed."""
     with tempfile.TemporaryFile() as output:
         ended = run_program(
-            binaries, name, arguments, timeout_s=timeout_s, dsn=dsn, output=output,
+            binaries, name, arguments, timeout_s=timeout_s, output=output,
             environ=environ, account=account,
         )  # fmt: skip
         output.seek(0)
-        return ended, output.read(longest)
+        return ended, output.read(_LONGEST_OUTPUT).decode(errors="replace")
 
 
 def is_plain(path: Path) -> bool:

@@ -47,12 +47,7 @@ class Archiver:
     """The server's own view of its archiver.
 
     Attributes:
-        mode: `archive_mode`.
-        failing: whether its last attempt failed.
-        failed: how many attempts failed so far.
         last_failed: the file of the last one that failed; empty if none did.
-        waiting: how many finished files wait to be archived.
-        source: the view and server.
     """
 
     mode: str
@@ -83,10 +78,7 @@ class Delivered:
     """A WAL file that was followed into the repository.
 
     Attributes:
-        segment: its name.
-        arrived: whether it was there in time.
         seconds: how long that took, or how long the wait was.
-        source: what was done, and where the file was expected.
     """
 
     segment: str
@@ -99,7 +91,6 @@ def deliver(backup: Backup) -> Delivered:
     """Write a restore point, finish its WAL file, and wait for that very file in the repository.
 
     Raises:
-        NotPermitted: the role may not.
         CouldNotMeasure: the server is a standby, for example.
     """
     with connect(_drill_dsn(backup), timeout_s=_TIMEOUT_S) as connection:
@@ -138,12 +129,7 @@ def _await_segment(backup: Backup, segment: str) -> Delivered:
 
 
 def continuity_of(backup: Backup, database: Database) -> Continuity:
-    """Whether every WAL file is there that a restore of any backup may need.
-
-    Raises:
-        NoData: there is no backup that needs WAL.
-        CouldNotMeasure: the tool or the repository cannot be asked.
-    """
+    """Whether every WAL file is there that a restore of any backup may need."""
     tool = tool_of(backup)
     needed = [b.first_segment for b in tool.backups() if b.first_segment and not b.failed]
     if not needed:
@@ -168,13 +154,7 @@ class RestoredCluster:
     """A restore of a whole server that was tried.
 
     Attributes:
-        where: the backup.
-        began: when.
         elapsed_s: from the first byte to the end of recovery.
-        timeline: what happened when.
-        problem: why it failed; empty if it did not.
-        server: runs on what was restored; None if nothing does.
-        dsn: the database of the backup, in that server; None if there is none.
     """
 
     where: str
@@ -195,12 +175,7 @@ class RestoredCluster:
         return Measurement("restore time", self.elapsed_s, "s", self.where, timeline=self.timeline)
 
     def data_loss(self, backup: Backup) -> Measurement:
-        """The time between the newest heartbeat in the restored copy and the restore, in seconds.
-
-        Raises:
-            CouldNotMeasure: it was not restored, or no heartbeat is configured.
-            NoData: the heartbeat returns no time with a zone.
-        """
+        """Seconds between the newest heartbeat in the restored copy and the restore."""
         query = physical_of(backup).heartbeat_sql
         if query is None:
             raise CouldNotMeasure(
@@ -217,11 +192,7 @@ class RestoredCluster:
         return Measurement("data loss", lost, "s", query)
 
     def database(self) -> Dsn:
-        """The restored database.
-
-        Raises:
-            CouldNotMeasure: it was not restored.
-        """
+        """The restored database."""
         if self.dsn is None:
             raise CouldNotMeasure(f"the restore failed: {self.problem}", where=self.where)
         return self.dsn
@@ -234,15 +205,6 @@ def restored_cluster(
     """Restore the newest backup, and all WAL there is, or to a restore point; remove it at the end.
 
     A restore that fails is what is measured, and not raised.
-
-    Args:
-        backup: whose newest backup it is.
-        database: where the database is that was backed up; only its name is used.
-        guardian: removes everything when we die.
-        point: the restore point to end at; empty for the end of the archive.
-
-    Raises:
-        CouldNotMeasure: there is no backup, no program, or no room.
     """
     physical, tool = physical_of(backup), tool_of(backup)
     newest = next((b for b in tool.backups() if not b.failed), None)
@@ -272,15 +234,7 @@ def restored_cluster(
 
 @dataclass(frozen=True, slots=True)
 class PointInTime:
-    """The outcome of a restore to a point.
-
-    Attributes:
-        point: the name of the restore point.
-        problem: why it could not be restored; empty if it could.
-        before: whether the row from before the point is there.
-        after: whether the row from after it is.
-        time: how long the restore took; None if it failed.
-    """
+    """A restore to a point: whether it has the row from before it, and the one from after it."""
 
     point: str
     problem: str

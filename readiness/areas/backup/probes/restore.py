@@ -49,14 +49,11 @@ class Restored:
     """A restore that was tried.
 
     Attributes:
-        file: the backup.
         reading: how reading the dump to its end went.
         restoring: how `pg_restore` into the scratch database went; None if it was not tried,
             because the dump cannot be read.
         elapsed_s: from creating the database to the end of `pg_restore`, indexes included.
-        timeline: what happened when.
         dsn: the scratch database; None if there is none.
-        binaries: the programs that fit the scratch server.
     """
 
     file: BackupFile
@@ -96,32 +93,20 @@ class Restored:
         )
 
     def database(self) -> Dsn:
-        """The scratch database.
-
-        Raises:
-            CouldNotMeasure: the dump could not be restored at all.
-        """
+        """The scratch database."""
         if self.dsn is None:
             self._tried()
             raise CouldNotMeasure("there is no restored database", where=self.where)
         return self.dsn
 
     def data_loss(self, _: Backup) -> Measurement:
-        """The time since the snapshot of the dump, in seconds.
-
-        Raises:
-            CouldNotMeasure: the dump could not be restored at all, or has no manifest.
-        """
+        """The time since the snapshot of the dump, in seconds."""
         self._tried()
         lost = max(0.0, (now() - read_manifest(self.file.manifest).started_at).total_seconds())
         return Measurement("data loss", lost, "s", f"snapshot of {self.where}")
 
     def contents(self) -> dict[str, TableContent]:
-        """What the restored tables hold; read once, and used by the negative controls too.
-
-        Raises:
-            CouldNotMeasure: the dump could not be restored at all, or could not be read back.
-        """
+        """What the restored tables hold; read once, and used by the negative controls too."""
         if not self._contents:
             self._contents.update(self._read(table_contents))
         return self._contents

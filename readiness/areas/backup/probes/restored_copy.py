@@ -35,6 +35,7 @@ from readiness.servers.client import Ended
 _TIMEOUT_S: Final = 60.0
 _LONG_S: Final = 6 * 3600.0
 _CORRUPT: Final = 2
+_STALE: Final = timedelta(days=31)
 _SHOWN: Final = 400
 _VERSION: Final = re.compile(r"^Data page checksum version: +(\d+)", re.MULTILINE)
 _BAD_BLOCKS: Final = re.compile(r"Bad checksums: +(\d+)")
@@ -48,13 +49,7 @@ AnyRestore = Restored | RestoredCluster
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """What amcheck reported.
-
-    Attributes:
-        relations: how many tables and indexes there are.
-        corrupt: its reports of corruption; none if there is none.
-        source: the command.
-    """
+    """The number of tables and indexes that amcheck checked, and its reports of corruption."""
 
     relations: int
     corrupt: tuple[str, ...]
@@ -82,10 +77,9 @@ def amcheck(dsn: Dsn, binaries: Binaries, *, timeout_s: float) -> Soundness:
         relations = int(fetch(connection, _RELATIONS)[0][0])
         own = fetch(connection, _INSTALLED)
     arguments = ["--heapallindexed", "--install-missing", "--no-password", str(words["dbname"])]
-    ended, output = printed(
+    ended, text = printed(
         binaries, "pg_amcheck", arguments, timeout_s=timeout_s, environ=environ | password
     )
-    text = output.decode(errors="replace")
     if not own:
         with connect(dsn, timeout_s=timeout_s) as connection:
             fetch(connection, "drop extension if exists amcheck")
@@ -114,10 +108,7 @@ def bad_checksums(cluster: RestoredCluster) -> int | None:
 
     def run(name: str, *arguments: str) -> tuple[Ended, str]:
         words = [*arguments, "--pgdata", str(server.data)]
-        ended, output = printed(
-            server.binaries, name, words, timeout_s=_LONG_S, account=server.account
-        )
-        return ended, output.decode(errors="replace")
+        return printed(server.binaries, name, words, timeout_s=_LONG_S, account=server.account)
 
     with server.paused():
         version = _VERSION.search(run("pg_controldata")[1])
@@ -132,13 +123,7 @@ def bad_checksums(cluster: RestoredCluster) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One statement of the application.
-
-    Attributes:
-        rows: how many rows it returned, or changed.
-        problem: why it failed; empty if it did not.
-        writes: whether it changes rows.
-    """
+    """One statement of the application: the rows it returned or changed, or why it failed."""
 
     rows: Measurement
     problem: str
@@ -151,11 +136,9 @@ def try_application(dsn: Dsn, application: Application) -> list[Tried]:
     Raises:
         CouldNotMeasure: the copy does not answer, or has no such role.
     """
+    become = sql.SQL("set session authorization {}").format(sql.Identifier(application.role))
     with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
-        fetch(
-            connection,
-            sql.SQL("set session authorization {}").format(sql.Identifier(application.role)),
-        )
+        fetch(connection, become)
         return [
             *(_tried(connection, text, writes=False) for text in application.reads),
             *(_tried(connection, text, writes=True) for text in application.writes),
@@ -177,9 +160,6 @@ def _tried(connection: Connection, statement: str, *, writes: bool) -> Tried:
     return Tried(Measurement(name, rows, "count", source_of(statement)), problem, writes)
 
 
-_STALE: Final = timedelta(days=31)
-
-
 class Kind(StrEnum):
     """What is wrong with a dump."""
 
@@ -192,15 +172,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DumpFacts:
-    """What is known of one dump.
-
-    Attributes:
-        taken_at: when it was made.
-        size: in bytes.
-        readable: whether it can be read to its end.
-        sha256: of the file as it is stored.
-        contents: what it restores to; None where that was not tried.
-    """
+    """What is known of one dump; `contents` is what it restores to, None if that was not tried."""
 
     taken_at: datetime
     size: int
@@ -225,17 +197,11 @@ def objections(facts: DumpFacts, manifest: Manifest, backup: Backup, at: datetim
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A damaged copy, and the objections to it.
-
-    Attributes:
-        name: how it was damaged, in words.
-        wanted: one of these must be among the objections.
-        found: the objections.
-    """
+    """A damaged copy: one of the `wanted` objections must be among those that were `found`."""
 
     name: str
-    wanted: frozenset[Kind]
-    found: frozenset[Kind]
+    wanted: set[Kind]
+    found: set[Kind]
 
     @property
     def rejected(self) -> bool:
@@ -253,26 +219,23 @@ def dump_controls(backup: Backup, restore: Restored) -> list[Control]:
     binaries = restore.binaries or find_binaries()
     facts = _facts(restore.file.path, manifest, binaries)
 
-    def found(changed: DumpFacts) -> frozenset[Kind]:
-        return frozenset(objections(changed, manifest, backup, now()))
+    def control(name: str, wanted: set[Kind], changed: DumpFacts) -> Control:
+        return Control(name, wanted, objections(changed, manifest, backup, now()))
 
     def damaged(name: str, wanted: set[Kind], damage: Callable[[Path], None]) -> Control:
         with _copy(restore.file.path) as path:
             damage(path)
-            return Control(name, frozenset(wanted), found(_facts(path, manifest, binaries)))
+            return control(name, wanted, _facts(path, manifest, binaries))
 
+    cut_off = partial(os.truncate, length=facts.size * 3 // 5)
     old = replace(facts, taken_at=now() - _STALE)
     lacking = replace(facts, contents=_without_a_row(restore, manifest))
     return [
-        damaged(
-            "a copy that was cut off",
-            {Kind.UNREADABLE},
-            partial(os.truncate, length=facts.size * 3 // 5),
-        ),
+        damaged("a copy that was cut off", {Kind.UNREADABLE}, cut_off),
         damaged("a copy with one flipped bit", {Kind.ALTERED, Kind.UNREADABLE}, _flip_a_bit),
         damaged("an empty file", {Kind.SMALL}, partial(os.truncate, length=0)),
-        Control(f"a copy of {_STALE.days} days ago", frozenset({Kind.STALE}), found(old)),
-        Control("a restore that lacks one row", frozenset({Kind.CONTENTS}), found(lacking)),
+        control(f"a copy of {_STALE.days} days ago", {Kind.STALE}, old),
+        control("a restore that lacks one row", {Kind.CONTENTS}, lacking),
     ]
 
 

@@ -58,16 +58,7 @@ def refuse_source(scratch: Dsn, source: Dsn) -> None:
 
 
 def check_space(folder: Path, needed: float, what: str) -> None:
-    """Make sure that what is restored fits.
-
-    Args:
-        folder: where it goes.
-        needed: bytes of it; a fifth is added.
-        what: what is restored, for the message.
-
-    Raises:
-        CouldNotMeasure: it would not fit.
-    """
+    """Make sure that what is restored fits."""
     free = shutil.disk_usage(folder).free
     if free < _ROOM * needed:
         raise CouldNotMeasure(
@@ -122,12 +113,7 @@ def own_schema(connection: Connection, dsn: Dsn, name: str, guardian: Guardian) 
 
 
 def drop(dsn: Dsn, name: str) -> None:
-    """Drop a schema of ours, over a connection of its own: another may be what broke.
-
-    Raises:
-        UsageError: it is not one of ours.
-        CouldNotMeasure: it could not be dropped.
-    """
+    """Drop a schema of ours, over a connection of its own: another may be what broke."""
     if not _OURS.fullmatch(name):
         raise UsageError("not a schema of ours, so it is not dropped", where=name)
     try:

@@ -24,11 +24,7 @@ _DELETES: Final = "run the commands of [backup.NAME.immutable] by hand, one afte
 
 
 def sizes(backup: Backup, copy: Copy) -> dict[str, int]:
-    """The size in bytes of each file of the copy, by its name.
-
-    Raises:
-        CouldNotMeasure: the copy cannot be listed.
-    """
+    """The size in bytes of each file of the copy, by its name."""
     if copy.folder is not None:
         table = f"[backup.{backup.name}.copies.{copy.name}]"
         return {f.path.name: f.size for f in files_in(Path(copy.folder), backup.pattern, table)}
@@ -51,11 +47,7 @@ def complete(files: list[BackupFile], there: dict[str, int]) -> list[BackupFile]
 
 
 def is_apart(backup: Backup, copy: Copy) -> bool:
-    """Whether a copy is on another file system than the backups.
-
-    Raises:
-        Unreachable: one of the two folders does not exist.
-    """
+    """Whether a copy is on another file system than the backups."""
     try:
         return Path(copy.folder or "").stat().st_dev != Path(backup.path).stat().st_dev
     except OSError as error:
@@ -63,11 +55,7 @@ def is_apart(backup: Backup, copy: Copy) -> bool:
 
 
 def pieces_of(backup: Backup) -> list[Piece]:
-    """The first bytes of the newest dump, or of the largest files of a tool's newest backup.
-
-    Raises:
-        NoData: there is no backup.
-    """
+    """The first bytes of the newest dump, or of the largest files of a tool's newest backup."""
     if backup.tool != "dump":
         found = tool_of(backup).pieces()
     else:
@@ -92,13 +80,7 @@ def _shown(head: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The outcome of an attempt to delete an object.
-
-    Attributes:
-        survived: whether the object still existed afterwards.
-        said: what the command printed.
-        source: the command.
-    """
+    """The outcome of an attempt to delete an object."""
 
     survived: bool
     said: str

@@ -42,12 +42,7 @@ _HIDDEN: Final = """
 
 
 def backups(backup: Backup) -> list[BackupFile]:
-    """All backups in the folder, the newest first.
-
-    Raises:
-        Unreachable: the folder does not exist.
-        NotPermitted: the folder cannot be read.
-    """
+    """All backups in the folder, the newest first."""
     return files_in(Path(backup.path), backup.pattern, f"[backup.{backup.name}]")
 
 
@@ -120,11 +115,7 @@ def held(content: Content, layer: Layer) -> tuple[int, str]:
 
 
 def size_of_tables(database: Database) -> Measurement:
-    """The size on disk of all tables of a database, without indexes.
-
-    Raises:
-        NoData: it has no table with any rows.
-    """
+    """The size on disk of all tables of a database, without indexes."""
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         size = int(fetch_value(connection, _TABLES))
     source = f"pg_table_size of all tables of {database.dsn.address}"
@@ -144,7 +135,6 @@ class Sight:
     Attributes:
         bypasses: whether no policy applies to it.
         tables: the tables with row security that applies to it.
-        source: the statement and server.
     """
 
     bypasses: bool
@@ -153,11 +143,7 @@ class Sight:
 
 
 def sight_of(role: str, database: Database) -> Sight:
-    """Which rows a role sees of a database, as the monitoring role can tell.
-
-    Raises:
-        NoData: there is no such role.
-    """
+    """Which rows a role sees of a database, as the monitoring role can tell."""
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         rows = fetch(connection, _ROLE, [role])
         if not rows:

@@ -81,11 +81,7 @@ def programs_for(server: Server) -> Binaries:
 
 
 def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
-    """Make one of each kind, and one dump that is a week old.
-
-    Raises:
-        ReferenceSystemError: a program of PostgreSQL failed.
-    """
+    """Make one of each kind, and one dump that is a week old."""
     made = Backups(
         folder=root / "backups",
         layers=root / "layers",
@@ -132,11 +128,7 @@ def _make_layers(shop: Shop, folder: Path, root: Path, binaries: Binaries) -> No
 
 
 def run_client(binaries: Binaries, dsn: str, name: str, *arguments: str) -> bytes:
-    """What a program of PostgreSQL prints.
-
-    Raises:
-        ReferenceSystemError: it failed.
-    """
+    """What a program of PostgreSQL prints."""
     with tempfile.TemporaryFile() as output:
         ended = run_program(
             binaries, name, arguments, timeout_s=_TIMEOUT_S, dsn=Dsn(dsn), output=output

@@ -68,11 +68,7 @@ def replaced(
 
 
 def newest(folder: Path) -> Path:
-    """The newest dump of a folder, by the file's time.
-
-    Raises:
-        ReferenceSystemError: there is none.
-    """
+    """The newest dump of a folder, by the file's time."""
     dumps = sorted(folder.glob("*.dump"), key=lambda dump: dump.stat().st_mtime_ns)
     if not dumps:
         raise ReferenceSystemError("there is no dump", where=str(folder))
@@ -249,11 +245,7 @@ class BackupLevers:
 
 
 def backup_levers(backups: Backups | None, server: Server, shop: Shop) -> BackupLevers:
-    """The levers on a system's backups.
-
-    Raises:
-        ReferenceSystemError: it has none.
-    """
+    """The levers on a system's backups."""
     if backups is None:
         raise ReferenceSystemError("this system has no backups")
     return BackupLevers(backups, server, shop)

@@ -187,9 +187,8 @@ class BaseBackups:
         """`pg_verifybackup` of the same release; unlike other tools, its exit status is right."""
         newest = self._newest()
         account = account_of(physical_of(self._backup))
-        user = account if account.other else None
         ended = run_program(
-            find_binaries(), "pg_verifybackup", [str(newest)], timeout_s=VERIFY_S, account=user
+            find_binaries(), "pg_verifybackup", [str(newest)], timeout_s=VERIFY_S, account=account
         )
         source = f"pg_verifybackup {newest}"
         if ended.status is None:

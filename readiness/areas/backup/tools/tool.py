@@ -154,10 +154,9 @@ class CommandTool:
 
     def run(self, argv: Sequence[str], verb: str, timeout_s: float = _QUICK_S) -> Answer:
         """Run any command as that user, whatever its exit status is."""
-        account = account_of(self.physical)
         remedy = f"run it by hand as the user of the backups: {shlex.join(argv)}"
-        user = account if account.other else None
-        return command.ask(argv, verb, remedy, timeout_s=timeout_s, account=user)
+        account = account_of(self.physical)
+        return command.ask(argv, verb, remedy, timeout_s=timeout_s, account=account)
 
     def json(self, *words: str, verb: str) -> Any:
         """The JSON that the tool prints."""
@@ -175,14 +174,13 @@ class CommandTool:
             CouldNotMeasure: it cannot be started, or printed nothing.
         """
         argv = self.argv(*words)
-        account = account_of(self.physical)
         try:
             with subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                **(account.popen if account.other else {}),
+                **account_of(self.physical).popen,
             ) as process:
                 found = process.stdout.read(_HEAD_BYTES) if process.stdout else b""
                 process.kill()

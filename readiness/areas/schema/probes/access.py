@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from readiness.areas.schema.config import Tenancy
-from readiness.areas.schema.probes.rows import all_rows, named
+from readiness.areas.schema.probes.rows import all_rows, named, text_of
 from readiness.lib.postgres import Connection, connect, could_not, fetch
 from readiness.lib.postgres.batches import need_room
 from readiness.lib.postgres.schemas import OF_THE_APPLICATION
@@ -63,7 +63,6 @@ class Power:
 
     Attributes:
         what: in words, as `may create tables in`.
-        on: the objects.
         revoke: the statement that revokes it for the first of them.
     """
 
@@ -77,10 +76,7 @@ class Guard:
     """How a table's rows are protected.
 
     Attributes:
-        enabled: whether row level security is on.
         forced: whether it applies to the table's owner too.
-        owner: of the table.
-        policies: how many there are.
     """
 
     enabled: bool
@@ -137,7 +133,6 @@ class Sight:
 
     Attributes:
         tenant: its name; empty for a session without a tenant.
-        own: its own rows that it sees.
         others: rows of others that it sees.
         expected: how many rows it has; None where the monitoring role may not see them all.
     """
@@ -148,31 +143,12 @@ class Sight:
     expected: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """What one tenant can write of another one's rows; all of it was rolled back.
-
-    Attributes:
-        tenant: its name.
-        inserts: whether it could insert a row of another tenant.
-        moves: whether it could give one of its rows to another tenant.
-    """
-
-    tenant: str
-    inserts: bool
-    moves: bool
-
-
 def sights(
     monitor: Dsn, app: Dsn | None, table: str, tenancy: Tenancy, *, timeout_s: float
 ) -> Iterator[Sight]:
-    """What each tenant, and a session without one, sees; nothing is written.
-
-    Raises:
-        NoData: the configuration has no way to become a tenant.
-    """
+    """What each tenant, and a session without one, sees; nothing is written."""
     with connect(monitor, timeout_s=timeout_s) as connection:
-        need_room(connection, [_text(connection, table)])
+        need_room(connection, [text_of(connection, table)])
     expected = _expected(monitor, table, tenancy, timeout_s)
     if tenancy.setting and app:
         with connect(app, timeout_s=timeout_s) as connection, _acting(connection, tenancy, ""):
@@ -188,36 +164,35 @@ def sights(
 
 def writings(
     app: Dsn | None, table: str, tenancy: Tenancy, *, timeout_s: float
-) -> Iterator[Writing]:
-    """What each tenant can write of another one's rows; each attempt is rolled back.
+) -> Iterator[tuple[str, list[str]]]:
+    """Each tenant, and in which ways it can write rows of another one; all is rolled back.
 
     Raises:
-        NoData: the configuration has no way to become a tenant, or a tenant sees no row of its own.
+        NoData: a tenant sees no row of its own that could be written for another one.
     """
     others = [*tenancy.tenants[1:], tenancy.tenants[0]]
     for tenant, other in zip(tenancy.tenants, others, strict=True):
         with connect(_login(app, tenancy, tenant), timeout_s=timeout_s) as connection:
-            need_room(connection, [_text(connection, table)])
+            need_room(connection, [text_of(connection, table)])
             with _acting(connection, tenancy, tenant):
                 if not _seen(connection, table, tenancy, tenant).own:
                     raise NoData(
-                        f"the tenant {tenant} sees no row of its own that could be copied",
+                        f"tenant {tenant} sees no row of its own to try it with",
                         where=table,
                         remedy="fix its policies first, see schema.row-security; or insert a row",
                     )
-            row = _insert(connection, table, tenancy, other)
-            yield Writing(
-                tenant,
-                inserts=_could(connection, row, tenancy, tenant),
-                moves=_could(connection, _move(table, tenancy, other), tenancy, tenant),
-            )
+            ways = {
+                "inserted for another tenant": _insert(connection, table, tenancy, other),
+                "given to another tenant": _move(table, tenancy, other),
+            }
+            yield tenant, [n for n, way in ways.items() if _could(connection, way, tenancy, tenant)]
 
 
 def _login(app: Dsn | None, tenancy: Tenancy, tenant: str) -> Dsn:
     login = (tenancy.logins or {}).get(tenant) or (app if tenancy.setting else None)
     if login is None:
         raise NoData(
-            f"the configuration has no way to become the tenant {tenant}",
+            f"no login is configured for the tenant {tenant}",
             where=f"[{tenancy.place}]",
             remedy="set `setting` and `app_dsn`, or a login for each tenant in `logins`",
         )
@@ -234,21 +209,19 @@ def _acting(connection: Connection, tenancy: Tenancy, tenant: str) -> Iterator[N
 
 
 def _seen(connection: Connection, table: str, tenancy: Tenancy, tenant: str) -> Sight:
-    column = sql.Identifier(tenancy.column)
     statement = sql.SQL(
         "select count(*) filter (where whose = %s), count(*) filter (where whose <> %s"
         " or whose is null) from (select {}::text as whose from {} limit {}) seen"
-    ).format(column, named(table), sql.Literal(_MOST))
+    ).format(sql.Identifier(tenancy.column), named(table), sql.Literal(_MOST))
     own, others = fetch(connection, statement, [tenant, tenant])[0]
     return Sight(tenant, int(own), int(others))
 
 
 def _expected(monitor: Dsn, table: str, tenancy: Tenancy, timeout_s: float) -> dict[str, int]:
     """How many rows each tenant has; empty where the monitoring role may not see them all."""
-    column = sql.Identifier(tenancy.column)
     statement = sql.SQL(
         "select whose, count(*) from (select {}::text as whose from {} limit {}) seen group by 1"
-    ).format(column, named(table), sql.Literal(_MOST))
+    ).format(sql.Identifier(tenancy.column), named(table), sql.Literal(_MOST))
     try:
         with connect(monitor, timeout_s=timeout_s) as connection, all_rows(connection):
             counted = {str(whose): int(rows) for whose, rows in fetch(connection, statement)}
@@ -260,9 +233,9 @@ def _expected(monitor: Dsn, table: str, tenancy: Tenancy, timeout_s: float) -> d
 
 def _insert(connection: Connection, table: str, tenancy: Tenancy, other: str) -> sql.Composed:
     """Inserts a copy of one of the tenant's own rows for the other tenant."""
-    columns = [str(name) for (name,) in fetch(connection, _WRITABLE, [_text(connection, table)])]
+    columns = [str(name) for (name,) in fetch(connection, _WRITABLE, [text_of(connection, table)])]
     if tenancy.column not in columns:
-        raise NoData(f"{table} has no column {tenancy.column!r} that can be written", where=table)
+        raise NoData(f"{table} has no writable column {tenancy.column!r}", where=table)
     values: list[sql.Composable] = [
         sql.Literal(other) if name == tenancy.column else sql.Identifier(name) for name in columns
     ]
@@ -278,10 +251,6 @@ def _move(table: str, tenancy: Tenancy, other: str) -> sql.Composed:
     return sql.SQL(
         "update {table} set {column} = {other} where ctid = (select ctid from {table} limit 1)"
     ).format(table=named(table), column=sql.Identifier(tenancy.column), other=sql.Literal(other))
-
-
-def _text(connection: Connection, table: str) -> str:
-    return named(table).as_string(connection)
 
 
 def _could(connection: Connection, statement: sql.Composed, tenancy: Tenancy, tenant: str) -> bool:

@@ -76,7 +76,6 @@ class ForeignKey:
     """A foreign key of a table that holds rows.
 
     Attributes:
-        name: of the constraint.
         child: schema and name of the table that has it.
         parent: schema and name of the table that it references.
         columns: of the child.
@@ -230,9 +229,6 @@ class Numbered:
     """A column whose values come from a sequence.
 
     Attributes:
-        sequence: schema and name.
-        table: schema and name.
-        column: the column.
         following: the next value of the sequence.
         largest: the largest value in use; None if the table is empty.
     """

@@ -10,7 +10,7 @@ from typing import Any, Final
 from psycopg import sql
 
 from readiness.areas.schema.config import TablePair, Transfer
-from readiness.areas.schema.probes.rows import named
+from readiness.areas.schema.probes.rows import named, text_of
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.batches import need_room
 from readiness.model.errors import NoData
@@ -80,9 +80,7 @@ def sides(dsn: Dsn, transfer: Transfer, pair: TablePair) -> tuple[Side, Side]:
 
 def looked_up(connection: Connection, side: Side, keys: Sequence[Row]) -> dict[Row, str]:
     """The rows with these keys, which are cast to the table's types to use its index."""
-    types: dict[str, str] = dict(
-        fetch(connection, _TYPES, [named(side.table).as_string(connection)])
-    )
+    types: dict[str, str] = dict(fetch(connection, _TYPES, [text_of(connection, side.table)]))
     # The types are the server's own names for them.
     arrays = [f"%s::text[]::{types.get(key, 'text')}[]" for key in side.keys]
     names = [f"key_{number}" for number in range(len(side.keys))]
@@ -132,7 +130,7 @@ def reading(old: Side, new: Side, timeout_s: float) -> Iterator[tuple[Connection
 
 @contextmanager
 def _snapshot(connection: Connection, *read: Side) -> Iterator[None]:
-    need_room(connection, [named(side.table).as_string(connection) for side in read])
+    need_room(connection, [text_of(connection, side.table) for side in read])
     with connection.transaction(force_rollback=True):
         fetch(connection, _FIXED)
         yield
