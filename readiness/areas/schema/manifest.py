@@ -28,10 +28,7 @@ class SchemaManifest(BaseModel):
     """A schema as it was saved.
 
     Attributes:
-        format: which fields the file has.
-        saved_at: when.
         server: the major release of PostgreSQL it was read from.
-        objects: each object's definition, by its name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,11 +40,7 @@ class SchemaManifest(BaseModel):
 
 
 def save(dsn: Dsn, path: Path, *, timeout_s: float, at: datetime | None = None) -> SchemaManifest:
-    """Save the schema of a database as it is now.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
+    """Save the schema of a database as it is now."""
     with connect(dsn, timeout_s=timeout_s) as connection:
         manifest = SchemaManifest(
             saved_at=at or now(),
@@ -121,7 +114,6 @@ def run(config: Config, database: str | None, to: Path | None, *, check: bool) -
 
     Raises:
         UsageError: no such database, or no file to write.
-        CouldNotMeasure: the database, or the file to compare with, cannot be read.
     """
     chosen = _chosen(config, database)
     path = to or _manifest(chosen)

@@ -34,11 +34,7 @@ def text_of(path: Path) -> str:
 
 
 def plain(folder: Path) -> list[Migration]:
-    """`0001_name.up.sql` with `0001_name.down.sql`, or `0001_name.sql`; in the order of numbers.
-
-    Raises:
-        CouldNotMeasure: the folder does not exist, or a version is there twice.
-    """
+    """`0001_name.up.sql` with `0001_name.down.sql`, or `0001_name.sql`; in the order of numbers."""
     ups: list[tuple[str, Path]] = []
     downs: dict[str, Path] = {}
     for path in _sql(folder):
@@ -55,11 +51,7 @@ def plain(folder: Path) -> list[Migration]:
 
 
 def flyway(folder: Path) -> list[Migration]:
-    """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`.
-
-    Raises:
-        CouldNotMeasure: the folder does not exist, or a version is there twice.
-    """
+    """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`."""
     versioned: dict[tuple[int, ...], Migration] = {}
     repeatable: list[Migration] = []
     undo: dict[str, Path] = {}
@@ -129,11 +121,7 @@ _REMEDY: Final = "check `folder` of its migrations"
 
 
 def alembic(folder: Path) -> list[Migration]:
-    """The files with `revision` and `down_revision`, in no particular order.
-
-    Raises:
-        CouldNotMeasure: the folder does not exist, or a file cannot be read.
-    """
+    """The files with `revision` and `down_revision`, in no particular order."""
     found = []
     labels: dict[str, str] = {}
     for path in _python(folder, "*.py"):
@@ -154,9 +142,6 @@ def django(folder: Path) -> list[Migration]:
     """The files `APP/migrations/NAME.py` with a class Migration, in no particular order.
 
     What they build on is given where it lies in this folder too: other apps are not ours.
-
-    Raises:
-        CouldNotMeasure: the folder does not exist, or a file cannot be read.
     """
     found = []
     for path in _python(folder, "**/migrations/*.py"):

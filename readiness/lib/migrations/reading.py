@@ -35,12 +35,7 @@ def version_table(settings: Migrations) -> str:
 
 
 def migrations_of(settings: Migrations) -> list[Migration]:
-    """The migrations of the repository, each after those it builds on.
-
-    Raises:
-        NoData: there are none.
-        CouldNotMeasure: the folder or a file cannot be read or understood.
-    """
+    """The migrations of the repository, each after those it builds on."""
     folder = Path(settings.folder)
     match settings.tool:
         case "alembic":
@@ -59,13 +54,7 @@ def migrations_of(settings: Migrations) -> list[Migration]:
 
 
 def state_of(connection: Connection, settings: Migrations) -> tuple[State, Applied]:
-    """How the repository and the database differ.
-
-    Raises:
-        NoData: no migration was found, or the table lists none as applied.
-        NotPermitted: the role may not read the table.
-        CouldNotMeasure: the table, the folder or a file cannot be read or understood.
-    """
+    """How the repository and the database differ."""
     migrations = migrations_of(settings)
     applied = _applied(connection, settings, migrations)
     if not applied.versions and not applied.failed:

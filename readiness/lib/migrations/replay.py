@@ -30,11 +30,7 @@ _ROLES: Final = "select rolname from pg_roles where rolname !~ '^pg_'"
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A scratch server, in use by one at a time.
-
-    Attributes:
-        server: one of its databases, as a superuser.
-    """
+    """A scratch server, in use by one at a time."""
 
     server: Dsn
 
@@ -99,7 +95,6 @@ class Rollback:
     """A migration that was run, rolled back, and run again.
 
     Attributes:
-        version: of the migration.
         problem: why it could not be rolled back, or run again; empty if it could.
         left: objects that differ after its rollback.
         rows: tables whose rows differ after its rollback.
@@ -129,11 +124,7 @@ class Rollback:
 
 
 def execute(connection: Connection, text: str) -> None:
-    """Run a migration's statements, in one transaction if they may.
-
-    Raises:
-        CouldNotMeasure: and its kinds: one of them failed.
-    """
+    """Run a migration's statements, in one transaction if they may."""
     migration = script(text)
     if migration.transactional:
         with connection.transaction():
@@ -143,11 +134,7 @@ def execute(connection: Connection, text: str) -> None:
 
 
 def apply(dsn: Dsn, text: str, timeout_s: float) -> None:
-    """Run a migration in a session of its own: what it sets holds for it alone.
-
-    Raises:
-        CouldNotMeasure: and its kinds: one of its statements failed.
-    """
+    """Run a migration in a session of its own: what it sets holds for it alone."""
     with connect(dsn, timeout_s=timeout_s) as connection:
         execute(connection, text)
 
@@ -156,11 +143,7 @@ def apply(dsn: Dsn, text: str, timeout_s: float) -> None:
 def replayed(
     server: Scratch, settings: Migrations, migrations: Sequence[Migration]
 ) -> Iterator[Dsn]:
-    """A new scratch database in which migrations have been run, one after the other.
-
-    Raises:
-        CouldNotMeasure: one of them failed; the message names it.
-    """
+    """A new scratch database in which migrations have been run, one after the other."""
     with server.database() as dsn:
         if settings.base:
             apply(dsn, text_of(Path(settings.base)), settings.timeout_s)
@@ -170,11 +153,7 @@ def replayed(
 
 
 def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
-    """Run one migration of the repository.
-
-    Raises:
-        CouldNotMeasure: it failed; the message names it.
-    """
+    """Run one migration of the repository."""
     text = up_of(settings, migration)
     try:
         apply(dsn, text, settings.timeout_s)
@@ -196,9 +175,6 @@ def on_copies(
     """What `judge` finds for each of the newest migrations.
 
     It gets a database of its own, with the rows of the seed, in the state before that migration.
-
-    Raises:
-        CouldNotMeasure: one before it, or the seed, failed.
     """
     older, newest = parted(settings, migrations)
     found = []
@@ -225,9 +201,6 @@ def roll_back(settings: Migrations, dsn: Dsn, migration: Migration) -> Rollback:
     """Run a migration, roll it back, and run it again; compares schema and rows each time.
 
     One that was accepted as irreversible is not tried.
-
-    Raises:
-        CouldNotMeasure: it cannot be run at all.
     """
     if migration.version in settings.irreversible:
         return Rollback(migration.version)

@@ -116,22 +116,14 @@ _FIELD: Final = re.compile(r"\{(app|version|previous)\}")
 
 
 def up_of(settings: Migrations, migration: Migration) -> str:
-    """The SQL of a migration.
-
-    Raises:
-        CouldNotMeasure: its file cannot be read, or its tool cannot write it as SQL.
-    """
+    """The SQL of a migration."""
     if settings.tool in _UP:
         return _printed(settings.up or _UP[settings.tool], settings, migration, "up")
     return text_of(migration.path)
 
 
 def down_of(settings: Migrations, migration: Migration) -> str | None:
-    """The SQL of its rollback; None if it has none.
-
-    Raises:
-        CouldNotMeasure: its file cannot be read, or its tool cannot write it as SQL.
-    """
+    """The SQL of its rollback; None if it has none."""
     if settings.tool in _DOWN:
         return _printed(settings.down or _DOWN[settings.tool], settings, migration, "down")
     return text_of(migration.down) if migration.down else None

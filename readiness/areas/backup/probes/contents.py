@@ -225,8 +225,8 @@ def read_plain_dump(file: BufferedIOBase) -> Content:
         if found := _RESTRICTED.match(line):
             keys.append((bool(found[1]), found[2]))
     damage = tuple(_damage(last, keys, zeros=zeros))
-    found = (counts["tables"], counts["data"], counts["roles"])
-    return Content(Format.PLAIN, *found, filtered=filtered, damage=damage)
+    made = (counts["tables"], counts["data"], counts["roles"])
+    return Content(Format.PLAIN, *made, filtered=filtered, damage=damage)
 
 
 def _damage(last: Iterable[bytes], keys: list[tuple[bool, bytes]], *, zeros: bool) -> Iterator[str]:

@@ -142,11 +142,7 @@ class Barman(CommandTool):
 
 
 def read_check(answer: Answer, server: str, source: str) -> tuple[str, ...]:
-    """The problems in what `barman -f json check` printed; its exit status is 1 then.
-
-    Raises:
-        CouldNotMeasure: it printed something else.
-    """
+    """The problems in what `barman -f json check` printed; its exit status is 1 then."""
     found = parsed(Answer(0, answer.output, answer.said), [source], "check the server")
     checks = found.get(server) if isinstance(found, dict) else None
     if not isinstance(checks, dict) or not checks:

@@ -143,11 +143,7 @@ class WalG(_ByCommand):
 
 
 def read_wal_verify(answer: Answer, source: str) -> Verified:
-    """What `wal-g wal-verify --json` printed.
-
-    Raises:
-        CouldNotMeasure: it printed something else, or left one of its checks out.
-    """
+    """What `wal-g wal-verify --json` printed."""
     found = parsed(Answer(0, answer.output, answer.said), [source], "verify the archive")
     problems = []
     for name in _CHECKS:

@@ -30,7 +30,6 @@ class PhysicalBackup:
     """One backup, as its tool reports it.
 
     Attributes:
-        label: its name.
         taken_at: when it was complete.
         size: in bytes, as stored in the repository; 0 where the tool does not report it.
         failed: whether the tool reports a problem with it.
@@ -57,10 +56,7 @@ class Verified:
     """What a tool's own check found, read from its output.
 
     Attributes:
-        good: whether it reports success explicitly.
-        problems: what it reports.
         status: its exit status, only shown: several tools end with 0 whatever they find.
-        source: the command.
     """
 
     good: bool
@@ -109,12 +105,7 @@ def physical_of(backup: Backup) -> Physical:
 
 
 def account_of(physical: Physical) -> Account:
-    """The account that the tool and the restored server run as.
-
-    Raises:
-        NotPermitted: it is another user, and we are not root.
-        CouldNotMeasure: the user does not exist.
-    """
+    """The account that the tool and the restored server run as."""
     us = os.geteuid()
     if physical.account is None:
         return server_account() if us == 0 else Account(us, os.getegid(), other=False)

@@ -45,9 +45,7 @@ class Blocking:
     """What a migration did while another transaction had written to every table.
 
     Attributes:
-        version: of the migration.
         waited_s: seconds for which other sessions had to wait behind it.
-        gave_up: whether it ended by itself, because it did not get its locks.
         left: objects that it left behind when it gave up.
         locks: strong locks on tables that existed before, such as `ShareLock on shop.orders`.
         rewritten: tables that it rewrites under a lock that blocks everybody.
@@ -62,16 +60,7 @@ class Blocking:
 
 
 def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
-    """Run a migration while a transaction holds a writer's locks on every table.
-
-    Args:
-        settings: how long others may wait.
-        dsn: a scratch database of its own, in the state before the migration.
-        migration: the one that is run.
-
-    Raises:
-        CouldNotMeasure: it cannot be run there.
-    """
+    """Run a migration while a transaction holds a writer's locks on every table."""
     text = up_of(settings, migration)
     locks, rewritten = _traced(dsn, text, settings)
     with connect(dsn, timeout_s=settings.timeout_s) as watcher:
@@ -85,11 +74,7 @@ def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
 
 
 class _Attempt:
-    """A migration that runs in its own thread.
-
-    Attributes:
-        gave_up: whether it ended by itself, because it did not get its locks.
-    """
+    """A migration that runs in its own thread."""
 
     def __init__(self, dsn: Dsn, text: str, settings: Migrations) -> None:
         self.gave_up = False
@@ -196,14 +181,7 @@ _TASTE: Final = "prefer-"
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A finding of squawk.
-
-    Attributes:
-        version: of the migration.
-        line: of the file, from one.
-        rule: the name of the rule.
-        message: as squawk words it.
-    """
+    """A finding of squawk."""
 
     version: str
     line: int
@@ -241,7 +219,6 @@ def remarks(
 
     Raises:
         Unreachable: squawk is not installed.
-        CouldNotMeasure: its output is not a list of findings.
     """
     try:
         program = programs.find(programs.SQUAWK)

@@ -146,11 +146,7 @@ def _text(column: str) -> sql.Composed:
 
 
 def states(dsn: Dsn, transfer: Transfer) -> list[tuple[str, str]]:
-    """Each table and its state, in the order of the move, as the target has it.
-
-    Raises:
-        NoData: the query returns nothing, or something other than tables and states.
-    """
+    """Each table and its state, in the order of the move, as the target has it."""
     statement = transfer.states or ""
     with connect(dsn, timeout_s=transfer.timeout_s) as connection:
         rows = fetch(connection, statement)
@@ -198,7 +194,6 @@ class Comparison:
     """What differs between two tables, by the text of the keys.
 
     Attributes:
-        rows: how many rows of the first table were compared.
         missing: in the first table, not in the second.
         differing: in both, with other values.
         partial: whether more rows differ, which were not compared a second time.
@@ -233,11 +228,7 @@ def compare_all(old: Side, new: Side, transfer: Transfer) -> Comparison:
 
 
 def compare_recent(side: Side, other: Side, transfer: Transfer) -> Comparison:
-    """Compare the rows written to one table within `window_s`, at most 10,000, with the other one.
-
-    Raises:
-        NoData: no column has the time of the write, or no row was written within `window_s`.
-    """
+    """Compare the rows written to one table within `window_s`, at most 10,000, with the other."""
     if side.changed is None:
         raise NoData(
             f"no column of {side.table} is known to have the time of the write",
@@ -265,11 +256,7 @@ def compare_recent(side: Side, other: Side, transfer: Transfer) -> Comparison:
 
 
 def canary_arrives(old: Side, canary: str, write: Dsn, transfer: Transfer) -> bool:
-    """Whether a row written to the new table reaches the old one; it is rolled back.
-
-    Raises:
-        NoData: the canary wrote nothing, or does not return its key.
-    """
+    """Whether a row written to the new table reaches the old one; it is rolled back."""
     with (
         connect(write, timeout_s=transfer.timeout_s) as connection,
         connection.transaction(force_rollback=True),

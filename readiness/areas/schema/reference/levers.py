@@ -51,11 +51,7 @@ class SchemaLevers:
 
     @contextlib.contextmanager
     def edit_migration(self, name: str, old: str, new: str) -> Iterator[None]:
-        """Replace a text in one of the migrations.
-
-        Raises:
-            ReferenceSystemError: the text is not there.
-        """
+        """Replace a text in one of the migrations."""
         path = self._migrations / name
         text = path.read_text(encoding="utf-8")
         if old not in text:

@@ -12,8 +12,6 @@ class Facts:
     """Where the files of the schema are.
 
     Attributes:
-        manifest: the saved schema.
-        migrations: the folder of the migrations.
         has_squawk: whether this machine has the linter of migrations.
     """
 
