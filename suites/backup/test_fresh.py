@@ -211,7 +211,7 @@ def _judge_role(backup: Backup, role: str, target: Config, evidence: Evidence) -
     needs="retention_days",
     severity="major",
     why="""A mistake is often found weeks after it was made. Where the older backups were removed to
-    make room, nobody can return to the state before it.""",
+    make room, the state before it cannot be restored.""",
     fix="""See which backups there are, and what removes them:
       ls -l --time-style=full-iso FOLDER | head -3;  pgbackrest --stanza=NAME info
       repo1-retention-full, repo1-retention-full-type=time;  barman: RECOVERY WINDOW OF 30 DAYS

@@ -77,7 +77,7 @@ def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: E
     severity="blocker",
     effect="write",
     why="""Whoever takes over the application has its credentials, and deletes the backups before
-    asking for the ransom. A policy on paper stops nobody: only a deletion that is refused does.""",
+    asking for the ransom. Only a deletion that is refused shows that they cannot.""",
     fix="""Remove the right, and lock what is written for as long as it must be kept:
       aws s3api put-object-lock-configuration --bucket NAME --object-lock-configuration \\
         'ObjectLockEnabled=Enabled,Rule={DefaultRetention={Mode=COMPLIANCE,Days=30}}'

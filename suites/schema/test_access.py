@@ -19,7 +19,7 @@ from readiness.model.errors import NoData
     severity="blocker",
     judgements=("enabled", "policies-off", "others-seen", "own-seen", "no-tenant"),
     why="""Policies of a table whose row level security is off protect nothing, and no error says
-    so. Or every flag is right and a policy lets everybody in: customers then see each other's
+    so. Or every flag is right and a policy allows everything: customers then see each other's
     data, which only a session that acts as a tenant can show.""",
     fix="""Off:                    alter table TABLE enable row level security;
     The application owns it: alter table TABLE force row level security;
@@ -154,7 +154,7 @@ def _unprotected(guard: Guard | None, app: str) -> str:
     if not guard.enabled:
         return "has row level security off"
     if not guard.policies:
-        return "has no policy: nobody but the owner sees a row"
+        return "has no policy: only its owner sees its rows"
     if guard.owner == app and not guard.forced:
         return f"belongs to {app}, to whom its policies do not apply"
     return ""

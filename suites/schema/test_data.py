@@ -31,7 +31,7 @@ _SOURCE = "pg_catalog, as `readiness schema save` reads it"
     severity="blocker",
     judgements=("objects-missing", "objects-differ", "extensions"),
     why="""A database whose tables were dropped by a script still accepts connections and passes
-    every health check. A change made by hand, such as a policy that lets everybody in, is in no
+    every health check. A change made by hand, such as a policy that allows everything, is in no
     migration: the next deployment or a restored copy behaves differently.""",
     fix="""Missing object:     find out when it was dropped (server log, log_statement = ddl), then
       pg_restore --list FILE > list      # keep the lines of what is missing

@@ -1,4 +1,4 @@
-"""Are all migrations applied, do they lead to this schema, and are they safe to run?"""
+"""Are all migrations applied, do they create this schema, and are they safe to run?"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -85,7 +85,7 @@ def test_migrations_drift(
         ),
         equal_to(0),
         listed(map(str, changes), between="; "),
-        says=f"{len(changes)} objects differ from what the migrations lead to",
+        says=f"{len(changes)} objects differ from the schema that the migrations create",
     )
 
 
@@ -229,7 +229,7 @@ def _judge_rewrites(
                 "rewrite",
                 size,
                 at_most(settings.rewrite_max_mb, settings.deciding("rewrite_max_mb")),
-                "nobody can read it meanwhile",
+                "readers are blocked meanwhile",
                 says=f"Migration {version} rewrites {table} ({size.value:.1f} MB)",
             )
 

@@ -66,8 +66,8 @@ def test_transfer_complete(transfer: TransferOf, evidence: Evidence) -> None:
     each="live_transfer",
     judgements=("canary", "missing", "differing"),
     why="""To roll back, the application reads the old tables again. If rows written since the
-    switch are only in the new tables, rolling back loses customers' data, and the incident goes
-    on because nobody dares to.""",
+    switch are only in the new tables, rolling back loses customers' data, and the incident
+    goes on.""",
     fix="""Let the new side write the old table too, by a trigger on the new table or in the
     application, until rolling back is no longer planned. A trigger that is off:
       alter table NEW enable trigger NAME;
@@ -83,7 +83,7 @@ def test_transfer_reversible(live_transfer: TransferOf, evidence: Evidence) -> N
         with evidence.attempt():
             if not (pair.canary or pair.new_changed):
                 raise NoData(
-                    f"cannot tell whether new rows of {pair.to} reach {pair.name}",
+                    f"cannot measure whether new rows of {pair.to} reach {pair.name}",
                     where=f"[{pair.place}]",
                     remedy="set `canary`, or set `new_changed` to the column with the time of the"
                     " write",

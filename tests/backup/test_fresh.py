@@ -222,5 +222,5 @@ def test_which_rows_a_role_sees(
     run(statements.format(role=name) or "select")
     found = sight_of(name, Database(name="shop", dsn=dsn))
     assert (found.bypasses, found.tables) == (bypasses, tables)
-    with pytest.raises(NoData, match="no role 'ghost'"):
+    with pytest.raises(NoData, match="the role 'ghost' does not exist"):
         sight_of("ghost", Database(name="shop", dsn=dsn))

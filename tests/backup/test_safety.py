@@ -61,13 +61,13 @@ def test_another_way_to_the_same_instance_is_refused(
     """As through a pooler, whose port is another one."""
     addresses = iter([{("pooler", "6432")}, {("database", "5432")}])
     monkeypatch.setattr(safety, "_addresses", lambda _: next(addresses))
-    with pytest.raises(SafetyRefusal, match="by another address"):
+    with pytest.raises(SafetyRefusal, match="under another address"):
         refuse_source(dsn, dsn)
 
 
 def test_what_does_not_fit_is_not_restored(tmp_path: Path) -> None:
     check_space(tmp_path, 1000, "a dump")
-    with pytest.raises(CouldNotMeasure, match=r"needs .* GB, and .* are free"):
+    with pytest.raises(CouldNotMeasure, match=r"needs .* GB; .* are free"):
         check_space(tmp_path, 1e18, "a dump")
 
 
@@ -77,7 +77,7 @@ def test_our_own_schema_is_dropped_and_no_other(dsn: Dsn, run: Run) -> None:
             fetch(connection, "create table readiness_point_1.t ()")
         left = fetch(connection, "select 1 from pg_namespace where nspname ~ '^readiness_'")
     assert left == []
-    with pytest.raises(Exception, match="not a schema of ours"):
+    with pytest.raises(Exception, match="not created by readiness"):
         safety.drop(dsn, "public")
 
 

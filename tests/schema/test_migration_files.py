@@ -31,7 +31,7 @@ def test_plain_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 def test_a_version_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "0001_a.up.sql", "0001_b.up.sql")
-    with pytest.raises(CouldNotMeasure, match="0001 is there twice"):
+    with pytest.raises(CouldNotMeasure, match="duplicate version 0001"):
         files.plain(tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_a_circle_and_a_gap_are_told(tmp_path: Path) -> None:
     with pytest.raises(CouldNotMeasure, match="in a circle"):
         in_order(files.alembic(tmp_path), "here")
     (tmp_path / "b_x.py").unlink()
-    with pytest.raises(CouldNotMeasure, match="a builds on b, which does not exist"):
+    with pytest.raises(CouldNotMeasure, match="a depends on b, which does not exist"):
         in_order(files.alembic(tmp_path), "here")
     with pytest.raises(NoData, match="no migrations were found"):
         in_order([], "here")

@@ -111,7 +111,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _refuse_twice(versions: list[str], folder: Path) -> None:
     if twice := [version for version, times in Counter(versions).items() if times > 1]:
         raise CouldNotMeasure(
-            f"version {twice[0]} is there twice",
+            f"duplicate version {twice[0]}",
             where=str(folder),
             remedy="renumber one of them",
         )
@@ -141,7 +141,7 @@ def alembic(folder: Path) -> list[Migration]:
 def django(folder: Path) -> list[Migration]:
     """The files `APP/migrations/NAME.py` with a class Migration, in no particular order.
 
-    What they build on is given where it lies in this folder too: other apps are not ours.
+    Dependencies on apps outside of this folder are left out.
     """
     found = []
     for path in _python(folder, "**/migrations/*.py"):
@@ -182,7 +182,7 @@ def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(text_of(path))
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise CouldNotMeasure(f"is no Python: {error}", where=str(path)) from None
+        raise CouldNotMeasure(f"is not valid Python: {error}", where=str(path)) from None
 
 
 def _assigned(body: ast.Module | ast.ClassDef) -> dict[str, object]:
@@ -198,7 +198,7 @@ def _assigned(body: ast.Module | ast.ClassDef) -> dict[str, object]:
 
 
 def _value(node: ast.expr) -> object:
-    """A literal; in a list, what is no literal (`swappable_dependency(…)`) is left out."""
+    """A literal; in a list, anything else (`swappable_dependency(…)`) is left out."""
     if isinstance(node, ast.List | ast.Tuple):
         values = [_value(part) for part in node.elts]
         return tuple(value for value in values if value is not ...)

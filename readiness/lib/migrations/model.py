@@ -93,7 +93,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
     for migration in waiting.values():
         if missing := [v for v in migration.after + migration.needs if v not in there]:
             raise CouldNotMeasure(
-                f"{migration.version} builds on {missing[0]}, which does not exist",
+                f"{migration.version} depends on {missing[0]}, which does not exist",
                 where=str(migration.path),
             )
     ordered: list[Migration] = []
@@ -102,7 +102,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
         ready = [m for m in waiting.values() if done.issuperset(m.after + m.needs)]
         if not ready:
             raise CouldNotMeasure(
-                f"the migrations build on each other in a circle, such as {min(waiting)}",
+                f"the migrations depend on each other in a circle, such as {min(waiting)}",
                 where=where,
             )
         for migration in ready:

@@ -19,7 +19,7 @@ _TABLES: Final = {
 }
 _ALEMBIC: Final = "select version_num from {table}"
 _DJANGO: Final = "select app, name from {table}"
-# A line that says it was undone or deleted takes back those before it.
+# A line of type UNDO_SQL or DELETE cancels those before it.
 _FLYWAY: Final = """
     select version, description, success, checksum, type from {table} order by installed_rank"""
 _PLAIN: Final = "select {column}::text from {table}"
@@ -112,7 +112,7 @@ def _alembic(connection: Connection, table: sql.Identifier, migrations: list[Mig
 
 
 def _django(connection: Connection, table: sql.Identifier, migrations: list[Migration]) -> Applied:
-    """Those of apps that are not in the folder (django's own, say) are not ours to judge."""
+    """Apps that are not in the folder, such as django's own, are not judged."""
     statement = sql.SQL(_DJANGO).format(table=table)
     apps = {m.version.partition(".")[0] for m in migrations}
     done = frozenset(f"{app}.{name}" for app, name in fetch(connection, statement) if app in apps)

@@ -195,7 +195,7 @@ def _plain(path: Path) -> Content:
         with gzip.open(path) if compressed else path.open("rb") as file:
             return read_plain_dump(file)
     except _UNREADABLE as error:
-        problem = f"it cannot be read to its end: {str(error) or type(error).__name__}"
+        problem = f"cannot be read to its end: {str(error) or type(error).__name__}"
         return Content(Format.PLAIN, problem=problem, damage=(problem,))
 
 
@@ -231,13 +231,13 @@ def read_plain_dump(file: BufferedIOBase) -> Content:
 
 def _damage(last: Iterable[bytes], keys: list[tuple[bool, bytes]], *, zeros: bool) -> Iterator[str]:
     if not any(_COMPLETE.match(line) for line in last):
-        yield "the line `-- PostgreSQL database dump complete` is not at its end: it was cut off"
+        yield "does not end with `-- PostgreSQL database dump complete`: it was cut off"
     if zeros:
-        yield "it holds NUL bytes, which no dump does: the file system lost what was written"
+        yield "contains NUL bytes: the file system lost what was written"
     opened = [key for closes, key in keys if not closes]
     closed = [key for closes, key in keys if closes]
     if opened[:1] != closed[-1:]:
-        yield "its \\restrict has no \\unrestrict with the same key: psql refuses the rest"
+        yield "\\restrict has no \\unrestrict with the same key: psql refuses the rest"
 
 
 def _lines(file: BufferedIOBase) -> Iterator[bytes]:

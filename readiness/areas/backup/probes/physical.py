@@ -260,7 +260,7 @@ def restore_to_point(backup: Backup, database: Database, guardian: Guardian) -> 
 
 
 def _write(dsn: Dsn, name: str, backup: Backup, guardian: Guardian) -> str:
-    """Write both rows around the point; gives the WAL file that did not arrive, or nothing."""
+    """Write a row before and after the point; the WAL file that did not arrive, or nothing."""
     table = sql.Identifier(name, "canary")
     with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
         with own_schema(connection, dsn, name, guardian):

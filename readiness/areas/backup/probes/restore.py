@@ -96,7 +96,7 @@ class Restored:
         """The scratch database."""
         if self.dsn is None:
             self._tried()
-            raise CouldNotMeasure("there is no restored database", where=self.where)
+            raise CouldNotMeasure("the database was not restored", where=self.where)
         return self.dsn
 
     def data_loss(self, _: Backup) -> Measurement:
@@ -246,7 +246,7 @@ def _check_extensions(connection: Connection, listing: str, file: BackupFile) ->
     missing = sorted(set(_EXTENSION.findall(listing)) - there)
     if missing:
         raise CouldNotMeasure(
-            f"the scratch server has no extension {', '.join(missing)}",
+            f"extensions missing on the scratch server: {', '.join(missing)}",
             where=str(file.path),
             remedy="set `scratch_dsn` to a server with the extensions of production",
         )

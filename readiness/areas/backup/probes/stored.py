@@ -143,12 +143,12 @@ class Sight:
 
 
 def sight_of(role: str, database: Database) -> Sight:
-    """Which rows a role sees of a database, as the monitoring role can tell."""
+    """Which rows a role sees of a database, asked as the monitoring role."""
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         rows = fetch(connection, _ROLE, [role])
         if not rows:
             raise NoData(
-                f"there is no role {role!r}", where=database.dsn.address, remedy="see `role`"
+                f"the role {role!r} does not exist", where=database.dsn.address, remedy="see `role`"
             )
         tables = tuple(str(name) for (name,) in fetch(connection, _HIDDEN, [role]))
     return Sight(bool(rows[0][0]), tables, f"pg_roles, pg_class of {database.dsn.address}")

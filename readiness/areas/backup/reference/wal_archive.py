@@ -131,7 +131,7 @@ class WalArchive:
         self.run("--type=full", "backup")
 
     def run(self, *arguments: str) -> str:
-        """Call the tool; gives what it printed."""
+        """Call the tool, and return what it printed."""
         done = subprocess.run(
             [*self.command, *arguments],
             cwd="/",

@@ -99,7 +99,7 @@ class _Attempt:
         return waited
 
     def _watched(self, watcher: Connection, most_s: float) -> float:
-        """A wait that blocks nobody, such as for an old snapshot, does not count."""
+        """A wait that does not block others, such as for an old snapshot, does not count."""
         waited, last = 0.0, time.monotonic()
         end = last + most_s
         while self._thread.is_alive() and waited <= most_s and last <= end + waited:

@@ -231,7 +231,7 @@ def compare_recent(side: Side, other: Side, transfer: Transfer) -> Comparison:
     """Compare the rows written to one table within `window_s`, at most 10,000, with the other."""
     if side.changed is None:
         raise NoData(
-            f"no column of {side.table} is known to have the time of the write",
+            f"no column with the time of the write is configured for {side.table}",
             where=f"[{transfer.place}]",
             remedy="name it in `changed` or `new_changed`",
         )
