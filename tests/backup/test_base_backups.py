@@ -52,7 +52,7 @@ def backup(server: PrivatePostgres, tmp_path: Path) -> Iterator[Backup]:
         )  # fmt: skip
 
 
-def test_it_is_verified_and_restores(backup: Backup, server: PrivatePostgres) -> None:
+def test_base_backup_is_verified_and_restores(backup: Backup, server: PrivatePostgres) -> None:
     tool = tool_of(backup)
     (found,) = tool.backups()
     assert (found.label, found.failed, found.size > 1_000_000) == ("monday", False, True)

@@ -26,7 +26,7 @@ Run = Callable[[str], None]
 
 @pytest.mark.contract
 @pytest.mark.clients
-def test_amcheck_sees_an_index_in_another_order_and_leaves_nothing(shop: Dsn, run: Run) -> None:
+def test_amcheck_reports_a_damaged_index_and_is_removed(shop: Dsn, run: Run) -> None:
     """No checksum sees it: every page is as it was written."""
     found = amcheck(shop, find_binaries(), timeout_s=60)
     assert found.corrupt == ()
@@ -115,7 +115,7 @@ def test_each_damage_has_its_objection(changes: dict[str, object], expected: set
     assert objections(facts(**changes), manifest(), BACKUP, NOW) == expected
 
 
-def test_a_control_counts_for_a_reason_that_fits() -> None:
+def test_damaged_copy_must_be_rejected_for_a_fitting_reason() -> None:
     fits = Control("cut off", {Kind.UNREADABLE}, {Kind.UNREADABLE})
     other = Control("old", {Kind.STALE}, {Kind.ALTERED})
     assert (fits.rejected, other.rejected) == (True, False)
@@ -134,7 +134,7 @@ def test_a_control_counts_for_a_reason_that_fits() -> None:
         (SequenceState(5, cycles=True), SequenceState(1, cycles=True), False),
     ],
 )
-def test_a_sequence_lags_when_it_would_give_a_number_again(
+def test_sequence_lags_when_it_would_issue_a_value_again(
     before: SequenceState, after: SequenceState, lags: bool
 ) -> None:
     assert bool(lagging({"s": before}, {"s": after})) is lags

@@ -42,26 +42,26 @@ def test_globals_end_with_a_line_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", HEAD, HEAD + ROWS, (HEAD + ROWS + TAIL)[:-30]])
-def test_one_that_was_cut_off_is_told(content: bytes) -> None:
+def test_truncated_plain_dump_is_damaged(content: bytes) -> None:
     assert "cut off" in problems(content)[0]
 
 
-def test_the_line_counts_at_the_end_only() -> None:
+def test_final_comment_counts_only_at_the_end() -> None:
     assert "cut off" in problems(TAIL + HEAD + ROWS * 3)[0]
 
 
-def test_new_minor_releases_close_what_they_opened() -> None:
+def test_restrict_needs_a_matching_unrestrict() -> None:
     begin, end = b"\\restrict abc\n", b"\\unrestrict abc\n\n"
     assert problems(begin + HEAD + ROWS + TAIL + end) == ()
     assert "\\unrestrict" in problems(begin + HEAD + ROWS + TAIL)[0]
     assert "\\unrestrict" in problems(begin + HEAD + ROWS + TAIL + b"\\unrestrict x\n")[0]
 
 
-def test_zeros_are_no_dump() -> None:
+def test_nul_bytes_are_damage() -> None:
     assert "NUL" in problems(HEAD + b"\0" * 100 + b"\n" + TAIL)[0]
 
 
-def test_a_filtered_dump_says_so_itself() -> None:
+def test_dump_with_row_security_is_filtered() -> None:
     text = HEAD.replace(b"row_security = off", b"row_security = on")
     assert read_plain_dump(BytesIO(text + TAIL)).filtered
 
@@ -97,7 +97,7 @@ def commands(store: Path, delete: str, **changes: object) -> Immutable:
         ('rm "$0"; exit 1', False, ""),
     ],
 )
-def test_a_deletion_is_judged_by_what_is_left(
+def test_deletion_is_judged_by_whether_the_object_survived(
     tmp_path: Path, delete: str, survived: bool, said: str
 ) -> None:
     with Guardian() as guardian:
@@ -113,7 +113,7 @@ def test_a_deletion_is_judged_by_what_is_left(
         ({"access": ["false"]}, "use the application's credentials"),
     ],
 )
-def test_a_deletion_that_proves_nothing_is_an_error(
+def test_deletion_without_working_credentials_is_an_error(
     tmp_path: Path, changes: dict[str, object], says: str
 ) -> None:
     with Guardian() as guardian, pytest.raises(CouldNotMeasure, match=says):
@@ -126,13 +126,13 @@ def listed(text: str) -> dict[str, int]:
     return sizes(Backup(name="shop", database="shop", path="/nowhere"), copy)
 
 
-def test_a_listed_copy() -> None:
+def test_list_command_gives_sizes_by_name() -> None:
     assert listed("12\\ta.dump\\n7\\tdeep/b.dump\\n") == {"a.dump": 12, "b.dump": 7}
     with pytest.raises(CouldNotMeasure, match=r"that lists the copy printed 'a\.dump 12'"):
         listed("a.dump 12\\n")
 
 
-def test_a_copy_counts_with_its_whole_size() -> None:
+def test_copy_counts_only_in_full_size() -> None:
     day = [datetime(2026, 1, n, tzinfo=UTC) for n in (1, 2)]
     old, new = (BackupFile(Path(f"{n}.dump"), at, 10, "") for n, at in enumerate(day))
     assert complete([new, old], {"0.dump": 10, "1.dump": 9}) == [old]

@@ -29,13 +29,13 @@ def test_plain_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [m.down.name if m.down else None for m in found] == [None, "2_b.down.sql", None]
 
 
-def test_a_version_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+def test_duplicate_version_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "0001_a.up.sql", "0001_b.up.sql")
     with pytest.raises(CouldNotMeasure, match="duplicate version 0001"):
         files.plain(tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_folder_is_an_error(tmp_path: Path) -> None:
     for read in (files.plain, files.flyway, files.alembic, files.django):
         with pytest.raises(CouldNotMeasure, match="the folder does not exist"):
             read(tmp_path / "gone")
@@ -49,7 +49,7 @@ def test_flyway_sorts_versions_as_numbers_and_repeats_last(tmp_path: Path) -> No
     assert files.is_repeatable(found[3])
 
 
-def test_flyways_checksum_is_that_of_the_lines(tmp_path: Path) -> None:
+def test_flyway_checksum_ignores_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "V1__a.sql"
     path.write_bytes(b"create table a (i int);\r\ncreate table b (i int);\r\n")
     other = tmp_path / "V2__a.sql"
@@ -77,14 +77,14 @@ def test_alembic_files_are_read_and_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("down", ["other()", "5", ""])
-def test_what_cannot_be_understood_of_alembic_is_told(tmp_path: Path, down: str) -> None:
+def test_unreadable_down_revision_is_an_error(tmp_path: Path, down: str) -> None:
     text = f'revision = "a"\ndown_revision = {down}\n' if down else 'revision = "a"\n'
     (tmp_path / "a.py").write_text(text)
     with pytest.raises(CouldNotMeasure, match="cannot read its down_revision"):
         files.alembic(tmp_path)
 
 
-def test_a_circle_and_a_gap_are_told(tmp_path: Path) -> None:
+def test_circular_and_missing_dependencies_are_errors(tmp_path: Path) -> None:
     alembic(tmp_path, "a", '"b"')
     alembic(tmp_path, "b", '"a"')
     with pytest.raises(CouldNotMeasure, match="in a circle"):
@@ -123,12 +123,12 @@ def applied(*names: str, **checksums: str) -> Applied:
     return Applied(frozenset(names), "select", (), checksums)
 
 
-def test_what_agrees_has_nothing_to_tell() -> None:
+def test_state_without_differences_is_empty() -> None:
     found = state(some("1", "2"), applied("1", "2"), ["2"])
     assert (found.pending, found.unknown, found.failed, found.altered) == ((), (), (), ())
 
 
-def test_pending_unknown_and_altered_are_told() -> None:
+def test_pending_unknown_and_altered_are_found() -> None:
     found = state(some("a", "b", "c", a="1", b="2"), applied("a", "b", "z", a="1", b="3"), ["c"])
     assert found.pending == ("c",)
     assert found.unknown == ("z",)
@@ -187,14 +187,14 @@ def test_statements(text: str, expected: list[str]) -> None:
         ),
     ],
 )
-def test_transactions_are_ours(text: str, count: int, *, transactional: bool) -> None:
+def test_transaction_statements_are_removed(text: str, count: int, *, transactional: bool) -> None:
     found = script(text)
     assert len(found.statements) == count
     assert found.transactional is transactional
 
 
 @given(st.text(alphabet="'\"$;-/*aE\\\n ", max_size=40))
-def test_it_always_ends_and_only_cuts(text: str) -> None:
+def test_split_ends_and_only_cuts(text: str) -> None:
     place = 0
     for statement in split(text):
         place = text.index(statement, place) + len(statement)

@@ -35,6 +35,11 @@ _TABLES = "create table public.a (i bigint primary key, t text);\ninsert into a 
 _INDEX = "set lock_timeout = '200ms';\ncreate index a_t on public.a (t);\n"
 
 
+def says(found: str, expected: str) -> bool:
+    """Whether a check says this; it must say nothing if nothing is expected."""
+    return expected in found and bool(found) == bool(expected)
+
+
 @pytest.fixture(scope="module")
 def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dsn]:
     """A scratch server, empty."""
@@ -119,11 +124,10 @@ def on_scratch(name: str, database: Database, spare: Dsn) -> str:
 def test_plain_files(dsn: Dsn, run: Run, plain: Path, change: str, expected: str) -> None:
     run(change)
     found = at_head(sql(dsn, plain))
-    assert expected in found
-    assert bool(found) == bool(expected)
+    assert says(found, expected), found
 
 
-def test_one_line_that_is_dirty(dsn: Dsn, run: Run, plain: Path) -> None:
+def test_dirty_row_is_half_done(dsn: Dsn, run: Run, plain: Path) -> None:
     run("drop table schema_migrations; create table schema_migrations (version bigint, dirty"
         " boolean); insert into schema_migrations values (2, false)")  # fmt: skip
     assert at_head(sql(dsn, plain)) == ""
@@ -131,7 +135,7 @@ def test_one_line_that_is_dirty(dsn: Dsn, run: Run, plain: Path) -> None:
     assert "1 migrations began and did not finish: 02" in at_head(sql(dsn, plain))
 
 
-def test_what_tells_nothing_is_no_pass(dsn: Dsn, role: Dsn, run: Run, plain: Path) -> None:
+def test_missing_history_is_an_error(dsn: Dsn, role: Dsn, run: Run, plain: Path) -> None:
     with pytest.raises(NotPermitted):
         at_head(sql(role, plain))
     run("delete from schema_migrations")
@@ -157,7 +161,7 @@ def test_alembic_knows_the_ancestors_of_a_head(dsn: Dsn, run: Run, tmp_path: Pat
     assert "1 branches of migrations are not merged" in at_head(migrations)
 
 
-def test_django_leaves_out_apps_of_others(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+def test_django_apps_outside_the_folder_are_ignored(dsn: Dsn, run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "shop" / "migrations"
     folder.mkdir(parents=True)
     for name in ("0001_initial", "0002_more"):
@@ -178,7 +182,7 @@ def test_django_leaves_out_apps_of_others(dsn: Dsn, run: Run, tmp_path: Path) ->
     assert "1 branches of migrations are not merged" in found
 
 
-def test_flyway_compares_checksums_and_tells_failures(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+def test_flyway_checksums_and_failures_are_compared(dsn: Dsn, run: Run, tmp_path: Path) -> None:
     (tmp_path / "V1__a.sql").write_text("create table a (i int);\ncreate table b (i int);\n")
     (tmp_path / "V2__b.sql").write_text("select 1;")
     run("create table flyway_schema_history (installed_rank int, version text, description text,"
@@ -202,7 +206,7 @@ def test_drift_is_named_by_object(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -
     assert ": index a_t on public.a is missing" in found
 
 
-def test_what_is_pending_is_no_drift(dsn: Dsn, plain: Path, spare: Dsn) -> None:
+def test_pending_migration_is_not_drift(dsn: Dsn, plain: Path, spare: Dsn) -> None:
     (plain / "03_x.up.sql").write_text("create table x (i integer);")
     assert (
         on_scratch("test_migrations_drift", sql(dsn, plain), spare)
@@ -210,7 +214,7 @@ def test_what_is_pending_is_no_drift(dsn: Dsn, plain: Path, spare: Dsn) -> None:
     )
 
 
-def test_a_migration_that_does_not_run_from_nothing_is_no_pass(
+def test_migration_that_fails_on_an_empty_database_is_an_error(
     dsn: Dsn, plain: Path, spare: Dsn
 ) -> None:
     (plain / "01_a.up.sql").write_text("create extension readiness_none;")
@@ -219,7 +223,7 @@ def test_a_migration_that_does_not_run_from_nothing_is_no_pass(
     assert "`base`" in problem.value.remedy
 
 
-def test_the_server_that_is_judged_is_never_the_scratch(dsn: Dsn, plain: Path) -> None:
+def test_judged_server_is_refused_as_scratch(dsn: Dsn, plain: Path) -> None:
     server = Dsn(make_conninfo(dsn.reveal(), dbname="template1"))
     with pytest.raises(SafetyRefusal, match="is the server of the database that is judged"):
         on_scratch("test_migrations_drift", sql(dsn, plain), server)
@@ -251,11 +255,10 @@ def test_rollback(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected:
     file = plain / "02_i.down.sql"
     file.unlink() if down is None else file.write_text(down)
     found = on_scratch("test_migrations_reversible", sql(dsn, plain), spare)
-    assert expected in found
-    assert bool(found) == bool(expected)
+    assert says(found, expected), found
 
 
-def test_what_was_accepted_as_irreversible_is_not_tried(dsn: Dsn, plain: Path, spare: Dsn) -> None:
+def test_accepted_irreversible_migration_is_not_tried(dsn: Dsn, plain: Path, spare: Dsn) -> None:
     (plain / "02_i.down.sql").unlink()
     migrations = sql(dsn, plain, irreversible=["02"])
     assert on_scratch("test_migrations_reversible", migrations, spare) == ""
@@ -281,13 +284,10 @@ def test_what_was_accepted_as_irreversible_is_not_tried(dsn: Dsn, plain: Path, s
 def test_locks(dsn: Dsn, plain: Path, spare: Dsn, up: str, expected: str) -> None:
     (plain / "02_i.up.sql").write_text(up)
     found = on_scratch("test_migrations_locks", sql(dsn, plain), spare)
-    assert expected in found, found
-    assert bool(found) == bool(expected), found
+    assert says(found, expected), found
 
 
-def test_a_large_table_must_not_be_written_anew(
-    dsn: Dsn, plain: Path, run: Run, spare: Dsn
-) -> None:
+def test_rewrite_of_a_large_table_fails(dsn: Dsn, plain: Path, run: Run, spare: Dsn) -> None:
     (plain / "02_i.up.sql").write_text(
         "set lock_timeout = '100ms'; alter table a add b bigint default (random() * 9)::bigint;"
     )
@@ -307,7 +307,7 @@ def lint(database: Database) -> str:
     return "; ".join(evidence.failures)
 
 
-def test_squawk_is_asked(dsn: Dsn, plain: Path) -> None:
+def test_squawk_findings_fail(dsn: Dsn, plain: Path) -> None:
     needed(programs.SQUAWK)
     assert "02, line 2: require-concurrent-index-creation" in lint(sql(dsn, plain))
     rules = ["require-concurrent-index-creation", "require-statement-timeout"]
@@ -335,7 +335,7 @@ def test_locks_are_judged_without_squawk(
 
 
 @pytest.mark.parametrize("said", ["#!/bin/sh\nexit 0\n", "#!/bin/sh\necho oh; exit 1\n"])
-def test_a_squawk_that_says_nothing_is_no_pass(
+def test_squawk_without_a_list_of_findings_is_an_error(
     dsn: Dsn, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     program = tmp_path / "squawk"
@@ -346,7 +346,7 @@ def test_a_squawk_that_says_nothing_is_no_pass(
         lint(sql(dsn, plain))
 
 
-def test_a_tool_prints_its_sql(dsn: Dsn, run: Run, tmp_path: Path, spare: Dsn) -> None:
+def test_sql_printed_by_a_tool_is_run(dsn: Dsn, run: Run, tmp_path: Path, spare: Dsn) -> None:
     """A command that prints stands for alembic: `upgrade base:a --sql`."""
     (tmp_path / "a.py").write_text('revision = "a"\ndown_revision = None\n')
     echo = shutil.which("echo") or "echo"

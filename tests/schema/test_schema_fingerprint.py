@@ -34,7 +34,7 @@ def test_equal_schemas_and_only_those_have_no_difference(
 
 
 @given(schemas, schemas)
-def test_what_is_left_out_decides_nothing(one: dict[str, str], other: dict[str, str]) -> None:
+def test_excluded_objects_do_not_count(one: dict[str, str], other: dict[str, str]) -> None:
     def kept(schema: dict[str, str]) -> dict[str, str]:
         return {name: text for name, text in schema.items() if kind_of(name) not in ROLES}
 
@@ -42,7 +42,7 @@ def test_what_is_left_out_decides_nothing(one: dict[str, str], other: dict[str, 
     assert differences(one, other, ignore=["*"]) == []
 
 
-def test_what_came_or_went_with_its_table_is_counted_there() -> None:
+def test_objects_of_a_table_are_counted_with_it() -> None:
     table = {
         "table s.t": "plain",
         "column a on s.t": "integer",
@@ -63,7 +63,7 @@ def test_what_came_or_went_with_its_table_is_counted_there() -> None:
     ]
 
 
-def test_what_is_missing_is_told_first() -> None:
+def test_missing_objects_come_first() -> None:
     told = differences({"view s.a": "1", "view s.b": "1"}, {"view s.a": "2", "view s.c": "1"})
     assert [change.what for change in told] == ["missing", "changed", "unexpected"]
 
@@ -84,7 +84,7 @@ def test_every_table_that_differs_is_named_once(
     )
 
 
-def test_the_worst_comes_first_and_says_what_is_wrong() -> None:
+def test_worst_difference_comes_first() -> None:
     expected = {
         "s.few": TableContent(10, "1"),
         "s.gone": TableContent(500, "2"),
@@ -165,9 +165,7 @@ def of(dsn: Dsn) -> Fingerprint:
         ),
     ],
 )
-def test_a_change_is_told_by_the_name_of_its_object(
-    dsn: Dsn, run: Run, change: str, told: str
-) -> None:
+def test_change_is_named_by_its_object(dsn: Dsn, run: Run, change: str, told: str) -> None:
     run(_SCHEMA)
     before = of(dsn)
     run(change)
@@ -182,7 +180,7 @@ def _owner_of(name: str) -> bool:
 
 
 @contract
-def test_what_is_not_the_schemas_changes_nothing(dsn: Dsn, run: Run) -> None:
+def test_rows_and_our_own_schemas_do_not_count(dsn: Dsn, run: Run) -> None:
     run(_SCHEMA)
     before = of(dsn)
     run("create schema readiness_own; create table readiness_own.t (i integer)")
@@ -192,7 +190,7 @@ def test_what_is_not_the_schemas_changes_nothing(dsn: Dsn, run: Run) -> None:
 
 
 @contract
-def test_the_session_changes_nothing(dsn: Dsn, run: Run) -> None:
+def test_session_settings_do_not_count(dsn: Dsn, run: Run) -> None:
     run(_SCHEMA)
     before = of(dsn)
     with connect(dsn, timeout_s=10) as connection:
@@ -231,7 +229,7 @@ def save(config: Path, *arguments: str) -> Result:
 
 
 @contract
-def test_what_was_saved_is_compared_with_what_is(config: Path, run: Run, tmp_path: Path) -> None:
+def test_saved_schema_is_compared_with_the_database(config: Path, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "schema.json"
     run("create table a (i integer)")
     assert save(config, "--check").exit_code == 2, "there is nothing to compare with"
@@ -260,14 +258,14 @@ def test_it_is_written_where_it_is_asked_for(config: Path, tmp_path: Path) -> No
 
 
 @contract
-def test_a_database_that_is_not_there(config: Path) -> None:
+def test_unknown_database_is_a_usage_error(config: Path) -> None:
     found = save(config, "order")
     assert found.exit_code == 2
     assert "no database order is configured. Did you mean 'orders'?" in found.stderr
 
 
 @contract
-def test_a_file_that_is_something_else_is_not_overwritten(config: Path, tmp_path: Path) -> None:
+def test_other_file_is_not_overwritten(config: Path, tmp_path: Path) -> None:
     path = tmp_path / "schema.json"
     path.write_text("precious")
     assert save(config).exit_code == 2
