@@ -16,7 +16,7 @@ from readiness.areas.deployment.probes.releases import (
 from readiness.config.base.tables import Database
 from readiness.config.models import Config
 from readiness.lib.guardian import Guardian
-from readiness.lib.migrations.replay import Scratch
+from readiness.lib.migrations.scratch import Scratch
 from readiness.lib.text import listed, worst
 from readiness.model.errors import CouldNotMeasure
 

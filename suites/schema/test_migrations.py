@@ -12,13 +12,13 @@ from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import Applied, State
 from readiness.lib.migrations.reading import migrations_of, release_of, state_of
 from readiness.lib.migrations.replay import (
-    Scratch,
     on_copies,
     parted,
     replayed,
     roll_back,
     versions_of,
 )
+from readiness.lib.migrations.scratch import Scratch
 from readiness.lib.migrations.scripts import up_of
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.fingerprint import ROLES, differences, fingerprint

@@ -15,7 +15,7 @@ from readiness.areas.deployment.config import Deployment
 from readiness.config.base.tables import Database
 from readiness.config.models import Config
 from readiness.lib.guardian import Guardian
-from readiness.lib.migrations.replay import Scratch, scratch
+from readiness.lib.migrations.scratch import Scratch, scratch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import Evidence, Outcome
 from readiness.model.secrets import Dsn

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from readiness.areas.schema.config import Database
 from readiness.config.base.migrations import Migrations
-from readiness.lib.migrations.replay import Scratch, scratch
+from readiness.lib.migrations.scratch import Scratch, scratch
 from readiness.model.errors import (
     CouldNotMeasure,
     NoData,

@@ -1,20 +1,15 @@
 """Restores a dump into a new database of a scratch server, and measures how that went."""
 
 import re
-import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.manifest import (
     LargeObjects,
-    Manifest,
     SequenceState,
     large_objects,
     read_manifest,
@@ -28,6 +23,7 @@ from readiness.areas.backup.probes.contents import (
     read_plain_dump,
 )
 from readiness.lib.files import BackupFile, sha256_of
+from readiness.lib.migrations.scratch import temporary_database, temporary_roles
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
@@ -173,13 +169,13 @@ def restored(
     with connect(scratch, timeout_s=_TIMEOUT_S, total_s=3 * _TIMEOUT_S) as connection:
         _check_versions(connection, listing, file, binaries)
         _check_extensions(connection, listing, file)
-    name = f"readiness_restore_{secrets.token_hex(6)}"
-    dsn = Dsn(make_conninfo(scratch.reveal(), dbname=name))
+    manifest = read_manifest(file.manifest) if file.manifest.exists() else None
     with (
         _alone(scratch, 4 * timeout_s + _TIMEOUT_S),
-        _roles(scratch, _manifest(file)),
-        _database(scratch, name, clock),
+        temporary_roles(scratch, manifest.roles if manifest else ()),
+        temporary_database(scratch, "readiness_restore") as dsn,
     ):
+        clock.note("scratch database made, restore started")
         started = time.perf_counter()
         program, arguments = _how_to_restore(file)
         restoring = run_program(binaries, program, arguments, timeout_s=timeout_s, dsn=dsn)
@@ -252,46 +248,9 @@ def _check_extensions(connection: Connection, listing: str, file: BackupFile) ->
         )
 
 
-def _manifest(file: BackupFile) -> Manifest | None:
-    return read_manifest(file.manifest) if file.manifest.exists() else None
-
-
 @contextmanager
 def _alone(scratch: Dsn, timeout_s: float) -> Iterator[None]:
     """One restore at a time on a server: two would share roles, and slow each other down."""
     with connect(scratch, timeout_s=timeout_s, total_s=2 * timeout_s) as connection:
         fetch(connection, "select pg_advisory_lock(hashtext('readiness restore'))")
         yield
-
-
-@contextmanager
-def _roles(scratch: Dsn, manifest: Manifest | None) -> Iterator[None]:
-    """The roles of the manifest, without rights of their own; those we made are dropped."""
-    with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-        there = {name for (name,) in fetch(connection, "select rolname from pg_roles")}
-        # Names that begin with pg_ are reserved for PostgreSQL.
-        wanted = manifest.roles if manifest else []
-        made = [r for r in wanted if r not in there and not r.startswith("pg_")]
-        _for_each(connection, "create role {} nologin", made)
-    try:
-        yield
-    finally:
-        with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-            _for_each(connection, "drop role if exists {}", made)
-
-
-@contextmanager
-def _database(scratch: Dsn, name: str, clock: _Clock) -> Iterator[None]:
-    with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-        _for_each(connection, "create database {} template template0", [name])
-    clock.note("scratch database made, restore started")
-    try:
-        yield
-    finally:
-        with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-            _for_each(connection, "drop database if exists {} with (force)", [name])
-
-
-def _for_each(connection: Connection, statement: str, names: Sequence[str]) -> None:
-    for name in names:
-        fetch(connection, sql.SQL(statement).format(sql.Identifier(name)))

@@ -21,7 +21,8 @@ from readiness.lib import http
 from readiness.lib.guardian import Guardian
 from readiness.lib.migrations.model import Migration
 from readiness.lib.migrations.reading import migrations_of, state_of, version_table
-from readiness.lib.migrations.replay import Scratch, run
+from readiness.lib.migrations.replay import run
+from readiness.lib.migrations.scratch import Scratch
 from readiness.lib.postgres import connect, fetch_value
 from readiness.lib.postgres.batches import need_room_for_dump
 from readiness.lib.text import clean
