@@ -229,12 +229,11 @@ class Numbered:
     """A column whose values come from a sequence.
 
     Attributes:
+        column: `schema.table.column`.
         following: the next value of the sequence.
         largest: the largest value in use; None if the table is empty.
     """
 
-    sequence: tuple[str, str]
-    table: tuple[str, str]
     column: str
     following: int
     largest: int | None
@@ -245,8 +244,7 @@ class Numbered:
         return self.largest is not None and self.following <= self.largest
 
     def __str__(self) -> str:
-        table = ".".join(self.table)
-        return f"{table}.{self.column} has {self.largest}, the next value is {self.following}"
+        return f"{self.column} has {self.largest}, the next value is {self.following}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +287,7 @@ def sequences(connection: Connection) -> Sequences:
         with all_rows(connection):
             rows = sorted(fetch(connection, asked))
         for one, (_, largest, following) in zip(some, rows, strict=True):
-            found.append(Numbered(one.sequence, one.table, one.column, following, largest))
+            found.append(Numbered(str(one), following, largest))
     return Sequences(tuple(found), tuple(left_out))
 
 
