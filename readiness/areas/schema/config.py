@@ -1,4 +1,4 @@
-"""The tables [databases.NAME.schema] and [databases.NAME.transfers.NAME]."""
+"""The tables [databases.NAME.schema] and [databases.NAME.transfers.NAME], and their subjects."""
 
 import warnings
 from collections.abc import Mapping

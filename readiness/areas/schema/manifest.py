@@ -22,6 +22,7 @@ from readiness.model.suggest import did_you_mean
 FORMAT: Final = "readiness-schema/1"
 _LARGEST: Final = 64 * 1024 * 1024
 _REMEDY: Final = "write it from a database whose schema is right: readiness schema save NAME"
+_WHERE = "readiness schema save"
 
 
 class SchemaManifest(BaseModel):
@@ -83,9 +84,6 @@ def read(path: Path) -> SchemaManifest:
     if not manifest.objects:
         raise CouldNotMeasure("lists no objects", where=str(path), remedy=_REMEDY)
     return manifest
-
-
-_WHERE = "readiness schema save"
 
 
 def schema(configured: Configured) -> click.Command:

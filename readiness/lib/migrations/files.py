@@ -15,6 +15,7 @@ from readiness.model.errors import CouldNotMeasure
 _PLAIN: Final = re.compile(r"(?P<version>\d+)[._-]?(?P<name>.*?)(?P<way>\.up|\.down)?\.sql")
 _FLYWAY: Final = re.compile(r"(?P<kind>[VUR])(?P<version>[\d._]*)__(?P<name>.*)\.sql")
 _LARGEST: Final = 16 * 1024 * 1024
+_REMEDY: Final = "check `folder` of its migrations"
 
 
 def text_of(path: Path) -> str:
@@ -115,9 +116,6 @@ def _refuse_twice(versions: list[str], folder: Path) -> None:
             where=str(folder),
             remedy="renumber one of them",
         )
-
-
-_REMEDY: Final = "check `folder` of its migrations"
 
 
 def alembic(folder: Path) -> list[Migration]:

@@ -26,6 +26,17 @@ _ALONE: Final = re.compile(
     re.IGNORECASE,
 )
 _WORDS: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+# The tools print SQL and nothing more: a tool that may change a database could take the wrong one.
+_UP: Final = {
+    "alembic": ["alembic", "upgrade", "{previous}:{version}", "--sql"],
+    "django": ["python", "manage.py", "sqlmigrate", "{app}", "{version}"],
+}
+_DOWN: Final = {
+    "alembic": ["alembic", "downgrade", "{version}:{previous}", "--sql"],
+    "django": ["python", "manage.py", "sqlmigrate", "{app}", "{version}", "--backwards"],
+}
+_NOT_SQL: Final = re.compile(r"CANNOT BE WRITTEN AS SQL", re.IGNORECASE)
+_FIELD: Final = re.compile(r"\{(app|version|previous)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +111,6 @@ def _end_of_comment(text: str, place: int) -> int:
 
 def _bare(statement: str) -> str:
     return _WORDS.sub(" ", statement)
-
-
-# The tools print SQL and nothing more: a tool that may change a database could take the wrong one.
-_UP: Final = {
-    "alembic": ["alembic", "upgrade", "{previous}:{version}", "--sql"],
-    "django": ["python", "manage.py", "sqlmigrate", "{app}", "{version}"],
-}
-_DOWN: Final = {
-    "alembic": ["alembic", "downgrade", "{version}:{previous}", "--sql"],
-    "django": ["python", "manage.py", "sqlmigrate", "{app}", "{version}", "--backwards"],
-}
-_NOT_SQL: Final = re.compile(r"CANNOT BE WRITTEN AS SQL", re.IGNORECASE)
-_FIELD: Final = re.compile(r"\{(app|version|previous)\}")
 
 
 def up_of(settings: Migrations, migration: Migration) -> str:

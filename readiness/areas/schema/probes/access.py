@@ -55,6 +55,15 @@ _GUARDS: Final = """
         left join pg_policy p on p.polrelid = c.oid
     where @OWN@ and c.relkind in ('r', 'p')
     group by 1, 2, 3, 4""".replace("@OWN@", OF_THE_APPLICATION)
+# PostgreSQL checks row security before constraints: where a constraint fails, row security has let
+# the row pass.
+_REFUSED: Final = "42501"
+_CONSTRAINTS: Final = "23"
+_NO_PARTITION: Final = "no partition of relation"
+_MOST: Final = 100_000
+_WRITABLE: Final = """
+    select attname from pg_attribute where attrelid = %s::regclass and attnum > 0
+        and not attisdropped and attgenerated = '' and attidentity <> 'a' order by attnum"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +123,6 @@ def powers(connection: Connection) -> tuple[str, list[Power]]:
 def guards(connection: Connection) -> dict[str, Guard]:
     """How each table's rows are protected, by `schema.table`."""
     return {name: Guard(*rest) for name, *rest in fetch(connection, _GUARDS)}
-
-
-# PostgreSQL checks row security before constraints: where a constraint fails, row security has let
-# the row pass.
-_REFUSED: Final = "42501"
-_CONSTRAINTS: Final = "23"
-_NO_PARTITION: Final = "no partition of relation"
-_MOST: Final = 100_000
-_WRITABLE: Final = """
-    select attname from pg_attribute where attrelid = %s::regclass and attnum > 0
-        and not attisdropped and attgenerated = '' and attidentity <> 'a' order by attnum"""
 
 
 @dataclass(frozen=True, slots=True)

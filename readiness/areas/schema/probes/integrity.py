@@ -57,6 +57,26 @@ _ORPHANS: Final = """
         select from (select {columns} from only {child} {sample} where {there} limit {most}) child
         where not exists (select from {parent} parent where {equal}) limit {most}) orphans"""
 _SPARE: Final = 1.2
+# One that cycles restarts on purpose, and one that counts down is not compared with the largest
+# value. Without an index on the column the largest value would need a scan of the table.
+_SEQUENCES: Final = """
+    select n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement,
+        has_sequence_privilege(s.oid, 'SELECT'), has_column_privilege(t.oid, a.attnum, 'SELECT'),
+        exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum
+            and i.indisvalid and i.indpred is null), t.oid::bigint
+    from pg_sequence q join pg_class s on s.oid = q.seqrelid
+        join pg_namespace n on n.oid = s.relnamespace
+        join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid
+            and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+        join pg_class t on t.oid = d.refobjid and t.relkind in ('r', 'p')
+        join pg_namespace tn on tn.oid = t.relnamespace
+        join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+            and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+    where @OWN@ and not q.seqcycle and q.seqincrement > 0
+        and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass
+            and e.objid = t.oid and e.deptype = 'e')
+    order by 3, 4, 5""".replace("@OWN@", OF_THE_APPLICATION)
+_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,28 +208,6 @@ def _statement(key: ForeignKey, most: int, *, sampled: bool) -> sql.Composed:
         ),
         most=sql.Literal(most),
     )
-
-
-# One that cycles restarts on purpose, and one that counts down is not compared with the largest
-# value. Without an index on the column the largest value would need a scan of the table.
-_SEQUENCES: Final = """
-    select n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement,
-        has_sequence_privilege(s.oid, 'SELECT'), has_column_privilege(t.oid, a.attnum, 'SELECT'),
-        exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum
-            and i.indisvalid and i.indpred is null), t.oid::bigint
-    from pg_sequence q join pg_class s on s.oid = q.seqrelid
-        join pg_namespace n on n.oid = s.relnamespace
-        join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid
-            and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-        join pg_class t on t.oid = d.refobjid and t.relkind in ('r', 'p')
-        join pg_namespace tn on tn.oid = t.relnamespace
-        join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
-            and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-    where @OWN@ and not q.seqcycle and q.seqincrement > 0
-        and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass
-            and e.objid = t.oid and e.deptype = 'e')
-    order by 3, 4, 5""".replace("@OWN@", OF_THE_APPLICATION)
-_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ _BLOCKS_OTHERS: Final = """
         and mode in ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock',
             'ShareLock'))"""
 _STRONG: Final = ("AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock")
+_INSTALL: Final = "pip install squawk-cli"
+_TIMEOUT_S: Final = 60.0
+_TASTE: Final = "prefer-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +175,6 @@ def _traced(dsn: Dsn, text: str, settings: Migrations) -> tuple[tuple[str, ...],
 
 def _tables(connection: Connection) -> list[tuple[int, str, str, int | None]]:
     return [(oid, schema, name, file) for oid, schema, name, file in fetch(connection, _TABLES)]
-
-
-_INSTALL: Final = "pip install squawk-cli"
-_TIMEOUT_S: Final = 60.0
-_TASTE: Final = "prefer-"
 
 
 @dataclass(frozen=True, slots=True)

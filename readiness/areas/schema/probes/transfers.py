@@ -1,4 +1,4 @@
-"""The old and the new table of a transfer, and the state of its tables."""
+"""The old and the new tables of a transfer: their state, and whether their rows are equal."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,18 @@ _TYPES: Final = """
     where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped"""
 
 Row = tuple[str, ...]
+_SUMS: Final = """
+    select {bucket}, count(*), sum({sum}) from {table} where {where} group by 1"""
+_ROWS: Final = """
+    select {keys}, md5({columns}::text), {recent} from {table}
+    where {where} and {bucket} = any(%s) order by {order}"""
+_RECENT: Final = """
+    select {keys}, md5({columns}::text) from {table}
+    where {changed} >= now() - {window} * interval '1 second' and {where}
+    order by {changed} desc limit {most}"""
+_AT_ONCE: Final = 5_000
+_MOST: Final = 10_000
+_MOST_RECENT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +184,6 @@ def out_of_order(found: Sequence[tuple[str, str]]) -> list[str]:
             open_ = table
     return wrong
 
-
-_SUMS: Final = """
-    select {bucket}, count(*), sum({sum}) from {table} where {where} group by 1"""
-_ROWS: Final = """
-    select {keys}, md5({columns}::text), {recent} from {table}
-    where {where} and {bucket} = any(%s) order by {order}"""
-_RECENT: Final = """
-    select {keys}, md5({columns}::text) from {table}
-    where {changed} >= now() - {window} * interval '1 second' and {where}
-    order by {changed} desc limit {most}"""
-_AT_ONCE: Final = 5_000
-_MOST: Final = 10_000
-_MOST_RECENT: Final = 10_000
 
 _Seen = tuple[Row, str, bool]
 
