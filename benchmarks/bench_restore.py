@@ -28,8 +28,7 @@ def main(megabytes: int) -> None:
     import psycopg
 
     from readiness.areas.backup.config import Backup
-    from readiness.areas.backup.manifest import read_manifest, write_backup
-    from readiness.areas.backup.probes.database import lagging
+    from readiness.areas.backup.manifest import lagging, read_manifest, write_backup
     from readiness.areas.backup.probes.restore import restored
     from readiness.areas.backup.probes.stored import newest
     from readiness.lib.postgres.contents import differences

@@ -92,7 +92,9 @@ def facts(running: Running) -> target.Facts:
             standby=running.standby is not None,
             pooler=running.pooler is not None,
         ),
-        schema=target_schema.Facts(running.manifest, running.migrations),
+        schema=target_schema.Facts(
+            running.manifest, running.migrations, has_squawk="squawk" not in running.absent
+        ),
         cluster=running.cluster,
         history=running.history,
         metrics_history=running.metrics_history,

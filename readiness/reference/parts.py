@@ -106,7 +106,7 @@ PARTS: Final = (
     Part("node_exporter"),
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
     Part("site"),
-    Part("squawk", checks=("schema.migrations-locks",)),
+    Part("squawk"),
     Part("meminfo", checks=("deployment.host-ready",)),
 )
 """Beside PostgreSQL and the order service, which every reference system has."""

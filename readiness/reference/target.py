@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.alerting.reference.target import alerting, own_engine, rules
-from readiness.areas.backup.reference.backups import Backups
-from readiness.areas.backup.reference.target import backup
+from readiness.areas.backup.reference.backups import Backups, backup
 from readiness.areas.database.reference.target import Around, database, timescale
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
 from readiness.areas.deployment.reference.target import alone, before, deployment

@@ -2,15 +2,9 @@
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup, Layer
-from readiness.areas.backup.probes import layers
-from readiness.areas.backup.probes.database import sight_of, size_of_tables
-from readiness.areas.backup.probes.stored import (
-    newest_taken,
-    number_of,
-    size_of,
-    taken,
-    whole,
-)
+from readiness.areas.backup.probes import stored
+from readiness.areas.backup.probes.stored import taken
+from readiness.areas.backup.tools.tool import no_backup
 from readiness.config.models import Config
 from readiness.lib.files import age_of
 from readiness.lib.text import listed, worst
@@ -77,24 +71,26 @@ def test_fresh(backup: Backup, target: Config, evidence: Evidence) -> None:
 
 
 def _judge_newest(backup: Backup, target: Config, evidence: Evidence) -> None:
-    newest = newest_taken(backup)
-    found = number_of(backup, int(newest is not None))
-    says = f"No backup found in {found.source}"
-    if not evidence.judge("exists", found, at_least(1), says=says) or newest is None:
+    newest = next(iter(taken(backup)), None)
+    place = f"{backup.path}/{backup.pattern}"
+    there = Measurement("backups found", int(newest is not None), "count", place)
+    says = f"No backup found in {place}"
+    if not evidence.judge("exists", there, at_least(1), says=says) or newest is None:
         return
     with evidence.attempt():
         limit = at_most(backup.max_age_h, backup.deciding("max_age_h"))
         evidence.judge("age", age_of(newest), limit, newest.where)
     limit = at_least(backup.min_bytes, backup.deciding("min_bytes"))
-    evidence.judge("size", size_of(newest), limit, newest.where)
+    size = Measurement("size of the newest backup", newest.size, "bytes", newest.where)
+    evidence.judge("size", size, limit, newest.where)
     _judge_sizes(backup, target, evidence)
 
 
 def _judge_sizes(backup: Backup, target: Config, evidence: Evidence) -> None:
-    found = whole(backup)
+    found = taken(backup, whole=True)
     if not found:
         raise NoData(
-            "there is no full backup, whose size could be compared",
+            "no full backup found to compare sizes with",
             where=backup.path,
             remedy="make one, such as: pgbackrest --stanza=NAME --type=full backup",
         )
@@ -112,7 +108,7 @@ def _judge_sizes(backup: Backup, target: Config, evidence: Evidence) -> None:
             f"{newest.size} bytes after {previous.size}",
         )
     with evidence.attempt():
-        tables = size_of_tables(target.databases[backup.database])
+        tables = stored.size_of_tables(target.databases[backup.database])
         evidence.record(tables)
         evidence.judge(
             "database-size",
@@ -128,8 +124,8 @@ def _judge_sizes(backup: Backup, target: Config, evidence: Evidence) -> None:
 
 
 def _judge_layer(backup: Backup, layer: Layer, evidence: Evidence) -> None:
-    file = layers.newest(backup, layer)
-    place = layers.place_of(backup, layer)
+    file = next(iter(stored.layer_files(backup, layer)), None)
+    place = f"{layer.folder or backup.path}/{layer.pattern}"
     there = Measurement(f"files of layer {layer.name}", int(file is not None), "count", place)
     says = f"Layer {layer.name} is not backed up: no file {place}"
     if not evidence.judge("layer-exists", there, at_least(1), says=says) or file is None:
@@ -141,14 +137,14 @@ def _judge_layer(backup: Backup, layer: Layer, evidence: Evidence) -> None:
     )
     with evidence.attempt():
         evidence.judge("layer-age", age_of(file, f"age of layer {layer.name}"), limit, file.where)
-    content = layers.content(file.path, backup)
-    held = layers.held(content, layer)
+    content = stored.content(file.path, backup)
+    number, what = stored.held(content, layer)
     evidence.judge(
         "layer-contents",
-        Measurement(f"{held.what} in layer {layer.name}", held.number, "count", str(file.path)),
+        Measurement(f"{what} in layer {layer.name}", number, "count", str(file.path)),
         at_least(1),
         content.problem,
-        says=f"{file.path} is not a `{layer.holds}` backup: it holds no {held.what}",
+        says=f"{file.path} is not a `{layer.holds}` backup: it holds no {what}",
     )
     evidence.judge(
         "layer-readable",
@@ -166,13 +162,13 @@ def _judge_layer(backup: Backup, layer: Layer, evidence: Evidence) -> None:
 
 def _judge_plain_dumps(backup: Backup, evidence: Evidence) -> None:
     """The newest dump and each layer's newest file: those that are plain SQL."""
-    for file, dump in layers.plain_dumps(backup):
-        problems = len(dump.problems)
+    for file, dump in stored.plain_dumps(backup):
+        problems = len(dump.damage)
         evidence.judge(
             "complete",
             Measurement(f"signs of damage in {file.path.name}", problems, "count", file.where),
             equal_to(0),
-            worst(dump.problems),
+            worst(dump.damage),
             says=f"The plain dump {file.path} is damaged",
         )
         if backup.role:
@@ -185,9 +181,9 @@ def _judge_plain_dumps(backup: Backup, evidence: Evidence) -> None:
                 "it holds only the rows that the policies show",
                 says=f"{file.path} was made with --enable-row-security",
             )
-    if closed := layers.closed(backup):
+    if closed := stored.closed(backup):
         raise NoData(
-            f"whether these are complete cannot be seen: {listed(f.path.name for f in closed)}",
+            f"these cannot be read here: {listed(f.path.name for f in closed)}",
             where=backup.path,
             remedy="compress with gzip, or with pg_dump -Fc, which reports a file that is cut off;"
             " encrypted on purpose: set `encrypted = true`",
@@ -195,7 +191,7 @@ def _judge_plain_dumps(backup: Backup, evidence: Evidence) -> None:
 
 
 def _judge_role(backup: Backup, role: str, target: Config, evidence: Evidence) -> None:
-    sight = sight_of(role, target.databases[backup.database])
+    sight = stored.sight_of(role, target.databases[backup.database])
     tables = len(sight.tables)
     evidence.record(Measurement("tables whose rows would be hidden", tables, "count", sight.source))
     evidence.judge(
@@ -215,7 +211,7 @@ def _judge_role(backup: Backup, role: str, target: Config, evidence: Evidence) -
     needs="retention_days",
     severity="major",
     why="""A mistake is often found weeks after it was made. Where the older backups were removed to
-    make room, nobody can return to the state before it.""",
+    make room, the state before it cannot be restored.""",
     fix="""See which backups there are, and what removes them:
       ls -l --time-style=full-iso FOLDER | head -3;  pgbackrest --stanza=NAME info
       repo1-retention-full, repo1-retention-full-type=time;  barman: RECOVERY WINDOW OF 30 DAYS
@@ -226,7 +222,7 @@ def test_retention(backup: Backup, evidence: Evidence) -> None:
     """By the oldest backup that did not fail and has a size."""
     found = [one for one in taken(backup) if one.size >= backup.min_bytes]
     if not found:
-        raise NoData("there is no backup", where=backup.path, remedy="see backup.fresh")
+        raise no_backup(backup)
     oldest = min(found, key=lambda one: one.taken_at)
     days = (now() - oldest.taken_at).total_seconds() / 86_400
     evidence.judge(

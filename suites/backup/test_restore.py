@@ -6,12 +6,16 @@ from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import COMMAND, read_manifest
-from readiness.areas.backup.probes.cluster import RestoredCluster
-from readiness.areas.backup.probes.controls import accepted, dump_controls
-from readiness.areas.backup.probes.database import lagging
+from readiness.areas.backup.manifest import COMMAND, lagging, read_manifest
+from readiness.areas.backup.probes.physical import RestoredCluster
 from readiness.areas.backup.probes.restore import Restored
-from readiness.areas.backup.probes.restored_copy import try_application
+from readiness.areas.backup.probes.restored_copy import (
+    AnyRestore,
+    bad_checksums,
+    dump_controls,
+    sound,
+    try_application,
+)
 from readiness.lib.postgres.contents import differences
 from readiness.lib.postgres.fingerprint import differences as schema_differences
 from readiness.lib.text import worst
@@ -19,7 +23,6 @@ from readiness.model.errors import CouldNotMeasure, NoData
 
 _T = TypeVar("_T")
 
-AnyRestore = Restored | RestoredCluster
 RestoreOf = Callable[[Backup], AnyRestore]
 
 
@@ -177,11 +180,11 @@ def _judge_large_objects(restore: Restored, evidence: Evidence) -> None:
 
 def _judge_soundness(restore: AnyRestore, evidence: Evidence) -> None:
     """pg_amcheck on everything; the checksum of every page, where there are checksums."""
-    found = restore.sound()
+    found = sound(restore)
     name = "relations that amcheck reports as corrupt"
     _judge_none("sound", name, found.corrupt, found.relations, found.source, evidence)
     # A dump has no pages.
-    if isinstance(restore, RestoredCluster) and (bad := restore.bad_checksums()) is not None:
+    if isinstance(restore, RestoredCluster) and (bad := bad_checksums(restore)) is not None:
         evidence.judge(
             "checksums",
             Measurement("pages with a wrong checksum", bad, "count", "pg_checksums --check"),
@@ -202,8 +205,9 @@ def _judge_application(backup: Backup, restore: AnyRestore, evidence: Evidence) 
 def _judge_damaged_copies(backup: Backup, restore: Restored, evidence: Evidence) -> None:
     """Copies in a temporary folder are damaged; the limits of this backup must reject each."""
     controls = dump_controls(backup, restore)
+    accepted = [one.name for one in controls if not one.rejected]
     name, source = "damaged copies that would be accepted", f"copies of {restore.where}"
-    _judge_none("damaged-copies", name, accepted(controls), len(controls), source, evidence)
+    _judge_none("damaged-copies", name, accepted, len(controls), source, evidence)
 
 
 def _judge_none(

@@ -1,13 +1,16 @@
 """Where backups are stored: in a second place, encrypted, locked, and verified by their tool."""
 
+from datetime import timedelta
+
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup, Copy
-from readiness.areas.backup.probes import stored
+from readiness.areas.backup.probes import storage
+from readiness.areas.backup.probes.stored import backups
 from readiness.areas.backup.tools import tool_of
+from readiness.areas.backup.tools.tool import no_backup
 from readiness.lib.files import BackupFile
 from readiness.lib.guardian import Guardian
 from readiness.lib.text import worst
-from readiness.model.errors import NoData
 
 
 @check(
@@ -28,9 +31,9 @@ from readiness.model.errors import NoData
 )
 def test_off_site(backup: Backup, evidence: Evidence) -> None:
     """By names and sizes: each copy is compared with the folder of the backups."""
-    files = stored.backups(backup)
+    files = backups(backup)
     if not files:
-        raise NoData("there is no backup", where=backup.path, remedy="see backup.fresh")
+        raise no_backup(backup)
     for copy in backup.copies.values():
         with evidence.attempt():
             _judge_copy(backup, copy, files, evidence)
@@ -39,7 +42,7 @@ def test_off_site(backup: Backup, evidence: Evidence) -> None:
 def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: Evidence) -> None:
     place = copy.folder or " ".join(copy.list_command or [])
     if copy.folder and copy.other_device:
-        apart = stored.is_apart(backup, copy)
+        apart = storage.is_apart(backup, copy)
         evidence.judge(
             "apart",
             Measurement(f"{copy.name} is on another file system", apart, "text", place),
@@ -47,25 +50,21 @@ def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: E
             f"{place} and {backup.path}",
             says=f"The copy {copy.name} is on the file system of the backups",
         )
-    there = stored.sizes(backup, copy)
-    copied = stored.newest_copied(files, there)
-    complete = sum(there.get(file.path.name) == file.size for file in files)
+    copied = storage.complete(files, storage.sizes(backup, copy))
     if not evidence.judge(
         "complete",
-        Measurement(f"complete backups in {copy.name}", complete, "count", place),
+        Measurement(f"complete backups in {copy.name}", len(copied), "count", place),
         at_least(1),
         place,
         says=f"None of {len(files)} backups is complete in the copy {copy.name}",
     ):
         return
-    assert copied, "one was counted"
+    behind_h = (files[0].taken_at - copied[0].taken_at) / timedelta(hours=1)
     evidence.judge(
         "behind",
-        Measurement(
-            f"delay of the copy {copy.name}", stored.hours_behind(files, copied), "h", place
-        ),
+        Measurement(f"delay of the copy {copy.name}", behind_h, "h", place),
         at_most(copy.behind_max_h, copy.deciding("behind_max_h")),
-        f"the newest complete backup there is {copied.path.name}",
+        f"the newest complete backup there is {copied[0].path.name}",
     )
 
 
@@ -78,7 +77,7 @@ def _judge_copy(backup: Backup, copy: Copy, files: list[BackupFile], evidence: E
     severity="blocker",
     effect="write",
     why="""Whoever takes over the application has its credentials, and deletes the backups before
-    asking for the ransom. A policy on paper stops nobody: only a deletion that is refused does.""",
+    asking for the ransom. Only a deletion that is refused shows that they cannot.""",
     fix="""Remove the right, and lock what is written for as long as it must be kept:
       aws s3api put-object-lock-configuration --bucket NAME --object-lock-configuration \\
         'ObjectLockEnabled=Enabled,Rule={DefaultRetention={Mode=COMPLIANCE,Days=30}}'
@@ -90,7 +89,7 @@ def test_immutable(backup: Backup, guardian: Guardian, evidence: Evidence) -> No
     """An object of our own is written and its deletion tried; what counts is what is there."""
     plan = backup.immutable
     assert plan, "the subject declares its commands"
-    attempt = stored.try_to_delete(plan, guardian)
+    attempt = storage.try_to_delete(plan, guardian)
     evidence.judge(
         "undeletable",
         Measurement(
@@ -121,15 +120,15 @@ def test_immutable(backup: Backup, guardian: Guardian, evidence: Evidence) -> No
 )
 def test_encrypted(backup: Backup, evidence: Evidence) -> None:
     """By the first bytes of the files as they are stored."""
-    pieces = stored.pieces_of(backup)
-    clear = stored.unencrypted(pieces)
+    pieces = storage.pieces_of(backup)
+    clear = storage.unencrypted(pieces)
     evidence.judge(
         "encrypted",
         Measurement(
             "files that are not encrypted", len(clear), "count", backup.path, samples=len(pieces)
         ),
         equal_to(0),
-        worst(map(str, clear)),
+        worst(clear),
     )
 
 

@@ -2,8 +2,12 @@
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
-from readiness.areas.backup.probes.cluster import restore_to_point
+from readiness.areas.backup.probes.physical import (
+    archiver_of,
+    continuity_of,
+    deliver,
+    restore_to_point,
+)
 from readiness.areas.backup.tools.tool import physical_of
 from readiness.config.base.tables import Database
 from readiness.config.models import Config
@@ -59,9 +63,10 @@ def test_wal(backup: Backup, target: Config, evidence: Evidence) -> None:
 
 def _judge_archiver(backup: Backup, database: Database, evidence: Evidence) -> None:
     archiver = archiver_of(database)
+    is_on = archiver.mode in {"on", "always"}
     if not evidence.judge(
         "archiver",
-        Measurement("archive_mode is on", archiver.is_on, "text", archiver.source),
+        Measurement("archive_mode is on", is_on, "text", archiver.source),
         equal_to(True),
         says=f"archive_mode is {archiver.mode}: no WAL is archived",
     ):

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.areas.schema.config import Database, DatabaseSchema
-from readiness.areas.schema.probes.access import Guard, guards, powers
-from readiness.areas.schema.probes.tenants import Sight, sights, writings
+from readiness.areas.registry import Database
+from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.probes.access import Guard, Sight, guards, powers, sights, writings
 from readiness.lib.postgres import connect
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
@@ -20,7 +20,7 @@ from readiness.model.errors import NoData
     severity="blocker",
     judgements=("enabled", "policies-off", "others-seen", "own-seen", "no-tenant"),
     why="""Policies of a table whose row level security is off protect nothing, and no error says
-    so. Or every flag is right and a policy lets everybody in: customers then see each other's
+    so. Or every flag is right and a policy allows everything: customers then see each other's
     data, which only a session that acts as a tenant can show.""",
     fix="""Off:                    alter table TABLE enable row level security;
     The application owns it: alter table TABLE force row level security;
@@ -65,15 +65,13 @@ def test_row_security_writes(database: Database, evidence: Evidence) -> None:
     schema = database.schema or DatabaseSchema()
     for table, tenancy in schema.tenancy.items():
         with evidence.attempt():
-            for done in writings(schema.app_dsn, table, tenancy, timeout_s=database.timeout_s):
-                ways = [
-                    *(["inserted for another tenant"] if done.inserts else []),
-                    *(["given to another tenant"] if done.moves else []),
-                ]
+            for tenant, ways in writings(
+                schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
+            ):
                 evidence.judge(
                     "refused",
                     Measurement(
-                        f"ways in which {done.tenant} writes rows of others in {table}",
+                        f"ways in which {tenant} writes rows of others in {table}",
                         len(ways),
                         "count",
                         f"insert and update of {table}, rolled back",
@@ -81,7 +79,7 @@ def test_row_security_writes(database: Database, evidence: Evidence) -> None:
                     ),
                     equal_to(0),
                     "the attempt was rolled back",
-                    says=f"A row of {table} was {' and '.join(ways)} by the tenant {done.tenant}",
+                    says=f"A row of {table} was {' and '.join(ways)} by the tenant {tenant}",
                 )
 
 
@@ -157,7 +155,7 @@ def _unprotected(guard: Guard | None, app: str) -> str:
     if not guard.enabled:
         return "has row level security off"
     if not guard.policies:
-        return "has no policy: nobody but the owner sees a row"
+        return "has no policy: only its owner sees its rows"
     if guard.owner == app and not guard.forced:
         return f"belongs to {app}, to whom its policies do not apply"
     return ""

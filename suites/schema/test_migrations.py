@@ -1,18 +1,23 @@
-"""Are all migrations applied, do they lead to this schema, and are they safe to run?"""
+"""Are all migrations applied, do they create this schema, and are they safe to run?"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.schema.config import Database
-from readiness.areas.schema.probes.migration_locks import Blocking, blocking
+from readiness.areas.registry import Database
+from readiness.areas.schema.probes.migration_risks import Blocking, blocking, remarks
 from readiness.areas.schema.probes.rows import size_of
-from readiness.areas.schema.probes.squawk import remarks
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import Applied, State
 from readiness.lib.migrations.reading import migrations_of, release_of, state_of
-from readiness.lib.migrations.replay import on_copies, parted, replayed, roll_back, versions_of
+from readiness.lib.migrations.replay import (
+    on_copies,
+    parted,
+    replayed,
+    roll_back,
+    versions_of,
+)
 from readiness.lib.migrations.scratch import Scratch
 from readiness.lib.migrations.scripts import up_of
 from readiness.lib.postgres import connect
@@ -80,7 +85,7 @@ def test_migrations_drift(
         ),
         equal_to(0),
         listed(map(str, changes), between="; "),
-        says=f"{len(changes)} objects differ from what the migrations lead to",
+        says=f"{len(changes)} objects differ from the schema that the migrations create",
     )
 
 
@@ -149,6 +154,7 @@ def test_migrations_reversible(
     New type:        a new column, filled in batches; never alter the type of a large table
     squawk:          squawk FILE      # rules: https://squawkhq.com/docs/rules
       exclude a rule with `lint_exclude`, or for one statement: -- squawk-ignore RULE
+      missing: pip install squawk-cli; `lint = false` turns it off
     Another limit: `max_blocked_s` or `rewrite_max_mb` in [databases.NAME.migrations]""",
 )
 def test_migrations_locks(
@@ -223,13 +229,17 @@ def _judge_rewrites(
                 "rewrite",
                 size,
                 at_most(settings.rewrite_max_mb, settings.deciding("rewrite_max_mb")),
-                "nobody can read it meanwhile",
+                "readers are blocked meanwhile",
                 says=f"Migration {version} rewrites {table} ({size.value:.1f} MB)",
             )
 
 
 def _judge_lint(database: Database, settings: Migrations, evidence: Evidence) -> None:
     """Rules of style (`prefer-…`) are counted and not judged."""
+    if not settings.lint:
+        source = settings.deciding("lint")
+        evidence.record(Measurement("findings of squawk", "not asked", "text", source))
+        return
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         release = release_of(connection)
     _, newest = parted(settings, migrations_of(settings))

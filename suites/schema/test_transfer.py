@@ -3,15 +3,16 @@
 from collections.abc import Collection, Iterator
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.schema.config import TablePair
-from readiness.areas.schema.probes.transfer_tables import out_of_order, sides, states
+from readiness.areas.schema.config import TablePair, TransferOf
 from readiness.areas.schema.probes.transfers import (
     Comparison,
     canary_arrives,
     compare_all,
     compare_recent,
+    out_of_order,
+    sides,
+    states,
 )
-from readiness.areas.schema.subjects import TransferOf
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 from readiness.model.evidence import NotApplicable
@@ -65,8 +66,8 @@ def test_transfer_complete(transfer: TransferOf, evidence: Evidence) -> None:
     each="live_transfer",
     judgements=("canary", "missing", "differing"),
     why="""To roll back, the application reads the old tables again. If rows written since the
-    switch are only in the new tables, rolling back loses customers' data, and the incident goes
-    on because nobody dares to.""",
+    switch are only in the new tables, rolling back loses customers' data, and the incident
+    goes on.""",
     fix="""Let the new side write the old table too, by a trigger on the new table or in the
     application, until rolling back is no longer planned. A trigger that is off:
       alter table NEW enable trigger NAME;
@@ -82,7 +83,7 @@ def test_transfer_reversible(live_transfer: TransferOf, evidence: Evidence) -> N
         with evidence.attempt():
             if not (pair.canary or pair.new_changed):
                 raise NoData(
-                    f"cannot tell whether new rows of {pair.to} reach {pair.name}",
+                    f"cannot measure whether new rows of {pair.to} reach {pair.name}",
                     where=f"[{pair.place}]",
                     remedy="set `canary`, or set `new_changed` to the column with the time of the"
                     " write",

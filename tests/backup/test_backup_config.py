@@ -62,14 +62,14 @@ def checks(tmp_path: Path, text: str) -> set[str]:
         ("basebackup", DSN, RESTORED),
     ],
 )
-def test_the_checks_of_each_tool(
+def test_tool_declares_its_checks(
     tmp_path: Path, tool: str, physical: str, expected: set[str]
 ) -> None:
     text = WAL.format(tool=tool, physical=physical, more="")
     assert checks(tmp_path, text) == ALWAYS | expected
 
 
-def test_a_key_declares_a_check(tmp_path: Path) -> None:
+def test_key_declares_a_check(tmp_path: Path) -> None:
     text = BASE.format(name="dumps")
     assert checks(tmp_path, text) == {"fresh"} | RESTORED
     more = 'retention_days = 7\nencrypted = true\n[backup.dumps.copies.far]\nfolder = "/far"\n'
@@ -78,7 +78,7 @@ def test_a_key_declares_a_check(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_table_lacks_is_named(tmp_path: Path) -> None:
+def test_missing_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / "readiness.toml"
     path.write_text(BASE.format(name="dumps"))
     config = load(path, {}).config.named()
@@ -100,6 +100,6 @@ def test_what_a_table_lacks_is_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_table_that_contradicts_itself_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_contradicting_keys_are_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         checks(tmp_path, text)

@@ -43,10 +43,10 @@ def test_the_manifest_describes_the_dump(shop: Dsn, folder: Path, run: Run) -> N
     )
 
 
-def test_a_role_that_owns_or_is_granted_something_is_named(
+def test_manifest_lists_roles_with_objects_or_grants(
     shop: Dsn, role: Dsn, folder: Path, run: Run
 ) -> None:
-    name = role.reveal().split("//")[1].split(":")[0]
+    name = str(role.words["user"])
     assert name not in read_manifest(manifest_path(write_backup(shop.reveal(), folder))).roles
     run(f"grant select (amount) on shop.orders to {name}")
     assert name in read_manifest(manifest_path(write_backup(shop.reveal(), folder))).roles
@@ -66,7 +66,7 @@ def test_writers_in_the_same_second_do_not_collide(shop: Dsn, folder: Path) -> N
     assert all(read_manifest(manifest_path(dump)).sha256 == sha256_of(dump) for dump in dumps)
 
 
-def test_a_name_that_is_taken_is_not_overwritten(shop: Dsn, folder: Path) -> None:
+def test_existing_backup_is_not_overwritten(shop: Dsn, folder: Path) -> None:
     first = write_backup(shop.reveal(), folder, name="daily")
     before = first.read_bytes()
     with pytest.raises(UsageError, match="already"):
@@ -74,17 +74,15 @@ def test_a_name_that_is_taken_is_not_overwritten(shop: Dsn, folder: Path) -> Non
     assert first.read_bytes() == before
 
 
-def test_a_table_that_the_role_may_not_read_leaves_no_half(
-    shop: Dsn, role: Dsn, folder: Path
-) -> None:
+def test_unreadable_table_leaves_no_partial_backup(shop: Dsn, role: Dsn, folder: Path) -> None:
     with pytest.raises(CouldNotMeasure, match="permission denied") as caught:
         write_backup(role.reveal(), folder)
     assert "correct horse" not in str(caught.value)
     assert list(folder.iterdir()) == []
 
 
-def test_a_policy_that_hides_rows_is_an_error(shop: Dsn, role: Dsn, run: Run) -> None:
-    name = role.reveal().split("//")[1].split(":")[0]
+def test_policy_that_hides_rows_is_an_error(shop: Dsn, role: Dsn, run: Run) -> None:
+    name = str(role.words["user"])
     run(
         f"""grant usage on schema shop to {name};
             grant select on all tables in schema shop to {name};
@@ -95,7 +93,7 @@ def test_a_policy_that_hides_rows_is_an_error(shop: Dsn, role: Dsn, run: Run) ->
         table_contents(c)
 
 
-def test_the_checksum_sees_order_nowhere_and_changes_everywhere(shop: Dsn, run: Run) -> None:
+def test_checksum_ignores_row_order_and_detects_changes(shop: Dsn, run: Run) -> None:
     def contents() -> dict[str, object]:
         with connect(shop, timeout_s=5) as connection:
             return dict(table_contents(connection))
@@ -110,7 +108,7 @@ def test_the_checksum_sees_order_nowhere_and_changes_everywhere(shop: Dsn, run: 
     assert contents() != before
 
 
-def test_two_equal_rows_more_are_seen(dsn: Dsn, run: Run) -> None:
+def test_duplicate_rows_are_counted(dsn: Dsn, run: Run) -> None:
     run("create table t (a int)")
     with connect(dsn, timeout_s=5) as connection:
         before = table_contents(connection)
@@ -119,7 +117,7 @@ def test_two_equal_rows_more_are_seen(dsn: Dsn, run: Run) -> None:
     assert [str(d) for d in changed] == ["public.t has 2 rows, expected 0"]
 
 
-def test_partitions_extensions_and_odd_names(dsn: Dsn, run: Run) -> None:
+def test_partitions_and_quoted_names_are_counted(dsn: Dsn, run: Run) -> None:
     run(
         """create table p (t int) partition by range (t);
            create table p1 partition of p for values from (0) to (10);
@@ -142,7 +140,7 @@ def test_partitions_extensions_and_odd_names(dsn: Dsn, run: Run) -> None:
         ('{"format": "readiness-backup/2"}', "format"),
     ],
 )
-def test_a_broken_manifest_is_explained(folder: Path, text: str, says: str) -> None:
+def test_invalid_manifest_names_the_problem(folder: Path, text: str, says: str) -> None:
     path = folder / "x.manifest.json"
     path.write_text(text)
     with pytest.raises(CouldNotMeasure, match=says) as caught:
@@ -150,12 +148,12 @@ def test_a_broken_manifest_is_explained(folder: Path, text: str, says: str) -> N
     assert caught.value.where == str(path)
 
 
-def test_no_manifest_names_the_command_that_makes_one(folder: Path) -> None:
+def test_missing_manifest_names_the_command_that_writes_one(folder: Path) -> None:
     with pytest.raises(CouldNotMeasure, match=r"python -m readiness\.areas\.backup\.manifest"):
         read_manifest(folder / "x.manifest.json")
 
 
-def test_the_command(shop: Dsn, folder: Path) -> None:
+def test_command_writes_a_backup_with_manifest(shop: Dsn, folder: Path) -> None:
     arguments = ["--dsn-env", "SHOP_DSN", "--folder", str(folder)]
     ended = CliRunner().invoke(main, arguments, env={"SHOP_DSN": shop.reveal()})
     assert ended.exit_code == 0, ended.output
@@ -163,7 +161,7 @@ def test_the_command(shop: Dsn, folder: Path) -> None:
     assert manifest["format"] == "readiness-backup/1"
 
 
-def test_the_command_without_its_variable(folder: Path) -> None:
+def test_command_without_its_variable_is_a_usage_error(folder: Path) -> None:
     ended = CliRunner().invoke(main, ["--dsn-env", "NOT_THERE", "--folder", str(folder)])
     assert ended.exit_code == 2
     assert "NOT_THERE" in ended.output
@@ -185,7 +183,7 @@ def test_no_secret_is_an_argument(shop: Dsn, folder: Path, monkeypatch: pytest.M
         assert not any(hidden in str(word) for arguments in seen for word in arguments)
 
 
-def test_a_service_and_the_password_of_a_key_do_not_go_together(shop: Dsn) -> None:
+def test_service_with_sslpassword_is_refused(shop: Dsn) -> None:
     dsn = Dsn("service=shop sslpassword=of-the-key")
     with pytest.raises(CouldNotMeasure, match="cannot both be given"):
         run_program(find_binaries(), "pg_dump", [], timeout_s=60, dsn=dsn)

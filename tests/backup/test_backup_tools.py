@@ -1,4 +1,4 @@
-"""What the tools print, and how it is read; recorded from Barman 3.4 and wal-g 2.0's source."""
+"""What the tools print (recorded from Barman 3.4, wal-g 2.0's source), and names of WAL files."""
 
 import json
 import os
@@ -11,9 +11,10 @@ import pytest
 
 from readiness.areas.backup.config import Adapter, Backup, Physical, Tool
 from readiness.areas.backup.tools import tool_of
-from readiness.areas.backup.tools.barman import read_check
+from readiness.areas.backup.tools.base_backups import read_check
+from readiness.areas.backup.tools.commands import read_wal_verify
 from readiness.areas.backup.tools.pgbackrest import read_verify
-from readiness.areas.backup.tools.walg import read_wal_verify
+from readiness.areas.backup.wal_segments import SEGMENT_BYTES, Segment, continuity, parse
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
@@ -106,7 +107,7 @@ def test_pgbackrest_that_verified_nothing_is_an_error(
         ("invalid checksum 'F/pg_data/base/1'", ""),  # the summary counts it
     ],
 )
-def test_problems_that_pgbackrest_only_logs(logged: str, problem: str) -> None:
+def test_pgbackrest_problems_in_its_log_are_reported(logged: str, problem: str) -> None:
     found = read_verify(pgbackrest_says(f"P00 DETAIL: {logged}\n{GOOD}"), "verify")
     assert found.problems == ((f"its log: {problem}",) if problem else ())
     assert found.good is not bool(problem)
@@ -204,7 +205,7 @@ def command(tmp_path: Path, status: str, **changes: object) -> Backup:
     return backup("command", tmp_path, commands=commands)
 
 
-def test_a_command_in_place_of_a_tool(tmp_path: Path) -> None:
+def test_commands_replace_a_tool(tmp_path: Path) -> None:
     tool = tool_of(command(tmp_path, "ok"))
     assert [found.label for found in tool.backups()] == ["one"]
     assert tool.verify().good
@@ -234,3 +235,71 @@ def test_base_backups_of_a_folder(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(Unreachable):
         tool_of(place).backups()
+
+
+MB_64 = 64 * 1024 * 1024
+
+
+def names(timeline: int, *numbers: int, size: int = SEGMENT_BYTES) -> list[str]:
+    return [Segment(timeline, number).name(size) for number in numbers]
+
+
+@pytest.mark.parametrize("size", [1024 * 1024, SEGMENT_BYTES, MB_64, 1024 * 1024 * 1024])
+@pytest.mark.parametrize("number", [0, 1, 255, 256, 1_000_003])
+def test_segment_name_round_trips(size: int, number: int) -> None:
+    assert parse(Segment(3, number).name(size), size) == Segment(3, number)
+
+
+def test_segment_names_carry_at_four_gigabytes() -> None:
+    assert Segment(1, 255).name() == "0000000100000000000000FF"
+    assert Segment(1, 256).name() == "000000010000000100000000"
+
+
+@pytest.mark.parametrize(
+    "name", ["00000002.history", "archive.info", "0000000100000000000000ff", ""]
+)
+def test_other_file_names_are_not_segments(name: str) -> None:
+    assert parse(name) is None
+
+
+def test_complete_archive_has_no_gap() -> None:
+    found = continuity(names(1, *range(250, 260)), names(1, 252)[0])
+    assert (found.missing, found.there) == ((), 8)
+    assert found.last == names(1, 259)[0]
+
+
+def test_missing_segments_are_named() -> None:
+    there = [n for n in names(1, *range(250, 260)) if n not in names(1, 255, 257)]
+    assert continuity(there, names(1, 250)[0]).missing == tuple(names(1, 255, 257))
+
+
+def test_first_needed_segment_must_exist() -> None:
+    assert continuity(names(1, 5, 6), names(1, 4)[0]).missing == tuple(names(1, 4))
+    nothing = continuity(names(1, 1, 2), names(1, 4)[0])
+    assert (nothing.missing, nothing.last, nothing.there) == (tuple(names(1, 4)), None, 0)
+
+
+def test_segments_before_the_first_needed_do_not_count() -> None:
+    assert continuity(names(1, 1, 3, 4, 5), names(1, 3)[0]).missing == ()
+
+
+def test_new_timeline_continues_the_old_one() -> None:
+    promoted = [*names(1, 3, 4, 5), *names(2, 5, 6, 7)]
+    assert continuity(promoted, names(1, 3)[0]).missing == ()
+    assert continuity(promoted, names(1, 3)[0]).last == names(2, 7)[0]
+
+
+def test_abandoned_timeline_does_not_fill_a_gap() -> None:
+    abandoned = [*names(1, *range(3, 12)), *names(2, 5, 6, 8)]
+    assert continuity(abandoned, names(1, 3)[0]).missing == tuple(names(2, 7))
+
+
+def test_segment_size_of_the_server_is_used() -> None:
+    there = names(1, 63, 64, 65, size=MB_64)
+    assert continuity(there, there[0], MB_64).missing == ()
+    assert continuity(there, there[0]).missing
+
+
+def test_first_segment_must_be_a_segment_name() -> None:
+    with pytest.raises(ValueError, match="not the name of a WAL file"):
+        continuity([], "00000002.history")

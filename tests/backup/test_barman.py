@@ -11,8 +11,7 @@ import psycopg
 import pytest
 
 from readiness.areas.backup.config import Backup, Physical
-from readiness.areas.backup.probes.archive import continuity_of
-from readiness.areas.backup.probes.cluster import restored_cluster
+from readiness.areas.backup.probes.physical import continuity_of, restored_cluster
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.lib.guardian import Guardian

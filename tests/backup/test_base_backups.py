@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.backup.config import Backup, Physical
-from readiness.areas.backup.probes.cluster import restored_cluster
+from readiness.areas.backup.probes.physical import restored_cluster
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
 from readiness.lib.guardian import Guardian
@@ -52,14 +52,14 @@ def backup(server: PrivatePostgres, tmp_path: Path) -> Iterator[Backup]:
         )  # fmt: skip
 
 
-def test_it_is_verified_and_restores(backup: Backup, server: PrivatePostgres) -> None:
+def test_base_backup_is_verified_and_restores(backup: Backup, server: PrivatePostgres) -> None:
     tool = tool_of(backup)
     (found,) = tool.backups()
     assert (found.label, found.failed, found.size > 1_000_000) == ("monday", False, True)
     assert found.first_segment
     assert tool.verify().good
     assert tool.pieces()
-    with pytest.raises(NoData, match="archives no WAL"):
+    with pytest.raises(NoData, match="does not archive WAL"):
         tool.segments()
     database = Database(name="shop", dsn=Dsn(server.dsn()))
     with Guardian() as guardian, restored_cluster(backup, database, guardian) as cluster:
@@ -82,7 +82,7 @@ def test_a_backup_with_a_manifest_that_was_cut_off_has_failed(backup: Backup, le
     manifest.write_bytes(manifest.read_bytes()[:left])
     (found,) = tool_of(backup).backups()
     assert found.failed
-    with pytest.raises(NoData, match="there is no backup"):
+    with pytest.raises(NoData, match="no backup found"):
         tool_of(backup).verify()
 
 

@@ -15,8 +15,7 @@ import pytest
 
 from readiness import Evidence
 from readiness.areas.backup.config import Backup, Layer
-from readiness.areas.backup.probes.database import sight_of
-from readiness.areas.backup.probes.stored import newest
+from readiness.areas.backup.probes.stored import newest, sight_of
 from readiness.areas.database.config import Database
 from readiness.config.models import Config
 from readiness.lib.files import age_of, manifest_path
@@ -109,7 +108,7 @@ def test_a_manifest_that_cannot_be_read_does_not_hide_the_age(tmp_path: Path) ->
     assert age_of(file).value == pytest.approx(3, abs=0.1)
 
 
-def test_the_newest_is_taken_whatever_its_name(tmp_path: Path) -> None:
+def test_newest_backup_is_found_by_time_not_name(tmp_path: Path) -> None:
     write(tmp_path, "z.dump", age_h=1, manifest_age_h=9)
     write(tmp_path, "a.dump", age_h=9, manifest_age_h=1)
     write(tmp_path, "m.dump", age_h=5)
@@ -200,7 +199,7 @@ def test_a_file_that_cannot_be_read_is_an_error(
 ) -> None:
     (tmp_path / "all.dump").write_bytes(content)
     lost = [str(error) for error in judged(backup(tmp_path, encrypted=encrypted)).lost]
-    assert any("cannot be seen: all.dump" in error for error in lost) is is_error
+    assert any("cannot be read here: all.dump" in error for error in lost) is is_error
 
 
 @pytest.mark.contract
@@ -216,12 +215,12 @@ def test_a_file_that_cannot_be_read_is_an_error(
 def test_which_rows_a_role_sees(
     dsn: Dsn, role: Dsn, run: Run, statements: str, bypasses: bool, tables: tuple[str, ...]
 ) -> None:
-    name = role.reveal().partition("//")[2].partition(":")[0]
+    name = str(role.words["user"])
     run("create table t ()")
     if "bypassrls" in statements:
         run("alter table t enable row level security")
     run(statements.format(role=name) or "select")
     found = sight_of(name, Database(name="shop", dsn=dsn))
     assert (found.bypasses, found.tables) == (bypasses, tables)
-    with pytest.raises(NoData, match="no role 'ghost'"):
+    with pytest.raises(NoData, match="the role 'ghost' does not exist"):
         sight_of("ghost", Database(name="shop", dsn=dsn))

@@ -9,9 +9,15 @@ import psycopg
 import pytest
 
 from readiness.areas.backup.config import Backup, Physical
-from readiness.areas.backup.probes.archive import archiver_of, continuity_of, deliver
-from readiness.areas.backup.probes.cluster import restore_to_point, restored_cluster
-from readiness.areas.backup.probes.stored import pieces_of, unencrypted
+from readiness.areas.backup.probes.physical import (
+    archiver_of,
+    continuity_of,
+    deliver,
+    restore_to_point,
+    restored_cluster,
+)
+from readiness.areas.backup.probes.restored_copy import bad_checksums, sound
+from readiness.areas.backup.probes.storage import pieces_of, unencrypted
 from readiness.areas.backup.reference.wal_archive import WalArchive, prepare
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
@@ -103,7 +109,7 @@ def test_a_finished_file_arrives_and_the_archive_is_whole(
     assert (found.missing, found.last) == ((), delivered.segment)
 
 
-def test_damage_is_reported_by_its_check(backup: Backup, archive: WalArchive) -> None:
+def test_damaged_wal_fails_tool_verified(backup: Backup, archive: WalArchive) -> None:
     assert tool_of(backup).verify().good
     wal = max(archive.repository.glob("archive/*/*/*/*-*"), key=lambda path: path.stat().st_size)
     before, info = wal.read_bytes(), wal.stat()
@@ -146,7 +152,7 @@ def test_a_damaged_file_with_a_copy_is_reported(
     assert tool_of(backup).verify().good
 
 
-def test_a_gap_that_the_tool_does_not_report(
+def test_gap_is_found_though_the_tool_reports_ok(
     backup: Backup, database: Database, archive: WalArchive
 ) -> None:
     lost = deliver(backup).segment
@@ -175,12 +181,12 @@ def test_a_restored_server_is_isolated_and_removed(
                 " current_setting('max_logical_replication_workers'), (select count(*) from rows)",
             )
         assert shown == [("off", "", "0", 1000)]
-        assert cluster.sound().corrupt == ()
-        assert cluster.bad_checksums() in (None, 0)
+        assert sound(cluster).corrupt == ()
+        assert bad_checksums(cluster) in (None, 0)
     assert not folder.exists()
 
 
-def test_a_point_in_time_is_that_very_point(
+def test_point_in_time_restore_ends_at_the_point(
     backup: Backup, database: Database, guardian: Guardian
 ) -> None:
     found = restore_to_point(backup, database, guardian)
@@ -238,7 +244,7 @@ def test_what_is_not_a_data_directory_does_not_start(guardian: Guardian, tmp_pat
             place.start("postgres", {}, timeout_s=5)
 
 
-def test_an_archive_command_that_does_nothing_is_seen(
+def test_archive_command_that_does_nothing_is_detected(
     backup: Backup, database: Database, source: PrivatePostgres
 ) -> None:
     """The last one: what is not archived here is a gap from now on."""

@@ -12,8 +12,9 @@ from readiness import Evidence
 from readiness.areas.backup.config import Backup
 from readiness.areas.backup.manifest import Manifest, read_manifest, write_backup
 from readiness.areas.backup.probes.restore import Restored, restored
+from readiness.areas.backup.probes.restored_copy import AnyRestore
 from readiness.areas.backup.probes.stored import newest
-from readiness.fixtures.backup import AnyRestore, Restores
+from readiness.fixtures.backup import Restores
 from readiness.lib.files import manifest_path
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
@@ -94,7 +95,7 @@ def test_a_good_backup_passes(backup: Backup, dump: Path, restore_of: RestoreOf)
     assert restore.restore_time().unit == "s"
 
 
-def test_writers_during_the_backup_do_not_matter(
+def test_concurrent_writes_do_not_affect_the_comparison(
     backup: Backup, shop: Dsn, folder: Path, restore_of: RestoreOf
 ) -> None:
     """Restored into a private server, which is the default."""
@@ -161,7 +162,7 @@ def test_a_dump_with_other_contents(
     assert "The dump was altered since it was written" in "; ".join(evidence.failures)
 
 
-def test_a_role_is_made_by_the_manifest_alone(
+def test_only_roles_of_the_manifest_are_created(
     backup: Backup, shop: Dsn, folder: Path, run: Run, restore_of: RestoreOf
 ) -> None:
     run("create role gone; grant select on shop.orders to gone")
@@ -189,7 +190,7 @@ def test_a_restore_that_takes_too_long(backup: Backup, dump: Path, restore_of: R
         assert not stopped.reading.clean
 
 
-def test_what_is_lost_is_what_was_written_since_the_snapshot(
+def test_data_loss_is_counted_from_the_snapshot(
     backup: Backup, dump: Path, restore_of: RestoreOf
 ) -> None:
     promised = backup.model_copy(update={"rpo_s": 0.001})
@@ -215,16 +216,14 @@ def test_without_a_manifest_the_contents_are_an_error_up_to_the_agreed_level(
     assert missed(evidence) == set()
 
 
-def test_a_manifest_of_nothing_proves_nothing(
-    backup: Backup, dump: Path, restore_of: RestoreOf
-) -> None:
+def test_empty_manifest_is_an_error(backup: Backup, dump: Path, restore_of: RestoreOf) -> None:
     rewrite(dump, tables={}, objects=None)
     lost = [error.message for error in judged(backup, restore_of).lost]
     assert lost[0] == "the manifest names no table"
     assert "the manifest has no schema" in lost[1]
 
 
-def test_what_cannot_be_tried_is_an_error(
+def test_restore_that_cannot_start_is_an_error(
     backup: Backup, folder: Path, shop: Dsn, restore_of: RestoreOf
 ) -> None:
     with pytest.raises(NoData, match="no backup"):

@@ -55,29 +55,29 @@ def test_the_source_is_never_the_scratch_server(dsn: Dsn) -> None:
     refuse_source(dsn, Dsn("postgresql://me@127.0.0.1:1/shop"))  # a source that is away
 
 
-def test_another_way_to_the_same_instance_is_refused(
+def test_same_instance_under_another_address_is_refused(
     dsn: Dsn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As through a pooler, whose port is another one."""
     addresses = iter([{("pooler", "6432")}, {("database", "5432")}])
     monkeypatch.setattr(safety, "_addresses", lambda _: next(addresses))
-    with pytest.raises(SafetyRefusal, match="by another address"):
+    with pytest.raises(SafetyRefusal, match="under another address"):
         refuse_source(dsn, dsn)
 
 
-def test_what_does_not_fit_is_not_restored(tmp_path: Path) -> None:
+def test_restore_without_free_space_is_refused(tmp_path: Path) -> None:
     check_space(tmp_path, 1000, "a dump")
-    with pytest.raises(CouldNotMeasure, match=r"needs .* GB, and .* are free"):
+    with pytest.raises(CouldNotMeasure, match=r"needs .* GB; .* are free"):
         check_space(tmp_path, 1e18, "a dump")
 
 
-def test_our_own_schema_is_dropped_and_no_other(dsn: Dsn, run: Run) -> None:
+def test_only_our_own_schema_is_dropped(dsn: Dsn, run: Run) -> None:
     with Guardian() as guardian, connect(dsn, timeout_s=5) as connection:
         with safety.own_schema(connection, dsn, "readiness_point_1", guardian):
             fetch(connection, "create table readiness_point_1.t ()")
         left = fetch(connection, "select 1 from pg_namespace where nspname ~ '^readiness_'")
     assert left == []
-    with pytest.raises(Exception, match="not a schema of ours"):
+    with pytest.raises(Exception, match="not created by readiness"):
         safety.drop(dsn, "public")
 
 

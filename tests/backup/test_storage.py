@@ -1,14 +1,15 @@
-"""Where backups are stored: copies, encryption, and the attempt to delete one."""
+"""What stored backups hold and how they are protected: contents, copies, encryption, deletion."""
 
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from readiness.areas.backup.config import Backup, Copy, Immutable
-from readiness.areas.backup.probes.contents import known_as
-from readiness.areas.backup.probes.stored import (
-    newest_copied,
+from readiness.areas.backup.probes.contents import Format, content_of, known_as, read_plain_dump
+from readiness.areas.backup.probes.storage import (
+    complete,
     pieces_of,
     sizes,
     try_to_delete,
@@ -17,6 +18,66 @@ from readiness.areas.backup.probes.stored import (
 from readiness.lib.files import BackupFile
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure
+from readiness.servers.binaries import find_binaries
+
+HEAD = b"--\n-- PostgreSQL database dump\n--\n\nSET row_security = off;\nCREATE TABLE a (b int);\n"
+ROWS = b"COPY a (b) FROM stdin;\n1\n2\n\\.\n"
+TAIL = b"--\n-- PostgreSQL database dump complete\n--\n\n"
+
+
+def problems(content: bytes) -> tuple[str, ...]:
+    return read_plain_dump(BytesIO(content)).damage
+
+
+def test_a_whole_dump_has_no_problem() -> None:
+    dump = read_plain_dump(BytesIO(HEAD + ROWS + TAIL))
+    assert (dump.damage, dump.tables, dump.data, dump.roles) == ((), 1, 1, 0)
+    assert not dump.filtered
+
+
+def test_globals_end_with_a_line_of_their_own() -> None:
+    text = b"CREATE ROLE app;\n-- PostgreSQL database cluster dump complete\n"
+    dump = read_plain_dump(BytesIO(text))
+    assert (dump.damage, dump.roles) == ((), 1)
+
+
+@pytest.mark.parametrize("content", [b"", HEAD, HEAD + ROWS, (HEAD + ROWS + TAIL)[:-30]])
+def test_truncated_plain_dump_is_damaged(content: bytes) -> None:
+    assert "cut off" in problems(content)[0]
+
+
+def test_final_comment_counts_only_at_the_end() -> None:
+    assert "cut off" in problems(TAIL + HEAD + ROWS * 3)[0]
+
+
+def test_restrict_needs_a_matching_unrestrict() -> None:
+    begin, end = b"\\restrict abc\n", b"\\unrestrict abc\n\n"
+    assert problems(begin + HEAD + ROWS + TAIL + end) == ()
+    assert "\\unrestrict" in problems(begin + HEAD + ROWS + TAIL)[0]
+    assert "\\unrestrict" in problems(begin + HEAD + ROWS + TAIL + b"\\unrestrict x\n")[0]
+
+
+def test_nul_bytes_are_damage() -> None:
+    assert "NUL" in problems(HEAD + b"\0" * 100 + b"\n" + TAIL)[0]
+
+
+def test_dump_with_row_security_is_filtered() -> None:
+    text = HEAD.replace(b"row_security = off", b"row_security = on")
+    assert read_plain_dump(BytesIO(text + TAIL)).filtered
+
+
+def test_a_line_of_many_megabytes_is_read_in_pieces() -> None:
+    row = b"x" * (3 << 20) + b"CREATE TABLE no" + b"\n"
+    dump = read_plain_dump(BytesIO(HEAD + b"COPY a FROM stdin;\n" + row + TAIL))
+    assert (dump.damage, dump.tables) == ((), 1)
+
+
+@pytest.mark.contract
+def test_unknown_bytes_are_not_a_layer(tmp_path: Path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(bytes(range(256)) * 10)
+    found = content_of(path, find_binaries(), timeout_s=5)
+    assert (found.format, bool(found.problem)) == (Format.UNKNOWN, True)
 
 
 def commands(store: Path, delete: str, **changes: object) -> Immutable:
@@ -36,7 +97,7 @@ def commands(store: Path, delete: str, **changes: object) -> Immutable:
         ('rm "$0"; exit 1', False, ""),
     ],
 )
-def test_a_deletion_is_judged_by_what_is_left(
+def test_deletion_is_judged_by_whether_the_object_survived(
     tmp_path: Path, delete: str, survived: bool, said: str
 ) -> None:
     with Guardian() as guardian:
@@ -52,7 +113,7 @@ def test_a_deletion_is_judged_by_what_is_left(
         ({"access": ["false"]}, "use the application's credentials"),
     ],
 )
-def test_a_deletion_that_proves_nothing_is_an_error(
+def test_deletion_without_working_credentials_is_an_error(
     tmp_path: Path, changes: dict[str, object], says: str
 ) -> None:
     with Guardian() as guardian, pytest.raises(CouldNotMeasure, match=says):
@@ -65,17 +126,17 @@ def listed(text: str) -> dict[str, int]:
     return sizes(Backup(name="shop", database="shop", path="/nowhere"), copy)
 
 
-def test_a_listed_copy() -> None:
+def test_list_command_gives_sizes_by_name() -> None:
     assert listed("12\\ta.dump\\n7\\tdeep/b.dump\\n") == {"a.dump": 12, "b.dump": 7}
-    with pytest.raises(CouldNotMeasure, match="prints something else"):
+    with pytest.raises(CouldNotMeasure, match=r"that lists the copy printed 'a\.dump 12'"):
         listed("a.dump 12\\n")
 
 
-def test_a_copy_counts_with_its_whole_size() -> None:
+def test_copy_counts_only_in_full_size() -> None:
     day = [datetime(2026, 1, n, tzinfo=UTC) for n in (1, 2)]
     old, new = (BackupFile(Path(f"{n}.dump"), at, 10, "") for n, at in enumerate(day))
-    assert newest_copied([new, old], {"0.dump": 10, "1.dump": 9}) is old
-    assert newest_copied([new, old], {}) is None
+    assert complete([new, old], {"0.dump": 10, "1.dump": 9}) == [old]
+    assert complete([new, old], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -93,5 +154,5 @@ def test_the_bytes_show_whether_a_file_is_encrypted(
 ) -> None:
     (tmp_path / "all.dump").write_bytes(head)
     found = unencrypted(pieces_of(Backup(name="shop", database="shop", path=str(tmp_path))))
-    assert [one.shows for one in found] == ([shows] if shows else [])
+    assert found == ([f"all.dump shows {shows}"] if shows else [])
     assert known_as(head) == ("" if shows == "unencrypted bytes" else shows)

@@ -16,8 +16,7 @@ from psycopg import sql
 
 from readiness.areas.backup.manifest import read_manifest, write_backup
 from readiness.areas.schema import manifest as schema_manifest
-from readiness.areas.schema.probes.constraints import foreign_keys, orphans
-from readiness.areas.schema.probes.sequences import sequences
+from readiness.areas.schema.probes.integrity import foreign_keys, orphans, sequences
 from readiness.config.loading import load
 from readiness.lib.files import manifest_path as path_of
 from readiness.lib.guardian import Guardian

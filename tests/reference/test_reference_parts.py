@@ -80,7 +80,9 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
             tracker=HERE,
         ),
         around=Around(standby="standby" not in absent, pooler="pooler" not in absent),
-        schema=SchemaFacts(folder / "manifest.json", folder / "migrations"),
+        schema=SchemaFacts(
+            folder / "manifest.json", folder / "migrations", has_squawk="squawk" not in absent
+        ),
         cluster=folder / "cluster",
         history=folder / "shop.history",
         metrics_history=None if "timescale" in absent else folder / "metrics.history",
@@ -128,9 +130,16 @@ def test_without_a_part_each_check_has_a_subject_or_that_reason(
     config, found = lacking(part.name)
     assert unexplained(config, found) == set()
     assert set(found.values()) <= {f"there is no {part.name} here"}
-    # Without pg_amcheck the agreed level of the restore is a lower one.
-    merged = {"node_exporter", "pg_amcheck", "pooler", "postgres_exporter", "site"}
+    # Without pg_amcheck the agreed level of the restore is a lower one; without squawk the checks
+    # of migrations judge the rest.
+    merged = {"node_exporter", "pg_amcheck", "pooler", "postgres_exporter", "site", "squawk"}
     assert found or part.name in merged
+
+
+def test_without_squawk_the_locks_of_migrations_are_still_judged(lacking: Lacking) -> None:
+    config, found = lacking("squawk")
+    migrations = config.databases["shop"].migrations
+    assert (found, migrations and migrations.lint) == ({}, False)
 
 
 def test_without_any_two_parts_nothing_is_left_undeclared(lacking: Lacking) -> None:

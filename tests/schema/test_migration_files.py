@@ -1,11 +1,14 @@
-"""What a repository has of migrations, read from its files."""
+"""Migrations as files: their order, what was applied, and SQL cut into statements."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from readiness.lib.migrations import files, python_files
+from readiness.lib.migrations import files
 from readiness.lib.migrations.model import Applied, Migration, heads_of, in_order, state
+from readiness.lib.migrations.scripts import script, split
 from readiness.model.errors import CouldNotMeasure, NoData
 
 
@@ -26,14 +29,14 @@ def test_plain_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [m.down.name if m.down else None for m in found] == [None, "2_b.down.sql", None]
 
 
-def test_a_version_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+def test_duplicate_version_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "0001_a.up.sql", "0001_b.up.sql")
-    with pytest.raises(CouldNotMeasure, match="0001 is there twice"):
+    with pytest.raises(CouldNotMeasure, match="duplicate version 0001"):
         files.plain(tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    for read in (files.plain, files.flyway, python_files.alembic, python_files.django):
+def test_missing_folder_is_an_error(tmp_path: Path) -> None:
+    for read in (files.plain, files.flyway, files.alembic, files.django):
         with pytest.raises(CouldNotMeasure, match="the folder does not exist"):
             read(tmp_path / "gone")
 
@@ -46,7 +49,7 @@ def test_flyway_sorts_versions_as_numbers_and_repeats_last(tmp_path: Path) -> No
     assert files.is_repeatable(found[3])
 
 
-def test_flyways_checksum_is_that_of_the_lines(tmp_path: Path) -> None:
+def test_flyway_checksum_ignores_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "V1__a.sql"
     path.write_bytes(b"create table a (i int);\r\ncreate table b (i int);\r\n")
     other = tmp_path / "V2__a.sql"
@@ -67,28 +70,28 @@ def test_alembic_files_are_read_and_not_run(tmp_path: Path) -> None:
     alembic(tmp_path, "c", '"a"')
     alembic(tmp_path, "d", '("b", "c")')
     (tmp_path / "helper.py").write_text("x = 1")
-    found = in_order(python_files.alembic(tmp_path), "here")
+    found = in_order(files.alembic(tmp_path), "here")
     assert versions(found) == ["a", "b", "c", "d"]
     assert heads_of(found) == ("d",)
     assert heads_of(found[:3]) == ("b", "c")
 
 
 @pytest.mark.parametrize("down", ["other()", "5", ""])
-def test_what_cannot_be_understood_of_alembic_is_told(tmp_path: Path, down: str) -> None:
+def test_unreadable_down_revision_is_an_error(tmp_path: Path, down: str) -> None:
     text = f'revision = "a"\ndown_revision = {down}\n' if down else 'revision = "a"\n'
     (tmp_path / "a.py").write_text(text)
     with pytest.raises(CouldNotMeasure, match="cannot read its down_revision"):
-        python_files.alembic(tmp_path)
+        files.alembic(tmp_path)
 
 
-def test_a_circle_and_a_gap_are_told(tmp_path: Path) -> None:
+def test_circular_and_missing_dependencies_are_errors(tmp_path: Path) -> None:
     alembic(tmp_path, "a", '"b"')
     alembic(tmp_path, "b", '"a"')
     with pytest.raises(CouldNotMeasure, match="in a circle"):
-        in_order(python_files.alembic(tmp_path), "here")
+        in_order(files.alembic(tmp_path), "here")
     (tmp_path / "b_x.py").unlink()
-    with pytest.raises(CouldNotMeasure, match="a builds on b, which does not exist"):
-        in_order(python_files.alembic(tmp_path), "here")
+    with pytest.raises(CouldNotMeasure, match="a depends on b, which does not exist"):
+        in_order(files.alembic(tmp_path), "here")
     with pytest.raises(NoData, match="no migrations were found"):
         in_order([], "here")
 
@@ -106,7 +109,7 @@ def test_django_files_are_read_with_what_they_replace(tmp_path: Path) -> None:
     (folder / "0002_squashed.py").write_text(
         f"{head}    replaces = [('shop', '0001_initial'), ('shop', '0002_b')]\n"
     )
-    found = {m.version: m for m in python_files.django(tmp_path)}
+    found = {m.version: m for m in files.django(tmp_path)}
     assert found["shop.0001_initial"].after == ()
     assert found["shop.0002_b"].after == ("shop.0001_initial",)
     assert found["shop.0002_squashed"].replaces == ("shop.0001_initial", "shop.0002_b")
@@ -120,12 +123,12 @@ def applied(*names: str, **checksums: str) -> Applied:
     return Applied(frozenset(names), "select", (), checksums)
 
 
-def test_what_agrees_has_nothing_to_tell() -> None:
+def test_state_without_differences_is_empty() -> None:
     found = state(some("1", "2"), applied("1", "2"), ["2"])
     assert (found.pending, found.unknown, found.failed, found.altered) == ((), (), (), ())
 
 
-def test_pending_unknown_and_altered_are_told() -> None:
+def test_pending_unknown_and_altered_are_found() -> None:
     found = state(some("a", "b", "c", a="1", b="2"), applied("a", "b", "z", a="1", b="3"), ["c"])
     assert found.pending == ("c",)
     assert found.unknown == ("z",)
@@ -139,3 +142,59 @@ def test_a_squashed_migration_counts_as_applied_either_way() -> None:
         found = state([squashed, later], applied(*done), ["c"])
         assert (found.pending, found.unknown) == ((), ())
     assert state([squashed, later], applied("a"), ["c"]).pending == ("s", "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        (" ; ;\n-- only; this\n/* and; this */", []),
+        ("select 1", ["select 1"]),
+        ("select 1; select 2;", ["select 1;", "select 2;"]),
+        ("select 'a;b'; select \"c;d\"", ["select 'a;b';", 'select "c;d"']),
+        ("select 'it''s; so'; x", ["select 'it''s; so';", "x"]),
+        (r"select E'a\';b'; x", [r"select E'a\';b';", "x"]),
+        (r"select 'a\'; x", [r"select 'a\';", "x"]),
+        ("select 1 -- a;b\n; x", ["select 1 -- a;b\n;", "x"]),
+        ("select /* a; /* b; */ c; */ 1; x", ["select /* a; /* b; */ c; */ 1;", "x"]),
+        ("do $$ begin; end $$; x", ["do $$ begin; end $$;", "x"]),
+        ("do $a$ ; $$ ; $b$ ; $a$; x", ["do $a$ ; $$ ; $b$ ; $a$;", "x"]),
+        ("select $1; x", ["select $1;", "x"]),
+        ("select 'never closed; x", ["select 'never closed; x"]),
+        ("select $$never closed; x", ["select $$never closed; x"]),
+        ("/* never closed; x", ["/* never closed; x"]),
+    ],
+)
+def test_statements(text: str, expected: list[str]) -> None:
+    found = list(split(text))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "transactional"),
+    [
+        ("begin; create table t (i int); commit;", 1, True),
+        ("START TRANSACTION ISOLATION LEVEL SERIALIZABLE; select 1; END;", 1, True),
+        ("-- x\nbegin;\nselect 1;\n-- y\nrollback;", 1, True),
+        ("create index concurrently i on t (a);", 1, False),
+        ("select 'create index'; -- concurrently\n", 1, True),
+        ("vacuum t; select 1", 2, False),
+        ("create function f() returns int begin atomic select 1; select 2; end; x", 2, True),
+        (
+            "create function f() returns int begin atomic select case when 1=1 then 1 end;end",
+            1,
+            True,
+        ),
+    ],
+)
+def test_transaction_statements_are_removed(text: str, count: int, *, transactional: bool) -> None:
+    found = script(text)
+    assert len(found.statements) == count
+    assert found.transactional is transactional
+
+
+@given(st.text(alphabet="'\"$;-/*aE\\\n ", max_size=40))
+def test_split_ends_and_only_cuts(text: str) -> None:
+    place = 0
+    for statement in split(text):
+        place = text.index(statement, place) + len(statement)

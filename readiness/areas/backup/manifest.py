@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,13 +16,12 @@ import click
 import psycopg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from readiness.areas.backup.probes.database import LargeObjects, Sequence, large_objects, sequences
 from readiness.lib.files import FORMAT, LARGEST_MANIFEST, manifest_path, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
-from readiness.lib.postgres.batches import in_snapshot, need_room_for_dump
+from readiness.lib.postgres.batches import in_snapshot, last_values, need_room_for_dump
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
-from readiness.model.errors import CouldNotMeasure, ReadinessError, UsageError
+from readiness.model.errors import CouldNotMeasure, NotPermitted, ReadinessError, UsageError
 from readiness.model.measurement import now
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries, find_binaries
@@ -31,6 +31,20 @@ _LONGEST_S: Final = 6 * 3600.0
 COMMAND: Final = "python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER"
 """The command that writes a backup with a manifest, for a message."""
 
+# A sequence that was never used has no value; neither has one that may not be read.
+_SEQUENCES: Final = """
+    select format('%s.%s', n.nspname, c.relname), c.oid::bigint, p.seqincrement > 0, p.seqcycle,
+        has_sequence_privilege(c.oid, 'select,usage')
+    from pg_sequence p join pg_class c on c.oid = p.seqrelid
+        join pg_namespace n on n.oid = c.relnamespace
+    where c.relpersistence <> 't' and not exists (select from pg_depend d
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+    order by 1"""
+# One after the other: the server never holds more than one of them.
+_LARGE_OBJECTS: Final = """
+    select count(*), coalesce(sum((('x' || substr(md5(oid || md5(lo_get(oid))), 1, 16))
+        ::bit(64)::bigint)::numeric), 0)::text
+    from pg_largeobject_metadata"""
 # Who owns anything in this database or is granted anything there. The superuser that made the
 # server is not listed in pg_shdepend, and owns everything else.
 _ROLES: Final = """
@@ -40,21 +54,50 @@ _ROLES: Final = """
     order by 1"""
 
 
+@dataclass(frozen=True, slots=True)
+class SequenceState:
+    """The last value that a sequence issued, None before the first.
+
+    One that cycles begins again at its end, so that its values cannot be compared.
+    """
+
+    value: int | None
+    rising: bool = True
+    cycles: bool = False
+
+    def lags(self, other: "SequenceState") -> bool:
+        """Whether it would issue values again that the other one has issued."""
+        if self.cycles or other.value is None:
+            return False
+        if self.value is None:
+            return True
+        return self.value < other.value if self.rising else self.value > other.value
+
+
+@dataclass(frozen=True, slots=True)
+class LargeObjects:
+    """The large objects of a database: how many, and a checksum over numbers and contents."""
+
+    number: int
+    checksum: str
+
+
 class Manifest(BaseModel):
     """What a backup holds, as the database was in the snapshot of the dump.
+
+    Fields that are None were not written by older releases.
 
     Attributes:
         dump: the name of the dump's file, which lies beside the manifest.
         started_at: when the snapshot was taken: the backup holds nothing younger.
         finished_at: when the dump was complete.
         sha256: of the dump's file.
-        bytes: its size.
-        roles: who owns or is granted anything in the dump; they must exist where it is restored.
+        bytes: size of the dump's file.
+        roles: owners and grantees of the objects; they must exist where the dump is restored.
         tables: rows and checksum of every table, by `schema.table`.
-        objects: every object of the schema with its definition; None in a manifest of before.
-        sequences: how far each had come when the dump began; None in a manifest of before.
-        large_objects: how many, and their checksum; None in a manifest of before.
-        database_bytes: the size of the database, indexes included; None in one of before.
+        objects: every object of the schema with its definition.
+        sequences: the state of each before the dump began.
+        database_bytes: size of the database with its indexes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +113,7 @@ class Manifest(BaseModel):
     roles: list[str]
     tables: dict[str, TableContent]
     objects: Fingerprint | None = None
-    sequences: dict[str, Sequence] | None = None
+    sequences: dict[str, SequenceState] | None = None
     large_objects: LargeObjects | None = None
     database_bytes: Annotated[int, Field(ge=0)] | None = None
 
@@ -88,15 +131,15 @@ def write_backup(
         folder: where the files go; it is created if it does not exist.
         binaries: where `pg_dump` is; by default those that `find_binaries` finds.
         name: of the files, without an ending. Default: the database, the time, and a few random
-            characters, so that two writers never meet.
+            characters, so that two writers never use the same one.
 
     Returns:
         The path of the dump.
 
     Raises:
         UsageError: a backup of that name exists already.
-        CouldNotMeasure: and its kinds: the database did not answer, the role may not read a
-            table, pg_dump failed, or the server has too few locks left for it.
+        CouldNotMeasure: pg_dump failed, the role may not read a table, or the server has too few
+            locks left.
     """
     binaries = binaries or find_binaries()
     where = Dsn(dsn)
@@ -149,6 +192,42 @@ def read_manifest(path: Path) -> Manifest:
             where=str(path),
             remedy=remedy,
         ) from None
+
+
+def sequences(connection: Connection) -> dict[str, SequenceState]:
+    """The state of every sequence, by `schema.sequence`.
+
+    Snapshots do not hold sequences: what is read before a dump is made is never ahead of the dump.
+    """
+    found: dict[str, SequenceState] = {}
+    values = last_values(connection)
+    for name, oid, rising, cycles, may in fetch(connection, _SEQUENCES):
+        if not may:
+            raise NotPermitted(
+                f"permission denied for the sequence {name}",
+                where="pg_sequence_last_value",
+                remedy=f"grant select on sequence {name} to the role that makes the backups",
+            )
+        found[name] = SequenceState(values.get(oid), rising, cycles)
+    return found
+
+
+def lagging(expected: dict[str, SequenceState], found: dict[str, SequenceState]) -> list[str]:
+    """Sequences that are missing, or that would issue values again, in words."""
+    behind = []
+    for name, before in sorted(expected.items()):
+        after = found.get(name)
+        if after is None:
+            behind.append(f"{name} is missing")
+        elif after.lags(before):
+            behind.append(f"{name} is at {after.value or 'its start'}, was at {before.value}")
+    return behind
+
+
+def large_objects(connection: Connection) -> LargeObjects:
+    """The large objects, in the caller's snapshot."""
+    number, checksum = fetch(connection, _LARGE_OBJECTS)[0]
+    return LargeObjects(number, checksum)
 
 
 def _name(connection: Connection) -> str:

@@ -4,15 +4,15 @@ from typing import Final
 
 import click
 
-from readiness.areas.schema.config import Config, Database
-from readiness.areas.schema.subjects import KINDS
+from readiness.areas.registry import Database
+from readiness.areas.schema.config import KINDS, Config
 from readiness.config.base.area import Area, Configured
 
 __all__ = ["AREA"]
 
 
 def _schema(configured: Configured) -> click.Command:
-    from readiness.areas.schema.command import schema
+    from readiness.areas.schema.manifest import schema
 
     return schema(configured)
 

@@ -1,8 +1,9 @@
-"""The tables [databases.NAME.schema] and [databases.NAME.transfers.NAME]."""
+"""The tables [databases.NAME.schema] and [databases.NAME.transfers.NAME], and their subjects."""
 
 import warnings
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +18,7 @@ from readiness.config.base import (
     Text,
     tables,
 )
+from readiness.config.base.subject import Find
 from readiness.model.secrets import Dsn
 
 Strategy = Literal["full-copy", "dual-write", "table-by-table"]
@@ -179,3 +181,35 @@ class Config(tables.Config):
     databases: Annotated[Mapping[Name, Database], Field(min_length=1)] = Field(
         default={}, description="the PostgreSQL databases, as [databases.NAME]"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOf:
+    """One transfer of a database; named `database.transfer`."""
+
+    name: str
+    database: Database
+    transfer: Transfer
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the old tables are written while the data is moved."""
+        return self.transfer.strategy != "full-copy"
+
+
+def _transfers(config: Config) -> list[TransferOf]:
+    return [
+        TransferOf(f"{database.name}.{transfer.name}", database, transfer)
+        for database in config.databases.values()
+        for transfer in database.transfers.values()
+    ]
+
+
+# kind -> (where it is declared, as the report names it, and how to find it)
+KINDS: Final[Mapping[str, tuple[str, Find]]] = {
+    "transfer": ("[databases.NAME.transfers.NAME]", _transfers),
+    "live_transfer": (
+        "[databases.NAME.transfers.NAME] strategy = dual-write or table-by-table",
+        lambda config: [one for one in _transfers(config) if one.is_live],
+    ),
+}

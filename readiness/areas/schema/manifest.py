@@ -1,30 +1,36 @@
-"""The saved schema: a file that `readiness schema save` writes, kept with the code."""
+"""The saved schema: its file, and the command `readiness schema save` that writes it."""
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
+import click
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from readiness.areas.registry import Database
+from readiness.areas.schema.config import Config
+from readiness.config.base.area import Configured
+from readiness.lib.options import config_option
 from readiness.lib.postgres import connect
-from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
+from readiness.lib.postgres.fingerprint import Change, Fingerprint, differences, fingerprint
+from readiness.model.clean import clean
 from readiness.model.errors import CouldNotMeasure, UsageError
 from readiness.model.measurement import now
 from readiness.model.secrets import Dsn
+from readiness.model.suggest import did_you_mean
 
 FORMAT: Final = "readiness-schema/1"
 _LARGEST: Final = 64 * 1024 * 1024
 _REMEDY: Final = "write it from a database whose schema is right: readiness schema save NAME"
+_WHERE = "readiness schema save"
 
 
 class SchemaManifest(BaseModel):
     """A schema as it was saved.
 
     Attributes:
-        format: which fields the file has.
-        saved_at: when.
         server: the major release of PostgreSQL it was read from.
-        objects: each object's definition, by its name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,12 +42,7 @@ class SchemaManifest(BaseModel):
 
 
 def save(dsn: Dsn, path: Path, *, timeout_s: float, at: datetime | None = None) -> SchemaManifest:
-    """Save the schema of a database as it is now.
-
-    Raises:
-        UsageError: the file cannot be written.
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
+    """Save the schema of a database as it is now."""
     with connect(dsn, timeout_s=timeout_s) as connection:
         manifest = SchemaManifest(
             saved_at=at or now(),
@@ -84,3 +85,77 @@ def read(path: Path) -> SchemaManifest:
     if not manifest.objects:
         raise CouldNotMeasure("lists no objects", where=str(path), remedy=_REMEDY)
     return manifest
+
+
+def schema(configured: Configured) -> click.Command:
+    """The command `schema`."""
+
+    @click.group(name="schema", help="Save the schema that a database must have.")
+    def group() -> None:
+        pass
+
+    @group.command(name="save", help="Save a database's schema, for the checks to compare with.")
+    @click.argument("database", required=False)
+    @config_option
+    @click.option("--to", type=click.Path(path_type=Path), help="The file; default: `manifest`.")
+    @click.option("--check", is_flag=True, help="Write nothing; exit 1 if anything differs.")
+    def command(database: str | None, config: Path | None, to: Path | None, *, check: bool) -> None:
+        sys.exit(run(configured(config), database, to, check=check))
+
+    return group
+
+
+def run(config: Config, database: str | None, to: Path | None, *, check: bool) -> int:
+    """Save a database's schema, and print how it differs from the one saved before.
+
+    Returns:
+        The exit code: 1 if only a comparison was asked for, and something differs.
+
+    Raises:
+        UsageError: no such database, or no file to write.
+    """
+    chosen = _chosen(config, database)
+    path = to or _manifest(chosen)
+    changes = _changes(chosen, path) if check or path.exists() else None
+    for change in changes or ():
+        click.echo(f"  {clean(str(change))}")
+    if check:
+        click.echo(f"{path}: {len(changes or ())} objects differ")
+        return int(bool(changes))
+    manifest = save(chosen.dsn, path, timeout_s=chosen.timeout_s)
+    before = "" if changes is None else f"; {len(changes)} differ from before"
+    click.echo(f"{path}: wrote {len(manifest.objects)} objects{before}")
+    return 0
+
+
+def _chosen(config: Config, name: str | None) -> Database:
+    databases = config.databases
+    if name is None and len(databases) == 1:
+        return next(iter(databases.values()))
+    if name is None or name not in databases:
+        told = f"no database {name} is configured. " if name else "name a database. "
+        hint = did_you_mean(name or "", databases)
+        raise UsageError(
+            f"{told}{hint}".strip(),
+            where=_WHERE,
+            remedy=f"{_WHERE} {'|'.join(sorted(databases)) or 'NAME'}; declare it as"
+            " [databases.NAME] in readiness.toml",
+        )
+    return databases[name]
+
+
+def _manifest(database: Database) -> Path:
+    if database.schema is None or database.schema.manifest is None:
+        raise UsageError(
+            "no file to write is configured",
+            where=f"[databases.{database.name}.schema] manifest",
+            remedy=f"set it, or: {_WHERE} {database.name} --to FILE",
+        )
+    return Path(database.schema.manifest)
+
+
+def _changes(database: Database, path: Path) -> list[Change]:
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        found = fingerprint(connection)
+    ignore = database.schema.ignore if database.schema else ()
+    return differences(read(path).objects, found, ignore=ignore)

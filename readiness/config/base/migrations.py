@@ -48,6 +48,9 @@ class Migrations(Model):
     rewrite_max_mb: Positive = Field(
         100, description="MB; a larger table of the target must not be rewritten under a lock"
     )
+    lint: bool = Field(
+        True, description="whether squawk reads the newest; without it set this to false"
+    )
     lint_exclude: list[Text] = Field(default=[], description="rules of squawk that are ignored")
     scratch_dsn: Dsn | None = Field(
         None,

@@ -1,1 +1,1 @@
-"""The migrations that lead to a schema: read, replayed on a scratch server, and linted."""
+"""Migrations: read from files and tables, and replayed on a scratch server."""

@@ -1,9 +1,11 @@
-"""Migrations that are SQL files: plain pairs of files, and those of flyway."""
+"""Migrations read from the files of a repository; Python files are parsed and never run."""
 
+import ast
 import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,7 @@ from readiness.model.errors import CouldNotMeasure
 _PLAIN: Final = re.compile(r"(?P<version>\d+)[._-]?(?P<name>.*?)(?P<way>\.up|\.down)?\.sql")
 _FLYWAY: Final = re.compile(r"(?P<kind>[VUR])(?P<version>[\d._]*)__(?P<name>.*)\.sql")
 _LARGEST: Final = 16 * 1024 * 1024
+_REMEDY: Final = "check `folder` of its migrations"
 
 
 def text_of(path: Path) -> str:
@@ -32,11 +35,7 @@ def text_of(path: Path) -> str:
 
 
 def plain(folder: Path) -> list[Migration]:
-    """`0001_name.up.sql` with `0001_name.down.sql`, or `0001_name.sql`; in the order of numbers.
-
-    Raises:
-        CouldNotMeasure: the folder does not exist, or a version is there twice.
-    """
+    """`0001_name.up.sql` with `0001_name.down.sql`, or `0001_name.sql`; in the order of numbers."""
     ups: list[tuple[str, Path]] = []
     downs: dict[str, Path] = {}
     for path in _sql(folder):
@@ -53,11 +52,7 @@ def plain(folder: Path) -> list[Migration]:
 
 
 def flyway(folder: Path) -> list[Migration]:
-    """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`.
-
-    Raises:
-        CouldNotMeasure: the folder does not exist, or a version is there twice.
-    """
+    """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`."""
     versioned: dict[tuple[int, ...], Migration] = {}
     repeatable: list[Migration] = []
     undo: dict[str, Path] = {}
@@ -117,7 +112,109 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _refuse_twice(versions: list[str], folder: Path) -> None:
     if twice := [version for version, times in Counter(versions).items() if times > 1]:
         raise CouldNotMeasure(
-            f"version {twice[0]} is there twice",
+            f"duplicate version {twice[0]}",
             where=str(folder),
             remedy="renumber one of them",
         )
+
+
+def alembic(folder: Path) -> list[Migration]:
+    """The files with `revision` and `down_revision`, in no particular order."""
+    found = []
+    labels: dict[str, str] = {}
+    for path in _python(folder, "*.py"):
+        names = _assigned(_parsed(path))
+        revision = names.get("revision")
+        if not isinstance(revision, str):
+            continue
+        after = _several(names.get("down_revision"))
+        if after is None or "down_revision" not in names:
+            raise CouldNotMeasure("cannot read its down_revision", where=str(path))
+        needs = _several(names.get("depends_on")) or ()
+        found.append(Migration(revision, path, after, needs=needs))
+        labels |= dict.fromkeys(_several(names.get("branch_labels")) or (), revision)
+    return [replace(m, needs=tuple(labels.get(need, need) for need in m.needs)) for m in found]
+
+
+def django(folder: Path) -> list[Migration]:
+    """The files `APP/migrations/NAME.py` with a class Migration, in no particular order.
+
+    Dependencies on apps outside of this folder are left out.
+    """
+    found = []
+    for path in _python(folder, "**/migrations/*.py"):
+        body = next(
+            (
+                node
+                for node in _parsed(path).body
+                if isinstance(node, ast.ClassDef) and node.name == "Migration"
+            ),
+            None,
+        )
+        if body is None:
+            continue
+        app = path.parent.parent.name
+        names = _assigned(body)
+        found.append(
+            Migration(
+                f"{app}.{path.stem}",
+                path,
+                tuple(_pairs(names.get("dependencies"))),
+                replaces=tuple(_pairs(names.get("replaces"))),
+            )
+        )
+    apps = {migration.version.partition(".")[0] for migration in found}
+    return [
+        replace(m, after=tuple(d for d in m.after if d.partition(".")[0] in apps and "__" not in d))
+        for m in found
+    ]
+
+
+def _python(folder: Path, pattern: str) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise CouldNotMeasure("the folder does not exist", where=str(folder), remedy=_REMEDY)
+    yield from sorted(p for p in folder.glob(pattern) if "site-packages" not in p.parts)
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(text_of(path))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise CouldNotMeasure(f"is not valid Python: {error}", where=str(path)) from None
+
+
+def _assigned(body: ast.Module | ast.ClassDef) -> dict[str, object]:
+    """The names that are given a value there, as far as it is written out."""
+    found: dict[str, object] = {}
+    for node in body.body:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name) and value is not None:
+                found[target.id] = _value(value)
+    return found
+
+
+def _value(node: ast.expr) -> object:
+    """A literal; in a list, anything else (`swappable_dependency(…)`) is left out."""
+    if isinstance(node, ast.List | ast.Tuple):
+        values = [_value(part) for part in node.elts]
+        return tuple(value for value in values if value is not ...)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ...
+
+
+def _several(value: object) -> tuple[str, ...] | None:
+    """None, a name or several, as alembic takes them; None for what is neither."""
+    if value is None or isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(map(str, value)) if isinstance(value, tuple | list) else None
+
+
+def _pairs(value: object) -> Iterator[str]:
+    """`("app", "0001_initial")`, as `app.0001_initial`."""
+    for pair in value if isinstance(value, tuple) else ():
+        if isinstance(pair, tuple) and len(pair) == 2:  # noqa: PLR2004 - app and name
+            yield f"{pair[0]}.{pair[1]}"

@@ -13,7 +13,6 @@ class Migration:
 
     Attributes:
         version: its unique name; with django `app.0001_name`.
-        path: its file.
         after: the versions that it builds on.
         needs: versions of another line that must be there before (alembic's `depends_on`).
         checksum: of the file, where the tool keeps one; None where it does not.
@@ -32,14 +31,7 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the table of versions says.
-
-    Attributes:
-        versions: those that were applied, in the table's own words.
-        failed: those that began and did not end well.
-        checksums: those that the tool wrote down.
-        source: the query.
-    """
+    """What the table of versions says."""
 
     versions: frozenset[str]
     source: str
@@ -52,7 +44,6 @@ class State:
     """How repository and database differ. All empty, and one head: they agree.
 
     Attributes:
-        pending: in the repository, not applied.
         unknown: applied, not in the repository.
         failed: begun, and not ended well.
         altered: their file is another one than the one that was applied.
@@ -94,7 +85,6 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
 
     Raises:
         CouldNotMeasure: they depend on each other in a circle, or on one that does not exist.
-        NoData: there are none.
     """
     waiting = {m.version: m for m in sorted(migrations, key=lambda m: m.version)}
     if not waiting:
@@ -103,7 +93,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
     for migration in waiting.values():
         if missing := [v for v in migration.after + migration.needs if v not in there]:
             raise CouldNotMeasure(
-                f"{migration.version} builds on {missing[0]}, which does not exist",
+                f"{migration.version} depends on {missing[0]}, which does not exist",
                 where=str(migration.path),
             )
     ordered: list[Migration] = []
@@ -112,7 +102,7 @@ def in_order(migrations: Iterable[Migration], where: str) -> list[Migration]:
         ready = [m for m in waiting.values() if done.issuperset(m.after + m.needs)]
         if not ready:
             raise CouldNotMeasure(
-                f"the migrations build on each other in a circle, such as {min(waiting)}",
+                f"the migrations depend on each other in a circle, such as {min(waiting)}",
                 where=where,
             )
         for migration in ready:

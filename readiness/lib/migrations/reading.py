@@ -6,9 +6,9 @@ from typing import Final
 from psycopg import sql
 
 from readiness.config.base.migrations import Migrations
-from readiness.lib.migrations import files, python_files
+from readiness.lib.migrations import files
 from readiness.lib.migrations.model import Applied, Migration, State, heads_of, in_order, state
-from readiness.lib.postgres import Connection, fetch, fetch_value, source_of
+from readiness.lib.postgres import Connection, Row, fetch, fetch_value, source_of
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _TABLES: Final = {
@@ -17,12 +17,14 @@ _TABLES: Final = {
     "flyway": "flyway_schema_history",
     "sql": "schema_migrations",
 }
-_ALEMBIC: Final = "select version_num from {table}"
-_DJANGO: Final = "select app, name from {table}"
-# A line that says it was undone or deleted takes back those before it.
-_FLYWAY: Final = """
-    select version, description, success, checksum, type from {table} order by installed_rank"""
-_PLAIN: Final = "select {column}::text from {table}"
+_QUERIES: Final = {
+    "alembic": "select version_num from {table}",
+    "django": "select app, name from {table}",
+    # A line of type UNDO_SQL or DELETE cancels those before it.
+    "flyway": "select version, description, success, checksum, type from {table}"
+    " order by installed_rank",
+    "sql": "select {column}::text from {table}",
+}
 _DIRTY: Final = "select {column}::text from {table} where dirty"
 _COLUMNS: Final = """
     select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0
@@ -35,18 +37,13 @@ def version_table(settings: Migrations) -> str:
 
 
 def migrations_of(settings: Migrations) -> list[Migration]:
-    """The migrations of the repository, each after those it builds on.
-
-    Raises:
-        NoData: there are none.
-        CouldNotMeasure: the folder or a file cannot be read or understood.
-    """
+    """The migrations of the repository, each after those it builds on."""
     folder = Path(settings.folder)
     match settings.tool:
         case "alembic":
-            return in_order(python_files.alembic(folder), str(folder))
+            return in_order(files.alembic(folder), str(folder))
         case "django":
-            return in_order(python_files.django(folder), str(folder))
+            return in_order(files.django(folder), str(folder))
         case "flyway":
             found = files.flyway(folder)
         case "sql":
@@ -59,13 +56,7 @@ def migrations_of(settings: Migrations) -> list[Migration]:
 
 
 def state_of(connection: Connection, settings: Migrations) -> tuple[State, Applied]:
-    """How the repository and the database differ.
-
-    Raises:
-        NoData: no migration was found, or the table lists none as applied.
-        NotPermitted: the role may not read the table.
-        CouldNotMeasure: the table, the folder or a file cannot be read or understood.
-    """
+    """How the repository and the database differ."""
     migrations = migrations_of(settings)
     applied = _applied(connection, settings, migrations)
     if not applied.versions and not applied.failed:
@@ -97,45 +88,44 @@ def _applied(connection: Connection, settings: Migrations, migrations: list[Migr
             where=connection.info.dbname,
             remedy="name it in `table`, with its schema, or apply the migrations",
         )
+    names = {"table": table, "column": sql.Identifier(settings.column)}
+    statement = sql.SQL(_QUERIES[settings.tool]).format(**names)
+    rows, source = fetch(connection, statement), source_of(statement, connection)
     match settings.tool:
         case "alembic":
-            return _alembic(connection, table, migrations)
+            return Applied(
+                _with_ancestors([str(version) for (version,) in rows], migrations), source
+            )
         case "django":
-            return _django(connection, table, migrations)
+            # Apps that are not in the folder, such as django's own, are not judged.
+            apps = {m.version.partition(".")[0] for m in migrations}
+            done = frozenset(f"{app}.{name}" for app, name in rows if app in apps)
+            return Applied(done, source)
         case "flyway":
-            return _flyway(connection, table, migrations)
+            return _flyway(rows, source, migrations)
         case "sql":
-            return _plain(connection, table, settings, migrations, columns)
+            has_dirty = "dirty" in columns
+            dirty = fetch(connection, sql.SQL(_DIRTY).format(**names)) if has_dirty else None
+            return _plain(rows, source, migrations, dirty)
 
 
-def _alembic(connection: Connection, table: sql.Identifier, migrations: list[Migration]) -> Applied:
+def _with_ancestors(heads: list[str], migrations: list[Migration]) -> frozenset[str]:
     """The table has the heads only: what they build on, and need, was applied, too."""
-    statement = sql.SQL(_ALEMBIC).format(table=table)
     before = {m.version: m.after + m.needs for m in migrations}
-    open_ = [str(version) for (version,) in fetch(connection, statement)]
     done: set[str] = set()
-    while open_:
-        version = open_.pop()
+    while heads:
+        version = heads.pop()
         if version not in done:
             done.add(version)
-            open_ += before.get(version, ())
-    return Applied(frozenset(done), source_of(statement, connection))
+            heads += before.get(version, ())
+    return frozenset(done)
 
 
-def _django(connection: Connection, table: sql.Identifier, migrations: list[Migration]) -> Applied:
-    """Those of apps that are not in the folder (django's own, say) are not ours to judge."""
-    statement = sql.SQL(_DJANGO).format(table=table)
-    apps = {m.version.partition(".")[0] for m in migrations}
-    done = frozenset(f"{app}.{name}" for app, name in fetch(connection, statement) if app in apps)
-    return Applied(done, source_of(statement, connection))
-
-
-def _flyway(connection: Connection, table: sql.Identifier, migrations: list[Migration]) -> Applied:
-    statement = sql.SQL(_FLYWAY).format(table=table)
+def _flyway(rows: list[Row], source: str, migrations: list[Migration]) -> Applied:
     done: dict[str, str | None] = {}
     failed: list[str] = []
     numbers = {m.version: n for n, m in enumerate(migrations)}
-    for version, description, success, checksum, kind in fetch(connection, statement):
+    for version, description, success, checksum, kind in rows:
         name = str(description if version is None else version)
         if kind in ("UNDO_SQL", "DELETE"):
             done.pop(name, None)
@@ -146,29 +136,22 @@ def _flyway(connection: Connection, table: sql.Identifier, migrations: list[Migr
         elif kind not in ("SCHEMA", "BASELINE"):
             done[name] = None if checksum is None else str(checksum)
     sums = {name: value for name, value in done.items() if value is not None}
-    return Applied(frozenset(done), source_of(statement, connection), tuple(failed), sums)
+    return Applied(frozenset(done), source, tuple(failed), sums)
 
 
 def _plain(
-    connection: Connection,
-    table: sql.Identifier,
-    settings: Migrations,
-    migrations: list[Migration],
-    columns: set[str],
+    rows: list[Row], source: str, migrations: list[Migration], dirty: list[Row] | None
 ) -> Applied:
-    column = sql.Identifier(settings.column)
-    statement = sql.SQL(_PLAIN).format(column=column, table=table)
-    rows = [str(version) for (version,) in fetch(connection, statement)]
     known = {int(m.version): m.version for m in migrations}
-    done = {_as_known(row, known) for row in rows}
-    failed: tuple[str, ...] = ()
-    if "dirty" in columns:
+    versions = [str(version) for (version,) in rows]
+    done = {_as_known(version, known) for version in versions}
+    failed = tuple(_as_known(str(version), known) for (version,) in dirty or ())
+    if dirty is not None:
         # golang-migrate: one line, the version that was reached, and whether it is half done.
-        dirty = sql.SQL(_DIRTY).format(column=column, table=table)
-        failed = tuple(_as_known(str(v), known) for (v,) in fetch(connection, dirty))
-        done |= {v for n, v in known.items() if any(r.isdigit() and n <= int(r) for r in rows)}
+        reached = [int(version) for version in versions if version.isdigit()]
+        done |= {v for n, v in known.items() if any(n <= last for last in reached)}
         done -= set(failed)
-    return Applied(frozenset(done), source_of(statement, connection), failed)
+    return Applied(frozenset(done), source, failed)
 
 
 def _as_known(version: str, known: dict[int, str]) -> str:

@@ -1,4 +1,4 @@
-"""Runs migrations on a scratch database: up, down, and up again."""
+"""Runs migrations on throw-away databases of a scratch server: up, down, and up again."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +11,7 @@ from readiness.lib.migrations.files import is_repeatable, text_of
 from readiness.lib.migrations.model import Migration
 from readiness.lib.migrations.reading import version_table
 from readiness.lib.migrations.scratch import Scratch
-from readiness.lib.migrations.scripts import down_of, up_of
-from readiness.lib.migrations.statements import script
+from readiness.lib.migrations.scripts import down_of, script, up_of
 from readiness.lib.postgres import Connection, connect, translated
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Change, Fingerprint, differences, fingerprint
@@ -27,7 +26,6 @@ class Rollback:
     """A migration that was run, rolled back, and run again.
 
     Attributes:
-        version: of the migration.
         problem: why it could not be rolled back, or run again; empty if it could.
         left: objects that differ after its rollback.
         rows: tables whose rows differ after its rollback.
@@ -57,11 +55,7 @@ class Rollback:
 
 
 def execute(connection: Connection, text: str) -> None:
-    """Run a migration's statements, in one transaction if they may.
-
-    Raises:
-        CouldNotMeasure: and its kinds: one of them failed.
-    """
+    """Run a migration's statements, in one transaction if they may."""
     migration = script(text)
     if migration.transactional:
         with connection.transaction():
@@ -71,11 +65,7 @@ def execute(connection: Connection, text: str) -> None:
 
 
 def apply(dsn: Dsn, text: str, timeout_s: float) -> None:
-    """Run a migration in a session of its own: what it sets holds for it alone.
-
-    Raises:
-        CouldNotMeasure: and its kinds: one of its statements failed.
-    """
+    """Run a migration in a session of its own: what it sets holds for it alone."""
     with connect(dsn, timeout_s=timeout_s) as connection:
         execute(connection, text)
 
@@ -84,11 +74,7 @@ def apply(dsn: Dsn, text: str, timeout_s: float) -> None:
 def replayed(
     server: Scratch, settings: Migrations, migrations: Sequence[Migration]
 ) -> Iterator[Dsn]:
-    """A new scratch database in which migrations have been run, one after the other.
-
-    Raises:
-        CouldNotMeasure: one of them failed; the message names it.
-    """
+    """A new scratch database in which migrations have been run, one after the other."""
     with server.database() as dsn:
         if settings.base:
             apply(dsn, text_of(Path(settings.base)), settings.timeout_s)
@@ -98,11 +84,7 @@ def replayed(
 
 
 def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
-    """Run one migration of the repository.
-
-    Raises:
-        CouldNotMeasure: it failed; the message names it.
-    """
+    """Run one migration of the repository."""
     text = up_of(settings, migration)
     try:
         apply(dsn, text, settings.timeout_s)
@@ -124,9 +106,6 @@ def on_copies(
     """What `judge` finds for each of the newest migrations.
 
     It gets a database of its own, with the rows of the seed, in the state before that migration.
-
-    Raises:
-        CouldNotMeasure: one before it, or the seed, failed.
     """
     older, newest = parted(settings, migrations)
     found = []
@@ -153,9 +132,6 @@ def roll_back(settings: Migrations, dsn: Dsn, migration: Migration) -> Rollback:
     """Run a migration, roll it back, and run it again; compares schema and rows each time.
 
     One that was accepted as irreversible is not tried.
-
-    Raises:
-        CouldNotMeasure: it cannot be run at all.
     """
     if migration.version in settings.irreversible:
         return Rollback(migration.version)

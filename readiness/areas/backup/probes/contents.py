@@ -6,23 +6,28 @@ import tarfile
 import tempfile
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BufferedIOBase
 from lzma import LZMAError
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
+from readiness.lib.account import Account
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.servers.binaries import Binaries
-from readiness.servers.client import run_program
+from readiness.servers.client import Ended, run_program
 
 _HEAD_BYTES: Final = 512
-_LARGEST_LISTING: Final = 16 * 1024 * 1024
-_ENTRY: Final = re.compile(rb"^\d+; \d+ \d+ (TABLE DATA|TABLE) ", re.MULTILINE)
+_LONGEST_OUTPUT: Final = 16 * 1024 * 1024
+_ENTRY: Final = re.compile(r"^\d+; \d+ \d+ (TABLE DATA|TABLE) ", re.MULTILINE)
 _GZIP: Final = b"\x1f\x8b"
 _UNREADABLE: Final = (EOFError, zlib.error, LZMAError, OSError)
-_MAGIC: Final = {b"PGDMP": "a pg_dump archive", _GZIP: "gzip", b"\x28\xb5\x2f\xfd": "zstd",
+_TOO_NEW: Final = "unsupported version"
+_ARCHIVE: Final = "a pg_dump archive"
+PLAIN_TEXT: Final = "plain text"
+_MAGIC: Final = {b"PGDMP": _ARCHIVE, _GZIP: "gzip", b"\x28\xb5\x2f\xfd": "zstd",
                  b"\x04\x22\x4d\x18": "lz4", b"BZh": "bzip2", b"\xfd7zXZ": "xz",
                  b"PK\x03\x04": "zip"}  # fmt: skip
 _TAR: Final = (257, b"ustar")
@@ -41,33 +46,6 @@ _BEGINS: Final = {
 _FILTERED: Final = b"SET row_security = on"
 
 
-class Lines(Protocol):
-    """A file, or what decompresses one."""
-
-    def readline(self, size: int, /) -> bytes:
-        """The next line, or so many bytes of it; nothing at the end."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class PlainDump:
-    """What a plain SQL dump holds.
-
-    Attributes:
-        tables: how many tables it makes.
-        data: how many times rows follow.
-        roles: how many roles it makes.
-        filtered: whether it was made with row security on, which hides rows.
-        problems: why it is not complete, in words; none if it is.
-    """
-
-    tables: int
-    data: int
-    roles: int
-    filtered: bool
-    problems: tuple[str, ...]
-
-
 class Format(StrEnum):
     """The kind of a file."""
 
@@ -83,12 +61,13 @@ class Content:
 
     Attributes:
         format: its kind.
-        tables: how many tables it makes.
+        tables: how many tables it creates.
         data: how many tables it has rows for.
-        roles: how many roles it makes.
+        roles: how many roles it creates.
         members: how many files are in it.
         problem: why it cannot be read to its end; empty if it can.
-        plain: details, if it is plain SQL.
+        filtered: whether a plain dump was made with row security on, which hides rows.
+        damage: why a plain dump is not complete; empty if it is.
     """
 
     format: Format
@@ -97,32 +76,74 @@ class Content:
     roles: int = 0
     members: int = 0
     problem: str = ""
-    plain: PlainDump | None = None
+    filtered: bool = False
+    damage: tuple[str, ...] = ()
 
 
 def content_of(path: Path, binaries: Binaries, *, timeout_s: float) -> Content:
     """What a file holds; it is read to its end.
 
     Raises:
-        NotPermitted: it may not be read.
-        CouldNotMeasure: it does not exist, or `pg_restore` is missing.
+        NotPermitted: the file may not be read.
+        CouldNotMeasure: the file does not exist, or `pg_restore` is missing or too old.
     """
-    head = head_of(path)
-    if head.startswith(b"PGDMP"):
-        return _custom(path, binaries, timeout_s)
+    kind = known_as(head_of(path))
+    if kind == _ARCHIVE:
+        listing, ended = read_archive(path, binaries, timeout_s=timeout_s)
+        entries = _ENTRY.findall(listing)
+        problem = "" if ended.clean else str(ended)
+        return Content(
+            Format.CUSTOM, entries.count("TABLE"), entries.count("TABLE DATA"), problem=problem
+        )
     if is_plain(path):
         return _plain(path)
-    if tarfile_like(head):
+    if kind in {"tar", "gzip", "bzip2", "xz"}:
         return _tar(path)
     return Content(Format.UNKNOWN, problem="neither a dump nor an archive of files")
 
 
-def is_plain(path: Path) -> bool:
-    """Whether a file is text, as plain SQL is; compressed by gzip, or not.
+def read_archive(path: Path, binaries: Binaries, *, timeout_s: float) -> tuple[str, Ended]:
+    """The list of contents of a pg_dump archive, and how reading all of it ended.
 
     Raises:
-        NotPermitted, CouldNotMeasure: as for `content_of`.
+        CouldNotMeasure: `pg_restore` is missing, or too old for the archive.
     """
+    listed, listing = printed(binaries, "pg_restore", ["--list", str(path)], timeout_s=timeout_s)
+    if any(_TOO_NEW in line for line in listed.said):
+        raise CouldNotMeasure(
+            f"pg_restore {binaries.version} is too old for this dump: {listed}",
+            where=str(path),
+            remedy="install the PostgreSQL client of the server's release, and name its folder"
+            " in READINESS_POSTGRES_BIN",
+        )
+    if listed.clean:
+        # The list is at the start of the file: only reading all of it shows that it is complete.
+        arguments = ["--file=/dev/null", str(path)]
+        listed = run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
+    return listing, listed
+
+
+def printed(
+    binaries: Binaries,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    timeout_s: float,
+    environ: Mapping[str, str] | None = None,
+    account: Account | None = None,
+) -> tuple[Ended, str]:
+    """How a program of PostgreSQL ended, and the first 16 MiB that it printed."""
+    with tempfile.TemporaryFile() as output:
+        ended = run_program(
+            binaries, name, arguments, timeout_s=timeout_s, output=output,
+            environ=environ, account=account,
+        )  # fmt: skip
+        output.seek(0)
+        return ended, output.read(_LONGEST_OUTPUT).decode(errors="replace")
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file is text, as plain SQL is; compressed by gzip, or not."""
     head = head_of(path)
     if head.startswith(_GZIP):
         try:
@@ -130,15 +151,18 @@ def is_plain(path: Path) -> bool:
                 head = file.read(_HEAD_BYTES)
         except _UNREADABLE:
             return False  # damaged: reading it to its end reports that
-    return known_as(head) == "plain text"
+    return known_as(head) == PLAIN_TEXT
+
+
+def is_closed(path: Path, *, encrypted: bool) -> bool:
+    """Whether a file cannot be read here: it is packed, or encrypted although it must not be."""
+    head = head_of(path)
+    kind = known_as(head)
+    return kind in {"zstd", "lz4", "zip"} or not (kind or (encrypted and head))
 
 
 def head_of(path: Path) -> bytes:
-    """The first bytes of a file.
-
-    Raises:
-        NotPermitted, CouldNotMeasure: as for `content_of`.
-    """
+    """The first bytes of a file."""
     try:
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES)
@@ -157,7 +181,7 @@ def known_as(head: bytes) -> str:
     if head[offset : offset + len(mark)] == mark:
         return "tar"
     text = head and set(head) <= _PRINTABLE and not is_armoured(head)
-    return "plain text" if text else ""
+    return PLAIN_TEXT if text else ""
 
 
 def is_armoured(head: bytes) -> bool:
@@ -165,50 +189,14 @@ def is_armoured(head: bytes) -> bool:
     return head.startswith(_ARMOURED)
 
 
-def tarfile_like(head: bytes) -> bool:
-    """Whether it may be an archive of files, compressed or not."""
-    return known_as(head) in {"tar", "gzip", "bzip2", "xz"}
-
-
-def _custom(path: Path, binaries: Binaries, timeout_s: float) -> Content:
-    with tempfile.TemporaryFile() as output:
-        listed = run_program(
-            binaries, "pg_restore", ["--list", str(path)], timeout_s=timeout_s, output=output
-        )
-        output.seek(0)
-        entries = _ENTRY.findall(output.read(_LARGEST_LISTING))
-    # The list is at the start of the file: only reading all of it shows that it is complete.
-    arguments = ["--file=/dev/null", str(path)]
-    ended = listed.clean and run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
-    problem = "" if ended and ended.clean else str(ended or listed)
-    return Content(
-        Format.CUSTOM, entries.count(b"TABLE"), entries.count(b"TABLE DATA"), problem=problem
-    )
-
-
-def is_encrypted(path: Path) -> bool:
-    """Whether a file has bytes of no known format. Raises as `is_closed`."""
-    return bool(head := head_of(path)) and not known_as(head)
-
-
-def is_closed(path: Path) -> bool:
-    """Whether it cannot be read here if it is plain SQL: it is encrypted, or packed otherwise.
-
-    Raises:
-        NotPermitted, CouldNotMeasure: as for `content_of`.
-    """
-    return known_as(head_of(path)) in {"", "zstd", "lz4", "zip"}
-
-
 def _plain(path: Path) -> Content:
     compressed = head_of(path).startswith(_GZIP)
     try:
         with gzip.open(path) if compressed else path.open("rb") as file:
-            found = read_plain_dump(file)
+            return read_plain_dump(file)
     except _UNREADABLE as error:
-        told = f"it cannot be read to its end: {str(error) or type(error).__name__}"
-        return Content(Format.PLAIN, problem=told, plain=PlainDump(0, 0, 0, False, (told,)))
-    return Content(Format.PLAIN, found.tables, found.data, found.roles, plain=found)
+        problem = f"cannot be read to its end: {str(error) or type(error).__name__}"
+        return Content(Format.PLAIN, problem=problem, damage=(problem,))
 
 
 def _tar(path: Path) -> Content:
@@ -222,8 +210,8 @@ def _tar(path: Path) -> Content:
     return Content(Format.TAR, members=members)
 
 
-def read_plain_dump(file: Lines) -> PlainDump:
-    """Read it from its first byte to its last; only one line is in memory at a time."""
+def read_plain_dump(file: BufferedIOBase) -> Content:
+    """What a plain SQL dump holds; only one line of it is in memory at a time."""
     counts = dict.fromkeys(_BEGINS, 0)
     last: deque[bytes] = deque(maxlen=_LAST_LINES)
     keys: list[tuple[bool, bytes]] = []
@@ -236,24 +224,23 @@ def read_plain_dump(file: Lines) -> PlainDump:
             counts[name] += line.startswith(beginnings)
         if found := _RESTRICTED.match(line):
             keys.append((bool(found[1]), found[2]))
-    problems = list(_problems(last, keys, zeros=zeros))
-    return PlainDump(counts["tables"], counts["data"], counts["roles"], filtered, tuple(problems))
+    damage = tuple(_damage(last, keys, zeros=zeros))
+    made = (counts["tables"], counts["data"], counts["roles"])
+    return Content(Format.PLAIN, *made, filtered=filtered, damage=damage)
 
 
-def _problems(
-    last: Iterable[bytes], keys: list[tuple[bool, bytes]], *, zeros: bool
-) -> Iterator[str]:
+def _damage(last: Iterable[bytes], keys: list[tuple[bool, bytes]], *, zeros: bool) -> Iterator[str]:
     if not any(_COMPLETE.match(line) for line in last):
-        yield "the line `-- PostgreSQL database dump complete` is not at its end: it was cut off"
+        yield "does not end with `-- PostgreSQL database dump complete`: it was cut off"
     if zeros:
-        yield "it holds NUL bytes, which no dump does: the file system lost what was written"
+        yield "contains NUL bytes: the file system lost what was written"
     opened = [key for closes, key in keys if not closes]
     closed = [key for closes, key in keys if closes]
     if opened[:1] != closed[-1:]:
-        yield "its \\restrict has no \\unrestrict with the same key: psql refuses the rest"
+        yield "\\restrict has no \\unrestrict with the same key: psql refuses the rest"
 
 
-def _lines(file: Lines) -> Iterator[bytes]:
+def _lines(file: BufferedIOBase) -> Iterator[bytes]:
     """The lines; of a very long one, the first piece, and `-` for each further one."""
     begins = True
     while piece := file.readline(_LONGEST_PIECE):

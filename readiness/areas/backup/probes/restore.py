@@ -1,38 +1,41 @@
 """Restores a dump into a new database of a scratch server, and measures how that went."""
 
 import re
-import secrets
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.manifest import Manifest, read_manifest
-from readiness.areas.backup.probes.contents import head_of, known_as, read_plain_dump
-from readiness.areas.backup.probes.database import LargeObjects, large_objects, sequences
-from readiness.areas.backup.probes.database import Sequence as Sequence_
-from readiness.areas.backup.probes.restored_copy import Soundness, amcheck
+from readiness.areas.backup.manifest import (
+    LargeObjects,
+    SequenceState,
+    large_objects,
+    read_manifest,
+    sequences,
+)
+from readiness.areas.backup.probes.contents import (
+    PLAIN_TEXT,
+    head_of,
+    known_as,
+    read_archive,
+    read_plain_dump,
+)
 from readiness.lib.files import BackupFile, sha256_of
+from readiness.lib.migrations.scratch import temporary_database, temporary_roles
 from readiness.lib.postgres import Connection, connect, fetch
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.measurement import Measurement, Moment, now
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.binaries import Binaries
 from readiness.servers.client import Ended, run_program
 
 _TIMEOUT_S: Final = 30.0
 _LONG_S: Final = 6 * 3600.0
 _T = TypeVar("_T")
-_LARGEST_LISTING: Final = 16 * 1024 * 1024
-_TOO_NEW: Final = "unsupported version"
 _VERSION: Final = re.compile(r"^(?:;|--) +Dumped from database version:? (\d+)", re.MULTILINE)
 _EXTENSION: Final = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
 
@@ -42,14 +45,11 @@ class Restored:
     """A restore that was tried.
 
     Attributes:
-        file: the backup.
         reading: how reading the dump to its end went.
         restoring: how `pg_restore` into the scratch database went; None if it was not tried,
             because the dump cannot be read.
         elapsed_s: from creating the database to the end of `pg_restore`, indexes included.
-        timeline: what happened when.
         dsn: the scratch database; None if there is none.
-        binaries: the programs that fit the scratch server.
     """
 
     file: BackupFile
@@ -89,32 +89,20 @@ class Restored:
         )
 
     def database(self) -> Dsn:
-        """The scratch database.
-
-        Raises:
-            CouldNotMeasure: the dump could not be restored at all.
-        """
+        """The scratch database."""
         if self.dsn is None:
             self._tried()
-            raise CouldNotMeasure("there is no restored database", where=self.where)
+            raise CouldNotMeasure("the database was not restored", where=self.where)
         return self.dsn
 
     def data_loss(self, _: Backup) -> Measurement:
-        """The time since the snapshot of the dump, in seconds.
-
-        Raises:
-            CouldNotMeasure: the dump could not be restored at all, or has no manifest.
-        """
+        """The time since the snapshot of the dump, in seconds."""
         self._tried()
         lost = max(0.0, (now() - read_manifest(self.file.manifest).started_at).total_seconds())
         return Measurement("data loss", lost, "s", f"snapshot of {self.where}")
 
     def contents(self) -> dict[str, TableContent]:
-        """What the restored tables hold; read once, and used by the negative controls too.
-
-        Raises:
-            CouldNotMeasure: the dump could not be restored at all, or could not be read back.
-        """
+        """What the restored tables hold; read once, and used by the negative controls too."""
         if not self._contents:
             self._contents.update(self._read(table_contents))
         return self._contents
@@ -123,17 +111,13 @@ class Restored:
         """Every object of the restored schema. Raises as `contents`."""
         return self._read(fingerprint)
 
-    def sequences(self) -> dict[str, Sequence_]:
+    def sequences(self) -> dict[str, SequenceState]:
         """How far each restored sequence has come. Raises as `contents`."""
         return self._read(sequences)
 
     def large_objects(self) -> LargeObjects:
         """The restored large objects. Raises as `contents`."""
         return self._read(large_objects)
-
-    def sound(self) -> Soundness:
-        """What amcheck reports of the restored database. Raises as `contents`."""
-        return amcheck(self.database(), self.binaries or find_binaries(), timeout_s=_LONG_S)
 
     def _read(self, read: Callable[[Connection], _T]) -> _T:
         with connect(self.database(), timeout_s=_LONG_S, total_s=_LONG_S) as connection:
@@ -170,11 +154,14 @@ def restored(
         timeout_s: longest reading, and longest restore; then it is stopped, as an error of it.
 
     Raises:
-        CouldNotMeasure: the scratch server or `pg_restore` cannot restore this dump: too old, or
-            an extension is missing; and its kinds.
+        CouldNotMeasure: the scratch server or `pg_restore` cannot restore this dump: too old, or an
+            extension is missing.
     """
     clock = _Clock()
-    listing, reading = _read(file, binaries, timeout_s)
+    if _is_plain(file):
+        listing, reading = _read_plain(file)
+    else:
+        listing, reading = read_archive(file.path, binaries, timeout_s=timeout_s)
     clock.note("dump read to its end", good=reading.clean)
     if not reading.clean:
         yield Restored(file, reading, timeline=clock.moments())
@@ -182,13 +169,13 @@ def restored(
     with connect(scratch, timeout_s=_TIMEOUT_S, total_s=3 * _TIMEOUT_S) as connection:
         _check_versions(connection, listing, file, binaries)
         _check_extensions(connection, listing, file)
-    name = f"readiness_restore_{secrets.token_hex(6)}"
-    dsn = Dsn(make_conninfo(scratch.reveal(), dbname=name))
+    manifest = read_manifest(file.manifest) if file.manifest.exists() else None
     with (
         _alone(scratch, 4 * timeout_s + _TIMEOUT_S),
-        _roles(scratch, _manifest(file)),
-        _database(scratch, name, clock),
+        temporary_roles(scratch, manifest.roles if manifest else ()),
+        temporary_database(scratch, "readiness_restore") as dsn,
     ):
+        clock.note("scratch database made, restore started")
         started = time.perf_counter()
         program, arguments = _how_to_restore(file)
         restoring = run_program(binaries, program, arguments, timeout_s=timeout_s, dsn=dsn)
@@ -213,42 +200,16 @@ def _errors(ended: Ended) -> int:
     return ended.errors or int(not ended.clean)
 
 
-def _read(file: BackupFile, binaries: Binaries, timeout_s: float) -> tuple[str, Ended]:
-    """The dump's list of contents, and how reading all of it went."""
-    if _is_plain(file):
-        return _read_plain(file)
-    with tempfile.TemporaryFile() as output:
-        path = str(file.path)
-        listed = run_program(
-            binaries, "pg_restore", ["--list", path], timeout_s=timeout_s, output=output
-        )
-        if any(_TOO_NEW in line for line in listed.said):
-            raise CouldNotMeasure(
-                f"pg_restore {binaries.version} is too old for this dump: {listed}",
-                where=path,
-                remedy="install the PostgreSQL client of the server's release, and name its folder"
-                " in READINESS_POSTGRES_BIN",
-            )
-        output.seek(0)
-        listing = output.read(_LARGEST_LISTING).decode(errors="replace")
-    if not listed.clean:
-        return listing, listed
-    # The list stands at the start of the file: only reading it all tells that it is all there.
-    arguments = ["--file=/dev/null", path]
-    return listing, run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
-
-
 def _is_plain(file: BackupFile) -> bool:
-    return known_as(head_of(file.path)) == "plain text"
+    return known_as(head_of(file.path)) == PLAIN_TEXT
 
 
 def _read_plain(file: BackupFile) -> tuple[str, Ended]:
-    """The same for plain SQL: psql ends with 0 whatever is missing, so the last lines count."""
+    """As `read_archive`; psql ends with 0 whatever is missing, so the last lines count."""
     with file.path.open("rb") as opened:
-        problems = read_plain_dump(opened).problems
-    return head_of(file.path).decode(errors="replace"), Ended(
-        int(bool(problems)), len(problems), problems
-    )
+        damage = read_plain_dump(opened).damage
+    head = head_of(file.path).decode(errors="replace")
+    return head, Ended(int(bool(damage)), len(damage), damage)
 
 
 def _how_to_restore(file: BackupFile) -> tuple[str, list[str]]:
@@ -281,14 +242,10 @@ def _check_extensions(connection: Connection, listing: str, file: BackupFile) ->
     missing = sorted(set(_EXTENSION.findall(listing)) - there)
     if missing:
         raise CouldNotMeasure(
-            f"the scratch server has no extension {', '.join(missing)}",
+            f"extensions missing on the scratch server: {', '.join(missing)}",
             where=str(file.path),
             remedy="set `scratch_dsn` to a server with the extensions of production",
         )
-
-
-def _manifest(file: BackupFile) -> Manifest | None:
-    return read_manifest(file.manifest) if file.manifest.exists() else None
 
 
 @contextmanager
@@ -297,36 +254,3 @@ def _alone(scratch: Dsn, timeout_s: float) -> Iterator[None]:
     with connect(scratch, timeout_s=timeout_s, total_s=2 * timeout_s) as connection:
         fetch(connection, "select pg_advisory_lock(hashtext('readiness restore'))")
         yield
-
-
-@contextmanager
-def _roles(scratch: Dsn, manifest: Manifest | None) -> Iterator[None]:
-    """The roles of the manifest, without rights of their own; those we made are dropped."""
-    with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-        there = {name for (name,) in fetch(connection, "select rolname from pg_roles")}
-        # Names that begin with pg_ are reserved for PostgreSQL.
-        wanted = manifest.roles if manifest else []
-        made = [r for r in wanted if r not in there and not r.startswith("pg_")]
-        _for_each(connection, "create role {} nologin", made)
-    try:
-        yield
-    finally:
-        with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-            _for_each(connection, "drop role if exists {}", made)
-
-
-@contextmanager
-def _database(scratch: Dsn, name: str, clock: _Clock) -> Iterator[None]:
-    with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-        _for_each(connection, "create database {} template template0", [name])
-    clock.note("scratch database made, restore started")
-    try:
-        yield
-    finally:
-        with connect(scratch, timeout_s=_TIMEOUT_S) as connection:
-            _for_each(connection, "drop database if exists {} with (force)", [name])
-
-
-def _for_each(connection: Connection, statement: str, names: Sequence[str]) -> None:
-    for name in names:
-        fetch(connection, sql.SQL(statement).format(sql.Identifier(name)))

@@ -54,24 +54,15 @@ def refuse_source(scratch: Dsn, source: Dsn) -> None:
     except (Unreachable, TookTooLong):
         return  # the source is down, and so is not what answers
     if mine == theirs:
-        raise _is_source("is the very server that runs the database, by another address", scratch)
+        raise _is_source("is the server of the database, under another address", scratch)
 
 
 def check_space(folder: Path, needed: float, what: str) -> None:
-    """Make sure that what is restored fits.
-
-    Args:
-        folder: where it goes.
-        needed: bytes of it; a fifth is added.
-        what: what is restored, for the message.
-
-    Raises:
-        CouldNotMeasure: it would not fit.
-    """
+    """Make sure that what is restored fits."""
     free = shutil.disk_usage(folder).free
     if free < _ROOM * needed:
         raise CouldNotMeasure(
-            f"{what} needs {_ROOM * needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
+            f"{what} needs {_ROOM * needed / 1e9:.2f} GB; {free / 1e9:.2f} GB are free",
             where=str(folder),
             remedy="set TMPDIR to a folder on a larger disk, or set `scratch_dsn`",
         )
@@ -106,7 +97,7 @@ def _resolved(host: str) -> set[str]:
 
 @contextmanager
 def own_schema(connection: Connection, dsn: Dsn, name: str, guardian: Guardian) -> Iterator[None]:
-    """A schema of ours in the target; dropped at the end, and also when we die.
+    """A temporary schema in the target; dropped at the end, and also when this process dies.
 
     Raises:
         NotPermitted: the role may not create a schema.
@@ -122,14 +113,9 @@ def own_schema(connection: Connection, dsn: Dsn, name: str, guardian: Guardian) 
 
 
 def drop(dsn: Dsn, name: str) -> None:
-    """Drop a schema of ours, over a connection of its own: another may be what broke.
-
-    Raises:
-        UsageError: it is not one of ours.
-        CouldNotMeasure: it could not be dropped.
-    """
+    """Drop a temporary schema over a new connection: the other one may be broken."""
     if not _OURS.fullmatch(name):
-        raise UsageError("not a schema of ours, so it is not dropped", where=name)
+        raise UsageError("not created by readiness, so it is not dropped", where=name)
     try:
         with connect(dsn, timeout_s=_SWEEP_TIMEOUT_S) as connection:
             fetch(
@@ -137,7 +123,7 @@ def drop(dsn: Dsn, name: str) -> None:
             )
     except CouldNotMeasure as error:
         raise CouldNotMeasure(
-            f"our schema could not be dropped: {error.message}",
+            f"the temporary schema could not be dropped: {error.message}",
             where=dsn.address,
             remedy=f"drop it by hand: drop schema if exists {name} cascade",
         ) from error

@@ -1,8 +1,9 @@
-"""The shop's backups: dumps with manifests, the other layers, a second copy, a locked store."""
+"""The shop's backups and their tables in readiness.toml: dumps, layers, a copy, a locked store."""
 
 import json
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from readiness.servers.client import run_program
 from readiness.servers.files import write_whole
 from readiness.servers.provider import Server
 from readiness.servers.shop import Shop
+from readiness.servers.toml import quoted
 from readiness.servers.without import refused
 
 _TIMEOUT_S: Final = 120
@@ -79,11 +81,7 @@ def programs_for(server: Server) -> Binaries:
 
 
 def make_backups(shop: Shop, root: Path, binaries: Binaries) -> Backups:
-    """Make one of each kind, and one dump that is a week old.
-
-    Raises:
-        ReferenceSystemError: a program of PostgreSQL failed.
-    """
+    """Make one of each kind, and one dump that is a week old."""
     made = Backups(
         folder=root / "backups",
         layers=root / "layers",
@@ -130,11 +128,7 @@ def _make_layers(shop: Shop, folder: Path, root: Path, binaries: Binaries) -> No
 
 
 def run_client(binaries: Binaries, dsn: str, name: str, *arguments: str) -> bytes:
-    """What a program of PostgreSQL prints.
-
-    Raises:
-        ReferenceSystemError: it failed.
-    """
+    """What a program of PostgreSQL prints."""
     with tempfile.TemporaryFile() as output:
         ended = run_program(
             binaries, name, arguments, timeout_s=_TIMEOUT_S, dsn=Dsn(dsn), output=output
@@ -161,3 +155,102 @@ def _add_an_older(dump: Path) -> None:
     before = dump.stat().st_mtime_ns - int(_OLDER.total_seconds() * 1e9)
     for path in (old, manifest_path(old)):
         os.utime(path, ns=(before, before))
+
+
+_ALL: Final = 8
+_WITHOUT_AMCHECK: Final = 4
+
+
+def backup(backups: Backups) -> str:
+    """[backup.NAME], one for each."""
+    text = _BACKUP.format(
+        folder=quoted(str(backups.folder)),
+        layers=quoted(str(backups.layers)),
+        offsite=quoted(str(backups.offsite)),
+        vault=vault.__name__,
+        python=quoted(sys.executable),
+        level=_ALL if backups.has_amcheck else _WITHOUT_AMCHECK,
+    )
+    level = "" if backups.has_amcheck else f"restore_level = {_WITHOUT_AMCHECK}\n"
+    return text + (_archive(backups.archive, level) if backups.archive else "")
+
+
+def _archive(archive: WalArchive, level: str) -> str:
+    words = ", ".join(map(quoted, archive.command))
+    # PostgreSQL never runs as root, and neither does what reads its files.
+    account = 'account = "nobody"\n' if os.geteuid() == 0 else ""
+    return _ARCHIVE.format(
+        repository=quoted(str(archive.repository)), command=words, account=account, level=level
+    )
+
+
+_BACKUP: Final = """
+# The newest of these dumps is restored into a private server and compared with its manifest.
+[backup.shop]
+database = "shop"
+path = {folder}
+role = "shop_backup"
+retention_days = 7
+# What was written since the newest dump is lost; the WAL archive below covers the time between.
+rpo_s = 93600
+restore_level = {level}
+
+# What the application does, tried in the restored copy and rolled back.
+[backup.shop.application]
+role = "shop_app"
+reads = [
+  "select order_id from shop.orders order by created_at desc limit 5",
+  "select customer from shop.recent_orders limit 1",
+]
+writes = ["insert into shop.orders (customer_id, total_cents) values (1, 100) returning order_id"]
+
+[backup.shop.layers.roles]
+holds = "globals"
+folder = {layers}
+pattern = "globals.sql"
+
+[backup.shop.layers.schema]
+holds = "schema"
+folder = {layers}
+pattern = "schema.sql"
+
+[backup.shop.layers.rows]
+holds = "data"
+folder = {layers}
+pattern = "rows.dump"
+
+[backup.shop.layers.uploads]
+holds = "volume"
+folder = {layers}
+pattern = "uploads.tar.gz"
+
+# Only a reference system has its second copy on the same machine.
+[backup.shop.copies.offsite]
+folder = {offsite}
+other_device = false
+
+[backup.shop.immutable]
+put = [{python}, "-m", "{vault}", "backup", "put", "{{object}}"]
+exists = [{python}, "-m", "{vault}", "backup", "exists", "{{object}}"]
+access = [{python}, "-m", "{vault}", "application", "exists", "{{object}}"]
+delete = [{python}, "-m", "{vault}", "application", "delete", "{{object}}"]
+remove = [{python}, "-m", "{vault}", "keeper", "delete", "{{object}}"]
+"""
+
+_ARCHIVE: Final = """
+# The server's files and every change since: any moment can be restored.
+[backup.shop-wal]
+database = "shop"
+tool = "pgbackrest"
+path = {repository}
+encrypted = true
+rpo_s = 93600
+{level}
+[backup.shop-wal.physical]
+command = [{command}]
+{account}# May create a schema, pg_create_restore_point and pg_switch_wal; nothing else.
+dsn = "${{REFERENCE_DRILL_DSN}}"
+archived_within_s = 20
+# The shop writes orders all the time: the newest shows how much would be lost.
+heartbeat_sql = "select max(created_at) from shop.orders"
+"""

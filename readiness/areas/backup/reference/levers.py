@@ -68,14 +68,10 @@ def replaced(
 
 
 def newest(folder: Path) -> Path:
-    """The newest dump of a folder, by the file's time.
-
-    Raises:
-        ReferenceSystemError: there is none.
-    """
+    """The newest dump of a folder, by the file's time."""
     dumps = sorted(folder.glob("*.dump"), key=lambda dump: dump.stat().st_mtime_ns)
     if not dumps:
-        raise ReferenceSystemError("there is no dump", where=str(folder))
+        raise ReferenceSystemError("no dump found", where=str(folder))
     return dumps[-1]
 
 
@@ -109,7 +105,7 @@ def _age(path: Path, hours: float) -> None:
 def _replace(path: Path, old: bytes, new: bytes) -> None:
     content = path.read_bytes()
     if old not in content:
-        raise ReferenceSystemError(f"{old!r} is not there", where=str(path))
+        raise ReferenceSystemError(f"the file does not contain {old!r}", where=str(path))
     write_whole(path, content.replace(old, new))
 
 
@@ -249,11 +245,7 @@ class BackupLevers:
 
 
 def backup_levers(backups: Backups | None, server: Server, shop: Shop) -> BackupLevers:
-    """The levers on a system's backups.
-
-    Raises:
-        ReferenceSystemError: it has none.
-    """
+    """The levers on a system's backups."""
     if backups is None:
         raise ReferenceSystemError("this system has no backups")
     return BackupLevers(backups, server, shop)

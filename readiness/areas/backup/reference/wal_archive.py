@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -69,18 +68,38 @@ done
 exec "$@"
 """
 
+# A way to the disk that loses bits: runs the command, then damages what it restored. In the first
+# leaf page of each large index, two entries change places: every row is there, the server starts
+# without an error, and searches miss these entries.
+_ROTTEN: Final = r"""
+place=
+for word in "$@"; do
+    case $word in --pg1-path=*) place=${word#--pg1-path=} ;; esac
+done
+"$@" || exit $?
+[ -n "$place" ] || exit 0
+find "$place/base" -type f -size +160k -name '[1-9][0-9][0-9][0-9][0-9]' | while read -r file; do
+    # The second page: where its special space begins (16 bytes before its end, for a B-tree),
+    # and the flag of a leaf in it. Line pointers have 4 bytes each, from byte 24 of a page on.
+    special=$(od -An -tu2 -j8208 -N2 "$file")
+    flags=$(od -An -tu2 -j16380 -N2 "$file")
+    [ "$special" -eq 8176 ] && [ $((flags & 1)) -eq 1 ] || continue
+    {
+        dd if="$file" of="$place/../first" bs=4 skip=2055 count=1
+        dd if="$file" of="$place/../second" bs=4 skip=2056 count=1
+        dd if="$place/../second" of="$file" bs=4 seek=2055 conv=notrunc
+        dd if="$place/../first" of="$file" bs=4 seek=2056 conv=notrunc
+    } 2>/dev/null
+done
+"""
+
 Replace = Callable[[str, str], contextlib.AbstractContextManager[None]]
 """Replaces a text in the system's readiness.toml."""
 
 
 @dataclass(frozen=True, slots=True)
 class WalArchive:
-    """Where the archive is.
-
-    Attributes:
-        folder: all of it; belongs to the account of the server.
-        program: the tool.
-    """
+    """Where the archive is."""
 
     folder: Path
     program: str
@@ -106,21 +125,13 @@ class WalArchive:
         return {"archive_mode": "on", "archive_command": f"{push} %p", "archive_timeout": "60"}
 
     def begin(self, server: PrivatePostgres) -> None:
-        """Make the repository, and a full backup of the server that runs now.
-
-        Raises:
-            ReferenceSystemError: the tool failed.
-        """
+        """Make the repository, and a full backup of the server that runs now."""
         self._write_config(server)
         self.run("stanza-create")
         self.run("--type=full", "backup")
 
     def run(self, *arguments: str) -> str:
-        """Call the tool; gives what it printed.
-
-        Raises:
-            ReferenceSystemError: it failed.
-        """
+        """Call the tool, and return what it printed."""
         done = subprocess.run(
             [*self.command, *arguments],
             cwd="/",
@@ -233,15 +244,14 @@ class ArchiveLevers:
         oldest = min(self._archive.repository.glob("backup/*/*F"))
         files = [path for path in oldest.rglob("*") if path.is_file()]
         largest = max(files, key=lambda path: path.stat().st_size)
-        owner = largest.stat()
         with kept(largest):
             content = bytearray(largest.read_bytes())
             middle = len(content) // 2
             content[middle : middle + 3] = bytes(b ^ 0xFF for b in content[middle : middle + 3])
             write_whole(largest, bytes(content))
-            os.chown(largest, owner.st_uid, owner.st_gid)
+            server_account().own(largest)
             yield
-        os.chown(largest, owner.st_uid, owner.st_gid)
+        server_account().own(largest)
 
     @contextlib.contextmanager
     def unencrypted(self) -> Iterator[None]:
@@ -252,9 +262,8 @@ class ArchiveLevers:
         )
         before, aside = self._archive.repository, self._archive.folder / "encrypted"
         before.rename(aside)
-        owner = aside.stat()
-        before.mkdir(mode=0o700)
-        os.chown(before, owner.st_uid, owner.st_gid)
+        before.mkdir()
+        server_account().own(before)
         try:
             with kept(config):
                 config.write_text(plain)
@@ -262,38 +271,32 @@ class ArchiveLevers:
                 self._archive.run("--type=full", "backup")
                 yield
         finally:
-            os.chown(config, owner.st_uid, owner.st_gid)
+            server_account().own(config)
             before.rename(self._archive.folder / f"plain-{time.monotonic_ns()}")
             aside.rename(before)
             self._back_up_again()
 
     @contextlib.contextmanager
     def restore_rots(self, replace: Replace) -> Iterator[None]:
-        """Let what is restored be damaged on its way, by way of the tool's command."""
-        words = ", ".join(f'"{word}"' for word in self._archive.command)
-        script = self._archive.folder / "rotten.sh"
-        script.write_bytes(
-            resources.files("readiness.areas.backup.reference").joinpath(script.name).read_bytes()
-        )
-        server_account().own(script)
-        rotten = f'"/bin/sh", "{script}", {words}'
-        with replace(f"command = [{words}]", f"command = [{rotten}]"):
+        """Let what is restored be damaged on its way to the disk."""
+        with self._called_by(_ROTTEN, replace):
             yield
 
     @contextlib.contextmanager
     def restore_misses(self, point: str, replace: Replace) -> Iterator[None]:
-        """Let a restore to a point end elsewhere, by way of the tool's command.
+        """Let a restore to a point end elsewhere: `early` or `late`."""
+        with self._called_by(_DETOUR, replace, point):
+            yield
 
-        Args:
-            point: `early` for the end of the backup, `late` for a later restore point.
-            replace: replaces a text in readiness.toml.
-        """
-        words = ", ".join(f'"{word}"' for word in self._archive.command)
-        script = self._archive.folder / "detour.sh"
-        script.write_text(_DETOUR)
-        server_account().own(script)
-        detour = f'"/bin/sh", "{script}", "{point}", {words}'
-        with replace(f"command = [{words}]", f"command = [{detour}]"):
+    @contextlib.contextmanager
+    def _called_by(self, script: str, replace: Replace, *words: str) -> Iterator[None]:
+        """Let a script call the tool, which gets these words and the tool's command."""
+        path = self._archive.folder / "caller.sh"
+        path.write_text(script)
+        server_account().own(path)
+        command = ", ".join(f'"{word}"' for word in self._archive.command)
+        caller = ", ".join(f'"{word}"' for word in ("/bin/sh", path, *words))
+        with replace(f"command = [{command}]", f"command = [{caller}, {command}]"):
             yield
 
     def _back_up_again(self) -> None:
@@ -328,11 +331,7 @@ class ArchiveLevers:
 
 
 def archive_levers(archive: WalArchive | None, shop: Shop) -> ArchiveLevers:
-    """The levers on a system's WAL archive.
-
-    Raises:
-        ReferenceSystemError: it has none.
-    """
+    """The levers on a system's WAL archive."""
     if archive is None:
         raise ReferenceSystemError("this system archives no WAL")
     return ArchiveLevers(archive, shop)

@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.tools.barman import Barman
-from readiness.areas.backup.tools.basebackup import BaseBackups
-from readiness.areas.backup.tools.commands import Commands
+from readiness.areas.backup.tools.base_backups import Barman, BaseBackups
+from readiness.areas.backup.tools.commands import Commands, WalG
 from readiness.areas.backup.tools.pgbackrest import PgBackRest
 from readiness.areas.backup.tools.tool import Tool
-from readiness.areas.backup.tools.walg import WalG
 from readiness.model.errors import NoData
 
 _TOOLS: Final[Mapping[str, Callable[[Backup], Tool]]] = {

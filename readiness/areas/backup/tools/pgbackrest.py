@@ -6,20 +6,18 @@ segments, and manifests by its log.
 """
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from readiness.areas.backup.config import Backup
 from readiness.areas.backup.tools.tool import (
+    PIECES,
     VERIFY_S,
-    Calls,
+    CommandTool,
     PhysicalBackup,
     Piece,
     Verified,
     at,
-    physical_of,
     unknown_format,
 )
 from readiness.lib.command import Answer
@@ -41,32 +39,25 @@ _COUNTS: Final = re.compile(r"\b(missing|checksum invalid|size invalid|other): (
 # Its errors of checksum, file, format and decryption: what it read is damaged.
 _DAMAGED: Final = re.compile(r"ERROR: \[0(26|28|29|95)\]")
 _WAL: Final = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(?:-[0-9a-f]{40}\S*)?$")
-_PIECES: Final = 5
 
 
-class PgBackRest:
+class PgBackRest(CommandTool):
     """One stanza."""
-
-    def __init__(self, backup: Backup) -> None:
-        self._backup = backup
-        self._physical = physical_of(backup)
-        self._calls = Calls(self._physical)
-        self._source = shlex.join([*(self._physical.command or []), "info"])
 
     def backups(self) -> list[PhysicalBackup]:
         """All backups, the newest first."""
         try:
             found = [self._backup_of(entry) for entry in self._stanza().get("backup", [])]
         except (KeyError, TypeError) as error:
-            raise unknown_format(f"no {error}", self._source) from None
+            raise unknown_format(f"no {error}", self.source("info")) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
 
     def verify(self) -> Verified:
         """`pgbackrest verify`, of the first repository."""
         logging = ["--log-level-console=detail", "--log-timestamp=n"]
         words = [*self._repository(), *logging, "verify", "--output=text", "--verbose"]
-        answer = self._calls.ask(*words, verb="verify the repository", timeout_s=VERIFY_S)
-        return read_verify(answer, shlex.join([*(self._physical.command or []), *words]))
+        answer = self.ask(*words, verb="verify the repository", timeout_s=VERIFY_S)
+        return read_verify(answer, self.source(*words))
 
     def segments(self) -> list[str]:
         """Every WAL file and history file of the archive of the newest server version."""
@@ -86,8 +77,8 @@ class PgBackRest:
         stanza, newest = self._stanza(), self.backups()[0]
         place = f"backup/{stanza['name']}/{newest.label}"
         files = self._listed(place)
-        names = sorted(files, key=lambda name: -files[name])[:_PIECES]
-        return [Piece(name, self._head(f"{place}/{name}")) for name in names]
+        names = sorted(files, key=lambda name: -files[name])[:PIECES]
+        return [Piece(name, self._piece(f"{place}/{name}")) for name in names]
 
     def restore(self, folder: Path, point: str) -> Answer:
         """Into an empty folder, which becomes the data directory."""
@@ -95,15 +86,15 @@ class PgBackRest:
         # Never where the tablespaces of the source are.
         spaces = f"--tablespace-map-all={folder.parent / 'tablespaces'}"
         words = [f"--pg1-path={folder}", "--archive-mode=off", spaces, *target, "restore"]
-        return self._calls.ask(*words, verb="restore", timeout_s=2 * self._backup.patience_s)
+        return self.ask(*words, verb="restore", timeout_s=2 * self.backup.patience_s)
 
     def _stanza(self) -> dict[str, Any]:
-        answer = self._calls.json("info", "--output=json", verb="list the backups")
+        answer = self.json("info", "--output=json", verb="list the backups")
         if not isinstance(answer, list) or not answer:
             raise NoData(
-                "pgBackRest has no such stanza",
-                where=self._source,
-                remedy="does `command` name the right --config and --stanza?",
+                "pgBackRest does not know this stanza",
+                where=self.source("info"),
+                remedy="correct --config and --stanza in `command`",
             )
         stanza: dict[str, Any] = answer[0]
         return stanza
@@ -116,8 +107,8 @@ class PgBackRest:
             failed=bool(entry.get("error")),
             first_segment=entry["archive"]["start"],
             restored_bytes=int(entry["info"].get("size", 0)),
-            where=f"{self._backup.path} {entry['label']}",
-            dated_by=self._source,
+            where=f"{self.backup.path} {entry['label']}",
+            dated_by=self.source("info"),
             whole=entry["type"] == "full",
         )
 
@@ -128,16 +119,16 @@ class PgBackRest:
 
     def _listed(self, place: str) -> dict[str, int]:
         words = [*self._repository(), "repo-ls", place, "--recurse", "--output=json"]
-        answer = self._calls.json(*words, verb="list the repository")
+        answer = self.json(*words, verb="list the repository")
         return {
             name: int(entry.get("size", 0))
             for name, entry in answer.items()
             if entry.get("type") == "file"
         }
 
-    def _head(self, name: str) -> bytes:
+    def _piece(self, name: str) -> bytes:
         words = [*self._repository(), "repo-get", "--raw", name]
-        return self._calls.head(*words, verb="read a file of the repository")
+        return self.head(*words, verb="read a file of the repository")
 
 
 def read_verify(answer: Answer, source: str) -> Verified:

@@ -1,4 +1,4 @@
-"""The interface of every tool: its backups, its own check, its WAL, its bytes, a restore."""
+"""The interface of every tool, and how the command of a tool is called."""
 
 import json
 import os
@@ -19,6 +19,8 @@ from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.servers.account import server_account
 
 VERIFY_S: Final = 3600.0
+PIECES: Final = 5
+"""How many of the largest files of a backup are looked at."""
 _QUICK_S: Final = 120.0
 _HEAD_BYTES: Final = 512
 
@@ -28,7 +30,6 @@ class PhysicalBackup:
     """One backup, as its tool reports it.
 
     Attributes:
-        label: its name.
         taken_at: when it was complete.
         size: in bytes, as stored in the repository; 0 where the tool does not report it.
         failed: whether the tool reports a problem with it.
@@ -55,10 +56,7 @@ class Verified:
     """What a tool's own check found, read from its output.
 
     Attributes:
-        good: whether it reports success explicitly.
-        problems: what it reports.
         status: its exit status, only shown: several tools end with 0 whatever they find.
-        source: the command.
     """
 
     good: bool
@@ -100,78 +98,80 @@ class Tool(Protocol):
 
 
 def physical_of(backup: Backup) -> Physical:
-    """The table `physical`, which every tool but `dump` has."""
+    """The table `physical`: every tool has one, `dump` has none."""
     if backup.physical is None:
         raise NoData("the table `physical` is missing", where=f"[backup.{backup.name}]")
     return backup.physical
 
 
 def account_of(physical: Physical) -> Account:
-    """Who the tool and the restored server run as.
-
-    Raises:
-        NotPermitted: it is another user, and we are not root.
-        CouldNotMeasure: there is no such user.
-    """
+    """The account that the tool and the restored server run as."""
+    us = os.geteuid()
     if physical.account is None:
-        return (
-            server_account()
-            if os.geteuid() == 0
-            else Account(os.geteuid(), os.getegid(), other=False)
-        )
+        return server_account() if us == 0 else Account(us, os.getegid(), other=False)
     try:
         entry = pwd.getpwnam(physical.account)
     except KeyError:
         raise CouldNotMeasure(
             f"the user {physical.account!r} does not exist", where="account"
         ) from None
-    if entry.pw_uid == os.geteuid():
-        return Account(entry.pw_uid, entry.pw_gid, other=False)
-    if os.geteuid() != 0:
+    if us not in (0, entry.pw_uid):
         raise NotPermitted(
             f"the tool must run as {physical.account}, and the gate runs as another user",
             where="account",
             remedy=f"run the gate as that user: sudo -u {physical.account} readiness run",
         )
-    return Account(entry.pw_uid, entry.pw_gid, other=True)
+    return Account(entry.pw_uid, entry.pw_gid, other=entry.pw_uid != us)
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """Runs a tool's command as the right user."""
+class CommandTool:
+    """What the tools have in common that are called by a command, as the right user."""
 
-    physical: Physical
+    def __init__(self, backup: Backup) -> None:
+        self.backup = backup
+        self.physical = physical_of(backup)
 
-    def ask(self, *arguments: str, verb: str, timeout_s: float = _QUICK_S) -> Answer:
+    def argv(self, *words: str) -> list[str]:
+        """The tool's command with these arguments."""
+        return [*(self.physical.command or []), *words]
+
+    def source(self, *words: str) -> str:
+        """The same, for a message."""
+        return shlex.join(self.argv(*words))
+
+    def ask(self, *words: str, verb: str, timeout_s: float = _QUICK_S) -> Answer:
         """Run the tool with these arguments, whatever its exit status is."""
-        return self.run([*(self.physical.command or []), *arguments], verb, timeout_s)
+        return self.run(self.argv(*words), verb, timeout_s)
 
     def run(self, argv: Sequence[str], verb: str, timeout_s: float = _QUICK_S) -> Answer:
         """Run any command as that user, whatever its exit status is."""
+        remedy = f"run it by hand as the user of the backups: {shlex.join(argv)}"
         account = account_of(self.physical)
-        return command.ask(
-            argv,
-            verb,
-            f"run it by hand as the user of the backups: {shlex.join(argv)}",
-            timeout_s=timeout_s,
-            account=account if account.other else None,
-        )
+        return command.ask(argv, verb, remedy, timeout_s=timeout_s, account=account)
 
-    def head(self, *arguments: str, verb: str) -> bytes:
+    def json(self, *words: str, verb: str) -> Any:
+        """The JSON that the tool prints."""
+        return parsed(self.ask(*words, verb=verb), self.argv(*words), verb)
+
+    def lines(self, argv: Sequence[str], verb: str) -> list[str]:
+        """The lines that a command prints, without the space around them."""
+        output = _succeeded(self.run(argv, verb), argv, verb).output
+        return [line.strip() for line in output.splitlines()]
+
+    def head(self, *words: str, verb: str) -> bytes:
         """The first bytes that the tool prints; it is stopped then.
 
         Raises:
             CouldNotMeasure: it cannot be started, or printed nothing.
         """
-        argv = [*(self.physical.command or []), *arguments]
-        account = account_of(self.physical)
+        argv = self.argv(*words)
         try:
             with subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                **(account.popen if account.other else {}),
+                **account_of(self.physical).popen,
             ) as process:
                 found = process.stdout.read(_HEAD_BYTES) if process.stdout else b""
                 process.kill()
@@ -183,15 +183,6 @@ class Calls:
             raise CouldNotMeasure(f"the command to {verb} printed nothing", where=shlex.join(argv))
         return found
 
-    def json(self, *arguments: str, verb: str) -> Any:
-        """The JSON that the tool prints.
-
-        Raises:
-            CouldNotMeasure: it ended with an error, or printed something else.
-        """
-        answer = self.ask(*arguments, verb=verb)
-        return parsed(answer, [*(self.physical.command or []), *arguments], verb)
-
 
 def parsed(answer: Answer, argv: Sequence[str], verb: str) -> Any:
     """The JSON that a command printed.
@@ -199,17 +190,26 @@ def parsed(answer: Answer, argv: Sequence[str], verb: str) -> Any:
     Raises:
         CouldNotMeasure: it ended with an error, or printed something else.
     """
+    try:
+        return json.loads(_succeeded(answer, argv, verb).output)
+    except ValueError:
+        raise CouldNotMeasure(
+            f"the command to {verb} did not print JSON: {answer.said}", where=shlex.join(argv)
+        ) from None
+
+
+def _succeeded(answer: Answer, argv: Sequence[str], verb: str) -> Answer:
     if answer.status != 0:
         raise CouldNotMeasure(
             f"the command to {verb} ended with {answer.status}: {answer.said}",
             where=shlex.join(argv),
         )
-    try:
-        return json.loads(answer.output)
-    except ValueError:
-        raise CouldNotMeasure(
-            f"the command to {verb} did not print JSON: {answer.said}", where=shlex.join(argv)
-        ) from None
+    return answer
+
+
+def no_backup(backup: Backup) -> NoData:
+    """The error of what cannot be measured without any backup."""
+    return NoData("no backup found", where=backup.path, remedy="see backup.fresh")
 
 
 def unknown_format(what: str, where: str) -> CouldNotMeasure:

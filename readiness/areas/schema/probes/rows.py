@@ -13,6 +13,7 @@ from readiness.model.measurement import Measurement
 
 _HOUR_S: Final = 3600.0
 _MB: Final = 1024 * 1024
+_EXISTS: Final = "select to_regclass(%s) is not null"
 _SIZE: Final = "select coalesce(pg_table_size(to_regclass(%s)), 0)"
 
 
@@ -43,43 +44,31 @@ def named(table: str) -> sql.Identifier:
     return sql.Identifier(*table.split(".", 1))
 
 
-def exists(connection: Connection, table: str) -> bool:
-    """Whether there is such a table, partitioned table, view or foreign table."""
-    name = named(table).as_string(connection)
-    return bool(fetch_value(connection, "select to_regclass(%s) is not null", [name]))
+def text_of(connection: Connection, table: str) -> str:
+    """The same as text, such as for `to_regclass`."""
+    return named(table).as_string(connection)
 
 
 def rows_up_to(connection: Connection, table: str, most: int) -> Measurement:
-    """How many rows a table has, counted up to `most`; 0 where there is no such table.
-
-    Raises:
-        NotPermitted: the role may not read the table, or row security hides rows from it.
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
+    """How many rows a table has, counted up to `most`; 0 where the table does not exist."""
     name = f"rows of {table}, counted up to {most}"
-    if not exists(connection, table):
+    if not fetch_value(connection, _EXISTS, [text_of(connection, table)]):
         return Measurement(name, 0, "count", f"to_regclass('{table}')")
     statement = sql.SQL("select count(*) from (select from {} limit {}) counted").format(
         named(table), sql.Literal(most)
     )
-    need_room(connection, [named(table).as_string(connection)])
+    need_room(connection, [text_of(connection, table)])
     with all_rows(connection):
         rows = int(fetch_value(connection, statement))
     return Measurement(name, rows, "count", source_of(statement, connection))
 
 
 def age_of_newest(connection: Connection, table: str, column: str) -> Measurement:
-    """Hours since the newest row was written, by one of its columns.
-
-    Raises:
-        NoData: no row has a value in that column.
-        NotPermitted: the role may not read the table, or row security hides rows from it.
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
+    """Hours since the newest row was written, by one of its columns."""
     statement = sql.SQL(
         "select (extract(epoch from now() - max({column})) / {hour})::float8 from {table}"
     ).format(column=sql.Identifier(column), hour=sql.Literal(_HOUR_S), table=named(table))
-    need_room(connection, [named(table).as_string(connection)])
+    need_room(connection, [text_of(connection, table)])
     with all_rows(connection):
         found = fetch(connection, statement)
     source = source_of(statement, connection)
@@ -89,10 +78,6 @@ def age_of_newest(connection: Connection, table: str, column: str) -> Measuremen
 
 
 def size_of(connection: Connection, table: str, version: str) -> Measurement:
-    """The size of a table that a migration rewrites, in MB; 0 where there is no such table.
-
-    Raises:
-        CouldNotMeasure: and its kinds, see `readiness.lib.postgres.connect`.
-    """
-    size = int(fetch_value(connection, _SIZE, [named(table).as_string(connection)])) / _MB
+    """MB of a table that a migration rewrites; 0 where the table does not exist."""
+    size = int(fetch_value(connection, _SIZE, [text_of(connection, table)])) / _MB
     return Measurement(f"size of {table}, rewritten by {version}", size, "MB", "pg_table_size")

@@ -44,22 +44,18 @@ class SchemaLevers:
 
     @contextlib.contextmanager
     def add_migration(self, name: str, script: str) -> Iterator[None]:
-        """Add a file to the migrations, which nobody applies."""
+        """Add a file to the migrations, and do not apply it."""
         with kept(self._migrations):
             write_whole(self._migrations / name, script.encode())
             yield
 
     @contextlib.contextmanager
     def edit_migration(self, name: str, old: str, new: str) -> Iterator[None]:
-        """Replace a text in one of the migrations.
-
-        Raises:
-            ReferenceSystemError: the text is not there.
-        """
+        """Replace a text in one of the migrations."""
         path = self._migrations / name
         text = path.read_text(encoding="utf-8")
         if old not in text:
-            raise ReferenceSystemError(f"there is no {old!r} to replace", where=name)
+            raise ReferenceSystemError(f"the file does not contain {old!r}", where=name)
         with kept(self._migrations):
             write_whole(path, text.replace(old, new).encode())
             yield

@@ -12,23 +12,26 @@ class Facts:
     """Where the files of the schema are.
 
     Attributes:
-        manifest: the saved schema.
-        migrations: the folder of the migrations.
+        has_squawk: whether this machine has the linter of migrations.
     """
 
     manifest: Path
     migrations: Path
+    has_squawk: bool = True
 
 
 def schema(facts: Facts) -> str:
     """[databases.shop.schema], .migrations and .transfers."""
-    return (
-        _SCHEMA.replace("@MANIFEST@", quoted(str(facts.manifest)))
-        + _MIGRATIONS.replace("@FOLDER@", quoted(str(facts.migrations))).replace(
-            "@SEED@", quoted(str(facts.migrations / "seed.sql"))
-        )
-        + _TRANSFERS
-    )
+    values = {
+        "@MANIFEST@": quoted(str(facts.manifest)),
+        "@FOLDER@": quoted(str(facts.migrations)),
+        "@SEED@": quoted(str(facts.migrations / "seed.sql")),
+        "@LINT@": str(facts.has_squawk).lower(),
+    }
+    text = _SCHEMA + _MIGRATIONS + _TRANSFERS
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
 
 
 _SCHEMA: Final = """
@@ -64,6 +67,7 @@ tool = "sql"
 folder = @FOLDER@
 table = "public.schema_migrations"
 seed = @SEED@
+lint = @LINT@
 # The shop is small: a table of 1 MB is one of its large ones.
 rewrite_max_mb = 1
 """

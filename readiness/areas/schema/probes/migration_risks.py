@@ -1,21 +1,27 @@
-"""The locks of a migration, and how long other sessions wait behind it."""
+"""What a migration would do to a running system: its locks, and the findings of squawk."""
 
+import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from psycopg import sql
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import Migration
 from readiness.lib.migrations.replay import execute
-from readiness.lib.migrations.scripts import up_of
-from readiness.lib.migrations.statements import script
+from readiness.lib.migrations.scripts import script, up_of
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value, translated
 from readiness.lib.postgres.fingerprint import Change, differences, fingerprint
-from readiness.model.errors import CouldNotMeasure
+from readiness.lib.text import clean
+from readiness.model.errors import CouldNotMeasure, TookTooLong, Unreachable
 from readiness.model.secrets import Dsn
+from readiness.servers import programs
 
 _POLL_S: Final = 0.02
 _TABLES: Final = """
@@ -32,6 +38,9 @@ _BLOCKS_OTHERS: Final = """
         and mode in ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock',
             'ShareLock'))"""
 _STRONG: Final = ("AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock")
+_INSTALL: Final = "pip install squawk-cli"
+_TIMEOUT_S: Final = 60.0
+_TASTE: Final = "prefer-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +48,7 @@ class Blocking:
     """What a migration did while another transaction had written to every table.
 
     Attributes:
-        version: of the migration.
         waited_s: seconds for which other sessions had to wait behind it.
-        gave_up: whether it ended by itself, because it did not get its locks.
         left: objects that it left behind when it gave up.
         locks: strong locks on tables that existed before, such as `ShareLock on shop.orders`.
         rewritten: tables that it rewrites under a lock that blocks everybody.
@@ -56,16 +63,7 @@ class Blocking:
 
 
 def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
-    """Run a migration while a transaction holds a writer's locks on every table.
-
-    Args:
-        settings: how long others may wait.
-        dsn: a scratch database of its own, in the state before the migration.
-        migration: the one that is run.
-
-    Raises:
-        CouldNotMeasure: it cannot be run there.
-    """
+    """Run a migration while a transaction holds a writer's locks on every table."""
     text = up_of(settings, migration)
     locks, rewritten = _traced(dsn, text, settings)
     with connect(dsn, timeout_s=settings.timeout_s) as watcher:
@@ -79,11 +77,7 @@ def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
 
 
 class _Attempt:
-    """A migration that runs in its own thread.
-
-    Attributes:
-        gave_up: whether it ended by itself, because it did not get its locks.
-    """
+    """A migration that runs in its own thread."""
 
     def __init__(self, dsn: Dsn, text: str, settings: Migrations) -> None:
         self.gave_up = False
@@ -108,7 +102,7 @@ class _Attempt:
         return waited
 
     def _watched(self, watcher: Connection, most_s: float) -> float:
-        """A wait that blocks nobody, such as for an old snapshot, does not count."""
+        """A wait that does not block others, such as for an old snapshot, does not count."""
         waited, last = 0.0, time.monotonic()
         end = last + most_s
         while self._thread.is_alive() and waited <= most_s and last <= end + waited:
@@ -181,3 +175,101 @@ def _traced(dsn: Dsn, text: str, settings: Migrations) -> tuple[tuple[str, ...],
 
 def _tables(connection: Connection) -> list[tuple[int, str, str, int | None]]:
     return [(oid, schema, name, file) for oid, schema, name, file in fetch(connection, _TABLES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A finding of squawk."""
+
+    version: str
+    line: int
+    rule: str
+    message: str
+
+    @property
+    def of_taste(self) -> bool:
+        """Whether the rule is about style, and not about a running system."""
+        return self.rule.startswith(_TASTE)
+
+    def __str__(self) -> str:
+        return f"{self.version}, line {self.line}: {self.rule} ({clean(self.message, 90)})"
+
+
+class _Violation(BaseModel):
+    file: str
+    line: int
+    rule_name: str
+    message: str
+
+
+_violations: Final = TypeAdapter(list[_Violation])
+
+
+def remarks(
+    scripts: Sequence[tuple[str, str]], *, exclude: Collection[str], server: int
+) -> list[Remark]:
+    """The findings of squawk on migrations, in their order.
+
+    Args:
+        scripts: version and SQL of each migration; each is run in a transaction.
+        exclude: rules that are ignored.
+        server: the major release of PostgreSQL that they are for.
+
+    Raises:
+        Unreachable: squawk is not installed.
+    """
+    try:
+        program = programs.find(programs.SQUAWK)
+    except programs.AbsentError as problem:
+        raise Unreachable(problem.message, where="PATH", remedy=problem.remedy) from None
+    with tempfile.TemporaryDirectory(prefix="readiness-") as folder:
+        files = {}
+        for number, (version, script) in enumerate(scripts):
+            path = Path(folder) / f"{number:04}.sql"
+            path.write_text(script, encoding="utf-8")
+            files[str(path)] = version
+        options = ["--reporter=json", "--assume-in-transaction", f"--pg-version={server}.0"]
+        if exclude:
+            options.append(f"--exclude={','.join(exclude)}")
+        said = _run([program, *options, *files], folder)
+    return [
+        Remark(files.get(v.file, v.file), v.line + 1, v.rule_name, v.message)
+        for v in _parsed(said, program)
+    ]
+
+
+def _run(argv: Sequence[str], folder: str) -> str:
+    """What it printed; the exit status 1 stands for findings and for failures."""
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=folder,  # a squawk.toml of the working directory must not change the findings
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TookTooLong(f"squawk took longer than {_TIMEOUT_S:g} s", where=argv[0]) from None
+    except OSError as error:
+        raise Unreachable(
+            f"squawk cannot be started: {error.strerror}", where=argv[0], remedy=_INSTALL
+        ) from None
+    if done.returncode not in (0, 1):
+        raise CouldNotMeasure(
+            f"squawk ended with {done.returncode}: {clean(done.stderr.decode(errors='replace'))}",
+            where=argv[0],
+            remedy=f"{_INSTALL} --upgrade",
+        )
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _parsed(said: str, program: str) -> list[_Violation]:
+    try:
+        return _violations.validate_json(said)
+    except ValidationError:
+        raise CouldNotMeasure(
+            f"squawk printed no list of findings: {clean(said) or 'its output is empty'}",
+            where=program,
+            remedy=f"{_INSTALL} --upgrade",
+        ) from None

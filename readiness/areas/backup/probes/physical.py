@@ -1,7 +1,7 @@
-"""Restores a physical backup into a place of its own, and starts a server on it.
+"""Backups of the server's files: whether WAL arrives and is complete, and restores of both.
 
-To the end of the archive, or to a named restore point: one row is written before that point and
-one after it; the first must be in the restored copy, the second must not.
+A restore goes to the end of the archive, or to a named restore point: one row is written before
+that point and one after it; the first must be in the restored copy, the second must not.
 """
 
 import secrets
@@ -15,24 +15,138 @@ from typing import Final
 from psycopg import sql
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.probes.archive import await_segment, finish_segment
-from readiness.areas.backup.probes.restored_copy import Soundness, amcheck, bad_checksums
 from readiness.areas.backup.probes.safety import check_space, own_schema
 from readiness.areas.backup.tools import tool_of
-from readiness.areas.backup.tools.tool import account_of, physical_of
+from readiness.areas.backup.tools.tool import account_of, no_backup, physical_of
+from readiness.areas.backup.wal_segments import SEGMENT_BYTES, Continuity, continuity
 from readiness.config.base.tables import Database
 from readiness.lib.guardian import Guardian
-from readiness.lib.postgres import connect, fetch, fetch_value
+from readiness.lib.postgres import Connection, connect, fetch, fetch_value
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.model.measurement import Measurement, Moment, now
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries
 from readiness.servers.restored import RestoredServer, place_to_restore
 
-_LONG_S: Final = 6 * 3600.0
+_POLL_S: Final = 0.25
 _TIMEOUT_S: Final = 30.0
 _BEFORE: Final = "before the point"
 _AFTER: Final = "after the point"
+_ARCHIVER: Final = """
+    select current_setting('archive_mode'),
+        last_failed_time is not null
+            and (last_archived_time is null or last_failed_time > last_archived_time),
+        failed_count, coalesce(last_failed_wal, '')
+    from pg_stat_archiver"""
+_SEGMENT_SIZE: Final = "select setting::bigint from pg_settings where name = 'wal_segment_size'"
+_WAITING: Final = "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
+
+
+@dataclass(frozen=True, slots=True)
+class Archiver:
+    """The server's own view of its archiver.
+
+    Attributes:
+        last_failed: the file of the last one that failed; empty if none did.
+    """
+
+    mode: str
+    failing: bool
+    failed: int
+    last_failed: str
+    waiting: Measurement
+    source: str
+
+
+def archiver_of(database: Database) -> Archiver:
+    """Read `pg_stat_archiver` and the folder of waiting files.
+
+    Raises:
+        NotPermitted: the role is not in pg_monitor.
+    """
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        mode, failing, failed, last_failed = fetch(connection, _ARCHIVER)[0]
+        number = int(fetch_value(connection, _WAITING))
+    where = database.dsn.address
+    source = f"pg_ls_archive_statusdir() of {where}"
+    waiting = Measurement("WAL files waiting for the archiver", number, "count", source)
+    return Archiver(mode, failing, failed, last_failed, waiting, f"pg_stat_archiver of {where}")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A WAL file that was followed into the repository.
+
+    Attributes:
+        seconds: how long that took, or how long the wait was.
+    """
+
+    segment: str
+    arrived: bool
+    seconds: float
+    source: str
+
+
+def deliver(backup: Backup) -> Delivered:
+    """Write a restore point, finish its WAL file, and wait for that very file in the repository.
+
+    Raises:
+        CouldNotMeasure: the server is a standby, for example.
+    """
+    with connect(_drill_dsn(backup), timeout_s=_TIMEOUT_S) as connection:
+        segment = _finish_segment(connection, f"readiness_{secrets.token_hex(6)}")
+    return _await_segment(backup, segment)
+
+
+def _drill_dsn(backup: Backup) -> Dsn:
+    physical = physical_of(backup)
+    if physical.dsn is None:
+        raise NoData("`dsn` is not set", where=f"[backup.{backup.name}.physical]")
+    return physical.dsn
+
+
+def _finish_segment(connection: Connection, point: str) -> str:
+    """Write a restore point and finish its WAL file; the name of that file."""
+    segment = fetch_value(
+        connection, "select pg_walfile_name(pg_create_restore_point(%s))", [point]
+    )
+    fetch(connection, "select pg_switch_wal()")
+    return str(segment)
+
+
+def _await_segment(backup: Backup, segment: str) -> Delivered:
+    """Wait until the file is in the repository, or its time is over."""
+    tool, within_s = tool_of(backup), physical_of(backup).archived_within_s
+    started = time.monotonic()
+    arrived = False
+    while not arrived and (waited := time.monotonic() - started) <= within_s:
+        arrived = segment in tool.segments()
+        if not arrived:
+            time.sleep(min(_POLL_S, max(within_s - waited, 0.01)))
+    seconds = time.monotonic() - started
+    source = f"pg_create_restore_point, pg_switch_wal, then {segment} in the repository"
+    return Delivered(segment, arrived, seconds, source)
+
+
+def continuity_of(backup: Backup, database: Database) -> Continuity:
+    """Whether every WAL file is there that a restore of any backup may need."""
+    tool = tool_of(backup)
+    needed = [b.first_segment for b in tool.backups() if b.first_segment and not b.failed]
+    if not needed:
+        message = "no backup that needs WAL found"
+        raise NoData(message, where=backup.path, remedy="see backup.fresh")
+    # By number, not by name: a later timeline sorts behind every earlier one.
+    first = min(needed, key=lambda name: (name[8:], name))
+    return continuity(tool.segments(), first, _segment_bytes(database))
+
+
+def _segment_bytes(database: Database) -> int:
+    """The size of a WAL file of the server; the default size if it cannot be asked."""
+    try:
+        with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+            return int(fetch_value(connection, _SEGMENT_SIZE))
+    except CouldNotMeasure:
+        return SEGMENT_BYTES  # nearly every server has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +154,7 @@ class RestoredCluster:
     """A restore of a whole server that was tried.
 
     Attributes:
-        where: the backup.
-        began: when.
         elapsed_s: from the first byte to the end of recovery.
-        timeline: what happened when.
-        problem: why it failed; empty if it did not.
-        server: runs on what was restored; None if nothing does.
-        dsn: the database of the backup, in that server; None if there is none.
     """
 
     where: str
@@ -62,67 +170,32 @@ class RestoredCluster:
         return Measurement("failed restores", int(bool(self.problem)), "count", self.where)
 
     def restore_time(self) -> Measurement:
-        """How long it took until the server had recovered, with the timeline.
-
-        Raises:
-            CouldNotMeasure: it was not restored.
-        """
-        if self.problem:
-            raise self._not_restored()
+        """How long it took until the server had recovered, with the timeline."""
+        self.database()
         return Measurement("restore time", self.elapsed_s, "s", self.where, timeline=self.timeline)
 
     def data_loss(self, backup: Backup) -> Measurement:
-        """The time between the newest heartbeat in the restored copy and the restore, in seconds.
-
-        Raises:
-            CouldNotMeasure: it was not restored, or no heartbeat is configured.
-            NoData: the heartbeat returns no time with a zone.
-        """
+        """Seconds between the newest heartbeat in the restored copy and the restore."""
         query = physical_of(backup).heartbeat_sql
         if query is None:
             raise CouldNotMeasure(
-                "how much would be lost is not known: there is no heartbeat",
+                "the data loss cannot be measured: `heartbeat_sql` is not configured",
                 where=f"[backup.{backup.name}.physical]",
-                remedy="set `heartbeat_sql` there to a query for the newest time that is written"
+                remedy="set `heartbeat_sql` to a query for the newest time that is written"
                 " regularly",
             )
         with connect(self.database(), timeout_s=_TIMEOUT_S) as connection:
             last = fetch_value(connection, query)
         if not isinstance(last, datetime) or last.tzinfo is None:
-            raise NoData(f"returned {last!r}, which is not a time with a zone", where=query)
+            raise NoData(f"returned {last!r}, not a time with a time zone", where=query)
         lost = max(0.0, (self.began - last).total_seconds())
         return Measurement("data loss", lost, "s", query)
 
     def database(self) -> Dsn:
-        """The restored database.
-
-        Raises:
-            CouldNotMeasure: it was not restored.
-        """
+        """The restored database."""
         if self.dsn is None:
-            raise self._not_restored()
+            raise CouldNotMeasure(f"the restore failed: {self.problem}", where=self.where)
         return self.dsn
-
-    def sound(self) -> Soundness:
-        """What amcheck reports of the restored database. Raises as `database`."""
-        binaries = self.server.binaries if self.server else find_binaries()
-        return amcheck(self.database(), binaries, timeout_s=_LONG_S)
-
-    def bad_checksums(self) -> int | None:
-        """Pages with a wrong checksum; None where there are no checksums. Stops the server.
-
-        Raises:
-            CouldNotMeasure: it was not restored, or pg_checksums failed.
-        """
-        if self.server is None:
-            raise self._not_restored()
-        with self.server.paused():
-            return bad_checksums(
-                self.server.data, self.server.binaries, self.server.account, timeout_s=_LONG_S
-            )
-
-    def _not_restored(self) -> CouldNotMeasure:
-        return CouldNotMeasure(f"the restore failed: {self.problem}", where=self.where)
 
 
 @contextmanager
@@ -132,20 +205,11 @@ def restored_cluster(
     """Restore the newest backup, and all WAL there is, or to a restore point; remove it at the end.
 
     A restore that fails is what is measured, and not raised.
-
-    Args:
-        backup: whose newest backup it is.
-        database: where the database is that was backed up; only its name is used.
-        guardian: removes everything when we die.
-        point: the restore point to end at; empty for the end of the archive.
-
-    Raises:
-        CouldNotMeasure: there is no backup, no program, or no room; and its kinds.
     """
     physical, tool = physical_of(backup), tool_of(backup)
     newest = next((b for b in tool.backups() if not b.failed), None)
     if newest is None:
-        raise NoData("there is no backup", where=backup.path, remedy="see backup.fresh")
+        raise no_backup(backup)
     with place_to_restore(find_binaries(), account_of(physical), guardian) as place:
         check_space(place.folder, newest.restored_bytes, newest.where)
         began, started = now(), time.perf_counter()
@@ -170,15 +234,7 @@ def restored_cluster(
 
 @dataclass(frozen=True, slots=True)
 class PointInTime:
-    """The outcome of a restore to a point.
-
-    Attributes:
-        point: the name of the restore point.
-        problem: why it could not be restored; empty if it could.
-        before: whether the row from before the point is there.
-        after: whether the row from after it is.
-        time: how long the restore took; None if it failed.
-    """
+    """A restore to a point: whether it has the row from before it, and the one from after it."""
 
     point: str
     problem: str
@@ -192,13 +248,9 @@ def restore_to_point(backup: Backup, database: Database, guardian: Guardian) -> 
 
     Raises:
         NotPermitted: the role may not create a schema or a restore point.
-        CouldNotMeasure: and its kinds.
     """
-    physical = physical_of(backup)
-    if physical.dsn is None:
-        raise NoData("`dsn` is not set", where=f"[backup.{backup.name}.physical]")
     name = f"readiness_point_{secrets.token_hex(6)}"
-    if segment := _write(physical.dsn, name, backup, guardian):
+    if segment := _write(_drill_dsn(backup), name, backup, guardian):
         return PointInTime(name, f"the WAL with the restore point is not archived ({segment})")
     with restored_cluster(backup, database, guardian, point=name) as cluster:
         if cluster.problem:
@@ -208,7 +260,7 @@ def restore_to_point(backup: Backup, database: Database, guardian: Guardian) -> 
 
 
 def _write(dsn: Dsn, name: str, backup: Backup, guardian: Guardian) -> str:
-    """Write both rows around the point; gives the WAL file that did not arrive, or nothing."""
+    """Write a row before and after the point; the WAL file that did not arrive, or nothing."""
     table = sql.Identifier(name, "canary")
     with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
         with own_schema(connection, dsn, name, guardian):
@@ -218,9 +270,8 @@ def _write(dsn: Dsn, name: str, backup: Backup, guardian: Guardian) -> str:
             fetch(connection, "select pg_create_restore_point(%s)", [name])
             fetch(connection, insert.format(table, sql.Literal(_AFTER)))
             # The row from after the point is in the archive too, or its absence proves nothing.
-            segment = finish_segment(connection, f"{name}_end")
-        physical = physical_of(backup)
-        delivered = await_segment(tool_of(backup), segment, physical.archived_within_s)
+            segment = _finish_segment(connection, f"{name}_end")
+        delivered = _await_segment(backup, segment)
     return "" if delivered.arrived else delivered.segment
 
 
