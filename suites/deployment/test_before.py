@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.deployment.config import Deployment, Files, Host, Order, SavedLayer
-from readiness.areas.deployment.probes import backups, configuration_files, host
+from readiness.areas.deployment.probes import files, host
 from readiness.areas.deployment.probes.start_order import StartOrder, patience_with, read_order
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
@@ -118,7 +118,7 @@ def test_configuration_valid(deployment: Deployment, evidence: Evidence) -> None
 
 
 def _judge_syntax(pattern: str, evidence: Evidence) -> None:
-    found = [configuration_files.parsed(path) for path in configuration_files.matching(pattern)]
+    found = [files.parsed(path) for path in files.matching(pattern)]
     wrong = [f"{one.path}: {what}" for one in found for what in one.mistakes]
     evidence.judge(
         "syntax",
@@ -130,7 +130,7 @@ def _judge_syntax(pattern: str, evidence: Evidence) -> None:
 
 
 def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
-    for command, answer in configuration_files.checked(settings):
+    for command, answer in files.checked(settings):
         shown = shlex.join(command)
         evidence.judge(
             "own-programs",
@@ -159,7 +159,7 @@ def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
 )
 def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> None:
     """The newest copy counts, whatever older ones there are."""
-    copy, place = backups.newest(saved_layer), backups.place_of(saved_layer)
+    copy, place = files.newest(saved_layer), files.place_of(saved_layer)
     there = Measurement("a copy exists", copy is not None, "truth", place)
     if not evidence.judge("exists", there, equal_to(True), says="No copy exists") or copy is None:
         return
@@ -170,14 +170,14 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
         says="The newest copy is empty",
     )
     with evidence.attempt():
-        age = backups.minutes_old(copy)
+        age = files.minutes_old(copy)
         limit = at_most(saved_layer.max_age_min, saved_layer.deciding("max_age_min"))
         evidence.judge("age", age, limit)
     if saved_layer.sha256:
         with evidence.attempt():
             evidence.judge(
                 "checksum",
-                backups.sum_fits(copy),
+                files.sum_fits(copy),
                 equal_to(0),
                 says="The newest copy does not match its checksum: it is cut off, or was altered",
             )

@@ -25,8 +25,8 @@ from readiness.areas.deployment.judging import (
     told,
 )
 from readiness.lib.drill.safety import Safety
-from readiness.lib.prober.again import fairly
 from readiness.lib.prober.judging import asked, figure
+from readiness.lib.prober.watched import fairly
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 

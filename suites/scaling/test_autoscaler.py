@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterator
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Scaling
-from readiness.areas.scaling.kubernetes import rate
+from readiness.areas.scaling.kubernetes import controllers
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler
-from readiness.areas.scaling.kubernetes.changes import fixed_in_manifest, fixed_live
-from readiness.areas.scaling.kubernetes.rate import Rate
-from readiness.areas.scaling.kubernetes.state import ABLE, ACTIVE, LIMITED, conflicts, state
-from readiness.areas.scaling.kubernetes.view import View
+from readiness.areas.scaling.kubernetes.controllers import Rate, fixed_in_manifest, fixed_live
+from readiness.areas.scaling.kubernetes.view import ABLE, ACTIVE, LIMITED, View, conflicts, state
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.lib.text import clean, worst
 from readiness.model.errors import NoData
@@ -198,7 +196,7 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
 
 
 def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    up = rate.upward(found, scaling.up_pods, scaling.up_s)
+    up = controllers.upward(found, scaling.up_pods, scaling.up_s)
     _judge_rate(evidence, scaling, side, "added", up)
     evidence.judge(
         "delay",
@@ -206,7 +204,7 @@ def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evide
         at_most(scaling.up_s, scaling.deciding("up_s")),
         says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
     )
-    down = rate.downward(found, scaling.down_pods, scaling.down_s)
+    down = controllers.downward(found, scaling.down_pods, scaling.down_s)
     _judge_rate(evidence, scaling, side, "removed", down)
     evidence.record(
         Measurement("time until the first pod is removed", found.down.hold_s, "s", side)

@@ -7,13 +7,13 @@ from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
 from readiness.areas.scaling.kubernetes.capacity import (
     Room,
+    lacking,
     largest_node,
     node_room,
     nodes_in_use,
     quota_room,
 )
-from readiness.areas.scaling.kubernetes.changes import ROLLING, allowed, rollout_of
-from readiness.areas.scaling.kubernetes.pods import lacking
+from readiness.areas.scaling.kubernetes.controllers import ROLLING, allowed, rollout_of
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides

@@ -6,8 +6,7 @@ from typing import Literal
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.scaling.config import Live, Scaling
 from readiness.areas.scaling.probes.course import course, timeline
-from readiness.areas.scaling.probes.drill import Scaled
-from readiness.areas.scaling.probes.phase import Phase
+from readiness.areas.scaling.probes.drill import Phase, Scaled
 from readiness.lib.prober.judging import figure, judge_served
 from readiness.lib.text import listed
 from readiness.model.errors import NoData

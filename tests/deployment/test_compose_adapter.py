@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from readiness.areas.deployment.adapters.compose import ComposeAdapter
-from readiness.areas.deployment.config_adapters import ByCompose
+from readiness.areas.deployment.config import ByCompose
 from readiness.model.errors import CouldNotMeasure, NoData
 
 pytestmark = pytest.mark.contract

@@ -7,7 +7,7 @@ import pytest
 
 from readiness.areas.deployment.drill import restoring
 from readiness.areas.deployment.drill.change import IN_A_ROW
-from readiness.lib.drill.locking import locked
+from readiness.lib.drill.safety import locked
 from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
 from tests.support.small_servers import Reply

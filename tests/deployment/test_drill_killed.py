@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from readiness.cli import recover
-from readiness.lib.drill.locking import locked
-from readiness.lib.drill.notes import Noted, Notes
+from readiness.lib.drill.safety import Noted, Notes, locked
 from readiness.model.errors import CouldNotMeasure, SafetyRefusal, UsageError
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
 from tests.support.waiting import eventually
@@ -29,7 +28,7 @@ from readiness.lib.guardian import Guardian
 from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.drill.drill import drill
 from readiness.lib.drill.safety import Safety
-from readiness.lib.drill.notes import FOLDER, Place
+from readiness.lib.drill.safety import FOLDER, Place
 from readiness.run.safety import fingerprint
 loaded = load(Path(sys.argv[1]), {})
 config = loaded.config

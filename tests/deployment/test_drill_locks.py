@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.database.config import Database
-from readiness.lib.drill.locking import locked, locked_in
-from readiness.lib.drill.notes import Place
+from readiness.lib.drill.safety import Place, locked, locked_in
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import Dsn
 

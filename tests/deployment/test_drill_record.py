@@ -17,9 +17,8 @@ from readiness.areas.deployment.drill.chart import (
 )
 from readiness.areas.deployment.drill.drill import Drilled, legs
 from readiness.areas.deployment.drill.restoring import Restored
-from readiness.lib.prober.observation import Observation
+from readiness.lib.prober.observation import Observation, Slots, replicas
 from readiness.lib.prober.plan import MODES, Hangup, Plan, Sample
-from readiness.lib.prober.tracks import Slots, replicas
 from readiness.model.course import MOST_SLOTS, Track
 from readiness.model.errors import NoData
 

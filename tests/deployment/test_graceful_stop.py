@@ -12,8 +12,7 @@ from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill import stopping
 from readiness.areas.deployment.drill.stopping import Stopped, stopped
 from readiness.areas.deployment.reference.target import deployment as toml_of
-from readiness.lib.drill.notes import FOLDER, Place
-from readiness.lib.drill.safety import Safety
+from readiness.lib.drill.safety import FOLDER, Place, Safety
 from readiness.model.errors import NoData
 from readiness.servers.fleet.behaviour import Behaviour
 from readiness.servers.fleet.releases import NEW, OLD

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.deployment.config import Deployment, Order, Report, SavedLayer
-from readiness.areas.deployment.probes import backups, configuration_files
+from readiness.areas.deployment.probes import files
 from readiness.areas.deployment.probes.releases import read_report
 from readiness.areas.deployment.probes.start_order import read_order
-from readiness.areas.deployment.reference import release_files
-from readiness.areas.deployment.reference.levers import ReleaseLevers
-from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference import levers
+from readiness.areas.deployment.reference.levers import ReleaseFiles, ReleaseLevers
 from readiness.model.errors import ReferenceSystemError
 
 
@@ -32,7 +31,7 @@ class Levers(ReleaseLevers):
 
 @pytest.fixture
 def released(tmp_path: Path) -> ReleaseFiles:
-    return release_files.make(tmp_path, "1.5.0", {})
+    return levers.make(tmp_path, "1.5.0", {})
 
 
 def content(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -44,15 +43,15 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_the_files_around_the_release_are_valid(released: ReleaseFiles) -> None:
-    configuration = configuration_files.matching(f"{released.deploy}/*")
+    configuration = files.matching(f"{released.deploy}/*")
     assert len(configuration) == 5
-    assert [configuration_files.parsed(path).mistakes for path in configuration] == [()] * 5
+    assert [files.parsed(path).mistakes for path in configuration] == [()] * 5
     order = read_order(Order(compose=str(released.deploy / "docker-compose.yml")))
     assert [order.loose, order.unchecked, order.unknown, order.cycle] == [[], [], [], []]
     layer = SavedLayer(name="configuration", path=str(released.saved), pattern="c*.tar.gz")
-    copy = backups.newest(layer)
+    copy = files.newest(layer)
     assert copy is not None
-    assert backups.sum_fits(copy).value == 0
+    assert files.sum_fits(copy).value == 0
 
 
 def test_the_report_is_complete(released: ReleaseFiles) -> None:
@@ -72,9 +71,9 @@ def test_each_lever_restores_the_files(released: ReleaseFiles) -> None:
         assert "DEBUG" in (released.deploy / "logging.yaml").read_text()
     with levers.age_release_file("saved/configuration.tar.gz", timedelta(days=2)):
         layer = SavedLayer(name="x", path=str(released.saved), pattern="c*.tar.gz")
-        copy = backups.newest(layer)
+        copy = files.newest(layer)
         assert copy is not None
-        assert float(backups.minutes_old(copy).value) == pytest.approx(2880, abs=1)
+        assert float(files.minutes_old(copy).value) == pytest.approx(2880, abs=1)
     assert content(released.folder) == before
     with (
         pytest.raises(ReferenceSystemError, match="'nothing' is not in the file"),

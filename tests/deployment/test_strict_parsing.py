@@ -2,7 +2,7 @@
 
 import pytest
 
-from readiness.areas.deployment.probes.configuration_files import kinds, mistakes
+from readiness.areas.deployment.probes.files import kinds, mistakes
 
 DEEP = "[" * 100_000
 

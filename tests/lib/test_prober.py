@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.lib.prober.behaviour import Behaviour, behaviour
+from readiness.lib.prober.judging import Behaviour, behaviour
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Mode, Plan
 from readiness.lib.prober.prober import probing

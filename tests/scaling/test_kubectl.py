@@ -18,7 +18,7 @@ from readiness.areas.scaling.kubernetes.objects import (
     ScaledObject,
     Workload,
 )
-from readiness.areas.scaling.probes.kubectl import Kubectl
+from readiness.areas.scaling.probes.sides import Kubectl
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from tests.support.kubernetes_samples import deployment, hpa, keda, made
 

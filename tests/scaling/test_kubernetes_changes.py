@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.changes import (
+from readiness.areas.scaling.kubernetes.controllers import (
     Rollout,
     allowed,
     fixed_in_manifest,

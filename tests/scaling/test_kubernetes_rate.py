@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.rate import (
+from readiness.areas.scaling.kubernetes.controllers import (
     Rate,
     Step,
     downward,

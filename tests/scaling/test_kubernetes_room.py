@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.capacity import largest_node, node_room, quota_room, takes
+from readiness.areas.scaling.kubernetes.capacity import (
+    asked,
+    lacking,
+    largest_node,
+    limits,
+    node_room,
+    quota_room,
+    takes,
+    whole,
+)
 from readiness.areas.scaling.kubernetes.objects import LimitRange, Node, PodSpec
-from readiness.areas.scaling.kubernetes.pods import asked, lacking, limits, whole
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import ASKS, deployment, inventory, made, seen
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.state import conflicts, state
-from readiness.areas.scaling.kubernetes.view import View, view
+from readiness.areas.scaling.kubernetes.view import View, conflicts, state, view
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import (
     TARGET,

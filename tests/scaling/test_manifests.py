@@ -7,7 +7,7 @@ import pytest
 from readiness.areas.scaling.config import Cluster, Scaling
 from readiness.areas.scaling.kubernetes.inventory import Inventory
 from readiness.areas.scaling.probes.sides import sides, written
-from readiness.areas.scaling.reference.levers import copy_manifests
+from readiness.areas.scaling.reference.target import copy_manifests
 from readiness.model.errors import CouldNotMeasure, NoData
 
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from readiness.areas.scaling.probes.course import course, timeline
-from readiness.areas.scaling.probes.drill import Scaled
-from readiness.areas.scaling.probes.phase import Phase
+from readiness.areas.scaling.probes.drill import Phase, Scaled
 from readiness.lib.drill.counting import Said
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import MODES, Plan, Sample

@@ -14,7 +14,7 @@ from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.inventory import Inventory
 from readiness.areas.scaling.kubernetes.view import view
 from readiness.areas.scaling.probes.sides import Sides, sides
-from readiness.areas.scaling.reference.levers import ScalingLevers, copy_manifests
+from readiness.areas.scaling.reference.target import ScalingLevers, copy_manifests
 from readiness.model.check import ATTRIBUTE
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import CheckFailed, Evidence

@@ -13,9 +13,7 @@ import pytest
 
 from readiness.areas.scaling.config import Live, Scaling
 from readiness.areas.scaling.probes.drill import Scaled, drill
-from readiness.lib.drill.locking import locked
-from readiness.lib.drill.notes import FOLDER, Place
-from readiness.lib.drill.safety import Safety
+from readiness.lib.drill.safety import FOLDER, Place, Safety, locked
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from suites.scaling.test_live import test_under_load as judge
@@ -183,7 +181,7 @@ from pathlib import Path
 from readiness.areas.scaling.config import Scaling
 from readiness.lib.guardian import Guardian
 from readiness.lib.drill.safety import Safety
-from readiness.lib.drill.notes import Place
+from readiness.lib.drill.safety import Place
 from readiness.areas.scaling.probes.drill import drill
 scaling, folder = Scaling.model_validate_json(sys.argv[1]), Path(sys.argv[2])
 with Guardian() as guardian:

@@ -4,13 +4,21 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.deployment.config import TABLES, Config, Deployment
-from readiness.areas.deployment.subjects import KINDS
+from readiness.areas.deployment.config import TABLES, Config, Deployment, SavedLayer
 from readiness.config.base.area import Area, Drills, Recovery
 from readiness.config.base.mistakes import Mistake, known
+from readiness.config.base.subject import of
 from readiness.model.secrets import without_credentials
 
 __all__ = ["AREA"]
+
+
+def _deployments(config: Config) -> list[Deployment]:
+    return [config.deployment] if config.deployment else []
+
+
+def _layers(config: Config) -> list[SavedLayer]:
+    return of(config.deployment.layers if config.deployment else {})
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
@@ -70,7 +78,7 @@ def _commands(config: Config) -> Iterator[str]:
 
 
 def _recover(recovery: Recovery) -> bool:
-    from readiness.areas.deployment.drill.recovery import recover
+    from readiness.areas.deployment.drill.restoring import recover
 
     return recover(recovery)
 
@@ -79,7 +87,10 @@ AREA: Final = Area(
     "deployment",
     timed=True,
     config=Config,
-    kinds=KINDS,
+    kinds={
+        "deployment": ("[deployment]", _deployments),
+        "saved_layer": ("[deployment.layers.NAME]", _layers),
+    },
     mistakes=_mistakes,
     drills=Drills(identity=_identity, commands=_commands, recover=_recover),
 )

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, tables
-from readiness.lib.prober.settings import Watched
+from readiness.lib.prober.watched import Watched
 
 Percent = Annotated[int, Field(ge=0, le=1000)]
 _WORKLOAD = r"^(deployment|statefulset)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"

@@ -1,13 +1,18 @@
-"""What a record of requests says: absolute figures, and what it could not have seen."""
+"""What a record of requests says: failures, outages and latency, as figures, moments and tracks."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Final
+from typing import Final, Self
 
 from readiness.lib.prober.plan import MODES, Hangup, Mode, Plan, Sample
 from readiness.lib.sampling import percentile
+from readiness.lib.text import clean, listed
+from readiness.model.course import MOST_SLOTS, Series, Track
 from readiness.model.errors import NoData
+from readiness.model.measurement import Moment
 
 # Later than this, a stall of the prober looks like one of the service.
 _LATE_S: Final = 0.05
@@ -149,3 +154,119 @@ def _outage(mode: Mode, run: Sequence[Sample], period_s: float) -> Outage:
         requests=len(run),
         problems=tuple(dict.fromkeys(sample.problem for sample in run)),
     )
+
+
+# Failures closer to each other than this are told as one stretch.
+_APART_S: Final = 0.5
+
+
+def since(began: float, moments: Iterable[Moment]) -> list[Moment]:
+    """Moments on the clock of the record, counted from when it began."""
+    return [Moment(moment.at_s - began, moment.label, moment.good) for moment in moments]
+
+
+def dips(told: Sequence[tuple[float, int]], needed: int) -> Iterator[Moment]:
+    """When fewer replicas served than are needed, how few, and for how long."""
+    for few, run in groupby(told, key=lambda said: said[1] < needed):
+        stretch = list(run)
+        if few:
+            began, least = stretch[0][0], min(count for _, count in stretch)
+            ended = next((at for at, _ in told if at > stretch[-1][0]), None)
+            long = "to the end" if ended is None else f"for {ended - began:.1f} s"
+            yield Moment(began, f"too few replicas serve {long}: at worst {least} of {needed}")
+
+
+def failures(seen: Observation) -> Iterator[Moment]:
+    """When requests failed, and when they did no more."""
+    for stretch in _stretches(seen.failed):
+        kinds = Counter(sample.problem for sample in stretch)
+        told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
+        yield Moment(stretch[0].due, f"requests fail: {told}", good=False)
+        yield Moment(max(s.due for s in stretch) + seen.plan.period_s, "all answered", good=True)
+
+
+def _stretches(failed: tuple[Sample, ...]) -> list[list[Sample]]:
+    """Failures one after the other."""
+    found: list[list[Sample]] = []
+    for sample in failed:
+        if not found or sample.due - found[-1][-1].due > _APART_S:
+            found.append([])
+        found[-1].append(sample)
+    return found
+
+
+# Fewer requests than this are no picture of who answers.
+_LEAST_IN_A_SLOT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The slots of a record; each is as long as a whole number of requests takes.
+
+    Attributes:
+        began: when the first begins, on the clock of the record.
+        step_s: how long each is.
+        count: how many there are.
+    """
+
+    began: float
+    step_s: float
+    count: int
+
+    @classmethod
+    def of(cls, seen: Observation) -> Self:
+        """Those of a record with at least one request."""
+        first, last, period_s = seen.samples[0].due, seen.samples[-1].due, seen.plan.period_s
+        requests = round((last - first) / period_s) + 1
+        least = max(_LEAST_IN_A_SLOT, math.ceil(requests / MOST_SLOTS))
+        # The last slot is to be as full as the others: else it looks as if some were missing.
+        each = min(range(least, 2 * least), key=lambda each: -requests % each / each)
+        return cls(first, each * period_s, math.ceil(requests / each))
+
+    def index(self, at: float) -> int:
+        """The slot of a time, or the one that is nearest to it."""
+        # A request is due exactly where its slot begins: it must not fall into the one before.
+        slot = math.floor((at - self.began) / self.step_s + 1e-6)
+        return min(max(slot, 0), self.count - 1)
+
+
+def answers(seen: Observation, slots: Slots) -> Track:
+    """Who answered the requests of each slot, by release in the order of appearance."""
+    versions = dict.fromkeys(s.version for s in seen.samples if not s.failed)
+    found = tuple(
+        Series(
+            clean(version) or "no release",
+            _counted([s.due for s in seen.samples if not s.failed and s.version == version], slots),
+        )
+        for version in versions
+    )
+    return Track("answers by release", "parts", found)
+
+
+def failed(seen: Observation, slots: Slots) -> Track:
+    """How many requests of each slot failed."""
+    values = _counted([sample.due for sample in seen.failed], slots)
+    return Track("failed requests", "misses", (Series("failed requests", values),))
+
+
+def replicas(
+    told: Sequence[tuple[float, int]], slots: Slots, limit: int, limit_label: str
+) -> list[Track]:
+    """How many replicas served, as long as they were counted; no row if they never were.
+
+    Between two answers the first holds; where a slot saw several, the fewest.
+    """
+    if not told:
+        return []
+    values: list[float | None] = [None] * slots.count
+    for (begin, count), (end, _) in pairwise([*told, told[-1]]):
+        for slot in range(slots.index(begin), slots.index(end) + 1):
+            known = values[slot]
+            values[slot] = count if known is None else min(known, count)
+    series = Series("replicas", tuple(values))
+    return [Track("replicas that serve", "level", (series,), limit, limit_label)]
+
+
+def _counted(times: Sequence[float], slots: Slots) -> tuple[float, ...]:
+    found = Counter(slots.index(at) for at in times)
+    return tuple(found[slot] for slot in range(slots.count))

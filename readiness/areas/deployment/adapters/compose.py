@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, json_of
-from readiness.areas.deployment.config_adapters import ByCompose
+from readiness.areas.deployment.config import ByCompose
 from readiness.lib import command
 from readiness.model.errors import CouldNotMeasure, NoData
 

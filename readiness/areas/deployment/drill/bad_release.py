@@ -6,9 +6,8 @@ from typing import Final
 
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.drill.change import tail
+from readiness.areas.deployment.drill.change import Made, Watch, plan_of, tail
 from readiness.areas.deployment.drill.restoring import Kept, Restored, kept
-from readiness.areas.deployment.drill.watching import Made, Watch, plan_of
 from readiness.lib.drill.counting import sampling
 from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober.observation import Observation

@@ -6,10 +6,17 @@ from itertools import pairwise
 from readiness.areas.deployment.drill.bad_release import BadRelease
 from readiness.areas.deployment.drill.change import Change
 from readiness.areas.deployment.drill.drill import Drilled
-from readiness.lib.prober.behaviour import lost
-from readiness.lib.prober.moments import dips, failures, since
-from readiness.lib.prober.observation import Observation
-from readiness.lib.prober.tracks import Slots, answers, failed, replicas
+from readiness.lib.prober.judging import lost
+from readiness.lib.prober.observation import (
+    Observation,
+    Slots,
+    answers,
+    dips,
+    failed,
+    failures,
+    replicas,
+    since,
+)
 from readiness.model.course import Band, Course
 from readiness.model.measurement import Moment
 

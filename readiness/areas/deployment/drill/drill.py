@@ -11,9 +11,8 @@ from typing import Final
 
 from readiness.areas.deployment.adapters.adapter import Adapter, State
 from readiness.areas.deployment.config import Data, Deployment
-from readiness.areas.deployment.drill.change import Change
+from readiness.areas.deployment.drill.change import Change, Made, Watch, plan_of
 from readiness.areas.deployment.drill.restoring import Kept, Restored, kept
-from readiness.areas.deployment.drill.watching import Made, Watch, plan_of
 from readiness.lib import command
 from readiness.lib.drill.counting import Sampler, sampling
 from readiness.lib.drill.safety import Safety, alone

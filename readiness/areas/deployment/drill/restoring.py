@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.adapters.adapter import Adapter, Call
-from readiness.areas.deployment.config import Data, Deployment
-from readiness.areas.deployment.drill.change import IN_A_ROW, tail
-from readiness.areas.deployment.drill.watching import plan_of
+from readiness.areas.deployment.config import Config, Data, Deployment
+from readiness.areas.deployment.drill.change import IN_A_ROW, plan_of, tail
+from readiness.config.base.area import Recovery
 from readiness.lib import command
-from readiness.lib.drill.notes import Noted, Notes
-from readiness.lib.drill.safety import RECOVER, Safety
+from readiness.lib.drill.safety import RECOVER, Noted, Notes, Place, Safety, locked
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
-from readiness.model.errors import CouldNotMeasure, TookTooLong
+from readiness.model.clean import clean
+from readiness.model.errors import CouldNotMeasure, TookTooLong, UsageError
 
 _GLANCE_S: Final = 15.0
 
@@ -211,3 +212,44 @@ def _recover(config: Path) -> list[str]:
 def _longest_s(deployment: Deployment) -> float:
     """The longest that restoring may take: two ways, each with its command and its wait."""
     return 4 * deployment.change_within_s + deployment.steady_s + 60
+
+
+def recover(recovery: Recovery) -> bool:
+    """Restore what each note names; gives whether there was any.
+
+    Raises:
+        SafetyRefusal: the notes are those of another target.
+        UsageError: the file no longer says how its release is changed.
+        CouldNotMeasure: a drill is under way, or the target cannot be restored.
+    """
+    files = sorted(recovery.folder.glob("drill-*.json"))
+    for file in files:
+        noted = Noted.read(file)
+        recovery.check(file, noted.fingerprint, noted.target, noted.environment)
+        place = Place(recovery.folder, noted.target, noted.environment, noted.fingerprint)
+        with locked(place):
+            _recover_from(file, noted, recovery)
+    return bool(files)
+
+
+def _recover_from(file: Path, noted: Noted, recovery: Recovery) -> None:
+    config: Config = recovery.config
+    deployment, say = config.deployment, recovery.say
+    if deployment is None:
+        raise UsageError(
+            "no longer says how the release is changed",
+            where="[deployment]",
+            remedy=f"deploy release {clean(noted.release)} by hand, and remove {file}",
+        )
+    if noted.end_tool():
+        say(f"stopped the command that the drill had left (process {noted.tool})")
+    restored = restore(deployment, adapter_of(deployment), noted.release)
+    served = f"release {clean(noted.release)} is served"
+    if restored.already:
+        say(f"{served}; nothing had to be restored")
+    else:
+        say(f"{served} again, after {restored.arrived - restored.began:.1f} s")
+    if noted.row and deployment.data:
+        remove_row(deployment.data, noted.row)
+        say(f"removed the synthetic row {clean(noted.row)}")
+    file.unlink(missing_ok=True)

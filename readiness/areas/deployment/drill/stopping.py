@@ -8,11 +8,10 @@ from urllib.parse import urlsplit
 
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment, SlowRequest
+from readiness.areas.deployment.drill.change import Watch, plan_of
 from readiness.areas.deployment.drill.restoring import Kept, kept
-from readiness.areas.deployment.drill.watching import Watch, plan_of
 from readiness.lib import command
-from readiness.lib.drill.notes import Notes
-from readiness.lib.drill.safety import Safety, alone
+from readiness.lib.drill.safety import Notes, Safety, alone
 from readiness.lib.prober import watched
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Plan, Sample

@@ -14,8 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Final
 
-from readiness.areas.deployment.config import Compatibility, Deployment
-from readiness.areas.deployment.config_adapters import RELEASE
+from readiness.areas.deployment.config import RELEASE, Compatibility, Deployment
 from readiness.config.base.tables import Database
 from readiness.lib import http
 from readiness.lib.guardian import Guardian

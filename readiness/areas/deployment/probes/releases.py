@@ -11,9 +11,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from readiness.areas.deployment.config import Artifact, Deployment, Worker
-from readiness.areas.deployment.config_adapters import RELEASE
-from readiness.areas.deployment.probes.configuration_files import parsed
+from readiness.areas.deployment.config import RELEASE, Artifact, Deployment, Worker
+from readiness.areas.deployment.probes.files import parsed
 from readiness.lib.command import ask, run
 from readiness.lib.http import JSON, Answer, Session
 from readiness.lib.text import clean

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.deployment.config import Order
-from readiness.areas.deployment.probes.configuration_files import parsed
+from readiness.areas.deployment.probes.files import parsed
 from readiness.lib import command
 from readiness.lib.durations import compose_seconds
 from readiness.lib.text import clean

@@ -4,7 +4,7 @@ import sys
 from typing import Final
 
 from readiness.areas.deployment.reference import commands
-from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.servers.fleet.releases import BAD, NEW, OLD
 from readiness.servers.fleet.starting import COUNT, Fleet
 from readiness.servers.toml import quoted

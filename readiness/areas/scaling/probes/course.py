@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
-from readiness.areas.scaling.probes.drill import Scaled
-from readiness.areas.scaling.probes.phase import Phase
-from readiness.lib.prober.behaviour import lost
-from readiness.lib.prober.moments import failures, since
-from readiness.lib.prober.tracks import Slots, failed, replicas
+from readiness.areas.scaling.probes.drill import Phase, Scaled
+from readiness.lib.prober.judging import lost
+from readiness.lib.prober.observation import Slots, failed, failures, replicas, since
 from readiness.model.course import Band, Course
 from readiness.model.measurement import Moment
 

@@ -1,24 +1,227 @@
 """The drill: a load starts and ends, while replicas are counted and a prober sends requests.
 
 GIVEN a steady minimum replica count, WHEN the load starts THEN as many replicas serve as it needs;
-WHEN it ends THEN the minimum is left.
+WHEN it ends THEN the minimum is left. The load ends with the drill, even if the drill is killed.
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from readiness.areas.scaling.config import Live, Scaling
-from readiness.areas.scaling.probes.load import Load, pressing, starved
-from readiness.areas.scaling.probes.phase import Phase, settled_at
-from readiness.lib.drill.counting import Sampler, counted, sampling
+from readiness.lib import command
+from readiness.lib.drill.counting import Said, Sampler, counted, sampling
 from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober import watched
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
+from readiness.lib.prober.watched import plan_of
 from readiness.lib.text import listed
+from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData
+
+Counts = Sequence[Said[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Scaling in one direction.
+
+    Attributes:
+        name: the direction and its cause, in words.
+        began: when its cause began, on the clock `time.monotonic`.
+        ended: when the count was steady, or the phase was aborted.
+        arrived_s: seconds from its beginning until the replica count was reached for good; None
+            if it never was.
+        problem: why it was aborted; empty if it was not.
+        counts: of the replicas; the first is the last one before it began.
+        seen: all requests of the watching prober.
+    """
+
+    name: str
+    began: float
+    ended: float
+    arrived_s: float | None
+    problem: str
+    counts: Counts
+    seen: Observation
+
+    @property
+    def last(self) -> int:
+        """The replica count at the end."""
+        return self.counts[-1].what
+
+    @property
+    def least(self) -> int:
+        """The lowest replica count."""
+        return min(said.what for said in self.counts)
+
+    @property
+    def most(self) -> int:
+        """The highest replica count."""
+        return max(said.what for said in self.counts)
+
+    def added(self, seconds: float) -> "Pace":
+        """The most replicas that were added within so many seconds."""
+        return _most(self.counts, seconds, lambda before, after: after - before)
+
+    def removed(self, seconds: float) -> "Pace":
+        """The most that were removed."""
+        return _most(self.counts, seconds, lambda before, after: before - after)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many replicas were added, or removed, within a time.
+
+    Attributes:
+        certain: the most between two counts within that time.
+        possible: the most between two counts that were further apart, had it happened at once.
+    """
+
+    certain: int
+    possible: int
+
+
+def settled_at(counts: Counts, good: Callable[[int], bool]) -> float | None:
+    """When the first of the good counts at the end came; None if the last is not good."""
+    found = None
+    for said in reversed(counts):
+        if not good(said.what):
+            break
+        found = said.came
+    return found
+
+
+def _most(counts: Counts, seconds: float, change: Callable[[int, int], int]) -> Pace:
+    certain = max(
+        (
+            change(before.what, after.what)
+            for index, before in enumerate(counts)
+            for after in counts[index:]
+            if after.came - before.asked <= seconds
+        ),
+        default=0,
+    )
+    unseen = (
+        change(before.what, after.what)
+        for before, after in pairwise(counts)
+        if after.came - before.asked > seconds
+    )
+    return Pace(certain, max(unseen, default=0))
+
+
+_LOAD_REMEDY: Final = "run it by hand; see [scaling.NAME.live]"
+# An autoscaler averages over many seconds: a few late requests do not change the load.
+_LEAST_SENT: Final = 0.95
+_LEAST_IN_A_SECOND: Final = 0.5
+
+
+@dataclass(slots=True)
+class Load:
+    """What makes a workload scale up; made by `pressing`.
+
+    Attributes:
+        what: it, in words.
+        check: raises CouldNotMeasure if the load has stopped by itself.
+        seen: the outcome of our own requests, once the load has ended; None for a command.
+    """
+
+    what: str
+    check: Callable[[], object]
+    seen: Observation | None = None
+
+
+def pressing(live: Live, undo: Undo) -> AbstractContextManager[Load]:
+    """Make it scale up while the block runs.
+
+    Raises:
+        CouldNotMeasure: it cannot be started or stopped.
+    """
+    if live.up and live.down:
+        return _set(live.up, live.down, undo, live.down_within_s)
+    if live.load:
+        return _made(live.load, undo)
+    return _asked(live, live.load_rate_per_s or 0)
+
+
+def starved(seen: Observation, until: float) -> str:
+    """Why there was less load than declared; empty if there was not.
+
+    Args:
+        seen: our own requests, from the start of the load.
+        until: when it was ended, on the clock `time.monotonic`.
+    """
+    if not seen.samples:
+        return "nothing was sent"
+    rate, began = seen.plan.rate_per_s, seen.samples[0].due
+    sent = [sample.sent - began for sample in seen.samples if sample.sent < until]
+    due = (until - began) * rate
+    if len(sent) < _LEAST_SENT * due:
+        return f"{len(sent)} of {due:.0f} requests were sent in time"
+    in_second = Counter(int(at_s) for at_s in sent)
+    least = min((in_second[second] for second in range(int(until - began))), default=len(sent))
+    if least < _LEAST_IN_A_SECOND * rate:
+        return f"in one second {least} requests were sent, of {rate:g}"
+    return ""
+
+
+@contextmanager
+def _asked(live: Live, rate_per_s: float) -> Iterator[Load]:
+    """The prober's process ends when its input is closed, and so with us."""
+    plan = plan_of(live).model_copy(update={"rate_per_s": rate_per_s})
+    with probing(plan) as users:
+        load = Load(f"{rate_per_s:g} requests/s to {live.url}", users.seen)
+        yield load
+        load.seen = users.stop()
+
+
+@contextmanager
+def _made(argv: list[str], undo: Undo) -> Iterator[Load]:
+    verb = "make the load"
+    with command.started(argv, verb, _LOAD_REMEDY) as running:
+        token = undo.kill(running.pid)
+
+        def check() -> None:
+            if answer := running.poll():
+                raise CouldNotMeasure(
+                    f"the command to {verb} ended by itself, with {answer.status}: {answer.said}",
+                    where=argv[0],
+                    remedy="let it run until the drill stops it",
+                )
+
+        try:
+            yield Load(f"the load of {argv[0]}", check)
+        finally:
+            running.kill()
+            undo.forget(token)
+
+
+@contextmanager
+def _set(up: list[str], down: list[str], undo: Undo, timeout_s: float) -> Iterator[Load]:
+    """Scaled down again, whatever happens."""
+    token = undo.run(down, timeout_s=timeout_s)
+    try:
+        with command.started(up, "scale it up", _LOAD_REMEDY) as running:
+
+            def check() -> None:
+                answer = running.poll()
+                if answer and answer.status:
+                    raise CouldNotMeasure(
+                        f"the command to scale it up ended with {answer.status}: {answer.said}",
+                        where=up[0],
+                        remedy=_LOAD_REMEDY,
+                    )
+
+            yield Load(f"the command {up[0]}", check)
+    finally:
+        command.run(down, "scale it down", _LOAD_REMEDY, timeout_s=timeout_s)
+        undo.forget(token)
+
 
 _POLL_S: Final = 0.2
 _SLOWEST_S: Final = 1.0

@@ -1,25 +1,25 @@
-"""Parses configuration strictly: what one parser ignores, another one refuses.
-
-A duplicate key is a mistake in each format: most parsers take the last one, some the first, and a
-few refuse the file when the service starts. No value is ever shown: configuration holds secrets.
-"""
+"""The files around a deployment: configuration, which must parse, and the backups made before."""
 
 import configparser
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from glob import glob
 from pathlib import Path
 from typing import Final
 
 from yaml import ScalarNode
 
-from readiness.areas.deployment.config import Files
+from readiness.areas.deployment.config import Files, SavedLayer
 from readiness.lib import yaml_reader
 from readiness.lib.command import Answer, ask
+from readiness.lib.files import BackupFile, age_of, files_in, sha256_of
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Measurement
 
 _LONGEST_KEY: Final = 60
 _LONG_NUMBER: Final = "has a number with more digits than Python reads"
@@ -213,3 +213,60 @@ def checked(files: Files) -> list[tuple[list[str], Answer]]:
     return [
         (command, ask(command, "check the configuration", remedy)) for command in files.commands
     ]
+
+
+_SUM: Final = ".sha256"
+_HEX: Final = re.compile(r"^\\?([0-9a-fA-F]{64})\b")
+_LONGEST: Final = 1 << 16
+
+
+def newest(layer: SavedLayer) -> BackupFile | None:
+    """The newest copy, or None where there is none.
+
+    Raises:
+        CouldNotMeasure: see `readiness.lib.files.files_in`.
+    """
+    table = f"[deployment.layers.{layer.name}]"
+    found = files_in(Path(layer.path), layer.pattern, table)
+    return next((file for file in found if file.path.suffix != _SUM), None)
+
+
+def place_of(layer: SavedLayer) -> str:
+    """The pattern of its copies, with the folder."""
+    return f"{layer.path}/{layer.pattern}"
+
+
+def minutes_old(copy: BackupFile) -> Measurement:
+    """How old a copy is, in minutes.
+
+    Raises:
+        CouldNotMeasure: it is from the future, so that a clock is wrong.
+    """
+    age = age_of(copy)
+    minutes = timedelta(hours=float(age.value)) / timedelta(minutes=1)
+    return Measurement("age of the newest copy", minutes, "min", age.source)
+
+
+def sum_fits(copy: BackupFile) -> Measurement:
+    """Whether the copy matches its checksum.
+
+    Raises:
+        NoData: there is no valid checksum beside it.
+        CouldNotMeasure: one of the files cannot be read.
+    """
+    file = copy.path.with_name(f"{copy.path.name}{_SUM}")
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            told = _HEX.match(opened.read(_LONGEST))
+    except FileNotFoundError:
+        told = None
+    except OSError as error:
+        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(file)) from None
+    if told is None:
+        raise NoData(
+            "the newest copy has no SHA-256 beside it",
+            where=str(file),
+            remedy=f"write it with the copy: sha256sum {copy.path.name} > {file.name}",
+        )
+    fits = sha256_of(copy.path) == told[1].lower()
+    return Measurement("copies that do not match their checksum", int(not fits), "count", str(file))
