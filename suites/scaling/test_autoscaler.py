@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterator
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Scaling
-from readiness.areas.scaling.kubernetes import controllers
+from readiness.areas.scaling.judging import record_not_judged
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler
-from readiness.areas.scaling.kubernetes.controllers import Rate, fixed_in_manifest, fixed_live
+from readiness.areas.scaling.kubernetes.controllers import (
+    Rate,
+    downward,
+    fixed_in_manifest,
+    fixed_live,
+    upward,
+)
 from readiness.areas.scaling.kubernetes.view import ABLE, ACTIVE, LIMITED, View, conflicts, state
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.lib.text import clean, worst
@@ -52,6 +58,7 @@ SidesOf = Callable[[Scaling], Sides]
 def test_autoscaler(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
     """Of the manifests and of the live objects, with the platform's defaults filled in."""
     sides = sides_of(scaling)
+    record_not_judged(scaling, evidence, "min_replicas", "max_replicas")
     for view in sides.known:
         _judge_one(view, evidence)
         for found in view.autoscalers if len(view.autoscalers) == 1 else ():
@@ -87,18 +94,21 @@ def _judge_one(view: View, evidence: Evidence) -> None:
 
 
 def _judge_bounds(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    evidence.judge(
-        "min-replicas",
-        Measurement("minimum replica count", found.least, "count", side),
-        at_least(scaling.min_replicas, scaling.deciding("min_replicas")),
-        says=f"{side}: the minimum replica count of {found.name} is {found.least}",
-    )
-    most = at_least(scaling.max_replicas, scaling.deciding("max_replicas"))
+    least, most = scaling.min_replicas, scaling.max_replicas
+    if least is not None:
+        evidence.judge(
+            "min-replicas",
+            Measurement("minimum replica count", found.least, "count", side),
+            at_least(least, scaling.deciding("min_replicas")),
+            says=f"{side}: the minimum replica count of {found.name} is {found.least}",
+        )
     evidence.judge(
         "max-replicas",
         Measurement("maximum replica count", found.most, "count", side),
         # A maximum that is no more than the minimum never scales.
-        most if found.least < scaling.max_replicas else at_least(found.least + 1),
+        at_least(most, scaling.deciding("max_replicas"))
+        if most is not None and most > found.least
+        else at_least(found.least + 1),
         says=f"{side}: the maximum replica count of {found.name} is {found.most}",
     )
 
@@ -156,6 +166,8 @@ def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
 )
 def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
     """The controller's algorithm is simulated from every replica count between the bounds."""
+    agreed = ("cpu_percent", "memory_percent", "up_pods", "down_pods")
+    record_not_judged(scaling, evidence, *agreed)
     for view in sides_of(scaling).known:
         with evidence.attempt():
             found = view.autoscaler
@@ -177,6 +189,8 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
         (CPU, scaling.cpu_percent, "cpu_percent"),
         (MEMORY, scaling.memory_percent, "memory_percent"),
     ):
+        if wanted is None:
+            continue
         metrics, setting = found.of_resource(resource), scaling.deciding(key)
         evidence.judge(
             "metric",
@@ -196,28 +210,33 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
 
 
 def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    up = controllers.upward(found, scaling.up_pods, scaling.up_s)
-    _judge_rate(evidence, scaling, side, "added", up)
-    evidence.judge(
-        "delay",
-        Measurement("time until the first pod is added", found.up.hold_s, "s", side),
-        at_most(scaling.up_s, scaling.deciding("up_s")),
-        says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
-    )
-    down = controllers.downward(found, scaling.down_pods, scaling.down_s)
-    _judge_rate(evidence, scaling, side, "removed", down)
+    if up := scaling.pace("up"):
+        pods, seconds = up
+        setting = scaling.deciding("up_pods")
+        _judge_rate(evidence, side, "added", up, setting, upward(found, pods, seconds))
+        evidence.judge(
+            "delay",
+            Measurement("time until the first pod is added", found.up.hold_s, "s", side),
+            at_most(seconds, scaling.deciding("up_s")),
+            says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
+        )
+    if down := scaling.pace("down"):
+        setting = scaling.deciding("down_pods")
+        _judge_rate(evidence, side, "removed", down, setting, downward(found, *down))
     evidence.record(
         Measurement("time until the first pod is removed", found.down.hold_s, "s", side)
     )
 
 
 def _judge_rate(
-    evidence: Evidence, scaling: Scaling, side: str, verb: str, found: Rate | None
+    evidence: Evidence,
+    side: str,
+    verb: str,
+    pace: tuple[int, float],
+    setting: str,
+    found: Rate | None,
 ) -> None:
-    up = verb == "added"
-    pods = scaling.up_pods if up else scaling.down_pods
-    seconds = scaling.up_s if up else scaling.down_s
-    setting = scaling.deciding("up_pods" if up else "down_pods")
+    pods, seconds = pace
     if found is None:
         raise NoData(
             f"the bounds of the autoscaler leave no room for {pods} pods more or fewer",

@@ -1,12 +1,12 @@
 """Whether the service scales up under load and down again, as a drill shows."""
 
 from collections.abc import Callable
-from typing import Literal
 
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.scaling.config import Live, Scaling
+from readiness.areas.scaling.judging import record_not_judged
 from readiness.areas.scaling.probes.course import course, timeline
-from readiness.areas.scaling.probes.drill import Phase, Scaled
+from readiness.areas.scaling.probes.drill import Pace, Phase, Scaled
 from readiness.lib.prober.judging import figure, judge_served
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
@@ -56,6 +56,8 @@ def test_under_load(scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -
     if live is None:
         raise NoData("no drill is declared", where=f"[scaling.{scaling.name}.live]")
     scaled = scaled_of(scaling)
+    keys = ("min_replicas", "max_replicas", "up_pods", "down_pods")
+    record_not_judged(scaling, evidence, *keys)
     evidence.record(_story(scaled, live))
     _record_load(scaled, evidence)
     with evidence.attempt():
@@ -76,14 +78,17 @@ def _judge_up(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) 
         at_least(live.loaded_replicas, live.deciding("loaded_replicas")),
         at_most(live.up_within_s, live.deciding("up_within_s")),
     )  # fmt: skip
-    evidence.judge(
-        "most",
-        figure("most replicas", up.most, "count", _counted(live), len(up.counts)),
-        at_most(scaling.max_replicas, scaling.deciding("max_replicas")),
-        says=f"Up to {up.most} replicas served under load",
-    )
+    if scaling.max_replicas is not None:
+        evidence.judge(
+            "most",
+            figure("most replicas", up.most, "count", _counted(live), len(up.counts)),
+            at_most(scaling.max_replicas, scaling.deciding("max_replicas")),
+            says=f"Up to {up.most} replicas served under load",
+        )
     _judge_answering(scaled, live, evidence)
-    _judge_pace(evidence, scaling, live, up, "added")
+    if pace := scaling.pace("up"):
+        most = up.added(pace[1])
+        _judge_pace(evidence, live, "added", most, pace, scaling.deciding("up_pods"))
 
 
 def _judge_down(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) -> None:
@@ -95,18 +100,22 @@ def _judge_down(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence
             where=scaled.up.name,
         )
     judge_served(down.name, down.seen, evidence)
+    agreed, before = scaling.min_replicas, "the replica count before the load"
     _judge_count(
         evidence, live, down, "scaled-down", "after the load",
-        at_most(scaling.min_replicas, scaling.deciding("min_replicas")),
+        at_most(scaled.fewest, before if agreed is None else scaling.deciding("min_replicas")),
         at_most(live.down_within_s, live.deciding("down_within_s")),
     )  # fmt: skip
-    evidence.judge(
-        "fewest",
-        figure("fewest replicas", down.least, "count", _counted(live), len(down.counts)),
-        at_least(scaling.min_replicas, scaling.deciding("min_replicas")),
-        says=f"Only {down.least} replicas served after the load, for a while",
-    )
-    _judge_pace(evidence, scaling, live, down, "removed")
+    if agreed is not None:
+        evidence.judge(
+            "fewest",
+            figure("fewest replicas", down.least, "count", _counted(live), len(down.counts)),
+            at_least(agreed, scaling.deciding("min_replicas")),
+            says=f"Only {down.least} replicas served after the load, for a while",
+        )
+    if pace := scaling.pace("down"):
+        most = down.removed(pace[1])
+        _judge_pace(evidence, live, "removed", most, pace, scaling.deciding("down_pods"))
 
 
 def _judge_count(
@@ -145,27 +154,20 @@ def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
 
 
 def _judge_pace(
-    evidence: Evidence,
-    scaling: Scaling,
-    live: Live,
-    phase: Phase,
-    verb: Literal["added", "removed"],
+    evidence: Evidence, live: Live, key: str, most: Pace, agreed: tuple[int, float], setting: str
 ) -> None:
-    """What may have been too many at once, and was not seen, is no pass."""
-    up = verb == "added"
-    seconds = scaling.up_s if up else scaling.down_s
-    limit = scaling.up_pods if up else scaling.down_pods
-    pace = phase.added(seconds) if up else phase.removed(seconds)
-    told = f"replicas {verb} in {seconds:g} s"
+    """More replicas at once than allowed may have been missed: that is not a pass."""
+    limit, seconds = agreed
+    told = f"replicas {key} in {seconds:g} s"
     evidence.judge(
-        verb,
-        figure(f"most {told}", pace.certain, "count", _counted(live)),
-        at_most(limit, scaling.deciding("up_pods" if up else "down_pods")),
-        says=f"{pace.certain} {told}",
+        key,
+        figure(f"most {told}", most.certain, "count", _counted(live)),
+        at_most(limit, setting),
+        says=f"{most.certain} {told}",
     )
-    if pace.possible > limit:
+    if most.possible > limit:
         raise NoData(
-            f"{told}: up to {pace.possible}, as they were counted too seldom to be sure",
+            f"{told}: up to {most.possible}, as they were counted too seldom to be sure",
             where=_counted(live),
             remedy="make the command `replicas` answer faster",
         )

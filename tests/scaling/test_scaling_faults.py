@@ -50,9 +50,16 @@ def manifests(tmp_path: Path) -> Path:
     return copy_manifests(tmp_path)
 
 
+AGREED = {
+    "min_replicas": 3, "max_replicas": 10, "cpu_percent": 70, "memory_percent": 80,
+    "up_pods": 2, "up_s": 15, "down_pods": 1, "down_s": 60,
+}  # fmt: skip
+
+
 def shop(folder: Path, **more: Any) -> Scaling:
     files = [str(folder / "*.yaml"), str(folder / "live.json")]
-    return Scaling(name="shop", workload="deployment/shop", manifests=files, **more)
+    keys = {"name": "shop", "workload": "deployment/shop", "manifests": files}
+    return Scaling.model_validate({**keys, **AGREED, **more})
 
 
 def missed(scaling: Scaling) -> Missed:
@@ -132,8 +139,48 @@ def test_without_a_quota_or_a_node_room_is_an_error(manifests: Path) -> None:
 def test_what_was_agreed_is_judged_exactly(
     key: str, value: int, check: str, misses: str, manifests: Path
 ) -> None:
-    agreed = shop(manifests).model_copy(update={key: value})
-    assert missed(agreed) == {f"scaling.{check}[shop]": {misses}}
+    assert missed(shop(manifests, **{key: value})) == {f"scaling.{check}[shop]": {misses}}
+
+
+NOT_AGREED = [
+    "min_replicas_lowered", "max_replicas_lowered", "scales_too_late", "second_policy",
+    "scales_up_too_slowly", "scale_up_is_delayed", "behavior_left_out", "scales_down_too_slowly",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_AGREED)
+def test_what_was_not_agreed_is_not_judged(name: str, manifests: Path) -> None:
+    (fault,) = [fault for fault in FAULTS if fault.name == name]
+    with fault.apply(cast("ReferenceSystem", System(manifests))):
+        assert missed(shop(manifests, **dict.fromkeys(AGREED))) == {}
+
+
+def test_a_check_says_what_it_does_not_judge_and_which_key_to_set(manifests: Path) -> None:
+    scaling, said = shop(manifests, **dict.fromkeys(AGREED)), []
+    for name in ("test_autoscaler", "test_autoscaler_policy"):
+        evidence = Evidence()
+        getattr(suite("scaling.test_autoscaler"), name)(
+            scaling, lambda asked: sides(asked, None), evidence
+        )
+        said += [f"{m.name}: {m.value}" for m in evidence.measurements]
+    assert [text for text in said if text.startswith("not judged: ")] == [
+        f"not judged: {what}: set `{key}` in [scaling.shop]"
+        for what, key in (
+            ("minimum replica count", "min_replicas"),
+            ("maximum replica count", "max_replicas"),
+            ("target utilization of CPU", "cpu_percent"),
+            ("target utilization of memory", "memory_percent"),
+            ("how fast pods are added", "up_pods"),
+            ("how fast pods are removed", "down_pods"),
+        )
+    ]
+
+
+def test_a_maximum_that_is_the_minimum_is_a_miss_without_any_agreement(manifests: Path) -> None:
+    path = manifests / "autoscaler.yaml"
+    path.write_text(path.read_text().replace("maxReplicas: 10", "maxReplicas: 3"))
+    found = missed(shop(manifests, **dict.fromkeys(AGREED)))
+    assert found["scaling.autoscaler[shop]"] == {"max-replicas"}
 
 
 def test_a_cluster_autoscaler_needs_one_node_that_is_large_enough(manifests: Path) -> None:

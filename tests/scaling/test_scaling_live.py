@@ -126,6 +126,27 @@ def test_a_target_that_does_not_scale_up(small: Small) -> None:
     assert "scaling down could not be seen" in said["error"]
 
 
+def not_agreed(scaling: Scaling) -> Scaling:
+    keys = ("min_replicas", "max_replicas", "up_pods", "up_s", "down_pods", "down_s")
+    return scaling.model_copy(update=dict.fromkeys(keys))
+
+
+def test_without_an_agreement_the_replica_count_before_the_load_is_the_limit(small: Small) -> None:
+    scaling = not_agreed(small.scaling(loaded_replicas=6, up=small.set(6)))
+    assert judged(scaling, small.drill(scaling)) == {}
+    scaling = not_agreed(small.scaling(down=small.set(FEWEST + 1)))
+    said = judged(scaling, small.drill(scaling))
+    assert set(said) == {"scaled-down"}
+    assert "limit 2 (the replica count before the load)" in said["scaled-down"]
+
+
+def test_a_target_that_already_has_the_replicas_of_the_load_is_not_loaded(small: Small) -> None:
+    (small.folder / "count").write_text(str(NEEDED))
+    with pytest.raises(NoData, match="4 replicas serve, and `loaded_replicas` is 4"):
+        small.drill(not_agreed(small.scaling()))
+    assert small.undo.ever == 0
+
+
 def test_more_at_once_than_agreed(small: Small) -> None:
     scaling = small.scaling(loaded_replicas=5, up=small.set(5))
     assert judged(scaling, small.drill(scaling)) == {

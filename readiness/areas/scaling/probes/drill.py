@@ -286,7 +286,8 @@ def drill(scaling: Scaling, live: Live, safety: Safety) -> Scaled:
         CouldNotMeasure: the service is not steady before, another drill runs, replicas cannot be
             counted, or the load ended by itself.
     """
-    period_s = min(_SLOWEST_S, min(scaling.up_s, scaling.down_s) / _COUNTS_IN_A_PERIOD)
+    paces_s = [pace_s for pace_s in (scaling.up_s, scaling.down_s) if pace_s is not None]
+    period_s = min([_SLOWEST_S, *(pace_s / _COUNTS_IN_A_PERIOD for pace_s in paces_s)])
     with (
         alone(safety),
         probing(watched.plan_of(live)) as prober,
@@ -315,8 +316,7 @@ class _Drill:
         self._counter = counter
 
     def run(self, safety: Safety) -> Scaled:
-        live, fewest = self._live, self._scaling.min_replicas
-        self._given()
+        live, fewest = self._live, self._given()
         began = time.monotonic()
         with pressing(live, safety.undo) as load:
             up = self._arrive(began, lambda n: n >= live.loaded_replicas, live.up_within_s, load)
@@ -337,19 +337,28 @@ class _Drill:
             whole=whole,
         )
 
-    def _given(self) -> None:
+    def _given(self) -> int:
+        """The replica count before the load, which must be steady, and the minimum if one is set.
+
+        Raises:
+            NoData: it is not, or the load would need no more replicas.
+        """
         began = time.monotonic()
         seen = watched.steadily(self._prober, self._live, began)
         if seen.failed:
             raise self._unsteady(watched.failures_of(seen))
         self._must_count()
-        counts = {said.what for said in self._counter.said(began)}
-        if counts != {self._scaling.min_replicas}:
-            told = listed(str(count) for count in sorted(counts)) or "an unknown number of"
-            raise self._unsteady(
-                f"{told} replicas serve, and `min_replicas` is {self._scaling.min_replicas}"
-            )
+        counts = sorted({said.what for said in self._counter.said(began)})
+        told = listed(map(str, counts)) or "an unknown number of"
+        agreed, needed = self._scaling.min_replicas, self._live.loaded_replicas
+        if agreed is not None and counts != [agreed]:
+            raise self._unsteady(f"{told} replicas serve, and `min_replicas` is {agreed}")
+        if len(counts) != 1:
+            raise self._unsteady(f"the replica count is not steady: {told} replicas serve")
+        if counts[0] >= needed:
+            raise self._unsteady(f"{told} replicas serve, and `loaded_replicas` is {needed}")
         seen.must_be_fair()
+        return counts[0]
 
     def _unsteady(self, problem: str) -> NoData:
         return NoData(
