@@ -7,10 +7,12 @@ import pytest
 
 from readiness.areas.deployment.drill import restoring
 from readiness.areas.deployment.drill.change import IN_A_ROW
+from readiness.areas.deployment.drill.drill import Drilled
 from readiness.lib.drill.safety import locked
 from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
 from tests.support.small_servers import Reply
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -27,8 +29,26 @@ def target(tmp_path: Path) -> Iterator[DrilledTarget]:
         yield running
 
 
+def undisturbed(target: DrilledTarget) -> Drilled:
+    """The first drill during which this machine had time for the prober, within 5 minutes."""
+    done: list[Drilled] = []
+
+    def tried() -> bool:
+        try:
+            done.append(target.drill())
+        except NoData as error:
+            if "starved" not in error.message:
+                raise
+            return False
+        return not done[-1].is_starved
+
+    assert eventually(tried, 300)
+    return done[-1]
+
+
 def test_from_the_new_release_it_deploys_the_old_one_first(target: DrilledTarget) -> None:
-    drilled = target.drill()
+    # A busy machine answers late: only a lost request is a failure here.
+    drilled = undisturbed(target.again(timeout_s="20", change_within_s="120"))
     assert [change.name for change in drilled.changes] == [
         f"deploy {OLD}", f"deploy {NEW}", f"roll back to {OLD}", f"deploy {NEW} again",
     ]  # fmt: skip

@@ -64,8 +64,7 @@ def test_the_report_is_complete(released: ReleaseFiles) -> None:
 
 def test_each_lever_restores_the_files(released: ReleaseFiles) -> None:
     levers, before = Levers(released), content(released.folder)
-    with levers.release_file("store/shop-1.4.0.tar.gz") as path:
-        path.unlink()
+    with levers.change_release_file("store/shop-1.4.0.tar.gz", Path.unlink):
         assert content(released.folder).keys() != before.keys()
     with levers.edit_release_file("deploy/logging.yaml", "INFO", "DEBUG"):
         assert "DEBUG" in (released.deploy / "logging.yaml").read_text()

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tarfile
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -126,33 +126,36 @@ class ReleaseLevers:
     _released: ReleaseFiles
 
     @contextlib.contextmanager
-    def release_file(self, name: str) -> Iterator[Path]:
-        """One of the files, such as `deploy/shop.toml`, which may be changed in the block."""
+    def change_release_file(self, name: str, change: Callable[[Path], object]) -> Iterator[None]:
+        """Change one of the files, such as `deploy/shop.toml`."""
         path = self._released.folder / name
         with kept(path):
-            yield path
+            change(path)
+            yield
 
-    @contextlib.contextmanager
-    def edit_release_file(self, name: str, old: str, new: str) -> Iterator[None]:
+    def edit_release_file(self, name: str, old: str, new: str) -> AbstractContextManager[None]:
         """Replace a text in one of the files.
 
         Raises:
             ReferenceSystemError: the file does not contain the text.
         """
-        with self.release_file(name) as path:
+
+        def edit(path: Path) -> None:
             text = path.read_text(encoding="utf-8")
             if old not in text:
                 raise ReferenceSystemError(f"{old!r} is not in the file", where=name)
             write_whole(path, text.replace(old, new).encode())
-            yield
 
-    @contextlib.contextmanager
-    def age_release_file(self, name: str, by: timedelta) -> Iterator[None]:
+        return self.change_release_file(name, edit)
+
+    def age_release_file(self, name: str, by: timedelta) -> AbstractContextManager[None]:
         """Make one of the files older, or younger by a negative time."""
-        with self.release_file(name) as path:
+
+        def age(path: Path) -> None:
             moved = path.stat().st_mtime_ns - int(by.total_seconds() * 1e9)
             os.utime(path, ns=(moved, moved))
-            yield
+
+        return self.change_release_file(name, age)
 
     def in_cgroup(self, *, limit: int) -> AbstractContextManager[None]:
         """Let the machine have a cgroup with that memory limit, in bytes."""
