@@ -218,8 +218,11 @@ def test_the_slowest_part_may_be_the_start() -> None:
 @pytest.mark.parametrize(
     ("versions", "words"),
     [
-        ([OLD] * 50 + [LOST] * 20 + [NEW] * 50, "nobody was served for a while: start the new"),
-        ([OLD] * 50 + [LOST, LOST, OLD, OLD, OLD, OLD] * 5 + [NEW] * 50, "led to replicas that"),
+        ([OLD] * 50 + [LOST] * 20 + [NEW] * 50, "no request was served for a while: start the new"),
+        (
+            [OLD] * 50 + [LOST, LOST, OLD, OLD, OLD, OLD] * 5 + [NEW] * 50,
+            "requests were sent to replicas that",
+        ),
     ],
 )
 def test_failures_come_with_their_number_and_their_remedy(versions: list[str], words: str) -> None:
@@ -234,7 +237,7 @@ def test_closed_connections_are_named_though_no_request_was_lost() -> None:
     change = done.changes[0]
     hung = replace(change.seen, hangups=(Hangup(1.0, idle=True),))
     (found,) = better(replace(done, changes=(replace(change, seen=hung),)), 3)
-    assert found.startswith(f"deploy {NEW}: kept connections were closed without a word")
+    assert found.startswith(f"deploy {NEW}: kept connections were closed without notice")
     assert "failed" not in found
 
 
@@ -247,7 +250,7 @@ def test_a_stopped_change_is_named_first() -> None:
     versions = [OLD] * 50 + [LOST] * 30 + [OLD] * 170
     found = better(drilled(versions, problem="it hangs", restored=AWAY), 3)
     assert found[0] == f"deploy {NEW} did not complete: it hangs"
-    assert "nobody was served" in found[1]
+    assert "no request was served" in found[1]
 
 
 def test_a_starved_prober_gives_no_advice() -> None:

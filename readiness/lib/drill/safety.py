@@ -26,14 +26,7 @@ _GRACE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The target and the folder of its notes.
-
-    Attributes:
-        folder: beside readiness.toml.
-        target: the name of the target.
-        environment: as the target reports it.
-        fingerprint: what identifies the target.
-    """
+    """The target and the folder of its notes, which is beside readiness.toml."""
 
     folder: Path
     target: str
@@ -42,7 +35,7 @@ class Place:
 
     @property
     def file(self) -> Path:
-        """The notes of a drill that runs or was killed."""
+        """The notes of a drill that is running or was killed."""
         return self.folder / f"drill-{self.fingerprint}.json"
 
     @property
@@ -56,10 +49,7 @@ class Noted:
     """Everything needed to restore the target.
 
     Attributes:
-        fingerprint: the target's.
-        target: its name.
-        environment: as it reported it.
-        release: what it served.
+        release: the release that it served.
         row: the id of the row that was written; empty if none was.
         tool: the id of the process that now changes the target; 0 if none does.
         born: the start time of that process, from the kernel.
@@ -79,7 +69,7 @@ class Noted:
         """The notes in a file.
 
         Raises:
-            CouldNotMeasure: they are not valid; nothing is changed on a guess.
+            CouldNotMeasure: they are not valid.
         """
         try:
             document: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -100,7 +90,7 @@ class Noted:
         return noted
 
     def end_tool(self) -> bool:
-        """Kill the command that was left behind and its children; returns whether there was one."""
+        """Kill the command that still runs, with its children; returns whether there was one."""
         if not self.tool or not self.born or watchdog.born(self.tool) != self.born:
             return False
         with suppress(ProcessLookupError, PermissionError):
@@ -112,7 +102,7 @@ class Noted:
 
 
 class Notes:
-    """The notes of a running drill; on disk before anything is changed."""
+    """The notes of a running drill, on disk before anything is changed."""
 
     def __init__(self, path: Path, noted: Noted) -> None:
         self._path = path
@@ -166,17 +156,13 @@ _DAY_S: Final = 86_400.0
 
 
 class Reached(Protocol):
-    """A database, as a configuration names it."""
+    """A database of the configuration; one statement may take `timeout_s`."""
 
     @property
-    def dsn(self) -> Dsn:
-        """How to reach it."""
-        ...
+    def dsn(self) -> Dsn: ...  # noqa: D102
 
     @property
-    def timeout_s(self) -> float:
-        """How long one statement may take."""
-        ...
+    def timeout_s(self) -> float: ...  # noqa: D102
 
 
 @contextmanager
@@ -248,9 +234,8 @@ class Safety:
     """What a drill needs to be safe.
 
     Attributes:
-        place: the target and the folder of its notes.
         config: the readiness.toml for `readiness recover`.
-        database: holds the lock against other machines; None if the target has none.
+        database: holds the lock against drills from other machines; None if the target has none.
         undo: runs `readiness recover` if this process is killed.
     """
 

@@ -40,20 +40,12 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Lost(Exception):
-    """A request that got no whole answer; the text says why, in a word or two."""
+    """A request that got no complete answer; the text says why, in one to three words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where requests go, and what each of them says.
-
-    Attributes:
-        host: the name or address.
-        port: the port.
-        tls: how the connection is protected; None if it is not.
-        request: the bytes of the request.
-        max_bytes: the largest body.
-    """
+    """Where requests are sent, the bytes of each, and the largest body of an answer."""
 
     host: str
     port: int
@@ -64,7 +56,7 @@ class Place:
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer."""
+    """A complete answer."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -72,7 +64,7 @@ class Answer:
 
 
 def place(url: str, headers: dict[str, str], *, verify_tls: bool, max_bytes: int) -> Place:
-    """What a URL means.
+    """Where requests to a URL are sent.
 
     Raises:
         ValueError: it is not one of http or https.
@@ -92,7 +84,7 @@ def place(url: str, headers: dict[str, str], *, verify_tls: bool, max_bytes: int
 
 
 def _bytes_of(target: str, headers: dict[str, str]) -> bytes:
-    """The same for each request: so it is made, and looked at, once."""
+    """The bytes of a request, made and validated once, since all requests are the same."""
     line = h11.Connection(h11.CLIENT)
     request = h11.Request(method="GET", target=target, headers=list(headers.items()))
     return (line.send(request) or b"") + (line.send(h11.EndOfMessage()) or b"")
@@ -102,7 +94,7 @@ class Connection(asyncio.Protocol):
     """A connection, made by `connected`; the methods named `on_…` are called by its parser.
 
     Attributes:
-        reusable: whether another request may be sent: it is open and was not announced to close.
+        reusable: whether another request may be sent: it is open, and no answer announced its end.
     """
 
     def __init__(self, where: Place, hung_up: Callable[[bool], None]) -> None:
@@ -116,10 +108,10 @@ class Connection(asyncio.Protocol):
         self.reusable = True
 
     async def ask(self) -> Answer:
-        """Send the request, and wait for the whole answer.
+        """Send the request, and wait for the complete answer.
 
         Raises:
-            Lost: none came, or no whole one.
+            Lost: no complete answer came.
         """
         if not self.reusable:
             raise Lost("closed before the request")
@@ -132,20 +124,20 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way, or was given up: nothing more may be sent."""
+        """Whether a request is under way or timed out, so that no other may be sent."""
         return self._waiting is not None
 
     def close(self) -> None:
-        """Close it, now."""
+        """Close it at once."""
         self.reusable = False
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
+        """The connection is established."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Something came."""
+        """Parse received bytes."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -157,9 +149,9 @@ class Connection(asyncio.Protocol):
                     self._refuse("not HTTP")
 
     def eof_received(self) -> bool:
-        """The other side has closed: where no length was told, that is how the answer ends."""
-        told = self._answer.headers.keys() & {"content-length", "transfer-encoding"}
-        if self._answer.status and not told:
+        """The other side has closed, which ends an answer without a length."""
+        delimited = self._answer.headers.keys() & {"content-length", "transfer-encoding"}
+        if self._answer.status and not delimited:
             self.reusable = False
             self._done()
         self._end()
@@ -170,11 +162,11 @@ class Connection(asyncio.Protocol):
         self._end()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One line of the head."""
+        """Keep one header."""
         self._answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """The head is whole; one that only says to go on is forgotten."""
+        """Keep the status; an interim response (1xx) is dropped."""
         status = self._parser.get_status_code()
         if status >= _FINAL:
             self._answer.status = status
@@ -182,20 +174,20 @@ class Connection(asyncio.Protocol):
             self._answer.headers.clear()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Keep a part of the body."""
         self._answer.body += body
         if len(self._answer.body) > self._place.max_bytes:
             self._refuse("answer too large")
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         if self._answer.status:
             if not self._parser.should_keep_alive():
-                self.reusable = False  # the answer said that it would be closed
+                self.reusable = False  # the answer announced that the connection ends
             self._done()
 
     def _end(self) -> None:
-        if self.reusable:  # it had not been said
+        if self.reusable:  # its end was not announced
             self._hung_up(self._waiting is None)
         self.reusable = False
         self._lose("answer cut off" if self._answer.status else "closed without answer")
@@ -217,12 +209,12 @@ async def connected(where: Place, hung_up: Callable[[bool], None]) -> Connection
     """A new connection.
 
     Args:
-        where: to whom.
-        hung_up: is called when the other side closes it without having said so; True if no
-            request was under way.
+        where: the server, and the request.
+        hung_up: is called when the other side closes it without notice; with True if no request
+            was under way.
 
     Raises:
-        Lost: there is none to be had.
+        Lost: it cannot be established.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -241,7 +233,7 @@ async def connected(where: Place, hung_up: Callable[[bool], None]) -> Connection
 
 
 class Prober:
-    """Sends requests on schedule, whatever became of those before."""
+    """Sends requests on schedule, whatever the outcome of earlier ones."""
 
     def __init__(self, plan: Plan, record: IO[str]) -> None:
         self._plan = plan
@@ -257,7 +249,7 @@ class Prober:
         self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Send until stdin ends, and wait for what is under way then."""
+        """Send until stdin ends, and wait for the requests under way then."""
         loop = asyncio.get_running_loop()
         loop.add_reader(sys.stdin, self._read_stdin)
         self._began, cpu_s = loop.time(), time.process_time()
@@ -270,7 +262,7 @@ class Prober:
         self._write(End(time.monotonic(), self._slots, time.process_time() - cpu_s))
 
     def _send_those_due(self) -> None:
-        """No request waits for another: an answer that does not come delays nobody."""
+        """No request waits for another: a missing answer delays no other request."""
         loop = asyncio.get_running_loop()
         while not self._over.is_set():
             due = self._began + self._slots * self._plan.period_s
@@ -284,7 +276,7 @@ class Prober:
 
     def _read_stdin(self) -> None:
         if not os.read(sys.stdin.fileno(), 1):
-            # What has ended can be read for ever, and would be, until the last request has ended.
+            # An ended stdin is always readable: the reader would be called all the time.
             asyncio.get_running_loop().remove_reader(sys.stdin)
             self._over.set()
 
@@ -325,7 +317,7 @@ class Prober:
             self._busy -= 1
 
     def _rested(self) -> Connection | None:
-        """The one that has rested longest; None while there are fewer than there should be."""
+        """The connection that was idle longest; None while fewer are open than planned."""
         while self._idle and not self._idle[0].reusable:
             self._idle.popleft()
         full = len(self._idle) + self._busy > self._plan.connections
@@ -355,10 +347,10 @@ class Prober:
 
 
 def main() -> None:
-    """The process: its plan is the first line of stdin, whose end is the end."""
+    """Run until stdin ends; its first line is the plan."""
     plan = Plan.model_validate_json(sys.stdin.buffer.readline())
-    gc.freeze()  # nothing of the imports is looked at again
-    with suppress(OSError):  # who keeps time goes first, where we may say so
+    gc.freeze()  # the garbage collector need not look at imported modules
+    with suppress(OSError):  # a higher priority keeps the schedule, where it is permitted
         os.nice(-5)
     with open(int(sys.argv[1]), "w", encoding="utf-8", buffering=1) as record:  # noqa: PTH123
         prober = Prober(plan, record)

@@ -1,4 +1,4 @@
-"""What a record of requests says: failures, outages and latency, as figures, moments and tracks."""
+"""What a record of requests shows: failures, outages, latency; as figures, moments and tracks."""
 
 import math
 from collections import Counter
@@ -14,30 +14,28 @@ from readiness.model.course import MOST_SLOTS, Series, Track
 from readiness.model.errors import NoData
 from readiness.model.measurement import Moment
 
-# Later than this, a stall of the prober looks like one of the service.
+# If it sends later than this, a stall of the prober looks like one of the service.
 _LATE_S: Final = 0.05
 _LATE_QUANTILE: Final = 0.99
-# The machine itself stood still for so long: an outage in between was seen by nobody.
+# The machine itself stood still for so long that an outage in between was not seen.
 _BLIND_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Requests of one kind that failed one after the other.
+    """Consecutive failed requests of one kind.
 
     Attributes:
         mode: how they were sent.
         began: when the first was due, on the clock `time.monotonic`.
-        ended: when the next good one was due; when the record ends, if none came.
+        ended: when the next good one was due, or when the record ends.
         requests: how many failed.
-        problems: what happened, each once.
     """
 
     mode: Mode
     began: float
     ended: float
     requests: int
-    problems: tuple[str, ...]
 
     @property
     def length_s(self) -> float:
@@ -47,12 +45,12 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All requests of a time, in the order in which they were due.
+    """All requests of a period, in the order in which they were due.
 
     Attributes:
         plan: what was to be sent.
-        samples: what became of each request.
-        hangups: kept connections that were closed without a word.
+        samples: the outcome of each request.
+        hangups: kept connections that were closed without notice.
     """
 
     plan: Plan
@@ -60,7 +58,7 @@ class Observation:
     hangups: tuple[Hangup, ...]
 
     def between(self, begin: float, end: float) -> "Observation":
-        """The part whose requests were due in a time, on the clock `time.monotonic`."""
+        """The requests that were due in a period, on the clock `time.monotonic`."""
         return Observation(
             self.plan,
             tuple(s for s in self.samples if begin <= s.due < end),
@@ -73,31 +71,31 @@ class Observation:
 
     @property
     def failed(self) -> tuple[Sample, ...]:
-        """Those that were not answered as they should have been."""
+        """The requests that got no good answer."""
         return tuple(sample for sample in self.samples if sample.failed)
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """The releases that answered, in the order in which they were first seen."""
+        """The releases that answered, in order of appearance."""
         return tuple(dict.fromkeys(sample.version for sample in self.samples if sample.version))
 
     @property
     def replicas(self) -> tuple[str, ...]:
-        """The replicas that answered, in the order in which they were first seen."""
+        """The replicas that answered, in order of appearance."""
         return tuple(dict.fromkeys(sample.replica for sample in self.samples if sample.replica))
 
     def outages(self) -> tuple[Outage, ...]:
-        """Every run of failed requests, of each kind apart, the longest first."""
+        """Every run of failed requests of one kind, the longest first."""
         found = [outage for mode in MODES for outage in self._outages(mode)]
         return tuple(sorted(found, key=lambda outage: -outage.length_s))
 
     @property
     def longest_gap_s(self) -> float:
-        """The longest time in which no request of one kind was answered; 0 if all were."""
+        """The longest time in which no request of one kind was answered well; 0 if all were."""
         return max((outage.length_s for outage in self.outages()), default=0.0)
 
     def latency_s(self, quantile: float) -> float:
-        """A quantile of the latency of all requests, those that failed among them.
+        """A quantile of the latency of all requests, failed ones included.
 
         Raises:
             NoData: there were none.
@@ -106,16 +104,13 @@ class Observation:
 
     @property
     def shortest_seen_s(self) -> float:
-        """An outage of all of the service that lasts this long cannot have been missed.
-
-        It is the longest time between two requests: what begins and ends between them is not seen.
-        """
+        """The longest time between two requests; a shorter outage may not have been seen."""
         sent = sorted(sample.sent for sample in self.samples)
         return max((b - a for a, b in pairwise(sent)), default=float("inf"))
 
     @property
     def starved(self) -> str:
-        """Why the prober's own figures are not to be believed; empty if they are."""
+        """Why the prober's figures cannot be trusted; empty if they can."""
         if not self.samples:
             return "nothing was sent"
         if self.shortest_seen_s > max(_BLIND_S, 2 * self.plan.period_s):
@@ -135,7 +130,7 @@ class Observation:
             raise NoData(
                 f"the prober was starved: {why}",
                 where=f"{self.plan.rate_per_s:g} requests/s to {self.plan.url}",
-                remedy="run the gate on a machine that does less at the time, or lower the rate",
+                remedy="run the gate on a less busy machine, or lower the rate",
             )
 
     def _outages(self, mode: Mode) -> Iterator[Outage]:
@@ -152,41 +147,44 @@ def _outage(mode: Mode, run: Sequence[Sample], period_s: float) -> Outage:
         began=run[0].due,
         ended=run[-1].due + period_s,
         requests=len(run),
-        problems=tuple(dict.fromkeys(sample.problem for sample in run)),
     )
 
 
-# Failures closer to each other than this are told as one stretch.
+# Failures that are less apart than this are shown as one.
 _APART_S: Final = 0.5
 
 
 def since(began: float, moments: Iterable[Moment]) -> list[Moment]:
-    """Moments on the clock of the record, counted from when it began."""
+    """The same moments, in seconds since the record began."""
     return [Moment(moment.at_s - began, moment.label, moment.good) for moment in moments]
 
 
-def dips(told: Sequence[tuple[float, int]], needed: int) -> Iterator[Moment]:
+def dips(counts: Sequence[tuple[float, int]], needed: int) -> Iterator[Moment]:
     """When fewer replicas served than are needed, how few, and for how long."""
-    for few, run in groupby(told, key=lambda said: said[1] < needed):
+    for few, run in groupby(counts, key=lambda counted: counted[1] < needed):
         stretch = list(run)
         if few:
             began, least = stretch[0][0], min(count for _, count in stretch)
-            ended = next((at for at, _ in told if at > stretch[-1][0]), None)
+            ended = next((at for at, _ in counts if at > stretch[-1][0]), None)
             long = "to the end" if ended is None else f"for {ended - began:.1f} s"
             yield Moment(began, f"too few replicas serve {long}: at worst {least} of {needed}")
 
 
+def problems_of(failed: Iterable[Sample]) -> str:
+    """What was wrong with requests, and how often."""
+    kinds = Counter(sample.problem for sample in failed)
+    return listed(f"{count} x {problem}" for problem, count in kinds.most_common())
+
+
 def failures(seen: Observation) -> Iterator[Moment]:
-    """When requests failed, and when they did no more."""
+    """When requests began to fail, and when all were answered again."""
     for stretch in _stretches(seen.failed):
-        kinds = Counter(sample.problem for sample in stretch)
-        told = listed(f"{count} x {problem}" for problem, count in kinds.most_common())
-        yield Moment(stretch[0].due, f"requests fail: {told}", good=False)
+        yield Moment(stretch[0].due, f"requests fail: {problems_of(stretch)}", good=False)
         yield Moment(max(s.due for s in stretch) + seen.plan.period_s, "all answered", good=True)
 
 
 def _stretches(failed: tuple[Sample, ...]) -> list[list[Sample]]:
-    """Failures one after the other."""
+    """Runs of failures that follow each other closely."""
     found: list[list[Sample]] = []
     for sample in failed:
         if not found or sample.due - found[-1][-1].due > _APART_S:
@@ -195,17 +193,17 @@ def _stretches(failed: tuple[Sample, ...]) -> list[list[Sample]]:
     return found
 
 
-# Fewer requests than this are no picture of who answers.
+# Fewer requests than this do not show which releases answer.
 _LEAST_IN_A_SLOT = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The slots of a record; each is as long as a whole number of requests takes.
+    """The time slots of a chart; each is a whole number of request periods long.
 
     Attributes:
         began: when the first begins, on the clock of the record.
-        step_s: how long each is.
+        step_s: the length of each.
         count: how many there are.
     """
 
@@ -215,23 +213,23 @@ class Slots:
 
     @classmethod
     def of(cls, seen: Observation) -> Self:
-        """Those of a record with at least one request."""
+        """The slots of a record with at least one request."""
         first, last, period_s = seen.samples[0].due, seen.samples[-1].due, seen.plan.period_s
         requests = round((last - first) / period_s) + 1
         least = max(_LEAST_IN_A_SLOT, math.ceil(requests / MOST_SLOTS))
-        # The last slot is to be as full as the others: else it looks as if some were missing.
+        # If the last slot were not as full as the others, requests would seem to be missing.
         each = min(range(least, 2 * least), key=lambda each: -requests % each / each)
         return cls(first, each * period_s, math.ceil(requests / each))
 
     def index(self, at: float) -> int:
-        """The slot of a time, or the one that is nearest to it."""
-        # A request is due exactly where its slot begins: it must not fall into the one before.
+        """The slot of a time, or the nearest one."""
+        # A request is due exactly where its slot begins, and must not fall into the one before.
         slot = math.floor((at - self.began) / self.step_s + 1e-6)
         return min(max(slot, 0), self.count - 1)
 
 
 def answers(seen: Observation, slots: Slots) -> Track:
-    """Who answered the requests of each slot, by release in the order of appearance."""
+    """How many answers each release gave in each slot, in order of appearance."""
     versions = dict.fromkeys(s.version for s in seen.samples if not s.failed)
     found = tuple(
         Series(
@@ -250,16 +248,16 @@ def failed(seen: Observation, slots: Slots) -> Track:
 
 
 def replicas(
-    told: Sequence[tuple[float, int]], slots: Slots, limit: int, limit_label: str
+    counts: Sequence[tuple[float, int]], slots: Slots, limit: int, limit_label: str
 ) -> list[Track]:
-    """How many replicas served, as long as they were counted; no row if they never were.
+    """How many replicas served while they were counted; no track if they never were.
 
-    Between two answers the first holds; where a slot saw several, the fewest.
+    A count holds until the next one; a slot with several shows the fewest.
     """
-    if not told:
+    if not counts:
         return []
     values: list[float | None] = [None] * slots.count
-    for (begin, count), (end, _) in pairwise([*told, told[-1]]):
+    for (begin, count), (end, _) in pairwise([*counts, counts[-1]]):
         for slot in range(slots.index(begin), slots.index(end) + 1):
             known = values[slot]
             values[slot] = count if known is None else min(known, count)

@@ -15,12 +15,10 @@ from readiness.model.secrets import Secret
 
 
 class Watched(Model):
-    """A service that a prober asks while something is done to it."""
+    """A service that a prober sends requests to while something is done to it."""
 
-    url: Url = Field(..., description="the public way in; answers GET")
-    replica_header: Text | None = Field(
-        None, description="header of the answers that tells which replica gave them"
-    )
+    url: Url = Field(..., description="the public URL; answers GET")
+    replica_header: Text | None = Field(None, description="response header that names the replica")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
     rate_per_s: Annotated[float, Field(ge=10, le=1000)] = Field(
@@ -34,7 +32,7 @@ class Watched(Model):
         20, description="failed requests; with more of them a drill is aborted and reverted at once"
     )
     abort_outage_s: Positive = Field(
-        5, description="seconds without an answer after which it is, too"
+        5, description="seconds without an answer; after more of them it is, too"
     )
 
 
@@ -42,7 +40,7 @@ _SLACK_S: Final = 10.0
 
 
 def plan_of(watched: Watched, version_key: str = "") -> Plan:
-    """What the prober asks of a service."""
+    """What the prober sends to a service."""
     bearer = watched.bearer
     return Plan(
         url=watched.url,
@@ -56,10 +54,10 @@ def plan_of(watched: Watched, version_key: str = "") -> Plan:
 
 
 def steadily(prober: Prober, watched: Watched, began: float) -> Observation:
-    """All requests so far, once those of `steady_s` seconds since then have ended.
+    """All requests so far, once those of the first `steady_s` seconds after `began` have ended.
 
     Raises:
-        CouldNotMeasure: the prober ended by itself, or does not get so far.
+        CouldNotMeasure: the prober ended by itself, or is too slow.
     """
     return prober.wait(
         lambda seen: seen.samples[-1].due > began + watched.steady_s,
@@ -74,26 +72,26 @@ def failures_of(seen: Observation) -> str:
 
 
 def suffering(seen: Observation, watched: Watched) -> str:
-    """Why a drill must end now, for the sake of the users; empty as long as it may go on."""
+    """Why a drill must end now to protect users; empty while it may go on."""
     if len(seen.failed) > watched.abort_failures:
         return f"over {watched.abort_failures} requests failed"
     if seen.longest_gap_s > watched.abort_outage_s:
-        return f"nobody was served for over {watched.abort_outage_s:g} s"
+        return f"no request was answered for over {watched.abort_outage_s:g} s"
     return ""
 
 
-# A drill of minutes is done twice; one of seconds until it is seen, for about four minutes.
+# A drill of minutes is run twice; one of seconds until it is seen, for about four minutes.
 _PATIENCE_S: Final = 240.0
 _LEAST: Final = 2
 _MOST: Final = 6
 
 
 class Probed(Protocol):
-    """What a prober saw of a drill."""
+    """The outcome of a drill with a prober."""
 
     @property
     def is_starved(self) -> bool:
-        """Whether nothing is known but that this machine did too much else at the time."""
+        """Whether all that is known is that this machine was too busy to probe."""
         ...
 
 
