@@ -156,7 +156,7 @@ def test_rollback(deployment: Deployment, drill_of: DrillOf, evidence: Evidence)
         judge_requests(change, evidence)
         judge_arrival(change, deployment, evidence)
         _judge_time(change, deployment, evidence)
-    if deployment.tells_state:
+    if deployment.prints_state:
         with evidence.attempt():
             _judge_configuration(drilled, deployment, evidence)
     with evidence.attempt():
@@ -169,7 +169,7 @@ def _judge_time(change: Change, settings: Deployment, evidence: Evidence) -> Non
     """From the command to the first of the answers that only the old release gave."""
     source = asked(change.seen)
     for name, value_s in (
-        ("time until the command ended", change.told_s),
+        ("time until the command ended", change.command_s),
         ("time until the first answer", change.first_seen_s),
     ):
         if value_s is not None:
@@ -318,7 +318,7 @@ def _record_times(done: BadRelease, source: str, evidence: Evidence) -> None:
     by_us = not restored.already
     for name, value_s in (
         ("time until users notice", done.noticed_s),
-        ("time until the tool decides", done.told_s),
+        ("time until the tool decides", done.command_s),
         ("time to restore", restored.arrived - restored.began if by_us else None),
         ("time until restored for certain", restored.ended - restored.began if by_us else None),
     ):

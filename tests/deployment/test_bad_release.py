@@ -47,9 +47,9 @@ def test_a_bad_release_that_the_target_rolls_back(target: DrilledTarget) -> None
     assert (done.problem, done.status) == ("", 1)
     assert done.restored.already
     assert done.noticed_s is not None
-    assert done.told_s is not None
+    assert done.command_s is not None
     assert done.over_s is not None
-    assert done.noticed_s < done.told_s <= done.over_s + 1
+    assert done.noticed_s < done.command_s <= done.over_s + 1
     assert BAD in done.seen.versions
     assert target.version == NEW
 

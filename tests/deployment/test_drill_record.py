@@ -40,7 +40,7 @@ def seen(versions: Sequence[str]) -> Observation:
 
 def change(versions: Sequence[str], *, problem: str = "") -> Change:
     return Change(
-        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.2, told_s=1.0, status=0,
+        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.2, command_s=1.0, status=0,
         problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None,
         counts=((0.3, 3), (0.6, 2), (0.9, 3)), seen=seen(versions),
     )  # fmt: skip
@@ -135,7 +135,7 @@ def drilled(
 ) -> Drilled:
     whole = seen(versions)
     change = Change(
-        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.8, told_s=1.5, status=0,
+        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.8, command_s=1.5, status=0,
         problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None, counts=counts,
         seen=whole,
     )  # fmt: skip
@@ -284,7 +284,7 @@ def test_the_timeline_of_a_change_that_never_arrived() -> None:
 
 def bad(versions: Sequence[str], *, problem: str = "") -> BadRelease:
     return BadRelease(
-        origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, told_s=0.8, status=1,
+        origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, command_s=0.8, status=1,
         over_s=None if problem else 0.9, problem=problem, restored=Restored.untouched(),
         seen=seen(versions),
     )  # fmt: skip

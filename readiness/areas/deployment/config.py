@@ -370,7 +370,7 @@ class Deployment(Watched):
     )
 
     @property
-    def tells_state(self) -> bool:
+    def prints_state(self) -> bool:
         """Whether the tool prints what a release runs with; commands of your own may not."""
         return self.adapter is not None and (self.command is None or self.command.state is not None)
 

@@ -8,11 +8,7 @@ from readiness.model.errors import NoData
 
 
 def adapter_of(deployment: Deployment) -> Adapter:
-    """The adapter that the target declares.
-
-    Raises:
-        NoData: it declares none.
-    """
+    """The adapter that the target declares; NoData if it declares none."""
     wait_s = deployment.change_within_s
     if deployment.command:
         return CommandAdapter(deployment.command)

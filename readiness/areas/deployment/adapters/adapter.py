@@ -1,4 +1,4 @@
-"""What all tools have in common, and the simplest one: commands that the target declares."""
+"""What all tools that deploy have in common; and the simplest one, the target's own commands."""
 
 import hashlib
 import json
@@ -22,9 +22,8 @@ class Call:
     """A command that changes something.
 
     Attributes:
-        argv: the program and its arguments.
         verb: what it does, as in `the command to VERB failed`.
-        env: variables on top of our own.
+        env: variables in addition to those of this process.
     """
 
     argv: Sequence[str]
@@ -38,7 +37,10 @@ class Call:
 
 
 class Adapter(Protocol):
-    """A tool that changes the release."""
+    """A tool that changes the release.
+
+    Its questions raise CouldNotMeasure if the tool does not answer, or prints something else.
+    """
 
     def deploy(self, release: str) -> list[Call]:
         """The commands that deploy this release; the last one waits until it is served."""
@@ -49,27 +51,15 @@ class Adapter(Protocol):
         ...
 
     def state(self) -> State | None:
-        """What the current release runs with; None where the tool does not tell.
-
-        Raises:
-            CouldNotMeasure: the tool does not answer.
-        """
+        """The configuration that the current release runs with; None if the tool prints none."""
         ...
 
     def replicas(self) -> int | None:
-        """How many replicas can serve now; None where the tool does not tell.
-
-        Raises:
-            CouldNotMeasure: the tool does not answer.
-        """
+        """How many replicas can serve now; None if the tool does not count them."""
         ...
 
     def under_way(self) -> str | None:
-        """Which change is under way; empty if none is, None where the tool does not tell.
-
-        Raises:
-            CouldNotMeasure: the tool does not answer.
-        """
+        """Which change is under way; empty if none is, None if the tool does not say."""
         ...
 
 
@@ -79,13 +69,13 @@ def filled(argv: Sequence[str], release: str) -> list[str]:
 
 
 def digest(value: object) -> str:
-    """A digest of a value, to see whether it is the same."""
+    """A digest of a value, to compare it with another."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def asked(argv: Sequence[str], verb: str, remedy: str) -> str:
-    """What a question to the tool prints.
+    """The output of a command that only asks.
 
     Raises:
         CouldNotMeasure: it fails, hangs, or cannot be started.
@@ -94,15 +84,11 @@ def asked(argv: Sequence[str], verb: str, remedy: str) -> str:
 
 
 def json_of(printed: str, where: str) -> Any:
-    """What a tool printed as JSON.
-
-    Raises:
-        NoData: it is not JSON.
-    """
+    """The output of a tool, parsed as JSON; NoData if it is not JSON."""
     try:
         return json.loads(printed)
     except (ValueError, RecursionError):
-        # What it printed is not shown: it may hold values.
+        # The output is not shown: it may contain secrets.
         raise NoData("printed no valid JSON", where=where, remedy="run it by hand") from None
 
 
@@ -111,7 +97,7 @@ _LINE: Final = re.compile(r"([^=\s][^=]*)=(.*)")
 
 
 class CommandAdapter:
-    """What the commands of [deployment.command] do and print."""
+    """The commands of [deployment.command]."""
 
     def __init__(self, settings: ByCommand) -> None:
         self._settings = settings
@@ -121,42 +107,30 @@ class CommandAdapter:
         return [Call(filled(self._settings.deploy, release), f"deploy {release}")]
 
     def rollback(self, release: str) -> list[Call]:
-        """One command; `deploy` where no other one is declared."""
+        """One command; `deploy` if no other one is declared."""
         argv = self._settings.rollback or self._settings.deploy
         return [Call(filled(argv, release), f"roll back to {release}")]
 
     def state(self) -> State | None:
-        """What the command prints, `KEY=value` a line.
-
-        Raises:
-            CouldNotMeasure: it fails, prints nothing, or something else.
-        """
+        """The command's output, one `KEY=value` per line."""
         if self._settings.state is None:
             return None
         argv = self._settings.state
         lines = [line for line in asked(argv, "print the state", _TABLE).splitlines() if line]
         found = [_LINE.fullmatch(line) for line in lines]
-        # The line itself is not shown: it may hold a secret.
+        # The line itself is not shown: it may contain a secret.
         if not lines or None in found:
             wrong = f"line {found.index(None) + 1} is not KEY=value" if lines else "printed nothing"
             raise NoData(wrong, where=shlex.join(argv), remedy=_TABLE)
         return {match[1].strip(): digest(match[2]) for match in found if match}
 
     def replicas(self) -> int | None:
-        """What the command prints, a whole number.
-
-        Raises:
-            CouldNotMeasure: it fails, or prints something else.
-        """
+        """The command's output, a whole number."""
         argv = self._settings.replicas
         return None if argv is None else counted(argv, _TABLE)
 
     def under_way(self) -> str | None:
-        """By the command's exit status.
-
-        Raises:
-            CouldNotMeasure: it cannot be run, or hangs.
-        """
+        """By the command's exit status."""
         if self._settings.status is None:
             return None
         argv = self._settings.status

@@ -11,7 +11,7 @@ from readiness.model.errors import NoData
 Object = Mapping[str, Any]
 """One object, as `kubectl get -o json` prints it."""
 
-# Controllers that would revert what a drill changes, as Git says otherwise.
+# Controllers that would revert a drill's change, since Git has another release.
 _OWNERS: Final = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
     "argocd.argoproj.io/instance": "Argo CD",
@@ -62,12 +62,12 @@ def references(workload: Object) -> list[str]:
 
 
 def state_of(workload: Object, referred: list[Object], *, without: str) -> State:
-    """What its pods run with: the template, and each key of what the template refers to.
+    """What its pods run with: the template, and each key of the ConfigMaps and Secrets it names.
 
     Args:
         workload: the Deployment, StatefulSet or Rollout.
         referred: the ConfigMaps and Secrets.
-        without: the container whose image is what changes.
+        without: the container whose image is left out.
     """
     state: dict[str, str] = {}
     pod = _pod_of(workload)
@@ -114,8 +114,8 @@ _REMEDY: Final = (
 class WorkloadAdapter:
     """Sets the image of a workload, and waits for the rollout.
 
-    A rollback sets the older image: `rollout undo` merges leftovers, and its revision need not be
-    the release that is meant.
+    A rollback sets the older image: `rollout undo` keeps leftovers, and its revision may be another
+    release.
     """
 
     def __init__(
@@ -136,30 +136,18 @@ class WorkloadAdapter:
         return self._calls(release, f"roll back to {release}")
 
     def state(self) -> State | None:
-        """What its pods run with, without the image.
-
-        Raises:
-            CouldNotMeasure: kubectl does not answer, or prints something else.
-        """
+        """What its pods run with, without the image."""
         workload = self._get([self._name])[0]
         names = references(workload)
         referred = self._get(names) if names else []
         return state_of(workload, referred, without=self._container)
 
     def replicas(self) -> int | None:
-        """How many are available.
-
-        Raises:
-            CouldNotMeasure: kubectl does not answer, or prints something else.
-        """
+        """How many are available."""
         return available(self._get([self._name])[0])
 
     def under_way(self) -> str | None:
-        """Why its rollout is not complete, by the generation and the counts of the status.
-
-        Raises:
-            CouldNotMeasure: kubectl does not answer, or prints something else.
-        """
+        """Why its rollout is not complete, by the generation and the counts of the status."""
         return unfinished(self._get([self._name])[0])
 
     def _calls(self, release: str, verb: str) -> list[Call]:
@@ -189,7 +177,7 @@ def by_kubectl(settings: ByKubectl, *, wait_s: float) -> WorkloadAdapter:
 
 
 def by_argo_rollouts(settings: ByArgoRollouts, *, wait_s: float) -> WorkloadAdapter:
-    """A Rollout; in a rollback, the controller skips the steps where it may."""
+    """A Rollout; during a rollback the controller skips the steps if it may."""
     tool = [*_kubectl(settings), "argo", "rollouts"]
     return WorkloadAdapter(
         settings,
@@ -201,7 +189,7 @@ def by_argo_rollouts(settings: ByArgoRollouts, *, wait_s: float) -> WorkloadAdap
 
 
 def _kubectl(place: Cluster) -> list[str]:
-    """Kubectl in the declared context: the current one may be another."""
+    """Kubectl with the declared context; the current one may be another."""
     return ["kubectl", "--context", place.context, "--namespace", place.namespace]
 
 
@@ -212,7 +200,7 @@ _DEPLOYED: Final = "deployed"
 class HelmAdapter:
     """Upgrades with the values that name the release.
 
-    A rollback is an upgrade, too: `helm rollback` needs a revision, and "the previous one" changes
+    A rollback is also an upgrade: `helm rollback` needs a revision, and "the previous one" changes
     after each attempt.
     """
 
@@ -229,11 +217,7 @@ class HelmAdapter:
         return [self._upgrade(release, f"roll back to {release}")]
 
     def state(self) -> State | None:
-        """All values but those that name the release.
-
-        Raises:
-            CouldNotMeasure: helm does not answer.
-        """
+        """All values except those that name the release."""
         argv = self._helm("get", "values", self._settings.release_name, "--all", "--output", "json")
         document = json_of(asked(argv, "read the values", _HELM_REMEDY), shlex.join(argv))
         if not isinstance(document, dict):
@@ -246,11 +230,7 @@ class HelmAdapter:
         return None
 
     def under_way(self) -> str | None:
-        """A release that is not `deployed` is stuck, or being changed.
-
-        Raises:
-            CouldNotMeasure: helm does not answer.
-        """
+        """A release that is not `deployed` is stuck, or being changed."""
         argv = self._helm("status", self._settings.release_name, "--output", "json")
         document = json_of(asked(argv, "read the status", _HELM_REMEDY), shlex.join(argv))
         info = document.get("info") if isinstance(document, dict) else None

@@ -26,7 +26,7 @@ class BadRelease:
         origin: the release that was served before.
         bad: the bad one.
         noticed_s: until the first failed request, or answer of it; None if there was none.
-        told_s: until the command ended; None if it did not.
+        command_s: until the command ended; None if it did not.
         status: the exit status of the tool; None if it did not end.
         over_s: until the target had rolled it back; None if the gate had to.
         problem: why the gate had to; empty if it had not.
@@ -37,7 +37,7 @@ class BadRelease:
     origin: str
     bad: str
     noticed_s: float | None
-    told_s: float | None
+    command_s: float | None
     status: int | None
     over_s: float | None
     problem: str
@@ -96,7 +96,7 @@ def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelea
         origin=origin,
         bad=bad,
         noticed_s=_noticed(own, origin, made.began),
-        told_s=made.told_s,
+        command_s=made.command_s,
         status=made.status,
         over_s=None if made.problem else _over(own, origin, made, under_way),
         problem=made.problem,
@@ -127,7 +127,7 @@ def _noticed(seen: Observation, origin: str, began: float) -> float | None:
 def _over(seen: Observation, origin: str, made: Made, under_way: Sequence[float]) -> float:
     """When the last sign of the bad release was seen."""
     settled = tail(seen.samples, origin)
-    signs = [made.told_s or 0.0, *(at - made.began for at in under_way)]
+    signs = [made.command_s or 0.0, *(at - made.began for at in under_way)]
     if settled and len(settled) < len(seen.samples):
         signs.append(settled[0].ended - made.began)
     return max(signs)

@@ -30,7 +30,7 @@ class Change:
         goal: the release that was to be served.
         back: whether it was made by a rollback.
         began: when the command was started, on the clock `time.monotonic`.
-        told_s: seconds from then until the command ended; None if it did not.
+        command_s: seconds from then until the command ended; None if it did not.
         status: the exit status of its last command; None if it was stopped.
         problem: why the change did not complete; empty if it did.
         ended: when the service was steady, or the change was stopped.
@@ -45,7 +45,7 @@ class Change:
     goal: str
     back: bool
     began: float
-    told_s: float | None
+    command_s: float | None
     status: int | None
     problem: str
     ended: float
@@ -144,14 +144,14 @@ class Made:
 
     Attributes:
         began: when the command was started, on the clock `time.monotonic`.
-        told_s: seconds until the command ended; None if it did not.
+        command_s: seconds until the command ended; None if it did not.
         status: the exit status of its last command; None if it was stopped.
         problem: why the change did not complete; empty if it did.
         ended: when it completed or was stopped.
     """
 
     began: float
-    told_s: float | None
+    command_s: float | None
     status: int | None
     problem: str
     ended: float
@@ -219,15 +219,15 @@ class Watch:
         """
         began = time.monotonic()
         patience = _Patience(began, within_s or self._settings.change_within_s)
-        told_s, status, problem = None, None, ""
+        command_s, status, problem = None, None, ""
         for call in calls:
             status, problem = self._run(call, patience, notes)
             if problem and not (may_fail and status is not None):
                 break
         else:
-            told_s = time.monotonic() - began
+            command_s = time.monotonic() - began
             problem = self._arrive(goal, patience, quiet)
-        return Made(began, told_s, status, problem, time.monotonic())
+        return Made(began, command_s, status, problem, time.monotonic())
 
     def _run(self, call: Call, patience: "_Patience", notes: Notes) -> tuple[int | None, str]:
         """The exit status, and why the change was stopped; that kills the command."""

@@ -47,8 +47,8 @@ def timeline_of_bad(done: BadRelease) -> tuple[Moment, ...]:
     moments = [Moment(0.0, f"deploy {done.bad}: the command starts", good=True)]
     if done.noticed_s is not None:
         moments.append(Moment(done.noticed_s, "users notice it", good=False))
-    if done.told_s is not None:
-        moments.append(Moment(done.told_s, f"the command exits with {done.status}"))
+    if done.command_s is not None:
+        moments.append(Moment(done.command_s, f"the command exits with {done.status}"))
     if done.over_s is not None:
         moments.append(Moment(done.over_s, "all is as before", good=True))
     return tuple(sorted(moments, key=lambda moment: moment.at_s))
@@ -69,7 +69,7 @@ def _steps(change: Change) -> Iterator[str]:
     ends = (
         (change.first_seen_s, f"{change.goal} answers"),
         (last, f"{change.before} for the last time"),
-        (change.told_s, "the command ends"),
+        (change.command_s, "the command ends"),
     )
     for at_s, what in sorted((at_s, what) for at_s, what in ends if at_s is not None):
         yield f"{what} after {at_s:.2f} s"
@@ -190,7 +190,7 @@ def _marks(change: Change) -> list[tuple[float, str]]:
     ends = (
         (change.first_seen_s, f"the first answer of {change.goal}"),
         (change.last_before_s, f"the last one of {change.before}"),
-        (change.told_s, "the end of the command"),
+        (change.command_s, "the end of the command"),
     )
     known = sorted((at_s, what) for at_s, what in ends if at_s is not None)
     return [(0.0, "the command"), *known] if len(known) == len(ends) else []

@@ -238,7 +238,7 @@ class _Drill:
                 goal=leg.goal,
                 back=leg.back,
                 began=made.began,
-                told_s=made.told_s,
+                command_s=made.command_s,
                 status=made.status,
                 problem=made.problem,
                 ended=made.ended,
