@@ -1,4 +1,4 @@
-"""Deploys a release that is known to be bad, and sees whether the target rolls it back itself."""
+"""Deploys a release that is known to be bad, and watches whether the target rolls it back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _OFTEN_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class BadRelease:
-    """What happened to a bad release. Seconds count from the command that deployed it.
+    """The outcome of a bad release; seconds count from the command that deployed it.
 
     Attributes:
         origin: the release that was served before.
@@ -28,8 +28,8 @@ class BadRelease:
         noticed_s: until the first failed request, or answer of it; None if there was none.
         command_s: until the command ended; None if it did not.
         status: the exit status of the tool; None if it did not end.
-        over_s: until the target had rolled it back; None if the gate had to.
-        problem: why the gate had to; empty if it had not.
+        over_s: until the target had rolled it back; None if the gate rolled it back.
+        problem: why the gate did; empty if it did not.
         restored: how the target was restored.
         seen: all requests from the command to the end.
     """
@@ -51,9 +51,9 @@ class BadRelease:
 
 
 def deploy_bad_release(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelease:
-    """Deploy the bad release, watch, and restore what was there before, whatever happens.
+    """Deploy the bad release, watch, and restore the previous state, whatever happens.
 
-    Where nothing shows that the deployment began, it is tried again: a good rollback is quick.
+    If nothing shows that the deployment began, it is tried again: a good rollback is quick.
 
     Raises:
         NoData: nothing shows it at the last try either.
@@ -73,7 +73,7 @@ def deploy_bad_release(deployment: Deployment, adapter: Adapter, safety: Safety)
 
 
 def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelease | None:
-    """None where nothing shows that the deployment began."""
+    """None if nothing shows that the deployment began."""
     bad = deployment.bad_release or ""
     with (
         alone(safety),

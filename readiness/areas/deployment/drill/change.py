@@ -25,7 +25,7 @@ class Change:
     """One change of the release.
 
     Attributes:
-        name: the request, as `deploy 1.5.0`.
+        name: as `deploy 1.5.0`.
         before: the release that was served.
         goal: the release that was to be served.
         back: whether it was made by a rollback.
@@ -36,7 +36,7 @@ class Change:
         ended: when the service was steady, or the change was stopped.
         steady_s: how long a service must answer well to be called steady.
         state: what the release runs with afterwards; None or an error if unknown.
-        counts: when, and how many replicas served, as the tool counts them.
+        counts: the times and replica counts, as the tool counts them.
         seen: all requests of the change.
     """
 
@@ -55,11 +55,7 @@ class Change:
     seen: Observation
 
     def must_be_whole(self) -> None:
-        """Refuse to judge a change that did not complete, or that changed no release.
-
-        Raises:
-            NoData: it is such a change, or the prober was starved.
-        """
+        """Raise NoData if it did not complete, changed no release, or the prober was starved."""
         if self.problem:
             raise NoData(
                 f"the change was stopped, and the release restored: {self.problem}",
@@ -83,10 +79,7 @@ class Change:
 
     @property
     def others_in_the_end(self) -> tuple[Sample, ...]:
-        """The requests of the last `steady_s` seconds that the goal did not answer well.
-
-        There are none after a change that completed.
-        """
+        """The requests of the last `steady_s` seconds that the goal did not answer well."""
         last = self.seen.between(self.ended - self.steady_s, self.ended)
         return tuple(s for s in last.samples if s.failed or s.version != self.goal)
 
@@ -109,13 +102,13 @@ class Change:
 
     @property
     def arrived_s(self) -> float | None:
-        """Seconds from the command to the first of `settled`; None if they are under `IN_A_ROW`."""
+        """Seconds from the command to the first of `settled`; None if there are too few."""
         settled = self.settled
         return settled[0].ended - self.began if len(settled) >= IN_A_ROW else None
 
     @property
     def after(self) -> Observation:
-        """The requests since the goal has arrived."""
+        """The requests since the goal arrived."""
         settled = self.settled
         return self.seen.between(settled[0].due if settled else self.ended, float("inf"))
 
@@ -140,15 +133,7 @@ def plan_of(deployment: Deployment) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How a change went, by the tool and a first look at the answers.
-
-    Attributes:
-        began: when the command was started, on the clock `time.monotonic`.
-        command_s: seconds until the command ended; None if it did not.
-        status: the exit status of its last command; None if it was stopped.
-        problem: why the change did not complete; empty if it did.
-        ended: when it completed or was stopped.
-    """
+    """How a change went, as far as it is known during the drill; its attributes are of `Change`."""
 
     began: float
     command_s: float | None
@@ -158,7 +143,7 @@ class Made:
 
 
 class Watch:
-    """A service under a prober."""
+    """A service that a prober watches."""
 
     def __init__(self, deployment: Deployment, prober: Prober) -> None:
         self._settings = deployment
@@ -168,7 +153,7 @@ class Watch:
         """The service before anything is changed: steady, one release, all replicas.
 
         Raises:
-            NoData: it is not steady, so that nothing may be changed.
+            NoData: it is not, so that nothing may be changed.
             CouldNotMeasure: the prober ended, or the tool does not answer.
         """
         settings = self._settings
@@ -185,7 +170,7 @@ class Watch:
         return seen
 
     def _steadily(self) -> Observation:
-        """Tries again where the prober was starved, but not where the service failed."""
+        """Try again if the prober was starved, but not if the service failed."""
         for _ in range(_GIVEN_TRIES):
             began = time.monotonic()
             whole = watched.steadily(self._prober, self._settings, began)
@@ -207,9 +192,9 @@ class Watch:
         """Change the release, and wait until the service is steady; or stop the change.
 
         Args:
-            calls: what changes it.
-            goal: what is to be served in the end.
-            notes: where the running command is written down.
+            calls: the commands.
+            goal: the release to be served in the end.
+            notes: where the running command is noted.
             within_s: how long it may take; default: `change_within_s`.
             may_fail: whether the commands may exit with any status.
             quiet: whether no change is under way, asked once the service is steady.
@@ -230,7 +215,7 @@ class Watch:
         return Made(began, command_s, status, problem, time.monotonic())
 
     def _run(self, call: Call, patience: "_Patience", notes: Notes) -> tuple[int | None, str]:
-        """The exit status, and why the change was stopped; that kills the command."""
+        """The exit status, and why the change was stopped, which kills the command."""
         try:
             with command.started(call.argv, call.verb, _REMEDY, env=call.env) as running:
                 notes.tool(running.pid)
@@ -260,7 +245,7 @@ class Watch:
             time.sleep(_POLL_S)
 
     def _too_bad(self, patience: "_Patience", seen: Observation | None = None) -> str:
-        """Why a change must be stopped; empty as long as it may go on."""
+        """Why a change must be stopped; empty while it may go on."""
         settings = self._settings
         seen = seen or self._prober.seen().between(patience.began, float("inf"))
         if time.monotonic() - patience.began > patience.seconds:
@@ -281,7 +266,7 @@ def _one_release(seen: Observation, settings: Deployment) -> None:
         raise NoData(
             f"its answers do not name the release in the key {settings.version_key!r}",
             where=settings.url,
-            remedy="let it answer with a JSON object that names the release, or set `version_key`",
+            remedy="answer with a JSON object that names the release, or set `version_key`",
         )
     if len(seen.versions) > 1:
         raise _unsteady(f"{len(seen.versions)} releases answer: {listed(seen.versions)}", settings)

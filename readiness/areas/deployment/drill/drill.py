@@ -1,4 +1,4 @@
-"""The drill: deploy, roll back, deploy again, while a prober sends requests all the time.
+"""The drill: deploy, roll back and deploy again while a prober sends requests.
 
 GIVEN a steady service, WHEN its release is changed, THEN it is steady again.
 """
@@ -23,13 +23,7 @@ from readiness.model.errors import CouldNotMeasure, NoData
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Whether the row could be read.
-
-    Attributes:
-        release: the release that served.
-        found: whether it printed the id.
-        said: what the command printed, if it did not.
-    """
+    """Whether a release could read the row, and what the command printed."""
 
     release: str
     found: bool
@@ -47,7 +41,7 @@ class Row:
         self.problem: CouldNotMeasure | None = None
 
     def write(self, release: str, keeping: Kept) -> None:
-        """Write it, and read it: what was never written cannot be lost."""
+        """Write it, and read it: a row that was never written cannot be lost."""
         self.written = True
         keeping.row(self._id)
         argv = self._filled(self._data.write)
@@ -57,13 +51,13 @@ class Row:
                 raise NoData(
                     f"the synthetic row cannot be read by release {release}, which wrote it",
                     where=shlex.join(argv),
-                    remedy="let `read` print the id; see [deployment.data]",
+                    remedy="make `read` print the id; see [deployment.data]",
                 )
         except CouldNotMeasure as error:
             self.problem = error
 
     def read(self, release: str) -> None:
-        """See whether this release can read it."""
+        """Find out whether this release can read it."""
         try:
             self.reads.append(self._read(release))
         except CouldNotMeasure as error:
@@ -84,17 +78,17 @@ _FOREVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Drilled:
-    """What a drill showed.
+    """The outcome of a drill.
 
     Attributes:
         origin: the release that was served before, and is again.
         given: the requests before anything was changed.
-        changes: what was changed, in order; the last one may have been stopped.
+        changes: all changes, in order; the last one may have been stopped.
         state: what `origin` ran with before.
         reads: whether the synthetic row could be read, after each change.
         row_problem: why the row was not tried; None if it was.
         count_problem: why the replicas could not be counted; None if they could.
-        counts: when, and how many replicas served.
+        counts: the times and replica counts.
         restored: how the target was restored.
         whole: all requests.
     """
@@ -130,7 +124,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A leg, how it went, and what its release runs with."""
+    """A change that was made, and what its release runs with."""
 
     leg: Leg
     made: Made
@@ -138,9 +132,9 @@ class _Done:
 
 
 def legs(origin: str, release: str, previous: str) -> Iterator[Leg]:
-    """From the older release: deploy, roll back, deploy again; then back to where it was.
+    """From the previous release: deploy, roll back, deploy again; then back to the origin.
 
-    Where the new one is served already, the older one is deployed first, not rolled back to: a
+    If the new release is served already, the previous one is deployed first, not rolled back to: a
     rollback must restore what a deployment of that release sets.
     """
     if origin == release:
@@ -153,7 +147,7 @@ def legs(origin: str, release: str, previous: str) -> Iterator[Leg]:
 
 
 def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
-    """Run the drill, and restore what was there before, whatever happens.
+    """Run the drill, and restore the previous state, whatever happens.
 
     Raises:
         CouldNotMeasure: the service is not steady before, another drill runs, or the release could
@@ -226,11 +220,11 @@ class _Drill:
             return error
 
     def _changes(self, done: list[_Done], whole: Observation, begin: float) -> Iterator[Change]:
-        """With all requests: none is left out between two changes, nor before the first."""
+        """The changes with all requests, including those between two changes."""
         ends = [one.made.began for one in done[1:]] + [_FOREVER]
         for one, end in zip(done, ends, strict=True):
             leg, made = one.leg, one.made
-            # After a change that was stopped, the release is restored.
+            # A change that was stopped is followed by the restore.
             until = made.ended if made.problem else end
             yield Change(
                 name=leg.name,

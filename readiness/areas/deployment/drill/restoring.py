@@ -30,9 +30,9 @@ class Restored:
     """How the target was restored.
 
     Attributes:
-        already: whether it served that release already, so that nothing was done.
+        already: whether the release was served already, so that nothing was done.
         began: when the command was started, on the clock `time.monotonic`.
-        arrived: when the first of the good answers came that only this release gave.
+        arrived: when the first of the last good answers came, all of this release.
         ended: when the service was steady.
     """
 
@@ -49,7 +49,7 @@ class Restored:
 
 
 def restore(deployment: Deployment, adapter: Adapter, release: str) -> Restored:
-    """Restore the release; may be called as often as you like.
+    """Restore the release; a second call changes nothing.
 
     Raises:
         CouldNotMeasure: it does not serve that release, or does not answer.
@@ -71,7 +71,7 @@ def remove_row(data: Data, row: str) -> None:
 
 
 def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
-    """Only if the tool says that no change is under way: one that begins is not seen yet."""
+    """Whether it is served, and the tool says that no change is under way that would show later."""
     try:
         if adapter.under_way() != "":
             return False
@@ -88,7 +88,7 @@ def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
 
 
 def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Prober) -> Restored:
-    """By a rollback or a deployment, as the release requires; if that fails, by the other."""
+    """Roll back or deploy, as the release requires; if that fails, try the other."""
     began = time.monotonic()
     ways = [adapter.rollback, adapter.deploy]
     if release == deployment.release:
@@ -97,7 +97,7 @@ def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Pro
     for way in ways:
         problem = _run(way(release), deployment)
         said = problem or said
-        # Whatever the tool said, the answers of the service decide.
+        # The answers of the service decide, whatever the tool printed.
         within_s = _GLANCE_S + deployment.steady_s if problem else deployment.change_within_s
         enough = partial(_is_steady, time.monotonic(), release, deployment.steady_s)
         with suppress(TookTooLong):
@@ -112,7 +112,7 @@ def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Pro
 
 
 def _run(calls: Sequence[Call], deployment: Deployment) -> str:
-    """Why the command failed; empty if it says that it did not."""
+    """Why the command failed; empty if its exit status is 0."""
     for call in calls:
         try:
             with command.started(call.argv, call.verb, RECOVER, env=call.env) as running:
@@ -148,15 +148,12 @@ class Kept:
         self._failed: CouldNotMeasure | None = None
 
     def row(self, row: str) -> None:
-        """Write down that this row will be written."""
+        """Note that this row will be written."""
         self._row = row
         self.notes.row(row)
 
     def restore_all(self, *, there: bool = False) -> Restored:
-        """Restore everything, once.
-
-        Args:
-            there: the release was seen to be served again, by all replicas.
+        """Restore everything, once; `there`: all replicas were seen to serve the release again.
 
         Raises:
             CouldNotMeasure: it failed; the notes stay.
@@ -187,7 +184,7 @@ class Kept:
 def kept(deployment: Deployment, adapter: Adapter, release: str, safety: Safety) -> Iterator[Kept]:
     """Whatever happens in the block, this release is served again at its end.
 
-    What must be restored is on disk before the block begins, and a watchdog restores it if this
+    The notes are on disk before the block begins, and a watchdog restores the target if this
     process is killed.
 
     Raises:
@@ -210,16 +207,16 @@ def _recover(config: Path) -> list[str]:
 
 
 def _longest_s(deployment: Deployment) -> float:
-    """The longest that restoring may take: two ways, each with its command and its wait."""
+    """How long restoring may take: two ways, each with its command and its wait."""
     return 4 * deployment.change_within_s + deployment.steady_s + 60
 
 
 def recover(recovery: Recovery) -> bool:
-    """Restore what each note names; gives whether there was any.
+    """Restore what each note names; returns whether there was any.
 
     Raises:
         SafetyRefusal: the notes are those of another target.
-        UsageError: the file no longer says how its release is changed.
+        UsageError: the file no longer says how the release is changed.
         CouldNotMeasure: a drill is under way, or the target cannot be restored.
     """
     files = sorted(recovery.folder.glob("drill-*.json"))
@@ -242,7 +239,7 @@ def _recover_from(file: Path, noted: Noted, recovery: Recovery) -> None:
             remedy=f"deploy release {clean(noted.release)} by hand, and remove {file}",
         )
     if noted.end_tool():
-        say(f"stopped the command that the drill had left (process {noted.tool})")
+        say(f"stopped the command that the drill had left running (process {noted.tool})")
     restored = restore(deployment, adapter_of(deployment), noted.release)
     served = f"release {clean(noted.release)} is served"
     if restored.already:
