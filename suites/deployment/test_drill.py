@@ -1,4 +1,4 @@
-"""Deploys, rolls back and stops replicas while a prober sends requests all the time."""
+"""Deploys, rolls back and stops replicas while a prober sends requests."""
 
 from collections.abc import Callable
 
@@ -18,14 +18,14 @@ from readiness.areas.deployment.judging import (
     judge_arrival,
     judge_requests,
     judge_state,
-    problems_of,
+    known_state,
     record_restoring,
     rollbacks,
     summary_of_bad_release,
-    told,
 )
 from readiness.lib.drill.safety import Safety
 from readiness.lib.prober.judging import asked, figure
+from readiness.lib.prober.observation import problems_of
 from readiness.lib.prober.watched import fairly
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
@@ -86,11 +86,10 @@ def _judge_capacity(
         counts = [count for _, count in change.counts]
         if not counts:
             raise NoData("the change ended before replicas could be counted", where=change.name)
+        name = f"fewest replicas, {change.name}"
         evidence.judge(
             "capacity",
-            figure(
-                f"fewest replicas, {change.name}", min(counts), "count", "the tool", len(counts)
-            ),
+            figure(name, min(counts), "count", "the tool", len(counts)),
             at_least(settings.replicas, settings.deciding("replicas")),
             says=f"{change.name}: only {min(counts)} replicas served at one time",
         )
@@ -192,7 +191,7 @@ def _judge_configuration(drilled: Drilled, settings: Deployment, evidence: Evide
         elif change.goal == settings.previous:
             before = change.state
         else:
-            differing = differences(told(before), told(change.state))
+            differing = differences(known_state(before), known_state(change.state))
             name = f"keys that differ between the releases, {change.name}"
             evidence.record(figure(name, len(differing), "count", "state"))
 
@@ -238,18 +237,13 @@ def test_rollback_data_intact(
     if not drilled.reads:
         raise broken_off(drilled)
     lost = [f"release {read.release}: {read.said}" for read in drilled.reads if not read.found]
+    source, count = "[deployment.data] read", len(drilled.reads)
     evidence.judge(
         "readable",
-        Measurement(
-            "failed reads of the synthetic row",
-            len(lost),
-            "count",
-            "[deployment.data] read",
-            samples=len(drilled.reads),
-        ),
+        figure("failed reads of the synthetic row", len(lost), "count", source, count),
         equal_to(0),
         listed(lost, between="; "),
-        says=f"{len(lost)} of {len(drilled.reads)} reads did not find the synthetic row",
+        says=f"{len(lost)} of {count} reads did not find the synthetic row",
     )
 
 

@@ -57,15 +57,11 @@ def test_version_uniform(deployment: Deployment, evidence: Evidence) -> None:
         with evidence.attempt():
             runs = releases_of(worker)
             wrong = [release for release in runs if release != deployment.release]
+            name = f"processes of {worker.name} of another release"
+            source = f"[deployment.workers.{worker.name}] command"
             evidence.judge(
                 "workers",
-                Measurement(
-                    f"processes of {worker.name} of another release",
-                    len(wrong),
-                    "count",
-                    f"[deployment.workers.{worker.name}] command",
-                    samples=len(runs),
-                ),
+                Measurement(name, len(wrong), "count", source, samples=len(runs)),
                 equal_to(0, deployment.deciding("release")),
                 listed(wrong),
                 says=f"{len(wrong)} of {len(runs)} {worker.name} processes do not run"
@@ -120,15 +116,10 @@ def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> No
     evidence.record(Measurement("duration of the deployment", report.duration_s, "s", path))
     others = sorted(version for version in found.versions if version != report.live)
     wrong_answers = found.asked - found.versions[report.live]
+    name = "answers that contradict the report"
     evidence.judge(
         "report-release",
-        Measurement(
-            "answers that contradict the report",
-            wrong_answers,
-            "count",
-            settings.url,
-            samples=found.asked,
-        ),
+        Measurement(name, wrong_answers, "count", settings.url, samples=found.asked),
         equal_to(0),
         says=f"The deployment report says that {report.live} serves, and the answers are from"
         f" {listed(others) or 'no release'}",
@@ -207,24 +198,19 @@ def test_previous_on_new_schema(
         found.why,
         says=f"{release} did not get ready on the new schema",
     )
-    wrong = [what for _, what in found.answers if what]
+    wrong = [answer for answer in found.answers if answer]
+    count = len(found.answers)
     if found.ready:
         evidence.judge(
             "paths",
-            Measurement(
-                f"failing paths of {release}",
-                len(wrong),
-                "count",
-                found.source,
-                samples=len(found.answers),
-            ),
+            Measurement(f"failing paths of {release}", len(wrong), "count", found.source, count),
             equal_to(0),
             worst(wrong),
-            says=f"{len(wrong)} of {len(found.answers)} paths of {release} fail on the new schema",
+            says=f"{len(wrong)} of {count} paths of {release} fail on the new schema",
         )
     if found.ready and not wrong and not found.used:
         raise CouldNotMeasure(
             f"{release} never used the scratch database, so that nothing was tried on the schema",
             where=found.source,
-            remedy="let `start` in [deployment.compatibility] connect to {dsn}, and nowhere else",
+            remedy="make `start` in [deployment.compatibility] connect to {dsn}, and nowhere else",
         )

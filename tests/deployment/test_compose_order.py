@@ -87,7 +87,7 @@ def test_a_health_check_that_can_fail_counts(test: Any) -> None:
 )
 def test_how_long_a_service_is_waited_for(words: Any, seconds: float) -> None:
     found = waits(healthcheck={**CHECK, **words})
-    assert found.checks["db"].patience_s == pytest.approx(seconds)
+    assert found.patience_s["db"] == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_the_order_is_the_one_that_compose_makes_of_the_file(
     assert theirs is not None
     assert set(map(str, theirs.dependencies)) == set(map(str, ours.dependencies))
     assert {*theirs.loose} == {*ours.loose}
-    assert (theirs.services, theirs.checks, theirs.unchecked) == (
-        ours.services, ours.checks, ours.unchecked
+    assert (theirs.services, theirs.patience_s, theirs.unchecked) == (
+        ours.services, ours.patience_s, ours.unchecked
     )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def test_a_file_that_is_only_a_part_is_made_whole_by_compose(
     found = read_order(Order(compose=str(path)))
 
     assert [found.loose, found.unchecked] == [[], []]
-    assert found.checks["db"].patience_s == 300
+    assert found.patience_s["db"] == 300
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""Judges drills: what several checks judge by the same figures."""
+"""Judges drills of deployments: what several checks judge by the same figures."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from readiness.areas.deployment.adapters.adapter import State
 from readiness.areas.deployment.config import Deployment
@@ -10,7 +9,6 @@ from readiness.areas.deployment.drill.change import IN_A_ROW, Change
 from readiness.areas.deployment.drill.chart import course, course_of_bad, timeline, timeline_of_bad
 from readiness.areas.deployment.drill.drill import Drilled
 from readiness.lib.prober.judging import asked, figure, judge_served
-from readiness.lib.prober.plan import Sample
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
@@ -18,7 +16,7 @@ from readiness.model.measurement import Measurement, at_least, equal_to
 
 
 def drill_summary(drilled: Drilled, settings: Deployment) -> Measurement:
-    """How long the drill took, with its timeline and its chart."""
+    """The duration of the drill, with its timeline and chart."""
     whole = drilled.whole
     seconds = whole.samples[-1].due - whole.samples[0].due
     return Measurement(
@@ -29,7 +27,7 @@ def drill_summary(drilled: Drilled, settings: Deployment) -> Measurement:
 
 
 def summary_of_bad_release(done: BadRelease) -> Measurement:
-    """How long the bad release was watched, with its timeline and its chart."""
+    """How long the bad release was watched, with its timeline and chart."""
     seen, source = done.seen, f"deploy {done.bad}"
     seconds = seen.samples[-1].due - seen.samples[0].due if seen.samples else 0.0
     return Measurement(
@@ -39,7 +37,7 @@ def summary_of_bad_release(done: BadRelease) -> Measurement:
 
 
 def record_restoring(drilled: Drilled, evidence: Evidence) -> None:
-    """How long it took until an interrupted drill was noticed, decided and restored."""
+    """How long it took until a failing change was noticed, stopped and reverted."""
     restored, last = drilled.restored, drilled.changes[-1]
     if not last.problem or restored.already:
         return
@@ -49,7 +47,7 @@ def record_restoring(drilled: Drilled, evidence: Evidence) -> None:
             figure("time until a request failed", wrong[0].ended - last.began, "s", last.name)
         )
     for name, value_s in (
-        ("time until the change was given up", last.ended - last.began),
+        ("time until the change was stopped", last.ended - last.began),
         ("time to restore", restored.arrived - restored.began),
         ("time until restored for certain", restored.ended - restored.began),
     ):
@@ -96,16 +94,12 @@ def broken_off(drilled: Drilled) -> NoData:
 
 
 def judge_requests(change: Change, evidence: Evidence) -> None:
-    """What users saw of one change."""
+    """Judge how users were served during one change."""
     judge_served(change.name, change.seen, evidence)
+    name = f"answers of neither release, {change.name}"
     evidence.judge(
         "wrong-release",
-        figure(
-            f"answers of neither release, {change.name}",
-            len(change.strays),
-            "count",
-            asked(change.seen),
-        ),
+        figure(name, len(change.strays), "count", asked(change.seen)),
         equal_to(0),
         listed(dict.fromkeys(s.version or "no release" for s in change.strays)),
         says=f"{change.name}: {len(change.strays)} answers were from neither release",
@@ -115,13 +109,13 @@ def judge_requests(change: Change, evidence: Evidence) -> None:
 def judge_arrival(
     change: Change, settings: Deployment, evidence: Evidence, *, key: str = ""
 ) -> None:
-    """What the tool said, and who answers in the end.
+    """Judge the exit status, and which release and replicas answer in the end.
 
     Args:
-        change: a change that may have been stopped.
+        change: it may have been stopped.
         settings: how many replicas are needed.
-        evidence: is told.
-        key: the one judgement that all of it decides; by default each has its own.
+        evidence: receives the judgements.
+        key: the judgement that all of this decides; by default each part has its own.
     """
     name, source = change.name, asked(change.seen)
     status = "none" if change.status is None else str(change.status)
@@ -148,14 +142,10 @@ def judge_arrival(
         )
     if settings.replica_header and not change.problem:
         answering = change.after.replicas
+        header = f"header {settings.replica_header}"
         evidence.judge(
             key or "replicas",
-            figure(
-                f"replicas that answer, {name}",
-                len(answering),
-                "count",
-                f"header {settings.replica_header}",
-            ),
+            figure(f"replicas that answer, {name}", len(answering), "count", header),
             at_least(settings.replicas, settings.deciding("replicas")),
             listed(answering),
             says=f"{name}: only {len(answering)} replicas answer",
@@ -169,39 +159,33 @@ def judge_state(
     after: State | CouldNotMeasure | None,
     evidence: Evidence,
 ) -> None:
-    """Compare what a release runs with and what it ran with before.
+    """Compare the configuration that a release runs with to that of before.
 
     Raises:
-        CouldNotMeasure: the tool does not tell.
+        CouldNotMeasure: the tool does not print it.
     """
-    known = told(before)
-    found = differences(known, told(after))
+    known = known_state(before)
+    found = differences(known, known_state(after))
     evidence.judge(
         key,
-        Measurement(
-            f"configuration keys that differ, {name}",
-            len(found),
-            "count",
-            "state",
-            samples=len(known),
-        ),
+        figure(f"configuration keys that differ, {name}", len(found), "count", "state", len(known)),
         equal_to(0),
         listed(found),
         says=f"{name}: {len(found)} configuration keys differ from before",
     )
 
 
-def told(state: State | CouldNotMeasure | None) -> State:
-    """What a release runs with.
+def known_state(state: State | CouldNotMeasure | None) -> State:
+    """The configuration that a release runs with.
 
     Raises:
-        CouldNotMeasure: the tool does not tell.
+        CouldNotMeasure: the tool does not print it.
     """
     if isinstance(state, CouldNotMeasure):
         raise state
     if not state:
         raise NoData(
-            "nothing prints what the release runs with", where="[deployment.command] state"
+            "no command prints what the release runs with", where="[deployment.command] state"
         )
     return state
 
@@ -210,9 +194,3 @@ def differences(before: State, after: State) -> Sequence[str]:
     """The keys whose values differ, or that are only on one side."""
     keys = sorted(before.keys() | after.keys())
     return [key for key in keys if before.get(key) != after.get(key)]
-
-
-def problems_of(failed: Iterable[Sample]) -> str:
-    """What was wrong with requests, and how often."""
-    kinds = Counter(sample.problem for sample in failed)
-    return listed(f"{count} x {problem}" for problem, count in kinds.most_common())

@@ -22,12 +22,7 @@ from readiness.model.measurement import Moment
 
 
 def timeline(drilled: Drilled, needed: int) -> tuple[Moment, ...]:
-    """The moments of a drill, in order; seconds count from its first request.
-
-    Args:
-        drilled: the drill.
-        needed: how many replicas must serve.
-    """
+    """The moments of a drill, in order, in seconds since its first request."""
     began = drilled.whole.samples[0].due
     moments = [Moment(began, f"steady: release {drilled.origin} answers", good=True)]
     for change in drilled.changes:
@@ -37,8 +32,8 @@ def timeline(drilled: Drilled, needed: int) -> tuple[Moment, ...]:
     restored = drilled.restored
     if not restored.already:
         took_s = restored.arrived - restored.began
-        told = f"restored: only {drilled.origin} answers after {took_s:.2f} s"
-        moments.append(Moment(restored.began, told))
+        label = f"restored: only {drilled.origin} answers after {took_s:.2f} s"
+        moments.append(Moment(restored.began, label))
     return tuple(sorted(since(began, moments), key=lambda moment: moment.at_s))
 
 
@@ -55,7 +50,7 @@ def timeline_of_bad(done: BadRelease) -> tuple[Moment, ...]:
 
 
 def _of_change(change: Change) -> Iterator[Moment]:
-    """On the clock of the record, in one sentence: the chart shows the order."""
+    """On the clock of the record, in one sentence; the chart shows the order."""
     yield Moment(change.began, f"{change.name}: {', '.join(_steps(change))}")
     if change.problem:
         yield Moment(change.ended, f"{change.name}: stopped, {change.problem}")
@@ -76,12 +71,7 @@ def _steps(change: Change) -> Iterator[str]:
 
 
 def course(drilled: Drilled, needed: int) -> Course:
-    """The chart of a drill, in seconds since its first request.
-
-    Args:
-        drilled: the drill.
-        needed: how many replicas must serve.
-    """
+    """The chart of a drill, in seconds since its first request."""
     whole = drilled.whole
     slots = Slots.of(whole)
     tracks = (
@@ -122,12 +112,7 @@ _FIRST_A_NEW_ONE = "start a new replica before an old one is stopped (maxUnavail
 
 
 def better(drilled: Drilled, needed: int) -> tuple[str, ...]:
-    """What would improve a deployment; nothing where the prober was starved.
-
-    Args:
-        drilled: the drill.
-        needed: how many replicas must serve.
-    """
+    """What would improve a deployment; nothing if the prober was starved."""
     found = (*_broken(drilled), *lost(_stretches(drilled)), *_few(drilled, needed))
     if found or drilled.whole.starved or drilled.whole.failed:
         return found
@@ -140,11 +125,15 @@ def better_automation(done: BadRelease) -> tuple[str, ...]:
     errors = sum(sample.failed and sample.status > 0 for sample in done.seen.samples)
     found = []
     if done.problem:
-        found.append(f"the target did not roll {done.bad} back: let it do so automatically when the"
-                     " new release answers with errors")  # fmt: skip
+        found.append(
+            f"the target did not roll {done.bad} back: do so automatically when the new release"
+            " answers with errors"
+        )
     if shown or errors:
-        found.append(f"{errors} requests were answered with errors, and {shown} by {done.bad}: send"
-                     " no user to a new replica before it answers well what they ask")  # fmt: skip
+        found.append(
+            f"{errors} requests were answered with errors, and {shown} by {done.bad}: send no user"
+            " to a new replica before it answers well what users ask"
+        )
     if found or done.seen.failed or done.seen.starved:
         return tuple(found)
     return (f"nothing: {done.bad} reached no user, and was rolled back after {done.over_s:.1f} s",)

@@ -1,4 +1,8 @@
-"""The files around a deployment: configuration, which must parse, and the backups made before."""
+"""The files around a deployment: configuration, which must parse, and the backups made before.
+
+A duplicate key is a mistake in each format: most parsers take the last one, some the first, and a
+few refuse the file when the service starts. No value is ever shown: configuration holds secrets.
+"""
 
 import configparser
 import json
@@ -26,7 +30,7 @@ _LONG_NUMBER: Final = "has a number with more digits than Python reads"
 
 
 class _MistakeError(ValueError):
-    """One mistake, in words."""
+    """A mistake in a file."""
 
 
 def kinds() -> tuple[str, ...]:
@@ -35,12 +39,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def mistakes(content: bytes, ending: str) -> list[str]:
-    """What is wrong with a file; empty if nothing is.
-
-    Args:
-        content: its bytes.
-        ending: its suffix, one of `kinds()`.
-    """
+    """The mistakes in a file whose suffix is `ending`, one of `kinds()`."""
     try:
         text = content.decode("utf-8-sig" if ending in _YAML_ENDINGS else "utf-8")
     except UnicodeDecodeError as error:
@@ -120,7 +119,7 @@ def _ini(text: str, *, bare_keys: bool = False) -> Iterator[str]:
 
 
 def _cnf(text: str) -> Iterator[str]:
-    """As MySQL writes it: a key may have no value, but a section's header needs its bracket."""
+    """MySQL's format: a key may have no value, but the header of a section needs its bracket."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("[") and "]" not in line:
             yield f"line {number}: the header of a section has no closing bracket"
@@ -149,7 +148,7 @@ _MOST: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file, and what is wrong with it."""
+    """A file, and the mistakes in it."""
 
     path: str
     mistakes: tuple[str, ...]
@@ -184,7 +183,7 @@ def matching(pattern: str) -> list[str]:
 
 
 def parsed(path: str) -> Parsed:
-    """What is wrong with a file.
+    """The mistakes in a file.
 
     Raises:
         CouldNotMeasure: it cannot be read, or is larger than 4 MiB.
@@ -204,7 +203,7 @@ def parsed(path: str) -> Parsed:
 
 
 def checked(files: Files) -> list[tuple[list[str], Answer]]:
-    """What each of the commands printed.
+    """Each command that checks files, and its answer.
 
     Raises:
         CouldNotMeasure: one cannot be started, or hangs.
@@ -221,7 +220,7 @@ _LONGEST: Final = 1 << 16
 
 
 def newest(layer: SavedLayer) -> BackupFile | None:
-    """The newest copy, or None where there is none.
+    """The newest copy; None if there is none.
 
     Raises:
         CouldNotMeasure: see `readiness.lib.files.files_in`.
@@ -240,7 +239,7 @@ def minutes_old(copy: BackupFile) -> Measurement:
     """How old a copy is, in minutes.
 
     Raises:
-        CouldNotMeasure: it is from the future, so that a clock is wrong.
+        CouldNotMeasure: it is from the future: a clock is wrong.
     """
     age = age_of(copy)
     minutes = timedelta(hours=float(age.value)) / timedelta(minutes=1)
@@ -257,16 +256,16 @@ def sum_fits(copy: BackupFile) -> Measurement:
     file = copy.path.with_name(f"{copy.path.name}{_SUM}")
     try:
         with file.open(encoding="utf-8", errors="replace") as opened:
-            told = _HEX.match(opened.read(_LONGEST))
+            found = _HEX.match(opened.read(_LONGEST))
     except FileNotFoundError:
-        told = None
+        found = None
     except OSError as error:
         raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(file)) from None
-    if told is None:
+    if found is None:
         raise NoData(
             "the newest copy has no SHA-256 beside it",
             where=str(file),
             remedy=f"write it with the copy: sha256sum {copy.path.name} > {file.name}",
         )
-    fits = sha256_of(copy.path) == told[1].lower()
+    fits = sha256_of(copy.path) == found[1].lower()
     return Measurement("copies that do not match their checksum", int(not fits), "count", str(file))
