@@ -75,7 +75,7 @@ def _judge_one(view: View, evidence: Evidence) -> None:
         "one-autoscaler",
         Measurement(f"autoscalers of {view.name}", len(names), "count", view.side),
         equal_to(1),
-        worst([*names, *view.astray]),
+        worst([*names, *view.dangling]),
         says=f"{view.side}: {len(names) or 'no'} autoscalers target {view.name}, 1 required",
     )
     evidence.judge(
@@ -177,7 +177,7 @@ def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
 
 def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
     """Of several metrics the one that wants most replicas decides: each has to be right."""
-    told = worst(metric.told for metric in found.metrics) or "no metric"
+    told = worst(metric.description for metric in found.metrics) or "no metric"
     evidence.record(Measurement("metrics", told, "text", side))
     evidence.judge(
         "metric",
@@ -200,12 +200,13 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
             says=f"{side}: {found.name} has {len(metrics) or 'no'} metric of {resource}",
         )
         for metric in metrics if wanted else ():
+            how = clean(metric.description)
             evidence.judge(
                 "utilization",
                 # 0 stands for a target that is not a utilization.
                 Measurement(f"target utilization of {resource}", metric.percent or 0, "%", side),
                 equal_to(wanted, setting),
-                says=f"{side}: {found.name} scales at {clean(metric.told)}, {wanted} % required",
+                says=f"{side}: {found.name} scales at {how}, {wanted} % required",
             )
 
 

@@ -101,7 +101,7 @@ def _judge_room(key: str, side: str, room: Room, wanted: int, evidence: Evidence
         key,
         Measurement(f"pods that fit into {room.where}", room.pods, "count", side),
         at_least(wanted),
-        room.told,
+        room.why,
         says=f"{side}: {room.pods} pods fit into {room.where}",
     )
 

@@ -10,14 +10,14 @@ from tests.support.kubernetes_samples import hpa, inventory, keda, policy, resol
 SHOP = Target("apps", "Deployment", "shop")
 
 
-def told(*objects: dict[str, Any]) -> list[str]:
-    return [metric.told for metric in resolved(*objects).metrics]
+def descriptions(*objects: dict[str, Any]) -> list[str]:
+    return [metric.description for metric in resolved(*objects).metrics]
 
 
 def test_what_is_left_out_of_an_autoscaler() -> None:
     found = resolved(hpa(minReplicas=None))
     assert (found.target, found.least, found.most) == (SHOP, 1, 10)
-    assert told(hpa()) == ["cpu 80 %"]
+    assert descriptions(hpa()) == ["cpu 80 %"]
     assert (found.up.fixed, found.up.hold_s) == (True, 0)
     assert (found.down.fixed, found.down.hold_s) == (True, 300)
 
@@ -82,15 +82,15 @@ def test_metrics_in_words_and_figures() -> None:
     assert [(m.resource, m.percent) for m in found.metrics] == [
         ("cpu", 70), ("cpu", None), ("memory", 80), ("", None)
     ]  # fmt: skip
-    assert [m.told for m in found.metrics] == [
+    assert [m.description for m in found.metrics] == [
         "cpu 70 %", "cpu 500m of each pod", "memory of container app 80 %",
         "a metric of type External",
     ]  # fmt: skip
 
 
 def test_the_old_api() -> None:
-    assert told(hpa("autoscaling/v1", targetCPUUtilizationPercentage=65)) == ["cpu 65 %"]
-    assert told(hpa("autoscaling/v1")) == ["cpu 80 %"]
+    assert descriptions(hpa("autoscaling/v1", targetCPUUtilizationPercentage=65)) == ["cpu 65 %"]
+    assert descriptions(hpa("autoscaling/v1")) == ["cpu 80 %"]
     assert resolved(hpa("autoscaling/v1")).up.fixed
     hidden = {"annotations": {"autoscaling.alpha.kubernetes.io/behavior": "{}"}}
     with pytest.raises(NoData, match="in the annotation"):

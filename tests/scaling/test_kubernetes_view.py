@@ -51,7 +51,7 @@ def test_two_autoscalers_on_one_workload() -> None:
 def test_an_autoscaler_with_a_dangling_target(ref: dict[str, str]) -> None:
     found = seen(deployment(), hpa(scaleTargetRef=ref))
     assert names(found) == []
-    (told,) = found.astray
+    (told,) = found.dangling
     assert told.startswith("HorizontalPodAutoscaler shop targets ")
 
 
@@ -60,7 +60,7 @@ def test_what_scales_another_workload_is_nothing_of_ours() -> None:
     found = seen(
         deployment(), other, hpa(name="x", scaleTargetRef={**TARGET, "name": "cart"}), hpa()
     )
-    assert (names(found), found.astray) == (["HorizontalPodAutoscaler shop"], ())
+    assert (names(found), found.dangling) == (["HorizontalPodAutoscaler shop"], ())
 
 
 def test_namespaces() -> None:

@@ -31,7 +31,7 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
 
 
 def _releases(deployment: Deployment) -> Iterator[Mistake]:
-    """A drill changes the release under test for another one, so that both must be named."""
+    """A drill replaces the release under test by another one, so both must be named."""
     if deployment.release == "unknown":
         yield Mistake(
             ("deployment", "release"),
@@ -49,7 +49,7 @@ def _releases(deployment: Deployment) -> Iterator[Mistake]:
 
 
 def _identity(config: Config) -> object:
-    """Which release is changed where: a stale file must not change another cluster."""
+    """What a drill changes: a stale file must not change another cluster."""
     if config.deployment is None:
         return None
     tool = config.deployment.model_dump(include=set(TABLES.values()), exclude_none=True)

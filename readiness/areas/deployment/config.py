@@ -29,7 +29,7 @@ RELEASE: Final = "{release}"
 
 
 def names_release(text: str) -> str:
-    """The text, which must have the placeholder."""
+    """The text, which must contain the placeholder."""
     if RELEASE not in text:
         raise PydanticCustomError("no_release", "must contain {release}")
     return text
@@ -93,7 +93,7 @@ class ByCompose(Model):
 
     @property
     def engine_argv(self) -> list[str]:
-        """The command of the engine; empty where `tool` does not say."""
+        """The command of the engine; empty if it does not follow from `tool`."""
         if self.engine:
             return self.engine
         if self.tool == ["docker-compose"]:
@@ -102,7 +102,7 @@ class ByCompose(Model):
 
     @model_validator(mode="after")
     def _knows_its_engine(self) -> Self:
-        """Another engine would list other containers."""
+        """Never guess the engine: another one would list other containers."""
         if not self.engine_argv:
             raise PydanticCustomError(
                 "compose_engine",
@@ -266,7 +266,7 @@ class Order(Model):
 
 
 class Artifact(Model):
-    """How to see that a release is available."""
+    """How to find out whether a release is available."""
 
     command: Releasing = Field(
         ..., description="exits with 0 if the artifact of {release} exists, else not"
@@ -277,7 +277,7 @@ class Artifact(Model):
 
 
 class Worker(Named):
-    """What runs the release and serves no HTTP, `[deployment.workers.NAME]`."""
+    """A process that runs the release and serves no HTTP, `[deployment.workers.NAME]`."""
 
     command: Command = Field(
         ..., description="prints the release, one line for each process that runs"
@@ -285,7 +285,7 @@ class Worker(Named):
 
 
 class Report(Model):
-    """What a deployment writes at its end."""
+    """The report that a deployment writes at its end."""
 
     path: Text = Field(..., description="the JSON file that the newest deployment wrote")
 
@@ -371,19 +371,19 @@ class Deployment(Watched):
 
     @property
     def prints_state(self) -> bool:
-        """Whether the tool prints what a release runs with; commands of your own may not."""
+        """Whether the tool prints what a release runs with; your own commands may not."""
         return self.adapter is not None and (self.command is None or self.command.state is not None)
 
     @property
     def counts_replicas(self) -> bool:
-        """Whether the tool counts the replicas; Helm does not, and commands of your own may not."""
+        """Whether the tool counts replicas; Helm does not, and your own commands may not."""
         if self.adapter is None or self.helm is not None:
             return False
         return self.command is None or self.command.replicas is not None
 
     @model_validator(mode="after")
     def _fits_its_adapter(self) -> Self:
-        """The adapter's table is there, and no other one, which nothing would read."""
+        """The adapter's table is set, and no other adapter's table, which nothing would read."""
         for adapter, key in TABLES.items():
             if (adapter == self.adapter) is not (getattr(self, key) is not None):
                 raise PydanticCustomError(

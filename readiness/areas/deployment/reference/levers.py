@@ -31,12 +31,7 @@ _TOOK: Final = timedelta(seconds=42)
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFiles:
-    """Where they are.
-
-    Attributes:
-        folder: the report, and the folders `deploy`, `saved` and `store`.
-        has_database: whether the database was backed up.
-    """
+    """The report, and the folders `deploy`, `saved` (backups) and `store` (artifacts)."""
 
     folder: Path
     has_database: bool
@@ -67,7 +62,7 @@ def make(root: Path, release: str, copies: Mapping[str, Path]) -> ReleaseFiles:
 
     Args:
         root: where their folder is made.
-        release: that is deployed.
+        release: the release that is deployed.
         copies: what was saved beside the configuration, by name: `DATABASE`, `UPLOADS`.
     """
     files = ReleaseFiles(root / FOLDER, DATABASE in copies)
@@ -80,16 +75,15 @@ def make(root: Path, release: str, copies: Mapping[str, Path]) -> ReleaseFiles:
     for name, saved in copies.items():
         shutil.copy(saved, files.saved / name)
     for copy in sorted(files.saved.iterdir()):
-        told = hashlib.sha256(copy.read_bytes()).hexdigest()
-        copy.with_name(f"{copy.name}.sha256").write_text(f"{told}  {copy.name}\n")
+        digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+        copy.with_name(f"{copy.name}.sha256").write_text(f"{digest}  {copy.name}\n")
     _report(files.report, release)
     return files
 
 
 def _configure(folder: Path) -> None:
-    for file in (
-        resources.files("readiness.areas.deployment.reference").joinpath("deploy").iterdir()
-    ):
+    source = resources.files("readiness.areas.deployment.reference").joinpath("deploy")
+    for file in source.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     (folder / "releases.json").write_text(
         json.dumps({name: dict(values) for name, values in CONFIGURATIONS.items()}, indent=1)
@@ -121,7 +115,7 @@ def _report(path: Path, release: str) -> None:
 
 
 class ReleaseLevers:
-    """Breaks the files around a release; a part of `Levers`."""
+    """Breaks the files around a release; a part of `readiness.reference.levers.Levers`."""
 
     _released: ReleaseFiles
 
@@ -158,19 +152,14 @@ class ReleaseLevers:
         return self.change_release_file(name, age)
 
     def in_cgroup(self, *, limit: int) -> AbstractContextManager[None]:
-        """Let the machine have a cgroup with that memory limit, in bytes."""
-        words = [
-            sys.executable,
-            "-m",
-            "readiness.areas.deployment.reference.commands",
-            "in-cgroup",
-            str(limit),
-        ]
+        """Give the machine a cgroup with that memory limit, in bytes."""
+        commands = "readiness.areas.deployment.reference.commands"
+        words = [sys.executable, "-m", commands, "in-cgroup", str(limit)]
         run_on = f"run_on = [{', '.join(map(quoted, words))}]"
         return self.replace_in_config("[deployment.host]", f"[deployment.host]\n{run_on}")
 
     def runtime(self, script: str) -> AbstractContextManager[None]:
-        """Let the container runtime be a Python script."""
+        """Replace the container runtime by a Python script."""
         python = quoted(sys.executable)
         return self.replace_in_config(
             f'runtime = [{python}, "--version"]', f'runtime = [{python}, "-c", {quoted(script)}]'
@@ -191,10 +180,6 @@ class FleetLevers:
         """Make the fleet misbehave, see `Behaviour`, and reset it afterwards.
 
         Yields the fleet, for faults that deploy something.
-
-        Raises:
-            pydantic.ValidationError: there is no such switch.
-            ReferenceSystemError: this system has no fleet.
         """
         if self._fleet is None:
             raise ReferenceSystemError("this system has no fleet")

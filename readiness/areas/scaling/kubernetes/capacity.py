@@ -27,12 +27,9 @@ _ALWAYS: Final = "Always"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The requests and limits of one container.
+    """The requests and limits of a container by resource, with defaults filled in.
 
     Attributes:
-        name: of the container.
-        requests: by resource, with defaults filled in.
-        limits: the same.
         ends: whether it ends before the others start (an init container that is not a sidecar).
     """
 
@@ -43,13 +40,10 @@ class Asked:
 
 
 def asked(spec: PodSpec, ranges: Sequence[LimitRange]) -> list[Asked]:
-    """Every container of a pod, in the order of their start.
+    """Every container of a pod, in the order of their start; NoData if a quantity is not valid.
 
     An init container that is always restarted is a sidecar, and runs as long as the pod does:
     `kubernetes.io/docs/concepts/workloads/pods/sidecar-containers`.
-
-    Raises:
-        NoData: a quantity cannot be read.
     """
     return [
         *(_asked(c, ranges, ends=c.restart_policy != _ALWAYS) for c in spec.init_containers),
@@ -58,7 +52,7 @@ def asked(spec: PodSpec, ranges: Sequence[LimitRange]) -> list[Asked]:
 
 
 def _asked(container: Container, ranges: Sequence[LimitRange], *, ends: bool) -> Asked:
-    """Its own figures first; then its limit as the request; then the LimitRange.
+    """Its own values first; then its limit as the request; then the LimitRange.
 
     The order is that of the API server: `SetDefaults_Pod` fills a request from the container's
     own limit before the plugin LimitRanger sees it
@@ -79,9 +73,6 @@ def whole(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
 
     The sum of all containers that stay, or the peak while the pod starts, whichever is more, and
     the overhead of its runtime; or the pod's own request (`spec.resources`).
-
-    Raises:
-        NoData: a quantity cannot be read.
     """
     containers = asked(spec, ranges)
     total: Amounts = {}
@@ -114,9 +105,6 @@ def lacking(
 
     One without a request makes the utilization of the whole pod unknown: `calculatePodRequests` in
     pkg/controller/podautoscaler/replica_calculator.go. A request of zero counts as none.
-
-    Raises:
-        NoData: a quantity cannot be read.
     """
     own = spec.resources
     if own and _amounts(own.limits if limit else own.requests | own.limits).get(resource):
@@ -130,14 +118,14 @@ def lacking(
 
 
 def added(first: Amounts, second: Mapping[str, Fraction]) -> Amounts:
-    """The sum, by resource."""
+    """The sum by resource."""
     return {
         key: first.get(key, Fraction()) + second.get(key, Fraction()) for key in {*first, *second}
     }
 
 
 def summed(all_of: Iterable[Amounts]) -> Amounts:
-    """The sum of many, by resource."""
+    """The sum of many by resource."""
     found: Amounts = {}
     for one in all_of:
         found = added(found, one)
@@ -160,7 +148,7 @@ _NAME: Final = "metadata.name"
 
 
 def takes(node: Node, spec: PodSpec) -> bool:
-    """Whether the scheduler may place such a pod on it.
+    """Whether the scheduler may place such a pod on the node.
 
     `kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node` and `…/taint-and-toleration`.
     Affinity between pods and spread over zones are not considered.
@@ -206,37 +194,39 @@ def _holds(term: NodeTerm, node: Node) -> bool:
 
 
 _PODS: Final = "pods"
-# How a quota names what pods ask for: `kubernetes.io/docs/concepts/policy/resource-quotas`.
-_REQUESTS: Final = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory"} | {
-    "requests.memory": "memory"
+# The lines of a quota for requests: `kubernetes.io/docs/concepts/policy/resource-quotas`.
+_REQUESTS: Final = {
+    "cpu": "cpu",
+    "requests.cpu": "cpu",
+    "memory": "memory",
+    "requests.memory": "memory",
 }
 _LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
 _COUNTS: Final = {_PODS, "count/pods"}
-# The pods have no deadline and have requests: quotas with these scopes apply to them.
+# Quotas with these scopes apply to the pods, which have no deadline and have requests.
 _OURS: Final = {"NotTerminating", "NotBestEffort"}
 _NOT_OURS: Final = {"Terminating", "BestEffort"}
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many of the workload's pods fit.
+    """How many of the workload's pods fit, with those that run already.
 
     Attributes:
-        where: into what, in words.
-        pods: how many, with those that run already.
-        told: the figures behind it.
+        where: the quota or the nodes.
+        why: the figures that it follows from.
     """
 
     where: str
     pods: int
-    told: str
+    why: str
 
 
 def quota_room(view: View) -> list[Room]:
-    """For each line of each quota of the namespace that pods count against.
+    """The room in each line of each quota of the namespace that pods count against.
 
     Raises:
-        NoData: a quota has a scope that is not understood, or a quantity cannot be read.
+        NoData: a quota has a scope that is not understood, or a quantity is not valid.
     """
     return [
         room
@@ -255,7 +245,7 @@ def _applies(quota: ResourceQuota) -> bool:
         raise NoData(
             "its scope is not understood here: whether it applies to these pods is unknown",
             where=f"ResourceQuota {quota.metadata.name}",
-            remedy="mark scaling.capacity not applicable, with what you know of the quota",
+            remedy="mark scaling.capacity not applicable, and give what you know of the quota",
         )
     return True
 
@@ -271,11 +261,11 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
         others = max(Fraction(), used - one * view.workload.status.replicas)
     where = f"ResourceQuota {quota.metadata.name} {name}"
     total, taken, each = (_figure(name, value) for value in (hard, others, one))
-    told = f"of {total} others use {taken}, and one pod uses {each}"
+    why = f"of {total} others use {taken}, and one pod uses {each}"
     if not one:
         # A quota on a resource that a pod does not request refuses the pod.
-        return Room(where, 0, f"the pods request none of it, and are refused: {told}")
-    return Room(where, max(0, int((hard - others) // one)), told)
+        return Room(where, 0, f"the pods request none of it, and are refused: {why}")
+    return Room(where, max(0, int((hard - others) // one)), why)
 
 
 def _of_one_pod(view: View, name: str) -> Fraction | None:
@@ -291,10 +281,10 @@ def _of_one_pod(view: View, name: str) -> Fraction | None:
 
 
 def node_room(view: View) -> Room:
-    """On all nodes that accept such pods, beside what runs there now.
+    """The room on all nodes that accept such pods, beside the pods that run there now.
 
     Raises:
-        NoData: what else runs on them is not known, or a quantity cannot be read.
+        NoData: the pods of other namespaces are not known, or a quantity is not valid.
     """
     # System pods run on every node: the pods of one namespace are not all.
     place = view.workload.metadata.namespace
@@ -323,11 +313,7 @@ def node_room(view: View) -> Room:
 
 
 def largest_node(view: View) -> Room:
-    """On the largest node if it were empty, for a cluster that adds nodes like it.
-
-    Raises:
-        NoData: a quantity cannot be read.
-    """
+    """The room on the largest node if it were empty, for a cluster that adds nodes like it."""
     spec = view.pod
     one = whole(spec, view.ranges)
     fits = [
@@ -354,7 +340,7 @@ def _is_beside(view: View, pod: Pod, node: str) -> bool:
 
 
 def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fraction]) -> int:
-    """How often it fits into what is free; a resource that a node does not report is 0."""
+    """How many pods fit into what is free; a resource that a node does not report is 0."""
     wanted = {key: value for key, value in one.items() if value} | {_PODS: Fraction(1)}
     free = {key: has.get(key, Fraction()) - used.get(key, Fraction()) for key in wanted}
     return max(0, min(int(free[key] // value) for key, value in wanted.items()))

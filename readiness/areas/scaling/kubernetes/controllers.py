@@ -27,13 +27,7 @@ ROLLING: Final = "RollingUpdate"
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How pods are replaced, with defaults filled in.
-
-    Attributes:
-        type: RollingUpdate, Recreate or OnDelete.
-        surge: how many pods may be added.
-        unavailable: how many may be unavailable.
-    """
+    """How pods are replaced (RollingUpdate, Recreate or OnDelete), with defaults filled in."""
 
     type: str
     surge: IntOrPercent
@@ -46,7 +40,7 @@ class Rollout:
     def missing(self, count: int) -> int:
         """The most pods of a replica count that are unavailable at once.
 
-        A percentage is rounded down. Where both that and the surge are 0, one may be unavailable
+        A percentage is rounded down. If that and the surge are both 0, one pod may be unavailable
         (`ResolveFenceposts` in pkg/controller/deployment/util).
         """
         if self.type == "Recreate":
@@ -60,8 +54,8 @@ class Rollout:
 def rollout_of(workload: Workload) -> Rollout:
     """Defaults: `apps/v1 DeploymentStrategy` and `StatefulSetUpdateStrategy`.
 
-    A StatefulSet replaces one pod after the other and adds none: its `maxUnavailable` applies
-    only where the feature gate is on, and is 1 by default.
+    A StatefulSet replaces one pod after the other and adds none; its `maxUnavailable` is 1 by
+    default, and applies only if the feature gate is on.
     """
     if workload.kind == _STATEFUL:
         chosen = workload.spec.update_strategy
@@ -80,9 +74,9 @@ def rollout_of(workload: Workload) -> Rollout:
 
 
 def allowed(budget: DisruptionBudget, count: int) -> int:
-    """How many of so many healthy pods may be evicted at once.
+    """How many of `count` healthy pods may be evicted at once.
 
-    A percentage is rounded up in both fields, and with neither of them no eviction is allowed:
+    A percentage is rounded up in both fields, and without either no eviction is allowed:
     `getExpectedPodCount` and `updatePdbStatus` in pkg/controller/disruption, and
     `kubernetes.io/docs/tasks/run-application/configure-pdb/#rounding-logic-when-specifying-percentages`.
 
@@ -109,11 +103,10 @@ def fixed_in_manifest(workload: Workload) -> str:
 
 
 def fixed_live(workload: Workload) -> str | None:
-    """How an apply fixes that of a live object, which always has one; None if it is not known.
+    """How an apply fixes the replica count of a live object; empty if not, None if unknown.
 
     `kubectl apply` stores what it applied in an annotation, and server-side apply the fields that
-    it set in `managedFields`
-    (`kubernetes.io/docs/reference/using-api/server-side-apply`).
+    it set in `managedFields` (`kubernetes.io/docs/reference/using-api/server-side-apply`).
 
     Raises:
         NoData: the annotation cannot be read.
@@ -141,7 +134,7 @@ def _count_in(text: str, name: str) -> int | None:
         spec = json.loads(text).get("spec", {})
         count = spec.get("replicas")
     except (ValueError, AttributeError, RecursionError):
-        # The text may be secret, and is not quoted.
+        # The text is not quoted: it may contain secrets.
         raise NoData(f"the annotation {_APPLIED} is not a JSON object", where=name) from None
     return count if isinstance(count, int) else None
 
@@ -157,12 +150,7 @@ Moved = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of the replica count.
-
-    Attributes:
-        at_s: seconds since the end of the stabilization window.
-        pods: how many were added, or removed.
-    """
+    """Pods added or removed, `at_s` seconds after the end of the stabilization window."""
 
     at_s: int
     pods: int
@@ -173,12 +161,12 @@ class Rate:
     """How fast it scales in one direction, from any replica count between its bounds.
 
     Attributes:
-        most: the most pods in any window of that length.
-        most_from: the replica count that this started from.
-        least: the fewest pods in a window, while there was room for the wanted number.
-        least_from: the replica count that this started from.
+        most: the most pods in any window of the given length.
+        most_from: the replica count that this simulation started from.
+        least: the fewest pods in a window, while there was room for the given number.
+        least_from: the replica count that this simulation started from.
         first_s: seconds until the first pod: the stabilization window.
-        counts: from how many replica counts it was simulated.
+        counts: how many replica counts the simulation started from.
     """
 
     most: int
@@ -190,15 +178,10 @@ class Rate:
 
 
 def upward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
-    """How fast it adds pods, where every metric wants the maximum.
+    """How fast it adds pods if every metric demands the maximum.
 
-    Args:
-        autoscaler: it.
-        pods: how many are wanted in a window.
-        window_s: seconds; [t, t + window), as the controller counts.
-
-    Returns:
-        None if its bounds leave no room for so many pods.
+    None if its bounds leave no room for `pods` in a window; [t, t + window_s), as the controller
+    counts.
     """
     starts = _some(range(max(autoscaler.least, 1), autoscaler.most - pods + 1))
     runs = [_Run(s, autoscaler.most - s, steps_up(autoscaler, s)) for s in starts]
@@ -206,7 +189,7 @@ def upward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
 
 
 def downward(autoscaler: Autoscaler, pods: int, window_s: float) -> Rate | None:
-    """The same for removing pods, where every metric wants the minimum."""
+    """How fast it removes pods if every metric demands the minimum; None as for `upward`."""
     starts = _some(range(autoscaler.least + pods, autoscaler.most + 1))
     runs = [_Run(s, s - autoscaler.least, steps_down(autoscaler, s)) for s in starts]
     return _rate(runs, pods, window_s, autoscaler.down.hold_s)
@@ -228,14 +211,14 @@ def steps_up(autoscaler: Autoscaler, start: int) -> list[Step]:
 
 
 def steps_down(autoscaler: Autoscaler, start: int) -> list[Step]:
-    """The same down to the minimum."""
+    """Every change from a replica count to the minimum, after the stabilization window."""
     speed = autoscaler.down
 
     def next_count(now: int, moved: Moved) -> int:
         if speed.fixed:
             return autoscaler.least
         proposed = [_shrunk(p, now + moved(p.period_seconds)) for p in speed.policies]
-        # Max is the policy that moves most, in either direction.
+        # Max is the policy that allows the largest change, in either direction.
         limit = min(proposed) if speed.select == "Max" else max(proposed)
         return max(autoscaler.least, min(limit, now))
 
@@ -243,14 +226,14 @@ def steps_down(autoscaler: Autoscaler, start: int) -> list[Step]:
 
 
 def _grown(policy: Policy, before: int) -> int:
-    """The most that a policy allows; a percentage is rounded up, so that it never stalls."""
+    """The most replicas that a policy allows; a percentage is rounded up, and so never stalls."""
     if policy.type == "Pods":
         return before + policy.value
     return math.ceil(before * (1 + policy.value / 100))
 
 
 def _shrunk(policy: Policy, before: int) -> int:
-    """The fewest that a policy allows, rounded down."""
+    """The fewest replicas that a policy allows; a percentage is rounded down."""
     if policy.type == "Pods":
         return before - policy.value
     return int(before * (1 - policy.value / 100))
@@ -259,7 +242,7 @@ def _shrunk(policy: Policy, before: int) -> int:
 def _steps(
     speed: Speed, start: int, end: int, next_count: Callable[[int, Moved], int]
 ) -> list[Step]:
-    """Every 15 s, move as far as the policies allow after what was moved before."""
+    """Every 15 s, change the count as far as the policies allow after earlier changes."""
     steps: list[Step] = []
     now, at_s = start, 0
 
@@ -275,7 +258,7 @@ def _steps(
             steps.append(Step(at_s, abs(after - now)))
             now, at_s = after, at_s + SYNC_S
             continue
-        # Nothing changes before the oldest move leaves its policy's period.
+        # Nothing changes until the oldest step leaves its policy's period.
         periods = [policy.period_seconds for policy in speed.policies]
         ends = [min((s.at_s + p for s in counting(p)), default=None) for p in periods]
         forgotten = min((end for end in ends if end is not None), default=None)
@@ -286,7 +269,7 @@ def _steps(
 
 
 def _some(counts: range) -> range:
-    """All of them up to 300, then a sample: the steps grow with the square."""
+    """All counts up to 300, then a sample: the number of steps grows with the square."""
     return counts[:: max(1, len(counts) ** 2 // _STEPS)]
 
 
@@ -322,7 +305,7 @@ def _most(steps: list[Step], window_s: float) -> int:
 
 
 def _least(run: _Run, pods: int, window_s: float) -> int:
-    """The slowest window, from the first step on; none is shorter than the sync period."""
+    """The fewest pods in a window from the first step on; none is shorter than the sync period."""
     length = math.ceil(window_s / SYNC_S) * SYNC_S
     by_window = Counter[int]()
     for step in run.steps:

@@ -43,21 +43,18 @@ class View:
         side: `manifests` or `live`.
         workload: the Deployment or StatefulSet.
         autoscalers: those that target it, with defaults filled in.
-        astray: those whose target does not exist, each in words.
+        dangling: descriptions of those whose target does not exist.
         hpas: the objects of all autoscalers, with their state.
         verticals: the vertical autoscalers that target it.
         budgets: those that select its pods.
-        quotas: of its namespace.
-        ranges: defaults of its namespace.
-        nodes: of the cluster.
-        pods: of the cluster.
+        quotas: those of its namespace, as are `ranges`; nodes and pods are the cluster's.
         unseen: kinds that could not be read, each with the error.
     """
 
     side: str
     workload: Workload
     autoscalers: tuple[Autoscaler, ...]
-    astray: tuple[str, ...]
+    dangling: tuple[str, ...]
     hpas: tuple[HorizontalPodAutoscaler, ...]
     verticals: tuple[VerticalPodAutoscaler, ...]
     budgets: tuple[DisruptionBudget, ...]
@@ -69,12 +66,12 @@ class View:
 
     @property
     def name(self) -> str:
-        """Kind and name, as kubectl writes them."""
+        """Kind and name, as kubectl prints them."""
         return f"{self.workload.kind.lower()}/{self.workload.metadata.name}"
 
     @property
     def pod(self) -> PodSpec:
-        """The template of its pods, with the sidecars that are injected into the live ones."""
+        """The template of its pods, with the sidecars that were injected into live ones."""
         spec = self.workload.spec.template.spec
         pods = [p.spec for p in self.pods if self.owns(p) and p.status.phase not in ENDED]
         return spec.model_copy(
@@ -92,11 +89,7 @@ class View:
 
     @property
     def autoscaler(self) -> Autoscaler:
-        """The one that targets it.
-
-        Raises:
-            NoData: there is none, or more than one.
-        """
+        """The one that targets it; NoData if there is not exactly one."""
         if len(self.autoscalers) != 1:
             found = ", ".join(one.name for one in self.autoscalers) or "none"
             raise NoData(
@@ -108,11 +101,7 @@ class View:
 
     @property
     def counts(self) -> range:
-        """Every replica count that it may have, from 1 on.
-
-        Raises:
-            NoData: as for `autoscaler`; or its bounds leave no replica count.
-        """
+        """Every replica count that it may have, from 1 on; NoData if there is none."""
         found = self.autoscaler
         counts = range(max(1, found.least), found.most + 1)
         if not counts:
@@ -130,12 +119,12 @@ def _all_of(declared: list[Container], others: Iterable[list[Container]]) -> lis
 
 
 def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View | None:
-    """A workload of an inventory; None if it is not there.
+    """A workload, `deployment/NAME` or `statefulset/NAME`, of an inventory; None if missing.
 
     Args:
         inventory: all objects.
         side: `manifests` or `live`.
-        workload: `deployment/NAME` or `statefulset/NAME`.
+        workload: kind and name.
         namespace: its namespace; empty for any.
 
     Raises:
@@ -170,7 +159,7 @@ def _view(inventory: Inventory, side: str, workload: Workload) -> View:
         side=side,
         workload=workload,
         autoscalers=tuple(one for one in scalers if one.target == own),
-        astray=tuple(
+        dangling=tuple(
             f"{a.name} targets {a.target}, which does not exist"
             for a in scalers
             if a.target not in there
@@ -196,7 +185,7 @@ def _target_of(vertical: VerticalPodAutoscaler) -> Target:
 
 
 def _is_in(one: Object, namespace: str) -> bool:
-    """Whether it is in a namespace; a manifest without one goes where the others go."""
+    """Whether it is in a namespace; a manifest without one may go into any."""
     own = one.metadata.namespace
     return not own or not namespace or own == namespace
 
@@ -211,11 +200,11 @@ _RESOURCES: Final = (CPU, MEMORY)
 
 
 def conflicts(view: View) -> list[str]:
-    """Resources that both a vertical autoscaler and another one act on, in words.
+    """Descriptions of the resources that both a vertical autoscaler and another one act on.
 
     Each undoes what the other does: more pods use less each, the requests shrink, the utilization
-    grows, and more pods are added (`kubernetes/autoscaler`, vertical-pod-autoscaler,
-    known limitations).
+    grows, and more pods are added (`kubernetes/autoscaler`, vertical-pod-autoscaler, known
+    limitations).
     """
     names = [c.name for c in view.workload.spec.template.spec.containers]
     return [
@@ -234,10 +223,10 @@ def _both(
 
 
 def changes(vertical: VerticalPodAutoscaler, containers: Iterable[str]) -> set[str]:
-    """The resources whose requests it changes in any of some containers.
+    """The resources whose requests it changes in any of these containers.
 
     Defaults: `updateMode` is Auto, `controlledResources` cpu and memory; a container's own policy
-    comes before `*` (autoscaling.k8s.io/v1).
+    overrides `*` (autoscaling.k8s.io/v1).
     """
     spec = vertical.spec
     if spec.update_policy and spec.update_policy.update_mode == _OFF:
@@ -269,11 +258,11 @@ class State:
 
     Attributes:
         name: of the autoscaler.
-        able: the condition AbleToScale; `absent` where the controller has not reported it.
+        able: the condition AbleToScale; `absent` if the controller has not reported it.
         active: the condition ScalingActive: whether it can read its metrics.
-        reasons: why, by condition.
-        stuck_at_most: whether it wants more replicas than it may have.
-        metrics: how many it scales by.
+        reasons: the reason and message of each condition.
+        stuck_at_most: whether it needs more replicas than it may have.
+        metrics: how many metrics it scales by.
         seen: how many of them have a value.
     """
 
@@ -287,13 +276,13 @@ class State:
 
 
 def state(view: View) -> State:
-    """The state of the one that scales the workload, KEDA's among them.
+    """The state of the autoscaler of the workload, also of one that KEDA made.
 
     Conditions: `kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/
     #appendix-horizontal-pod-autoscaler-status-conditions`.
 
     Raises:
-        NoData: there is not exactly one, or the old API hides its state.
+        NoData: there is not exactly one, or the old API does not show its state.
     """
     found = [hpa for hpa in view.hpas if _scales(hpa, view)]
     if len(found) != 1:
@@ -328,7 +317,7 @@ def _state(hpa: HorizontalPodAutoscaler) -> State:
         active=conditions[ACTIVE].status if ACTIVE in conditions else "absent",
         reasons={name: f"{one.reason}: {one.message}" for name, one in conditions.items()},
         stuck_at_most=bool(limited and limited.status == "True" and limited.reason == _AT_THE_TOP),
-        # Without any, the API server adds one of CPU.
+        # Without any, the API server adds one for CPU.
         metrics=len(hpa.spec.metrics) or 1,
         seen=sum(one is not None and bool(one.type) for one in hpa.status.current_metrics),
     )
