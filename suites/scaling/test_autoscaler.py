@@ -56,7 +56,7 @@ SidesOf = Callable[[Scaling], Sides]
     ),
 )
 def test_autoscaler(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """Of the manifests and of the live objects, with the platform's defaults filled in."""
+    """The manifests and the live objects, with the platform's defaults filled in."""
     sides = sides_of(scaling)
     record_not_judged(scaling, evidence, "min_replicas", "max_replicas")
     for view in sides.known:
@@ -114,7 +114,7 @@ def _judge_bounds(side: str, found: Autoscaler, scaling: Scaling, evidence: Evid
 
 
 def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
-    """A live object always has a replica count: what matters there is who set it."""
+    """A live object always has a replica count: what matters is what set it."""
     declared = fixed_in_manifest(sides.declared.workload) if sides.declared else None
     live = fixed_live(sides.live.workload) if sides.live else None
     for view, found in ((sides.declared, declared), (sides.live, live)):
@@ -176,9 +176,9 @@ def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
 
 
 def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    """Of several metrics the one that wants most replicas decides: each has to be right."""
-    told = worst(metric.description for metric in found.metrics) or "no metric"
-    evidence.record(Measurement("metrics", told, "text", side))
+    """The metric that demands most replicas decides, so each has to be right."""
+    all_of = worst(metric.description for metric in found.metrics) or "no metric"
+    evidence.record(Measurement("metrics", all_of, "text", side))
     evidence.judge(
         "metric",
         Measurement("metrics", len(found.metrics), "count", side),
@@ -196,7 +196,7 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
             "metric",
             Measurement(f"metrics of {resource}", len(metrics), "count", side),
             at_least(1, setting) if wanted else equal_to(0, setting),
-            f"it scales by {told}",
+            f"it scales by {all_of}",
             says=f"{side}: {found.name} has {len(metrics) or 'no'} metric of {resource}",
         )
         for metric in metrics if wanted else ():
@@ -244,18 +244,18 @@ def _judge_rate(
             where=side,
             remedy="see scaling.autoscaler",
         )
-    source, told = f"{side}, the controller simulated", f"pods {verb} in {seconds:g} s"
+    source, what = f"{side}, the controller simulated", f"pods {verb} in {seconds:g} s"
     evidence.judge(
         f"{verb}-at-most",
-        Measurement(f"most {told}", found.most, "count", source, found.counts),
+        Measurement(f"most {what}", found.most, "count", source, found.counts),
         at_most(pods, setting),
-        says=f"{side}: from {found.most_from} replicas, up to {found.most} {told}",
+        says=f"{side}: from {found.most_from} replicas, up to {found.most} {what}",
     )
     evidence.judge(
         f"{verb}-at-least",
-        Measurement(f"fewest {told}", found.least, "count", source, found.counts),
+        Measurement(f"fewest {what}", found.least, "count", source, found.counts),
         at_least(pods, setting),
-        says=f"{side}: from {found.least_from} replicas, only {found.least} {told} under full"
+        says=f"{side}: from {found.least_from} replicas, only {found.least} {what} under full"
         " pressure",
     )
 
@@ -279,7 +279,7 @@ def _judge_rate(
     judgements=("able-to-scale", "scaling-active", "metric-values", "at-maximum"),
 )
 def test_autoscaler_live(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """By the conditions and figures that the controller left in the status."""
+    """By the conditions and metrics that the controller reports in the status."""
     live = sides_of(scaling).live
     if live is None:
         raise NoData(

@@ -1,4 +1,4 @@
-"""Whether the replicas have room, stay available through planned changes, and find connections."""
+"""Whether the replicas have room and connections, and stay available during planned changes."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ SidesOf = Callable[[Scaling], Sides]
     judgements=("cpu-request", "memory-request", "memory-limit", "quota", "nodes"),
 )
 def test_capacity(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """With the LimitRange of the namespace, and the sidecars that are injected."""
+    """With the LimitRange of the namespace, and with injected sidecars."""
     rooms = 0
     for view in sides_of(scaling).known:
         _judge_requests(view, evidence)
@@ -69,13 +69,13 @@ def _judge_requests(view: View, evidence: Evidence) -> None:
         ("memory-request", "memory request", lacking(spec, ranges, MEMORY)),
         ("memory-limit", "memory limit", lacking(spec, ranges, MEMORY, limit=True)),
     ):
-        told = f"containers without a {name}"
+        what = f"containers without a {name}"
         evidence.judge(
             key,
-            Measurement(told, len(found), "count", view.side, samples=len(spec.containers)),
+            Measurement(what, len(found), "count", view.side, samples=len(spec.containers)),
             equal_to(0),
             listed(found),
-            says=f"{view.side}: {len(found)} of {len(spec.containers)} {told}",
+            says=f"{view.side}: {len(found)} of {len(spec.containers)} {what}",
         )
 
 
@@ -89,7 +89,7 @@ def _judge_rooms(view: View, evidence: Evidence, *, nodes_grow: bool) -> int:
     elif view.nodes:
         _judge_room("nodes", view.side, node_room(view), peak, evidence)
     for what, error in view.unseen.items():
-        # Whoever may not see the nodes has the quota as a limit; any other reason is an error.
+        # If the role may not read nodes, the quota is the limit; any other reason is an error.
         if not isinstance(error, NotPermitted):
             raise error
         evidence.record(Measurement(f"{what} not known", error.message, "text", view.side))

@@ -1,4 +1,4 @@
-"""Whether the service scales up under load and down again, as a drill shows."""
+"""Whether the service scales up under load and down again, measured by a drill."""
 
 from collections.abc import Callable
 
@@ -51,7 +51,7 @@ ScaledOf = Callable[[Scaling], Scaled]
     ),
 )
 def test_under_load(scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -> None:
-    """What serves counts, not what is wanted; and every request of the watching prober."""
+    """Replicas that serve count, not those that are wanted; and so does every request."""
     live = scaling.live
     if live is None:
         raise NoData("no drill is declared", where=f"[scaling.{scaling.name}.live]")
@@ -71,7 +71,7 @@ def test_under_load(scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -
 def _judge_up(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) -> None:
     up = scaled.up
     judge_served(up.name, up.seen, evidence)
-    if scaled.starved:  # not to grow without a load is no finding
+    if scaled.starved:  # without the load, too few replicas are not a finding
         scaled.must_be_fair()
     _judge_count(
         evidence, live, up, "scaled-up", "under load",
@@ -121,7 +121,7 @@ def _judge_down(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence
 def _judge_count(
     evidence: Evidence, live: Live, phase: Phase, key: str, when: str, count: Limit, within: Limit
 ) -> None:
-    """How many replicas there are in the end, and how soon."""
+    """Judge how many replicas there are in the end, and how soon."""
     source, samples = _counted(live), len(phase.counts)
     evidence.judge(
         key,
@@ -139,7 +139,7 @@ def _judge_count(
 
 
 def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
-    """The command counts replicas; whether they answer is in their answers only."""
+    """The command only counts replicas; their answers show whether they serve."""
     if not live.replica_header or scaled.up.arrived_s is None:
         return
     loading = scaled.loading.replicas if scaled.loading else ()
@@ -158,16 +158,16 @@ def _judge_pace(
 ) -> None:
     """More replicas at once than allowed may have been missed: that is not a pass."""
     limit, seconds = agreed
-    told = f"replicas {key} in {seconds:g} s"
+    what = f"replicas {key} in {seconds:g} s"
     evidence.judge(
         key,
-        figure(f"most {told}", most.certain, "count", _counted(live)),
+        figure(f"most {what}", most.certain, "count", _counted(live)),
         at_most(limit, setting),
-        says=f"{most.certain} {told}",
+        says=f"{most.certain} {what}",
     )
     if most.possible > limit:
         raise NoData(
-            f"{told}: up to {most.possible}, as they were counted too seldom to be sure",
+            f"{what}: up to {most.possible}, as they were counted too seldom to be sure",
             where=_counted(live),
             remedy="make the command `replicas` answer faster",
         )
@@ -183,7 +183,7 @@ def _story(scaled: Scaled, live: Live) -> Measurement:
 
 
 def _record_load(scaled: Scaled, evidence: Evidence) -> None:
-    """Whether the load itself was answered does not decide, and explains much."""
+    """Whether the load itself was answered decides nothing, but explains much."""
     if seen := scaled.loading:
         evidence.record(figure("requests of the load", len(seen.samples), "count", scaled.load))
         evidence.record(figure("failed ones among them", len(seen.failed), "count", scaled.load))

@@ -32,7 +32,7 @@ class Phase:
     """Scaling in one direction.
 
     Attributes:
-        name: the direction and its cause, in words.
+        name: the direction and its cause.
         began: when its cause began, on the clock `time.monotonic`.
         ended: when the count was steady, or the phase was aborted.
         arrived_s: seconds from its beginning until the replica count was reached for good; None
@@ -66,11 +66,11 @@ class Phase:
         return max(said.what for said in self.counts)
 
     def added(self, seconds: float) -> "Pace":
-        """The most replicas that were added within so many seconds."""
+        """The most replicas that were added within a time."""
         return _most(self.counts, seconds, lambda before, after: after - before)
 
     def removed(self, seconds: float) -> "Pace":
-        """The most that were removed."""
+        """The most replicas that were removed within a time."""
         return _most(self.counts, seconds, lambda before, after: before - after)
 
 
@@ -80,7 +80,7 @@ class Pace:
 
     Attributes:
         certain: the most between two counts within that time.
-        possible: the most between two counts that were further apart, had it happened at once.
+        possible: the most between two counts that were further apart, if it happened at once.
     """
 
     certain: int
@@ -126,9 +126,9 @@ class Load:
     """What makes a workload scale up; made by `pressing`.
 
     Attributes:
-        what: it, in words.
+        what: its description.
         check: raises CouldNotMeasure if the load has stopped by itself.
-        seen: the outcome of our own requests, once the load has ended; None for a command.
+        seen: the outcome of the prober's requests, once the load has ended; None for a command.
     """
 
     what: str
@@ -150,12 +150,7 @@ def pressing(live: Live, undo: Undo) -> AbstractContextManager[Load]:
 
 
 def starved(seen: Observation, until: float) -> str:
-    """Why there was less load than declared; empty if there was not.
-
-    Args:
-        seen: our own requests, from the start of the load.
-        until: when it was ended, on the clock `time.monotonic`.
-    """
+    """Why there was less load than configured until its end; empty if there was not."""
     if not seen.samples:
         return "nothing was sent"
     rate, began = seen.plan.rate_per_s, seen.samples[0].due
@@ -172,7 +167,7 @@ def starved(seen: Observation, until: float) -> str:
 
 @contextmanager
 def _asked(live: Live, rate_per_s: float) -> Iterator[Load]:
-    """The prober's process ends when its input is closed, and so with us."""
+    """The prober's process ends when its input is closed, and so with this process."""
     plan = plan_of(live).model_copy(update={"rate_per_s": rate_per_s})
     with probing(plan) as users:
         load = Load(f"{rate_per_s:g} requests/s to {live.url}", users.seen)
@@ -203,7 +198,7 @@ def _made(argv: list[str], undo: Undo) -> Iterator[Load]:
 
 @contextmanager
 def _set(up: list[str], down: list[str], undo: Undo, timeout_s: float) -> Iterator[Load]:
-    """Scaled down again, whatever happens."""
+    """Scale it up by a command, and down again whatever happens."""
     token = undo.run(down, timeout_s=timeout_s)
     try:
         with command.started(up, "scale it up", _LOAD_REMEDY) as running:
@@ -233,12 +228,12 @@ _REMEDY: Final = "run it by hand; see [scaling.NAME.live] replicas"
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """What a drill showed.
+    """The outcome of a drill.
 
     Attributes:
         fewest: the replica count before the load.
-        load: what made it scale up, in words.
-        loading: our own requests that did; None for a command.
+        load: a description of what made it scale up.
+        loading: the requests that did; None for a command.
         load_ended: when the load ended, on the clock `time.monotonic`.
         up: how it scaled up.
         down: how it scaled down; None if scaling up failed, or was aborted to protect users.
@@ -255,20 +250,16 @@ class Scaled:
 
     @property
     def starved(self) -> str:
-        """Why there was less load than declared; empty if not, or if a command made it."""
+        """Why there was less load than configured; empty if not, or if a command made it."""
         return starved(self.loading, self.load_ended) if self.loading else ""
 
     @property
     def is_starved(self) -> bool:
-        """Whether all that is known is that this machine was too busy."""
+        """Whether all that went wrong is that this machine was too busy."""
         return bool(self.starved or self.whole.starved) and not self.whole.failed
 
     def must_be_fair(self) -> None:
-        """Refuse to judge where the load or the prober was starved.
-
-        Raises:
-            NoData: one of them was.
-        """
+        """Raise NoData if the load or the prober was starved."""
         if why := self.starved:
             raise NoData(
                 f"the load was starved: {why}",

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.secrets import redact
 
-# In the namespace of the workload; with the version, since v1 hides an autoscaler's state.
+# In the namespace of the workload; with the version, since v1 does not show the state.
 _NEEDED: Final = (
     "deployments.v1.apps",
     "statefulsets.v1.apps",
@@ -32,27 +33,31 @@ _OPTIONAL: Final = (
 )
 # Cluster-wide: many roles may not read them.
 _CLUSTER: Final = "nodes,pods"
-_REFUSED: Final = ("forbidden", "unauthorized", "must be logged in")
-_AWAY: Final = (
-    "unable to connect",
-    "refused",
-    "no such host",
-    "i/o timeout",
-    "deadline exceeded",
-    "timed out",
+# What kubectl prints, the error that it means, and its remedy; the first one that matches.
+_FAILURES: Final[Sequence[tuple[str, type[CouldNotMeasure], str]]] = (
+    ("cannot locate context|no context exists", NoData, "kubectl config get-contexts"),
+    (
+        "forbidden|unauthorized|must be logged in",
+        NotPermitted,
+        "grant the role get and list on them",
+    ),
+    (
+        "unable to connect|refused|no such host|i/o timeout|deadline exceeded|timed out",
+        Unreachable,
+        "check that the cluster is reachable: kubectl cluster-info",
+    ),
 )
-_NO_CONTEXT: Final = ("cannot locate context", "no context exists")
 _INSTALL: Final = "install kubectl, or set `manifests` instead of [scaling.NAME.cluster]"
 
 
 class Kubectl:
-    """A client of one cluster.
+    """A client of one cluster, which never reads a Secret.
 
     The configuration is copied with that one context in it, so that switching the current context
     meanwhile changes nothing.
 
     Args:
-        cluster: the context, and the namespace.
+        cluster: the context and the namespace.
         folder: private and removed at the end, since the copy holds credentials.
     """
 
@@ -76,7 +81,7 @@ class Kubectl:
         try:
             return found + self._get(_CLUSTER, ["--all-namespaces"])
         except CouldNotMeasure as error:
-            # The answer of thousands of pods may be too long; only the room on nodes needs it.
+            # The answer may be too long with thousands of pods; only the room on nodes needs it.
             return found + Inventory((), {"nodes": error})
 
     def _copy_config(self) -> None:
@@ -102,8 +107,8 @@ class Kubectl:
     def _installed(self) -> list[str]:
         """The kinds that the cluster serves.
 
-        Where one API group is down (such as metrics) kubectl fails but lists the others, and
-        that group is not needed here.
+        If one API group is down (such as metrics), kubectl fails but lists the others, and that
+        group is not needed here.
         """
         answer = self._ask("list the kinds of object", ["api-resources", "--output=name"])
         return (
@@ -138,19 +143,12 @@ class Kubectl:
         if answer.status == 0:
             return answer
         said = redact(answer.said)
-        told = f"the command to {verb} ended with {answer.status}: {said}"
+        problem = f"the command to {verb} ended with {answer.status}: {said}"
         where = f"kubectl, context {self._cluster.context}"
-        if any(words in said.lower() for words in _NO_CONTEXT):
-            raise NoData(told, where=where, remedy="kubectl config get-contexts")
-        if any(word in said.lower() for word in _REFUSED):
-            raise NotPermitted(told, where=where, remedy="grant the role get and list on them")
-        if any(word in said.lower() for word in _AWAY):
-            raise Unreachable(
-                told,
-                where=where,
-                remedy="check that the cluster is reachable: kubectl cluster-info",
-            )
-        raise CouldNotMeasure(told, where=where, remedy="run it by hand")
+        for pattern, error, remedy in _FAILURES:
+            if re.search(pattern, said, re.IGNORECASE):
+                raise error(problem, where=where, remedy=remedy)
+        raise CouldNotMeasure(problem, where=where, remedy="run it by hand")
 
 
 _LARGEST: Final = 16 * 1024 * 1024
@@ -160,23 +158,14 @@ _HOUR_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The objects in files.
-
-    Attributes:
-        declared: what will be applied.
-        live: what a cluster reported: such objects have a `uid`.
-    """
+    """The objects in files: those to apply, and live ones, which have a `uid`."""
 
     declared: Inventory
     live: Inventory
 
 
 def written(patterns: list[str], live_max_age_h: float) -> Written:
-    """Read all objects of all files that the patterns match.
-
-    Args:
-        patterns: of files; `**` goes into folders.
-        live_max_age_h: hours; the oldest that a file of live objects may be.
+    """Read all objects of all files that the patterns match; `**` matches folders.
 
     Raises:
         NoData: a pattern matches no file, or a file is not understood.
@@ -198,7 +187,7 @@ def written(patterns: list[str], live_max_age_h: float) -> Written:
 def _files(patterns: list[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
-        # Path.glob takes no absolute pattern.
+        # Path.glob accepts no absolute pattern.
         names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         paths = [path for path in map(Path, names) if path.is_file()]
         if not paths:
@@ -248,28 +237,19 @@ LIVE: Final = "live"
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """A workload as declared, and as it runs.
-
-    Attributes:
-        declared: what will be applied; None where no file has it.
-        live: what runs; None where it is not known.
-    """
+    """A workload as its manifests declare it, and as it runs; None if unknown."""
 
     declared: View | None
     live: View | None
 
     @property
     def known(self) -> list[View]:
-        """Those that are known; at least one."""
+        """The known ones, at least one."""
         return [view for view in (self.declared, self.live) if view is not None]
 
 
 def sides(scaling: Scaling, live: Inventory | None) -> Sides:
-    """Both sides of a workload.
-
-    Args:
-        scaling: the workload, and its files.
-        live: the objects of the cluster; None where none is declared.
+    """Both sides of a workload; `live` are the objects of the cluster if one is declared.
 
     Raises:
         NoData: neither side has the workload, or one is not understood.
@@ -293,7 +273,7 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
 
 
 def _joined(declared: View | None, live: View | None) -> Sides:
-    """Manifests get the LimitRange of the live namespace that they go to."""
+    """Manifests get the LimitRange of the live namespace that they are applied to."""
     if declared and live and not declared.ranges:
         declared = replace(declared, ranges=live.ranges)
     return Sides(declared, live)

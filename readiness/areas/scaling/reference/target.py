@@ -14,11 +14,7 @@ from readiness.servers.toml import quoted
 
 
 def scaling(manifests: Path) -> str:
-    """[scaling.shop].
-
-    Args:
-        manifests: their folder.
-    """
+    """[scaling.shop], with the folder of its manifests."""
     files = ", ".join(quoted(str(manifests / name)) for name in ("*.yaml", "live.json"))
     return _SCALING.format(files=files)
 
