@@ -4,9 +4,10 @@ import hashlib
 import json
 import re
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from readiness.areas.deployment.config import ByCommand
 from readiness.lib import command
@@ -36,7 +37,7 @@ class Call:
         return " ".join([*variables, shlex.join(self.argv)])
 
 
-class Adapter(Protocol):
+class Adapter(ABC):
     """A tool that changes the release.
 
     Its questions raise CouldNotMeasure if the tool does not answer, or prints something else.
@@ -44,23 +45,27 @@ class Adapter(Protocol):
 
     def deploy(self, release: str) -> list[Call]:
         """The commands that deploy this release; the last one waits until it is served."""
-        ...
+        return self.change(release, f"deploy {release}")
 
     def rollback(self, release: str) -> list[Call]:
         """The commands that roll back to this release."""
-        ...
+        return self.change(release, f"roll back to {release}")
 
+    @abstractmethod
+    def change(self, release: str, verb: str) -> list[Call]:
+        """The commands that change to this release; a rollback is a change to an older one."""
+
+    @abstractmethod
     def state(self) -> State | None:
         """The configuration that the current release runs with; None if the tool prints none."""
-        ...
 
+    @abstractmethod
     def replicas(self) -> int | None:
         """How many replicas can serve now; None if the tool does not count them."""
-        ...
 
+    @abstractmethod
     def under_way(self) -> str | None:
         """Which change is under way; empty if none is, None if the tool does not say."""
-        ...
 
 
 def filled(argv: Sequence[str], release: str) -> list[str]:
@@ -96,18 +101,18 @@ _TABLE: Final = "run it by hand, and correct it in [deployment.command]"
 _LINE: Final = re.compile(r"([^=\s][^=]*)=(.*)")
 
 
-class CommandAdapter:
+class CommandAdapter(Adapter):
     """The commands of [deployment.command]."""
 
     def __init__(self, settings: ByCommand) -> None:
         self._settings = settings
 
-    def deploy(self, release: str) -> list[Call]:
+    def change(self, release: str, verb: str) -> list[Call]:
         """One command."""
-        return [Call(filled(self._settings.deploy, release), f"deploy {release}")]
+        return [Call(filled(self._settings.deploy, release), verb)]
 
     def rollback(self, release: str) -> list[Call]:
-        """One command; `deploy` if no other one is declared."""
+        """The command `rollback` if it is declared, else `deploy`."""
         argv = self._settings.rollback or self._settings.deploy
         return [Call(filled(argv, release), f"roll back to {release}")]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, json_of
+from readiness.areas.deployment.adapters.adapter import Adapter, Call, State, asked, digest, json_of
 from readiness.areas.deployment.config import ByCompose
 from readiness.lib import command
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -106,7 +106,7 @@ _TRIES: Final = 5
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class ComposeAdapter:
+class ComposeAdapter(Adapter):
     """Sets the tag of one service's image, and lets compose bring the service up again.
 
     Only the engine is asked what runs: the output of compose differs between its releases, and it
@@ -117,13 +117,16 @@ class ComposeAdapter:
         self._settings = settings
         self._wait_s = wait_s
 
-    def deploy(self, release: str) -> list[Call]:
-        """Waits until the containers are healthy, if `wait` is set."""
-        return [self._up(release, "deploy")]
-
-    def rollback(self, release: str) -> list[Call]:
-        """The same with the older release: compose stores none."""
-        return [self._up(release, "roll back to")]
+    def change(self, release: str, verb: str) -> list[Call]:
+        """Bring the service up; waits until the containers are healthy, if `wait` is set."""
+        settings = self._settings
+        files = [word for file in settings.files for word in ("--file", file)]
+        wait = ["--wait", "--wait-timeout", f"{self._wait_s:.0f}"] if settings.wait else []
+        argv = [
+            *(*settings.tool, *files, "--project-name", settings.project),
+            *("up", "--detach", "--no-deps", *wait, settings.service),
+        ]
+        return [Call(argv, verb, {settings.variable: release})]
 
     def state(self) -> State | None:
         """What the containers run with, which may differ from the files."""
@@ -177,13 +180,3 @@ class ComposeAdapter:
             for word in ("--filter", f"label=com.docker.compose.{key}={value}")
         )
         return [*settings.engine_argv, "ps", "--all", "--quiet", "--no-trunc", *filters]
-
-    def _up(self, release: str, verb: str) -> Call:
-        settings = self._settings
-        files = [word for file in settings.files for word in ("--file", file)]
-        wait = ["--wait", "--wait-timeout", f"{self._wait_s:.0f}"] if settings.wait else []
-        argv = [
-            *(*settings.tool, *files, "--project-name", settings.project),
-            *("up", "--detach", "--no-deps", *wait, settings.service),
-        ]
-        return Call(argv, f"{verb} {release}", {settings.variable: release})

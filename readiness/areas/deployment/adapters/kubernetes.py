@@ -4,7 +4,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, filled, json_of
+from readiness.areas.deployment.adapters.adapter import (
+    Adapter,
+    Call,
+    State,
+    asked,
+    digest,
+    filled,
+    json_of,
+)
 from readiness.areas.deployment.config import ByArgoRollouts, ByHelm, ByKubectl, Cluster
 from readiness.model.errors import NoData
 
@@ -111,7 +119,7 @@ _REMEDY: Final = (
 )
 
 
-class WorkloadAdapter:
+class WorkloadAdapter(Adapter):
     """Sets the image of a workload, and waits for the rollout.
 
     A rollback sets the older image: `rollout undo` keeps leftovers, and its revision may be another
@@ -127,13 +135,9 @@ class WorkloadAdapter:
         self._change = change
         self._wait = wait
 
-    def deploy(self, release: str) -> list[Call]:
+    def change(self, release: str, verb: str) -> list[Call]:
         """Set the image, then wait."""
-        return self._calls(release, f"deploy {release}")
-
-    def rollback(self, release: str) -> list[Call]:
-        """The same with the older image."""
-        return self._calls(release, f"roll back to {release}")
+        return [Call(filled(self._change, release), verb), Call(self._wait, f"wait, to {verb}")]
 
     def state(self) -> State | None:
         """What its pods run with, without the image."""
@@ -149,9 +153,6 @@ class WorkloadAdapter:
     def under_way(self) -> str | None:
         """Why its rollout is not complete, by the generation and the counts of the status."""
         return unfinished(self._get([self._name])[0])
-
-    def _calls(self, release: str, verb: str) -> list[Call]:
-        return [Call(filled(self._change, release), verb), Call(self._wait, f"wait, to {verb}")]
 
     def _get(self, names: list[str]) -> list[Object]:
         argv = [*_kubectl(self._place), "get", *names, "--output", "json"]
@@ -197,7 +198,7 @@ _HELM_REMEDY: Final = "run it by hand; correct [deployment.helm], or the permiss
 _DEPLOYED: Final = "deployed"
 
 
-class HelmAdapter:
+class HelmAdapter(Adapter):
     """Upgrades with the values that name the release.
 
     A rollback is also an upgrade: `helm rollback` needs a revision, and "the previous one" changes
@@ -208,13 +209,15 @@ class HelmAdapter:
         self._settings = settings
         self._wait_s = wait_s
 
-    def deploy(self, release: str) -> list[Call]:
+    def change(self, release: str, verb: str) -> list[Call]:
         """An upgrade, which waits."""
-        return [self._upgrade(release, f"deploy {release}")]
-
-    def rollback(self, release: str) -> list[Call]:
-        """The same with the older release."""
-        return [self._upgrade(release, f"roll back to {release}")]
+        settings = self._settings
+        argv = self._helm(
+            *("upgrade", settings.release_name, settings.chart, "--reuse-values"),
+            *(word for value in filled(settings.set, release) for word in ("--set-string", value)),
+            *("--wait", "--timeout", f"{self._wait_s:.0f}s"),
+        )
+        return [Call(argv, verb)]
 
     def state(self) -> State | None:
         """All values except those that name the release."""
@@ -238,16 +241,6 @@ class HelmAdapter:
         if not isinstance(status, str):
             raise NoData("printed no status", where=shlex.join(argv), remedy=_HELM_REMEDY)
         return "" if status == _DEPLOYED else f"the status of the Helm release is {status}"
-
-    def _upgrade(self, release: str, verb: str) -> Call:
-        settings = self._settings
-        values = [word.replace("{release}", release) for word in settings.set]
-        argv = self._helm(
-            *("upgrade", settings.release_name, settings.chart, "--reuse-values"),
-            *(word for value in values for word in ("--set-string", value)),
-            *("--wait", "--timeout", f"{self._wait_s:.0f}s"),
-        )
-        return Call(argv, verb)
 
     def _helm(self, *arguments: str) -> list[str]:
         settings = self._settings

@@ -21,19 +21,33 @@ IN_A_ROW: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One change of the release.
+class Made:
+    """How a change went.
+
+    Attributes:
+        began: when the command was started, on the clock `time.monotonic`.
+        command_s: seconds from then until the command ended; None if it did not.
+        status: the exit status of its last command; None if it was stopped.
+        problem: why the change did not complete; empty if it did.
+        ended: when the service was steady, or the change was stopped.
+    """
+
+    began: float
+    command_s: float | None
+    status: int | None
+    problem: str
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Made):
+    """A change of the release, and what was seen of it.
 
     Attributes:
         name: as `deploy 1.5.0`.
         before: the release that was served.
         goal: the release that was to be served.
         back: whether it was made by a rollback.
-        began: when the command was started, on the clock `time.monotonic`.
-        command_s: seconds from then until the command ended; None if it did not.
-        status: the exit status of its last command; None if it was stopped.
-        problem: why the change did not complete; empty if it did.
-        ended: when the service was steady, or the change was stopped.
         steady_s: how long a service must answer well to be called steady.
         state: what the release runs with afterwards; None or an error if unknown.
         counts: the times and replica counts, as the tool counts them.
@@ -44,11 +58,6 @@ class Change:
     before: str
     goal: str
     back: bool
-    began: float
-    command_s: float | None
-    status: int | None
-    problem: str
-    ended: float
     steady_s: float
     state: State | CouldNotMeasure | None
     counts: tuple[tuple[float, int], ...]
@@ -129,17 +138,6 @@ _REMEDY: Final = "run it by hand; see [deployment] in readiness.toml"
 def plan_of(deployment: Deployment) -> Plan:
     """What the prober sends to a target."""
     return watched.plan_of(deployment, deployment.version_key)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """How a change went, as far as it is known during the drill; its attributes are of `Change`."""
-
-    began: float
-    command_s: float | None
-    status: int | None
-    problem: str
-    ended: float
 
 
 class Watch:

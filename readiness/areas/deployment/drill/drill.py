@@ -6,7 +6,7 @@ GIVEN a steady service, WHEN its release is changed, THEN it is steady again.
 import secrets
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from readiness.areas.deployment.adapters.adapter import Adapter, State
@@ -122,15 +122,6 @@ class Leg:
     back: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A change that was made, and what its release runs with."""
-
-    leg: Leg
-    made: Made
-    state: State | CouldNotMeasure | None
-
-
 def legs(origin: str, release: str, previous: str) -> Iterator[Leg]:
     """From the previous release: deploy, roll back, deploy again; then back to the origin.
 
@@ -161,6 +152,10 @@ def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
         return _Drill(deployment, adapter, prober, counter).run(safety)
 
 
+_Done = tuple[Leg, Made, State | CouldNotMeasure | None]
+"""A change, how it went, and what its release runs with afterwards."""
+
+
 class _Drill:
     def __init__(
         self, deployment: Deployment, adapter: Adapter, prober: Prober, counter: Sampler[int]
@@ -179,7 +174,7 @@ class _Drill:
         state = self._state()
         with kept(settings, self._adapter, origin, safety) as keeping:
             done = list(self._walk(watch, keeping, origin))
-            restored = keeping.restore_all(there=not done[-1].made.problem)
+            restored = keeping.restore_all(there=not done[-1][1].problem)
         self._counter.stop()
         whole = self._prober.stop()
         return Drilled(
@@ -201,7 +196,7 @@ class _Drill:
         for leg in legs(origin, release, previous):
             way = self._adapter.rollback if leg.back else self._adapter.deploy
             made = watch.make(way(leg.goal), leg.goal, keeping.notes)
-            yield _Done(leg, made, self._state())
+            yield leg, made, self._state()
             if made.problem:
                 return
             if self._row:
@@ -221,23 +216,15 @@ class _Drill:
 
     def _changes(self, done: list[_Done], whole: Observation, begin: float) -> Iterator[Change]:
         """The changes with all requests, including those between two changes."""
-        ends = [one.made.began for one in done[1:]] + [_FOREVER]
-        for one, end in zip(done, ends, strict=True):
-            leg, made = one.leg, one.made
+        ends = [made.began for _, made, _ in done[1:]] + [_FOREVER]
+        for (leg, made, state), end in zip(done, ends, strict=True):
             # A change that was stopped is followed by the restore.
             until = made.ended if made.problem else end
             yield Change(
-                name=leg.name,
-                before=leg.before,
-                goal=leg.goal,
-                back=leg.back,
-                began=made.began,
-                command_s=made.command_s,
-                status=made.status,
-                problem=made.problem,
-                ended=made.ended,
+                **asdict(leg),
+                **asdict(made),
                 steady_s=self._settings.steady_s,
-                state=one.state,
+                state=state,
                 counts=self._counter.between(made.began, until),
                 seen=whole.between(begin, until),
             )
