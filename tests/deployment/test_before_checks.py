@@ -75,7 +75,7 @@ def ssh(tmp_path: Path) -> Path:
     return path
 
 
-def test_room_on_each_path(tmp_path: Path) -> None:
+def test_free_space_is_judged_on_each_path(tmp_path: Path) -> None:
     paths = [str(tmp_path), "/"]
     here = {"disk_paths": paths, "min_disk_bytes": 1, "min_memory_bytes": 1}
     evidence = judged("host_ready", host=here)
@@ -262,7 +262,7 @@ def compose(tmp_path: Path, text: str) -> str:
     return misses(judged("start_order", order={"compose": str(path)}))
 
 
-def test_a_service_given_up_too_soon_is_found(tmp_path: Path) -> None:
+def test_too_little_patience_with_a_service_is_found(tmp_path: Path) -> None:
     path = tmp_path / "docker-compose.yml"
     path.write_text(
         "services:\n"

@@ -65,7 +65,7 @@ def test_missing_conditions_are_composes_default() -> None:
         {"test": ""},
     ],
 )
-def test_a_health_check_that_cannot_fail_is_none(healthcheck: Any) -> None:
+def test_health_check_that_cannot_fail_does_not_count(healthcheck: Any) -> None:
     assert waits(healthcheck=healthcheck).unchecked == ["db"]
 
 
@@ -85,7 +85,7 @@ def test_a_health_check_that_can_fail_counts(test: Any) -> None:
         ({"interval": "1.5s", "retries": 2}, 3),
     ],
 )
-def test_how_long_a_service_is_waited_for(words: Any, seconds: float) -> None:
+def test_patience_follows_from_the_health_check(words: Any, seconds: float) -> None:
     found = waits(healthcheck={**CHECK, **words})
     assert found.patience_s["db"] == pytest.approx(seconds)
 
@@ -194,9 +194,7 @@ def test_the_order_is_the_one_that_compose_makes_of_the_file(
 
 @pytest.mark.contract
 @pytest.mark.usefixtures("_compose")
-def test_a_file_that_is_only_a_part_is_made_whole_by_compose(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compose_completes_a_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRIES", raising=False)
     base = {"healthcheck": {**CHECK, "interval": "10s", "retries": "${TRIES:-30}"}}
     (tmp_path / "base.yml").write_text(json.dumps({"services": {"base": base}}))
@@ -220,7 +218,7 @@ def test_a_file_that_is_only_a_part_is_made_whole_by_compose(
     ],
     ids=["fails", "leaves out a service", "is no whole", "is no YAML"],
 )
-def test_what_compose_leaves_out_is_no_answer(
+def test_incomplete_answer_of_compose_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: int
 ) -> None:
     for name in ("docker", "docker-compose"):
@@ -235,7 +233,7 @@ def test_what_compose_leaves_out_is_no_answer(
     assert "docker compose config > FILE" in caught.value.remedy
 
 
-def test_the_answer_of_the_first_that_answers_is_taken(
+def test_first_compose_that_answers_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker"

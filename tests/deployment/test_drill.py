@@ -84,7 +84,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_tool_that_does_not_change_it(target: DrilledTarget, how: str) -> None:
+def test_change_that_does_not_complete_is_stopped_and_restored(
+    target: DrilledTarget, how: str
+) -> None:
     within_s = {"nothing": "3", "hang": "3", "outage": "6"}
     target = target.again(change_within_s=within_s.get(how, "20"))
     target.behave(how)
@@ -151,9 +153,7 @@ UNSTEADY = {
 
 
 @pytest.mark.parametrize("how", UNSTEADY)
-def test_where_the_service_is_not_steady_nothing_is_changed(
-    target: DrilledTarget, how: str
-) -> None:
+def test_drill_of_an_unsteady_service_changes_nothing(target: DrilledTarget, how: str) -> None:
     reply, told = UNSTEADY[how]
     target.server.routes["/version"] = reply
     with pytest.raises(NoData, match=told):

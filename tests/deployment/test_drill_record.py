@@ -71,7 +71,7 @@ def test_one_old_answer_at_the_end_is_no_arrival() -> None:
     assert [s.version for s in late.others_in_the_end] == [OLD]
 
 
-def test_a_third_release_is_a_stray() -> None:
+def test_answer_of_a_third_release_is_found() -> None:
     assert [s.version for s in change([*ARRIVED, "2.0", *[NEW] * 40]).strays] == ["2.0"]
 
 
@@ -232,7 +232,7 @@ def test_failures_come_with_their_number_and_their_remedy(versions: list[str], w
     assert words in found[0]
 
 
-def test_closed_connections_are_named_though_no_request_was_lost() -> None:
+def test_closed_connections_are_reported_without_lost_requests() -> None:
     done = drilled(GOOD)
     change = done.changes[0]
     hung = replace(change.seen, hangups=(Hangup(1.0, idle=True),))
@@ -241,7 +241,7 @@ def test_closed_connections_are_named_though_no_request_was_lost() -> None:
     assert "failed" not in found
 
 
-def test_too_few_replicas_are_a_reason() -> None:
+def test_too_few_replicas_are_reported() -> None:
     (found,) = better(drilled(GOOD, counts=((0.5, 3), (1.0, 2), (2.0, 3))), 3)
     assert found.startswith(f"deploy {NEW} (2 of 3): fewer replicas than needed")
 
@@ -290,7 +290,7 @@ def bad(versions: Sequence[str], *, problem: str = "") -> BadRelease:
     )  # fmt: skip
 
 
-def test_a_bad_release_that_reached_no_user() -> None:
+def test_bad_release_that_reached_no_user_needs_no_improvement() -> None:
     done = bad([OLD] * 100)
     found = course_of_bad(done)
     assert found
@@ -302,7 +302,7 @@ def test_a_bad_release_that_reached_no_user() -> None:
     ]  # fmt: skip
 
 
-def test_a_bad_release_that_stayed() -> None:
+def test_bad_release_that_stayed_is_explained() -> None:
     done = bad([OLD] * 30 + [BAD] * 10 + [LOST] * 10, problem="not complete after 5 s")
     found = course_of_bad(done)
     assert found

@@ -94,7 +94,7 @@ def asked(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_an_artifact_is_found_or_not(released: ReleaseFiles) -> None:
+def test_artifact_command_finds_existing_files_only(released: ReleaseFiles) -> None:
     there = asked("artifact", str(released.store / "shop-1.4.0.tar.gz"))
     assert (there.returncode, there.stdout) == (0, "shop-1.4.0.tar.gz\n")
     assert asked("artifact", str(released.store / "shop-1.3.0.tar.gz")).returncode == 1
@@ -105,6 +105,6 @@ def test_in_cgroup_answers_grep_and_runs_other_commands() -> None:
     assert asked("in-cgroup", "17", "echo", "here").stdout == "here\n"
 
 
-def test_the_report_tells_of_both_releases(released: ReleaseFiles) -> None:
+def test_report_names_both_releases(released: ReleaseFiles) -> None:
     told = json.loads(released.report.read_text())
     assert {told["release"], told["previous"]} == {"1.5.0", "1.4.0"}

@@ -89,7 +89,7 @@ def judged(check: Callable[..., None], scaling: Scaling) -> Evidence | None:
     return None
 
 
-def test_the_manifests_as_they_are_pass_all_checks(manifests: Path) -> None:
+def test_healthy_manifests_pass_all_checks(manifests: Path) -> None:
     assert missed(shop(manifests)) == {}
 
 
@@ -136,7 +136,7 @@ def test_without_a_quota_or_a_node_room_is_an_error(manifests: Path) -> None:
         ("down_s", 120, "autoscaler-policy", "removed-at-most"),
     ],
 )
-def test_what_was_agreed_is_judged_exactly(
+def test_configured_values_are_judged_exactly(
     key: str, value: int, check: str, misses: str, manifests: Path
 ) -> None:
     assert missed(shop(manifests, **{key: value})) == {f"scaling.{check}[shop]": {misses}}
@@ -149,7 +149,7 @@ NOT_AGREED = [
 
 
 @pytest.mark.parametrize("name", NOT_AGREED)
-def test_what_was_not_agreed_is_not_judged(name: str, manifests: Path) -> None:
+def test_values_that_are_not_configured_are_not_judged(name: str, manifests: Path) -> None:
     (fault,) = [fault for fault in FAULTS if fault.name == name]
     with fault.apply(cast("ReferenceSystem", System(manifests))):
         assert missed(shop(manifests, **dict.fromkeys(AGREED))) == {}
@@ -176,7 +176,7 @@ def test_a_check_says_what_it_does_not_judge_and_which_key_to_set(manifests: Pat
     ]
 
 
-def test_a_maximum_that_is_the_minimum_is_a_miss_without_any_agreement(manifests: Path) -> None:
+def test_maximum_that_equals_the_minimum_is_a_miss(manifests: Path) -> None:
     path = manifests / "autoscaler.yaml"
     path.write_text(path.read_text().replace("maxReplicas: 10", "maxReplicas: 3"))
     found = missed(shop(manifests, **dict.fromkeys(AGREED)))
@@ -192,7 +192,7 @@ def test_a_cluster_autoscaler_needs_one_node_that_is_large_enough(manifests: Pat
     assert missed(shop(manifests, nodes_grow=True)) == small
 
 
-def test_nodes_that_may_not_be_read_leave_the_quota_and_any_other_reason_is_an_error() -> None:
+def test_forbidden_nodes_leave_the_quota_and_other_reasons_are_errors() -> None:
     quota = made("v1", "ResourceQuota", {"hard": {"pods": 20}})
     check = suite("scaling.test_capacity").test_capacity
 

@@ -110,14 +110,14 @@ def test_a_load_command_is_stopped(small: Small) -> None:
     assert "limit 2 (`.min_replicas`)" in said["scaled-down"]
 
 
-def test_a_load_that_ends_by_itself(small: Small) -> None:
+def test_load_that_ends_by_itself_is_an_error(small: Small) -> None:
     scaling = small.scaling(load=["sh", "-c", "echo no users >&2; exit 3"], up=None, down=None)
     with pytest.raises(CouldNotMeasure, match="ended by itself, with 3: no users"):
         small.drill(scaling)
     assert small.undo.processes == {}
 
 
-def test_a_target_that_does_not_scale_up(small: Small) -> None:
+def test_target_that_does_not_scale_up_is_a_miss(small: Small) -> None:
     scaling = small.scaling(load_rate_per_s=60, up=None, down=None)
     said = judged(scaling, small.drill(scaling))
     assert set(said) == {"scaled-up", "error"}
@@ -131,7 +131,7 @@ def not_agreed(scaling: Scaling) -> Scaling:
     return scaling.model_copy(update=dict.fromkeys(keys))
 
 
-def test_without_an_agreement_the_replica_count_before_the_load_is_the_limit(small: Small) -> None:
+def test_without_min_replicas_the_count_before_the_load_is_the_limit(small: Small) -> None:
     scaling = not_agreed(small.scaling(loaded_replicas=6, up=small.set(6)))
     assert judged(scaling, small.drill(scaling)) == {}
     scaling = not_agreed(small.scaling(down=small.set(FEWEST + 1)))
@@ -147,7 +147,7 @@ def test_a_target_that_already_has_the_replicas_of_the_load_is_not_loaded(small:
     assert small.undo.ever == 0
 
 
-def test_more_at_once_than_agreed(small: Small) -> None:
+def test_too_fast_scaling_is_a_miss(small: Small) -> None:
     scaling = small.scaling(loaded_replicas=5, up=small.set(5))
     assert judged(scaling, small.drill(scaling)) == {
         "added": "3 replicas added in 2 s; limit 2 (`.up_pods`)",
@@ -177,7 +177,7 @@ def test_a_target_above_its_minimum_is_not_loaded(small: Small) -> None:
     assert small.undo.ever == 0
 
 
-def test_failing_requests_abort_the_drill(small: Small) -> None:
+def test_failing_requests_abort_the_scaling_drill(small: Small) -> None:
     breaks = ["sh", "-c", f"{small.set(NEEDED)[2]}; touch {small.folder}/down; sleep 60"]
     reply = {True: Reply("", 503), False: Reply("{}")}
     for path in ("", "/"):
@@ -189,7 +189,7 @@ def test_failing_requests_abort_the_drill(small: Small) -> None:
     assert small.count == FEWEST
 
 
-def test_no_two_drills_at_once(small: Small) -> None:
+def test_second_scaling_drill_is_refused(small: Small) -> None:
     with locked(small.place), pytest.raises(CouldNotMeasure, match="another drill"):
         small.drill()
     assert small.undo.ever == 0
