@@ -58,7 +58,7 @@ DrillOf = Callable[[Deployment], Drilled]
       --confirm FINGERPRINT   (printed by `readiness plan`)""",
 )
 def test_zero_downtime(deployment: Deployment, drill_of: DrillOf, evidence: Evidence) -> None:
-    """Every request counts, over new connections and kept ones; none is sent twice."""
+    """Every request counts, over new and kept connections; none is repeated."""
     drilled = drill_of(deployment)
     evidence.record(drill_summary(drilled, deployment))
     record_restoring(drilled, evidence)
@@ -98,7 +98,7 @@ def _judge_capacity(
 def _judge_latency(
     change: Change, before_ms: float, settings: Deployment, evidence: Evidence
 ) -> None:
-    """From when a request was due, so that waiting for a turn counts."""
+    """Latency counts from when a request was due."""
     p99_ms = change.seen.latency_s(0.99) * 1000
     relative_ms = settings.p99_max_ratio * before_ms
     key = "p99_max_ratio" if relative_ms > settings.p99_floor_ms else "p99_floor_ms"
@@ -165,7 +165,7 @@ def test_rollback(deployment: Deployment, drill_of: DrillOf, evidence: Evidence)
 
 
 def _judge_time(change: Change, settings: Deployment, evidence: Evidence) -> None:
-    """From the command to the first of the answers that only the old release gave."""
+    """From the command to the first of the last answers, all of the previous release."""
     source = asked(change.seen)
     for name, value_s in (
         ("time until the command ended", change.command_s),
@@ -265,7 +265,7 @@ def test_rollback_data_intact(
     What is deployed here: `bad_release` in [deployment], which starts and answers with errors.""",
 )
 def test_auto_rollback(deployment: Deployment, drill_safety: Safety, evidence: Evidence) -> None:
-    """Only the target may act; if it does not, the gate restores the release that was served."""
+    """Only the target may act; if it does not, the gate restores the previous state."""
     adapter = adapter_of(deployment)
     done = fairly(lambda: deploy_bad_release(deployment, adapter, drill_safety))
     source = f"deploy {done.bad}"
@@ -307,7 +307,7 @@ def test_auto_rollback(deployment: Deployment, drill_safety: Safety, evidence: E
 
 
 def _record_times(done: BadRelease, source: str, evidence: Evidence) -> None:
-    """Noticed, decided, restored: by the target, or else by the gate."""
+    """When the bad release was noticed, and when the target or the gate had restored the other."""
     restored = done.restored
     by_us = not restored.already
     for name, value_s in (

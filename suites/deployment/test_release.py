@@ -40,7 +40,7 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
     why="""One replica that stayed behind answers every third user from the old release, and a
     worker that nobody restarted runs new jobs with old code. Both look like a bug that comes and
     goes, and everything that is measured is measured on a mixture.""",
-    fix="""See who runs what, and finish the rollout, or roll back workers and cron jobs too:
+    fix="""See which release each runs, and finish the rollout, or roll back workers and cron jobs too:
       for i in $(seq 9); do curl -s URL; done
       kubectl get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
       docker ps --format '{{.Names}} {{.Image}}'
@@ -50,7 +50,7 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
       result ("success", "failed", "rolled-back"), steps [{name, duration_s}]""",
 )
 def test_version_uniform(deployment: Deployment, evidence: Evidence) -> None:
-    """Each request has a connection of its own: a kept one stays with one replica."""
+    """Each request has a new connection, since a kept one stays with one replica."""
     found = served(deployment)
     _judge_answers(found, deployment, evidence)
     for worker in deployment.workers.values():
@@ -101,7 +101,7 @@ def _judge_answers(found: Served, settings: Deployment, evidence: Evidence) -> N
 
 
 def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> None:
-    """After a success the report's release serves, else the previous one. A miss is a warning."""
+    """After a success its release must serve, else the previous one. A miss is a warning."""
     path, report, wrong = read_report(settings)
     evidence.judge(
         "report-complete",
@@ -144,7 +144,7 @@ def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> No
     How it is looked for: [deployment.artifact].""",
 )
 def test_rollback_artifact(deployment: Deployment, evidence: Evidence) -> None:
-    """The command must not find a release that cannot exist, and must find one that does."""
+    """The command must not find a release that cannot exist, and must find one that exists."""
     found = find_believed(deployment)
     evidence.judge(
         "available",
@@ -167,7 +167,7 @@ def test_rollback_artifact(deployment: Deployment, evidence: Evidence) -> None:
     why="""A rollback changes the code and leaves the schema. If the old code reads a column that
     is gone, or refuses to start on a migration that it does not know, a rollback is impossible, and
     during a rolling update the old replicas fail as well.""",
-    fix="""Split the migration into releases: first add, then remove what nobody reads any more:
+    fix="""Split the migration into releases: first add, then remove what no release reads any more:
       release N: add the new column, write both;  N+1: read the new one;  N+2: drop the old one
     Until then, write into the release notes: roll forward only; switch automatic rollback off.
     How the previous release is started: `start` in [deployment.compatibility].""",

@@ -37,9 +37,9 @@ SidesOf = Callable[[Scaling], Sides]
     fix="""cpu-request, memory-request, memory-limit: in the pod template, for each container:
       resources: {requests: {cpu: 250m, memory: 256Mi}, limits: {memory: 256Mi}}
       For injected sidecars: a LimitRange with defaults, or the injector's settings
-    quota: who uses it; then raise it, or lower the requests to what is used:
+    quota: see what uses it; then raise it, or lower the requests to what is used:
       kubectl describe quota -n NAMESPACE
-    nodes: who uses them; then add nodes:
+    nodes: see what uses them; then add nodes:
       kubectl describe nodes | grep -A8 'Allocated'
       Where a cluster autoscaler adds nodes: `nodes_grow = true` in [scaling.NAME]""",
     judgements=("cpu-request", "memory-request", "memory-limit", "quota", "nodes"),
@@ -237,7 +237,7 @@ def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
     asks for three times as many connections at its busiest moment, and a rolling update adds its
     surge. The server refuses them, and the new pods take the old ones down with them.""",
     fix="""Fewer for each replica: a smaller pool, or PgBouncer in transaction mode
-    server: who has the others; then more of them (each costs memory, and it needs a restart):
+    server: see which roles have the others; then allow more (costs memory, needs a restart):
       select usename, count(*) from pg_stat_activity group by 1 order by 2 desc;
       alter system set max_connections = 300;
     database: alter database NAME connection limit 300;

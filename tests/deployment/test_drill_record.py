@@ -7,7 +7,9 @@ import pytest
 
 from readiness.areas.deployment.drill.bad_release import BadRelease
 from readiness.areas.deployment.drill.change import IN_A_ROW, Change, tail
-from readiness.areas.deployment.drill.chart import (
+from readiness.areas.deployment.drill.drill import Drilled, legs
+from readiness.areas.deployment.drill.restoring import Restored
+from readiness.areas.deployment.judging import (
     better,
     better_automation,
     course,
@@ -15,8 +17,6 @@ from readiness.areas.deployment.drill.chart import (
     timeline,
     timeline_of_bad,
 )
-from readiness.areas.deployment.drill.drill import Drilled, legs
-from readiness.areas.deployment.drill.restoring import Restored
 from readiness.lib.prober.observation import Observation, Slots, replicas
 from readiness.lib.prober.plan import MODES, Hangup, Plan, Sample
 from readiness.model.course import MOST_SLOTS, Track
@@ -43,6 +43,14 @@ def change(versions: Sequence[str], *, problem: str = "") -> Change:
         name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.2, command_s=1.0, status=0,
         problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None,
         counts=((0.3, 3), (0.6, 2), (0.9, 3)), seen=seen(versions),
+    )  # fmt: skip
+
+
+def drilled_by(change: Change, restored: Restored) -> Drilled:
+    return Drilled(
+        origin=OLD, given=seen([OLD] * 9), changes=(change,), state=None, reads=(),
+        row_problem=None, count_problem=None, counts=change.counts, whole=change.seen,
+        restored=restored,
     )  # fmt: skip
 
 
@@ -104,14 +112,9 @@ def test_every_drill_deploys_rolls_back_deploys_and_ends_where_it_began(origin: 
 
 
 def test_the_timeline_of_a_drill() -> None:
-    versions = [OLD] * 20 + [LOST] * 5 + [NEW] * 60
-    broken = change(versions, problem="it hangs")
-    drilled = Drilled(
-        origin=OLD, given=seen([OLD] * 9), changes=(broken,), state=None, reads=(),
-        row_problem=None, count_problem=None, counts=broken.counts, whole=seen(versions),
-        restored=Restored(already=False, began=1.7, arrived=2.0, ended=3.0),
-    )  # fmt: skip
-    story = timeline(drilled, 3)
+    broken = change([OLD] * 20 + [LOST] * 5 + [NEW] * 60, problem="it hangs")
+    restored = Restored(already=False, began=1.7, arrived=2.0, ended=3.0)
+    story = timeline(drilled_by(broken, restored), 3)
     assert [moment.at_s for moment in story] == sorted(moment.at_s for moment in story)
     told = [moment.label for moment in story]
     assert told[0] == "steady: release 1.4.0 answers"
@@ -133,17 +136,8 @@ def drilled(
     problem: str = "",
     restored: Restored | None = None,
 ) -> Drilled:
-    whole = seen(versions)
-    change = Change(
-        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.8, command_s=1.5, status=0,
-        problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None, counts=counts,
-        seen=whole,
-    )  # fmt: skip
-    return Drilled(
-        origin=OLD, given=seen([OLD] * 9), changes=(change,), state=None, reads=(),
-        row_problem=None, count_problem=None, counts=counts, whole=whole,
-        restored=restored or Restored.untouched(),
-    )  # fmt: skip
+    made = replace(change(versions, problem=problem), began=0.8, command_s=1.5, counts=counts)
+    return drilled_by(made, restored or Restored.untouched())
 
 
 def track(tracks: Sequence[Track], name: str) -> Track:
