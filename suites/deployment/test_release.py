@@ -40,7 +40,7 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
     why="""One replica that stayed behind answers every third user from the old release, and a
     worker that nobody restarted runs new jobs with old code. Both look like a bug that comes and
     goes, and everything that is measured is measured on a mixture.""",
-    fix="""See which release each runs, and finish the rollout, or roll back workers and cron jobs too:
+    fix="""See which release each one runs, and finish the rollout, or roll back the workers too:
       for i in $(seq 9); do curl -s URL; done
       kubectl get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
       docker ps --format '{{.Names}} {{.Image}}'
