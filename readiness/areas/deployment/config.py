@@ -26,6 +26,15 @@ Adapter = Literal["command", "compose", "kubectl", "helm", "argo-rollouts"]
 """What changes the release: commands of your own, or a known tool."""
 
 RELEASE: Final = "{release}"
+TABLES: Final[Mapping[Adapter, str]] = {
+    "command": "command",
+    "compose": "compose",
+    "kubectl": "kubectl",
+    "helm": "helm",
+    "argo-rollouts": "argo_rollouts",
+}
+"""The table of each adapter."""
+_GIB: Final = 1 << 30
 
 
 def names_release(text: str) -> str:
@@ -144,17 +153,6 @@ class ByArgoRollouts(Cluster):
     rollout: Name = Field(..., description="the name of the Rollout")
     container: Name = Field(..., description="the container whose image is changed")
     image: Image = Field(..., description="the image, as `registry.example.com/shop:{release}`")
-
-
-TABLES: Final[Mapping[Adapter, str]] = {
-    "command": "command",
-    "compose": "compose",
-    "kubectl": "kubectl",
-    "helm": "helm",
-    "argo-rollouts": "argo_rollouts",
-}
-"""The table of each adapter."""
-_GIB: Final = 1 << 30
 
 
 def _names_id(command: list[str]) -> list[str]:

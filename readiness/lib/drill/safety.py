@@ -22,6 +22,8 @@ from readiness.model.secrets import Dsn
 FORMAT: Final = "readiness-drill/1"
 FOLDER: Final = ".readiness"
 _GRACE_S: Final = 10.0
+_DAY_S: Final = 86_400.0
+RECOVER: Final = "readiness recover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,6 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-_DAY_S: Final = 86_400.0
-
-
 class Reached(Protocol):
     """A database of the configuration; one statement may take `timeout_s`."""
 
@@ -224,9 +223,6 @@ def _held(where: str) -> CouldNotMeasure:
         where=where,
         remedy="wait for it, or stop it and run: readiness recover",
     )
-
-
-RECOVER: Final = "readiness recover"
 
 
 @dataclass(frozen=True, slots=True)

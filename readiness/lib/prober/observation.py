@@ -19,6 +19,8 @@ _LATE_S: Final = 0.05
 _LATE_QUANTILE: Final = 0.99
 # The machine itself stood still for so long that an outage in between was not seen.
 _BLIND_S: Final = 0.25
+# Failures that are less apart than this are shown as one.
+_APART_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +150,6 @@ def _outage(mode: Mode, run: Sequence[Sample], period_s: float) -> Outage:
         ended=run[-1].due + period_s,
         requests=len(run),
     )
-
-
-# Failures that are less apart than this are shown as one.
-_APART_S: Final = 0.5
 
 
 def since(began: float, moments: Iterable[Moment]) -> list[Moment]:

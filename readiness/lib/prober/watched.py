@@ -13,6 +13,12 @@ from readiness.lib.prober.prober import Prober
 from readiness.lib.text import listed
 from readiness.model.secrets import Secret
 
+_SLACK_S: Final = 10.0
+# A drill of minutes is run twice; one of seconds until it is seen, for about four minutes.
+_PATIENCE_S: Final = 240.0
+_LEAST: Final = 2
+_MOST: Final = 6
+
 
 class Watched(Model):
     """A service that a prober sends requests to while something is done to it."""
@@ -34,9 +40,6 @@ class Watched(Model):
     abort_outage_s: Positive = Field(
         5, description="seconds without an answer; after more of them it is, too"
     )
-
-
-_SLACK_S: Final = 10.0
 
 
 def plan_of(watched: Watched, version_key: str = "") -> Plan:
@@ -78,12 +81,6 @@ def suffering(seen: Observation, watched: Watched) -> str:
     if seen.longest_gap_s > watched.abort_outage_s:
         return f"no request was answered for over {watched.abort_outage_s:g} s"
     return ""
-
-
-# A drill of minutes is run twice; one of seconds until it is seen, for about four minutes.
-_PATIENCE_S: Final = 240.0
-_LEAST: Final = 2
-_MOST: Final = 6
 
 
 class Probed(Protocol):

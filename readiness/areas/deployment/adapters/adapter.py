@@ -16,6 +16,8 @@ from readiness.model.errors import NoData
 
 State = Mapping[str, str]
 """What a release runs with: a digest of the value of each key."""
+_TABLE: Final = "run it by hand, and correct it in [deployment.command]"
+_LINE: Final = re.compile(r"([^=\s][^=]*)=(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,6 @@ def json_of(printed: str, where: str) -> Any:
     except (ValueError, RecursionError):
         # The output is not shown: it may contain secrets.
         raise NoData("printed no valid JSON", where=where, remedy="run it by hand") from None
-
-
-_TABLE: Final = "run it by hand, and correct it in [deployment.command]"
-_LINE: Final = re.compile(r"([^=\s][^=]*)=(.*)")
 
 
 class CommandAdapter(Adapter):

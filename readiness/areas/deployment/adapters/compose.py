@@ -16,6 +16,9 @@ _ONE_OFF: Final = "com.docker.compose.oneoff"
 _UNSETTLED: Final = frozenset(
     {"created", "initialized", "starting", "restarting", "stopping", "removing"}
 )
+_REMEDY: Final = "run it by hand, and correct [deployment.compose]"
+_TRIES: Final = 5
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,6 @@ def _settings_of(document: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 def _is_one_off(document: Mapping[str, Any]) -> bool:
     labels = (document.get("Config") or {}).get("Labels") or {}
     return str(labels.get(_ONE_OFF)) == "True"
-
-
-_REMEDY: Final = "run it by hand, and correct [deployment.compose]"
-_TRIES: Final = 5
-_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class ComposeAdapter(Adapter):

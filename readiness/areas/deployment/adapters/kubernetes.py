@@ -35,6 +35,11 @@ _REFERENCES: Final = {
     "secretKeyRef": ("secret", "name"),
     "secret": ("secret", "secretName"),
 }
+_REMEDY: Final = (
+    "run it by hand; correct the table below [deployment], or the permissions of its context"
+)
+_HELM_REMEDY: Final = "run it by hand; correct [deployment.helm], or the permissions of its context"
+_DEPLOYED: Final = "deployed"
 
 
 def unfinished(workload: Object) -> str:
@@ -114,11 +119,6 @@ def _references(node: object) -> Iterator[str]:
             yield from _references(value)
 
 
-_REMEDY: Final = (
-    "run it by hand; correct the table below [deployment], or the permissions of its context"
-)
-
-
 class WorkloadAdapter(Adapter):
     """Sets the image of a workload, and waits for the rollout.
 
@@ -192,10 +192,6 @@ def by_argo_rollouts(settings: ByArgoRollouts, *, wait_s: float) -> WorkloadAdap
 def _kubectl(place: Cluster) -> list[str]:
     """Kubectl with the declared context; the current one may be another."""
     return ["kubectl", "--context", place.context, "--namespace", place.namespace]
-
-
-_HELM_REMEDY: Final = "run it by hand; correct [deployment.helm], or the permissions of its context"
-_DEPLOYED: Final = "deployed"
 
 
 class HelmAdapter(Adapter):

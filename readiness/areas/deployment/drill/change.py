@@ -18,6 +18,9 @@ from readiness.model.errors import CouldNotMeasure, NoData
 
 IN_A_ROW: Final = 30
 """How many good answers of one release in a row show that it has arrived."""
+_POLL_S: Final = 0.05
+_GIVEN_TRIES: Final = 5
+_REMEDY: Final = "run it by hand; see [deployment] in readiness.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +131,6 @@ def tail(samples: Sequence[Sample], release: str) -> Sequence[Sample]:
         if samples[index].failed or samples[index].version != release:
             return samples[index + 1 :]
     return samples
-
-
-_POLL_S: Final = 0.05
-_GIVEN_TRIES: Final = 5
-_REMEDY: Final = "run it by hand; see [deployment] in readiness.toml"
 
 
 def plan_of(deployment: Deployment) -> Plan:

@@ -20,6 +20,8 @@ from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
 from readiness.model.errors import CouldNotMeasure, NoData
 
+_FOREVER: Final = float("inf")
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -71,9 +73,6 @@ class Row:
 
     def _filled(self, argv: list[str]) -> list[str]:
         return [word.replace("{id}", self._id) for word in argv]
-
-
-_FOREVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

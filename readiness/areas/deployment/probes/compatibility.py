@@ -35,6 +35,14 @@ _ASK_S: Final = 10.0
 _POLL_S: Final = 0.1
 _GRACE_S: Final = 10.0
 _SAID: Final = 300
+_TIMEOUT_S: Final = 120.0
+# A migration that runs now holds locks: users must not have to wait for the dump.
+_DUMP: Final = ("--format=custom", "--lock-wait-timeout=5000")
+_COUNTED_S: Final = 10.0
+_CONNECTED: Final = "select count(*) from pg_stat_activity where datname = %s"
+_DONE: Final = """
+select coalesce(sum(xact_commit + xact_rollback), 0)::bigint
+from pg_stat_database where datname = %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +183,6 @@ def _wrong(base: str, path: str) -> str:
     return "" if answer.status == HTTPStatus.OK else str(answer)
 
 
-_TIMEOUT_S: Final = 120.0
-# A migration that runs now holds locks: users must not have to wait for the dump.
-_DUMP: Final = ("--format=custom", "--lock-wait-timeout=5000")
-
-
 @contextmanager
 def copied(server: Scratch, database: Database, dsn: Dsn) -> Iterator[tuple[Dsn, list[Migration]]]:
     """Copy the schema without rows, and apply the pending migrations; yields both.
@@ -239,13 +242,6 @@ def _must_be_clean(ended: Ended, what: str, binaries: Binaries) -> None:
             " READINESS_POSTGRES_BIN to programs of the server's release, and `scratch_dsn` in"
             " [databases.NAME.migrations] to a server that has its extensions",
         )
-
-
-_COUNTED_S: Final = 10.0
-_CONNECTED: Final = "select count(*) from pg_stat_activity where datname = %s"
-_DONE: Final = """
-select coalesce(sum(xact_commit + xact_rollback), 0)::bigint
-from pg_stat_database where datname = %s"""
 
 
 class Usage:

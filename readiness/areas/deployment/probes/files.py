@@ -27,6 +27,12 @@ from readiness.model.measurement import Measurement
 
 _LONGEST_KEY: Final = 60
 _LONG_NUMBER: Final = "has a number with more digits than Python reads"
+_YAML_ENDINGS: Final = frozenset({".yaml", ".yml"})
+_LARGEST: Final = 4 * 1024 * 1024
+_MOST: Final = 2000
+_SUM: Final = ".sha256"
+_HEX: Final = re.compile(r"^\\?([0-9a-fA-F]{64})\b")
+_LONGEST: Final = 1 << 16
 
 
 class _MistakeError(ValueError):
@@ -130,7 +136,6 @@ def _shown(key: object) -> str:
     return repr(clean(str(key), _LONGEST_KEY))
 
 
-_YAML_ENDINGS: Final = frozenset({".yaml", ".yml"})
 _PARSERS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
     ".yaml": _yaml,
     ".yml": _yaml,
@@ -140,10 +145,6 @@ _PARSERS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
     ".cfg": _ini,
     ".cnf": _cnf,
 }
-
-
-_LARGEST: Final = 4 * 1024 * 1024
-_MOST: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +213,6 @@ def checked(files: Files) -> list[tuple[list[str], Answer]]:
     return [
         (command, ask(command, "check the configuration", remedy)) for command in files.commands
     ]
-
-
-_SUM: Final = ".sha256"
-_HEX: Final = re.compile(r"^\\?([0-9a-fA-F]{64})\b")
-_LONGEST: Final = 1 << 16
 
 
 def newest(layer: SavedLayer) -> BackupFile | None:

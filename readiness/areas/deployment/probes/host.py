@@ -30,6 +30,12 @@ _NO_LIMIT: Final = "max"
 # Version 1 writes the largest number of pages, in bytes, where there is no limit.
 _UNLIMITED: Final = 1 << 60
 _KIB: Final = 1024
+_TIMEOUT_S: Final = 10.0
+_LONGEST: Final = 1 << 20
+# device, blocks of 1024 bytes, used, available, capacity, mounted on
+_DF: Final = re.compile(r"\s\d+\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/")
+_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
+_LOOK: Final = "see that `run_on` reaches it without a question: ssh -o BatchMode=yes HOST true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +141,6 @@ def _used(texts: Mapping[str, str], limit_file: str) -> int | None:
         return None
     files = re.search(r"^(?:total_)?inactive_file (\d+)$", texts.get(stat, ""), re.MULTILINE)
     return int(said) - (int(files[1]) if files else 0)
-
-
-_TIMEOUT_S: Final = 10.0
-_LONGEST: Final = 1 << 20
-# device, blocks of 1024 bytes, used, available, capacity, mounted on
-_DF: Final = re.compile(r"\s\d+\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/")
-_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
-_LOOK: Final = "see that `run_on` reaches it without a question: ssh -o BatchMode=yes HOST true"
 
 
 def free_on(host: Host, path: str) -> Measurement:

@@ -26,6 +26,11 @@ _OK: Final = 200
 _LARGEST: Final = 64 * 1024
 # Latency does not matter here: the drills judge it.
 _SLOWEST_S: Final = 10.0
+NO_RELEASE: Final = "0.0.0-readiness-no-such-release"
+"""A release that cannot exist: a command that finds it finds anything."""
+_REMEDY: Final = "correct `command` in [deployment.artifact]"
+SUCCESS: Final = "success"
+_CLOCKS_DIFFER_S: Final = 300
 
 
 @dataclass(slots=True)
@@ -108,11 +113,6 @@ def releases_of(worker: Worker) -> list[str]:
     return found
 
 
-NO_RELEASE: Final = "0.0.0-readiness-no-such-release"
-"""A release that cannot exist: a command that finds it finds anything."""
-_REMEDY: Final = "correct `command` in [deployment.artifact]"
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """Whether a release's artifact was found, by which command, and why not."""
@@ -167,8 +167,6 @@ def find_believed(deployment: Deployment) -> Found:
     return found
 
 
-SUCCESS: Final = "success"
-_CLOCKS_DIFFER_S: Final = 300
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 

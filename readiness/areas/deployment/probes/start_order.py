@@ -29,6 +29,14 @@ _TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
 # The defaults of the engine, if the file has no value or 0.
 _INTERVAL_S: Final = 30.0
 _RETRIES: Final = 3
+STARTED: Final = "service_started"
+HEALTHY: Final = "service_healthy"
+COMPLETED: Final = "service_completed_successfully"
+_SHARED: Final = ("network_mode", "ipc", "pid")
+_WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
+_COMPOSE: Final = (("docker", "compose"), ("docker-compose",))
+_COMPOSE_S: Final = 30.0
+_WHOLE: Final = "write the whole file with compose, and name that: docker compose config > FILE"
 
 
 def patience_of(service: Mapping[object, object]) -> float | None:
@@ -74,13 +82,6 @@ def _count(said: object) -> int:
     if isinstance(said, bool) or not re.fullmatch(r"\d{1,9}", str(said), re.ASCII):
         raise ValueError(f"{said!r} is not a valid number of retries")
     return int(str(said))
-
-
-STARTED: Final = "service_started"
-HEALTHY: Final = "service_healthy"
-COMPLETED: Final = "service_completed_successfully"
-_SHARED: Final = ("network_mode", "ipc", "pid")
-_WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
 
 
 class UnreadableError(ValueError):
@@ -222,11 +223,6 @@ def _implied(service: Mapping[object, object]) -> Iterator[tuple[str, str]]:
             on = written[1] if written else str(entry).partition(":")[0]
             if on != "container":
                 yield on, word
-
-
-_COMPOSE: Final = (("docker", "compose"), ("docker-compose",))
-_COMPOSE_S: Final = 30.0
-_WHOLE: Final = "write the whole file with compose, and name that: docker compose config > FILE"
 
 
 def read_order(order: Order) -> StartOrder:

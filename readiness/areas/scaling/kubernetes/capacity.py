@@ -23,6 +23,20 @@ from readiness.model.errors import NoData
 
 Amounts = dict[str, Fraction]
 _ALWAYS: Final = "Always"
+_KEEPS_AWAY: Final = {"NoSchedule", "NoExecute"}
+_NAME: Final = "metadata.name"
+_PODS: Final = "pods"
+# The lines of a quota for requests: `kubernetes.io/docs/concepts/policy/resource-quotas`.
+_REQUESTS: Final = {
+    "cpu": "cpu",
+    "requests.cpu": "cpu",
+    "memory": "memory",
+    "requests.memory": "memory",
+}
+_LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
+# Quotas with these scopes apply to the pods, which have no deadline and have requests.
+_OURS: Final = {"NotTerminating", "NotBestEffort"}
+_NOT_OURS: Final = {"Terminating", "BestEffort"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +157,6 @@ def _amounts(quantities: Mapping[str, Quantity]) -> Amounts:
     return {name: amount(quantity) for name, quantity in quantities.items()}
 
 
-_KEEPS_AWAY: Final = {"NoSchedule", "NoExecute"}
-_NAME: Final = "metadata.name"
-
-
 def takes(node: Node, spec: PodSpec) -> bool:
     """Whether the scheduler may place such a pod on the node.
 
@@ -193,19 +203,7 @@ def _holds(term: NodeTerm, node: Node) -> bool:
     )
 
 
-_PODS: Final = "pods"
-# The lines of a quota for requests: `kubernetes.io/docs/concepts/policy/resource-quotas`.
-_REQUESTS: Final = {
-    "cpu": "cpu",
-    "requests.cpu": "cpu",
-    "memory": "memory",
-    "requests.memory": "memory",
-}
-_LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
 _COUNTS: Final = {_PODS, "count/pods"}
-# Quotas with these scopes apply to the pods, which have no deadline and have requests.
-_OURS: Final = {"NotTerminating", "NotBestEffort"}
-_NOT_OURS: Final = {"Terminating", "BestEffort"}
 
 
 @dataclass(frozen=True, slots=True)

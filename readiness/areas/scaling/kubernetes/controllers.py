@@ -23,6 +23,12 @@ from readiness.model.errors import NoData
 _DEFAULT: Final = "25%"
 _STATEFUL: Final = "StatefulSet"
 ROLLING: Final = "RollingUpdate"
+_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+SYNC_S: Final = 15
+"""Seconds between two runs of the controller: `--horizontal-pod-autoscaler-sync-period`."""
+_FIXED_FACTOR: Final = 2
+_FIXED_FLOOR: Final = 4
+_STEPS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +99,6 @@ def allowed(budget: DisruptionBudget, count: int) -> int:
     return max(0, count - healthy)
 
 
-_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-
-
 def fixed_in_manifest(workload: Workload) -> str:
     """How a manifest fixes the replica count; empty if it does not."""
     count = workload.spec.replicas
@@ -139,11 +142,6 @@ def _count_in(text: str, name: str) -> int | None:
     return count if isinstance(count, int) else None
 
 
-SYNC_S: Final = 15
-"""Seconds between two runs of the controller: `--horizontal-pod-autoscaler-sync-period`."""
-_FIXED_FACTOR: Final = 2
-_FIXED_FLOOR: Final = 4
-_STEPS: Final = 100_000
 Moved = Callable[[int], int]
 """How many pods were added or removed in the last so many seconds."""
 

@@ -27,6 +27,8 @@ _LIST: Final = "List"
 _SHORT: Final = 100_000
 # Dropped before anything reads them.
 _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
+# The former group of apps: such an object would be ignored.
+_MOVED: Final = {"extensions": "apps/v1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,6 @@ _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
     ("", "Node"): (Node, ("v1",)),
     ("", "Pod"): (Pod, ("v1",)),
 }
-# The former group of apps: such an object would be ignored.
-_MOVED: Final = {"extensions": "apps/v1"}
 _O = TypeVar("_O", bound=Object)
 
 

@@ -33,6 +33,13 @@ _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}
 ENDED: Final = {"Succeeded", "Failed"}
 """Phases of a pod that no longer uses resources."""
 _O = TypeVar("_O", bound=Object)
+_OFF: Final = "Off"
+_ALL: Final = "*"
+ABLE: Final = "AbleToScale"
+ACTIVE: Final = "ScalingActive"
+LIMITED: Final = "ScalingLimited"
+_AT_THE_TOP: Final = "TooManyReplicas"
+_READ_AGAIN: Final = "kubectl get horizontalpodautoscalers.v2.autoscaling NAME -o json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +201,6 @@ def _near(objects: Iterable[_O], namespace: str) -> list[_O]:
     return [one for one in objects if _is_in(one, namespace)]
 
 
-_OFF: Final = "Off"
-_ALL: Final = "*"
 _RESOURCES: Final = (CPU, MEMORY)
 
 
@@ -243,13 +248,6 @@ def changes(vertical: VerticalPodAutoscaler, containers: Iterable[str]) -> set[s
             _RESOURCES if policy.controlled_resources is None else policy.controlled_resources
         )
     }
-
-
-ABLE: Final = "AbleToScale"
-ACTIVE: Final = "ScalingActive"
-LIMITED: Final = "ScalingLimited"
-_AT_THE_TOP: Final = "TooManyReplicas"
-_READ_AGAIN: Final = "kubectl get horizontalpodautoscalers.v2.autoscaling NAME -o json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,16 @@ from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData
 
 Counts = Sequence[Said[int]]
+_LOAD_REMEDY: Final = "run it by hand; see [scaling.NAME.live]"
+# An autoscaler averages over many seconds: a few late requests do not change the load.
+_LEAST_SENT: Final = 0.95
+_LEAST_IN_A_SECOND: Final = 0.5
+_POLL_S: Final = 0.2
+_SLOWEST_S: Final = 1.0
+# At least so many counts in each `up_s` and `down_s`.
+_COUNTS_IN_A_PERIOD: Final = 5
+_FOREVER: Final = float("inf")
+_REMEDY: Final = "run it by hand; see [scaling.NAME.live] replicas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +123,6 @@ def _most(counts: Counts, seconds: float, change: Callable[[int, int], int]) -> 
         if after.came - before.asked > seconds
     )
     return Pace(certain, max(unseen, default=0))
-
-
-_LOAD_REMEDY: Final = "run it by hand; see [scaling.NAME.live]"
-# An autoscaler averages over many seconds: a few late requests do not change the load.
-_LEAST_SENT: Final = 0.95
-_LEAST_IN_A_SECOND: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -216,14 +220,6 @@ def _set(up: list[str], down: list[str], undo: Undo, timeout_s: float) -> Iterat
     finally:
         command.run(down, "scale it down", _LOAD_REMEDY, timeout_s=timeout_s)
         undo.forget(token)
-
-
-_POLL_S: Final = 0.2
-_SLOWEST_S: Final = 1.0
-# At least so many counts in each `up_s` and `down_s`.
-_COUNTS_IN_A_PERIOD: Final = 5
-_FOREVER: Final = float("inf")
-_REMEDY: Final = "run it by hand; see [scaling.NAME.live] replicas"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,11 @@ _FAILURES: Final[Sequence[tuple[str, type[CouldNotMeasure], str]]] = (
     ),
 )
 _INSTALL: Final = "install kubectl, or set `manifests` instead of [scaling.NAME.cluster]"
+_LARGEST: Final = 16 * 1024 * 1024
+_MOST: Final = 1000
+_HOUR_S: Final = 3600
+MANIFESTS: Final = "manifests"
+LIVE: Final = "live"
 
 
 class Kubectl:
@@ -151,11 +156,6 @@ class Kubectl:
         raise CouldNotMeasure(problem, where=where, remedy="run it by hand")
 
 
-_LARGEST: Final = 16 * 1024 * 1024
-_MOST: Final = 1000
-_HOUR_S: Final = 3600
-
-
 @dataclass(frozen=True, slots=True)
 class Written:
     """The objects in files: those to apply, and live ones, which have a `uid`."""
@@ -229,10 +229,6 @@ def _refuse_old(path: Path, most_h: float) -> None:
             where=str(path),
             remedy="write it again: kubectl get ... -o json > FILE; or add [scaling.NAME.cluster]",
         )
-
-
-MANIFESTS: Final = "manifests"
-LIVE: Final = "live"
 
 
 @dataclass(frozen=True, slots=True)
