@@ -25,6 +25,7 @@ MACHINE = """\
 /sys/fs/cgroup/memory.max:1073741824
 """
 GIB = 1 << 30
+ENOUGH = {"min_disk_bytes": 1, "min_memory_bytes": 1}
 
 
 def target(**tables: Any) -> Config:
@@ -40,15 +41,14 @@ def judged(check: str, **tables: Any) -> Evidence:
 
 
 def host_misses(**settings: Any) -> str:
-    """What is wrong with a host that has room and memory, unless told otherwise."""
-    enough = {"min_disk_bytes": 1, "min_memory_bytes": 1}
-    evidence = judged("host_ready", host={**enough, **settings})
+    """The misses of a host that has enough of everything, unless `settings` say otherwise."""
+    evidence = judged("host_ready", host={**ENOUGH, **settings})
     assert not evidence.lost
     return misses(evidence)
 
 
 def lost(evidence: Evidence) -> str:
-    """What could not be measured; the check is no pass then."""
+    """What could not be measured, so that the check does not pass."""
     with pytest.raises(CouldNotMeasure) as told:
         evidence.conclude()
     return str(told.value)
@@ -77,8 +77,7 @@ def ssh(tmp_path: Path) -> Path:
 
 def test_free_space_is_judged_on_each_path(tmp_path: Path) -> None:
     paths = [str(tmp_path), "/"]
-    here = {"disk_paths": paths, "min_disk_bytes": 1, "min_memory_bytes": 1}
-    evidence = judged("host_ready", host=here)
+    evidence = judged("host_ready", host={**ENOUGH, "disk_paths": paths})
     assert misses(evidence) == ""
     free = [m.name for m in evidence.measurements if m.key == "disk-space"]
     assert free == [f"free on {p}" for p in paths]
@@ -86,8 +85,7 @@ def test_free_space_is_judged_on_each_path(tmp_path: Path) -> None:
 
 
 def test_an_unmeasured_judgement_hides_no_other_miss(tmp_path: Path) -> None:
-    paths = [f"{tmp_path}/no", "/"]
-    host = {"disk_paths": paths, "min_disk_bytes": 1, "min_memory_bytes": 1}
+    host = {**ENOUGH, "disk_paths": [f"{tmp_path}/no", "/"]}
     assert "No such file" in lost(judged("host_ready", host=host))
     evidence = judged("host_ready", host={**host, "min_disk_bytes": 1 << 60})
     assert "free on /" in misses(evidence)
@@ -139,14 +137,14 @@ def test_the_runtime_must_answer_and_be_recent(script: str, told: str) -> None:
 
 @pytest.mark.parametrize("script", ["pass", "print('Docker')", "print('5')"])
 def test_a_runtime_without_a_version_is_an_error(script: str) -> None:
-    host = {"min_disk_bytes": 1, "min_memory_bytes": 1, "runtime": python(script)}
-    assert "printed no version" in lost(judged("host_ready", host=host))
+    evidence = judged("host_ready", host={**ENOUGH, "runtime": python(script)})
+    assert "printed no version" in lost(evidence)
 
 
 def test_a_runtime_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_TIMEOUT_S", 0.2)
-    host = {"min_disk_bytes": 1, "min_memory_bytes": 1, "runtime": ["sleep", "30"]}
-    assert "did not end within" in lost(judged("host_ready", host=host))
+    evidence = judged("host_ready", host={**ENOUGH, "runtime": ["sleep", "30"]})
+    assert "did not end within" in lost(evidence)
 
 
 def files(folder: Path, **named: str) -> str:

@@ -147,7 +147,7 @@ def better_automation(done: BadRelease) -> tuple[str, ...]:
 def _stretches(drilled: Drilled) -> dict[str, Observation]:
     found = {change.name: change.seen for change in drilled.changes}
     if not drilled.restored.already:
-        found["restore"] = drilled.whole.between(drilled.changes[-1].ended, float("inf"))
+        found["restore"] = drilled.whole.between(drilled.changes[-1].ended)
     return found
 
 

@@ -44,7 +44,7 @@ class Sampler(Generic[_T]):
         self._said: list[Said[_T]] = []
         self.problem: CouldNotMeasure | None = None
 
-    def between(self, begin: float, end: float) -> tuple[tuple[float, _T], ...]:
+    def between(self, begin: float, end: float = float("inf")) -> tuple[tuple[float, _T], ...]:
         """The answers to questions of a period, each with the time of its question."""
         return tuple((said.asked, said.what) for said in self.said(begin, end))
 

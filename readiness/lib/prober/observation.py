@@ -59,7 +59,7 @@ class Observation:
     samples: tuple[Sample, ...]
     hangups: tuple[Hangup, ...]
 
-    def between(self, begin: float, end: float) -> "Observation":
+    def between(self, begin: float, end: float = float("inf")) -> "Observation":
         """The requests that were due in a period, on the clock `time.monotonic`."""
         return Observation(
             self.plan,

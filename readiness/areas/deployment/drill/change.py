@@ -122,7 +122,7 @@ class Change(Made):
     def after(self) -> Observation:
         """The requests since the goal arrived."""
         settled = self.settled
-        return self.seen.between(settled[0].due if settled else self.ended, float("inf"))
+        return self.seen.between(settled[0].due if settled else self.ended)
 
 
 def tail(samples: Sequence[Sample], release: str) -> Sequence[Sample]:
@@ -170,7 +170,7 @@ class Watch:
         for _ in range(_GIVEN_TRIES):
             began = time.monotonic()
             whole = watched.steadily(self._prober, self._settings, began)
-            seen = whole.between(began, float("inf"))
+            seen = whole.between(began)
             if seen.failed or not seen.starved:
                 break
         return seen
@@ -230,7 +230,7 @@ class Watch:
 
     def _arrive(self, goal: str, patience: "_Patience", quiet: Callable[[], bool]) -> str:
         while True:
-            seen = self._prober.seen().between(patience.began, float("inf"))
+            seen = self._prober.seen().between(patience.began)
             settled = tail(seen.samples, goal)
             long_s = settled[-1].due - settled[0].due if settled else 0.0
             if len(settled) >= IN_A_ROW and long_s >= self._settings.steady_s and quiet():
@@ -243,7 +243,7 @@ class Watch:
     def _too_bad(self, patience: "_Patience", seen: Observation | None = None) -> str:
         """Why a change must be stopped; empty while it may go on."""
         settings = self._settings
-        seen = seen or self._prober.seen().between(patience.began, float("inf"))
+        seen = seen or self._prober.seen().between(patience.began)
         if time.monotonic() - patience.began > patience.seconds:
             return f"not complete after {patience.seconds:g} s"
         return watched.suffering(seen, settings)

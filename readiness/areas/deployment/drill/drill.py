@@ -184,7 +184,7 @@ class _Drill:
             reads=tuple(self._row.reads) if self._row else (),
             row_problem=self._row.problem if self._row else None,
             count_problem=self._counter.problem,
-            counts=self._counter.between(0, _FOREVER),
+            counts=self._counter.between(0),
             restored=restored,
             whole=whole,
         )

@@ -79,12 +79,10 @@ def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
         return False
     began = time.monotonic()
     try:
-        seen = prober.wait(
-            lambda seen: len(seen.between(began, float("inf")).samples) >= IN_A_ROW, _GLANCE_S
-        )
+        seen = prober.wait(lambda seen: len(seen.between(began).samples) >= IN_A_ROW, _GLANCE_S)
     except TookTooLong:
         return False
-    return _settled(seen.between(began, float("inf")), release)
+    return _settled(seen.between(began), release)
 
 
 def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Prober) -> Restored:
@@ -101,7 +99,7 @@ def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Pro
         within_s = _GLANCE_S + deployment.steady_s if problem else deployment.change_within_s
         enough = partial(_is_steady, time.monotonic(), release, deployment.steady_s)
         with suppress(TookTooLong):
-            seen = prober.wait(enough, within_s).between(began, float("inf"))
+            seen = prober.wait(enough, within_s).between(began)
             arrived = tail(seen.samples, release)[0].ended
             return Restored(already=False, began=began, arrived=arrived, ended=time.monotonic())
     raise CouldNotMeasure(
@@ -125,7 +123,7 @@ def _run(calls: Sequence[Call], deployment: Deployment) -> str:
 
 
 def _is_steady(since: float, release: str, steady_s: float, seen: Observation) -> bool:
-    settled = tail(seen.between(since, float("inf")).samples, release)
+    settled = tail(seen.between(since).samples, release)
     return len(settled) >= IN_A_ROW and settled[-1].due - settled[0].due >= steady_s
 
 

@@ -24,7 +24,6 @@ from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
 _SLOW_PER_S: Final = 11.0
 _SLOW_TIMEOUT_S: Final = 30.0
 _SLOW_ENOUGH_S: Final = 0.5
-_FOREVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety:
         back_s=None if back is None else back - began,
         under_way=under_way,
         slow=slow_ones,
-        others=whole.between(began, _FOREVER),
+        others=whole.between(began),
     )
 
 
@@ -149,7 +148,7 @@ def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float
         asked = time.monotonic()
         count, busy = adapter.replicas(), adapter.under_way()
         if count is None:
-            recent = prober.seen().between(asked - deployment.steady_s, _FOREVER)
+            recent = prober.seen().between(asked - deployment.steady_s)
             count = len(recent.replicas) if asked - began > deployment.steady_s else 0
         if count >= deployment.replicas and not busy:
             return asked
@@ -162,7 +161,7 @@ def _gone(whole: Observation, deployment: Deployment, began: float, settled: flo
     if not deployment.replica_header:
         return set()
     before = set(whole.between(0.0, began).replicas)
-    gone = before - set(whole.between(settled, _FOREVER).replicas)
+    gone = before - set(whole.between(settled).replicas)
     if not gone:
         raise NoData(
             "the same replicas answer as before, so that nothing shows that one was stopped",

@@ -370,7 +370,7 @@ class _Drill:
             counts = self._counter.said(began)
             arrived = settled_at(counts, good)
             now = time.monotonic()
-            seen = self._prober.seen().between(began, _FOREVER)
+            seen = self._prober.seen().between(began)
             problem = watched.suffering(seen, self._live)
             steady = arrived is not None and counts[-1].asked - arrived >= steady_s
             if steady or problem or now - began > within_s + steady_s:
