@@ -143,6 +143,11 @@ def _compose() -> None:
         pytest.skip(error.sentence)
 
 
+def put(program: Path, script: str) -> None:
+    program.write_text(f"#!{sys.executable}\n{script}\n")
+    program.chmod(0o755)
+
+
 def written(tmp_path: Path, services: dict[str, Any], **others: Any) -> Path:
     path = tmp_path / "compose.yml"
     document = {"services": {name: {"image": "x", **said} for name, said in services.items()}}
@@ -222,9 +227,7 @@ def test_incomplete_answer_of_compose_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: int
 ) -> None:
     for name in ("docker", "docker-compose"):
-        program = tmp_path / name
-        program.write_text(f"#!{sys.executable}\nprint({printed!r})\nraise SystemExit({status})\n")
-        program.chmod(0o755)
+        put(tmp_path / name, f"print({printed!r})\nraise SystemExit({status})")
     monkeypatch.setenv("PATH", str(tmp_path))
     path = written(tmp_path, {"app": {"depends_on": ["db"]}, "db": {}}, include=["other.yml"])
 
@@ -236,12 +239,11 @@ def test_incomplete_answer_of_compose_is_not_used(
 def test_first_compose_that_answers_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "docker"
-    program.write_text(
-        f"#!{sys.executable}\nimport sys\nassert sys.argv[1] == 'compose'\n"
-        "print('services: {app: {depends_on: {db: {condition: service_started}}}, db: {}}')\n"
+    put(
+        tmp_path / "docker",
+        "import sys\nassert sys.argv[1] == 'compose'\n"
+        "print('services: {app: {depends_on: {db: {condition: service_started}}}, db: {}}')",
     )
-    program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     path = written(tmp_path, {"app": {}}, include=["other.yml"])
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,11 +49,13 @@ def target(tmp_path: Path) -> Iterator[DrilledTarget]:
 
 
 @contextmanager
-def drilling(target: DrilledTarget) -> Iterator["subprocess.Popen[bytes]"]:
-    """A drill in a process of its own."""
+def python(target: DrilledTarget, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Python in a process of its own, which is killed at the end of the block."""
     with subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, str(target.loaded.path)],
+        [sys.executable, *arguments],
+        cwd=target.folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
         try:
@@ -62,29 +64,25 @@ def drilling(target: DrilledTarget) -> Iterator["subprocess.Popen[bytes]"]:
             process.kill()
 
 
+def drilling(target: DrilledTarget) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    return python(target, "-c", _SCRIPT, str(target.loaded.path))
+
+
 def calls(target: DrilledTarget, action: str, release: str) -> int:
     return target.log.count(f"{action} {release}")
 
 
-@contextmanager
-def gating(target: DrilledTarget) -> Iterator["subprocess.Popen[bytes]"]:
+def gating(target: DrilledTarget) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     """The gate as a user starts it: the drill runs two processes below."""
     path = target.loaded.path
     path.write_text(
         path.read_text().replace("[target]", '[target]\nallow_in_production = ["disrupt"]')
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", "readiness", "run", "--config", path, "--suite", "deployment",
-         "--allow", "disrupt", "--confirm", target.place.fingerprint, "-n", "0"],
-        cwd=target.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
+    return python(
+        target,
+        *("-m", "readiness", "run", "--config", str(path), "--suite", "deployment"),
+        *("--allow", "disrupt", "--confirm", target.place.fingerprint, "-n", "0"),
+    )
 
 
 MOMENTS: dict[str, Callable[[DrilledTarget], bool]] = {
