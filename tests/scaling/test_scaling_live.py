@@ -140,6 +140,12 @@ def test_without_min_replicas_the_count_before_the_load_is_the_limit(small: Smal
     assert "limit 2 (the replica count before the load)" in said["scaled-down"]
 
 
+def test_drill_waits_for_a_slow_count(small: Small) -> None:
+    slow = ["sh", "-c", f"sleep 1.5; cat {small.folder}/count"]
+    scaled = small.drill(small.scaling(replicas=slow, up_within_s=20, down_within_s=20))
+    assert (scaled.fewest, scaled.up.problem, scaled.up.last) == (FEWEST, "", NEEDED)
+
+
 def test_a_target_that_already_has_the_replicas_of_the_load_is_not_loaded(small: Small) -> None:
     (small.folder / "count").write_text(str(NEEDED))
     with pytest.raises(NoData, match="4 replicas serve, and `loaded_replicas` is 4"):

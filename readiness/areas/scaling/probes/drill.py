@@ -334,7 +334,7 @@ class _Drill:
         seen = watched.steadily(self._prober, self._live, began)
         if seen.failed:
             raise self._unsteady(watched.failures_of(seen))
-        self._must_count()
+        self._await_count(began)
         counts = sorted({said.what for said in self._counter.said(began)})
         told = listed(map(str, counts)) or "an unknown number of"
         agreed, needed = self._scaling.min_replicas, self._live.loaded_replicas
@@ -377,14 +377,23 @@ class _Drill:
                 return _Made(began, now, arrived, problem)
             time.sleep(_POLL_S)
 
+    def _await_count(self, since: float) -> None:
+        """Wait for the first count: on a busy machine the command takes longer than `steady_s`."""
+        deadline = time.monotonic() + command.ASK_S
+        while not self._counter.said(since) and time.monotonic() < deadline:
+            self._must_count()
+            time.sleep(_POLL_S)
+        self._must_count()
+
     def _must_count(self) -> None:
         problem: CouldNotMeasure | None = self._counter.problem
         if problem:
             raise problem
 
     def _phase(self, name: str, made: _Made, until: float, whole: Observation) -> Phase:
-        before = self._counter.said(0, made.began)[-1:]
-        counts = self._counter.said(made.began, until)
+        # An answer that came after the end may show what happened after it.
+        before = [said for said in self._counter.said(0, made.began) if said.came < made.began][-1:]
+        counts = [said for said in self._counter.said(made.began, until) if said.came < until]
         if not (before and counts):
             raise NoData("no replicas were counted", where=name, remedy=_REMEDY)
         return Phase(
