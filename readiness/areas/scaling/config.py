@@ -81,7 +81,7 @@ class Scaling(Named):
         None, description="the fewest replicas, at any load; default: not judged"
     )
     max_replicas: Count | None = Field(
-        None, description="the most replicas that it must reach under load; default: not judged"
+        None, description="the most replicas, which it must be allowed; default: not judged"
     )
     cpu_percent: Percent | None = Field(
         None,
