@@ -1,4 +1,4 @@
-"""deployment.*, what observes before a deployment: real files, real commands, a shim for ssh."""
+"""The checks before a deployment, on real files and commands, with a fake ssh."""
 
 import os
 import sys
@@ -203,7 +203,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def layer(saved: Path, **settings: Any) -> str:
-    """What is wrong with its copies, or why that cannot be told."""
+    """The misses of its copies, or why they could not be measured."""
     described = {"path": str(saved.parent), "pattern": "*.dump", **settings}
     deployment = target(layers={"database": described}).deployment
     assert deployment is not None

@@ -1,4 +1,4 @@
-"""Who waits for what, with compose's own defaults where the file says nothing."""
+"""The start order of a compose file, with compose's own defaults for missing keys."""
 
 import json
 import sys

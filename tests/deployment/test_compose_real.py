@@ -1,4 +1,4 @@
-"""The adapter for compose, and a whole drill, against docker-compose 1 and an engine of our own."""
+"""The compose adapter and a whole drill, against docker-compose 1 and an engine of our own."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture(scope="module")
 def registry(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the images are said to be from: nobody listens there, and the engine has them."""
+    """The address in the names of the images, where no registry listens: the engine has them."""
     try:
         programs()
     except ReadinessError as error:

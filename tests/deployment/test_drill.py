@@ -1,4 +1,4 @@
-"""The drill against a real service, with tools that lie, hang and garble."""
+"""The drill of a real service, with tools that do nothing, hang, fail and print garbage."""
 
 from collections.abc import Iterator
 from pathlib import Path

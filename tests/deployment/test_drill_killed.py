@@ -137,7 +137,7 @@ def tool_of(target: DrilledTarget) -> int:
 
 
 def leave(target: DrilledTarget, *, fingerprint: str = "", row: str = "") -> None:
-    """Notes, as a drill leaves them that was killed and not put back."""
+    """Leave notes as a drill does that was killed and not recovered."""
     place = target.place
     place.folder.mkdir(exist_ok=True)
     own = fingerprint or place.fingerprint

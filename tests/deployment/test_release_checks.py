@@ -1,4 +1,4 @@
-"""deployment.*, what looks at a release that is out and at the one before it: real servers."""
+"""The checks after a deployment, on real servers."""
 
 import json
 import sys

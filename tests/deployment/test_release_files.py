@@ -1,4 +1,4 @@
-"""What lies around the reference system's release is well, and each lever puts back what was."""
+"""The files around the reference system's release are valid, and each lever restores them."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The reference system's fleet: what it does to those who use it while its release changes."""
+"""The reference system's fleet: how users are served while its release or its size changes."""
 
 import csv
 import os

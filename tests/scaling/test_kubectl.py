@@ -1,4 +1,4 @@
-"""What is asked of kubectl, and what becomes of its answers; a shim stands for it."""
+"""What is read with kubectl, and how its answers are understood; a fake kubectl answers."""
 
 import json
 import shutil

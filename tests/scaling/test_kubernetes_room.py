@@ -1,4 +1,4 @@
-"""What pods ask for, and how many of them fit."""
+"""The requests of pods, and how many pods fit into quotas and onto nodes."""
 
 from fractions import Fraction
 from typing import Any

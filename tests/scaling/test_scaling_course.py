@@ -1,4 +1,4 @@
-"""The picture of a drill of scaling."""
+"""The chart and the timeline of a scaling drill."""
 
 from collections.abc import Sequence
 from dataclasses import replace
