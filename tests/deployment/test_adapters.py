@@ -237,7 +237,7 @@ Told = Callable[..., Path]
 
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """Makes an engine that lists two containers with these details; returns the log of its calls."""
+    """Makes an engine that lists two containers with these details; returns its log."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
     def put(*containers: object, name: str = "docker", fails: int = 0) -> Path:
