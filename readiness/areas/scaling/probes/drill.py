@@ -19,7 +19,6 @@ from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober import watched
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
-from readiness.lib.prober.watched import plan_of
 from readiness.lib.text import listed
 from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -172,7 +171,7 @@ def starved(seen: Observation, until: float) -> str:
 @contextmanager
 def _asked(live: Live, rate_per_s: float) -> Iterator[Load]:
     """The prober's process ends when its input is closed, and so with this process."""
-    plan = plan_of(live).model_copy(update={"rate_per_s": rate_per_s})
+    plan = watched.plan_of(live).model_copy(update={"rate_per_s": rate_per_s})
     with probing(plan) as users:
         load = Load(f"{rate_per_s:g} requests/s to {live.url}", users.seen)
         yield load
