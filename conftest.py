@@ -19,10 +19,9 @@ FIXTURES = {
     "grafana": ("opened", "grafana_client"),
     "guardian": ("guardian",),
     "http": ("ask",),
-    "kubernetes": ("sides_of",),
     "migrations": ("scratch_beside",),
     "prometheus": ("watcher",),
-    "scaling": ("scaled_of",),
+    "scaling": ("scaled_of", "sides_of"),
 }
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-from readiness.lib.prober.behaviour import Behaviour, behaviour
+from readiness.lib.prober.judging import Behaviour, behaviour
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Plan
 from readiness.lib.prober.prober import Prober, probing

@@ -18,11 +18,10 @@ from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale import Metrics, TimescaleLevers
-from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
-from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseFiles, ReleaseLevers
 from readiness.areas.monitoring.reference import skewed
 from readiness.areas.monitoring.reference.levers import MonitoringLevers
-from readiness.areas.scaling.reference.levers import ScalingLevers
+from readiness.areas.scaling.reference.target import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference import drill

@@ -6,7 +6,7 @@ from pathlib import Path
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.reference.parts import Pooler
 from readiness.areas.database.reference.timescale import Metrics
-from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.reference.stack import Monitoring
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.processes import Daemon

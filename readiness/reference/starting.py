@@ -23,8 +23,8 @@ from readiness.areas.database.reference import past
 from readiness.areas.database.reference.parts import Pooler, start_pooler, start_standby
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.database.reference.timescale import Metrics, start_metrics
-from readiness.areas.deployment.reference import release_files
-from readiness.areas.scaling.reference.levers import copy_manifests
+from readiness.areas.deployment.reference import levers
+from readiness.areas.scaling.reference.target import copy_manifests
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
@@ -250,7 +250,7 @@ class Starter:
             metrics=None if isinstance(metrics, str) else metrics,
             fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
-            released=release_files.make(self._folder, self._release, _copies(backups)),
+            released=levers.make(self._folder, self._release, _copies(backups)),
             migrations=migrate.copy_files(self._folder),
             manifest=migrate.save_manifest(shop.monitor, self._folder),
             cluster=copy_manifests(self._folder),
@@ -335,7 +335,7 @@ def _copies(backups: Backups | None) -> dict[str, Path]:
     """What is saved before a release beside its configuration."""
     if backups is None:
         return {}
-    return {release_files.DATABASE: backups.dump, release_files.UPLOADS: backups.uploads}
+    return {levers.DATABASE: backups.dump, levers.UPLOADS: backups.uploads}
 
 
 def _fill(shop: Shop) -> None:

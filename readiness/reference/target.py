@@ -10,7 +10,7 @@ from typing import Final
 from readiness.areas.alerting.reference.target import alerting, own_engine, rules
 from readiness.areas.backup.reference.backups import Backups, backup
 from readiness.areas.database.reference.target import Around, database, timescale
-from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.deployment.reference.target import alone, before, deployment
 from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.scaling.reference.target import live, scaling

@@ -1,8 +1,8 @@
 """What proves the checks of deployments: rollouts, rollbacks and files that go wrong."""
 
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from readiness.model.fault import Fault, broken_by, fault
 
 if TYPE_CHECKING:
-    from readiness.reference.levers import Levers
     from readiness.reference.system import ReferenceSystem
 
 _FLEET: Final = "fleet"
@@ -42,40 +41,39 @@ alter table shop.orders rename column {} to {};
 """
 
 
-def _fleet(
-    name: str, story: str, misses: Mapping[str, Collection[str]], **switches: object
-) -> Fault:
+Misses = Mapping[str, Collection[str]]
+
+
+def _fleet(name: str, story: str, misses: Misses, **switches: object) -> Fault:
     """A fault of the fleet: see `readiness.servers.fleet.behaviour.Behaviour`."""
     return broken_by(name, story, misses, lambda levers: levers.fleet(**switches), needs=_FLEET)
 
 
-def _changed(
-    name: str, change: Callable[[Path], object]
-) -> "Callable[[Levers], AbstractContextManager[None]]":
-    """The lever that changes one of the files around the release."""
-
-    @contextmanager
-    def pull(levers: "Levers") -> Iterator[None]:
-        with levers.release_file(name) as path:
-            change(path)
-            yield
-
-    return pull
+def _configured(
+    name: str, story: str, misses: Misses, texts: tuple[str, str], needs: str = ""
+) -> Fault:
+    """A fault that replaces a text in the system's readiness.toml by another."""
+    return broken_by(
+        name, story, misses, lambda levers: levers.replace_in_config(*texts), needs=needs
+    )
 
 
-disk_too_small = broken_by(
+def _edited(name: str, story: str, misses: Misses, file: str, texts: tuple[str, str]) -> Fault:
+    """A fault that replaces a text by another in one of the files around the release."""
+    return broken_by(name, story, misses, lambda levers: levers.edit_release_file(file, *texts))
+
+
+disk_too_small = _configured(
     "disk_too_small",
     "The deployment needs more disk space than is free.",
     {_HOST: {"disk-space"}},
-    lambda levers: levers.replace_in_config(
-        "min_disk_bytes = 1_073_741_824", "min_disk_bytes = 1_152_921_504_606_846_976"
-    ),
+    ("min_disk_bytes = 1_073_741_824", "min_disk_bytes = 1_152_921_504_606_846_976"),
 )
-disk_not_mounted = broken_by(
+disk_not_mounted = _configured(
     "disk_not_mounted",
     "A folder that the deployment writes to does not exist, so that its free space is unknown.",
     {_HOST: ()},
-    lambda levers: levers.replace_in_config('disk_paths = ["', 'disk_paths = ["/no/such/place'),
+    ('disk_paths = ["', 'disk_paths = ["/no/such/place'),
 )
 memory_limited = broken_by(
     "memory_limited",
@@ -83,13 +81,11 @@ memory_limited = broken_by(
     {_HOST: {"memory"}},
     lambda levers: levers.in_cgroup(limit=512 * 1024 * 1024),
 )
-memory_in_use = broken_by(
+memory_in_use = _configured(
     "memory_in_use",
     "Other processes use so much memory that too little is available.",
     {_HOST: {"available-memory"}},
-    lambda levers: levers.replace_in_config(
-        "min_available_bytes = 134_217_728", "min_available_bytes = 1_152_921_504_606_846_976"
-    ),
+    ("min_available_bytes = 134_217_728", "min_available_bytes = 1_152_921_504_606_846_976"),
 )
 runtime_down = broken_by(
     "runtime_down",
@@ -103,32 +99,33 @@ runtime_silent = broken_by(
     {_HOST: ()},
     lambda levers: levers.runtime("pass"),
 )
-runtime_too_old = broken_by(
+runtime_too_old = _configured(
     "runtime_too_old",
     "The release needs a newer container runtime than the one that runs.",
     {_HOST: {"runtime-version"}},
-    lambda levers: levers.replace_in_config('min_runtime = "3.11"', 'min_runtime = "99.0"'),
+    ('min_runtime = "3.11"', 'min_runtime = "99.0"'),
 )
 
-duplicate_key = broken_by(
+duplicate_key = _edited(
     "duplicate_key",
     "A YAML file has a duplicate key: the parser takes the last one, and says nothing.",
     {_FILES: {"syntax"}},
-    lambda levers: levers.edit_release_file(
-        "deploy/logging.yaml", "version: 1\n", "version: 1\nroot: { level: DEBUG }\n"
-    ),
+    "deploy/logging.yaml",
+    ("version: 1\n", "version: 1\nroot: { level: DEBUG }\n"),
 )
-tab_in_yaml = broken_by(
+tab_in_yaml = _edited(
     "tab_in_yaml",
     "A line of a YAML file is indented with a tab.",
     {_FILES: {"syntax"}},
-    lambda levers: levers.edit_release_file("deploy/logging.yaml", "  console:", "\tconsole:"),
+    "deploy/logging.yaml",
+    ("  console:", "\tconsole:"),
 )
-program_refuses_file = broken_by(
+program_refuses_file = _edited(
     "program_refuses_file",
     "The program that reads a file refuses it.",
     {_FILES: {"syntax", "own-programs"}},
-    lambda levers: levers.edit_release_file("deploy/releases.json", "{", "{,"),
+    "deploy/releases.json",
+    ("{", "{,"),
 )
 
 backup_days_old = broken_by(
@@ -148,72 +145,74 @@ saved_backup_empty = broken_by(
     "saved_backup_empty",
     "The disk was full, and the copy of the uploads is empty.",
     {f"{_SAVED}[uploads]": {"size", "checksum"}},
-    _changed("saved/uploads.tar.gz", lambda path: path.write_bytes(b"")),
+    lambda levers: levers.change_release_file(
+        "saved/uploads.tar.gz", lambda path: path.write_bytes(b"")
+    ),
     needs=_BACKUP,
 )
 backup_missing = broken_by(
     "backup_missing",
     "The configuration was not backed up, and the other layers were.",
     {f"{_SAVED}[configuration]": {"exists"}},
-    _changed("saved/configuration.tar.gz", Path.unlink),
+    lambda levers: levers.change_release_file("saved/configuration.tar.gz", Path.unlink),
 )
 backup_cut_off = broken_by(
     "backup_cut_off",
     "The end of the database's copy is missing.",
     {f"{_SAVED}[database]": {"checksum"}},
-    _changed("saved/database.dump", lambda path: path.write_bytes(path.read_bytes()[:-100])),
+    lambda levers: levers.change_release_file(
+        "saved/database.dump", lambda path: path.write_bytes(path.read_bytes()[:-100])
+    ),
     needs=_BACKUP,
 )
-order_without_condition = broken_by(
+order_without_condition = _edited(
     "order_without_condition",
     "The proxy waits until the shop was started, and not until it answers.",
     {_ORDER: {"condition"}},
-    lambda levers: levers.edit_release_file(
-        _COMPOSE, "\n      shop: { condition: service_healthy }\n", " [shop]\n"
-    ),
+    _COMPOSE,
+    ("\n      shop: { condition: service_healthy }\n", " [shop]\n"),
 )
-health_check_always_passes = broken_by(
+health_check_always_passes = _edited(
     "health_check_always_passes",
     "The health check of the database always passes.",
     {_ORDER: {"health-check"}},
-    lambda levers: levers.edit_release_file(_COMPOSE, "pg_isready -U shop", "exit 0"),
+    _COMPOSE,
+    ("pg_isready -U shop", "exit 0"),
 )
-database_given_up_early = broken_by(
+database_given_up_early = _edited(
     "database_given_up_early",
     "Services that wait for the database give it up before it has recovered from a crash.",
     {_ORDER: {"patience"}},
-    lambda levers: levers.edit_release_file(_COMPOSE, "retries: 30", "retries: 29"),
+    _COMPOSE,
+    ("retries: 30", "retries: 29"),
 )
-order_names_unknown_service = broken_by(
+order_names_unknown_service = _edited(
     "order_names_unknown_service",
     "The proxy depends on a service that was renamed.",
     {_ORDER: {"known-service"}},
-    lambda levers: levers.edit_release_file(
-        _COMPOSE, "shop: { condition: service_healthy }", "web: { condition: service_healthy }"
+    _COMPOSE,
+    ("shop: { condition: service_healthy }", "web: { condition: service_healthy }"),
+)
+
+
+_DATABASE: Final = "image: postgres:18\n"
+_PROXY: Final = "image: haproxy:3.0\n"
+# With a health check for the proxy, so that only the cycle is wrong.
+order_in_a_cycle = broken_by(
+    "order_in_a_cycle",
+    "The database waits for the proxy, which waits for it through two others.",
+    {_ORDER: {"no-cycle"}},
+    lambda levers: (
+        levers.edit_release_file(
+            _COMPOSE,
+            _DATABASE,
+            f"{_DATABASE}    depends_on: {{ proxy: {{ condition: service_healthy }} }}\n",
+        ),
+        levers.edit_release_file(
+            _COMPOSE, _PROXY, f'{_PROXY}    healthcheck: {{ test: ["CMD", "haproxy-is-well"] }}\n'
+        ),
     ),
 )
-
-
-@fault(
-    misses={_ORDER: {"no-cycle"}},
-    story="The database waits for the proxy, which waits for it through two others.",
-)
-@contextmanager
-def order_in_a_cycle(system: "ReferenceSystem") -> Iterator[None]:
-    """With a health check for the proxy, so that only the cycle is wrong."""
-    with (
-        system.levers.edit_release_file(
-            _COMPOSE,
-            "image: postgres:18\n",
-            "image: postgres:18\n    depends_on: { proxy: { condition: service_healthy } }\n",
-        ),
-        system.levers.edit_release_file(
-            _COMPOSE,
-            "image: haproxy:3.0\n",
-            'image: haproxy:3.0\n    healthcheck: { test: ["CMD", "haproxy-is-well"] }\n',
-        ),
-    ):
-        yield
 
 
 worker_stays_old = broken_by(
@@ -237,70 +236,66 @@ def replica_stays_old(system: "ReferenceSystem") -> Iterator[None]:
         yield
 
 
-answers_without_release = broken_by(
+answers_without_release = _configured(
     "answers_without_release",
     "The release's answers name the release under another key.",
     {_VERSION: {"release-told", "report-release"}, **_NO_DRILL},
-    lambda levers: levers.replace_in_config('version_key = "version"', 'version_key = "release"'),
+    ('version_key = "version"', 'version_key = "release"'),
     needs=_FLEET,
 )
-replica_missing = broken_by(
+replica_missing = _configured(
     "replica_missing",
     "Four replicas were agreed, and three serve.",
     {_VERSION: {"replicas"}, **_NO_DRILL},
-    lambda levers: levers.replace_in_config(
-        'replica_header = "x-replica"\nreplicas = 3', 'replica_header = "x-replica"\nreplicas = 4'
-    ),
+    ('replica_header = "x-replica"\nreplicas = 3', 'replica_header = "x-replica"\nreplicas = 4'),
     needs=_FLEET,
 )
-report_without_backup = broken_by(
+report_without_backup = _edited(
     "report_without_backup",
     "The deployment report does not name the backup that belongs to the deployment.",
     {_VERSION: {"report-complete"}},
-    lambda levers: levers.edit_release_file(_REPORT, '"backup": "saved/database.dump",', ""),
+    _REPORT,
+    ('"backup": "saved/database.dump",', ""),
 )
-report_of_another_release = broken_by(
+report_of_another_release = _edited(
     "report_of_another_release",
     "The deployment report is complete, and names a release that does not serve.",
     {_VERSION: {"report-release"}},
-    lambda levers: levers.edit_release_file(_REPORT, '"release": "1.5.0"', '"release": "1.5.1"'),
+    _REPORT,
+    ('"release": "1.5.0"', '"release": "1.5.1"'),
 )
 old_release_removed = broken_by(
     "old_release_removed",
     "A cleanup job has removed the previous release; the one that runs is there.",
     {_ARTIFACT: {"available"}},
-    _changed("store/shop-1.4.0.tar.gz", Path.unlink),
+    lambda levers: levers.change_release_file("store/shop-1.4.0.tar.gz", Path.unlink),
 )
-registry_finds_everything = broken_by(
+registry_finds_everything = _configured(
     "registry_finds_everything",
     "The command that looks for a release finds any name, so that its answer means nothing.",
     {_ARTIFACT: ()},
-    lambda levers: levers.replace_in_config(
+    (
         '"-m", "readiness.areas.deployment.reference.commands", "artifact"',
         '"-c", "import os, sys; print(os.path.basename(sys.argv[1]))"',
     ),
 )
 
 
-@fault(
-    misses={_OLD: {"paths"}, "schema.migrations-drift[shop]": {"pending"}},
-    story="The release brings a migration that renames a column which the previous one reads.",
+# Not applied yet, and with a down migration: the checks of the schema find nothing else.
+column_renamed = broken_by(
+    "column_renamed",
+    "The release brings a migration that renames a column which the previous one reads.",
+    {_OLD: {"paths"}, "schema.migrations-drift[shop]": {"pending"}},
+    lambda levers: (
+        levers.add_migration("0006_cents.up.sql", _RENAME.format("total_cents", "cents")),
+        levers.add_migration("0006_cents.down.sql", _RENAME.format("cents", "total_cents")),
+    ),
 )
-@contextmanager
-def column_renamed(system: "ReferenceSystem") -> Iterator[None]:
-    """It is not applied yet and has a down migration: the schema's checks find nothing else."""
-    with (
-        system.levers.add_migration("0006_cents.up.sql", _RENAME.format("total_cents", "cents")),
-        system.levers.add_migration("0006_cents.down.sql", _RENAME.format("cents", "total_cents")),
-    ):
-        yield
-
-
-previous_refuses_to_start = broken_by(
+previous_refuses_to_start = _configured(
     "previous_refuses_to_start",
     "The previous release refuses to start on a migration that it does not know.",
     {_OLD: {"ready"}},
-    lambda levers: levers.replace_in_config(
+    (
         '"-m", "readiness.areas.deployment.reference.commands", "previous"',
         '"-c", "import sys; sys.exit(\'unknown migration 0005\')"',
     ),
@@ -398,16 +393,14 @@ replicas_are_killed = _fleet(
 )
 
 
-@fault(
-    misses={_STOP: {"replacement"}},
-    story="No other replica is started for one that was stopped.",
+# Waiting 90 s for the replacement would take too long here.
+stopped_replica_not_replaced = broken_by(
+    "stopped_replica_not_replaced",
+    "No other replica is started for one that was stopped.",
+    {_STOP: {"replacement"}},
+    lambda levers: (
+        levers.replace_in_config("change_within_s = 90", "change_within_s = 20"),
+        levers.fleet(stop_leaves_fewer=True, scaler="none"),
+    ),
     needs=_FLEET,
 )
-@contextmanager
-def stopped_replica_not_replaced(system: "ReferenceSystem") -> Iterator[None]:
-    """Waiting 90 s for the replacement would take too long here."""
-    with (
-        system.levers.replace_in_config("change_within_s = 90", "change_within_s = 20"),
-        system.levers.fleet(stop_leaves_fewer=True, scaler="none"),
-    ):
-        yield

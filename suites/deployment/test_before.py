@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.deployment.config import Deployment, Files, Host, Order, SavedLayer
-from readiness.areas.deployment.probes import backups, configuration_files, host
+from readiness.areas.deployment.probes import files, host
 from readiness.areas.deployment.probes.start_order import StartOrder, patience_with, read_order
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
     why="""A deployment pulls images, writes a backup and runs the old release beside the new one.
     A disk that fills halfway, a container that the kernel kills or a runtime that is down stops it
     at the worst moment: the old release is gone, and the new one has not started.""",
-    fix="""Disk: see what uses the space, and remove what nobody needs:
+    fix="""Disk: see what uses the space, and remove what is not needed:
       df -h PATH;  du -xh --max-depth=2 PATH | sort -h | tail
       docker system df;  docker image prune --filter until=720h   (keep the previous release!)
     Memory: see what there is, and what sets the limit:
@@ -37,7 +37,7 @@ _T = TypeVar("_T")
     [deployment.host].""",
 )
 def test_host_ready(deployment: Deployment, evidence: Evidence) -> None:
-    """Space reserved for root does not count: a deployment seldom runs as root."""
+    """Space reserved for root does not count, since a deployment seldom runs as root."""
     settings = _declared(deployment.host, "host")
     for path in settings.disk_paths:
         with evidence.attempt():
@@ -54,7 +54,7 @@ def test_host_ready(deployment: Deployment, evidence: Evidence) -> None:
 
 
 def _judge_memory(settings: Host, evidence: Evidence) -> None:
-    """The least of the machine's memory and of every limit on the way to its cgroup."""
+    """The least of the machine's memory and of the limits of all its cgroups."""
     found = host.memory_of(settings)
     evidence.judge(
         "memory",
@@ -69,7 +69,7 @@ def _judge_memory(settings: Host, evidence: Evidence) -> None:
 
 
 def _judge_runtime(settings: Host, evidence: Evidence) -> None:
-    """The daemon has to answer: the version of a client says nothing about it."""
+    """The daemon must answer: the version of a client does not show that it runs."""
     answer = host.runtime_of(settings)
     source = shlex.join([*settings.run_on, *(settings.runtime or [])])
     if not evidence.judge(
@@ -108,7 +108,7 @@ def _judge_runtime(settings: Host, evidence: Evidence) -> None:
     [deployment.files].""",
 )
 def test_configuration_valid(deployment: Deployment, evidence: Evidence) -> None:
-    """Our own strict parsers first, then the programs that read the rest."""
+    """First the strict parsers, then the programs that read the other files."""
     settings = _declared(deployment.files, "files")
     for pattern in settings.parse:
         with evidence.attempt():
@@ -118,7 +118,7 @@ def test_configuration_valid(deployment: Deployment, evidence: Evidence) -> None
 
 
 def _judge_syntax(pattern: str, evidence: Evidence) -> None:
-    found = [configuration_files.parsed(path) for path in configuration_files.matching(pattern)]
+    found = [files.parsed(path) for path in files.matching(pattern)]
     wrong = [f"{one.path}: {what}" for one in found for what in one.mistakes]
     evidence.judge(
         "syntax",
@@ -130,7 +130,7 @@ def _judge_syntax(pattern: str, evidence: Evidence) -> None:
 
 
 def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
-    for command, answer in configuration_files.checked(settings):
+    for command, answer in files.checked(settings):
         shown = shlex.join(command)
         evidence.judge(
             "own-programs",
@@ -158,8 +158,8 @@ def _judge_by_programs(settings: Files, evidence: Evidence) -> None:
     may be: [deployment.layers.NAME].""",
 )
 def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> None:
-    """The newest copy counts, whatever older ones there are."""
-    copy, place = backups.newest(saved_layer), backups.place_of(saved_layer)
+    """Only the newest copy counts."""
+    copy, place = files.newest(saved_layer), files.place_of(saved_layer)
     there = Measurement("a copy exists", copy is not None, "truth", place)
     if not evidence.judge("exists", there, equal_to(True), says="No copy exists") or copy is None:
         return
@@ -170,14 +170,14 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
         says="The newest copy is empty",
     )
     with evidence.attempt():
-        age = backups.minutes_old(copy)
+        age = files.minutes_old(copy)
         limit = at_most(saved_layer.max_age_min, saved_layer.deciding("max_age_min"))
         evidence.judge("age", age, limit)
     if saved_layer.sha256:
         with evidence.attempt():
             evidence.judge(
                 "checksum",
-                backups.sum_fits(copy),
+                files.sum_fits(copy),
                 equal_to(0),
                 says="The newest copy does not match its checksum: it is cut off, or was altered",
             )
@@ -202,7 +202,7 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
     needs 30 retries of 10 s; the limit is `patience_s` in [deployment.order].""",
 )
 def test_start_order(deployment: Deployment, evidence: Evidence) -> None:
-    """What the file leaves out counts as compose's default."""
+    """Compose's defaults apply to missing keys."""
     settings = _declared(deployment.order, "order")
     order, source = read_order(settings), settings.compose
     count = len(order.dependencies)
@@ -239,11 +239,7 @@ def _objections(order: StartOrder) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _declared(table: _T | None, key: str) -> _T:
-    """A table that the check needs.
-
-    Raises:
-        NoData: it is not declared.
-    """
+    """A table that the check needs; NoData if it is not declared."""
     if table is None:
         raise NoData(f"needs [deployment.{key}]")
     return table

@@ -1,4 +1,4 @@
-"""Deploys, rolls back and stops replicas while a prober sends requests all the time."""
+"""Deploys, rolls back and stops replicas while a prober sends requests."""
 
 from collections.abc import Callable
 
@@ -18,15 +18,15 @@ from readiness.areas.deployment.judging import (
     judge_arrival,
     judge_requests,
     judge_state,
-    problems_of,
+    known_state,
     record_restoring,
     rollbacks,
     summary_of_bad_release,
-    told,
 )
 from readiness.lib.drill.safety import Safety
-from readiness.lib.prober.again import fairly
 from readiness.lib.prober.judging import asked, figure
+from readiness.lib.prober.observation import problems_of
+from readiness.lib.prober.watched import fairly
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 
@@ -58,7 +58,7 @@ DrillOf = Callable[[Deployment], Drilled]
       --confirm FINGERPRINT   (printed by `readiness plan`)""",
 )
 def test_zero_downtime(deployment: Deployment, drill_of: DrillOf, evidence: Evidence) -> None:
-    """Every request counts, over new connections and kept ones; none is sent twice."""
+    """Every request counts, over new and kept connections; none is repeated."""
     drilled = drill_of(deployment)
     evidence.record(drill_summary(drilled, deployment))
     record_restoring(drilled, evidence)
@@ -86,11 +86,10 @@ def _judge_capacity(
         counts = [count for _, count in change.counts]
         if not counts:
             raise NoData("the change ended before replicas could be counted", where=change.name)
+        name = f"fewest replicas, {change.name}"
         evidence.judge(
             "capacity",
-            figure(
-                f"fewest replicas, {change.name}", min(counts), "count", "the tool", len(counts)
-            ),
+            figure(name, min(counts), "count", "the tool", len(counts)),
             at_least(settings.replicas, settings.deciding("replicas")),
             says=f"{change.name}: only {min(counts)} replicas served at one time",
         )
@@ -99,7 +98,7 @@ def _judge_capacity(
 def _judge_latency(
     change: Change, before_ms: float, settings: Deployment, evidence: Evidence
 ) -> None:
-    """From when a request was due, so that waiting for a turn counts."""
+    """Latency counts from when a request was due."""
     p99_ms = change.seen.latency_s(0.99) * 1000
     relative_ms = settings.p99_max_ratio * before_ms
     key = "p99_max_ratio" if relative_ms > settings.p99_floor_ms else "p99_floor_ms"
@@ -156,7 +155,7 @@ def test_rollback(deployment: Deployment, drill_of: DrillOf, evidence: Evidence)
         judge_requests(change, evidence)
         judge_arrival(change, deployment, evidence)
         _judge_time(change, deployment, evidence)
-    if deployment.tells_state:
+    if deployment.prints_state:
         with evidence.attempt():
             _judge_configuration(drilled, deployment, evidence)
     with evidence.attempt():
@@ -166,10 +165,10 @@ def test_rollback(deployment: Deployment, drill_of: DrillOf, evidence: Evidence)
 
 
 def _judge_time(change: Change, settings: Deployment, evidence: Evidence) -> None:
-    """From the command to the first of the answers that only the old release gave."""
+    """From the command to the first of the last answers, all of the previous release."""
     source = asked(change.seen)
     for name, value_s in (
-        ("time until the command ended", change.told_s),
+        ("time until the command ended", change.command_s),
         ("time until the first answer", change.first_seen_s),
     ):
         if value_s is not None:
@@ -192,7 +191,7 @@ def _judge_configuration(drilled: Drilled, settings: Deployment, evidence: Evide
         elif change.goal == settings.previous:
             before = change.state
         else:
-            differing = differences(told(before), told(change.state))
+            differing = differences(known_state(before), known_state(change.state))
             name = f"keys that differ between the releases, {change.name}"
             evidence.record(figure(name, len(differing), "count", "state"))
 
@@ -238,18 +237,13 @@ def test_rollback_data_intact(
     if not drilled.reads:
         raise broken_off(drilled)
     lost = [f"release {read.release}: {read.said}" for read in drilled.reads if not read.found]
+    source, count = "[deployment.data] read", len(drilled.reads)
     evidence.judge(
         "readable",
-        Measurement(
-            "failed reads of the synthetic row",
-            len(lost),
-            "count",
-            "[deployment.data] read",
-            samples=len(drilled.reads),
-        ),
+        figure("failed reads of the synthetic row", len(lost), "count", source, count),
         equal_to(0),
         listed(lost, between="; "),
-        says=f"{len(lost)} of {len(drilled.reads)} reads did not find the synthetic row",
+        says=f"{len(lost)} of {count} reads did not find the synthetic row",
     )
 
 
@@ -271,7 +265,7 @@ def test_rollback_data_intact(
     What is deployed here: `bad_release` in [deployment], which starts and answers with errors.""",
 )
 def test_auto_rollback(deployment: Deployment, drill_safety: Safety, evidence: Evidence) -> None:
-    """Only the target may act; if it does not, the gate restores the release that was served."""
+    """Only the target may act; if it does not, the gate restores the previous state."""
     adapter = adapter_of(deployment)
     done = fairly(lambda: deploy_bad_release(deployment, adapter, drill_safety))
     source = f"deploy {done.bad}"
@@ -313,12 +307,12 @@ def test_auto_rollback(deployment: Deployment, drill_safety: Safety, evidence: E
 
 
 def _record_times(done: BadRelease, source: str, evidence: Evidence) -> None:
-    """Noticed, decided, restored: by the target, or else by the gate."""
+    """When the bad release was noticed, and when the target or the gate had restored the other."""
     restored = done.restored
     by_us = not restored.already
     for name, value_s in (
         ("time until users notice", done.noticed_s),
-        ("time until the tool decides", done.told_s),
+        ("time until the tool decides", done.command_s),
         ("time to restore", restored.arrived - restored.began if by_us else None),
         ("time until restored for certain", restored.ended - restored.began if by_us else None),
     ):

@@ -40,7 +40,7 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
     why="""One replica that stayed behind answers every third user from the old release, and a
     worker that nobody restarted runs new jobs with old code. Both look like a bug that comes and
     goes, and everything that is measured is measured on a mixture.""",
-    fix="""See who runs what, and finish the rollout, or roll back workers and cron jobs too:
+    fix="""See which release each one runs, and finish the rollout, or roll back the workers too:
       for i in $(seq 9); do curl -s URL; done
       kubectl get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
       docker ps --format '{{.Names}} {{.Image}}'
@@ -50,22 +50,18 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
       result ("success", "failed", "rolled-back"), steps [{name, duration_s}]""",
 )
 def test_version_uniform(deployment: Deployment, evidence: Evidence) -> None:
-    """Each request has a connection of its own: a kept one stays with one replica."""
+    """Each request has a new connection, since a kept one stays with one replica."""
     found = served(deployment)
     _judge_answers(found, deployment, evidence)
     for worker in deployment.workers.values():
         with evidence.attempt():
             runs = releases_of(worker)
             wrong = [release for release in runs if release != deployment.release]
+            name = f"processes of {worker.name} of another release"
+            source = f"[deployment.workers.{worker.name}] command"
             evidence.judge(
                 "workers",
-                Measurement(
-                    f"processes of {worker.name} of another release",
-                    len(wrong),
-                    "count",
-                    f"[deployment.workers.{worker.name}] command",
-                    samples=len(runs),
-                ),
+                Measurement(name, len(wrong), "count", source, samples=len(runs)),
                 equal_to(0, deployment.deciding("release")),
                 listed(wrong),
                 says=f"{len(wrong)} of {len(runs)} {worker.name} processes do not run"
@@ -105,7 +101,7 @@ def _judge_answers(found: Served, settings: Deployment, evidence: Evidence) -> N
 
 
 def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> None:
-    """After a success the report's release serves, else the previous one. A miss is a warning."""
+    """After a success its release must serve, else the previous one. A miss is a warning."""
     path, report, wrong = read_report(settings)
     evidence.judge(
         "report-complete",
@@ -120,15 +116,10 @@ def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> No
     evidence.record(Measurement("duration of the deployment", report.duration_s, "s", path))
     others = sorted(version for version in found.versions if version != report.live)
     wrong_answers = found.asked - found.versions[report.live]
+    name = "answers that contradict the report"
     evidence.judge(
         "report-release",
-        Measurement(
-            "answers that contradict the report",
-            wrong_answers,
-            "count",
-            settings.url,
-            samples=found.asked,
-        ),
+        Measurement(name, wrong_answers, "count", settings.url, samples=found.asked),
         equal_to(0),
         says=f"The deployment report says that {report.live} serves, and the answers are from"
         f" {listed(others) or 'no release'}",
@@ -153,7 +144,7 @@ def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> No
     How it is looked for: [deployment.artifact].""",
 )
 def test_rollback_artifact(deployment: Deployment, evidence: Evidence) -> None:
-    """The command must not find a release that cannot exist, and must find one that does."""
+    """The command must not find a release that cannot exist, and must find one that exists."""
     found = find_believed(deployment)
     evidence.judge(
         "available",
@@ -176,7 +167,7 @@ def test_rollback_artifact(deployment: Deployment, evidence: Evidence) -> None:
     why="""A rollback changes the code and leaves the schema. If the old code reads a column that
     is gone, or refuses to start on a migration that it does not know, a rollback is impossible, and
     during a rolling update the old replicas fail as well.""",
-    fix="""Split the migration into releases: first add, then remove what nobody reads any more:
+    fix="""Split the migration into releases: first add, then remove what no release reads any more:
       release N: add the new column, write both;  N+1: read the new one;  N+2: drop the old one
     Until then, write into the release notes: roll forward only; switch automatic rollback off.
     How the previous release is started: `start` in [deployment.compatibility].""",
@@ -207,24 +198,19 @@ def test_previous_on_new_schema(
         found.why,
         says=f"{release} did not get ready on the new schema",
     )
-    wrong = [what for _, what in found.answers if what]
+    wrong = [answer for answer in found.answers if answer]
+    count = len(found.answers)
     if found.ready:
         evidence.judge(
             "paths",
-            Measurement(
-                f"failing paths of {release}",
-                len(wrong),
-                "count",
-                found.source,
-                samples=len(found.answers),
-            ),
+            Measurement(f"failing paths of {release}", len(wrong), "count", found.source, count),
             equal_to(0),
             worst(wrong),
-            says=f"{len(wrong)} of {len(found.answers)} paths of {release} fail on the new schema",
+            says=f"{len(wrong)} of {count} paths of {release} fail on the new schema",
         )
     if found.ready and not wrong and not found.used:
         raise CouldNotMeasure(
             f"{release} never used the scratch database, so that nothing was tried on the schema",
             where=found.source,
-            remedy="let `start` in [deployment.compatibility] connect to {dsn}, and nowhere else",
+            remedy="make `start` in [deployment.compatibility] connect to {dsn}, and nowhere else",
         )

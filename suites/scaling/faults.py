@@ -1,13 +1,13 @@
 """Faults of the shop's manifests, live objects and connections that the scaling checks find."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
-from readiness.model.fault import Fault, fault
+from readiness.model.fault import Fault, broken_by
 
 if TYPE_CHECKING:
-    from readiness.reference.system import ReferenceSystem
+    from readiness.reference.levers import Levers
 
 _AUTOSCALER: Final = "autoscaler.yaml"
 _DEPLOYMENT: Final = "deployment.yaml"
@@ -103,35 +103,21 @@ def _edited(
     story: str,
     misses: Mapping[str, set[str]],
     file: str,
-    old: str,
-    new: str,
+    texts: tuple[str, str],
     times: int = 1,
 ) -> Fault:
-    """A fault that replaces the first few occurrences of a text in one of the manifests."""
+    """A fault that replaces the first occurrences of a text by another in one of the manifests."""
 
-    @contextmanager
-    def apply(system: "ReferenceSystem") -> Iterator[None]:
-        with ExitStack() as stack:
-            for _ in range(times):
-                stack.enter_context(system.levers.edit_manifest(file, old, new))
-            yield
+    def edit(levers: "Levers") -> tuple[AbstractContextManager[None], ...]:
+        return tuple(levers.edit_manifest(file, *texts) for _ in range(times))
 
-    apply.__name__ = name
-    return fault(story=story, misses=misses)(apply)
+    return broken_by(name, story, misses, edit)
 
 
 def _limited(name: str, story: str, key: str, of: str, limit: int) -> Fault:
     """A fault that sets a connection limit, which had none before."""
-
-    @contextmanager
-    def apply(system: "ReferenceSystem") -> Iterator[None]:
-        with system.levers.sql(
-            f"alter {of} connection limit {limit}", f"alter {of} connection limit -1"
-        ):
-            yield
-
-    apply.__name__ = name
-    return fault(story=story, misses={_CONNECTIONS: {key}})(apply)
+    commands = [f"alter {of} connection limit {most}" for most in (limit, -1)]
+    return broken_by(name, story, {_CONNECTIONS: {key}}, lambda levers: levers.sql(*commands))
 
 
 vertical_autoscaler_acts = _edited(
@@ -139,160 +125,146 @@ vertical_autoscaler_acts = _edited(
     "A vertical autoscaler, meant to recommend only, changes the requests that the other scales by",
     {_ONE: {"conflict"}},
     _AUTOSCALER,
-    'updateMode: "Off"',
-    "updateMode: Auto",
+    ('updateMode: "Off"', "updateMode: Auto"),
 )
 autoscaler_target_misspelled = _edited(
     "autoscaler_target_misspelled",
     "The name in the autoscaler's scaleTargetRef has a typing error, which the API server accepts",
     _NOT_ONE,
     _AUTOSCALER,
-    "kind: Deployment, name: shop",
-    "kind: Deployment, name: shpo",
+    ("kind: Deployment, name: shop", "kind: Deployment, name: shpo"),
 )
 two_autoscalers = _edited(
     "two_autoscalers",
     "Last year's autoscaler was never deleted: the two undo each other every 15 seconds",
     _NOT_ONE,
     _AUTOSCALER,
-    "# Recommends",
-    _SECOND,
+    ("# Recommends", _SECOND),
 )
 autoscaler_paused = _edited(
     "autoscaler_paused",
     "The workload is scaled by a ScaledObject of KEDA that was paused and never resumed",
     {_ONE: {"paused"}},
     _AUTOSCALER,
-    _HPA,
-    _PAUSED,
+    (_HPA, _PAUSED),
 )
 min_replicas_lowered = _edited(
     "min_replicas_lowered",
     "Somebody lowered minReplicas to 2 in the cluster; the manifest still says 3",
     {_ONE: {"min-replicas"}},
     _LIVE,
-    '"minReplicas": 3',
-    '"minReplicas": 2',
+    ('"minReplicas": 3', '"minReplicas": 2'),
 )
 min_replicas_left_out = _edited(
     "min_replicas_left_out",
     "minReplicas is left out and therefore 1: a budget that lets one pod go lets all of them go",
     {_ONE: {"min-replicas"}, _DISRUPTION: {"remaining"}},
     _AUTOSCALER,
-    "  minReplicas: 3\n",
-    "",
+    ("  minReplicas: 3\n", ""),
 )
 max_replicas_lowered = _edited(
     "max_replicas_lowered",
     "Somebody lowered maxReplicas to 8 in the cluster; ten replicas are needed",
     {_ONE: {"max-replicas"}},
     _LIVE,
-    '"maxReplicas": 10',
-    '"maxReplicas": 8',
+    ('"maxReplicas": 10', '"maxReplicas": 8'),
 )
 replicas_in_the_manifest = _edited(
     "replicas_in_the_manifest",
     "The manifest sets three replicas: each apply scales ten back to three",
     {_ONE: {"fixed-replicas"}},
     _DEPLOYMENT,
-    "spec:\n  selector:",
-    "spec:\n  replicas: 3\n  selector:",
+    ("spec:\n  selector:", "spec:\n  replicas: 3\n  selector:"),
 )
 replicas_applied_last = _edited(
     "replicas_applied_last",
     "The manifest no longer sets replicas, but kubectl applied them last: the next apply sets 1",
     {_ONE: {"fixed-replicas"}},
     _LIVE,
-    r"\"spec\":{\"selector\"",
-    r"\"spec\":{\"replicas\":3,\"selector\"",
+    (r"\"spec\":{\"selector\"", r"\"spec\":{\"replicas\":3,\"selector\""),
 )
 scales_too_late = _edited(
     "scales_too_late",
     "The autoscaler waits until CPU is at 95 %: nothing is left while new pods start",
     {_POLICY: {"utilization"}},
     _AUTOSCALER,
-    "averageUtilization: 70",
-    "averageUtilization: 95",
+    ("averageUtilization: 70", "averageUtilization: 95"),
 )
 metrics_left_out = _edited(
     "metrics_left_out",
     "No metric is given: the API server fills in CPU at 80 %, and memory is not looked at",
     {_POLICY: {"metric", "utilization"}},
     _AUTOSCALER,
-    _METRICS,
-    "",
+    (_METRICS, ""),
 )
 second_policy = _edited(
     "second_policy",
     "A policy of 100 % stands beside the one of two pods, and the larger one decides",
     {_POLICY: {"added-at-most"}},
     _AUTOSCALER,
-    "value: 2, periodSeconds: 15}",
-    "value: 2, periodSeconds: 15}, {type: Percent, value: 100, periodSeconds: 15}",
+    (
+        "value: 2, periodSeconds: 15}",
+        "value: 2, periodSeconds: 15}, {type: Percent, value: 100, periodSeconds: 15}",
+    ),
 )
 scales_up_too_slowly = _edited(
     "scales_up_too_slowly",
     "Two pods are added in a minute instead of in 15 seconds",
     {_POLICY: {"added-at-least"}},
     _AUTOSCALER,
-    "value: 2, periodSeconds: 15",
-    "value: 2, periodSeconds: 60",
+    ("value: 2, periodSeconds: 15", "value: 2, periodSeconds: 60"),
 )
 scale_up_is_delayed = _edited(
     "scale_up_is_delayed",
     "A stabilization window delays the first new pod by a minute",
     {_POLICY: {"delay"}},
     _AUTOSCALER,
-    "scaleUp:\n",
-    "scaleUp:\n      stabilizationWindowSeconds: 60\n",
+    ("scaleUp:\n", "scaleUp:\n      stabilizationWindowSeconds: 60\n"),
 )
 behavior_left_out = _edited(
     "behavior_left_out",
     "behavior is left out: it adds too many pods, and removes all above the minimum at once",
     {_POLICY: {"added-at-most", "removed-at-most"}},
     _AUTOSCALER,
-    _BEHAVIOR,
-    "",
+    (_BEHAVIOR, ""),
 )
 scales_down_too_slowly = _edited(
     "scales_down_too_slowly",
     "One pod is removed in five minutes instead of one a minute",
     {_POLICY: {"removed-at-least"}},
     _AUTOSCALER,
-    "value: 1, periodSeconds: 60",
-    "value: 1, periodSeconds: 300",
+    ("value: 1, periodSeconds: 60", "value: 1, periodSeconds: 300"),
 )
 metrics_unknown = _edited(
     "metrics_unknown",
     "The metrics server is gone: the autoscaler shows <unknown> and does nothing",
     {_STATE: {"scaling-active"}},
     _LIVE,
-    _ACTIVE,
-    _ACTIVE.replace('"True"', '"False"').replace("ValidMetricFound", "FailedGetResourceMetric"),
+    (
+        _ACTIVE,
+        _ACTIVE.replace('"True"', '"False"').replace("ValidMetricFound", "FailedGetResourceMetric"),
+    ),
 )
 scale_not_readable = _edited(
     "scale_not_readable",
     "The controller may not read the workload's scale subresource",
     {_STATE: {"able-to-scale"}},
     _LIVE,
-    _ABLE,
-    _ABLE.replace('"True"', '"False"').replace("ReadyForNewScale", "FailedGetScale"),
+    (_ABLE, _ABLE.replace('"True"', '"False"').replace("ReadyForNewScale", "FailedGetScale")),
 )
 memory_metric_without_value = _edited(
     "memory_metric_without_value",
     "The autoscaler has no value for memory, and scales by CPU alone",
     {_STATE: {"metric-values"}},
     _LIVE,
-    _MEMORY_SEEN,
-    _MEMORY_SEEN.replace('"type": "Resource"', '"type": ""'),
+    (_MEMORY_SEEN, _MEMORY_SEEN.replace('"type": "Resource"', '"type": ""')),
 )
 autoscaler_at_its_maximum = _edited(
     "autoscaler_at_its_maximum",
     "The autoscaler is at maxReplicas and wants more",
     {_STATE: {"at-maximum"}},
     _LIVE,
-    '"TooFewReplicas"',
-    '"TooManyReplicas"',
+    ('"TooFewReplicas"', '"TooManyReplicas"'),
 )
 
 sidecar_without_cpu_request = _edited(
@@ -300,48 +272,42 @@ sidecar_without_cpu_request = _edited(
     "A sidecar requests no CPU: the utilization of the whole pod is unknown",
     {_CAPACITY: {"cpu-request"}},
     _DEPLOYMENT,
-    "{cpu: 50m, memory: 64Mi}",
-    "{memory: 64Mi}",
+    ("{cpu: 50m, memory: 64Mi}", "{memory: 64Mi}"),
 )
 sidecar_without_memory = _edited(
     "sidecar_without_memory",
     "A sidecar says nothing of memory: no request, and no limit that would stand for one",
     {_CAPACITY: {"memory-request", "memory-limit"}},
     _DEPLOYMENT,
-    "{cpu: 50m, memory: 64Mi}\n" + _MEMORY_LIMIT,
-    "{cpu: 50m}\n",
+    ("{cpu: 50m, memory: 64Mi}\n" + _MEMORY_LIMIT, "{cpu: 50m}\n"),
 )
 sidecar_without_memory_limit = _edited(
     "sidecar_without_memory_limit",
     "A sidecar has no memory limit: one leak takes the neighbors on its node down",
     {_CAPACITY: {"memory-limit"}},
     _DEPLOYMENT,
-    _MEMORY_LIMIT,
-    "",
+    (_MEMORY_LIMIT, ""),
 )
 quota_too_small = _edited(
     "quota_too_small",
     "The namespace may have five pods, and the autoscaler may make ten",
     {_CAPACITY: {"quota"}},
     _AROUND,
-    'pods: "20"',
-    'pods: "5"',
+    ('pods: "20"', 'pods: "5"'),
 )
 quota_used_by_others = _edited(
     "quota_used_by_others",
     "A neighbor requests nearly all memory of a quota that is large enough by itself",
     {_CAPACITY: {"quota"}},
     _LIVE,
-    '"requests.memory": "1088Mi"',
-    '"requests.memory": "5Gi"',
+    ('"requests.memory": "1088Mi"', '"requests.memory": "5Gi"'),
 )
 nodes_too_small = _edited(
     "nodes_too_small",
     "The three nodes have 1.2 cores each: the maximum replica count does not fit onto them",
     {_CAPACITY: {"nodes"}},
     _LIVE,
-    '"cpu": "3920m"',
-    '"cpu": "1200m"',
+    ('"cpu": "3920m"', '"cpu": "1200m"'),
     times=3,
 )
 budget_allows_no_eviction = _edited(
@@ -349,48 +315,42 @@ budget_allows_no_eviction = _edited(
     "minAvailable is 3 of 3 replicas: at night no node can be drained",
     {_DISRUPTION: {"evictable"}},
     _AROUND,
-    "maxUnavailable: 1",
-    "minAvailable: 3",
+    ("maxUnavailable: 1", "minAvailable: 3"),
 )
 budget_leaves_no_pod = _edited(
     "budget_leaves_no_pod",
     "minAvailable is 0: a node upgrade may evict every replica at once",
     {_DISRUPTION: {"remaining"}},
     _AROUND,
-    "maxUnavailable: 1",
-    "minAvailable: 0",
+    ("maxUnavailable: 1", "minAvailable: 0"),
 )
 budget_selects_nothing = _edited(
     "budget_selects_nothing",
     "The label was renamed, and the budget's selector was not: it protects nothing",
     {_DISRUPTION: {"budget"}},
     _AROUND,
-    "matchLabels: {app: shop}",
-    "matchLabels: {app: api}",
+    ("matchLabels: {app: shop}", "matchLabels: {app: api}"),
 )
 strategy_recreate = _edited(
     "strategy_recreate",
     "The strategy is Recreate: an update stops all pods before it starts new ones",
     {_DISRUPTION: {"strategy", "unavailable"}},
     _DEPLOYMENT,
-    "    type: RollingUpdate\n" + _ROLLING,
-    "    type: Recreate\n",
+    ("    type: RollingUpdate\n" + _ROLLING, "    type: Recreate\n"),
 )
 strategy_left_out = _edited(
     "strategy_left_out",
     "maxUnavailable is left out: an update takes none of three replicas away, and two of ten",
     {_DISRUPTION: {"unavailable"}},
     _DEPLOYMENT,
-    _ROLLING,
-    "",
+    (_ROLLING, ""),
 )
 no_readiness_probe = _edited(
     "no_readiness_probe",
     "No container has a readiness probe: a pod counts as available before it can serve",
     {_DISRUPTION: {"readiness-probe"}},
     _DEPLOYMENT,
-    _PROBE,
-    "stdin: false",
+    (_PROBE, "stdin: false"),
 )
 
 role_has_few_connections = _limited(
@@ -409,29 +369,21 @@ database_has_few_connections = _limited(
 )
 
 
-@fault(
-    story="All three replicas run on one node: the budget does not protect from its failure",
-    misses={_DISRUPTION: {"nodes"}},
+all_on_one_node = broken_by(
+    "all_on_one_node",
+    "All three replicas run on one node: the budget does not protect from its failure",
+    {_DISRUPTION: {"nodes"}},
+    lambda levers: tuple(
+        levers.edit_manifest(_LIVE, f'"nodeName": "{node}"', '"nodeName": "node-a"')
+        for node in ("node-b", "node-c")
+    ),
 )
-@contextmanager
-def all_on_one_node(system: "ReferenceSystem") -> Iterator[None]:
-    """No spread over the nodes is declared."""
-    onto = '"nodeName": "node-a"'
-    with (
-        system.levers.edit_manifest(_LIVE, '"nodeName": "node-b"', onto),
-        system.levers.edit_manifest(_LIVE, '"nodeName": "node-c"', onto),
-    ):
-        yield
-
-
-@fault(
-    story="Each replica opens a pool of fifty connections, more than the server has for all",
-    misses={_CONNECTIONS: {"server"}},
-)
-@contextmanager
-def pools_too_large(system: "ReferenceSystem") -> Iterator[None]:
-    """By the target's own figures: no replica of ours opens them."""
-    with system.levers.replace_in_config(
+# By the target's own figures: no replica of ours opens them.
+pools_too_large = broken_by(
+    "pools_too_large",
+    "Each replica opens a pool of fifty connections, more than the server has for all",
+    {_CONNECTIONS: {"server"}},
+    lambda levers: levers.replace_in_config(
         "connections_per_replica = 5", "connections_per_replica = 50"
-    ):
-        yield
+    ),
+)

@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Scaling
-from readiness.areas.scaling.kubernetes import rate
+from readiness.areas.scaling.judging import record_not_judged
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler
-from readiness.areas.scaling.kubernetes.changes import fixed_in_manifest, fixed_live
-from readiness.areas.scaling.kubernetes.rate import Rate
-from readiness.areas.scaling.kubernetes.state import ABLE, ACTIVE, LIMITED, conflicts, state
-from readiness.areas.scaling.kubernetes.view import View
+from readiness.areas.scaling.kubernetes.controllers import (
+    Rate,
+    downward,
+    fixed_in_manifest,
+    fixed_live,
+    upward,
+)
+from readiness.areas.scaling.kubernetes.view import ABLE, ACTIVE, LIMITED, View, conflicts, state
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.lib.text import clean, worst
 from readiness.model.errors import NoData
@@ -52,8 +56,9 @@ SidesOf = Callable[[Scaling], Sides]
     ),
 )
 def test_autoscaler(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """Of the manifests and of the live objects, with the platform's defaults filled in."""
+    """The manifests and the live objects, with the platform's defaults filled in."""
     sides = sides_of(scaling)
+    record_not_judged(scaling, evidence, "min_replicas", "max_replicas")
     for view in sides.known:
         _judge_one(view, evidence)
         for found in view.autoscalers if len(view.autoscalers) == 1 else ():
@@ -70,7 +75,7 @@ def _judge_one(view: View, evidence: Evidence) -> None:
         "one-autoscaler",
         Measurement(f"autoscalers of {view.name}", len(names), "count", view.side),
         equal_to(1),
-        worst([*names, *view.astray]),
+        worst([*names, *view.dangling]),
         says=f"{view.side}: {len(names) or 'no'} autoscalers target {view.name}, 1 required",
     )
     evidence.judge(
@@ -89,24 +94,27 @@ def _judge_one(view: View, evidence: Evidence) -> None:
 
 
 def _judge_bounds(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    evidence.judge(
-        "min-replicas",
-        Measurement("minimum replica count", found.least, "count", side),
-        at_least(scaling.min_replicas, scaling.deciding("min_replicas")),
-        says=f"{side}: the minimum replica count of {found.name} is {found.least}",
-    )
-    most = at_least(scaling.max_replicas, scaling.deciding("max_replicas"))
+    least, most = scaling.min_replicas, scaling.max_replicas
+    if least is not None:
+        evidence.judge(
+            "min-replicas",
+            Measurement("minimum replica count", found.least, "count", side),
+            at_least(least, scaling.deciding("min_replicas")),
+            says=f"{side}: the minimum replica count of {found.name} is {found.least}",
+        )
     evidence.judge(
         "max-replicas",
         Measurement("maximum replica count", found.most, "count", side),
         # A maximum that is no more than the minimum never scales.
-        most if found.least < scaling.max_replicas else at_least(found.least + 1),
+        at_least(most, scaling.deciding("max_replicas"))
+        if most is not None and most > found.least
+        else at_least(found.least + 1),
         says=f"{side}: the maximum replica count of {found.name} is {found.most}",
     )
 
 
 def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
-    """A live object always has a replica count: what matters there is who set it."""
+    """A live object always has a replica count: what matters is what set it."""
     declared = fixed_in_manifest(sides.declared.workload) if sides.declared else None
     live = fixed_live(sides.live.workload) if sides.live else None
     for view, found in ((sides.declared, declared), (sides.live, live)):
@@ -158,6 +166,8 @@ def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
 )
 def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
     """The controller's algorithm is simulated from every replica count between the bounds."""
+    agreed = ("cpu_percent", "memory_percent", "up_pods", "down_pods")
+    record_not_judged(scaling, evidence, *agreed)
     for view in sides_of(scaling).known:
         with evidence.attempt():
             found = view.autoscaler
@@ -166,9 +176,9 @@ def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
 
 
 def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    """Of several metrics the one that wants most replicas decides: each has to be right."""
-    told = worst(metric.told for metric in found.metrics) or "no metric"
-    evidence.record(Measurement("metrics", told, "text", side))
+    """The metric that demands most replicas decides, so each has to be right."""
+    all_of = worst(metric.description for metric in found.metrics) or "no metric"
+    evidence.record(Measurement("metrics", all_of, "text", side))
     evidence.judge(
         "metric",
         Measurement("metrics", len(found.metrics), "count", side),
@@ -179,65 +189,73 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
         (CPU, scaling.cpu_percent, "cpu_percent"),
         (MEMORY, scaling.memory_percent, "memory_percent"),
     ):
+        if wanted is None:
+            continue
         metrics, setting = found.of_resource(resource), scaling.deciding(key)
         evidence.judge(
             "metric",
             Measurement(f"metrics of {resource}", len(metrics), "count", side),
             at_least(1, setting) if wanted else equal_to(0, setting),
-            f"it scales by {told}",
+            f"it scales by {all_of}",
             says=f"{side}: {found.name} has {len(metrics) or 'no'} metric of {resource}",
         )
         for metric in metrics if wanted else ():
+            how = clean(metric.description)
             evidence.judge(
                 "utilization",
                 # 0 stands for a target that is not a utilization.
                 Measurement(f"target utilization of {resource}", metric.percent or 0, "%", side),
                 equal_to(wanted, setting),
-                says=f"{side}: {found.name} scales at {clean(metric.told)}, {wanted} % required",
+                says=f"{side}: {found.name} scales at {how}, {wanted} % required",
             )
 
 
 def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    up = rate.upward(found, scaling.up_pods, scaling.up_s)
-    _judge_rate(evidence, scaling, side, "added", up)
-    evidence.judge(
-        "delay",
-        Measurement("time until the first pod is added", found.up.hold_s, "s", side),
-        at_most(scaling.up_s, scaling.deciding("up_s")),
-        says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
-    )
-    down = rate.downward(found, scaling.down_pods, scaling.down_s)
-    _judge_rate(evidence, scaling, side, "removed", down)
+    if up := scaling.pace("up"):
+        pods, seconds = up
+        setting = scaling.deciding("up_pods")
+        _judge_rate(evidence, side, "added", up, setting, upward(found, pods, seconds))
+        evidence.judge(
+            "delay",
+            Measurement("time until the first pod is added", found.up.hold_s, "s", side),
+            at_most(seconds, scaling.deciding("up_s")),
+            says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
+        )
+    if down := scaling.pace("down"):
+        setting = scaling.deciding("down_pods")
+        _judge_rate(evidence, side, "removed", down, setting, downward(found, *down))
     evidence.record(
         Measurement("time until the first pod is removed", found.down.hold_s, "s", side)
     )
 
 
 def _judge_rate(
-    evidence: Evidence, scaling: Scaling, side: str, verb: str, found: Rate | None
+    evidence: Evidence,
+    side: str,
+    verb: str,
+    pace: tuple[int, float],
+    setting: str,
+    found: Rate | None,
 ) -> None:
-    up = verb == "added"
-    pods = scaling.up_pods if up else scaling.down_pods
-    seconds = scaling.up_s if up else scaling.down_s
-    setting = scaling.deciding("up_pods" if up else "down_pods")
+    pods, seconds = pace
     if found is None:
         raise NoData(
             f"the bounds of the autoscaler leave no room for {pods} pods more or fewer",
             where=side,
             remedy="see scaling.autoscaler",
         )
-    source, told = f"{side}, the controller simulated", f"pods {verb} in {seconds:g} s"
+    source, what = f"{side}, the controller simulated", f"pods {verb} in {seconds:g} s"
     evidence.judge(
         f"{verb}-at-most",
-        Measurement(f"most {told}", found.most, "count", source, found.counts),
+        Measurement(f"most {what}", found.most, "count", source, found.counts),
         at_most(pods, setting),
-        says=f"{side}: from {found.most_from} replicas, up to {found.most} {told}",
+        says=f"{side}: from {found.most_from} replicas, up to {found.most} {what}",
     )
     evidence.judge(
         f"{verb}-at-least",
-        Measurement(f"fewest {told}", found.least, "count", source, found.counts),
+        Measurement(f"fewest {what}", found.least, "count", source, found.counts),
         at_least(pods, setting),
-        says=f"{side}: from {found.least_from} replicas, only {found.least} {told} under full"
+        says=f"{side}: from {found.least_from} replicas, only {found.least} {what} under full"
         " pressure",
     )
 
@@ -261,7 +279,7 @@ def _judge_rate(
     judgements=("able-to-scale", "scaling-active", "metric-values", "at-maximum"),
 )
 def test_autoscaler_live(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """By the conditions and figures that the controller left in the status."""
+    """By the conditions and metrics that the controller reports in the status."""
     live = sides_of(scaling).live
     if live is None:
         raise NoData(

@@ -1,4 +1,4 @@
-"""Whether the replicas have room, stay available through planned changes, and find connections."""
+"""Whether the replicas have room and connections, and stay available during planned changes."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,13 @@ from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
 from readiness.areas.scaling.kubernetes.capacity import (
     Room,
+    lacking,
     largest_node,
     node_room,
     nodes_in_use,
     quota_room,
 )
-from readiness.areas.scaling.kubernetes.changes import ROLLING, allowed, rollout_of
-from readiness.areas.scaling.kubernetes.pods import lacking
+from readiness.areas.scaling.kubernetes.controllers import ROLLING, allowed, rollout_of
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
@@ -37,15 +37,15 @@ SidesOf = Callable[[Scaling], Sides]
     fix="""cpu-request, memory-request, memory-limit: in the pod template, for each container:
       resources: {requests: {cpu: 250m, memory: 256Mi}, limits: {memory: 256Mi}}
       For injected sidecars: a LimitRange with defaults, or the injector's settings
-    quota: who uses it; then raise it, or lower the requests to what is used:
+    quota: see what uses it; then raise it, or lower the requests to what is used:
       kubectl describe quota -n NAMESPACE
-    nodes: who uses them; then add nodes:
+    nodes: see what uses them; then add nodes:
       kubectl describe nodes | grep -A8 'Allocated'
       Where a cluster autoscaler adds nodes: `nodes_grow = true` in [scaling.NAME]""",
     judgements=("cpu-request", "memory-request", "memory-limit", "quota", "nodes"),
 )
 def test_capacity(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
-    """With the LimitRange of the namespace, and the sidecars that are injected."""
+    """With the LimitRange of the namespace, and with injected sidecars."""
     rooms = 0
     for view in sides_of(scaling).known:
         _judge_requests(view, evidence)
@@ -69,13 +69,13 @@ def _judge_requests(view: View, evidence: Evidence) -> None:
         ("memory-request", "memory request", lacking(spec, ranges, MEMORY)),
         ("memory-limit", "memory limit", lacking(spec, ranges, MEMORY, limit=True)),
     ):
-        told = f"containers without a {name}"
+        what = f"containers without a {name}"
         evidence.judge(
             key,
-            Measurement(told, len(found), "count", view.side, samples=len(spec.containers)),
+            Measurement(what, len(found), "count", view.side, samples=len(spec.containers)),
             equal_to(0),
             listed(found),
-            says=f"{view.side}: {len(found)} of {len(spec.containers)} {told}",
+            says=f"{view.side}: {len(found)} of {len(spec.containers)} {what}",
         )
 
 
@@ -89,7 +89,7 @@ def _judge_rooms(view: View, evidence: Evidence, *, nodes_grow: bool) -> int:
     elif view.nodes:
         _judge_room("nodes", view.side, node_room(view), peak, evidence)
     for what, error in view.unseen.items():
-        # Whoever may not see the nodes has the quota as a limit; any other reason is an error.
+        # If the role may not read nodes, the quota is the limit; any other reason is an error.
         if not isinstance(error, NotPermitted):
             raise error
         evidence.record(Measurement(f"{what} not known", error.message, "text", view.side))
@@ -101,7 +101,7 @@ def _judge_room(key: str, side: str, room: Room, wanted: int, evidence: Evidence
         key,
         Measurement(f"pods that fit into {room.where}", room.pods, "count", side),
         at_least(wanted),
-        room.told,
+        room.why,
         says=f"{side}: {room.pods} pods fit into {room.where}",
     )
 
@@ -237,7 +237,7 @@ def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
     asks for three times as many connections at its busiest moment, and a rolling update adds its
     surge. The server refuses them, and the new pods take the old ones down with them.""",
     fix="""Fewer for each replica: a smaller pool, or PgBouncer in transaction mode
-    server: who has the others; then more of them (each costs memory, and it needs a restart):
+    server: see which roles have the others; then allow more (costs memory, needs a restart):
       select usename, count(*) from pg_stat_activity group by 1 order by 2 desc;
       alter system set max_connections = 300;
     database: alter database NAME connection limit 300;

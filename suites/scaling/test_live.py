@@ -1,13 +1,12 @@
-"""Whether the service scales up under load and down again, as a drill shows."""
+"""Whether the service scales up under load and down again, measured by a drill."""
 
 from collections.abc import Callable
-from typing import Literal
 
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.scaling.config import Live, Scaling
+from readiness.areas.scaling.judging import record_not_judged
 from readiness.areas.scaling.probes.course import course, timeline
-from readiness.areas.scaling.probes.drill import Scaled
-from readiness.areas.scaling.probes.phase import Phase
+from readiness.areas.scaling.probes.drill import Pace, Phase, Scaled
 from readiness.lib.prober.judging import figure, judge_served
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
@@ -52,11 +51,13 @@ ScaledOf = Callable[[Scaling], Scaled]
     ),
 )
 def test_under_load(scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -> None:
-    """What serves counts, not what is wanted; and every request of the watching prober."""
+    """Replicas that serve count, not those that are wanted; and so does every request."""
     live = scaling.live
     if live is None:
         raise NoData("no drill is declared", where=f"[scaling.{scaling.name}.live]")
     scaled = scaled_of(scaling)
+    keys = ("min_replicas", "max_replicas", "up_pods", "down_pods")
+    record_not_judged(scaling, evidence, *keys)
     evidence.record(_story(scaled, live))
     _record_load(scaled, evidence)
     with evidence.attempt():
@@ -70,21 +71,24 @@ def test_under_load(scaling: Scaling, scaled_of: ScaledOf, evidence: Evidence) -
 def _judge_up(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) -> None:
     up = scaled.up
     judge_served(up.name, up.seen, evidence)
-    if scaled.starved:  # not to grow without a load is no finding
+    if scaled.starved:  # without the load, too few replicas are not a finding
         scaled.must_be_fair()
     _judge_count(
         evidence, live, up, "scaled-up", "under load",
         at_least(live.loaded_replicas, live.deciding("loaded_replicas")),
         at_most(live.up_within_s, live.deciding("up_within_s")),
     )  # fmt: skip
-    evidence.judge(
-        "most",
-        figure("most replicas", up.most, "count", _counted(live), len(up.counts)),
-        at_most(scaling.max_replicas, scaling.deciding("max_replicas")),
-        says=f"Up to {up.most} replicas served under load",
-    )
+    if scaling.max_replicas is not None:
+        evidence.judge(
+            "most",
+            figure("most replicas", up.most, "count", _counted(live), len(up.counts)),
+            at_most(scaling.max_replicas, scaling.deciding("max_replicas")),
+            says=f"Up to {up.most} replicas served under load",
+        )
     _judge_answering(scaled, live, evidence)
-    _judge_pace(evidence, scaling, live, up, "added")
+    if pace := scaling.pace("up"):
+        most = up.added(pace[1])
+        _judge_pace(evidence, live, "added", most, pace, scaling.deciding("up_pods"))
 
 
 def _judge_down(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) -> None:
@@ -96,24 +100,28 @@ def _judge_down(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence
             where=scaled.up.name,
         )
     judge_served(down.name, down.seen, evidence)
+    agreed, before = scaling.min_replicas, "the replica count before the load"
     _judge_count(
         evidence, live, down, "scaled-down", "after the load",
-        at_most(scaling.min_replicas, scaling.deciding("min_replicas")),
+        at_most(scaled.fewest, before if agreed is None else scaling.deciding("min_replicas")),
         at_most(live.down_within_s, live.deciding("down_within_s")),
     )  # fmt: skip
-    evidence.judge(
-        "fewest",
-        figure("fewest replicas", down.least, "count", _counted(live), len(down.counts)),
-        at_least(scaling.min_replicas, scaling.deciding("min_replicas")),
-        says=f"Only {down.least} replicas served after the load, for a while",
-    )
-    _judge_pace(evidence, scaling, live, down, "removed")
+    if agreed is not None:
+        evidence.judge(
+            "fewest",
+            figure("fewest replicas", down.least, "count", _counted(live), len(down.counts)),
+            at_least(agreed, scaling.deciding("min_replicas")),
+            says=f"Only {down.least} replicas served after the load, for a while",
+        )
+    if pace := scaling.pace("down"):
+        most = down.removed(pace[1])
+        _judge_pace(evidence, live, "removed", most, pace, scaling.deciding("down_pods"))
 
 
 def _judge_count(
     evidence: Evidence, live: Live, phase: Phase, key: str, when: str, count: Limit, within: Limit
 ) -> None:
-    """How many replicas there are in the end, and how soon."""
+    """Judge how many replicas there are in the end, and how soon."""
     source, samples = _counted(live), len(phase.counts)
     evidence.judge(
         key,
@@ -131,7 +139,7 @@ def _judge_count(
 
 
 def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
-    """The command counts replicas; whether they answer is in their answers only."""
+    """The command only counts replicas; their answers show whether they serve."""
     if not live.replica_header or scaled.up.arrived_s is None:
         return
     loading = scaled.loading.replicas if scaled.loading else ()
@@ -146,27 +154,20 @@ def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
 
 
 def _judge_pace(
-    evidence: Evidence,
-    scaling: Scaling,
-    live: Live,
-    phase: Phase,
-    verb: Literal["added", "removed"],
+    evidence: Evidence, live: Live, key: str, most: Pace, agreed: tuple[int, float], setting: str
 ) -> None:
-    """What may have been too many at once, and was not seen, is no pass."""
-    up = verb == "added"
-    seconds = scaling.up_s if up else scaling.down_s
-    limit = scaling.up_pods if up else scaling.down_pods
-    pace = phase.added(seconds) if up else phase.removed(seconds)
-    told = f"replicas {verb} in {seconds:g} s"
+    """More replicas at once than allowed may have been missed: that is not a pass."""
+    limit, seconds = agreed
+    what = f"replicas {key} in {seconds:g} s"
     evidence.judge(
-        verb,
-        figure(f"most {told}", pace.certain, "count", _counted(live)),
-        at_most(limit, scaling.deciding("up_pods" if up else "down_pods")),
-        says=f"{pace.certain} {told}",
+        key,
+        figure(f"most {what}", most.certain, "count", _counted(live)),
+        at_most(limit, setting),
+        says=f"{most.certain} {what}",
     )
-    if pace.possible > limit:
+    if most.possible > limit:
         raise NoData(
-            f"{told}: up to {pace.possible}, as they were counted too seldom to be sure",
+            f"{what}: up to {most.possible}, as they were counted too seldom to be sure",
             where=_counted(live),
             remedy="make the command `replicas` answer faster",
         )
@@ -182,7 +183,7 @@ def _story(scaled: Scaled, live: Live) -> Measurement:
 
 
 def _record_load(scaled: Scaled, evidence: Evidence) -> None:
-    """Whether the load itself was answered does not decide, and explains much."""
+    """Whether the load itself was answered decides nothing, but explains much."""
     if seen := scaled.loading:
         evidence.record(figure("requests of the load", len(seen.samples), "count", scaled.load))
         evidence.record(figure("failed ones among them", len(seen.failed), "count", scaled.load))

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.areas.registry import Database
-from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.probes.access import Guard, Sight, guards, powers, sights, writings
 from readiness.lib.postgres import connect
 from readiness.lib.text import listed

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.registry import Database
-from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.manifest import read
 from readiness.areas.schema.probes.integrity import (
     disabled_triggers,

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
-from readiness.areas.registry import Database
+from readiness.areas.schema.config import Database
 from readiness.areas.schema.probes.migration_risks import Blocking, blocking, remarks
 from readiness.areas.schema.probes.rows import size_of
 from readiness.config.base.migrations import Migrations

@@ -1,4 +1,4 @@
-"""deployment.*, what observes before a deployment: real files, real commands, a shim for ssh."""
+"""The checks before a deployment, on real files and commands, with a fake ssh."""
 
 import os
 import sys
@@ -25,6 +25,7 @@ MACHINE = """\
 /sys/fs/cgroup/memory.max:1073741824
 """
 GIB = 1 << 30
+ENOUGH = {"min_disk_bytes": 1, "min_memory_bytes": 1}
 
 
 def target(**tables: Any) -> Config:
@@ -40,15 +41,14 @@ def judged(check: str, **tables: Any) -> Evidence:
 
 
 def host_misses(**settings: Any) -> str:
-    """What is wrong with a host that has room and memory, unless told otherwise."""
-    enough = {"min_disk_bytes": 1, "min_memory_bytes": 1}
-    evidence = judged("host_ready", host={**enough, **settings})
+    """The misses of a host that has enough of everything, unless `settings` say otherwise."""
+    evidence = judged("host_ready", host={**ENOUGH, **settings})
     assert not evidence.lost
     return misses(evidence)
 
 
 def lost(evidence: Evidence) -> str:
-    """What could not be measured; the check is no pass then."""
+    """What could not be measured, so that the check does not pass."""
     with pytest.raises(CouldNotMeasure) as told:
         evidence.conclude()
     return str(told.value)
@@ -75,10 +75,9 @@ def ssh(tmp_path: Path) -> Path:
     return path
 
 
-def test_room_on_each_path(tmp_path: Path) -> None:
+def test_free_space_is_judged_on_each_path(tmp_path: Path) -> None:
     paths = [str(tmp_path), "/"]
-    here = {"disk_paths": paths, "min_disk_bytes": 1, "min_memory_bytes": 1}
-    evidence = judged("host_ready", host=here)
+    evidence = judged("host_ready", host={**ENOUGH, "disk_paths": paths})
     assert misses(evidence) == ""
     free = [m.name for m in evidence.measurements if m.key == "disk-space"]
     assert free == [f"free on {p}" for p in paths]
@@ -86,8 +85,7 @@ def test_room_on_each_path(tmp_path: Path) -> None:
 
 
 def test_an_unmeasured_judgement_hides_no_other_miss(tmp_path: Path) -> None:
-    paths = [f"{tmp_path}/no", "/"]
-    host = {"disk_paths": paths, "min_disk_bytes": 1, "min_memory_bytes": 1}
+    host = {**ENOUGH, "disk_paths": [f"{tmp_path}/no", "/"]}
     assert "No such file" in lost(judged("host_ready", host=host))
     evidence = judged("host_ready", host={**host, "min_disk_bytes": 1 << 60})
     assert "free on /" in misses(evidence)
@@ -139,14 +137,14 @@ def test_the_runtime_must_answer_and_be_recent(script: str, told: str) -> None:
 
 @pytest.mark.parametrize("script", ["pass", "print('Docker')", "print('5')"])
 def test_a_runtime_without_a_version_is_an_error(script: str) -> None:
-    host = {"min_disk_bytes": 1, "min_memory_bytes": 1, "runtime": python(script)}
-    assert "printed no version" in lost(judged("host_ready", host=host))
+    evidence = judged("host_ready", host={**ENOUGH, "runtime": python(script)})
+    assert "printed no version" in lost(evidence)
 
 
 def test_a_runtime_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_TIMEOUT_S", 0.2)
-    host = {"min_disk_bytes": 1, "min_memory_bytes": 1, "runtime": ["sleep", "30"]}
-    assert "did not end within" in lost(judged("host_ready", host=host))
+    evidence = judged("host_ready", host={**ENOUGH, "runtime": ["sleep", "30"]})
+    assert "did not end within" in lost(evidence)
 
 
 def files(folder: Path, **named: str) -> str:
@@ -205,7 +203,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def layer(saved: Path, **settings: Any) -> str:
-    """What is wrong with its copies, or why that cannot be told."""
+    """The misses of its copies, or why they could not be measured."""
     described = {"path": str(saved.parent), "pattern": "*.dump", **settings}
     deployment = target(layers={"database": described}).deployment
     assert deployment is not None
@@ -262,7 +260,7 @@ def compose(tmp_path: Path, text: str) -> str:
     return misses(judged("start_order", order={"compose": str(path)}))
 
 
-def test_a_service_given_up_too_soon_is_found(tmp_path: Path) -> None:
+def test_too_little_patience_with_a_service_is_found(tmp_path: Path) -> None:
     path = tmp_path / "docker-compose.yml"
     path.write_text(
         "services:\n"

@@ -1,4 +1,4 @@
-"""Who waits for what, with compose's own defaults where the file says nothing."""
+"""The start order of a compose file, with compose's own defaults for missing keys."""
 
 import json
 import sys
@@ -65,7 +65,7 @@ def test_missing_conditions_are_composes_default() -> None:
         {"test": ""},
     ],
 )
-def test_a_health_check_that_cannot_fail_is_none(healthcheck: Any) -> None:
+def test_health_check_that_cannot_fail_does_not_count(healthcheck: Any) -> None:
     assert waits(healthcheck=healthcheck).unchecked == ["db"]
 
 
@@ -85,9 +85,9 @@ def test_a_health_check_that_can_fail_counts(test: Any) -> None:
         ({"interval": "1.5s", "retries": 2}, 3),
     ],
 )
-def test_how_long_a_service_is_waited_for(words: Any, seconds: float) -> None:
+def test_patience_follows_from_the_health_check(words: Any, seconds: float) -> None:
     found = waits(healthcheck={**CHECK, **words})
-    assert found.checks["db"].patience_s == pytest.approx(seconds)
+    assert found.patience_s["db"] == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,11 @@ def _compose() -> None:
         pytest.skip(error.sentence)
 
 
+def put(program: Path, script: str) -> None:
+    program.write_text(f"#!{sys.executable}\n{script}\n")
+    program.chmod(0o755)
+
+
 def written(tmp_path: Path, services: dict[str, Any], **others: Any) -> Path:
     path = tmp_path / "compose.yml"
     document = {"services": {name: {"image": "x", **said} for name, said in services.items()}}
@@ -187,16 +192,14 @@ def test_the_order_is_the_one_that_compose_makes_of_the_file(
     assert theirs is not None
     assert set(map(str, theirs.dependencies)) == set(map(str, ours.dependencies))
     assert {*theirs.loose} == {*ours.loose}
-    assert (theirs.services, theirs.checks, theirs.unchecked) == (
-        ours.services, ours.checks, ours.unchecked
+    assert (theirs.services, theirs.patience_s, theirs.unchecked) == (
+        ours.services, ours.patience_s, ours.unchecked
     )  # fmt: skip
 
 
 @pytest.mark.contract
 @pytest.mark.usefixtures("_compose")
-def test_a_file_that_is_only_a_part_is_made_whole_by_compose(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compose_completes_a_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRIES", raising=False)
     base = {"healthcheck": {**CHECK, "interval": "10s", "retries": "${TRIES:-30}"}}
     (tmp_path / "base.yml").write_text(json.dumps({"services": {"base": base}}))
@@ -207,7 +210,7 @@ def test_a_file_that_is_only_a_part_is_made_whole_by_compose(
     found = read_order(Order(compose=str(path)))
 
     assert [found.loose, found.unchecked] == [[], []]
-    assert found.checks["db"].patience_s == 300
+    assert found.patience_s["db"] == 300
 
 
 @pytest.mark.parametrize(
@@ -220,13 +223,11 @@ def test_a_file_that_is_only_a_part_is_made_whole_by_compose(
     ],
     ids=["fails", "leaves out a service", "is no whole", "is no YAML"],
 )
-def test_what_compose_leaves_out_is_no_answer(
+def test_incomplete_answer_of_compose_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: int
 ) -> None:
     for name in ("docker", "docker-compose"):
-        program = tmp_path / name
-        program.write_text(f"#!{sys.executable}\nprint({printed!r})\nraise SystemExit({status})\n")
-        program.chmod(0o755)
+        put(tmp_path / name, f"print({printed!r})\nraise SystemExit({status})")
     monkeypatch.setenv("PATH", str(tmp_path))
     path = written(tmp_path, {"app": {"depends_on": ["db"]}, "db": {}}, include=["other.yml"])
 
@@ -235,15 +236,14 @@ def test_what_compose_leaves_out_is_no_answer(
     assert "docker compose config > FILE" in caught.value.remedy
 
 
-def test_the_answer_of_the_first_that_answers_is_taken(
+def test_first_compose_that_answers_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "docker"
-    program.write_text(
-        f"#!{sys.executable}\nimport sys\nassert sys.argv[1] == 'compose'\n"
-        "print('services: {app: {depends_on: {db: {condition: service_started}}}, db: {}}')\n"
+    put(
+        tmp_path / "docker",
+        "import sys\nassert sys.argv[1] == 'compose'\n"
+        "print('services: {app: {depends_on: {db: {condition: service_started}}}, db: {}}')",
     )
-    program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     path = written(tmp_path, {"app": {}}, include=["other.yml"])
 

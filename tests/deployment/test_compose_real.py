@@ -1,4 +1,4 @@
-"""The adapter for compose, and a whole drill, against docker-compose 1 and an engine of our own."""
+"""The compose adapter and a whole drill, against docker-compose 1 and an engine of our own."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture(scope="module")
 def registry(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the images are said to be from: nobody listens there, and the engine has them."""
+    """The address in the names of the images, where no registry listens: the engine has them."""
     try:
         programs()
     except ReadinessError as error:
@@ -61,7 +61,7 @@ def test_the_state_is_restored_by_a_rollback(
     assert (target.adapter.replicas(), target.adapter.under_way()) == (1, "")
 
 
-def test_what_is_not_healthy_yet_does_not_serve(target: ComposedTarget) -> None:
+def test_container_that_is_not_healthy_does_not_serve(target: ComposedTarget) -> None:
     target.compose("up", "--detach", "beside")
     beside = target.adapter_of("beside")
     assert (beside.replicas(), beside.under_way()) == (0, "containers are starting")
@@ -72,7 +72,7 @@ def test_what_is_not_healthy_yet_does_not_serve(target: ComposedTarget) -> None:
     assert (target.adapter.replicas(), target.adapter.under_way()) == (1, ""), "nor another service"
 
 
-def test_what_does_not_run_is_not_counted_and_has_no_state(target: ComposedTarget) -> None:
+def test_stopped_container_is_not_counted_and_has_no_state(target: ComposedTarget) -> None:
     target.compose("stop", "api")
     assert (target.adapter.replicas(), target.adapter.under_way()) == (0, "")
     with pytest.raises(NoData, match="no container runs"):

@@ -1,4 +1,4 @@
-"""What [deployment.*] refuses, and which checks its tables declare."""
+"""Invalid tables of [deployment], and the subjects that valid ones declare."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The drill against a real service, with tools that lie, hang and garble."""
+"""The drill of a real service, with tools that do nothing, hang, fail and print garbage."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +7,12 @@ import pytest
 
 from readiness.areas.deployment.drill import restoring
 from readiness.areas.deployment.drill.change import IN_A_ROW
-from readiness.lib.drill.locking import locked
+from readiness.areas.deployment.drill.drill import Drilled
+from readiness.lib.drill.safety import locked
 from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
 from tests.support.small_servers import Reply
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -27,8 +29,26 @@ def target(tmp_path: Path) -> Iterator[DrilledTarget]:
         yield running
 
 
+def undisturbed(target: DrilledTarget) -> Drilled:
+    """The first drill during which this machine had time for the prober, within 5 minutes."""
+    done: list[Drilled] = []
+
+    def tried() -> bool:
+        try:
+            done.append(target.drill())
+        except NoData as error:
+            if "starved" not in error.message:
+                raise
+            return False
+        return not done[-1].is_starved
+
+    assert eventually(tried, 300)
+    return done[-1]
+
+
 def test_from_the_new_release_it_deploys_the_old_one_first(target: DrilledTarget) -> None:
-    drilled = target.drill()
+    # A busy machine answers late: only a lost request is a failure here.
+    drilled = undisturbed(target.again(timeout_s="20", change_within_s="120"))
     assert [change.name for change in drilled.changes] == [
         f"deploy {OLD}", f"deploy {NEW}", f"roll back to {OLD}", f"deploy {NEW} again",
     ]  # fmt: skip
@@ -64,7 +84,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_tool_that_does_not_change_it(target: DrilledTarget, how: str) -> None:
+def test_change_that_does_not_complete_is_stopped_and_restored(
+    target: DrilledTarget, how: str
+) -> None:
     within_s = {"nothing": "3", "hang": "3", "outage": "6"}
     target = target.again(change_within_s=within_s.get(how, "20"))
     target.behave(how)
@@ -131,9 +153,7 @@ UNSTEADY = {
 
 
 @pytest.mark.parametrize("how", UNSTEADY)
-def test_where_the_service_is_not_steady_nothing_is_changed(
-    target: DrilledTarget, how: str
-) -> None:
+def test_drill_of_an_unsteady_service_changes_nothing(target: DrilledTarget, how: str) -> None:
     reply, told = UNSTEADY[how]
     target.server.routes["/version"] = reply
     with pytest.raises(NoData, match=told):

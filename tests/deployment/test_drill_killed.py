@@ -1,19 +1,20 @@
-"""Whatever moment a drill is killed at, the target is put back: by the watchdog, or by hand."""
+"""A drill that is killed at any moment is undone; and no two drills run at the same time."""
 
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from readiness.areas.database.config import Database
 from readiness.cli import recover
-from readiness.lib.drill.locking import locked
-from readiness.lib.drill.notes import Noted, Notes
+from readiness.lib.drill.safety import Noted, Notes, Place, locked, locked_in
 from readiness.model.errors import CouldNotMeasure, SafetyRefusal, UsageError
+from readiness.model.secrets import Dsn
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
 from tests.support.waiting import eventually
 
@@ -29,7 +30,7 @@ from readiness.lib.guardian import Guardian
 from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.drill.drill import drill
 from readiness.lib.drill.safety import Safety
-from readiness.lib.drill.notes import FOLDER, Place
+from readiness.lib.drill.safety import FOLDER, Place
 from readiness.run.safety import fingerprint
 loaded = load(Path(sys.argv[1]), {})
 config = loaded.config
@@ -48,11 +49,13 @@ def target(tmp_path: Path) -> Iterator[DrilledTarget]:
 
 
 @contextmanager
-def drilling(target: DrilledTarget) -> Iterator["subprocess.Popen[bytes]"]:
-    """A drill in a process of its own."""
+def python(target: DrilledTarget, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Python in a process of its own, which is killed at the end of the block."""
     with subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, str(target.loaded.path)],
+        [sys.executable, *arguments],
+        cwd=target.folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
         try:
@@ -61,29 +64,25 @@ def drilling(target: DrilledTarget) -> Iterator["subprocess.Popen[bytes]"]:
             process.kill()
 
 
+def drilling(target: DrilledTarget) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    return python(target, "-c", _SCRIPT, str(target.loaded.path))
+
+
 def calls(target: DrilledTarget, action: str, release: str) -> int:
     return target.log.count(f"{action} {release}")
 
 
-@contextmanager
-def gating(target: DrilledTarget) -> Iterator["subprocess.Popen[bytes]"]:
+def gating(target: DrilledTarget) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     """The gate as a user starts it: the drill runs two processes below."""
     path = target.loaded.path
     path.write_text(
         path.read_text().replace("[target]", '[target]\nallow_in_production = ["disrupt"]')
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", "readiness", "run", "--config", path, "--suite", "deployment",
-         "--allow", "disrupt", "--confirm", target.place.fingerprint, "-n", "0"],
-        cwd=target.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
+    return python(
+        target,
+        *("-m", "readiness", "run", "--config", str(path), "--suite", "deployment"),
+        *("--allow", "disrupt", "--confirm", target.place.fingerprint, "-n", "0"),
+    )
 
 
 MOMENTS: dict[str, Callable[[DrilledTarget], bool]] = {
@@ -99,7 +98,7 @@ MOMENTS: dict[str, Callable[[DrilledTarget], bool]] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_drill_that_is_killed_when(target: DrilledTarget, moment: str) -> None:
+def test_killed_drill_is_recovered_when(target: DrilledTarget, moment: str) -> None:
     with drilling(target) as process:
         assert eventually(lambda: MOMENTS[moment](target))
         os.kill(process.pid, signal.SIGKILL)
@@ -109,7 +108,7 @@ def test_a_drill_that_is_killed_when(target: DrilledTarget, moment: str) -> None
     assert not (target.folder / "row").exists()
 
 
-def test_a_whole_run_that_is_killed_in_a_drill(target: DrilledTarget) -> None:
+def test_run_that_is_killed_during_a_drill_is_recovered(target: DrilledTarget) -> None:
     with gating(target) as process:
         assert eventually(lambda: calls(target, "rollback", OLD) == 1, 60)
         os.kill(process.pid, signal.SIGKILL)
@@ -138,14 +137,14 @@ def tool_of(target: DrilledTarget) -> int:
 
 
 def leave(target: DrilledTarget, *, fingerprint: str = "", row: str = "") -> None:
-    """Notes, as a drill leaves them that was killed and not put back."""
+    """Leave notes as a drill does that was killed and not recovered."""
     place = target.place
     place.folder.mkdir(exist_ok=True)
     own = fingerprint or place.fingerprint
     Notes(place.file, Noted(own, place.target, place.environment, NEW, row))
 
 
-def test_recovering_by_hand_may_be_done_twice(
+def test_recover_may_be_run_twice(
     target: DrilledTarget, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leave(target, row="readiness-1")
@@ -176,7 +175,7 @@ def test_invalid_notes_change_nothing(target: DrilledTarget) -> None:
     assert target.log == []
 
 
-def test_a_drill_that_is_under_way_is_left_alone(target: DrilledTarget) -> None:
+def test_running_drill_is_not_recovered(target: DrilledTarget) -> None:
     leave(target)
     with locked(target.place), pytest.raises(CouldNotMeasure, match="another drill"):
         recover.run(target.loaded.path)
@@ -191,3 +190,46 @@ def test_a_file_without_its_deployment_is_refused(target: DrilledTarget) -> None
     with pytest.raises((SafetyRefusal, UsageError)):
         recover.run(path)
     assert target.place.file.exists()
+
+
+def place(folder: Path, fingerprint: str = "0123456789ab") -> Place:
+    return Place(folder / ".readiness", "shop", "staging", fingerprint)
+
+
+def test_database_lock_excludes_other_machines(dsn: Dsn, tmp_path: Path) -> None:
+    database = Database.model_validate({"dsn": dsn})
+    mine = place(tmp_path / "a")
+    with locked_in(database, mine):
+        with (
+            pytest.raises(CouldNotMeasure, match="another drill"),
+            locked_in(database, place(tmp_path / "b")),
+        ):
+            pass
+        with locked_in(database, place(tmp_path, "ffffffffffff")):
+            pass  # another target
+    # It is free again at once: a server sees only later that a session is gone.
+    for _ in range(50):
+        with locked_in(database, mine):
+            pass
+
+
+def test_an_unreachable_database_is_no_lock(tmp_path: Path) -> None:
+    away = Database.model_validate({"dsn": "postgresql://nobody@127.0.0.1:9/none"})
+    with pytest.raises(CouldNotMeasure), locked_in(away, place(tmp_path)):
+        pass
+
+
+def test_file_lock_excludes_other_processes(tmp_path: Path) -> None:
+    with locked(place(tmp_path)):
+        with pytest.raises(CouldNotMeasure, match="another drill"), locked(place(tmp_path)):
+            pass
+        with locked(place(tmp_path, "ffffffffffff")):
+            pass
+    with locked(place(tmp_path)):
+        pass
+
+
+def test_drill_without_a_writable_folder_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".readiness").write_text("a file")
+    with pytest.raises(CouldNotMeasure, match="cannot be written"), locked(place(tmp_path)):
+        pass

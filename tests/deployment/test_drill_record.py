@@ -7,7 +7,9 @@ import pytest
 
 from readiness.areas.deployment.drill.bad_release import BadRelease
 from readiness.areas.deployment.drill.change import IN_A_ROW, Change, tail
-from readiness.areas.deployment.drill.chart import (
+from readiness.areas.deployment.drill.drill import Drilled, legs
+from readiness.areas.deployment.drill.restoring import Restored
+from readiness.areas.deployment.judging import (
     better,
     better_automation,
     course,
@@ -15,11 +17,8 @@ from readiness.areas.deployment.drill.chart import (
     timeline,
     timeline_of_bad,
 )
-from readiness.areas.deployment.drill.drill import Drilled, legs
-from readiness.areas.deployment.drill.restoring import Restored
-from readiness.lib.prober.observation import Observation
+from readiness.lib.prober.observation import Observation, Slots, replicas
 from readiness.lib.prober.plan import MODES, Hangup, Plan, Sample
-from readiness.lib.prober.tracks import Slots, replicas
 from readiness.model.course import MOST_SLOTS, Track
 from readiness.model.errors import NoData
 
@@ -41,9 +40,17 @@ def seen(versions: Sequence[str]) -> Observation:
 
 def change(versions: Sequence[str], *, problem: str = "") -> Change:
     return Change(
-        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.2, told_s=1.0, status=0,
+        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.2, command_s=1.0, status=0,
         problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None,
         counts=((0.3, 3), (0.6, 2), (0.9, 3)), seen=seen(versions),
+    )  # fmt: skip
+
+
+def drilled_by(change: Change, restored: Restored) -> Drilled:
+    return Drilled(
+        origin=OLD, given=seen([OLD] * 9), changes=(change,), state=None, reads=(),
+        row_problem=None, count_problem=None, counts=change.counts, whole=change.seen,
+        restored=restored,
     )  # fmt: skip
 
 
@@ -72,7 +79,7 @@ def test_one_old_answer_at_the_end_is_no_arrival() -> None:
     assert [s.version for s in late.others_in_the_end] == [OLD]
 
 
-def test_a_third_release_is_a_stray() -> None:
+def test_answer_of_a_third_release_is_found() -> None:
     assert [s.version for s in change([*ARRIVED, "2.0", *[NEW] * 40]).strays] == ["2.0"]
 
 
@@ -105,14 +112,9 @@ def test_every_drill_deploys_rolls_back_deploys_and_ends_where_it_began(origin: 
 
 
 def test_the_timeline_of_a_drill() -> None:
-    versions = [OLD] * 20 + [LOST] * 5 + [NEW] * 60
-    broken = change(versions, problem="it hangs")
-    drilled = Drilled(
-        origin=OLD, given=seen([OLD] * 9), changes=(broken,), state=None, reads=(),
-        row_problem=None, count_problem=None, counts=broken.counts, whole=seen(versions),
-        restored=Restored(already=False, began=1.7, arrived=2.0, ended=3.0),
-    )  # fmt: skip
-    story = timeline(drilled, 3)
+    broken = change([OLD] * 20 + [LOST] * 5 + [NEW] * 60, problem="it hangs")
+    restored = Restored(already=False, began=1.7, arrived=2.0, ended=3.0)
+    story = timeline(drilled_by(broken, restored), 3)
     assert [moment.at_s for moment in story] == sorted(moment.at_s for moment in story)
     told = [moment.label for moment in story]
     assert told[0] == "steady: release 1.4.0 answers"
@@ -134,17 +136,8 @@ def drilled(
     problem: str = "",
     restored: Restored | None = None,
 ) -> Drilled:
-    whole = seen(versions)
-    change = Change(
-        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.8, told_s=1.5, status=0,
-        problem=problem, ended=len(versions) / 50, steady_s=0.5, state=None, counts=counts,
-        seen=whole,
-    )  # fmt: skip
-    return Drilled(
-        origin=OLD, given=seen([OLD] * 9), changes=(change,), state=None, reads=(),
-        row_problem=None, count_problem=None, counts=counts, whole=whole,
-        restored=restored or Restored.untouched(),
-    )  # fmt: skip
+    made = replace(change(versions, problem=problem), began=0.8, command_s=1.5, counts=counts)
+    return drilled_by(made, restored or Restored.untouched())
 
 
 def track(tracks: Sequence[Track], name: str) -> Track:
@@ -219,8 +212,11 @@ def test_the_slowest_part_may_be_the_start() -> None:
 @pytest.mark.parametrize(
     ("versions", "words"),
     [
-        ([OLD] * 50 + [LOST] * 20 + [NEW] * 50, "nobody was served for a while: start the new"),
-        ([OLD] * 50 + [LOST, LOST, OLD, OLD, OLD, OLD] * 5 + [NEW] * 50, "led to replicas that"),
+        ([OLD] * 50 + [LOST] * 20 + [NEW] * 50, "no request was served for a while: start the new"),
+        (
+            [OLD] * 50 + [LOST, LOST, OLD, OLD, OLD, OLD] * 5 + [NEW] * 50,
+            "requests were sent to replicas that",
+        ),
     ],
 )
 def test_failures_come_with_their_number_and_their_remedy(versions: list[str], words: str) -> None:
@@ -230,16 +226,16 @@ def test_failures_come_with_their_number_and_their_remedy(versions: list[str], w
     assert words in found[0]
 
 
-def test_closed_connections_are_named_though_no_request_was_lost() -> None:
+def test_closed_connections_are_reported_without_lost_requests() -> None:
     done = drilled(GOOD)
     change = done.changes[0]
     hung = replace(change.seen, hangups=(Hangup(1.0, idle=True),))
     (found,) = better(replace(done, changes=(replace(change, seen=hung),)), 3)
-    assert found.startswith(f"deploy {NEW}: kept connections were closed without a word")
+    assert found.startswith(f"deploy {NEW}: kept connections were closed without notice")
     assert "failed" not in found
 
 
-def test_too_few_replicas_are_a_reason() -> None:
+def test_too_few_replicas_are_reported() -> None:
     (found,) = better(drilled(GOOD, counts=((0.5, 3), (1.0, 2), (2.0, 3))), 3)
     assert found.startswith(f"deploy {NEW} (2 of 3): fewer replicas than needed")
 
@@ -248,7 +244,7 @@ def test_a_stopped_change_is_named_first() -> None:
     versions = [OLD] * 50 + [LOST] * 30 + [OLD] * 170
     found = better(drilled(versions, problem="it hangs", restored=AWAY), 3)
     assert found[0] == f"deploy {NEW} did not complete: it hangs"
-    assert "nobody was served" in found[1]
+    assert "no request was served" in found[1]
 
 
 def test_a_starved_prober_gives_no_advice() -> None:
@@ -282,13 +278,13 @@ def test_the_timeline_of_a_change_that_never_arrived() -> None:
 
 def bad(versions: Sequence[str], *, problem: str = "") -> BadRelease:
     return BadRelease(
-        origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, told_s=0.8, status=1,
+        origin=OLD, bad=BAD, noticed_s=0.6 if BAD in versions else None, command_s=0.8, status=1,
         over_s=None if problem else 0.9, problem=problem, restored=Restored.untouched(),
         seen=seen(versions),
     )  # fmt: skip
 
 
-def test_a_bad_release_that_reached_no_user() -> None:
+def test_bad_release_that_reached_no_user_needs_no_improvement() -> None:
     done = bad([OLD] * 100)
     found = course_of_bad(done)
     assert found
@@ -300,7 +296,7 @@ def test_a_bad_release_that_reached_no_user() -> None:
     ]  # fmt: skip
 
 
-def test_a_bad_release_that_stayed() -> None:
+def test_bad_release_that_stayed_is_explained() -> None:
     done = bad([OLD] * 30 + [BAD] * 10 + [LOST] * 10, problem="not complete after 5 s")
     found = course_of_bad(done)
     assert found

@@ -1,4 +1,4 @@
-"""deployment.*, what looks at a release that is out and at the one before it: real servers."""
+"""The checks after a deployment, on real servers."""
 
 import json
 import sys
@@ -286,11 +286,11 @@ def old(query: str) -> list[str]:
     return [sys.executable, "-c", OLD, "{dsn}", "{port}", "{release}", query]
 
 
-def test_old_code_that_finds_what_it_reads(tried: Callable[..., str]) -> None:
+def test_previous_release_that_works_on_the_schema_passes(tried: Callable[..., str]) -> None:
     assert tried(old("select note from shop.orders")) == ""
 
 
-def test_old_code_that_reads_a_column_that_is_gone(
+def test_previous_release_that_reads_a_dropped_column_is_found(
     tried: Callable[..., str], run: Callable[[str], None]
 ) -> None:
     run("alter table shop.orders drop column note")
@@ -299,23 +299,23 @@ def test_old_code_that_reads_a_column_that_is_gone(
     assert "/orders answered 500" in found
 
 
-def test_old_code_that_refuses_to_start(tried: Callable[..., str]) -> None:
+def test_previous_release_that_refuses_to_start_is_found(tried: Callable[..., str]) -> None:
     refuses = [sys.executable, "-c", "import sys; sys.exit('unknown migration 0006')"]
     found = tried([*refuses, "{dsn}", "{port}"])
     assert "1.4.0 did not get ready on the new schema" in found
     assert "it ended with 1: unknown migration 0006" in found
 
 
-def test_old_code_that_never_gets_ready(tried: Callable[..., str]) -> None:
+def test_previous_release_that_never_gets_ready_is_found(tried: Callable[..., str]) -> None:
     assert "not ready within 0.5 s" in tried(["sleep", "60"], ready_within_s=0.5)
 
 
-def test_old_code_that_uses_another_database_is_an_error(tried: Callable[..., str]) -> None:
+def test_previous_release_that_uses_another_database_is_an_error(tried: Callable[..., str]) -> None:
     with pytest.raises(CouldNotMeasure, match="never used the scratch database"):
         tried(old(""))
 
 
-def test_old_code_that_cannot_be_started_is_an_error(tried: Callable[..., str]) -> None:
+def test_previous_release_that_cannot_be_started_is_an_error(tried: Callable[..., str]) -> None:
     with pytest.raises(CouldNotMeasure, match="cannot be started"):
         tried(["/no/such/release"])
 

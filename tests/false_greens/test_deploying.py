@@ -32,7 +32,7 @@ def change(
         for at in [slot / 50]
     )  # fmt: skip
     return Change(
-        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.0, told_s=90.0, status=0,
+        name=f"deploy {NEW}", before=OLD, goal=NEW, back=False, began=0.0, command_s=90.0, status=0,
         problem="", ended=float(WHOLE_S), steady_s=10.0, state=None, counts=(),
         seen=Observation(PLAN, samples, ()),
     )  # fmt: skip

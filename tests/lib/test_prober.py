@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.lib.prober.behaviour import Behaviour, behaviour
+from readiness.lib.prober.judging import Behaviour, behaviour
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Mode, Plan
 from readiness.lib.prober.prober import probing
@@ -172,9 +172,9 @@ def test_a_prober_that_was_stopped_meanwhile_is_starved() -> None:
 def test_a_prober_that_is_killed_has_no_record() -> None:
     with SmallServer({"/": Reply("ok")}) as server, probing(Plan(url=f"{server.url}/")) as prober:
         os.kill(prober.pid, signal.SIGKILL)
-        with pytest.raises(CouldNotMeasure, match="ended before it should have"):
+        with pytest.raises(CouldNotMeasure, match="ended too early"):
             prober.wait(lambda _: False, SOON_S)
-        with pytest.raises(CouldNotMeasure, match="not whole"):
+        with pytest.raises(CouldNotMeasure, match="its record is incomplete"):
             prober.stop()
 
 

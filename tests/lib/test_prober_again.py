@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from readiness.lib.prober import again
-from readiness.lib.prober.again import fairly
+from readiness.lib.prober import watched
+from readiness.lib.prober.watched import fairly
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def test_not_for_ever() -> None:
 
 
 def test_a_long_drill_is_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(again, "_PATIENCE_S", -1)
+    monkeypatch.setattr(watched, "_PATIENCE_S", -1)
     assert fairly(Drills(100)) == Done(2, True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from readiness.lib.prober.behaviour import Behaviour, behaviour
+from readiness.lib.prober.judging import Behaviour, behaviour
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import (
     MODES,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.deployment.probes.configuration_files import mistakes
+from readiness.areas.deployment.probes.files import mistakes
 from readiness.areas.scaling.kubernetes.inventory import documents
 from readiness.lib import bundle
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all, read_one

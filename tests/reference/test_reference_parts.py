@@ -12,7 +12,7 @@ import pytest
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.areas.database.reference.target import Around
-from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.schema.reference.target import Facts as SchemaFacts

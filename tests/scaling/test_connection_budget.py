@@ -31,7 +31,7 @@ def name_of(dsn: Dsn) -> str:
         return connection.info.user
 
 
-def test_what_the_server_leaves(dsn: Dsn, role: Dsn) -> None:
+def test_server_limit_counts_other_roles(dsn: Dsn, role: Dsn) -> None:
     name = name_of(role)
     before = budget(database(dsn), name)
     (limit,) = before.limits

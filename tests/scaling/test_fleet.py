@@ -1,4 +1,4 @@
-"""The reference system's fleet: what it does to those who use it while its release changes."""
+"""The reference system's fleet: how users are served while its release or its size changes."""
 
 import csv
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from readiness.lib.prober.behaviour import Behaviour, behaviour
+from readiness.lib.prober.judging import Behaviour, behaviour
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Plan
 from readiness.lib.prober.prober import probing
@@ -54,7 +54,7 @@ def seen_during(fleet: Fleet, *changes: Sequence[str]) -> tuple[Observation, lis
         return prober.stop(), codes
 
 
-def test_nobody_notices_a_release_nor_its_rollback(fleet: Fleet) -> None:
+def test_graceful_release_and_rollback_lose_no_request(fleet: Fleet) -> None:
     seen, codes = seen_during(fleet, ["rollback", OLD], ["deploy", NEW], ["rollback", OLD])
     assert codes == [DONE] * 3
     assert seen.versions == (NEW, OLD)
@@ -78,7 +78,7 @@ HOW = {
 
 
 @pytest.mark.parametrize("rollout", HOW)
-def test_a_careless_rollout_is_noticed(fleet: Fleet, rollout: Rollout) -> None:
+def test_careless_rollout_is_classified(fleet: Fleet, rollout: Rollout) -> None:
     behave(fleet, rollout=rollout)
     seen, codes = seen_during(fleet, ["rollback", OLD])
     assert codes == [DONE]
@@ -86,21 +86,21 @@ def test_a_careless_rollout_is_noticed(fleet: Fleet, rollout: Rollout) -> None:
     assert behaviour(seen) is HOW[rollout], [(s.mode, s.problem) for s in seen.failed]
 
 
-def test_a_bad_release_is_taken_back_before_anybody_sees_it(fleet: Fleet) -> None:
+def test_bad_release_is_rolled_back_before_users_see_it(fleet: Fleet) -> None:
     seen, codes = seen_during(fleet, ["deploy", BAD], ["rollback", OLD])
     assert codes == [NOT_DONE, DONE]
     assert seen.versions == (NEW, OLD)
     assert not seen.failed
 
 
-def test_a_bad_release_that_nothing_takes_back_is_what_users_get(fleet: Fleet) -> None:
+def test_bad_release_without_automatic_rollback_reaches_users(fleet: Fleet) -> None:
     behave(fleet, no_automatic_rollback=True)
     seen, codes = seen_during(fleet, ["deploy", BAD])
     assert codes == [DONE]
     assert {sample.problem for sample in seen.samples} == {"", "status 500"}
 
 
-def test_a_change_goes_on_when_whoever_asked_for_it_is_killed(fleet: Fleet) -> None:
+def test_change_continues_when_its_command_is_killed(fleet: Fleet) -> None:
     before = tell(fleet, "status")
     with subprocess.Popen(fleet.tool("rollback", OLD)) as asking:
         assert eventually(lambda: ask(fleet, "status")[0] == NOT_DONE)
@@ -112,7 +112,7 @@ def test_a_change_goes_on_when_whoever_asked_for_it_is_killed(fleet: Fleet) -> N
     assert configuration(fleet)["ACCOUNTS"] == "on"
 
 
-def test_the_last_one_to_ask_is_obeyed(fleet: Fleet) -> None:
+def test_last_command_wins(fleet: Fleet) -> None:
     behave(fleet, pause_s=1)
     with subprocess.Popen(fleet.tool("rollback", OLD)) as first:
         assert eventually(lambda: ask(fleet, "status")[0] == NOT_DONE)
@@ -129,7 +129,7 @@ def configuration(fleet: Fleet) -> dict[str, str]:
     return dict(line.split("=") for line in tell(fleet, "state").splitlines())
 
 
-def test_a_rollback_brings_the_configuration_back(fleet: Fleet) -> None:
+def test_rollback_restores_the_configuration(fleet: Fleet) -> None:
     new = configuration(fleet)
     assert ask(fleet, "rollback", OLD)[0] == DONE
     assert configuration(fleet)["ACCOUNTS"] == "off"
@@ -148,7 +148,7 @@ KEPT: tuple[tuple[dict[str, bool], bool], ...] = (
 
 
 @pytest.mark.parametrize(("wrong", "kept"), KEPT)
-def test_a_note_of_the_new_release_is_read_by_the_old_one(
+def test_previous_release_reads_what_the_new_one_wrote(
     fleet: Fleet, wrong: dict[str, bool], kept: bool
 ) -> None:
     behave(fleet, **wrong)
@@ -161,7 +161,7 @@ def test_a_note_of_the_new_release_is_read_by_the_old_one(
 
 
 @pytest.mark.parametrize("abruptly", [False, True])
-def test_one_is_stopped_while_it_is_asked(fleet: Fleet, abruptly: bool) -> None:
+def test_stopped_replica_answers_or_drops_its_requests(fleet: Fleet, abruptly: bool) -> None:
     behave(fleet, abrupt_stop=abruptly)
     with ThreadPoolExecutor(2 * COUNT) as users:
         asked = [users.submit(httpx.get, f"{fleet.url}/slow?s=2") for _ in range(2 * COUNT)]
@@ -181,7 +181,7 @@ def slow_ones_under_way(fleet: Fleet) -> int:
     return sum(int(row["scur"]) for row in rows if row["svname"].startswith("s"))
 
 
-def test_what_it_says_it_did_and_did_not(fleet: Fleet) -> None:
+def test_fleet_misreports_when_told_to(fleet: Fleet) -> None:
     behave(fleet, does_nothing=True)
     assert ask(fleet, "rollback", OLD)[0] == DONE
     behave(fleet, rollback_changes_nothing=True)
@@ -196,7 +196,7 @@ def test_what_it_says_it_did_and_did_not(fleet: Fleet) -> None:
     assert configuration(fleet)["ACCOUNTS"] == "off"
 
 
-def test_one_stays_old(fleet: Fleet) -> None:
+def test_replica_that_stays_old_serves_beside_the_others(fleet: Fleet) -> None:
     behave(fleet, one_stays_old=True)
     seen, codes = seen_during(fleet, ["rollback", OLD])
     assert codes == [DONE]
@@ -204,7 +204,7 @@ def test_one_stays_old(fleet: Fleet) -> None:
     assert not seen.failed
 
 
-def test_the_least_that_serve_during_a_rollout(fleet: Fleet) -> None:
+def test_rollout_with_maxunavailable_serves_one_replica_less(fleet: Fleet) -> None:
     behave(fleet, unavailable=1, pause_s=0.5)
     with subprocess.Popen(fleet.tool("rollback", OLD)) as asking:
         counts = {int(tell(fleet, "replicas")) for _ in iter(asking.poll, DONE)}
@@ -212,14 +212,14 @@ def test_the_least_that_serve_during_a_rollout(fleet: Fleet) -> None:
 
 
 @pytest.mark.fast
-def test_it_is_scaled(fleet: Fleet) -> None:
+def test_fleet_is_scaled_by_command(fleet: Fleet) -> None:
     behave(fleet, scaler=Scaler.NONE)
     for count in (5, 2):
         assert ask(fleet, "scale", str(count))[0] == DONE
         assert tell(fleet, "replicas") == str(count)
 
 
-def test_more_users_have_more_replicas_for_as_long(fleet: Fleet) -> None:
+def test_fleet_scales_with_its_request_rate(fleet: Fleet) -> None:
     counts = [COUNT]
 
     def serving(count: int) -> bool:
@@ -236,7 +236,7 @@ def test_more_users_have_more_replicas_for_as_long(fleet: Fleet) -> None:
     assert not seen.failed
 
 
-def test_an_autoscaler_that_does_nothing(fleet: Fleet) -> None:
+def test_disabled_autoscaler_keeps_the_replica_count(fleet: Fleet) -> None:
     behave(fleet, scaler=Scaler.NONE)
     seen, _ = seen_during(fleet, ["status"])
     assert len(seen.replicas) == COUNT
@@ -279,7 +279,7 @@ sys.stdin.read()
 """
 
 
-def test_nothing_outlives_an_owner_that_is_killed(tmp_path: Path) -> None:
+def test_fleet_ends_with_its_killed_owner(tmp_path: Path) -> None:
     command = [sys.executable, "-c", OWNER, str(tmp_path / "fleet")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout

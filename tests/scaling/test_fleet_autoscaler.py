@@ -1,9 +1,15 @@
-"""How many replicas the fleet's autoscaler wants, and when."""
+"""The fleet's autoscaler, and a machine without HAProxy."""
+
+from pathlib import Path
 
 import pytest
 
+from readiness.lib.guardian import Guardian
+from readiness.servers import programs
+from readiness.servers.fleet import starting
 from readiness.servers.fleet.autoscaler import LEAST, MOST, PACES, PER_REPLICA, Autoscaler, wanted
 from readiness.servers.fleet.behaviour import Scaler
+from readiness.servers.programs import AbsentError, Program
 
 TICK_S = 0.5
 
@@ -18,7 +24,7 @@ TICK_S = 0.5
         (1e6, 3, MOST),
     ],
 )
-def test_what_a_rate_asks_for(rate: float, count: int, wish: int) -> None:
+def test_replica_count_for_a_request_rate(rate: float, count: int, wish: int) -> None:
     assert wanted(rate, count) == wish
 
 
@@ -43,21 +49,21 @@ def changes(counts: list[int]) -> list[tuple[float, int]]:
     return told
 
 
-def test_two_more_in_each_period() -> None:
+def test_two_replicas_are_added_per_period() -> None:
     assert changes(run(Scaler.NORMAL, 3, [8] * 20)) == [(0, 5), (2, 7), (4, 8)]
 
 
-def test_one_fewer_in_each_period_once_fewer_were_enough_for_a_while() -> None:
+def test_one_replica_is_removed_per_period_after_a_lull() -> None:
     wishes = [8, *[3] * 40]
     assert changes(run(Scaler.NORMAL, 6, wishes)) == [(0, 8), (2.5, 7), (4.5, 6), (6.5, 5),
                                                       (8.5, 4), (10.5, 3)]  # fmt: skip
 
 
-def test_a_short_lull_takes_nothing_away() -> None:
+def test_short_lull_removes_no_replica() -> None:
     assert set(run(Scaler.NORMAL, 6, [6, 3, 3, 6] * 10)) == {6}
 
 
-def test_the_careless_ones() -> None:
+def test_careless_autoscalers() -> None:
     wishes = [8] * 10 + [3] * 10
     assert changes(run(Scaler.HASTY, 3, wishes)) == [(0, 8), (5, 3)]
     assert changes(run(Scaler.GREEDY, 3, wishes))[:2] == [(0, 8), (7, 7)]
@@ -66,3 +72,16 @@ def test_the_careless_ones() -> None:
     assert set(run(Scaler.STUCK, 8, wishes)) == {8}
     assert set(run(Scaler.NONE, 3, wishes)) == {3}
     assert changes(run(Scaler.SLOW, 3, wishes)) == [(0, 5)]
+
+
+def test_missing_haproxy_has_a_reason_and_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(program: Program) -> str:
+        raise AbsentError("haproxy is not installed", remedy=program.remedy)
+
+    monkeypatch.setattr(programs, "get", absent)
+    with Guardian() as guardian:
+        why = starting.start_fleet("", "1.5.0", tmp_path / "fleet", guardian)
+    assert why == "haproxy is not installed. apt-get install haproxy"
+    assert not list(tmp_path.iterdir())

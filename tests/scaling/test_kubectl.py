@@ -1,4 +1,4 @@
-"""What is asked of kubectl, and what becomes of its answers; a shim stands for it."""
+"""What is read with kubectl, and how its answers are understood; a fake kubectl answers."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from readiness.areas.scaling.kubernetes.objects import (
     ScaledObject,
     Workload,
 )
-from readiness.areas.scaling.probes.kubectl import Kubectl
+from readiness.areas.scaling.probes.sides import Kubectl
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from tests.support.kubernetes_samples import deployment, hpa, keda, made
 
@@ -103,7 +103,7 @@ def test_the_objects_of_a_cluster(shim: Shim) -> None:
     assert found.unseen == {}
 
 
-def test_what_is_asked(shim: Shim) -> None:
+def test_kubectl_only_reads_and_never_secrets(shim: Shim) -> None:
     shim.ask()
     view, *others = shim.asked
     assert view == [
@@ -124,18 +124,18 @@ def test_what_is_asked(shim: Shim) -> None:
     assert "verticalpodautoscalers.autoscaling.k8s.io" not in kinds
 
 
-def test_what_keda_declares_is_read(shim: Shim) -> None:
+def test_scaled_objects_are_read(shim: Shim) -> None:
     found = shim.ask(get_deployments=answer(items(deployment(metadata=UID), keda(metadata=UID))))
     assert len(found.of(ScaledObject)) == 1
 
 
-def test_a_group_that_is_down_is_no_reason_not_to_look(shim: Shim) -> None:
+def test_unavailable_api_group_does_not_prevent_reading(shim: Shim) -> None:
     """The metrics server is gone: that is what the state of the autoscaler is to show."""
     down = answer("deployments.apps\n", 1, "error: unable to retrieve ... metrics.k8s.io/v1beta1")
     assert shim.ask(api=down).of(Workload)
 
 
-def test_nodes_that_may_not_be_seen_are_told_of(shim: Shim) -> None:
+def test_forbidden_nodes_are_recorded(shim: Shim) -> None:
     refused = answer("", 1, 'Error from server (Forbidden): nodes is forbidden: User "ci" cannot')
     found = shim.ask(get_nodes=refused)
     assert found.of(Workload)
@@ -143,7 +143,7 @@ def test_nodes_that_may_not_be_seen_are_told_of(shim: Shim) -> None:
     assert "nodes is forbidden" in str(found.unseen["nodes"])
 
 
-def test_of_too_many_pods_only_the_room_on_nodes_is_not_known(shim: Shim) -> None:
+def test_too_long_list_of_pods_leaves_only_the_nodes_unknown(shim: Shim) -> None:
     much = items(*(made("v1", "Pod", {}, f"p{n}", metadata=UID) for n in range(2000)))[:200_000]
     found = shim.ask(get_nodes=answer(much))
     assert found.of(Workload)
@@ -178,7 +178,7 @@ def test_of_too_many_pods_only_the_room_on_nodes_is_not_known(shim: Shim) -> Non
          NoData, "cannot be read: line 1: "),
     ],
 )  # fmt: skip
-def test_answers_that_are_errors(
+def test_invalid_answers_of_kubectl_are_errors(
     shim: Shim, changes: dict[str, Any], error: type[CouldNotMeasure], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
@@ -186,12 +186,12 @@ def test_answers_that_are_errors(
     assert TOKEN not in str(caught.value)
 
 
-def test_a_cluster_that_hangs_is_given_up(shim: Shim) -> None:
+def test_hanging_cluster_is_an_error(shim: Shim) -> None:
     with pytest.raises(CouldNotMeasure, match="did not end within 3 s"):
         shim.ask(timeout_s=3, get_deployments=answer("", seconds=600))
 
 
-def test_no_kubectl_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_kubectl_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CouldNotMeasure, match="cannot be started"):
         Kubectl(Cluster(context="staging", namespace="shop"), tmp_path).inventory()
@@ -225,7 +225,7 @@ current-context: elsewhere
 @pytest.mark.parametrize(
     ("context", "error"), [("staging", Unreachable), ("elsewhere", CouldNotMeasure)]
 )
-def test_the_real_kubectl_takes_these_words(
+def test_real_kubectl_accepts_these_arguments(
     context: str,
     error: type[CouldNotMeasure],
     tmp_path: Path,

@@ -1,11 +1,19 @@
+"""Reads Kubernetes objects from manifests and live files, and their quantities."""
+
+import os
+import time
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.inventory import documents, read
+from readiness.areas.scaling.config import Cluster, Scaling
+from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, read
 from readiness.areas.scaling.kubernetes.parts import amount, part_of
-from readiness.model.errors import NoData
+from readiness.areas.scaling.probes.sides import sides, written
+from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.kubernetes_samples import deployment, hpa, inventory, made
 
 ONE = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
@@ -15,25 +23,25 @@ def kinds(text: str) -> list[str]:
     return [document.kind for document in documents(text, "file")]
 
 
-def test_several_documents_and_empty_ones() -> None:
+def test_several_and_empty_documents_are_read() -> None:
     assert kinds(f"---\n{ONE}---\n---\n# nothing\n---\n{ONE}") == ["Service", "Service"]
     assert kinds("") == []
 
 
-def test_lists_are_their_items_in_yaml_and_json() -> None:
+def test_lists_are_read_as_their_items() -> None:
     item = '{"apiVersion": "apps/v1", "kind": "Deployment"}'
     whole = '{"apiVersion": "v1", "kind": "List", "items": [%s, %s]}'
     assert kinds(whole % (item, item)) == ["Deployment", "Deployment"]
     assert kinds("apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod}") == ["Pod"]
 
 
-def test_the_items_of_a_typed_list_need_not_say_what_they_are() -> None:
+def test_items_of_a_typed_list_need_no_kind() -> None:
     text = '{"apiVersion": "apps/v1", "kind": "DeploymentList", "items": [{"metadata": {}}]}'
     (found,) = documents(text, "file")
     assert (found.group, found.version, found.kind) == ("apps", "v1", "Deployment")
 
 
-def test_secrets_are_dropped_wherever_they_stand() -> None:
+def test_secrets_are_dropped_everywhere() -> None:
     secret = '{"apiVersion": "v1", "kind": "Secret", "data": {"a": "aHVudGVyMg=="}}'
     assert kinds(secret) == []
     assert kinds(f'{{"apiVersion": "v1", "kind": "List", "items": [{secret}]}}') == []
@@ -64,13 +72,13 @@ def test_a_text_that_is_not_a_manifest_is_an_error(text: str, message: str) -> N
         documents(text, "k8s/shop.yaml")
 
 
-def test_an_error_quotes_nothing_of_the_text() -> None:
+def test_error_quotes_no_text() -> None:
     with pytest.raises(NoData) as caught:
         documents('apiVersion: v1\nkind: Secret\ndata:\n  password: "hunter2\n', "f")
     assert "hunter2" not in str(caught.value)
 
 
-def test_anchors_and_merges_are_read_and_are_no_key_given_twice() -> None:
+def test_anchors_and_merges_are_not_duplicate_keys() -> None:
     text = (
         "apiVersion: v1\nkind: A\nbase: &base {x: 1, z: 2}\n"
         "one: &one {<<: *base, x: 3}\ntwo: {<<: *one, x: 4}\n"
@@ -79,7 +87,7 @@ def test_anchors_and_merges_are_read_and_are_no_key_given_twice() -> None:
     assert found.body["two"] == {"x": 4, "z": 2}
 
 
-def test_a_date_stays_a_text() -> None:
+def test_date_stays_text() -> None:
     (found,) = documents("apiVersion: v1\nkind: A\nat: 2026-01-01\n", "f")
     assert found.body["at"] == "2026-01-01"
 
@@ -97,7 +105,7 @@ def test_a_date_stays_a_text() -> None:
         (made("policy/v1beta1", "PodDisruptionBudget", {}), "write it as policy/v1"),
     ],
 )
-def test_what_the_api_server_would_refuse_is_an_error(wrong: Any, message: str) -> None:
+def test_object_that_the_api_server_refuses_is_an_error(wrong: Any, message: str) -> None:
     with pytest.raises(NoData, match=message):
         inventory(wrong)
 
@@ -140,11 +148,79 @@ def test_invalid_quantities(text: Any) -> None:
     [("25%", 3, False, 0), ("25%", 3, True, 1), ("25%", 4, False, 1), ("0%", 9, True, 0),
      ("100%", 9, False, 9), ("110%", 10, True, 11), (2, 1, True, 2), ("1%", 0, True, 0)],
 )  # fmt: skip
-def test_parts(value: Any, total: int, up: bool, found: int) -> None:
+def test_percentages_are_rounded(value: Any, total: int, up: bool, found: int) -> None:
     assert part_of(value, total, up=up) == found
 
 
 @pytest.mark.parametrize("value", ["25", "25 %", "-5%", "%", ""])
-def test_invalid_parts(value: str) -> None:
+def test_invalid_percentages(value: str) -> None:
     with pytest.raises(NoData, match="neither a number nor a percentage"):
         part_of(value, 3, up=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return copy_manifests(tmp_path)
+
+
+def test_live_objects_and_manifests_are_distinguished(folder: Path) -> None:
+    found = written([str(folder / "*.yaml"), str(folder / "*.json")], 24)
+    assert len(found.declared.objects) == 5
+    assert len(found.live.objects) == 5 + 3 + 8
+
+
+def test_a_file_that_two_patterns_find_is_read_once(folder: Path) -> None:
+    found = written([str(folder / "*.yaml"), str(folder / "deployment.*")], 24)
+    assert len(found.declared.objects) == 5
+
+
+def test_file_with_only_secrets_is_skipped(folder: Path) -> None:
+    (folder / "secret.yaml").write_text("apiVersion: v1\nkind: Secret\nstringData: {a: hunter2}\n")
+    assert len(written([str(folder / "*.yaml")], 24).declared.objects) == 5
+
+
+def test_old_live_objects_are_an_error(folder: Path) -> None:
+    old = time.time() - 30 * 3600
+    os.utime(folder / "live.json", (old, old))
+    os.utime(folder / "deployment.yaml", (old, old))  # a manifest may
+    with pytest.raises(CouldNotMeasure, match=r"30 h old; limit 24 h \(`live_max_age_h`\)"):
+        written([str(folder / "*")], 24)
+    assert written([str(folder / "*")], 48).live.objects
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"{{ if }}", "a key is a list or a mapping"),
+        (b"a" * 17_000_000, "16 MiB"),
+    ],
+)
+def test_unreadable_manifest_is_an_error(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(CouldNotMeasure, match=message):
+        written([str(tmp_path / "*.yaml")], 24)
+
+
+def test_a_pattern_that_matches_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NoData, match="matches no file"):
+        written([str(tmp_path / "*.yaml")], 24)
+
+
+def test_an_unknown_workload_is_an_error(folder: Path) -> None:
+    scaling = Scaling(
+        name="x", workload="deployment/cart", manifests=[str(folder / "deployment.yaml")]
+    )
+    with pytest.raises(NoData, match="deployment/cart was not found in"):
+        sides(scaling, None)
+
+
+def test_a_workload_that_the_cluster_lacks_is_an_error_even_if_a_manifest_has_it(
+    folder: Path,
+) -> None:
+    scaling = Scaling(
+        name="shop", workload="deployment/shop", manifests=[str(folder / "*.yaml")],
+        cluster=Cluster(context="staging", namespace="shop"),
+    )  # fmt: skip
+    with pytest.raises(NoData, match="deployment/shop was not found in namespace shop of staging"):
+        sides(scaling, Inventory(()))

@@ -1,13 +1,21 @@
-"""What pods ask for, and how many of them fit."""
+"""The requests of pods, and how many pods fit into quotas and onto nodes."""
 
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.kubernetes.capacity import largest_node, node_room, quota_room, takes
+from readiness.areas.scaling.kubernetes.capacity import (
+    asked,
+    lacking,
+    largest_node,
+    limits,
+    node_room,
+    quota_room,
+    takes,
+    whole,
+)
 from readiness.areas.scaling.kubernetes.objects import LimitRange, Node, PodSpec
-from readiness.areas.scaling.kubernetes.pods import asked, lacking, limits, whole
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import ASKS, deployment, inventory, made, seen
 
@@ -27,7 +35,7 @@ def limit_range(**item: Any) -> list[LimitRange]:
     return inventory(made("v1", "LimitRange", given)).of(LimitRange)
 
 
-def test_a_request_that_is_left_out_is_the_limit() -> None:
+def test_missing_request_defaults_to_the_limit() -> None:
     (found,) = asked(pod(container(limits={"cpu": "1", "memory": "1Gi"})), [])
     assert [found.requests["cpu"], found.requests["memory"]] == [1, 2**30]
     (found,) = asked(pod(container(requests={"cpu": "500m"}, limits={"cpu": 2})), [])
@@ -57,14 +65,14 @@ def test_containers_without_requests_are_named() -> None:
     assert lacking(pod({"name": "app"}), [], "cpu") == ["app"]
 
 
-def test_sidecars_count_and_what_ends_does_not() -> None:
+def test_sidecars_count_and_init_containers_do_not() -> None:
     init = {"name": "migrate"}
     sidecar = {"name": "mesh", "restartPolicy": "Always"}
     spec = pod(container("app", **ASKS), initContainers=[init, sidecar])
     assert lacking(spec, [], "cpu") == ["mesh"]
 
 
-def test_what_the_pod_asks_for_itself_is_enough() -> None:
+def test_requests_of_the_whole_pod_are_enough() -> None:
     own = {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
     spec = pod(container(), resources=own)
     assert lacking(spec, [], "cpu") == []
@@ -73,7 +81,7 @@ def test_what_the_pod_asks_for_itself_is_enough() -> None:
     assert whole(spec, []) == {"cpu": 1, "memory": 2**30}
 
 
-def test_one_pod_is_the_sum_or_the_peak_at_its_start() -> None:
+def test_pod_requests_are_the_sum_or_the_peak_at_its_start() -> None:
     app, proxy = container("a", requests={"cpu": 1}), container("b", requests={"cpu": "500m"})
     assert whole(pod(app, proxy), []) == {"cpu": Fraction(3, 2)}
     init = container("i", requests={"cpu": 2})
@@ -87,7 +95,7 @@ def test_one_pod_is_the_sum_or_the_peak_at_its_start() -> None:
     assert whole(pod(), []) == {}
 
 
-def test_limits_together() -> None:
+def test_limits_of_containers_are_added() -> None:
     spec = pod(container(limits={"memory": 2}), container(limits={"memory": 3}))
     assert limits(spec, []) == {"memory": 5}
 
@@ -102,7 +110,7 @@ def rooms(*objects: dict[str, Any], **spec: Any) -> dict[str, int]:
     return {room.where.rpartition(" ")[2]: room.pods for room in found}
 
 
-def test_how_many_fit_into_a_quota() -> None:
+def test_room_in_a_quota() -> None:
     hard = {
         "pods": "5",
         "requests.cpu": "2",
@@ -113,14 +121,14 @@ def test_how_many_fit_into_a_quota() -> None:
     assert rooms(quota(hard)) == {"pods": 5, "requests.cpu": 8, "memory": 4, "limits.memory": 4}
 
 
-def test_what_others_use_is_counted_and_what_we_use_is_not() -> None:
+def test_quota_counts_what_other_workloads_use() -> None:
     used = quota({"pods": 10}, {"pods": 7})
     assert rooms(used, status={"replicas": 3}) == {"pods": 6}
     assert rooms(used, status={"replicas": 0}) == {"pods": 3}
     assert rooms(quota({"pods": 1}, {"pods": 7})) == {"pods": 0}
 
 
-def test_a_quota_on_what_the_pods_do_not_ask_for_refuses_them() -> None:
+def test_quota_on_a_resource_without_requests_refuses_the_pods() -> None:
     assert rooms(quota({"limits.cpu": "10"})) == {"limits.cpu": 0}
 
 
@@ -152,7 +160,7 @@ def running(name: str, on: str, cpu: str = "250m", **more: Any) -> dict[str, Any
     return made("v1", "Pod", spec, name, status=phase, metadata=place | more)
 
 
-def test_how_many_fit_onto_the_nodes() -> None:
+def test_room_on_the_nodes() -> None:
     other = running("other", "n1", "1")
     ours = running("shop-1", "n1", labels={"app": "shop", "hash": "1"})
     done = running("done", "n1", "1", phase="Succeeded")
@@ -161,7 +169,7 @@ def test_how_many_fit_onto_the_nodes() -> None:
     assert largest_node(seen(deployment(), node("n1"), node("n2"))).pods == 8
 
 
-def test_the_least_of_all_resources_decides_and_pods_are_one_of_them() -> None:
+def test_scarcest_resource_decides_including_the_pod_limit() -> None:
     small = node("n1", allocatable={"cpu": "100", "memory": "1Gi", "pods": "110"})
     assert node_room(seen(deployment(), small, running("o", "n1"))).pods == 4
     few = node("n1", allocatable={"cpu": "100", "memory": "99Gi", "pods": "3"})
@@ -201,7 +209,7 @@ def test_nodes_whose_load_is_not_known_are_an_error() -> None:
         (node(), {"nodeSelector": {"disk": "ssd"}}, False),
     ],
 )  # fmt: skip
-def test_which_nodes_take_a_pod(on: dict[str, Any], spec: dict[str, Any], takes_it: bool) -> None:
+def test_node_accepts_a_pod(on: dict[str, Any], spec: dict[str, Any], takes_it: bool) -> None:
     (found,) = inventory(on).of(Node)
     assert takes(found, pod(**spec)) == takes_it
 
@@ -211,7 +219,7 @@ def test_which_nodes_take_a_pod(on: dict[str, Any], spec: dict[str, Any], takes_
     [("In", ["a", "b"], True), ("In", ["b"], False), ("NotIn", ["b"], True),
      ("NotIn", ["a"], False), ("Exists", [], True), ("DoesNotExist", [], False)],
 )  # fmt: skip
-def test_demands_on_a_node(operator: str, values: list[str], holds: bool) -> None:
+def test_required_node_affinity(operator: str, values: list[str], holds: bool) -> None:
     line = {"key": "zone", "operator": operator, "values": values}
     required = {"nodeSelectorTerms": [{"matchExpressions": [line]}]}
     key = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -220,7 +228,7 @@ def test_demands_on_a_node(operator: str, values: list[str], holds: bool) -> Non
     assert takes(found, spec) == holds
 
 
-def test_a_demand_that_is_not_known_is_an_error() -> None:
+def test_unknown_node_affinity_operator_is_an_error() -> None:
     terms = [{"matchExpressions": [{"key": "zone", "operator": "Near"}]}]
     key = "requiredDuringSchedulingIgnoredDuringExecution"
     spec = pod(affinity={"nodeAffinity": {key: {"nodeSelectorTerms": terms}}})

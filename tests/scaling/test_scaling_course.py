@@ -1,11 +1,10 @@
-"""The picture of a drill of scaling."""
+"""The chart and the timeline of a scaling drill."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from readiness.areas.scaling.probes.course import course, timeline
-from readiness.areas.scaling.probes.drill import Scaled
-from readiness.areas.scaling.probes.phase import Phase
+from readiness.areas.scaling.probes.drill import Phase, Scaled
 from readiness.lib.drill.counting import Said
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import MODES, Plan, Sample
@@ -42,7 +41,7 @@ def scaled(up: Sequence[int], lost: Sequence[int] = ()) -> Scaled:
     )  # fmt: skip
 
 
-def test_the_load_the_replicas_and_the_failures_are_on_one_axis() -> None:
+def test_chart_has_load_replicas_and_failures() -> None:
     found = course(scaled([3, 3, 4, 5], lost=[200, 202]), 5)
     assert [(b.begin_s, b.label) for b in found.bands] == [
         (0, "steady"), (2, "under load"), (6, "after the load"),
@@ -55,7 +54,7 @@ def test_the_load_the_replicas_and_the_failures_are_on_one_axis() -> None:
     assert found.better[0].startswith("scaling up under 90 requests/s (2 failed): ")
 
 
-def test_how_long_nothing_happened() -> None:
+def test_chart_shows_the_time_until_the_first_change() -> None:
     assert course(scaled([3, 3, 4, 5]), 5).better == (
         "nothing: no request was lost",
         "scaling up took 2.5 s, of which 1.5 s passed before the first replica served",
@@ -63,13 +62,13 @@ def test_how_long_nothing_happened() -> None:
     )
 
 
-def test_a_drill_that_never_scaled_up_says_how_far_it_came() -> None:
+def test_drill_that_never_scaled_up_shows_its_highest_count() -> None:
     stuck = scaled([3, 3, 4, 4])
     assert course(stuck, 5).better == ("the load needs 5 replicas, and at most 4 served",)
     assert "the replicas that the load needs serve" not in str(timeline(stuck))
 
 
-def test_a_drill_that_did_not_scale_down_says_what_was_left() -> None:
+def test_drill_that_did_not_scale_down_shows_its_last_count() -> None:
     done = scaled([3, 3, 4, 5])
     assert done.down
     down = replace(done.down, arrived_s=None, counts=done.down.counts[:3])
@@ -78,14 +77,14 @@ def test_a_drill_that_did_not_scale_down_says_what_was_left() -> None:
     )
 
 
-def test_a_prober_that_was_starved_advises_nothing() -> None:
+def test_starved_prober_gives_no_advice_on_scaling() -> None:
     done = scaled([3, 3, 4, 5])
     late = replace(done.whole, samples=done.whole.samples[:100] + done.whole.samples[200:])
     assert late.starved
     assert course(replace(done, whole=late), 5).better == ()
 
 
-def test_the_story_in_words() -> None:
+def test_timeline_of_a_scaling_drill() -> None:
     assert [(m.at_s, m.label) for m in timeline(scaled([3, 3, 4, 5]))] == [
         (0, "steady: 3 replicas serve"),
         (2, "the load starts: 90 requests/s to http://shop/version"),

@@ -14,7 +14,7 @@ from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.inventory import Inventory
 from readiness.areas.scaling.kubernetes.view import view
 from readiness.areas.scaling.probes.sides import Sides, sides
-from readiness.areas.scaling.reference.levers import ScalingLevers, copy_manifests
+from readiness.areas.scaling.reference.target import ScalingLevers, copy_manifests
 from readiness.model.check import ATTRIBUTE
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import CheckFailed, Evidence
@@ -50,9 +50,16 @@ def manifests(tmp_path: Path) -> Path:
     return copy_manifests(tmp_path)
 
 
+AGREED = {
+    "min_replicas": 3, "max_replicas": 10, "cpu_percent": 70, "memory_percent": 80,
+    "up_pods": 2, "up_s": 15, "down_pods": 1, "down_s": 60,
+}  # fmt: skip
+
+
 def shop(folder: Path, **more: Any) -> Scaling:
     files = [str(folder / "*.yaml"), str(folder / "live.json")]
-    return Scaling(name="shop", workload="deployment/shop", manifests=files, **more)
+    keys = {"name": "shop", "workload": "deployment/shop", "manifests": files}
+    return Scaling.model_validate({**keys, **AGREED, **more})
 
 
 def missed(scaling: Scaling) -> Missed:
@@ -82,7 +89,7 @@ def judged(check: Callable[..., None], scaling: Scaling) -> Evidence | None:
     return None
 
 
-def test_the_manifests_as_they_are_pass_all_checks(manifests: Path) -> None:
+def test_healthy_manifests_pass_all_checks(manifests: Path) -> None:
     assert missed(shop(manifests)) == {}
 
 
@@ -129,11 +136,51 @@ def test_without_a_quota_or_a_node_room_is_an_error(manifests: Path) -> None:
         ("down_s", 120, "autoscaler-policy", "removed-at-most"),
     ],
 )
-def test_what_was_agreed_is_judged_exactly(
+def test_configured_values_are_judged_exactly(
     key: str, value: int, check: str, misses: str, manifests: Path
 ) -> None:
-    agreed = shop(manifests).model_copy(update={key: value})
-    assert missed(agreed) == {f"scaling.{check}[shop]": {misses}}
+    assert missed(shop(manifests, **{key: value})) == {f"scaling.{check}[shop]": {misses}}
+
+
+NOT_AGREED = [
+    "min_replicas_lowered", "max_replicas_lowered", "scales_too_late", "second_policy",
+    "scales_up_too_slowly", "scale_up_is_delayed", "behavior_left_out", "scales_down_too_slowly",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_AGREED)
+def test_values_that_are_not_configured_are_not_judged(name: str, manifests: Path) -> None:
+    (fault,) = [fault for fault in FAULTS if fault.name == name]
+    with fault.apply(cast("ReferenceSystem", System(manifests))):
+        assert missed(shop(manifests, **dict.fromkeys(AGREED))) == {}
+
+
+def test_a_check_says_what_it_does_not_judge_and_which_key_to_set(manifests: Path) -> None:
+    scaling, said = shop(manifests, **dict.fromkeys(AGREED)), []
+    for name in ("test_autoscaler", "test_autoscaler_policy"):
+        evidence = Evidence()
+        getattr(suite("scaling.test_autoscaler"), name)(
+            scaling, lambda asked: sides(asked, None), evidence
+        )
+        said += [f"{m.name}: {m.value}" for m in evidence.measurements]
+    assert [text for text in said if text.startswith("not judged: ")] == [
+        f"not judged: {what}: set `{key}` in [scaling.shop]"
+        for what, key in (
+            ("minimum replica count", "min_replicas"),
+            ("maximum replica count", "max_replicas"),
+            ("target utilization of CPU", "cpu_percent"),
+            ("target utilization of memory", "memory_percent"),
+            ("how fast pods are added", "up_pods"),
+            ("how fast pods are removed", "down_pods"),
+        )
+    ]
+
+
+def test_maximum_that_equals_the_minimum_is_a_miss(manifests: Path) -> None:
+    path = manifests / "autoscaler.yaml"
+    path.write_text(path.read_text().replace("maxReplicas: 10", "maxReplicas: 3"))
+    found = missed(shop(manifests, **dict.fromkeys(AGREED)))
+    assert found["scaling.autoscaler[shop]"] == {"max-replicas"}
 
 
 def test_a_cluster_autoscaler_needs_one_node_that_is_large_enough(manifests: Path) -> None:
@@ -145,7 +192,7 @@ def test_a_cluster_autoscaler_needs_one_node_that_is_large_enough(manifests: Pat
     assert missed(shop(manifests, nodes_grow=True)) == small
 
 
-def test_nodes_that_may_not_be_read_leave_the_quota_and_any_other_reason_is_an_error() -> None:
+def test_forbidden_nodes_leave_the_quota_and_other_reasons_are_errors() -> None:
     quota = made("v1", "ResourceQuota", {"hard": {"pods": 20}})
     check = suite("scaling.test_capacity").test_capacity
 

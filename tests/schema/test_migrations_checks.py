@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from readiness.areas.registry import Database
+from readiness.areas.schema.config import Database
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.scratch import Scratch, scratch
 from readiness.model.errors import (

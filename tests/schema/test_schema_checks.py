@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.registry import Database
-from readiness.areas.schema.config import DatabaseSchema
+from readiness.areas.schema.config import Database, DatabaseSchema
 from readiness.areas.schema.manifest import read, save
 from readiness.areas.schema.probes.integrity import foreign_keys, orphans
 from readiness.config.models import Config

@@ -7,8 +7,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from readiness.areas.registry import Database
-from readiness.areas.schema.config import Transfer, TransferOf
+from readiness.areas.schema.config import Database, Transfer, TransferOf
 from readiness.areas.schema.probes import transfers
 from readiness.areas.schema.probes.transfers import out_of_order
 from readiness.model.errors import NoData, NotPermitted

@@ -12,8 +12,7 @@ from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.drill import Drilled, drill
 from readiness.config.loading import Loaded, load
-from readiness.lib.drill.notes import FOLDER, Place
-from readiness.lib.drill.safety import Safety
+from readiness.lib.drill.safety import FOLDER, Place, Safety
 from readiness.lib.undo import Undo as UndoProtocol
 from readiness.run.safety import fingerprint
 from tests.support.small_servers import Reply, SmallServer

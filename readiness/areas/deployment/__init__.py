@@ -4,13 +4,21 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.deployment.config import TABLES, Config, Deployment
-from readiness.areas.deployment.subjects import KINDS
+from readiness.areas.deployment.config import TABLES, Config, Deployment, SavedLayer
 from readiness.config.base.area import Area, Drills, Recovery
 from readiness.config.base.mistakes import Mistake, known
+from readiness.config.base.subject import of
 from readiness.model.secrets import without_credentials
 
 __all__ = ["AREA"]
+
+
+def _deployments(config: Config) -> list[Deployment]:
+    return [config.deployment] if config.deployment else []
+
+
+def _layers(config: Config) -> list[SavedLayer]:
+    return of(config.deployment.layers if config.deployment else {})
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
@@ -23,7 +31,7 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
 
 
 def _releases(deployment: Deployment) -> Iterator[Mistake]:
-    """A drill changes the release under test for another one, so that both must be named."""
+    """A drill replaces the release under test by another one, so both must be named."""
     if deployment.release == "unknown":
         yield Mistake(
             ("deployment", "release"),
@@ -41,7 +49,7 @@ def _releases(deployment: Deployment) -> Iterator[Mistake]:
 
 
 def _identity(config: Config) -> object:
-    """Which release is changed where: a stale file must not change another cluster."""
+    """What a drill changes: a stale file must not change another cluster."""
     if config.deployment is None:
         return None
     tool = config.deployment.model_dump(include=set(TABLES.values()), exclude_none=True)
@@ -70,7 +78,7 @@ def _commands(config: Config) -> Iterator[str]:
 
 
 def _recover(recovery: Recovery) -> bool:
-    from readiness.areas.deployment.drill.recovery import recover
+    from readiness.areas.deployment.drill.restoring import recover
 
     return recover(recovery)
 
@@ -79,7 +87,10 @@ AREA: Final = Area(
     "deployment",
     timed=True,
     config=Config,
-    kinds=KINDS,
+    kinds={
+        "deployment": ("[deployment]", _deployments),
+        "saved_layer": ("[deployment.layers.NAME]", _layers),
+    },
     mistakes=_mistakes,
     drills=Drills(identity=_identity, commands=_commands, recover=_recover),
 )

@@ -11,6 +11,13 @@ from readiness.config.base.mistakes import Mistake, Path, known
 __all__ = ["AREA"]
 
 
+_TOGETHER: Final = (
+    ("database", "database_role", "connections_per_replica"),
+    ("up_pods", "up_s"),
+    ("down_pods", "down_s"),
+)
+
+
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     for key, scaling in config.scaling.items():
         path = ("scaling", key)
@@ -26,33 +33,34 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
                 "`workload` goes with `manifests` or `cluster`, and they with it",
                 'set workload = "deployment/NAME", and `manifests` or `cluster`',
             )
-        if scaling.max_replicas <= scaling.min_replicas:
+        least, most = scaling.min_replicas, scaling.max_replicas
+        if least is not None and most is not None and most <= least:
             yield Mistake(
                 (*path, "max_replicas"),
-                f"{scaling.max_replicas} is not above min_replicas, {scaling.min_replicas}:"
-                " nothing would scale",
+                f"{most} is not above min_replicas, {least}: nothing would scale",
                 "raise it",
             )
         if scaling.live:
             yield from _loaded(scaling, scaling.live, path)
         if scaling.database:
             yield from known((*path, "database"), scaling.database, "databases", config.databases)
-        together = ("database", "database_role", "connections_per_replica")
-        given = [name for name in together if getattr(scaling, name) is not None]
-        if given and len(given) < len(together):
-            missing = ", ".join(name for name in together if name not in given)
-            yield Mistake((*path, given[0]), f"has no effect without {missing}", f"add {missing}")
+        for together in _TOGETHER:
+            given = [name for name in together if getattr(scaling, name) is not None]
+            if given and len(given) < len(together):
+                missing = ", ".join(name for name in together if name not in given)
+                problem = f"has no effect without {missing}"
+                yield Mistake((*path, given[0]), problem, f"add {missing}")
 
 
 def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
     """A load that the minimum replica count can serve shows nothing."""
-    if not scaling.min_replicas < live.loaded_replicas <= scaling.max_replicas:
-        yield Mistake(
-            (*path, "live", "loaded_replicas"),
-            f"{live.loaded_replicas} is not above min_replicas, {scaling.min_replicas}, or above"
-            f" max_replicas, {scaling.max_replicas}",
-            "choose a load that needs more than min_replicas and at most max_replicas",
-        )
+    least, most, needed = scaling.min_replicas, scaling.max_replicas, live.loaded_replicas
+    remedy = "choose a load that needs more than min_replicas and at most max_replicas"
+    place = (*path, "live", "loaded_replicas")
+    if least is not None and needed <= least:
+        yield Mistake(place, f"{needed} is not above min_replicas, {least}", remedy)
+    if most is not None and needed > most:
+        yield Mistake(place, f"{needed} is above max_replicas, {most}", remedy)
 
 
 AREA: Final = Area(

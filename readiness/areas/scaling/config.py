@@ -1,13 +1,13 @@
 """The models of [scaling.NAME]: how a workload is to scale."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, tables
-from readiness.lib.prober.settings import Watched
+from readiness.lib.prober.watched import Watched
 
 Percent = Annotated[int, Field(ge=0, le=1000)]
 _WORKLOAD = r"^(deployment|statefulset)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
@@ -77,20 +77,33 @@ class Scaling(Named):
     )
     cluster: Cluster | None = Field(None, description="the cluster that live objects are read from")
     live: Live | None = Field(None, description="the drill that makes it scale up and down")
-    min_replicas: Count = Field(3, description="the fewest replicas, at any load")
-    max_replicas: Count = Field(10, description="the most replicas, which must have room")
-    cpu_percent: Percent = Field(
-        70, description="percent of the CPU request at which it scales up; 0: not by CPU"
+    min_replicas: Count | None = Field(
+        None, description="the fewest replicas, at any load; default: not judged"
     )
-    memory_percent: Percent = Field(
-        80, description="percent of the memory request at which it scales up; 0: not by memory"
+    max_replicas: Count | None = Field(
+        None, description="the most replicas, which it must be allowed; default: not judged"
     )
-    up_pods: Count = Field(2, description="pods that it adds in `up_s`, no more and no fewer")
-    up_s: Positive = Field(15, description="seconds; the controller acts every 15 s")
-    down_pods: Count = Field(
-        1, description="pods that it removes in `down_s`, no more and no fewer"
+    cpu_percent: Percent | None = Field(
+        None,
+        description="percent of the CPU request at which it scales up; 0: not by CPU; default: not"
+        " judged",
     )
-    down_s: Positive = Field(60, description="seconds; the period of `down_pods`")
+    memory_percent: Percent | None = Field(
+        None,
+        description="percent of the memory request at which it scales up; 0: not by memory;"
+        " default: not judged",
+    )
+    up_pods: Count | None = Field(
+        None, description="pods that it adds in `up_s`, no more and no fewer; default: not judged"
+    )
+    up_s: Positive | None = Field(
+        None, description="seconds; the period of `up_pods`; Kubernetes acts every 15 s"
+    )
+    down_pods: Count | None = Field(
+        None,
+        description="pods that it removes in `down_s`, no more and no fewer; default: not judged",
+    )
+    down_s: Positive | None = Field(None, description="seconds; the period of `down_pods`")
     max_unavailable: Annotated[int, Field(ge=0)] = Field(
         0,
         description="pods that a rolling update may make unavailable at once, at any replica count",
@@ -114,6 +127,12 @@ class Scaling(Named):
     def on_paper(self) -> bool:
         """Whether Kubernetes objects describe how it scales."""
         return bool(self.manifests or self.cluster)
+
+    def pace(self, direction: Literal["up", "down"]) -> tuple[int, float] | None:
+        """How many pods may be added (or removed) in how many seconds; None if not configured."""
+        up = direction == "up"
+        pods, seconds = (self.up_pods, self.up_s) if up else (self.down_pods, self.down_s)
+        return None if pods is None or seconds is None else (pods, seconds)
 
 
 class Config(tables.Config):

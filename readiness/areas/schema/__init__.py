@@ -4,8 +4,7 @@ from typing import Final
 
 import click
 
-from readiness.areas.registry import Database
-from readiness.areas.schema.config import KINDS, Config
+from readiness.areas.schema.config import KINDS, Config, Database
 from readiness.config.base.area import Area, Configured
 
 __all__ = ["AREA"]

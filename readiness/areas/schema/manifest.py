@@ -8,8 +8,7 @@ from typing import Final, Literal
 import click
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from readiness.areas.registry import Database
-from readiness.areas.schema.config import Config
+from readiness.areas.schema.config import Config, Database
 from readiness.config.base.area import Configured
 from readiness.lib.options import config_option
 from readiness.lib.postgres import connect

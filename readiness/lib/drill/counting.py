@@ -1,4 +1,4 @@
-"""Polls a tool while something changes."""
+"""Polls a tool, such as for the replica count, while something changes."""
 
 import re
 import shlex
@@ -19,12 +19,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Said(Generic[_T]):
-    """One answer; it was true at some time between question and arrival.
+    """One answer, which was true at some time between question (`asked`) and arrival (`came`).
 
-    Attributes:
-        asked: when it was asked, on the clock `time.monotonic`.
-        came: when the answer came.
-        what: the answer.
+    Both are on the clock `time.monotonic`.
     """
 
     asked: float
@@ -33,7 +30,7 @@ class Said(Generic[_T]):
 
 
 class Sampler(Generic[_T]):
-    """Asks in a thread of its own; made by `sampling`.
+    """Polls in a thread of its own; made by `sampling`.
 
     Attributes:
         problem: why polling stopped; None while it goes on.
@@ -47,8 +44,8 @@ class Sampler(Generic[_T]):
         self._said: list[Said[_T]] = []
         self.problem: CouldNotMeasure | None = None
 
-    def between(self, begin: float, end: float) -> tuple[tuple[float, _T], ...]:
-        """The answers of a period (`time.monotonic`), each with the time of its question."""
+    def between(self, begin: float, end: float = float("inf")) -> tuple[tuple[float, _T], ...]:
+        """The answers to questions of a period, each with the time of its question."""
         return tuple((said.asked, said.what) for said in self.said(begin, end))
 
     def said(self, begin: float, end: float = float("inf")) -> tuple[Said[_T], ...]:
@@ -56,7 +53,7 @@ class Sampler(Generic[_T]):
         return tuple(said for said in self._said if begin <= said.asked < end)
 
     def start(self) -> None:
-        """Begin."""
+        """Start polling."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -75,19 +72,13 @@ class Sampler(Generic[_T]):
                 return
             if said is None:
                 return
-            # What was true while it was asked: an answer takes its time.
             self._said.append(Said(asked, time.monotonic(), said))
             self._over.wait(max(0.0, asked + self._period_s - time.monotonic()))
 
 
 @contextmanager
 def sampling(ask: Callable[[], _T | None], period_s: float = _PERIOD_S) -> Iterator[Sampler[_T]]:
-    """Poll while the block runs; an answer of None means unknown.
-
-    Args:
-        ask: asks once.
-        period_s: seconds from one question to the next, unless an answer takes longer.
-    """
+    """Call `ask` every `period_s` seconds while the block runs; an answer of None ends it."""
     sampler = Sampler(ask, period_s)
     sampler.start()
     try:
@@ -97,10 +88,10 @@ def sampling(ask: Callable[[], _T | None], period_s: float = _PERIOD_S) -> Itera
 
 
 def counted(argv: Sequence[str], remedy: str) -> int:
-    """The number of replicas that a command of the user's prints.
+    """The number of replicas that a command prints.
 
     Raises:
-        CouldNotMeasure: it fails, or prints something else than a whole number.
+        CouldNotMeasure: it fails, or prints something other than a whole number.
     """
     said = command.run(argv, "count the replicas", remedy, timeout_s=command.ASK_S)
     printed = said.strip()

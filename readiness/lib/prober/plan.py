@@ -1,4 +1,4 @@
-"""What the prober is to do, and what it writes down: both cross a process."""
+"""The prober's plan and the lines of its record, which both pass between processes."""
 
 import json
 from dataclasses import dataclass
@@ -13,31 +13,29 @@ _OK: Final = 200
 
 
 class Mode(StrEnum):
-    """How a request reaches the service."""
+    """How a request reaches the service: over a new connection, or one from a client's pool."""
 
     NEW = "new"
-    """Over a connection of its own."""
     KEPT = "kept"
-    """Over one that is kept open, as pools of clients do."""
 
 
 MODES: Final = (Mode.NEW, Mode.KEPT)
 
 
 class Plan(BaseModel):
-    """What is asked, and how often.
+    """Which requests are sent, and how often.
 
     Attributes:
-        url: what is asked with GET.
+        url: of GET requests.
         rate_per_s: requests a second; the modes take turns.
         timeout_s: seconds after which a request counts as unanswered.
         statuses: those that count as answered.
         headers: sent with each request, such as a token.
-        version_key: the key of the JSON answer that tells the release; empty: none is read.
-        replica_header: the header that tells which replica answered; empty: none is read.
+        version_key: the key of the JSON answer that names the release; empty: none is read.
+        replica_header: the header that names the replica; empty: none is read.
         connections: how many are kept open, used in turn.
         verify_tls: whether the certificate must be valid.
-        max_bytes: of a body; a longer one is no answer.
+        max_bytes: of a body; a longer one is a failure.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
@@ -68,11 +66,11 @@ class Sample:
         mode: how it was sent.
         due: when it was to be sent, on the clock `time.monotonic`, which all processes share.
         sent: when it was.
-        ended: when its answer was complete, or it was given up.
+        ended: when its answer was complete, or the timeout had passed.
         status: of the answer; 0 where there was none.
-        problem: why it failed, in a word or two; empty if it did not.
-        version: the release that answered, as far as it says.
-        replica: which replica answered, as far as it says.
+        problem: why it failed, in one to three words; empty if it did not.
+        version: the release that answered; empty if unknown.
+        replica: the replica that answered; empty if unknown.
     """
 
     slot: int
@@ -87,17 +85,17 @@ class Sample:
 
     @property
     def failed(self) -> bool:
-        """Whether it was not answered as it should have been."""
+        """Whether it got no good answer."""
         return bool(self.problem)
 
     @property
     def latency_s(self) -> float:
-        """From when it was due: whoever waits for their turn waits, too."""
+        """Seconds from when it was due, so that waiting for its turn counts."""
         return self.ended - self.due
 
     @property
     def late_s(self) -> float:
-        """How much too late the prober itself was."""
+        """How late the prober sent it, in seconds."""
         return self.sent - self.due
 
 
@@ -107,7 +105,7 @@ class Hangup:
 
     Attributes:
         at: when, on the clock `time.monotonic`.
-        idle: whether nothing was under way on it; else a request was lost.
+        idle: whether no request was under way on it; else one was lost.
     """
 
     at: float
@@ -116,7 +114,7 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last line of a whole record.
+    """The last line of a complete record.
 
     Attributes:
         at: when the prober ended.
@@ -142,10 +140,10 @@ def encode(line: Line) -> str:
 
 
 def decode(text: str) -> Line:
-    """The other way round.
+    """Read a line of the record.
 
     Raises:
-        ValueError: it is no line of a record.
+        ValueError: it is not one.
     """
     try:
         letter, *values = json.loads(text)

@@ -20,7 +20,7 @@ _POLL_S: Final = 0.02
 
 
 class Prober:
-    """A prober that runs; made by `probing`."""
+    """A running prober; made by `probing`."""
 
     def __init__(self, plan: Plan, process: subprocess.Popen[bytes], record: IO[str]) -> None:
         self.plan = plan
@@ -33,34 +33,30 @@ class Prober:
         self._end: End | None = None
 
     def begin(self) -> None:
-        """Tell it what to do, not as an argument: there may be a token in it."""
-        with suppress(BrokenPipeError):  # it died: `seen` tells so
+        """Send it the plan; not as an argument, since it may contain a token."""
+        with suppress(BrokenPipeError):  # it died, which `seen` reports
             self._stdin.write(self.plan.model_dump_json().encode() + b"\n")
             self._stdin.flush()
 
     def seen(self) -> Observation:
-        """What became of all requests that ended so far.
+        """The outcome of all requests that have ended.
 
         Raises:
             CouldNotMeasure: the prober ended by itself.
         """
         self._read()
         if self._process.poll() is not None and self._end is None:
-            self._read()  # its last lines may have come in between
+            self._read()  # its last lines may have arrived in between
             if self._end is None:
                 raise self._died()
         samples = tuple(self._samples[slot] for slot in sorted(self._samples))
         return Observation(self.plan, samples, tuple(self._hangups))
 
     def wait(self, enough: Callable[[Observation], bool], within_s: float) -> Observation:
-        """Wait until what was seen is enough.
-
-        Args:
-            enough: whether it is.
-            within_s: the longest wait, in seconds.
+        """Wait until what was seen is enough, for at most `within_s` seconds.
 
         Raises:
-            TookTooLong: it is not enough at the end.
+            TookTooLong: it never was.
             CouldNotMeasure: the prober ended by itself.
         """
         deadline = time.monotonic() + within_s
@@ -73,10 +69,10 @@ class Prober:
         return seen
 
     def stop(self) -> Observation:
-        """End it once what is under way has ended; gives the whole record.
+        """End it once the requests under way have ended; returns the whole record.
 
         Raises:
-            CouldNotMeasure: it did not end, or its record is not whole.
+            CouldNotMeasure: it did not end, or its record is incomplete.
         """
         self._stdin.close()
         try:
@@ -90,7 +86,7 @@ class Prober:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of its process."""
         return self._process.pid
 
     @property
@@ -111,17 +107,17 @@ class Prober:
 
     def _died(self) -> CouldNotMeasure:
         return CouldNotMeasure(
-            "the prober ended before it should have: its record is not whole",
+            "the prober ended too early, and its record is incomplete",
             where=self.plan.url,
-            remedy="was it killed, for want of memory? dmesg | tail",
+            remedy="see whether it was killed for lack of memory: dmesg | tail",
         )
 
 
 @contextmanager
 def probing(plan: Plan) -> Iterator[Prober]:
-    """Probe a service while the block runs; it begins once the first request has ended.
+    """Probe a service while the block runs, which begins once the first request has ended.
 
-    The process ends with this one, however that ends.
+    The prober's process ends with this one, even if this one is killed.
 
     Raises:
         CouldNotMeasure: it does not start.
@@ -129,7 +125,7 @@ def probing(plan: Plan) -> Iterator[Prober]:
     writes, name = tempfile.mkstemp(prefix="readiness-prober-")
     try:
         with Path(name).open(encoding="utf-8") as record:
-            # Without a name it is gone when the last of the two processes is, however they end.
+            # A file without a name is gone when both processes are, however they end.
             Path(name).unlink()
             with _started(writes) as process:
                 prober = Prober(plan, process, record)

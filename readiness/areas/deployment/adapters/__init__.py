@@ -1,20 +1,14 @@
 """What changes the release, one module for each kind of tool."""
 
-from readiness.areas.deployment.adapters.adapter import Adapter
-from readiness.areas.deployment.adapters.command import CommandAdapter
+from readiness.areas.deployment.adapters.adapter import Adapter, CommandAdapter
 from readiness.areas.deployment.adapters.compose import ComposeAdapter
-from readiness.areas.deployment.adapters.helm import HelmAdapter
-from readiness.areas.deployment.adapters.kubernetes import by_argo_rollouts, by_kubectl
+from readiness.areas.deployment.adapters.kubernetes import HelmAdapter, by_argo_rollouts, by_kubectl
 from readiness.areas.deployment.config import Deployment
 from readiness.model.errors import NoData
 
 
 def adapter_of(deployment: Deployment) -> Adapter:
-    """The adapter that the target declares.
-
-    Raises:
-        NoData: it declares none.
-    """
+    """The adapter that the target declares; NoData if it declares none."""
     wait_s = deployment.change_within_s
     if deployment.command:
         return CommandAdapter(deployment.command)

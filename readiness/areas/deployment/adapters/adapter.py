@@ -1,17 +1,23 @@
-"""What all tools have in common: they deploy a release, and their word is not trusted."""
+"""What all tools that deploy have in common; and the simplest one, the target's own commands."""
 
 import hashlib
 import json
+import re
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final
 
+from readiness.areas.deployment.config import ByCommand
 from readiness.lib import command
+from readiness.lib.drill.counting import counted
 from readiness.model.errors import NoData
 
 State = Mapping[str, str]
 """What a release runs with: a digest of the value of each key."""
+_TABLE: Final = "run it by hand, and correct it in [deployment.command]"
+_LINE: Final = re.compile(r"([^=\s][^=]*)=(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +25,8 @@ class Call:
     """A command that changes something.
 
     Attributes:
-        argv: the program and its arguments.
         verb: what it does, as in `the command to VERB failed`.
-        env: variables on top of our own.
+        env: variables in addition to those of this process.
     """
 
     argv: Sequence[str]
@@ -34,40 +39,35 @@ class Call:
         return " ".join([*variables, shlex.join(self.argv)])
 
 
-class Adapter(Protocol):
-    """A tool that changes the release."""
+class Adapter(ABC):
+    """A tool that changes the release.
+
+    Its questions raise CouldNotMeasure if the tool does not answer, or prints something else.
+    """
 
     def deploy(self, release: str) -> list[Call]:
         """The commands that deploy this release; the last one waits until it is served."""
-        ...
+        return self.change(release, f"deploy {release}")
 
     def rollback(self, release: str) -> list[Call]:
         """The commands that roll back to this release."""
-        ...
+        return self.change(release, f"roll back to {release}")
 
+    @abstractmethod
+    def change(self, release: str, verb: str) -> list[Call]:
+        """The commands that change to this release; a rollback is a change to an older one."""
+
+    @abstractmethod
     def state(self) -> State | None:
-        """What the current release runs with; None where the tool does not tell.
+        """The configuration that the current release runs with; None if the tool prints none."""
 
-        Raises:
-            CouldNotMeasure: the tool does not answer.
-        """
-        ...
-
+    @abstractmethod
     def replicas(self) -> int | None:
-        """How many replicas can serve now; None where the tool does not tell.
+        """How many replicas can serve now; None if the tool does not count them."""
 
-        Raises:
-            CouldNotMeasure: the tool does not answer.
-        """
-        ...
-
+    @abstractmethod
     def under_way(self) -> str | None:
-        """Which change is under way; empty if none is, None where the tool does not tell.
-
-        Raises:
-            CouldNotMeasure: the tool does not answer.
-        """
-        ...
+        """Which change is under way; empty if none is, None if the tool does not say."""
 
 
 def filled(argv: Sequence[str], release: str) -> list[str]:
@@ -76,13 +76,13 @@ def filled(argv: Sequence[str], release: str) -> list[str]:
 
 
 def digest(value: object) -> str:
-    """A digest of a value, to see whether it is the same."""
+    """A digest of a value, to compare it with another."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def asked(argv: Sequence[str], verb: str, remedy: str) -> str:
-    """What a question to the tool prints.
+    """The output of a command that only asks.
 
     Raises:
         CouldNotMeasure: it fails, hangs, or cannot be started.
@@ -91,13 +91,53 @@ def asked(argv: Sequence[str], verb: str, remedy: str) -> str:
 
 
 def json_of(printed: str, where: str) -> Any:
-    """What a tool printed as JSON.
-
-    Raises:
-        NoData: it is not JSON.
-    """
+    """The output of a tool, parsed as JSON; NoData if it is not JSON."""
     try:
         return json.loads(printed)
     except (ValueError, RecursionError):
-        # What it printed is not shown: it may hold values.
+        # The output is not shown: it may contain secrets.
         raise NoData("printed no valid JSON", where=where, remedy="run it by hand") from None
+
+
+class CommandAdapter(Adapter):
+    """The commands of [deployment.command]."""
+
+    def __init__(self, settings: ByCommand) -> None:
+        self._settings = settings
+
+    def change(self, release: str, verb: str) -> list[Call]:
+        """One command."""
+        return [Call(filled(self._settings.deploy, release), verb)]
+
+    def rollback(self, release: str) -> list[Call]:
+        """The command `rollback` if it is declared, else `deploy`."""
+        argv = self._settings.rollback or self._settings.deploy
+        return [Call(filled(argv, release), f"roll back to {release}")]
+
+    def state(self) -> State | None:
+        """The command's output, one `KEY=value` per line."""
+        if self._settings.state is None:
+            return None
+        argv = self._settings.state
+        lines = [line for line in asked(argv, "print the state", _TABLE).splitlines() if line]
+        found = [_LINE.fullmatch(line) for line in lines]
+        # The line itself is not shown: it may contain a secret.
+        if not lines or None in found:
+            wrong = f"line {found.index(None) + 1} is not KEY=value" if lines else "printed nothing"
+            raise NoData(wrong, where=shlex.join(argv), remedy=_TABLE)
+        return {match[1].strip(): digest(match[2]) for match in found if match}
+
+    def replicas(self) -> int | None:
+        """The command's output, a whole number."""
+        argv = self._settings.replicas
+        return None if argv is None else counted(argv, _TABLE)
+
+    def under_way(self) -> str | None:
+        """By the command's exit status."""
+        if self._settings.status is None:
+            return None
+        argv = self._settings.status
+        answer = command.ask(
+            argv, "say whether a change is under way", _TABLE, timeout_s=command.ASK_S
+        )
+        return f"{shlex.join(argv)}: {answer.said or answer.status}" if answer.status else ""

@@ -1,4 +1,4 @@
-"""A service of docker compose: compose changes it, and the engine tells what runs."""
+"""A service of docker compose: compose changes it, and the container engine lists what runs."""
 
 import re
 import shlex
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, json_of
-from readiness.areas.deployment.config_adapters import ByCompose
+from readiness.areas.deployment.adapters.adapter import Adapter, Call, State, asked, digest, json_of
+from readiness.areas.deployment.config import ByCompose
 from readiness.lib import command
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -16,6 +16,9 @@ _ONE_OFF: Final = "com.docker.compose.oneoff"
 _UNSETTLED: Final = frozenset(
     {"created", "initialized", "starting", "restarting", "stopping", "removing"}
 )
+_REMEDY: Final = "run it by hand, and correct [deployment.compose]"
+_TRIES: Final = 5
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Container:
     Attributes:
         status: as `running`.
         health: as `healthy`; empty where it has no health check.
-        settings: what it runs with, the image left out.
+        settings: what it runs with, without the image.
     """
 
     status: str
@@ -44,20 +47,16 @@ class Container:
 
     @property
     def unsettled(self) -> str:
-        """The state that it is changing through; empty if it is settled."""
+        """The state of its transition, as `starting`; empty if it is settled."""
         words = (self.health if self.runs else "", self.status)
         return next((word for word in words if word in _UNSETTLED), "")
 
 
 def containers_of(printed: str, where: str) -> list[Container]:
-    """Those of the service, without what was started by `run`, such as a migration.
-
-    Args:
-        printed: the list that the engine prints.
-        where: the command, for a message.
+    """The containers that the engine printed, without one-off ones (`run`), such as migrations.
 
     Raises:
-        NoData: it is not such a list.
+        NoData: it printed something else.
     """
     documents = json_of(printed, where)
     if not isinstance(documents, list) or not all(
@@ -68,7 +67,7 @@ def containers_of(printed: str, where: str) -> list[Container]:
 
 
 def state_of(containers: Sequence[Container]) -> State:
-    """What they run with; where they differ, all values."""
+    """What they run with; all values where they differ."""
     found: dict[str, set[str]] = {}
     for container in containers:
         for key, value in container.settings.items():
@@ -105,15 +104,10 @@ def _is_one_off(document: Mapping[str, Any]) -> bool:
     return str(labels.get(_ONE_OFF)) == "True"
 
 
-_REMEDY: Final = "run it by hand, and correct [deployment.compose]"
-_TRIES: Final = 5
-_ID: Final = re.compile(r"[0-9a-f]{64}")
-
-
-class ComposeAdapter:
+class ComposeAdapter(Adapter):
     """Sets the tag of one service's image, and lets compose bring the service up again.
 
-    Only the engine is asked what runs: what compose prints differs between its releases, and it
+    Only the engine is asked what runs: the output of compose differs between its releases, and it
     reads the files first, which need not be valid without the variable.
     """
 
@@ -121,39 +115,30 @@ class ComposeAdapter:
         self._settings = settings
         self._wait_s = wait_s
 
-    def deploy(self, release: str) -> list[Call]:
-        """Waits until the containers are healthy, if `wait` is set."""
-        return [self._up(release, "deploy")]
-
-    def rollback(self, release: str) -> list[Call]:
-        """The same with the older release: compose stores none."""
-        return [self._up(release, "roll back to")]
+    def change(self, release: str, verb: str) -> list[Call]:
+        """Bring the service up; waits until the containers are healthy, if `wait` is set."""
+        settings = self._settings
+        files = [word for file in settings.files for word in ("--file", file)]
+        wait = ["--wait", "--wait-timeout", f"{self._wait_s:.0f}"] if settings.wait else []
+        argv = [
+            *(*settings.tool, *files, "--project-name", settings.project),
+            *("up", "--detach", "--no-deps", *wait, settings.service),
+        ]
+        return [Call(argv, verb, {settings.variable: release})]
 
     def state(self) -> State | None:
-        """What the containers run with, which may differ from the files.
-
-        Raises:
-            CouldNotMeasure: the engine does not answer, or no container runs.
-        """
+        """What the containers run with, which may differ from the files."""
         running = [container for container in self._containers() if container.runs]
         if not running:
             raise NoData("no container runs", where=shlex.join(self._list()), remedy=_REMEDY)
         return state_of(running)
 
     def replicas(self) -> int | None:
-        """The containers that run, and are healthy where they have a health check.
-
-        Raises:
-            CouldNotMeasure: the engine does not answer.
-        """
+        """The containers that run, and are healthy where they have a health check."""
         return sum(container.serves for container in self._containers())
 
     def under_way(self) -> str | None:
-        """A container that is created, starts or restarts is a change.
-
-        Raises:
-            CouldNotMeasure: the engine does not answer.
-        """
+        """A container that is created, starts or restarts is a change."""
         unsettled = {container.unsettled for container in self._containers()} - {""}
         return f"containers are {', '.join(sorted(unsettled))}" if unsettled else ""
 
@@ -168,7 +153,7 @@ class ComposeAdapter:
             answer = command.ask(argv, verb, _REMEDY, timeout_s=command.ASK_S)
             if answer.status == 0:
                 return containers_of(answer.output, shlex.join(argv))
-            # In a rollout one may be gone by now: list them again.
+            # During a rollout one may be gone by now: list them again.
         raise CouldNotMeasure(
             f"the command to {verb} ended with {answer.status}: {answer.said}",
             where=shlex.join(argv),
@@ -193,13 +178,3 @@ class ComposeAdapter:
             for word in ("--filter", f"label=com.docker.compose.{key}={value}")
         )
         return [*settings.engine_argv, "ps", "--all", "--quiet", "--no-trunc", *filters]
-
-    def _up(self, release: str, verb: str) -> Call:
-        settings = self._settings
-        files = [word for file in settings.files for word in ("--file", file)]
-        wait = ["--wait", "--wait-timeout", f"{self._wait_s:.0f}"] if settings.wait else []
-        argv = [
-            *(*settings.tool, *files, "--project-name", settings.project),
-            *("up", "--detach", "--no-deps", *wait, settings.service),
-        ]
-        return Call(argv, f"{verb} {release}", {settings.variable: release})

@@ -1,17 +1,25 @@
-"""A workload of Kubernetes, changed by kubectl; and an Argo Rollout, changed by its plugin."""
+"""A workload changed by kubectl, an Argo Rollout by its plugin, and a release of Helm."""
 
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from readiness.areas.deployment.adapters.adapter import Call, State, asked, digest, filled, json_of
-from readiness.areas.deployment.config_adapters import ByArgoRollouts, ByKubectl, Cluster
+from readiness.areas.deployment.adapters.adapter import (
+    Adapter,
+    Call,
+    State,
+    asked,
+    digest,
+    filled,
+    json_of,
+)
+from readiness.areas.deployment.config import ByArgoRollouts, ByHelm, ByKubectl, Cluster
 from readiness.model.errors import NoData
 
 Object = Mapping[str, Any]
 """One object, as `kubectl get -o json` prints it."""
 
-# Controllers that would revert what a drill changes, as Git says otherwise.
+# Controllers that would revert a drill's change, since Git has another release.
 _OWNERS: Final = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
     "argocd.argoproj.io/instance": "Argo CD",
@@ -27,6 +35,11 @@ _REFERENCES: Final = {
     "secretKeyRef": ("secret", "name"),
     "secret": ("secret", "secretName"),
 }
+_REMEDY: Final = (
+    "run it by hand; correct the table below [deployment], or the permissions of its context"
+)
+_HELM_REMEDY: Final = "run it by hand; correct [deployment.helm], or the permissions of its context"
+_DEPLOYED: Final = "deployed"
 
 
 def unfinished(workload: Object) -> str:
@@ -62,12 +75,12 @@ def references(workload: Object) -> list[str]:
 
 
 def state_of(workload: Object, referred: list[Object], *, without: str) -> State:
-    """What its pods run with: the template, and each key of what the template refers to.
+    """What its pods run with: the template, and each key of the ConfigMaps and Secrets it names.
 
     Args:
         workload: the Deployment, StatefulSet or Rollout.
         referred: the ConfigMaps and Secrets.
-        without: the container whose image is what changes.
+        without: the container whose image is left out.
     """
     state: dict[str, str] = {}
     pod = _pod_of(workload)
@@ -106,16 +119,11 @@ def _references(node: object) -> Iterator[str]:
             yield from _references(value)
 
 
-_REMEDY: Final = (
-    "run it by hand; correct the table below [deployment], or the permissions of its context"
-)
-
-
-class WorkloadAdapter:
+class WorkloadAdapter(Adapter):
     """Sets the image of a workload, and waits for the rollout.
 
-    A rollback sets the older image: `rollout undo` merges leftovers, and its revision need not be
-    the release that is meant.
+    A rollback sets the older image: `rollout undo` keeps leftovers, and its revision may be another
+    release.
     """
 
     def __init__(
@@ -127,43 +135,24 @@ class WorkloadAdapter:
         self._change = change
         self._wait = wait
 
-    def deploy(self, release: str) -> list[Call]:
+    def change(self, release: str, verb: str) -> list[Call]:
         """Set the image, then wait."""
-        return self._calls(release, f"deploy {release}")
-
-    def rollback(self, release: str) -> list[Call]:
-        """The same with the older image."""
-        return self._calls(release, f"roll back to {release}")
+        return [Call(filled(self._change, release), verb), Call(self._wait, f"wait, to {verb}")]
 
     def state(self) -> State | None:
-        """What its pods run with, without the image.
-
-        Raises:
-            CouldNotMeasure: kubectl does not answer, or prints something else.
-        """
+        """What its pods run with, without the image."""
         workload = self._get([self._name])[0]
         names = references(workload)
         referred = self._get(names) if names else []
         return state_of(workload, referred, without=self._container)
 
     def replicas(self) -> int | None:
-        """How many are available.
-
-        Raises:
-            CouldNotMeasure: kubectl does not answer, or prints something else.
-        """
+        """How many are available."""
         return available(self._get([self._name])[0])
 
     def under_way(self) -> str | None:
-        """Why its rollout is not complete, by the generation and the counts of the status.
-
-        Raises:
-            CouldNotMeasure: kubectl does not answer, or prints something else.
-        """
+        """Why its rollout is not complete, by the generation and the counts of the status."""
         return unfinished(self._get([self._name])[0])
-
-    def _calls(self, release: str, verb: str) -> list[Call]:
-        return [Call(filled(self._change, release), verb), Call(self._wait, f"wait, to {verb}")]
 
     def _get(self, names: list[str]) -> list[Object]:
         argv = [*_kubectl(self._place), "get", *names, "--output", "json"]
@@ -189,7 +178,7 @@ def by_kubectl(settings: ByKubectl, *, wait_s: float) -> WorkloadAdapter:
 
 
 def by_argo_rollouts(settings: ByArgoRollouts, *, wait_s: float) -> WorkloadAdapter:
-    """A Rollout; in a rollback, the controller skips the steps where it may."""
+    """A Rollout; during a rollback the controller skips the steps if it may."""
     tool = [*_kubectl(settings), "argo", "rollouts"]
     return WorkloadAdapter(
         settings,
@@ -201,5 +190,63 @@ def by_argo_rollouts(settings: ByArgoRollouts, *, wait_s: float) -> WorkloadAdap
 
 
 def _kubectl(place: Cluster) -> list[str]:
-    """Kubectl in the declared context: the current one may be another."""
+    """Kubectl with the declared context; the current one may be another."""
     return ["kubectl", "--context", place.context, "--namespace", place.namespace]
+
+
+class HelmAdapter(Adapter):
+    """Upgrades with the values that name the release.
+
+    A rollback is also an upgrade: `helm rollback` needs a revision, and "the previous one" changes
+    after each attempt.
+    """
+
+    def __init__(self, settings: ByHelm, *, wait_s: float) -> None:
+        self._settings = settings
+        self._wait_s = wait_s
+
+    def change(self, release: str, verb: str) -> list[Call]:
+        """An upgrade, which waits."""
+        settings = self._settings
+        argv = self._helm(
+            *("upgrade", settings.release_name, settings.chart, "--reuse-values"),
+            *(word for value in filled(settings.set, release) for word in ("--set-string", value)),
+            *("--wait", "--timeout", f"{self._wait_s:.0f}s"),
+        )
+        return [Call(argv, verb)]
+
+    def state(self) -> State | None:
+        """All values except those that name the release."""
+        argv = self._helm("get", "values", self._settings.release_name, "--all", "--output", "json")
+        document = json_of(asked(argv, "read the values", _HELM_REMEDY), shlex.join(argv))
+        if not isinstance(document, dict):
+            raise NoData("printed no values", where=shlex.join(argv), remedy=_HELM_REMEDY)
+        named = {text.partition("=")[0] for text in self._settings.set}
+        return {key: digest(value) for key, value in _leaves(document) if key not in named}
+
+    def replicas(self) -> int | None:
+        """Helm does not count them."""
+        return None
+
+    def under_way(self) -> str | None:
+        """A release that is not `deployed` is stuck, or being changed."""
+        argv = self._helm("status", self._settings.release_name, "--output", "json")
+        document = json_of(asked(argv, "read the status", _HELM_REMEDY), shlex.join(argv))
+        info = document.get("info") if isinstance(document, dict) else None
+        status = info.get("status") if isinstance(info, dict) else None
+        if not isinstance(status, str):
+            raise NoData("printed no status", where=shlex.join(argv), remedy=_HELM_REMEDY)
+        return "" if status == _DEPLOYED else f"the status of the Helm release is {status}"
+
+    def _helm(self, *arguments: str) -> list[str]:
+        settings = self._settings
+        place = ("--kube-context", settings.context, "--namespace", settings.namespace)
+        return ["helm", *place, *arguments]
+
+
+def _leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value

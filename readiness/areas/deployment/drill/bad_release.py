@@ -1,4 +1,4 @@
-"""Deploys a release that is known to be bad, and sees whether the target rolls it back itself."""
+"""Deploys a release that is known to be bad, and watches whether the target rolls it back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from typing import Final
 
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment
-from readiness.areas.deployment.drill.change import tail
+from readiness.areas.deployment.drill.change import Made, Watch, plan_of, tail
 from readiness.areas.deployment.drill.restoring import Kept, Restored, kept
-from readiness.areas.deployment.drill.watching import Made, Watch, plan_of
 from readiness.lib.drill.counting import sampling
 from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober.observation import Observation
@@ -21,16 +20,16 @@ _OFTEN_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class BadRelease:
-    """What happened to a bad release. Seconds count from the command that deployed it.
+    """The outcome of a bad release; seconds count from the command that deployed it.
 
     Attributes:
         origin: the release that was served before.
         bad: the bad one.
         noticed_s: until the first failed request, or answer of it; None if there was none.
-        told_s: until the command ended; None if it did not.
+        command_s: until the command ended; None if it did not.
         status: the exit status of the tool; None if it did not end.
-        over_s: until the target had rolled it back; None if the gate had to.
-        problem: why the gate had to; empty if it had not.
+        over_s: until the target had rolled it back; None if the gate rolled it back.
+        problem: why the gate did; empty if it did not.
         restored: how the target was restored.
         seen: all requests from the command to the end.
     """
@@ -38,7 +37,7 @@ class BadRelease:
     origin: str
     bad: str
     noticed_s: float | None
-    told_s: float | None
+    command_s: float | None
     status: int | None
     over_s: float | None
     problem: str
@@ -52,9 +51,9 @@ class BadRelease:
 
 
 def deploy_bad_release(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelease:
-    """Deploy the bad release, watch, and restore what was there before, whatever happens.
+    """Deploy the bad release, watch, and restore the previous state, whatever happens.
 
-    Where nothing shows that the deployment began, it is tried again: a good rollback is quick.
+    If nothing shows that the deployment began, it is tried again: a good rollback is quick.
 
     Raises:
         NoData: nothing shows it at the last try either.
@@ -74,7 +73,7 @@ def deploy_bad_release(deployment: Deployment, adapter: Adapter, safety: Safety)
 
 
 def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelease | None:
-    """None where nothing shows that the deployment began."""
+    """None if nothing shows that the deployment began."""
     bad = deployment.bad_release or ""
     with (
         alone(safety),
@@ -97,7 +96,7 @@ def _tried(deployment: Deployment, adapter: Adapter, safety: Safety) -> BadRelea
         origin=origin,
         bad=bad,
         noticed_s=_noticed(own, origin, made.began),
-        told_s=made.told_s,
+        command_s=made.command_s,
         status=made.status,
         over_s=None if made.problem else _over(own, origin, made, under_way),
         problem=made.problem,
@@ -128,7 +127,7 @@ def _noticed(seen: Observation, origin: str, began: float) -> float | None:
 def _over(seen: Observation, origin: str, made: Made, under_way: Sequence[float]) -> float:
     """When the last sign of the bad release was seen."""
     settled = tail(seen.samples, origin)
-    signs = [made.told_s or 0.0, *(at - made.began for at in under_way)]
+    signs = [made.command_s or 0.0, *(at - made.began for at in under_way)]
     if settled and len(settled) < len(seen.samples):
         signs.append(settled[0].ended - made.began)
     return max(signs)

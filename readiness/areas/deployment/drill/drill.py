@@ -1,4 +1,4 @@
-"""The drill: deploy, roll back, deploy again, while a prober sends requests all the time.
+"""The drill: deploy, roll back and deploy again while a prober sends requests.
 
 GIVEN a steady service, WHEN its release is changed, THEN it is steady again.
 """
@@ -6,14 +6,13 @@ GIVEN a steady service, WHEN its release is changed, THEN it is steady again.
 import secrets
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from readiness.areas.deployment.adapters.adapter import Adapter, State
 from readiness.areas.deployment.config import Data, Deployment
-from readiness.areas.deployment.drill.change import Change
+from readiness.areas.deployment.drill.change import Change, Made, Watch, plan_of
 from readiness.areas.deployment.drill.restoring import Kept, Restored, kept
-from readiness.areas.deployment.drill.watching import Made, Watch, plan_of
 from readiness.lib import command
 from readiness.lib.drill.counting import Sampler, sampling
 from readiness.lib.drill.safety import Safety, alone
@@ -21,16 +20,12 @@ from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
 from readiness.model.errors import CouldNotMeasure, NoData
 
+_FOREVER: Final = float("inf")
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Whether the row could be read.
-
-    Attributes:
-        release: the release that served.
-        found: whether it printed the id.
-        said: what the command printed, if it did not.
-    """
+    """Whether a release could read the row, and what the command printed."""
 
     release: str
     found: bool
@@ -48,7 +43,7 @@ class Row:
         self.problem: CouldNotMeasure | None = None
 
     def write(self, release: str, keeping: Kept) -> None:
-        """Write it, and read it: what was never written cannot be lost."""
+        """Write it, and read it: a row that was never written cannot be lost."""
         self.written = True
         keeping.row(self._id)
         argv = self._filled(self._data.write)
@@ -58,13 +53,13 @@ class Row:
                 raise NoData(
                     f"the synthetic row cannot be read by release {release}, which wrote it",
                     where=shlex.join(argv),
-                    remedy="let `read` print the id; see [deployment.data]",
+                    remedy="make `read` print the id; see [deployment.data]",
                 )
         except CouldNotMeasure as error:
             self.problem = error
 
     def read(self, release: str) -> None:
-        """See whether this release can read it."""
+        """Find out whether this release can read it."""
         try:
             self.reads.append(self._read(release))
         except CouldNotMeasure as error:
@@ -80,22 +75,19 @@ class Row:
         return [word.replace("{id}", self._id) for word in argv]
 
 
-_FOREVER: Final = float("inf")
-
-
 @dataclass(frozen=True, slots=True)
 class Drilled:
-    """What a drill showed.
+    """The outcome of a drill.
 
     Attributes:
         origin: the release that was served before, and is again.
         given: the requests before anything was changed.
-        changes: what was changed, in order; the last one may have been stopped.
+        changes: all changes, in order; the last one may have been stopped.
         state: what `origin` ran with before.
         reads: whether the synthetic row could be read, after each change.
         row_problem: why the row was not tried; None if it was.
         count_problem: why the replicas could not be counted; None if they could.
-        counts: when, and how many replicas served.
+        counts: the times and replica counts.
         restored: how the target was restored.
         whole: all requests.
     """
@@ -129,19 +121,10 @@ class Leg:
     back: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A leg, how it went, and what its release runs with."""
-
-    leg: Leg
-    made: Made
-    state: State | CouldNotMeasure | None
-
-
 def legs(origin: str, release: str, previous: str) -> Iterator[Leg]:
-    """From the older release: deploy, roll back, deploy again; then back to where it was.
+    """From the previous release: deploy, roll back, deploy again; then back to the origin.
 
-    Where the new one is served already, the older one is deployed first, not rolled back to: a
+    If the new release is served already, the previous one is deployed first, not rolled back to: a
     rollback must restore what a deployment of that release sets.
     """
     if origin == release:
@@ -154,7 +137,7 @@ def legs(origin: str, release: str, previous: str) -> Iterator[Leg]:
 
 
 def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
-    """Run the drill, and restore what was there before, whatever happens.
+    """Run the drill, and restore the previous state, whatever happens.
 
     Raises:
         CouldNotMeasure: the service is not steady before, another drill runs, or the release could
@@ -166,6 +149,10 @@ def drill(deployment: Deployment, adapter: Adapter, safety: Safety) -> Drilled:
         sampling(adapter.replicas) as counter,
     ):
         return _Drill(deployment, adapter, prober, counter).run(safety)
+
+
+_Done = tuple[Leg, Made, State | CouldNotMeasure | None]
+"""A change, how it went, and what its release runs with afterwards."""
 
 
 class _Drill:
@@ -186,7 +173,7 @@ class _Drill:
         state = self._state()
         with kept(settings, self._adapter, origin, safety) as keeping:
             done = list(self._walk(watch, keeping, origin))
-            restored = keeping.restore_all(there=not done[-1].made.problem)
+            restored = keeping.restore_all(there=not done[-1][1].problem)
         self._counter.stop()
         whole = self._prober.stop()
         return Drilled(
@@ -197,7 +184,7 @@ class _Drill:
             reads=tuple(self._row.reads) if self._row else (),
             row_problem=self._row.problem if self._row else None,
             count_problem=self._counter.problem,
-            counts=self._counter.between(0, _FOREVER),
+            counts=self._counter.between(0),
             restored=restored,
             whole=whole,
         )
@@ -208,7 +195,7 @@ class _Drill:
         for leg in legs(origin, release, previous):
             way = self._adapter.rollback if leg.back else self._adapter.deploy
             made = watch.make(way(leg.goal), leg.goal, keeping.notes)
-            yield _Done(leg, made, self._state())
+            yield leg, made, self._state()
             if made.problem:
                 return
             if self._row:
@@ -227,24 +214,16 @@ class _Drill:
             return error
 
     def _changes(self, done: list[_Done], whole: Observation, begin: float) -> Iterator[Change]:
-        """With all requests: none is left out between two changes, nor before the first."""
-        ends = [one.made.began for one in done[1:]] + [_FOREVER]
-        for one, end in zip(done, ends, strict=True):
-            leg, made = one.leg, one.made
-            # After a change that was stopped, the release is restored.
+        """The changes with all requests, including those between two changes."""
+        ends = [made.began for _, made, _ in done[1:]] + [_FOREVER]
+        for (leg, made, state), end in zip(done, ends, strict=True):
+            # A change that was stopped is followed by the restore.
             until = made.ended if made.problem else end
             yield Change(
-                name=leg.name,
-                before=leg.before,
-                goal=leg.goal,
-                back=leg.back,
-                began=made.began,
-                told_s=made.told_s,
-                status=made.status,
-                problem=made.problem,
-                ended=made.ended,
+                **asdict(leg),
+                **asdict(made),
                 steady_s=self._settings.steady_s,
-                state=one.state,
+                state=state,
                 counts=self._counter.between(made.began, until),
                 seen=whole.between(begin, until),
             )

@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.adapters.adapter import Adapter, Call
-from readiness.areas.deployment.config import Data, Deployment
-from readiness.areas.deployment.drill.change import IN_A_ROW, tail
-from readiness.areas.deployment.drill.watching import plan_of
+from readiness.areas.deployment.config import Config, Data, Deployment
+from readiness.areas.deployment.drill.change import IN_A_ROW, plan_of, tail
+from readiness.config.base.area import Recovery
 from readiness.lib import command
-from readiness.lib.drill.notes import Noted, Notes
-from readiness.lib.drill.safety import RECOVER, Safety
+from readiness.lib.drill.safety import RECOVER, Noted, Notes, Place, Safety, locked
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
-from readiness.model.errors import CouldNotMeasure, TookTooLong
+from readiness.model.clean import clean
+from readiness.model.errors import CouldNotMeasure, TookTooLong, UsageError
 
 _GLANCE_S: Final = 15.0
 
@@ -29,9 +30,9 @@ class Restored:
     """How the target was restored.
 
     Attributes:
-        already: whether it served that release already, so that nothing was done.
+        already: whether the release was served already, so that nothing was done.
         began: when the command was started, on the clock `time.monotonic`.
-        arrived: when the first of the good answers came that only this release gave.
+        arrived: when the first of the last good answers came, all of this release.
         ended: when the service was steady.
     """
 
@@ -48,7 +49,7 @@ class Restored:
 
 
 def restore(deployment: Deployment, adapter: Adapter, release: str) -> Restored:
-    """Restore the release; may be called as often as you like.
+    """Restore the release; a second call changes nothing.
 
     Raises:
         CouldNotMeasure: it does not serve that release, or does not answer.
@@ -70,7 +71,7 @@ def remove_row(data: Data, row: str) -> None:
 
 
 def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
-    """Only if the tool says that no change is under way: one that begins is not seen yet."""
+    """Whether it is served, and the tool says that no change is under way that would show later."""
     try:
         if adapter.under_way() != "":
             return False
@@ -78,16 +79,14 @@ def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
         return False
     began = time.monotonic()
     try:
-        seen = prober.wait(
-            lambda seen: len(seen.between(began, float("inf")).samples) >= IN_A_ROW, _GLANCE_S
-        )
+        seen = prober.wait(lambda seen: len(seen.between(began).samples) >= IN_A_ROW, _GLANCE_S)
     except TookTooLong:
         return False
-    return _settled(seen.between(began, float("inf")), release)
+    return _settled(seen.between(began), release)
 
 
 def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Prober) -> Restored:
-    """By a rollback or a deployment, as the release requires; if that fails, by the other."""
+    """Roll back or deploy, as the release requires; if that fails, try the other."""
     began = time.monotonic()
     ways = [adapter.rollback, adapter.deploy]
     if release == deployment.release:
@@ -96,11 +95,11 @@ def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Pro
     for way in ways:
         problem = _run(way(release), deployment)
         said = problem or said
-        # Whatever the tool said, the answers of the service decide.
+        # The answers of the service decide, whatever the tool printed.
         within_s = _GLANCE_S + deployment.steady_s if problem else deployment.change_within_s
         enough = partial(_is_steady, time.monotonic(), release, deployment.steady_s)
         with suppress(TookTooLong):
-            seen = prober.wait(enough, within_s).between(began, float("inf"))
+            seen = prober.wait(enough, within_s).between(began)
             arrived = tail(seen.samples, release)[0].ended
             return Restored(already=False, began=began, arrived=arrived, ended=time.monotonic())
     raise CouldNotMeasure(
@@ -111,7 +110,7 @@ def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Pro
 
 
 def _run(calls: Sequence[Call], deployment: Deployment) -> str:
-    """Why the command failed; empty if it says that it did not."""
+    """Why the command failed; empty if its exit status is 0."""
     for call in calls:
         try:
             with command.started(call.argv, call.verb, RECOVER, env=call.env) as running:
@@ -124,7 +123,7 @@ def _run(calls: Sequence[Call], deployment: Deployment) -> str:
 
 
 def _is_steady(since: float, release: str, steady_s: float, seen: Observation) -> bool:
-    settled = tail(seen.between(since, float("inf")).samples, release)
+    settled = tail(seen.between(since).samples, release)
     return len(settled) >= IN_A_ROW and settled[-1].due - settled[0].due >= steady_s
 
 
@@ -147,15 +146,12 @@ class Kept:
         self._failed: CouldNotMeasure | None = None
 
     def row(self, row: str) -> None:
-        """Write down that this row will be written."""
+        """Note that this row will be written."""
         self._row = row
         self.notes.row(row)
 
     def restore_all(self, *, there: bool = False) -> Restored:
-        """Restore everything, once.
-
-        Args:
-            there: the release was seen to be served again, by all replicas.
+        """Restore everything, once; `there`: all replicas were seen to serve the release again.
 
         Raises:
             CouldNotMeasure: it failed; the notes stay.
@@ -186,7 +182,7 @@ class Kept:
 def kept(deployment: Deployment, adapter: Adapter, release: str, safety: Safety) -> Iterator[Kept]:
     """Whatever happens in the block, this release is served again at its end.
 
-    What must be restored is on disk before the block begins, and a watchdog restores it if this
+    The notes are on disk before the block begins, and a watchdog restores the target if this
     process is killed.
 
     Raises:
@@ -209,5 +205,46 @@ def _recover(config: Path) -> list[str]:
 
 
 def _longest_s(deployment: Deployment) -> float:
-    """The longest that restoring may take: two ways, each with its command and its wait."""
+    """How long restoring may take: two ways, each with its command and its wait."""
     return 4 * deployment.change_within_s + deployment.steady_s + 60
+
+
+def recover(recovery: Recovery) -> bool:
+    """Restore what each note names; returns whether there was any.
+
+    Raises:
+        SafetyRefusal: the notes are those of another target.
+        UsageError: the file no longer says how the release is changed.
+        CouldNotMeasure: a drill is under way, or the target cannot be restored.
+    """
+    files = sorted(recovery.folder.glob("drill-*.json"))
+    for file in files:
+        noted = Noted.read(file)
+        recovery.check(file, noted.fingerprint, noted.target, noted.environment)
+        place = Place(recovery.folder, noted.target, noted.environment, noted.fingerprint)
+        with locked(place):
+            _recover_from(file, noted, recovery)
+    return bool(files)
+
+
+def _recover_from(file: Path, noted: Noted, recovery: Recovery) -> None:
+    config: Config = recovery.config
+    deployment, say = config.deployment, recovery.say
+    if deployment is None:
+        raise UsageError(
+            "no longer says how the release is changed",
+            where="[deployment]",
+            remedy=f"deploy release {clean(noted.release)} by hand, and remove {file}",
+        )
+    if noted.end_tool():
+        say(f"stopped the command that the drill had left running (process {noted.tool})")
+    restored = restore(deployment, adapter_of(deployment), noted.release)
+    served = f"release {clean(noted.release)} is served"
+    if restored.already:
+        say(f"{served}; nothing had to be restored")
+    else:
+        say(f"{served} again, after {restored.arrived - restored.began:.1f} s")
+    if noted.row and deployment.data:
+        remove_row(deployment.data, noted.row)
+        say(f"removed the synthetic row {clean(noted.row)}")
+    file.unlink(missing_ok=True)

@@ -8,11 +8,10 @@ from urllib.parse import urlsplit
 
 from readiness.areas.deployment.adapters.adapter import Adapter
 from readiness.areas.deployment.config import Deployment, SlowRequest
-from readiness.areas.deployment.drill.restoring import Kept, kept
-from readiness.areas.deployment.drill.watching import Watch, plan_of
+from readiness.areas.deployment.drill.change import Watch, plan_of
+from readiness.areas.deployment.drill.restoring import kept
 from readiness.lib import command
-from readiness.lib.drill.notes import Notes
-from readiness.lib.drill.safety import Safety, alone
+from readiness.lib.drill.safety import Notes, Safety, alone
 from readiness.lib.prober import watched
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Plan, Sample
@@ -20,28 +19,25 @@ from readiness.lib.prober.prober import Prober, probing
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
 
-# Several for each replica, so that whichever is stopped has some; and in no simple ratio to the
+# Several for each replica, so that the stopped one has some; and not in a simple ratio to the
 # other requests, or a round-robin balancer would send all of them to the same replica.
 _SLOW_PER_S: Final = 11.0
 _SLOW_TIMEOUT_S: Final = 30.0
 _SLOW_ENOUGH_S: Final = 0.5
-_FOREVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What happened to the requests while a replica was stopped.
+    """The requests while a replica was stopped.
 
     Attributes:
-        began: when the command to stop it began, on the clock `time.monotonic`.
-        stop_s: seconds until the command ended.
+        stop_s: seconds until the command to stop it ended.
         back_s: seconds until all replicas served again; None if that was not seen.
-        under_way: the slow requests that were under way then.
+        under_way: the slow requests that were under way when the command began.
         slow: all slow requests.
         others: all quick ones, of a second prober.
     """
 
-    began: float
     stop_s: float
     back_s: float | None
     under_way: tuple[Sample, ...]
@@ -57,11 +53,10 @@ class Stopped:
 
 
 def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety: Safety) -> Stopped:
-    """Stop one, and wait until all serve again.
+    """Stop a replica, and wait until all serve again.
 
     Raises:
-        NoData: no request was under way, none of them was slow, or nothing shows that the stopped
-            replica had one of them.
+        NoData: no slow request was under way, or nothing shows that the stopped replica had one.
         CouldNotMeasure: the service is not steady before, the command fails, or another drill
             runs.
     """
@@ -73,7 +68,7 @@ def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety:
         origin = Watch(deployment, prober).given(adapter).versions[0]
         with kept(deployment, adapter, origin, safety) as keeping:
             _reach_all(deployment, slowly)
-            began, ended = _stop(slow, keeping)
+            began, ended = _stop(slow, keeping.notes)
             back = _back(deployment, adapter, prober, began)
             settled = time.monotonic()
             watched.steadily(prober, deployment, settled)
@@ -85,12 +80,11 @@ def stopped(deployment: Deployment, slow: SlowRequest, adapter: Adapter, safety:
     if not slow_ones.failed:
         _must_have_met(under_way, gone, deployment)
     return Stopped(
-        began=began,
         stop_s=ended - began,
         back_s=None if back is None else back - began,
         under_way=under_way,
         slow=slow_ones,
-        others=whole.between(began, _FOREVER),
+        others=whole.between(began),
     )
 
 
@@ -120,24 +114,18 @@ def _reach_all(deployment: Deployment, slowly: Prober) -> None:
         slowly.wait(enough, _SLOW_TIMEOUT_S)
     except TookTooLong:
         seen = slowly.seen()
-        told = listed(dict.fromkeys(s.problem for s in seen.failed)) or listed(seen.replicas)
+        found = listed(dict.fromkeys(s.problem for s in seen.failed)) or listed(seen.replicas)
         raise NoData(
             f"only some replicas answered a slow request within {_SLOW_TIMEOUT_S:g} s, so that none"
-            f" was stopped: {told}",
+            f" was stopped: {found}",
             where=slowly.plan.url,
             remedy="set `path` in [deployment.slow_request] to one that every replica answers",
         ) from None
 
 
-def _stop(slow: SlowRequest, keeping: Kept) -> tuple[float, float]:
+def _stop(slow: SlowRequest, notes: Notes) -> tuple[float, float]:
     """When the command began and ended."""
-    began = time.monotonic()
-    _run(slow, keeping.notes)
-    return began, time.monotonic()
-
-
-def _run(slow: SlowRequest, notes: Notes) -> None:
-    remedy = "run it by hand; see [deployment.slow_request]"
+    began, remedy = time.monotonic(), "run it by hand; see [deployment.slow_request]"
     with command.started(slow.stop_one, "stop one replica", remedy) as running:
         notes.tool(running.pid)
         try:
@@ -150,6 +138,7 @@ def _run(slow: SlowRequest, notes: Notes) -> None:
             where=" ".join(slow.stop_one),
             remedy=remedy,
         )
+    return began, time.monotonic()
 
 
 def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float) -> float | None:
@@ -159,7 +148,7 @@ def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float
         asked = time.monotonic()
         count, busy = adapter.replicas(), adapter.under_way()
         if count is None:
-            recent = prober.seen().between(asked - deployment.steady_s, _FOREVER)
+            recent = prober.seen().between(asked - deployment.steady_s)
             count = len(recent.replicas) if asked - began > deployment.steady_s else 0
         if count >= deployment.replicas and not busy:
             return asked
@@ -168,11 +157,11 @@ def _back(deployment: Deployment, adapter: Adapter, prober: Prober, began: float
 
 
 def _gone(whole: Observation, deployment: Deployment, began: float, settled: float) -> set[str]:
-    """The replicas that no longer answer; empty where answers do not name their replica."""
+    """The replicas that no longer answer; empty if answers do not name their replica."""
     if not deployment.replica_header:
         return set()
     before = set(whole.between(0.0, began).replicas)
-    gone = before - set(whole.between(settled, _FOREVER).replicas)
+    gone = before - set(whole.between(settled).replicas)
     if not gone:
         raise NoData(
             "the same replicas answer as before, so that nothing shows that one was stopped",
@@ -183,7 +172,7 @@ def _gone(whole: Observation, deployment: Deployment, began: float, settled: flo
 
 
 def _must_have_met(under_way: Sequence[Sample], gone: set[str], deployment: Deployment) -> None:
-    """Where no request was lost, the stopped replica must have had one under way."""
+    """If no request was lost, the stopped replica must have had one under way."""
     if not deployment.replica_header:
         raise NoData(
             "no request was lost, but it is unknown whether the stopped replica had one under way",

@@ -14,8 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Final
 
-from readiness.areas.deployment.config import Compatibility, Deployment
-from readiness.areas.deployment.config_adapters import RELEASE
+from readiness.areas.deployment.config import RELEASE, Compatibility, Deployment
 from readiness.config.base.tables import Database
 from readiness.lib import http
 from readiness.lib.guardian import Guardian
@@ -36,33 +35,40 @@ _ASK_S: Final = 10.0
 _POLL_S: Final = 0.1
 _GRACE_S: Final = 10.0
 _SAID: Final = 300
+_TIMEOUT_S: Final = 120.0
+# A migration that runs now holds locks: users must not have to wait for the dump.
+_DUMP: Final = ("--format=custom", "--lock-wait-timeout=5000")
+_COUNTED_S: Final = 10.0
+_CONNECTED: Final = "select count(*) from pg_stat_activity where datname = %s"
+_DONE: Final = """
+select coalesce(sum(xact_commit + xact_rollback), 0)::bigint
+from pg_stat_database where datname = %s"""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What happened to the previous release on the new schema.
+    """How the previous release ran on the new schema.
 
     Attributes:
-        ready: whether it was ready in time.
-        why: why it was not, with the end of its output; empty if it was.
+        why: why it was not ready in time, with the end of its output; empty if it was.
         answers: for each path, what is wrong with its answer; empty if nothing is.
         used: whether the scratch database was used while it ran.
         source: the command.
     """
 
-    ready: bool
     why: str
-    answers: tuple[tuple[str, str], ...]
+    answers: tuple[str, ...]
     used: bool
     source: str
 
+    @property
+    def ready(self) -> bool:
+        """Whether it was ready in time."""
+        return not self.why
+
 
 def how_to_start(deployment: Deployment) -> tuple[Compatibility, str]:
-    """How the previous release is started, and which one that is.
-
-    Raises:
-        NoData: neither is declared.
-    """
+    """How the previous release is started, and which one it is; NoData if not declared."""
     if deployment.compatibility is None or deployment.previous is None:
         raise NoData("needs [deployment.compatibility] and [deployment] previous")
     return deployment.compatibility, deployment.previous
@@ -75,7 +81,7 @@ def tried(
 
     Args:
         settings: how it is started, and which paths are requested.
-        release: which one.
+        release: its name.
         database: a scratch database that nothing else uses.
         server: another database of the same server.
         guardian: stops it if this process is killed.
@@ -90,8 +96,8 @@ def tried(
     with _started([_filled(w, words) for w in settings.start], settings, guardian) as running:
         base = f"http://127.0.0.1:{port}"
         why = _await_ready(running, f"{base}{settings.ready}", settings.ready_within_s)
-        answers = () if why else tuple((path, _wrong(base, path)) for path in settings.smoke)
-    return Tried(not why, why, answers, usage.grew(before), shlex.join(settings.start))
+        answers = () if why else tuple(_wrong(base, path) for path in settings.smoke)
+    return Tried(why, answers, usage.grew(before), shlex.join(settings.start))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ def _filled(word: str, words: dict[str, str]) -> str:
 def _started(
     argv: Sequence[str], settings: Compatibility, guardian: Guardian
 ) -> Iterator[_Running]:
-    """While the block runs, so does the release, with all that it starts."""
+    """Run the release and its children during the block."""
     with tempfile.TemporaryFile() as log:
         try:
             process = subprocess.Popen(
@@ -177,20 +183,15 @@ def _wrong(base: str, path: str) -> str:
     return "" if answer.status == HTTPStatus.OK else str(answer)
 
 
-_TIMEOUT_S: Final = 120.0
-# A migration that runs now holds locks: users must not have to wait for the dump.
-_DUMP: Final = ("--format=custom", "--lock-wait-timeout=5000")
-
-
 @contextmanager
 def copied(server: Scratch, database: Database, dsn: Dsn) -> Iterator[tuple[Dsn, list[Migration]]]:
-    """The schema without rows, after the pending migrations; and which these are.
+    """Copy the schema without rows, and apply the pending migrations; yields both.
 
-    The table of applied migrations keeps its rows, as some releases read it.
+    The table of applied migrations keeps its rows, since some releases read it.
 
     Args:
         server: where it is copied to.
-        database: whose schema it is.
+        database: the source.
         dsn: a role that may dump it.
 
     Raises:
@@ -243,20 +244,8 @@ def _must_be_clean(ended: Ended, what: str, binaries: Binaries) -> None:
         )
 
 
-_COUNTED_S: Final = 10.0
-_CONNECTED: Final = "select count(*) from pg_stat_activity where datname = %s"
-_DONE: Final = """
-select coalesce(sum(xact_commit + xact_rollback), 0)::bigint
-from pg_stat_database where datname = %s"""
-
-
 class Usage:
-    """The transactions of a database, counted through another one.
-
-    Args:
-        server: another database of the same server.
-        database: the one whose transactions count.
-    """
+    """Counts the transactions of a database through another one of the same server."""
 
     def __init__(self, server: Dsn, database: Dsn) -> None:
         self._server = server

@@ -30,6 +30,12 @@ _NO_LIMIT: Final = "max"
 # Version 1 writes the largest number of pages, in bytes, where there is no limit.
 _UNLIMITED: Final = 1 << 60
 _KIB: Final = 1024
+_TIMEOUT_S: Final = 10.0
+_LONGEST: Final = 1 << 20
+# device, blocks of 1024 bytes, used, available, capacity, mounted on
+_DF: Final = re.compile(r"\s\d+\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/")
+_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
+_LOOK: Final = "see that `run_on` reaches it without a question: ssh -o BatchMode=yes HOST true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,8 @@ class Memory:
 
     Attributes:
         total: all that may be used.
-        available: what of it is free, or can be freed by dropping the page cache.
-        source: the file that gave `total`.
+        available: the part that is free, or can be freed by dropping the page cache.
+        source: the file that decides `total`.
     """
 
     total: int
@@ -48,10 +54,10 @@ class Memory:
 
 
 def limit_files(cgroup: str) -> list[str]:
-    """The files that may hold a limit: of this cgroup, and of all above it.
+    """The files that may set a limit, for this cgroup and its parents.
 
     Args:
-        cgroup: the text of /proc/self/cgroup; empty where there are no cgroups.
+        cgroup: the text of /proc/self/cgroup; empty if there are no cgroups.
     """
     found: list[str] = []
     for line in cgroup.splitlines():
@@ -67,7 +73,7 @@ def limit_files(cgroup: str) -> list[str]:
 
 
 def beside(limit_file: str) -> tuple[str, str]:
-    """The files with the memory used under a limit, and the page cache's part of it."""
+    """The files with the memory used under a limit, and with the page cache's part of it."""
     folder, name = posixpath.split(limit_file)
     return f"{folder}/{_USED[name]}", f"{folder}/{_STAT}"
 
@@ -77,7 +83,7 @@ def memory_from(texts: Mapping[str, str], limits: Sequence[str]) -> Memory:
 
     Args:
         texts: the contents of the files that exist, by path.
-        limits: the paths that may hold a limit, from `limit_files`.
+        limits: the paths from `limit_files`.
 
     Raises:
         NoData: the machine does not say how much it has, or a limit is not a number.
@@ -97,7 +103,7 @@ def memory_from(texts: Mapping[str, str], limits: Sequence[str]) -> Memory:
 
 
 def _upwards(root: str, path: str, name: str) -> Iterator[str]:
-    """From the cgroup to the root; inside a container only the root may be there."""
+    """From the cgroup to the root; inside a container only the root may exist."""
     folder = posixpath.normpath("/" + path.lstrip("/"))
     while True:
         yield posixpath.normpath(f"{root}/{folder.lstrip('/')}/{name}")
@@ -137,19 +143,11 @@ def _used(texts: Mapping[str, str], limit_file: str) -> int | None:
     return int(said) - (int(files[1]) if files else 0)
 
 
-_TIMEOUT_S: Final = 10.0
-_LONGEST: Final = 1 << 20
-# device, blocks of 1024 bytes, used, available, capacity, mounted on
-_DF: Final = re.compile(r"\s\d+\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/")
-_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
-_LOOK: Final = "see that `run_on` reaches it without a question: ssh -o BatchMode=yes HOST true"
-
-
 def free_on(host: Host, path: str) -> Measurement:
     """The bytes that are free on the file system of a folder, for users other than root.
 
     Raises:
-        CouldNotMeasure: there is no such folder, or the machine does not answer.
+        CouldNotMeasure: the folder does not exist, or the machine does not answer.
     """
     if host.run_on:
         source = shlex.join([*host.run_on, "df", "-Pk", path])
@@ -160,40 +158,32 @@ def free_on(host: Host, path: str) -> Measurement:
 
 
 def memory_of(host: Host) -> Memory:
-    """The memory that may be used on the host.
-
-    Raises:
-        CouldNotMeasure: the machine does not answer.
-    """
+    """The memory that may be used on the host; CouldNotMeasure if it does not answer."""
     first = _read(host, [MEMINFO, CGROUP])
     limits = limit_files(first.get(CGROUP, ""))
     files = [file for limit in limits for file in (limit, *beside(limit))]
-    # MEMINFO again: its arrival shows that the whole answer came.
+    # MEMINFO again: its arrival shows that the answer is complete.
     texts = _read(host, [MEMINFO, *files])
     return memory_from(texts, limits)
 
 
 def runtime_of(host: Host) -> Answer:
-    """What the container runtime answers.
+    """The answer of the container runtime.
 
     Raises:
-        CouldNotMeasure: the command cannot be started, hangs, or the machine is unreachable.
+        CouldNotMeasure: the command cannot be started or hangs, or the machine is unreachable.
     """
     command = [*host.run_on, *(host.runtime or [])]
-    answer = ask(command, "ask the runtime", "correct `runtime` in [deployment.host]",
-                 timeout_s=_TIMEOUT_S)  # fmt: skip
+    remedy = "correct `runtime` in [deployment.host]"
+    answer = ask(command, "ask the runtime", remedy, timeout_s=_TIMEOUT_S)
     if answer.status != 0 and host.run_on:
-        # An unreachable machine says nothing about its runtime.
+        # On an unreachable machine the state of the runtime is unknown.
         run([*host.run_on, "true"], "reach the machine", _LOOK, timeout_s=_TIMEOUT_S)
     return answer
 
 
 def version_in(answer: Answer, host: Host) -> str:
-    """The version that the runtime printed.
-
-    Raises:
-        NoData: it printed none.
-    """
+    """The version that the runtime printed; NoData if it printed none."""
     found = _VERSION.search(answer.output)
     if found:
         return found[0]
@@ -258,7 +248,7 @@ def _read_here(paths: Sequence[str]) -> Mapping[str, str]:
 
 
 def _read_there(run_on: Sequence[str], paths: Sequence[str]) -> Mapping[str, str]:
-    """All at once, by `grep`: it prints the file of each line, and goes on after a missing one."""
+    """Read all at once with `grep`, which prints each line's file and skips missing files."""
     command = [*run_on, "grep", "-H", ".", *paths]
     answer = ask(command, "read its memory", _LOOK, timeout_s=_TIMEOUT_S)
     found: dict[str, str] = {}

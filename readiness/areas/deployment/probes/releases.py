@@ -11,9 +11,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from readiness.areas.deployment.config import Artifact, Deployment, Worker
-from readiness.areas.deployment.config_adapters import RELEASE
-from readiness.areas.deployment.probes.configuration_files import parsed
+from readiness.areas.deployment.config import RELEASE, Artifact, Deployment, Worker
+from readiness.areas.deployment.probes.files import parsed
 from readiness.lib.command import ask, run
 from readiness.lib.http import JSON, Answer, Session
 from readiness.lib.text import clean
@@ -27,17 +26,22 @@ _OK: Final = 200
 _LARGEST: Final = 64 * 1024
 # Latency does not matter here: the drills judge it.
 _SLOWEST_S: Final = 10.0
+NO_RELEASE: Final = "0.0.0-readiness-no-such-release"
+"""A release that cannot exist: a command that finds it finds anything."""
+_REMEDY: Final = "correct `command` in [deployment.artifact]"
+SUCCESS: Final = "success"
+_CLOCKS_DIFFER_S: Final = 300
 
 
 @dataclass(slots=True)
 class Served:
-    """What was answered.
+    """The answers of the service.
 
     Attributes:
-        asked: how many requests were sent, each over a connection of its own.
+        asked: how many requests were sent, each over a new connection.
         versions: how many answers named each release.
-        replicas: which replicas answered, and how often; empty where answers do not name them.
-        silent: answers that named no release, in words.
+        replicas: how many answers named each replica; empty if they name none.
+        silent: descriptions of the answers that named no release.
     """
 
     asked: int = 0
@@ -70,11 +74,7 @@ def served(deployment: Deployment) -> Served:
 
 
 def _request(deployment: Deployment) -> Answer:
-    """Send one request, over a new connection.
-
-    Raises:
-        CouldNotMeasure: see `readiness.lib.http.Session.request`.
-    """
+    """Send one request, over a new connection."""
     timeout_s = max(deployment.timeout_s, _SLOWEST_S)
     with Session(
         timeout_s=timeout_s, bearer=deployment.bearer, verify=deployment.verify_tls
@@ -87,15 +87,15 @@ def _version_in(answer: Answer, key: str) -> str:
     if answer.status != _OK:
         return ""
     try:
-        told = json.loads(answer.body)
+        document = json.loads(answer.body)
     except (ValueError, RecursionError):
         return ""
-    version = told.get(key) if isinstance(told, dict) else None
+    version = document.get(key) if isinstance(document, dict) else None
     return clean(version) if isinstance(version, str) else ""
 
 
 def releases_of(worker: Worker) -> list[str]:
-    """The releases that a kind of worker runs, one for each process.
+    """The releases that the processes of a worker run.
 
     Raises:
         NoData: the command printed nothing.
@@ -106,27 +106,16 @@ def releases_of(worker: Worker) -> list[str]:
     found = [clean(line) for line in printed.splitlines() if line.strip()]
     if not found:
         raise NoData(
-            "printed no release: does the worker run?",
+            "printed no release, as if no process of the worker ran",
             where=place,
-            remedy="start the worker, or let the command print one line for each process that runs",
+            remedy="start the worker, or make the command print one line for each of its processes",
         )
     return found
 
 
-NOBODYS: Final = "0.0.0-readiness-no-such-release"
-"""A release that cannot exist: a command that finds it finds anything."""
-_REMEDY: Final = "correct `command` in [deployment.artifact]"
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search for a release's artifact found.
-
-    Attributes:
-        there: whether the artifact exists.
-        why: what the command printed, or that its output does not match.
-        source: the command.
-    """
+    """Whether a release's artifact was found, by which command, and why not."""
 
     there: bool
     why: str
@@ -134,11 +123,7 @@ class Found:
 
 
 def find(artifact: Artifact, release: str) -> Found:
-    """Look for the artifact of one release.
-
-    Raises:
-        CouldNotMeasure: the command cannot be started, or hangs.
-    """
+    """Look for the artifact of one release; CouldNotMeasure if the command cannot be run."""
     command = [word.replace(RELEASE, release) for word in artifact.command]
     answer = ask(command, f"find the artifact of {release}", _REMEDY)
     source = shlex.join(command)
@@ -152,7 +137,7 @@ def find(artifact: Artifact, release: str) -> Found:
 
 
 def find_believed(deployment: Deployment) -> Found:
-    """Look for the previous release, and see that the command can say yes and no.
+    """Look for the previous release, and check that the command can say yes and no.
 
     Raises:
         NoData: the command or the release is not declared.
@@ -164,11 +149,11 @@ def find_believed(deployment: Deployment) -> Found:
         raise NoData("needs [deployment.artifact] and [deployment] previous")
     found = find(artifact, previous)
     if found.there:
-        if (nobody := find(artifact, NOBODYS)).there:
+        if (anything := find(artifact, NO_RELEASE)).there:
             raise CouldNotMeasure(
                 "the command also finds a release that cannot exist: its yes means nothing",
-                where=nobody.source,
-                remedy="let it exit with another status than 0 if the artifact does not exist, or"
+                where=anything.source,
+                remedy="make it exit with a status other than 0 if the artifact does not exist, or"
                 " set `prints` to what it must print",
             )
         return found
@@ -182,8 +167,6 @@ def find_believed(deployment: Deployment) -> Found:
     return found
 
 
-SUCCESS: Final = "success"
-_CLOCKS_DIFFER_S: Final = 300
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -200,14 +183,8 @@ class DeploymentReport(BaseModel):
     """What a deployment report must have; it may have more.
 
     Attributes:
-        release: what was deployed.
-        previous: what ran before.
-        by: who, or what, deployed it.
-        started_at: when it began.
-        finished_at: when it ended.
-        result: how it ended.
-        backup: the backup made before, by its name.
-        steps: what was done.
+        by: the person or program that deployed it.
+        backup: the name of the backup made before.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -223,17 +200,17 @@ class DeploymentReport(BaseModel):
 
     @property
     def live(self) -> str:
-        """The release that must serve, if the report is right."""
+        """The release that must serve if the report is correct."""
         return self.release if self.result == SUCCESS else self.previous
 
     @property
     def duration_s(self) -> float:
-        """Seconds that it took."""
+        """How long it took."""
         return (self.finished_at - self.started_at).total_seconds()
 
 
 def read_report(deployment: Deployment) -> tuple[str, DeploymentReport | None, list[str]]:
-    """Where the report is, the report, and what is wrong with it.
+    """The path of the report, the report, and the mistakes in it.
 
     Raises:
         NoData: no path is declared.

@@ -1,7 +1,7 @@
-"""Reads in which order `docker compose` starts services, and how long each is waited for.
+"""Reads in which order `docker compose` starts services, and how long others wait for each.
 
-What the file leaves out is compose's default: a dependency without a condition waits until a
-container was started, not until anything in it answers.
+Compose's defaults apply to missing keys: a dependency without a condition waits until a container
+was started, not until anything in it answers.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.deployment.config import Order
-from readiness.areas.deployment.probes.configuration_files import parsed
+from readiness.areas.deployment.probes.files import parsed
 from readiness.lib import command
 from readiness.lib.durations import compose_seconds
 from readiness.lib.text import clean
@@ -24,27 +24,26 @@ _SHELL: Final = ("CMD", "CMD-SHELL")
 _NONE: Final = "NONE"
 # Commands that always succeed: such a health check counts as none.
 _YES: Final = frozenset({"true", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0", "echo"})
-# As compose reads texts (`toBoolean` in the loader of compose-go).
+# The texts that compose reads as true (`toBoolean` in the loader of compose-go).
 _TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
-# The defaults of the engine, where the file says nothing or 0.
+# The defaults of the engine, if the file has no value or 0.
 _INTERVAL_S: Final = 30.0
 _RETRIES: Final = 3
+STARTED: Final = "service_started"
+HEALTHY: Final = "service_healthy"
+COMPLETED: Final = "service_completed_successfully"
+_SHARED: Final = ("network_mode", "ipc", "pid")
+_WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
+_COMPOSE: Final = (("docker", "compose"), ("docker-compose",))
+_COMPOSE_S: Final = 30.0
+_WHOLE: Final = "write the whole file with compose, and name that: docker compose config > FILE"
 
 
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """A health check that can fail.
+def patience_of(service: Mapping[object, object]) -> float | None:
+    """Seconds from the start until a service that never answers is unhealthy.
 
-    Attributes:
-        patience_s: seconds from the start until a service that never answers is unhealthy: the
-            start period, and then each try with the pause before it.
-    """
-
-    patience_s: float
-
-
-def health_check(service: Mapping[object, object]) -> HealthCheck | None:
-    """The health check of a service; None if the file has none, or one that cannot fail.
+    That is the start period, and then each try with the pause before it. None if the service has no
+    health check that can fail.
 
     Raises:
         ValueError: a duration or a count is not valid.
@@ -54,7 +53,7 @@ def health_check(service: Mapping[object, object]) -> HealthCheck | None:
         return None
     interval_s = _seconds(found.get("interval")) or _INTERVAL_S
     retries = _count(found.get("retries")) or _RETRIES
-    return HealthCheck(_seconds(found.get("start_period")) + retries * interval_s)
+    return _seconds(found.get("start_period")) + retries * interval_s
 
 
 def _disabled(found: Mapping[object, object]) -> bool:
@@ -85,26 +84,17 @@ def _count(said: object) -> int:
     return int(str(said))
 
 
-STARTED: Final = "service_started"
-HEALTHY: Final = "service_healthy"
-COMPLETED: Final = "service_completed_successfully"
-_SHARED: Final = ("network_mode", "ipc", "pid")
-_WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
-
-
 class UnreadableError(ValueError):
     """The file is incomplete, or is not a compose file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """One service that needs another one.
+    """A service that waits for another one.
 
     Attributes:
-        service: the one that waits.
-        on: the one that it waits for.
-        condition: until when.
-        said: the key of the file that says so, as `depends_on` or `links`.
+        condition: until when it waits.
+        said: the key of the file, as `depends_on` or `links`.
     """
 
     service: str
@@ -118,21 +108,21 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class StartOrder:
-    """What a compose file says of the order.
+    """The start order that a compose file describes.
 
     Attributes:
         services: their names.
         dependencies: all of them.
-        checks: the health checks which can fail, by the name of their service.
+        patience_s: how long others wait for each service with a health check that can fail.
     """
 
     services: frozenset[str]
     dependencies: tuple[Dependency, ...]
-    checks: Mapping[str, HealthCheck]
+    patience_s: Mapping[str, float]
 
     @property
     def loose(self) -> list[str]:
-        """Dependencies that wait for a start only, in words."""
+        """Descriptions of the dependencies that wait for a start only."""
         return [
             f"{one.service} waits for {one.on}: {one.condition} ({one.said})"
             for one in self.dependencies
@@ -143,7 +133,7 @@ class StartOrder:
     def unchecked(self) -> list[str]:
         """Services that others wait for, without a health check that can fail."""
         waited = {one.on for one in self.dependencies if one.condition == HEALTHY}
-        return sorted((waited & self.services) - self.checks.keys())
+        return sorted((waited & self.services) - self.patience_s.keys())
 
     @property
     def unknown(self) -> list[str]:
@@ -164,10 +154,7 @@ class StartOrder:
 
 
 def start_order(document: object) -> StartOrder:
-    """What a compose file says of the order.
-
-    Args:
-        document: the file, parsed.
+    """The start order that a parsed compose file describes.
 
     Raises:
         UnreadableError: it is not a compose file, or a part of it is in another file.
@@ -185,19 +172,17 @@ def start_order(document: object) -> StartOrder:
     return StartOrder(
         frozenset(services),
         tuple(d for name, service in services.items() for d in _dependencies(name, service)),
-        dict(_checks(services)),
+        dict(_patience(services)),
     )
 
 
-def _checks(
-    services: Mapping[str, Mapping[object, object]],
-) -> Iterator[tuple[str, HealthCheck]]:
+def _patience(services: Mapping[str, Mapping[object, object]]) -> Iterator[tuple[str, float]]:
     for name, service in services.items():
         try:
-            found = health_check(service)
+            found = patience_of(service)
         except ValueError as error:
             raise UnreadableError(f"the health check of {name}: {error}") from None
-        if found:
+        if found is not None:
             yield name, found
 
 
@@ -240,17 +225,12 @@ def _implied(service: Mapping[object, object]) -> Iterator[tuple[str, str]]:
                 yield on, word
 
 
-_COMPOSE: Final = (("docker", "compose"), ("docker-compose",))
-_COMPOSE_S: Final = 30.0
-_WHOLE: Final = "let compose write the whole file, and name that: docker compose config > FILE"
-
-
 def read_order(order: Order) -> StartOrder:
-    """What the compose file says; compose writes the whole where that is only a part.
+    """The order in the compose file; if the file is only a part, compose writes the whole.
 
     Raises:
         CouldNotMeasure: it cannot be read or parsed, is not a compose file, or is only a part.
-        NoData: nothing in it depends on anything.
+        NoData: no service in it depends on another one.
     """
     path = Path(order.compose)
     if wrong := parsed(str(path)).mistakes:
@@ -283,13 +263,8 @@ def read_order(order: Order) -> StartOrder:
 def written_by_compose(path: Path, document: object) -> StartOrder | None:
     """The order in the file as compose writes it, with all that it includes, extends and fills in.
 
-    Args:
-        path: the file.
-        document: the file, parsed.
-
-    Returns:
-        None where no compose here reads the file, or where it omits a service of the file, as old
-        ones do with those in profiles.
+    None if no compose on this machine reads the file, or if it omits a service of the file, as old
+    releases do with those in profiles.
     """
     services = document.get("services") if isinstance(document, Mapping) else None
     own = {str(name) for name in services} if isinstance(services, Mapping) else set()
@@ -304,17 +279,16 @@ def written_by_compose(path: Path, document: object) -> StartOrder | None:
 
 
 def patience_with(order: StartOrder, service: str, source: str) -> float:
-    """The seconds that others wait for a service before they give it up.
+    """The seconds that others wait for a service until they give it up.
 
     Raises:
-        NoData: there is no such service, or it has no health check in the file.
+        NoData: the file has no such service, or no health check for it.
     """
-    if service in order.checks:
-        return order.checks[service].patience_s
-    known = service in order.services
+    if service in order.patience_s:
+        return order.patience_s[service]
+    missing = "a health check for" if service in order.services else "the service"
     raise NoData(
-        f"the service {clean(service)} has no health check" if known
-        else f"there is no service {clean(service)}",
+        f"the file lacks {missing} {clean(service)}",
         where=source,
-        remedy="write one into the file, or correct `patience_s` in [deployment.order]",
-    )  # fmt: skip
+        remedy="add it to the file, or correct `patience_s` in [deployment.order]",
+    )

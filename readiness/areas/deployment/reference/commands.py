@@ -1,4 +1,4 @@
-"""What the target's commands ask the reference system for.
+"""The commands of the reference target's readiness.toml.
 
 Run as `python -m readiness.areas.deployment.reference.commands ACTION ARGUMENT`:
 
@@ -48,7 +48,7 @@ def artifact(file: str) -> int:
 def previous(version: str, dsn: str, port: str) -> int:
     """Become the order service."""
     kept = {name: value for name, value in os.environ.items() if name not in _OWN}
-    told = {
+    added = {
         "DATABASE_URL": dsn,
         "SERVICE_VERSION": version,
         "SERVICE_ENVIRONMENT": "scratch",
@@ -56,7 +56,7 @@ def previous(version: str, dsn: str, port: str) -> int:
         "CRON_SECRET": "not-used",
     }
     command = [sys.executable, "-m", "readiness.reference.service", port]
-    os.execve(sys.executable, command, kept | told)  # noqa: S606 - no shell
+    os.execve(sys.executable, command, kept | added)  # noqa: S606 - no shell
 
 
 def in_cgroup(limit: str, *command: str) -> int:

@@ -4,7 +4,7 @@ import sys
 from typing import Final
 
 from readiness.areas.deployment.reference import commands
-from readiness.areas.deployment.reference.release_files import ReleaseFiles
+from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.servers.fleet.releases import BAD, NEW, OLD
 from readiness.servers.fleet.starting import COUNT, Fleet
 from readiness.servers.toml import quoted
@@ -76,7 +76,7 @@ stop_one = {stop_one}
 
 def before(files: ReleaseFiles, service: str) -> str:
     """[deployment.host] and the tables after it."""
-    shown = {
+    values = {
         "@FOLDER@": str(files.folder),
         "@DEPLOY@": str(files.deploy),
         "@SAVED@": str(files.saved),
@@ -87,7 +87,7 @@ def before(files: ReleaseFiles, service: str) -> str:
         "@REPORT@": str(files.report),
     }
     text = _BEFORE + (_DATABASE if files.has_database else "")
-    for placeholder, value in shown.items():
+    for placeholder, value in values.items():
         text = text.replace(placeholder, quoted(value)[1:-1])
     return text
 

@@ -1,4 +1,4 @@
-"""An autoscaler with its defaults filled in, whatever kind of object declares it."""
+"""Autoscalers with their defaults filled in, declared by a HorizontalPodAutoscaler or by KEDA."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _OWN_KIND: Final = {CPU, MEMORY}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What it scales; the version of the API does not matter."""
+    """What an autoscaler scales; the version of the API does not matter."""
 
     group: str
     kind: str
@@ -46,17 +46,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """One metric that it scales by.
+    """A metric that it scales by.
 
     Attributes:
-        resource: cpu, memory, or another name; empty for what is not a resource of the pods.
-        percent: of the requests, on average; None where the target is not a utilization.
-        told: all of it, for a message.
+        resource: cpu, memory, or another name; empty if it is not a resource of the pods.
+        percent: of the requests, on average; None if the target is not a utilization.
+        description: for a message.
     """
 
     resource: str
     percent: int | None
-    told: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ class Speed:
     """How fast it scales in one direction.
 
     Attributes:
-        select: which of the policies decides: Max is the one that moves most.
+        select: which policy decides; Max is the one that allows the largest change.
         policies: how many pods in which time.
-        hold_s: seconds for which the smallest move decides (`stabilizationWindowSeconds`).
-        fixed: no `behavior` is given, and the controller has limits of its own.
+        hold_s: seconds for which the smallest change decides (`stabilizationWindowSeconds`).
+        fixed: no `behavior` is given, so that the controller's own limits apply.
     """
 
     select: Literal["Max", "Min", "Disabled"]
@@ -82,10 +82,8 @@ class Autoscaler:
 
     Attributes:
         name: kind and name.
-        target: what it scales.
-        least: the fewest replicas.
-        most: the most replicas.
-        metrics: what it scales by.
+        least: the minimum replica count.
+        most: the maximum replica count.
         up: how fast it adds pods.
         down: how fast it removes them.
         paused: why it does nothing, as "is paused by ..."; empty if it acts.
@@ -108,10 +106,10 @@ class Autoscaler:
 def autoscalers(
     hpas: Iterable[HorizontalPodAutoscaler], scaled: Iterable[ScaledObject]
 ) -> list[Autoscaler]:
-    """All of them; what KEDA made for a ScaledObject that is also known counts once.
+    """All of them; one that KEDA made for a known ScaledObject counts once.
 
     Raises:
-        NoData: one cannot be understood.
+        NoData: one is not understood.
     """
     objects = list(scaled)
     names = {one.metadata.name for one in objects}
@@ -209,7 +207,7 @@ def _triggered(trigger: Trigger) -> Metered:
 
 
 def _speeds(behavior: Behavior | None) -> tuple[Speed, Speed]:
-    """Up and down. Without `behavior` the controller's own limits apply."""
+    """Up and down."""
     if behavior is None:
         return _FIXED_UP, _FIXED_DOWN
     return _speed(behavior.scale_up, _UP), _speed(behavior.scale_down, _DOWN)

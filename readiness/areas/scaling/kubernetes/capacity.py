@@ -1,11 +1,13 @@
-"""How many pods of a workload fit into its quotas, and onto the nodes."""
+"""How many pods of a workload fit into its quotas and onto the nodes, by their requests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.objects import (
+    Container,
+    LimitRange,
     Node,
     NodeTerm,
     Pod,
@@ -14,18 +16,149 @@ from readiness.areas.scaling.kubernetes.objects import (
     Taint,
     Toleration,
 )
-from readiness.areas.scaling.kubernetes.parts import amount, holds
-from readiness.areas.scaling.kubernetes.pods import Amounts, added, limits, summed, whole
+from readiness.areas.scaling.kubernetes.parts import Quantity, amount, holds
 from readiness.areas.scaling.kubernetes.view import ENDED, View
 from readiness.model import figures
 from readiness.model.errors import NoData
 
+Amounts = dict[str, Fraction]
+_ALWAYS: Final = "Always"
 _KEEPS_AWAY: Final = {"NoSchedule", "NoExecute"}
 _NAME: Final = "metadata.name"
+_PODS: Final = "pods"
+# The lines of a quota for requests: `kubernetes.io/docs/concepts/policy/resource-quotas`.
+_REQUESTS: Final = {
+    "cpu": "cpu",
+    "requests.cpu": "cpu",
+    "memory": "memory",
+    "requests.memory": "memory",
+}
+_LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
+# Quotas with these scopes apply to the pods, which have no deadline and have requests.
+_OURS: Final = {"NotTerminating", "NotBestEffort"}
+_NOT_OURS: Final = {"Terminating", "BestEffort"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The requests and limits of a container by resource, with defaults filled in.
+
+    Attributes:
+        ends: whether it ends before the others start (an init container that is not a sidecar).
+    """
+
+    name: str
+    requests: Amounts
+    limits: Amounts
+    ends: bool = False
+
+
+def asked(spec: PodSpec, ranges: Sequence[LimitRange]) -> list[Asked]:
+    """Every container of a pod, in the order of their start; NoData if a quantity is not valid.
+
+    An init container that is always restarted is a sidecar, and runs as long as the pod does:
+    `kubernetes.io/docs/concepts/workloads/pods/sidecar-containers`.
+    """
+    return [
+        *(_asked(c, ranges, ends=c.restart_policy != _ALWAYS) for c in spec.init_containers),
+        *(_asked(container, ranges, ends=False) for container in spec.containers),
+    ]
+
+
+def _asked(container: Container, ranges: Sequence[LimitRange], *, ends: bool) -> Asked:
+    """Its own values first; then its limit as the request; then the LimitRange.
+
+    The order is that of the API server: `SetDefaults_Pod` fills a request from the container's
+    own limit before the plugin LimitRanger sees it
+    (`kubernetes.io/docs/concepts/policy/limit-range`).
+    """
+    limits = _amounts(container.resources.limits)
+    requests = limits | _amounts(container.resources.requests)
+    for item in (item for one in ranges for item in one.spec.limits if item.type == "Container"):
+        # `SetDefaults_LimitRangeItem`: defaults that are left out follow from max and min.
+        default = _amounts(item.max) | _amounts(item.default)
+        limits = default | limits
+        requests = _amounts(item.min) | default | _amounts(item.default_request) | requests
+    return Asked(container.name, requests, limits, ends)
+
+
+def whole(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
+    """What the scheduler reserves for one pod.
+
+    The sum of all containers that stay, or the peak while the pod starts, whichever is more, and
+    the overhead of its runtime; or the pod's own request (`spec.resources`).
+    """
+    containers = asked(spec, ranges)
+    total: Amounts = {}
+    peak: Amounts = {}
+    for container in containers:
+        together = added(total, container.requests)
+        if container.ends:
+            peak = _larger(peak, together)
+        else:
+            total = together
+    found = _larger(total, peak)
+    if spec.resources:
+        found |= _amounts(spec.resources.limits) | _amounts(spec.resources.requests)
+    return added(found, _amounts(spec.overhead))
+
+
+def limits(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
+    """The sum of the limits of the containers that stay."""
+    found: Amounts = {}
+    for container in asked(spec, ranges):
+        if not container.ends:
+            found = added(found, container.limits)
+    return found
+
+
+def lacking(
+    spec: PodSpec, ranges: Sequence[LimitRange], resource: str, *, limit: bool = False
+) -> list[str]:
+    """Containers that stay and have no request (or no limit) of a resource.
+
+    One without a request makes the utilization of the whole pod unknown: `calculatePodRequests` in
+    pkg/controller/podautoscaler/replica_calculator.go. A request of zero counts as none.
+    """
+    own = spec.resources
+    if own and _amounts(own.limits if limit else own.requests | own.limits).get(resource):
+        return []
+    return [
+        container.name
+        for container in asked(spec, ranges)
+        if not container.ends
+        and not (container.limits if limit else container.requests).get(resource)
+    ]
+
+
+def added(first: Amounts, second: Mapping[str, Fraction]) -> Amounts:
+    """The sum by resource."""
+    return {
+        key: first.get(key, Fraction()) + second.get(key, Fraction()) for key in {*first, *second}
+    }
+
+
+def summed(all_of: Iterable[Amounts]) -> Amounts:
+    """The sum of many by resource."""
+    found: Amounts = {}
+    for one in all_of:
+        found = added(found, one)
+    return found
+
+
+def _larger(first: Amounts, second: Amounts) -> Amounts:
+    return {
+        key: max(first.get(key, Fraction()), second.get(key, Fraction()))
+        for key in {*first, *second}
+    }
+
+
+def _amounts(quantities: Mapping[str, Quantity]) -> Amounts:
+    return {name: amount(quantity) for name, quantity in quantities.items()}
 
 
 def takes(node: Node, spec: PodSpec) -> bool:
-    """Whether the scheduler may place such a pod on it.
+    """Whether the scheduler may place such a pod on the node.
 
     `kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node` and `…/taint-and-toleration`.
     Affinity between pods and spread over zones are not considered.
@@ -70,38 +203,28 @@ def _holds(term: NodeTerm, node: Node) -> bool:
     )
 
 
-_PODS: Final = "pods"
-# How a quota names what pods ask for: `kubernetes.io/docs/concepts/policy/resource-quotas`.
-_REQUESTS: Final = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory"} | {
-    "requests.memory": "memory"
-}
-_LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
 _COUNTS: Final = {_PODS, "count/pods"}
-# The pods have no deadline and have requests: quotas with these scopes apply to them.
-_OURS: Final = {"NotTerminating", "NotBestEffort"}
-_NOT_OURS: Final = {"Terminating", "BestEffort"}
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many of the workload's pods fit.
+    """How many of the workload's pods fit, with those that run already.
 
     Attributes:
-        where: into what, in words.
-        pods: how many, with those that run already.
-        told: the figures behind it.
+        where: the quota or the nodes.
+        why: the figures that it follows from.
     """
 
     where: str
     pods: int
-    told: str
+    why: str
 
 
 def quota_room(view: View) -> list[Room]:
-    """For each line of each quota of the namespace that pods count against.
+    """The room in each line of each quota of the namespace that pods count against.
 
     Raises:
-        NoData: a quota has a scope that is not understood, or a quantity cannot be read.
+        NoData: a quota has a scope that is not understood, or a quantity is not valid.
     """
     return [
         room
@@ -120,7 +243,7 @@ def _applies(quota: ResourceQuota) -> bool:
         raise NoData(
             "its scope is not understood here: whether it applies to these pods is unknown",
             where=f"ResourceQuota {quota.metadata.name}",
-            remedy="mark scaling.capacity not applicable, with what you know of the quota",
+            remedy="mark scaling.capacity not applicable, and give what you know of the quota",
         )
     return True
 
@@ -136,11 +259,11 @@ def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
         others = max(Fraction(), used - one * view.workload.status.replicas)
     where = f"ResourceQuota {quota.metadata.name} {name}"
     total, taken, each = (_figure(name, value) for value in (hard, others, one))
-    told = f"of {total} others use {taken}, and one pod uses {each}"
+    why = f"of {total} others use {taken}, and one pod uses {each}"
     if not one:
         # A quota on a resource that a pod does not request refuses the pod.
-        return Room(where, 0, f"the pods request none of it, and are refused: {told}")
-    return Room(where, max(0, int((hard - others) // one)), told)
+        return Room(where, 0, f"the pods request none of it, and are refused: {why}")
+    return Room(where, max(0, int((hard - others) // one)), why)
 
 
 def _of_one_pod(view: View, name: str) -> Fraction | None:
@@ -156,10 +279,10 @@ def _of_one_pod(view: View, name: str) -> Fraction | None:
 
 
 def node_room(view: View) -> Room:
-    """On all nodes that accept such pods, beside what runs there now.
+    """The room on all nodes that accept such pods, beside the pods that run there now.
 
     Raises:
-        NoData: what else runs on them is not known, or a quantity cannot be read.
+        NoData: the pods of other namespaces are not known, or a quantity is not valid.
     """
     # System pods run on every node: the pods of one namespace are not all.
     place = view.workload.metadata.namespace
@@ -188,11 +311,7 @@ def node_room(view: View) -> Room:
 
 
 def largest_node(view: View) -> Room:
-    """On the largest node if it were empty, for a cluster that adds nodes like it.
-
-    Raises:
-        NoData: a quantity cannot be read.
-    """
+    """The room on the largest node if it were empty, for a cluster that adds nodes like it."""
     spec = view.pod
     one = whole(spec, view.ranges)
     fits = [
@@ -219,7 +338,7 @@ def _is_beside(view: View, pod: Pod, node: str) -> bool:
 
 
 def _times(one: Amounts, has: Mapping[str, Fraction], used: Mapping[str, Fraction]) -> int:
-    """How often it fits into what is free; a resource that a node does not report is 0."""
+    """How many pods fit into what is free; a resource that a node does not report is 0."""
     wanted = {key: value for key, value in one.items() if value} | {_PODS: Fraction(1)}
     free = {key: has.get(key, Fraction()) - used.get(key, Fraction()) for key in wanted}
     return max(0, min(int(free[key] // value) for key, value in wanted.items()))

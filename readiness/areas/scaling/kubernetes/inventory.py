@@ -1,4 +1,4 @@
-"""Reads Kubernetes objects from YAML or JSON; kinds that do not affect scaling are left out."""
+"""Reads Kubernetes objects from YAML or JSON; kinds that do not affect scaling are skipped."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,18 +27,17 @@ _LIST: Final = "List"
 _SHORT: Final = 100_000
 # Dropped before anything reads them.
 _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
+# The former group of apps: such an object would be ignored.
+_MOVED: Final = {"extensions": "apps/v1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One object as written.
+    """An object before it is validated.
 
     Attributes:
         where: the file, and which of its documents.
         group: of the API, `apps` of `apps/v1`; empty for the core.
-        version: of the API.
-        kind: as `Deployment`.
-        body: everything in it.
     """
 
     where: str
@@ -53,14 +52,10 @@ class _Twice(Exception):
 
 
 def documents(text: str, where: str) -> list[Document]:
-    """Every object in a text, without Secrets.
+    """Every object in a YAML or JSON text, without Secrets; `where` is the file, for messages.
 
-    Of two equal keys the API server keeps the last or refuses both, depending on the client: what
-    was meant is not known, so a duplicate is an error here.
-
-    Args:
-        text: YAML or JSON.
-        where: the file, for messages.
+    Of two equal keys the API server keeps the last or refuses both, depending on the client, so
+    that a duplicate is an error here.
 
     Raises:
         NoData: it is neither, a key is duplicate, or a document is not a Kubernetes object.
@@ -95,7 +90,7 @@ def _json(text: str, where: str) -> list[object]:
     except ValueError:
         if len(text) > _SHORT:
             raise NoData("the text is not JSON, or is cut off", where=where) from None
-        return read_all(text, Scalars.GO_V2)  # YAML in flow style looks like this
+        return read_all(text, Scalars.GO_V2)  # it may be YAML in flow style
 
 
 def _no_number(word: str) -> float:
@@ -140,7 +135,7 @@ def _typed(item: object, kind: str, version: str) -> object:
     return item
 
 
-# (group, kind) -> the model, and the versions that it is the shape of
+# (group, kind) -> the model, and the API versions that it fits
 _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
     ("apps", "Deployment"): (Workload, ("v1",)),
     ("apps", "StatefulSet"): (Workload, ("v1",)),
@@ -153,14 +148,12 @@ _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
     ("", "Node"): (Node, ("v1",)),
     ("", "Pod"): (Pod, ("v1",)),
 }
-# The former group of apps: such an object would be overlooked.
-_MOVED: Final = {"extensions": "apps/v1"}
 _O = TypeVar("_O", bound=Object)
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Objects of one place: a folder of manifests, or a cluster.
+    """The objects of a folder of manifests, or of a cluster.
 
     Attributes:
         objects: all of them, in order.
@@ -182,8 +175,7 @@ def read(documents: Iterable[Document]) -> Inventory:
     """The objects of some documents.
 
     Raises:
-        NoData: one is of an unknown version, is not what the API server accepts, or is there
-            twice.
+        NoData: one is of an unknown version, is not valid, or is a duplicate.
     """
     objects: list[Object] = []
     seen: dict[tuple[str, str, str], str] = {}
@@ -191,7 +183,7 @@ def read(documents: Iterable[Document]) -> Inventory:
         found = _object(document)
         if found is None:
             continue
-        # A manifest and its live object are no duplicates; two manifests are.
+        # A manifest and its live object are not duplicates; two manifests are.
         live = "live" if found.metadata.uid else ""
         key = (found.kind, found.metadata.name, f"{found.metadata.namespace} {live}")
         if key in seen:

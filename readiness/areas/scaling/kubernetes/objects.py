@@ -21,7 +21,7 @@ from readiness.areas.scaling.kubernetes.parts import (
 
 
 class Resources(Part):
-    """What a container asks for, and what it may use."""
+    """What a container requests, and what it may use."""
 
     requests: Quantities = Field(default={})
     limits: Quantities = Field(default={})
@@ -37,7 +37,7 @@ class Container(Part):
 
 
 class Toleration(Part):
-    """A taint that a pod bears."""
+    """A taint that a pod tolerates."""
 
     key: str = ""
     operator: str = "Equal"
@@ -53,25 +53,25 @@ class NodeTerm(Part):
 
 
 class NodeTerms(Part):
-    """One of them has to hold."""
+    """Alternatives: one of them must match."""
 
     node_selector_terms: Annotated[list[NodeTerm], ABSENT_LIST] = Field(default=[])
 
 
 class NodeAffinity(Part):
-    """What a pod demands of its node; what it prefers does not decide."""
+    """What a pod requires of its node; its preferences are not read."""
 
     required: NodeTerms | None = Field(None, alias="requiredDuringSchedulingIgnoredDuringExecution")
 
 
 class Affinity(Part):
-    """Where a pod wants to run."""
+    """Where a pod may run."""
 
     node_affinity: NodeAffinity | None = None
 
 
 class PodSpec(Part):
-    """What a pod consists of."""
+    """The specification of a pod."""
 
     containers: Annotated[list[Container], ABSENT_LIST] = Field(default=[])
     init_containers: Annotated[list[Container], ABSENT_LIST] = Field(default=[])
@@ -84,14 +84,14 @@ class PodSpec(Part):
 
 
 class Template(Part):
-    """What the pods of a workload are made of."""
+    """The template of a workload's pods."""
 
     metadata: Annotated[Metadata, ABSENT] = Metadata()
     spec: PodSpec = PodSpec()
 
 
 class RollingUpdate(Part):
-    """How many pods more and fewer there may be; None: not given."""
+    """How many more and fewer pods there may be; None: not given."""
 
     max_surge: IntOrPercent | None = None
     max_unavailable: IntOrPercent | None = None
@@ -105,7 +105,7 @@ class Strategy(Part):
 
 
 class WorkloadSpec(Part):
-    """Of a Deployment or a StatefulSet."""
+    """The specification of a Deployment or a StatefulSet."""
 
     replicas: int | None = None
     strategy: Strategy | None = None
@@ -114,7 +114,7 @@ class WorkloadSpec(Part):
 
 
 class WorkloadStatus(Part):
-    """What there is of it."""
+    """The replicas of a workload."""
 
     replicas: int = 0
     ready_replicas: int = 0
@@ -128,7 +128,7 @@ class Workload(Object):
 
 
 class BudgetSpec(Part):
-    """Of policy/v1."""
+    """The specification of a PodDisruptionBudget of policy/v1."""
 
     selector: Selector | None = None
     min_available: IntOrPercent | None = None
@@ -136,13 +136,13 @@ class BudgetSpec(Part):
 
 
 class DisruptionBudget(Object):
-    """How many pods may be taken away on purpose."""
+    """How many pods may be evicted."""
 
     spec: BudgetSpec = BudgetSpec()
 
 
 class QuotaSpec(Part):
-    """What a namespace may have."""
+    """The limits of a namespace."""
 
     hard: Quantities = Field(default={})
     scopes: Annotated[list[str], ABSENT_LIST] = Field(default=[])
@@ -150,20 +150,20 @@ class QuotaSpec(Part):
 
 
 class QuotaStatus(Part):
-    """What it has; None: nobody has counted."""
+    """What the namespace uses; None: not counted yet."""
 
     used: dict[str, Quantity] | None = None
 
 
 class ResourceQuota(Object):
-    """A limit on all of a namespace."""
+    """A limit on the sum of all pods of a namespace."""
 
     spec: QuotaSpec = QuotaSpec()
     status: Annotated[QuotaStatus, ABSENT] = QuotaStatus()
 
 
 class LimitItem(Part):
-    """What containers get that say nothing."""
+    """Defaults for containers that declare no resources."""
 
     type: str
     default: Quantities = Field(default={})
@@ -173,7 +173,7 @@ class LimitItem(Part):
 
 
 class LimitRangeSpec(Part):
-    """For each kind of thing."""
+    """The items of a LimitRange, for containers, pods and others."""
 
     limits: Annotated[list[LimitItem], ABSENT_LIST] = Field(default=[])
 
@@ -185,7 +185,7 @@ class LimitRange(Object):
 
 
 class Taint(Part):
-    """What keeps pods away from a node."""
+    """Keeps pods that do not tolerate it away from a node."""
 
     key: str
     value: str = ""
@@ -193,14 +193,14 @@ class Taint(Part):
 
 
 class NodeSpec(Part):
-    """What is wanted of a node."""
+    """The specification of a node."""
 
     unschedulable: bool = False
     taints: Annotated[list[Taint], ABSENT_LIST] = Field(default=[])
 
 
 class NodeStatus(Part):
-    """What a node has."""
+    """The allocatable resources and the conditions of a node."""
 
     allocatable: Quantities = Field(default={})
     conditions: Annotated[list[Condition], ABSENT_LIST] = Field(default=[])
@@ -214,13 +214,13 @@ class Node(Object):
 
 
 class PodStatus(Part):
-    """Where a pod is in its life."""
+    """The phase of a pod."""
 
     phase: str = ""
 
 
 class Pod(Object):
-    """A pod that exists."""
+    """An existing pod."""
 
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
@@ -235,9 +235,9 @@ class TargetRef(Part):
 
 
 class Policy(Part):
-    """One line of a behaviour: at most that many pods, or percent, in that time.
+    """A scaling policy: at most `value` pods, or percent, in a period.
 
-    The API server takes neither zero nor less, and no period above 1800 s.
+    The API server accepts only values above zero, and periods up to 1800 s.
     """
 
     type: Literal["Pods", "Percent"]
@@ -246,7 +246,7 @@ class Policy(Part):
 
 
 class Rules(Part):
-    """How fast it goes in one direction; None: not given."""
+    """How fast it scales in one direction; None: not given."""
 
     select_policy: Literal["Max", "Min", "Disabled"] | None = None
     policies: Annotated[list[Policy], Field(min_length=1)] | None = None
@@ -254,14 +254,14 @@ class Rules(Part):
 
 
 class Behavior(Part):
-    """How fast it goes."""
+    """How fast it scales."""
 
     scale_up: Rules | None = None
     scale_down: Rules | None = None
 
 
 class MetricTarget(Part):
-    """What a metric is held at."""
+    """The target of a metric."""
 
     type: str = ""
     average_utilization: int | None = Field(None, gt=0)
@@ -270,7 +270,7 @@ class MetricTarget(Part):
 
 
 class MetricSource(Part):
-    """The metric of a resource of the pods, or of one container of each."""
+    """A resource of the pods, or of one container of each."""
 
     name: str
     container: str = ""
@@ -286,13 +286,13 @@ class Metric(Part):
 
 
 class MetricStatus(Part):
-    """What the controller saw of it last."""
+    """The last value that the controller read."""
 
     type: str
 
 
 class AutoscalerSpec(Part):
-    """Of autoscaling/v1 and v2."""
+    """The specification of autoscaling/v1 and v2."""
 
     scale_target_ref: TargetRef
     min_replicas: int | None = Field(None, ge=0)
@@ -303,10 +303,8 @@ class AutoscalerSpec(Part):
 
 
 class AutoscalerStatus(Part):
-    """What the controller did last."""
+    """The metrics and conditions that the controller reported last."""
 
-    current_replicas: int | None = None
-    desired_replicas: int | None = None
     current_metrics: Annotated[list[MetricStatus | None], ABSENT_LIST] = Field(default=[])
     conditions: Annotated[list[Condition], ABSENT_LIST] = Field(default=[])
 
@@ -319,7 +317,7 @@ class HorizontalPodAutoscaler(Object):
 
 
 class Trigger(Part):
-    """What a ScaledObject looks at."""
+    """A metric of a ScaledObject."""
 
     type: str
     metric_type: str = "AverageValue"
@@ -327,7 +325,7 @@ class Trigger(Part):
 
 
 class HpaConfig(Part):
-    """What KEDA hands on to the autoscaler that it makes."""
+    """Settings that KEDA passes to the autoscaler that it makes."""
 
     behavior: Behavior | None = None
 
@@ -339,7 +337,7 @@ class Advanced(Part):
 
 
 class ScaledObjectSpec(Part):
-    """Of keda.sh/v1alpha1."""
+    """The specification of keda.sh/v1alpha1."""
 
     scale_target_ref: TargetRef
     min_replica_count: int = Field(0, ge=0)
@@ -350,19 +348,19 @@ class ScaledObjectSpec(Part):
 
 
 class ScaledObject(Object):
-    """KEDA's: it makes an autoscaler, and scales to zero itself."""
+    """KEDA's object: KEDA makes an autoscaler for it, and scales to zero itself."""
 
     spec: ScaledObjectSpec
 
 
 class UpdatePolicy(Part):
-    """What a vertical autoscaler does with what it recommends."""
+    """Whether a vertical autoscaler applies its recommendations."""
 
     update_mode: str = "Auto"
 
 
 class ContainerPolicy(Part):
-    """The same for one container, or `*`."""
+    """The policy of one container, or of all (`*`)."""
 
     container_name: str = "*"
     mode: str = "Auto"
@@ -370,13 +368,13 @@ class ContainerPolicy(Part):
 
 
 class ResourcePolicy(Part):
-    """The same for all of them."""
+    """The policies of containers."""
 
     container_policies: Annotated[list[ContainerPolicy], ABSENT_LIST] = Field(default=[])
 
 
 class VerticalSpec(Part):
-    """Of autoscaling.k8s.io."""
+    """The specification of autoscaling.k8s.io."""
 
     target_ref: TargetRef
     update_policy: UpdatePolicy | None = None
@@ -384,6 +382,6 @@ class VerticalSpec(Part):
 
 
 class VerticalPodAutoscaler(Object):
-    """It changes the requests that a share of use is measured by."""
+    """Changes the requests that utilization is a share of."""
 
     spec: VerticalSpec

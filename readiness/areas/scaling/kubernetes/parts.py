@@ -1,4 +1,4 @@
-"""What all objects are made of: a strict base, metadata, quantities, selectors and conditions."""
+"""Parts of all objects: a strict base, metadata, quantities, selectors and conditions."""
 
 import math
 import re
@@ -28,7 +28,7 @@ _DECIMAL: Final = {
 
 
 def amount(quantity: Quantity) -> Fraction:
-    """A quantity in its base unit, exact: cores, bytes or pieces.
+    """The exact value of a quantity in its base unit: cores, bytes or a count.
 
     `kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity`.
 
@@ -48,14 +48,9 @@ def amount(quantity: Quantity) -> Fraction:
 
 
 def part_of(value: IntOrPercent, total: int, *, up: bool) -> int:
-    """A number, or a percentage of a total, as a number.
+    """A number such as 2, or a percentage of a total such as `25%`, rounded up or down.
 
-    As `intstr.GetScaledValueFromIntOrPercent` does: a number stays, a percentage is rounded.
-
-    Args:
-        value: 2, or `25%`.
-        total: what the percentage is of.
-        up: whether it is rounded up; else down.
+    As `intstr.GetScaledValueFromIntOrPercent` does.
 
     Raises:
         NoData: it is neither.
@@ -71,7 +66,7 @@ def part_of(value: IntOrPercent, total: int, *, up: bool) -> int:
 
 
 class Part(BaseModel):
-    """Strict, as the API server is: `"3"` is not a number."""
+    """Strict as the API server: `"3"` is not a number."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -107,7 +102,7 @@ class Owner(Part):
 
 
 class Manager(Part):
-    """Who set which fields of a live object."""
+    """The manager of some fields of a live object."""
 
     manager: str = ""
     operation: str = ""
@@ -136,7 +131,7 @@ class Object(Part):
 
 
 class Requirement(Part):
-    """One line of a selector."""
+    """A requirement of a selector."""
 
     key: str
     operator: str
@@ -151,7 +146,7 @@ class Selector(Part):
 
 
 class Condition(Part):
-    """What a controller reports of an object."""
+    """A condition that a controller reports."""
 
     type: str
     status: str
@@ -183,7 +178,7 @@ def selects(selector: Selector | None, labels: Mapping[str, str]) -> bool:
 
 
 def holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
-    """Whether one line of it holds.
+    """Whether a requirement of a selector holds.
 
     Raises:
         NoData: its operator is not known.

@@ -1,13 +1,20 @@
-"""A workload with everything that decides how it scales."""
+"""A workload with everything that decides how it scales, and the state of its autoscaler."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, Target, autoscalers
+from readiness.areas.scaling.kubernetes.autoscaler import (
+    CPU,
+    MEMORY,
+    Autoscaler,
+    Target,
+    autoscalers,
+)
 from readiness.areas.scaling.kubernetes.inventory import Inventory
 from readiness.areas.scaling.kubernetes.objects import (
     Container,
+    ContainerPolicy,
     DisruptionBudget,
     HorizontalPodAutoscaler,
     LimitRange,
@@ -26,6 +33,13 @@ _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}
 ENDED: Final = {"Succeeded", "Failed"}
 """Phases of a pod that no longer uses resources."""
 _O = TypeVar("_O", bound=Object)
+_OFF: Final = "Off"
+_ALL: Final = "*"
+ABLE: Final = "AbleToScale"
+ACTIVE: Final = "ScalingActive"
+LIMITED: Final = "ScalingLimited"
+_AT_THE_TOP: Final = "TooManyReplicas"
+_READ_AGAIN: Final = "kubectl get horizontalpodautoscalers.v2.autoscaling NAME -o json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +50,18 @@ class View:
         side: `manifests` or `live`.
         workload: the Deployment or StatefulSet.
         autoscalers: those that target it, with defaults filled in.
-        astray: those whose target does not exist, each in words.
+        dangling: descriptions of those whose target does not exist.
         hpas: the objects of all autoscalers, with their state.
         verticals: the vertical autoscalers that target it.
         budgets: those that select its pods.
-        quotas: of its namespace.
-        ranges: defaults of its namespace.
-        nodes: of the cluster.
-        pods: of the cluster.
+        quotas: those of its namespace, as are `ranges`; nodes and pods are the cluster's.
         unseen: kinds that could not be read, each with the error.
     """
 
     side: str
     workload: Workload
     autoscalers: tuple[Autoscaler, ...]
-    astray: tuple[str, ...]
+    dangling: tuple[str, ...]
     hpas: tuple[HorizontalPodAutoscaler, ...]
     verticals: tuple[VerticalPodAutoscaler, ...]
     budgets: tuple[DisruptionBudget, ...]
@@ -62,12 +73,12 @@ class View:
 
     @property
     def name(self) -> str:
-        """Kind and name, as kubectl writes them."""
+        """Kind and name, as kubectl prints them."""
         return f"{self.workload.kind.lower()}/{self.workload.metadata.name}"
 
     @property
     def pod(self) -> PodSpec:
-        """The template of its pods, with the sidecars that are injected into the live ones."""
+        """The template of its pods, with the sidecars that were injected into live ones."""
         spec = self.workload.spec.template.spec
         pods = [p.spec for p in self.pods if self.owns(p) and p.status.phase not in ENDED]
         return spec.model_copy(
@@ -85,11 +96,7 @@ class View:
 
     @property
     def autoscaler(self) -> Autoscaler:
-        """The one that targets it.
-
-        Raises:
-            NoData: there is none, or more than one.
-        """
+        """The one that targets it; NoData if there is not exactly one."""
         if len(self.autoscalers) != 1:
             found = ", ".join(one.name for one in self.autoscalers) or "none"
             raise NoData(
@@ -101,11 +108,7 @@ class View:
 
     @property
     def counts(self) -> range:
-        """Every replica count that it may have, from 1 on.
-
-        Raises:
-            NoData: as for `autoscaler`; or its bounds leave no replica count.
-        """
+        """Every replica count that it may have, from 1 on; NoData if there is none."""
         found = self.autoscaler
         counts = range(max(1, found.least), found.most + 1)
         if not counts:
@@ -123,12 +126,12 @@ def _all_of(declared: list[Container], others: Iterable[list[Container]]) -> lis
 
 
 def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View | None:
-    """A workload of an inventory; None if it is not there.
+    """A workload, `deployment/NAME` or `statefulset/NAME`, of an inventory; None if missing.
 
     Args:
         inventory: all objects.
         side: `manifests` or `live`.
-        workload: `deployment/NAME` or `statefulset/NAME`.
+        workload: kind and name.
         namespace: its namespace; empty for any.
 
     Raises:
@@ -163,7 +166,7 @@ def _view(inventory: Inventory, side: str, workload: Workload) -> View:
         side=side,
         workload=workload,
         autoscalers=tuple(one for one in scalers if one.target == own),
-        astray=tuple(
+        dangling=tuple(
             f"{a.name} targets {a.target}, which does not exist"
             for a in scalers
             if a.target not in there
@@ -189,10 +192,130 @@ def _target_of(vertical: VerticalPodAutoscaler) -> Target:
 
 
 def _is_in(one: Object, namespace: str) -> bool:
-    """Whether it is in a namespace; a manifest without one goes where the others go."""
+    """Whether it is in a namespace; a manifest without one may go into any."""
     own = one.metadata.namespace
     return not own or not namespace or own == namespace
 
 
 def _near(objects: Iterable[_O], namespace: str) -> list[_O]:
     return [one for one in objects if _is_in(one, namespace)]
+
+
+_RESOURCES: Final = (CPU, MEMORY)
+
+
+def conflicts(view: View) -> list[str]:
+    """Descriptions of the resources that both a vertical autoscaler and another one act on.
+
+    Each undoes what the other does: more pods use less each, the requests shrink, the utilization
+    grows, and more pods are added (`kubernetes/autoscaler`, vertical-pod-autoscaler, known
+    limitations).
+    """
+    names = [c.name for c in view.workload.spec.template.spec.containers]
+    return [
+        f"VerticalPodAutoscaler {vertical.metadata.name} and {scaler.name} both act on {resource}"
+        for vertical in view.verticals
+        for scaler in view.autoscalers
+        for resource in _both(vertical, scaler, names)
+    ]
+
+
+def _both(
+    vertical: VerticalPodAutoscaler, scaler: Autoscaler, containers: Iterable[str]
+) -> list[str]:
+    changed = changes(vertical, containers)
+    return [name for name in _RESOURCES if name in changed and scaler.of_resource(name)]
+
+
+def changes(vertical: VerticalPodAutoscaler, containers: Iterable[str]) -> set[str]:
+    """The resources whose requests it changes in any of these containers.
+
+    Defaults: `updateMode` is Auto, `controlledResources` cpu and memory; a container's own policy
+    overrides `*` (autoscaling.k8s.io/v1).
+    """
+    spec = vertical.spec
+    if spec.update_policy and spec.update_policy.update_mode == _OFF:
+        return set()
+    given = spec.resource_policy.container_policies if spec.resource_policy else []
+    by_name = {policy.container_name: policy for policy in given}
+    default = by_name.get(_ALL, ContainerPolicy())
+    found = [by_name.get(name, default) for name in containers]
+    return {
+        resource
+        for policy in found
+        if policy.mode != _OFF
+        for resource in (
+            _RESOURCES if policy.controlled_resources is None else policy.controlled_resources
+        )
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of one autoscaler.
+
+    Attributes:
+        name: of the autoscaler.
+        able: the condition AbleToScale; `absent` if the controller has not reported it.
+        active: the condition ScalingActive: whether it can read its metrics.
+        reasons: the reason and message of each condition.
+        stuck_at_most: whether it needs more replicas than it may have.
+        metrics: how many metrics it scales by.
+        seen: how many of them have a value.
+    """
+
+    name: str
+    able: str
+    active: str
+    reasons: dict[str, str]
+    stuck_at_most: bool
+    metrics: int
+    seen: int
+
+
+def state(view: View) -> State:
+    """The state of the autoscaler of the workload, also of one that KEDA made.
+
+    Conditions: `kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/
+    #appendix-horizontal-pod-autoscaler-status-conditions`.
+
+    Raises:
+        NoData: there is not exactly one, or the old API does not show its state.
+    """
+    found = [hpa for hpa in view.hpas if _scales(hpa, view)]
+    if len(found) != 1:
+        raise NoData(
+            f"{len(found)} live autoscalers target {view.name}, 1 required",
+            where=view.side,
+            remedy=f"add it to the live objects: {_READ_AGAIN}",
+        )
+    (hpa,) = found
+    if not hpa.api_version.endswith("/v2"):
+        raise NoData(
+            f"it was read as {hpa.api_version}, which does not show its state",
+            where=f"HorizontalPodAutoscaler {hpa.metadata.name}",
+            remedy=_READ_AGAIN,
+        )
+    return _state(hpa)
+
+
+def _scales(hpa: HorizontalPodAutoscaler, view: View) -> bool:
+    ref = hpa.spec.scale_target_ref
+    group = ref.api_version.rpartition("/")[0]
+    own = Target("apps", view.workload.kind, view.workload.metadata.name)
+    return Target(group, ref.kind, ref.name) == own
+
+
+def _state(hpa: HorizontalPodAutoscaler) -> State:
+    conditions = {one.type: one for one in hpa.status.conditions}
+    limited = conditions.get(LIMITED)
+    return State(
+        name=hpa.metadata.name,
+        able=conditions[ABLE].status if ABLE in conditions else "absent",
+        active=conditions[ACTIVE].status if ACTIVE in conditions else "absent",
+        reasons={name: f"{one.reason}: {one.message}" for name, one in conditions.items()},
+        stuck_at_most=bool(limited and limited.status == "True" and limited.reason == _AT_THE_TOP),
+        # Without any, the API server adds one for CPU.
+        metrics=len(hpa.spec.metrics) or 1,
+        seen=sum(one is not None and bool(one.type) for one in hpa.status.current_metrics),
+    )

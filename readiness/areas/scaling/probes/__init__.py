@@ -1,1 +1,1 @@
-"""What objects tell of how a workload scales; and what it does when it is made to."""
+"""Probes of Kubernetes objects, of the database's connections, and of a drill under load."""

@@ -15,7 +15,7 @@ select current_setting('max_connections')::int,
        + coalesce(current_setting('reserved_connections', true)::int, 0),
        (select datconnlimit from pg_database where datname = current_database()),
        (select rolconnlimit from pg_roles where rolname = %(role)s)"""
-# Our own sessions end with the run; walsenders and workers have slots of their own.
+# This run's sessions end with it; walsenders and workers have slots of their own.
 _OTHERS: Final = """
 select count(*) filter (where usename is distinct from %(role)s),
        count(*) filter (where usename is distinct from %(role)s
@@ -35,7 +35,7 @@ class Limit:
     """One limit on new connections of the role.
 
     Attributes:
-        of: whose it is: of the `server`, the `database` or the `role`.
+        of: what it limits: the `server`, the `database` or the `role`.
         name: what sets it.
         places: connections that ordinary roles may have.
         others: connections of other roles that count against it now.
@@ -54,11 +54,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """All limits, and the other roles.
+    """All limits, and the connections of other roles.
 
     Attributes:
-        limits: those that are set; the server's is always among them.
-        users: the other roles with the most connections, in words.
+        limits: those that are set; the server's always is.
+        users: the other roles with the most connections, as `ROLE COUNT, ...`.
         looked_at: client connections that were counted.
     """
 
@@ -81,16 +81,15 @@ def budget(database: Database, role: str) -> Budget:
         CouldNotMeasure: and its other kinds, see `postgres.connect`.
     """
     with seeing_all_sessions(database) as connection:
-        most, reserved, of_database, of_role = postgres.fetch(connection, _LIMITS, {"role": role})[
-            0
-        ]
+        [limits_now] = postgres.fetch(connection, _LIMITS, {"role": role})
+        most, reserved, of_database, of_role = limits_now
         if of_role is None:
             raise NoData(
                 f"the server has no role {role!r}",
                 where="database_role",
                 remedy="name the role that the replicas connect as",
             )
-        others, others_here, all_of = postgres.fetch(connection, _OTHERS, {"role": role})[0]
+        [(others, others_here, all_of)] = postgres.fetch(connection, _OTHERS, {"role": role})
         users = postgres.fetch(connection, _USERS, {"role": role})
     limits = [Limit("server", "max_connections without the reserved ones", most - reserved, others)]
     if of_database >= 0:
@@ -99,5 +98,5 @@ def budget(database: Database, role: str) -> Budget:
         )
     if of_role >= 0:
         limits.append(Limit("role", "the connection limit of the role", of_role, 0))
-    told = ", ".join(f"{clean(user)} {count}" for user, count in users)
-    return Budget(tuple(limits), told, all_of)
+    found = ", ".join(f"{clean(user)} {count}" for user, count in users)
+    return Budget(tuple(limits), found, all_of)

@@ -1,18 +1,16 @@
-"""The picture and the timeline of a scaling drill, for the report."""
+"""The chart and the timeline of a scaling drill, for the report."""
 
 from collections.abc import Iterator
 
-from readiness.areas.scaling.probes.drill import Scaled
-from readiness.areas.scaling.probes.phase import Phase
-from readiness.lib.prober.behaviour import lost
-from readiness.lib.prober.moments import failures, since
-from readiness.lib.prober.tracks import Slots, failed, replicas
+from readiness.areas.scaling.probes.drill import Phase, Scaled
+from readiness.lib.prober.judging import lost
+from readiness.lib.prober.observation import Slots, failed, failures, replicas, since
 from readiness.model.course import Band, Course
 from readiness.model.measurement import Moment
 
 
 def timeline(scaled: Scaled) -> tuple[Moment, ...]:
-    """The moments of a drill, in order, in seconds from its first request."""
+    """The moments of a drill, in order, in seconds since its first request."""
     began, up, down = scaled.whole.samples[0].due, scaled.up, scaled.down
     moments = [
         Moment(began, f"steady: {scaled.fewest} replicas serve", good=True),
@@ -28,20 +26,15 @@ def timeline(scaled: Scaled) -> tuple[Moment, ...]:
 def _arrived(phase: Phase, what: str) -> list[Moment]:
     found = []
     if phase.arrived_s is not None:
-        told = f"{what}, after {phase.arrived_s:.2f} s; {phase.last} in the end"
-        found.append(Moment(phase.began + phase.arrived_s, told))
+        label = f"{what}, after {phase.arrived_s:.2f} s; {phase.last} in the end"
+        found.append(Moment(phase.began + phase.arrived_s, label))
     if phase.problem:
         found.append(Moment(phase.ended, f"aborted to protect users: {phase.problem}"))
     return found
 
 
 def course(scaled: Scaled, needed: int) -> Course:
-    """The course of a drill; seconds count from its first request.
-
-    Args:
-        scaled: the drill.
-        needed: how many replicas the load needs.
-    """
+    """The chart of a drill, in seconds since its first request."""
     whole = scaled.whole
     slots = Slots.of(whole)
     tracks = (
@@ -56,7 +49,7 @@ def _phases(scaled: Scaled) -> list[Phase]:
 
 
 def _counts(scaled: Scaled) -> list[tuple[float, int]]:
-    """At the minimum before: otherwise the drill would not have started."""
+    """The counts of both phases, after the steady count before them."""
     first = (scaled.whole.samples[0].due, scaled.fewest)
     return [first, *((said.asked, said.what) for p in _phases(scaled) for said in p.counts)]
 
@@ -85,7 +78,7 @@ def _short(scaled: Scaled, needed: int) -> Iterator[str]:
 
 
 def _waited(scaled: Scaled) -> Iterator[str]:
-    """How long nothing happened before it scaled up, and down."""
+    """How long nothing happened before it scaled up, and before it scaled down."""
     for phase, name, what in (
         (scaled.up, "scaling up", "served"),
         (scaled.down, "scaling down", "was removed"),

@@ -1,25 +1,33 @@
 """The drill: a load starts and ends, while replicas are counted and a prober sends requests.
 
 GIVEN a steady minimum replica count, WHEN the load starts THEN as many replicas serve as it needs;
-WHEN it ends THEN the minimum is left.
+WHEN it ends THEN the minimum is left. The load ends with the drill, even if the drill is killed.
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from readiness.areas.scaling.config import Live, Scaling
-from readiness.areas.scaling.probes.load import Load, pressing, starved
-from readiness.areas.scaling.probes.phase import Phase, settled_at
-from readiness.lib.drill.counting import Sampler, counted, sampling
+from readiness.lib import command
+from readiness.lib.drill.counting import Said, Sampler, counted, sampling
 from readiness.lib.drill.safety import Safety, alone
 from readiness.lib.prober import watched
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
 from readiness.lib.text import listed
+from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData
 
+Counts = Sequence[Said[int]]
+_LOAD_REMEDY: Final = "run it by hand; see [scaling.NAME.live]"
+# An autoscaler averages over many seconds: a few late requests do not change the load.
+_LEAST_SENT: Final = 0.95
+_LEAST_IN_A_SECOND: Final = 0.5
 _POLL_S: Final = 0.2
 _SLOWEST_S: Final = 1.0
 # At least so many counts in each `up_s` and `down_s`.
@@ -29,13 +37,198 @@ _REMEDY: Final = "run it by hand; see [scaling.NAME.live] replicas"
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """Scaling in one direction.
+
+    Attributes:
+        name: the direction and its cause.
+        began: when its cause began, on the clock `time.monotonic`.
+        ended: when the count was steady, or the phase was aborted.
+        arrived_s: seconds from its beginning until the replica count was reached for good; None
+            if it never was.
+        problem: why it was aborted; empty if it was not.
+        counts: of the replicas; the first is the last one before it began.
+        seen: all requests of the watching prober.
+    """
+
+    name: str
+    began: float
+    ended: float
+    arrived_s: float | None
+    problem: str
+    counts: Counts
+    seen: Observation
+
+    @property
+    def last(self) -> int:
+        """The replica count at the end."""
+        return self.counts[-1].what
+
+    @property
+    def least(self) -> int:
+        """The lowest replica count."""
+        return min(said.what for said in self.counts)
+
+    @property
+    def most(self) -> int:
+        """The highest replica count."""
+        return max(said.what for said in self.counts)
+
+    def added(self, seconds: float) -> "Pace":
+        """The most replicas that were added within a time."""
+        return _most(self.counts, seconds, lambda before, after: after - before)
+
+    def removed(self, seconds: float) -> "Pace":
+        """The most replicas that were removed within a time."""
+        return _most(self.counts, seconds, lambda before, after: before - after)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many replicas were added, or removed, within a time.
+
+    Attributes:
+        certain: the most between two counts within that time.
+        possible: the most between two counts that were further apart, if it happened at once.
+    """
+
+    certain: int
+    possible: int
+
+
+def settled_at(counts: Counts, good: Callable[[int], bool]) -> float | None:
+    """When the first of the good counts at the end came; None if the last is not good."""
+    found = None
+    for said in reversed(counts):
+        if not good(said.what):
+            break
+        found = said.came
+    return found
+
+
+def _most(counts: Counts, seconds: float, change: Callable[[int, int], int]) -> Pace:
+    certain = max(
+        (
+            change(before.what, after.what)
+            for index, before in enumerate(counts)
+            for after in counts[index:]
+            if after.came - before.asked <= seconds
+        ),
+        default=0,
+    )
+    unseen = (
+        change(before.what, after.what)
+        for before, after in pairwise(counts)
+        if after.came - before.asked > seconds
+    )
+    return Pace(certain, max(unseen, default=0))
+
+
+@dataclass(slots=True)
+class Load:
+    """What makes a workload scale up; made by `pressing`.
+
+    Attributes:
+        what: its description.
+        check: raises CouldNotMeasure if the load has stopped by itself.
+        seen: the outcome of the prober's requests, once the load has ended; None for a command.
+    """
+
+    what: str
+    check: Callable[[], object]
+    seen: Observation | None = None
+
+
+def pressing(live: Live, undo: Undo) -> AbstractContextManager[Load]:
+    """Make it scale up while the block runs.
+
+    Raises:
+        CouldNotMeasure: it cannot be started or stopped.
+    """
+    if live.up and live.down:
+        return _set(live.up, live.down, undo, live.down_within_s)
+    if live.load:
+        return _made(live.load, undo)
+    return _asked(live, live.load_rate_per_s or 0)
+
+
+def starved(seen: Observation, until: float) -> str:
+    """Why there was less load than configured until its end; empty if there was not."""
+    if not seen.samples:
+        return "nothing was sent"
+    rate, began = seen.plan.rate_per_s, seen.samples[0].due
+    sent = [sample.sent - began for sample in seen.samples if sample.sent < until]
+    due = (until - began) * rate
+    if len(sent) < _LEAST_SENT * due:
+        return f"{len(sent)} of {due:.0f} requests were sent in time"
+    in_second = Counter(int(at_s) for at_s in sent)
+    least = min((in_second[second] for second in range(int(until - began))), default=len(sent))
+    if least < _LEAST_IN_A_SECOND * rate:
+        return f"in one second {least} requests were sent, of {rate:g}"
+    return ""
+
+
+@contextmanager
+def _asked(live: Live, rate_per_s: float) -> Iterator[Load]:
+    """The prober's process ends when its input is closed, and so with this process."""
+    plan = watched.plan_of(live).model_copy(update={"rate_per_s": rate_per_s})
+    with probing(plan) as users:
+        load = Load(f"{rate_per_s:g} requests/s to {live.url}", users.seen)
+        yield load
+        load.seen = users.stop()
+
+
+@contextmanager
+def _made(argv: list[str], undo: Undo) -> Iterator[Load]:
+    verb = "make the load"
+    with command.started(argv, verb, _LOAD_REMEDY) as running:
+        token = undo.kill(running.pid)
+
+        def check() -> None:
+            if answer := running.poll():
+                raise CouldNotMeasure(
+                    f"the command to {verb} ended by itself, with {answer.status}: {answer.said}",
+                    where=argv[0],
+                    remedy="let it run until the drill stops it",
+                )
+
+        try:
+            yield Load(f"the load of {argv[0]}", check)
+        finally:
+            running.kill()
+            undo.forget(token)
+
+
+@contextmanager
+def _set(up: list[str], down: list[str], undo: Undo, timeout_s: float) -> Iterator[Load]:
+    """Scale it up by a command, and down again whatever happens."""
+    token = undo.run(down, timeout_s=timeout_s)
+    try:
+        with command.started(up, "scale it up", _LOAD_REMEDY) as running:
+
+            def check() -> None:
+                answer = running.poll()
+                if answer and answer.status:
+                    raise CouldNotMeasure(
+                        f"the command to scale it up ended with {answer.status}: {answer.said}",
+                        where=up[0],
+                        remedy=_LOAD_REMEDY,
+                    )
+
+            yield Load(f"the command {up[0]}", check)
+    finally:
+        command.run(down, "scale it down", _LOAD_REMEDY, timeout_s=timeout_s)
+        undo.forget(token)
+
+
+@dataclass(frozen=True, slots=True)
 class Scaled:
-    """What a drill showed.
+    """The outcome of a drill.
 
     Attributes:
         fewest: the replica count before the load.
-        load: what made it scale up, in words.
-        loading: our own requests that did; None for a command.
+        load: a description of what made it scale up.
+        loading: the requests that did; None for a command.
         load_ended: when the load ended, on the clock `time.monotonic`.
         up: how it scaled up.
         down: how it scaled down; None if scaling up failed, or was aborted to protect users.
@@ -52,20 +245,16 @@ class Scaled:
 
     @property
     def starved(self) -> str:
-        """Why there was less load than declared; empty if not, or if a command made it."""
+        """Why there was less load than configured; empty if not, or if a command made it."""
         return starved(self.loading, self.load_ended) if self.loading else ""
 
     @property
     def is_starved(self) -> bool:
-        """Whether all that is known is that this machine was too busy."""
+        """Whether all that went wrong is that this machine was too busy."""
         return bool(self.starved or self.whole.starved) and not self.whole.failed
 
     def must_be_fair(self) -> None:
-        """Refuse to judge where the load or the prober was starved.
-
-        Raises:
-            NoData: one of them was.
-        """
+        """Raise NoData if the load or the prober was starved."""
         if why := self.starved:
             raise NoData(
                 f"the load was starved: {why}",
@@ -83,7 +272,8 @@ def drill(scaling: Scaling, live: Live, safety: Safety) -> Scaled:
         CouldNotMeasure: the service is not steady before, another drill runs, replicas cannot be
             counted, or the load ended by itself.
     """
-    period_s = min(_SLOWEST_S, min(scaling.up_s, scaling.down_s) / _COUNTS_IN_A_PERIOD)
+    paces_s = [pace_s for pace_s in (scaling.up_s, scaling.down_s) if pace_s is not None]
+    period_s = min([_SLOWEST_S, *(pace_s / _COUNTS_IN_A_PERIOD for pace_s in paces_s)])
     with (
         alone(safety),
         probing(watched.plan_of(live)) as prober,
@@ -112,8 +302,7 @@ class _Drill:
         self._counter = counter
 
     def run(self, safety: Safety) -> Scaled:
-        live, fewest = self._live, self._scaling.min_replicas
-        self._given()
+        live, fewest = self._live, self._given()
         began = time.monotonic()
         with pressing(live, safety.undo) as load:
             up = self._arrive(began, lambda n: n >= live.loaded_replicas, live.up_within_s, load)
@@ -134,19 +323,28 @@ class _Drill:
             whole=whole,
         )
 
-    def _given(self) -> None:
+    def _given(self) -> int:
+        """The replica count before the load, which must be steady, and the minimum if one is set.
+
+        Raises:
+            NoData: it is not, or the load would need no more replicas.
+        """
         began = time.monotonic()
         seen = watched.steadily(self._prober, self._live, began)
         if seen.failed:
             raise self._unsteady(watched.failures_of(seen))
-        self._must_count()
-        counts = {said.what for said in self._counter.said(began)}
-        if counts != {self._scaling.min_replicas}:
-            told = listed(str(count) for count in sorted(counts)) or "an unknown number of"
-            raise self._unsteady(
-                f"{told} replicas serve, and `min_replicas` is {self._scaling.min_replicas}"
-            )
+        self._await_count(began)
+        counts = sorted({said.what for said in self._counter.said(began)})
+        told = listed(map(str, counts)) or "an unknown number of"
+        agreed, needed = self._scaling.min_replicas, self._live.loaded_replicas
+        if agreed is not None and counts != [agreed]:
+            raise self._unsteady(f"{told} replicas serve, and `min_replicas` is {agreed}")
+        if len(counts) != 1:
+            raise self._unsteady(f"the replica count is not steady: {told} replicas serve")
+        if counts[0] >= needed:
+            raise self._unsteady(f"{told} replicas serve, and `loaded_replicas` is {needed}")
         seen.must_be_fair()
+        return counts[0]
 
     def _unsteady(self, problem: str) -> NoData:
         return NoData(
@@ -171,12 +369,20 @@ class _Drill:
             counts = self._counter.said(began)
             arrived = settled_at(counts, good)
             now = time.monotonic()
-            seen = self._prober.seen().between(began, _FOREVER)
+            seen = self._prober.seen().between(began)
             problem = watched.suffering(seen, self._live)
             steady = arrived is not None and counts[-1].asked - arrived >= steady_s
             if steady or problem or now - began > within_s + steady_s:
                 return _Made(began, now, arrived, problem)
             time.sleep(_POLL_S)
+
+    def _await_count(self, since: float) -> None:
+        """Wait for the first count: on a busy machine the command takes longer than `steady_s`."""
+        deadline = time.monotonic() + command.ASK_S
+        while not self._counter.said(since) and time.monotonic() < deadline:
+            self._must_count()
+            time.sleep(_POLL_S)
+        self._must_count()
 
     def _must_count(self) -> None:
         problem: CouldNotMeasure | None = self._counter.problem
@@ -184,8 +390,9 @@ class _Drill:
             raise problem
 
     def _phase(self, name: str, made: _Made, until: float, whole: Observation) -> Phase:
-        before = self._counter.said(0, made.began)[-1:]
-        counts = self._counter.said(made.began, until)
+        # An answer that came after the end may show what happened after it.
+        before = [said for said in self._counter.said(0, made.began) if said.came < made.began][-1:]
+        counts = [said for said in self._counter.said(made.began, until) if said.came < until]
         if not (before and counts):
             raise NoData("no replicas were counted", where=name, remedy=_REMEDY)
         return Phase(

@@ -1,41 +1,171 @@
-"""Reads the manifests and the live objects of one workload, side by side."""
+"""Reads the manifests and the live objects of one workload, from files or with kubectl."""
 
 import glob
+import json
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.scaling.config import Scaling
+from readiness.areas.scaling.config import Cluster, Scaling
 from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, read
 from readiness.areas.scaling.kubernetes.view import View, view
+from readiness.lib.command import Answer, ask
 from readiness.lib.text import clean
-from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
+from readiness.model.secrets import redact
 
+# In the namespace of the workload; with the version, since v1 does not show the state.
+_NEEDED: Final = (
+    "deployments.v1.apps",
+    "statefulsets.v1.apps",
+    "horizontalpodautoscalers.v2.autoscaling",
+    "poddisruptionbudgets.v1.policy",
+    "resourcequotas",
+    "limitranges",
+)
+# Custom resources, where they are installed.
+_OPTIONAL: Final = (
+    "scaledobjects.keda.sh",
+    "verticalpodautoscalers.autoscaling.k8s.io",
+)
+# Cluster-wide: many roles may not read them.
+_CLUSTER: Final = "nodes,pods"
+# What kubectl prints, the error that it means, and its remedy; the first one that matches.
+_FAILURES: Final[Sequence[tuple[str, type[CouldNotMeasure], str]]] = (
+    ("cannot locate context|no context exists", NoData, "kubectl config get-contexts"),
+    (
+        "forbidden|unauthorized|must be logged in",
+        NotPermitted,
+        "grant the role get and list on them",
+    ),
+    (
+        "unable to connect|refused|no such host|i/o timeout|deadline exceeded|timed out",
+        Unreachable,
+        "check that the cluster is reachable: kubectl cluster-info",
+    ),
+)
+_INSTALL: Final = "install kubectl, or set `manifests` instead of [scaling.NAME.cluster]"
 _LARGEST: Final = 16 * 1024 * 1024
 _MOST: Final = 1000
 _HOUR_S: Final = 3600
+MANIFESTS: Final = "manifests"
+LIVE: Final = "live"
+
+
+class Kubectl:
+    """A client of one cluster, which never reads a Secret.
+
+    The configuration is copied with that one context in it, so that switching the current context
+    meanwhile changes nothing.
+
+    Args:
+        cluster: the context and the namespace.
+        folder: private and removed at the end, since the copy holds credentials.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self._cluster = cluster
+        self._config = folder / "kubeconfig"
+        self._cache = folder / "cache"
+
+    def inventory(self) -> Inventory:
+        """Read everything that decides how workloads of the namespace scale.
+
+        Raises:
+            Unreachable: no answer from the cluster.
+            NotPermitted: the credentials do not allow it.
+            NoData: what it prints is not understood.
+            CouldNotMeasure: kubectl is missing, hangs or fails.
+        """
+        self._copy_config()
+        more = [name for name in _OPTIONAL if name in self._installed()]
+        found = self._get(",".join([*_NEEDED, *more]), [f"--namespace={self._cluster.namespace}"])
+        try:
+            return found + self._get(_CLUSTER, ["--all-namespaces"])
+        except CouldNotMeasure as error:
+            # The answer may be too long with thousands of pods; only the room on nodes needs it.
+            return found + Inventory((), {"nodes": error})
+
+    def _copy_config(self) -> None:
+        context = self._cluster.context
+        verb = "read the configuration of kubectl"
+        words = ["--raw", "--minify", "--flatten", f"--context={context}", "--output=json"]
+        text = self._good(self._kubectl(verb, ["config", "view", *words]), verb).output
+        try:
+            names = [one["name"] for one in json.loads(text)["contexts"]]
+        except (ValueError, TypeError, KeyError):
+            raise NoData(
+                "the output of kubectl config view is not a configuration", where="kubectl"
+            ) from None
+        if names != [context]:
+            raise NoData(
+                f"the configuration of kubectl has no context {context!r}",
+                where="[scaling.NAME.cluster] context",
+                remedy="kubectl config get-contexts",
+            )
+        self._config.touch(mode=0o600)
+        self._config.write_text(text, encoding="utf-8")
+
+    def _installed(self) -> list[str]:
+        """The kinds that the cluster serves.
+
+        If one API group is down (such as metrics), kubectl fails but lists the others, and that
+        group is not needed here.
+        """
+        answer = self._ask("list the kinds of object", ["api-resources", "--output=name"])
+        return (
+            answer.output.split() or self._good(answer, "list the kinds of object").output.split()
+        )
+
+    def _get(self, kinds: str, where: Sequence[str]) -> Inventory:
+        verb = f"read {kinds}"
+        text = self._good(self._ask(verb, ["get", kinds, *where, "--output=json"]), verb).output
+        found = documents(text, "kubectl get") if text.strip() else []
+        inventory = read(found)
+        if any(not one.metadata.uid for one in inventory.objects):
+            raise NoData("kubectl get printed objects without a uid, which are not live")
+        return inventory
+
+    def _ask(self, verb: str, words: Sequence[str]) -> Answer:
+        return self._kubectl(
+            verb,
+            [
+                f"--kubeconfig={self._config}",
+                f"--cache-dir={self._cache}",
+                f"--context={self._cluster.context}",
+                f"--request-timeout={self._cluster.timeout_s:g}s",
+                *words,
+            ],
+        )
+
+    def _kubectl(self, verb: str, words: Sequence[str]) -> Answer:
+        return ask(["kubectl", *words], verb, _INSTALL, timeout_s=self._cluster.timeout_s)
+
+    def _good(self, answer: Answer, verb: str) -> Answer:
+        if answer.status == 0:
+            return answer
+        said = redact(answer.said)
+        problem = f"the command to {verb} ended with {answer.status}: {said}"
+        where = f"kubectl, context {self._cluster.context}"
+        for pattern, error, remedy in _FAILURES:
+            if re.search(pattern, said, re.IGNORECASE):
+                raise error(problem, where=where, remedy=remedy)
+        raise CouldNotMeasure(problem, where=where, remedy="run it by hand")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The objects in files.
-
-    Attributes:
-        declared: what will be applied.
-        live: what a cluster reported: such objects have a `uid`.
-    """
+    """The objects in files: those to apply, and live ones, which have a `uid`."""
 
     declared: Inventory
     live: Inventory
 
 
 def written(patterns: list[str], live_max_age_h: float) -> Written:
-    """Read all objects of all files that the patterns match.
-
-    Args:
-        patterns: of files; `**` goes into folders.
-        live_max_age_h: hours; the oldest that a file of live objects may be.
+    """Read all objects of all files that the patterns match; `**` matches folders.
 
     Raises:
         NoData: a pattern matches no file, or a file is not understood.
@@ -57,7 +187,7 @@ def written(patterns: list[str], live_max_age_h: float) -> Written:
 def _files(patterns: list[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
-        # Path.glob takes no absolute pattern.
+        # Path.glob accepts no absolute pattern.
         names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         paths = [path for path in map(Path, names) if path.is_file()]
         if not paths:
@@ -101,34 +231,21 @@ def _refuse_old(path: Path, most_h: float) -> None:
         )
 
 
-MANIFESTS: Final = "manifests"
-LIVE: Final = "live"
-
-
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """A workload as declared, and as it runs.
-
-    Attributes:
-        declared: what will be applied; None where no file has it.
-        live: what runs; None where it is not known.
-    """
+    """A workload as its manifests declare it, and as it runs; None if unknown."""
 
     declared: View | None
     live: View | None
 
     @property
     def known(self) -> list[View]:
-        """Those that are known; at least one."""
+        """The known ones, at least one."""
         return [view for view in (self.declared, self.live) if view is not None]
 
 
 def sides(scaling: Scaling, live: Inventory | None) -> Sides:
-    """Both sides of a workload.
-
-    Args:
-        scaling: the workload, and its files.
-        live: the objects of the cluster; None where none is declared.
+    """Both sides of a workload; `live` are the objects of the cluster if one is declared.
 
     Raises:
         NoData: neither side has the workload, or one is not understood.
@@ -152,7 +269,7 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
 
 
 def _joined(declared: View | None, live: View | None) -> Sides:
-    """Manifests get the LimitRange of the live namespace that they go to."""
+    """Manifests get the LimitRange of the live namespace that they are applied to."""
     if declared and live and not declared.ranges:
         declared = replace(declared, ranges=live.ranges)
     return Sides(declared, live)

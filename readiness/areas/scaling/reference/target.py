@@ -1,19 +1,20 @@
-"""The part of the reference system's readiness.toml about the scaling of shop and fleet."""
+"""The manifests of the shop, what breaks them, and the tables of readiness.toml about scaling."""
 
+import contextlib
+from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from readiness.model.errors import ReferenceSystemError
+from readiness.servers.files import kept, write_whole
 from readiness.servers.fleet.autoscaler import MOST
 from readiness.servers.fleet.starting import COUNT, Fleet
 from readiness.servers.toml import quoted
 
 
 def scaling(manifests: Path) -> str:
-    """[scaling.shop].
-
-    Args:
-        manifests: their folder.
-    """
+    """[scaling.shop], with the folder of its manifests."""
     files = ", ".join(quoted(str(manifests / name)) for name in ("*.yaml", "live.json"))
     return _SCALING.format(files=files)
 
@@ -76,3 +77,38 @@ steady_s = 1
 abort_failures = 300
 abort_outage_s = 30
 """
+
+
+FOLDER: Final = "kubernetes"
+
+
+def copy_manifests(folder: Path) -> Path:
+    """Copy the manifests into a folder, as the repository of the shop would have them."""
+    target = folder / FOLDER
+    target.mkdir()
+    source = resources.files("readiness.areas.scaling.reference").joinpath(FOLDER)
+    for file in source.iterdir():
+        if file.name.endswith((".yaml", ".json")):
+            (target / file.name).write_bytes(file.read_bytes())
+    return target
+
+
+class ScalingLevers:
+    """What can be broken about the manifests; a part of `Levers`."""
+
+    _manifests: Path
+
+    @contextlib.contextmanager
+    def edit_manifest(self, name: str, old: str, new: str) -> Iterator[None]:
+        """Replace a text in one of the manifests, once.
+
+        Raises:
+            ReferenceSystemError: the text is not there.
+        """
+        path = self._manifests / name
+        text = path.read_text(encoding="utf-8")
+        if old not in text:
+            raise ReferenceSystemError(f"the text {old!r} to replace was not found", where=name)
+        with kept(path):
+            write_whole(path, text.replace(old, new, 1).encode())
+            yield

@@ -1,4 +1,4 @@
-"""Parses configuration strictly: what one parser ignores, another one refuses.
+"""The files around a deployment: configuration, which must parse, and the backups made before.
 
 A duplicate key is a mistake in each format: most parsers take the last one, some the first, and a
 few refuse the file when the service starts. No value is ever shown: configuration holds secrets.
@@ -6,27 +6,37 @@ few refuse the file when the service starts. No value is ever shown: configurati
 
 import configparser
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from glob import glob
 from pathlib import Path
 from typing import Final
 
 from yaml import ScalarNode
 
-from readiness.areas.deployment.config import Files
+from readiness.areas.deployment.config import Files, SavedLayer
 from readiness.lib import yaml_reader
 from readiness.lib.command import Answer, ask
+from readiness.lib.files import BackupFile, age_of, files_in, sha256_of
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Measurement
 
 _LONGEST_KEY: Final = 60
 _LONG_NUMBER: Final = "has a number with more digits than Python reads"
+_YAML_ENDINGS: Final = frozenset({".yaml", ".yml"})
+_LARGEST: Final = 4 * 1024 * 1024
+_MOST: Final = 2000
+_SUM: Final = ".sha256"
+_HEX: Final = re.compile(r"^\\?([0-9a-fA-F]{64})\b")
+_LONGEST: Final = 1 << 16
 
 
 class _MistakeError(ValueError):
-    """One mistake, in words."""
+    """A mistake in a file."""
 
 
 def kinds() -> tuple[str, ...]:
@@ -35,12 +45,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def mistakes(content: bytes, ending: str) -> list[str]:
-    """What is wrong with a file; empty if nothing is.
-
-    Args:
-        content: its bytes.
-        ending: its suffix, one of `kinds()`.
-    """
+    """The mistakes in a file whose suffix is `ending`, one of `kinds()`."""
     try:
         text = content.decode("utf-8-sig" if ending in _YAML_ENDINGS else "utf-8")
     except UnicodeDecodeError as error:
@@ -120,7 +125,7 @@ def _ini(text: str, *, bare_keys: bool = False) -> Iterator[str]:
 
 
 def _cnf(text: str) -> Iterator[str]:
-    """As MySQL writes it: a key may have no value, but a section's header needs its bracket."""
+    """MySQL's format: a key may have no value, but the header of a section needs its bracket."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("[") and "]" not in line:
             yield f"line {number}: the header of a section has no closing bracket"
@@ -131,7 +136,6 @@ def _shown(key: object) -> str:
     return repr(clean(str(key), _LONGEST_KEY))
 
 
-_YAML_ENDINGS: Final = frozenset({".yaml", ".yml"})
 _PARSERS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
     ".yaml": _yaml,
     ".yml": _yaml,
@@ -143,13 +147,9 @@ _PARSERS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
 }
 
 
-_LARGEST: Final = 4 * 1024 * 1024
-_MOST: Final = 2000
-
-
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file, and what is wrong with it."""
+    """A file, and the mistakes in it."""
 
     path: str
     mistakes: tuple[str, ...]
@@ -184,7 +184,7 @@ def matching(pattern: str) -> list[str]:
 
 
 def parsed(path: str) -> Parsed:
-    """What is wrong with a file.
+    """The mistakes in a file.
 
     Raises:
         CouldNotMeasure: it cannot be read, or is larger than 4 MiB.
@@ -204,7 +204,7 @@ def parsed(path: str) -> Parsed:
 
 
 def checked(files: Files) -> list[tuple[list[str], Answer]]:
-    """What each of the commands printed.
+    """Each command that checks files, and its answer.
 
     Raises:
         CouldNotMeasure: one cannot be started, or hangs.
@@ -213,3 +213,55 @@ def checked(files: Files) -> list[tuple[list[str], Answer]]:
     return [
         (command, ask(command, "check the configuration", remedy)) for command in files.commands
     ]
+
+
+def newest(layer: SavedLayer) -> BackupFile | None:
+    """The newest copy; None if there is none.
+
+    Raises:
+        CouldNotMeasure: see `readiness.lib.files.files_in`.
+    """
+    table = f"[deployment.layers.{layer.name}]"
+    found = files_in(Path(layer.path), layer.pattern, table)
+    return next((file for file in found if file.path.suffix != _SUM), None)
+
+
+def place_of(layer: SavedLayer) -> str:
+    """The pattern of its copies, with the folder."""
+    return f"{layer.path}/{layer.pattern}"
+
+
+def minutes_old(copy: BackupFile) -> Measurement:
+    """How old a copy is, in minutes.
+
+    Raises:
+        CouldNotMeasure: it is from the future: a clock is wrong.
+    """
+    age = age_of(copy)
+    minutes = timedelta(hours=float(age.value)) / timedelta(minutes=1)
+    return Measurement("age of the newest copy", minutes, "min", age.source)
+
+
+def sum_fits(copy: BackupFile) -> Measurement:
+    """Whether the copy matches its checksum.
+
+    Raises:
+        NoData: there is no valid checksum beside it.
+        CouldNotMeasure: one of the files cannot be read.
+    """
+    file = copy.path.with_name(f"{copy.path.name}{_SUM}")
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            found = _HEX.match(opened.read(_LONGEST))
+    except FileNotFoundError:
+        found = None
+    except OSError as error:
+        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(file)) from None
+    if found is None:
+        raise NoData(
+            "the newest copy has no SHA-256 beside it",
+            where=str(file),
+            remedy=f"write it with the copy: sha256sum {copy.path.name} > {file.name}",
+        )
+    fits = sha256_of(copy.path) == found[1].lower()
+    return Measurement("copies that do not match their checksum", int(not fits), "count", str(file))
