@@ -10,9 +10,8 @@ from psycopg import sql
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
 from readiness.reference.migrate import migrate
-from readiness.servers.provider import Server
-from readiness.servers.shop import NAME, Shop
-from readiness.servers.without import refused
+from readiness.servers.programs import refused
+from readiness.servers.shop import NAME, Server, Shop
 
 _ROLES: Final = (
     "shop_owner",

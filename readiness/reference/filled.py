@@ -26,8 +26,7 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, ReferenceSystemError
 from readiness.reference import database, migrate
 from readiness.servers import cache, postgres
-from readiness.servers.account import server_account
-from readiness.servers.binaries import Binaries
+from readiness.servers.binaries import Binaries, server_account
 from readiness.servers.postgres import PrivatePostgres, Template
 
 _DATA: Final = "data"

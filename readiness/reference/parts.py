@@ -24,8 +24,8 @@ from readiness.model.errors import Unreachable
 from readiness.servers import programs
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import PART as FLEET
+from readiness.servers.programs import refused
 from readiness.servers.shop import Shop
-from readiness.servers.without import refused
 
 
 @dataclass(frozen=True, slots=True)

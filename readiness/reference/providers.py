@@ -8,7 +8,7 @@ from typing import Final
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError, Unreachable
 from readiness.servers.binaries import find_binaries
-from readiness.servers.provider import COUNTING, SETTINGS, Server, settings_of
+from readiness.servers.shop import COUNTING, SETTINGS, Server, settings_of
 
 CHOICE: Final = "READINESS_PROVIDER"
 LOCAL: Final = "local"

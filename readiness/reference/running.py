@@ -9,10 +9,9 @@ from readiness.areas.database.reference.pooler import Pooler
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
 from readiness.reference.stack import Monitoring
 from readiness.servers.fleet.starting import Fleet
+from readiness.servers.postgres import PrivateStandby
 from readiness.servers.processes import Daemon
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
-from readiness.servers.standby import PrivateStandby
+from readiness.servers.shop import Server, Shop
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ from readiness.model.secrets import register
 from readiness.reference import stack_config
 from readiness.servers import programs
 from readiness.servers.levers import PEERS
-from readiness.servers.ports import free_port
-from readiness.servers.processes import Daemon, request_json
+from readiness.servers.processes import Daemon, free_port, request_json
 
 RETENTION: Final = "1d"
 POSTGRES_EXPORTER: Final = "postgres_exporter"

@@ -38,11 +38,9 @@ from readiness.reference.stack import Monitoring
 from readiness.servers import programs
 from readiness.servers.fleet.starting import PART as FLEET
 from readiness.servers.fleet.starting import Fleet, make_store, start_fleet
-from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.postgres import PrivatePostgres, PrivateStandby
 from readiness.servers.processes import Daemon
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
-from readiness.servers.standby import PrivateStandby
+from readiness.servers.shop import Server, Shop
 
 ENVIRONMENT: Final = "reference"
 BEHAVIOUR: Final = "behaviour.json"

@@ -17,8 +17,8 @@ from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.schema.reference.target import schema
+from readiness.servers.files import quoted
 from readiness.servers.fleet.starting import Fleet
-from readiness.servers.toml import quoted
 
 _ROWS: Final = 500
 _SIGNOFF_DAYS: Final = 30

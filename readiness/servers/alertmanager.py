@@ -12,7 +12,7 @@ from typing import Final, Self
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, TookTooLong, Unreachable
 from readiness.servers import programs
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 
 _START_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 5.0

@@ -50,3 +50,9 @@ def _read(path: Path) -> _File:
     info = path.stat()
     times = (info.st_atime_ns, info.st_mtime_ns)
     return _File(path.read_bytes(), stat.S_IMODE(info.st_mode), times)
+
+
+def quoted(text: str) -> str:
+    """A text as a basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -22,11 +22,14 @@ from readiness.lib.account import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, Unreachable
 from readiness.model.secrets import register
-from readiness.servers.account import reachable_binaries, reachable_folder, server_account
-from readiness.servers.binaries import OVERRIDE, Binaries, Origin, find_binaries
-from readiness.servers.ports import free_port
-
-__all__ = ["OVERRIDE", "Binaries", "Origin", "PrivatePostgres", "StopMode", "find_binaries"]
+from readiness.servers.binaries import (
+    Binaries,
+    find_binaries,
+    reachable_binaries,
+    reachable_folder,
+    server_account,
+)
+from readiness.servers.processes import free_port
 
 StopMode = Literal["smart", "fast", "immediate"]
 SCRATCH: Final[Mapping[str, str]] = MappingProxyType(
@@ -35,6 +38,7 @@ SCRATCH: Final[Mapping[str, str]] = MappingProxyType(
 """Settings for a server whose data may be lost: faster and quieter."""
 
 _START_TIMEOUT_S: Final = 60.0
+_FILL_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 30.0
 _PORT_ATTEMPTS: Final = 5
 _SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
@@ -202,30 +206,38 @@ class PrivatePostgres:
         self.password = own
 
     def _make_data(self) -> None:
-        data, password_file = self._data(), self.home / "password"
-        data.mkdir()
-        self._account.own(data)
+        password_file = self.home / "password"
         with password_file.open("x") as file:
             self._account.own(password_file)
             file.write(self.password)
-        initdb = subprocess.run(
-            [
-                *(self.binaries.program("initdb"), "-D", data, "-U", self.superuser),
+        try:
+            self._fill_data(
+                "initdb",
+                *("-D", self._data(), "-U", self.superuser),
                 *("--auth=scram-sha-256", f"--pwfile={password_file}"),
                 *("--encoding=UTF8", "--locale=C", "--no-sync", "--data-checksums"),
-            ],
+            )
+        finally:
+            password_file.unlink()
+
+    def _fill_data(self, program: str, *arguments: str | Path) -> None:
+        """Make the data folder, and run the program that fills it."""
+        data = self._data()
+        data.mkdir()
+        self._account.own(data)
+        done = subprocess.run(
+            [self.binaries.program(program), *arguments],
             env=self._environ(),
             cwd="/",
             capture_output=True,
-            timeout=_START_TIMEOUT_S,
+            timeout=_FILL_TIMEOUT_S,
             check=False,
             start_new_session=True,
             **self._account.popen,
         )
-        password_file.unlink()
-        if initdb.returncode != 0:
+        if done.returncode != 0:
             raise Unreachable(
-                f"initdb failed: {initdb.stderr.decode(errors='replace')[-_LOG_TAIL_BYTES:]}",
+                f"{program} failed: {done.stderr.decode(errors='replace')[-_LOG_TAIL_BYTES:]}",
                 where=str(self.binaries.folder),
             )
 
@@ -346,3 +358,48 @@ def loopback_dsn(port: int, database: str, user: str, password: str) -> str:
     """The connection string of a server on 127.0.0.1; without a password if that is empty."""
     name, secret, base = (quote(text, safe="") for text in (user, password, database))
     return f"postgresql://{name}{secret and f':{secret}'}@127.0.0.1:{port}/{base}"
+
+
+class PrivateStandby(PrivatePostgres):
+    """A running standby. Made by `follow`; roles and passwords are those of its primary."""
+
+    @classmethod
+    def follow(
+        cls, primary: PrivatePostgres, folder: Path, *, dsn: str, slot: str, guardian: Guardian
+    ) -> Self:
+        """Copy a running server, follow it, and wait until the copy answers.
+
+        Args:
+            primary: the server to copy.
+            folder: where its data goes, as for `PrivatePostgres.start`.
+            dsn: the primary as a role with REPLICATION; its `application_name` is how the
+                primary knows the standby.
+            slot: the slot it makes on the primary, so that no WAL is missed while it is away.
+            guardian: stops it when this process dies.
+
+        Raises:
+            Unreachable: the primary has no pg_basebackup or cannot be copied, or the copy did
+                not start within a minute.
+        """
+        account = server_account()
+        home = reachable_folder(folder, account)
+        standby = cls(home, primary.binaries, account, guardian)
+        standby.password = primary.password
+        standby._owns_home = home != folder.resolve()
+        try:
+            if standby._owns_home:
+                standby._tokens.append(guardian.remove(home))
+            standby._copy(dsn, slot)
+            standby._launch(free_port())
+        except BaseException:  # an interrupt too must leave nothing
+            standby._remove_home()
+            raise
+        return standby
+
+    def _copy(self, dsn: str, slot: str) -> None:
+        self._fill_data(
+            "pg_basebackup",
+            *("--pgdata", self._data(), "--dbname", dsn),
+            *("--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"),
+            *("--create-slot", "--slot", slot, "--no-sync", "--no-manifest"),
+        )

@@ -4,7 +4,9 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +16,6 @@ from typing import Any, Final, Self
 
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, ReferenceSystemError
-from readiness.servers.ports import free_port
 
 START_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 10.0
@@ -206,3 +207,22 @@ def request_json(
         f"answered {status}: {answer[:200].decode(errors='replace')}",
         where=f"{method} http://127.0.0.1:{port}{path}",
     )
+
+
+# Below the range that systems take outgoing connections from (32768 on Linux, 49152 elsewhere):
+# a server that is stopped and started again must find its port unused.
+_FROM: Final = 15_000
+_TO: Final = 32_000
+_chance: Final = random.SystemRandom()
+
+
+def free_port() -> int:
+    """A port that is free now; another process may take it, so be ready to retry."""
+    while True:
+        port = _chance.randrange(_FROM, _TO)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

@@ -15,7 +15,6 @@ from typing import Final
 
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers import unpacking
-from readiness.servers.without import VARIABLE, refused
 
 POSTGRES_FOLDER: Final = "READINESS_POSTGRES_BIN"
 """The variable that names a folder with the programs of PostgreSQL."""
@@ -33,7 +32,9 @@ POSTGRES_PROGRAMS: Final = ("initdb", "postgres", "pg_dump", "pg_restore")
 
 # Debian installs servers where only root looks.
 _BESIDE_PATH: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_HIDDEN: Final = f"is disabled by ${VARIABLE}"
+WITHOUT: Final = "READINESS_WITHOUT"
+"""Names of programs and of extensions of PostgreSQL, with commas between them."""
+_HIDDEN: Final = f"is disabled by ${WITHOUT}"
 _TEMPLATE: Final = "/usr/share/prometheus/alertmanager/default.tmpl"
 
 
@@ -263,3 +264,9 @@ def main() -> int:
 
 if __name__ == "__main__":
     raise SystemExit(main())
+
+
+def refused(*names: str) -> bool:
+    """Whether one of these names is disabled."""
+    hidden = {name.strip() for name in os.environ.get(WITHOUT, "").split(",")}
+    return not hidden.isdisjoint(names)

@@ -22,8 +22,7 @@ from readiness.lib.account import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
 from readiness.model.secrets import Dsn
-from readiness.servers.account import reachable_folder
-from readiness.servers.binaries import Binaries
+from readiness.servers.binaries import Binaries, reachable_folder
 
 _PORT: Final = 5432
 _LOG_TAIL_BYTES: Final = 2000

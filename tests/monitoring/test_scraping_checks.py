@@ -13,7 +13,7 @@ from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Measurement
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 from tests.support import real_prometheus
 from tests.support.monitored_service import TEXT_FORMAT, missed, misses, suite
 from tests.support.real_prometheus import job

@@ -12,7 +12,7 @@ from readiness.reference import database, filled
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.cache import VARIABLE
 from readiness.servers.postgres import PrivatePostgres
-from readiness.servers.provider import settings_of
+from readiness.servers.shop import settings_of
 
 pytestmark = pytest.mark.contract
 

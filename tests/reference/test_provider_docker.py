@@ -20,12 +20,12 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import Unreachable
 from readiness.reference.providers import start_server
 from readiness.reference.system import ReferenceSystem
+from readiness.servers import docker as engines
 from readiness.servers import docker as provider
 from readiness.servers import docker_removal
-from readiness.servers import engine as engines
 from readiness.servers.docker import IMAGE_VARIABLE, DockerPostgres, default_image
-from readiness.servers.ports import free_port
 from readiness.servers.postgres import StopMode
+from readiness.servers.processes import free_port
 from tests.support import postgres_image
 from tests.support.waiting import eventually
 

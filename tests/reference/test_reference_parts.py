@@ -26,8 +26,8 @@ from readiness.run import catalogue
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.processes import Daemon
+from readiness.servers.programs import WITHOUT
 from readiness.servers.shop import Shop
-from readiness.servers.without import VARIABLE
 
 PROGRAMS = Binaries(Path("/usr/lib/postgresql/18/bin"), "18.6", "local")
 DAY = date(2026, 11, 22)
@@ -214,7 +214,7 @@ def test_an_extension_that_the_server_has_not_is_an_absent_part() -> None:
 
 
 def test_a_program_that_is_hidden_is_an_absent_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, VARIABLE, "promtool, squawk,meminfo")
+    monkeypatch.setitem(os.environ, WITHOUT, "promtool, squawk,meminfo")
     assert absent_here(SHOP, None, PROGRAMS, DAY).keys() >= {"promtool", "squawk", "meminfo"}
 
 

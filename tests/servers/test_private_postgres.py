@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from readiness.model.errors import Unreachable
-from readiness.servers import ports, postgres
-from readiness.servers.postgres import SCRATCH, Binaries, PrivatePostgres, find_binaries
+from readiness.servers import postgres, processes
+from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.postgres import SCRATCH, PrivatePostgres
 
 pytestmark = pytest.mark.contract
 
@@ -80,7 +81,7 @@ def test_several_side_by_side(tmp_path: Path) -> None:
 def test_a_port_taken_in_the_meantime_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = ports.free_port
+    free = processes.free_port
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

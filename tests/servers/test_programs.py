@@ -14,8 +14,7 @@ from readiness.servers import programs
 from readiness.servers.binaries import find_binaries
 from readiness.servers.cache import VARIABLE as CACHE
 from readiness.servers.cache import folder as cache_folder
-from readiness.servers.programs import AbsentError, Program
-from readiness.servers.without import VARIABLE
+from readiness.servers.programs import WITHOUT, AbsentError, Program
 
 INVENTED = Program(("invented", "debian-invented"), "invented-package")
 BOTH = Program(("other",), "other-package")
@@ -310,7 +309,7 @@ def test_a_hidden_program_is_absent_by_any_of_its_names_and_is_not_downloaded(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive._write(archive.folder / "debian-invented", SCRIPT)
-    monkeypatch.setenv(VARIABLE, "other, invented")
+    monkeypatch.setenv(WITHOUT, "other, invented")
     for way in (programs.find, programs.get):
         with pytest.raises(AbsentError, match="is disabled by"):
             way(INVENTED)
@@ -321,7 +320,7 @@ def test_a_hidden_program_is_absent_by_any_of_its_names_and_is_not_downloaded(
 def test_with_apt_get_hidden_nothing_is_downloaded(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "apt-get")
+    monkeypatch.setenv(WITHOUT, "apt-get")
     with pytest.raises(AbsentError, match="apt-get is disabled"):
         programs.get(INVENTED)
     assert not archive.calls
@@ -331,7 +330,7 @@ def test_a_hidden_postgresql_of_this_machine_leaves_the_wheel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(programs.POSTGRES_FOLDER, raising=False)
-    monkeypatch.setenv(VARIABLE, "postgres")
+    monkeypatch.setenv(WITHOUT, "postgres")
     assert find_binaries().origin == "wheel"
 
 

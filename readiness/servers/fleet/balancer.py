@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 
 SLOTS: Final = 16
 _TIMEOUT_S: Final = 5.0

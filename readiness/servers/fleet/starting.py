@@ -15,7 +15,7 @@ from readiness.servers import programs
 from readiness.servers.fleet import releases, store
 from readiness.servers.fleet.settings import BEHAVIOUR, Settings
 from readiness.servers.processes import Daemon, request_json
-from readiness.servers.provider import Server
+from readiness.servers.shop import Server
 
 PART: Final = "fleet"
 """What it is called among the parts of the reference system that may be absent."""

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from readiness.model.errors import CouldNotMeasure, NotPermitted
-from readiness.servers.binaries import Binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import Binaries, run_program
 
 _HEAD_BYTES: Final = 512
 _LARGEST_LISTING: Final = 16 * 1024 * 1024

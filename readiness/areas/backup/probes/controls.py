@@ -24,8 +24,7 @@ from readiness.lib.postgres import connect, fetch
 from readiness.lib.postgres.contents import TableContent, content_of, differences
 from readiness.model.errors import NoData
 from readiness.model.measurement import now
-from readiness.servers.binaries import Binaries, find_binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import Binaries, find_binaries, run_program
 
 _STALE: Final = timedelta(days=31)
 _TIMEOUT_S: Final = 3600.0

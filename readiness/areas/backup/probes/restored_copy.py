@@ -16,8 +16,7 @@ from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.model.measurement import Measurement
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import Binaries, run_program
 
 _TIMEOUT_S: Final = 60.0
 _CORRUPT: Final = 2

@@ -7,7 +7,7 @@ from typing import Final
 from readiness.areas.backup.reference import vault
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
-from readiness.servers.toml import quoted
+from readiness.servers.files import quoted
 
 _ALL: Final = 8
 _WITHOUT_AMCHECK: Final = 4

@@ -19,7 +19,7 @@ from readiness.servers.levers import Lever
 from readiness.servers.shop import NAME
 
 if TYPE_CHECKING:
-    from readiness.servers.standby import PrivateStandby
+    from readiness.servers.postgres import PrivateStandby
 
 _LIMITS: Final = "[databases.shop.limits]\n"
 _GID: Final = "readiness_forgotten"

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from readiness.areas.database.reference.pooler import Pooler
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
-from readiness.servers.standby import PrivateStandby
+from readiness.servers.postgres import PrivateStandby
+from readiness.servers.shop import Server, Shop
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import psycopg
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers import programs
-from readiness.servers.account import reachable_folder, server_account
-from readiness.servers.ports import free_port
+from readiness.servers.binaries import reachable_folder, server_account
 from readiness.servers.postgres import loopback_dsn
+from readiness.servers.processes import free_port
 from readiness.servers.shop import NAME, Shop
 
 SIZE: Final = 2

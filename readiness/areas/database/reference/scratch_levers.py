@@ -8,7 +8,7 @@ import psycopg
 from psycopg import errors
 
 from readiness.areas.database.reference.session_levers import await_true, connected
-from readiness.servers.provider import Server
+from readiness.servers.shop import Server
 
 NAME: Final = "readiness_fault"
 _SOURCE: Final = "readiness_fault_source"

@@ -11,11 +11,9 @@ import psycopg
 from readiness.areas.database.reference.session_levers import await_true
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError
-from readiness.servers.postgres import PrivatePostgres
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
-from readiness.servers.standby import PrivateStandby
-from readiness.servers.without import VARIABLE, refused
+from readiness.servers.postgres import PrivatePostgres, PrivateStandby
+from readiness.servers.programs import WITHOUT, refused
+from readiness.servers.shop import Server, Shop
 
 NAME: Final = "replica"
 SLOT: Final = "readiness_replica"
@@ -28,7 +26,7 @@ def start_standby(
     if not isinstance(server, PrivatePostgres):
         return None, "the reference system has a standby only of a server on this machine"
     if refused("pg_basebackup"):
-        return None, f"pg_basebackup is not to be used: ${VARIABLE} names it"
+        return None, f"pg_basebackup is not to be used: ${WITHOUT} names it"
     try:
         server.binaries.program("pg_basebackup")
         dsn = f"{shop.replica}?application_name={NAME}"

@@ -12,10 +12,9 @@ from typing import Any
 
 from readiness.areas.deployment.reference.release_files import ReleaseFiles
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.files import kept, write_whole
+from readiness.servers.files import kept, quoted, write_whole
 from readiness.servers.fleet.behaviour import Behaviour
 from readiness.servers.fleet.starting import Fleet
-from readiness.servers.toml import quoted
 
 
 class ReleaseLevers:

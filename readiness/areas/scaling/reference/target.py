@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
+from readiness.servers.files import quoted
 from readiness.servers.fleet.autoscaler import MOST
 from readiness.servers.fleet.starting import COUNT, Fleet
-from readiness.servers.toml import quoted
 
 
 def scaling(manifests: Path) -> str:
