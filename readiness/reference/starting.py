@@ -1,4 +1,4 @@
-"""Starts the parts of the reference system, several at a time, each as soon as it can."""
+"""Starts the parts of the reference system in parallel, each as soon as its needs are met."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ from readiness.areas.scaling.reference.levers import copy_manifests
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
-from readiness.reference import migrate
+from readiness.reference import database
 from readiness.reference.database import create_shop, fill_shop, read_shop
 from readiness.reference.parts import WATCHING, absent_here
 from readiness.reference.providers import LOCAL, start_server
@@ -43,7 +43,8 @@ from readiness.servers.processes import Daemon
 from readiness.servers.shop import Server, Shop
 
 ENVIRONMENT: Final = "reference"
-BEHAVIOUR: Final = "behaviour.json"
+CONFIG: Final = "readiness.toml"
+_BEHAVIOUR: Final = "behaviour.json"
 _HISTORY: Final = "shop.history"
 _METRICS_HISTORY: Final = "metrics.history"
 Progress = Callable[[str], None]
@@ -54,31 +55,31 @@ BACKUP: Final = "backup"
 STARTABLE: Final = frozenset(
     {MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, TIMESCALE}
 )
-"""What may be left out; the server with the shop, and the service, are always there."""
+"""The optional parts; the server with the shop and the service are always started."""
 _T = TypeVar("_T")
 _NOT_WANTED: Final = "this system was started without it"
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """The server that all of it stands on.
+    """The server that everything else needs.
 
     Attributes:
         provider: where it comes from.
         server: the PostgreSQL server.
-        refused: the providers that could not, each with the reason.
-        place: where its WAL goes; or why nowhere.
+        refused: the providers that failed before, each with the reason.
+        archive: where its WAL goes, or why it has no archive.
     """
 
     provider: str
     server: Server
     refused: dict[str, str]
-    place: WalArchive | str
+    archive: WalArchive | str
 
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What starts beside the shop; each is there in the end, or the reason why it is not."""
+    """What starts in parallel with the shop; each result is the part, or why it is absent."""
 
     archive: Future[WalArchive | str]
     fleet: Future[Fleet | str]
@@ -87,7 +88,7 @@ class _Beside:
     metrics: Future[Metrics | str]
 
     def absent(self) -> dict[str, str]:
-        """The parts that are not there, each with the reason."""
+        """The absent parts, each with the reason."""
         reasons = {
             STANDBY: self.standby.result()[1],
             POOLER: self.pooler.result()[1],
@@ -102,11 +103,11 @@ class Starter:
     """Starts one system.
 
     Args:
-        folder: where all of its files go.
-        guardian: ends everything when this process dies.
-        release: of the service.
-        parts: which of `STARTABLE` are started.
-        progress: is told, in a few words, what is being done.
+        folder: where all its files go.
+        guardian: stops everything when this process dies.
+        release: the release of the service.
+        parts: which of `STARTABLE` to start.
+        progress: called with a short text at each step.
     """
 
     def __init__(
@@ -139,14 +140,14 @@ class Starter:
         try:
             return self._start(executor, provider)
         except BaseException:  # an interrupt too must leave nothing
-            # End the programs first: that ends the threads that wait for them.
+            # Stop the programs first: threads are waiting for them.
             self._guardian.undo()
             raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, executor: ThreadPoolExecutor, provider: str | None) -> Running:
-        # All in one download; a part that lacks its program is absent, with the reason.
+        # All in one download; a part whose program is missing is absent, with the reason.
         programs.fetch(programs.REFERENCE, self._progress)
         stack = Monitoring(self._folder, self._guardian)
         dsn: Future[str] = Future()
@@ -175,7 +176,7 @@ class Starter:
             beside = self._beside(executor, base, shop, archive, metrics)
             service.set_result(self._service(shop).start())
             filled.result()
-        except BaseException as problem:  # whoever waits for these must not wait for ever
+        except BaseException as problem:  # other threads wait for these
             for future in (dsn, service):
                 if not future.done():
                     future.set_exception(
@@ -193,15 +194,15 @@ class Starter:
 
     def _base(self, provider: str | None) -> _Base:
         self._progress("starting PostgreSQL")
-        place = (
+        archive = (
             wal_archive.prepare(self._folder / "archive", self._guardian)
             if wal_archive.PART in self._parts
             else _NOT_WANTED
         )
-        settings = {} if isinstance(place, str) else place.settings()
+        settings = {} if isinstance(archive, str) else archive.settings()
         folder = self._folder / "postgres"
         name, server, refused = start_server(provider, folder, self._guardian, settings)
-        return _Base(name, server, refused, place)
+        return _Base(name, server, refused, archive)
 
     def _beside(
         self,
@@ -250,11 +251,13 @@ class Starter:
             fleet=None if isinstance(fleet, str) else fleet,
             backups=backups,
             released=release_files.make(self._folder, self._release, _copies(backups)),
-            migrations=migrate.copy_files(self._folder),
-            manifest=migrate.save_manifest(shop.monitor, self._folder),
+            migrations=database.copy_files(self._folder),
+            manifest=database.save_manifest(shop.monitor, self._folder),
             cluster=copy_manifests(self._folder),
+            config=self._folder / CONFIG,
+            behaviour=self._folder / _BEHAVIOUR,
             history=history_of.result(),
-            metrics_history=None if isinstance(metrics, str) else self._remember(metrics),
+            metrics_history=None if isinstance(metrics, str) else self._record(metrics),
             secrets=self._secrets,
             absent={
                 **{f"provider {name}": reason for name, reason in base.refused.items()},
@@ -265,10 +268,10 @@ class Starter:
         )
 
     def _memory_folder(self) -> Path:
-        """Where the workers keep their counters, in memory if the system has such a place.
+        """Where the workers keep their counters: in memory where possible.
 
-        They are files mapped into memory: on a disk that is busy, counting a request stands
-        still until the page is written, and the whole event loop with it.
+        They are files mapped into memory: on a busy disk, counting a request blocks the event
+        loop until the page is written.
         """
         memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
         place = memory if os.access(memory, os.W_OK) else self._folder
@@ -286,7 +289,7 @@ class Starter:
             {
                 "SERVICE_VERSION": self._release,
                 "SERVICE_ENVIRONMENT": ENVIRONMENT,
-                "SERVICE_BEHAVIOUR": str(self._folder / BEHAVIOUR),
+                "SERVICE_BEHAVIOUR": str(self._folder / _BEHAVIOUR),
                 "SERVICE_STATEMENTS": str(self._folder / customers.FILE),
                 "DATABASE_URL": shop.app,
                 "ADMIN_TOKEN": self._secrets["REFERENCE_ADMIN_TOKEN"],
@@ -300,13 +303,13 @@ class Starter:
         return start_fleet(make_store(server), self._release, folder, self._guardian)
 
     def _use(self, shop: Shop) -> Path:
-        """Let the shop be used, and give it a past; gives the file of that."""
+        """Use the shop as customers do, and record snapshots of it; returns their file."""
         file = self._folder / _HISTORY
         customers.visit(shop.app, self._folder / customers.FILE)
         history.begin(file, *history.taken(shop.monitor))
         return file
 
-    def _remember(self, metrics: Metrics) -> Path:
+    def _record(self, metrics: Metrics) -> Path:
         file = self._folder / _METRICS_HISTORY
         history.begin(file, *history.taken(metrics.monitor))
         return file
@@ -319,19 +322,19 @@ class Starter:
             return None
         self._progress("writing a backup")
         made = make_backups(shop, self._folder, programs_for(server))
-        place = archive.result()
-        return made if isinstance(place, str) else replace(made, archive=place)
+        found = archive.result()
+        return made if isinstance(found, str) else replace(made, archive=found)
 
 
 def _done(found: _T) -> Future[_T]:
-    """What is known at once, as the others are known later."""
+    """A future that is already complete."""
     future: Future[_T] = Future()
     future.set_result(found)
     return future
 
 
 def _copies(backups: Backups | None) -> dict[str, Path]:
-    """What is saved before a release beside its configuration."""
+    """What is saved before a release in addition to its configuration."""
     if backups is None:
         return {}
     return {release_files.DATABASE: backups.dump, release_files.UPLOADS: backups.uploads}
@@ -343,14 +346,14 @@ def _fill(shop: Shop) -> None:
 
 
 def _begin(base: _Base) -> WalArchive | str:
-    """The archive, once it holds a backup of the server; or why there is none."""
-    place = base.place
-    if isinstance(place, str):
-        return place
+    """The archive, once it contains a backup of the server; or why there is none."""
+    archive = base.archive
+    if isinstance(archive, str):
+        return archive
     if base.provider != LOCAL or not isinstance(base.server, PrivatePostgres):
         return f"the WAL archive needs the provider local, not {base.provider}"
     try:
-        place.begin(base.server)
+        archive.begin(base.server)
     except ReferenceSystemError as problem:
         return problem.sentence
-    return place
+    return archive

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from readiness.lib.guardian import Guardian
-from readiness.reference import database, filled
+from readiness.reference import database, providers
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.cache import VARIABLE
 from readiness.servers.postgres import PrivatePostgres
@@ -40,7 +40,7 @@ def cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(folder: Path, binaries: Binaries, guardian: Guardian) -> PrivatePostgres:
     common = settings_of(binaries)
-    return filled.start(folder, binaries, common, {**common, "work_mem": "5MB"}, guardian)
+    return providers.start_filled(folder, binaries, common, {**common, "work_mem": "5MB"}, guardian)
 
 
 def value(dsn: str, query: str) -> object:

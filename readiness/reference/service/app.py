@@ -1,4 +1,4 @@
-"""The application: routes, and what each answers."""
+"""The application: its routes, and the answer of each."""
 
 import hmac
 import json
@@ -19,10 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from readiness.reference.service import health, metrics, orders
-from readiness.reference.service.behaviour import Behaviour, BehaviourFile
+from readiness.reference.service import metrics, orders
 from readiness.reference.service.middleware import Around, error
-from readiness.reference.service.settings import Settings
+from readiness.reference.service.settings import Behaviour, BehaviourFile, Settings
 
 BODY_LIMIT_BYTES: Final = 1 << 20
 POOL_MOST: Final = 8
@@ -46,51 +45,51 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
-def _pool(request: Request) -> health.Pool:
-    pool: health.Pool = request.app.state.pool
+def _pool(request: Request) -> metrics.Pool:
+    pool: metrics.Pool = request.app.state.pool
     return pool
 
 
 async def get_health(request: Request) -> Response:
-    """How the service is, in figures."""
+    """The state of the service and of what it depends on."""
     settings, behaviour = _settings(request), _behaviour(request)
     checks = {
-        "database": await health.database(_pool(request)),
-        "memory": health.memory(settings.memory_limit_bytes),
-        "environment": health.environment(settings, behaviour.environment or settings.environment),
+        "database": await metrics.database_state(_pool(request)),
+        "memory": metrics.memory_state(settings.memory_limit_bytes),
+        "environment": metrics.environment_state(settings, behaviour.environment or settings.environment),
     }
     well = all(check["status"] == "ok" for check in checks.values())
     body = {
         "status": "ok" if well else "fail",
         "version": behaviour.version or settings.version,
-        "uptime_s": health.uptime_s(),
+        "uptime_s": metrics.uptime_s(),
         "checks": checks,
     }
     return Json(body, 200 if well else 503)
 
 
 async def get_ready(request: Request) -> Response:
-    """Whether to send it requests: only with its database."""
+    """Whether it can serve requests: it cannot without its database."""
     behaviour = _behaviour(request)
     if behaviour.ready_ignores_database:
         return Json({"status": "ok"})
-    state = await health.database(_pool(request))
+    state = await metrics.database_state(_pool(request))
     failed = state["status"] != "ok"
-    sticks = behaviour.ready_needs_restart and request.app.state.ready_failed
-    request.app.state.ready_failed = failed or sticks
-    return Json(state, 503 if failed or sticks else 200)
+    stuck = behaviour.ready_needs_restart and request.app.state.ready_failed
+    request.app.state.ready_failed = failed or stuck
+    return Json(state, 503 if failed or stuck else 200)
 
 
 async def get_live(request: Request) -> Response:
-    """Whether to leave it running: the database has no say in that."""
+    """Whether the process works; this does not depend on the database."""
     if _behaviour(request).live_needs_database:
-        state = await health.database(_pool(request))
+        state = await metrics.database_state(_pool(request))
         return Json(state, 200 if state["status"] == "ok" else 503)
     return Json({"status": "ok"})
 
 
 async def get_metrics(request: Request) -> Response:
-    """The series of all workers."""
+    """The series of all workers, for Prometheus."""
     figures = _pool(request).get_stats()
     metrics.POOL_SIZE.set(figures.get("pool_size", 0))
     metrics.POOL_IDLE.set(figures.get("pool_available", 0))
@@ -101,7 +100,7 @@ async def get_metrics(request: Request) -> Response:
 
 
 async def get_version(request: Request) -> Response:
-    """Which release this is, and where."""
+    """The release, its commit and the environment."""
     settings, behaviour = _settings(request), _behaviour(request)
     return Json(
         {
@@ -113,7 +112,7 @@ async def get_version(request: Request) -> Response:
 
 
 async def get_orders(request: Request) -> Response:
-    """The newest orders: `limit`, and since 1.5.0 `status`."""
+    """The newest orders; parameters `limit`, and since 1.5.0 `status`."""
     limit = request.query_params.get("limit", "50")
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= orders.MOST_AT_ONCE):
         return error(422, f"limit is a number from 1 to {orders.MOST_AT_ONCE}")
@@ -154,14 +153,14 @@ async def post_orders(request: Request) -> Response:
 
 
 async def get_stats(request: Request) -> Response:
-    """The figures of the pool of connections; for the administrator alone."""
+    """Statistics of the connection pool; for administrators only."""
     if not _is_admin(request):
         return error(401, "a bearer token is needed")
     return Json(_pool(request).get_stats())
 
 
 async def post_maintenance(request: Request) -> Response:
-    """Correct the totals; for the administrator alone."""
+    """Correct the totals of orders; for administrators only."""
     if not _is_admin(request):
         return error(401, "a bearer token is needed")
     async with _pool(request).connection() as connection:
@@ -169,7 +168,7 @@ async def post_maintenance(request: Request) -> Response:
 
 
 async def post_expire(request: Request) -> Response:
-    """Expire old orders; for the scheduler alone."""
+    """Expire old orders; for the scheduler only."""
     given = request.headers.get("x-cron-secret", "")
     if not (_behaviour(request).cron_is_open or _same(given, _settings(request).cron_secret)):
         return error(401, "the scheduler's secret is needed")
@@ -247,10 +246,10 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         kwargs={"row_factory": dict_row, "autocommit": True, "connect_timeout": 2},
         min_size=1,
         max_size=POOL_MOST,
-        timeout=health.DATABASE_TIMEOUT_S,
-        # A connection that died while it was idle must not cost a request.
+        timeout=metrics.DATABASE_TIMEOUT_S,
+        # A connection that died while it was idle must not fail a request.
         check=AsyncConnectionPool.check_connection,
-        # Give up soon and let the next request try again: the pool's own pauses grow to minutes.
+        # Give up soon and let the next request retry: the pool's own pauses grow to minutes.
         reconnect_timeout=1.0,
         open=False,
     )
@@ -276,7 +275,7 @@ def create() -> Starlette:
         middleware=[Middleware(Around, routes=ROUTES, behaviour=BehaviourFile(settings.behaviour))],
         exception_handlers={
             HTTPException: _on_http_error,
-            **dict.fromkeys(health.UNAVAILABLE, _on_unavailable),
+            **dict.fromkeys(metrics.UNAVAILABLE, _on_unavailable),
         },
     )
     app.state.settings = settings

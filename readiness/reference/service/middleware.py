@@ -1,4 +1,4 @@
-"""Around every request: counting, the faults asked for, and errors without a traceback."""
+"""Around every request: counting, configured faults, and errors without a traceback."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from readiness.reference.service import metrics
-from readiness.reference.service.behaviour import Behaviour, BehaviourFile
+from readiness.reference.service.settings import Behaviour, BehaviourFile
 
 UNMATCHED: Final = "unmatched"
 _log = logging.getLogger("service")
@@ -55,7 +55,7 @@ class Around:
             metrics.count(route, scope["method"], status, seconds, behaviour)
 
     def _template(self, scope: Scope) -> str:
-        """The route as it was declared: a path would make a series of every order."""
+        """The declared route: counting by path would create a series for every order."""
         for route in self._routes:
             if route.matches(scope)[0] is not Match.NONE:
                 return route.path
@@ -71,7 +71,7 @@ class Around:
             return
         try:
             await self._app(scope, receive, send)
-        except Exception:  # noqa: BLE001 - the last resort: a client gets JSON, whatever happened
+        except Exception:  # noqa: BLE001 - the last resort: a client always gets JSON
             _log.exception("unexpected error")
             detail = traceback.format_exc() if behaviour.shows_tracebacks else "internal error"
             await error(500, detail)(scope, receive, send)
@@ -80,7 +80,7 @@ class Around:
 def _canned(route: str, behaviour: Behaviour) -> Response:
     status = behaviour.status.get(route, 200)
     if route not in behaviour.body:
-        return error(status, "told to misbehave")
+        return error(status, "configured fault")
     media_type = behaviour.content_type.get(route, "application/json")
     return Response(behaviour.body[route], status, media_type=media_type)
 
