@@ -16,7 +16,6 @@ from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale_levers import TimescaleLevers
 from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
-from readiness.areas.monitoring.reference import skewed
 from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.scaling.reference.levers import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
@@ -181,25 +180,6 @@ class Levers(
             ReferenceSystemError: the file does not contain the text.
         """
         return self.edit_config(lambda text: _replaced(text, old, new))
-
-    def prometheus_clock_ahead(self, seconds: float) -> Lever:
-        """Configure a Prometheus whose clock is ahead."""
-        return self._configured(skewed.clock_ahead(self._program("prometheus").port, seconds))
-
-    def prometheus_scraped_before(self, job: str, seconds: float) -> Lever:
-        """Configure a Prometheus whose last scrape of a job is that much older."""
-        port = self._program("prometheus").port
-        return self._configured(skewed.scraped_before(port, job, seconds))
-
-    def prometheus_flag(self, name: str, value: str) -> Lever:
-        """Configure a Prometheus that was started with another value of a flag."""
-        return self._configured(skewed.with_flag(self._program("prometheus").port, name, value))
-
-    @contextlib.contextmanager
-    def _configured(self, proxy: contextlib.AbstractContextManager[str]) -> Iterator[None]:
-        direct = self._program("prometheus").url
-        with proxy as url, self.replace_in_config(f'"{direct}"', f'"{url}"'):
-            yield
 
     def age_backup(self, hours: float) -> Lever:
         """Make the backups older: their files and the times in their manifests."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from readiness.areas.alerting.reference import canary
 from readiness.areas.alerting.reference.levers import CONFIG, SLACK_URL_FILE
-from readiness.areas.monitoring.reference import error_tracker, exporter_fit, grafana
+from readiness.areas.monitoring.reference import error_tracker, grafana, watched
 from readiness.areas.monitoring.reference.watched import (
     DASHBOARD,
     INTERVAL_S,
@@ -173,7 +173,7 @@ class Monitoring:
             environ={"DATA_SOURCE_NAME": f"{dsn}?sslmode=disable"},
         )
         exporter = self.running.get(POSTGRES_EXPORTER)
-        if exporter and (unread := exporter_fit.unread(exporter)):
+        if exporter and (unread := watched.unread(exporter)):
             exporter.stop()
             del self.running[POSTGRES_EXPORTER]
             self.absent[POSTGRES_EXPORTER] = unread

@@ -2,9 +2,8 @@
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.monitoring.config import Drill, Service
-from readiness.areas.monitoring.probes import dependency_drill, health
-from readiness.areas.monitoring.probes.dependency_drill import Drilled
-from readiness.areas.monitoring.probes.health import Endpoint
+from readiness.areas.monitoring.probes import health
+from readiness.areas.monitoring.probes.health import Drilled, Endpoint
 from readiness.lib.interference import undisturbed
 from readiness.lib.undo import Undo
 from readiness.model.measurement import Limit
@@ -126,7 +125,7 @@ def test_ready_tracks_dependency(service: Service, evidence: Evidence, guardian:
     """The dependency is restored in `finally`, and by the guardian if this run is killed."""
     plan = service.drill
     assert plan, "`needs` of the check"
-    seen = dependency_drill.run(service, plan, guardian)
+    seen = health.run(service, plan, guardian)
     _judge_away(seen, service, plan, evidence)
     _judge_live(seen, service, plan, evidence)
     _judge_back(seen, service, plan, evidence)

@@ -2,8 +2,7 @@
 
 from readiness import Evidence, at_least, check, equal_to
 from readiness.areas.monitoring.config import ErrorTracker, Service
-from readiness.areas.monitoring.probes import blackbox, private
-from readiness.areas.monitoring.probes import error_tracker as tracker
+from readiness.areas.monitoring.probes import outside
 from readiness.config.base.watching import BlackboxProbe
 from readiness.lib.prometheus import Prometheus
 from readiness.model.measurement import Measurement
@@ -29,12 +28,12 @@ The certificate ends soon: renew it, reload the server, and look at what it serv
 def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Evidence) -> None:
     """By every exporter that probes it; of the chain, the certificate that ends first."""
     with evidence.attempt():
-        for success in blackbox.successes(watcher, probe):
+        for success in outside.successes(watcher, probe):
             evidence.judge("success", success, equal_to(1), says=f"The {success.name} failed")
     if not probe.is_https:
         return
     with evidence.attempt():
-        for days in blackbox.certificate_days(watcher, probe):
+        for days in outside.certificate_days(watcher, probe):
             evidence.judge(
                 "certificate",
                 days,
@@ -67,11 +66,11 @@ def test_private_pages(service: Service, evidence: Evidence) -> None:
         with evidence.attempt():
             refused = evidence.judge(
                 "refused",
-                private.refusal(service, path),
+                outside.refusal(service, path),
                 equal_to("refused", service.deciding("private")),
                 says=f"{path} opens without credentials",
             )
-            opened = private.control(service, path) if refused else None
+            opened = outside.control(service, path) if refused else None
             if opened:
                 evidence.record(opened)
 
@@ -95,7 +94,7 @@ tracker of your own, at its queue:
 )
 def test_error_tracker(error_tracker: ErrorTracker, evidence: Evidence) -> None:
     """The event stays there: the tracker's own retention removes it."""
-    sent = tracker.send_and_read(error_tracker)
+    sent = outside.send_and_read(error_tracker)
     accepted = evidence.judge(
         "accepted",
         sent.accepted,

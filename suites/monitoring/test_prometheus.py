@@ -1,7 +1,7 @@
 """Whether Prometheus itself can be relied on, and what the monitoring costs."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.monitoring.probes import overhead, scraping, server
+from readiness.areas.monitoring.probes import scraping, server
 from readiness.areas.monitoring.probes.server import Offset
 from readiness.config.base.tables import Database
 from readiness.config.base.watching import Job
@@ -114,7 +114,7 @@ def test_prometheus_capacity(prometheus: Settings, watcher: Prometheus, evidence
                 remedy="declare those that monitor the target, as [prometheus.jobs.NAME]",
             )
         share = at_most(prometheus.overhead_max_share, prometheus.deciding("overhead_max_share"))
-        for used in overhead.cpu_shares(watcher, prometheus.jobs.values(), prometheus.window_s):
+        for used in server.cpu_shares(watcher, prometheus.jobs.values(), prometheus.window_s):
             evidence.judge("exporter-cpu", used, share)
     with evidence.attempt():
         evidence.judge(
@@ -178,7 +178,7 @@ Remove the exporter's own queries that nobody reads, or run them less often. The
 )
 def test_database_overhead(database: Database, target: Config, evidence: Evidence) -> None:
     """Of the time of all statements, or of the time that passed if the database was mostly idle."""
-    times = overhead.times(database)
+    times = server.times(database)
     limit = (
         at_most(
             target.prometheus.overhead_max_share, target.prometheus.deciding("overhead_max_share")

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from readiness.areas.database.config import Database
-from readiness.areas.monitoring.probes import overhead
+from readiness.areas.monitoring.probes import server
 from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
@@ -53,7 +53,7 @@ def judge(database: Database) -> str:
 def test_the_share_in_an_idle_database_is_of_the_time_that_passed(
     counting: PrivatePostgres,
 ) -> None:
-    times = overhead.times(watcher(counting))
+    times = server.times(watcher(counting))
 
     assert times.role == "watcher"
     assert 0 <= times.own_s <= times.all_s

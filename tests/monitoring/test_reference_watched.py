@@ -7,8 +7,12 @@ import pytest
 import yaml
 
 from readiness.areas.monitoring.config import Dashboard
-from readiness.areas.monitoring.reference.exporter_fit import objection
-from readiness.areas.monitoring.reference.watched import count_panels, keep_panels, keep_rules
+from readiness.areas.monitoring.reference.watched import (
+    count_panels,
+    keep_panels,
+    keep_rules,
+    objection,
+)
 from readiness.servers.files import Document
 
 FILES = resources.files("readiness.areas.monitoring.reference")

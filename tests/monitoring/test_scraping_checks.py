@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.monitoring.probes import blackbox, scraping
+from readiness.areas.monitoring.probes import outside, scraping
 from readiness.config.base.watching import BlackboxProbe, Job
 from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
@@ -63,7 +63,7 @@ def scraped(client: Prometheus) -> int:
 
 @pytest.fixture
 def watcher(watched: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prometheus]:
-    monkeypatch.setattr(blackbox, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(outside, "_PATIENCE_S", 0.5)
     monkeypatch.setattr(scraping, "_LONGEST_WAIT_S", 1.0)
     with Prometheus(watched) as client:
         yield client
@@ -83,12 +83,12 @@ def check(name: str, watcher: Prometheus, **subject: object) -> str:
 
 
 def scrape(watcher: Prometheus, of: Job) -> str:
-    return check("scraping.scrape_jobs", watcher, job=of)
+    return check("metrics.scrape_jobs", watcher, job=of)
 
 
 def test_a_job_that_is_well_passes(watcher: Prometheus) -> None:
     keys = {"required_metrics": ["good_total"], "must_be_one": ["reached"]}
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("good", **keys))
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("good", **keys))
 
     assert misses(evidence) == ""
     assert {m.key for m in evidence.measurements} == {
@@ -98,7 +98,7 @@ def test_a_job_that_is_well_passes(watcher: Prometheus) -> None:
 
 
 def test_a_target_that_is_down_is_named_with_its_reason(watcher: Prometheus, place: str) -> None:
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("mixed"))
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("mixed"))
     found = misses(evidence)
 
     assert missed(evidence) == {"up", "success-share"}
@@ -123,7 +123,7 @@ def test_too_few_targets_fail(watcher: Prometheus) -> None:
 
 @pytest.mark.parametrize("key", ["required_metrics", "must_be_one"])
 def test_what_a_target_that_is_down_exposes_cannot_be_judged(watcher: Prometheus, key: str) -> None:
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("down", **{key: ["reached"]}))
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("down", **{key: ["reached"]}))
 
     assert missed(evidence) == {"up", "success-share"}
     (error,) = evidence.lost
@@ -144,7 +144,7 @@ def test_a_scrape_that_was_long_ago_fails(
 ) -> None:
     now = watcher.now
     monkeypatch.setattr(watcher, "now", lambda: now() + 60)
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("good"))
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("good"))
 
     assert missed(evidence) == {"last-scrape"}
     assert "; limit 3 s: two intervals of 1s and one timeout of 1s" in misses(evidence)
@@ -270,7 +270,7 @@ def probe(instance: str) -> BlackboxProbe:
 @pytest.fixture
 def honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prometheus]:
     """A Prometheus that keeps the label `instance` of what it scrapes, as for a blackbox."""
-    monkeypatch.setattr(blackbox, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(outside, "_PATIENCE_S", 0.5)
     with SmallServer({"/metrics": Reply(EXPOSED, content_type=TEXT_FORMAT)}) as server:
         places = {"blackbox": [server.url.removeprefix("http://")]}
         with (

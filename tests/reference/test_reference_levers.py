@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from readiness.areas.backup.reference.levers import newest
-from readiness.areas.monitoring.probes import overhead
+from readiness.areas.monitoring.probes import server
 from readiness.config.loading import load
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference.levers import Levers
@@ -264,10 +264,10 @@ def test_the_monitoring_role_takes_a_share_and_the_statistics_forget_it(
     system: ReferenceSystem, levers: Levers
 ) -> None:
     database = load(system.config_path, system.environ).config.named().databases["shop"]
-    before = overhead.times(database)
+    before = server.times(database)
     with levers.busy_monitoring(share=0.1):
-        assert overhead.times(database).share > 0.1
-    assert overhead.times(database).own_s < before.own_s + 1
+        assert server.times(database).share > 0.1
+    assert server.times(database).own_s < before.own_s + 1
 
 
 def test_it_calls_itself_production_for_a_while(

@@ -56,7 +56,9 @@ async def get_health(request: Request) -> Response:
     checks = {
         "database": await metrics.database_state(_pool(request)),
         "memory": metrics.memory_state(settings.memory_limit_bytes),
-        "environment": metrics.environment_state(settings, behaviour.environment or settings.environment),
+        "environment": metrics.environment_state(
+            settings, behaviour.environment or settings.environment
+        ),
     }
     well = all(check["status"] == "ok" for check in checks.values())
     body = {
