@@ -37,8 +37,8 @@ class Binaries:
     """The programs of one PostgreSQL release.
 
     Attributes:
-        folder: where they lie.
-        version: as PostgreSQL tells it, such as `16.4`.
+        folder: where they are.
+        version: as PostgreSQL reports it, such as `16.4`.
         origin: `local` for an installation or an unpacked package on this machine, `wheel` for the
             Python package.
     """
@@ -51,7 +51,7 @@ class Binaries:
         """The path of one program, such as `pg_dump`.
 
         Raises:
-            Unreachable: this release has no such program.
+            Unreachable: this release does not have it.
         """
         path = self.folder / name
         if not path.is_file():
@@ -62,13 +62,13 @@ class Binaries:
 def find_binaries(prefer: str | None = None) -> Binaries:
     """The programs to use: from PATH, the newest installation, an unpacked package, or the wheel.
 
-    The variable READINESS_POSTGRES_BIN names a folder that goes before all.
+    The variable READINESS_POSTGRES_BIN names a folder that is used instead.
 
     Args:
-        prefer: `local` or `wheel`: take only what has this origin.
+        prefer: the only origin to use; default: all.
 
     Raises:
-        Unreachable: there are none.
+        Unreachable: none are found.
     """
     override = os.environ.get(OVERRIDE)
     if override:
@@ -89,26 +89,17 @@ def _none(where: str) -> Binaries:
 
 def _candidates() -> Iterator[tuple[Path, Origin]]:
     if not refused("postgres"):
-        for folder in _local():
+        for folder in programs.postgres_folders():
             yield folder, "local"
-    spec = importlib.util.find_spec(_WHEEL)  # importing it would start it
+    spec = importlib.util.find_spec(_WHEEL)  # importing the package would start a server
     for place in (spec.submodule_search_locations or []) if spec else []:
-        for folder in sorted(Path(place).glob("pginstall*/bin"), key=_release, reverse=True):
+        for folder in _wheel_folders(Path(place)):
             yield folder, "wheel"
 
 
-def _local() -> Iterator[Path]:
-    on_path = shutil.which("initdb")
-    if on_path:
-        yield Path(on_path).resolve().parent
-    for pattern in programs.INSTALLED_POSTGRES:
-        yield from sorted(Path("/").glob(pattern[1:]), key=_release, reverse=True)
-    yield from programs.postgres_folders()
-
-
-def _release(folder: Path) -> float:
-    numbers = re.findall(r"\d+(?:\.\d+)?", folder.parent.name)
-    return float(numbers[-1]) if numbers else 0.0
+def _wheel_folders(package: Path) -> list[Path]:
+    found = package.glob("pginstall*/bin")
+    return sorted(found, key=programs.release_number, reverse=True)
 
 
 def _examine(folder: Path, origin: Origin) -> Binaries | None:
@@ -123,7 +114,7 @@ def _examine(folder: Path, origin: Origin) -> Binaries | None:
             check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return None  # of another architecture, say: the next candidate may run
+        return None  # such as those of another architecture; the next candidate may run
     version = re.search(r"\) (\S+)", answer)
     return Binaries(folder, version[1] if version else "unknown", origin)
 
@@ -143,7 +134,7 @@ def reachable_folder(folder: Path, account: Account) -> Path:
     """The folder itself, or one in the system's temporary folder that the account can reach.
 
     Raises:
-        Unreachable: there is none.
+        Unreachable: the account can reach none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if account.reaches(folder.resolve()):
@@ -161,13 +152,13 @@ def reachable_folder(folder: Path, account: Account) -> Path:
 
 
 def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Binaries:
-    """The binaries themselves, or a copy under `home` where the account cannot reach them.
+    """The binaries themselves, or a copy under `home` if the account cannot reach them.
 
-    That is so when root keeps the Python environment with the wheel in its own home folder.
+    It cannot when root's Python environment with the wheel is in root's home folder.
 
     Raises:
-        Unreachable: they are unpacked packages, which have a folder that everybody may enter, if
-            nobody chose another one.
+        Unreachable: they are unpacked packages, and the cache was set to a folder that the account
+            cannot enter.
     """
     if account.reaches(binaries.folder.resolve()):
         return binaries
@@ -180,7 +171,7 @@ def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Bina
     installation = binaries.folder.parent
     package, copy = installation.parent, home / "programs"
     shutil.copytree(installation, copy / package.name / installation.name, symlinks=True)
-    libraries = package.with_name(f"{package.name}.libs")  # found by its place beside the package
+    libraries = package.with_name(f"{package.name}.libs")  # found relative to the package
     if libraries.is_dir():
         shutil.copytree(libraries, copy / libraries.name, symlinks=True)
     folder = copy / package.name / installation.name / binaries.folder.name
@@ -190,7 +181,7 @@ def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Bina
 _SHOWN: Final = 20
 _LONGEST_LINE: Final = 500
 _ERROR: Final = re.compile(rb"\S+: (error|fatal): ")
-# What the programs say is searched for words: it has to come in one language.
+# Their output is searched for keywords, so it must be in English.
 _LANGUAGE: Final = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 
@@ -199,9 +190,9 @@ class Ended:
     """How a program ended.
 
     Attributes:
-        status: its exit status; None if it was stopped because its time was over.
-        errors: how many lines of its stderr tell of an error.
-        said: the first of these lines; or its first lines, if none tells of an error.
+        status: its exit status; None if it was stopped after its timeout.
+        errors: number of error lines in its stderr.
+        said: the first error lines of its stderr; without any, its first lines.
     """
 
     status: int | None
@@ -210,11 +201,11 @@ class Ended:
 
     @property
     def clean(self) -> bool:
-        """Whether it ended well, and told of no error either."""
+        """Whether it ended with status 0 and reported no error."""
         return self.status == 0 and not self.errors
 
     def __str__(self) -> str:
-        ended = "stopped, its time was over" if self.status is None else f"status {self.status}"
+        ended = "stopped after its timeout" if self.status is None else f"status {self.status}"
         return ": ".join((ended, *self.said[:3]))
 
 
@@ -234,15 +225,15 @@ def run_program(
     Args:
         binaries: where the program is.
         name: such as `pg_dump`.
-        arguments: what it is called with; `dsn` is added to them.
-        timeout_s: it is killed after so many seconds.
+        arguments: its arguments; `dsn` is added to them.
+        timeout_s: seconds after which it is killed.
         dsn: where it connects to.
-        output: takes its stdout; by default nobody reads that.
-        environ: variables on top of the environment.
-        account: who runs it; default: whoever we are.
+        output: receives its stdout; default: discarded.
+        environ: variables added to the environment.
+        account: the account that runs it; default: the current one.
 
     Raises:
-        Unreachable: there is no such program.
+        Unreachable: these binaries do not include the program.
     """
     with tempfile.TemporaryFile() as said, _connection(dsn, account) as (target, hidden):
         process = subprocess.Popen(
@@ -268,9 +259,10 @@ def run_program(
 def _connection(
     dsn: Dsn | None, account: Account | None
 ) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """The connection as an argument that everybody on this machine may read, and the rest.
+    """The connection without secrets as an argument, and variables with the secrets.
 
-    The password has a variable of its own; other secrets have none, and go through a service file.
+    Arguments are visible to all users of this machine. The password is passed in PGPASSWORD; other
+    secrets have no variable, and are passed in a service file.
     """
     words = dict(dsn.words) if dsn else {}
     password = words.pop("password", "")

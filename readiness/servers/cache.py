@@ -1,7 +1,4 @@
-"""The folder of what is downloaded or made once, and the lock of whoever writes there.
-
-Apart because unpacked packages and the filled server of the reference system share it.
-"""
+"""The folder for downloads and templates, and a lock between the processes that write there."""
 
 import fcntl
 import os
@@ -15,13 +12,13 @@ from typing import Final
 VARIABLE: Final = "READINESS_CACHE"
 """The variable that names the folder."""
 
-_FOR_ALL: Final = Path("/var/cache/readiness")
+_SHARED: Final = Path("/var/cache/readiness")
 
 
 def folder() -> Path:
-    """Where it is; it may have to be made.
+    """The folder, which may not exist yet.
 
-    As root it is a folder that everybody may enter: the servers run as `nobody`.
+    For root it is one that all accounts may enter, as the servers run as `nobody`.
     """
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen).absolute()
@@ -29,9 +26,9 @@ def folder() -> Path:
     if os.geteuid() != 0:
         try:
             return Path(named or Path.home() / ".cache") / "readiness"
-        except RuntimeError:  # this account has no home folder: making it tells so
+        except RuntimeError:  # no home folder: creating the cache reports it
             return Path("/nonexistent/.cache/readiness")
-    return Path(named) / "readiness" if named and _is_open(Path(named)) else _FOR_ALL
+    return Path(named) / "readiness" if named and _is_open(Path(named)) else _SHARED
 
 
 @contextmanager
@@ -39,11 +36,11 @@ def locked(path: Path, within_s: float) -> Iterator[None]:
     """Hold a lock between processes.
 
     Args:
-        path: the file of the lock.
-        within_s: seconds to wait for another process.
+        path: the lock file.
+        within_s: longest wait for another process, in seconds.
 
     Raises:
-        TimeoutError: another process holds it for longer.
+        TimeoutError: another process holds the lock for longer.
         OSError: the file cannot be written.
     """
     deadline = time.monotonic() + within_s
@@ -60,7 +57,7 @@ def locked(path: Path, within_s: float) -> Iterator[None]:
 
 
 def _is_open(place: Path) -> bool:
-    """Whether everybody may enter it, or could if it were made."""
+    """Whether all accounts may enter it, or could once it exists."""
     resolved = place.resolve()
     places = [one for one in (resolved, *resolved.parents) if one.exists()]
     return all(one.stat().st_mode & stat.S_IXOTH for one in places)

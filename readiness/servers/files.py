@@ -1,4 +1,4 @@
-"""Restores files after a temporary change."""
+"""Files of the reference system: written atomically, restored after a change, quoted in TOML."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Document = dict[str, Any]
-"""A configuration file as it stands: its shape is the business of the program that reads it."""
+"""A configuration file; its shape depends on the program that reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,6 @@ def _read(path: Path) -> _File:
 
 
 def quoted(text: str) -> str:
-    """A text as a basic string."""
+    """A text as a basic string of TOML."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

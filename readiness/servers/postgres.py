@@ -48,8 +48,7 @@ _SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
 }
 _LOG_TAIL_BYTES: Final = 2000
 _COPY_TIMEOUT_S: Final = 120.0
-# After this time a refusal of the superuser is final; before, it may come from another server that
-# has taken our port.
+# After this time a refusal of the superuser is final; before, another server may have our port.
 _REFUSED_S: Final = 3.0
 _FOR_NOW: Final = ("the database system is", "too many", "connection slots")
 
@@ -77,7 +76,7 @@ class PrivatePostgres:
         password: the superuser's, made for this server.
         process: the postmaster.
         binaries: the programs it runs.
-        home: the folder that holds `data` and `postgres.log`.
+        home: the folder with `data` and `postgres.log`.
     """
 
     host: Final = "127.0.0.1"
@@ -115,10 +114,10 @@ class PrivatePostgres:
             binaries: the programs to run; by default those that `find_binaries` finds.
             settings: lines of its postgresql.conf.
             guardian: stops the server when this process dies.
-            template: what to start from, instead of from nothing.
+            template: data to start from; default: a new, empty server.
 
         Raises:
-            Unreachable: there are no programs, or the server did not start within a minute.
+            Unreachable: no programs are found, or the server did not start within a minute.
         """
         account = server_account()
         binaries = binaries or find_binaries()
@@ -152,7 +151,7 @@ class PrivatePostgres:
         return loopback_dsn(self.port, database, user, password)
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop the server. Harmless when it is stopped already.
+        """Stop the server; harmless when it is already stopped.
 
         Args:
             mode: as in `pg_ctl stop`: `smart` waits for clients, `fast` ends them, `immediate`
@@ -255,7 +254,7 @@ class PrivatePostgres:
             self._spawn()
             if self._answers():
                 return
-            port = free_port()  # somebody else took it in the meantime
+            port = free_port()  # it was taken in the meantime
         raise Unreachable("no free port on 127.0.0.1", remedy="see what listens: ss -ltn")
 
     def _spawn(self) -> None:
@@ -334,20 +333,20 @@ class PrivatePostgres:
         self.stop("immediate")
 
 
-def _refuses(told: str) -> bool:
-    """Whether a server refuses for good, not because it is starting or full."""
-    return "FATAL:" in told and not any(reason in told for reason in _FOR_NOW)
+def _refuses(error: str) -> bool:
+    """Whether a refusal is permanent, and not because the server is starting or full."""
+    return "FATAL:" in error and not any(reason in error for reason in _FOR_NOW)
 
 
 def copy_data(source: Path, target: Path) -> None:
-    """Copy a data folder with its owner; as a clone where the file system can do that.
+    """Copy a data folder with its owner, as a clone where the file system supports that.
 
     Raises:
-        OSError: it is not there.
+        OSError: it does not exist.
         subprocess.SubprocessError: it cannot be copied.
     """
     source.stat()
-    # shutil would leave the owner behind, and copies one block after the other.
+    # shutil would not keep the owner, and cannot clone.
     way = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-pR"]
     subprocess.run(
         ["cp", *way, source, target], check=True, capture_output=True, timeout=_COPY_TIMEOUT_S

@@ -63,10 +63,10 @@ class RestoredServer:
     """A place for restored files, and the server that runs on them.
 
     Attributes:
-        folder: all of it; removed at the end.
+        folder: everything of it; removed at the end.
         data: where the files are restored to; empty at first.
         binaries: the programs it runs.
-        account: who runs it.
+        account: the account that runs it.
     """
 
     def __init__(self, binaries: Binaries, account: Account, guardian: Guardian) -> None:
@@ -95,13 +95,13 @@ class RestoredServer:
 
         Args:
             user: a superuser of the restored server.
-            settings: what it needs beside our own, such as shared_preload_libraries.
-            timeout_s: longest recovery.
+            settings: settings added to our own, such as shared_preload_libraries.
+            timeout_s: longest recovery, in seconds.
 
         Raises:
-            CouldNotMeasure: what was restored leads out of its folder.
+            CouldNotMeasure: a link of the restored files points out of their folder.
             Unreachable: it ended; with the end of its log.
-            TookTooLong: it has not recovered by then.
+            TookTooLong: it has not recovered in that time.
         """
         self._own_everything()
         _refuse_links(self.data)
@@ -145,7 +145,7 @@ class RestoredServer:
             self._guardian.forget(self._tokens.pop())
 
     def _own_everything(self) -> None:
-        """What a tool restored as root belongs to the account that runs the server."""
+        """Give files that a tool restored as root to the account that runs the server."""
         if not self.account.other:
             return
         for folder, folders, files in os.walk(self.data):
@@ -154,10 +154,10 @@ class RestoredServer:
         self.account.own(self.data)
 
     def _configure(self) -> None:
-        """Files of our own: those of the source may lie elsewhere, and would let others in."""
+        """Write our own files: those of the source may be elsewhere, and may allow other users."""
         lines = {
             "postgresql.conf": "",
-            # Nobody but the account itself and root can reach the socket.
+            # Only the account itself and root can reach the socket.
             "pg_hba.conf": "local all all trust\n",
             "pg_ident.conf": "",
         }
@@ -182,7 +182,7 @@ class RestoredServer:
                 where=str(self.data),
             )
         found = dict(re.findall(r"^(.*?): +(\S.*)$", done.stdout, re.MULTILINE))
-        return {name: found[told] for name, told in _AT_LEAST.items() if told in found}
+        return {name: found[key] for name, key in _AT_LEAST.items() if key in found}
 
     def _spawn(self, settings: Mapping[str, str]) -> None:
         own = {
@@ -191,11 +191,11 @@ class RestoredServer:
             "ident_file": str(self.folder / "pg_ident.conf"),
             "unix_socket_directories": str(self.folder),
         }
-        words = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
+        options = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         with self._log().open("wb") as log:
             self._process = subprocess.Popen(
-                [self.binaries.program("postgres"), "-D", self.data, *words],
+                [self.binaries.program("postgres"), "-D", self.data, *options],
                 env={**kept, "LC_ALL": "C", **self._guardian.environ},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -243,8 +243,8 @@ class RestoredServer:
         """The end of its log, without the lines that are always there."""
         with contextlib.suppress(OSError):
             text = self._log().read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
-            told = [line for line in text.splitlines() if re.search("FATAL|PANIC|ERROR", line)]
-            return " ".join(told[-3:]) or text[-300:].strip()
+            errors = [line for line in text.splitlines() if re.search("FATAL|PANIC|ERROR", line)]
+            return " ".join(errors[-3:]) or text[-300:].strip()
         return "no log"
 
     def _log(self) -> Path:
@@ -255,7 +255,7 @@ class RestoredServer:
 def place_to_restore(
     binaries: Binaries, account: Account, guardian: Guardian
 ) -> Iterator[RestoredServer]:
-    """An empty place for restored files; all of it goes at the end."""
+    """An empty place for restored files; it is removed at the end."""
     server = RestoredServer(binaries, account, guardian)
     try:
         yield server
@@ -264,7 +264,7 @@ def place_to_restore(
 
 
 def _refuse_links(data: Path) -> None:
-    """Refuse links out of the folder, which may lead to the tablespaces of the source."""
+    """Refuse links out of the folder: they may point to the tablespaces of the source."""
     for link in [data / "pg_wal", *data.glob("pg_tblspc/*")]:
         if link.is_symlink() and not link.resolve().is_relative_to(data.parent.resolve()):
             raise CouldNotMeasure(
