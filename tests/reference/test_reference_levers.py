@@ -57,7 +57,7 @@ def value(system: ReferenceSystem, sql: str, variable: str = "REFERENCE_OWNER_DS
         return row[0] if row else None
 
 
-def test_a_route_answers_as_told_in_all_workers(levers: Levers, client: httpx.Client) -> None:
+def test_configured_answer_comes_from_all_workers(levers: Levers, client: httpx.Client) -> None:
     def answers() -> set[tuple[int, str, str]]:
         found = set()
         for _ in range(20):
@@ -74,7 +74,7 @@ def test_a_route_answers_as_told_in_all_workers(levers: Levers, client: httpx.Cl
     assert answers() == healthy == {(200, "application/json", '{"vers')}
 
 
-def test_faults_add_up_and_go_one_by_one(levers: Levers, client: httpx.Client) -> None:
+def test_nested_faults_add_up_and_end_one_by_one(levers: Levers, client: httpx.Client) -> None:
     with levers.behave(status={"/version": 500}):
         with levers.behave(status={"/health": 418}, version="9.9.9"):
             assert client.get("/version").status_code == 500
@@ -84,19 +84,19 @@ def test_faults_add_up_and_go_one_by_one(levers: Levers, client: httpx.Client) -
     assert client.get("/version").status_code == 200
 
 
-def test_a_fault_goes_when_the_block_raises(levers: Levers, client: httpx.Client) -> None:
+def test_fault_ends_when_the_block_raises(levers: Levers, client: httpx.Client) -> None:
     with pytest.raises(ZeroDivisionError), levers.behave(status={"/version": 500}):
         raise ZeroDivisionError
     assert client.get("/version").status_code == 200
 
 
-def test_an_unknown_switch_is_refused(levers: Levers, client: httpx.Client) -> None:
+def test_unknown_switch_is_rejected(levers: Levers, client: httpx.Client) -> None:
     with pytest.raises(ValidationError), levers.behave(explode=True):
         pass
     assert client.get("/version").status_code == 200
 
 
-def test_a_route_is_delayed(levers: Levers, client: httpx.Client) -> None:
+def test_delayed_route_is_slow(levers: Levers, client: httpx.Client) -> None:
     with levers.behave(delay_ms={"/version": 300}):
         assert client.get("/version").elapsed.total_seconds() >= 0.3
 
@@ -110,7 +110,7 @@ def total(client: httpx.Client, label: str) -> float:
     )
 
 
-def test_counters_freeze_or_overlook_errors(levers: Levers, client: httpx.Client) -> None:
+def test_counters_freeze_or_ignore_errors(levers: Levers, client: httpx.Client) -> None:
     label = 'route="/api/orders/{order_id}"'
     before = total(client, label)
     with levers.behave(freeze_counters=True):
@@ -124,7 +124,7 @@ def test_counters_freeze_or_overlook_errors(levers: Levers, client: httpx.Client
     assert total(client, label) == before + 2
 
 
-def test_metrics_are_spoiled(levers: Levers, client: httpx.Client) -> None:
+def test_metrics_get_duplicate_or_malformed_lines(levers: Levers, client: httpx.Client) -> None:
     def samples() -> list[str]:
         text = client.get("/metrics").text
         return [line.rpartition(" ")[0] for line in text.splitlines() if line[:1] != "#"]
@@ -138,7 +138,7 @@ def test_metrics_are_spoiled(levers: Levers, client: httpx.Client) -> None:
     assert "oops" not in client.get("/metrics").text
 
 
-def test_without_its_database_it_is_alive_and_not_ready(
+def test_service_without_its_database_is_live_but_not_ready(
     levers: Levers, client: httpx.Client
 ) -> None:
     with levers.database_away():
@@ -153,7 +153,7 @@ def test_without_its_database_it_is_alive_and_not_ready(
     assert eventually(lambda: ready(client) == 200)
 
 
-def test_the_drill_command_takes_it_away_and_back(
+def test_drill_command_closes_and_reopens_the_database(
     system: ReferenceSystem, client: httpx.Client
 ) -> None:
     def drill(what: str) -> int:
@@ -178,13 +178,13 @@ def test_the_drill_command_takes_it_away_and_back(
     assert drill("sideways") == 2
 
 
-def test_the_server_stops_and_comes_back(levers: Levers, client: httpx.Client) -> None:
+def test_database_server_stops_and_restarts(levers: Levers, client: httpx.Client) -> None:
     with levers.stop_database():
         assert ready(client) == 503
     assert eventually(lambda: ready(client) == 200)
 
 
-def test_the_service_stops_or_hangs_and_comes_back(system: ReferenceSystem, levers: Levers) -> None:
+def test_service_stops_or_hangs_and_recovers(system: ReferenceSystem, levers: Levers) -> None:
     def ask() -> int:
         url = f"{system.service_url}/health/live"
         return httpx.get(url, trust_env=False, timeout=1).status_code
@@ -196,7 +196,7 @@ def test_the_service_stops_or_hangs_and_comes_back(system: ReferenceSystem, leve
     assert eventually(lambda: ask() == 200)
 
 
-def test_an_insert_is_slow_for_a_while(system: ReferenceSystem, levers: Levers) -> None:
+def test_insert_is_slow_during_the_fault(system: ReferenceSystem, levers: Levers) -> None:
     insert = "insert into shop.products (sku, title, price_cents) values ('slow', 'x', 1)"
 
     def seconds() -> float:
@@ -215,7 +215,7 @@ def test_an_insert_is_slow_for_a_while(system: ReferenceSystem, levers: Levers) 
     assert value(system, triggers) == 0
 
 
-def test_a_view_is_slow_for_a_while_and_shows_the_same(
+def test_view_is_slow_during_the_fault_with_the_same_rows(
     system: ReferenceSystem, levers: Levers
 ) -> None:
     definition = "select pg_get_viewdef('shop.recent_orders'::regclass)"
@@ -228,7 +228,7 @@ def test_a_view_is_slow_for_a_while_and_shows_the_same(
     assert value(system, definition) == before
 
 
-def test_an_index_is_gone_for_a_while(system: ReferenceSystem, levers: Levers) -> None:
+def test_index_is_missing_during_the_fault(system: ReferenceSystem, levers: Levers) -> None:
     definition = (
         "select indexdef from pg_indexes where indexname = 'orders_customer_id_idx'"
         " and schemaname = 'shop'"
@@ -240,7 +240,7 @@ def test_an_index_is_gone_for_a_while(system: ReferenceSystem, levers: Levers) -
     assert value(system, definition) == before
 
 
-def test_a_privilege_is_gone_for_a_while(system: ReferenceSystem, levers: Levers) -> None:
+def test_privileges_are_missing_during_the_fault(system: ReferenceSystem, levers: Levers) -> None:
     allowed = "select has_table_privilege('shop_app', 'shop.orders', 'select')"
     member = "select pg_has_role('shop_monitor', 'pg_monitor', 'member')"
     with (
@@ -251,7 +251,7 @@ def test_a_privilege_is_gone_for_a_while(system: ReferenceSystem, levers: Levers
     assert (value(system, allowed), value(system, member)) == (True, True)
 
 
-def test_each_customer_is_a_series_for_a_while(levers: Levers, client: httpx.Client) -> None:
+def test_each_customer_is_a_series_during_the_fault(levers: Levers, client: httpx.Client) -> None:
     def series() -> int:
         return client.get("/metrics").text.count("orders_by_customer{")
 
@@ -260,7 +260,7 @@ def test_each_customer_is_a_series_for_a_while(levers: Levers, client: httpx.Cli
     assert series() == 0
 
 
-def test_the_monitoring_role_takes_a_share_and_the_statistics_forget_it(
+def test_share_of_the_monitoring_role_is_forgotten_after_the_fault(
     system: ReferenceSystem, levers: Levers
 ) -> None:
     database = load(system.config_path, system.environ).config.named().databases["shop"]
@@ -270,7 +270,7 @@ def test_the_monitoring_role_takes_a_share_and_the_statistics_forget_it(
     assert server.times(database).own_s < before.own_s + 1
 
 
-def test_it_calls_itself_production_for_a_while(
+def test_environment_is_production_during_the_fault(
     system: ReferenceSystem, levers: Levers, client: httpx.Client
 ) -> None:
     marker = "select environment from public.readiness_marker"
@@ -281,7 +281,7 @@ def test_it_calls_itself_production_for_a_while(
     assert client.get("/version").json()["environment"] == "reference"
 
 
-def test_the_configuration_comes_back_to_the_byte(system: ReferenceSystem, levers: Levers) -> None:
+def test_configuration_is_restored_byte_for_byte(system: ReferenceSystem, levers: Levers) -> None:
     path = system.config_path
     before, modified = path.read_bytes(), path.stat().st_mtime_ns
     with levers.replace_in_config('name = "reference"', 'name = "other"'):
@@ -291,12 +291,12 @@ def test_the_configuration_comes_back_to_the_byte(system: ReferenceSystem, lever
         levers.replace_in_config("no such text", "x").__enter__()
 
 
-def test_a_program_that_does_not_run_cannot_be_stopped(levers: Levers) -> None:
-    with pytest.raises(ReferenceSystemError, match="prometheus does not run"):
+def test_program_that_is_not_running_cannot_be_stopped(levers: Levers) -> None:
+    with pytest.raises(ReferenceSystemError, match="prometheus is not running"):
         levers.stop_program("prometheus")
 
 
-def test_a_folder_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_folder_is_restored_with_its_times(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(b"\x00old")
     os.utime(old, ns=(1_000, 2_000))
@@ -312,9 +312,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 @needs_backup
-def test_backups_are_spoiled_and_come_back_to_the_byte(
-    system: ReferenceSystem, levers: Levers
-) -> None:
+def test_backups_are_restored_byte_for_byte(system: ReferenceSystem, levers: Levers) -> None:
     folder = system.folder / "backups"
     before = snapshot(folder)
     assert {Path(name).suffix for name in before} == {".dump", ".json"}
@@ -334,9 +332,7 @@ def test_backups_are_spoiled_and_come_back_to_the_byte(
 
 
 @needs_backup
-def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
-    system: ReferenceSystem, levers: Levers
-) -> None:
+def test_damaged_dump_has_a_matching_manifest(system: ReferenceSystem, levers: Levers) -> None:
     from readiness.areas.backup.manifest import read_manifest  # type: ignore[import-not-found,unused-ignore]
     from readiness.lib.files import sha256_of
 
@@ -353,7 +349,7 @@ def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
 
 
 @needs_backup
-def test_layers_copy_and_store_are_spoiled_and_come_back_to_the_byte(
+def test_layers_copy_and_store_are_restored_byte_for_byte(
     system: ReferenceSystem, levers: Levers
 ) -> None:
     for name, lever in (

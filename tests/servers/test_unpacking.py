@@ -19,7 +19,7 @@ PROOT = Program(("proot",), "proot")
 LACKING = Program(("no-such-program",), "readiness-no-such-package")
 
 
-def test_apt_brings_a_program_with_its_library(
+def test_apt_unpacks_a_program_with_its_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
