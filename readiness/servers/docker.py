@@ -44,6 +44,12 @@ _SIGNALS: Final[Mapping[StopMode, str]] = {
     "fast": "SIGINT",
     "immediate": "SIGQUIT",
 }
+_UNIX: Final = "unix://"
+_DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+_KNOCK_TIMEOUT_S: Final = 2
+_SILENCE_S: Final = 10
+_PULL_TIMEOUT_S: Final = 60
+_PING: Final = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
 
 
 class DockerPostgres:
@@ -209,14 +215,6 @@ def _explained(what: str, where: str) -> Iterator[None]:
         yield
     except (DockerException, OSError) as problem:
         raise Unreachable(f"{what}: {problem}", where=where) from None
-
-
-_UNIX: Final = "unix://"
-_DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
-_KNOCK_TIMEOUT_S: Final = 2
-_SILENCE_S: Final = 10
-_PULL_TIMEOUT_S: Final = 60
-_PING: Final = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
 
 
 def engine_host() -> str:

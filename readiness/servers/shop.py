@@ -27,6 +27,7 @@ COUNTING: Final[Mapping[str, str]] = {
     # Enough for many runs of the gate, whose schemas have unique names: none may be evicted.
     "pg_stat_statements.max": "10000",
 }
+NAME: Final = "shop"
 
 
 class Server(Protocol):
@@ -60,9 +61,6 @@ def _has_statistics(binaries: Binaries) -> bool:
     """Whether these binaries include pg_stat_statements; the wheel's do not."""
     release = binaries.folder.parent
     return any(release.glob("lib/**/pg_stat_statements.*")) and not refused(STATISTICS)
-
-
-NAME: Final = "shop"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,16 @@ from readiness.model.errors import NoData
 from readiness.servers.files import Document
 
 PROMETHEUS = {"type": "prometheus", "uid": "p"}
+FILES = resources.files("readiness.areas.monitoring.reference")
+RULES: Document = yaml.safe_load(FILES.joinpath("alerts.yml").read_text())
+DASHBOARD: Document = json.loads(FILES.joinpath("dashboard.json").read_bytes())
+JOBS = {"orders", "prometheus", "postgres", "node", "blackbox", "canary"}
+GOOD = """\
+pg_up 1
+pg_scrape_collector_success{collector="locks"} 1
+pg_scrape_collector_success{collector="bgwriter"} 1
+pg_exporter_last_scrape_error 0
+"""
 
 
 def panel(title: str, *expressions: str, **more: Any) -> dict[str, Any]:
@@ -145,12 +155,6 @@ def test_rate_interval_has_at_least_four_scrapes() -> None:
     assert long["__rate_interval"] == "390s"
 
 
-FILES = resources.files("readiness.areas.monitoring.reference")
-RULES: Document = yaml.safe_load(FILES.joinpath("alerts.yml").read_text())
-DASHBOARD: Document = json.loads(FILES.joinpath("dashboard.json").read_bytes())
-JOBS = {"orders", "prometheus", "postgres", "node", "blackbox", "canary"}
-
-
 def rule_expressions(document: Document) -> dict[str, str]:
     return {r["alert"]: " ".join(r["expr"].split()) for g in document["groups"] for r in g["rules"]}
 
@@ -187,14 +191,6 @@ def test_panels_of_an_absent_job_are_left_out() -> None:
     left = keep_panels(DASHBOARD, {"orders", "prometheus"})
     assert count_panels(left) == count_panels(DASHBOARD) - 5
     assert "$job" in json.dumps(left)
-
-
-GOOD = """\
-pg_up 1
-pg_scrape_collector_success{collector="locks"} 1
-pg_scrape_collector_success{collector="bgwriter"} 1
-pg_exporter_last_scrape_error 0
-"""
 
 
 @pytest.mark.parametrize(

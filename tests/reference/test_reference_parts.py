@@ -57,6 +57,7 @@ ENVIRON = {
     grafana.TOKEN: "a-long-token",
     error_tracker.TOKEN: "another-long-token",
 }
+Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
 
 def facts(folder: Path, absent: Collection[str]) -> Facts:
@@ -96,9 +97,6 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         listener=9,
         backups=None if "backup" in absent else backups,
     )
-
-
-Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
 
 @pytest.fixture

@@ -19,6 +19,12 @@ from readiness.model.measurement import Measurement, Moment
 
 TRIES: Final = 5
 OK: Final = 200
+NOT_READY: Final = 503
+_POLL_S: Final = 0.2
+# One 503 may be a hiccup; so many in a row are a state.
+_AWAY_IN_A_ROW: Final = 3
+# More, since several workers answer in turn, and each has to reconnect by itself.
+_BACK_IN_A_ROW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +123,6 @@ def missing(document: dict[str, object], fields: Sequence[str]) -> list[str]:
 
 def _beginning(answer: Answer) -> str:
     return repr(clean(answer.body[:200].decode("utf-8", "replace"), 60))
-
-
-NOT_READY: Final = 503
-_POLL_S: Final = 0.2
-# One 503 may be a hiccup; so many in a row are a state.
-_AWAY_IN_A_ROW: Final = 3
-# More, since several workers answer in turn, and each has to reconnect by itself.
-_BACK_IN_A_ROW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)

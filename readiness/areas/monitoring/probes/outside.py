@@ -27,6 +27,14 @@ _REFUSALS: Final = {401, 403, 407}
 _LOGIN: Final = re.compile(
     r"log[-_]?in|log[-_]?on|sign[-_]?in|auth|sso|saml|oidc|openid|session", re.IGNORECASE
 )
+_DAY_S: Final = 86400
+# Two of the usual intervals of 15 s.
+_PATIENCE_S: Final = 30.0
+_NAME: Final = "the error tracker"
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+_ENVELOPE: Final = "application/x-sentry-envelope"
+_TEXT: Final = "Test event of the production readiness gate: nothing is wrong"
 
 
 def refusal(service: Service, path: str) -> Measurement:
@@ -96,11 +104,6 @@ def _neither(answer: Answer) -> CouldNotMeasure:
     )
 
 
-_DAY_S: Final = 86400
-# Two of the usual intervals of 15 s.
-_PATIENCE_S: Final = 30.0
-
-
 def successes(prometheus: Prometheus, probe: BlackboxProbe) -> list[Measurement]:
     """Whether the probe of each exporter succeeded: 1 or 0.
 
@@ -161,13 +164,6 @@ def _samples(
 
 def _matcher(probe: BlackboxProbe) -> str:
     return f"instance={json.dumps(probe.instance, ensure_ascii=False)}"
-
-
-_NAME: Final = "the error tracker"
-_OK: Final = 200
-_NOT_FOUND: Final = 404
-_ENVELOPE: Final = "application/x-sentry-envelope"
-_TEXT: Final = "Test event of the production readiness gate: nothing is wrong"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,24 @@ _HOUR_S: Final = 3600
 # As Prometheus writes bytes (`Base2Bytes`): `10GiB`, `1GiB512MiB`; or a share of the disk.
 _SIZE: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:[KMGTPE]i?)?B)+|[0-9]+(?:\.[0-9]+)?%")
 _KEPT_SINCE: Final = "max(time() - prometheus_tsdb_lowest_timestamp_seconds)"
+# By convention every exporter exposes this, and nothing else does.
+_BUILD_INFO: Final = '{__name__=~".+_exporter_build_info"}'
+_CORES: Final = 'count by (job, instance) (node_cpu_seconds_total{mode="idle"})'
+_LONGEST_WAIT_S: Final = 90.0
+_FROM_13: Final = 130000
+_FROM_14: Final = 140000
+_SCHEMA: Final = """
+select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+where e.extname = 'pg_stat_statements'"""
+_TIMES: Final = sql.SQL("""
+select coalesce(sum(total_exec_time) filter (where userid = r.oid), 0) / 1000,
+       coalesce(sum(total_exec_time), 0) / 1000
+from {}.pg_stat_statements(false)
+cross join (select oid from pg_roles where rolname = current_user) r
+where dbid = (select oid from pg_database where datname = current_database())""")
+_SINCE: Final = sql.SQL(
+    "select extract(epoch from now() - stats_reset)::float8 from {}.pg_stat_statements_info"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,26 +162,6 @@ def offset_of(clock: Clock, name: str) -> Offset:
     """
     ahead, error = min((clock.clock_offset_s() for _ in range(_ASKED)), key=lambda pair: pair[1])
     return Offset(name, clock.url, ahead, error)
-
-
-# By convention every exporter exposes this, and nothing else does.
-_BUILD_INFO: Final = '{__name__=~".+_exporter_build_info"}'
-_CORES: Final = 'count by (job, instance) (node_cpu_seconds_total{mode="idle"})'
-_LONGEST_WAIT_S: Final = 90.0
-_FROM_13: Final = 130000
-_FROM_14: Final = 140000
-_SCHEMA: Final = """
-select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace
-where e.extname = 'pg_stat_statements'"""
-_TIMES: Final = sql.SQL("""
-select coalesce(sum(total_exec_time) filter (where userid = r.oid), 0) / 1000,
-       coalesce(sum(total_exec_time), 0) / 1000
-from {}.pg_stat_statements(false)
-cross join (select oid from pg_roles where rolname = current_user) r
-where dbid = (select oid from pg_database where datname = current_database())""")
-_SINCE: Final = sql.SQL(
-    "select extract(epoch from now() - stats_reset)::float8 from {}.pg_stat_statements_info"
-)
 
 
 def cpu_shares(prometheus: Prometheus, jobs: Iterable[Job], window_s: float) -> list[Measurement]:

@@ -20,6 +20,12 @@ INTERVAL_S: Final = 1
 """Between two scrapes of a job, and between two evaluations of a rule; in seconds."""
 
 _JOB: Final = re.compile(r'job="([^"$]+)"')
+_ONE: Final = re.compile(r"^(pg_up|pg_scrape_collector_success)(\{[^}]*\})? (\S+)$", re.MULTILINE)
+_ZERO: Final = re.compile(r"^(pg_exporter_last_scrape_error)()? (\S+)$", re.MULTILINE)
+_BUILD: Final = re.compile(r'^postgres_exporter_build_info\{.*version="([^"]+)"', re.MULTILINE)
+_PATIENCE_S: Final = 5.0
+_TIMEOUT_S: Final = 10.0
+_OK: Final = 200
 
 
 def keep_rules(document: Document, jobs: Collection[str]) -> Document:
@@ -71,14 +77,6 @@ def _shows(panel: Document, jobs: Collection[str]) -> bool:
 
 def _about(expression: str) -> set[str]:
     return set(_JOB.findall(expression))
-
-
-_ONE: Final = re.compile(r"^(pg_up|pg_scrape_collector_success)(\{[^}]*\})? (\S+)$", re.MULTILINE)
-_ZERO: Final = re.compile(r"^(pg_exporter_last_scrape_error)()? (\S+)$", re.MULTILINE)
-_BUILD: Final = re.compile(r'^postgres_exporter_build_info\{.*version="([^"]+)"', re.MULTILINE)
-_PATIENCE_S: Final = 5.0
-_TIMEOUT_S: Final = 10.0
-_OK: Final = 200
 
 
 def unread(exporter: Daemon) -> str:
