@@ -98,7 +98,7 @@ def _first(found: tuple[str, ...]) -> str:
     curl -s URL/metrics | grep COUNTER
 Too few: several worker processes without a shared registry (Python: set PROMETHEUS_MULTIPROC_DIR
     and use MultiProcessCollector), or `url` is a load balancer: use the address of one instance.
-Too many: the middleware is installed twice, or somebody else requests that path.
+Too many: the middleware is installed twice, or another client requests that path.
 Errors not counted: count in `finally`, or outside of the handler that turns errors into answers.
 Successes counted as errors: count by the status that was sent, or select it in `error_counter`.""",
     severity="major",
@@ -108,7 +108,7 @@ Successes counted as errors: count by the status that was sent, or select it in 
     judgements=("requests", "errors", "false-errors"),
 )
 def test_metrics_truth(service: Service, evidence: Evidence) -> None:
-    """Exactly: neither one less nor one more. The probe makes sure that nobody else counts."""
+    """The probe makes sure that there is no other traffic on these series."""
     plan = service.truth
     assert plan, "`needs` of the check"
     counted = truth.measure(service, plan)
@@ -170,7 +170,7 @@ with zero before the first event:
     ),
 )
 def test_scrape_jobs(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
-    """What is down or wrong gets one more scrape."""
+    """A target that is down, or a wrong value, gets one more scrape."""
     seen = scraping.targets_of(watcher, job)
     source = f"GET {watcher.url}/api/v1/targets?state=active"
     evidence.judge(
@@ -259,7 +259,7 @@ def _judge_exporter(
 
 
 def _judge_metric(job: Job, selector: str, watcher: Prometheus, evidence: Evidence) -> None:
-    """There, with a sample that is no older than two intervals and one timeout."""
+    """It exists, with a sample no older than two intervals and one timeout."""
     setting = job.deciding("required_metrics")
     seen, age = scraping.age_of(watcher, job, selector)
     evidence.judge(

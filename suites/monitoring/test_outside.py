@@ -12,9 +12,10 @@ from readiness.model.measurement import Measurement
     "monitoring.blackbox-probes",
     title="The address answers from outside, with a certificate that is valid for long enough",
     failure_title="The address fails from outside, or its certificate ends soon",
-    why="""Every internal metric can be green while nobody reaches the system: DNS, certificate and
-    load balancer are only seen from outside. On the day the certificate ends, every client refuses
-    the service at once; one with a few days left says that its renewal failed weeks ago.""",
+    why="""Every internal metric can be green while users cannot reach the system: DNS, certificate
+    and load balancer are only seen from outside. On the day the certificate ends, every client
+    refuses the service at once; one with a few days left shows that its renewal failed weeks
+    ago.""",
     fix="""The probe fails: ask the exporter what went wrong, step by step
     curl -s 'BLACKBOX/probe?module=http_2xx&debug=true&target=ADDRESS'
 The address is `instance` in [prometheus.probes.NAME].
@@ -52,7 +53,7 @@ def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Ev
     fix="""Request it without credentials, from outside:
     curl -si URL/PATH
 Put the path behind the login, in the service itself or in the gateway; deny by default, so that a
-new page is private until somebody opens it. A 404 is an error: correct `private` in
+new page is private until it is opened. A 404 is an error: correct `private` in
 [services.NAME].""",
     severity="blocker",
     effect="observe",

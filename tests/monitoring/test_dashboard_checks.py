@@ -257,7 +257,7 @@ def test_example_dashboard_is_valid(tmp_path: Path) -> None:
 
     source = resources.files("readiness.areas.monitoring.reference").joinpath("dashboard.json")
     shutil.copyfile(str(source), tmp_path / "d.json")
-    from readiness.areas.monitoring.probes.panels import from_file as panels_in
+    from readiness.areas.monitoring.probes.grafana import from_file as panels_in
 
     dashboard = Dashboard.model_validate({"name": "d", "file": str(tmp_path / "d.json")})
     assert len(panels_in(dashboard)) == 12

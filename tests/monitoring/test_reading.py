@@ -9,7 +9,7 @@ import yaml
 
 from readiness.areas.monitoring.config import Dashboard
 from readiness.areas.monitoring.probes.dashboards import Panel, fill_in, panels_of
-from readiness.areas.monitoring.probes.panels import own_variables
+from readiness.areas.monitoring.probes.grafana import own_variables
 from readiness.areas.monitoring.probes.server import Promise
 from readiness.areas.monitoring.probes.server import read as read_retention
 from readiness.areas.monitoring.reference.watched import (

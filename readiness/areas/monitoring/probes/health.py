@@ -21,7 +21,7 @@ TRIES: Final = 5
 OK: Final = 200
 NOT_READY: Final = 503
 _POLL_S: Final = 0.2
-# One 503 may be a hiccup; so many in a row are a state.
+# A single 503 may be accidental; this many in a row are not.
 _AWAY_IN_A_ROW: Final = 3
 # More, since several workers answer in turn, and each has to reconnect by itself.
 _BACK_IN_A_ROW: Final = 10
@@ -60,7 +60,7 @@ class Endpoint:
 
     @property
     def median_ms(self) -> float:
-        """The median time to the last byte: one slow answer says little on a busy host."""
+        """The median time to the last byte, as one slow answer means little on a busy host."""
         return statistics.median(a.elapsed_ms for a in self.answers)
 
     def latency(self) -> Measurement:
@@ -245,7 +245,7 @@ def _require_healthy(service: Service) -> None:
 
 
 def _said(service: Service, path: str) -> str:
-    """The status as text, or that there was no answer: during a drill, that too is a finding."""
+    """The status as text, or that there was no answer, which also is a result during a drill."""
     try:
         return str(ask(service, path).status)
     except CouldNotMeasure as error:

@@ -41,7 +41,7 @@ def refusal(service: Service, path: str) -> Measurement:
     """What a page answers without credentials: `refused`, or `open`.
 
     Raises:
-        NoData: neither: it does not exist, does not answer a GET, or redirects elsewhere.
+        NoData: it is neither, as it does not exist, rejects GET, or redirects elsewhere.
         CouldNotMeasure: and its kinds, see `http.get`.
     """
     answer = http.get(
@@ -54,7 +54,7 @@ def refusal(service: Service, path: str) -> Measurement:
 
 
 def control(service: Service, path: str) -> Measurement | None:
-    """The status of a page with the service's token; None where there is no token.
+    """The status of a page with the service's token; None without a token.
 
     Raises:
         NoData: the token does not open it either, so that the refusal proves nothing.
@@ -107,7 +107,7 @@ def _neither(answer: Answer) -> CouldNotMeasure:
 def successes(prometheus: Prometheus, probe: BlackboxProbe) -> list[Measurement]:
     """Whether the probe of each exporter succeeded: 1 or 0.
 
-    Waits up to half a minute for a first answer, or for a better one.
+    Waits up to 30 s for the first result, and for a failed probe to succeed.
 
     Raises:
         NoData: no exporter probes that address.
@@ -125,7 +125,7 @@ def successes(prometheus: Prometheus, probe: BlackboxProbe) -> list[Measurement]
 
 
 def certificate_days(prometheus: Prometheus, probe: BlackboxProbe) -> list[Measurement]:
-    """Days until the first certificate of the chain ends; negative once it has.
+    """Days until the first certificate of the chain expires; negative if it has expired.
 
     Raises:
         NoData: no exporter probes that address by TLS.
@@ -168,12 +168,12 @@ def _matcher(probe: BlackboxProbe) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of the test event.
+    """The result of sending the test event.
 
     Attributes:
         event: its id, 32 hexadecimal digits.
         accepted: the status of the answer to it.
-        readable_s: seconds until it could be read; None where it could not within the limit.
+        readable_s: seconds until it could be read; None if not within the limit.
         reading: the request that reads it.
     """
 

@@ -77,7 +77,7 @@ def freshest_s(target: Target) -> float:
 def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
     """The targets of a job; waits for the first scrape, and one more for those that are down.
 
-    A single failed scrape is no state of the job; `availability` has the share of them.
+    A single failed scrape does not mean that the target is down: see `availability`.
 
     Raises:
         NoData: a target has not been scraped yet, after 90 s at most.
@@ -100,10 +100,10 @@ def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
 
 
 def present_targets_of(prometheus: Prometheus, job: Job) -> Scraped:
-    """The same, where there is at least one.
+    """The same, but at least one.
 
     Raises:
-        NoData: there is none.
+        NoData: the job has no targets.
     """
     seen = targets_of(prometheus, job)
     if not seen.targets:

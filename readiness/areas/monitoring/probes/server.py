@@ -51,8 +51,8 @@ class Promise:
     """The limits in `storageRetention`.
 
     Attributes:
-        hours: how long samples are kept at most; None where there is no limit of time.
-        size: how much space they may take, as `10GiB`; empty where there is no limit of size.
+        hours: how long samples are kept at most; None without a limit of time.
+        size: how much space they may take, such as `10GiB`; empty without a limit of size.
     """
 
     hours: float | None
@@ -60,7 +60,7 @@ class Promise:
 
 
 def read(text: str) -> Promise:
-    """Read `15d`, `15d or 10GiB`, or `10GiB`; `0s` is no limit of time.
+    """Read `15d`, `15d or 10GiB`, or `10GiB`; `0s` means no limit of time.
 
     Raises:
         NoData: it has neither.
@@ -110,7 +110,7 @@ def kept_h(prometheus: Prometheus, wanted_h: float) -> Measurement:
         return Measurement("history that is there", held[0], "h", _KEPT_SINCE)
     reach = f"{held[0]:.0f} h of history are there" if held else "it does not report its history"
     raise NoData(
-        f"its retention is limited by size alone ({promise.size}), which is no time; {reach}",
+        f"its retention is limited by size only ({promise.size}), not by time; {reach}",
         where=source,
         remedy="set --storage.tsdb.retention.time too; and let Prometheus scrape itself, which"
         " provides prometheus_tsdb_lowest_timestamp_seconds",
@@ -123,19 +123,19 @@ class Clock(Protocol):
     url: str
 
     def clock_offset_s(self) -> tuple[float, float]:
-        """How far it is ahead of ours, and how exactly that is known; both in seconds."""
+        """Seconds that it is ahead of our clock, and the uncertainty of that in seconds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a clock is from ours.
+    """The difference between a clock and ours.
 
     Attributes:
-        name: whose it is.
+        name: the program whose clock it is.
         url: its address.
-        ahead_s: seconds that it is ahead of ours; negative where it is behind.
-        error_s: seconds by which that may be wrong.
+        ahead_s: seconds that it is ahead of our clock; negative if it is behind.
+        error_s: uncertainty of that, in seconds.
     """
 
     name: str
@@ -144,7 +144,7 @@ class Offset:
     error_s: float
 
     def least(self) -> Measurement:
-        """The least that it is off, in seconds, whatever the round trip hides."""
+        """The smallest possible difference in seconds, given the uncertainty."""
         return Measurement(
             f"clock of {self.name} at {self.url}, off by at least",
             max(0.0, abs(self.ahead_s) - self.error_s),

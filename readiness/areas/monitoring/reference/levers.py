@@ -129,7 +129,7 @@ class MonitoringLevers(ProgramLevers):
         try:
             yield
         finally:
-            healthy = before.get("door", before)
+            healthy = before.get("answers", before)
             request_json(port, "POST", "/_ctl", healthy, timeout_s=TIMEOUT_S)
 
     @contextlib.contextmanager

@@ -17,7 +17,7 @@ from readiness.servers.processes import Daemon, request
 
 DASHBOARD: Final = "dashboard.json"
 INTERVAL_S: Final = 1
-"""Between two scrapes of a job, and between two evaluations of a rule; in seconds."""
+"""Seconds between two scrapes of a job, and between two evaluations of a rule."""
 
 _JOB: Final = re.compile(r'job="([^"$]+)"')
 _ONE: Final = re.compile(r"^(pg_up|pg_scrape_collector_success)(\{[^}]*\})? (\S+)$", re.MULTILINE)
@@ -29,9 +29,9 @@ _OK: Final = 200
 
 
 def keep_rules(document: Document, jobs: Collection[str]) -> Document:
-    """The rule file without the rules on other jobs.
+    """The rule file with only the rules on these jobs.
 
-    Of an expression with alternatives, `a or b`, those on these jobs are kept.
+    In an expression with alternatives, `a or b`, only those on these jobs are kept.
     """
     groups = []
     for group in document["groups"]:
@@ -48,7 +48,7 @@ def _kept(rule: Document, jobs: Collection[str]) -> Document | None:
 
 
 def keep_panels(document: Document, jobs: Collection[str]) -> Document:
-    """The dashboard without the panels on other jobs."""
+    """The dashboard with only the panels on these jobs."""
     panels = [
         {**panel, "panels": [p for p in panel.get("panels", ()) if _shows(p, jobs)]}
         if "panels" in panel
@@ -80,12 +80,14 @@ def _about(expression: str) -> set[str]:
 
 
 def unread(exporter: Daemon) -> str:
-    """Why it cannot be used with this server; empty if it can.
+    """Why postgres_exporter cannot be used with this server; empty if it can.
 
-    A scrape that fails is repeated for 5 s: a busy machine is not the exporter's fault.
+    Each PostgreSQL release renames or moves statistics, and an exporter that is older than the
+    server answers without a part of the metrics. A failed scrape is repeated for 5 s, as it may
+    only be due to a busy machine.
 
     Raises:
-        ReferenceSystemError: it does not answer.
+        ReferenceSystemError: the exporter does not answer.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
@@ -105,7 +107,7 @@ def unread(exporter: Daemon) -> str:
 
 
 def objection(text: str) -> str:
-    """What its own metrics report as failed; empty if nothing."""
+    """What its metrics report as failed; empty if nothing."""
     for pattern, wanted in ((_ONE, 1.0), (_ZERO, 0.0)):
         found = list(pattern.finditer(text))
         for series in found:
