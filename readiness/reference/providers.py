@@ -26,7 +26,7 @@ from readiness.areas.backup.reference import backups
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, ReferenceSystemError, Unreachable
 from readiness.reference import database
-from readiness.servers import cache, postgres
+from readiness.servers import files, postgres
 from readiness.servers.binaries import Binaries, find_binaries, server_account
 from readiness.servers.postgres import PrivatePostgres, Template
 from readiness.servers.shop import COUNTING, SETTINGS, Server, settings_of
@@ -131,7 +131,7 @@ def start_filled(
 
 
 def _cache() -> Path:
-    filled = cache.folder() / "filled"
+    filled = files.cache_folder() / "filled"
     filled.mkdir(parents=True, exist_ok=True, mode=0o700)  # there are passwords in it
     return filled
 
@@ -161,7 +161,7 @@ def _template(place: Path, binaries: Binaries, settings: Mapping[str, str]) -> T
         OSError: another process has been making it for two minutes, or it cannot be written.
         ReadinessError: the server does not start.
     """
-    with cache.locked(place.with_suffix(".lock"), _LOCK_S):
+    with files.locked(place.with_suffix(".lock"), _LOCK_S):
         if not (place / _PASSWORD).is_file():
             _remove_unused(place.parent)
             _make(place, binaries, settings)

@@ -29,22 +29,19 @@ from readiness.servers.processes import Daemon
 
 @dataclass(frozen=True, slots=True)
 class Running(DatabaseParts):
-    """What runs once everything has started.
+    """What runs once everything has started; None for a part that it does not have.
 
     Attributes:
         release: the release of the service.
         provider: where its PostgreSQL comes from: `docker`, `local` or `wheel`.
-        service: the order service.
         behaviour: the file with the faults of the service.
         monitoring: Prometheus and the programs around it.
-        metrics: the TimescaleDB server; None without one.
-        fleet: the deployment; None without one.
-        backups: the backups; None without any.
+        metrics: the TimescaleDB server.
         released: the files around the release.
         migrations: the folder of the migrations, as in the shop's repository.
         manifest: the file with the expected schema.
         cluster: the folder of the Kubernetes manifests.
-        metrics_history: the file with the snapshots of the TimescaleDB server; None without one.
+        metrics_history: the file with the snapshots of the TimescaleDB server.
         secrets: secrets of the service, by variable.
         absent: the parts that this machine cannot have, each with the reason.
     """

@@ -28,6 +28,8 @@ from readiness.servers.levers import PEERS
 from readiness.servers.processes import Daemon, free_port, request_json
 
 RETENTION: Final = "1d"
+_PORT: Final = "PORT"
+"""Stands for the port among the arguments of a server."""
 POSTGRES_EXPORTER: Final = "postgres_exporter"
 _JOBS: Final = {
     "postgres": POSTGRES_EXPORTER,
@@ -76,23 +78,13 @@ class Monitoring:
 
     def start_outputs(self) -> None:
         """Start what does not need the target: inbox, Alertmanagers, two exporters."""
-        self._start_own("alerting", "inbox")
-        self.running["canary"] = Daemon(
-            "canary",
-            lambda port: [
-                sys.executable,
-                "-m",
-                "readiness.areas.alerting.reference.canary",
-                "serve",
-                str(port),
-            ],
-            self.folder,
-            self.guardian,
-            "/metrics",
-            {canary.FOLDER: str(self.folder)},
-        ).start()
-        self._start_own("alerting", "pager", self.running["inbox"].url)
-        self._start_own("monitoring", "error_tracker", environ=self.secrets)
+        self._start_own("alerting", "inbox", _PORT)
+        self._start_own(
+            "alerting", "canary", "serve", _PORT, ready="/metrics",
+            environ={canary.FOLDER: str(self.folder)},
+        )  # fmt: skip
+        self._start_own("alerting", "pager", _PORT, self.running["inbox"].url)
+        self._start_own("monitoring", "error_tracker", _PORT, environ=self.secrets)
         self._start_site()
         self._start_alertmanagers()
         self._start("node_exporter", programs.NODE_EXPORTER, _listen, ready="/")
@@ -112,7 +104,7 @@ class Monitoring:
         except programs.AbsentError as problem:
             self.absent["site"] = problem.sentence
         else:
-            self._start_own("monitoring", "site", str(self.folder))
+            self._start_own("monitoring", "site", _PORT, str(self.folder))
 
     @property
     def site_url(self) -> str | None:
@@ -147,7 +139,7 @@ class Monitoring:
         shown = keep_panels(json.loads(copy), self.jobs)
         self.dashboard.write_text(json.dumps(shown, indent=1), encoding="utf-8")
         self._start_own(
-            "monitoring", "grafana", prometheus, str(self.dashboard), environ=self.secrets
+            "monitoring", "grafana", _PORT, prometheus, str(self.dashboard), environ=self.secrets
         )
 
     def _start_alertmanagers(self) -> None:
@@ -204,18 +196,23 @@ class Monitoring:
         self.start_prometheus(service.result())
 
     def _start_own(
-        self, area: str, module: str, *arguments: str, environ: Mapping[str, str] | None = None
+        self,
+        area: str,
+        module: str,
+        *arguments: str,
+        ready: str = "/_ctl",
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """Start one of our own servers, which replace products that we cannot ship."""
         self.running[module] = Daemon(
             module,
             lambda port: [
-                *(sys.executable, "-m", f"readiness.areas.{area}.reference.{module}", str(port)),
-                *arguments,
+                *(sys.executable, "-m", f"readiness.areas.{area}.reference.{module}"),
+                *(str(port) if argument == _PORT else argument for argument in arguments),
             ],
             self.folder,
             self.guardian,
-            "/_ctl",
+            ready,
             environ or {},
         ).start()
 

@@ -26,24 +26,21 @@ _SIGNOFF_DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the file says about one running system.
+    """What the file says about one running system; None for a part that it does not have.
 
     Attributes:
         service: address of the order service.
-        release: the running release.
         watch: what monitors it.
         around: standby and pooler of its database.
         schema: the expected schema, and the migrations.
         cluster: folder of the Kubernetes manifests.
         history: file with the snapshots of the database.
-        metrics_history: file with the snapshots of TimescaleDB; None without one.
-        fleet: the deployment; None without one.
+        metrics_history: file with the snapshots of TimescaleDB.
         released: the files around the release.
         alertmanagers: addresses of all peers.
-        inbox: address of our replacement for the vendors; None without one.
-        pager: address of the application's own alert engine; None without one.
+        inbox: address of our replacement for the vendors.
+        pager: address of the application's own alert engine.
         listener: port on which checks observe how Alertmanager retries.
-        backups: the backups; None without any.
         lacking: the checks that do not apply without an absent part, each with the reason.
         coverage: which parts the system has.
     """

@@ -23,7 +23,7 @@ from readiness.lib.account import Account
 from readiness.model.conninfo import SECRET_WORDS
 from readiness.model.errors import CouldNotMeasure, Unreachable
 from readiness.model.secrets import Dsn, redact
-from readiness.servers import cache, programs
+from readiness.servers import files, programs
 from readiness.servers.programs import refused
 from readiness.servers.unpacking import is_unpacked
 
@@ -171,7 +171,7 @@ def reachable_binaries(binaries: Binaries, account: Account, home: Path) -> Bina
         raise Unreachable(
             f"the account {account.uid}, which PostgreSQL must run as, cannot enter its programs",
             where=str(binaries.folder),
-            remedy=f"set {cache.VARIABLE} to a folder with mode 755",
+            remedy=f"set {files.CACHE} to a folder with mode 755",
         )
     installation = binaries.folder.parent
     package, copy = installation.parent, home / "programs"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -226,7 +226,7 @@ class PrivatePostgres:
         self._account.own(data)
         done = subprocess.run(
             [self.binaries.program(program), *arguments],
-            env=self._environ(),
+            env=_environ(self._guardian),
             cwd="/",
             capture_output=True,
             timeout=_FILL_TIMEOUT_S,
@@ -258,18 +258,13 @@ class PrivatePostgres:
         raise Unreachable("no free port on 127.0.0.1", remedy="see what listens: ss -ltn")
 
     def _spawn(self) -> None:
-        log_path = self.home / "postgres.log"
-        with log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [self.binaries.program("postgres"), "-D", self._data(), "-p", str(self.port)],
-                env=self._environ(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **self._account.popen,
-            )
+        self.process = spawn_postgres(
+            self.binaries,
+            ("-D", self._data(), "-p", str(self.port)),
+            self.home / "postgres.log",
+            self._account,
+            self._guardian,
+        )
         if self._guardian:
             try:
                 self._tokens.append(self._guardian.kill(self.process.pid, signal.SIGQUIT))
@@ -315,11 +310,6 @@ class PrivatePostgres:
     def _place(self) -> str:
         return f"PostgreSQL {self.binaries.version} at {self.host}:{self.port}"
 
-    def _environ(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        guard = self._guardian.environ if self._guardian else {}
-        return {**kept, "LC_ALL": "C", **guard}
-
     def _remove_home(self) -> None:
         if self._owns_home:
             watchdog.remove(self.home)
@@ -331,6 +321,33 @@ class PrivatePostgres:
 
     def __exit__(self, *_: object) -> None:
         self.stop("immediate")
+
+
+def spawn_postgres(
+    binaries: Binaries,
+    arguments: Sequence[str | Path],
+    log: Path,
+    account: Account,
+    guardian: Guardian | None,
+) -> subprocess.Popen[bytes]:
+    """Start `postgres` in a session of its own; its output goes to the log."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [binaries.program("postgres"), *arguments],
+            env=_environ(guardian),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **account.popen,
+        )
+
+
+def _environ(guardian: Guardian | None) -> dict[str, str]:
+    """The environment without the variables of libpq, which a server would inherit."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+    return {**kept, "LC_ALL": "C", **(guardian.environ if guardian else {})}
 
 
 def _refuses(error: str) -> bool:

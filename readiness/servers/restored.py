@@ -23,6 +23,7 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
 from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries, reachable_folder
+from readiness.servers.postgres import spawn_postgres
 
 _PORT: Final = 5432
 _LOG_TAIL_BYTES: Final = 2000
@@ -192,18 +193,9 @@ class RestoredServer:
             "unix_socket_directories": str(self.folder),
         }
         options = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        with self._log().open("wb") as log:
-            self._process = subprocess.Popen(
-                [self.binaries.program("postgres"), "-D", self.data, *options],
-                env={**kept, "LC_ALL": "C", **self._guardian.environ},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **self.account.popen,
-            )
+        self._process = spawn_postgres(
+            self.binaries, ("-D", self.data, *options), self._log(), self.account, self._guardian
+        )
         try:
             self._tokens.append(self._guardian.kill(self._process.pid, signal.SIGQUIT))
         except ReadinessError:

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness.servers import cache, launchers
+from readiness.servers import launchers
+from readiness.servers.files import CACHE, cache_folder, locked
 
 # Increase the number when launchers change: those of an existing layer are not written again.
 _LAYERS: Final = "layers-2"
@@ -170,7 +171,7 @@ def unpack(
         return "this is not a Debian system"
     try:
         home = _made_home()
-        with cache.locked(home / "lock", _LONGEST_S):
+        with locked(home / "lock", _LONGEST_S):
             if not all(launcher(p.names) or _noted_lately(p.names) for p in absent):
                 _make_layer(home, packages, absent, others, say)
     except subprocess.TimeoutExpired as problem:
@@ -181,8 +182,8 @@ def unpack(
         return f"another process has been downloading it for more than {_LONGEST_S:g} s"
     except OSError as problem:
         return (
-            f"it cannot be unpacked into {cache.folder()}: {problem.strerror or problem}"
-            f" (another folder: {cache.VARIABLE}=FOLDER)"
+            f"it cannot be unpacked into {cache_folder()}: {problem.strerror or problem}"
+            f" (another folder: {CACHE}=FOLDER)"
         )
     return ""
 
@@ -231,7 +232,7 @@ def _layers() -> list[Path]:
 
 
 def _home() -> Path:
-    return cache.folder() / _system()
+    return cache_folder() / _system()
 
 
 def _made_home() -> Path:
@@ -258,7 +259,7 @@ def _make_layer(
         apt = _Apt(home, work)
         debs = apt.plan(packages)
         size = sum(deb.size for deb in debs) / _MEGABYTE
-        place = _abbreviated(cache.folder())
+        place = _abbreviated(cache_folder())
         say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {place}")
         tree = work / "tree"
         tree.mkdir()

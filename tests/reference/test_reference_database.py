@@ -14,7 +14,7 @@ from readiness.lib.guardian import Guardian
 from readiness.reference import database, providers
 from readiness.reference.system import ReferenceSystem
 from readiness.servers.binaries import Binaries, find_binaries
-from readiness.servers.cache import VARIABLE
+from readiness.servers.files import CACHE
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.shop import settings_of
 from tests.support.database_health import failures
@@ -90,7 +90,7 @@ def guardian() -> Iterator[Guardian]:
 
 @pytest.fixture
 def cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, str(cache))
+    monkeypatch.setenv(CACHE, str(cache))
 
 
 def start(folder: Path, binaries: Binaries, guardian: Guardian) -> PrivatePostgres:

@@ -1,6 +1,5 @@
 """Each lever breaks one thing of the reference system, and puts back exactly what was."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,9 +12,11 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
+from readiness.areas.backup.manifest import read_manifest
 from readiness.areas.backup.reference.levers import newest
 from readiness.areas.monitoring.probes import server
 from readiness.config.loading import load
+from readiness.lib.files import sha256_of
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
@@ -23,11 +24,6 @@ from readiness.servers.files import kept
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
-
-needs_backup = pytest.mark.skipif(
-    importlib.util.find_spec("readiness.areas.backup.manifest") is None,
-    reason="this installation has no writer of manifests",
-)
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +307,6 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
 
 
-@needs_backup
 def test_backups_are_restored_byte_for_byte(system: ReferenceSystem, levers: Levers) -> None:
     folder = system.folder / "backups"
     before = snapshot(folder)
@@ -331,11 +326,7 @@ def test_backups_are_restored_byte_for_byte(system: ReferenceSystem, levers: Lev
         assert snapshot(folder) == before
 
 
-@needs_backup
 def test_damaged_dump_has_a_matching_manifest(system: ReferenceSystem, levers: Levers) -> None:
-    from readiness.areas.backup.manifest import read_manifest  # type: ignore[import-not-found,unused-ignore]
-    from readiness.lib.files import sha256_of
-
     folder = system.folder / "backups"
     dump = newest(folder)
     manifest = dump.with_suffix(".manifest.json")
@@ -348,7 +339,6 @@ def test_damaged_dump_has_a_matching_manifest(system: ReferenceSystem, levers: L
         assert (healthy.finished_at - read_manifest(manifest).finished_at).total_seconds() == 172800
 
 
-@needs_backup
 def test_layers_copy_and_store_are_restored_byte_for_byte(
     system: ReferenceSystem, levers: Levers
 ) -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from readiness.servers import programs
 from readiness.servers.binaries import find_binaries
-from readiness.servers.cache import VARIABLE as CACHE
-from readiness.servers.cache import folder as cache_folder
+from readiness.servers.files import CACHE, cache_folder
 from readiness.servers.programs import WITHOUT, AbsentError, Program
 
 INVENTED = Program(("invented", "debian-invented"), "invented-package")

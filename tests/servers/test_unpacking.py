@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from readiness.servers import unpacking
-from readiness.servers.cache import VARIABLE as CACHE
+from readiness.servers.files import CACHE
 from readiness.servers.programs import Program
 
 pytestmark = [

@@ -1,4 +1,7 @@
-"""Run the order service: `python -m readiness.reference.service PORT`."""
+"""Run the order service: `python -m readiness.reference.service PORT`.
+
+It stands alone because this process only starts the workers, and imports no part of them.
+"""
 
 import os
 import socket
