@@ -83,7 +83,7 @@ def _judge_clock(offset: Offset, prometheus: Settings, evidence: Evidence) -> No
     runs out of memory. And investigating an incident takes the week before it.""",
     fix="""Slow scrapes: fewer series, a cheaper query in the exporter, or a longer `scrape_timeout`
     topk(5, quantile_over_time(0.9, scrape_duration_seconds[1h]))
-Too much of the time or of the CPU: disable collectors that nobody reads, or scrape less often
+Too much of the time or of the CPU: disable unused collectors, or scrape less often
     topk(5, rate(process_cpu_seconds_total[5m]))
 Too many samples: remove identifiers from labels, or set `metric_relabel_configs`, `sample_limit`
     topk(10, count by (__name__) ({job="NAME"}))
@@ -169,7 +169,7 @@ def _judge_time(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     fix="""See which statements of the role are slow:
     select calls, round(total_exec_time) ms, query from pg_stat_statements
     where userid = 'MONITORING_ROLE'::regrole order by total_exec_time desc limit 10
-Remove the exporter's own queries that nobody reads, or run them less often. The role is that of
+Remove unused queries of the exporter, or run them less often. The role is that of
 `dsn` in [databases.NAME].""",
     severity="minor",
     effect="observe",

@@ -16,8 +16,10 @@ from readiness.areas.backup.manifest import read_manifest
 from readiness.areas.backup.reference.levers import newest
 from readiness.areas.monitoring.probes import server
 from readiness.config.loading import load
+from readiness.lib import watchdog
 from readiness.lib.files import sha256_of
 from readiness.model.errors import ReferenceSystemError
+from readiness.reference.drill import ADMIN_DSN, FOLDER
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
 from readiness.servers.files import kept
@@ -149,29 +151,43 @@ def test_service_without_its_database_is_live_but_not_ready(
     assert eventually(lambda: ready(client) == 200)
 
 
+def drill(environ: dict[str, str], *arguments: str) -> int:
+    return subprocess.run(
+        [sys.executable, "-m", "readiness.reference.drill", *arguments],
+        env={**os.environ, **environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.DEVNULL,
+        timeout=30,
+        check=False,
+    ).returncode
+
+
 def test_drill_command_closes_and_reopens_the_database(
     system: ReferenceSystem, client: httpx.Client
 ) -> None:
-    def drill(what: str) -> int:
-        return subprocess.run(
-            [sys.executable, "-m", "readiness.reference.drill", what],
-            env={
-                **os.environ,
-                **system.environ,
-                "PYTHONPATH": str(Path(__file__).parents[2]),
-            },
-            stderr=subprocess.DEVNULL,
-            timeout=30,
-            check=False,
-        ).returncode
-
     try:
-        assert drill("away") == 0
+        assert drill(system.environ, "away") == 0
         assert ready(client) == 503
     finally:
-        assert drill("back") == 0
+        assert drill(system.environ, "back") == 0
     assert eventually(lambda: ready(client) == 200)
-    assert drill("sideways") == 2
+
+
+def test_drill_command_pauses_and_resumes_a_program(tmp_path: Path) -> None:
+    environ = {FOLDER: str(tmp_path)}
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as program:
+        try:
+            (tmp_path / "sleeper.pid").write_text(str(program.pid))
+            assert drill(environ, "pause", "sleeper") == 0
+            assert eventually(lambda: watchdog._stat(program.pid)[:1] == ["T"])
+            assert drill(environ, "resume", "sleeper") == 0
+            assert eventually(lambda: watchdog._stat(program.pid)[:1] == ["S"])
+        finally:
+            program.kill()
+
+
+@pytest.mark.parametrize("arguments", [[], ["sideways"], ["away"], ["pause"], ["pause", "x"]])
+def test_drill_command_rejects_wrong_arguments_and_missing_variables(arguments: list[str]) -> None:
+    assert drill({ADMIN_DSN: "", FOLDER: ""}, *arguments) == 2
 
 
 def test_database_server_stops_and_restarts(levers: Levers, client: httpx.Client) -> None:

@@ -106,7 +106,7 @@ def endpoint(service: Service, path: str, tries: int = TRIES) -> Endpoint:
 
 
 def json_object(answer: Answer) -> dict[str, object] | str:
-    """The JSON object in an answer, or in words why there is none."""
+    """The JSON object in an answer, or why it contains none, as a text."""
     try:
         found = json.loads(answer.body)
     except (ValueError, RecursionError) as error:  # ValueError: also what is not UTF-8
