@@ -83,20 +83,20 @@ class _Beside:
 
     archive: Future[WalArchive | str]
     fleet: Future[Fleet | str]
-    standby: Future[tuple[PrivateStandby | None, str]]
-    pooler: Future[tuple[Pooler | None, str]]
+    standby: Future[PrivateStandby | str]
+    pooler: Future[Pooler | str]
     metrics: Future[Metrics | str]
 
     def absent(self) -> dict[str, str]:
         """The absent parts, each with the reason."""
-        reasons = {
-            STANDBY: self.standby.result()[1],
-            POOLER: self.pooler.result()[1],
+        found = {
+            STANDBY: self.standby.result(),
+            POOLER: self.pooler.result(),
             wal_archive.PART: self.archive.result(),
             FLEET: self.fleet.result(),
             TIMESCALE: self.metrics.result(),
         }
-        return {part: why for part, why in reasons.items() if isinstance(why, str) and why}
+        return {part: why for part, why in found.items() if isinstance(why, str)}
 
 
 class Starter:
@@ -152,10 +152,8 @@ class Starter:
         stack = Monitoring(self._folder, self._guardian)
         dsn: Future[str] = Future()
         service: Future[Daemon] = Future()
-        metrics: Future[Metrics | str] = (
-            executor.submit(start_metrics, self._folder / "metrics", self._guardian)
-            if TIMESCALE in self._parts
-            else _done(_NOT_WANTED)
+        metrics = self._optional(
+            executor, TIMESCALE, lambda: start_metrics(self._folder / "metrics", self._guardian)
         )
         watching = (
             executor.submit(stack.start_all, executor, service, dsn)
@@ -213,19 +211,32 @@ class Starter:
         metrics: Future[Metrics | str],
     ) -> _Beside:
         folder, guardian = self._folder, self._guardian
+
+        def standby() -> PrivateStandby | str:
+            part, reason = start_standby(base.server, shop, folder / "standby", guardian)
+            return part or reason
+
+        def pooler() -> Pooler | str:
+            part, reason = start_pooler(shop, folder / "pooler", guardian)
+            return part or reason
+
         return _Beside(
             archive=archive,
-            fleet=executor.submit(self._deploy, base.server)
-            if FLEET in self._parts
-            else _done(_NOT_WANTED),
-            standby=executor.submit(start_standby, base.server, shop, folder / "standby", guardian)
-            if STANDBY in self._parts
-            else _done((None, _NOT_WANTED)),
-            pooler=executor.submit(start_pooler, shop, folder / "pooler", guardian)
-            if POOLER in self._parts
-            else _done((None, _NOT_WANTED)),
+            fleet=self._optional(executor, FLEET, lambda: self._deploy(base.server)),
+            standby=self._optional(executor, STANDBY, standby),
+            pooler=self._optional(executor, POOLER, pooler),
             metrics=metrics,
         )
+
+    def _optional(
+        self, executor: ThreadPoolExecutor, part: str, start: Callable[[], _T | str]
+    ) -> Future[_T | str]:
+        """Start a part in parallel if it is wanted."""
+        if part in self._parts:
+            return executor.submit(start)
+        unwanted: Future[_T | str] = Future()
+        unwanted.set_result(_NOT_WANTED)
+        return unwanted
 
     def _running(
         self,
@@ -237,7 +248,7 @@ class Starter:
         backups: Backups | None,
         history_of: Future[Path],
     ) -> Running:
-        metrics, fleet = beside.metrics.result(), beside.fleet.result()
+        metrics = _there(beside.metrics)
         return Running(
             release=self._release,
             provider=base.provider,
@@ -245,10 +256,10 @@ class Starter:
             shop=shop,
             service=service,
             monitoring=stack,
-            standby=beside.standby.result()[0],
-            pooler=beside.pooler.result()[0],
-            metrics=None if isinstance(metrics, str) else metrics,
-            fleet=None if isinstance(fleet, str) else fleet,
+            standby=_there(beside.standby),
+            pooler=_there(beside.pooler),
+            metrics=metrics,
+            fleet=_there(beside.fleet),
             backups=backups,
             released=release_files.make(self._folder, self._release, _copies(backups)),
             migrations=database.copy_files(self._folder),
@@ -257,7 +268,7 @@ class Starter:
             config=self._folder / CONFIG,
             behaviour=self._folder / _BEHAVIOUR,
             history=history_of.result(),
-            metrics_history=None if isinstance(metrics, str) else self._record(metrics),
+            metrics_history=self._record(metrics) if metrics else None,
             secrets=self._secrets,
             absent={
                 **{f"provider {name}": reason for name, reason in base.refused.items()},
@@ -326,11 +337,10 @@ class Starter:
         return made if isinstance(found, str) else replace(made, archive=found)
 
 
-def _done(found: _T) -> Future[_T]:
-    """A future that is already complete."""
-    future: Future[_T] = Future()
-    future.set_result(found)
-    return future
+def _there(part: Future[_T | str]) -> _T | None:
+    """The part, or None if it is absent."""
+    found = part.result()
+    return None if isinstance(found, str) else found
 
 
 def _copies(backups: Backups | None) -> dict[str, Path]:
