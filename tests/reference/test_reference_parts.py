@@ -123,6 +123,15 @@ def test_complete_system_declares_a_subject_for_every_check(lacking: Lacking) ->
     assert (unexplained(config, ()), found) == (set(), {})
 
 
+def test_drill_that_closes_the_database_runs_apart_from_deployment_drills(lacking: Lacking) -> None:
+    config, _ = lacking()
+    (drill,) = [s.drill for s in config.services.values() if s.drill]
+    assert drill.dependency == "the shop database"
+    lists = config.gate.independent
+    assert ["deployment", "scaling"] in lists
+    assert "monitoring" not in {name for row in lists for name in row}
+
+
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_without_a_part_each_check_has_a_subject_or_that_reason(
     lacking: Lacking, part: Part
