@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from readiness.servers.without import VARIABLE
+from readiness.servers.programs import WITHOUT
 
 CONTRIB = "pg_stat_statements,pgstattuple,amcheck"
 MONITORING = (
@@ -34,7 +34,7 @@ def main(asked: list[str]) -> int:
             reports = Path(folder)
             code = subprocess.run(
                 [sys.executable, "-m", "readiness", "run", "--reference", "--reports", reports],
-                env={**os.environ, VARIABLE: hidden},
+                env={**os.environ, WITHOUT: hidden},
                 check=False,
             ).returncode
             record = json.loads((reports / "readiness.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from readiness.model.errors import ReadinessError
 from readiness.model.exitcodes import ExitCode
 from readiness.run import marker
 from readiness.servers import programs
-from readiness.servers.postgres import Binaries, find_binaries
+from readiness.servers.binaries import Binaries, find_binaries
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,22 @@
-"""The shop's database: its roles, its schema and its rows."""
+"""The shop's database: its roles, its migrations and its rows."""
 
 import secrets
 from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg import sql
 
+from readiness.areas.schema.manifest import save
 from readiness.model.errors import ReferenceSystemError
-from readiness.model.secrets import register
-from readiness.reference.migrate import migrate
-from readiness.servers.provider import Server
-from readiness.servers.shop import NAME, Shop
-from readiness.servers.without import refused
+from readiness.model.secrets import Dsn, register
+from readiness.servers.programs import refused
+from readiness.servers.shop import NAME, Server, Shop
 
+_UP: Final = ".up.sql"
 _ROLES: Final = (
     "shop_owner",
     "shop_app",
@@ -24,7 +27,7 @@ _ROLES: Final = (
 )
 _ORDERS: Final = 30_000
 _NEWEST: Final = 100
-# A copied shop is as old as what it was copied from: its last orders come in again, as in rows.sql.
+# A copied database is as old as its template: the newest orders get new times, as in rows.sql.
 _FRESH: Final = """
 update shop.orders set created_at = now() - (%s - order_id) * interval '10 minutes'
 where order_id > %s"""
@@ -43,12 +46,12 @@ where o.order_id between %s and %s"""
 
 
 def create_shop(server: Server) -> Shop:
-    """Make the roles and the empty database, if they are not there; `fill_shop` makes the rest."""
+    """Create the roles and the empty database if they do not exist; `fill_shop` does the rest."""
     passwords = {role: secrets.token_hex(16) for role in _ROLES}
     for password in passwords.values():
         register(password)
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        if not _is_there(connection):
+        if not _exists(connection):
             _make_database(connection)
         _set_passwords(connection, passwords)
     with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
@@ -77,7 +80,7 @@ def create_shop(server: Server) -> Shop:
     )
 
 
-def _is_there(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+def _exists(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     found = connection.execute("select 1 from pg_database where datname = %s", [NAME])
     return found.fetchone() is not None
 
@@ -93,7 +96,7 @@ def _make_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         "grant pg_monitor to shop_monitor",
         "grant pg_read_all_data to shop_backup",
         "alter role shop_replica replication",
-        # A backup holds the rows of all depots, and what counts rows counts all of them.
+        # A backup contains the rows of all depots, and row counts include all of them.
         "alter role shop_backup bypassrls",
         "alter role shop_monitor bypassrls",
         "alter role shop_app set statement_timeout = '15s'",
@@ -102,19 +105,19 @@ def _make_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def fill_shop(shop: Shop) -> None:
-    """Make the schema and about 100,000 rows, if they are not there; let the planner know them."""
+    """Create the schema and about 100,000 rows if they do not exist, and update statistics."""
     with psycopg.connect(shop.owner) as connection:
         if _is_filled(connection):
             connection.execute(_FRESH.encode(), [_ORDERS, _ORDERS - _NEWEST])
         else:
             migrate(connection)
     with psycopg.connect(shop.superuser, autocommit=True) as connection:
-        # Vacuumed too, so that autovacuum has no reason to disturb a measurement.
+        # Vacuumed too, so that autovacuum does not disturb a measurement.
         connection.execute("vacuum analyze")
 
 
 def _is_filled(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Whether the schema and its rows are there, as in a server that was copied."""
+    """Whether the schema and its rows exist, as in a copied server."""
     found = connection.execute("select to_regclass('public.schema_migrations') is not null")
     return found.fetchone() == (True,)
 
@@ -123,7 +126,7 @@ def must_be_whole(server: Server) -> None:
     """Read all rows of the shop's large tables.
 
     Raises:
-        ReferenceSystemError: they are not all there.
+        ReferenceSystemError: rows are missing.
         psycopg.Error: they cannot be read.
     """
     with psycopg.connect(server.dsn(NAME), connect_timeout=5) as connection:
@@ -133,11 +136,52 @@ def must_be_whole(server: Server) -> None:
 
 
 def read_shop(shop: Shop) -> None:
-    """Look orders up for a while, as on any day: a cache that was never used tells nothing."""
+    """Look up orders for a while: the hit ratio of an unused cache means nothing."""
     with psycopg.connect(shop.app, autocommit=True) as connection:
         connection.execute("set enable_hashjoin = off; set enable_mergejoin = off")
         for first in _TIMES * tuple(range(1, _ORDERS, _LOOKED_UP)):
             connection.execute(_LOOK_UP, [first, first + _LOOKED_UP - 1])
+
+
+def migrate(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Apply all migrations in one transaction; rows come after the first, before the keys."""
+    connection.execute(
+        b"create table public.schema_migrations (version text primary key,"
+        b" applied_at timestamptz not null default now());"
+        b" grant select on public.schema_migrations to shop_monitor"
+    )
+    for number, file in enumerate(_files(_UP)):
+        connection.execute(file.read_bytes())
+        # Each migration sets its own timeouts and search_path.
+        connection.execute(b"reset all")
+        version = file.name.partition("_")[0]
+        connection.execute(b"insert into public.schema_migrations values (%s)", [version])
+        if number == 0:
+            rows = resources.files("readiness.reference").joinpath("rows.sql")
+            connection.execute(rows.read_bytes())
+            connection.execute(b"reset all")
+
+
+def copy_files(folder: Path) -> Path:
+    """Copy the migrations into a folder, as in the shop's repository; returns it."""
+    target = folder / "migrations"
+    target.mkdir()
+    for file in _files(".sql"):
+        (target / file.name).write_bytes(file.read_bytes())
+    return target
+
+
+def save_manifest(monitor: str, folder: Path) -> Path:
+    """Save the current schema as `readiness schema save` does; returns the file."""
+    path = folder / "schema.json"
+    save(Dsn(monitor), path, timeout_s=10)
+    return path
+
+
+def _files(suffix: str) -> list[Traversable]:
+    folder = resources.files("readiness.reference").joinpath("migrations")
+    found = [file for file in folder.iterdir() if file.name.endswith(suffix)]
+    return sorted(found, key=lambda file: file.name)
 
 
 def _set_passwords(
@@ -150,14 +194,14 @@ def _set_passwords(
 
 
 def _add_statement_statistics(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Let the server count the time of statements; False where it cannot."""
+    """Enable pg_stat_statements; False where it is not loaded or not available."""
     loaded = connection.execute("show shared_preload_libraries").fetchone()
     can = bool(loaded and "pg_stat_statements" in str(loaded[0]))
     return can and _add(connection, "pg_stat_statements")
 
 
 def _add_amcheck(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Let the monitoring role look for damage; False where the server has no amcheck."""
+    """Let the monitoring role check for corruption; False where amcheck is not available."""
     if not _add(connection, "amcheck"):
         return False
     functions = connection.execute(
@@ -170,7 +214,7 @@ def _add_amcheck(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 def _add(connection: psycopg.Connection[tuple[object, ...]], extension: str) -> bool:
-    """Make an extension; False where the server has none of that name."""
+    """Create an extension; False where it is not available."""
     available = (
         not refused(extension)
         and connection.execute(

@@ -1,21 +1,28 @@
-"""Closes and reopens the shop database: `python -m readiness.reference.drill away|back`.
+"""What drills do to the reference system: `python -m readiness.reference.drill ACTION [NAME]`.
 
-Needs REFERENCE_ADMIN_DSN in the environment: a superuser, in another database than the shop's.
+`away` closes the shop's database and ends its connections; `back` reopens it. They need
+REFERENCE_ADMIN_DSN: a superuser in another database. `pause NAME` stops a program of the
+monitoring, such as `alertmanager`, as a frozen virtual machine is stopped: its connections stay
+open and get no answer; `resume NAME` continues it. They need REFERENCE_FOLDER.
 """
 
 import os
+import signal
 import sys
+from pathlib import Path
 from typing import Final
-
-import psycopg
-from psycopg import sql
 
 DATABASE: Final = "shop"
 ADMIN_DSN: Final = "REFERENCE_ADMIN_DSN"
+FOLDER: Final = "REFERENCE_FOLDER"
+_SIGNALS: Final = {"pause": signal.SIGSTOP, "resume": signal.SIGCONT}
+_USAGE: Final = f"""\
+usage: {ADMIN_DSN}=... python -m {__spec__.name} away|back
+       {FOLDER}=... python -m {__spec__.name} pause|resume NAME"""
 
 
 def away(admin_dsn: str, database: str = DATABASE) -> None:
-    """Refuse new connections to the database, and end those there are."""
+    """Refuse new connections to the database, and end the open ones."""
     _allow(admin_dsn, database, allowed=False)
 
 
@@ -25,6 +32,10 @@ def back(admin_dsn: str, database: str = DATABASE) -> None:
 
 
 def _allow(admin_dsn: str, database: str, *, allowed: bool) -> None:
+    # Here, so that `pause` and `resume` start without the driver.
+    import psycopg
+    from psycopg import sql
+
     with psycopg.connect(admin_dsn, autocommit=True, connect_timeout=5) as connection:
         connection.execute(
             sql.SQL("alter database {} allow_connections {}").format(
@@ -40,11 +51,18 @@ def _allow(admin_dsn: str, database: str, *, allowed: bool) -> None:
 
 def main(arguments: list[str]) -> int:
     """Exit status 0, or 2 for wrong arguments."""
-    dsn = os.environ.get(ADMIN_DSN, "")
-    if arguments not in (["away"], ["back"]) or not dsn:
-        print(f"usage: {ADMIN_DSN}=... python -m {__spec__.name} away|back", file=sys.stderr)  # noqa: T201
-        return 2
-    (away if arguments == ["away"] else back)(dsn)
+    admin_dsn, folder = os.environ.get(ADMIN_DSN), os.environ.get(FOLDER)
+    match arguments:
+        case ["away"] if admin_dsn:
+            away(admin_dsn)
+        case ["back"] if admin_dsn:
+            back(admin_dsn)
+        case [("pause" | "resume") as action, name] if folder:
+            pid = int((Path(folder) / f"{name}.pid").read_text())
+            os.killpg(pid, _SIGNALS[action])
+        case _:
+            print(_USAGE, file=sys.stderr)  # noqa: T201
+            return 2
     return 0
 
 

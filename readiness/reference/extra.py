@@ -1,6 +1,6 @@
 """The packages that only the reference system needs: the extra `readiness[reference]`.
 
-Apart from the rest of the room because everything else in it imports them.
+A module of its own because the rest of this package imports them.
 """
 
 from importlib.util import find_spec

@@ -1,8 +1,7 @@
 """Levers: each breaks the reference system in one way and restores it exactly."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,58 +10,27 @@ from psycopg import sql
 
 from readiness.areas.alerting.reference.levers import AlertingLevers
 from readiness.areas.backup.reference import levers
-from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.levers import BackupLevers, backup_levers
 from readiness.areas.backup.reference.wal_archive import ArchiveLevers, archive_levers
 from readiness.areas.database.reference.health_levers import HealthLevers
-from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
-from readiness.areas.database.reference.timescale import Metrics, TimescaleLevers
-from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseFiles, ReleaseLevers
-from readiness.areas.monitoring.reference import skewed
+from readiness.areas.database.reference.timescale import TimescaleLevers
+from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
 from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.scaling.reference.target import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference import drill
-from readiness.reference.service.behaviour import Behaviour
+from readiness.reference.running import Running
+from readiness.reference.service.settings import Behaviour
 from readiness.servers.files import kept, write_whole
-from readiness.servers.fleet.starting import Fleet
 from readiness.servers.levers import Lever
-from readiness.servers.processes import Daemon
 
-# How often the session has executed this expression.
+# Counts how often the session has executed this expression.
 _COUNTED: Final = (
     "set_config('readiness.executions', (coalesce(nullif("
     "current_setting('readiness.executions', true), ''), '0')::int + 1)::text, false)::int"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Parts(DatabaseParts):
-    """What the levers act on, beside the database.
-
-    Attributes:
-        service: the order service.
-        programs: the monitoring programs that run, by name.
-        behaviour: the file that tells the service how to misbehave.
-        backups: where the backups are; None where there are none.
-        metrics: the TimescaleDB server; None where there is none.
-        fleet: what is deployed; None where there is none.
-        released: what lies around the release.
-        migrations: the folder of the migrations, as the repository has them.
-        cluster: the folder of the manifests of Kubernetes.
-    """
-
-    service: Daemon
-    programs: Mapping[str, Daemon]
-    behaviour: Path
-    backups: Backups | None
-    metrics: Metrics | None
-    fleet: Fleet | None
-    released: ReleaseFiles
-    migrations: Path
-    cluster: Path
 
 
 class Levers(
@@ -75,34 +43,34 @@ class Levers(
     MonitoringLevers,
     AlertingLevers,
 ):
-    """What can be broken. Every method gives a context manager; they may be nested."""
+    """Everything that can be broken. Every method returns a context manager; they may be nested."""
 
-    _parts: Parts
+    _parts: Running
 
-    def __init__(self, parts: Parts) -> None:
-        super().__init__(parts.programs, parts.config.parent)
-        self._migrations = parts.migrations
-        self._manifests = parts.cluster
-        self._fleet = parts.fleet
-        self._released = parts.released
-        self._parts = parts
+    def __init__(self, running: Running) -> None:
+        super().__init__(running.monitoring.running, running.config.parent)
+        self._migrations = running.migrations
+        self._manifests = running.cluster
+        self._fleet = running.fleet
+        self._released = running.released
+        self._parts = running
 
     @property
     def timescale(self) -> TimescaleLevers:
-        """Those of the metrics.
+        """Levers of the TimescaleDB server.
 
         Raises:
-            ReferenceSystemError: this system has none.
+            ReferenceSystemError: this system has none, when one is used.
         """
         metrics = self._parts.metrics
         return TimescaleLevers(metrics.superuser if metrics else None)
 
     @contextlib.contextmanager
     def behave(self, **switches: Any) -> Iterator[None]:
-        """Make the service misbehave, on top of how it does already: see `Behaviour`.
+        """Add faults of the service to those that it already has: see `Behaviour`.
 
         Raises:
-            pydantic.ValidationError: there is no such switch.
+            pydantic.ValidationError: a switch does not exist.
         """
         path = self._parts.behaviour
         with kept(path):
@@ -150,7 +118,7 @@ class Levers(
 
     @contextlib.contextmanager
     def slow_insert(self, table: str, ms: float) -> Iterator[None]:
-        """Make each inserted row of `schema.table` take that much longer."""
+        """Make each row inserted into `schema.table` take `ms` longer."""
         name = sql.Identifier(*table.split("."))
         do = sql.SQL(
             "create function public.readiness_slow() returns trigger language plpgsql as"
@@ -166,7 +134,7 @@ class Levers(
 
     @contextlib.contextmanager
     def slow_view(self, view: str, ms: float, *, every: int = 1) -> Iterator[None]:
-        """Make each query of `schema.view` slower, or one `every` so many of a session."""
+        """Make each query of `schema.view` take `ms` longer, or every n-th query of a session."""
         definition = str(self._value("select pg_get_viewdef(%s::regclass)", view)).rstrip(";")
         name = _text(sql.Identifier(*view.split(".")))
         slowly = (
@@ -190,7 +158,7 @@ class Levers(
 
     @contextlib.contextmanager
     def set_environment_marker(self, value: str) -> Iterator[None]:
-        """Let the target call itself something else: in its database, and over HTTP."""
+        """Change the environment that the target reports, in its database and over HTTP."""
         before = str(self._value("select environment from public.readiness_marker"))
         change = "update public.readiness_marker set environment = "
         do, undo = (change + _text(sql.Literal(name)) for name in (value, before))
@@ -209,33 +177,12 @@ class Levers(
         """Replace a text in the system's readiness.toml, everywhere.
 
         Raises:
-            ReferenceSystemError: the text is not there.
+            ReferenceSystemError: the file does not contain the text.
         """
         return self.edit_config(lambda text: _replaced(text, old, new))
 
-    def prometheus_clock_ahead(self, seconds: float) -> Lever:
-        """Let the target name a Prometheus whose clock is ahead by so many seconds."""
-        port = self._program("prometheus").port
-        return self._other_prometheus(skewed.clock_ahead(port, seconds))
-
-    def prometheus_scraped_before(self, job: str, seconds: float) -> Lever:
-        """Let the target name a Prometheus that scraped a job last so many seconds earlier."""
-        port = self._program("prometheus").port
-        return self._other_prometheus(skewed.scraped_before(port, job, seconds))
-
-    def prometheus_flag(self, name: str, value: str) -> Lever:
-        """Let the target name a Prometheus that was started with another value of a flag."""
-        port = self._program("prometheus").port
-        return self._other_prometheus(skewed.with_flag(port, name, value))
-
-    @contextlib.contextmanager
-    def _other_prometheus(self, proxy: contextlib.AbstractContextManager[str]) -> Iterator[None]:
-        here = self._program("prometheus").url
-        with proxy as url, self.replace_in_config(f'"{here}"', f'"{url}"'):
-            yield
-
     def age_backup(self, hours: float) -> Lever:
-        """Make the backups that many hours older: their files, and what the manifests say."""
+        """Make the backups older: their files and the times in their manifests."""
         return levers.aged(self._backups(), hours)
 
     def truncate_backup(self) -> Lever:
@@ -247,16 +194,16 @@ class Levers(
         return levers.removed(self._backups())
 
     def drop_rows_from_backup(self) -> Lever:
-        """Replace the newest dump by a whole one of a database that lacks some rows."""
+        """Replace the newest dump by a complete one of a database that lacks some rows."""
         return self.backups.replaced("delete from shop.order_items where order_id % 97 = 0")
 
     def dump_without_role(self) -> Lever:
-        """Replace the newest dump by one that grants to a role no manifest tells of."""
+        """Replace the newest dump by one with a grant to a role that no manifest names."""
         return self.backups.replaced_by_one_for("readiness_ghost")
 
     @property
     def backups(self) -> BackupLevers:
-        """More of what can be wrong with the backups.
+        """More levers of the backups.
 
         Raises:
             ReferenceSystemError: this system has none.
@@ -265,7 +212,7 @@ class Levers(
 
     @property
     def archive(self) -> ArchiveLevers:
-        """What can be wrong with the WAL archive.
+        """Levers of the WAL archive.
 
         Raises:
             ReferenceSystemError: this system has none.

@@ -1,7 +1,7 @@
 """The parts of the reference system, and which checks do not apply without them.
 
-Few machines have every part. For an absent part no tables are written, and its checks are declared
-in [gate.not_applicable] with the reason, so that a healthy system is READY on any machine.
+Few machines have every part. Tables of an absent part are not written, and its checks are listed in
+[gate.not_applicable] with the reason, so that a healthy system is READY on any machine.
 """
 
 import re
@@ -24,8 +24,8 @@ from readiness.model.errors import Unreachable
 from readiness.servers import programs
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import PART as FLEET
+from readiness.servers.programs import refused
 from readiness.servers.shop import Shop
-from readiness.servers.without import refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Part:
     """A part that a machine may not have.
 
     Attributes:
-        name: what `ReferenceSystem.absent` calls it.
-        tables: the beginnings of the places where its subjects are declared, as `declared_in`
-            names them: a check whose subject is declared nowhere else does not apply without it.
-        checks: those that need it though their subject is declared by another part.
+        name: its key in `ReferenceSystem.absent`.
+        tables: prefixes of the places where its subjects are declared, as `declared_in` names
+            them: a check whose subject is declared nowhere else does not apply without it.
+        checks: the checks that need it although another part declares their subject.
     """
 
     name: str
@@ -93,7 +93,7 @@ PARTS: Final = (
             "[alert",
             _SLOW_ALERT,
         ),
-        # Nothing but the gate itself is then left to read the statistics.
+        # Without it, only the gate itself reads the statistics.
         checks=(_OVERHEAD,),
     ),
     Part("promtool", checks=("alerting.job-loss", "alerting.required-rules")),
@@ -109,7 +109,7 @@ PARTS: Final = (
     Part("squawk"),
     Part("meminfo", checks=("deployment.host-ready",)),
 )
-"""Beside PostgreSQL and the order service, which every reference system has."""
+"""All but PostgreSQL and the order service, which every reference system has."""
 WATCHING: Final = (
     "prometheus",
     "alertmanager",
@@ -118,20 +118,20 @@ WATCHING: Final = (
     "blackbox_exporter",
     "site",
 )
-"""Those that the monitoring starts."""
+"""The parts that the monitoring starts."""
 
 
 def not_applicable(
     config: Config, absent: Mapping[str, str], specs: Iterable[CheckSpec]
 ) -> dict[str, str]:
-    """What the reference system's readiness.toml has in [gate.not_applicable].
+    """The table [gate.not_applicable] of the reference system's readiness.toml.
 
-    A check whose subject is declared nowhere, though no absent part would declare it, is not
-    among them: the run would show it as not run, and it is a mistake of ours.
+    It does not list a check without subjects that no absent part explains: that is a bug here, and
+    the run must report the check as not run.
 
     Args:
-        config: its readiness.toml, without that table.
-        absent: the parts that could not be had, each with the reason.
+        config: the readiness.toml without that table.
+        absent: the absent parts, each with the reason.
         specs: all checks.
     """
     missing = [part for part in PARTS if part.name in absent]
@@ -148,38 +148,38 @@ def not_applicable(
 
 
 def _owner(place: str, missing: Iterable[Part]) -> Part | None:
-    """The part that would declare it: that which names the place most exactly."""
+    """The missing part that would declare the place: the one with the longest prefix of it."""
 
-    def exactness(part: Part) -> int:
+    def prefix(part: Part) -> int:
         return max((len(table) for table in part.tables if place.startswith(table)), default=0)
 
-    best = max(missing, key=exactness, default=None)
-    return best if best and exactness(best) else None
+    best = max(missing, key=prefix, default=None)
+    return best if best and prefix(best) else None
 
 
 def coverage(absent: Mapping[str, str]) -> str:
-    """How many of its parts the system has, and why it has not the others; one line."""
+    """How many parts the system has, and why the others are absent; one line."""
     missing = [part.name for part in PARTS if part.name in absent]
-    told = f"{len(PARTS) - len(missing)} parts of {len(PARTS)}"
+    summary = f"{len(PARTS) - len(missing)} parts of {len(PARTS)}"
     if not missing:
-        return told
+        return summary
     reasons: dict[str, list[str]] = {}
     for name in missing:
         reasons.setdefault(absent[name], []).append(name)
     without = ", ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
-    return f"{told}; without: {without}"
+    return f"{summary}; without: {without}"
 
 
 def absent_here(
     shop: Shop, backups: Backups | None, binaries: Binaries, today: date
 ) -> dict[str, str]:
-    """What the server and the programs of this machine do not have, each with the reason.
+    """The parts that the server and the programs of this machine lack, each with the reason.
 
     Args:
-        shop: the database, and what its server has.
-        backups: whether what is restored here can be checked; None where there are none.
-        binaries: the programs of PostgreSQL that are used beside the server.
-        today: the day: a server that this machine has may be old, and is no finding here.
+        shop: the database and the features of its server.
+        backups: whether restored data can be checked with pg_amcheck; None without backups.
+        binaries: the PostgreSQL programs that are used with the server.
+        today: decides whether the server's release is supported.
     """
     reasons = {
         "supported PostgreSQL": _is_old(shop.release, today),
@@ -196,9 +196,9 @@ def absent_here(
 
 
 def no_memory() -> str:
-    """Why this machine does not tell what memory it has; empty if it does."""
-    there = Path(MEMINFO).is_file() and not refused("meminfo")
-    return "" if there else f"this machine has no {MEMINFO}"
+    """Why this machine does not report its memory; empty if it does."""
+    exists = Path(MEMINFO).is_file() and not refused("meminfo")
+    return "" if exists else f"this machine has no {MEMINFO}"
 
 
 def _no_program(program: programs.Program) -> str:
@@ -210,7 +210,7 @@ def _no_program(program: programs.Program) -> str:
 
 
 def no_promtool() -> str:
-    """Why loaded rules cannot be tried on this machine; empty if they can."""
+    """Why loaded rules cannot be tested on this machine; empty if they can."""
     try:
         rule_trial.find()
     except Unreachable as problem:
@@ -219,13 +219,13 @@ def no_promtool() -> str:
 
 
 def no_copier(server: str, programs: str) -> str:
-    """Why the schema of the server cannot be copied; empty if it can.
+    """Why the server's schema cannot be dumped; empty if it can.
 
     Args:
-        server: the release of the server.
-        programs: that of the programs of this machine.
+        server: release of the server.
+        programs: release of the programs on this machine.
     """
-    here = re.match(r"\d+", programs)  # such as 19beta1, where somebody tries that
+    here = re.match(r"\d+", programs)  # `Release` does not accept 19beta1
     if here and int(here[0]) >= Release.read(server).major:
         return ""
     return f"pg_dump is version {programs}, but the server is {server}"
@@ -235,8 +235,8 @@ def _without(extension: str) -> str:
     return f"this PostgreSQL has no {extension}: apt-get install postgresql"
 
 
-def _is_old(told: str, today: date) -> str:
-    release = Release.read(told)
+def _is_old(text: str, today: date) -> str:
+    release = Release.read(text)
     newest = newest_minor(release.major, today)
     old = today > supported_until(release.major) or release.minor < newest - 1
-    return f"{told} is old, and what this machine has" if old else ""
+    return f"{text} is outdated, but installed on this machine" if old else ""

@@ -1,54 +1,56 @@
 """What the reference system consists of, once everything has started."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from readiness.areas.backup.reference.backups import Backups
-from readiness.areas.database.reference.parts import Pooler
+from readiness.areas.alerting.reference import canary
+from readiness.areas.backup.reference import vault
+from readiness.areas.backup.reference.backups import Backups, programs_for
+from readiness.areas.database.reference.parts import DatabaseParts
+from readiness.areas.database.reference.target import Around
 from readiness.areas.database.reference.timescale import Metrics
 from readiness.areas.deployment.reference.levers import ReleaseFiles
+from readiness.areas.monitoring.reference import error_tracker
+from readiness.areas.monitoring.reference import target as target_monitoring
+from readiness.areas.schema.reference import target as target_schema
+from readiness.config.loading import load
+from readiness.reference import drill, target
+from readiness.reference.parts import coverage, not_applicable
 from readiness.reference.stack import Monitoring
+from readiness.run import catalogue
+from readiness.servers import shop as shops
+from readiness.servers.binaries import OVERRIDE
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.processes import Daemon
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
-from readiness.servers.standby import PrivateStandby
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """What runs once everything has started.
+class Running(DatabaseParts):
+    """What runs once everything has started; None for a part that it does not have.
 
     Attributes:
-        release: of the service.
-        provider: where its PostgreSQL comes from.
-        server: the PostgreSQL server.
-        shop: the shop's database, and how to reach it.
-        service: the order service.
-        monitoring: Prometheus and all that belongs to it.
-        standby: follows the server; None where there is none.
-        pooler: stands in front of the server; None where there is none.
-        metrics: a database with TimescaleDB; None where there is none.
-        fleet: what is deployed; None where there is none.
-        backups: where the backups are; None where there are none.
-        released: what lies around the release.
-        migrations: the folder of the migrations, as the repository has them.
-        manifest: what the schema is held against.
-        cluster: the folder of the manifests of Kubernetes.
-        history: the file of the snapshots of the shop's database.
-        metrics_history: that of the metrics; None where there are none.
-        secrets: of the service, by the variable that holds each.
-        absent: the parts that could not be had here, each with the reason.
+        release: the release of the service.
+        provider: where its PostgreSQL comes from: `docker`, `local` or `wheel`.
+        behaviour: the file with the faults of the service.
+        monitoring: Prometheus and the programs around it.
+        metrics: the TimescaleDB server.
+        released: the files around the release.
+        migrations: the folder of the migrations, as in the shop's repository.
+        manifest: the file with the expected schema.
+        cluster: the folder of the Kubernetes manifests.
+        metrics_history: the file with the snapshots of the TimescaleDB server.
+        secrets: secrets of the service, by variable.
+        absent: the parts that this machine cannot have, each with the reason.
     """
 
     release: str
     provider: str
-    server: Server
-    shop: Shop
     service: Daemon
+    behaviour: Path
     monitoring: Monitoring
-    standby: PrivateStandby | None
-    pooler: Pooler | None
     metrics: Metrics | None
     fleet: Fleet | None
     backups: Backups | None
@@ -56,13 +58,12 @@ class Running:
     migrations: Path
     manifest: Path
     cluster: Path
-    history: Path
     metrics_history: Path | None
     secrets: dict[str, str]
     absent: dict[str, str]
 
     def stop(self) -> None:
-        """Stop all of it."""
+        """Stop everything."""
         for daemon in (self.service, *self.monitoring.running.values()):
             daemon.stop()
         if self.fleet:
@@ -74,3 +75,84 @@ class Running:
         self.server.stop("immediate")
         if self.metrics:
             self.metrics.server.stop("immediate")
+
+    def environ(self, folder: Path) -> dict[str, str]:
+        """The variables that its readiness.toml refers to, including secrets."""
+        shop, stack = self.shop, self.monitoring
+        found = {
+            **self.secrets,
+            "REFERENCE_MONITOR_DSN": shop.monitor,
+            "REFERENCE_APP_DSN": shop.app,
+            "REFERENCE_OWNER_DSN": shop.owner,
+            "REFERENCE_BACKUP_DSN": shop.backup,
+            "REFERENCE_DRILL_DSN": shop.drill,
+            vault.FOLDER: str(folder / "vault"),
+            drill.ADMIN_DSN: shop.admin,
+            canary.FOLDER: str(folder),
+            drill.FOLDER: str(folder),
+            # What its server wrote is read by programs of the same release.
+            OVERRIDE: str(programs_for(self.server).folder),
+            **stack.secrets,
+        }
+        if self.standby:
+            # The same role and password as on the primary, whose copy it is.
+            user = urlsplit(shop.monitor)
+            found["REFERENCE_STANDBY_DSN"] = self.standby.dsn(
+                shops.NAME, user.username, user.password
+            )
+        if self.pooler:
+            found["REFERENCE_POOLER_DSN"] = self.pooler.console
+        if self.metrics:
+            found["REFERENCE_METRICS_DSN"] = self.metrics.monitor
+        if tracker := stack.url("error_tracker"):
+            key = stack.secrets[error_tracker.KEY]
+            found["REFERENCE_TRACKER_DSN"] = target_monitoring.dsn(tracker, key)
+        return found
+
+    def write_config(self, variables: Mapping[str, str]) -> None:
+        """Write its readiness.toml; checks that need an absent part are marked not applicable.
+
+        Args:
+            variables: those that the file refers to.
+        """
+        facts = self._facts()
+        self.config.write_text(target.readiness_toml(facts), encoding="utf-8")
+        config = load(self.config, os.environ | variables).config
+        specs = [entry.spec for entry in catalogue.entries()]
+        facts = replace(facts, lacking=not_applicable(config, self.absent, specs))
+        self.config.write_text(target.readiness_toml(facts), encoding="utf-8")
+
+    def _facts(self) -> target.Facts:
+        """What its readiness.toml is written from."""
+        stack = self.monitoring
+        return target.Facts(
+            service=self.service.url,
+            release=self.release,
+            watch=target_monitoring.Watch(
+                prometheus=stack.url("prometheus"),
+                running=stack.running,
+                service=self.service.url,
+                site=stack.site_url,
+                grafana=stack.url("grafana"),
+                dashboard=stack.dashboard,
+                tracker=stack.url("error_tracker"),
+            ),
+            around=Around(
+                standby=self.standby is not None,
+                pooler=self.pooler is not None,
+            ),
+            schema=target_schema.Facts(
+                self.manifest, self.migrations, has_squawk="squawk" not in self.absent
+            ),
+            cluster=self.cluster,
+            history=self.history,
+            metrics_history=self.metrics_history,
+            fleet=self.fleet,
+            released=self.released,
+            alertmanagers=stack.peers,
+            inbox=stack.url("inbox"),
+            pager=stack.url("pager"),
+            listener=stack.listener,
+            backups=self.backups,
+            coverage=f"Reference system: {coverage(self.absent)}",
+        )

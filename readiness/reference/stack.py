@@ -1,4 +1,4 @@
-"""The monitoring stack: exporters, Prometheus, Alertmanager, and the inbox for what they send."""
+"""The monitoring stack: exporters, Prometheus, Alertmanager, and the inbox for alerts."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from readiness.areas.alerting.reference import canary
 from readiness.areas.alerting.reference.levers import CONFIG, SLACK_URL_FILE
-from readiness.areas.monitoring.reference import error_tracker, exporter_fit, grafana
+from readiness.areas.monitoring.reference import error_tracker, grafana, watched
 from readiness.areas.monitoring.reference.watched import (
     DASHBOARD,
     INTERVAL_S,
@@ -25,10 +25,11 @@ from readiness.model.secrets import register
 from readiness.reference import stack_config
 from readiness.servers import programs
 from readiness.servers.levers import PEERS
-from readiness.servers.ports import free_port
-from readiness.servers.processes import Daemon, request_json
+from readiness.servers.processes import Daemon, free_port, request_json
 
 RETENTION: Final = "1d"
+_PORT: Final = "PORT"
+"""Stands for the port among the arguments of a server."""
 POSTGRES_EXPORTER: Final = "postgres_exporter"
 _JOBS: Final = {
     "postgres": POSTGRES_EXPORTER,
@@ -47,15 +48,15 @@ def _secrets() -> dict[str, str]:
 
 @dataclass(slots=True)
 class Monitoring:
-    """What runs of the stack.
+    """The running programs of the stack.
 
     Attributes:
         running: the programs that run, by name: `prometheus`, `alertmanager`,
             `alertmanager_2`, `inbox`, `postgres_exporter`, `node_exporter`,
             `blackbox_exporter`, `grafana`, `error_tracker`, `site`, `pager`.
-        absent: why each of the others does not.
-        secrets: the tokens of what stands for Grafana and Sentry, by variable.
-        listener: the port that checks listen on to see how Alertmanager retries.
+        absent: why each of the others does not run.
+        secrets: the tokens of our replacements for Grafana and Sentry, by variable.
+        listener: the port on which checks observe how Alertmanager retries.
     """
 
     folder: Path
@@ -66,7 +67,7 @@ class Monitoring:
     listener: int = field(default_factory=free_port)
 
     def url(self, name: str) -> str | None:
-        """The address of one program; None when it does not run."""
+        """The address of one program; None if it does not run."""
         daemon = self.running.get(name)
         return daemon.url if daemon else None
 
@@ -76,24 +77,14 @@ class Monitoring:
         return [self.running[name].url for name in PEERS if name in self.running]
 
     def start_outputs(self) -> None:
-        """Start what needs nothing of the target: inbox, Alertmanagers, two exporters."""
-        self._start_own("alerting", "inbox")
-        self.running["canary"] = Daemon(
-            "canary",
-            lambda port: [
-                sys.executable,
-                "-m",
-                "readiness.areas.alerting.reference.canary",
-                "serve",
-                str(port),
-            ],
-            self.folder,
-            self.guardian,
-            "/metrics",
-            {canary.FOLDER: str(self.folder)},
-        ).start()
-        self._start_own("alerting", "pager", self.running["inbox"].url)
-        self._start_own("monitoring", "error_tracker", environ=self.secrets)
+        """Start what does not need the target: inbox, Alertmanagers, two exporters."""
+        self._start_own("alerting", "inbox", _PORT)
+        self._start_own(
+            "alerting", "canary", "serve", _PORT, ready="/metrics",
+            environ={canary.FOLDER: str(self.folder)},
+        )  # fmt: skip
+        self._start_own("alerting", "pager", _PORT, self.running["inbox"].url)
+        self._start_own("monitoring", "error_tracker", _PORT, environ=self.secrets)
         self._start_site()
         self._start_alertmanagers()
         self._start("node_exporter", programs.NODE_EXPORTER, _listen, ready="/")
@@ -107,17 +98,17 @@ class Monitoring:
         )
 
     def _start_site(self) -> None:
-        """Start the page with a certificate, where there is a program that makes one."""
+        """Start the page over TLS if openssl is available to make its certificate."""
         try:
             programs.get(programs.OPENSSL)
         except programs.AbsentError as problem:
             self.absent["site"] = problem.sentence
         else:
-            self._start_own("monitoring", "site", str(self.folder))
+            self._start_own("monitoring", "site", _PORT, str(self.folder))
 
     @property
     def site_url(self) -> str | None:
-        """The address of the page over TLS; None where it does not run."""
+        """The address of the page over TLS; None if it does not run."""
         if "site" not in self.running:
             return None
         port = request_json(self.running["site"].port, "GET", "/_ctl")["tls_port"]
@@ -125,22 +116,22 @@ class Monitoring:
 
     @property
     def jobs(self) -> set[str]:
-        """What Prometheus scrapes."""
+        """The names of the jobs that Prometheus scrapes."""
         there = {job for job, name in _JOBS.items() if name in self.running}
         if not self.peers:
-            there.discard("canary")  # its alert has a way of its own, which is not there
+            there.discard("canary")  # its alert has a route of its own
         return {"orders", "prometheus", *there}
 
     @property
     def dashboard(self) -> Path:
-        """The file of the dashboard, the system's own copy."""
+        """This system's copy of the dashboard."""
         return self.folder / DASHBOARD
 
     def _start_grafana(self) -> None:
-        """Start what stands for Grafana, in front of Prometheus."""
+        """Start our replacement for Grafana, with Prometheus as its data source."""
         prometheus = self.url("prometheus")
         if prometheus is None:
-            self.absent["grafana"] = "it has no Prometheus to ask"
+            self.absent["grafana"] = "it has no Prometheus to query"
             return
         copy = (
             resources.files("readiness.areas.monitoring.reference").joinpath(DASHBOARD).read_bytes()
@@ -148,11 +139,11 @@ class Monitoring:
         shown = keep_panels(json.loads(copy), self.jobs)
         self.dashboard.write_text(json.dumps(shown, indent=1), encoding="utf-8")
         self._start_own(
-            "monitoring", "grafana", prometheus, str(self.dashboard), environ=self.secrets
+            "monitoring", "grafana", _PORT, prometheus, str(self.dashboard), environ=self.secrets
         )
 
     def _start_alertmanagers(self) -> None:
-        """Start both peers, the first one first: that makes it the one that sends at once."""
+        """Start both peers in order: the first one is the peer that notifies without delay."""
         inbox = self.running["inbox"]
         smtp_port = request_json(inbox.port, "GET", "/_ctl")["smtp_port"]
         config = stack_config.alertmanager(inbox.url, smtp_port, self.listener)
@@ -165,7 +156,7 @@ class Monitoring:
             self._start(name, programs.ALERTMANAGER, _peer(folder, port, gossip), works_in=folder)
 
     def start_postgres_exporter(self, dsn: str) -> None:
-        """Start the exporter of the database's figures, as its monitoring role."""
+        """Start postgres_exporter, if it supports the server, with the monitoring role."""
         self._start(
             POSTGRES_EXPORTER,
             programs.POSTGRES_EXPORTER,
@@ -174,13 +165,13 @@ class Monitoring:
             environ={"DATA_SOURCE_NAME": f"{dsn}?sslmode=disable"},
         )
         exporter = self.running.get(POSTGRES_EXPORTER)
-        if exporter and (unread := exporter_fit.unread(exporter)):
+        if exporter and (unread := watched.unread(exporter)):
             exporter.stop()
             del self.running[POSTGRES_EXPORTER]
             self.absent[POSTGRES_EXPORTER] = unread
 
     def start_prometheus(self, service: Daemon) -> None:
-        """Start Prometheus, once all that it scrapes has a port."""
+        """Start Prometheus, once all its targets have a port."""
         rules = (
             resources.files("readiness.areas.monitoring.reference")
             .joinpath("alerts.yml")
@@ -198,25 +189,30 @@ class Monitoring:
         self._start_grafana()
 
     def start_all(self, executor: Executor, service: "Future[Daemon]", dsn: "Future[str]") -> None:
-        """Start the whole stack, in parallel with the target that it watches."""
+        """Start the whole stack, in parallel with the target that it monitors."""
         outputs = executor.submit(self.start_outputs)
         self.start_postgres_exporter(dsn.result())
         outputs.result()
         self.start_prometheus(service.result())
 
     def _start_own(
-        self, area: str, module: str, *arguments: str, environ: Mapping[str, str] | None = None
+        self,
+        area: str,
+        module: str,
+        *arguments: str,
+        ready: str = "/_ctl",
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        """Start a server of our own, that stands for something we cannot ship."""
+        """Start one of our own servers, which replace products that we cannot ship."""
         self.running[module] = Daemon(
             module,
             lambda port: [
-                *(sys.executable, "-m", f"readiness.areas.{area}.reference.{module}", str(port)),
-                *arguments,
+                *(sys.executable, "-m", f"readiness.areas.{area}.reference.{module}"),
+                *(str(port) if argument == _PORT else argument for argument in arguments),
             ],
             self.folder,
             self.guardian,
-            "/_ctl",
+            ready,
             environ or {},
         ).start()
 
@@ -251,7 +247,7 @@ class Monitoring:
             job: self.running[name].port for job, name in _JOBS.items() if job in self.jobs
         }
         peers = [self.running[name].port for name in PEERS if name in self.running]
-        # Without what needs the database: a drill that takes it away must not be seen afterwards.
+        # No page that needs the database: the drill that closes it must not leave failed probes.
         pages = (f"{service.url}/version", self.site_url, f"http://127.0.0.1:{port}/-/healthy")
         probed = [url for url in pages if url]
         document = stack_config.prometheus(targets, probed, peers)
@@ -262,7 +258,7 @@ class Monitoring:
             f"--storage.tsdb.retention.time={RETENTION}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
-            # By default an alert that fires before Alertmanager is found waits for a minute.
+            # An alert that fires before Alertmanager is discovered is resent only after this delay.
             f"--rules.alert.resend-delay={INTERVAL_S}s",
         ]
 
@@ -272,7 +268,7 @@ def _listen(port: int) -> list[str]:
 
 
 def _peer(folder: Path, gossip: int, all_gossip: Sequence[int]) -> Callable[[int], list[str]]:
-    """The arguments of one Alertmanager: a cluster that finds itself within a second."""
+    """The arguments of one Alertmanager, in a cluster that forms within a second."""
     others = [f"--cluster.peer=127.0.0.1:{port}" for port in all_gossip if port != gossip]
     return lambda port: [
         f"--config.file={folder / CONFIG}",
@@ -281,7 +277,7 @@ def _peer(folder: Path, gossip: int, all_gossip: Sequence[int]) -> Callable[[int
         f"--cluster.listen-address=127.0.0.1:{gossip}",
         f"--cluster.advertise-address=127.0.0.1:{gossip}",
         *others,
-        # The usual values wait for ten seconds until a cluster has settled.
+        # With the defaults a cluster takes ten seconds to settle.
         "--cluster.gossip-interval=20ms",
         "--cluster.reconnect-interval=500ms",
         "--cluster.peer-timeout=1s",

@@ -1,6 +1,6 @@
-"""What Prometheus, Alertmanager and the blackbox exporter of the reference system are told.
+"""The configurations of Prometheus, Alertmanager and the blackbox exporter.
 
-All of them read YAML, of which JSON is a part: it is written as that, and edited by the levers.
+They are written as JSON, a subset of the YAML that these programs read, and edited by the levers.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ def prometheus(targets: Mapping[str, int], probed: list[str], alertmanagers: lis
     """Prometheus's configuration.
 
     Args:
-        targets: the port of each job.
-        probed: the addresses that the job `blackbox` asks.
-        alertmanagers: the ports of all peers.
+        targets: port by job.
+        probed: addresses that the job `blackbox` probes.
+        alertmanagers: ports of all peers.
     """
     jobs = [
         {"job_name": job, "static_configs": _at(port)}
@@ -62,7 +62,7 @@ def _blackbox_job(probed: list[str], port: int) -> Document:
 
 
 def blackbox() -> Document:
-    """The blackbox exporter's: a 200 and nothing else, without following a redirect to a login."""
+    """The blackbox exporter's configuration: only 200 succeeds, and a redirect to a login fails."""
     http = {
         "valid_status_codes": [200],
         "follow_redirects": False,
@@ -76,9 +76,9 @@ def alertmanager(inbox: str, smtp_port: int, listener: int) -> Document:
     """Alertmanager's configuration, the same for both peers.
 
     Args:
-        inbox: the address that stands for the vendors.
+        inbox: the address of our replacement for the vendors.
         smtp_port: where mail goes.
-        listener: the port on which checks themselves listen while they look at retries.
+        listener: the port on which checks observe retries.
     """
     return {
         "global": {
@@ -100,8 +100,8 @@ def alertmanager(inbox: str, smtp_port: int, listener: int) -> Document:
 
 
 def _routes() -> Document:
-    # Longer than the second peer waits for the first one (--cluster.peer-timeout): else it would
-    # tell once more of what is over, from what it was handed before.
+    # Longer than the second peer waits for the first one (--cluster.peer-timeout): otherwise it
+    # would notify again of alerts that are already resolved.
     at_once = {"group_wait": "0s", "group_interval": "2s"}
     return {
         "receiver": "email",
@@ -110,7 +110,7 @@ def _routes() -> Document:
         "group_interval": "2s",
         "repeat_interval": "1h",
         "routes": [
-            # Before all others, and without `continue`: a synthetic alert pages nobody.
+            # Before all others, and without `continue`: a synthetic alert must not page anyone.
             {
                 "matchers": [f'{PROBE_LABEL}=~"drill-.+"'],
                 "receiver": "readiness-drill",
@@ -149,7 +149,7 @@ def _receivers(inbox: str) -> list[Document]:
 
 
 def _probe_receivers(inbox: str, listener: int) -> list[Document]:
-    """The same kinds of integration, at places where nobody is woken."""
+    """The same kinds of integration, with addresses that do not wake anyone."""
     return [
         {
             "name": "readiness-probe",

@@ -1,4 +1,4 @@
-"""Starts the parts of the reference system, several at a time, each as soon as it can."""
+"""Starts the parts of the reference system in parallel, each as soon as its needs are met."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ from readiness.areas.scaling.reference.target import copy_manifests
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
-from readiness.reference import migrate
+from readiness.reference import database
 from readiness.reference.database import create_shop, fill_shop, read_shop
 from readiness.reference.parts import WATCHING, absent_here
 from readiness.reference.providers import LOCAL, start_server
@@ -37,14 +37,13 @@ from readiness.reference.stack import Monitoring
 from readiness.servers import programs
 from readiness.servers.fleet.starting import PART as FLEET
 from readiness.servers.fleet.starting import Fleet, make_store, start_fleet
-from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.postgres import PrivatePostgres, PrivateStandby
 from readiness.servers.processes import Daemon
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
-from readiness.servers.standby import PrivateStandby
+from readiness.servers.shop import Server, Shop
 
 ENVIRONMENT: Final = "reference"
-BEHAVIOUR: Final = "behaviour.json"
+CONFIG: Final = "readiness.toml"
+_BEHAVIOUR: Final = "behaviour.json"
 _HISTORY: Final = "shop.history"
 _METRICS_HISTORY: Final = "metrics.history"
 Progress = Callable[[str], None]
@@ -55,59 +54,59 @@ BACKUP: Final = "backup"
 STARTABLE: Final = frozenset(
     {MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, TIMESCALE}
 )
-"""What may be left out; the server with the shop, and the service, are always there."""
+"""The optional parts; the server with the shop and the service are always started."""
 _T = TypeVar("_T")
 _NOT_WANTED: Final = "this system was started without it"
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """The server that all of it stands on.
+    """The server that everything else needs.
 
     Attributes:
         provider: where it comes from.
         server: the PostgreSQL server.
-        refused: the providers that could not, each with the reason.
-        place: where its WAL goes; or why nowhere.
+        refused: the providers that failed before, each with the reason.
+        archive: where its WAL goes, or why it has no archive.
     """
 
     provider: str
     server: Server
     refused: dict[str, str]
-    place: WalArchive | str
+    archive: WalArchive | str
 
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What starts beside the shop; each is there in the end, or the reason why it is not."""
+    """What starts in parallel with the shop; each result is the part, or why it is absent."""
 
     archive: Future[WalArchive | str]
     fleet: Future[Fleet | str]
-    standby: Future[tuple[PrivateStandby | None, str]]
-    pooler: Future[tuple[Pooler | None, str]]
+    standby: Future[PrivateStandby | str]
+    pooler: Future[Pooler | str]
     metrics: Future[Metrics | str]
 
     def absent(self) -> dict[str, str]:
-        """The parts that are not there, each with the reason."""
-        reasons = {
-            STANDBY: self.standby.result()[1],
-            POOLER: self.pooler.result()[1],
+        """The absent parts, each with the reason."""
+        found = {
+            STANDBY: self.standby.result(),
+            POOLER: self.pooler.result(),
             wal_archive.PART: self.archive.result(),
             FLEET: self.fleet.result(),
             TIMESCALE: self.metrics.result(),
         }
-        return {part: why for part, why in reasons.items() if isinstance(why, str) and why}
+        return {part: why for part, why in found.items() if isinstance(why, str)}
 
 
 class Starter:
     """Starts one system.
 
     Args:
-        folder: where all of its files go.
-        guardian: ends everything when this process dies.
-        release: of the service.
-        parts: which of `STARTABLE` are started.
-        progress: is told, in a few words, what is being done.
+        folder: where all its files go.
+        guardian: stops everything when this process dies.
+        release: the release of the service.
+        parts: which of `STARTABLE` to start.
+        progress: called with a short text at each step.
     """
 
     def __init__(
@@ -140,22 +139,20 @@ class Starter:
         try:
             return self._start(executor, provider)
         except BaseException:  # an interrupt too must leave nothing
-            # End the programs first: that ends the threads that wait for them.
+            # Stop the programs first: threads are waiting for them.
             self._guardian.undo()
             raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, executor: ThreadPoolExecutor, provider: str | None) -> Running:
-        # All in one download; a part that lacks its program is absent, with the reason.
+        # All in one download; a part whose program is missing is absent, with the reason.
         programs.fetch(programs.REFERENCE, self._progress)
         stack = Monitoring(self._folder, self._guardian)
         dsn: Future[str] = Future()
         service: Future[Daemon] = Future()
-        metrics: Future[Metrics | str] = (
-            executor.submit(start_metrics, self._folder / "metrics", self._guardian)
-            if TIMESCALE in self._parts
-            else _done(_NOT_WANTED)
+        metrics = self._optional(
+            executor, TIMESCALE, lambda: start_metrics(self._folder / "metrics", self._guardian)
         )
         watching = (
             executor.submit(stack.start_all, executor, service, dsn)
@@ -176,7 +173,7 @@ class Starter:
             beside = self._beside(executor, base, shop, archive, metrics)
             service.set_result(self._service(shop).start())
             filled.result()
-        except BaseException as problem:  # whoever waits for these must not wait for ever
+        except BaseException as problem:  # other threads wait for these
             for future in (dsn, service):
                 if not future.done():
                     future.set_exception(
@@ -194,15 +191,15 @@ class Starter:
 
     def _base(self, provider: str | None) -> _Base:
         self._progress("starting PostgreSQL")
-        place = (
+        archive = (
             wal_archive.prepare(self._folder / "archive", self._guardian)
             if wal_archive.PART in self._parts
             else _NOT_WANTED
         )
-        settings = {} if isinstance(place, str) else place.settings()
+        settings = {} if isinstance(archive, str) else archive.settings()
         folder = self._folder / "postgres"
         name, server, refused = start_server(provider, folder, self._guardian, settings)
-        return _Base(name, server, refused, place)
+        return _Base(name, server, refused, archive)
 
     def _beside(
         self,
@@ -213,19 +210,32 @@ class Starter:
         metrics: Future[Metrics | str],
     ) -> _Beside:
         folder, guardian = self._folder, self._guardian
+
+        def standby() -> PrivateStandby | str:
+            part, reason = start_standby(base.server, shop, folder / "standby", guardian)
+            return part or reason
+
+        def pooler() -> Pooler | str:
+            part, reason = start_pooler(shop, folder / "pooler", guardian)
+            return part or reason
+
         return _Beside(
             archive=archive,
-            fleet=executor.submit(self._deploy, base.server)
-            if FLEET in self._parts
-            else _done(_NOT_WANTED),
-            standby=executor.submit(start_standby, base.server, shop, folder / "standby", guardian)
-            if STANDBY in self._parts
-            else _done((None, _NOT_WANTED)),
-            pooler=executor.submit(start_pooler, shop, folder / "pooler", guardian)
-            if POOLER in self._parts
-            else _done((None, _NOT_WANTED)),
+            fleet=self._optional(executor, FLEET, lambda: self._deploy(base.server)),
+            standby=self._optional(executor, STANDBY, standby),
+            pooler=self._optional(executor, POOLER, pooler),
             metrics=metrics,
         )
+
+    def _optional(
+        self, executor: ThreadPoolExecutor, part: str, start: Callable[[], _T | str]
+    ) -> Future[_T | str]:
+        """Start a part in parallel if it is wanted."""
+        if part in self._parts:
+            return executor.submit(start)
+        unwanted: Future[_T | str] = Future()
+        unwanted.set_result(_NOT_WANTED)
+        return unwanted
 
     def _running(
         self,
@@ -237,7 +247,7 @@ class Starter:
         backups: Backups | None,
         history_of: Future[Path],
     ) -> Running:
-        metrics, fleet = beside.metrics.result(), beside.fleet.result()
+        metrics = _there(beside.metrics)
         return Running(
             release=self._release,
             provider=base.provider,
@@ -245,17 +255,19 @@ class Starter:
             shop=shop,
             service=service,
             monitoring=stack,
-            standby=beside.standby.result()[0],
-            pooler=beside.pooler.result()[0],
-            metrics=None if isinstance(metrics, str) else metrics,
-            fleet=None if isinstance(fleet, str) else fleet,
+            standby=_there(beside.standby),
+            pooler=_there(beside.pooler),
+            metrics=metrics,
+            fleet=_there(beside.fleet),
             backups=backups,
             released=levers.make(self._folder, self._release, _copies(backups)),
-            migrations=migrate.copy_files(self._folder),
-            manifest=migrate.save_manifest(shop.monitor, self._folder),
+            migrations=database.copy_files(self._folder),
+            manifest=database.save_manifest(shop.monitor, self._folder),
             cluster=copy_manifests(self._folder),
+            config=self._folder / CONFIG,
+            behaviour=self._folder / _BEHAVIOUR,
             history=history_of.result(),
-            metrics_history=None if isinstance(metrics, str) else self._remember(metrics),
+            metrics_history=self._record(metrics) if metrics else None,
             secrets=self._secrets,
             absent={
                 **{f"provider {name}": reason for name, reason in base.refused.items()},
@@ -266,10 +278,10 @@ class Starter:
         )
 
     def _memory_folder(self) -> Path:
-        """Where the workers keep their counters, in memory if the system has such a place.
+        """Where the workers keep their counters: in memory where possible.
 
-        They are files mapped into memory: on a disk that is busy, counting a request stands
-        still until the page is written, and the whole event loop with it.
+        They are files mapped into memory: on a busy disk, counting a request blocks the event
+        loop until the page is written.
         """
         memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
         place = memory if os.access(memory, os.W_OK) else self._folder
@@ -287,7 +299,7 @@ class Starter:
             {
                 "SERVICE_VERSION": self._release,
                 "SERVICE_ENVIRONMENT": ENVIRONMENT,
-                "SERVICE_BEHAVIOUR": str(self._folder / BEHAVIOUR),
+                "SERVICE_BEHAVIOUR": str(self._folder / _BEHAVIOUR),
                 "SERVICE_STATEMENTS": str(self._folder / past.FILE),
                 "DATABASE_URL": shop.app,
                 "ADMIN_TOKEN": self._secrets["REFERENCE_ADMIN_TOKEN"],
@@ -301,13 +313,13 @@ class Starter:
         return start_fleet(make_store(server), self._release, folder, self._guardian)
 
     def _use(self, shop: Shop) -> Path:
-        """Let the shop be used, and give it a past; gives the file of that."""
+        """Use the shop as customers do, and record snapshots of it; returns their file."""
         file = self._folder / _HISTORY
         past.visit(shop.app, self._folder / past.FILE)
         past.begin(file, *past.taken(shop.monitor))
         return file
 
-    def _remember(self, metrics: Metrics) -> Path:
+    def _record(self, metrics: Metrics) -> Path:
         file = self._folder / _METRICS_HISTORY
         past.begin(file, *past.taken(metrics.monitor))
         return file
@@ -320,19 +332,18 @@ class Starter:
             return None
         self._progress("writing a backup")
         made = make_backups(shop, self._folder, programs_for(server))
-        place = archive.result()
-        return made if isinstance(place, str) else replace(made, archive=place)
+        found = archive.result()
+        return made if isinstance(found, str) else replace(made, archive=found)
 
 
-def _done(found: _T) -> Future[_T]:
-    """What is known at once, as the others are known later."""
-    future: Future[_T] = Future()
-    future.set_result(found)
-    return future
+def _there(part: Future[_T | str]) -> _T | None:
+    """The part, or None if it is absent."""
+    found = part.result()
+    return None if isinstance(found, str) else found
 
 
 def _copies(backups: Backups | None) -> dict[str, Path]:
-    """What is saved before a release beside its configuration."""
+    """What is saved before a release in addition to its configuration."""
     if backups is None:
         return {}
     return {levers.DATABASE: backups.dump, levers.UPLOADS: backups.uploads}
@@ -344,14 +355,14 @@ def _fill(shop: Shop) -> None:
 
 
 def _begin(base: _Base) -> WalArchive | str:
-    """The archive, once it holds a backup of the server; or why there is none."""
-    place = base.place
-    if isinstance(place, str):
-        return place
+    """The archive, once it contains a backup of the server; or why there is none."""
+    archive = base.archive
+    if isinstance(archive, str):
+        return archive
     if base.provider != LOCAL or not isinstance(base.server, PrivatePostgres):
         return f"the WAL archive needs the provider local, not {base.provider}"
     try:
-        place.begin(base.server)
+        archive.begin(base.server)
     except ReferenceSystemError as problem:
         return problem.sentence
-    return place
+    return archive

@@ -1,4 +1,4 @@
-"""The reference system as a whole; stopping it removes everything."""
+"""The reference system as a whole: starts it; stopping it removes everything."""
 
 import shutil
 import tempfile
@@ -8,12 +8,11 @@ from typing import Self
 
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference import describing
-from readiness.reference.levers import Levers, Parts
+from readiness.reference.levers import Levers
 from readiness.reference.parts import coverage
 from readiness.reference.running import Running
 from readiness.reference.service.settings import RELEASES
-from readiness.reference.starting import BEHAVIOUR, ENVIRONMENT, STARTABLE, Progress, Starter
+from readiness.reference.starting import CONFIG, ENVIRONMENT, STARTABLE, Progress, Starter
 
 __all__ = ["ENVIRONMENT", "STARTABLE", "Progress", "ReferenceSystem"]
 
@@ -24,18 +23,18 @@ class ReferenceSystem:
     Attributes:
         folder: all its files; temporary, removed at the end.
         config_path: its readiness.toml.
-        environ: the variables that the file refers to; put them into the gate's environment.
-        levers: what breaks it, and puts it back.
-        absent: the parts that could not be had here, each with the reason and the remedy.
-        coverage: how many of its parts it has, and why not the others.
+        environ: the variables that the file refers to, for the gate's environment.
+        levers: break it in one way and restore it.
+        absent: the parts that this machine cannot have, each with the reason and the remedy.
+        coverage: how many parts it has, and why the others are absent.
         provider: where its PostgreSQL comes from: `docker`, `local` or `wheel`.
-        inbox_url: where the alerts arrive; None without monitoring.
+        inbox_url: where its alerts arrive; None without monitoring.
         service_url: the order service.
     """
 
     def __init__(self, folder: Path, guardian: Guardian, version: str) -> None:
         self.folder = folder
-        self.config_path = folder / "readiness.toml"
+        self.config_path = folder / CONFIG
         self.environ: dict[str, str] = {}
         self.levers: Levers
         self.absent: dict[str, str] = {}
@@ -59,14 +58,16 @@ class ReferenceSystem:
         """Start everything, and wait until it answers.
 
         Args:
-            provider: `docker`, `local` or `wheel`; else READINESS_PROVIDER, else what there is.
-            parts: which of `STARTABLE` to start, beside the server, the shop and the service. A
-                test starts those that it needs.
+            provider: `docker`, `local` or `wheel`; default: READINESS_PROVIDER, then the first
+                that is available.
+            parts: which of `STARTABLE` to start in addition to the server, the shop and the
+                service.
             version: the release of the service.
-            progress: is told, in a few words, what is being done.
+            progress: called with a short text at each step.
 
         Raises:
-            ReferenceSystemError: PostgreSQL or the service did not start, or there is no such part.
+            ReferenceSystemError: PostgreSQL or the service did not start, or a part or release
+                is unknown.
         """
         if unknown := sorted(set(parts) - STARTABLE):
             raise ReferenceSystemError(
@@ -105,27 +106,9 @@ class ReferenceSystem:
         self.coverage = coverage(running.absent)
         self.service_url = running.service.url
         self.inbox_url = running.monitoring.url("inbox")
-        self.environ = describing.environ(running, self.folder)
-        describing.write(running, self.config_path, self.environ)
-        self.levers = Levers(
-            Parts(
-                server=running.server,
-                standby=running.standby,
-                pooler=running.pooler,
-                shop=running.shop,
-                service=running.service,
-                programs=running.monitoring.running,
-                behaviour=self.folder / BEHAVIOUR,
-                config=self.config_path,
-                backups=running.backups,
-                metrics=running.metrics,
-                fleet=running.fleet,
-                released=running.released,
-                migrations=running.migrations,
-                cluster=running.cluster,
-                history=running.history,
-            )
-        )
+        self.environ = running.environ(self.folder)
+        running.write_config(self.environ)
+        self.levers = Levers(running)
 
     def __enter__(self) -> Self:
         return self

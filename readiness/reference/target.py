@@ -1,4 +1,4 @@
-"""Writes the readiness.toml of the reference system; it is an example to copy from, too."""
+"""Writes the readiness.toml of the reference system, which is also an example for users."""
 
 import sys
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.schema.reference.target import schema
+from readiness.servers.files import quoted
 from readiness.servers.fleet.starting import Fleet
-from readiness.servers.toml import quoted
 
 _ROWS: Final = 500
 _SIGNOFF_DAYS: Final = 30
@@ -25,26 +25,23 @@ _SIGNOFF_DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the file tells of one running system.
+    """What the file says about one running system; None for a part that it does not have.
 
     Attributes:
-        service: the address of the order service.
-        release: the release that runs.
-        watch: what watches it.
-        around: what its database has around it.
-        schema: what its schema is held against, and its migrations.
-        cluster: the folder of the manifests of Kubernetes.
-        history: the file of the snapshots of the database.
-        metrics_history: that of the TimescaleDB beside it; None where there is none.
-        fleet: what is deployed; None where there is none.
-        released: what lies around the release.
-        alertmanagers: the addresses of all peers.
-        inbox: the address of what stands for the vendors, or None.
-        pager: the address of the application's own alert engine, or None.
-        listener: the port on which checks listen, to see how Alertmanager retries.
-        backups: where the backups are, or None.
+        service: address of the order service.
+        watch: what monitors it.
+        around: standby and pooler of its database.
+        schema: the expected schema, and the migrations.
+        cluster: folder of the Kubernetes manifests.
+        history: file with the snapshots of the database.
+        metrics_history: file with the snapshots of TimescaleDB.
+        released: the files around the release.
+        alertmanagers: addresses of all peers.
+        inbox: address of our replacement for the vendors.
+        pager: address of the application's own alert engine.
+        listener: port on which checks observe how Alertmanager retries.
         lacking: the checks that do not apply without an absent part, each with the reason.
-        coverage: which parts there are.
+        coverage: which parts the system has.
     """
 
     service: str
@@ -67,7 +64,7 @@ class Facts:
 
 
 def readiness_toml(facts: Facts) -> str:
-    """The whole file. Secrets stand in it as `${VARIABLE}`."""
+    """The whole file. Secrets are written as `${VARIABLE}`."""
     watched = bool(facts.watch.prometheus)
     parts = [
         _HEAD.format(release=facts.release, note=quoted(facts.coverage)),
@@ -103,20 +100,20 @@ def _not_applicable(lacking: Mapping[str, str]) -> str:
 
 
 def _alerts(facts: Facts) -> bool:
-    """Whether there is somebody to be told of anything."""
+    """Whether there are a Prometheus and an Alertmanager."""
     return bool(facts.watch.prometheus and facts.alertmanagers)
 
 
 def _alerting(facts: Facts) -> str:
     if facts.inbox is None or facts.pager is None:
         return ""
-    # Needs nobody's Alertmanager.
+    # The engine needs no Alertmanager.
     engine = own_engine(facts.pager, facts.inbox)
     if not _alerts(facts):
         return engine
     python = quoted(sys.executable)
-    people = alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
-    return people + engine + rules(facts.watch.running)
+    tables = alerting(facts.alertmanagers, facts.inbox, facts.listener, python)
+    return tables + engine + rules(facts.watch.running)
 
 
 def _body() -> str:
@@ -130,21 +127,22 @@ _HEAD: Final = """\
 
 [target]
 name = "reference"
-# What you believe it is. The gate asks the target itself (marker), and the two must agree.
+# The expected environment. The target reports its own (marker), and the two must agree.
 environment = "reference"
 release = "{release}"
-# Whoever deploys this release may not sign it off.
+# The person or bot that deploys this release may not sign it off.
 deployer = "deploy-bot"
-# What there is of it on this machine.
+# The parts that this machine has.
 note = {note}
-# Where the target says which environment it is: GET /version has {{"environment": "..."}}.
+# Where the target reports its environment: GET /version has {{"environment": "..."}}.
 marker = {{ service = "orders", path = "/version", field = "environment" }}
 # What checks may do to it. Never give all four to a production system.
 allow = ["observe", "write", "load", "disrupt"]
 
 [gate]
-# The fleet has a database and a balancer of its own, and asks no Prometheus whether it is well.
-independent = [["alerting", "database", "monitoring"], ["deployment", "scaling"]]
+# The fleet has its own database and balancer, and does not depend on Prometheus. Monitoring is not
+# listed: its drill closes the database in which drills of a deployment take their lock.
+independent = [["alerting", "database"], ["deployment", "scaling"]]
 """
 
 _NOT_APPLICABLE: Final = """
@@ -154,17 +152,17 @@ _NOT_APPLICABLE: Final = """
 _SERVICE: Final = """
 [services.orders]
 url = "{url}"
-# Nobody may see these without credentials.
+# Pages that must refuse requests without credentials.
 private = ["/admin/stats"]
 
-# A counter that must move by exactly what happened. The requests are ones that nobody else sends.
+# Counters that must count exactly the requests sent; no other client sends these requests.
 [services.orders.truth]
 path = "/api/orders/1"
 counter = 'http_requests_total{{route="/api/orders/{{order_id}}",method="GET",status="200"}}'
 error_path = "/api/orders/0"
 error_counter = 'http_requests_total{{route="/api/orders/{{order_id}}",method="GET",status="404"}}'
 
-# How to take the database away from the service, and bring it back.
+# How to take the database away from the service, and restore it.
 [services.orders.drill]
 dependency = "the shop database"
 away = [{python}, "-m", "readiness.reference.drill", "away"]

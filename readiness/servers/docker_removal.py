@@ -1,6 +1,7 @@
-"""Removes a container and its volume, by name: what the guardian runs when the owner is gone.
+"""Removes a container and its volume: a script that the guardian runs when the owner is gone.
 
-It needs no `docker` program, and finds the engine through DOCKER_HOST.
+It finds the engine through DOCKER_HOST and needs no `docker` program. It stands alone because it
+must start without the rest of the package.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ _POLL_S: Final = 0.1
 
 
 def remove(name: str) -> None:
-    """Remove it; where it is not there yet, the engine may still be making it: wait for it."""
+    """Remove it; wait up to 5 s if it does not exist, as the engine may still be creating it."""
     deadline = time.monotonic() + _PATIENCE_S
     with contextlib.closing(docker.from_env()) as client:
         while time.monotonic() < deadline:

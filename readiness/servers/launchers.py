@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = "launchers"
-"""Where they are in the folder of unpacked packages."""
+"""Their folder in the folder of unpacked packages."""
 
 _LOADER_S: Final = 20.0
 _LAUNCHER: Final = """\
@@ -17,9 +17,9 @@ _LAUNCHER: Final = """\
 here=${{0%/launchers/*}}
 {environ}{special}exec "$here/{path}" "$@"
 """
-# What is compiled into a program lies in /usr/share: it gets the one that was unpacked with it, and
-# of the system's the time zones. By a private mount where that is permitted, else by proot. A path
-# that does not exist is never bound: as root, proot would make it, and leave it there.
+# A path in /usr/share is compiled into the program: it gets the unpacked /usr/share with the time
+# zones of the system, by a private mount where that is permitted, else by proot. A missing path is
+# never bound: as root, proot would create it and leave it behind.
 _SHOWN: Final = """\
 if [ ! -e {needs} ]; then
   root=--map-root-user
@@ -36,14 +36,14 @@ if [ ! -e {needs} ]; then
   [ -d /usr/share/zoneinfo ] && zones="-b /usr/share/zoneinfo"
 {proot}fi
 """
-# It would write its loader into /tmp, and leave it there when it is killed.
+# It would write its loader into /tmp, and leave it there when killed.
 _PROOT: Final = """\
   export PROOT_DONT_POLLUTE_ROOTFS=1
   [ -x "$here/launchers/proot.loader" ] && export PROOT_LOADER="$here/launchers/proot.loader"
   exec "$here/usr/bin/proot" {bound} "$here/{path}" "$@"
 """
 _VARIABLES: Final = {
-    # It starts itself again, and writes into recovery settings how it is to be called.
+    # It restarts itself, and writes its own command into recovery settings.
     "pgbackrest": {"PGBACKREST_CMD": "$here/launchers/pgbackrest"},
     "openssl": {
         "OPENSSL_CONF": "${OPENSSL_CONF:-$here/etc/ssl/openssl.cnf}",
@@ -54,11 +54,11 @@ _VARIABLES: Final = {
     },
     "chromium": {"FONTCONFIG_FILE": "$here/launchers/fonts.conf"},
 }
-# The script of the same name looks for the program at a fixed path.
+# The script of the same name expects the program at a fixed path.
 _REAL: Final = {"chromium": "usr/lib/chromium/chromium"}
-# Its processes start each other by these paths, in ways of which proot alone knows them all.
+# Its processes start each other by these paths; only proot covers all of their ways.
 _COMPILED_IN: Final = {"dovecot": ("/usr/lib/dovecot", "/usr/bin/doveconf", "/usr/sbin/dovecot")}
-# It needs no library, and is copied to where there is none of this.
+# It needs no library, and is copied to places without the layer.
 _STATIC: Final = {"busybox"}
 _FONTS: Final = """\
 <?xml version="1.0"?>
@@ -68,7 +68,7 @@ _FONTS: Final = """\
 
 
 def write(tree: Path, needs: Mapping[str, str]) -> None:
-    """Write one for each unpacked program.
+    """Write a launcher for each unpacked program.
 
     Args:
         tree: the folder of the unpacked packages.
@@ -88,7 +88,7 @@ def write(tree: Path, needs: Mapping[str, str]) -> None:
 
 
 def _write_postgres(tree: Path, release: Path, folder: Path) -> None:
-    """Make what looks like an installation: its programs, and its libraries beside them."""
+    """Make a folder that looks like an installation: `bin` and `lib`."""
     (folder / "bin").mkdir(parents=True)
     for made in (folder.parent, folder, folder / "bin"):
         made.chmod(0o755)
@@ -117,7 +117,7 @@ def _write_launcher(tree: Path, path: Path, real: str, needs: str = "") -> None:
 
 
 def _shown(name: str, real: str, needs: str) -> str:
-    """What a launcher does for a program that looks for files at fixed paths."""
+    """The part of a launcher for a program that opens files at fixed paths."""
     if needs:
         bound = '-b "$here/usr/share:/usr/share" $zones'
         return _SHOWN.format(needs=needs, path=real, proot=_PROOT.format(bound=bound, path=real))
@@ -128,7 +128,7 @@ def _shown(name: str, real: str, needs: str) -> str:
 
 
 def keep_loader(tree: Path) -> None:
-    """Keep what proot writes into /tmp while it runs. Without it proot works too."""
+    """Keep the loader that proot writes into /tmp while it runs; proot also works without it."""
     proot, loader = tree / FOLDER / "proot", tree / FOLDER / "proot.loader"
     if not proot.is_file():
         return

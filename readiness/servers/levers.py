@@ -1,4 +1,4 @@
-"""What the levers of several areas share: programs that run, and their configuration."""
+"""What the levers of several areas share: running programs and their configurations."""
 
 import contextlib
 import http.client
@@ -29,11 +29,11 @@ _HANDED_OVER_S: Final = 3.0
 
 
 class ProgramLevers:
-    """What can be broken about programs that run beside the target.
+    """What can be broken in the programs that run next to the target.
 
     Args:
-        programs: those that run, by name.
-        folder: where their configurations lie.
+        programs: the running programs, by name.
+        folder: the folder with their configurations.
     """
 
     def __init__(self, programs: Mapping[str, Daemon], folder: Path) -> None:
@@ -44,7 +44,7 @@ class ProgramLevers:
         """The address of one program.
 
         Raises:
-            ReferenceSystemError: it does not run.
+            ReferenceSystemError: it is not running.
         """
         return self._program(name).url
 
@@ -52,7 +52,7 @@ class ProgramLevers:
         """Stop one program of the monitoring, such as `prometheus`.
 
         Raises:
-            ReferenceSystemError: it does not run.
+            ReferenceSystemError: it is not running.
         """
         return self._program(name).stopped()
 
@@ -60,7 +60,7 @@ class ProgramLevers:
         """Make one program hang: connections are accepted, and nothing answers.
 
         Raises:
-            ReferenceSystemError: it does not run.
+            ReferenceSystemError: it is not running.
         """
         return self._program(name).paused()
 
@@ -113,10 +113,10 @@ class ProgramLevers:
     def _await_notifying(self, program: Daemon) -> None:
         """Wait until Prometheus, if it is this program, notifies its Alertmanagers again.
 
-        When it reads its configuration it forgets them for up to five seconds, and drops what it
-        has to say: the peers take the Watchdog for resolved then, so that the dead man's switch
-        would look broken by whatever fault reloads Prometheus. Where the fault is that nobody is
-        notified, it is waited for no longer than it would take.
+        After a reload it has no Alertmanagers for up to five seconds, and drops notifications: the
+        peers would consider the Watchdog resolved, and every fault that reloads Prometheus would
+        also break the dead man's switch. If the fault is that no peer is notified, the wait ends
+        after the time it would normally take.
         """
         if program is not self._programs.get("prometheus"):
             return
@@ -138,7 +138,7 @@ class ProgramLevers:
         try:
             return self._programs[name]
         except KeyError:
-            raise ReferenceSystemError(f"{name} does not run here") from None
+            raise ReferenceSystemError(f"{name} is not running") from None
 
 
 def _alertmanagers(document: Document) -> list[str]:
@@ -149,7 +149,7 @@ def _alertmanagers(document: Document) -> list[str]:
 
 
 def _active(port: int) -> set[str]:
-    """The addresses at which Prometheus notifies."""
+    """The addresses that Prometheus notifies."""
     found = request_json(port, "GET", "/api/v1/alertmanagers", timeout_s=TIMEOUT_S)
     return {peer["url"] for peer in found["data"]["activeAlertmanagers"]}
 
@@ -165,10 +165,10 @@ def _has_news(port: int, since: datetime) -> bool:
 
 
 def _post_reload(program: Daemon, *, loads: bool) -> None:
-    """Let a program read its configuration again.
+    """Let a program reload its configuration.
 
     Raises:
-        ReferenceSystemError: it was to accept it and did not, or the other way round.
+        ReferenceSystemError: it rejected what it should accept, or the reverse.
     """
     try:
         status, body = request(program.port, "POST", "/-/reload", timeout_s=TIMEOUT_S)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,11 +22,14 @@ from readiness.lib.account import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, Unreachable
 from readiness.model.secrets import register
-from readiness.servers.account import reachable_binaries, reachable_folder, server_account
-from readiness.servers.binaries import OVERRIDE, Binaries, Origin, find_binaries
-from readiness.servers.ports import free_port
-
-__all__ = ["OVERRIDE", "Binaries", "Origin", "PrivatePostgres", "StopMode", "find_binaries"]
+from readiness.servers.binaries import (
+    Binaries,
+    find_binaries,
+    reachable_binaries,
+    reachable_folder,
+    server_account,
+)
+from readiness.servers.processes import free_port
 
 StopMode = Literal["smart", "fast", "immediate"]
 SCRATCH: Final[Mapping[str, str]] = MappingProxyType(
@@ -35,6 +38,7 @@ SCRATCH: Final[Mapping[str, str]] = MappingProxyType(
 """Settings for a server whose data may be lost: faster and quieter."""
 
 _START_TIMEOUT_S: Final = 60.0
+_FILL_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 30.0
 _PORT_ATTEMPTS: Final = 5
 _SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
@@ -44,8 +48,7 @@ _SIGNALS: Final[Mapping[StopMode, signal.Signals]] = {
 }
 _LOG_TAIL_BYTES: Final = 2000
 _COPY_TIMEOUT_S: Final = 120.0
-# After this time a refusal of the superuser is final; before, it may come from another server that
-# has taken our port.
+# After this time a refusal of the superuser is final; before, another server may have our port.
 _REFUSED_S: Final = 3.0
 _FOR_NOW: Final = ("the database system is", "too many", "connection slots")
 
@@ -73,7 +76,7 @@ class PrivatePostgres:
         password: the superuser's, made for this server.
         process: the postmaster.
         binaries: the programs it runs.
-        home: the folder that holds `data` and `postgres.log`.
+        home: the folder with `data` and `postgres.log`.
     """
 
     host: Final = "127.0.0.1"
@@ -111,10 +114,10 @@ class PrivatePostgres:
             binaries: the programs to run; by default those that `find_binaries` finds.
             settings: lines of its postgresql.conf.
             guardian: stops the server when this process dies.
-            template: what to start from, instead of from nothing.
+            template: data to start from; default: a new, empty server.
 
         Raises:
-            Unreachable: there are no programs, or the server did not start within a minute.
+            Unreachable: no programs are found, or the server did not start within a minute.
         """
         account = server_account()
         binaries = binaries or find_binaries()
@@ -148,7 +151,7 @@ class PrivatePostgres:
         return loopback_dsn(self.port, database, user, password)
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop the server. Harmless when it is stopped already.
+        """Stop the server; harmless when it is already stopped.
 
         Args:
             mode: as in `pg_ctl stop`: `smart` waits for clients, `fast` ends them, `immediate`
@@ -202,30 +205,38 @@ class PrivatePostgres:
         self.password = own
 
     def _make_data(self) -> None:
-        data, password_file = self._data(), self.home / "password"
-        data.mkdir()
-        self._account.own(data)
+        password_file = self.home / "password"
         with password_file.open("x") as file:
             self._account.own(password_file)
             file.write(self.password)
-        initdb = subprocess.run(
-            [
-                *(self.binaries.program("initdb"), "-D", data, "-U", self.superuser),
+        try:
+            self._fill_data(
+                "initdb",
+                *("-D", self._data(), "-U", self.superuser),
                 *("--auth=scram-sha-256", f"--pwfile={password_file}"),
                 *("--encoding=UTF8", "--locale=C", "--no-sync", "--data-checksums"),
-            ],
-            env=self._environ(),
+            )
+        finally:
+            password_file.unlink()
+
+    def _fill_data(self, program: str, *arguments: str | Path) -> None:
+        """Make the data folder, and run the program that fills it."""
+        data = self._data()
+        data.mkdir()
+        self._account.own(data)
+        done = subprocess.run(
+            [self.binaries.program(program), *arguments],
+            env=_environ(self._guardian),
             cwd="/",
             capture_output=True,
-            timeout=_START_TIMEOUT_S,
+            timeout=_FILL_TIMEOUT_S,
             check=False,
             start_new_session=True,
             **self._account.popen,
         )
-        password_file.unlink()
-        if initdb.returncode != 0:
+        if done.returncode != 0:
             raise Unreachable(
-                f"initdb failed: {initdb.stderr.decode(errors='replace')[-_LOG_TAIL_BYTES:]}",
+                f"{program} failed: {done.stderr.decode(errors='replace')[-_LOG_TAIL_BYTES:]}",
                 where=str(self.binaries.folder),
             )
 
@@ -243,22 +254,17 @@ class PrivatePostgres:
             self._spawn()
             if self._answers():
                 return
-            port = free_port()  # somebody else took it in the meantime
+            port = free_port()  # it was taken in the meantime
         raise Unreachable("no free port on 127.0.0.1", remedy="see what listens: ss -ltn")
 
     def _spawn(self) -> None:
-        log_path = self.home / "postgres.log"
-        with log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [self.binaries.program("postgres"), "-D", self._data(), "-p", str(self.port)],
-                env=self._environ(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **self._account.popen,
-            )
+        self.process = spawn_postgres(
+            self.binaries,
+            ("-D", self._data(), "-p", str(self.port)),
+            self.home / "postgres.log",
+            self._account,
+            self._guardian,
+        )
         if self._guardian:
             try:
                 self._tokens.append(self._guardian.kill(self.process.pid, signal.SIGQUIT))
@@ -304,11 +310,6 @@ class PrivatePostgres:
     def _place(self) -> str:
         return f"PostgreSQL {self.binaries.version} at {self.host}:{self.port}"
 
-    def _environ(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        guard = self._guardian.environ if self._guardian else {}
-        return {**kept, "LC_ALL": "C", **guard}
-
     def _remove_home(self) -> None:
         if self._owns_home:
             watchdog.remove(self.home)
@@ -322,20 +323,47 @@ class PrivatePostgres:
         self.stop("immediate")
 
 
-def _refuses(told: str) -> bool:
-    """Whether a server refuses for good, not because it is starting or full."""
-    return "FATAL:" in told and not any(reason in told for reason in _FOR_NOW)
+def spawn_postgres(
+    binaries: Binaries,
+    arguments: Sequence[str | Path],
+    log: Path,
+    account: Account,
+    guardian: Guardian | None,
+) -> subprocess.Popen[bytes]:
+    """Start `postgres` in a session of its own; its output goes to the log."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [binaries.program("postgres"), *arguments],
+            env=_environ(guardian),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **account.popen,
+        )
+
+
+def _environ(guardian: Guardian | None) -> dict[str, str]:
+    """The environment without the variables of libpq, which a server would inherit."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+    return {**kept, "LC_ALL": "C", **(guardian.environ if guardian else {})}
+
+
+def _refuses(error: str) -> bool:
+    """Whether a refusal is permanent, and not because the server is starting or full."""
+    return "FATAL:" in error and not any(reason in error for reason in _FOR_NOW)
 
 
 def copy_data(source: Path, target: Path) -> None:
-    """Copy a data folder with its owner; as a clone where the file system can do that.
+    """Copy a data folder with its owner, as a clone where the file system supports that.
 
     Raises:
-        OSError: it is not there.
+        OSError: it does not exist.
         subprocess.SubprocessError: it cannot be copied.
     """
     source.stat()
-    # shutil would leave the owner behind, and copies one block after the other.
+    # shutil would not keep the owner, and cannot clone.
     way = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-pR"]
     subprocess.run(
         ["cp", *way, source, target], check=True, capture_output=True, timeout=_COPY_TIMEOUT_S
@@ -346,3 +374,48 @@ def loopback_dsn(port: int, database: str, user: str, password: str) -> str:
     """The connection string of a server on 127.0.0.1; without a password if that is empty."""
     name, secret, base = (quote(text, safe="") for text in (user, password, database))
     return f"postgresql://{name}{secret and f':{secret}'}@127.0.0.1:{port}/{base}"
+
+
+class PrivateStandby(PrivatePostgres):
+    """A running standby. Made by `follow`; roles and passwords are those of its primary."""
+
+    @classmethod
+    def follow(
+        cls, primary: PrivatePostgres, folder: Path, *, dsn: str, slot: str, guardian: Guardian
+    ) -> Self:
+        """Copy a running server, follow it, and wait until the copy answers.
+
+        Args:
+            primary: the server to copy.
+            folder: where its data goes, as for `PrivatePostgres.start`.
+            dsn: the primary as a role with REPLICATION; its `application_name` is how the
+                primary knows the standby.
+            slot: the slot it makes on the primary, so that no WAL is missed while it is away.
+            guardian: stops it when this process dies.
+
+        Raises:
+            Unreachable: the primary has no pg_basebackup or cannot be copied, or the copy did
+                not start within a minute.
+        """
+        account = server_account()
+        home = reachable_folder(folder, account)
+        standby = cls(home, primary.binaries, account, guardian)
+        standby.password = primary.password
+        standby._owns_home = home != folder.resolve()
+        try:
+            if standby._owns_home:
+                standby._tokens.append(guardian.remove(home))
+            standby._copy(dsn, slot)
+            standby._launch(free_port())
+        except BaseException:  # an interrupt too must leave nothing
+            standby._remove_home()
+            raise
+        return standby
+
+    def _copy(self, dsn: str, slot: str) -> None:
+        self._fill_data(
+            "pg_basebackup",
+            *("--pgdata", self._data(), "--dbname", dsn),
+            *("--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"),
+            *("--create-slot", "--slot", slot, "--no-sync", "--no-manifest"),
+        )

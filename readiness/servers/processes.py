@@ -4,7 +4,9 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +16,6 @@ from typing import Any, Final, Self
 
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, ReferenceSystemError
-from readiness.servers.ports import free_port
 
 START_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 10.0
@@ -22,6 +23,11 @@ _PORT_ATTEMPTS: Final = 3
 _BODY_LIMIT_BYTES: Final = 1 << 22
 _OK: Final = 200
 _LOG_TAIL_BYTES: Final = 1500
+# Below the range of outgoing connections (from 32768 on Linux, 49152 elsewhere): a server that is
+# restarted must find its port free.
+_FROM: Final = 15_000
+_TO: Final = 32_000
+_chance: Final = random.SystemRandom()
 
 
 @dataclass(slots=True)
@@ -29,16 +35,15 @@ class Daemon:
     """One program that answers HTTP on 127.0.0.1.
 
     Attributes:
-        name: what it is called, in messages and for its log.
-        command: gives the command line for a port.
+        name: its name in messages, and of its log.
+        command: returns the command line for a port.
         folder: where its log goes.
-        guardian: ends it when this process dies.
-        ready_path: answers 200 once it is up.
-        environ: variables on top of this process's.
+        guardian: stops it when this process dies.
+        ready_path: answers 200 once it is ready.
+        environ: variables added to those of this process.
         port: where it listens, from `start` on.
         works_in: its working folder; default: `folder`.
-        ended_by: the signal that the guardian ends it with: all that it would still write is
-            removed with its folder, and nobody waits for what a program does at its end.
+        ended_by: the signal of the guardian; SIGKILL by default, as its files are removed anyway.
     """
 
     name: str
@@ -58,15 +63,20 @@ class Daemon:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The id of its process; 0 if it does not run."""
+        return self.process.pid if self.process else 0
+
     def start(self) -> Self:
-        """Start it and wait until it answers; on the same port when it ran before.
+        """Start it and wait until it answers; a restart uses the same port.
 
         Raises:
             ReferenceSystemError: it ended, or did not answer within 30 s.
         """
         for _ in range(_PORT_ATTEMPTS):
             port = self.port or free_port()
-            if self._comes_up(port):
+            if self._try(port):
                 self.port = port
                 return self
         raise ReferenceSystemError(
@@ -74,7 +84,7 @@ class Daemon:
         )
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
-        """End it and its children. Harmless when it has ended already."""
+        """Stop it and its children; harmless when it has already ended."""
         process = self.process
         if process is None:
             return
@@ -111,8 +121,8 @@ class Daemon:
         finally:
             self.signal(signal.SIGCONT)
 
-    def _comes_up(self, port: int) -> bool:
-        """Start it; False if it ended at once, as it does when its port is taken."""
+    def _try(self, port: int) -> bool:
+        """Start it; False if it ended at once, for example because its port was taken."""
         self._spawn(port)
         deadline = time.monotonic() + START_TIMEOUT_S
         try:
@@ -172,10 +182,10 @@ def _answers(port: int, path: str) -> bool:
 def request(
     port: int, method: str, path: str, body: object = None, timeout_s: float = 2.0
 ) -> tuple[int, bytes]:
-    """Status and body of one request to 127.0.0.1; never by way of a proxy.
+    """Status and body of one request to 127.0.0.1, without a proxy.
 
     Raises:
-        OSError: nobody answers in time.
+        OSError: no answer in time.
         http.client.HTTPException: the answer is not HTTP.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
@@ -191,7 +201,7 @@ def request(
 def request_json(
     port: int, method: str, path: str, body: object = None, timeout_s: float = 2.0
 ) -> Any:
-    """The JSON that one request to 127.0.0.1 is answered with.
+    """The JSON in the answer to one request to 127.0.0.1.
 
     Raises:
         ReferenceSystemError: the answer is not JSON with status 200.
@@ -206,3 +216,15 @@ def request_json(
         f"answered {status}: {answer[:200].decode(errors='replace')}",
         where=f"{method} http://127.0.0.1:{port}{path}",
     )
+
+
+def free_port() -> int:
+    """A port that is free now; callers must retry, as another process may take it."""
+    while True:
+        port = _chance.randrange(_FROM, _TO)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

@@ -5,18 +5,18 @@ Checks call `find`, which downloads nothing. The reference system, the tests and
 """
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers import unpacking
-from readiness.servers.without import VARIABLE, refused
 
+Program = unpacking.Program
 POSTGRES_FOLDER: Final = "READINESS_POSTGRES_BIN"
 """The variable that names a folder with the programs of PostgreSQL."""
 INSTALLED_POSTGRES: Final = (
@@ -27,45 +27,16 @@ INSTALLED_POSTGRES: Final = (
     "/usr/local/opt/postgresql@*/bin",
     "/usr/local/pgsql/bin",
 )
-"""Where a PostgreSQL is that was installed, and is not on PATH."""
+"""Where PostgreSQL is installed when it is not on PATH."""
 POSTGRES_PROGRAMS: Final = ("initdb", "postgres", "pg_dump", "pg_restore")
-"""What makes a folder one of PostgreSQL's programs."""
+"""The programs that a folder must have to be used."""
 
-# Debian installs servers where only root looks.
-_BESIDE_PATH: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_HIDDEN: Final = f"is disabled by ${VARIABLE}"
+# Debian installs servers in folders that are only on the PATH of root.
+_SERVER_FOLDERS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+WITHOUT: Final = "READINESS_WITHOUT"
+"""The variable with programs and PostgreSQL extensions that must not be used, comma-separated."""
+_HIDDEN: Final = f"is disabled by ${WITHOUT}"
 _TEMPLATE: Final = "/usr/share/prometheus/alertmanager/default.tmpl"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """One program, and where it comes from.
-
-    Attributes:
-        names: what it is called on PATH; the first one names it in messages.
-        debian: the Debian package that has it; empty if there is none.
-        wheel: the Python package that has it; empty if there is none.
-        version: the arguments with which it does nothing but show that it runs.
-        needs: a file that the packaged program opens at exactly this path.
-        beside: packages that go with it and on which it does not depend.
-    """
-
-    names: tuple[str, ...]
-    debian: str = ""
-    wheel: str = ""
-    version: tuple[str, ...] = ("--version",)
-    needs: str = ""
-    beside: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Its name in messages."""
-        return self.names[0]
-
-    @property
-    def remedy(self) -> str:
-        """The command that installs it."""
-        return f"apt-get install {self.debian}" if self.debian else f"pip install {self.wheel}"
 
 
 PROMETHEUS: Final = Program(("prometheus",), "prometheus")
@@ -74,9 +45,9 @@ ALERTMANAGER: Final = Program(
     ("alertmanager", "prometheus-alertmanager"),
     "prometheus-alertmanager",
     needs=_TEMPLATE,
-    beside=("proot",),
+    extra=("proot",),
 )
-AMTOOL: Final = Program(("amtool",), "prometheus-alertmanager", needs=_TEMPLATE, beside=("proot",))
+AMTOOL: Final = Program(("amtool",), "prometheus-alertmanager", needs=_TEMPLATE, extra=("proot",))
 POSTGRES_EXPORTER: Final = Program(
     ("postgres_exporter", "prometheus-postgres-exporter"), "prometheus-postgres-exporter"
 )
@@ -92,10 +63,10 @@ PGBOUNCER: Final = Program(("pgbouncer",), "pgbouncer")
 HAPROXY: Final = Program(("haproxy",), "haproxy", version=("-v",))
 OPENSSL: Final = Program(("openssl",), "openssl", version=("version",))
 SQUAWK: Final = Program(("squawk",), wheel="squawk-cli")
-BARMAN: Final = Program(("barman",), "barman", beside=("python3-barman", "rsync"))
-DOVECOT: Final = Program(("dovecot",), "dovecot-imapd", beside=("proot",))
+BARMAN: Final = Program(("barman",), "barman", extra=("python3-barman", "rsync"))
+DOVECOT: Final = Program(("dovecot",), "dovecot-imapd", extra=("proot",))
 BUSYBOX: Final = Program(("busybox",), "busybox-static", version=("true",))
-CHROMIUM: Final = Program(("chromium", "google-chrome"), "chromium", beside=("fonts-dejavu-core",))
+CHROMIUM: Final = Program(("chromium", "google-chrome"), "chromium", extra=("fonts-dejavu-core",))
 PDFTOTEXT: Final = Program(("pdftotext",), "poppler-utils", version=("-v",))
 
 REFERENCE: Final = (
@@ -112,16 +83,16 @@ REFERENCE: Final = (
     HAPROXY,
     OPENSSL,
 )
-"""What the reference system is made of. They come in one download."""
+"""What the reference system consists of; downloaded together."""
 TESTS: Final = (BARMAN, DOVECOT, BUSYBOX)
-"""What only our tests start."""
+"""What only the tests start."""
 BROWSER: Final = (CHROMIUM, PDFTOTEXT)
-"""What prints a page; large, so that it is downloaded only by the test that prints one."""
+"""What the test that prints a page needs; large, so that it is a download of its own."""
 _TOGETHER: Final = (REFERENCE, TESTS, BROWSER)
 ALL: Final = (*REFERENCE, *TESTS, *BROWSER)
-"""What may come from a Debian package."""
-# Why each download failed that this process tried; empty for what succeeded. None is tried again:
-# it may have taken long.
+"""All programs that may come from a Debian package."""
+# The result of each download of this process: empty, or why it failed. None is repeated, as it may
+# take long.
 _tried: dict[tuple[str, ...], str] = {}
 
 
@@ -130,7 +101,7 @@ class AbsentError(ReferenceSystemError):
 
 
 def find(program: Program) -> str:
-    """The path of a program that is here: on PATH, unpacked before, or from a wheel.
+    """The path of a program that is available: on PATH, unpacked before, or from a wheel.
 
     Raises:
         AbsentError: it is missing or does not run.
@@ -158,7 +129,7 @@ def is_here(program: Program) -> bool:
 
 
 def get(program: Program) -> str:
-    """The path of a program, which is downloaded, together with its group, if it is not here.
+    """The path of a program; it is downloaded with its group if it is not available.
 
     Raises:
         AbsentError: it is missing and cannot be downloaded.
@@ -176,15 +147,15 @@ def get(program: Program) -> str:
 
 
 def fetch(group: Sequence[Program], say: Callable[[str], None] = lambda _: None) -> str:
-    """Download and unpack the programs that are not here, all in one plan.
+    """Download and unpack the missing programs of a group, all at once.
 
     Args:
-        group: what is wanted.
-        say: is told what is downloaded, with sizes.
+        group: the programs.
+        say: called with a line about the download and its size.
 
     Returns:
-        Why they cannot be downloaded; empty if they were, or all are here. Why a single one does
-        not run, `find` says.
+        Why they cannot be downloaded; empty on success. Whether each of them runs is not included:
+        `find` reports that.
     """
     wanted = [p for p in group if p.debian and not refused(*p.names)]
     absent = [p for p in wanted if not _is_provided(p)]
@@ -192,45 +163,44 @@ def fetch(group: Sequence[Program], say: Callable[[str], None] = lambda _: None)
         return ""
     if refused("apt-get"):
         return f"apt-get {_HIDDEN}"
-    packages = tuple(sorted({name for p in absent for name in (p.debian, *p.beside)}))
+    packages = tuple(sorted({name for p in absent for name in (p.debian, *p.extra)}))
     if packages not in _tried:
-        others = [_try(p) for p in ALL]
-        _tried[packages] = unpacking.unpack(packages, [_try(p) for p in absent], others, say)
+        _tried[packages] = unpacking.unpack(packages, absent, ALL, say)
     return _tried[packages]
 
 
 def postgres_folders() -> Iterator[Path]:
-    """The folders with programs of PostgreSQL that were unpacked, the newest release first."""
+    """Folders that may have PostgreSQL's programs: of PATH, installed, unpacked; newest first."""
+    if initdb := shutil.which("initdb"):
+        yield Path(initdb).resolve().parent
+    for pattern in INSTALLED_POSTGRES:
+        yield from sorted(Path("/").glob(pattern[1:]), key=release_number, reverse=True)
     yield from unpacking.postgres_folders()
 
 
-def _try(program: Program) -> unpacking.Try:
-    return unpacking.Try(program.names, program.debian, program.version, program.needs)
+def release_number(folder: Path) -> float:
+    """The release in the path of a folder with programs, such as 16.4; 0 if it has none."""
+    numbers = re.findall(r"\d+(?:\.\d+)?", folder.parent.name)
+    return float(numbers[-1]) if numbers else 0.0
 
 
 def _is_provided(program: Program) -> bool:
-    return _is_postgres_here() if program == POSTGRES else is_here(program)
-
-
-def _is_postgres_here() -> bool:
-    folders = [Path(path) for path in (os.environ.get(POSTGRES_FOLDER),) if path]
-    if initdb := shutil.which("initdb"):
-        folders.append(Path(initdb).resolve().parent)
-    for pattern in INSTALLED_POSTGRES:
-        folders += Path("/").glob(pattern[1:])
-    folders += unpacking.postgres_folders()
+    if program != POSTGRES:
+        return is_here(program)
+    chosen = os.environ.get(POSTGRES_FOLDER)
+    folders = (*([Path(chosen)] if chosen else []), *postgres_folders())
     return any(all((f / name).is_file() for name in POSTGRES_PROGRAMS) for f in folders)
 
 
 def _installed(program: Program) -> str:
-    places = os.pathsep.join((os.environ.get("PATH", os.defpath), *_BESIDE_PATH))
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SERVER_FOLDERS))
     return next((path for name in program.names if (path := shutil.which(name, path=places))), "")
 
 
 def _why_not(path: str, program: Program) -> str:
-    """Why an unpacked program does not run. All were tried out when they were unpacked.
+    """Why an unpacked program does not run. All were tested when they were unpacked.
 
-    Only what needs a file at a fixed path depends on what this process may do.
+    Only one that needs a file at a fixed path depends on the rights of this process.
     """
     if not program.needs or Path(program.needs).exists():
         return ""
@@ -246,13 +216,13 @@ def _tried_again(path: str, arguments: tuple[str, ...]) -> str:
 def _from_wheel(program: Program) -> str:
     if not program.wheel:
         return ""
-    # Installed with pip it lies beside Python, which need not be in PATH.
-    beside = Path(sys.executable).with_name(program.name)
-    return str(beside) if beside.is_file() else ""
+    # pip installs it into the folder of Python, which need not be on PATH.
+    path = Path(sys.executable).with_name(program.name)
+    return str(path) if path.is_file() else ""
 
 
 def main() -> int:
-    """Download what the tests use, with the browser only if that is named: for the Makefile."""
+    """Download what the tests use; with the argument `browser` that too. For the Makefile."""
     groups = [REFERENCE, TESTS, *([BROWSER] if "browser" in sys.argv[1:] else [])]
     for group in groups:
         why = fetch(group, lambda line: print(line, flush=True))  # noqa: T201 - a command
@@ -263,3 +233,9 @@ def main() -> int:
 
 if __name__ == "__main__":
     raise SystemExit(main())
+
+
+def refused(*names: str) -> bool:
+    """Whether one of these names is disabled."""
+    hidden = {name.strip() for name in os.environ.get(WITHOUT, "").split(",")}
+    return not hidden.isdisjoint(names)

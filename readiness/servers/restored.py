@@ -22,8 +22,8 @@ from readiness.lib.account import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
 from readiness.model.secrets import Dsn
-from readiness.servers.account import reachable_folder
-from readiness.servers.binaries import Binaries
+from readiness.servers.binaries import Binaries, reachable_folder
+from readiness.servers.postgres import spawn_postgres
 
 _PORT: Final = 5432
 _LOG_TAIL_BYTES: Final = 2000
@@ -64,10 +64,10 @@ class RestoredServer:
     """A place for restored files, and the server that runs on them.
 
     Attributes:
-        folder: all of it; removed at the end.
+        folder: everything of it; removed at the end.
         data: where the files are restored to; empty at first.
         binaries: the programs it runs.
-        account: who runs it.
+        account: the account that runs it.
     """
 
     def __init__(self, binaries: Binaries, account: Account, guardian: Guardian) -> None:
@@ -96,13 +96,13 @@ class RestoredServer:
 
         Args:
             user: a superuser of the restored server.
-            settings: what it needs beside our own, such as shared_preload_libraries.
-            timeout_s: longest recovery.
+            settings: settings added to our own, such as shared_preload_libraries.
+            timeout_s: longest recovery, in seconds.
 
         Raises:
-            CouldNotMeasure: what was restored leads out of its folder.
+            CouldNotMeasure: a link of the restored files points out of their folder.
             Unreachable: it ended; with the end of its log.
-            TookTooLong: it has not recovered by then.
+            TookTooLong: it has not recovered in that time.
         """
         self._own_everything()
         _refuse_links(self.data)
@@ -146,7 +146,7 @@ class RestoredServer:
             self._guardian.forget(self._tokens.pop())
 
     def _own_everything(self) -> None:
-        """What a tool restored as root belongs to the account that runs the server."""
+        """Give files that a tool restored as root to the account that runs the server."""
         if not self.account.other:
             return
         for folder, folders, files in os.walk(self.data):
@@ -155,10 +155,10 @@ class RestoredServer:
         self.account.own(self.data)
 
     def _configure(self) -> None:
-        """Files of our own: those of the source may lie elsewhere, and would let others in."""
+        """Write our own files: those of the source may be elsewhere, and may allow other users."""
         lines = {
             "postgresql.conf": "",
-            # Nobody but the account itself and root can reach the socket.
+            # Only the account itself and root can reach the socket.
             "pg_hba.conf": "local all all trust\n",
             "pg_ident.conf": "",
         }
@@ -183,7 +183,7 @@ class RestoredServer:
                 where=str(self.data),
             )
         found = dict(re.findall(r"^(.*?): +(\S.*)$", done.stdout, re.MULTILINE))
-        return {name: found[told] for name, told in _AT_LEAST.items() if told in found}
+        return {name: found[key] for name, key in _AT_LEAST.items() if key in found}
 
     def _spawn(self, settings: Mapping[str, str]) -> None:
         own = {
@@ -192,19 +192,10 @@ class RestoredServer:
             "ident_file": str(self.folder / "pg_ident.conf"),
             "unix_socket_directories": str(self.folder),
         }
-        words = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        with self._log().open("wb") as log:
-            self._process = subprocess.Popen(
-                [self.binaries.program("postgres"), "-D", self.data, *words],
-                env={**kept, "LC_ALL": "C", **self._guardian.environ},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **self.account.popen,
-            )
+        options = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
+        self._process = spawn_postgres(
+            self.binaries, ("-D", self.data, *options), self._log(), self.account, self._guardian
+        )
         try:
             self._tokens.append(self._guardian.kill(self._process.pid, signal.SIGQUIT))
         except ReadinessError:
@@ -244,8 +235,8 @@ class RestoredServer:
         """The end of its log, without the lines that are always there."""
         with contextlib.suppress(OSError):
             text = self._log().read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
-            told = [line for line in text.splitlines() if re.search("FATAL|PANIC|ERROR", line)]
-            return " ".join(told[-3:]) or text[-300:].strip()
+            errors = [line for line in text.splitlines() if re.search("FATAL|PANIC|ERROR", line)]
+            return " ".join(errors[-3:]) or text[-300:].strip()
         return "no log"
 
     def _log(self) -> Path:
@@ -256,7 +247,7 @@ class RestoredServer:
 def place_to_restore(
     binaries: Binaries, account: Account, guardian: Guardian
 ) -> Iterator[RestoredServer]:
-    """An empty place for restored files; all of it goes at the end."""
+    """An empty place for restored files; it is removed at the end."""
     server = RestoredServer(binaries, account, guardian)
     try:
         yield server
@@ -265,7 +256,7 @@ def place_to_restore(
 
 
 def _refuse_links(data: Path) -> None:
-    """Refuse links out of the folder, which may lead to the tablespaces of the source."""
+    """Refuse links out of the folder: they may point to the tablespaces of the source."""
     for link in [data / "pg_wal", *data.glob("pg_tblspc/*")]:
         if link.is_symlink() and not link.resolve().is_relative_to(data.parent.resolve()):
             raise CouldNotMeasure(

@@ -1,4 +1,7 @@
-"""What the small servers of the reference system share: they stand for products we cannot ship."""
+"""What the small servers share that replace products we cannot ship.
+
+It stands alone because each of them is a process that must start quickly.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +16,7 @@ LIMIT_BYTES: Final = 1 << 20
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, up to a limit."""
+    """The body, truncated to 1 MiB."""
     body = b""
     async for chunk in request.stream():
         body = (body + chunk)[:LIMIT_BYTES]
@@ -26,12 +29,12 @@ def is_bearer(request: Request, token: str) -> bool:
 
 
 def refused(what: str) -> Response:
-    """The answer to whoever has not."""
+    """The answer to a request without the token."""
     return JSONResponse({"message": what, "detail": what}, 401)
 
 
 async def serve(routes: Sequence[BaseRoute], port: int) -> None:
-    """Serve until a signal comes."""
+    """Serve on 127.0.0.1 until SIGTERM or SIGINT."""
     config = uvicorn.Config(
         Starlette(routes=routes),
         host="127.0.0.1",

@@ -1,12 +1,12 @@
 """Debian packages that are unpacked into a cache, with the libraries that they depend on.
 
-A layer is the folder of one download: the files of all its packages, and `launchers/`, where a
-script for each program sets the paths of the libraries and becomes the program. A layer does not
-depend on what is installed (its plan starts from an empty system, but for the C library), so that
-images of one release can share the cache.
+A layer is the folder of one download: the files of all its packages, and `launchers/` with a script
+for each program that sets the library paths and executes the program. A layer does not depend on
+what is installed (apt plans it for a system with nothing but the C library), so that images of one
+release can share the cache.
 
-The lists and the downloads of apt have folders of our own: it needs no privilege, and changes
-nothing of the system.
+apt uses lists and archives in folders of our own: it needs no privileges and changes nothing in
+the system.
 """
 
 import contextlib
@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness.servers import cache, launchers
+from readiness.servers import launchers
+from readiness.servers.files import CACHE, cache_folder, locked
 
-# To be raised with what a launcher does: those of a layer are not written again.
+# Increase the number when launchers change: those of an existing layer are not written again.
 _LAYERS: Final = "layers-2"
 _BROKEN: Final = "broken"
 _LONGEST_S: Final = 600.0
@@ -37,13 +38,13 @@ _VERSION_S: Final = 20.0
 _LISTS_ARE_FRESH_S: Final = 24 * 3600
 _DOWNLOADS: Final = 4
 _MEGABYTE: Final = 1e6
-# What runs of a plan: what was asked for, what it is split into, and libraries.
+# Packages of a plan that are unpacked: those requested, parts of them, and libraries.
 _KEPT: Final = re.compile(
     r"lib.*|postgresql(-client)?-\d+|promtool|dovecot-core|chromium-common|fontconfig-config"
     r"|python3-.*"
 )
-# The compiler of expressions (PostgreSQL works without), pages, Perl, what only an installation
-# uses, and the C library, which must be of the same build as the system's loader.
+# Those of them that are not: PostgreSQL's JIT compiler, web pages, Perl, what only an installation
+# uses, and the C library, which must be the same build as the system's loader.
 _LEFT_OUT: Final = re.compile(
     r"libllvm.*|libz3-.*|libjs-.*|lib.*-perl|libperl.*|libc6|libc-(bin|l10n)|libcap2-bin|libgdbm.*"
     r"|libdb5.*|libpython3.*|libdebconf.*|libsemanage.*|libsepol.*|libpam-modules.*|lib.*-common"
@@ -52,7 +53,7 @@ _LEFT_OUT: Final = re.compile(
 _USELESS: Final = (
     *("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/info"),
     *("usr/share/bug", "lib/systemd", "usr/lib/systemd", "usr/lib/postgresql/*/lib/bitcode"),
-    # With it and without its compiler, every query that is worth compiling fails.
+    # With it but without its compiler, every query that PostgreSQL compiles fails.
     "usr/lib/postgresql/*/lib/llvmjit*",
 )
 _ITEM: Final = re.compile(r"^'(?P<uri>[^']+)' (?P<name>[^_ ]+)_\S+ (?P<size>\d+)", re.MULTILINE)
@@ -62,20 +63,34 @@ _UNKNOWN: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """How to see that a program runs.
+class Program:
+    """One program, and where it comes from.
 
     Attributes:
-        names: what it may be called.
-        package: of Debian, that should have it.
-        version: the arguments with which it only shows that it runs.
-        needs: a file that it opens at exactly this path; empty if there is none.
+        names: what it may be called; messages use the first one.
+        debian: the Debian package that has it; empty if none has.
+        wheel: the Python package that has it; empty if none has.
+        version: arguments with which it only shows that it runs.
+        needs: a file that the packaged program opens at exactly this path; empty if it opens none.
+        extra: packages that it needs although its own does not depend on them.
     """
 
     names: tuple[str, ...]
-    package: str
-    version: tuple[str, ...]
+    debian: str = ""
+    wheel: str = ""
+    version: tuple[str, ...] = ("--version",)
     needs: str = ""
+    extra: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        return self.names[0]
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs it."""
+        return f"apt-get install {self.debian}" if self.debian else f"pip install {self.wheel}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +102,7 @@ class _Deb:
 
 
 class _Refused(Exception):
-    """What apt or dpkg said against it."""
+    """The error of apt or dpkg."""
 
 
 def launcher(names: Iterable[str]) -> str:
@@ -101,16 +116,16 @@ def launcher(names: Iterable[str]) -> str:
 
 
 def why_absent(names: Iterable[str]) -> str:
-    """What was noted of a program when its package was unpacked; empty if it runs, or never was.
+    """Why a program does not run, as noted when its package was unpacked; empty without a note.
 
-    The words follow its name.
+    The text continues a sentence that begins with its name.
     """
     file = _note_of(names)
     return file.read_text(encoding="utf-8") if file else ""
 
 
 def _noted_lately(names: Iterable[str]) -> bool:
-    """Whether it was tried a short while ago; the packages of a release change seldom."""
+    """Whether unpacking it failed within the last day; packages of a release change rarely."""
     file = _note_of(names)
     return file is not None and time.time() - file.stat().st_mtime < _LISTS_ARE_FRESH_S
 
@@ -135,29 +150,29 @@ def is_unpacked(folder: Path) -> bool:
 
 def unpack(
     packages: Sequence[str],
-    absent: Sequence[Try],
-    others: Sequence[Try],
+    absent: Sequence[Program],
+    others: Sequence[Program],
     say: Callable[[str], None],
 ) -> str:
-    """Make a layer of these packages and of what they depend on.
+    """Make a layer of Debian packages and their dependencies.
 
-    Safe to call from several processes at once: one of them does it, and the others wait.
+    Safe to call from several processes at once: one makes it while the others wait.
 
     Args:
-        packages: of Debian.
-        absent: the programs that it is for.
-        others: more programs that may be in these packages.
-        say: is told what is downloaded.
+        packages: names of the packages.
+        absent: the programs to get.
+        others: further programs that may be in these packages.
+        say: called with a line about the download.
 
     Returns:
-        Why it cannot be made; empty if it was, or if another process made it.
+        Why it cannot be made; empty on success, also of another process.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return "this is not a Debian system"
     try:
         home = _made_home()
-        with cache.locked(home / "lock", _LONGEST_S):
-            if not all(launcher(t.names) or _noted_lately(t.names) for t in absent):
+        with locked(home / "lock", _LONGEST_S):
+            if not all(launcher(p.names) or _noted_lately(p.names) for p in absent):
                 _make_layer(home, packages, absent, others, say)
     except subprocess.TimeoutExpired as problem:
         return f"{problem.cmd[0]} did not end within {_LONGEST_S:g} s"
@@ -167,8 +182,8 @@ def unpack(
         return f"another process has been downloading it for more than {_LONGEST_S:g} s"
     except OSError as problem:
         return (
-            f"it cannot be unpacked into {cache.folder()}: {problem.strerror or problem}"
-            f" (another folder: {cache.VARIABLE}=FOLDER)"
+            f"it cannot be unpacked into {cache_folder()}: {problem.strerror or problem}"
+            f" (another folder: {CACHE}=FOLDER)"
         )
     return ""
 
@@ -191,24 +206,24 @@ def why_not(path: str, arguments: Sequence[str]) -> str:
             return problem.strerror or str(problem)
     if done.returncode == 0:
         return ""
-    said = (done.stderr + done.stdout).decode(errors="replace").strip().splitlines()
-    return said[-1][:300] if said else f"it ends with {done.returncode}"
+    lines = (done.stderr + done.stdout).decode(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else f"it ends with status {done.returncode}"
 
 
 @functools.cache
 def _system() -> str:
-    """What the cache is kept apart by: the release of the distribution, and the processor."""
+    """The part of the cache for this system: the distribution, its release and the processor."""
     try:
-        told = platform.freedesktop_os_release()
+        system = platform.freedesktop_os_release()
     except OSError:
-        told = {}
-    release = told.get("VERSION_ID") or told.get("VERSION_CODENAME", "unknown")
-    words = (told.get("ID", "unknown"), release, platform.machine())
-    return re.sub(r"[^\w.-]", "_", "-".join(words))
+        system = {}
+    release = system.get("VERSION_ID") or system.get("VERSION_CODENAME", "unknown")
+    parts = (system.get("ID", "unknown"), release, platform.machine())
+    return re.sub(r"[^\w.-]", "_", "-".join(parts))
 
 
 def _layers() -> list[Path]:
-    """The layers that are there, the newest first."""
+    """The existing layers, the newest first."""
     try:
         found = [(e.stat().st_mtime, e.path) for e in os.scandir(_home() / _LAYERS) if e.is_dir()]
     except OSError:
@@ -217,7 +232,7 @@ def _layers() -> list[Path]:
 
 
 def _home() -> Path:
-    return cache.folder() / _system()
+    return cache_folder() / _system()
 
 
 def _made_home() -> Path:
@@ -232,35 +247,35 @@ def _made_home() -> Path:
 def _make_layer(
     home: Path,
     packages: Sequence[str],
-    absent: Sequence[Try],
-    others: Sequence[Try],
+    absent: Sequence[Program],
+    others: Sequence[Program],
     say: Callable[[str], None],
 ) -> None:
     began = time.monotonic()
-    for left in home.glob("work-*"):  # of a process that was killed: we hold the lock
+    for left in home.glob("work-*"):  # of a process that was killed, as we hold the lock
         shutil.rmtree(left, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix="work-", dir=home))
     try:
         apt = _Apt(home, work)
         debs = apt.plan(packages)
         size = sum(deb.size for deb in debs) / _MEGABYTE
-        place = _abbreviated(cache.folder())
+        place = _abbreviated(cache_folder())
         say(f"Downloading {len(debs)} packages, {size:.0f} MB, into {place}")
         tree = work / "tree"
         tree.mkdir()
         apt.download(debs, tree)
         _trim(tree)
-        tries = {t.names: t for t in (*others, *absent)}.values()
-        launchers.write(tree, {name: t.needs for t in tries for name in t.names})
+        programs = {p.names: p for p in (*others, *absent)}.values()
+        launchers.write(tree, {name: p.needs for p in programs for name in p.names})
         launchers.keep_loader(tree)
-        _try_out(tree, tries)
+        _test_all(tree, programs)
         _note_missing(tree, absent, debs)
         (tree / "layer.json").write_text(
             json.dumps({"packages": list(packages), "unpacked": [deb.name for deb in debs]})
         )
         tree.chmod(0o755)
         target = home / _LAYERS / _key(debs)
-        if target.exists():  # somebody took a program out of it
+        if target.exists():  # a program was removed from it
             target.rename(work / "old")
         tree.rename(target)
         os.utime(target)
@@ -281,10 +296,10 @@ def _abbreviated(folder: Path) -> str:
 
 
 class _Apt:
-    """apt with a state of its own, in which nothing is installed.
+    """apt with a state of its own, in which no package is installed.
 
     Args:
-        home: where its lists stay.
+        home: where its lists are kept.
         work: a folder for this download.
     """
 
@@ -298,7 +313,7 @@ class _Apt:
         (work / "status").touch()
         self._config = work / "apt.conf"
         self._config.write_text(
-            # The hooks of an image clean the system's own folders, or need its services.
+            # Hooks of container images clean the system's folders, or need its services.
             "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n"
             "#clear APT::Update::Post-Invoke-Success;\n"
             f'Dir::State::lists "{self._lists}";\nDir::State::status "{work / "status"}";\n'
@@ -309,30 +324,30 @@ class _Apt:
         )
 
     def plan(self, packages: Sequence[str]) -> list[_Deb]:
-        """What is to be unpacked.
+        """The packages to unpack for those that are requested.
 
         Raises:
-            _Refused: it cannot be planned.
+            _Refused: apt cannot resolve them.
         """
         refusal = self._refresh()
         asked = list(packages)
         while asked:
             try:
-                told = self._run("apt-get", "--print-uris", "-qq", "--yes", "install", *asked)
+                uris = self._run("apt-get", "--print-uris", "-qq", "--yes", "install", *asked)
             except _Refused as problem:
                 unknown = {a or b for a, b in _UNKNOWN.findall(str(problem))} & set(asked)
                 if not unknown or len(asked) == len(unknown):
                     raise _Refused(refusal or _last_line(str(problem))) from None
                 asked = [name for name in asked if name not in unknown]
                 continue
-            items = [_Deb(m["name"], int(m["size"])) for m in _ITEM.finditer(told)]
+            items = [_Deb(m["name"], int(m["size"])) for m in _ITEM.finditer(uris)]
             return [deb for deb in items if _is_used(deb.name, asked)]
-        raise _Refused(refusal or "nothing was asked for")
+        raise _Refused(refusal or "no package was requested")
 
     def download(self, debs: Sequence[_Deb], tree: Path) -> None:
-        """Download packages, several at a time, and unpack each of them into `tree`.
+        """Download packages in parallel and unpack each of them into `tree`.
 
-        apt compares each file with the signed lists before it says that it is there.
+        apt verifies each file against the signed lists.
 
         Raises:
             _Refused: one cannot be downloaded or unpacked.
@@ -355,9 +370,9 @@ class _Apt:
         shutil.rmtree(folder)
 
     def _refresh(self) -> str:
-        """Renew the lists if they are old; gives what was said against it.
+        """Update the lists if they are old; returns the error, which is not yet fatal.
 
-        One source of several may not answer: whether the rest is enough is seen afterwards.
+        If one source of several does not answer, the others may be enough.
         """
         stamp = self._lists.parent / "updated"
         with contextlib.suppress(OSError):
@@ -397,7 +412,7 @@ def _is_used(name: str, asked: Sequence[str]) -> bool:
 
 
 def _shares(debs: Sequence[_Deb]) -> list[list[_Deb]]:
-    """The packages in a few lists of about the same size."""
+    """Distribute the packages over a few lists of about the same size in bytes."""
     shares: list[list[_Deb]] = [[] for _ in range(_DOWNLOADS)]
     for deb in sorted(debs, key=lambda deb: deb.size, reverse=True):
         min(shares, key=lambda share: sum(d.size for d in share)).append(deb)
@@ -405,7 +420,7 @@ def _shares(debs: Sequence[_Deb]) -> list[list[_Deb]]:
 
 
 def _trim(tree: Path) -> None:
-    """Remove what is never read, and every right that goes beyond the caller's."""
+    """Remove files that are never read, and set-user-id and set-group-id bits."""
     for pattern in _USELESS:
         for found in sorted(tree.glob(pattern)):
             if found.is_dir() and not found.is_symlink():
@@ -418,12 +433,12 @@ def _trim(tree: Path) -> None:
             path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
 
 
-def _try_out(tree: Path, tries: Iterable[Try]) -> None:
-    """Run each program; what does not run loses its launcher, and the reason is kept."""
+def _test_all(tree: Path, programs: Iterable[Program]) -> None:
+    """Run each program; the launcher of one that does not run is removed, and the reason noted."""
     (tree / _BROKEN).mkdir()
     (tree / _BROKEN).chmod(0o755)
-    for program in tries:
-        if program.needs:  # it depends on what a process may do: `programs.find` sees to it
+    for program in programs:
+        if program.needs:  # it depends on the rights of a process: `programs.find` tests it
             continue
         for path in (tree / launchers.FOLDER / name for name in program.names):
             if path.is_file() and (why := why_not(str(path), program.version)):
@@ -431,15 +446,15 @@ def _try_out(tree: Path, tries: Iterable[Try]) -> None:
                 path.unlink()
 
 
-def _note_missing(tree: Path, absent: Sequence[Try], debs: Sequence[_Deb]) -> None:
-    """Keep why a program is not in the layer that was made for it: else all would try again."""
+def _note_missing(tree: Path, absent: Sequence[Program], debs: Sequence[_Deb]) -> None:
+    """Note why a program is not in the layer made for it, so that it is not tried again."""
     for program in absent:
         names = program.names
         if any((tree / place / n).exists() for place in (launchers.FOLDER, _BROKEN) for n in names):
             continue
-        there = any(deb.name == program.package for deb in debs)
-        why = "does not have it" if there else "does not exist for this release"
-        _note(tree, names[0], f"is not installed; the package {program.package} {why}")
+        exists = any(deb.name == program.debian for deb in debs)
+        why = "does not have it" if exists else "does not exist for this release"
+        _note(tree, names[0], f"is not installed; the package {program.debian} {why}")
 
 
 def _note(tree: Path, name: str, why: str) -> None:

@@ -1,10 +1,11 @@
-"""Faults of the order service that the monitoring checks find."""
+"""Faults of the service, and those seen from outside: addresses, pages, dashboards, errors."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from readiness.model.fault import Fault, fault
+from readiness.areas.monitoring.reference.levers import noticed_fault
+from readiness.model.fault import Fault, broken_by, fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
@@ -15,35 +16,43 @@ _ENDPOINT: Final = "monitoring.metrics-endpoint[orders]"
 _TRUTH: Final = "monitoring.metrics-truth[orders]"
 _JOB: Final = "monitoring.scrape-jobs[orders]"
 _CAPACITY: Final = "monitoring.prometheus-capacity[prometheus]"
-# To Prometheus, the target is down: nothing else of it can be judged any more.
+_PROBE: Final = "monitoring.blackbox-probes[site]"
+_TRACKER: Final = "monitoring.error-tracker[error-tracker]"
+_DASHBOARD: Final = "monitoring.dashboard-panels[shop]"
+_FILE: Final = "monitoring.dashboard-panels[shop-file]"
+_SOURCES: Final = "monitoring.grafana-datasources[grafana]"
+_NOWHERE: Final = "http://127.0.0.1:9"
+_SITE: Final = '{instance=~"https://.*"}'
+_SERIES: Final = 'http_requests_total{job="orders"}'
+# For Prometheus the target is down, and nothing else of it can be judged.
 _DOWN: Final = {_JOB: {"up", "success-share"}, _CAPACITY: set[str]()}
-# Three times the limit of the reference target: slow beyond all doubt, and no timeout.
+# Three times the limit of the reference target: clearly slow, but not a timeout.
 _SLOW_MS: Final = 1500
 _ORDERS_DOWN: Final = 'ALERTS{alertname="TargetDown",alertstate="firing",job="orders"}'
 Misses = Mapping[str, set[str]]
 
 
 def _behaving(name: str, story: str, misses: Misses, **switches: object) -> Fault:
-    """A fault that the service is told to have; see `Behaviour`."""
+    """A fault of the service itself; see `Behaviour`."""
+    return broken_by(name, story, misses, lambda levers: levers.behave(**switches))
 
-    def apply(system: "ReferenceSystem") -> AbstractContextManager[None]:
-        return system.levers.behave(**switches)
 
-    apply.__name__ = name
-    return fault(story=story, misses=misses)(apply)
+def _server_fault(server: str, name: str, story: str, misses: Misses, **broken: object) -> Fault:
+    """A fault of one of our replacements for other products."""
+    return broken_by(name, story, misses, lambda levers: levers.server_fault(server, **broken))
 
 
 def _unreadable(name: str, story: str, misses: Misses, **switches: object) -> Fault:
-    """The same, where Prometheus cannot read the metrics, so that the target is down."""
+    """A fault because of which Prometheus cannot read the metrics, so that the target is down."""
 
     @contextmanager
     def apply(system: "ReferenceSystem") -> Iterator[None]:
-        # The dashboards show a time before the fault, if there was one.
-        system.levers.await_series('count_over_time(http_requests_total{job="orders"}[2m]) >= 9')
+        # The dashboards must have data from before the fault.
+        system.levers.await_series(f"count_over_time({_SERIES}[2m]) >= 9")
         with system.levers.behave(**switches):
             system.levers.await_series(_ORDERS_DOWN)
             yield
-        # The alert has ended, and the window of the success share holds no failed scrape.
+        # The alert has ended, and the window of the success share contains no failed scrape.
         well = 'min_over_time(up{job="orders"}[16s]) == 1'
         system.levers.await_series(f"{well} unless on () {_ORDERS_DOWN}")
 
@@ -145,42 +154,101 @@ successes_are_counted_as_errors = _behaving(
 @contextmanager
 def metrics_are_empty(system: "ReferenceSystem") -> Iterator[None]:
     """Prometheus takes that for a good scrape."""
-    series = 'http_requests_total{job="orders"}'
-    system.levers.await_series(f"count_over_time({series}[2m]) >= 9")
+    system.levers.await_series(f"count_over_time({_SERIES}[2m]) >= 9")
     page: dict[str, Any] = {
         "body": {"/metrics": ""},
         "content_type": {"/metrics": "text/plain; version=0.0.4"},
     }
     with system.levers.behave(**page):
-        system.levers.await_series(f"absent({series})")
+        system.levers.await_series(f"absent({_SERIES})")
         yield
-    system.levers.await_series(f"count_over_time({series}[16s]) >= 9")
+    system.levers.await_series(f"count_over_time({_SERIES}[16s]) >= 9")
 
 
-@fault(
-    misses={_JOB: {"metric-age"}},
-    story="A metric carries the time at which it was computed, 10 s ago, as from a cache",
+_AGE: Final = 'time() - timestamp(service_build_info{job="orders"})'
+# Prometheus keeps the series alive although its value is no longer current.
+a_metric_is_old = noticed_fault(
+    "a_metric_is_old",
+    "A metric carries the time at which it was computed, 10 s ago, as from a cache",
+    {_JOB: {"metric-age"}},
+    lambda levers: levers.behave(old_timestamps=True),
+    noticed=f"{_AGE} > 6",
+    gone=f"{_AGE} < 3",
 )
-@contextmanager
-def a_metric_is_old(system: "ReferenceSystem") -> Iterator[None]:
-    """Prometheus keeps such a series alive, though its value is no longer current."""
-    age = 'time() - timestamp(service_build_info{job="orders"})'
-    with system.levers.behave(old_timestamps=True):
-        system.levers.await_series(f"{age} > 6")
-        yield
-    system.levers.await_series(f"{age} < 3")
-
-
-@fault(
-    misses={_CAPACITY: {"exporter-cpu"}},
-    story="An exporter keeps all cores of its machine busy",
+_CPU: Final = 'rate(process_cpu_seconds_total{job="orders"}[15s])'
+an_exporter_is_busy = noticed_fault(
+    "an_exporter_is_busy",
+    "An exporter keeps all cores of its machine busy",
+    {_CAPACITY: {"exporter-cpu"}},
+    lambda levers: levers.behave(busy_exporter=True),
+    noticed=f"{_CPU} > 100",
+    gone=f"absent({_CPU})",
 )
-@contextmanager
-def an_exporter_is_busy(system: "ReferenceSystem") -> Iterator[None]:
-    """As a collector does that reads too much at each scrape."""
-    used = 'rate(process_cpu_seconds_total{job="orders"}[15s])'
-    with system.levers.behave(busy_exporter=True):
-        system.levers.await_series(f"{used} > 100")
-        yield
-    # Neither it nor its time is seen any more.
-    system.levers.await_series(f"absent({used})")
+# The metrics of the service itself stay healthy.
+front_door_is_shut = noticed_fault(
+    "front_door_is_shut",
+    "The shop's website answers 503, while the service behind it is well",
+    {_PROBE: {"success"}},
+    lambda levers: levers.server_fault("site", status=503),
+    noticed=f"probe_success{_SITE} == 0",
+    gone=f"probe_success{_SITE} == 1",
+)
+_DAYS: Final = f"(probe_ssl_earliest_cert_expiry{_SITE} - time()) / 86400"
+certificate_ends_soon = noticed_fault(
+    "certificate_ends_soon",
+    "The certificate ends in three days: its renewal has failed for weeks",
+    {_PROBE: {"certificate"}},
+    lambda levers: levers.server_fault("site", days=3),
+    noticed=f"{_DAYS} < 4",
+    gone=f"{_DAYS} > 300",
+)
+admin_pages_are_open = _behaving(
+    "admin_pages_are_open",
+    "The administrator's pages are open to everybody since a demonstration",
+    {"monitoring.private-pages[orders]": {"refused"}},
+    admin_is_open=True,
+)
+errors_are_refused = _server_fault(
+    "error_tracker", "errors_are_refused",
+    "The error tracker answers 429 to every event: its quota is used up",
+    {_TRACKER: {"accepted"}}, status=429,
+)  # fmt: skip
+errors_are_lost = _server_fault(
+    "error_tracker", "errors_are_lost",
+    "The error tracker accepts every event, and keeps none: its worker is stopped",
+    {_TRACKER: {"readable"}}, loses=True,
+)  # fmt: skip
+data_source_is_away = _server_fault(
+    "grafana", "data_source_is_away",
+    "A data source of Grafana has the address of a server that was moved",
+    {_SOURCES: {"health"}}, history=_NOWHERE,
+)  # fmt: skip
+dashboard_has_no_source = _server_fault(
+    "grafana", "dashboard_has_no_source",
+    "The data source of the dashboard has the address of a server that was moved",
+    {_SOURCES: {"health"}, _DASHBOARD: {"panel-data"}}, prometheus=_NOWHERE,
+)  # fmt: skip
+
+
+def _rename_metric(document: Any) -> None:
+    row = next(panel for panel in document["panels"] if panel["type"] == "row")
+    query = row["panels"][0]["targets"][0]
+    query["expr"] = query["expr"].replace("pg_up", "postgres_up")
+
+
+def _delete_panels(document: Any) -> None:
+    document["panels"] = document["panels"][:6]
+
+
+panel_asks_for_an_old_name = broken_by(
+    "panel_asks_for_an_old_name",
+    "A panel queries a metric that a new version of its exporter has renamed",
+    {_FILE: {"panel-data"}},
+    lambda levers: levers.edit_dashboard(_rename_metric),
+)
+panels_are_deleted = broken_by(
+    "panels_are_deleted",
+    "Half of the panels of the dashboard were deleted",
+    {_FILE: {"panel-count"}},
+    lambda levers: levers.edit_dashboard(_delete_panels),
+)

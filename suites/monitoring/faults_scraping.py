@@ -1,7 +1,7 @@
 """Faults of Prometheus, of its jobs and of its exporters.
 
-Each waits until Prometheus has noticed, and at its end until nothing of it is left in the window of
-15 s that the reference system's readiness.toml sets.
+Those that Prometheus must notice last until nothing of them is left in the window of 15 s that the
+reference system's readiness.toml sets.
 """
 
 import threading
@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from readiness.model.fault import fault
+from readiness.areas.monitoring.reference.levers import noticed_fault
+from readiness.model.fault import broken_by, fault
 
 if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
@@ -20,29 +21,41 @@ _PROMETHEUS: Final = "monitoring.prometheus[prometheus]"
 _JOBS: Final = ("orders", "prometheus", "postgres", "node", "blackbox")
 _ORDERS: Final = '{job="orders"}'
 _MEDIAN: Final = f"quantile_over_time(0.5, scrape_duration_seconds{_ORDERS}{_WINDOW})"
+_LOST: Final = '{instance=~".*/-/healthy"}'
+_COLLECTED: Final = 'min(pg_scrape_collector_success{job="postgres"})'
+_SAMPLES: Final = f"scrape_samples_post_metric_relabeling{_ORDERS}"
 
 
 def _job(name: str, document: Any) -> Any:
     return next(job for job in document["scrape_configs"] if job["job_name"] == name)
 
 
-@fault(
-    misses={"monitoring.scrape-jobs[blackbox]": {"targets"}},
-    story="A target of a job was lost from Prometheus's configuration by a typing mistake",
+def _lose_target(document: Any) -> None:
+    _job("blackbox", document)["static_configs"][0]["targets"].pop()
+
+
+def _drop_metric(document: Any) -> None:
+    rule = {"source_labels": ["__name__"], "regex": "service_.*", "action": "drop"}
+    _job("orders", document)["metric_relabel_configs"] = [rule]
+
+
+def _scrape_slower(document: Any) -> None:
+    _job("node", document)["scrape_interval"] = "3s"
+
+
+def _misspell(document: Any) -> None:
+    document["scrape_config"] = []
+
+
+# No target is down: one is missing. At the end, fewer than three scrapes would delay checks.
+target_is_lost = noticed_fault(
+    "target_is_lost",
+    "A target of a job was lost from Prometheus's configuration by a typing mistake",
+    {"monitoring.scrape-jobs[blackbox]": {"targets"}},
+    lambda levers: levers.edit_prometheus(_lose_target),
+    noticed=f"absent(up{_LOST})",
+    gone=f"count_over_time(up{_LOST}{_WINDOW}) >= 3",
 )
-@contextmanager
-def target_is_lost(system: "ReferenceSystem") -> Iterator[None]:
-    """No target is down; one is missing."""
-    lost = '{instance=~".*/-/healthy"}'
-
-    def lose(document: Any) -> None:
-        _job("blackbox", document)["static_configs"][0]["targets"].pop()
-
-    with system.levers.edit_prometheus(lose):
-        system.levers.await_series(f"absent(up{lost})")
-        yield
-    # Checks would wait for a window with fewer than three scrapes.
-    system.levers.await_series(f"count_over_time(up{lost}{_WINDOW}) >= 3")
 
 
 @fault(
@@ -51,7 +64,7 @@ def target_is_lost(system: "ReferenceSystem") -> Iterator[None]:
 )
 @contextmanager
 def interval_is_another(system: "ReferenceSystem") -> Iterator[None]:
-    """Nothing is down."""
+    """No target is down."""
 
     def every(seconds: str) -> Callable[[list[dict[str, Any]]], bool]:
         return lambda found: all(
@@ -60,58 +73,40 @@ def interval_is_another(system: "ReferenceSystem") -> Iterator[None]:
             if target["scrapePool"] == "node"
         )
 
-    def slower(document: Any) -> None:
-        _job("node", document)["scrape_interval"] = "3s"
-
-    with system.levers.edit_prometheus(slower):
+    with system.levers.edit_prometheus(_scrape_slower):
         system.levers.await_targets(every("3s"))
         yield
     system.levers.await_targets(every("1s"))
 
 
-@fault(
-    misses={f"monitoring.scrape-jobs[{job}]": {"look-back"} for job in _JOBS},
-    story="The look-back of Prometheus was set to one scrape interval",
+look_back_is_short = broken_by(
+    "look_back_is_short",
+    "The look-back of Prometheus was set to one scrape interval",
+    {f"monitoring.scrape-jobs[{job}]": {"look-back"} for job in _JOBS},
+    lambda levers: levers.prometheus_flag("query.lookback-delta", "1s"),
 )
-@contextmanager
-def look_back_is_short(system: "ReferenceSystem") -> Iterator[None]:
-    """One lost scrape ends every series."""
-    with system.levers.prometheus_flag("query.lookback-delta", "1s"):
-        yield
-
-
-@fault(
-    misses={"monitoring.scrape-jobs[node]": {"last-scrape"}},
-    story="Prometheus hangs: it scraped the job a minute ago, and should every second",
+scraping_hangs = broken_by(
+    "scraping_hangs",
+    "Prometheus hangs: it scraped the job a minute ago, and should every second",
+    {"monitoring.scrape-jobs[node]": {"last-scrape"}},
+    lambda levers: levers.prometheus_scraped_before("node", seconds=60),
 )
-@contextmanager
-def scraping_hangs(system: "ReferenceSystem") -> Iterator[None]:
-    """The last scrape was good."""
-    with system.levers.prometheus_scraped_before("node", seconds=60):
-        yield
-
-
-@fault(misses={_CAPACITY: {"scrape-time"}}, story="Scraping the service takes half of the time")
-@contextmanager
-def scrapes_cost_much(system: "ReferenceSystem") -> Iterator[None]:
-    """As it does when everything is collected anew at each scrape."""
-    with system.levers.behave(delay_ms={"/metrics": 450}):
-        system.levers.await_series(f"{_MEDIAN} > 0.4")
-        yield
-    system.levers.await_series(f"{_MEDIAN} < 0.3")
-
-
-@fault(
-    misses={_CAPACITY: {"scrape-duration", "scrape-time"}},
-    story="Each scrape of the service takes 0.8 s, and times out after 1 s",
+scrapes_cost_much = noticed_fault(
+    "scrapes_cost_much",
+    "Scraping the service takes half of the time",
+    {_CAPACITY: {"scrape-time"}},
+    lambda levers: levers.behave(delay_ms={"/metrics": 450}),
+    noticed=f"{_MEDIAN} > 0.4",
+    gone=f"{_MEDIAN} < 0.3",
 )
-@contextmanager
-def scrapes_are_nearly_too_slow(system: "ReferenceSystem") -> Iterator[None]:
-    """Such scrapes cost much, too."""
-    with system.levers.behave(delay_ms={"/metrics": 800}):
-        system.levers.await_series(f"{_MEDIAN} > 0.78")
-        yield
-    system.levers.await_series(f"max_over_time(scrape_duration_seconds{_ORDERS}{_WINDOW}) < 0.5")
+scrapes_are_nearly_too_slow = noticed_fault(
+    "scrapes_are_nearly_too_slow",
+    "Each scrape of the service takes 0.8 s, and times out after 1 s",
+    {_CAPACITY: {"scrape-duration", "scrape-time"}},
+    lambda levers: levers.behave(delay_ms={"/metrics": 800}),
+    noticed=f"{_MEDIAN} > 0.78",
+    gone=f"max_over_time(scrape_duration_seconds{_ORDERS}{_WINDOW}) < 0.5",
+)
 
 
 @fault(
@@ -140,81 +135,44 @@ def exporter_comes_and_goes(system: "ReferenceSystem") -> Iterator[None]:
     system.levers.await_series(f'min(min_over_time(up{{job="blackbox"}}{_WINDOW})) == 1')
 
 
-@fault(
-    misses={"monitoring.scrape-jobs[postgres]": {"exporter"}},
-    story="The exporter's role lost the privilege to read a statistic, and the exporter is up",
+# One collector of the exporter fails. No check of the database uses this function.
+exporter_is_not_let_in = noticed_fault(
+    "exporter_is_not_let_in",
+    "The exporter's role lost the privilege to read a statistic, and the exporter is up",
+    {"monitoring.scrape-jobs[postgres]": {"exporter"}},
+    lambda levers: levers.revoke("execute", of="public", on="function pg_database_size(name)"),
+    noticed=f"{_COLLECTED} == 0",
+    gone=f"{_COLLECTED} == 1",
 )
-@contextmanager
-def exporter_is_not_let_in(system: "ReferenceSystem") -> Iterator[None]:
-    """One collector fails, with a line in a log."""
-    success = 'min(pg_scrape_collector_success{job="postgres"})'
-    # No check of the database reads it: only the exporter fails.
-    with system.levers.revoke("execute", of="public", on="function pg_database_size(name)"):
-        system.levers.await_series(f"{success} == 0")
-        yield
-    system.levers.await_series(f"{success} == 1")
-
-
-@fault(
-    misses={"monitoring.scrape-jobs[orders]": {"metric"}},
-    story="A metric of the service is dropped by a relabeling rule",
+metric_is_dropped = noticed_fault(
+    "metric_is_dropped",
+    "A metric of the service is dropped by a relabeling rule",
+    {"monitoring.scrape-jobs[orders]": {"metric"}},
+    lambda levers: levers.edit_prometheus(_drop_metric),
+    noticed=f"absent(service_build_info{_ORDERS})",
+    gone=f"service_build_info{_ORDERS}",
 )
-@contextmanager
-def metric_is_dropped(system: "ReferenceSystem") -> Iterator[None]:
-    """The rule was meant for something else."""
-    dropped = {
-        "source_labels": ["__name__"],
-        "regex": "service_.*",
-        "action": "drop",
-    }
-
-    def drop(document: Any) -> None:
-        _job("orders", document)["metric_relabel_configs"] = [dropped]
-
-    with system.levers.edit_prometheus(drop):
-        system.levers.await_series(f"absent(service_build_info{_ORDERS})")
-        yield
-    system.levers.await_series(f"service_build_info{_ORDERS}")
-
-
-@fault(
-    misses={_CAPACITY: {"samples"}},
-    story="A metric has the customer's number as a label",
+every_customer_has_a_series = noticed_fault(
+    "every_customer_has_a_series",
+    "A metric has the customer's number as a label",
+    {_CAPACITY: {"samples"}},
+    lambda levers: levers.behave(series_by_customer=True),
+    noticed=f"{_SAMPLES} > 5000",
+    gone=f"{_SAMPLES} < 1000",
 )
-@contextmanager
-def every_customer_has_a_series(system: "ReferenceSystem") -> Iterator[None]:
-    """Each customer is a series."""
-    samples = f"scrape_samples_post_metric_relabeling{_ORDERS}"
-    with system.levers.behave(series_by_customer=True):
-        system.levers.await_series(f"{samples} > 5000")
-        yield
-    system.levers.await_series(f"{samples} < 1000")
-
-
-@fault(
-    misses={"monitoring.database-overhead[shop]": {"time-share"}},
-    story="The monitoring role takes a fifth of the database's time",
+# As a query of an exporter does on a table that has grown.
+monitoring_is_busy = broken_by(
+    "monitoring_is_busy",
+    "The monitoring role takes a fifth of the database's time",
+    {"monitoring.database-overhead[shop]": {"time-share"}},
+    lambda levers: levers.busy_monitoring(share=0.2),
 )
-@contextmanager
-def monitoring_is_busy(system: "ReferenceSystem") -> Iterator[None]:
-    """As a query of an exporter does on a table that has grown."""
-    with system.levers.busy_monitoring(share=0.2):
-        yield
-
-
-@fault(
-    misses={_PROMETHEUS: {"configuration"}},
-    story="Prometheus rejected its new configuration, and runs the old one",
+prometheus_refuses_its_configuration = broken_by(
+    "prometheus_refuses_its_configuration",
+    "Prometheus rejected its new configuration, and runs the old one",
+    {_PROMETHEUS: {"configuration"}},
+    lambda levers: levers.edit_prometheus(_misspell, loads=False),
 )
-@contextmanager
-def prometheus_refuses_its_configuration(system: "ReferenceSystem") -> Iterator[None]:
-    """Nobody ran promtool."""
-
-    def spoil(document: Any) -> None:
-        document["scrape_config"] = []
-
-    with system.levers.edit_prometheus(spoil, loads=False):
-        yield
 
 
 @fault(
@@ -223,7 +181,7 @@ def prometheus_refuses_its_configuration(system: "ReferenceSystem") -> Iterator[
 )
 @contextmanager
 def history_is_short(system: "ReferenceSystem") -> Iterator[None]:
-    """And nobody has restored it."""
+    """The flag is on the command line, so that Prometheus is restarted."""
     flag = "--storage.tsdb.retention.time="
     with system.levers.with_argument("prometheus", f"{flag}1d", f"{flag}2h"):
         _await_all_up(system)
@@ -232,7 +190,7 @@ def history_is_short(system: "ReferenceSystem") -> Iterator[None]:
 
 
 def _await_all_up(system: "ReferenceSystem") -> None:
-    """Wait until Prometheus, just restarted, scrapes and evaluates as before."""
+    """Wait until a restarted Prometheus scrapes and evaluates as before."""
     system.levers.await_targets(
         lambda found: bool(found) and all(target["health"] == "up" for target in found)
     )
@@ -244,12 +202,10 @@ def _await_all_up(system: "ReferenceSystem") -> None:
     )
 
 
-@fault(
-    misses={_PROMETHEUS: {"clock"}},
-    story="Prometheus's clock is 37 s ahead",
+# As that of a virtual machine that was suspended and does not synchronize its clock.
+clock_is_ahead = broken_by(
+    "clock_is_ahead",
+    "Prometheus's clock is 37 s ahead",
+    {_PROMETHEUS: {"clock"}},
+    lambda levers: levers.prometheus_clock_ahead(seconds=37),
 )
-@contextmanager
-def clock_is_ahead(system: "ReferenceSystem") -> Iterator[None]:
-    """As that of a virtual machine that was suspended, and does not synchronize it."""
-    with system.levers.prometheus_clock_ahead(seconds=37):
-        yield

@@ -1,9 +1,9 @@
-"""Whether the dashboards show data, before somebody needs them at night."""
+"""Whether the dashboards show data."""
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.areas.monitoring.config import Dashboard
 from readiness.areas.monitoring.config import Grafana as Settings
-from readiness.areas.monitoring.probes import panels
+from readiness.areas.monitoring.probes import grafana
 from readiness.areas.monitoring.probes.dashboards import Panel
 from readiness.areas.monitoring.probes.grafana import Grafana
 from readiness.fixtures.grafana import Open, Opened
@@ -14,7 +14,7 @@ from readiness.fixtures.grafana import Open, Opened
     title="Every panel of the dashboard shows data",
     failure_title="The dashboard has empty panels, or too few of them",
     why="""A panel is needed when something is wrong. If its metric was renamed half a year ago, it
-    shows `No data` just then, and nobody on call can tell a dead panel from a dead system.""",
+    shows `No data` just then, which looks the same as a dead system.""",
     fix="""Open the dashboard and look at the empty panels: their queries name a metric, a label
 or a variable that no longer exists. Search for it in Prometheus:
     count by (__name__) ({__name__=~"PART_OF_THE_NAME.*"})
@@ -46,7 +46,7 @@ def test_dashboard_panels(dashboard: Dashboard, opened: Open, evidence: Evidence
 
 def _judge_panel(panel: Panel, dashboard: Dashboard, seen: Opened, evidence: Evidence) -> None:
     may_be_empty = panel.title in dashboard.may_be_empty
-    least = panels.least_points(
+    least = grafana.least_points(
         panel, seen.asker, dashboard.window_s, 0.0 if may_be_empty else seen.patience_s
     )
     points = Measurement(f"points of the panel '{panel.title}'", least.points, "count", seen.source)
@@ -80,7 +80,7 @@ The usual causes are its address, its password, and a certificate. The uids are 
 def test_grafana_datasources(
     grafana: Settings, grafana_client: Grafana, evidence: Evidence
 ) -> None:
-    """By Grafana's own health check; where it has none for that kind, by the simplest query."""
+    """By Grafana's own health check, or by the simplest query if it has none for that kind."""
     for uid in grafana.datasources:
         with evidence.attempt():
             health = grafana_client.health(uid)

@@ -2,9 +2,8 @@
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.monitoring.config import Drill, Service
-from readiness.areas.monitoring.probes import dependency_drill, health
-from readiness.areas.monitoring.probes.dependency_drill import Drilled
-from readiness.areas.monitoring.probes.health import Endpoint
+from readiness.areas.monitoring.probes import health
+from readiness.areas.monitoring.probes.health import Drilled, Endpoint
 from readiness.lib.interference import undisturbed
 from readiness.lib.undo import Undo
 from readiness.model.measurement import Limit
@@ -19,7 +18,7 @@ _JSON = "application/json"
     failure_title="A health endpoint fails, is slow, or lacks required fields",
     why="""Load balancers, orchestrators and the people on call all act on these three answers.
     A health page that is a login form, a stack trace or a catch-all page keeps a dead instance in
-    service, and one without a version leaves nobody sure what is deployed.""",
+    service, and without a version it is unclear what is deployed.""",
     fix="""Request the three endpoints:
     curl -si URL/health; curl -si URL/health/ready; curl -si URL/health/live
 503: find the failing dependency in the service's log, and restore it first.
@@ -50,7 +49,7 @@ def test_health_endpoints(service: Service, evidence: Evidence) -> None:
 def _asked(service: Service, path: str, evidence: Evidence) -> Endpoint:
     return undisturbed(
         lambda: health.endpoint(service, path),
-        # A status is never excused by a busy machine, only a latency.
+        # A busy machine excuses a latency, but never a status.
         lambda found: not found.is_well or found.median_ms <= service.health_max_ms,
         evidence.record,
     )
@@ -84,7 +83,7 @@ def _judge_document(endpoint: Endpoint, service: Service, evidence: Evidence) ->
 
 
 def _judge_answers(endpoint: Endpoint, service: Service, evidence: Evidence) -> bool:
-    """Status and latency. The rest of an answer is only of interest if all were 200."""
+    """Status and latency; returns whether all answers were 200, and the rest can be judged."""
     times_ok, asked = endpoint.times_ok(), len(endpoint.answers)
     answered = evidence.judge(
         "status",
@@ -126,7 +125,7 @@ def test_ready_tracks_dependency(service: Service, evidence: Evidence, guardian:
     """The dependency is restored in `finally`, and by the guardian if this run is killed."""
     plan = service.drill
     assert plan, "`needs` of the check"
-    seen = dependency_drill.run(service, plan, guardian)
+    seen = health.run(service, plan, guardian)
     _judge_away(seen, service, plan, evidence)
     _judge_live(seen, service, plan, evidence)
     _judge_back(seen, service, plan, evidence)

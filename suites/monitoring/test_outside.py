@@ -2,8 +2,7 @@
 
 from readiness import Evidence, at_least, check, equal_to
 from readiness.areas.monitoring.config import ErrorTracker, Service
-from readiness.areas.monitoring.probes import blackbox, private
-from readiness.areas.monitoring.probes import error_tracker as tracker
+from readiness.areas.monitoring.probes import outside
 from readiness.config.base.watching import BlackboxProbe
 from readiness.lib.prometheus import Prometheus
 from readiness.model.measurement import Measurement
@@ -13,9 +12,10 @@ from readiness.model.measurement import Measurement
     "monitoring.blackbox-probes",
     title="The address answers from outside, with a certificate that is valid for long enough",
     failure_title="The address fails from outside, or its certificate ends soon",
-    why="""Every internal metric can be green while nobody reaches the system: DNS, certificate and
-    load balancer are only seen from outside. On the day the certificate ends, every client refuses
-    the service at once; one with a few days left says that its renewal failed weeks ago.""",
+    why="""Every internal metric can be green while users cannot reach the system: DNS, certificate
+    and load balancer are only seen from outside. On the day the certificate ends, every client
+    refuses the service at once; one with a few days left shows that its renewal failed weeks
+    ago.""",
     fix="""The probe fails: ask the exporter what went wrong, step by step
     curl -s 'BLACKBOX/probe?module=http_2xx&debug=true&target=ADDRESS'
 The address is `instance` in [prometheus.probes.NAME].
@@ -29,12 +29,12 @@ The certificate ends soon: renew it, reload the server, and look at what it serv
 def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Evidence) -> None:
     """By every exporter that probes it; of the chain, the certificate that ends first."""
     with evidence.attempt():
-        for success in blackbox.successes(watcher, probe):
+        for success in outside.successes(watcher, probe):
             evidence.judge("success", success, equal_to(1), says=f"The {success.name} failed")
     if not probe.is_https:
         return
     with evidence.attempt():
-        for days in blackbox.certificate_days(watcher, probe):
+        for days in outside.certificate_days(watcher, probe):
             evidence.judge(
                 "certificate",
                 days,
@@ -53,7 +53,7 @@ def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Ev
     fix="""Request it without credentials, from outside:
     curl -si URL/PATH
 Put the path behind the login, in the service itself or in the gateway; deny by default, so that a
-new page is private until somebody opens it. A 404 is an error: correct `private` in
+new page is private until it is opened. A 404 is an error: correct `private` in
 [services.NAME].""",
     severity="blocker",
     effect="observe",
@@ -67,11 +67,11 @@ def test_private_pages(service: Service, evidence: Evidence) -> None:
         with evidence.attempt():
             refused = evidence.judge(
                 "refused",
-                private.refusal(service, path),
+                outside.refusal(service, path),
                 equal_to("refused", service.deciding("private")),
                 says=f"{path} opens without credentials",
             )
-            opened = private.control(service, path) if refused else None
+            opened = outside.control(service, path) if refused else None
             if opened:
                 evidence.record(opened)
 
@@ -95,7 +95,7 @@ tracker of your own, at its queue:
 )
 def test_error_tracker(error_tracker: ErrorTracker, evidence: Evidence) -> None:
     """The event stays there: the tracker's own retention removes it."""
-    sent = tracker.send_and_read(error_tracker)
+    sent = outside.send_and_read(error_tracker)
     accepted = evidence.judge(
         "accepted",
         sent.accepted,

@@ -1,7 +1,7 @@
 """Whether Prometheus itself can be relied on, and what the monitoring costs."""
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.monitoring.probes import overhead, scraping, server
+from readiness.areas.monitoring.probes import scraping, server
 from readiness.areas.monitoring.probes.server import Offset
 from readiness.config.base.tables import Database
 from readiness.config.base.watching import Job
@@ -34,7 +34,7 @@ A wrong clock: on that machine (it may be this one), see whether its clock is sy
 def test_prometheus(
     prometheus: Settings, watcher: Prometheus, target: Config, evidence: Evidence
 ) -> None:
-    """The clocks of all Alertmanagers too, less what the way there and back leaves uncertain."""
+    """Also the clocks of all Alertmanagers; the uncertainty of the round trip is subtracted."""
     runtime = watcher.runtime()
     evidence.judge(
         "configuration",
@@ -80,10 +80,10 @@ def _judge_clock(offset: Offset, prometheus: Settings, evidence: Evidence) -> No
     failure_title="Scrapes are slow or large, or history is too short",
     why="""A scrape that exceeds its timeout is dropped as a whole, mostly when the target is
     busiest; one label with a customer number makes a series of every customer, until Prometheus
-    runs out of memory. And whoever investigates an incident needs the week before it.""",
+    runs out of memory. And investigating an incident takes the week before it.""",
     fix="""Slow scrapes: fewer series, a cheaper query in the exporter, or a longer `scrape_timeout`
     topk(5, quantile_over_time(0.9, scrape_duration_seconds[1h]))
-Too much of the time or of the CPU: disable collectors that nobody reads, or scrape less often
+Too much of the time or of the CPU: disable unused collectors, or scrape less often
     topk(5, rate(process_cpu_seconds_total[5m]))
 Too many samples: remove identifiers from labels, or set `metric_relabel_configs`, `sample_limit`
     topk(10, count by (__name__) ({job="NAME"}))
@@ -96,7 +96,7 @@ Short history: start Prometheus with a longer one, on a disk with room for it
 )
 def test_prometheus_capacity(prometheus: Settings, watcher: Prometheus, evidence: Evidence) -> None:
     """Of each job, the target that comes closest to the limit."""
-    watcher.runtime()  # a Prometheus that does not answer is one error, not one for each job
+    watcher.runtime()  # if Prometheus does not answer, that is one error, not one for each job
     for job in prometheus.jobs.values():
         with evidence.attempt():
             _judge_duration(job, watcher, evidence)
@@ -114,7 +114,7 @@ def test_prometheus_capacity(prometheus: Settings, watcher: Prometheus, evidence
                 remedy="declare those that monitor the target, as [prometheus.jobs.NAME]",
             )
         share = at_most(prometheus.overhead_max_share, prometheus.deciding("overhead_max_share"))
-        for used in overhead.cpu_shares(watcher, prometheus.jobs.values(), prometheus.window_s):
+        for used in server.cpu_shares(watcher, prometheus.jobs.values(), prometheus.window_s):
             evidence.judge("exporter-cpu", used, share)
     with evidence.attempt():
         evidence.judge(
@@ -125,7 +125,7 @@ def test_prometheus_capacity(prometheus: Settings, watcher: Prometheus, evidence
 
 
 def _judge_duration(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
-    """By the ninth of ten scrapes: one that was disturbed is no finding."""
+    """By the 90th percentile, so that one disturbed scrape does not fail."""
     settings = watcher.settings
     found = scraping.slow_scrapes(watcher, job, settings.window_s)
     target, slow = max(found, key=lambda pair: float(pair[1].value) / pair[0].timeout_s)
@@ -141,7 +141,7 @@ def _judge_duration(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
 
 
 def _judge_time(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
-    """By the median scrape, so that one which was disturbed is no finding."""
+    """By the median scrape, so that one disturbed scrape does not fail."""
     settings = watcher.settings
     shares = [
         Measurement(
@@ -164,12 +164,12 @@ def _judge_time(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     "monitoring.database-overhead",
     title="Monitoring takes a small share of the database's time",
     failure_title="Monitoring takes too much of the database's time",
-    why="""Queries of exporters run at every scrape, for ever, and nobody looks at them. One that
+    why="""Queries of exporters run at every scrape, unnoticed. One that
     counts the rows of a growing table takes a little more of the database each day.""",
     fix="""See which statements of the role are slow:
     select calls, round(total_exec_time) ms, query from pg_stat_statements
     where userid = 'MONITORING_ROLE'::regrole order by total_exec_time desc limit 10
-Remove the exporter's own queries that nobody reads, or run them less often. The role is that of
+Remove unused queries of the exporter, or run them less often. The role is that of
 `dsn` in [databases.NAME].""",
     severity="minor",
     effect="observe",
@@ -178,7 +178,7 @@ Remove the exporter's own queries that nobody reads, or run them less often. The
 )
 def test_database_overhead(database: Database, target: Config, evidence: Evidence) -> None:
     """Of the time of all statements, or of the time that passed if the database was mostly idle."""
-    times = overhead.times(database)
+    times = server.times(database)
     limit = (
         at_most(
             target.prometheus.overhead_max_share, target.prometheus.deciding("overhead_max_share")

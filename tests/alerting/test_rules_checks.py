@@ -19,7 +19,7 @@ from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 from tests.support.monitored_service import TEXT_FORMAT, misses, suite
 from tests.support.ruled_prometheus import LABELS, Ruled, rule, ruled
 from tests.support.small_servers import Reply, SmallServer

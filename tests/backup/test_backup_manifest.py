@@ -17,8 +17,7 @@ from readiness.lib.postgres import connect
 from readiness.lib.postgres.contents import differences, table_contents
 from readiness.model.errors import CouldNotMeasure, NotPermitted, UsageError
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import find_binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import find_binaries, run_program
 
 pytestmark = [pytest.mark.contract, pytest.mark.clients]
 
@@ -176,7 +175,7 @@ def test_no_secret_is_an_argument(shop: Dsn, folder: Path, monkeypatch: pytest.M
         seen.append(arguments)
         return real(arguments, **options)
 
-    monkeypatch.setattr("readiness.servers.client.subprocess.Popen", spy)
+    monkeypatch.setattr("readiness.servers.binaries.subprocess.Popen", spy)
     write_backup(psycopg.conninfo.make_conninfo(shop.reveal(), sslpassword="of-the-key"), folder)
     assert seen
     for hidden in (shop.words["password"], "of-the-key"):

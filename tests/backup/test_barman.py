@@ -19,7 +19,7 @@ from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import NoData
 from readiness.model.secrets import Dsn
 from readiness.servers import programs
-from readiness.servers.account import server_account
+from readiness.servers.binaries import server_account
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.folders import reachable
 from tests.support.programs import needed

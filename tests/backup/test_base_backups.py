@@ -15,9 +15,7 @@ from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import NoData
 from readiness.model.secrets import Dsn
-from readiness.servers.account import server_account
-from readiness.servers.binaries import find_binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import find_binaries, run_program, server_account
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import execute
 from tests.support.folders import reachable

@@ -22,8 +22,7 @@ from readiness.lib.files import age_of, manifest_path
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import CheckFailed
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import find_binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import find_binaries, run_program
 from suites.backup import test_fresh as suite
 
 Run = Callable[[str], None]

@@ -27,8 +27,7 @@ from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
 from readiness.model.evidence import CheckFailed, Evidence
 from readiness.model.secrets import Dsn
 from readiness.servers import programs
-from readiness.servers.account import server_account
-from readiness.servers.binaries import find_binaries
+from readiness.servers.binaries import find_binaries, server_account
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.restored import place_to_restore
 from suites.backup import test_storage, test_wal

@@ -19,8 +19,7 @@ from readiness.lib.files import manifest_path
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import find_binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import find_binaries, run_program
 from readiness.servers.postgres import PrivatePostgres
 from suites.backup import test_restore as suite
 

@@ -23,7 +23,7 @@ Run = Callable[[str], None]
 RESTORED = """
 import os, signal
 from readiness.lib.guardian import Guardian
-from readiness.servers.account import server_account
+from readiness.servers.binaries import server_account
 from readiness.servers.binaries import find_binaries
 from readiness.servers.restored import place_to_restore
 with place_to_restore(find_binaries(), server_account(), Guardian()) as place:

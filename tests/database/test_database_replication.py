@@ -14,10 +14,9 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import Unreachable
 from readiness.model.secrets import Dsn
 from readiness.servers import programs
-from readiness.servers.account import server_account
-from readiness.servers.ports import free_port
-from readiness.servers.postgres import PrivatePostgres
-from readiness.servers.standby import PrivateStandby
+from readiness.servers.binaries import server_account
+from readiness.servers.postgres import PrivatePostgres, PrivateStandby
+from readiness.servers.processes import free_port
 from tests.support.database_health import database, errors, execute, failures, warnings
 from tests.support.programs import needed
 from tests.support.waiting import eventually

@@ -10,7 +10,7 @@ import pytest
 
 from readiness.lib import command
 from readiness.model.errors import NoData, ReadinessError
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 from tests.support.composed_target import ABSENT, ComposedTarget, build, composed_target, programs
 from tests.support.docker_engine import NEEDED
 from tests.support.drilled_target import NEW, OLD

@@ -10,7 +10,7 @@ import pytest
 
 from readiness.model.errors import Unreachable
 from readiness.servers.binaries import find_binaries
-from readiness.servers.without import VARIABLE
+from readiness.servers.programs import WITHOUT
 from tests.parts import EVERY, MONITORING, OTHERS
 
 
@@ -19,7 +19,7 @@ def judged(folder: Path, provider: str, without: str) -> tuple[str, dict[str, ob
     run = subprocess.run(
         [sys.executable, "-m", "readiness", "run", "--reference", "--provider", provider,
          "--reports", folder],
-        env={**os.environ, VARIABLE: f"apt-get,{without}"},
+        env={**os.environ, WITHOUT: f"apt-get,{without}"},
         capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr

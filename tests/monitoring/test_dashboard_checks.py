@@ -71,7 +71,7 @@ def from_file(folder: Path, prometheus: str, content: dict[str, Any], **changes:
     return judge(Dashboard.model_validate(described | changes), config)
 
 
-def test_panels_that_show_something_pass(tmp_path: Path, prometheus: str) -> None:
+def test_panels_with_data_pass(tmp_path: Path, prometheus: str) -> None:
     expressions = ("good_total", "sum(rate(good_total[$__rate_interval]))", "up > bool 2")
 
     assert from_file(tmp_path, prometheus, document(*expressions)) == ""
@@ -87,7 +87,7 @@ def test_panels_that_show_something_pass(tmp_path: Path, prometheus: str) -> Non
         ("rate(good_total", "unclosed left parenthesis"),
     ],
 )
-def test_a_panel_that_shows_nothing_is_named(
+def test_panel_without_data_is_named(
     tmp_path: Path, prometheus: str, expression: str, expected: str
 ) -> None:
     found = from_file(tmp_path, prometheus, document("up", expression))
@@ -96,7 +96,7 @@ def test_a_panel_that_shows_nothing_is_named(
     assert expected in found
 
 
-def test_a_panel_may_be_empty_but_not_broken(tmp_path: Path, prometheus: str) -> None:
+def test_broken_query_fails_even_if_panel_may_be_empty(tmp_path: Path, prometheus: str) -> None:
     shown = document("up", "up == 2", "rate(")
     found = from_file(tmp_path, prometheus, shown, may_be_empty=["up == 2", "rate("])
 
@@ -109,13 +109,13 @@ def test_too_few_panels_fail(tmp_path: Path, prometheus: str) -> None:
     assert "panels with a query on the dashboard d: 1; at least 11 required" in found
 
 
-def test_what_needs_grafana_is_an_error(tmp_path: Path, prometheus: str) -> None:
+def test_other_data_source_than_prometheus_needs_grafana(tmp_path: Path, prometheus: str) -> None:
     asked = document("x", datasource={"type": "loki", "uid": "l"})
     with pytest.raises(NoData, match="the data source of query A is of the type loki"):
         from_file(tmp_path, prometheus, asked)
 
 
-def test_a_file_or_a_prometheus_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_missing_file_or_prometheus_is_an_error(tmp_path: Path) -> None:
     dashboard = Dashboard.model_validate({"name": "d", "file": str(tmp_path / "none.json")})
     with pytest.raises(NoData, match="needs a Prometheus"):
         judge(dashboard, target())
@@ -161,7 +161,7 @@ def stub() -> Iterator[Stub]:
         yield server
 
 
-def test_panels_are_asked_through_grafana_with_its_token(stub: Stub) -> None:
+def test_panels_are_queried_through_grafana_with_its_token(stub: Stub) -> None:
     assert stub.dashboard() == ""
     assert {headers["authorization"] for _, _, headers in stub.requests} == {"Bearer grafana token"}
 
@@ -176,13 +176,13 @@ def test_panels_are_asked_through_grafana_with_its_token(stub: Stub) -> None:
         ({"message": "data source not found"}, "data source not found"),
     ],
 )
-def test_an_answer_without_points_fails(stub: Stub, answer: object, expected: str) -> None:
+def test_answer_without_points_fails(stub: Stub, answer: object, expected: str) -> None:
     stub.routes["/api/ds/query"] = Reply(json.dumps(answer), 400)
 
     assert expected in stub.dashboard()
 
 
-def test_nulls_are_no_points(stub: Stub) -> None:
+def test_nulls_do_not_count_as_points(stub: Stub) -> None:
     only_null = FRAME | {"data": {"values": [[1], [None]]}}
     stub.routes["/api/ds/query"] = Reply(json.dumps({"results": {"A": {"frames": [only_null]}}}))
 
@@ -202,13 +202,13 @@ def test_nulls_are_no_points(stub: Stub) -> None:
         ("/api/ds/query", Reply(status=302, headers={"Location": "/login"})),
     ],
 )
-def test_what_else_answers_is_an_error(stub: Stub, path: str, reply: Reply) -> None:
+def test_unexpected_answer_of_grafana_is_an_error(stub: Stub, path: str, reply: Reply) -> None:
     stub.routes[path] = reply
     with pytest.raises(CouldNotMeasure):
         stub.dashboard()
 
 
-def test_the_default_data_source_is_looked_up(stub: Stub) -> None:
+def test_default_data_source_is_looked_up(stub: Stub) -> None:
     stub.routes["/api/dashboards/uid/d"] = Reply(json.dumps({"dashboard": document("up")}))
     stub.routes["/api/datasources"] = Reply('[{"uid": "x", "type": "t", "isDefault": true}]')
 
@@ -227,7 +227,9 @@ def test_the_default_data_source_is_looked_up(stub: Stub) -> None:
         (Reply('{"message": "plugin unavailable"}', 503), "is no status, HTTP 503"),
     ],
 )
-def test_a_data_source_is_as_its_own_check_says(stub: Stub, reply: Reply, expected: str) -> None:
+def test_data_source_is_judged_by_its_own_health_check(
+    stub: Stub, reply: Reply, expected: str
+) -> None:
     stub.routes["/api/datasources/uid/p/health"] = reply
     found = stub.sources()
 
@@ -235,7 +237,7 @@ def test_a_data_source_is_as_its_own_check_says(stub: Stub, reply: Reply, expect
 
 
 @pytest.mark.parametrize("status", [404, 500, 501])
-def test_without_a_health_check_the_simplest_query_decides(stub: Stub, status: int) -> None:
+def test_without_health_check_a_query_decides(stub: Stub, status: int) -> None:
     stub.routes["/api/datasources/uid/p/health"] = Reply('{"message": "not implemented"}', status)
     stub.routes["/api/datasources"] = Reply('[{"uid": "p", "type": "t"}]')
     assert stub.sources() == ""
@@ -244,18 +246,18 @@ def test_without_a_health_check_the_simplest_query_decides(stub: Stub, status: i
     assert "Data source not found" in stub.sources()
 
 
-def test_a_token_that_is_not_accepted_is_an_error(stub: Stub) -> None:
+def test_rejected_token_is_an_error(stub: Stub) -> None:
     stub.routes["/api/datasources/uid/p/health"] = Reply('{"message": "Unauthorized"}', 401)
     with pytest.raises(CouldNotMeasure, match="set `token` in the table of Grafana"):
         stub.sources()
 
 
-def test_the_example_dashboard_is_one(tmp_path: Path) -> None:
+def test_example_dashboard_is_valid(tmp_path: Path) -> None:
     from importlib import resources
 
     source = resources.files("readiness.areas.monitoring.reference").joinpath("dashboard.json")
     shutil.copyfile(str(source), tmp_path / "d.json")
-    from readiness.areas.monitoring.probes.panels import from_file as panels_in
+    from readiness.areas.monitoring.probes.grafana import from_file as panels_in
 
     dashboard = Dashboard.model_validate({"name": "d", "file": str(tmp_path / "d.json")})
     assert len(panels_in(dashboard)) == 12

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from readiness.areas.database.config import Database
-from readiness.areas.monitoring.probes import overhead
+from readiness.areas.monitoring.probes import server
 from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
@@ -50,10 +50,10 @@ def judge(database: Database) -> str:
     return misses(evidence)
 
 
-def test_the_share_in_an_idle_database_is_of_the_time_that_passed(
+def test_share_in_an_idle_database_is_of_elapsed_time(
     counting: PrivatePostgres,
 ) -> None:
-    times = overhead.times(watcher(counting))
+    times = server.times(watcher(counting))
 
     assert times.role == "watcher"
     assert 0 <= times.own_s <= times.all_s
@@ -61,7 +61,7 @@ def test_the_share_in_an_idle_database_is_of_the_time_that_passed(
     assert times.share == times.own_s / max(times.all_s, times.elapsed_s)
 
 
-def test_a_role_that_takes_much_fails(counting: PrivatePostgres) -> None:
+def test_role_with_a_large_share_fails(counting: PrivatePostgres) -> None:
     database = watcher(counting)
     with psycopg.connect(database.dsn.reveal(), autocommit=True) as connection:
         connection.execute("select pg_sleep(2)")
@@ -69,13 +69,13 @@ def test_a_role_that_takes_much_fails(counting: PrivatePostgres) -> None:
     assert "share of the database's time that watcher takes" in judge(database)
 
 
-def test_a_database_without_the_extension_is_an_error(dsn: Dsn) -> None:
+def test_missing_pg_stat_statements_is_an_error(dsn: Dsn) -> None:
     with pytest.raises(NoData, match="pg_stat_statements is not installed") as problem:
         judge(Database.model_validate({"name": "d", "dsn": dsn}))
     assert "create extension pg_stat_statements" in problem.value.remedy
 
 
-def test_an_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
+def test_pg_stat_statements_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
     with psycopg.connect(dsn.reveal(), autocommit=True) as connection:
         available = connection.execute(
             "select 1 from pg_available_extensions where name = 'pg_stat_statements'"

@@ -39,7 +39,7 @@ def truth(**changes: object) -> Truth:
     return Truth.model_validate(plain.model_dump() | changes)
 
 
-def test_a_good_endpoint_passes() -> None:
+def test_valid_metrics_endpoint_passes() -> None:
     with MonitoredService() as server:
         evidence = endpoint(server.service())
 
@@ -64,9 +64,7 @@ def test_a_good_endpoint_passes() -> None:
         (Reply("", 200, TEXT_FORMAT), "/metrics exposes no series; at least 1 required"),
     ],
 )
-def test_what_prometheus_would_refuse_is_a_miss_and_nothing_else_is(
-    reply: Reply, expected: str
-) -> None:
+def test_what_prometheus_rejects_fails(reply: Reply, expected: str) -> None:
     with MonitoredService() as server:
         server.routes["/metrics"] = reply
         evidence = endpoint(server.service())
@@ -75,7 +73,7 @@ def test_what_prometheus_would_refuse_is_a_miss_and_nothing_else_is(
     assert len(evidence.failures) == 1
 
 
-def test_an_html_page_fails_and_is_no_error() -> None:
+def test_html_page_fails_line_by_line() -> None:
     with MonitoredService() as server:
         server.routes["/metrics"] = Reply("<html>\n<body>\n</html>", 200, "text/html")
         found = misses(endpoint(server.service()))
@@ -83,7 +81,7 @@ def test_an_html_page_fails_and_is_no_error() -> None:
     assert found.count("line ") == 3
 
 
-def test_true_counters_pass_from_the_first_event_and_later() -> None:
+def test_correct_counters_pass_from_the_first_event() -> None:
     with MonitoredService() as server:
         assert misses(counters(server.service())) == ""
         assert misses(counters(server.service())) == ""
@@ -98,7 +96,7 @@ def test_true_counters_pass_from_the_first_event_and_later() -> None:
         ({"/broken": 2}, "errors moved by 6 for 3 of /broken, not by 3"),
     ],
 )
-def test_a_counter_that_does_not_count_what_happened_is_a_miss(
+def test_counter_that_does_not_match_the_requests_fails(
     count_by: dict[str, int], expected: str
 ) -> None:
     with MonitoredService() as server:
@@ -109,7 +107,7 @@ def test_a_counter_that_does_not_count_what_happened_is_a_miss(
     assert len(evidence.failures) == 1
 
 
-def test_a_counter_that_never_gets_a_series_fails_with_its_selector() -> None:
+def test_counter_without_a_series_fails_with_its_selector() -> None:
     selector = 'errors_total{path="/borken"}'
     with MonitoredService() as server:
         found = misses(counters(server.service(truth=truth(error_counter=selector))))
@@ -117,14 +115,14 @@ def test_a_counter_that_never_gets_a_series_fails_with_its_selector() -> None:
     assert f"no series matches {selector}" in found
 
 
-def test_an_error_counter_that_counts_successes_too_is_a_miss() -> None:
+def test_error_counter_that_counts_successes_fails() -> None:
     with MonitoredService() as server:
         found = misses(counters(server.service(truth=truth(error_counter="hits_total"))))
 
     assert "errors moved by 7 for 7 requests of /work, not by 0" in found
 
 
-def test_a_counter_of_both_paths_is_judged_on_the_requests_alone() -> None:
+def test_counter_of_both_paths_is_judged_on_requests_only() -> None:
     with MonitoredService() as server:
         assert misses(counters(server.service(truth=truth(counter="hits_total")))) == ""
 
@@ -144,7 +142,7 @@ def test_other_traffic_on_the_series_is_an_error() -> None:
             counters(server.service())
 
 
-def test_a_counter_that_decreases_is_an_error() -> None:
+def test_decreasing_counter_is_an_error() -> None:
     def restart() -> Reply:
         server.hits.clear()
         return Reply("{}")
@@ -163,7 +161,7 @@ def test_a_counter_that_decreases_is_an_error() -> None:
         ("/broken", 200, "request 1 of 3 answered 200 instead of at least 400"),
     ],
 )
-def test_requests_that_do_not_do_what_they_should_are_an_error(
+def test_request_with_an_unexpected_status_is_an_error(
     path: str, status: int, expected: str
 ) -> None:
     with MonitoredService() as server:
@@ -172,11 +170,11 @@ def test_requests_that_do_not_do_what_they_should_are_an_error(
             counters(server.service())
 
 
-def test_a_counter_that_does_not_exist_is_an_error() -> None:
+def test_unknown_counter_is_an_error() -> None:
     with MonitoredService() as server, pytest.raises(NoData, match="nearest are hits_total"):
         counters(server.service(truth=truth(counter="hit_total")))
 
 
-def test_a_selector_that_cannot_be_read_is_a_mistake_of_the_configuration() -> None:
+def test_invalid_selector_is_an_error() -> None:
     with MonitoredService() as server, pytest.raises(CouldNotMeasure, match="in the selector"):
         counters(server.service(truth=truth(counter="rate(hits_total[1m])")))

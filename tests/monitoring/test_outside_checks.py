@@ -35,13 +35,13 @@ def private(server: SmallServer, **changes: object) -> str:
         Reply(status=303, headers={"Location": "https://sso.example.com/start"}),
     ],
 )
-def test_a_refusal_and_a_way_to_the_login_pass(reply: Reply) -> None:
+def test_refusal_or_redirect_to_the_login_passes(reply: Reply) -> None:
     with SmallServer({"/admin": reply}) as server:
         assert private(server) == ""
 
 
 @pytest.mark.parametrize("reply", [Reply("{}"), Reply("<form>", 200, "text/html"), Reply("", 204)])
-def test_whatever_is_shown_without_credentials_is_a_miss(reply: Reply) -> None:
+def test_page_shown_without_credentials_fails(reply: Reply) -> None:
     with SmallServer({"/admin": reply}) as server:
         assert "/admin opens without credentials" in private(server)
 
@@ -56,17 +56,17 @@ def test_whatever_is_shown_without_credentials_is_a_miss(reply: Reply) -> None:
         (Reply(status=302), "redirects to nowhere"),
     ],
 )
-def test_what_says_nothing_about_protection_is_an_error(reply: Reply, expected: str) -> None:
+def test_answer_that_does_not_show_protection_is_an_error(reply: Reply, expected: str) -> None:
     with SmallServer({"/admin": reply}) as server, pytest.raises(NoData, match=expected):
         private(server)
 
 
-def test_one_open_page_is_found_among_others() -> None:
+def test_one_open_page_among_others_is_found() -> None:
     with SmallServer({"/a": Reply("{}", 401), "/b": Reply("{}")}) as server:
         assert "/b opens without" in private(server, private=["/a", "/b"])
 
 
-def test_the_token_must_open_what_is_refused_without_it() -> None:
+def test_token_must_open_the_page() -> None:
     with SmallServer({"/admin": Reply("{}", 401)}) as server:
         with pytest.raises(NoData, match="answers 401 with the token too"):
             private(server, bearer=Secret("some token"))
@@ -112,7 +112,7 @@ def track(server: SmallServer, **changes: object) -> str:
     return misses(evidence)
 
 
-def test_an_event_that_can_be_read_passes_and_is_sent_as_an_sdk_sends_it(tracker: Tracker) -> None:
+def test_readable_event_passes_and_is_sent_like_an_sdk(tracker: Tracker) -> None:
     assert track(tracker) == ""
 
     method, path, headers = tracker.requests[0]
@@ -122,7 +122,7 @@ def test_an_event_that_can_be_read_passes_and_is_sent_as_an_sdk_sends_it(tracker
     assert tracker.requests[1][2]["authorization"] == "Bearer web token"
 
 
-def test_an_event_that_is_accepted_and_lost_fails(tracker: Tracker) -> None:
+def test_lost_event_fails(tracker: Tracker) -> None:
     tracker.shown = Reply('{"detail": "Event not found"}', 404)
 
     assert "was accepted, and cannot be read after 0.5 s" in track(tracker)
@@ -130,7 +130,7 @@ def test_an_event_that_is_accepted_and_lost_fails(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 500])
-def test_an_event_that_is_refused_fails(tracker: Tracker, status: int) -> None:
+def test_rejected_event_fails(tracker: Tracker, status: int) -> None:
     tracker.routes["/api/7/envelope/"] = Reply("{}", status)
 
     assert f"The error tracker answered {status} to the test event" in track(tracker)
@@ -145,7 +145,7 @@ def test_an_event_that_is_refused_fails(tracker: Tracker, status: int) -> None:
         (Reply("{}", 500), NoData),
     ],
 )
-def test_what_cannot_be_read_is_an_error(
+def test_unexpected_answer_of_the_tracker_is_an_error(
     tracker: Tracker, reply: Reply, expected: type[CouldNotMeasure]
 ) -> None:
     tracker.shown = reply
@@ -154,7 +154,7 @@ def test_what_cannot_be_read_is_an_error(
 
 
 @pytest.mark.parametrize("dsn", ["https://example.com/1", "text", "https://key@example.com/"])
-def test_what_is_no_dsn_is_an_error_that_does_not_repeat_it(tracker: Tracker, dsn: str) -> None:
+def test_invalid_dsn_is_an_error_that_does_not_repeat_it(tracker: Tracker, dsn: str) -> None:
     with pytest.raises(CouldNotMeasure, match="is not a valid DSN") as problem:
         track(tracker, dsn=Secret(dsn))
     assert "example.com/" not in str(problem.value).replace("sentry.example.com/", "")

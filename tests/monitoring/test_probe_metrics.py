@@ -46,7 +46,7 @@ def registry(value: str = "x") -> CollectorRegistry:
 
 
 @given(value=st.text(st.characters(exclude_categories=["Cs"])))
-def test_what_the_reference_library_writes_has_no_problem(value: str) -> None:
+def test_output_of_the_reference_library_is_valid(value: str) -> None:
     found = registry(value)
     text = parsed(generate_latest(found), CONTENT_TYPE_LATEST)
     written: bytes = openmetrics.generate_latest(found)  # type: ignore[no-untyped-call]
@@ -61,7 +61,7 @@ def test_what_the_reference_library_writes_has_no_problem(value: str) -> None:
 
 
 @given(body=st.binary(), content_type=st.sampled_from([TEXT, OPENMETRICS, "text/html", ""]))
-def test_no_body_makes_it_raise(body: bytes, content_type: str) -> None:
+def test_parser_accepts_any_bytes(body: bytes, content_type: str) -> None:
     parsed(body, content_type)
 
 
@@ -97,7 +97,7 @@ def test_no_body_makes_it_raise(body: bytes, content_type: str) -> None:
         "# TYPE up",
     ],
 )
-def test_a_malformed_line_is_a_problem_with_its_number(line: str) -> None:
+def test_malformed_line_is_reported_with_its_number(line: str) -> None:
     found = parsed(f"# a comment\n\ngood 1\n{line}\nbetter 2\n")
 
     assert len(found.problems) == 1
@@ -120,24 +120,24 @@ def test_a_malformed_line_is_a_problem_with_its_number(line: str) -> None:
         ('up{"my.label"="b"} 1', Series("up", (("my.label", "b"),)), 1),
     ],
 )
-def test_what_prometheus_reads_is_read(line: str, series: Series, value: float) -> None:
+def test_every_form_of_a_sample_is_read(line: str, series: Series, value: float) -> None:
     found = parsed(f"# TYPE\n# HELPless\n#\n{line}")
 
     assert found.problems == ()
     assert found.samples == {series: value}
 
 
-def test_bytes_that_are_not_utf_8_are_a_problem() -> None:
+def test_invalid_utf_8_is_reported() -> None:
     found = parsed(b'good 1\nup{a="\xff"} 1\n')
 
     assert found.problems == ("line 2 is not valid UTF-8",)
 
 
-def test_a_problem_is_shown_without_terminal_codes() -> None:
+def test_problem_has_no_terminal_codes() -> None:
     assert "\x1b" not in parsed("\x1b[31mred\x1b[0m").problems[0]
 
 
-def test_a_series_that_stands_twice_is_named_and_the_first_value_kept() -> None:
+def test_duplicate_series_is_named_and_first_value_kept() -> None:
     found = parsed('up{a="1",b="2"} 1\nup{a="1"} 5\nup{b="2",a="1"} 2\n')
 
     assert found.duplicates == ('up{a="1",b="2"} (line 3)',)
@@ -145,16 +145,16 @@ def test_a_series_that_stands_twice_is_named_and_the_first_value_kept() -> None:
 
 
 @pytest.mark.parametrize("body", ["up 1\n", "up 1\n# EOF\nup2 1\n", "up 1\n# EOF\n\n", ""])
-def test_openmetrics_must_end_with_its_mark(body: str) -> None:
+def test_openmetrics_must_end_with_eof(body: str) -> None:
     assert any("'# EOF'" in problem for problem in parsed(body, OPENMETRICS).problems)
 
 
 @pytest.mark.parametrize("body", ["up 1\n# EOF\n", "up 1 1.5\n# EOF"])
-def test_openmetrics_that_ends_well(body: str) -> None:
+def test_openmetrics_with_eof_is_valid(body: str) -> None:
     assert parsed(body, OPENMETRICS).problems == ()
 
 
-def test_an_exemplar_must_be_one() -> None:
+def test_exemplar_must_be_valid() -> None:
     assert parsed('up_total 1 # {a="b"} 2 1.5\n# EOF\n', OPENMETRICS).problems == ()
     assert parsed("up_total 1 # {a} 2\n# EOF\n", OPENMETRICS).problems
     assert parsed('up_total 1 # {a="b"} two\n# EOF\n', OPENMETRICS).problems
@@ -174,7 +174,7 @@ def test_an_exemplar_must_be_one() -> None:
         ("", Format.UNKNOWN),
     ],
 )
-def test_the_content_type_decides_the_format(content_type: str, expected: Format) -> None:
+def test_content_type_decides_the_format(content_type: str, expected: Format) -> None:
     assert format_of(content_type) is expected
 
 
@@ -189,11 +189,11 @@ HITS = 'hits_total{route="/a",code="200"} 3\nhits_total{route="/a",code="500"} 4
         (' hits_total{ code="500", route="/a" } ', 4),
     ],
 )
-def test_a_selector_sums_what_it_matches(selector: str, expected: float) -> None:
+def test_selector_sums_the_series_it_matches(selector: str, expected: float) -> None:
     assert select(parsed(HITS), selector) == expected
 
 
-def test_a_series_that_does_not_exist_yet_reads_as_nought_and_says_so() -> None:
+def test_missing_series_reads_as_zero_and_is_marked_absent() -> None:
     reading = read(parsed(HITS), 'hits_total{route="/b"}')
 
     assert (reading.value, reading.present) == (0, False)
@@ -209,27 +209,27 @@ def test_a_series_that_does_not_exist_yet_reads_as_nought_and_says_so() -> None:
         ("# HELP hits_total of whom\n", TEXT),
     ],
 )
-def test_a_counter_that_is_only_declared_reads_as_nought(body: str, content_type: str) -> None:
+def test_declared_counter_without_series_reads_as_absent(body: str, content_type: str) -> None:
     assert not read(parsed(body, content_type), "hits_total").present
 
 
-def test_a_metric_that_is_not_there_is_no_data_and_the_nearest_are_named() -> None:
+def test_unknown_metric_is_an_error_with_the_nearest_names() -> None:
     with pytest.raises(NoData, match="no metric hit_total among 2; the nearest are hits_total"):
         read(parsed(HITS), "hit_total")
 
 
 @pytest.mark.parametrize("body", ["", "# only a comment\n"])
-def test_an_exposition_without_samples_is_no_data(body: str) -> None:
+def test_exposition_without_samples_is_an_error(body: str) -> None:
     with pytest.raises(NoData):
         select(parsed(body), "up")
 
 
-def test_a_value_that_is_not_a_number_is_no_data() -> None:
+def test_nan_is_an_error() -> None:
     with pytest.raises(NoData, match="NaN"):
         select(parsed(HITS), "broken")
 
 
-def test_an_answer_of_another_status_is_no_data() -> None:
+def test_other_status_is_an_error() -> None:
     with pytest.raises(NoData, match="answered 503"):
         select(parsed(HITS, status=503), "hits_total")
 
@@ -239,7 +239,7 @@ def test_an_answer_of_another_status_is_no_data() -> None:
     ["", "rate(hits_total[1m])", 'hits_total{route=~"/a"}', "hits_total{route}", '{route="/a"}',
      'hits_total{route="/a"', 'hits_total{route="/a"} > 0', 'hits_total{route!="/a"}'],
 )  # fmt: skip
-def test_a_selector_of_another_form_is_a_mistake_of_the_configuration(selector: str) -> None:
+def test_unsupported_selector_is_an_error(selector: str) -> None:
     with pytest.raises(CouldNotMeasure) as caught:
         parse_selector(selector)
 

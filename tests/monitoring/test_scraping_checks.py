@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.monitoring.probes import blackbox, scraping
+from readiness.areas.monitoring.probes import outside, scraping
 from readiness.config.base.watching import BlackboxProbe, Job
 from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
@@ -13,7 +13,7 @@ from readiness.lib.prometheus import Prometheus
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Measurement
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 from tests.support import real_prometheus
 from tests.support.monitored_service import TEXT_FORMAT, missed, misses, suite
 from tests.support.real_prometheus import job
@@ -63,7 +63,7 @@ def scraped(client: Prometheus) -> int:
 
 @pytest.fixture
 def watcher(watched: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prometheus]:
-    monkeypatch.setattr(blackbox, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(outside, "_PATIENCE_S", 0.5)
     monkeypatch.setattr(scraping, "_LONGEST_WAIT_S", 1.0)
     with Prometheus(watched) as client:
         yield client
@@ -83,12 +83,12 @@ def check(name: str, watcher: Prometheus, **subject: object) -> str:
 
 
 def scrape(watcher: Prometheus, of: Job) -> str:
-    return check("scraping.scrape_jobs", watcher, job=of)
+    return check("metrics.scrape_jobs", watcher, job=of)
 
 
-def test_a_job_that_is_well_passes(watcher: Prometheus) -> None:
+def test_healthy_job_passes(watcher: Prometheus) -> None:
     keys = {"required_metrics": ["good_total"], "must_be_one": ["reached"]}
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("good", **keys))
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("good", **keys))
 
     assert misses(evidence) == ""
     assert {m.key for m in evidence.measurements} == {
@@ -97,8 +97,8 @@ def test_a_job_that_is_well_passes(watcher: Prometheus) -> None:
     }
 
 
-def test_a_target_that_is_down_is_named_with_its_reason(watcher: Prometheus, place: str) -> None:
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("mixed"))
+def test_target_that_is_down_is_named_with_its_reason(watcher: Prometheus, place: str) -> None:
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("mixed"))
     found = misses(evidence)
 
     assert missed(evidence) == {"up", "success-share"}
@@ -108,7 +108,7 @@ def test_a_target_that_is_down_is_named_with_its_reason(watcher: Prometheus, pla
     assert f"scrapes of {place} that succeeded: 0 %; at least 99 % required" in found
 
 
-def test_a_job_that_does_not_exist_fails(watcher: Prometheus) -> None:
+def test_unknown_job_fails(watcher: Prometheus) -> None:
     expected = (
         "targets of the job absent: 0; at least 1 required (`.min_targets`, default):"
         " Prometheus has no such job"
@@ -122,8 +122,8 @@ def test_too_few_targets_fail(watcher: Prometheus) -> None:
 
 
 @pytest.mark.parametrize("key", ["required_metrics", "must_be_one"])
-def test_what_a_target_that_is_down_exposes_cannot_be_judged(watcher: Prometheus, key: str) -> None:
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("down", **{key: ["reached"]}))
+def test_metrics_of_a_target_that_is_down_are_an_error(watcher: Prometheus, key: str) -> None:
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("down", **{key: ["reached"]}))
 
     assert missed(evidence) == {"up", "success-share"}
     (error,) = evidence.lost
@@ -131,7 +131,7 @@ def test_what_a_target_that_is_down_exposes_cannot_be_judged(watcher: Prometheus
     assert "refused" in error.message
 
 
-def test_another_interval_and_one_beyond_the_look_back_fail(watcher: Prometheus) -> None:
+def test_other_interval_or_one_beyond_the_look_back_fails(watcher: Prometheus) -> None:
     assert "1 s; 5 s required (`.interval_s`)" in scrape(watcher, job("good", interval_s=5))
 
     watcher.lookback_s = lambda: 1.5  # type: ignore[method-assign]
@@ -139,33 +139,29 @@ def test_another_interval_and_one_beyond_the_look_back_fail(watcher: Prometheus)
     assert "1 s; limit 0.75 s: half of the look-back of 1.5 s" in found
 
 
-def test_a_scrape_that_was_long_ago_fails(
-    watcher: Prometheus, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_last_scrape_fails(watcher: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
     now = watcher.now
     monkeypatch.setattr(watcher, "now", lambda: now() + 60)
-    evidence = judged("scraping.scrape_jobs", watcher, job=job("good"))
+    evidence = judged("metrics.scrape_jobs", watcher, job=job("good"))
 
     assert missed(evidence) == {"last-scrape"}
     assert "; limit 3 s: two intervals of 1s and one timeout of 1s" in misses(evidence)
 
 
-def test_a_window_with_too_few_scrapes_is_an_error(watched: Settings) -> None:
+def test_window_with_too_few_scrapes_is_an_error(watched: Settings) -> None:
     short = watched.model_copy(update={"window_s": 1.0})
     with Prometheus(short) as client, pytest.raises(NoData, match="fewer than 3 times"):
         scrape(client, job("good"))
 
 
-def test_a_required_metric_exists_or_not(watcher: Prometheus) -> None:
+def test_missing_required_metric_fails(watcher: Prometheus) -> None:
     there = job("good", required_metrics=["good_total", 'good_total{job="good"}'])
     assert scrape(watcher, there) == ""
     found = scrape(watcher, job("good", required_metrics=["good_totel"]))
     assert found.startswith("series of good_totel: 0; at least 1 required (`.required_metrics`): ")
 
 
-def test_a_required_metric_that_is_old_fails(
-    watcher: Prometheus, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_required_metric_fails(watcher: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
     old = Measurement("age of good_total", 40.0, "s", "q")
     age_of = scraping.age_of
     monkeypatch.setattr(scraping, "age_of", lambda *asked: (age_of(*asked)[0], old))
@@ -175,7 +171,7 @@ def test_a_required_metric_that_is_old_fails(
 
 
 @pytest.mark.parametrize("text", ["rate(good_total[5m])", "good_total > 0", "good_total{", "1"])
-def test_an_expression_is_not_a_selector(watcher: Prometheus, text: str) -> None:
+def test_expression_is_not_a_selector(watcher: Prometheus, text: str) -> None:
     with pytest.raises(CouldNotMeasure, match="is not a valid selector"):
         scrape(watcher, job("good", required_metrics=[text]))
 
@@ -184,14 +180,14 @@ def reaches(watcher: Prometheus, **keys: list[str]) -> str:
     return scrape(watcher, job("good", **keys))
 
 
-def test_what_an_exporter_says_of_its_target_is_judged(watcher: Prometheus) -> None:
+def test_metrics_of_an_exporter_about_its_target_are_judged(watcher: Prometheus) -> None:
     assert reaches(watcher, must_be_one=["reached"], must_be_zero=["failed"]) == ""
     assert "1; 0 required" not in reaches(watcher, must_be_zero=["reached"])
     assert "(`.must_be_zero`): the exporter is up" in reaches(watcher, must_be_zero=["reached"])
     assert "0; 1 required (`.must_be_one`)" in reaches(watcher, must_be_one=["failed"])
 
 
-def test_an_exporter_that_says_nothing_of_its_target_is_an_error(watcher: Prometheus) -> None:
+def test_exporter_without_metrics_about_its_target_is_an_error(watcher: Prometheus) -> None:
     with pytest.raises(NoData, match=r"no series pg_up of 127.0.0.1:\d+, although .* is up"):
         reaches(watcher, must_be_one=["reached", "pg_up"])
 
@@ -203,7 +199,7 @@ def capacity(watched: Settings, *jobs: Job, **changes: object) -> Evidence:
         return judged("prometheus.prometheus_capacity", client, prometheus=settings)
 
 
-def test_a_prometheus_with_room_passes(watched: Settings) -> None:
+def test_prometheus_within_its_limits_passes(watched: Settings) -> None:
     evidence = capacity(watched, job("good"))
 
     assert misses(evidence) == ""
@@ -225,7 +221,7 @@ def test_a_prometheus_with_room_passes(watched: Settings) -> None:
         ),
     ],
 )
-def test_a_prometheus_without_room_fails(
+def test_exceeded_capacity_limit_fails(
     watched: Settings, changes: dict[str, object], key: str, expected: str
 ) -> None:
     evidence = capacity(watched, job("good"), **changes)
@@ -235,7 +231,7 @@ def test_a_prometheus_without_room_fails(
 
 
 @pytest.mark.usefixtures("watcher")  # its patience
-def test_an_exporter_without_cpu_time_and_no_job_at_all_are_errors(watched: Settings) -> None:
+def test_exporter_without_cpu_time_or_no_job_is_an_error(watched: Settings) -> None:
     (none,) = capacity(watched).lost
     assert none.message == "no scrape job is declared"
     hidden = capacity(watched, job("down", must_be_one=["reached"])).lost
@@ -243,7 +239,7 @@ def test_an_exporter_without_cpu_time_and_no_job_at_all_are_errors(watched: Sett
 
 
 @pytest.mark.usefixtures("watcher")  # its patience
-def test_a_job_without_targets_has_no_capacity_to_judge(watched: Settings) -> None:
+def test_capacity_of_a_job_without_targets_is_an_error(watched: Settings) -> None:
     evidence = capacity(watched, job("absent"), job("good"), samples_max=5)
 
     assert missed(evidence) == {"samples"}
@@ -254,7 +250,9 @@ def itself(watcher: Prometheus, watched: Settings) -> str:
     return check("prometheus.prometheus", watcher, prometheus=watched, target=TARGET)
 
 
-def test_clocks_are_compared(watched: Settings, watcher: Prometheus) -> None:
+def test_clock_skew_fails_and_unknown_skew_is_an_error(
+    watched: Settings, watcher: Prometheus
+) -> None:
     assert itself(watcher, watched) == ""
     watcher.clock_offset_s = lambda: (-37.0, 0.1)  # type: ignore[method-assign]
     assert " is 37.0 s behind; limit 2 s (`.clock_skew_max_s`" in itself(watcher, watched)
@@ -270,7 +268,7 @@ def probe(instance: str) -> BlackboxProbe:
 @pytest.fixture
 def honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prometheus]:
     """A Prometheus that keeps the label `instance` of what it scrapes, as for a blackbox."""
-    monkeypatch.setattr(blackbox, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(outside, "_PATIENCE_S", 0.5)
     with SmallServer({"/metrics": Reply(EXPOSED, content_type=TEXT_FORMAT)}) as server:
         places = {"blackbox": [server.url.removeprefix("http://")]}
         with (
@@ -281,7 +279,7 @@ def honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Promet
             yield client
 
 
-def test_what_a_blackbox_exporter_found_is_judged(honoured: Prometheus) -> None:
+def test_blackbox_probe_and_certificate_are_judged(honoured: Prometheus) -> None:
     assert check("outside.blackbox_probes", honoured, probe=probe("http://shop.example.com")) == ""
     evidence = judged("outside.blackbox_probes", honoured, probe=probe(SITE))
     assert missed(evidence) == {"success", "certificate"}
@@ -320,7 +318,7 @@ INSTEAD = {
 
 @pytest.mark.parametrize("ask", EVERY)
 @pytest.mark.parametrize("instead", INSTEAD)
-def test_whatever_else_answers_no_check_passes(ask: Ask, instead: str) -> None:
+def test_no_check_passes_on_an_unexpected_answer(ask: Ask, instead: str) -> None:
     reply, expected = INSTEAD[instead]
     with SmallServer({}) as server:
         server.otherwise = reply
@@ -331,7 +329,7 @@ def test_whatever_else_answers_no_check_passes(ask: Ask, instead: str) -> None:
 
 
 @pytest.mark.parametrize("ask", EVERY)
-def test_where_nobody_answers_no_check_passes(ask: Ask, place: str) -> None:
+def test_no_check_passes_without_an_answer(ask: Ask, place: str) -> None:
     settings = real_prometheus.settings(f"http://{place}")
     settings = settings.model_copy(update={"jobs": {"good": job("good")}})
     with Prometheus(settings) as client, pytest.raises(CouldNotMeasure, match="refused"):

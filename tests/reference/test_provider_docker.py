@@ -20,12 +20,12 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import Unreachable
 from readiness.reference.providers import start_server
 from readiness.reference.system import ReferenceSystem
+from readiness.servers import docker as engines
 from readiness.servers import docker as provider
 from readiness.servers import docker_removal
-from readiness.servers import engine as engines
 from readiness.servers.docker import IMAGE_VARIABLE, DockerPostgres, default_image
-from readiness.servers.ports import free_port
 from readiness.servers.postgres import StopMode
+from readiness.servers.processes import free_port
 from tests.support import postgres_image
 from tests.support.waiting import eventually
 
@@ -79,7 +79,7 @@ def value(dsn: str, query: str) -> object:
     return row[0]
 
 
-def test_it_answers_with_the_settings_and_only_on_this_machine(
+def test_container_has_the_settings_and_listens_on_loopback_only(
     engine: Any, server: DockerPostgres
 ) -> None:
     for name, expected in SETTINGS.items():
@@ -123,20 +123,22 @@ def test_stop_removes_the_container_and_its_volume(engine: Any, guardian: Guardi
     server.stop()
 
 
-def test_a_guardian_that_was_first_leaves_nothing_to_stop(engine: Any, guardian: Guardian) -> None:
+def test_stop_after_undo_is_harmless(engine: Any, guardian: Guardian) -> None:
     server = DockerPostgres.start(guardian, {})
     guardian.undo()
     assert held(engine) == []
     server.stop()
 
 
-def test_a_server_that_ends_at_once_tells_why_and_is_gone(engine: Any, guardian: Guardian) -> None:
+def test_server_that_fails_to_start_is_removed_with_a_reason(
+    engine: Any, guardian: Guardian
+) -> None:
     with pytest.raises(Unreachable, match='invalid value for parameter "max_connections"'):
         DockerPostgres.start(guardian, {"max_connections": "many"})
     assert held(engine) == []
 
 
-def test_a_server_that_is_not_reached_is_gone(
+def test_unreachable_server_is_removed(
     engine: Any, guardian: Guardian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DockerPostgres, "_answers", lambda _: False)
@@ -146,7 +148,7 @@ def test_a_server_that_is_not_reached_is_gone(
     assert held(engine) == []
 
 
-def test_a_port_that_somebody_took_is_not_the_end(
+def test_taken_port_is_replaced_by_another(
     engine: Any, guardian: Guardian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as other:
@@ -173,7 +175,7 @@ time.sleep(120)
 
 
 @pytest.mark.parametrize("when", ["making", "started"])
-def test_an_owner_that_is_killed_leaves_no_container(engine: Any, when: str) -> None:
+def test_killed_owner_leaves_no_container(engine: Any, when: str) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER],
         stdout=subprocess.PIPE,
@@ -190,7 +192,7 @@ def test_an_owner_that_is_killed_leaves_no_container(engine: Any, when: str) -> 
     assert held(engine) == []
 
 
-def test_a_container_that_is_still_being_made_is_removed_too(engine: Any) -> None:
+def test_container_that_is_still_being_created_is_removed(engine: Any) -> None:
     name = "readiness-late"
     removal = subprocess.Popen([sys.executable, "-P", docker_removal.__file__, name])
     # It has found nothing yet, or comes later: it must not matter.
@@ -199,7 +201,7 @@ def test_a_container_that_is_still_being_made_is_removed_too(engine: Any) -> Non
     assert held(engine) == []
 
 
-def test_an_image_that_cannot_be_had_is_told_and_the_next_provider_serves(
+def test_missing_image_is_reported_and_the_next_provider_starts(
     engine: Any, guardian: Guardian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = f"127.0.0.1:{free_port()}/absent:1"  # nobody listens there
@@ -212,7 +214,7 @@ def test_an_image_that_cannot_be_had_is_told_and_the_next_provider_serves(
     assert reasons["docker"].endswith(f"docker pull {image}")
 
 
-def test_a_silent_registry_is_not_waited_for(
+def test_registry_that_does_not_answer_is_a_timeout(
     engine: Any, guardian: Guardian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "_SILENCE_S", 1)
@@ -236,7 +238,7 @@ def test_without_an_engine_it_is_unreachable(
             DockerPostgres.start(guardian, {})
 
 
-def test_the_reference_system_runs_on_it(engine: Any) -> None:
+def test_reference_system_runs_in_docker(engine: Any) -> None:
     with ReferenceSystem.start(provider="docker", parts={"backup"}) as system:
         assert (system.provider, "backup" in system.absent) == ("docker", False)
         with httpx.Client(base_url=system.service_url, trust_env=False, timeout=10) as client:
@@ -250,6 +252,6 @@ def test_the_reference_system_runs_on_it(engine: Any) -> None:
     assert held(engine) == []
 
 
-def test_the_image_is_of_the_release_that_pg_dump_here_can_dump(engine: Any) -> None:
+def test_image_has_the_release_of_the_local_pg_dump(engine: Any) -> None:
     assert default_image() == f"postgres:{postgres_image.release()}"
     assert engine.images.get(default_image())

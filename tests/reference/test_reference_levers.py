@@ -1,6 +1,5 @@
 """Each lever breaks one thing of the reference system, and puts back exactly what was."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,21 +12,20 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
+from readiness.areas.backup.manifest import read_manifest
 from readiness.areas.backup.reference.levers import newest
-from readiness.areas.monitoring.probes import overhead
+from readiness.areas.monitoring.probes import server
 from readiness.config.loading import load
+from readiness.lib import watchdog
+from readiness.lib.files import sha256_of
 from readiness.model.errors import ReferenceSystemError
+from readiness.reference.drill import ADMIN_DSN, FOLDER
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
 from readiness.servers.files import kept
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
-
-needs_backup = pytest.mark.skipif(
-    importlib.util.find_spec("readiness.areas.backup.manifest") is None,
-    reason="this installation has no writer of manifests",
-)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,7 @@ def value(system: ReferenceSystem, sql: str, variable: str = "REFERENCE_OWNER_DS
         return row[0] if row else None
 
 
-def test_a_route_answers_as_told_in_all_workers(levers: Levers, client: httpx.Client) -> None:
+def test_configured_answer_comes_from_all_workers(levers: Levers, client: httpx.Client) -> None:
     def answers() -> set[tuple[int, str, str]]:
         found = set()
         for _ in range(20):
@@ -74,7 +72,7 @@ def test_a_route_answers_as_told_in_all_workers(levers: Levers, client: httpx.Cl
     assert answers() == healthy == {(200, "application/json", '{"vers')}
 
 
-def test_faults_add_up_and_go_one_by_one(levers: Levers, client: httpx.Client) -> None:
+def test_nested_faults_add_up_and_end_one_by_one(levers: Levers, client: httpx.Client) -> None:
     with levers.behave(status={"/version": 500}):
         with levers.behave(status={"/health": 418}, version="9.9.9"):
             assert client.get("/version").status_code == 500
@@ -84,19 +82,19 @@ def test_faults_add_up_and_go_one_by_one(levers: Levers, client: httpx.Client) -
     assert client.get("/version").status_code == 200
 
 
-def test_a_fault_goes_when_the_block_raises(levers: Levers, client: httpx.Client) -> None:
+def test_fault_ends_when_the_block_raises(levers: Levers, client: httpx.Client) -> None:
     with pytest.raises(ZeroDivisionError), levers.behave(status={"/version": 500}):
         raise ZeroDivisionError
     assert client.get("/version").status_code == 200
 
 
-def test_an_unknown_switch_is_refused(levers: Levers, client: httpx.Client) -> None:
+def test_unknown_switch_is_rejected(levers: Levers, client: httpx.Client) -> None:
     with pytest.raises(ValidationError), levers.behave(explode=True):
         pass
     assert client.get("/version").status_code == 200
 
 
-def test_a_route_is_delayed(levers: Levers, client: httpx.Client) -> None:
+def test_delayed_route_is_slow(levers: Levers, client: httpx.Client) -> None:
     with levers.behave(delay_ms={"/version": 300}):
         assert client.get("/version").elapsed.total_seconds() >= 0.3
 
@@ -110,7 +108,7 @@ def total(client: httpx.Client, label: str) -> float:
     )
 
 
-def test_counters_freeze_or_overlook_errors(levers: Levers, client: httpx.Client) -> None:
+def test_counters_freeze_or_ignore_errors(levers: Levers, client: httpx.Client) -> None:
     label = 'route="/api/orders/{order_id}"'
     before = total(client, label)
     with levers.behave(freeze_counters=True):
@@ -124,7 +122,7 @@ def test_counters_freeze_or_overlook_errors(levers: Levers, client: httpx.Client
     assert total(client, label) == before + 2
 
 
-def test_metrics_are_spoiled(levers: Levers, client: httpx.Client) -> None:
+def test_metrics_get_duplicate_or_malformed_lines(levers: Levers, client: httpx.Client) -> None:
     def samples() -> list[str]:
         text = client.get("/metrics").text
         return [line.rpartition(" ")[0] for line in text.splitlines() if line[:1] != "#"]
@@ -138,7 +136,7 @@ def test_metrics_are_spoiled(levers: Levers, client: httpx.Client) -> None:
     assert "oops" not in client.get("/metrics").text
 
 
-def test_without_its_database_it_is_alive_and_not_ready(
+def test_service_without_its_database_is_live_but_not_ready(
     levers: Levers, client: httpx.Client
 ) -> None:
     with levers.database_away():
@@ -153,38 +151,52 @@ def test_without_its_database_it_is_alive_and_not_ready(
     assert eventually(lambda: ready(client) == 200)
 
 
-def test_the_drill_command_takes_it_away_and_back(
+def drill(environ: dict[str, str], *arguments: str) -> int:
+    return subprocess.run(
+        [sys.executable, "-m", "readiness.reference.drill", *arguments],
+        env={**os.environ, **environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.DEVNULL,
+        timeout=30,
+        check=False,
+    ).returncode
+
+
+def test_drill_command_closes_and_reopens_the_database(
     system: ReferenceSystem, client: httpx.Client
 ) -> None:
-    def drill(what: str) -> int:
-        return subprocess.run(
-            [sys.executable, "-m", "readiness.reference.drill", what],
-            env={
-                **os.environ,
-                **system.environ,
-                "PYTHONPATH": str(Path(__file__).parents[2]),
-            },
-            stderr=subprocess.DEVNULL,
-            timeout=30,
-            check=False,
-        ).returncode
-
     try:
-        assert drill("away") == 0
+        assert drill(system.environ, "away") == 0
         assert ready(client) == 503
     finally:
-        assert drill("back") == 0
+        assert drill(system.environ, "back") == 0
     assert eventually(lambda: ready(client) == 200)
-    assert drill("sideways") == 2
 
 
-def test_the_server_stops_and_comes_back(levers: Levers, client: httpx.Client) -> None:
+def test_drill_command_pauses_and_resumes_a_program(tmp_path: Path) -> None:
+    environ = {FOLDER: str(tmp_path)}
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as program:
+        try:
+            (tmp_path / "sleeper.pid").write_text(str(program.pid))
+            assert drill(environ, "pause", "sleeper") == 0
+            assert eventually(lambda: watchdog._stat(program.pid)[:1] == ["T"])
+            assert drill(environ, "resume", "sleeper") == 0
+            assert eventually(lambda: watchdog._stat(program.pid)[:1] == ["S"])
+        finally:
+            program.kill()
+
+
+@pytest.mark.parametrize("arguments", [[], ["sideways"], ["away"], ["pause"], ["pause", "x"]])
+def test_drill_command_rejects_wrong_arguments_and_missing_variables(arguments: list[str]) -> None:
+    assert drill({ADMIN_DSN: "", FOLDER: ""}, *arguments) == 2
+
+
+def test_database_server_stops_and_restarts(levers: Levers, client: httpx.Client) -> None:
     with levers.stop_database():
         assert ready(client) == 503
     assert eventually(lambda: ready(client) == 200)
 
 
-def test_the_service_stops_or_hangs_and_comes_back(system: ReferenceSystem, levers: Levers) -> None:
+def test_service_stops_or_hangs_and_recovers(system: ReferenceSystem, levers: Levers) -> None:
     def ask() -> int:
         url = f"{system.service_url}/health/live"
         return httpx.get(url, trust_env=False, timeout=1).status_code
@@ -196,7 +208,7 @@ def test_the_service_stops_or_hangs_and_comes_back(system: ReferenceSystem, leve
     assert eventually(lambda: ask() == 200)
 
 
-def test_an_insert_is_slow_for_a_while(system: ReferenceSystem, levers: Levers) -> None:
+def test_insert_is_slow_during_the_fault(system: ReferenceSystem, levers: Levers) -> None:
     insert = "insert into shop.products (sku, title, price_cents) values ('slow', 'x', 1)"
 
     def seconds() -> float:
@@ -215,7 +227,7 @@ def test_an_insert_is_slow_for_a_while(system: ReferenceSystem, levers: Levers) 
     assert value(system, triggers) == 0
 
 
-def test_a_view_is_slow_for_a_while_and_shows_the_same(
+def test_view_is_slow_during_the_fault_with_the_same_rows(
     system: ReferenceSystem, levers: Levers
 ) -> None:
     definition = "select pg_get_viewdef('shop.recent_orders'::regclass)"
@@ -228,7 +240,7 @@ def test_a_view_is_slow_for_a_while_and_shows_the_same(
     assert value(system, definition) == before
 
 
-def test_an_index_is_gone_for_a_while(system: ReferenceSystem, levers: Levers) -> None:
+def test_index_is_missing_during_the_fault(system: ReferenceSystem, levers: Levers) -> None:
     definition = (
         "select indexdef from pg_indexes where indexname = 'orders_customer_id_idx'"
         " and schemaname = 'shop'"
@@ -240,7 +252,7 @@ def test_an_index_is_gone_for_a_while(system: ReferenceSystem, levers: Levers) -
     assert value(system, definition) == before
 
 
-def test_a_privilege_is_gone_for_a_while(system: ReferenceSystem, levers: Levers) -> None:
+def test_privileges_are_missing_during_the_fault(system: ReferenceSystem, levers: Levers) -> None:
     allowed = "select has_table_privilege('shop_app', 'shop.orders', 'select')"
     member = "select pg_has_role('shop_monitor', 'pg_monitor', 'member')"
     with (
@@ -251,7 +263,7 @@ def test_a_privilege_is_gone_for_a_while(system: ReferenceSystem, levers: Levers
     assert (value(system, allowed), value(system, member)) == (True, True)
 
 
-def test_each_customer_is_a_series_for_a_while(levers: Levers, client: httpx.Client) -> None:
+def test_each_customer_is_a_series_during_the_fault(levers: Levers, client: httpx.Client) -> None:
     def series() -> int:
         return client.get("/metrics").text.count("orders_by_customer{")
 
@@ -260,17 +272,17 @@ def test_each_customer_is_a_series_for_a_while(levers: Levers, client: httpx.Cli
     assert series() == 0
 
 
-def test_the_monitoring_role_takes_a_share_and_the_statistics_forget_it(
+def test_share_of_the_monitoring_role_is_forgotten_after_the_fault(
     system: ReferenceSystem, levers: Levers
 ) -> None:
     database = load(system.config_path, system.environ).config.named().databases["shop"]
-    before = overhead.times(database)
+    before = server.times(database)
     with levers.busy_monitoring(share=0.1):
-        assert overhead.times(database).share > 0.1
-    assert overhead.times(database).own_s < before.own_s + 1
+        assert server.times(database).share > 0.1
+    assert server.times(database).own_s < before.own_s + 1
 
 
-def test_it_calls_itself_production_for_a_while(
+def test_environment_is_production_during_the_fault(
     system: ReferenceSystem, levers: Levers, client: httpx.Client
 ) -> None:
     marker = "select environment from public.readiness_marker"
@@ -281,7 +293,7 @@ def test_it_calls_itself_production_for_a_while(
     assert client.get("/version").json()["environment"] == "reference"
 
 
-def test_the_configuration_comes_back_to_the_byte(system: ReferenceSystem, levers: Levers) -> None:
+def test_configuration_is_restored_byte_for_byte(system: ReferenceSystem, levers: Levers) -> None:
     path = system.config_path
     before, modified = path.read_bytes(), path.stat().st_mtime_ns
     with levers.replace_in_config('name = "reference"', 'name = "other"'):
@@ -291,12 +303,12 @@ def test_the_configuration_comes_back_to_the_byte(system: ReferenceSystem, lever
         levers.replace_in_config("no such text", "x").__enter__()
 
 
-def test_a_program_that_does_not_run_cannot_be_stopped(levers: Levers) -> None:
-    with pytest.raises(ReferenceSystemError, match="prometheus does not run"):
+def test_program_that_is_not_running_cannot_be_stopped(levers: Levers) -> None:
+    with pytest.raises(ReferenceSystemError, match="prometheus is not running"):
         levers.stop_program("prometheus")
 
 
-def test_a_folder_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_folder_is_restored_with_its_times(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(b"\x00old")
     os.utime(old, ns=(1_000, 2_000))
@@ -311,10 +323,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
 
 
-@needs_backup
-def test_backups_are_spoiled_and_come_back_to_the_byte(
-    system: ReferenceSystem, levers: Levers
-) -> None:
+def test_backups_are_restored_byte_for_byte(system: ReferenceSystem, levers: Levers) -> None:
     folder = system.folder / "backups"
     before = snapshot(folder)
     assert {Path(name).suffix for name in before} == {".dump", ".json"}
@@ -333,13 +342,7 @@ def test_backups_are_spoiled_and_come_back_to_the_byte(
         assert snapshot(folder) == before
 
 
-@needs_backup
-def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
-    system: ReferenceSystem, levers: Levers
-) -> None:
-    from readiness.areas.backup.manifest import read_manifest  # type: ignore[import-not-found,unused-ignore]
-    from readiness.lib.files import sha256_of
-
+def test_damaged_dump_has_a_matching_manifest(system: ReferenceSystem, levers: Levers) -> None:
     folder = system.folder / "backups"
     dump = newest(folder)
     manifest = dump.with_suffix(".manifest.json")
@@ -352,8 +355,7 @@ def test_a_spoiled_dump_is_told_apart_by_its_manifest_alone(
         assert (healthy.finished_at - read_manifest(manifest).finished_at).total_seconds() == 172800
 
 
-@needs_backup
-def test_layers_copy_and_store_are_spoiled_and_come_back_to_the_byte(
+def test_layers_copy_and_store_are_restored_byte_for_byte(
     system: ReferenceSystem, levers: Levers
 ) -> None:
     for name, lever in (

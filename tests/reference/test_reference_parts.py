@@ -1,4 +1,4 @@
-"""Whatever part the reference system lacks, each check has a subject, or a reason why not."""
+"""Parts that a machine may lack: each check has a subject or a reason, each package a remedy."""
 
 import os
 from collections.abc import Callable, Collection
@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
@@ -16,18 +17,21 @@ from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.cli.main import main
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.config.subjects import subjects
 from readiness.lib.guardian import Guardian
+from readiness.model.errors import ReferenceSystemError
+from readiness.reference import extra
 from readiness.reference.parts import PARTS, Part, absent_here, coverage, no_copier, not_applicable
 from readiness.reference.target import Facts, readiness_toml
 from readiness.run import catalogue
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.processes import Daemon
+from readiness.servers.programs import WITHOUT
 from readiness.servers.shop import Shop
-from readiness.servers.without import VARIABLE
 
 PROGRAMS = Binaries(Path("/usr/lib/postgresql/18/bin"), "18.6", "local")
 DAY = date(2026, 11, 22)
@@ -53,6 +57,7 @@ ENVIRON = {
     grafana.TOKEN: "a-long-token",
     error_tracker.TOKEN: "another-long-token",
 }
+Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
 
 def facts(folder: Path, absent: Collection[str]) -> Facts:
@@ -96,9 +101,6 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
     )
 
 
-Lacking = Callable[..., tuple[Config, dict[str, str]]]
-
-
 @pytest.fixture
 def lacking(tmp_path: Path) -> Lacking:
     """The configuration without some parts, and what is said not to apply."""
@@ -118,9 +120,18 @@ def unexplained(config: Config, found: Collection[str]) -> set[str]:
     return {s.id for s in SPECS if s.each and not subjects(config, s.each, s.needs)} - set(found)
 
 
-def test_a_whole_system_declares_a_subject_for_every_check(lacking: Lacking) -> None:
+def test_complete_system_declares_a_subject_for_every_check(lacking: Lacking) -> None:
     config, found = lacking()
     assert (unexplained(config, ()), found) == (set(), {})
+
+
+def test_drill_that_closes_the_database_runs_apart_from_deployment_drills(lacking: Lacking) -> None:
+    config, _ = lacking()
+    (drill,) = [s.drill for s in config.services.values() if s.drill]
+    assert drill.dependency == "the shop database"
+    lists = config.gate.independent
+    assert ["deployment", "scaling"] in lists
+    assert "monitoring" not in {name for row in lists for name in row}
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
@@ -142,7 +153,7 @@ def test_without_squawk_the_locks_of_migrations_are_still_judged(lacking: Lackin
     assert (found, migrations and migrations.lint) == ({}, False)
 
 
-def test_without_any_two_parts_nothing_is_left_undeclared(lacking: Lacking) -> None:
+def test_without_any_two_parts_each_check_has_a_subject_or_reason(lacking: Lacking) -> None:
     left = {
         pair: undeclared
         for pair in combinations((part.name for part in PARTS if part.tables), 2)
@@ -151,7 +162,7 @@ def test_without_any_two_parts_nothing_is_left_undeclared(lacking: Lacking) -> N
     assert left == {}
 
 
-def test_without_all_of_them_the_rest_still_has_its_subjects(lacking: Lacking) -> None:
+def test_without_all_parts_the_other_checks_have_subjects(lacking: Lacking) -> None:
     config, found = lacking(*(part.name for part in PARTS))
     assert unexplained(config, found) == set()
     judged = {spec.suite for spec in SPECS} - {
@@ -162,7 +173,7 @@ def test_without_all_of_them_the_rest_still_has_its_subjects(lacking: Lacking) -
     assert judged >= {"database", "deployment", "monitoring", "performance", "scaling", "schema"}
 
 
-def test_what_is_not_owned_by_an_absent_part_is_left_to_be_seen(lacking: Lacking) -> None:
+def test_check_that_no_absent_part_explains_is_not_excused(lacking: Lacking) -> None:
     config, _ = lacking("standby")
     assert "database.standby-connected" not in not_applicable(config, {"pooler": "why"}, SPECS)
 
@@ -171,21 +182,21 @@ def test_every_check_that_a_part_names_exists() -> None:
     assert {check for part in PARTS for check in part.checks} <= {spec.id for spec in SPECS}
 
 
-def test_a_check_that_two_absent_parts_take_away_has_the_reason_of_the_first(
+def test_check_of_two_absent_parts_has_the_first_reason(
     lacking: Lacking,
 ) -> None:
     _, found = lacking("prometheus", "pg_stat_statements")
     assert found["monitoring.database-overhead"] == "there is no pg_stat_statements here"
 
 
-def test_the_place_is_that_of_the_part_that_names_it_most_exactly(lacking: Lacking) -> None:
+def test_most_specific_part_gives_the_reason(lacking: Lacking) -> None:
     _, found = lacking("prometheus", "blackbox_exporter", "alertmanager")
     assert found["monitoring.blackbox-probes"] == "there is no blackbox_exporter here"
     assert found["monitoring.scrape-jobs"] == "there is no prometheus here"
     assert "alerting.engine" not in found
 
 
-def test_what_does_not_apply_is_written_with_its_reason(tmp_path: Path) -> None:
+def test_not_applicable_checks_are_written_with_their_reason(tmp_path: Path) -> None:
     why = 'C:\\programs has no "pgbouncer"'
     file = tmp_path / "readiness.toml"
     told = replace(facts(tmp_path, ["pooler"]), lacking={"database.replication-lag": why})
@@ -207,12 +218,12 @@ def test_coverage_is_one_line_with_each_reason_once() -> None:
     ("release", "old"),
     [("15.20", False), ("15.18", False), ("15.4", True), ("14.25", True), ("18.6", False)],
 )
-def test_an_old_server_of_this_machine_is_no_finding_here(release: str, old: bool) -> None:
+def test_outdated_server_of_this_machine_is_an_absent_part(release: str, old: bool) -> None:
     found = absent_here(replace(SHOP, release=release), None, PROGRAMS, DAY)
     assert ("supported PostgreSQL" in found) is old
 
 
-def test_an_extension_that_the_server_has_not_is_an_absent_part() -> None:
+def test_missing_extension_is_an_absent_part() -> None:
     poor = replace(SHOP, has_statistics=False, has_amcheck=False, measures_bloat=False)
     known = absent_here(SHOP, None, PROGRAMS, DAY)
     assert absent_here(poor, None, PROGRAMS, DAY).keys() - known.keys() == {
@@ -222,11 +233,35 @@ def test_an_extension_that_the_server_has_not_is_an_absent_part() -> None:
     }
 
 
-def test_a_program_that_is_hidden_is_an_absent_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, VARIABLE, "promtool, squawk,meminfo")
+def test_disabled_program_is_an_absent_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, WITHOUT, "promtool, squawk,meminfo")
     assert absent_here(SHOP, None, PROGRAMS, DAY).keys() >= {"promtool", "squawk", "meminfo"}
 
 
-def test_a_schema_is_copied_by_programs_that_are_not_older_than_its_server() -> None:
+def test_schema_is_copied_by_programs_not_older_than_the_server() -> None:
     assert no_copier("15.20", "15.4") == no_copier("15.20", "19beta1") == ""
     assert "15.4, but the server is 18.6" in no_copier("18.6", "15.4")
+
+
+def test_all_packages_of_the_extra_are_installed() -> None:
+    extra.require()
+
+
+def test_missing_package_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "uvicorn" else object())
+    with pytest.raises(ReferenceSystemError) as told:
+        extra.require()
+    assert "not installed: uvicorn" in told.value.sentence
+    assert "pip install 'readiness[reference]'" in str(told.value)
+
+
+@pytest.mark.parametrize("command", [["run", "--reference"], ["prove"]])
+def test_command_without_the_extra_ends_without_traceback(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda _: None)
+    ended = CliRunner().invoke(main, command)
+    assert ended.exit_code == 2
+    assert "readiness[reference]" in ended.output

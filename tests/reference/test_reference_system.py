@@ -51,7 +51,7 @@ def arrived(system: ReferenceSystem, channel: str, word: str) -> bool:
     return any(word in f"{m['body']} {m.get('subject')}" for m in messages(system, channel))
 
 
-def test_its_configuration_is_valid_and_tells_no_secret(system: ReferenceSystem) -> None:
+def test_configuration_is_valid_and_contains_no_secret(system: ReferenceSystem) -> None:
     config = config_of(system).named()
     assert config.target.environment == "reference"
     assert {effect.value for effect in config.target.allow} == {
@@ -77,14 +77,14 @@ def test_its_configuration_is_valid_and_tells_no_secret(system: ReferenceSystem)
     assert not [password for password in passwords if str(password) in text]
 
 
-def test_every_query_of_the_configuration_finds_rows(system: ReferenceSystem) -> None:
+def test_every_configured_query_returns_rows(system: ReferenceSystem) -> None:
     for query in config_of(system).performance.queries:
         for values in query.params:
             with psycopg.connect(query.dsn.reveal()) as connection:
                 assert connection.execute(query.sql.encode(), values or None).fetchall()
 
 
-def test_the_write_path_of_the_configuration_stores_and_cleans_up(
+def test_configured_write_path_stores_and_cleans_up(
     system: ReferenceSystem, client: httpx.Client
 ) -> None:
     path = config_of(system).performance.ingest[0].write_path
@@ -100,7 +100,7 @@ def test_the_write_path_of_the_configuration_stores_and_cleans_up(
         assert connection.execute(path.count_sql.encode()).fetchone() == (0,)
 
 
-def test_the_database_is_as_large_and_as_sound_as_it_says(system: ReferenceSystem) -> None:
+def test_database_has_its_rows_indexes_and_marker(system: ReferenceSystem) -> None:
     with psycopg.connect(system.environ["REFERENCE_MONITOR_DSN"]) as connection:
         rows = connection.execute(
             "select (select count(*) from shop.customers) + (select count(*) from shop.products)"
@@ -118,7 +118,7 @@ def test_the_database_is_as_large_and_as_sound_as_it_says(system: ReferenceSyste
         assert marker == ("reference",)
 
 
-def test_health_tells_status_version_uptime_and_figures(client: httpx.Client) -> None:
+def test_health_reports_status_version_uptime_and_checks(client: httpx.Client) -> None:
     answer = client.get("/health")
     body = answer.json()
     assert (answer.status_code, body["status"], body["version"]) == (200, "ok", "1.5.0")
@@ -128,7 +128,7 @@ def test_health_tells_status_version_uptime_and_figures(client: httpx.Client) ->
     assert body["checks"]["environment"] == {"status": "ok", "name": "reference", "missing": []}
 
 
-def test_version_is_the_marker_of_the_environment(client: httpx.Client) -> None:
+def test_version_reports_the_environment(client: httpx.Client) -> None:
     assert client.get("/version").json() == {
         "version": "1.5.0",
         "commit": "c41e8ab",
@@ -137,7 +137,7 @@ def test_version_is_the_marker_of_the_environment(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "abc", "9" * 30, "²"])
-def test_an_unknown_order_is_a_404_in_json(client: httpx.Client, number: str) -> None:
+def test_unknown_order_is_a_404_in_json(client: httpx.Client, number: str) -> None:
     answer = client.get(f"/api/orders/{number}")
     assert answer.status_code == 404
     assert answer.json() == {"error": "no such order"}
@@ -157,7 +157,7 @@ def test_an_unknown_order_is_a_404_in_json(client: httpx.Client, number: str) ->
         "[" + ",".join(['{"customer_id": 1, "product_id": 1}'] * 1001) + "]",
     ],
 )
-def test_a_wrong_order_is_refused_and_nothing_is_stored(
+def test_invalid_order_is_rejected_and_not_stored(
     system: ReferenceSystem, client: httpx.Client, body: str
 ) -> None:
     with psycopg.connect(system.environ["REFERENCE_APP_DSN"], autocommit=True) as connection:
@@ -168,7 +168,7 @@ def test_a_wrong_order_is_refused_and_nothing_is_stored(
         assert connection.execute("select count(*) from shop.orders").fetchone() == before
 
 
-def test_a_body_has_a_limit(client: httpx.Client) -> None:
+def test_body_over_the_limit_is_rejected(client: httpx.Client) -> None:
     assert client.post("/api/orders", content=b"[" + b" " * (1 << 20)).status_code == 413
 
 
@@ -187,7 +187,7 @@ def test_orders_are_listed_and_filtered(client: httpx.Client) -> None:
         ("/cron/expire-orders", "x-cron-secret", "REFERENCE_CRON_SECRET", ""),
     ],
 )
-def test_protected_paths_want_their_secret(
+def test_protected_paths_require_their_secret(
     system: ReferenceSystem,
     client: httpx.Client,
     path: str,
@@ -201,7 +201,9 @@ def test_protected_paths_want_their_secret(
     assert (good.status_code, sum(good.json().values())) == (200, 0)
 
 
-def test_figures_are_for_the_administrator(system: ReferenceSystem, client: httpx.Client) -> None:
+def test_pool_statistics_require_the_admin_token(
+    system: ReferenceSystem, client: httpx.Client
+) -> None:
     assert client.get("/admin/stats").status_code == 401
     token = system.environ["REFERENCE_ADMIN_TOKEN"]
     good = client.get("/admin/stats", headers={"authorization": f"Bearer {token}"})
@@ -218,7 +220,7 @@ def counter(client: httpx.Client, *labels: str) -> float:
     return sum(found)
 
 
-def test_all_workers_count_together_and_by_template(client: httpx.Client) -> None:
+def test_all_workers_count_together_by_route(client: httpx.Client) -> None:
     labels = ('route="/api/orders/{order_id}"', 'method="GET"', 'status="200"')
     before = counter(client, *labels)
     for number in range(1, 31):
@@ -229,13 +231,13 @@ def test_all_workers_count_together_and_by_template(client: httpx.Client) -> Non
     assert "/api/orders/1" not in client.get("/metrics").text
 
 
-def test_what_is_absent_is_named_with_a_remedy(system: ReferenceSystem) -> None:
+def test_absent_parts_have_a_reason(system: ReferenceSystem) -> None:
     assert system.provider == "local"
     assert not [reason for reason in system.absent.values() if not reason]
 
 
 @pytest.mark.fast
-def test_prometheus_scrapes_all_that_runs(system: ReferenceSystem) -> None:
+def test_prometheus_scrapes_every_job(system: ReferenceSystem) -> None:
     prometheus = config_of(system).prometheus
     if prometheus is None:
         pytest.skip(system.absent["prometheus"])
@@ -261,7 +263,7 @@ def test_prometheus_scrapes_all_that_runs(system: ReferenceSystem) -> None:
     }
 
 
-def test_a_critical_alert_arrives_on_every_channel(system: ReferenceSystem) -> None:
+def test_critical_alert_arrives_on_every_channel(system: ReferenceSystem) -> None:
     alertmanager = config_of(system).alertmanager
     if alertmanager is None:
         pytest.skip(system.absent["alertmanager"])
@@ -271,13 +273,13 @@ def test_a_critical_alert_arrives_on_every_channel(system: ReferenceSystem) -> N
         assert eventually(partial(arrived, system, channel, "Canary7431")), channel
 
 
-def test_the_watchdog_alert_arrives_by_way_of_prometheus(system: ReferenceSystem) -> None:
+def test_watchdog_alert_arrives(system: ReferenceSystem) -> None:
     if system.absent.keys() & {"prometheus", "alertmanager"}:
         pytest.skip("needs Prometheus and Alertmanager")
     assert eventually(lambda: bool(messages(system, "watchdog")))
 
 
-def test_two_stand_side_by_side_and_an_older_release_differs(system: ReferenceSystem) -> None:
+def test_two_systems_run_side_by_side_with_different_releases(system: ReferenceSystem) -> None:
     with ReferenceSystem.start(provider="local", parts=(), version="1.4.0") as other:
         assert other.folder != system.folder
         with httpx.Client(base_url=other.service_url, trust_env=False) as old:
@@ -297,14 +299,14 @@ def test_two_stand_side_by_side_and_an_older_release_differs(system: ReferenceSy
     assert watchdog.guarded(other._guardian._id) == []
 
 
-def test_the_wheel_serves_where_nothing_is_installed() -> None:
+def test_wheel_provides_postgres() -> None:
     with ReferenceSystem.start(provider="wheel", parts=()) as other:
         assert other.provider == "wheel"
         answer = httpx.get(f"{other.service_url}/health/ready", trust_env=False)
         assert answer.status_code == 200
 
 
-def test_absent_programs_are_told_and_the_rest_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_programs_are_reported_and_the_rest_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(program: programs.Program) -> str:
         raise programs.AbsentError("is not here", remedy=program.remedy)
 
@@ -322,7 +324,7 @@ def test_absent_programs_are_told_and_the_rest_starts(monkeypatch: pytest.Monkey
         assert answer.status_code == 200
 
 
-def test_parts_that_are_not_wanted_do_not_run_and_are_told() -> None:
+def test_unwanted_parts_do_not_run_and_are_reported() -> None:
     with ReferenceSystem.start(provider="local", parts={"pooler"}) as small:
         assert small.absent.keys() >= STARTABLE - {"pooler", "monitoring"}
         assert "pooler" not in small.absent or "not installed" in small.absent["pooler"]
@@ -332,7 +334,7 @@ def test_parts_that_are_not_wanted_do_not_run_and_are_told() -> None:
         assert answer.status_code == 200
 
 
-def test_an_unknown_provider_part_or_release_is_refused() -> None:
+def test_unknown_provider_part_or_release_is_rejected() -> None:
     with pytest.raises(ReferenceSystemError, match="unknown part 'balcony'"):
         ReferenceSystem.start(parts={"balcony"})
     with pytest.raises(ReferenceSystemError, match="unknown provider 'podman'"):
@@ -376,7 +378,7 @@ except KeyboardInterrupt:
 # All of it is killed once: whoever interrupts or ends it, the same guardian does the rest.
 @pytest.mark.parametrize("when", ["starting PostgreSQL", "filling", "started"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_an_owner_that_dies_leaves_no_process_and_no_folder(
+def test_killed_owner_leaves_no_process_and_no_folder(
     open_folder: Path, when: str, number: signal.Signals
 ) -> None:
     parts = "all" if (when, number) == ("started", signal.SIGKILL) else "unmonitored"

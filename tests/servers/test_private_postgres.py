@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from readiness.model.errors import Unreachable
-from readiness.servers import ports, postgres
-from readiness.servers.postgres import SCRATCH, Binaries, PrivatePostgres, find_binaries
+from readiness.servers import postgres, processes
+from readiness.servers.binaries import Binaries, find_binaries
+from readiness.servers.postgres import SCRATCH, PrivatePostgres
 
 pytestmark = pytest.mark.contract
 
@@ -37,7 +38,7 @@ def one(dsn: str, sql: str) -> object:
         return row[0]
 
 
-def test_it_serves_with_its_settings_and_survives_a_restart(server: PrivatePostgres) -> None:
+def test_server_keeps_settings_and_data_over_a_restart(server: PrivatePostgres) -> None:
     assert one(server.dsn(), "show fsync") == "off"
     assert str(one(server.dsn(), "show server_version")).startswith(server.binaries.version)
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
@@ -48,14 +49,14 @@ def test_it_serves_with_its_settings_and_survives_a_restart(server: PrivatePostg
     assert one(server.dsn(), "select figure from kept") == 42
 
 
-def test_it_listens_on_loopback_alone_and_wants_the_password(server: PrivatePostgres) -> None:
+def test_server_listens_on_loopback_and_requires_the_password(server: PrivatePostgres) -> None:
     assert one(server.dsn(), "show listen_addresses") == "127.0.0.1"
     assert one(server.dsn(), "show unix_socket_directories") == ""
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(server.dsn(user="postgres", password="wrong"), connect_timeout=5)
 
 
-def test_stop_leaves_no_process_and_no_substitute_folder(tmp_path: Path) -> None:
+def test_stop_leaves_no_process_and_no_temporary_folder(tmp_path: Path) -> None:
     server = PrivatePostgres.start(tmp_path / "pg")
     home = server.home
     server.stop()
@@ -67,7 +68,7 @@ def test_stop_leaves_no_process_and_no_substitute_folder(tmp_path: Path) -> None
 
 
 @pytest.mark.fast
-def test_several_side_by_side(tmp_path: Path) -> None:
+def test_several_servers_run_side_by_side(tmp_path: Path) -> None:
     with (
         PrivatePostgres.start(tmp_path / "a") as first,
         PrivatePostgres.start(tmp_path / "b") as second,
@@ -77,10 +78,8 @@ def test_several_side_by_side(tmp_path: Path) -> None:
         assert one(first.dsn(), "select 1") == one(second.dsn(), "select 1") == 1
 
 
-def test_a_port_taken_in_the_meantime_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free = ports.free_port
+def test_taken_port_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = processes.free_port
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -91,12 +90,12 @@ def test_a_port_taken_in_the_meantime_is_given_up(
             assert one(server.dsn(), "select 1") == 1
 
 
-def test_a_setting_that_postgres_refuses_is_told(tmp_path: Path) -> None:
+def test_invalid_setting_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="no_such_setting"):
         PrivatePostgres.start(tmp_path / "pg", settings={"no_such_setting": "1"})
 
 
-def test_the_folder_of_the_override_is_taken_or_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_override_folder_is_used_or_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = find_binaries().folder
     monkeypatch.setenv("READINESS_POSTGRES_BIN", str(folder))
     assert find_binaries("wheel").folder == folder
@@ -105,7 +104,7 @@ def test_the_folder_of_the_override_is_taken_or_named(monkeypatch: pytest.Monkey
         find_binaries()
 
 
-def test_binaries_that_the_account_cannot_reach_are_copied(tmp_path: Path) -> None:
+def test_unreachable_binaries_are_copied(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root runs PostgreSQL under another account")
     installation = find_binaries("wheel").folder.parent
@@ -120,7 +119,7 @@ def test_binaries_that_the_account_cannot_reach_are_copied(tmp_path: Path) -> No
         assert one(server.dsn(), "select 1") == 1
 
 
-def test_a_killed_owner_leaves_no_server(tmp_path: Path) -> None:
+def test_killed_owner_leaves_no_server(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\n"
         "from readiness.lib.guardian import Guardian\n"
@@ -161,5 +160,5 @@ def _listens(port: int) -> bool:
         ('FATAL:  database "postgres" does not exist', True),
     ],
 )
-def test_a_refusal_is_told_from_a_start_that_takes_time(told: str, *, for_good: bool) -> None:
+def test_permanent_refusal_differs_from_a_slow_start(told: str, *, for_good: bool) -> None:
     assert postgres._refuses(told) is for_good

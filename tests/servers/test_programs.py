@@ -12,10 +12,8 @@ import pytest
 
 from readiness.servers import programs
 from readiness.servers.binaries import find_binaries
-from readiness.servers.cache import VARIABLE as CACHE
-from readiness.servers.cache import folder as cache_folder
-from readiness.servers.programs import AbsentError, Program
-from readiness.servers.without import VARIABLE
+from readiness.servers.files import CACHE, cache_folder
+from readiness.servers.programs import WITHOUT, AbsentError, Program
 
 INVENTED = Program(("invented", "debian-invented"), "invented-package")
 BOTH = Program(("other",), "other-package")
@@ -128,24 +126,22 @@ def leftovers(cache: Path) -> list[Path]:
     return [*cache.glob("*/work-*"), *cache.glob("*/layers-*/*")]
 
 
-def test_a_program_on_the_path_is_taken(archive: Archive, cache: Path) -> None:
+def test_program_on_path_is_used(archive: Archive, cache: Path) -> None:
     archive._write(archive.folder / "debian-invented", SCRIPT)
     assert programs.get(INVENTED) == str(archive.folder / "debian-invented")
     assert not archive.calls
     assert not cache.exists()
 
 
-def test_a_server_is_found_where_debian_puts_it_and_an_account_does_not_look(
+def test_program_in_sbin_is_found_although_not_on_path(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive._write(tmp_path / "sbin" / "invented", SCRIPT)
-    monkeypatch.setattr(programs, "_BESIDE_PATH", (str(tmp_path / "sbin"),))
+    monkeypatch.setattr(programs, "_SERVER_FOLDERS", (str(tmp_path / "sbin"),))
     assert programs.find(INVENTED) == str(tmp_path / "sbin" / "invented")
 
 
-def test_a_package_is_unpacked_with_its_libraries_and_runs_with_them(
-    archive: Archive, cache: Path
-) -> None:
+def test_unpacked_program_runs_with_its_libraries(archive: Archive, cache: Path) -> None:
     archive.add("libthing1", "usr/lib/x86_64-linux-gnu/libthing.so.1")
     path = programs.get(INVENTED)
     assert Path(path).is_relative_to(cache)
@@ -154,7 +150,7 @@ def test_a_package_is_unpacked_with_its_libraries_and_runs_with_them(
     assert (Path(libraries.split(":")[0]) / "libthing.so.1").is_file()
 
 
-def test_the_second_time_nothing_is_started(
+def test_unpacked_program_is_found_without_apt(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = programs.get(INVENTED)
@@ -165,14 +161,14 @@ def test_the_second_time_nothing_is_started(
     assert len(archive.calls) == 3  # update, plan, download
 
 
-def test_what_only_looks_downloads_nothing(archive: Archive) -> None:
+def test_find_downloads_nothing(archive: Archive) -> None:
     with pytest.raises(AbsentError, match="invented is not installed") as told:
         programs.find(INVENTED)
     assert told.value.remedy == "apt-get install invented-package"
     assert not archive.calls
 
 
-def test_all_that_is_missing_comes_in_one_plan(archive: Archive) -> None:
+def test_missing_programs_are_downloaded_together(archive: Archive) -> None:
     archive.add("other-package", "usr/sbin/other")
     archive._write(archive.folder / "here", SCRIPT)
     said: list[str] = []
@@ -185,7 +181,7 @@ def test_all_that_is_missing_comes_in_one_plan(archive: Archive) -> None:
     assert said[0].endswith(f" MB, into {os.environ[CACHE]}")
 
 
-def test_what_no_program_of_ours_reads_is_left_out(archive: Archive, cache: Path) -> None:
+def test_unused_packages_and_files_are_left_out(archive: Archive, cache: Path) -> None:
     for name in ("libllvm14", "libjs-jquery", "locales", "perl", "libjson-perl", "libc6", "ucf"):
         archive.add(name, f"usr/lib/{name}")
     archive.add("libc-ares2", "usr/lib/libcares.so.2", "usr/share/doc/libc-ares2/copyright")
@@ -197,7 +193,7 @@ def test_what_no_program_of_ours_reads_is_left_out(archive: Archive, cache: Path
     assert not list(cache.glob("*/layers-*/*/usr/share/doc"))
 
 
-def test_no_unpacked_file_has_the_rights_of_its_owner(archive: Archive, cache: Path) -> None:
+def test_setuid_bits_are_removed(archive: Archive, cache: Path) -> None:
     archive.add("libthing1", "usr/lib/libthing-helper", mode=0o4755)
     programs.get(INVENTED)
     (helper,) = cache.glob("*/layers-*/*/usr/lib/libthing-helper")
@@ -205,7 +201,7 @@ def test_no_unpacked_file_has_the_rights_of_its_owner(archive: Archive, cache: P
 
 
 @pytest.mark.usefixtures("archive")
-def test_everybody_may_enter_whatever_the_umask_is(cache: Path) -> None:
+def test_cache_is_accessible_whatever_the_umask(cache: Path) -> None:
     before = os.umask(0o077)
     try:
         path = Path(programs.get(INVENTED))
@@ -216,7 +212,7 @@ def test_everybody_may_enter_whatever_the_umask_is(cache: Path) -> None:
             assert place.stat().st_mode & 0o005 == 0o005, place
 
 
-def test_many_processes_download_once(archive: Archive, cache: Path) -> None:
+def test_concurrent_processes_download_once(archive: Archive, cache: Path) -> None:
     (archive.folder / "gate").mkdir()  # no download ends before all four are there
     command = [sys.executable, "-c", GETS, str(archive.folder / "gate")]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -228,7 +224,7 @@ def test_many_processes_download_once(archive: Archive, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["download", "--print-uris"])
-def test_a_failure_is_told_and_not_repeated_and_leaves_nothing(
+def test_failed_download_is_reported_once_and_leaves_nothing(
     archive: Archive, cache: Path, step: str
 ) -> None:
     archive.fails(step)
@@ -243,14 +239,14 @@ def test_a_failure_is_told_and_not_repeated_and_leaves_nothing(
     assert says(programs.get(INVENTED))  # the next process succeeds
 
 
-def test_a_package_that_cannot_be_unpacked_leaves_nothing(archive: Archive, cache: Path) -> None:
+def test_broken_package_leaves_nothing(archive: Archive, cache: Path) -> None:
     (archive.folder / "archive" / "invented-package.deb").write_text("half of a package")
     with pytest.raises(AbsentError, match="cannot be downloaded"):
         programs.get(INVENTED)
     assert not leftovers(cache)
 
 
-def test_what_a_killed_process_left_is_removed(archive: Archive, cache: Path) -> None:
+def test_remains_of_a_killed_process_are_removed(archive: Archive, cache: Path) -> None:
     programs.get(INVENTED)
     (home,) = cache.iterdir()
     (home / "work-killed" / "tree").mkdir(parents=True)
@@ -259,12 +255,12 @@ def test_what_a_killed_process_left_is_removed(archive: Archive, cache: Path) ->
     assert not list(home.glob("work-*"))
 
 
-def test_lists_that_cannot_be_renewed_may_be_enough(archive: Archive) -> None:
+def test_old_package_lists_may_be_enough(archive: Archive) -> None:
     archive.fails("update")
     assert says(programs.get(INVENTED))
 
 
-def test_a_package_that_this_release_lacks_does_not_keep_the_others_away(
+def test_package_missing_in_this_release_does_not_affect_others(
     archive: Archive,
 ) -> None:
     programs.fetch((INVENTED, BOTH))
@@ -277,20 +273,20 @@ def test_a_package_that_this_release_lacks_does_not_keep_the_others_away(
     assert archive.calls == before  # it is not tried again by every process
 
 
-def test_a_package_without_the_program_is_told(archive: Archive) -> None:
+def test_package_without_the_program_is_reported(archive: Archive) -> None:
     archive.add("other-package", "usr/bin/another")
     with pytest.raises(AbsentError, match="the package other-package does not have it"):
         programs.get(BOTH)
 
 
-def test_a_program_that_does_not_run_is_absent_with_the_reason(archive: Archive) -> None:
+def test_program_that_does_not_run_is_absent_with_the_reason(archive: Archive) -> None:
     text = "#!/bin/sh\necho 'cannot open libmissing.so.3' >&2\nexit 127\n"
     archive.add("invented-package", "usr/bin/debian-invented", text=text)
     with pytest.raises(AbsentError, match=r"does not run here: cannot open libmissing\.so\.3"):
         programs.get(INVENTED)
 
 
-def test_a_cache_that_cannot_be_written_is_told_with_the_way_out(
+def test_unwritable_cache_is_reported_with_a_remedy(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -300,17 +296,17 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_way_out(
     assert not archive.calls
 
 
-def test_without_debian_packages_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_system_than_debian_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(AbsentError, match="not a Debian system"):
         programs.get(INVENTED)
 
 
-def test_a_hidden_program_is_absent_by_any_of_its_names_and_is_not_downloaded(
+def test_disabled_program_is_absent_and_not_downloaded(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive._write(archive.folder / "debian-invented", SCRIPT)
-    monkeypatch.setenv(VARIABLE, "other, invented")
+    monkeypatch.setenv(WITHOUT, "other, invented")
     for way in (programs.find, programs.get):
         with pytest.raises(AbsentError, match="is disabled by"):
             way(INVENTED)
@@ -318,24 +314,24 @@ def test_a_hidden_program_is_absent_by_any_of_its_names_and_is_not_downloaded(
     assert not archive.calls
 
 
-def test_with_apt_get_hidden_nothing_is_downloaded(
+def test_disabled_apt_get_downloads_nothing(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "apt-get")
+    monkeypatch.setenv(WITHOUT, "apt-get")
     with pytest.raises(AbsentError, match="apt-get is disabled"):
         programs.get(INVENTED)
     assert not archive.calls
 
 
-def test_a_hidden_postgresql_of_this_machine_leaves_the_wheel(
+def test_disabled_postgres_leaves_the_wheel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(programs.POSTGRES_FOLDER, raising=False)
-    monkeypatch.setenv(VARIABLE, "postgres")
+    monkeypatch.setenv(WITHOUT, "postgres")
     assert find_binaries().origin == "wheel"
 
 
-def test_a_fixed_path_is_shown_by_proot_where_nothing_may_be_mounted(archive: Archive) -> None:
+def test_proot_provides_a_fixed_path_without_mounts(archive: Archive) -> None:
     proot = '#!/bin/sh\necho "$2"\nwhile [ "$1" = -b ]; do shift 2; done\nexec "$@"\n'
     archive.add("libproot", "usr/bin/proot", text=proot)
     archive.add("shown-package", "usr/bin/shown", "usr/share/nowhere/default.tmpl")
@@ -346,14 +342,14 @@ def test_a_fixed_path_is_shown_by_proot_where_nothing_may_be_mounted(archive: Ar
     assert ran.endswith("|--now")
 
 
-def test_a_fixed_path_that_cannot_be_shown_is_told(archive: Archive) -> None:
+def test_unavailable_fixed_path_is_reported(archive: Archive) -> None:
     archive.add("libproot", "usr/bin/proot", text="#!/bin/sh\necho no ptrace >&2\nexit 1\n")
     archive.add("shown-package", "usr/bin/shown", "usr/share/nowhere/default.tmpl")
     with pytest.raises(AbsentError, match="does not run here: no ptrace"):
         programs.get(SHOWN)
 
 
-def test_an_unpacked_postgresql_looks_like_an_installed_one(
+def test_unpacked_postgres_looks_installed(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "INSTALLED_POSTGRES", ())
@@ -376,7 +372,9 @@ def test_an_unpacked_postgresql_looks_like_an_installed_one(
     assert archive.calls == before
 
 
-def test_the_wheel_is_the_last_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_of_a_wheel_is_found_next_to_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     wheel = Program(("invented-tool",), wheel="invented")
@@ -391,7 +389,7 @@ def test_the_wheel_is_the_last_way(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("uid", "mode", "expected"),
     [(0, 0o755, "xdg/readiness"), (0, 0o700, "/var/cache/readiness"), (1, 0o700, "xdg/readiness")],
 )
-def test_what_root_unpacks_can_be_reached_by_the_account_of_the_servers(
+def test_cache_of_root_is_accessible_to_the_server_account(
     monkeypatch: pytest.MonkeyPatch, uid: int, mode: int, expected: str
 ) -> None:
     place = Path("/tmp") / f"readiness-test-{os.getpid()}"

@@ -7,26 +7,26 @@ from pathlib import Path
 import pytest
 
 from readiness.servers import unpacking
-from readiness.servers.cache import VARIABLE as CACHE
-from readiness.servers.unpacking import Try
+from readiness.servers.files import CACHE
+from readiness.servers.programs import Program
 
 pytestmark = [
     pytest.mark.contract,
     pytest.mark.skipif(not shutil.which("apt-get"), reason="no Debian packages here"),
 ]
 
-PROOT = Try(("proot",), "proot", ("--version",))
-LACKING = Try(("no-such-program",), "readiness-no-such-package", ())
+PROOT = Program(("proot",), "proot")
+LACKING = Program(("no-such-program",), "readiness-no-such-package")
 
 
-def test_apt_brings_a_program_with_its_library(
+def test_apt_unpacks_a_program_with_its_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     before = _installed()
     said: list[str] = []
     wanted = (PROOT, LACKING)
-    assert unpacking.unpack([t.package for t in wanted], wanted, (), said.append) == ""
+    assert unpacking.unpack([program.debian for program in wanted], wanted, (), said.append) == ""
     path = Path(unpacking.launcher(PROOT.names))
     assert list(path.parents[1].rglob("libtalloc.so.2"))
     assert subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0

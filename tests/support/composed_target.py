@@ -18,7 +18,7 @@ from docker.api import APIClient  # type: ignore[import-untyped]
 from readiness.areas.deployment.adapters.compose import ComposeAdapter
 from readiness.config.loading import load
 from readiness.model.errors import ReadinessError
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 from readiness.servers.programs import BUSYBOX, get
 from tests.support.drilled_target import NEW, OLD, Target
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, Unreachable
-from readiness.servers.engine import knock
+from readiness.servers.docker import knock
 
 NEEDED: Final = "READINESS_TEST_NEEDS_DOCKER"
 """With this variable, a machine without an engine is a failure."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from readiness.lib.account import Account
-from readiness.servers.account import reachable_folder
+from readiness.servers.binaries import reachable_folder
 
 
 @contextmanager

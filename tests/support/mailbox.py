@@ -12,8 +12,8 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from readiness.servers import programs
-from readiness.servers.account import server_account
-from readiness.servers.ports import free_port
+from readiness.servers.binaries import server_account
+from readiness.servers.processes import free_port
 from tests.support.programs import needed
 from tests.support.small_servers import HANG_S
 from tests.support.waiting import eventually

@@ -24,8 +24,7 @@ from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
 from readiness.model.errors import CouldNotMeasure, NotPermitted, ReadinessError, UsageError
 from readiness.model.measurement import now
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries, find_binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import Binaries, find_binaries, run_program
 
 _LONGEST_S: Final = 6 * 3600.0
 COMMAND: Final = "python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER"

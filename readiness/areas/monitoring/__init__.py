@@ -1,14 +1,34 @@
 """Monitoring: health, metrics, scraping, dashboards and errors of the target."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
 from readiness.areas.monitoring.config import Config, Service
-from readiness.areas.monitoring.subjects import KINDS
 from readiness.config.base.area import Area, Look
+from readiness.config.base.subject import Find, of
 
 __all__ = ["AREA"]
+
+# kind -> (where it is declared, for the report; how to find it)
+_KINDS: Final[Mapping[str, tuple[str, Find]]] = {
+    "service": ("[services.NAME]", lambda c: of(c.services)),
+    "prometheus": ("[prometheus]", lambda c: [c.prometheus] if c.prometheus else []),
+    "job": (
+        "[prometheus.jobs.NAME]",
+        lambda c: of(c.prometheus.jobs if c.prometheus else {}),
+    ),
+    "probe": (
+        "[prometheus.probes.NAME]",
+        lambda c: of(c.prometheus.probes if c.prometheus else {}),
+    ),
+    "grafana": ("[grafana]", lambda c: [c.grafana] if c.grafana else []),
+    "dashboard": (
+        "[grafana.dashboards.NAME]",
+        lambda c: of(c.grafana.dashboards if c.grafana else {}),
+    ),
+    "error_tracker": ("[error_tracker]", lambda c: [c.error_tracker] if c.error_tracker else []),
+}
 
 
 def _looks(config: Config) -> Iterator[tuple[str, Look]]:
@@ -33,4 +53,4 @@ def _is_ready(url: str) -> str:
     return f"{http.get(f'{url}/-/ready', timeout_s=5).status} {url}"
 
 
-AREA: Final = Area("monitoring", config=Config, extends=(Service,), kinds=KINDS, looks=_looks)
+AREA: Final = Area("monitoring", config=Config, extends=(Service,), kinds=_KINDS, looks=_looks)

@@ -80,7 +80,7 @@ class ErrorTracker(Model):
 class Truth(Model):
     """Counters that must count exactly the requests that are sent (monitoring.metrics-truth)."""
 
-    path: Path_ = Field(..., description="a request that succeeds and that nobody else sends")
+    path: Path_ = Field(..., description="a request that succeeds and that no other client sends")
     counter: Text = Field(..., description='series, as `http_requests_total{route="/x"}`')
     requests: Count = Field(20, description="how many of them are sent")
     error_path: Path_ = Field(..., description="a request that fails and is counted as an error")

@@ -1,4 +1,7 @@
-"""Run the order service: `python -m readiness.reference.service PORT`."""
+"""Run the order service: `python -m readiness.reference.service PORT`.
+
+It stands alone because this process only starts the workers, and imports no part of them.
+"""
 
 import os
 import socket
@@ -13,7 +16,7 @@ GRACE_S: Final = 5
 
 
 def main(port: int) -> None:
-    """Serve on 127.0.0.1 until a signal comes; requests under way are finished."""
+    """Serve on 127.0.0.1 until SIGTERM or SIGINT; open requests are completed."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         with tempfile.TemporaryDirectory(prefix="order-service-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -23,8 +26,8 @@ def main(port: int) -> None:
 
 
 def _serve(port: int) -> None:
-    # uvicorn leaves Nagle's algorithm on when it has workers, and every answer takes 40 ms:
-    # connections inherit this option from the socket that they are accepted on.
+    # With workers, uvicorn leaves Nagle's algorithm enabled, and every answer takes 40 ms.
+    # Connections inherit this option from the listening socket.
     with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         uvicorn.run(

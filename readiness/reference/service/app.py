@@ -1,8 +1,12 @@
-"""The application: routes, and what each answers."""
+"""The application: its routes, the answer of each, and what surrounds every request."""
 
+import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator
+import logging
+import time
+import traceback
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
@@ -13,19 +17,21 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from readiness.reference.service import health, metrics, orders
-from readiness.reference.service.behaviour import Behaviour, BehaviourFile
-from readiness.reference.service.middleware import Around, error
-from readiness.reference.service.settings import Settings
+from readiness.reference.service import metrics, orders
+from readiness.reference.service.settings import Behaviour, BehaviourFile, Settings
 
 BODY_LIMIT_BYTES: Final = 1 << 20
 POOL_MOST: Final = 8
+UNMATCHED: Final = "unmatched"
+_log = logging.getLogger("service")
 
 
 class Json(JSONResponse):
@@ -46,51 +52,53 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
-def _pool(request: Request) -> health.Pool:
-    pool: health.Pool = request.app.state.pool
+def _pool(request: Request) -> metrics.Pool:
+    pool: metrics.Pool = request.app.state.pool
     return pool
 
 
 async def get_health(request: Request) -> Response:
-    """How the service is, in figures."""
+    """The state of the service and of what it depends on."""
     settings, behaviour = _settings(request), _behaviour(request)
     checks = {
-        "database": await health.database(_pool(request)),
-        "memory": health.memory(settings.memory_limit_bytes),
-        "environment": health.environment(settings, behaviour.environment or settings.environment),
+        "database": await metrics.database_state(_pool(request)),
+        "memory": metrics.memory_state(settings.memory_limit_bytes),
+        "environment": metrics.environment_state(
+            settings, behaviour.environment or settings.environment
+        ),
     }
     well = all(check["status"] == "ok" for check in checks.values())
     body = {
         "status": "ok" if well else "fail",
         "version": behaviour.version or settings.version,
-        "uptime_s": health.uptime_s(),
+        "uptime_s": metrics.uptime_s(),
         "checks": checks,
     }
     return Json(body, 200 if well else 503)
 
 
 async def get_ready(request: Request) -> Response:
-    """Whether to send it requests: only with its database."""
+    """Whether it can serve requests: it cannot without its database."""
     behaviour = _behaviour(request)
     if behaviour.ready_ignores_database:
         return Json({"status": "ok"})
-    state = await health.database(_pool(request))
+    state = await metrics.database_state(_pool(request))
     failed = state["status"] != "ok"
-    sticks = behaviour.ready_needs_restart and request.app.state.ready_failed
-    request.app.state.ready_failed = failed or sticks
-    return Json(state, 503 if failed or sticks else 200)
+    stuck = behaviour.ready_needs_restart and request.app.state.ready_failed
+    request.app.state.ready_failed = failed or stuck
+    return Json(state, 503 if failed or stuck else 200)
 
 
 async def get_live(request: Request) -> Response:
-    """Whether to leave it running: the database has no say in that."""
+    """Whether the process works; this does not depend on the database."""
     if _behaviour(request).live_needs_database:
-        state = await health.database(_pool(request))
+        state = await metrics.database_state(_pool(request))
         return Json(state, 200 if state["status"] == "ok" else 503)
     return Json({"status": "ok"})
 
 
 async def get_metrics(request: Request) -> Response:
-    """The series of all workers."""
+    """The series of all workers, for Prometheus."""
     figures = _pool(request).get_stats()
     metrics.POOL_SIZE.set(figures.get("pool_size", 0))
     metrics.POOL_IDLE.set(figures.get("pool_available", 0))
@@ -101,7 +109,7 @@ async def get_metrics(request: Request) -> Response:
 
 
 async def get_version(request: Request) -> Response:
-    """Which release this is, and where."""
+    """The release, its commit and the environment."""
     settings, behaviour = _settings(request), _behaviour(request)
     return Json(
         {
@@ -113,7 +121,7 @@ async def get_version(request: Request) -> Response:
 
 
 async def get_orders(request: Request) -> Response:
-    """The newest orders: `limit`, and since 1.5.0 `status`."""
+    """The newest orders; parameters `limit`, and since 1.5.0 `status`."""
     limit = request.query_params.get("limit", "50")
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= orders.MOST_AT_ONCE):
         return error(422, f"limit is a number from 1 to {orders.MOST_AT_ONCE}")
@@ -154,14 +162,14 @@ async def post_orders(request: Request) -> Response:
 
 
 async def get_stats(request: Request) -> Response:
-    """The figures of the pool of connections; for the administrator alone."""
+    """Statistics of the connection pool; for administrators only."""
     if not _is_admin(request):
         return error(401, "a bearer token is needed")
     return Json(_pool(request).get_stats())
 
 
 async def post_maintenance(request: Request) -> Response:
-    """Correct the totals; for the administrator alone."""
+    """Correct the totals of orders; for administrators only."""
     if not _is_admin(request):
         return error(401, "a bearer token is needed")
     async with _pool(request).connection() as connection:
@@ -169,7 +177,7 @@ async def post_maintenance(request: Request) -> Response:
 
 
 async def post_expire(request: Request) -> Response:
-    """Expire old orders; for the scheduler alone."""
+    """Expire old orders; for the scheduler only."""
     given = request.headers.get("x-cron-secret", "")
     if not (_behaviour(request).cron_is_open or _same(given, _settings(request).cron_secret)):
         return error(401, "the scheduler's secret is needed")
@@ -223,6 +231,76 @@ async def _on_unavailable(_: Request, __: Exception) -> Response:
     return error(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer")
 
 
+class Around:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[Route], behaviour: BehaviourFile) -> None:
+        self._app = app
+        self._routes = routes
+        self._behaviour = behaviour
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and count it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        behaviour = self._behaviour.read()
+        scope["behaviour"] = behaviour
+        route = self._template(scope)
+        status = 500
+        began = time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if route in behaviour.content_type:
+                    headers = MutableHeaders(scope=message)
+                    headers["content-type"] = behaviour.content_type[route]
+            await send(message)
+
+        try:
+            await self._answer(route, behaviour, scope, receive, watched)
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.count(route, scope["method"], status, seconds, behaviour)
+
+    def _template(self, scope: Scope) -> str:
+        """The declared route: counting by path would create a series for every order."""
+        for route in self._routes:
+            if route.matches(scope)[0] is not Match.NONE:
+                return route.path
+        return UNMATCHED
+
+    async def _answer(
+        self, route: str, behaviour: Behaviour, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if route in behaviour.delay_ms:
+            await asyncio.sleep(behaviour.delay_ms[route] / 1000)
+        if route in behaviour.status or route in behaviour.body:
+            await _canned(route, behaviour)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception:  # noqa: BLE001 - the last resort: a client always gets JSON
+            _log.exception("unexpected error")
+            detail = traceback.format_exc() if behaviour.shows_tracebacks else "internal error"
+            await error(500, detail)(scope, receive, send)
+
+
+def _canned(route: str, behaviour: Behaviour) -> Response:
+    status = behaviour.status.get(route, 200)
+    if route not in behaviour.body:
+        return error(status, "configured fault")
+    media_type = behaviour.content_type.get(route, "application/json")
+    return Response(behaviour.body[route], status, media_type=media_type)
+
+
+def error(status: int, message: str) -> Response:
+    """An error as JSON."""
+    return Response(json.dumps({"error": message}), status, media_type="application/json")
+
+
 ROUTES: Final = [
     Route("/health", get_health),
     Route("/health/ready", get_ready),
@@ -247,10 +325,10 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         kwargs={"row_factory": dict_row, "autocommit": True, "connect_timeout": 2},
         min_size=1,
         max_size=POOL_MOST,
-        timeout=health.DATABASE_TIMEOUT_S,
-        # A connection that died while it was idle must not cost a request.
+        timeout=metrics.DATABASE_TIMEOUT_S,
+        # A connection that died while it was idle must not fail a request.
         check=AsyncConnectionPool.check_connection,
-        # Give up soon and let the next request try again: the pool's own pauses grow to minutes.
+        # Give up soon and let the next request retry: the pool's own pauses grow to minutes.
         reconnect_timeout=1.0,
         open=False,
     )
@@ -276,7 +354,7 @@ def create() -> Starlette:
         middleware=[Middleware(Around, routes=ROUTES, behaviour=BehaviourFile(settings.behaviour))],
         exception_handlers={
             HTTPException: _on_http_error,
-            **dict.fromkeys(health.UNAVAILABLE, _on_unavailable),
+            **dict.fromkeys(metrics.UNAVAILABLE, _on_unavailable),
         },
     )
     app.state.settings = settings

@@ -1,12 +1,16 @@
-"""What the service tells Prometheus: one answer for all workers."""
+"""What the service reports about itself: its health, and its series for Prometheus."""
 
+import asyncio
 import os
 import re
+import resource
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -16,13 +20,15 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from readiness.reference.service.behaviour import Behaviour
+from readiness.reference.service.settings import NEEDED, Behaviour, Settings
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _FIRST_ERROR: Final = 400
 _CUSTOMERS: Final = 5000
-# Whatever machine this is, an exporter that takes so many seconds of CPU a second is too busy.
+# CPU seconds per second: more than any machine has.
 _BUSY_CORES: Final = 1000
 _OLD_S: Final = 10
 
@@ -49,6 +55,62 @@ POOL_WAITING: Final = Gauge(
     "db_pool_requests_waiting", "Requests that wait for a connection.", multiprocess_mode="livesum"
 )
 
+Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
+# Longer than the pool waits between two attempts to connect, so that a request right after an
+# outage waits for the next attempt instead of failing.
+DATABASE_TIMEOUT_S: Final = 2.0
+# Shorter for readiness: a balancer checks several times in a row before it reacts.
+_READY_TIMEOUT_S: Final = 1.0
+UNAVAILABLE: Final = (psycopg.OperationalError, PoolTimeout, TimeoutError)
+_STARTED: Final = time.monotonic()
+
+
+async def database_state(pool: Pool) -> dict[str, Any]:
+    """Whether the database answers within a second, and how fast."""
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            async with pool.connection(_READY_TIMEOUT_S) as connection:
+                await connection.execute("select 1")
+    except UNAVAILABLE as problem:
+        return {"status": "fail", "reason": type(problem).__name__}
+    return {"status": "ok", "latency_ms": round((time.perf_counter() - began) * 1000, 3)}
+
+
+def memory_state(limit_bytes: int) -> dict[str, Any]:
+    """Whether this worker's resident memory is below its limit."""
+    used = _resident_bytes()
+    status = "ok" if used < limit_bytes else "fail"
+    return {"status": status, "resident_bytes": used, "limit_bytes": limit_bytes}
+
+
+def environment_state(settings: Settings, name: str) -> dict[str, Any]:
+    """Whether all required variables are set; names the missing ones, never values."""
+    missing = [
+        variable
+        for variable, value in zip(
+            NEEDED,
+            (settings.database_url, settings.admin_token, settings.cron_secret),
+            strict=True,
+        )
+        if not value
+    ]
+    return {"status": "fail" if missing else "ok", "name": name, "missing": missing}
+
+
+def uptime_s() -> float:
+    """Seconds since this worker started."""
+    return round(time.monotonic() - _STARTED, 3)
+
+
+def _resident_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # no /proc: use the peak
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
 
 def count(route: str, method: str, status: int, seconds: float, behaviour: Behaviour) -> None:
     """Count one answered request."""
@@ -63,7 +125,7 @@ def count(route: str, method: str, status: int, seconds: float, behaviour: Behav
 
 
 def worker_starts(version: str, routes: Iterable[tuple[str, str]]) -> None:
-    """Tell the release, and begin the error counters at zero: an alert needs a series to watch."""
+    """Set the release, and start error counters at zero so that alerts have a series."""
     BUILD.labels(version).set(1)
     for route, method in routes:
         REQUESTS.labels(route, method, "500").inc(0)
@@ -86,14 +148,14 @@ def exposition(behaviour: Behaviour) -> bytes:
     if behaviour.old_timestamps:
         stamp = b" %d" % ((time.time() - _OLD_S) * 1000)
         text = re.sub(rb"(?m)^(service_build_info.*)$", rb"\1" + stamp, text)
-    text += _beside()
+    text += _job_metrics()
     if behaviour.malformed_metrics:
         text += b'http_requests_total{route="/broken} oops\n'
     return text
 
 
-def _beside() -> bytes:
-    """What jobs beside the service have measured, from the file that they write."""
+def _job_metrics() -> bytes:
+    """The series that other jobs have written to a file."""
     file = os.environ.get("SERVICE_STATEMENTS", "")
     try:
         return Path(file).read_bytes() if file else b""
@@ -102,5 +164,5 @@ def _beside() -> bytes:
 
 
 def worker_ends() -> None:
-    """Take this worker's gauges out of the sums."""
+    """Remove this worker's gauges from the sums."""
     multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Orders in the database: the statements, and what may be stored."""
+"""Orders: which are valid, and the statements that store and read them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
@@ -33,7 +33,7 @@ class UnknownReferenceError(Exception):
 
 
 _COLUMNS: Final = "order_id, customer_id, status, total_cents, note, created_at"
-# One statement for the whole batch: a round trip for each order would cost more than the rows.
+# One statement for the whole batch: round trips would take longer than the inserts.
 _STORE: Final = """
     with sent as (
         select * from unnest(%(customer_id)s::int[], %(product_id)s::int[], %(quantity)s::int[],
@@ -54,7 +54,7 @@ _STORE: Final = """
 
 
 async def store(connection: Connection, orders: Sequence[NewOrder]) -> list[int]:
-    """Store all the orders, or none; gives their numbers.
+    """Store all orders or none; returns their numbers.
 
     Raises:
         UnknownReferenceError: one names a customer or product that does not exist.
@@ -72,7 +72,7 @@ async def store(connection: Connection, orders: Sequence[NewOrder]) -> list[int]
 
 
 async def find(connection: Connection, order_id: int) -> dict[str, Any] | None:
-    """One order with its items; None when there is none."""
+    """One order with its items; None if it does not exist."""
     cursor = await connection.execute(
         f"select {_COLUMNS} from shop.orders where order_id = %s",  # noqa: S608 - a constant
         [order_id],
@@ -88,7 +88,7 @@ async def find(connection: Connection, order_id: int) -> dict[str, Any] | None:
 
 
 async def newest(connection: Connection, limit: int, status: str | None) -> list[dict[str, Any]]:
-    """The newest orders, of one status if that is given."""
+    """The newest orders, optionally of one status."""
     where = "where status = %(status)s" if status else ""
     cursor = await connection.execute(
         f"select {_COLUMNS} from shop.orders {where} order by order_id desc limit %(limit)s",  # noqa: S608 - constants
@@ -98,7 +98,7 @@ async def newest(connection: Connection, limit: int, status: str | None) -> list
 
 
 async def expire(connection: Connection) -> int:
-    """Expire orders that nobody paid within 30 days; gives how many."""
+    """Expire orders that were not paid within 30 days; returns their number."""
     cursor = await connection.execute(
         "update shop.orders set status = 'expired'"
         " where status = 'new' and created_at < now() - interval '30 days'"
@@ -107,7 +107,7 @@ async def expire(connection: Connection) -> int:
 
 
 async def correct_totals(connection: Connection) -> int:
-    """Make each total the sum of its items again; gives how many were wrong."""
+    """Set each total to the sum of its items; returns how many were wrong."""
     cursor = await connection.execute(
         "update shop.orders o set total_cents = s.total from ("
         " select order_id, sum(quantity * price_cents) as total"

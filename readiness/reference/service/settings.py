@@ -1,9 +1,12 @@
-"""What the service takes from its environment."""
+"""What configures the service: variables of its environment, and a file with its faults."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict
 
 RELEASES: Final[Mapping[str, str]] = {"1.4.0": "9f2d1c7", "1.5.0": "c41e8ab"}
 """The released versions of the service, and the commit each was made from."""
@@ -15,13 +18,13 @@ class Settings:
     """The settings of one worker.
 
     Attributes:
-        version: the release it is.
-        environment: where it runs.
-        database_url: the application's role in its database.
+        version: its release.
+        environment: the name of the environment.
+        database_url: the connection string of its role.
         admin_token: the bearer token of `/admin`.
         cron_secret: the header `X-Cron-Secret` of `/cron`.
-        behaviour: the file with the faults it is told to have; empty for none.
-        memory_limit_bytes: resident memory above which it calls itself unhealthy.
+        behaviour: the file with its faults; empty for none.
+        memory_limit_bytes: resident memory above which it reports itself unhealthy.
     """
 
     version: str
@@ -39,12 +42,12 @@ class Settings:
 
     @property
     def has_filter(self) -> bool:
-        """Whether orders can be listed by status and tell their currency: since 1.5.0."""
+        """Whether orders have a currency and can be listed by status: since 1.5.0."""
         return self.version != "1.4.0"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; what is missing is empty, and `/health` tells of it."""
+        """Read the settings; missing ones are empty, and `/health` reports them."""
         return cls(
             version=environ.get("SERVICE_VERSION", "1.5.0"),
             environment=environ.get("SERVICE_ENVIRONMENT", "production"),
@@ -54,3 +57,53 @@ class Settings:
             behaviour=environ.get("SERVICE_BEHAVIOUR", ""),
             memory_limit_bytes=int(environ.get("MEMORY_LIMIT_BYTES", str(1 << 30))),
         )
+
+
+class Behaviour(BaseModel):
+    """The faults of the service. The keys of the maps are routes, such as `/api/orders`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delay_ms: dict[str, int] = {}
+    status: dict[str, int] = {}
+    body: dict[str, str] = {}
+    content_type: dict[str, str] = {}
+    ready_ignores_database: bool = False
+    live_needs_database: bool = False
+    ready_needs_restart: bool = False
+    duplicate_series: bool = False
+    malformed_metrics: bool = False
+    series_by_customer: bool = False
+    old_timestamps: bool = False
+    busy_exporter: bool = False
+    freeze_counters: bool = False
+    ignore_error_counter: bool = False
+    count_successes_as_errors: bool = False
+    drop_writes: bool = False
+    admin_is_open: bool = False
+    cron_is_open: bool = False
+    shows_tracebacks: bool = False
+    environment: str | None = None
+    version: str | None = None
+
+
+class BehaviourFile:
+    """The behaviour in a file, read again whenever the file has changed."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._behaviour = Behaviour()
+
+    def read(self) -> Behaviour:
+        """The behaviour now; costs one `stat` while nothing changes."""
+        try:
+            info = os.stat(self._path)  # noqa: PTH116 - on every request, and twice as quick
+        except OSError:
+            self._stamp, self._behaviour = None, Behaviour()
+            return self._behaviour
+        stamp = (info.st_mtime_ns, info.st_size, info.st_ino)
+        if stamp != self._stamp:
+            self._behaviour = Behaviour.model_validate_json(Path(self._path).read_bytes())
+            self._stamp = stamp
+        return self._behaviour

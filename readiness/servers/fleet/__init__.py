@@ -1,1 +1,1 @@
-"""What the reference system deploys: replicas behind HAProxy, and what rolls out their releases."""
+"""The deployment of the reference system: replicas behind HAProxy, and their rollouts."""

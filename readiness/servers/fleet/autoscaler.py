@@ -1,4 +1,4 @@
-"""Lets as many replicas run as the requests of users ask for, a few more or fewer at a time."""
+"""Sets the number of replicas by the rate of user requests, a few at a time."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ from readiness.servers.fleet.fleet import Fleet
 LEAST: Final = 3
 MOST: Final = 8
 PER_REPLICA: Final = 20.0
-"""Requests a second that one replica is meant to answer."""
+"""Requests per second that one replica is meant to serve."""
 
 _TOLERANCE: Final = 0.1
 _TICK_S: Final = 0.5
@@ -22,16 +22,16 @@ _AVERAGE_TICKS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How quickly it goes.
+    """How fast the autoscaler adds and removes replicas.
 
     Attributes:
-        up_pods: so many more, at most, in each period.
-        up_s: the period, in seconds from the end of the last change.
-        down_pods: so many fewer.
-        down_s: the same for these.
-        hold_s: for so long must fewer be enough before there are fewer.
-        leaps: whether it starts all that there may be, where any more are wished for.
-        overshoots: whether it stops more than are too many.
+        up_pods: most replicas added in one period.
+        up_s: seconds between the end of a change and the next addition.
+        down_pods: most replicas removed in one period.
+        down_s: seconds between the end of a change and the next removal.
+        hold_s: seconds for which fewer must be enough before any is removed.
+        leaps: whether it scales to the maximum as soon as more are wanted.
+        overshoots: whether it may remove more than the surplus.
     """
 
     up_pods: int = 2
@@ -55,7 +55,7 @@ PACES: Final = {
 
 
 def wanted(rate: float, count: int) -> int:
-    """How many replicas a rate of requests, in 1/s, asks for when so many run."""
+    """Number of replicas for a rate of requests per second, when `count` are running."""
     if abs(rate / (PER_REPLICA * count) - 1) <= _TOLERANCE:
         return count
     return max(LEAST, min(MOST, math.ceil(rate / PER_REPLICA)))
@@ -63,17 +63,17 @@ def wanted(rate: float, count: int) -> int:
 
 @dataclass(slots=True)
 class Autoscaler:
-    """Decides, from what was wanted lately and when the last change was over."""
+    """Decides from the recently wanted numbers and the time of the last change."""
 
     _wishes: list[tuple[float, int]] = field(default_factory=list)
     _changed: float = -math.inf
 
     def busy(self, now: float) -> None:
-        """A change is under way."""
+        """Record that a change is in progress."""
         self._changed = now
 
     def next(self, now: float, wish: int, count: int, pace: Pace) -> int:
-        """How many are to run, where so many run and so many are wished for."""
+        """The number of replicas to run, when `count` are running and `wish` are wanted."""
         self._wishes = [(at, n) for at, n in self._wishes if now - at <= pace.hold_s]
         self._wishes.append((now, wish))
         enough = max(n for _, n in self._wishes)
@@ -86,7 +86,7 @@ class Autoscaler:
 
 
 async def autoscale(fleet: Fleet) -> None:
-    """Watch the rate of requests for ever."""
+    """Adjust the fleet's goal to the rate of requests, until it is canceled."""
     scaler = Autoscaler()
     seen: deque[tuple[float, int]] = deque(maxlen=_AVERAGE_TICKS + 1)
     while True:
@@ -94,17 +94,17 @@ async def autoscale(fleet: Fleet) -> None:
         try:
             seen.append((time.monotonic(), await fleet.balancer.requests()))
         except (OSError, TimeoutError):
-            continue  # it is being started anew
+            continue  # HAProxy is being restarted
         (began, before), (now, after) = seen[0], seen[-1]
-        if after < before:  # so it was
+        if after < before:  # HAProxy was restarted and counts from zero
             seen.clear()
         if not fleet.settled:
             scaler.busy(now)
         elif len(seen) > _AVERAGE_TICKS:
             count = fleet.goal.count
             wish = wanted((after - before) / (now - began), count)
-            chosen = scaler.next(now, wish, count, PACES[fleet.how.scaler])
+            chosen = scaler.next(now, wish, count, PACES[fleet.behaviour.scaler])
             if chosen != count:
-                # It may be over before the next look.
+                # The change may be complete before the next tick.
                 scaler.busy(now)
-                fleet.want(replace(fleet.goal, count=chosen))
+                fleet.set_goal(replace(fleet.goal, count=chosen))

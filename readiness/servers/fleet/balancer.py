@@ -1,4 +1,4 @@
-"""HAProxy in front of the replicas; told by its runtime socket whom it may lead to."""
+"""HAProxy in front of the replicas, controlled through its runtime socket."""
 
 import asyncio
 import contextlib
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Final
 
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.ports import free_port
+from readiness.servers.processes import free_port
 
 SLOTS: Final = 16
 _TIMEOUT_S: Final = 5.0
 _START_TIMEOUT_S: Final = 20.0
 _POLL_S: Final = 0.02
 _PORT_ATTEMPTS: Final = 3
-# In the working folder: the name of a socket must be short.
+# Relative to the working folder: the path of a socket must be short.
 _SOCKET: Final = "haproxy.sock"
-# No second try (`retries 0`, no `option redispatch`): what a careless change loses must reach the
-# user, or no check could see it. A drained replica is led to by nobody, so that a careful change
-# needs none. Connections to replicas are not kept (`http-server-close`): the balancer would send
-# requests on ones that a replica is just closing. Those of users are.
+# No retries (`retries 0`, no `option redispatch`): users must see a request that a careless rollout
+# loses, or no check could detect it. A careful rollout drains a replica first, and needs none.
+# Connections to replicas are not reused (`http-server-close`), since a replica may be closing
+# them; those of users are kept.
 _CONFIG: Final = """\
 global
     maxconn 2000
@@ -48,7 +48,7 @@ backend replicas
 
 
 class Balancer:
-    """One HAProxy. Its slots are numbered from 0, and each leads to one replica or nowhere."""
+    """One HAProxy. Its slots are numbered from 0; each routes to one replica or is disabled."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self.port = 0
@@ -58,61 +58,61 @@ class Balancer:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it.
+        """Start it on a free port.
 
         Raises:
-            ReferenceSystemError: it does not come up.
+            ReferenceSystemError: it does not start.
         """
         for _ in range(_PORT_ATTEMPTS):
             self.port = free_port()
-            if await self._comes_up():
+            if await self._spawn():
                 return
         raise ReferenceSystemError("HAProxy exited at once", where=os.fspath(self._log))
 
-    async def renew(self) -> None:
-        """Start it anew on the same port, which closes the connections of all users.
+    async def restart(self) -> None:
+        """Replace the process on the same port, which closes the connections of all users.
 
         Raises:
-            ReferenceSystemError: it does not come up.
+            ReferenceSystemError: the new process does not start.
         """
         pid = self._process.pid if self._process else 0
-        if not await self._comes_up("-x", _SOCKET, "-sf", str(pid)):
-            raise ReferenceSystemError("HAProxy does not take over", where=os.fspath(self._log))
+        if not await self._spawn("-x", _SOCKET, "-sf", str(pid)):
+            raise ReferenceSystemError("HAProxy did not restart", where=os.fspath(self._log))
 
     def stop(self) -> None:
-        """End it. Harmless when it has ended already."""
+        """Kill it; harmless when it has already ended."""
         if self._process and self._process.returncode is None:
             self._process.kill()
 
-    async def lead_to(self, slot: int, port: int) -> None:
-        """Let this slot lead to a replica."""
+    async def enable(self, slot: int, port: int) -> None:
+        """Route users to the replica on this port."""
         server = f"replicas/s{slot}"
-        await self._tell(f"set server {server} addr 127.0.0.1 port {port}")
-        await self._tell(f"set server {server} state ready")
+        await self._command(f"set server {server} addr 127.0.0.1 port {port}")
+        await self._command(f"set server {server} state ready")
         self._ports[slot] = port
 
     async def drain(self, slot: int) -> None:
-        """Begin nothing new in this slot; what is under way goes on."""
-        await self._tell(f"set server replicas/s{slot} state drain")
+        """Send no new requests to this slot; open ones continue."""
+        await self._command(f"set server replicas/s{slot} state drain")
 
-    async def lead_nowhere(self, slot: int) -> None:
-        """Let nothing lead here."""
-        await self._tell(f"set server replicas/s{slot} state maint")
+    async def disable(self, slot: int) -> None:
+        """Route nothing to this slot, and make it free."""
+        await self._command(f"set server replicas/s{slot} state maint")
         self._ports[slot] = 0
 
-    async def under_way(self, slot: int) -> int:
-        """Requests that this slot's replica has not answered yet."""
+    async def open_requests(self, slot: int) -> int:
+        """Number of requests that this slot's replica has not answered yet."""
         return int((await self._row(f"s{slot}"))["scur"])
 
     async def requests(self) -> int:
-        """Requests of users so far."""
+        """Number of user requests since HAProxy started."""
         return int((await self._row("FRONTEND"))["req_tot"])
 
     def free_slot(self) -> int:
-        """A slot that leads nowhere.
+        """A slot without a replica.
 
         Raises:
-            ReferenceSystemError: there is none.
+            ReferenceSystemError: all are in use.
         """
         for slot, port in enumerate(self._ports):
             if not port:
@@ -120,11 +120,11 @@ class Balancer:
         raise ReferenceSystemError(f"all {SLOTS} slots of the balancer are in use")
 
     async def _row(self, server: str) -> dict[str, str]:
-        said = await self._tell("show stat")
-        rows = csv.DictReader(said.removeprefix("# ").splitlines())
+        table = await self._command("show stat")
+        rows = csv.DictReader(table.removeprefix("# ").splitlines())
         return next(row for row in rows if row["svname"] == server)
 
-    async def _tell(self, command: str) -> str:
+    async def _command(self, command: str) -> str:
         async with asyncio.timeout(_TIMEOUT_S):
             reader, writer = await asyncio.open_unix_connection(_SOCKET)
             try:
@@ -144,13 +144,13 @@ class Balancer:
         ]
         return _CONFIG.format(socket=_SOCKET, port=self.port, servers="\n".join(lines))
 
-    async def _comes_up(self, *takes_over: str) -> bool:
-        """Start the program; False if it ended, as it does when its port is taken."""
+    async def _spawn(self, *options: str) -> bool:
+        """Start the program and wait until it answers; False if it ended: its port was taken."""
         config = self._folder / "haproxy.cfg"
         config.write_text(self._config(), encoding="utf-8")
         with self._log.open("ab") as log:
             self._process = process = await asyncio.create_subprocess_exec(
-                *(self._program, "-db", "-f", str(config), *takes_over),
+                *(self._program, "-db", "-f", str(config), *options),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -158,7 +158,7 @@ class Balancer:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline and process.returncode is None:
             with contextlib.suppress(OSError):
-                if f"Pid: {process.pid}\n" in await self._tell("show info"):
+                if f"Pid: {process.pid}\n" in await self._command("show info"):
                     return True
             await asyncio.sleep(_POLL_S)
         return False

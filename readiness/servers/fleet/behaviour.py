@@ -1,81 +1,101 @@
-"""What the fleet does wrong, by a file that it reads at each step."""
+"""What the fleet's process is given: its settings, and the file with the faults it must show."""
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+FILE: Final = "behaviour.json"
+"""The file with a `Behaviour`, in the working folder of the fleet; read at each step."""
+
+
+class Settings(BaseModel):
+    """What the fleet starts with.
+
+    Attributes:
+        release: the release of all replicas.
+        count: number of replicas.
+        haproxy: path of the program.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: str
+    count: int
+    haproxy: str
+
 
 class Rollout(StrEnum):
-    """How one release follows another."""
+    """How replicas of one release replace those of another."""
 
     ROLLING = "rolling"
     """A new replica serves before an old one is drained and stopped."""
     RECREATE = "recreate"
-    """All old ones are stopped first."""
+    """All old replicas are stopped first."""
     LATE = "late"
-    """An old one is gone before the balancer knows."""
+    """An old replica is stopped before the balancer stops routing to it."""
     CLOSED = "closed"
-    """The balancer is started anew for each, which closes the connections of users."""
+    """The balancer is restarted for each replica, which closes the users' connections."""
     STALL = "stall"
-    """Everybody hangs for longer than users wait."""
+    """All replicas hang for longer than users wait."""
 
 
 class Scaler(StrEnum):
-    """How the autoscaler is."""
+    """How the autoscaler behaves."""
 
     NORMAL = "normal"
     NONE = "none"
     """It does nothing."""
     HASTY = "hasty"
-    """It starts all that it may at once, and stops all of them at once."""
+    """It scales to the maximum at once, and back to the minimum at once."""
     GREEDY = "greedy"
-    """It starts all that it may at once."""
+    """It scales to the maximum at once."""
     STUCK = "stuck"
-    """It stops none."""
+    """It never scales down."""
     SLOW = "slow"
-    """Its periods are forty times as long."""
+    """Its periods are forty to sixty times as long."""
     OVERSHOOTING = "overshooting"
-    """It stops two at once, and does not mind the minimum."""
+    """It stops two replicas at once, and ignores the minimum."""
 
     @property
     def starts_together(self) -> bool:
-        """Whether all that are missing are started beside each other."""
+        """Whether missing replicas are started in parallel."""
         return self in {Scaler.HASTY, Scaler.GREEDY}
 
     @property
     def stops_together(self) -> bool:
-        """Whether all that are too many are stopped beside each other."""
+        """Whether surplus replicas are stopped in parallel."""
         return self in {Scaler.HASTY, Scaler.OVERSHOOTING}
 
 
 class Behaviour(BaseModel):
-    """What the fleet does wrong. Nothing, unless told.
+    """The faults of the fleet; by default it has none.
 
     Attributes:
-        rollout: how one release follows another.
+        rollout: how replicas are replaced.
         unavailable: how many old replicas are stopped before a new one serves.
         pause_s: seconds between the steps of a rollout.
-        does_nothing: `deploy` and `rollback` say that it is done, and do nothing.
-        one_stays_old: a rollout leaves one replica as it was.
-        no_automatic_rollback: a release is led to, however it answers.
-        rollback_changes_nothing: `rollback` says that it is done, and does nothing.
-        rollback_fails: `rollback` does nothing, and says so.
-        rollback_keeps_configuration: what one goes back to runs with the newer configuration.
-        rollback_drops_data: what newer releases wrote is removed.
-        rollback_leaves_one_out: `rollback` starts a last replica that no user is led to.
-        rollback_wait_s: seconds that `rollback` waits before it begins.
-        new_column_only: 1.5.0 writes what 1.4.0 cannot read.
-        redeploy_fails: a release that was left once cannot be deployed again.
-        redeploy_keeps_configuration: a release that was left once is deployed again with the
-            configuration of the one before.
-        abrupt_stop: a replica is killed with what is under way.
-        stop_leaves_fewer: no other replica is started for one that `stop-one` stops.
-        cold_ms: by how much a replica is too slow with its first answers.
-        release_untold_at_first: a replica's first answers tell no release.
-        shrinks_late: one that is too many is gone before the balancer knows.
-        says_busy: `status` says that a change is under way.
-        scaler: how the autoscaler is.
+        does_nothing: `deploy` and `rollback` report success and change nothing.
+        one_stays_old: a rollout leaves one replica of the old release.
+        no_automatic_rollback: a release receives users even if it answers with errors.
+        rollback_changes_nothing: `rollback` reports success and changes nothing.
+        rollback_fails: `rollback` changes nothing and reports failure.
+        rollback_keeps_configuration: after `rollback` the newer configuration is still used.
+        rollback_drops_data: `rollback` deletes what newer releases wrote.
+        rollback_leaves_one_out: the last replica that `rollback` starts receives no users.
+        rollback_wait_s: seconds before `rollback` begins.
+        new_column_only: 1.5.0 writes notes that 1.4.0 cannot read.
+        redeploy_fails: a release that was rolled back cannot be deployed again.
+        redeploy_keeps_configuration: a release that was rolled back is deployed again with the
+            configuration of its predecessor.
+        abrupt_stop: replicas are killed while they answer requests.
+        stop_leaves_fewer: `stop-one` is not followed by the start of a replacement.
+        cold_ms: milliseconds added to the first answers of each replica.
+        release_untold_at_first: the first answers of each replica name no release.
+        shrinks_late: a surplus replica is stopped before the balancer stops routing to it.
+        says_busy: `status` always reports a change in progress.
+        scaler: how the autoscaler behaves.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,10 +125,10 @@ class Behaviour(BaseModel):
 
 
 def read(path: Path) -> Behaviour:
-    """The behaviour now.
+    """The behaviour that the file holds now; the default where it does not exist.
 
     Raises:
-        pydantic.ValidationError: the file holds no behaviour.
+        pydantic.ValidationError: the file is not a valid `Behaviour`.
     """
     try:
         return Behaviour.model_validate_json(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Starts the fleet beside the rest of the reference system, where HAProxy is installed."""
+"""Starts the fleet as a part of the reference system, if HAProxy is available."""
 
 import secrets
 import sys
@@ -12,15 +12,15 @@ from psycopg import sql
 from readiness.lib.guardian import Guardian
 from readiness.model.secrets import register
 from readiness.servers import programs
-from readiness.servers.fleet import releases, store
-from readiness.servers.fleet.settings import BEHAVIOUR, Settings
+from readiness.servers.fleet import releases
+from readiness.servers.fleet.behaviour import FILE, Settings
 from readiness.servers.processes import Daemon, request_json
-from readiness.servers.provider import Server
+from readiness.servers.shop import Server
 
 PART: Final = "fleet"
-"""What it is called among the parts of the reference system that may be absent."""
+"""Its name among the parts of the reference system that may be absent."""
 COUNT: Final = 3
-"""How many replicas it has."""
+"""Number of replicas at the start."""
 
 _TOOL: Final = Path(__file__).with_name("tool.py")
 _DATABASE: Final = "fleet"
@@ -29,13 +29,13 @@ _ROLE: Final = "fleet_app"
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A fleet that runs.
+    """A running fleet.
 
     Attributes:
-        url: where users go.
-        release: that it was started with.
-        daemon: what supervises it.
-        behaviour: the file that tells what it does wrong.
+        url: the address that users request.
+        release: the release that it was started with.
+        daemon: its process.
+        behaviour: the file with its faults, a `Behaviour`; may not exist.
     """
 
     url: str
@@ -43,31 +43,31 @@ class Fleet:
     daemon: Daemon
     behaviour: Path
 
-    def tool(self, *asked: str) -> list[str]:
-        """The command line that asks it for something."""
-        # It needs nothing of ours, and is asked often: it starts in a third of the time.
-        return [sys.executable, "-S", str(_TOOL), "--fleet", self.daemon.url, *asked]
+    def tool(self, *arguments: str) -> list[str]:
+        """The command line that requests something of it: see `tool`."""
+        # Often run, and needs nothing but the standard library: -S takes two thirds off its start.
+        return [sys.executable, "-S", str(_TOOL), "--fleet", self.daemon.url, *arguments]
 
     def reset(self) -> None:
-        """Let it be as it was at first.
+        """Return to the release and the number of replicas it started with.
 
         Raises:
-            ReferenceSystemError: it does not get there within two minutes.
+            ReferenceSystemError: it takes longer than two minutes.
         """
         request_json(self.daemon.port, "POST", "/reset", timeout_s=120)
 
 
 def start_fleet(store_dsn: str, release: str, folder: Path, guardian: Guardian) -> Fleet | str:
-    """Start it, and wait until all replicas serve; else why there is none.
+    """Start it and wait until all replicas serve; the reason as a text if HAProxy is absent.
 
     Args:
-        store_dsn: where the replicas keep notes.
-        release: that all replicas are.
-        folder: made for its files.
-        guardian: ends it when this process dies.
+        store_dsn: the database of the notes, see `make_store`.
+        release: the release of all replicas.
+        folder: for its files; created here.
+        guardian: kills it when this process dies.
 
     Raises:
-        ReferenceSystemError: HAProxy is there, and the fleet does not start.
+        ReferenceSystemError: HAProxy is available, but the fleet does not start.
     """
     try:
         program = programs.get(programs.HAPROXY)
@@ -87,23 +87,23 @@ def start_fleet(store_dsn: str, release: str, folder: Path, guardian: Guardian) 
         {releases.DSN: store_dsn},
     ).start()
     url = str(request_json(daemon.port, "GET", "/")["url"])
-    return Fleet(url, release, daemon, folder / BEHAVIOUR)
+    return Fleet(url, release, daemon, folder / FILE)
 
 
 def make_store(server: Server) -> str:
-    """A database of its own with a role of its own; gives how the role reaches it."""
+    """Create the database of the notes and its role; returns the role's connection string."""
     password = secrets.token_hex(16)
     register(password)
     role, name = sql.Identifier(_ROLE), sql.Identifier(_DATABASE)
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         for statement in (
             sql.SQL("create role {} login password {}").format(role, sql.Literal(password)),
-            # Not from template1: somebody else may be making a database from that.
+            # Not from template1: another thread may be copying that, which locks it.
             sql.SQL("create database {} template template0").format(name),
             sql.SQL("revoke all on database {} from public").format(name),
             sql.SQL("grant connect on database {} to {}").format(name, role),
         ):
             connection.execute(statement)
     with psycopg.connect(server.dsn(_DATABASE)) as connection:
-        connection.execute(sql.SQL(store.TABLE).format(role=role))
+        connection.execute(sql.SQL(releases.TABLE).format(role=role))
     return server.dsn(_DATABASE, _ROLE, password)

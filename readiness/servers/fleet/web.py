@@ -1,4 +1,4 @@
-"""A small HTTP server over asyncio and h11, which starts in a fraction of a framework's time."""
+"""A small HTTP server and client over asyncio and h11; frameworks take much longer to import."""
 
 import asyncio
 import json
@@ -13,14 +13,14 @@ _CHUNK_BYTES: Final = 65536
 _LIMIT_BYTES: Final = 1 << 20
 _BACKLOG: Final = 500
 _TOO_LARGE: Final = 413
+_GET_TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked.
+    """A request.
 
     Attributes:
-        method: such as `GET`.
         path: without the query.
         query: the last value of each name.
         body: at most 1 MiB.
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered: a status, and a JSON document."""
+    """An answer with a JSON document."""
 
     body: object = None
     status: int = 200
@@ -45,7 +45,7 @@ Answer = Callable[[Request], Awaitable[Reply]]
 
 
 class Server:
-    """Answers on 127.0.0.1, and can end without cutting anybody off."""
+    """Listens on 127.0.0.1, and can stop without dropping requests."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -54,19 +54,19 @@ class Server:
         self._server: asyncio.Server | None = None
 
     async def listen(self, port: int = 0) -> int:
-        """Begin; gives the port."""
+        """Start to listen; returns the port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=_BACKLOG)
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def finish(self, still_led_s: float, within_s: float) -> None:
-        """End: answer what is under way, and whoever is still being led here.
+    async def finish(self, accept_s: float, within_s: float) -> None:
+        """Stop after the open requests, and those that a balancer still routes here.
 
         Args:
-            still_led_s: seconds for which new connections are taken.
-            within_s: seconds after which those that are still open are left.
+            accept_s: seconds for which new connections are still accepted.
+            within_s: seconds after which open connections are abandoned.
         """
         self._closing = True
-        await asyncio.sleep(still_led_s)
+        await asyncio.sleep(accept_s)
         if self._server:
             self._server.close()
         if self._open:
@@ -79,33 +79,33 @@ class Server:
         try:
             await self._converse(reader, writer)
         except (OSError, h11.ProtocolError):
-            pass  # whoever asked has gone, or speaks something else
+            pass  # the client has disconnected, or does not speak HTTP
         finally:
             self._open.discard(task)
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talk = h11.Connection(h11.SERVER)
-        while (request := await _hear(talk, reader)) is not None:
+        link = h11.Connection(h11.SERVER)
+        while (request := await _receive(link, reader)) is not None:
             if len(request.body) > _LIMIT_BYTES:
                 reply = Reply("too large", _TOO_LARGE)
             else:
                 reply = await self._answer(request)
-            writer.write(_said(talk, reply, last=self._closing))
+            writer.write(_encoded(link, reply, last=self._closing))
             await writer.drain()
-            if talk.our_state is h11.MUST_CLOSE or talk.their_state is not h11.DONE:
+            if link.our_state is h11.MUST_CLOSE or link.their_state is not h11.DONE:
                 return
-            talk.start_next_cycle()
+            link.start_next_cycle()
 
 
-async def _hear(talk: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
-    """The next request; None when there is none any more."""
+async def _receive(link: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
+    """The next request; None when the client has closed the connection."""
     head: h11.Request | None = None
     body = bytearray()
     while True:
-        event = talk.next_event()
+        event = link.next_event()
         if event is h11.NEED_DATA:
-            talk.receive_data(await reader.read(_CHUNK_BYTES))
+            link.receive_data(await reader.read(_CHUNK_BYTES))
         elif isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
@@ -118,7 +118,7 @@ async def _hear(talk: h11.Connection, reader: asyncio.StreamReader) -> Request |
             return Request(head.method.decode(), url.path, query, bytes(body))
 
 
-def _said(talk: h11.Connection, reply: Reply, *, last: bool) -> bytes:
+def _encoded(link: h11.Connection, reply: Reply, *, last: bool) -> bytes:
     body = json.dumps(reply.body).encode()
     headers = {
         "content-type": "application/json",
@@ -128,4 +128,36 @@ def _said(talk: h11.Connection, reply: Reply, *, last: bool) -> bytes:
     }
     head = h11.Response(status_code=reply.status, headers=list(headers.items()))
     events = (head, h11.Data(body), h11.EndOfMessage())
-    return b"".join(talk.send(event) or b"" for event in events)
+    return b"".join(link.send(event) or b"" for event in events)
+
+
+async def get(port: int, path: str) -> tuple[int, dict[str, str]]:
+    """Status and JSON document of a GET on 127.0.0.1; status 0 if no answer comes within 10 s."""
+    link = h11.Connection(h11.CLIENT)
+    head = h11.Request(
+        method="GET", target=path, headers=[("host", "replica"), ("connection", "close")]
+    )
+    try:
+        async with asyncio.timeout(_GET_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write((link.send(head) or b"") + (link.send(h11.EndOfMessage()) or b""))
+                return await _reply(link, reader)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, h11.ProtocolError):
+        return 0, {}
+
+
+async def _reply(link: h11.Connection, reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    status, body = 0, b""
+    while not isinstance(event := link.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            link.receive_data(await reader.read(_CHUNK_BYTES))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            body += event.data
+        else:
+            return 0, {}
+    return status, json.loads(body)

@@ -12,8 +12,7 @@ from readiness.areas.alerting.reference.gateway import READY, Gateway
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept, write_whole
 from readiness.servers.levers import PEERS, POLL_S, Edit, Lever, ProgramLevers
-from readiness.servers.ports import free_port
-from readiness.servers.processes import Daemon, request, request_json
+from readiness.servers.processes import Daemon, free_port, request, request_json
 
 CONFIG: Final = "alertmanager.yml"
 SLACK_URL_FILE: Final = "slack_url"

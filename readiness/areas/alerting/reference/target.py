@@ -43,8 +43,8 @@ _ALERTMANAGER: Final = """
 [alertmanager]
 urls = [{urls}]
 peer_timeout_s = 1
-stop_peer = [{python}, "-m", "readiness.reference.pause", "pause", "alertmanager"]
-start_peer = [{python}, "-m", "readiness.reference.pause", "resume", "alertmanager"]
+stop_peer = [{python}, "-m", "readiness.reference.drill", "pause", "alertmanager"]
+start_peer = [{python}, "-m", "readiness.reference.drill", "resume", "alertmanager"]
 """
 
 _SEVERITIES: Final = """
@@ -81,8 +81,8 @@ alert = "Watchdog"
 channel = "watchdog"
 # It repeats every few seconds here, and a dead Prometheus's alerts end after 4 s.
 max_silence_s = 15
-stop = [{python}, "-m", "readiness.reference.pause", "pause", "prometheus"]
-start = [{python}, "-m", "readiness.reference.pause", "resume", "prometheus"]
+stop = [{python}, "-m", "readiness.reference.drill", "pause", "prometheus"]
+start = [{python}, "-m", "readiness.reference.drill", "resume", "prometheus"]
 calls = "dead-man"
 
 # The channel of its calls: the switch is outside of this monitoring, and waits for the beats.
@@ -111,8 +111,8 @@ beside = "email"
 [alerting.canary]
 breach = [{python}, "-m", "readiness.areas.alerting.reference.canary", "breach", "{{probe}}"]
 clear = [{python}, "-m", "readiness.areas.alerting.reference.canary", "clear"]
-stop_source = [{python}, "-m", "readiness.reference.pause", "pause", "canary"]
-start_source = [{python}, "-m", "readiness.reference.pause", "resume", "canary"]
+stop_source = [{python}, "-m", "readiness.reference.drill", "pause", "canary"]
+start_source = [{python}, "-m", "readiness.reference.drill", "resume", "canary"]
 loss_max_s = 40
 """
 

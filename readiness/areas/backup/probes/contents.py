@@ -16,8 +16,7 @@ from typing import Final
 
 from readiness.lib.account import Account
 from readiness.model.errors import CouldNotMeasure, NotPermitted
-from readiness.servers.binaries import Binaries
-from readiness.servers.client import Ended, run_program
+from readiness.servers.binaries import Binaries, Ended, run_program
 
 _HEAD_BYTES: Final = 512
 _LONGEST_OUTPUT: Final = 16 * 1024 * 1024

@@ -30,8 +30,7 @@ from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.measurement import Measurement, Moment, now
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries
-from readiness.servers.client import Ended, run_program
+from readiness.servers.binaries import Binaries, Ended, run_program
 
 _TIMEOUT_S: Final = 30.0
 _LONG_S: Final = 6 * 3600.0

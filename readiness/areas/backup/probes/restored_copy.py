@@ -29,8 +29,7 @@ from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.measurement import Measurement, now
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries, find_binaries
-from readiness.servers.client import Ended
+from readiness.servers.binaries import Binaries, Ended, find_binaries
 
 _TIMEOUT_S: Final = 60.0
 _LONG_S: Final = 6 * 3600.0

@@ -20,13 +20,10 @@ from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.lib.files import manifest_path
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries, find_binaries
-from readiness.servers.client import run_program
-from readiness.servers.files import write_whole
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
-from readiness.servers.toml import quoted
-from readiness.servers.without import refused
+from readiness.servers.binaries import Binaries, find_binaries, run_program
+from readiness.servers.files import quoted, write_whole
+from readiness.servers.programs import refused
+from readiness.servers.shop import Server, Shop
 
 _TIMEOUT_S: Final = 120
 _OLDER: Final = timedelta(days=8)

@@ -18,8 +18,7 @@ from readiness.areas.backup.reference.backups import Backups, programs_for, run_
 from readiness.lib.files import manifest_path
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept, write_whole
-from readiness.servers.provider import Server
-from readiness.servers.shop import Shop
+from readiness.servers.shop import Server, Shop
 
 Lever = contextlib.AbstractContextManager[None]
 

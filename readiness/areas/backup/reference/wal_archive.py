@@ -18,7 +18,7 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
 from readiness.servers import programs
-from readiness.servers.account import reachable_folder, server_account
+from readiness.servers.binaries import reachable_folder, server_account
 from readiness.servers.files import kept, write_whole
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.shop import Shop

@@ -27,8 +27,7 @@ from readiness.areas.backup.tools.tool import (
 from readiness.areas.backup.wal_segments import parse
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
-from readiness.servers.binaries import find_binaries
-from readiness.servers.client import run_program
+from readiness.servers.binaries import find_binaries, run_program
 
 _MANIFEST: Final = "backup_manifest"
 _START: Final = re.compile(r"^START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)", re.MULTILINE)

@@ -16,7 +16,7 @@ from readiness.lib import command
 from readiness.lib.account import Account
 from readiness.lib.command import Answer
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
-from readiness.servers.account import server_account
+from readiness.servers.binaries import server_account
 
 VERIFY_S: Final = 3600.0
 PIECES: Final = 5

@@ -17,7 +17,7 @@ from readiness.areas.database.reference.session_levers import (
 from readiness.lib.postgres import is_at_least
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept, write_whole
-from readiness.servers.standby import PrivateStandby
+from readiness.servers.postgres import PrivateStandby
 
 _LIMITS: Final = "[databases.shop.limits]\n"
 _GID: Final = "readiness_forgotten"

@@ -13,13 +13,11 @@ import psycopg
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, ReferenceSystemError
 from readiness.servers import programs
-from readiness.servers.account import reachable_folder, server_account
-from readiness.servers.ports import free_port
-from readiness.servers.postgres import PrivatePostgres, loopback_dsn
-from readiness.servers.provider import Server
-from readiness.servers.shop import NAME, Shop
-from readiness.servers.standby import PrivateStandby
-from readiness.servers.without import VARIABLE, refused
+from readiness.servers.binaries import reachable_folder, server_account
+from readiness.servers.postgres import PrivatePostgres, PrivateStandby, loopback_dsn
+from readiness.servers.processes import free_port
+from readiness.servers.programs import WITHOUT, refused
+from readiness.servers.shop import NAME, Server, Shop
 
 POOL_SIZE: Final = 2
 """Connections that a pool may have to the server."""
@@ -171,7 +169,7 @@ def start_standby(
     if not isinstance(server, PrivatePostgres):
         return None, "the reference system has a standby only of a server on this machine"
     if refused("pg_basebackup"):
-        return None, f"pg_basebackup must not be used: ${VARIABLE} names it"
+        return None, f"pg_basebackup must not be used: ${WITHOUT} names it"
     try:
         server.binaries.program("pg_basebackup")
         dsn = f"{shop.replica}?application_name={STANDBY}"

@@ -20,8 +20,8 @@ from readiness.areas.database.reference.parts import POOL_SIZE, DatabaseParts, P
 from readiness.lib.patience import until
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import Dsn
-from readiness.servers.provider import Server
 from readiness.servers.shop import NAME as SHOP
+from readiness.servers.shop import Server
 
 Connection = psycopg.Connection[tuple[object, ...]]
 

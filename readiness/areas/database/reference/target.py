@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness.servers.toml import quoted
+from readiness.servers.files import quoted
 
 
 @dataclass(frozen=True, slots=True)

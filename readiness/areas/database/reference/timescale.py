@@ -22,8 +22,8 @@ from readiness.model.errors import ReadinessError, ReferenceSystemError
 from readiness.model.secrets import register
 from readiness.servers.binaries import Binaries, find_binaries
 from readiness.servers.postgres import PrivatePostgres
-from readiness.servers.provider import STATISTICS, settings_of
-from readiness.servers.without import refused
+from readiness.servers.programs import refused
+from readiness.servers.shop import STATISTICS, settings_of
 
 PART: Final = "timescale"
 """Its name among the parts of the reference system that may be absent."""

@@ -27,9 +27,8 @@ from readiness.lib.postgres.batches import need_room_for_dump
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries, find_binaries
-from readiness.servers.client import Ended, run_program
-from readiness.servers.ports import free_port
+from readiness.servers.binaries import Binaries, Ended, find_binaries, run_program
+from readiness.servers.processes import free_port
 
 _ASK_S: Final = 10.0
 _POLL_S: Final = 0.1

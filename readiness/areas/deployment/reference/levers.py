@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.files import kept, write_whole
+from readiness.servers.files import kept, quoted, write_whole
 from readiness.servers.fleet.behaviour import Behaviour
 from readiness.servers.fleet.releases import CONFIGURATIONS, NEW, OLD
 from readiness.servers.fleet.starting import Fleet
-from readiness.servers.toml import quoted
 
 FOLDER: Final = "release"
 DATABASE: Final = "database.dump"

@@ -5,9 +5,9 @@ from typing import Final
 
 from readiness.areas.deployment.reference import commands
 from readiness.areas.deployment.reference.levers import ReleaseFiles
+from readiness.servers.files import quoted
 from readiness.servers.fleet.releases import BAD, NEW, OLD
 from readiness.servers.fleet.starting import COUNT, Fleet
-from readiness.servers.toml import quoted
 
 _ACTIONS: Final = (
     ("deploy", "{release}"),

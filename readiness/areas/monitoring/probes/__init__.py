@@ -1,1 +1,1 @@
-"""What measures."""
+"""What measures: one module for each subject of the suites."""

@@ -228,7 +228,7 @@ def _walked(value: object, values: Values, where: str) -> object:
 
 
 def _values(found: tuple[_Variable, ...], given: Mapping[str, str]) -> Values:
-    """The value of each variable: what is given, else what it was saved with."""
+    """The value of each variable: the configured one, else the saved one."""
     saved = {variable.name: _saved(variable) for variable in found}
     return {name: value for name, value in saved.items() if value} | dict(given)
 

@@ -1,20 +1,30 @@
-"""Requests health endpoints as a load balancer does: repeatedly, each over a new connection."""
+"""Health endpoints: their answers, and how they follow a dependency that is taken away."""
 
 import json
 import secrets
+import shlex
 import statistics
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from readiness.areas.monitoring.config import Service
+from readiness.areas.monitoring.config import Drill, Service
+from readiness.lib import command
 from readiness.lib.http import Answer, ask
 from readiness.lib.text import clean
-from readiness.model.errors import NoData
-from readiness.model.measurement import Measurement
+from readiness.lib.undo import Undo
+from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.measurement import Measurement, Moment
 
 TRIES: Final = 5
 OK: Final = 200
+NOT_READY: Final = 503
+_POLL_S: Final = 0.2
+# A single 503 may be accidental; this many in a row are not.
+_AWAY_IN_A_ROW: Final = 3
+# More, since several workers answer in turn, and each has to reconnect by itself.
+_BACK_IN_A_ROW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class Endpoint:
 
     @property
     def median_ms(self) -> float:
-        """The median time to the last byte: one slow answer says little on a busy host."""
+        """The median time to the last byte, as one slow answer means little on a busy host."""
         return statistics.median(a.elapsed_ms for a in self.answers)
 
     def latency(self) -> Measurement:
@@ -96,7 +106,7 @@ def endpoint(service: Service, path: str, tries: int = TRIES) -> Endpoint:
 
 
 def json_object(answer: Answer) -> dict[str, object] | str:
-    """The JSON object in an answer, or in words why there is none."""
+    """The JSON object in an answer, or why it contains none, as a text."""
     try:
         found = json.loads(answer.body)
     except (ValueError, RecursionError) as error:  # ValueError: also what is not UTF-8
@@ -113,3 +123,137 @@ def missing(document: dict[str, object], fields: Sequence[str]) -> list[str]:
 
 def _beginning(answer: Answer) -> str:
     return repr(clean(answer.body[:200].decode("utf-8", "replace"), 60))
+
+
+@dataclass(frozen=True, slots=True)
+class Drilled:
+    """What a drill showed. Seconds count from the end of the command that changed something.
+
+    Attributes:
+        not_ready_s: when `ready` began to answer 503 for good; None if it never did.
+        ready_again_s: when `ready` began to answer 200 for good; None if it never did.
+        ready_said: what `ready` last answered while the dependency was away.
+        live_failures: how often `live` answered anything but 200.
+        live_said: the last such answer.
+        polls: how often both were requested.
+        timeline: every change, in seconds since the drill began.
+    """
+
+    not_ready_s: float | None
+    ready_again_s: float | None
+    ready_said: str
+    live_failures: int
+    live_said: str
+    polls: int
+    timeline: tuple[Moment, ...]
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Polls `ready` and `live`, and records every change."""
+
+    service: Service
+    began: float = field(default_factory=time.monotonic)
+    ready: str = "200"
+    ready_at: float = 0.0
+    live: str = "200"
+    live_said: str = ""
+    live_failures: int = 0
+    polls: int = 0
+    timeline: list[Moment] = field(default_factory=list)
+
+    def note(self, label: str, *, good: bool | None = None) -> None:
+        self.timeline.append(Moment(time.monotonic() - self.began, label, good))
+
+    def poll(self) -> None:
+        ready = _said(self.service, self.service.ready)
+        self.ready_at = time.monotonic()
+        live = _said(self.service, self.service.live)
+        if ready != self.ready:
+            self.note(f"ready: {ready}", good=ready == str(OK))
+        if live != self.live:
+            self.note(f"live: {live}", good=live == str(OK))
+        if live != str(OK):
+            self.live_failures += 1
+            self.live_said = live
+        self.ready, self.live, self.polls = ready, live, self.polls + 1
+
+    def until_ready_says(self, status: int, in_a_row: int, within_s: float) -> float | None:
+        """Seconds until `ready` began to answer so, several times in a row; None if not in time."""
+        began = time.monotonic()
+        first: float | None = None
+        seen = 0
+        while seen < in_a_row:
+            asked = time.monotonic() - began
+            self.poll()
+            if self.ready == str(status):
+                first = self.ready_at - began if first is None else first
+                seen += 1
+            elif asked > within_s:
+                return None
+            else:
+                first, seen = None, 0
+            time.sleep(_POLL_S)
+        return first
+
+
+def run(service: Service, drill: Drill, undo: Undo) -> Drilled:
+    """Take the dependency away, watch, and restore it whatever happens.
+
+    Args:
+        service: whose `ready` and `live` are watched.
+        drill: the commands, and how long each change may take.
+        undo: restores the dependency if this process is killed meanwhile.
+
+    Raises:
+        CouldNotMeasure: the service is not healthy before the drill, or a command failed.
+    """
+    _require_healthy(service)
+    watch = _Watch(service)
+    token = undo.run(drill.back)
+    try:
+        watch.note(f"{drill.dependency}: taking away")
+        _command(drill.away, "take away", drill)
+        watch.note(f"{drill.dependency}: away")
+        not_ready_s = watch.until_ready_says(NOT_READY, _AWAY_IN_A_ROW, drill.within_s)
+        ready_said = watch.ready
+    finally:
+        _command(drill.back, "bring back", drill)
+        undo.forget(token)
+    watch.note(f"{drill.dependency}: back")
+    ready_again_s = watch.until_ready_says(OK, _BACK_IN_A_ROW, drill.within_s)
+    return Drilled(
+        not_ready_s=not_ready_s,
+        ready_again_s=ready_again_s,
+        ready_said=ready_said,
+        live_failures=watch.live_failures,
+        live_said=watch.live_said,
+        polls=watch.polls,
+        timeline=tuple(watch.timeline),
+    )
+
+
+def _require_healthy(service: Service) -> None:
+    for path in (service.ready, service.live):
+        answer = ask(service, path)
+        if answer.status != OK:
+            raise CouldNotMeasure(
+                f"answers {answer.status} before anything was taken away",
+                where=f"GET {answer.url}",
+                remedy="restore the service first, then run the drill",
+            )
+
+
+def _said(service: Service, path: str) -> str:
+    """The status as text, or that there was no answer, which also is a result during a drill."""
+    try:
+        return str(ask(service, path).status)
+    except CouldNotMeasure as error:
+        return f"no answer ({error.message})"
+
+
+def _command(argv: Sequence[str], verb: str, drill: Drill) -> None:
+    remedy = (
+        f"run it by hand, and make sure that {drill.dependency} is back: {shlex.join(drill.back)}"
+    )
+    command.run(argv, f"{verb} {drill.dependency}", remedy)

@@ -77,7 +77,7 @@ def freshest_s(target: Target) -> float:
 def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
     """The targets of a job; waits for the first scrape, and one more for those that are down.
 
-    A single failed scrape is no state of the job; `availability` has the share of them.
+    A single failed scrape does not mean that the target is down: see `availability`.
 
     Raises:
         NoData: a target has not been scraped yet, after 90 s at most.
@@ -100,10 +100,10 @@ def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
 
 
 def present_targets_of(prometheus: Prometheus, job: Job) -> Scraped:
-    """The same, where there is at least one.
+    """The same, but at least one.
 
     Raises:
-        NoData: there is none.
+        NoData: the job has no targets.
     """
     seen = targets_of(prometheus, job)
     if not seen.targets:
@@ -185,7 +185,7 @@ def samples_of(prometheus: Prometheus, job: Job) -> list[Measurement]:
 
 
 def age_of(prometheus: Prometheus, job: Job, selector: str) -> tuple[Scraped, Measurement | None]:
-    """How old the newest sample of a metric is, in seconds; None where there is no series.
+    """How old the newest sample of a metric is, in seconds; None without a series.
 
     Raises:
         CouldNotMeasure: the selector is not valid, or no target of the job is up.
@@ -213,7 +213,7 @@ def values_of(
 ) -> tuple[list[Measurement], tuple[str, ...]]:
     """The values of a metric, one per series, and the targets that are up without any.
 
-    Waits for one more scrape where a value is not the wanted one: a single sample is no state.
+    Waits for one more scrape if a value is not the wanted one, as a single sample proves little.
 
     Raises:
         CouldNotMeasure: the selector is not valid, or no target of the job is up.
@@ -290,7 +290,7 @@ def _by_instance(prometheus: Prometheus, seen: Scraped, asked: str) -> list[tupl
     found = until(look, lambda by_name: set(names) <= by_name.keys(), within_s=2.0)
     missing = [name for name in names if name not in found]
     if missing:
-        raise NoData(f"there is no sample of {missing[0]}", where=f"{prometheus.url}: {asked}")
+        raise NoData(f"no sample of {missing[0]}", where=f"{prometheus.url}: {asked}")
     return [(name, found[name]) for name in names]
 
 

@@ -1,4 +1,4 @@
-"""Sends known requests to a service, and reads how far its counters moved."""
+"""Sends known requests to a service, and compares its counters before and after."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _FIRST_ERROR: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How far two counters moved.
+    """The increases of two counters.
 
     Attributes:
         requests: the request counter, while requests were sent that succeed.
@@ -73,7 +73,7 @@ def _undisturbed(service: Service, truth: Truth) -> _Counters:
         raise NoData(
             "the counters move although nothing was sent: these series have other traffic",
             where=f"{truth.counter}, {truth.error_counter}",
-            remedy="declare in [services.NAME.truth] a path that nobody else requests, and"
+            remedy="declare in [services.NAME.truth] a path that no other client requests, and"
             " selectors of that path alone",
         )
     return second

@@ -1,8 +1,8 @@
-"""A replacement for Sentry, which is too large to ship: accepts events, and shows them.
+"""A replacement for Sentry, which is too large to ship: accepts and shows events.
 
-Run as a module with PORT, and with its key and token in the environment. It answers as Sentry's
-documentation says: POST /api/1/envelope/ and
-GET /api/0/projects/shop/orders/events/ID/. `POST /_ctl {"loses": true}` is a fault.
+Run as a module with PORT, and with its key and token in the environment. It answers POST
+/api/1/envelope/ and GET /api/0/projects/shop/orders/events/ID/ as Sentry's documentation says.
+`POST /_ctl {"loses": true}` sets a fault.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PROJECT: Final = "orders"
 
 
 class Fault(BaseModel):
-    """How it misbehaves."""
+    """Its fault: the status of answers to events, or that accepted events are lost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Fault(BaseModel):
 
 
 class Tracker:
-    """Keeps the events, and has the fault."""
+    """Keeps the events and the current fault."""
 
     def __init__(self, key: str, token: str) -> None:
         self._key = key
@@ -43,11 +43,11 @@ class Tracker:
         self._fault = Fault()
 
     async def envelope(self, request: Request) -> Response:
-        """Accept one envelope; only its events are kept."""
+        """Accept one envelope; only events are kept."""
         if f"sentry_key={self._key}" not in request.headers.get("x-sentry-auth", ""):
             return refused("bad auth")
         if self._fault.status != 200:  # noqa: PLR2004
-            return JSONResponse({"detail": "told to misbehave"}, self._fault.status)
+            return JSONResponse({"detail": "configured fault"}, self._fault.status)
         head, *items = (await body_of(request)).decode().splitlines()
         kind, payload = json.loads(items[0])["type"], json.loads(items[1])
         if kind == "event" and not self._fault.loses:
@@ -64,14 +64,14 @@ class Tracker:
         return JSONResponse({"eventID": event["event_id"], "title": event["message"]["formatted"]})
 
     async def control(self, request: Request) -> Response:
-        """Show the fault, or set another one."""
+        """Show or set the fault."""
         if request.method == "POST":
             self._fault = Fault.model_validate_json(await body_of(request))
         return JSONResponse(self._fault.model_dump())
 
 
 def main(port: int) -> None:
-    """Serve until a signal comes."""
+    """Serve until SIGTERM or SIGINT."""
     tracker = Tracker(os.environ[KEY], os.environ[TOKEN])
     routes = [
         Route("/api/1/envelope/", tracker.envelope, methods=["POST"]),

@@ -1,7 +1,7 @@
-"""A replacement for Grafana, which Debian does not have: one dashboard, and two data sources.
+"""A replacement for Grafana, which Debian does not package: one dashboard and two data sources.
 
 Run as a module with PORT PROMETHEUS DASHBOARD, and with its token in the environment. It answers as
-the documentation of Grafana's HTTP API says, from the real Prometheus. `POST /_ctl {"history":
+Grafana's HTTP API is documented, with data of the real Prometheus. `POST /_ctl {"history":
 "http://127.0.0.1:9"}` changes the address of a data source.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,26 +43,22 @@ class Grafana:
         self._token = token
         self._sources = dict.fromkeys(SOURCES, prometheus)
         self._dashboard = dashboard
-        # A proxy of the environment must not be used for this machine.
+        # No proxy from the environment: Prometheus is on this machine.
         self._client = httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S)
 
     async def health(self, request: Request) -> Response:
         """GET /api/datasources/uid/:uid/health."""
-        if not is_bearer(request, self._token):
-            return refused("Unauthorized")
         url = self._sources.get(request.path_params["uid"])
         if url is None:
             return JSONResponse({"message": "Data source not found"}, 404)
         status, found = await self._ask(url, "query", {"query": "1+1"})
         if status == _OK:
-            told = "Successfully queried the Prometheus API."
-            return JSONResponse({"status": "OK", "message": told})
+            message = "Successfully queried the Prometheus API."
+            return JSONResponse({"status": "OK", "message": message})
         return JSONResponse({"status": "ERROR", "message": found["error"]}, 400)
 
-    async def sources(self, request: Request) -> Response:
+    async def sources(self, _: Request) -> Response:
         """GET /api/datasources."""
-        if not is_bearer(request, self._token):
-            return refused("Unauthorized")
         return JSONResponse(
             [
                 {"uid": uid, "name": uid, "type": "prometheus", "isDefault": uid == SOURCES[0]}
@@ -71,21 +68,27 @@ class Grafana:
 
     async def dashboard(self, request: Request) -> Response:
         """GET /api/dashboards/uid/:uid."""
-        if not is_bearer(request, self._token):
-            return refused("Unauthorized")
         if request.path_params["uid"] != DASHBOARD:
             return JSONResponse({"message": "Dashboard not found"}, 404)
         return JSONResponse({"meta": {"slug": DASHBOARD}, "dashboard": self._dashboard})
 
     async def query(self, request: Request) -> Response:
         """POST /api/ds/query."""
-        if not is_bearer(request, self._token):
-            return refused("Unauthorized")
         asked = json.loads(await body_of(request))
         window_s = int(asked["from"].removeprefix("now-").removesuffix("s"))
         results = {query["refId"]: await self._run(query, window_s) for query in asked["queries"]}
         failed = any("error" in result for result in results.values())
         return JSONResponse({"results": results}, 400 if failed else 200)
+
+    def protected(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
+        """The endpoint, which answers 401 to requests without the token."""
+
+        async def checked(request: Request) -> Response:
+            if not is_bearer(request, self._token):
+                return refused("Unauthorized")
+            return await endpoint(request)
+
+        return checked
 
     async def control(self, request: Request) -> Response:
         """Show the addresses of the data sources, or change one."""
@@ -119,7 +122,7 @@ class Grafana:
 
 
 def _interpolated(expression: str, window_s: int, step_s: float) -> str:
-    """As the data source does: a rate needs four scrapes."""
+    """Replace the built-in variables as the data source does; a rate needs four scrapes."""
     rate_s = max(step_s + INTERVAL_S, 4 * INTERVAL_S)
     for name, seconds in (
         ("$__rate_interval", rate_s),
@@ -131,7 +134,7 @@ def _interpolated(expression: str, window_s: int, step_s: float) -> str:
 
 
 def _frame(series: dict[str, Any]) -> dict[str, Any]:
-    """One series as a data frame; JSON has no NaN, so that it becomes null."""
+    """One series as a data frame; NaN becomes null, as JSON has no NaN."""
     times = [int(when * 1000) for when, _ in series["values"]]
     values = [None if value == "NaN" else float(value) for _, value in series["values"]]
     fields = [
@@ -142,13 +145,13 @@ def _frame(series: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(port: int, prometheus: str, dashboard: Path) -> None:
-    """Serve until a signal comes."""
+    """Serve until SIGTERM or SIGINT."""
     grafana = Grafana(os.environ[TOKEN], prometheus, json.loads(dashboard.read_bytes()))
     routes = [
-        Route("/api/datasources/uid/{uid}/health", grafana.health),
-        Route("/api/datasources", grafana.sources),
-        Route("/api/dashboards/uid/{uid}", grafana.dashboard),
-        Route("/api/ds/query", grafana.query, methods=["POST"]),
+        Route("/api/datasources/uid/{uid}/health", grafana.protected(grafana.health)),
+        Route("/api/datasources", grafana.protected(grafana.sources)),
+        Route("/api/dashboards/uid/{uid}", grafana.protected(grafana.dashboard)),
+        Route("/api/ds/query", grafana.protected(grafana.query), methods=["POST"]),
         Route("/_ctl", grafana.control, methods=["GET", "POST"]),
     ]
     asyncio.run(serve(routes, port))

@@ -1,8 +1,8 @@
-"""The shop's website: one page over TLS, with a certificate that it makes itself.
+"""The shop's website: one page over TLS, with a self-signed certificate made by `openssl`.
 
-Run as a module with PORT FOLDER. `GET /_ctl` on PORT, without TLS, shows the port with TLS;
-`POST /_ctl {"days": 3}` makes a new certificate, valid for so long, and `{"status": 503}` changes
-the answer of the page. The certificate is made by `openssl`.
+Run as a module with PORT FOLDER. `GET /_ctl` on PORT, without TLS, shows the port with TLS; `POST
+/_ctl {"days": 3}` makes a new certificate that is valid for three days, and `{"status": 503}`
+changes the answer of the page.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 _PATIENCE_S: Final = 5.0
 
 
-class Door(BaseModel):
-    """How the site answers."""
+class Answers(BaseModel):
+    """How the site answers: days that its certificate is valid, and the status of the page."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,29 +39,29 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._door = Door()
+        self._answers = Answers()
         self.port = 0
         self._certify()
 
     async def open(self) -> asyncio.Server:
-        """Serve the page on a port of its own."""
+        """Serve the page over TLS on a free port."""
         server = await asyncio.start_server(self._answer, "127.0.0.1", 0, ssl=self._context)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
     async def control(self, request: Request) -> Response:
-        """Show how it answers, or change it."""
+        """Show or change how it answers."""
         if request.method == "POST":
-            self._door = Door.model_validate_json(await body_of(request))
+            self._answers = Answers.model_validate_json(await body_of(request))
             await asyncio.to_thread(self._certify)
-        return JSONResponse({"tls_port": self.port, "door": self._door.model_dump()})
+        return JSONResponse({"tls_port": self.port, "answers": self._answers.model_dump()})
 
     def _certify(self) -> None:
         key, certificate = self._folder / "site.key", self._folder / "site.pem"
         subprocess.run(
             [
                 *(programs.find(programs.OPENSSL), "req", "-x509", "-nodes", "-newkey", "ec"),
-                *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", str(self._door.days)),
+                *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", str(self._answers.days)),
                 *("-subj", "/CN=shop.example.com", "-addext", "subjectAltName=IP:127.0.0.1"),
                 *("-keyout", key, "-out", certificate),
             ],
@@ -69,7 +69,7 @@ class Site:
             capture_output=True,
             timeout=30,
         )
-        # Also for a context in use: the next handshake uses it.
+        # This also works for a context in use, from the next handshake on.
         self._context.load_cert_chain(certificate, key)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +77,7 @@ class Site:
             async with asyncio.timeout(_PATIENCE_S):
                 await reader.readuntil(_END_OF_HEAD)
                 writer.write(
-                    f"HTTP/1.1 {self._door.status} Shop\r\ncontent-type: text/html\r\n"
+                    f"HTTP/1.1 {self._answers.status} Shop\r\ncontent-type: text/html\r\n"
                     "content-length: 4\r\nconnection: close\r\n\r\nshop".encode()
                 )
                 await writer.drain()
@@ -88,7 +88,7 @@ class Site:
 
 
 async def main(port: int, folder: Path) -> None:
-    """Serve until a signal comes."""
+    """Serve until SIGTERM or SIGINT."""
     site = Site(folder)
     async with await site.open():
         await serve([Route("/_ctl", site.control, methods=["GET", "POST"])], port)

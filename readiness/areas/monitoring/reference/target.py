@@ -9,6 +9,7 @@ from typing import Final
 from readiness.areas.monitoring.config import Dashboard
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.watched import count_panels
+from readiness.servers.files import quoted
 
 _USUAL_PANELS: Final[int] = Dashboard.model_fields["min_panels"].default
 
@@ -18,13 +19,13 @@ class Watch:
     """What monitors one running system.
 
     Attributes:
-        prometheus: its address, or None.
-        running: the names of the programs that run.
-        service: the address of the order service.
-        site: the address of the page over TLS, or None.
-        grafana: its address, or None.
-        dashboard: the file of the dashboard.
-        tracker: the address of the error tracker, or None.
+        prometheus: its address; None without one.
+        running: names of the running programs.
+        service: address of the order service.
+        site: address of the page over TLS; None without one.
+        grafana: its address; None without one.
+        dashboard: file with the dashboard.
+        tracker: address of the error tracker; None without one.
     """
 
     prometheus: str | None
@@ -42,8 +43,11 @@ def monitoring(watch: Watch) -> str:
     if watch.prometheus:
         tables += _PROMETHEUS.format(url=watch.prometheus) + _jobs(watch) + _probes(watch)
     if watch.grafana:
-        file = str(watch.dashboard).replace("\\", "\\\\").replace('"', '\\"')
-        tables += _GRAFANA.format(url=watch.grafana, file=file, fewer=_fewer(watch.dashboard))
+        tables += _GRAFANA.format(
+            url=watch.grafana,
+            file=quoted(str(watch.dashboard)),
+            fewer=_fewer(watch.dashboard),
+        )
     if watch.tracker:
         tables += _TRACKER.format(url=watch.tracker)
     return tables
@@ -63,7 +67,7 @@ def _jobs(watch: Watch) -> str:
 
 
 def _fewer(dashboard: Path) -> str:
-    """Fewer panels are required where not every job is scraped."""
+    """The lower limit of panels if some jobs are not scraped; empty otherwise."""
     panels = count_panels(json.loads(dashboard.read_bytes()))
     return f"min_panels = {panels}\n" if panels < _USUAL_PANELS else ""
 
@@ -79,14 +83,14 @@ _PROMETHEUS: Final = """
 # The Prometheus that monitors the system. It is seconds old, and scrapes every second.
 [prometheus]
 url = "{url}"
-# One day is enough for a system to try things on.
+# One day is enough for a test system.
 retention_min_h = 24
-# Fifteen scrapes, of which a busy machine may lose three, and one may be slow.
+# Fifteen scrapes; on a busy machine three may fail, and one may be slow.
 window_s = 15
 up_min_share = 0.8
 scrape_time_max_share = 0.75
 samples_max = 4000
-# The default of one percent is for a scrape every 30 s: thirty times as many take thirty.
+# The default of 1 % is for a scrape every 30 s; here there are thirty times as many.
 overhead_max_share = 0.3
 
 [prometheus.jobs.orders]
@@ -113,7 +117,7 @@ required_metrics = ["node_memory_MemAvailable_bytes"]
     "blackbox_exporter": """
 [prometheus.jobs.blackbox]
 interval_s = 1
-# Two or three pages: that of Prometheus itself is probed too.
+# The service, the site where it runs, and Prometheus itself.
 min_targets = {pages}
 """,
 }
@@ -129,18 +133,18 @@ url = "{{url}}"
 token = "${{{{{grafana.TOKEN}}}}}"
 datasources = ["{'", "'.join(grafana.SOURCES)}"]
 
-# One dashboard as Grafana has it, and the same from the file that it was provisioned from.
+# A dashboard from Grafana, and the same from the file that it was provisioned from.
 [grafana.dashboards.shop]
 uid = "{grafana.DASHBOARD}"
 window_s = 900
 {{fewer}}
 [grafana.dashboards.shop-file]
-file = "{{file}}"
+file = {{file}}
 window_s = 900
 {{fewer}}"""
 
 _TRACKER: Final = f"""
-# A test event is sent, and must be readable soon.
+# A test event is sent, and must be readable within this time.
 [error_tracker]
 dsn = "${{{{REFERENCE_TRACKER_DSN}}}}"
 url = "{{url}}"

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.files import kept, write_whole
+from readiness.servers.files import kept, quoted, write_whole
 from readiness.servers.fleet.autoscaler import MOST
 from readiness.servers.fleet.starting import COUNT, Fleet
-from readiness.servers.toml import quoted
 
 
 def scaling(manifests: Path) -> str:
