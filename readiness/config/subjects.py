@@ -5,7 +5,7 @@ from functools import cache
 
 from readiness.areas.registry import areas
 from readiness.config.base import Model
-from readiness.config.base.subject import Find, Subject
+from readiness.config.base.area import Find, Subject
 from readiness.config.base.tables import Config
 from readiness.model.errors import UsageError
 

@@ -10,10 +10,28 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from readiness.lib import watchdog
+from readiness.lib.watchdog import COMMAND_TIMEOUT_S
 from readiness.model.errors import ReadinessError
+
+
+class Undo(Protocol):
+    """Remembers commands and processes (`readiness.lib.guardian.Guardian` is one)."""
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = COMMAND_TIMEOUT_S) -> int:
+        """Run this command when the process has died; returns a token for `forget`."""
+        ...
+
+    def kill(self, pid: int) -> int:
+        """End this leader of a group, and its group, when the process has died; as for `run`."""
+        ...
+
+    def forget(self, token: int) -> None:
+        """It has been done."""
+        ...
+
 
 _CLOSE_TIMEOUT_S: Final = 10.0
 _UNDO_TIMEOUT_S: Final = 120.0

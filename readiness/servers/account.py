@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from readiness.lib.account import Account
+from readiness.lib.command import Account
 from readiness.model.errors import Unreachable
 from readiness.servers import cache
 from readiness.servers.binaries import Binaries

@@ -5,8 +5,8 @@ from readiness.areas.monitoring.config import Drill, Service
 from readiness.areas.monitoring.probes import dependency_drill, health
 from readiness.areas.monitoring.probes.dependency_drill import Drilled
 from readiness.areas.monitoring.probes.health import Endpoint
-from readiness.lib.interference import undisturbed
-from readiness.lib.undo import Undo
+from readiness.lib.guardian import Undo
+from readiness.lib.retry import undisturbed
 from readiness.model.measurement import Limit
 
 _HTML = "text/html"

@@ -5,7 +5,7 @@ from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.probes.ingest import copy_rate
 from readiness.areas.performance.probes.write_path import write_rate
 from readiness.config.models import Config
-from readiness.lib.interference import undisturbed
+from readiness.lib.retry import undisturbed
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.measurement import Limit
 

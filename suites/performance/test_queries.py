@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from readiness import Evidence, at_most, check
 from readiness.areas.performance.config import Query
 from readiness.areas.performance.probes.queries import Latency, RunningQuery, running
-from readiness.lib.interference import undisturbed
+from readiness.lib.retry import undisturbed
 from readiness.model.errors import CouldNotMeasure
 
 

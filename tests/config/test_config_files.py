@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.config.files import find, read
+from readiness.config.loading import find, read
 from readiness.model.errors import ConfigError
 
 OURS = '[tool.readiness.target]\nname = "x"\n'

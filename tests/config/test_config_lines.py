@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from readiness.config.lines import scan
+from readiness.config.source import scan
 
 TEXT = '''a = 1
 "b.c" = "x" # k = 2

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from readiness.config.loading import load
-from readiness.config.show import show
+from readiness.config.values import show
 
 SECRET = "correct-horse-battery"
 TEXT = """[target]

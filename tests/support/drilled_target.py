@@ -14,7 +14,7 @@ from readiness.areas.deployment.drill.drill import Drilled, drill
 from readiness.config.loading import Loaded, load
 from readiness.lib.drill.notes import FOLDER, Place
 from readiness.lib.drill.safety import Safety
-from readiness.lib.undo import Undo as UndoProtocol
+from readiness.lib.guardian import Undo as UndoProtocol
 from readiness.run.safety import fingerprint
 from tests.support.small_servers import Reply, SmallServer
 from tests.support.undo import Undo

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from readiness.lib.account import Account
+from readiness.lib.command import Account
 from readiness.servers.account import reachable_folder
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from readiness.areas.alerting.config import Alerting, Channel, Config
-from readiness.config.base.subject import Find, of
+from readiness.config.base.area import Find, of
 
 
 def probed_channels(config: Config) -> list[Channel]:

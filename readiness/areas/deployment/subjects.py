@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from readiness.areas.deployment.config import Config, Deployment, SavedLayer
-from readiness.config.base.subject import Find, of
+from readiness.config.base.area import Find, of
 
 
 def _deployments(config: Config) -> list[Deployment]:

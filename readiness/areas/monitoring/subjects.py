@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from readiness.config.base.subject import Find, of
+from readiness.config.base.area import Find, of
 
 # kind -> (where it is declared, as the report tells a user, and how to find it)
 KINDS: Final[Mapping[str, tuple[str, Find]]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.schema.config import Config, Database, Transfer
-from readiness.config.base.subject import Find
+from readiness.config.base.area import Find
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from readiness.lib.drill.locking import Reached, locked, locked_in
 from readiness.lib.drill.notes import Place
-from readiness.lib.undo import Undo
+from readiness.lib.guardian import Undo
 from readiness.model.errors import CouldNotMeasure
 
 RECOVER: Final = "readiness recover"

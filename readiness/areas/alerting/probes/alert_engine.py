@@ -22,8 +22,8 @@ from readiness.areas.alerting.inboxes.message import TIMEOUT_S, texts
 from readiness.areas.alerting.probes.round_trip import Watched, wait
 from readiness.areas.alerting.probes.synthetic import new_probe
 from readiness.lib import api, command, http
+from readiness.lib.guardian import Undo
 from readiness.lib.text import clean
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.secrets import Secret
 

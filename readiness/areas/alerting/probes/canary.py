@@ -17,9 +17,9 @@ from readiness.config.base.watching import Alertmanager
 from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import command
 from readiness.lib.alertmanager import Peer
+from readiness.lib.guardian import Undo
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, RuleGroup
-from readiness.lib.undo import Undo
 from readiness.model.errors import NoData, SafetyRefusal
 
 _POLL_S: Final = 0.05

@@ -20,9 +20,9 @@ from readiness.areas.alerting.promql.trial import (
     trial_files,
     values,
 )
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, Target
+from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs

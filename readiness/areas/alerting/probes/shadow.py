@@ -24,7 +24,7 @@ from readiness.areas.alerting.routes.time_intervals import muted
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
 from readiness.lib.guardian import Guardian
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import NoData
 from readiness.servers.alertmanager import PrivateAlertmanager
 

@@ -13,9 +13,9 @@ from readiness.areas.alerting.inboxes import Message, reader_of
 from readiness.areas.alerting.probes.round_trip import Watched
 from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import postgres
-from readiness.lib.patience import until
 from readiness.lib.postgres import Connection
 from readiness.lib.prometheus import Prometheus
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 
 # The name of the CTE makes it a statement of its own to pg_stat_statements, and marks it as ours.

@@ -14,7 +14,7 @@ from readiness.areas.alerting.routes.reach import ALERT_NAME, refuse_unless_cont
 from readiness.areas.alerting.routes.routing import routes_of
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer, Status
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
 ALERT: Final = "ReadinessProbe"

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from readiness.areas.backup.config import Application
-from readiness.lib.account import Account
+from readiness.lib.command import Account
 from readiness.lib.postgres import Connection, connect, fetch, source_of
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NotPermitted

@@ -12,7 +12,7 @@ from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import Piece
 from readiness.lib import command
 from readiness.lib.files import BackupFile, Dated, files_in
-from readiness.lib.undo import Undo
+from readiness.lib.guardian import Undo
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.measurement import Measurement
 

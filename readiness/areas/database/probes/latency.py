@@ -12,9 +12,9 @@ from typing import Final
 from readiness.areas.database.config_history import P95
 from readiness.areas.database.history.snapshot import Snapshot, StatementUse
 from readiness.areas.database.probes.statements import Counters, Statement
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample
+from readiness.lib.retry import until
 from readiness.model.errors import NoData
 
 

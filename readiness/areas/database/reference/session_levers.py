@@ -13,7 +13,7 @@ from typing import Final
 import psycopg
 from psycopg import errors
 
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import ReferenceSystemError
 
 _Connection = psycopg.Connection[tuple[object, ...]]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.lib import postgres
-from readiness.lib.patience import until
 from readiness.lib.postgres import Connection, timescale
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _FIRST_LOOK_S: Final = 15.0

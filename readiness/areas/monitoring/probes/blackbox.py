@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Final
 
 from readiness.config.base.watching import BlackboxProbe
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample
+from readiness.lib.retry import until
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from readiness.areas.monitoring.config import Drill, Service
 from readiness.lib import command
+from readiness.lib.guardian import Undo
 from readiness.lib.http import ask
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.measurement import Moment
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 from readiness.areas.monitoring.config import ErrorTracker
 from readiness.lib import api
 from readiness.lib.http import Answer, Session
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 from readiness.model.secrets import Secret, register

@@ -15,8 +15,8 @@ from readiness.areas.monitoring.probes import dashboards
 from readiness.areas.monitoring.probes.dashboards import Panel, Query
 from readiness.areas.monitoring.probes.grafana import Grafana, Shown
 from readiness.lib import api
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
+from readiness.lib.retry import until
 from readiness.model.errors import NoData
 
 _POINTS: Final = 100

@@ -11,10 +11,10 @@ from typing import Final
 
 from readiness.areas.scaling.config import Live
 from readiness.lib import command
+from readiness.lib.guardian import Undo
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import probing
 from readiness.lib.prober.watched import plan_of
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure
 
 _REMEDY: Final = "run it by hand; see [scaling.NAME.live]"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.lib import interference
-from readiness.lib.interference import Interference, undisturbed, watching
+from readiness.lib import retry
+from readiness.lib.retry import Interference, undisturbed, watching
 from readiness.model.errors import CouldNotMeasure, TookTooLong
 from readiness.model.measurement import Measurement
 
@@ -34,8 +34,8 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(interference.Watch, "seen", lambda _watch: machine.seen())
-    monkeypatch.setattr(interference, "_await_quiet", lambda: None)
+    monkeypatch.setattr(retry.Watch, "seen", lambda _watch: machine.seen())
+    monkeypatch.setattr(retry, "_await_quiet", lambda: None)
     return machine
 
 
@@ -118,7 +118,7 @@ def test_stolen_time_is_read_as_the_kernel_writes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stat = tmp_path / "stat"
-    monkeypatch.setattr(interference, "_STAT", stat)
+    monkeypatch.setattr(retry, "_STAT", stat)
     # user nice system idle iowait irq softirq steal guest guest_nice, as in proc(5)
     stat.write_text("cpu  1000 0 500 9000 100 0 0 100 0 0\ncpu0 1 2 3\n")
     with watching() as watch:
@@ -132,7 +132,7 @@ def test_a_system_that_does_not_tell_steals_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
     stat = tmp_path / "stat"
-    monkeypatch.setattr(interference, "_STAT", stat)
+    monkeypatch.setattr(retry, "_STAT", stat)
     stat.write_text(text)
     with watching() as watch:
         pass

@@ -1,8 +1,4 @@
-"""Detects load on the measuring machine, which makes a fast target look slow.
-
-Signs are CPU time stolen by the host (`/proc/stat`, proc(5)) and threads that wake late. A pass
-measured meanwhile counts, as interference makes nothing faster; a miss is measured again.
-"""
+"""Looks again: until a condition holds, or if this machine was disturbed."""
 
 import os
 import threading
@@ -15,6 +11,35 @@ from typing import Final, TypeVar
 
 from readiness.model.errors import CouldNotMeasure, TookTooLong, Unreachable
 from readiness.model.measurement import Measurement
+
+T = TypeVar("T")
+
+_EVERY_S: Final = 0.5
+
+
+def until(
+    look: Callable[[], T],
+    good: Callable[[T], bool],
+    *,
+    within_s: float,
+    every_s: float = _EVERY_S,
+) -> T:
+    """Look until what is seen is good, or the time is over; gives what was seen last.
+
+    Args:
+        look: asks once; what it raises is not caught.
+        good: whether there is nothing left to wait for.
+        within_s: seconds from the first look to the last one.
+        every_s: seconds between two looks.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        seen = look()
+        left = deadline - time.monotonic()
+        if good(seen) or left <= 0:
+            return seen
+        time.sleep(min(every_s, left))
+
 
 Measured = TypeVar("Measured")
 
