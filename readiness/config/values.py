@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 from readiness.config.base import Model, Named
 from readiness.config.base.mistakes import Path
 from readiness.config.base.tables import Config
-from readiness.config.loading import Loaded
 from readiness.model.secrets import Dsn, Secret, redact
+
+if TYPE_CHECKING:
+    from readiness.config.loading import Loaded
 
 
 def leaves(config: Config) -> Iterator[tuple[Path, object]]:
@@ -38,7 +41,7 @@ def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
         yield path, value
 
 
-def show(loaded: Loaded) -> str:
+def show(loaded: "Loaded") -> str:
     """Every key with its effective value and its origin, one a line; secrets as ‹set›."""
     rows = [
         (f"{dotted(path)} = {_shown(value)}", loaded.origins[dotted(path)])

@@ -11,7 +11,7 @@ import pytest
 from readiness.areas.alerting.routes.config import parse
 from readiness.areas.alerting.routes.routing import routes_of
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
 

@@ -10,7 +10,7 @@ from readiness.areas.alerting.promql.bounds import Direction
 from readiness.areas.alerting.promql.trial import job_trial_files
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
 

@@ -20,7 +20,7 @@ from readiness.servers.binaries import find_binaries
 from readiness.servers.client import run_program
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import execute
-from tests.support.folders import reachable
+from tests.support.processes import reachable
 
 pytestmark = pytest.mark.contract
 

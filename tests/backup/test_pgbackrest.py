@@ -26,7 +26,7 @@ from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.restored import place_to_restore
 from suites.backup import test_storage, test_wal
-from tests.support.programs import needed
+from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
 

@@ -20,8 +20,7 @@ from readiness.servers.ports import free_port
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.standby import PrivateStandby
 from tests.support.database_health import database, errors, execute, failures, warnings
-from tests.support.programs import needed
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, needed
 
 pytestmark = pytest.mark.contract
 

@@ -15,7 +15,7 @@ from readiness.lib.drill.locking import locked
 from readiness.lib.drill.notes import Noted, Notes
 from readiness.model.errors import CouldNotMeasure, SafetyRefusal, UsageError
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 

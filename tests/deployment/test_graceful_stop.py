@@ -18,8 +18,8 @@ from readiness.model.errors import NoData
 from readiness.servers.fleet.behaviour import Behaviour
 from readiness.servers.fleet.releases import NEW, OLD
 from readiness.servers.fleet.starting import Fleet
+from tests.support.processes import Undo
 from tests.support.small_servers import Reply, SmallServer
-from tests.support.undo import Undo
 
 pytestmark = pytest.mark.contract
 

@@ -22,7 +22,7 @@ from readiness.reference.system import STARTABLE, ReferenceSystem
 from readiness.run.safety import fingerprint
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
 from tests.support.monitored_service import MonitoredService
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 ROOT = Path(__file__).parents[2]
 FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md"}

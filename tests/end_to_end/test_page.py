@@ -6,7 +6,7 @@ from pathlib import Path
 
 from readiness.report import files, html
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 from tests.support.sample_record import sample
 
 QUIET = (

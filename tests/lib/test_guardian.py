@@ -12,8 +12,7 @@ import pytest
 from readiness.lib import watchdog
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError
-from tests.support.processes import gone
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, gone
 
 
 def owner(body: str) -> subprocess.Popen[str]:

@@ -15,7 +15,7 @@ from readiness.lib import http
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.model.secrets import Secret
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 from tests.support.small_servers import Line, Reply, SmallServer, in_time, raw_server
 
 pytestmark = pytest.mark.contract

@@ -18,10 +18,9 @@ from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Mode, Plan
 from readiness.lib.prober.prober import probing
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
-from tests.support.processes import gone
+from tests.support.processes import eventually, gone
 from tests.support.rollouts import Rollouts, rollouts
 from tests.support.small_servers import Line, Reply, SmallServer, raw_server
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 

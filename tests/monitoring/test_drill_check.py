@@ -9,8 +9,8 @@ from readiness.areas.monitoring.config import Service
 from readiness.model.errors import CouldNotMeasure, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.monitored_service import drilled, missed, misses, suite
+from tests.support.processes import Undo
 from tests.support.small_servers import HANG_S, Reply
-from tests.support.undo import Undo
 
 pytestmark = pytest.mark.contract
 

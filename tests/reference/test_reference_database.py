@@ -10,7 +10,7 @@ from readiness.areas.database.probes import replication, sessions
 from readiness.config.loading import load
 from readiness.reference.system import ReferenceSystem
 from tests.support.database_health import failures
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 
