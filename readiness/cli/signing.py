@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from readiness.config.base.tables import Signoff
+from readiness.config.crosschecks import signoff_mistakes
 from readiness.config.loading import PROJECT_FILE, examine, read
-from readiness.config.mistakes import signoff_mistakes
 from readiness.config.source import Raw
 from readiness.model.errors import ConfigError, Problem, UsageError
 

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from readiness.config.base.mistakes import Mistake
 from readiness.config.base.mistakes import Path as KeyPath
+from readiness.config.crosschecks import cross_mistakes
+from readiness.config.diagnostics import misplaced_names, mistakes_of, path_of
 from readiness.config.interpolation import Interpolation, interpolate, scalar
-from readiness.config.mistakes import cross_mistakes, misplaced_names, mistakes_of, path_of
 from readiness.config.models import Config
 from readiness.config.source import Raw, Source, scan
 from readiness.config.values import dotted, leaves

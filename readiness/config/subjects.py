@@ -1,12 +1,15 @@
-"""The subjects of a check, and what the target would have to declare to have one."""
+"""The subjects of a check, and what to add to readiness.toml so that it has one."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+
+from pydantic import BaseModel
 
 from readiness.areas.registry import areas
 from readiness.config.base import Model
 from readiness.config.base.area import Find, Subject
 from readiness.config.base.tables import Config
+from readiness.config.places import STEPS, Shape, label, tables_in
 from readiness.model.errors import UsageError
 
 
@@ -42,9 +45,9 @@ def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subje
 
 
 def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
-    """What the target would have to declare; empty if it has such a subject.
+    """What to do so that the target declares such a subject; empty if it does.
 
-    For example "`retention_days` in [backup.shop]", if that table lacks the key.
+    For example "set `retention_days` in [backup.shop]", if that table lacks the key.
     """
     wanted = list(needs)
     if subjects(config, kind, wanted):
@@ -53,16 +56,30 @@ def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
     for need in wanted:
         if there and all(lacks(subject, need) for subject in there):
             return _lacking(there[0], need)
-    return declared_in(kind, wanted)
+    place = _kind(kind)[0]
+    return f"add {' with '.join([place, *(f'`{need}`' for need in wanted)])}"
 
 
 def _lacking(subject: Subject, need: str) -> str:
     if not isinstance(subject, Model):
-        return need
+        return f"set {need}"
     if condition := subject.conditions.get(need):
-        return f"[{subject.place}] {condition}"
+        return f"in [{subject.place}], set {condition}"
     *tables, key = need.split(".")
-    return f"`{key}` in [{'.'.join([subject.place, *tables])}]"
+    models: tuple[type[BaseModel], ...] = (type(subject),)
+    for table in tables:
+        models = _inner(models, table)[1]
+    shape, inner = _inner(models, key)
+    place = ".".join([subject.place, *tables])
+    if not inner:
+        return f"set `{key}` in [{place}]"
+    return f"add {label((*place.split('.'), key, *STEPS[shape]))}"
+
+
+def _inner(models: Iterable[type[BaseModel]], key: str) -> tuple[Shape, tuple[type[Model], ...]]:
+    """The tables that a key of one of these models holds."""
+    fields = [model.model_fields[key] for model in models if key in model.model_fields]
+    return tables_in(fields[0].annotation) if fields else ("one", ())
 
 
 def lacks(subject: object, need: str) -> bool:

@@ -3,8 +3,8 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from readiness.config.base.mistakes import Path
+from readiness.config.diagnostics import mistakes_of
 from readiness.config.interpolation import Interpolation
-from readiness.config.mistakes import mistakes_of
 from readiness.config.source import Source, scan
 from readiness.model.secrets import register
 

@@ -1,8 +1,8 @@
-"""Finds the mistakes of a configuration and describes them in the terms of readiness.toml."""
+"""Translates pydantic's validation errors into the terms of `readiness.toml`."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from typing import Any, Final
 
@@ -11,13 +11,11 @@ from pydantic_core import ErrorDetails
 
 from readiness.areas.registry import areas
 from readiness.config.base import NAME_PATTERN, PATH_PATTERN, URL_PATTERN
-from readiness.config.base.mistakes import Mistake, Path, known, twice
-from readiness.config.base.tables import Config, DatabaseMarker, HttpMarker
+from readiness.config.base.mistakes import Mistake, Path
 from readiness.config.interpolation import Interpolation
 from readiness.config.places import NAME, place_of, places
 from readiness.config.source import Source
-from readiness.config.values import leaves
-from readiness.model.secrets import Secret, redact
+from readiness.model.secrets import redact
 from readiness.model.suggest import did_you_mean, nearest
 
 _LONGEST_SHOWN: Final = 60
@@ -214,75 +212,3 @@ def _shown(value: object) -> str:
     text = re.sub(r"(?<=//)[^/\s]*@", "…@", str(value))
     text = re.sub(r"(?i)(password\s*[=:]\s*)\S+", r"\1…", text)
     return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
-
-
-def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
-    """Mistakes that concern several tables."""
-    yield from _secrets(config)
-    yield from _marker(config)
-    yield from twice(("waiver",), "check", ((w.check, w.subject) for w in config.waiver))
-    yield from _dates(config, today)
-    yield from _signoffs(config)
-    for area in areas():
-        yield from area.mistakes(config, today)
-
-
-def _secrets(config: Config) -> Iterator[Mistake]:
-    for path, value in leaves(config):
-        if isinstance(value, Secret) and not value.reveal().strip():
-            yield Mistake(path, "the secret is empty", "set its environment variable")
-
-
-def _marker(config: Config) -> Iterator[Mistake]:
-    match config.target.marker:
-        case HttpMarker(service=name):
-            yield from known(("target", "marker", "service"), name, "services", config.services)
-        case DatabaseMarker(database=name):
-            yield from known(("target", "marker", "database"), name, "databases", config.databases)
-
-
-def _dates(config: Config, today: date) -> Iterator[Mistake]:
-    days = config.gate.waiver_max_days
-    try:
-        last = today + timedelta(days=days)
-    except OverflowError:
-        last = date.max
-    for index, waiver in enumerate(config.waiver):
-        if waiver.expires > last:
-            yield Mistake(
-                ("waiver", index, "expires"),
-                f"expires on {waiver.expires}, more than {days} days ahead, the limit"
-                " of [gate] waiver_max_days",
-                f"use {last} or earlier, and renew it if it is still needed",
-            )
-
-
-def _signoffs(config: Config) -> Iterator[Mistake]:
-    required = config.signoffs.required if config.signoffs else []
-    yield from twice(("signoffs", "required"), "", required)
-    yield from signoff_mistakes([(s.item, s.release) for s in config.signoff], required)
-    if config.signoffs and not config.target.deployer.strip():
-        yield Mistake(
-            ("target", "deployer"),
-            "is required with sign-offs, so that the deployer cannot sign",
-            "name who deploys this release",
-        )
-
-
-def signoff_mistakes(
-    signed: Sequence[tuple[str, str]], required: Sequence[str]
-) -> Iterator[Mistake]:
-    """Report sign-offs that are duplicates or not required.
-
-    Args:
-        signed: item and release of each sign-off, in the order of the file.
-        required: the items of `[signoffs] required`.
-    """
-    yield from twice(("signoff",), "item", signed)
-    for index, (item, _) in enumerate(signed):
-        if item not in required:
-            yield Mistake(
-                ("signoff", index, "item"),
-                f"no sign-off of {item!r} is required. {did_you_mean(item, required)}".rstrip(". "),
-                "add it to [signoffs] required",
-            )
