@@ -56,8 +56,13 @@ def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
     for need in wanted:
         if there and all(lacks(subject, need) for subject in there):
             return _lacking(there[0], need)
-    place = _kind(kind)[0]
-    return f"add {' with '.join([place, *(f'`{need}`' for need in wanted)])}"
+    table, _, also = _kind(kind)[0].partition("] ")
+    more = [*([also] if also else []), *(f"`{need}`" for need in wanted)]
+    return f"add {table.removesuffix(']')}]" + (f" with {_enumerated(more)}" if more else "")
+
+
+def _enumerated(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _lacking(subject: Subject, need: str) -> str:

@@ -25,9 +25,13 @@ TARGET = {
         ("alertmanager", ["stop_peer"], "set `stop_peer` in [alertmanager]"),
         ("backup", [], "add [backup.NAME]"),
         ("backup", ["copies"], "add [backup.NAME] with `copies`"),
+        ("backup", ["archives_wal", "is_restorable", "physical.dsn"],
+         "add [backup.NAME] with `archives_wal`, `is_restorable` and `physical.dsn`"),
+        ("query", [], "add [[performance.queries]]"),
+        ("signoff_item", [], "add [signoffs] with required"),
         ("service", [], ""),
     ],
-)
+)  # fmt: skip
 def test_what_is_missing_is_named_as_a_key_or_a_table(
     kind: str, needs: list[str], told: str
 ) -> None:

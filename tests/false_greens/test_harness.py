@@ -11,19 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.harness import CONFIG, HEAD, Gate
+from tests.plugin.gates import BOTH, CONFIG, HEAD, MANY, PASS, XDIST, Gate
 
-PASS = """
-@check("own.good", title="t", why="w", fix="f", severity="blocker")
-def test_good(evidence):
-    evidence.judge("value", figure(1), at_most(2))
-"""
-MANY = """
-@check("own.many", title="t", why="w", fix="f")
-@pytest.mark.parametrize("n", range(6))
-def test_many(evidence, n):
-    evidence.judge("value", figure(1), at_most(2))
-"""
 CRASH = """
 import os
 @check("own.crash", title="t", why="w", fix="f")
@@ -32,6 +21,7 @@ def test_crash(evidence):
 """
 
 
+@BOTH
 def test_h1_a_module_that_fails_to_import_is_incomplete(
     gate: Gate, pytester: pytest.Pytester
 ) -> None:
@@ -52,7 +42,7 @@ def test_h1_a_module_that_skips_itself_is_incomplete(gate: Gate, pytester: pytes
     assert (run.code, run.verdict) == (3, "INCOMPLETE")
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 @pytest.mark.parametrize("restart", ["", "--max-worker-restart=0"])
 def test_h2_a_dead_worker_loses_nothing(gate: Gate, restart: str) -> None:
     run = gate(CRASH + MANY, "--readiness-debug", *filter(None, [restart]))
@@ -63,7 +53,7 @@ def test_h2_a_dead_worker_loses_nothing(gate: Gate, restart: str) -> None:
     assert "test_crash" in run.files["reports/pytest.html"]
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 def test_h2_what_a_dead_worker_left_unrun_is_listed(gate: Gate) -> None:
     both = CRASH + CRASH.replace("crash", "crash-too").replace("test_crash-too", "test_two")
     run = gate(both + MANY, "--max-worker-restart=0", "--dist=loadfile")
@@ -91,6 +81,7 @@ def test_h4_an_empty_folder_judges_nothing(gate: Gate) -> None:
     assert not run.has_record
 
 
+@BOTH
 @pytest.mark.parametrize(
     "option",
     ["--readiness-ignore=own.many", "-k=good", "--deselect=checks/test_checks.py::test_many"],
@@ -106,6 +97,7 @@ def test_h5_a_partial_selection_can_say_not_ready(gate: Gate) -> None:
     assert (run.code, run.verdict) == (1, "NOT READY")
 
 
+@XDIST
 def test_h6_evidence_that_cannot_be_encoded_changes_no_verdict(gate: Gate) -> None:
     run = gate(
         """
@@ -126,6 +118,7 @@ def test_odd(evidence, name):
     assert list(run.outcomes.values()) == ["pass"] * (4 + 6)
 
 
+@BOTH
 def test_h6_a_foreign_property_that_cannot_be_sent_loses_no_report(
     gate: Gate, workers: str
 ) -> None:
@@ -142,6 +135,7 @@ def test_foreign(evidence, record_property):
     assert run.code == (0 if workers == "0" else 3)
 
 
+@BOTH
 def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate) -> None:
     run = gate(
         PASS,
@@ -208,6 +202,7 @@ def test_expected(evidence):
     assert (run.code, run.outcomes) == (1, {"own.expected[demo]": "fail"})
 
 
+@BOTH
 def test_h13_a_failed_subtest_fails_the_check(gate: Gate) -> None:
     run = gate(
         """
@@ -314,6 +309,7 @@ def test_h15_an_interrupted_run_is_never_ready(
     assert record["run"]["interrupted"] is True
 
 
+@BOTH
 def test_h15_a_run_that_ends_early_lists_what_it_did_not_run(gate: Gate) -> None:
     run = gate(
         PASS.replace("figure(1)", "figure(3)") + MANY.replace("range(6)", "range(40)"),
@@ -324,7 +320,7 @@ def test_h15_a_run_that_ends_early_lists_what_it_did_not_run(gate: Gate) -> None
     assert "not-run" in run.outcomes.values()
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 def test_h16_workers_that_collect_differently_are_incomplete(gate: Gate) -> None:
     run = gate(
         """
@@ -340,6 +336,7 @@ def test_differs(evidence, name):
     assert run.code != 0
 
 
+@BOTH
 def test_h16_subjects_are_sorted(gate: Gate) -> None:
     services = "".join(
         f'[services.{name}]\nurl = "http://127.0.0.1:1"\n' for name in ("zeta", "alpha", "mid")
@@ -363,7 +360,7 @@ def test_h17_a_dry_run_carries_no_outcome(gate: Gate) -> None:
     assert set(run.outcomes.values()) == {"not-run"}
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 def test_h18_an_internal_error_in_a_worker_is_incomplete(gate: Gate) -> None:
     run = gate(
         PASS + MANY,

@@ -12,7 +12,7 @@ import pytest
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Measurement, at_least, at_most, equal_to
-from tests.plugin.harness import CONFIG, Gate
+from tests.plugin.gates import CONFIG, Gate
 
 ANSWERED_HERE = {"M1", "M2", "M6", "M22"}
 ANSWERED_ELSEWHERE = {
@@ -66,7 +66,6 @@ def test_m1_an_empty_text_is_not_the_expected_one() -> None:
     assert not evidence.judge("x", Measurement("x", "", "text", source="s"), equal_to("ok"))
 
 
-@pytest.mark.parametrize("workers", ["0"], indirect=True)
 def test_m2_checks_of_a_service_that_is_down_are_errors_each(gate: Gate) -> None:
     run = gate(
         """

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from readiness.lib import watchdog
-from tests.plugin.harness import CONFIG, HEAD
+from tests.plugin.gates import CONFIG, HEAD
 from tests.support.leftovers import MARK
 from tests.support.processes import eventually, gone
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.harness import CONFIG, HEAD, Gate
+from tests.plugin.gates import CONFIG, HEAD, XDIST, Gate
 
 # As pytest-rerunfailures and flaky do it: only the report of the last try is seen.
 PLUGIN = """
@@ -49,6 +49,7 @@ def rerunner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(site), inherited])))
 
 
+@XDIST
 @pytest.mark.usefixtures("rerunner")
 def test_a_run_loads_no_plugin_that_runs_a_check_again(tmp_path: Path, workers: str) -> None:
     (tmp_path / "readiness.toml").write_text(f'{CONFIG}[gate]\nsuites = ["checks"]\n')
