@@ -144,7 +144,7 @@ class NewAlert:
     ends_at: datetime
 
     def to_json(self) -> dict[str, object]:
-        """As the API takes it; times are UTC, with their zone."""
+        """As the API expects it; times are UTC, with their zone."""
         return {
             "labels": dict(self.labels),
             "annotations": dict(self.annotations),
@@ -160,10 +160,10 @@ _SILENCE_ID: Final = TypeAdapter(_SilenceId)
 
 
 class Peer:
-    """One Alertmanager; use it as a context manager.
+    """One Alertmanager, a context manager.
 
-    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
-    requires a login, `NoData` when something else answers or the request is refused.
+    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` if it
+    requires a login, `NoData` if something else answers or the request is refused.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -180,9 +180,8 @@ class Peer:
         self._session.__exit__(*exception)
 
     def status(self) -> Status:
-        """Its configuration, version, and what it knows of its peers."""
-        found, answer = self._json("GET", "/api/v2/status")
-        return api.shaped(_STATUS, found, answer, _NAME)
+        """Its configuration, its version, and its view of its peers."""
+        return api.shaped(_STATUS, *self._json("GET", "/api/v2/status"), _NAME)
 
     def alerts(self, *filters: str) -> tuple[HeldAlert, ...]:
         """Its active alerts, including silenced and inhibited ones.
@@ -191,8 +190,9 @@ class Peer:
             filters: matchers that must all hold, as `severity="critical"`.
         """
         asked = [("filter", text) for text in filters]
-        found, answer = self._json("GET", api.address("", "/api/v2/alerts", asked))
-        return api.shaped(_ALERTS, found, answer, _NAME)
+        return api.shaped(
+            _ALERTS, *self._json("GET", api.address("", "/api/v2/alerts", asked)), _NAME
+        )
 
     def post(self, alerts: Sequence[NewAlert]) -> None:
         """Send alerts. A 200 only means that they are in its memory."""
@@ -200,8 +200,7 @@ class Peer:
 
     def silences(self) -> tuple[Silence, ...]:
         """All silences, the expired ones too."""
-        found, answer = self._json("GET", "/api/v2/silences")
-        return api.shaped(_SILENCES, found, answer, _NAME)
+        return api.shaped(_SILENCES, *self._json("GET", "/api/v2/silences"), _NAME)
 
     def silence(
         self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str
@@ -214,8 +213,7 @@ class Peer:
             "createdBy": by,
             "comment": comment,
         }
-        found, answer = self._json("POST", "/api/v2/silences", body)
-        return api.shaped(_SILENCE_ID, found, answer, _NAME).id
+        return api.shaped(_SILENCE_ID, *self._json("POST", "/api/v2/silences", body), _NAME).id
 
     def expire_silence(self, silence_id: str) -> None:
         """End a silence."""
@@ -228,7 +226,7 @@ class Peer:
     def clock_offset_s(self) -> tuple[float, float]:
         """How far its clock is ahead of ours, and the uncertainty, both in seconds.
 
-        From the header `Date`, which has whole seconds: the uncertainty is at least half a second.
+        The header `Date` has whole seconds: the uncertainty is at least half a second.
 
         Raises:
             NoData: the answer has no such header.

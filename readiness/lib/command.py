@@ -29,13 +29,7 @@ class AsAccount(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user and group id.
-
-    Attributes:
-        uid: the user id.
-        gid: the group id.
-        other: whether it differs from ours.
-    """
+    """A user and group id; `other` means that they are not ours."""
 
     uid: int
     gid: int
@@ -84,13 +78,7 @@ _CREDENTIAL: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended.
-
-    Attributes:
-        status: its exit status.
-        output: what it printed.
-        said: the end of stderr, else of stdout; cleaned, for a message.
-    """
+    """How a command ended; `said` is the end of stderr, else of stdout, fit for a message."""
 
     status: int
     output: str
@@ -98,13 +86,7 @@ class Answer:
 
 
 def run(argv: Sequence[str], verb: str, remedy: str, *, timeout_s: float = TIMEOUT_S) -> str:
-    """Run a command and return its stdout.
-
-    Args:
-        argv: the program and its arguments.
-        verb: what it is to do, as in `the command to VERB failed`.
-        remedy: what to do when it fails.
-        timeout_s: how long it may take.
+    """Run a command and return its stdout; arguments as for `started`.
 
     Raises:
         CouldNotMeasure: it cannot be started, fails, or exceeds the time.
@@ -127,14 +109,7 @@ def ask(
     timeout_s: float = TIMEOUT_S,
     account: Account | None = None,
 ) -> Answer:
-    """Run a command, whatever its exit status.
-
-    Args:
-        argv: the program and its arguments.
-        verb: what it is to do, as in `the command to VERB failed`.
-        remedy: what to do when it cannot be run.
-        timeout_s: how long it may take.
-        account: who runs it; default: our own.
+    """Run a command, whatever its exit status; arguments as for `started`.
 
     Raises:
         CouldNotMeasure: it cannot be started, or is not done in time.
@@ -165,7 +140,7 @@ class Started:
         """Wait for its end.
 
         Raises:
-            CouldNotMeasure: it exceeds the time, or prints too much.
+            CouldNotMeasure: it exceeds the time, or `poll` raises.
         """
         deadline = time.monotonic() + timeout_s
         while (answer := self.poll()) is None:
@@ -179,7 +154,7 @@ class Started:
         """How it ended; None while it runs.
 
         Raises:
-            CouldNotMeasure: it prints without an end.
+            CouldNotMeasure: it printed more than 16 MiB.
         """
         status = self._process.poll()  # before the size: its last output counts too
         for file in (self._output, self._errors):
@@ -213,9 +188,9 @@ def started(
 
     Args:
         argv: the program and its arguments.
-        verb: what it is to do, as in `the command to VERB failed`.
+        verb: its purpose, as in `the command to VERB failed`.
         remedy: what to do when it cannot be run.
-        account: who runs it; default: our own.
+        account: the account it runs as; default: our own.
         env: variables on top of our own.
 
     Raises:

@@ -1,4 +1,9 @@
-"""Looks again: until a condition holds, or if this machine was disturbed."""
+"""Measures again: until a condition holds, or because this machine was disturbed.
+
+Load on the measuring machine makes a fast target look slow. Its signs are CPU time stolen by the
+host (`/proc/stat`, proc(5)) and threads that wake late. A pass measured meanwhile counts, because
+interference makes nothing faster; a miss is measured again.
+"""
 
 import os
 import threading
@@ -24,13 +29,13 @@ def until(
     within_s: float,
     every_s: float = _EVERY_S,
 ) -> T:
-    """Look until what is seen is good, or the time is over; gives what was seen last.
+    """Call `look` until its result is good or the time is over; gives the last result.
 
     Args:
-        look: asks once; what it raises is not caught.
-        good: whether there is nothing left to wait for.
-        within_s: seconds from the first look to the last one.
-        every_s: seconds between two looks.
+        look: its exceptions are not caught.
+        good: whether to stop.
+        within_s: seconds from the first call to the last one.
+        every_s: seconds between two calls.
     """
     deadline = time.monotonic() + within_s
     while True:
@@ -51,7 +56,7 @@ _PATIENCE_S: Final = 30.0
 _TICK_S: Final = 0.01
 _GLANCE_S: Final = 1.0
 _STAT: Final = Path("/proc/stat")
-# The place of the figure in the line "cpu", behind that word; in ticks of the clock, see proc(5).
+# The column of the line "cpu" with the stolen time, in clock ticks; see proc(5).
 _STOLEN: Final = 8
 
 
@@ -121,12 +126,12 @@ def undisturbed(
     settled: Callable[[Measured], bool],
     tell: Callable[[Measurement], None],
 ) -> Measured:
-    """Measure, and again (at most four times) if interference may explain a miss.
+    """Measure, at most four times while interference may explain a miss.
 
-    A settled result counts as it is, and so does a miss on a quiet machine.
+    A settled result counts, and so does a miss on a quiet machine.
 
     Args:
-        measure: takes the measurement, from the beginning.
+        measure: takes the whole measurement.
         settled: whether it passes, or misses in a way that interference cannot explain, such
             as a lost row.
         tell: receives a measurement for each discarded attempt.
@@ -167,7 +172,7 @@ def _await_quiet() -> None:
 
 
 def _stolen_s() -> float:
-    """Seconds stolen since the machine started, over all processors; 0 where nobody tells."""
+    """Seconds stolen since the machine started, over all processors; 0 if unknown."""
     with suppress(OSError, ValueError, IndexError):
         first = _STAT.read_text(encoding="ascii").partition("\n")[0]
         return int(first.split()[_STOLEN]) / os.sysconf("SC_CLK_TCK")

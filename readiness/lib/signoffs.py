@@ -14,13 +14,7 @@ _NO_RELEASE: Final = {"", "unknown"}
 
 @dataclass(frozen=True, slots=True)
 class SignoffState:
-    """Whether one item is signed for a release, and if not, why.
-
-    Attributes:
-        item: the required item.
-        signed: whether a sign-off counts.
-        problems: why none counts; empty where one does.
-    """
+    """Whether one item is signed for a release; if not, `problems` says why no sign-off counts."""
 
     item: str
     signed: bool
@@ -32,15 +26,8 @@ def state(
 ) -> SignoffState:
     """Whether an item is signed.
 
-    A sign-off counts for one release, through its `expires` day, and not from the deployer
-    (four eyes; case and spacing do not tell people apart).
-
-    Args:
-        item: the required item.
-        signoffs: all of the configuration.
-        release: what is to be deployed.
-        deployer: who deploys it; may be empty.
-        today: the day they are compared with (UTC).
+    A sign-off counts for one release, through its `expires` day (UTC), and not from the deployer
+    (four eyes; case and spacing do not make two people).
     """
     if release.strip().casefold() in _NO_RELEASE:
         return SignoffState(item, False, ("the release is unknown: set `release` in [target]",))

@@ -307,8 +307,11 @@ def test_a_session_survives_an_answer_that_failed() -> None:
 
 
 def test_post_sends_its_body_once() -> None:
-    with SmallServer({"/x": Reply(status=503, headers={"Retry-After": "7"})}) as server:
-        answer = http.post(f"{server.url}/x", b"a,b", timeout_s=LATE_S, content_type="text/csv")
+    with (
+        SmallServer({"/x": Reply(status=503, headers={"Retry-After": "7"})}) as server,
+        http.Session(timeout_s=LATE_S) as session,
+    ):
+        answer = session.post(f"{server.url}/x", b"a,b", content_type="text/csv")
 
     assert (answer.status, answer.retry_after) == (503, "7")
     assert [(m, h["content-type"]) for m, _, h in server.requests] == [("POST", "text/csv")]

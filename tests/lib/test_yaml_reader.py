@@ -136,7 +136,7 @@ def test_documents_and_empty_ones() -> None:
     ]  # fmt: skip
     assert read_all("", Scalars.GO_V2) == read_all("# nothing\n", Scalars.GO_V2) == []
     assert read_one("", Scalars.GO_V2) is None
-    with pytest.raises(BrokenYaml, match="has 2 documents, where one is read"):
+    with pytest.raises(BrokenYaml, match="has 2 documents, where one is expected"):
         read_one("a: 1\n---\nb: 1\n", Scalars.GO_V2)
 
 
