@@ -69,7 +69,9 @@ def test_message_is_ours_and_tells_no_secret(
     assert SECRET not in found
     assert "hunter2" not in found
     assert [word for word in PYDANTIC if word in found] == []
-    assert all(FILE in line for line in found.splitlines() if not line.startswith("  →"))
+    places = [line for line in found.splitlines() if not line.startswith("  →")]
+    assert places
+    assert all(FILE in line for line in places)
 
 
 def test_a_file_that_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

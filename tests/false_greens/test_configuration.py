@@ -1,4 +1,4 @@
-"""C: how configurations of other tools have passed what they must not (FALSE_GREENS)."""
+"""C: how mistakes in configurations have passed what they must not, and that they do not here."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,17 +1,23 @@
-"""H: how the harness of other tools has passed what it must not (FALSE_GREENS)."""
+"""H: how test harnesses have passed what they must not, and that this one does not.
+
+Serially, unless a test is marked: lost workers, order, handover and the plan need workers.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from readiness.model.exitcodes import exit_code
+from readiness.model.record import Verdict
+from tests.plugin.events import ledger_of, plan_event, report_event
 from tests.plugin.gates import BOTH, CONFIG, HEAD, MANY, PASS, XDIST, Gate
+from tests.support.processes import eventually
+from tests.support.records import small_record
 
 CRASH = """
 import os
@@ -119,7 +125,7 @@ def test_odd(evidence, name):
 
 
 @BOTH
-def test_h6_a_foreign_property_that_cannot_be_sent_loses_no_report(
+def test_h6_a_property_that_cannot_be_sent_makes_the_run_incomplete(
     gate: Gate, workers: str
 ) -> None:
     run = gate(
@@ -136,7 +142,7 @@ def test_foreign(evidence, record_property):
 
 
 @BOTH
-def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate) -> None:
+def test_h7_a_plugin_that_fails_at_the_end_does_not_prevent_the_reports(gate: Gate) -> None:
     run = gate(
         PASS,
         conftest="def pytest_sessionfinish(session):\n"
@@ -148,18 +154,10 @@ def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate
     assert "plugin bug" in " ".join(run.record["reasons"])
 
 
-def test_h8_the_exit_code_is_the_verdicts_in_one_function() -> None:
-    from readiness.model.exitcodes import exit_code
-    from readiness.model.record import Verdict
-    from tests.support.records import small_record
-
+def test_h8_each_verdict_has_its_exit_code() -> None:
     record = small_record()
-    said = {v: exit_code(record.model_copy(update={"verdict": v})) for v in Verdict}
-    assert said == {
-        Verdict.READY: 0,
-        Verdict.NOT_READY: 1,
-        Verdict.INCOMPLETE: 3,
-    }
+    codes = {v: exit_code(record.model_copy(update={"verdict": v})) for v in Verdict}
+    assert codes == {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCOMPLETE: 3}
 
 
 def test_h9_the_totals_count_every_suite(gate: Gate) -> None:
@@ -169,7 +167,7 @@ def test_h9_the_totals_count_every_suite(gate: Gate) -> None:
     assert {s["name"] for s in run.record["suites"]} == {"own", "other"}
 
 
-def test_h10_no_output_has_a_verdict_of_its_own(gate: Gate) -> None:
+def test_h10_all_outputs_show_the_same_verdict(gate: Gate) -> None:
     run = gate(PASS.replace("figure(1)", "figure(3)"))
     for name in ("html", "json", "xml", "md"):
         assert "NOT READY" in run.files[f"reports/readiness.{name}"]
@@ -178,8 +176,6 @@ def test_h10_no_output_has_a_verdict_of_its_own(gate: Gate) -> None:
 
 
 def test_h11_the_worst_of_all_reports_of_a_check_counts() -> None:
-    from tests.plugin.events import ledger_of, plan_event, report_event
-
     for order in (("passed", "failed"), ("failed", "passed")):
         ledger = ledger_of(
             plan_event("a"),
@@ -190,7 +186,7 @@ def test_h11_the_worst_of_all_reports_of_a_check_counts() -> None:
 
 
 @pytest.mark.parametrize("body", ["assert False", 'evidence.judge("value", figure(1), at_most(2))'])
-def test_h12_a_gate_has_no_expected_failures(gate: Gate, body: str) -> None:
+def test_h12_an_expected_failure_is_a_failure(gate: Gate, body: str) -> None:
     run = gate(
         f"""
 @check("own.expected", title="t", why="w", fix="f")
@@ -230,20 +226,9 @@ def _user_run(
     )
 
 
-def _wait_for(path: Path, seconds: float = 60) -> str:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text().strip():
-            return path.read_text()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} did not appear in {seconds} s")
-
-
-def _wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def _wait_for(path: Path) -> str:
+    assert eventually(lambda: path.exists() and path.read_text().strip() != ""), f"no {path}"
+    return path.read_text()
 
 
 def _has_begun(folder: Path, test: str) -> bool:
@@ -269,8 +254,8 @@ def test_h14_a_run_that_is_killed_ends_in_a_report(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     run = _user_run(tmp_path, WAITS + PASS)
     holder = int(_wait_for(tmp_path / "mark"))
-    # Its worker has begun the check; the process that is killed must have heard of it.
-    _wait_until(lambda: _has_begun(tmp_path, "test_waits"))
+    # Its worker has begun the check; the process that is killed must have recorded that.
+    assert eventually(lambda: _has_begun(tmp_path, "test_waits"))
     os.kill(holder, how)
     assert run.wait(60) == 3
     record = json.loads((tmp_path / "reports/readiness.json").read_text())
@@ -353,7 +338,7 @@ def test_each(service, evidence):
     assert list(run.outcomes) == ["own.each[alpha]", "own.each[mid]", "own.each[zeta]"]
 
 
-def test_h17_a_dry_run_carries_no_outcome(gate: Gate) -> None:
+def test_h17_a_dry_run_has_no_outcome(gate: Gate) -> None:
     run = gate(PASS, "--collect-only")
     assert run.code != 0
     assert run.verdict == "INCOMPLETE"

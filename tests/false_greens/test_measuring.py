@@ -1,7 +1,7 @@
-"""M: how measurements of other tools have passed what they must not (FALSE_GREENS).
+"""M: how measurements have passed what they must not, and that they do not here.
 
-What the engine and the first suites can answer is tested here or, where it takes a real server,
-beside the probe's contract tests; `EXPECTED` names the rest, for the suites that bring it.
+What needs no real server is tested here, the rest beside the contract tests of the probes;
+`EXPECTED` lists what no test covers yet, with the area that has to.
 """
 
 import re
@@ -16,7 +16,7 @@ from tests.plugin.gates import CONFIG, Gate
 
 ANSWERED_HERE = {"M1", "M2", "M6", "M22"}
 ANSWERED_ELSEWHERE = {
-    # id -> (test file, a word of the test's name)
+    # id -> (test file, a part of the test's name)
     "M3": ("tests/false_greens/test_scaling.py", "m3"),
     "M8": ("tests/false_greens/test_deploying.py", "m8"),
     "M9": ("tests/false_greens/test_deploying.py", "m9"),
