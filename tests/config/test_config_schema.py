@@ -39,7 +39,7 @@ def schemas(schema: Any) -> Iterator[dict[str, Any]]:
             yield from schemas(schema[word])
 
 
-def test_the_vocabulary_is_that_of_draft_7() -> None:
+def test_the_schema_is_valid_draft_7() -> None:
     whole = json_schema()
     Draft7Validator.check_schema(whole)
     for schema in schemas(whole):
@@ -92,7 +92,7 @@ def test_the_template_is_valid() -> None:
     "text",
     ["[services.api]\nurl = 'http://${H}'\ntimeout_s = '${T:-5}'\n[target]\nname = '${N}'\n"],
 )
-def test_a_reference_may_stand_for_any_value(text: str) -> None:
+def test_a_variable_may_stand_for_any_value(text: str) -> None:
     assert mistakes(text) == []
 
 

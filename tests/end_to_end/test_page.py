@@ -21,7 +21,7 @@ QUIET = (
 )
 
 
-def test_what_is_folded_on_the_screen_is_printed(tmp_path: Path) -> None:
+def test_folded_parts_of_the_page_are_printed(tmp_path: Path) -> None:
     chromium, pdftotext = needed(programs.CHROMIUM), needed(programs.PDFTOTEXT)
     record = sample()
     files.write(tmp_path / "page.html", html.render(record))

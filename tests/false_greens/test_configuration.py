@@ -69,20 +69,20 @@ def test_c5_a_waiver_that_matches_nothing_judges_nothing(
     assert not run.has_record
 
 
-def test_c5_what_is_not_applicable_must_exist(gate: Gate) -> None:
+def test_c5_an_unknown_check_in_not_applicable_is_refused(gate: Gate) -> None:
     run = gate(PASS, config=CONFIG + '[gate.not_applicable]\n"own.godo" = "a typo"\n')
     assert run.code == 2
     assert "own.good" in run.text
 
 
-def test_c6_an_expired_waiver_no_longer_counts(gate: Gate) -> None:
+def test_c6_an_expired_waiver_does_not_count(gate: Gate) -> None:
     run = gate(FAIL, config=CONFIG + WAIVER.format(expires="2024-01-31"))
     assert (run.code, run.verdict) == (1, "NOT READY")
     assert "expired" in " ".join(run.record["reasons"])
     assert "Ada" in run.files["reports/readiness.html"]
 
 
-def test_c7_c8_a_waiver_is_an_outcome_of_its_own_and_always_shown(gate: Gate, soon: str) -> None:
+def test_c7_c8_a_waived_failure_has_its_own_outcome_and_is_shown(gate: Gate, soon: str) -> None:
     run = gate(PASS + FAIL, config=CONFIG + WAIVER.format(expires=soon))
     assert (run.code, run.verdict) == (0, "READY")
     assert run.record["counts"]["waived"] == 1
@@ -93,7 +93,7 @@ def test_c7_c8_a_waiver_is_an_outcome_of_its_own_and_always_shown(gate: Gate, so
         assert soon in page
 
 
-def test_c7_a_waiver_that_was_not_needed_is_shown_too(gate: Gate, soon: str) -> None:
+def test_c7_an_unused_waiver_is_shown(gate: Gate, soon: str) -> None:
     run = gate(
         PASS + FAIL.replace("figure(3)", "figure(1)"), config=CONFIG + WAIVER.format(expires=soon)
     )

@@ -40,14 +40,14 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def test_every_line_of_the_list_is_answered_or_expected() -> None:
+def test_every_line_of_the_list_is_tested_or_expected() -> None:
     named = ANSWERED_HERE | set(ANSWERED_ELSEWHERE) | set(EXPECTED)
     assert named == {f"M{n}" for n in range(1, 27)}
     assert len(ANSWERED_HERE) + len(ANSWERED_ELSEWHERE) + len(EXPECTED) == 26
 
 
 @pytest.mark.parametrize("line", sorted(ANSWERED_ELSEWHERE))
-def test_what_is_answered_elsewhere_is_there(line: str) -> None:
+def test_every_named_test_exists(line: str) -> None:
     name, word = ANSWERED_ELSEWHERE[line]
     text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
     assert re.search(rf"def test_\w*{word}", text)

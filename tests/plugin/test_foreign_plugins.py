@@ -74,6 +74,6 @@ def test_plain_pytest_names_the_plugin_and_is_incomplete(gate: Gate) -> None:
     assert "plugin pytest_again can change an outcome" in " ".join(run.record["reasons"])
 
 
-def test_plugins_that_change_no_outcome_leave_a_run_whole(gate: Gate) -> None:
+def test_plugins_that_change_no_outcome_are_allowed(gate: Gate) -> None:
     run = gate(SECOND_TRY.replace("3 if", "1 if"), "-p", "pytester", apart=True)
     assert (run.code, run.verdict) == (0, "READY"), run.text

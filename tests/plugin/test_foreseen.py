@@ -89,7 +89,9 @@ def test_a_module_whose_checks_cannot_run_is_not_imported(tmp_path: Path) -> Non
     assert ended.stderr.strip().splitlines()[-1] == "3 []", ended.stdout
 
 
-def test_a_module_that_was_edited_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edited_module_is_not_planned_from_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     edited = "backup/test_fresh.py"
     true = catalogue_file.hashes
 

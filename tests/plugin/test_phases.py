@@ -49,7 +49,7 @@ def test_load(evidence, benchmark):
 
 
 @XDIST
-def test_independent_drills_run_side_by_side_and_what_is_measured_waits_for_them(
+def test_independent_drills_run_in_parallel_and_load_runs_after_them(
     gate: Gate,
 ) -> None:
     config = """
@@ -104,7 +104,7 @@ def test_load(evidence):
     assert (run.code, run.verdict) == (0, "READY"), run.text
 
 
-def test_a_row_of_independent_drills_that_names_no_check_is_refused(gate: Gate) -> None:
+def test_an_unknown_check_in_independent_is_refused(gate: Gate) -> None:
     config = '[target]\nname = "demo"\n[gate]\nindependent = [["own.gone"]]\n'
     run = gate(PASS, config=config)
     assert run.code == 2
