@@ -125,12 +125,12 @@ _SYNTAX: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration and its origin.
+    """A configuration with its file and the SHA-256 of its bytes.
 
     Attributes:
         config: the validated configuration, names set.
         path: the file.
-        sha256: of the bytes of the file.
+        sha256: in hex.
         origins: for each dotted key `file:line`, `env VARIABLE` or `default`.
     """
 
@@ -142,14 +142,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An examined configuration, valid or not.
-
-    Attributes:
-        source: the file.
-        values: its values, with the environment filled in.
-        mistakes: every mistake; empty if `config` can be used.
-        config: the configuration, if each of its tables is valid.
-    """
+    """An examined file; `config` is None if a table is invalid, and usable without mistakes."""
 
     source: Source
     values: Interpolation
@@ -158,11 +151,11 @@ class Draft:
 
 
 def load(path: Path, environ: Mapping[str, str], *, today: date | None = None) -> Loaded:
-    """Load a configuration file.
+    """Load `readiness.toml`, or a `pyproject.toml` with `[tool.readiness]`.
 
     Args:
-        path: `readiness.toml`, or a `pyproject.toml` with `[tool.readiness]`.
-        environ: where `${VARIABLE}` comes from.
+        path: the file.
+        environ: the values of `${VARIABLE}`.
         today: the day for which waivers must be valid; default: today (UTC).
 
     Raises:
@@ -265,15 +258,14 @@ def _syntax_remedy(what: str) -> str:
 
 def _validate(source: Source, values: Interpolation) -> tuple[Config | None, list[Mistake]]:
     """Validate; texts of the environment become numbers where a number is expected."""
-    try:
-        return Config.model_validate(values.values).named(), []
-    except ValidationError as error:
-        if not _take_scalars(error, source, values):
-            return None, _mistakes(error, source, values)
-    try:
-        return Config.model_validate(values.values).named(), []
-    except ValidationError as error:
-        return None, _mistakes(error, source, values)
+    converted = False
+    while True:
+        try:
+            return Config.model_validate(values.values).named(), []
+        except ValidationError as error:
+            if converted or not _take_scalars(error, source, values):
+                return None, _mistakes(error, source, values)
+            converted = True
 
 
 def _take_scalars(error: ValidationError, source: Source, values: Interpolation) -> bool:

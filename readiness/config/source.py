@@ -1,4 +1,8 @@
-"""Locates the keys of a configuration file: line, table and key."""
+"""Locates mistakes in a configuration file: line, table and key.
+
+`tomllib` gives no line numbers. The scanner here only finds keys; on invalid TOML it finds what it
+can and never raises.
+"""
 
 import contextlib
 import re
@@ -206,13 +210,13 @@ Raw = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that was read.
+    """A configuration file.
 
     Attributes:
         name: the file, as the user named it.
-        raw: the tables of the configuration, as they were written.
-        lines: where the keys of the whole file stand.
-        root: the table the configuration lies in: `tool.readiness`, or none.
+        raw: the tables of the configuration, as written.
+        lines: the lines of the keys of the whole file.
+        root: the table that contains the configuration: `tool.readiness`, or none.
     """
 
     name: str

@@ -30,11 +30,8 @@ def declared_in(kind: str, needs: Iterable[str] = ()) -> str:
 def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subject]:
     """The declared subjects of a kind that meet all needs, sorted by name.
 
-    Args:
-        config: the target.
-        kind: which subjects.
-        needs: keys of the subject's table that must be set, as `physical.dsn`, or properties of
-            its model that must be true.
+    Needs are keys of the subject's table that must be set, as `physical.dsn`, or properties of its
+    model that must be true.
 
     Raises:
         UsageError: the kind is unknown.

@@ -1,4 +1,4 @@
-"""Every key of a configuration with its effective value and its origin."""
+"""All keys of a configuration with their effective values and origins."""
 
 import json
 from collections.abc import Iterator

@@ -33,7 +33,7 @@ def state(
         return SignoffState(item, False, ("the release is unknown: set `release` in [target]",))
     mine = [s for s in signoffs if s.item == item]
     if not mine:
-        return SignoffState(item, False, (f"nobody has signed {item} for {release}",))
+        return SignoffState(item, False, (f"{item} is not signed for {release}",))
     judged = [_problem(s, release, deployer, today) for s in mine]
     if "" in judged:
         return SignoffState(item, True, ())
@@ -43,7 +43,7 @@ def state(
 def _problem(signoff: Signoff, release: str, deployer: str, today: date) -> str:
     """Why it does not count, or an empty text."""
     if signoff.release.strip() != release.strip():
-        return f"{signoff.person} signed {signoff.release}, not {release}"
+        return f"{signoff.item} is signed for {signoff.release}, not for {release}"
     if today > signoff.expires:
         return f"the sign-off of {signoff.person} expired on {signoff.expires}"
     if _same_person(signoff.person, deployer):
