@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from readiness.areas.registry import areas
@@ -43,10 +43,10 @@ class Proof:
     fault: str
     story: str
     expected: Misses
-    seen: Findings
-    after: Findings
-    error: str
-    duration_s: float
+    seen: Findings = field(default_factory=dict)
+    after: Findings = field(default_factory=dict)
+    error: str = ""
+    duration_s: float = 0.0
     untried: str = ""
     rechecked: bool = True
     needs: str = ""
@@ -60,8 +60,8 @@ class Proof:
     @property
     def proven(self) -> bool:
         """Whether exactly the expected judgements missed and all checks pass again."""
-        told = self.error or self.after or self.untried or self.differences
-        return self.rechecked and not told
+        problem = self.error or self.after or self.untried or self.differences
+        return self.rechecked and not problem
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -215,7 +215,8 @@ class Prover:
         owed: list[Proof] = []
         sound = True
         while sound and (fault := queue.take()) is not None:
-            proof = self._proof(fault, system)
+            missing = system.absent.get(fault.needs, "") if fault.needs else ""
+            proof = _untried(fault, missing) if missing else self._try(fault, system)
             sound = not proof.error and not proof.after
             if proof.rechecked or proof.error or proof.untried:
                 proofs.append(self._told(proof))
@@ -244,10 +245,6 @@ class Prover:
     def _told(self, proof: Proof) -> Proof:
         self._say(proof)
         return proof
-
-    def _proof(self, fault: Fault, system: ReferenceSystem) -> Proof:
-        missing = system.absent.get(fault.needs, "") if fault.needs else ""
-        return _untried(fault, missing) if missing else self._try(fault, system)
 
     def _try(self, fault: Fault, system: ReferenceSystem) -> Proof:
         """Break, run the checks, restore, run them again.
@@ -354,10 +351,6 @@ def _untried(fault: Fault, reason: str) -> Proof:
         fault=fault.name,
         story=fault.story,
         expected=fault.misses,
-        seen={},
-        after={},
-        error="",
-        duration_s=0.0,
         untried=f"{fault.needs} is absent: {reason}",
         needs=fault.needs,
     )
@@ -372,7 +365,6 @@ def _nothing_broken(name: str, run: Callable[[], tuple[Findings, str]]) -> Proof
         story="nothing is broken",
         expected={},
         seen=seen,
-        after={},
         error=error,
         duration_s=time.monotonic() - began,
     )

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from readiness.model.errors import CouldNotMeasure, NoData
-from readiness.model.evidence import Evidence
+from readiness.model.evidence import Evidence, Outcome
 from readiness.model.measurement import Measurement, at_least, at_most, equal_to
+from readiness.prove.prover import Proof
 from tests.plugin.gates import CONFIG, Gate
+from tests.support.records import make_check
 
 ANSWERED_HERE = {"M1", "M2", "M6", "M22"}
 ANSWERED_ELSEWHERE = {
@@ -85,19 +87,12 @@ def test_two(service, evidence):
 
 
 def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
-    from readiness.model.evidence import Outcome
-    from readiness.prove.prover import Proof
-    from tests.support.records import make_check
-
     late = Measurement("time", 2.0, "s", source="s", limit=at_most(1.0), key="late")
     red = make_check(outcome=Outcome.FAIL, measurements=(late,))
 
     def proof(**changes: object) -> Proof:
-        facts = {
-            "fault": "f", "story": "s", "expected": {"a.b[c]": frozenset({"late"})},
-            "seen": {"a.b[c]": red}, "after": {}, "error": "", "duration_s": 0.0,
-        }  # fmt: skip
-        return Proof(**(facts | changes))  # type: ignore[arg-type]
+        facts = {"expected": {"a.b[c]": frozenset({"late"})}, "seen": {"a.b[c]": red}}
+        return Proof("f", "s", **(facts | changes))  # type: ignore[arg-type]
 
     assert proof().proven
     assert not proof(seen={}).proven
