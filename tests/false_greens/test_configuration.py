@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.plugin.gates import CONFIG, FAIL, PASS, XDIST, Gate
+from tests.plugin.gates import CONFIG, FAIL, PASS, XDIST, Gate, not_applicable
 
 WAIVER = """
 [[waiver]]
@@ -70,7 +70,7 @@ def test_c5_a_waiver_that_matches_nothing_judges_nothing(
 
 
 def test_c5_an_unknown_check_in_not_applicable_is_refused(gate: Gate) -> None:
-    run = gate(PASS, config=CONFIG + '[gate.not_applicable]\n"own.godo" = "a typo"\n')
+    run = gate(PASS, config=CONFIG + not_applicable({"own.godo": "a typo"}))
     assert run.code == 2
     assert "own.good" in run.text
 

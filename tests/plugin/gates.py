@@ -4,7 +4,7 @@ import importlib
 import json
 import os
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,7 @@ def test_bad(evidence):
     evidence.judge("value", figure(3), at_most(2), "too slow")
 """
 MANY = """
-@check("own.many", title="t", why="w", fix="f")
+@check("own.many", title="t", why="w", fix="f", severity="blocker")
 @pytest.mark.parametrize("n", range(6))
 def test_many(evidence, n):
     evidence.judge("value", figure(1), at_most(2))
@@ -89,6 +89,12 @@ Gate = Callable[..., Run]
 for _package in (plugin, report):
     for _module in pkgutil.iter_modules(_package.__path__, f"{_package.__name__}."):
         importlib.import_module(_module.name)
+
+
+def not_applicable(checks: Mapping[str, str]) -> str:
+    """The tables that exclude checks, by id, with the reason."""
+    lines = [f'"{check}" = "{reason}"\n' for check, reason in checks.items()]
+    return "".join(["[gate.not_applicable]\n", *lines])
 
 
 BOTH: Final = pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "xdist"], indirect=True)

@@ -10,6 +10,7 @@ import pytest
 
 from readiness.lib import bundle
 from readiness.run import catalogue_file, gate
+from tests.plugin.gates import not_applicable
 
 CONFIG = """
 [target]
@@ -22,13 +23,12 @@ timeout_s = 0.5
 
 [signoffs]
 required = ["uat", "security"]
-
-[gate.not_applicable]
-scaling = "one replica is enough"
-"monitoring.metrics-truth" = "nothing is counted"
 """
-SIGNER = CONFIG.replace('release = "1.0"', 'release = "1.0"\ndeployer = "somebody"')
-# What the process is told not to import, and why: `-k` matches names that only pytest knows.
+EXCLUDED = not_applicable(
+    {"scaling": "one replica is enough", "monitoring.metrics-truth": "nothing is counted"}
+)
+SIGNER = CONFIG.replace('release = "1.0"', 'release = "1.0"\ndeployer = "somebody"') + EXCLUDED
+# With `-k`, every module is imported, because only pytest knows the names that it matches.
 COLLECTING = "not no_such_name_at_all"
 
 

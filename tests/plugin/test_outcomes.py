@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin.gates import BOTH, CONFIG, FAIL, MANY, PASS, XDIST, Gate
+from tests.plugin.gates import BOTH, CONFIG, FAIL, MANY, PASS, XDIST, Gate, not_applicable
 
 PARTS = """
 from readiness.model import errors
@@ -106,12 +106,7 @@ def test_absent(backup, evidence):
 def test_load(evidence):
     evidence.judge("value", figure(1), at_most(2))
 """
-LIMITS = """
-[gate]
-check_timeout_s = 3
-[gate.not_applicable]
-"own.absent" = "nothing is stored"
-"""
+LIMITS = "[gate]\ncheck_timeout_s = 3\n" + not_applicable({"own.absent": "nothing is stored"})
 # check -> its outcome, and a part of its message
 EXPECTED = {
     "own.good": ("pass", ""),
