@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import AliasPath, Field, TypeAdapter
 
 from readiness.config.base.watching import Alertmanager as Settings
 from readiness.lib import api
@@ -31,36 +31,20 @@ class ClusterStatus(api.Reply):
     peers: tuple[dict[str, str], ...] = ()
 
 
-class _Config(api.Reply):
-    original: str
-
-
-class _Version(api.Reply):
-    version: str = "unknown"
-
-
 class Status(api.Reply):
     """The status of one peer.
 
     Attributes:
-        config: its configuration as YAML, with defaults written out and secrets replaced.
         cluster: its view of the other peers.
+        config: its configuration as YAML, with defaults written out and secrets replaced.
+        version: as `0.25.0`.
+        uptime: since when it runs.
     """
 
     cluster: ClusterStatus
-    config_: _Config = Field(alias="config")
-    version_: _Version = Field(_Version(), alias="versionInfo")
+    config: str = Field(validation_alias=AliasPath("config", "original"))
+    version: str = Field("unknown", validation_alias=AliasPath("versionInfo", "version"))
     uptime: datetime
-
-    @property
-    def config(self) -> str:
-        """Its configuration, as YAML."""
-        return self.config_.original
-
-    @property
-    def version(self) -> str:
-        """Its version, as `0.25.0`."""
-        return self.version_.version
 
 
 class AlertStatus(api.Reply):
@@ -102,12 +86,8 @@ class Matcher(api.Reply):
     is_equal: bool = Field(True, alias="isEqual")
 
 
-class _SilenceState(api.Reply):
-    state: str
-
-
 class Silence(api.Reply):
-    """One silence."""
+    """One silence; its state is `active`, `pending` or `expired`."""
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -115,12 +95,12 @@ class Silence(api.Reply):
     ends_at: datetime = Field(alias="endsAt")
     created_by: str = Field("", alias="createdBy")
     comment: str = ""
-    status: _SilenceState
+    state: str = Field(validation_alias=AliasPath("status", "state"))
 
     @property
     def active(self) -> bool:
         """Whether it silences now."""
-        return self.status.state == "active"
+        return self.state == "active"
 
 
 class _SilenceId(api.Reply):
