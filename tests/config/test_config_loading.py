@@ -17,6 +17,7 @@ from readiness.config.values import show
 from readiness.model.check import Effect
 from readiness.model.errors import ConfigError
 from readiness.model.secrets import redact
+from tests.config.test_config_template import EVERYTHING
 
 OURS = '[tool.readiness.target]\nname = "x"\n'
 
@@ -114,10 +115,6 @@ def test_a_file_without_permission_is_refused(
 TODAY = date(2026, 11, 1)
 CANARY = "correct-horse-battery"
 ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", template()), CANARY)
-EVERYTHING = "\n".join(
-    line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
-    for line in template().splitlines()
-)
 MINIMAL = '[target]\nname = "shop"\n'
 
 

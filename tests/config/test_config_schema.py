@@ -13,11 +13,7 @@ from readiness.config.places import places
 from readiness.config.schema import FILE, json_schema, render
 from readiness.config.template import template
 from tests.config.test_config_errors import CASES
-
-EVERYTHING = "\n".join(
-    line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
-    for line in template().splitlines()
-)
+from tests.config.test_config_template import EVERYTHING
 
 
 def test_the_shipped_file_is_up_to_date() -> None:

@@ -14,6 +14,7 @@ from readiness.model.errors import UsageError
 
 TODAY = date(2026, 11, 1)
 EXAMPLE = re.compile(r"^#(?=[^ :\n])", re.MULTILINE)
+EVERYTHING = EXAMPLE.sub("", template())
 ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", template()), "correct-horse-battery")
 
 
@@ -26,7 +27,7 @@ def test_the_template_loads_as_it_is(tmp_path: Path) -> None:
 
 def test_all_examples_load_together(tmp_path: Path) -> None:
     path = tmp_path / "readiness.toml"
-    path.write_text(EXAMPLE.sub("", template()))
+    path.write_text(EVERYTHING)
     config = load(path, ENVIRONMENT, today=TODAY).config
     assert config.waiver
     assert config.signoff
@@ -49,7 +50,7 @@ def test_every_table_and_key_is_explained() -> None:
         for place in places():
             for key in place.keys:
                 assert re.search(rf"\b{key}\b", text), key
-    assert tomllib.loads(EXAMPLE.sub("", template()))
+    assert tomllib.loads(EVERYTHING)
 
 
 def test_the_reference_page_is_up_to_date() -> None:
