@@ -28,6 +28,13 @@ FILE: Final = "readiness.toml"
 PROJECT_FILE: Final = "pyproject.toml"
 VARIABLE: Final = "READINESS_CONFIG"
 _LARGEST: Final = 1024 * 1024
+_SCALARS: Final = {"float_type", "int_type", "bool_type", "date_type"}
+_SYNTAX: Final = {
+    "Invalid value": "put quotes around text; write true and false in lower case",
+    "Illegal character '\\n'": "close the quotes on the same line, or use three of them",
+    "Invalid hex value": "put text with backslashes in single quotes",
+    "Unescaped": "put text with backslashes in single quotes",
+}
 
 
 def find(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -112,15 +119,6 @@ def _unreadable(path: Path, what: str) -> ConfigError:
     return ConfigError(
         [Problem(str(path), what, "name another file with --config, or create one: readiness init")]
     )
-
-
-_SCALARS: Final = {"float_type", "int_type", "bool_type", "date_type"}
-_SYNTAX: Final = {
-    "Invalid value": "put quotes around text; write true and false in lower case",
-    "Illegal character '\\n'": "close the quotes on the same line, or use three of them",
-    "Invalid hex value": "put text with backslashes in single quotes",
-    "Unescaped": "put text with backslashes in single quotes",
-}
 
 
 @dataclass(frozen=True, slots=True)

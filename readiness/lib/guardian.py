@@ -16,6 +16,9 @@ from readiness.lib import watchdog
 from readiness.lib.watchdog import COMMAND_TIMEOUT_S
 from readiness.model.errors import ReadinessError
 
+_CLOSE_TIMEOUT_S: Final = 10.0
+_UNDO_TIMEOUT_S: Final = 120.0
+
 
 class Undo(Protocol):
     """Registers commands and processes, as `Guardian` does; a stand-in in tests."""
@@ -31,10 +34,6 @@ class Undo(Protocol):
     def forget(self, token: int) -> None:
         """Unregister what is done."""
         ...
-
-
-_CLOSE_TIMEOUT_S: Final = 10.0
-_UNDO_TIMEOUT_S: Final = 120.0
 
 
 class Guardian:

@@ -20,34 +20,6 @@ from readiness.model.measurement import Measurement
 T = TypeVar("T")
 
 _EVERY_S: Final = 0.5
-
-
-def until(
-    look: Callable[[], T],
-    good: Callable[[T], bool],
-    *,
-    within_s: float,
-    every_s: float = _EVERY_S,
-) -> T:
-    """Call `look` until its result is good or the time is over; gives the last result.
-
-    Args:
-        look: its exceptions are not caught.
-        good: whether to stop.
-        within_s: seconds from the first call to the last one.
-        every_s: seconds between two calls.
-    """
-    deadline = time.monotonic() + within_s
-    while True:
-        seen = look()
-        left = deadline - time.monotonic()
-        if good(seen) or left <= 0:
-            return seen
-        time.sleep(min(every_s, left))
-
-
-Measured = TypeVar("Measured")
-
 _MOST_STOLEN: Final = 0.5
 """Share of the time that passed: undisturbed, all would have taken half as long at best."""
 _MOST_LATE_S: Final = 0.25
@@ -58,6 +30,30 @@ _GLANCE_S: Final = 1.0
 _STAT: Final = Path("/proc/stat")
 # The column of the line "cpu" with the stolen time, in clock ticks; see proc(5).
 _STOLEN: Final = 8
+
+
+def until(
+    look: Callable[[], T],
+    good: Callable[[T], bool],
+    *,
+    within_s: float,
+    every_s: float | None = None,
+) -> T:
+    """Call `look` until its result is good or the time is over; gives the last result.
+
+    Args:
+        look: its exceptions are not caught.
+        good: whether to stop.
+        within_s: seconds from the first call to the last one.
+        every_s: seconds between two calls; default: half a second.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        seen = look()
+        left = deadline - time.monotonic()
+        if good(seen) or left <= 0:
+            return seen
+        time.sleep(min(every_s or _EVERY_S, left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +118,10 @@ def watching() -> Iterator[Watch]:
 
 
 def undisturbed(
-    measure: Callable[[], Measured],
-    settled: Callable[[Measured], bool],
+    measure: Callable[[], T],
+    settled: Callable[[T], bool],
     tell: Callable[[Measurement], None],
-) -> Measured:
+) -> T:
     """Measure, at most four times while interference may explain a miss.
 
     A settled result counts, and so does a miss on a quiet machine.
