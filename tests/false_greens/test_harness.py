@@ -227,7 +227,7 @@ def _user_run(
 
 
 def _wait_for(path: Path) -> str:
-    assert eventually(lambda: path.exists() and path.read_text().strip() != ""), f"no {path}"
+    assert eventually(lambda: path.exists() and path.read_text().strip() != "", 60), f"no {path}"
     return path.read_text()
 
 
@@ -255,7 +255,7 @@ def test_h14_a_run_that_is_killed_ends_in_a_report(
     run = _user_run(tmp_path, WAITS + PASS)
     holder = int(_wait_for(tmp_path / "mark"))
     # Its worker has begun the check; the process that is killed must have recorded that.
-    assert eventually(lambda: _has_begun(tmp_path, "test_waits"))
+    assert eventually(lambda: _has_begun(tmp_path, "test_waits"), 60)
     os.kill(holder, how)
     assert run.wait(60) == 3
     record = json.loads((tmp_path / "reports/readiness.json").read_text())
