@@ -15,9 +15,9 @@ pytest_plugins = [
     "pytester",
     "tests.plugin.gates",
     "tests.support.leftovers",
+    "tests.support.timescale_server",  # before servers, which imports it: assertions are rewritten
     "tests.support.servers",
     "tests.support.sharing",
-    "tests.support.timescale_server",
 ]
 
 

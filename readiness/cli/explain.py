@@ -119,7 +119,7 @@ def _own(config: Path | None) -> list[Path]:
     """The folders of the user's checks; empty if no configuration was named."""
     if config is None:
         return []
-    from readiness.config.locate import configured
+    from readiness.config.loading import configured
 
     loaded = configured(config)
     return [loaded.path.parent / name for name in loaded.config.gate.suites]

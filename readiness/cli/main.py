@@ -64,7 +64,7 @@ def _of_an_area(name: str) -> click.Command | None:
     from readiness.areas.registry import areas
 
     def configured(path: Path | None) -> Any:
-        from readiness.config.locate import configured as load
+        from readiness.config.loading import configured as load
 
         return load(path).config
 

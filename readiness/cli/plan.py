@@ -8,7 +8,7 @@ import click
 
 from readiness.areas.registry import areas
 from readiness.config.base.tables import Config
-from readiness.config.locate import configured
+from readiness.config.loading import configured
 from readiness.model.check import Effect
 from readiness.model.clean import line as printable
 from readiness.model.errors import UsageError

@@ -8,10 +8,9 @@ import click
 
 from readiness.cli import signing
 from readiness.config.base.tables import Signoff
-from readiness.config.loading import Loaded
-from readiness.config.locate import configured
-from readiness.config.show import show as shown
+from readiness.config.loading import Loaded, configured
 from readiness.config.subjects import subjects
+from readiness.config.values import show as shown
 from readiness.lib import bundle, signoffs
 from readiness.model.errors import ConfigError, UsageError
 from readiness.model.measurement import now

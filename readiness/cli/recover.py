@@ -6,7 +6,7 @@ import click
 
 from readiness.areas.registry import areas
 from readiness.config.base.area import Recovery
-from readiness.config.locate import configured
+from readiness.config.loading import configured
 from readiness.lib.drill.safety import FOLDER, RECOVER
 from readiness.model.clean import clean
 from readiness.model.errors import SafetyRefusal

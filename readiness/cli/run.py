@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from readiness.cli.terminal import colored, width
-from readiness.config.files import locate
+from readiness.config.loading import locate
 from readiness.model.check import Effect
 from readiness.model.errors import UsageError
 from readiness.model.record import RunRecord

@@ -10,8 +10,7 @@ from typing import Final
 
 from readiness.config.base.tables import Signoff
 from readiness.config.crosschecks import signoff_mistakes
-from readiness.config.files import PROJECT_FILE, read
-from readiness.config.loading import examine
+from readiness.config.loading import PROJECT_FILE, examine, read
 from readiness.config.source import Raw
 from readiness.model.errors import ConfigError, Problem, UsageError
 

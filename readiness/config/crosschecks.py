@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from readiness.areas.registry import areas
 from readiness.config.base.mistakes import Mistake, known, twice
 from readiness.config.base.tables import Config, DatabaseMarker, HttpMarker
-from readiness.config.leaves import leaves
+from readiness.config.values import leaves
 from readiness.model.secrets import Secret
 from readiness.model.suggest import did_you_mean
 

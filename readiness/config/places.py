@@ -17,6 +17,8 @@ from readiness.config.models import Config
 Shape = Literal["one", "named", "many"]
 NAME: Final = "NAME"
 _EACH: Final = "[]"
+STEPS: Final[Mapping[Shape, tuple[str, ...]]] = {"one": (), "named": (NAME,), "many": (_EACH,)}
+"""What a path has after the key of one table, of tables with names, and of a list of tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,7 @@ def _places(path: tuple[str, ...], models: tuple[type[BaseModel], ...]) -> Itera
     for name, field in keys.items():
         shape, inner = tables_in(field.annotation)
         if inner:
-            step = {"one": (), "named": (NAME,), "many": (_EACH,)}[shape]
-            yield from _places((*path, name, *step), inner)
+            yield from _places((*path, name, *STEPS[shape]), inner)
 
 
 def tables_in(annotation: Any) -> tuple[Shape, tuple[type[Model], ...]]:

@@ -1,12 +1,15 @@
-"""The subjects of a check, and what the target would have to declare to have one."""
+"""The subjects of a check, and what to add to readiness.toml so that it has one."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache
 
+from pydantic import BaseModel
+
 from readiness.areas.registry import areas
 from readiness.config.base import Model
-from readiness.config.base.subject import Find, Subject
+from readiness.config.base.area import Find, Subject
 from readiness.config.base.tables import Config
+from readiness.config.places import STEPS, Shape, label, tables_in
 from readiness.model.errors import UsageError
 
 
@@ -27,11 +30,8 @@ def declared_in(kind: str, needs: Iterable[str] = ()) -> str:
 def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subject]:
     """The declared subjects of a kind that meet all needs, sorted by name.
 
-    Args:
-        config: the target.
-        kind: which subjects.
-        needs: keys of the subject's table that must be set, as `physical.dsn`, or properties of
-            its model that must be true.
+    Needs are keys of the subject's table that must be set, as `physical.dsn`, or properties of its
+    model that must be true.
 
     Raises:
         UsageError: the kind is unknown.
@@ -42,9 +42,9 @@ def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subje
 
 
 def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
-    """What the target would have to declare; empty if it has such a subject.
+    """What to do so that the target declares such a subject; empty if it does.
 
-    For example "`retention_days` in [backup.shop]", if that table lacks the key.
+    For example "set `retention_days` in [backup.shop]", if that table lacks the key.
     """
     wanted = list(needs)
     if subjects(config, kind, wanted):
@@ -53,16 +53,35 @@ def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
     for need in wanted:
         if there and all(lacks(subject, need) for subject in there):
             return _lacking(there[0], need)
-    return declared_in(kind, wanted)
+    table, _, also = _kind(kind)[0].partition("] ")
+    more = [*([also] if also else []), *(f"`{need}`" for need in wanted)]
+    return f"add {table.removesuffix(']')}]" + (f" with {_enumerated(more)}" if more else "")
+
+
+def _enumerated(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _lacking(subject: Subject, need: str) -> str:
     if not isinstance(subject, Model):
-        return need
+        return f"set {need}"
     if condition := subject.conditions.get(need):
-        return f"[{subject.place}] {condition}"
+        return f"in [{subject.place}], set {condition}"
     *tables, key = need.split(".")
-    return f"`{key}` in [{'.'.join([subject.place, *tables])}]"
+    models: tuple[type[BaseModel], ...] = (type(subject),)
+    for table in tables:
+        models = _inner(models, table)[1]
+    shape, inner = _inner(models, key)
+    place = ".".join([subject.place, *tables])
+    if not inner:
+        return f"set `{key}` in [{place}]"
+    return f"add {label((*place.split('.'), key, *STEPS[shape]))}"
+
+
+def _inner(models: Iterable[type[BaseModel]], key: str) -> tuple[Shape, tuple[type[Model], ...]]:
+    """The tables that a key of one of these models holds."""
+    fields = [model.model_fields[key] for model in models if key in model.model_fields]
+    return tables_in(fields[0].annotation) if fields else ("one", ())
 
 
 def lacks(subject: object, need: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import AliasPath, Field, TypeAdapter
 
 from readiness.config.base.watching import Alertmanager as Settings
 from readiness.lib import api
@@ -31,36 +31,20 @@ class ClusterStatus(api.Reply):
     peers: tuple[dict[str, str], ...] = ()
 
 
-class _Config(api.Reply):
-    original: str
-
-
-class _Version(api.Reply):
-    version: str = "unknown"
-
-
 class Status(api.Reply):
     """The status of one peer.
 
     Attributes:
-        config: its configuration as YAML, with defaults written out and secrets replaced.
         cluster: its view of the other peers.
+        config: its configuration as YAML, with defaults written out and secrets replaced.
+        version: as `0.25.0`.
+        uptime: since when it runs.
     """
 
     cluster: ClusterStatus
-    config_: _Config = Field(alias="config")
-    version_: _Version = Field(_Version(), alias="versionInfo")
+    config: str = Field(validation_alias=AliasPath("config", "original"))
+    version: str = Field("unknown", validation_alias=AliasPath("versionInfo", "version"))
     uptime: datetime
-
-    @property
-    def config(self) -> str:
-        """Its configuration, as YAML."""
-        return self.config_.original
-
-    @property
-    def version(self) -> str:
-        """Its version, as `0.25.0`."""
-        return self.version_.version
 
 
 class AlertStatus(api.Reply):
@@ -102,12 +86,8 @@ class Matcher(api.Reply):
     is_equal: bool = Field(True, alias="isEqual")
 
 
-class _SilenceState(api.Reply):
-    state: str
-
-
 class Silence(api.Reply):
-    """One silence."""
+    """One silence; its state is `active`, `pending` or `expired`."""
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -115,12 +95,12 @@ class Silence(api.Reply):
     ends_at: datetime = Field(alias="endsAt")
     created_by: str = Field("", alias="createdBy")
     comment: str = ""
-    status: _SilenceState
+    state: str = Field(validation_alias=AliasPath("status", "state"))
 
     @property
     def active(self) -> bool:
         """Whether it silences now."""
-        return self.status.state == "active"
+        return self.state == "active"
 
 
 class _SilenceId(api.Reply):
@@ -144,7 +124,7 @@ class NewAlert:
     ends_at: datetime
 
     def to_json(self) -> dict[str, object]:
-        """As the API takes it; times are UTC, with their zone."""
+        """As the API expects it; times are UTC, with their zone."""
         return {
             "labels": dict(self.labels),
             "annotations": dict(self.annotations),
@@ -160,10 +140,10 @@ _SILENCE_ID: Final = TypeAdapter(_SilenceId)
 
 
 class Peer:
-    """One Alertmanager; use it as a context manager.
+    """One Alertmanager, a context manager.
 
-    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
-    requires a login, `NoData` when something else answers or the request is refused.
+    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` if it
+    requires a login, `NoData` if something else answers or the request is refused.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -180,9 +160,8 @@ class Peer:
         self._session.__exit__(*exception)
 
     def status(self) -> Status:
-        """Its configuration, version, and what it knows of its peers."""
-        found, answer = self._json("GET", "/api/v2/status")
-        return api.shaped(_STATUS, found, answer, _NAME)
+        """Its configuration, its version, and its view of its peers."""
+        return api.shaped(_STATUS, *self._json("GET", "/api/v2/status"), _NAME)
 
     def alerts(self, *filters: str) -> tuple[HeldAlert, ...]:
         """Its active alerts, including silenced and inhibited ones.
@@ -191,8 +170,9 @@ class Peer:
             filters: matchers that must all hold, as `severity="critical"`.
         """
         asked = [("filter", text) for text in filters]
-        found, answer = self._json("GET", api.address("", "/api/v2/alerts", asked))
-        return api.shaped(_ALERTS, found, answer, _NAME)
+        return api.shaped(
+            _ALERTS, *self._json("GET", api.address("", "/api/v2/alerts", asked)), _NAME
+        )
 
     def post(self, alerts: Sequence[NewAlert]) -> None:
         """Send alerts. A 200 only means that they are in its memory."""
@@ -200,8 +180,7 @@ class Peer:
 
     def silences(self) -> tuple[Silence, ...]:
         """All silences, the expired ones too."""
-        found, answer = self._json("GET", "/api/v2/silences")
-        return api.shaped(_SILENCES, found, answer, _NAME)
+        return api.shaped(_SILENCES, *self._json("GET", "/api/v2/silences"), _NAME)
 
     def silence(
         self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str
@@ -214,8 +193,7 @@ class Peer:
             "createdBy": by,
             "comment": comment,
         }
-        found, answer = self._json("POST", "/api/v2/silences", body)
-        return api.shaped(_SILENCE_ID, found, answer, _NAME).id
+        return api.shaped(_SILENCE_ID, *self._json("POST", "/api/v2/silences", body), _NAME).id
 
     def expire_silence(self, silence_id: str) -> None:
         """End a silence."""
@@ -228,7 +206,7 @@ class Peer:
     def clock_offset_s(self) -> tuple[float, float]:
         """How far its clock is ahead of ours, and the uncertainty, both in seconds.
 
-        From the header `Date`, which has whole seconds: the uncertainty is at least half a second.
+        The header `Date` has whole seconds: the uncertainty is at least half a second.
 
         Raises:
             NoData: the answer has no such header.

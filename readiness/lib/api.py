@@ -1,4 +1,4 @@
-"""Decodes answers of the Prometheus and Alertmanager APIs, and names what answered instead."""
+"""Decodes answers of the Prometheus and Alertmanager APIs, and describes anything else."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Reply(BaseModel):
 
 
 def address(url: str, path: str, parameters: Parameters | None = None) -> str:
-    """The address of one question."""
+    """The address of a request."""
     pairs = parameters.items() if isinstance(parameters, Mapping) else parameters or ()
     return f"{url}{path}?{urlencode(list(pairs))}" if pairs else f"{url}{path}"
 
@@ -37,12 +37,12 @@ def document(answer: Answer, what: str, key: str = "bearer") -> object:
     """The JSON of an answer, whatever its status.
 
     Args:
-        answer: what came.
+        answer: the answer.
         what: the name of the program that should have answered, as `Prometheus`.
         key: the key of readiness.toml that has the token for it.
 
     Raises:
-        NotPermitted: it wants a login.
+        NotPermitted: it requires a login.
         NoData: a redirect, HTML, or anything else that is not JSON.
     """
     if answer.status in _LOGIN:
@@ -71,10 +71,10 @@ def document(answer: Answer, what: str, key: str = "bearer") -> object:
 
 
 def shaped(kind: TypeAdapter[_T], found: object, answer: Answer, what: str) -> _T:
-    """What an answer holds, in the shape that its API promises.
+    """The content of an answer, validated.
 
     Raises:
-        NoData: it has another shape.
+        NoData: it does not have the shape that the API documents.
     """
     try:
         return kind.validate_python(found)
@@ -84,7 +84,7 @@ def shaped(kind: TypeAdapter[_T], found: object, answer: Answer, what: str) -> _
         raise NoData(
             f"unexpected answer of {what}: {clean(place, 120)}: {clean(first['msg'], 120)}",
             where=answer.url,
-            remedy=f"see what answers, and its version: curl -s '{answer.url}' | head -c 1000",
+            remedy=f"look at the answer: curl -s '{answer.url}' | head -c 1000",
         ) from None
 
 

@@ -1,4 +1,7 @@
-"""The location of the shipped suites: beside the package in a checkout, inside it in a wheel."""
+"""The location of the shipped suites: beside the package in a checkout, inside it in a wheel.
+
+Stands alone: everything that reads a shipped file asks here, also the entry points.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Final
 from readiness.model.errors import ReadinessError
 
 IDS: Final = "ids.txt"
-"""Beside the suites: the id of every shipped check. One that is not collected is missed."""
+"""A file beside the suites with the id of every shipped check; each must be collected."""
 
 
 @cache
@@ -27,7 +30,7 @@ def known_ids() -> frozenset[str]:
     """The ids of all shipped checks, as `suites/ids.txt` lists them.
 
     Raises:
-        ReadinessError: the list is not there; without it a check could be missing unseen.
+        ReadinessError: the list is missing; without it a missing check would not be noticed.
     """
     path = suites() / IDS
     try:

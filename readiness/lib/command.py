@@ -1,21 +1,67 @@
-"""Runs a command of the user's: as a list, with a deadline, without input."""
+"""Runs a command of the user's: as a list, with a deadline, without input, as any account."""
 
 import os
 import re
 import shlex
 import signal
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Final
+from pathlib import Path
+from typing import IO, Final, TypedDict
 
-from readiness.lib.account import Account
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import PLACEHOLDER
+
+
+class AsAccount(TypedDict, total=False):
+    """The arguments of `subprocess.Popen` that change the account."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and group id; `other` means that they are not ours."""
+
+    uid: int
+    gid: int
+    other: bool
+
+    @property
+    def popen(self) -> AsAccount:
+        """The arguments for `subprocess.Popen`."""
+        if not self.other:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def own(self, path: Path) -> None:
+        """Make the account the owner of this file or folder, without access for others."""
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        if self.other:
+            os.chown(path, self.uid, self.gid)
+
+    def reaches(self, path: Path) -> bool:
+        """Whether the account may enter this folder and all above it."""
+        if not self.other:
+            return True
+        return all(self._passes(folder) for folder in (path, *path.parents) if folder.exists())
+
+    def _passes(self, folder: Path) -> bool:
+        info = folder.stat()
+        if info.st_uid == self.uid:
+            return bool(info.st_mode & stat.S_IXUSR)
+        if info.st_gid == self.gid:
+            return bool(info.st_mode & stat.S_IXGRP)
+        return bool(info.st_mode & stat.S_IXOTH)
+
 
 TIMEOUT_S: Final = 60.0
 ASK_S: Final = 30.0
@@ -32,13 +78,7 @@ _CREDENTIAL: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended.
-
-    Attributes:
-        status: its exit status.
-        output: what it printed.
-        said: the end of stderr, else of stdout; cleaned, for a message.
-    """
+    """How a command ended; `said` is the end of stderr, else of stdout, fit for a message."""
 
     status: int
     output: str
@@ -46,13 +86,7 @@ class Answer:
 
 
 def run(argv: Sequence[str], verb: str, remedy: str, *, timeout_s: float = TIMEOUT_S) -> str:
-    """Run a command and return its stdout.
-
-    Args:
-        argv: the program and its arguments.
-        verb: what it is to do, as in `the command to VERB failed`.
-        remedy: what to do when it fails.
-        timeout_s: how long it may take.
+    """Run a command and return its stdout; arguments as for `started`.
 
     Raises:
         CouldNotMeasure: it cannot be started, fails, or exceeds the time.
@@ -75,14 +109,7 @@ def ask(
     timeout_s: float = TIMEOUT_S,
     account: Account | None = None,
 ) -> Answer:
-    """Run a command, whatever its exit status.
-
-    Args:
-        argv: the program and its arguments.
-        verb: what it is to do, as in `the command to VERB failed`.
-        remedy: what to do when it cannot be run.
-        timeout_s: how long it may take.
-        account: who runs it; default: our own.
+    """Run a command, whatever its exit status; arguments as for `started`.
 
     Raises:
         CouldNotMeasure: it cannot be started, or is not done in time.
@@ -113,7 +140,7 @@ class Started:
         """Wait for its end.
 
         Raises:
-            CouldNotMeasure: it exceeds the time, or prints too much.
+            CouldNotMeasure: it exceeds the time, or `poll` raises.
         """
         deadline = time.monotonic() + timeout_s
         while (answer := self.poll()) is None:
@@ -127,7 +154,7 @@ class Started:
         """How it ended; None while it runs.
 
         Raises:
-            CouldNotMeasure: it prints without an end.
+            CouldNotMeasure: it printed more than 16 MiB.
         """
         status = self._process.poll()  # before the size: its last output counts too
         for file in (self._output, self._errors):
@@ -161,9 +188,9 @@ def started(
 
     Args:
         argv: the program and its arguments.
-        verb: what it is to do, as in `the command to VERB failed`.
+        verb: its purpose, as in `the command to VERB failed`.
         remedy: what to do when it cannot be run.
-        account: who runs it; default: our own.
+        account: the account it runs as; default: our own.
         env: variables on top of our own.
 
     Raises:

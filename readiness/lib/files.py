@@ -19,7 +19,7 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 
 class Dated(Protocol):
-    """A backup of any kind: when it was taken, how large it is, and where."""
+    """A backup of any kind."""
 
     @property
     def taken_at(self) -> datetime:
@@ -44,14 +44,7 @@ class Dated(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackupFile:
-    """One backup.
-
-    Attributes:
-        path: the dump.
-        taken_at: when it was complete: from its manifest, else the file's modification time.
-        size: in bytes.
-        dated_by: the source of `taken_at`.
-    """
+    """A dump; `taken_at` is from its manifest, else the file's modification time."""
 
     path: Path
     taken_at: datetime
@@ -78,7 +71,7 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hex.
 
     Raises:
-        CouldNotMeasure: the file cannot be read.
+        CouldNotMeasure: it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -88,11 +81,11 @@ def sha256_of(path: Path) -> str:
 
 
 def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
-    """All files of a folder that match a pattern, newest first.
+    """All files of a folder that match a shell pattern, newest first.
 
     Args:
-        folder: the folder.
-        pattern: a shell pattern.
+        folder: an absolute path, or one from the current folder.
+        pattern: as `*.dump`.
         table: the table that configures the folder, for a message.
 
     Raises:
@@ -115,7 +108,7 @@ def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
         raise NotPermitted(
             "the folder of the backups cannot be read",
             where=str(error.filename or folder),
-            remedy="give the user who runs readiness access: setfacl -m u:USER:rx FOLDER",
+            remedy=f"give the user who runs readiness access: setfacl -m u:USER:rx '{folder}'",
         ) from error
     except OSError as error:
         raise CouldNotMeasure(
@@ -125,7 +118,7 @@ def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
 
 
 def age_of(taken: Dated, name: str = "age of the newest backup") -> Measurement:
-    """How old a backup is, in hours.
+    """The age of a backup in hours.
 
     Raises:
         CouldNotMeasure: it is from the future, so one of the clocks is wrong.
@@ -143,7 +136,7 @@ def age_of(taken: Dated, name: str = "age of the newest backup") -> Measurement:
 
 
 class _Stamp(BaseModel):
-    """What of a manifest says when its file was complete."""
+    """The part of a manifest that says when its file was complete."""
 
     format: Literal["readiness-backup/1"]
     finished_at: AwareDatetime
@@ -160,7 +153,7 @@ def _look_at(file: Path) -> BackupFile:
 
 
 def _finished(manifest: Path) -> datetime | None:
-    """When the file was complete, as its manifest says; None where none can be read."""
+    """When the file was complete; None if the manifest cannot be read."""
     try:
         with manifest.open("rb") as file:
             text = file.read(LARGEST_MANIFEST + 1)

@@ -10,13 +10,30 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from readiness.lib import watchdog
+from readiness.lib.watchdog import COMMAND_TIMEOUT_S
 from readiness.model.errors import ReadinessError
 
 _CLOSE_TIMEOUT_S: Final = 10.0
 _UNDO_TIMEOUT_S: Final = 120.0
+
+
+class Undo(Protocol):
+    """Registers commands and processes, as `Guardian` does; a stand-in in tests."""
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = COMMAND_TIMEOUT_S) -> int:
+        """Run this command if this process dies; returns a token for `forget`."""
+        ...
+
+    def kill(self, pid: int) -> int:
+        """End this process group, by its leader, if this process dies; as for `run`."""
+        ...
+
+    def forget(self, token: int) -> None:
+        """Unregister what is done."""
+        ...
 
 
 class Guardian:
@@ -24,7 +41,7 @@ class Guardian:
 
     Normally the owner undoes everything itself, calls `forget`, and ends with `close`. If it dies
     first, the watchdog undoes what is still registered, newest first: commands, then processes,
-    then files and folders.
+    then files and folders. Each registration returns a token for `forget`.
     """
 
     def __init__(self) -> None:
@@ -49,21 +66,13 @@ class Guardian:
         return {watchdog.GUARD_VARIABLE: self._id}
 
     def kill(self, pid: int, signal: int = signal.SIGTERM) -> int:
-        """Register a process group by its leader: it gets the signal, and SIGKILL 5 s later.
-
-        Returns:
-            A token for `forget`.
-        """
+        """Register a process group by its leader: it gets the signal, and SIGKILL 5 s later."""
         return self._register(
             {"do": "kill", "pid": pid, "signal": int(signal), "born": watchdog.born(pid)}
         )
 
     def remove(self, path: Path) -> int:
-        """Register a file or folder to remove.
-
-        Returns:
-            A token for `forget`.
-        """
+        """Register a file or folder to remove."""
         return self._register({"do": "remove", "path": str(path.absolute())})
 
     def run(
@@ -78,10 +87,7 @@ class Guardian:
         Args:
             argv: the program and its arguments.
             env: variables on top of the environment as it was when the guardian started.
-            timeout_s: how long it may take.
-
-        Returns:
-            A token for `forget`.
+            timeout_s: seconds that it may take.
         """
         return self._register(
             {

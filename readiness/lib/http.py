@@ -39,10 +39,10 @@ class Answer:
     Attributes:
         url: the address, without user and password.
         status: the HTTP status; a redirect is an answer too.
-        content_type: the header; empty if there is none.
-        location: the target of a redirect; empty if there is none.
-        retry_after: the header; empty if there is none.
-        date: the header; empty if there is none.
+        content_type: this header and the next three are empty if they were not sent.
+        location: the target of a redirect.
+        retry_after: seconds or a date.
+        date: the server's clock.
         body: at most as many bytes as were allowed.
         elapsed_ms: from the first byte sent (connecting included) to the last one received.
         headers: all headers, by their names in lower case.
@@ -64,11 +64,11 @@ class Answer:
         return self.content_type.partition(";")[0].strip().lower()
 
     def __str__(self) -> str:
-        leads = f" to {self.location}" if self.location else ""
+        target = f" to {self.location}" if self.location else ""
         wrong = self.status >= _FIRST_ERROR and self.body
         # An error usually names its reason, and a second request might not.
         says = f": {clean(self.body[:_EXCERPT].decode(errors='replace'))}" if wrong else ""
-        return f"{self.url} answered {self.status}{leads}{says}"
+        return f"{self.url} answered {self.status}{target}{says}"
 
 
 class Session:
@@ -77,8 +77,8 @@ class Session:
     Args:
         timeout_s: the longest each request may take, from connecting to the last byte.
         bearer: token sent as `Authorization: Bearer`.
-        verify: whether the server's certificate must be valid: signed by an authority that this
-            machine trusts, or by a public one.
+        verify: whether the server's certificate must be signed by a public authority or by one
+            that this machine trusts.
         scheme: the text before the token.
     """
 
@@ -112,7 +112,7 @@ class Session:
             self._loop.close()
 
     def get(self, url: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES) -> Answer:
-        """Ask with GET; see `request`."""
+        """Send a GET request; see `request`."""
         return self.request("GET", url, accept=accept, max_bytes=max_bytes)
 
     def post(
@@ -125,7 +125,7 @@ class Session:
         max_bytes: int = MAX_BYTES,
         more: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send with POST; see `request`."""
+        """Send a POST request; see `request`."""
         return self.request(
             "POST",
             url,
@@ -161,7 +161,7 @@ class Session:
         Raises:
             Unreachable: refused, reset, no such name, certificate not accepted, or not HTTP.
             TookTooLong: the last byte did not come in time.
-            NoData: the body is longer than `max_bytes`, or in an encoding nobody asked for.
+            NoData: the body is longer than `max_bytes`, or in an encoding that was not requested.
         """
         headers = {
             "accept": accept,
@@ -214,36 +214,18 @@ def get(
     accept: str = "*/*",
     max_bytes: int = MAX_BYTES,
 ) -> Answer:
-    """Ask once with GET, over a connection of its own; see `Session` and `Session.request`."""
+    """Send one GET request over a new connection; see `Session` and `Session.request`."""
     with Session(timeout_s=timeout_s, bearer=bearer, verify=verify) as session:
         return session.get(url, accept=accept, max_bytes=max_bytes)
 
 
-def post(
-    url: str,
-    content: bytes,
-    *,
-    timeout_s: float,
-    bearer: Secret | None = None,
-    verify: bool = True,
-    content_type: str = JSON,
-    accept: str = "*/*",
-    max_bytes: int = MAX_BYTES,
-) -> Answer:
-    """Send once with POST, over a connection of its own; see `Session.request`."""
-    with Session(timeout_s=timeout_s, bearer=bearer, verify=verify) as session:
-        return session.post(
-            url, content, content_type=content_type, accept=accept, max_bytes=max_bytes
-        )
-
-
 def session_for(service: Service) -> Session:
-    """A session as the configuration of a service wants it."""
+    """A session with the settings of [services.NAME]."""
     return Session(timeout_s=service.timeout_s, bearer=service.bearer, verify=service.verify_tls)
 
 
 def ask(service: Service, path: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES) -> Answer:
-    """Ask a service once, as its configuration says; see `Session.request`."""
+    """Send one GET request to a service; see `Session.request`."""
     with session_for(service) as session:
         return session.get(f"{service.url}{path}", accept=accept, max_bytes=max_bytes)
 
@@ -337,7 +319,7 @@ def _unreachable(error: httpx.HTTPError, url: str) -> Unreachable:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes; the last one says most."""
+    """The error and its causes; the last one is the most specific."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen

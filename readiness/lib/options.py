@@ -1,4 +1,7 @@
-"""Options that several commands have."""
+"""The option `--config` of all commands.
+
+Stands alone: `readiness --help` imports it, and nothing heavier.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

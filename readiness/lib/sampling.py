@@ -1,4 +1,4 @@
-"""What a sample can say of a percentile: order statistics, exact, and free of any distribution."""
+"""Percentiles of a sample and their confidence bounds: exact order statistics, no distribution."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from readiness.model.errors import NoData
 CONFIDENCE: Final = 0.95
 """Confidence of each one-sided bound."""
 
-# Dense where it is looked at: the tail. 21 points draw a distribution.
+# Dense in the tail, which readers look at. 21 points draw a distribution.
 _POINTS: Final = (
     *(0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8),
     *(0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0),
@@ -23,7 +23,7 @@ _COUNTS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A percentile of a sample, and what it tells of the percentile behind the sample.
+    """A percentile of a sample, and bounds of the percentile of the population.
 
     Attributes:
         lower: the true percentile is above this with 95 % confidence; None if n is too small.
@@ -37,7 +37,7 @@ class Bounds:
 
 
 def percentile(samples: Sequence[float], q: float) -> float:
-    """The nearest-rank percentile: a value that was observed, never one in between.
+    """The nearest-rank percentile: an observed value, never one in between.
 
     Args:
         samples: the observations, in any order.
@@ -53,8 +53,8 @@ def percentile(samples: Sequence[float], q: float) -> float:
 def percentile_bounds(samples: Sequence[float], q: float) -> Bounds:
     """One-sided 95 % bounds of a percentile, from the ranks of the sample alone.
 
-    The rank of the true percentile is binomial, whatever the distribution of the samples. It is
-    summed exactly for any n that fits into memory; nothing is approximated by a normal.
+    The rank of the true percentile is binomial, whatever the distribution of the samples. The sum
+    is exact for any n that fits into memory, without a normal approximation.
 
     Raises:
         NoData: there are no samples, or one is not a number.

@@ -14,13 +14,7 @@ _NO_RELEASE: Final = {"", "unknown"}
 
 @dataclass(frozen=True, slots=True)
 class SignoffState:
-    """Whether one item is signed for a release, and if not, why.
-
-    Attributes:
-        item: the required item.
-        signed: whether a sign-off counts.
-        problems: why none counts; empty where one does.
-    """
+    """Whether one item is signed for a release; if not, `problems` says why no sign-off counts."""
 
     item: str
     signed: bool
@@ -32,21 +26,14 @@ def state(
 ) -> SignoffState:
     """Whether an item is signed.
 
-    A sign-off counts for one release, through its `expires` day, and not from the deployer
-    (four eyes; case and spacing do not tell people apart).
-
-    Args:
-        item: the required item.
-        signoffs: all of the configuration.
-        release: what is to be deployed.
-        deployer: who deploys it; may be empty.
-        today: the day they are compared with (UTC).
+    A sign-off counts for one release, through its `expires` day (UTC), and not from the deployer
+    (four eyes; case and spacing do not make two people).
     """
     if release.strip().casefold() in _NO_RELEASE:
         return SignoffState(item, False, ("the release is unknown: set `release` in [target]",))
     mine = [s for s in signoffs if s.item == item]
     if not mine:
-        return SignoffState(item, False, (f"nobody has signed {item} for {release}",))
+        return SignoffState(item, False, (f"{item} is not signed for {release}",))
     judged = [_problem(s, release, deployer, today) for s in mine]
     if "" in judged:
         return SignoffState(item, True, ())
@@ -56,7 +43,7 @@ def state(
 def _problem(signoff: Signoff, release: str, deployer: str, today: date) -> str:
     """Why it does not count, or an empty text."""
     if signoff.release.strip() != release.strip():
-        return f"{signoff.person} signed {signoff.release}, not {release}"
+        return f"{signoff.item} is signed for {signoff.release}, not for {release}"
     if today > signoff.expires:
         return f"the sign-off of {signoff.person} expired on {signoff.expires}"
     if _same_person(signoff.person, deployer):

@@ -1,4 +1,7 @@
-"""Foreign text, made fit to stand in a message."""
+"""Makes text of the target fit for a message.
+
+Stands alone, as every probe and light child processes import it.
+"""
 
 import re
 from collections.abc import Iterable
@@ -20,15 +23,15 @@ def clean(text: str, longest: int = LONGEST) -> str:
 def listed(
     texts: Iterable[str], *, most: int = 3, between: str = ", ", longest: int = LONGEST
 ) -> str:
-    """The first of some foreign texts, made fit, and how many more there are."""
+    """The first of some texts, cleaned, and how many more there are."""
     found = list(texts)
     more = f"{between}and {len(found) - most} more" if len(found) > most else ""
     return between.join(clean(text, longest) for text in found[:most]) + more
 
 
 def worst(texts: Iterable[str]) -> str:
-    """The first three of some sentences about objects, and how many more there are.
+    """The first three of some sentences, and how many more there are.
 
-    A statement that mends is longer than a name: it must not be cut in the middle.
+    Up to 600 characters each: a statement that fixes something must not be cut in the middle.
     """
     return listed(texts, between="; ", longest=_SENTENCE)

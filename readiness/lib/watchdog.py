@@ -26,7 +26,7 @@ _POLL_S: Final = 0.02
 
 
 def born(pid: int) -> str | None:
-    """When a process started, in the kernel's words; None where the system does not tell."""
+    """When a process started, in the kernel's clock ticks; None if unknown."""
     fields = _stat(pid)
     return fields[19] if fields else None
 
@@ -48,21 +48,18 @@ def _pids() -> Iterator[int]:
 
 
 def group_runs(pgid: int) -> bool:
-    """Whether a process group has a member that is no zombie."""
+    """Whether a process group has a member that is not a zombie."""
     try:
         os.killpg(pgid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    if not _PROC.is_dir():
-        return True
-    stats = map(_stat, _pids())
-    return any(s[2] == str(pgid) and s[0] not in "ZX" for s in stats if len(s) > 2)  # noqa: PLR2004
+    return not _PROC.is_dir() or _any_group_runs([pgid])
 
 
 def _any_group_runs(pgids: Collection[int]) -> bool:
-    """The same for several: one look at all processes, and not one for each group."""
+    """The same for several groups, with one pass over all processes."""
     if not _PROC.is_dir():
         return any(map(group_runs, pgids))
     wanted = {str(pgid) for pgid in pgids}
@@ -76,7 +73,7 @@ def guarded(guard: str) -> list[int]:
 
 
 def marked(variable: str, value: str) -> list[int]:
-    """The running processes, but for this one, that have this variable in their environment."""
+    """The running processes, except this one, that have this variable in their environment."""
     mark = f"{variable}={value}".encode()
     found = []
     for pid in _pids():
@@ -119,7 +116,7 @@ def _signal_group(pgid: int, number: int) -> None:
 
 
 def _is_still(entry: dict[str, Any]) -> bool:
-    """Whether the number still means the process that was registered, or what it left behind."""
+    """Whether the number still means the registered process, or the group that it left behind."""
     now = born(entry["pid"])
     return now is None or entry["born"] is None or now == entry["born"]
 
@@ -139,9 +136,9 @@ def _end_groups(entries: list[dict[str, Any]]) -> None:
 
 
 def _end_guarded(guard: str, *, orphaned: bool) -> None:
-    """End what was started under the guard and was not registered (any more, or yet).
+    """End what was started under the guard and is not registered.
 
-    What a killed owner was about to start has its mark a moment later than we look first.
+    A process that a killed owner was just starting may get its mark after our first look.
     """
     if orphaned:
         _wait_until(lambda: bool(guarded(guard)), _LATE_S)
@@ -169,10 +166,10 @@ def remove(path: Path) -> None:
 
 
 def undo(entries: list[dict[str, Any]], guard: str, *, orphaned: bool = False) -> None:
-    """Undo the entries, newest first: commands, then processes, then folders.
+    """Undo the entries (oldest first), beginning with the newest: commands, processes, folders.
 
     Args:
-        entries: what was registered, the oldest first.
+        entries: what was registered.
         guard: the id in the environment of what was started.
         orphaned: whether the owner died; else it waits for us.
     """

@@ -1,18 +1,17 @@
-"""The one YAML reader: strict, bounded, and the same answer wherever a file is read.
+"""A YAML reader that is strict, bounded, and agrees with the parsers of the target's tools.
 
-What is configured in YAML is read by several parsers on its way: kubectl and the API server use
-sigs.k8s.io/yaml (a fork of go-yaml v2), Prometheus and Alertmanager go-yaml v2 into typed fields,
-compose and kustomize go-yaml v3, scripts PyYAML. They differ, and so:
+Several parsers read a YAML file: kubectl and the API server use sigs.k8s.io/yaml (a fork of go-yaml
+v2), Prometheus and Alertmanager go-yaml v2 with typed fields, compose and kustomize go-yaml v3,
+scripts PyYAML. They differ, therefore:
 
-* Two keys are the same if *any* of them takes them as one: by their text (unique keys in decode.go
-  of go-yaml v3: `1` and `"1"`), or by what they mean and are called in JSON (strict go-yaml v2, and
-  `convertToJSONableObject` of sigs.k8s.io/yaml: `yes` and `true`, `0x1` and `1`). A second one is
-  always a mistake: `{yes: 1, true: 2}` is one.
-* A plain scalar means what the reader in question takes it for, see `Scalars` (resolve.go of either
-  version). `=` is a text for all of them, though YAML 1.1 has a type for it; so is a date.
-* A second `<<` in one mapping is a mistake, as for go-yaml v3: a list of several mappings is meant.
-* Aliases may expand as far as go-yaml lets them (`allowedAliasRatio` in decode.go), and to 200
-  levels.
+* Two keys are the same if *any* parser takes them as one: by their text (unique keys in decode.go
+  of go-yaml v3: `1` and `"1"`), or by their meaning and name in JSON (strict go-yaml v2, and
+  `convertToJSONableObject` of sigs.k8s.io/yaml: `yes` and `true`, `0x1` and `1`). A duplicate is
+  always a mistake, as in `{yes: 1, true: 2}`.
+* A plain scalar has the meaning that the parser in question gives it, see `Scalars` (resolve.go of
+  either version). `=` and dates are text for all of them, though YAML 1.1 has types for them.
+* A second `<<` in one mapping is a mistake, as in go-yaml v3; a list of mappings is allowed.
+* Aliases may expand as far as go-yaml allows (`allowedAliasRatio` in decode.go), and to 200 levels.
 
 No message quotes a value: configuration holds secrets.
 """
@@ -40,7 +39,7 @@ _ALSO_FALSE: Final = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
 _BOOLS: Final = _TRUE | _FALSE | _ALSO_TRUE | _ALSO_FALSE
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _MOST_DIGITS: Final = 80
-# Go's: these many decodes may come from aliases to 99 %, and fewer of more.
+# As in go-yaml: 99 % of the decoded nodes may come from aliases, and a smaller share of many nodes.
 _FEW_ALIASES, _FEW_NODES, _ALIAS_SHARE, _MOST_ALIASED = 100, 1000, 0.99, 400_000
 _BASE: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What a message of the parser quotes may be a password that begins with `*`, `!` or `%`.
@@ -60,7 +59,7 @@ _FLOAT_TEXT: Final = (
 
 
 class Scalars(Enum):
-    """What a plain scalar is taken for.
+    """The meaning of a plain scalar.
 
     GO_V2: sigs.k8s.io/yaml, so kubectl and the API server: `yes`, `on` and `y` are truth values,
         and a key is called as in JSON (`yes: 1` is `"true": 1`).
@@ -74,11 +73,11 @@ class Scalars(Enum):
 
 
 class BrokenYaml(ValueError):
-    """Text that is not YAML, or that not all parsers read in the same way; says on which line."""
+    """Text that is not YAML, or that the parsers read differently; the message has the line."""
 
 
 class _Loader(_BASE):  # type: ignore[misc]
-    """Tags what is plain; what it is worth depends on who reads it."""
+    """Gives plain scalars a tag; their value depends on `Scalars`."""
 
     yaml_implicit_resolvers: Final[dict[Any, Any]] = {}
 
@@ -86,7 +85,7 @@ class _Loader(_BASE):  # type: ignore[misc]
 for _tag, _pattern, _first in (
     (_BOOL, rf"(?:{'|'.join(sorted(_BOOLS))})", "yYnNtTfFoO"),
     (_NULL, r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
-    # What Go's ParseInt reads with base 0, and go-yaml's own of binary and octal.
+    # What Go's ParseInt reads with base 0, and go-yaml's binary and octal numbers.
     (_INT, r"[-+]?(?:0[bB][01_]+|0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|[1-9][0-9_]*|0)", "-+0123456789"),
     (_FLOAT, _FLOAT_TEXT, "-+.0123456789"),
     (_MERGE, "<<", "<"),
@@ -95,11 +94,7 @@ for _tag, _pattern, _first in (
 
 
 def read_all(text: str, scalars: Scalars) -> list[object]:
-    """Every document of a text: mappings (whose keys are texts), lists and scalars.
-
-    Args:
-        text: what the file holds.
-        scalars: what plain scalars are taken for.
+    """Every document of a text: mappings with text keys, lists and scalars.
 
     Raises:
         BrokenYaml: it cannot be parsed, or `flaws` finds something in it.
@@ -119,7 +114,7 @@ def read_one(text: str, scalars: Scalars) -> object:
     """
     found = read_all(text, scalars)
     if len(found) > 1:
-        raise BrokenYaml(f"has {len(found)} documents, where one is read")
+        raise BrokenYaml(f"has {len(found)} documents, where one is expected")
     return found[0] if found else None
 
 
@@ -139,7 +134,7 @@ def nodes(text: str) -> list[yaml.Node]:
 
 
 def flaws(documents: list[yaml.Node]) -> Iterator[str]:
-    """What parses, and is not read in the same way by all: each with its line."""
+    """What parses but is read differently by the parsers, each with its line."""
     for document in documents:
         walk = _Walk()
         walk.measure(document)
@@ -147,7 +142,7 @@ def flaws(documents: list[yaml.Node]) -> Iterator[str]:
 
 
 def _check_depth(text: str) -> None:
-    """Look at the events first: libyaml's composer recurses, and a deep text ends the process."""
+    """Check the events first: libyaml's composer recurses, and deep text crashes the process."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -165,7 +160,7 @@ def _place(found: yaml.Node | yaml.Event) -> str:
 
 def _problem(error: yaml.YAMLError, text: str) -> str:
     mark = getattr(error, "problem_mark", None)
-    # libyaml puts the end of a text on a line behind the last one.
+    # libyaml reports the end of a text on a line after the last one.
     place = f"line {min(mark.line, text.count(chr(10))) + 1}: " if mark else ""
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "")
     if mark and "cannot start any token" in problem and _at(text, mark) == "\t":
@@ -175,18 +170,18 @@ def _problem(error: yaml.YAMLError, text: str) -> str:
 
 
 def _at(text: str, mark: Any) -> str:
-    """The character that a mark points to: those of libyaml know no text."""
+    """The character at a mark; the marks of libyaml have no text."""
     return str(text.split("\n")[mark.line][mark.column : mark.column + 1])
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Looks at each node of a document once, however often it is meant.
+    """Visits each node of a document once, however many aliases it has.
 
     Attributes:
-        flaws: what it found.
-        sizes: how many nodes one stands for with all aliases written out, and how deep it is.
-        met: the nodes that were entered; one without a size holds the node that we are in.
+        flaws: the mistakes found.
+        sizes: how many nodes one stands for with all aliases expanded, and how deep it is.
+        met: the nodes that were entered; one without a size contains the current node.
     """
 
     flaws: list[str] = field(default_factory=list)
@@ -197,7 +192,7 @@ class _Walk:
         expanded, depth = self._size(root)
         written = len(self.met)
         if depth > DEEPEST:
-            self._flaw(root, "is nested too deeply, with its aliases written out")
+            self._flaw(root, "is nested too deeply, with its aliases expanded")
         elif _excessive(expanded, expanded - written):
             self._flaw(root, "its aliases expand to too much")
 
@@ -239,7 +234,7 @@ class _Walk:
 
 
 class _Reader:
-    """Makes values of nodes without flaws; what an alias means is made once."""
+    """Makes values of nodes without flaws; the value of an alias is made once."""
 
     def __init__(self, scalars: Scalars) -> None:
         self._scalars = scalars
@@ -260,7 +255,7 @@ class _Reader:
         return self._mapping(node)
 
     def _mapping(self, node: yaml.Node) -> dict[str, object]:
-        """Its own keys go before merged ones, and the first merged mapping before others."""
+        """Its own keys override merged ones, and the first merged mapping overrides others."""
         merged: dict[str, object] = {}
         own: dict[str, object] = {}
         for key, content in node.value:

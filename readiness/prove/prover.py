@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from readiness.areas.registry import areas
@@ -12,7 +12,7 @@ from readiness.model.check import CheckSpec, Effect
 from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
 from readiness.model.fault import Fault, Misses
-from readiness.prove.looking import Findings, Looker, whole
+from readiness.prove.runner import CheckRunner, Findings, whole
 from readiness.prove.warm import Warm
 from readiness.reference.system import ReferenceSystem
 
@@ -35,7 +35,7 @@ class Proof:
         error: why trying it failed; empty if it did not.
         duration_s: seconds it took.
         untried: why this machine cannot try it; empty if it can.
-        looked_again: whether the checks ran again after the fault was undone.
+        rechecked: whether the checks ran again after the fault was undone.
         needs: the part of the system that the fault breaks, if a machine may lack it.
         second_try: whether it failed at first and was tried again alone.
     """
@@ -43,12 +43,12 @@ class Proof:
     fault: str
     story: str
     expected: Misses
-    seen: Findings
-    after: Findings
-    error: str
-    duration_s: float
+    seen: Findings = field(default_factory=dict)
+    after: Findings = field(default_factory=dict)
+    error: str = ""
+    duration_s: float = 0.0
     untried: str = ""
-    looked_again: bool = True
+    rechecked: bool = True
     needs: str = ""
     second_try: bool = False
 
@@ -60,8 +60,8 @@ class Proof:
     @property
     def proven(self) -> bool:
         """Whether exactly the expected judgements missed and all checks pass again."""
-        told = self.error or self.after or self.untried or self.differences
-        return self.looked_again and not told
+        problem = self.error or self.after or self.untried or self.differences
+        return self.rechecked and not problem
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -100,14 +100,14 @@ class Proof:
         }
 
 
-class Looks(Protocol):
-    """Runs checks on a reference system; `Looker` is the one that does."""
+class Runner(Protocol):
+    """Runs checks on a reference system; `CheckRunner` is the one that does."""
 
     @property
     def specs(self) -> Collection[CheckSpec]:
         """All checks."""
 
-    def look(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
+    def run(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
         """Run these checks; returns those that did not pass, and why not all could run."""
 
     def interrupt(self) -> None:
@@ -125,14 +125,14 @@ class Prover:
         say: Callable[[Proof], None],
         quick: bool = False,
         second_try: bool = False,
-        looker: Looks | None = None,
+        runner: Runner | None = None,
     ) -> None:
         self._quick = quick
         self._second_try = second_try
         self._provider = provider
         self._systems = max(1, systems)
         self._say = say
-        self._looker = looker or Looker(Warm(), _FORKS)
+        self._runner = runner or CheckRunner(Warm(), _FORKS)
         self._starting = threading.Lock()
 
     def prove(self, faults: Sequence[Fault], *, healthy: int) -> Iterator[Proof]:
@@ -187,7 +187,7 @@ class Prover:
             except BaseException:  # such as Ctrl-C: no lane starts another fault
                 queue.clear()
                 begin.set()
-                self._looker.interrupt()
+                self._runner.interrupt()
                 raise
 
     def _lane(self, queue: "_Queue", name: str) -> list[Proof]:
@@ -215,9 +215,10 @@ class Prover:
         owed: list[Proof] = []
         sound = True
         while sound and (fault := queue.take()) is not None:
-            proof = self._proof(fault, system)
+            missing = system.absent.get(fault.needs, "") if fault.needs else ""
+            proof = _untried(fault, missing) if missing else self._try(fault, system)
             sound = not proof.error and not proof.after
-            if proof.looked_again or proof.error or proof.untried:
+            if proof.rechecked or proof.error or proof.untried:
                 proofs.append(self._told(proof))
             else:
                 owed.append(proof)
@@ -230,13 +231,13 @@ class Prover:
     def _settled(self, system: ReferenceSystem, owed: Sequence[Proof]) -> list[Proof]:
         """The proofs of faults that were undone earlier, after running their checks again."""
         checks = frozenset[str]().union(*(proof.checks for proof in owed))
-        after, error = self._looker.look(system, checks)
+        after, error = self._runner.run(system, checks)
         return [
             replace(
                 proof,
                 after={name: check for name, check in after.items() if check.id in proof.checks},
                 error=error,
-                looked_again=True,
+                rechecked=True,
             )
             for proof in owed
         ]
@@ -244,10 +245,6 @@ class Prover:
     def _told(self, proof: Proof) -> Proof:
         self._say(proof)
         return proof
-
-    def _proof(self, fault: Fault, system: ReferenceSystem) -> Proof:
-        missing = system.absent.get(fault.needs, "") if fault.needs else ""
-        return _untried(fault, missing) if missing else self._try(fault, system)
 
     def _try(self, fault: Fault, system: ReferenceSystem) -> Proof:
         """Break, run the checks, restore, run them again.
@@ -262,9 +259,9 @@ class Prover:
         error = ""
         try:
             with fault.apply(system):
-                seen, error = self._looker.look(system, self._seeing(fault))
+                seen, error = self._runner.run(system, self._seeing(fault))
             if not error and not later:
-                after, error = self._looker.look(system, self._touched_by(fault))
+                after, error = self._runner.run(system, self._touched_by(fault))
         except Exception as problem:  # noqa: BLE001 - whatever a fault runs into, its proof says so
             error = problem.sentence if isinstance(problem, ReadinessError) else repr(problem)
         return Proof(
@@ -275,14 +272,14 @@ class Prover:
             after=after,
             error=error,
             duration_s=time.monotonic() - began,
-            looked_again=not later,
+            rechecked=not later,
         )
 
     def _at_the_end(self, system: ReferenceSystem, name: str) -> Proof:
         """Run all observing checks on a system after its faults."""
-        observing = {s.id for s in self._looker.specs if s.effect is Effect.OBSERVE}
+        observing = {s.id for s in self._runner.specs if s.effect is Effect.OBSERVE}
         return _nothing_broken(
-            f"{HEALTHY}, {name}, after its faults", lambda: self._looker.look(system, observing)
+            f"{HEALTHY}, {name}, after its faults", lambda: self._runner.run(system, observing)
         )
 
     def _healthy(self, times: int) -> Iterator[Proof]:
@@ -296,7 +293,7 @@ class Prover:
         """Whether a check that it makes fail is sensitive to load of the machine."""
         return any(
             spec.id in fault.checks and spec.effect.needs_quiet and spec.suite in _timed()
-            for spec in self._looker.specs
+            for spec in self._runner.specs
         )
 
     def _seeing(self, fault: Fault) -> set[str]:
@@ -307,7 +304,7 @@ class Prover:
         be disturbed. With `quick`, other suites are left out, and also checks that do more than
         observe unless they are expected to fail: a synthetic alert takes longer than all reading.
         """
-        specs = self._looker.specs
+        specs = self._runner.specs
         if self._quick:
             seeing = {s.id for s in specs if s.effect is Effect.OBSERVE} | fault.checks
             return {s.id for s in specs if s.id in seeing and s.suite in fault.suites}
@@ -320,7 +317,7 @@ class Prover:
         Checks that load or disrupt take long, and are run only if they failed. With `quick`, only
         checks that failed are run; the others run during the next fault.
         """
-        neighbours = set() if self._quick else self._looker.specs
+        neighbours = set() if self._quick else self._runner.specs
         return fault.checks | {s.id for s in neighbours if not s.effect.needs_quiet}
 
 
@@ -354,25 +351,20 @@ def _untried(fault: Fault, reason: str) -> Proof:
         fault=fault.name,
         story=fault.story,
         expected=fault.misses,
-        seen={},
-        after={},
-        error="",
-        duration_s=0.0,
         untried=f"{fault.needs} is absent: {reason}",
         needs=fault.needs,
     )
 
 
-def _nothing_broken(name: str, look: Callable[[], tuple[Findings, str]]) -> Proof:
+def _nothing_broken(name: str, run: Callable[[], tuple[Findings, str]]) -> Proof:
     """The proof that the unbroken system has no findings."""
     began = time.monotonic()
-    seen, error = look()
+    seen, error = run()
     return Proof(
         fault=name,
         story="nothing is broken",
         expected={},
         seen=seen,
-        after={},
         error=error,
         duration_s=time.monotonic() - began,
     )

@@ -1,4 +1,7 @@
-"""Imports everything that a run imports; loaded by the process that `warm` forks."""
+"""Imports everything that a run imports.
+
+Stands alone: the fork server imports it by name, once, and importing it is its only purpose.
+"""
 
 import gc
 import os

@@ -160,7 +160,7 @@ def _why_not(planned: Sequence[Planned]) -> str:
     if not selected:
         return "not selected"
     if all(p.undeclared for p in selected):
-        missing = ", ".join(sorted({p.undeclared for p in selected}))
-        return f"Not configured: set {missing}, {OR_NOT}"
+        missing = ", ".join(sorted({p.undeclared.partition(" with ")[0] for p in selected}))
+        return f"Not configured: {missing}, {OR_NOT}"
     reasons = sorted({p.reason for p in selected if p.reason})
     return "; ".join(reasons) or "no check ran"

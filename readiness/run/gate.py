@@ -70,7 +70,7 @@ def main(folder: Path) -> int:
     """Run pytest; returns its exit code."""
     import pytest
 
-    from readiness.config.locate import configured
+    from readiness.config.loading import configured
 
     request = Request.read(folder)
     try:

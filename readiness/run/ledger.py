@@ -44,7 +44,7 @@ class Planned:
         spec: the check.
         subject: what it is judged on.
         settled: the outcome, if it is known without running it, with its `reason`.
-        undeclared: the missing part of the configuration, if that is the reason.
+        undeclared: how to declare a subject, if the lack of one is the reason.
         selected: whether the user's selection includes it.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from readiness.areas.registry import areas
 from readiness.config.base.tables import Config
-from readiness.config.leaves import dotted, leaves
+from readiness.config.values import dotted, leaves
 from readiness.model.check import Effect
 from readiness.model.errors import SafetyRefusal
 from readiness.model.secrets import Dsn, without_credentials

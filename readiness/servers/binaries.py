@@ -19,7 +19,7 @@ from typing import IO, Final, Literal
 
 from psycopg.conninfo import make_conninfo
 
-from readiness.lib.account import Account
+from readiness.lib.command import Account
 from readiness.model.conninfo import SECRET_WORDS
 from readiness.model.errors import CouldNotMeasure, Unreachable
 from readiness.model.secrets import Dsn, redact

@@ -21,7 +21,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import get_docker_host
 
 from readiness.lib.guardian import Guardian
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import Unreachable
 from readiness.model.secrets import register
 from readiness.servers import docker_removal

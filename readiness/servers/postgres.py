@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from readiness.lib import watchdog
-from readiness.lib.account import Account
+from readiness.lib.command import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, Unreachable
 from readiness.model.secrets import register

@@ -18,7 +18,7 @@ from typing import Final
 import psycopg
 
 from readiness.lib import watchdog
-from readiness.lib.account import Account
+from readiness.lib.command import Account
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, ReadinessError, TookTooLong, Unreachable
 from readiness.model.secrets import Dsn

@@ -14,8 +14,8 @@ from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.guardian import Guardian
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
+from readiness.lib.retry import until
 from readiness.model.errors import NoData
 
 

@@ -11,9 +11,9 @@ from readiness.areas.alerting.probes.rules import Loaded
 from readiness.areas.alerting.promql import possible_labels, referenced_labels
 from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
+from readiness.lib.retry import until
 from readiness.model.errors import NoData, Unreachable
 
 _STALE_INTERVALS: Final = 2

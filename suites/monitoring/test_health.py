@@ -4,8 +4,8 @@ from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.monitoring.config import Drill, Service
 from readiness.areas.monitoring.probes import health
 from readiness.areas.monitoring.probes.health import Drilled, Endpoint
-from readiness.lib.interference import undisturbed
-from readiness.lib.undo import Undo
+from readiness.lib.guardian import Undo
+from readiness.lib.retry import undisturbed
 from readiness.model.measurement import Limit
 
 _HTML = "text/html"

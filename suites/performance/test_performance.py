@@ -10,7 +10,7 @@ from readiness.areas.performance.config import Ingest, Query, WritePath
 from readiness.areas.performance.ingest import copy_rate, write_rate
 from readiness.areas.performance.queries import Latency, RunningQuery, running
 from readiness.config.models import Config
-from readiness.lib.interference import undisturbed
+from readiness.lib.retry import undisturbed
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.measurement import Limit
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.config.base.subject import Subject
+from readiness.config.base.area import Subject
 from readiness.config.models import Config
 from readiness.lib.signoffs import state
 

@@ -11,7 +11,7 @@ import pytest
 from readiness.areas.alerting.alertmanager_config import parse
 from readiness.areas.alerting.reach import routes_of
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
 

@@ -26,9 +26,8 @@ from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence, Outcome
 from readiness.servers.processes import Daemon
 from tests.support.monitored_service import misses, suite
+from tests.support.processes import Undo, eventually
 from tests.support.small_servers import Reply, SmallServer
-from tests.support.undo import Undo
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 

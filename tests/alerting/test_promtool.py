@@ -9,7 +9,7 @@ from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes.rule_trial import Behaviour, job_trial_files, try_rule
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
 

@@ -21,9 +21,9 @@ from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret
 from readiness.servers.processes import free_port
 from tests.support.monitored_service import TEXT_FORMAT, misses, suite
-from tests.support.ruled_prometheus import LABELS, Ruled, rule, ruled
+from tests.support.processes import eventually
+from tests.support.real_prometheus import LABELS, Ruled, rule, ruled
 from tests.support.small_servers import Reply, SmallServer
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 

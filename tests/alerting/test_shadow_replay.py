@@ -18,8 +18,7 @@ from readiness.servers import programs
 from readiness.servers.alertmanager import PrivateAlertmanager
 from tests.support.alerting_samples import CRITICAL, POLICY, WARNING, Document, peer, running
 from tests.support.monitored_service import misses, suite
-from tests.support.programs import needed
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, needed
 
 pytestmark = pytest.mark.contract
 

@@ -82,9 +82,12 @@ def test_missing_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / "readiness.toml"
     path.write_text(BASE.format(name="dumps"))
     config = load(path, {}).config.named()
-    assert undeclared(config, "backup", ["retention_days"]) == "`retention_days` in [backup.dumps]"
+    assert undeclared(config, "backup", ["retention_days"]) == (
+        "set `retention_days` in [backup.dumps]"
+    )
     assert undeclared(config, "backup", ["archives_wal"]) == (
-        "[backup.dumps] `tool` to one that archives WAL: pgbackrest, barman, wal-g or command"
+        "in [backup.dumps], set `tool` to one that archives WAL:"
+        " pgbackrest, barman, wal-g or command"
     )
 
 

@@ -21,9 +21,7 @@ from readiness.model.secrets import Dsn
 from readiness.servers import programs
 from readiness.servers.binaries import server_account
 from readiness.servers.postgres import PrivatePostgres
-from tests.support.folders import reachable
-from tests.support.programs import needed
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, needed, reachable
 
 pytestmark = pytest.mark.contract
 

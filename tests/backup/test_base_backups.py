@@ -18,7 +18,7 @@ from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries, run_program, server_account
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import execute
-from tests.support.folders import reachable
+from tests.support.processes import reachable
 
 pytestmark = pytest.mark.contract
 

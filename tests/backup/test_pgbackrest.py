@@ -31,7 +31,7 @@ from readiness.servers.binaries import find_binaries, server_account
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.restored import place_to_restore
 from suites.backup import test_storage, test_wal
-from tests.support.programs import needed
+from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
 

@@ -14,7 +14,7 @@ from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, SafetyRefusal
 from readiness.model.secrets import Dsn
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 

@@ -62,14 +62,16 @@ def test_message(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @each
-def test_message_is_ours_and_tells_no_secret(
+def test_message_has_no_words_of_pydantic_and_no_secret(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = message(case.text.encode(), tmp_path, monkeypatch)
     assert SECRET not in found
     assert "hunter2" not in found
     assert [word for word in PYDANTIC if word in found] == []
-    assert all(FILE in line for line in found.splitlines() if not line.startswith("  →"))
+    places = [line for line in found.splitlines() if not line.startswith("  →")]
+    assert places
+    assert all(FILE in line for line in places)
 
 
 def test_a_file_that_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +80,6 @@ def test_a_file_that_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert message(text, tmp_path, monkeypatch) == expected
 
 
-def test_no_two_mistakes_have_one_name() -> None:
+def test_mistakes_have_unique_names() -> None:
     names = [case.name for case in CASES]
     assert len(names) == len(set(names)) >= 35

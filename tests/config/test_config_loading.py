@@ -1,4 +1,7 @@
+"""readiness.toml is found, read, loaded into a validated configuration, and shown."""
+
 import hashlib
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -8,19 +11,110 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readiness.config.base.tables import DatabaseMarker, HttpMarker
-from readiness.config.loading import load
+from readiness.config.loading import find, load, read
 from readiness.config.template import template
+from readiness.config.values import show
 from readiness.model.check import Effect
 from readiness.model.errors import ConfigError
 from readiness.model.secrets import redact
+from tests.config.test_config_template import EVERYTHING
+
+OURS = '[tool.readiness.target]\nname = "x"\n'
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "repo" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "repo" / ".git").mkdir()
+    return tmp_path / "repo"
+
+
+def test_the_option_overrides_the_environment_and_that_the_folders(
+    repository: Path,
+) -> None:
+    (repository / "readiness.toml").touch()
+    environ = {"READINESS_CONFIG": "other.toml"}
+    assert find(repository, Path("named.toml"), environ) == Path("named.toml")
+    assert find(repository, None, environ) == repository / "other.toml"
+    assert find(repository, None, {"READINESS_CONFIG": ""}) == repository / "readiness.toml"
+
+
+def test_the_nearest_folder_upwards_is_used(repository: Path) -> None:
+    (repository / "readiness.toml").touch()
+    assert find(repository / "a" / "b", None, {}) == repository / "readiness.toml"
+    (repository / "a" / "pyproject.toml").write_text(OURS)
+    assert find(repository / "a" / "b", None, {}) == repository / "a" / "pyproject.toml"
+    (repository / "a" / "readiness.toml").touch()
+    assert find(repository / "a" / "b", None, {}) == repository / "a" / "readiness.toml"
+
+
+def test_the_search_ends_at_the_root_of_the_repository(repository: Path) -> None:
+    (repository.parent / "readiness.toml").touch()
+    assert find(repository / "a", None, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        (OURS, True),
+        ("[tool]\nreadiness = {}\n", True),
+        ("broken\n[tool.readiness]\n", True),
+        ("broken\n[[ tool . readiness.waiver ]]\n", True),
+        ("[tool.ruff]\n", False),
+        ("[tool.readiness-not]\n", False),
+        ("broken\n", False),
+        ("tool = 1\n", False),
+    ],
+)
+def test_a_pyproject_counts_only_with_our_table(repository: Path, text: str, ours: bool) -> None:
+    (repository / "pyproject.toml").write_text(text)
+    assert find(repository, None, {}) == (repository / "pyproject.toml" if ours else None)
+
+
+def test_a_dangling_link_is_found_and_refused(repository: Path) -> None:
+    (repository / "readiness.toml").touch()
+    (repository / "a" / "readiness.toml").symlink_to("gone.toml")
+    found = find(repository / "a", None, {})
+    assert found == repository / "a" / "readiness.toml"
+    with pytest.raises(ConfigError, match="does not exist"):
+        read(found)
+
+
+def test_what_is_not_a_readable_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="is a folder"):
+        read(tmp_path)
+    with pytest.raises(ConfigError, match="does not exist"):
+        read(tmp_path / "gone.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read(Path("nul\0"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read(tmp_path / "pipe")
+    (tmp_path / "large.toml").write_bytes(b"#" * (1024 * 1024 + 1))
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        read(tmp_path / "large.toml")
+
+
+def test_a_file_without_permission_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "readiness.toml"
+    path.touch()
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # The permission bits would not stop the administrator, as whom tests may run.
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigError, match="permission denied"):
+        read(path)
+
 
 TODAY = date(2026, 11, 1)
 CANARY = "correct-horse-battery"
 ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", template()), CANARY)
-EVERYTHING = "\n".join(
-    line[1:] if line[:1] == "#" and line[1:2] not in {"", " ", ":"} else line
-    for line in template().splitlines()
-)
 MINIMAL = '[target]\nname = "shop"\n'
 
 
@@ -56,19 +150,19 @@ def test_values_names_hash_and_origins(tmp_path: Path) -> None:
     assert loaded.origins["performance.queries[0].name"].startswith(f"{path}:")
 
 
-def test_what_the_file_does_not_say_is_a_default(tmp_path: Path) -> None:
+def test_a_missing_key_has_its_default(tmp_path: Path) -> None:
     loaded = load(written(tmp_path, MINIMAL), {})
     assert loaded.origins["gate.check_timeout_s"] == "default"
     assert loaded.config.gate.check_timeout_s == 1200
 
 
-def test_a_table_means_a_database_marker_by_its_keys(tmp_path: Path) -> None:
+def test_the_keys_of_a_marker_decide_its_kind(tmp_path: Path) -> None:
     text = f'{MINIMAL}marker.database = "d"\n[databases.d]\ndsn = "postgresql://m@h/d"\n'
     loaded = load(written(tmp_path, text), {})
     assert isinstance(loaded.config.target.marker, DatabaseMarker)
 
 
-def test_texts_of_the_environment_become_what_the_key_wants(tmp_path: Path) -> None:
+def test_variables_are_converted_to_the_type_of_the_key(tmp_path: Path) -> None:
     text = (
         f'{MINIMAL}release = "${{NUMBER}}"\n[gate]\nwaiver_max_days = "${{NUMBER}}"\n'
         '[services.api]\nurl = "http://${HOST:-localhost}:${PORT}"\n'
@@ -90,18 +184,18 @@ def test_texts_of_the_environment_become_what_the_key_wants(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "value", ["5\nname = 1", '"5"', "[5]", "1_", "", "nan", "inf", "True", "0x", "[" * 5000]
 )
-def test_a_text_of_the_environment_that_is_no_number(tmp_path: Path, value: str) -> None:
+def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, value: str) -> None:
     path = written(tmp_path, f'{MINIMAL}[gate]\ncheck_timeout_s = "${{N}}"\n')
     assert ":4 [gate] check_timeout_s" in message(path, {"N": value})
 
 
-def test_a_dsn_takes_the_password_from_the_environment_alone(tmp_path: Path) -> None:
+def test_a_dsn_accepts_a_password_only_from_the_environment(tmp_path: Path) -> None:
     text = '[databases.d]\ndsn = "postgresql://m:${PW}@${HOST:-localhost}/d"\n'
     config = load(written(tmp_path, MINIMAL + text), {"PW": CANARY}).config
     assert config.databases["d"].dsn.reveal() == f"postgresql://m:{CANARY}@localhost/d"
 
 
-def test_a_whole_dsn_of_the_environment_wins_over_its_default(tmp_path: Path) -> None:
+def test_a_dsn_variable_overrides_its_default(tmp_path: Path) -> None:
     text = '[databases.d]\ndsn = "${DSN:-postgresql://m@localhost/d}"\n'
     path = written(tmp_path, MINIMAL + text)
     assert load(path, {}).config.databases["d"].dsn.reveal() == "postgresql://m@localhost/d"
@@ -220,3 +314,30 @@ def test_any_value_for_any_key(scratch: Path, number: int, value: str) -> None:
     lines = EVERYTHING.splitlines()
     lines[number] = f"{lines[number].partition(' = ')[0]} = {value}"
     only_config_errors(scratch, "\n".join(lines).encode())
+
+
+SHOWN = """[target]
+name = "shop"
+release = "${RELEASE}"
+
+[services.api]
+url = "https://reader:${TOKEN}@api.example.com"
+bearer = "${TOKEN}"
+
+[databases.orders]
+dsn = "postgresql://monitor:${TOKEN}@db:5432/orders"
+"""
+
+
+def test_values_with_their_origins_and_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "readiness.toml"
+    path.write_text(SHOWN)
+    shown = show(load(path, {"RELEASE": "1.2", "TOKEN": CANARY}))
+    lines = {" ".join(line.split()) for line in shown.splitlines()}
+    assert f'target.name = "shop" # {path}:2' in lines
+    assert 'target.release = "1.2" # env RELEASE' in lines
+    assert 'target.allow = ["observe"] # default' in lines
+    assert "target.marker = ‹not set› # default" in lines
+    assert "services.api.bearer = ‹set› # env TOKEN" in lines
+    assert "databases.orders.dsn = ‹set› (db:5432/orders) # env TOKEN" in lines
+    assert CANARY not in shown

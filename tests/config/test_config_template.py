@@ -14,6 +14,7 @@ from readiness.model.errors import UsageError
 
 TODAY = date(2026, 11, 1)
 EXAMPLE = re.compile(r"^#(?=[^ :\n])", re.MULTILINE)
+EVERYTHING = EXAMPLE.sub("", template())
 ENVIRONMENT = dict.fromkeys(re.findall(r"\$\{(\w+)\}", template()), "correct-horse-battery")
 
 
@@ -26,7 +27,7 @@ def test_the_template_loads_as_it_is(tmp_path: Path) -> None:
 
 def test_all_examples_load_together(tmp_path: Path) -> None:
     path = tmp_path / "readiness.toml"
-    path.write_text(EXAMPLE.sub("", template()))
+    path.write_text(EVERYTHING)
     config = load(path, ENVIRONMENT, today=TODAY).config
     assert config.waiver
     assert config.signoff
@@ -49,15 +50,15 @@ def test_every_table_and_key_is_explained() -> None:
         for place in places():
             for key in place.keys:
                 assert re.search(rf"\b{key}\b", text), key
-    assert tomllib.loads(EXAMPLE.sub("", template()))
+    assert tomllib.loads(EVERYTHING)
 
 
-def test_the_reference_is_what_the_models_say() -> None:
+def test_the_reference_page_is_up_to_date() -> None:
     page = bundle.root() / "docs" / "configuration.md"
     assert page.read_text(encoding="utf-8") == reference()
 
 
-def test_an_existing_file_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "readiness.toml"
     path.write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
@@ -65,6 +66,6 @@ def test_an_existing_file_is_left_as_it_is(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
-def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written: No such file"):
         write_template(tmp_path / "gone" / "readiness.toml")

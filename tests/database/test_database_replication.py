@@ -18,8 +18,7 @@ from readiness.servers.binaries import server_account
 from readiness.servers.postgres import PrivatePostgres, PrivateStandby
 from readiness.servers.processes import free_port
 from tests.support.database_health import database, errors, execute, failures, warnings
-from tests.support.programs import needed
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, needed
 
 pytestmark = pytest.mark.contract
 

@@ -11,8 +11,8 @@ from readiness.areas.database.probes import vacuum
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import database, errors, execute, failures, name_of, warnings
+from tests.support.processes import eventually
 from tests.support.servers import Run
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 

@@ -16,8 +16,8 @@ from readiness.areas.database.reference import past
 from readiness.areas.database.reference.target import timescale as tables
 from readiness.areas.database.reference.timescale import TimescaleLevers
 from readiness.model.fault import faults_of
-from readiness.prove.looking import Looker
 from readiness.prove.prover import Proof
+from readiness.prove.runner import CheckRunner
 from readiness.prove.warm import Warm, shut_down
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
@@ -87,8 +87,8 @@ def system(timescale_server: TimescaleServer, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def looker() -> Iterator[Looker]:
-    yield Looker(Warm(), 1)
+def runner() -> Iterator[CheckRunner]:
+    yield CheckRunner(Warm(), 1)
     shut_down()
 
 
@@ -96,21 +96,21 @@ def test_untried_faults_exist() -> None:
     assert set(FAULTS) > NOT_TRIED
 
 
-def test_healthy_metrics_pass(looker: Looker, system: ReferenceSystem) -> None:
-    assert looker.look(system, CHECKS | OTHERS) == ({}, "")
+def test_healthy_metrics_pass(runner: CheckRunner, system: ReferenceSystem) -> None:
+    assert runner.run(system, CHECKS | OTHERS) == ({}, "")
 
 
 @pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_TRIED))
 def test_fault_makes_exactly_its_judgements_miss(
-    looker: Looker, system: ReferenceSystem, name: str
+    runner: CheckRunner, system: ReferenceSystem, name: str
 ) -> None:
     fault = FAULTS[name]
     with fault.apply(system):
-        seen, error = looker.look(system, CHECKS)
-    after, later = looker.look(system, CHECKS)
+        seen, error = runner.run(system, CHECKS)
+    after, later = runner.run(system, CHECKS)
     proof = Proof(name, fault.story, fault.misses, seen, after, error or later, duration_s=0)
     assert proof.proven, proof.to_dict()
 
 
-def test_metrics_pass_after_all_faults(looker: Looker, system: ReferenceSystem) -> None:
-    assert looker.look(system, CHECKS | OTHERS) == ({}, "")
+def test_metrics_pass_after_all_faults(runner: CheckRunner, system: ReferenceSystem) -> None:
+    assert runner.run(system, CHECKS | OTHERS) == ({}, "")

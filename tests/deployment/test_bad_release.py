@@ -19,8 +19,8 @@ from readiness.model.errors import NoData
 from readiness.servers.fleet.behaviour import Behaviour
 from readiness.servers.fleet.starting import Fleet
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
+from tests.support.processes import Undo
 from tests.support.small_servers import Reply, SmallServer
-from tests.support.undo import Undo
 
 pytestmark = pytest.mark.contract
 

@@ -16,7 +16,7 @@ from readiness.areas.deployment.probes.start_order import (
     written_by_compose,
 )
 from readiness.model.errors import CouldNotMeasure, ReadinessError
-from tests.support.composed_target import programs
+from tests.support.drilled_target import programs
 
 CHECK = {"test": ["CMD-SHELL", "pg_isready"]}
 

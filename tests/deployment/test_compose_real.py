@@ -11,10 +11,17 @@ import pytest
 from readiness.lib import command
 from readiness.model.errors import NoData, ReadinessError
 from readiness.servers.processes import free_port
-from tests.support.composed_target import ABSENT, ComposedTarget, build, composed_target, programs
 from tests.support.docker_engine import NEEDED
-from tests.support.drilled_target import NEW, OLD
-from tests.support.waiting import eventually
+from tests.support.drilled_target import (
+    ABSENT,
+    NEW,
+    OLD,
+    ComposedTarget,
+    build,
+    composed_target,
+    programs,
+)
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 

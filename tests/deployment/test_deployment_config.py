@@ -58,7 +58,7 @@ def test_a_missing_table_declares_no_subject(tmp_path: Path) -> None:
     bare = config(tmp_path, "")
     assert [s.name for s in subjects(bare, "deployment")] == ["deployment"]
     assert [subjects(bare, "deployment", [key]) for key in TABLES] == [[]] * len(TABLES)
-    assert undeclared(bare, "deployment", ["host"]) == "`host` in [deployment]"
+    assert undeclared(bare, "deployment", ["host"]) == "add [deployment.host]"
     host = config(tmp_path, "[deployment.host]\n")
     assert [s.name for s in subjects(host, "deployment", ["host"])] == ["deployment"]
 

@@ -11,8 +11,8 @@ from readiness.areas.deployment.drill.drill import Drilled
 from readiness.lib.drill.safety import locked
 from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
+from tests.support.processes import eventually
 from tests.support.small_servers import Reply
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 

@@ -16,7 +16,7 @@ from readiness.lib.drill.safety import Noted, Notes, Place, locked, locked_in
 from readiness.model.errors import CouldNotMeasure, SafetyRefusal, UsageError
 from readiness.model.secrets import Dsn
 from tests.support.drilled_target import NEW, OLD, DrilledTarget, drilled_target
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 

@@ -22,7 +22,7 @@ from readiness.reference.system import STARTABLE, ReferenceSystem
 from readiness.run.safety import fingerprint
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
 from tests.support.monitored_service import MonitoredService
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 ROOT = Path(__file__).parents[2]
 FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md"}
@@ -92,7 +92,6 @@ def test_the_wheel_judges_the_reference_system_from_an_empty_folder(
     assert passed + len(absent) == len(record["checks"])
     assert passed > len(bundle.known_ids())
     assert {path.name for path in (tmp_path / "reports").iterdir()} == FILES | {"history"}
-    assert all(line == line.rstrip() or len(line) <= 200 for line in run.stdout.splitlines())
 
 
 def test_readiness_without_a_file_judges_nothing_and_says_what_to_do(
@@ -138,7 +137,7 @@ def own_packages(folder: Path) -> None:
 
 @pytest.mark.parametrize("how", ["in the suite", "beside the suite", "on PYTHONPATH"])
 @pytest.mark.parametrize("place", ["wheel", "checkout"])
-def test_own_packages_of_our_names_keep_working(
+def test_user_packages_with_our_names_keep_working(
     request: pytest.FixtureRequest, tmp_path: Path, place: str, how: str
 ) -> None:
     """A user's `fixtures`, `suites` and `tests` are theirs, and the shipped suites use ours."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from readiness.report import files, html
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 from tests.support.sample_record import sample
 
 QUIET = (
@@ -21,7 +21,7 @@ QUIET = (
 )
 
 
-def test_what_is_folded_on_the_screen_is_printed(tmp_path: Path) -> None:
+def test_folded_parts_of_the_page_are_printed(tmp_path: Path) -> None:
     chromium, pdftotext = needed(programs.CHROMIUM), needed(programs.PDFTOTEXT)
     record = sample()
     files.write(tmp_path / "page.html", html.render(record))

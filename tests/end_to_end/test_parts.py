@@ -30,7 +30,7 @@ def judged(folder: Path, provider: str, without: str) -> tuple[str, dict[str, ob
 @pytest.mark.parametrize(
     ("provider", "without"), [("wheel", f"postgres,{EVERY}"), ("local", OTHERS)]
 )
-def test_a_poor_machine_is_ready_with_its_coverage_told(
+def test_a_machine_without_most_parts_is_ready_and_reports_its_coverage(
     provider: str, without: str, tmp_path: Path
 ) -> None:
     if provider == "local":

@@ -87,7 +87,7 @@ def proofs() -> dict[str, Proof]:
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_a_fault_of_each_area_turns_exactly_its_checks_red(
+def test_a_fault_of_each_area_makes_exactly_its_checks_fail(
     proofs: dict[str, Proof], name: str
 ) -> None:
     if proofs[name].untried:

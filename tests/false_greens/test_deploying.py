@@ -1,4 +1,4 @@
-"""M8 to M11: how drills of other tools have passed what they must not (FALSE_GREENS)."""
+"""M8 to M11: how deployment drills have passed what they must not, and that these do not."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,12 +56,11 @@ def test_a_good_change_passes() -> None:
     judged(good).conclude()
 
 
-def test_m8_nine_seconds_without_anybody_served_are_not_95_percent() -> None:
+def test_m8_an_outage_of_5_percent_of_the_time_fails() -> None:
     outage = judged(change(problem=lambda at: "refused" if 80 <= at < 80 + OUTAGE_S else ""))
     figures = {m.name: m.value for m in outage.measurements}
     assert figures[f"failed requests, deploy {NEW}"] == OUTAGE_S * 50
     assert figures[f"longest gap, deploy {NEW}"] == pytest.approx(OUTAGE_S, abs=0.05)
-    assert 1 - OUTAGE_S / WHOLE_S == 0.95
     with pytest.raises(CheckFailed, match="450"):
         outage.conclude()
 
@@ -71,15 +70,17 @@ def test_m8_one_failed_request_of_nine_thousand_fails() -> None:
         judged(change(problem=lambda at: "refused" if at == 80 else "")).conclude()
 
 
-def test_m9_a_restart_of_the_same_release_is_no_deployment() -> None:
+def test_m9_a_restart_of_the_same_release_is_not_a_deployment() -> None:
     for release in (OLD, NEW):
         restart = change(version=lambda _, release=release: release)  # type: ignore[misc]
         with pytest.raises(NoData, match="never answered: the release did not change"):
             restart.must_be_whole()
 
 
-def test_m9_a_service_that_tells_the_new_release_all_the_time(target: DrilledTarget) -> None:
-    """As one whose answers are cached, or whose release is that of the balancer."""
+def test_m9_a_service_that_always_reports_the_new_release_is_an_error(
+    target: DrilledTarget,
+) -> None:
+    """Its answers are cached, or the balancer reports its own release."""
     target = target.again(change_within_s="3")
     target.server.routes["/version"] = Reply(f'{{"version": "{NEW}"}}')
     first = target.drill().changes[0]
@@ -87,7 +88,7 @@ def test_m9_a_service_that_tells_the_new_release_all_the_time(target: DrilledTar
         first.must_be_whole()
 
 
-def test_m10_a_starved_prober_saw_nothing_and_passes_nothing() -> None:
+def test_m10_a_starved_prober_is_an_error() -> None:
     with pytest.raises(NoData, match="starved"):
         change(late_s=0.2).must_be_whole()
 
@@ -98,7 +99,7 @@ def test_m11_a_stall_that_outlasts_the_time_out_is_a_failure() -> None:
         stall.conclude()
 
 
-def test_m11_a_change_that_outlasts_our_patience_passes_nothing(target: DrilledTarget) -> None:
+def test_m11_a_change_that_takes_too_long_is_an_error(target: DrilledTarget) -> None:
     target = target.again(change_within_s="2")
     target.behave("hang")
     broken = target.drill().changes[-1]

@@ -1,29 +1,24 @@
-"""H: how the harness of other tools has passed what it must not (FALSE_GREENS)."""
+"""H: how test harnesses have passed what they must not, and that this one does not.
+
+Serially, unless a test is marked: lost workers, order, handover and the plan need workers.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.plugin.harness import CONFIG, HEAD, Gate
+from readiness.model.exitcodes import exit_code
+from readiness.model.record import Verdict
+from tests.plugin.events import ledger_of, plan_event, report_event
+from tests.plugin.gates import BOTH, CONFIG, HEAD, MANY, PASS, XDIST, Gate
+from tests.support.processes import eventually
+from tests.support.records import small_record
 
-PASS = """
-@check("own.good", title="t", why="w", fix="f", severity="blocker")
-def test_good(evidence):
-    evidence.judge("value", figure(1), at_most(2))
-"""
-MANY = """
-@check("own.many", title="t", why="w", fix="f")
-@pytest.mark.parametrize("n", range(6))
-def test_many(evidence, n):
-    evidence.judge("value", figure(1), at_most(2))
-"""
 CRASH = """
 import os
 @check("own.crash", title="t", why="w", fix="f")
@@ -32,6 +27,7 @@ def test_crash(evidence):
 """
 
 
+@BOTH
 def test_h1_a_module_that_fails_to_import_is_incomplete(
     gate: Gate, pytester: pytest.Pytester
 ) -> None:
@@ -52,7 +48,7 @@ def test_h1_a_module_that_skips_itself_is_incomplete(gate: Gate, pytester: pytes
     assert (run.code, run.verdict) == (3, "INCOMPLETE")
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 @pytest.mark.parametrize("restart", ["", "--max-worker-restart=0"])
 def test_h2_a_dead_worker_loses_nothing(gate: Gate, restart: str) -> None:
     run = gate(CRASH + MANY, "--readiness-debug", *filter(None, [restart]))
@@ -63,7 +59,7 @@ def test_h2_a_dead_worker_loses_nothing(gate: Gate, restart: str) -> None:
     assert "test_crash" in run.files["reports/pytest.html"]
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 def test_h2_what_a_dead_worker_left_unrun_is_listed(gate: Gate) -> None:
     both = CRASH + CRASH.replace("crash", "crash-too").replace("test_crash-too", "test_two")
     run = gate(both + MANY, "--max-worker-restart=0", "--dist=loadfile")
@@ -91,6 +87,7 @@ def test_h4_an_empty_folder_judges_nothing(gate: Gate) -> None:
     assert not run.has_record
 
 
+@BOTH
 @pytest.mark.parametrize(
     "option",
     ["--readiness-ignore=own.many", "-k=good", "--deselect=checks/test_checks.py::test_many"],
@@ -106,6 +103,7 @@ def test_h5_a_partial_selection_can_say_not_ready(gate: Gate) -> None:
     assert (run.code, run.verdict) == (1, "NOT READY")
 
 
+@XDIST
 def test_h6_evidence_that_cannot_be_encoded_changes_no_verdict(gate: Gate) -> None:
     run = gate(
         """
@@ -126,7 +124,8 @@ def test_odd(evidence, name):
     assert list(run.outcomes.values()) == ["pass"] * (4 + 6)
 
 
-def test_h6_a_foreign_property_that_cannot_be_sent_loses_no_report(
+@BOTH
+def test_h6_a_property_that_cannot_be_sent_makes_the_run_incomplete(
     gate: Gate, workers: str
 ) -> None:
     run = gate(
@@ -142,7 +141,8 @@ def test_foreign(evidence, record_property):
     assert run.code == (0 if workers == "0" else 3)
 
 
-def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate) -> None:
+@BOTH
+def test_h7_a_plugin_that_fails_at_the_end_does_not_prevent_the_reports(gate: Gate) -> None:
     run = gate(
         PASS,
         conftest="def pytest_sessionfinish(session):\n"
@@ -154,18 +154,10 @@ def test_h7_another_plugin_that_fails_at_the_end_keeps_no_report_away(gate: Gate
     assert "plugin bug" in " ".join(run.record["reasons"])
 
 
-def test_h8_the_exit_code_is_the_verdicts_in_one_function() -> None:
-    from readiness.model.exitcodes import exit_code
-    from readiness.model.record import Verdict
-    from tests.support.records import small_record
-
+def test_h8_each_verdict_has_its_exit_code() -> None:
     record = small_record()
-    said = {v: exit_code(record.model_copy(update={"verdict": v})) for v in Verdict}
-    assert said == {
-        Verdict.READY: 0,
-        Verdict.NOT_READY: 1,
-        Verdict.INCOMPLETE: 3,
-    }
+    codes = {v: exit_code(record.model_copy(update={"verdict": v})) for v in Verdict}
+    assert codes == {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCOMPLETE: 3}
 
 
 def test_h9_the_totals_count_every_suite(gate: Gate) -> None:
@@ -175,7 +167,7 @@ def test_h9_the_totals_count_every_suite(gate: Gate) -> None:
     assert {s["name"] for s in run.record["suites"]} == {"own", "other"}
 
 
-def test_h10_no_output_has_a_verdict_of_its_own(gate: Gate) -> None:
+def test_h10_all_outputs_show_the_same_verdict(gate: Gate) -> None:
     run = gate(PASS.replace("figure(1)", "figure(3)"))
     for name in ("html", "json", "xml", "md"):
         assert "NOT READY" in run.files[f"reports/readiness.{name}"]
@@ -184,8 +176,6 @@ def test_h10_no_output_has_a_verdict_of_its_own(gate: Gate) -> None:
 
 
 def test_h11_the_worst_of_all_reports_of_a_check_counts() -> None:
-    from tests.plugin.events import ledger_of, plan_event, report_event
-
     for order in (("passed", "failed"), ("failed", "passed")):
         ledger = ledger_of(
             plan_event("a"),
@@ -196,7 +186,7 @@ def test_h11_the_worst_of_all_reports_of_a_check_counts() -> None:
 
 
 @pytest.mark.parametrize("body", ["assert False", 'evidence.judge("value", figure(1), at_most(2))'])
-def test_h12_a_gate_has_no_expected_failures(gate: Gate, body: str) -> None:
+def test_h12_an_expected_failure_is_a_failure(gate: Gate, body: str) -> None:
     run = gate(
         f"""
 @check("own.expected", title="t", why="w", fix="f")
@@ -208,6 +198,7 @@ def test_expected(evidence):
     assert (run.code, run.outcomes) == (1, {"own.expected[demo]": "fail"})
 
 
+@BOTH
 def test_h13_a_failed_subtest_fails_the_check(gate: Gate) -> None:
     run = gate(
         """
@@ -235,20 +226,9 @@ def _user_run(
     )
 
 
-def _wait_for(path: Path, seconds: float = 60) -> str:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text().strip():
-            return path.read_text()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} did not appear in {seconds} s")
-
-
-def _wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def _wait_for(path: Path) -> str:
+    assert eventually(lambda: path.exists() and path.read_text().strip() != "", 60), f"no {path}"
+    return path.read_text()
 
 
 def _has_begun(folder: Path, test: str) -> bool:
@@ -274,8 +254,8 @@ def test_h14_a_run_that_is_killed_ends_in_a_report(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     run = _user_run(tmp_path, WAITS + PASS)
     holder = int(_wait_for(tmp_path / "mark"))
-    # Its worker has begun the check; the process that is killed must have heard of it.
-    _wait_until(lambda: _has_begun(tmp_path, "test_waits"))
+    # Its worker has begun the check; the process that is killed must have recorded that.
+    assert eventually(lambda: _has_begun(tmp_path, "test_waits"), 60)
     os.kill(holder, how)
     assert run.wait(60) == 3
     record = json.loads((tmp_path / "reports/readiness.json").read_text())
@@ -314,6 +294,7 @@ def test_h15_an_interrupted_run_is_never_ready(
     assert record["run"]["interrupted"] is True
 
 
+@BOTH
 def test_h15_a_run_that_ends_early_lists_what_it_did_not_run(gate: Gate) -> None:
     run = gate(
         PASS.replace("figure(1)", "figure(3)") + MANY.replace("range(6)", "range(40)"),
@@ -324,7 +305,7 @@ def test_h15_a_run_that_ends_early_lists_what_it_did_not_run(gate: Gate) -> None
     assert "not-run" in run.outcomes.values()
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 def test_h16_workers_that_collect_differently_are_incomplete(gate: Gate) -> None:
     run = gate(
         """
@@ -340,6 +321,7 @@ def test_differs(evidence, name):
     assert run.code != 0
 
 
+@BOTH
 def test_h16_subjects_are_sorted(gate: Gate) -> None:
     services = "".join(
         f'[services.{name}]\nurl = "http://127.0.0.1:1"\n' for name in ("zeta", "alpha", "mid")
@@ -356,14 +338,14 @@ def test_each(service, evidence):
     assert list(run.outcomes) == ["own.each[alpha]", "own.each[mid]", "own.each[zeta]"]
 
 
-def test_h17_a_dry_run_carries_no_outcome(gate: Gate) -> None:
+def test_h17_a_dry_run_has_no_outcome(gate: Gate) -> None:
     run = gate(PASS, "--collect-only")
     assert run.code != 0
     assert run.verdict == "INCOMPLETE"
     assert set(run.outcomes.values()) == {"not-run"}
 
 
-@pytest.mark.parametrize("workers", ["2"], indirect=True)
+@XDIST
 def test_h18_an_internal_error_in_a_worker_is_incomplete(gate: Gate) -> None:
     run = gate(
         PASS + MANY,

@@ -1,7 +1,7 @@
-"""M: how measurements of other tools have passed what they must not (FALSE_GREENS).
+"""M: how measurements have passed what they must not, and that they do not here.
 
-What the engine and the first suites can answer is tested here or, where it takes a real server,
-beside the probe's contract tests; `EXPECTED` names the rest, for the suites that bring it.
+What needs no real server is tested here, the rest beside the contract tests of the probes;
+`EXPECTED` lists what no test covers yet, with the area that has to.
 """
 
 import re
@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from readiness.model.errors import CouldNotMeasure, NoData
-from readiness.model.evidence import Evidence
+from readiness.model.evidence import Evidence, Outcome
 from readiness.model.measurement import Measurement, at_least, at_most, equal_to
-from tests.plugin.harness import CONFIG, Gate
+from readiness.prove.prover import Proof
+from tests.plugin.gates import CONFIG, Gate
+from tests.support.records import make_check
 
 ANSWERED_HERE = {"M1", "M2", "M6", "M22"}
 ANSWERED_ELSEWHERE = {
-    # id -> (test file, a word of the test's name)
+    # id -> (test file, a part of the test's name)
     "M3": ("tests/false_greens/test_scaling.py", "m3"),
     "M8": ("tests/false_greens/test_deploying.py", "m8"),
     "M9": ("tests/false_greens/test_deploying.py", "m9"),
@@ -40,14 +42,14 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def test_every_line_of_the_list_is_answered_or_expected() -> None:
+def test_every_line_of_the_list_is_tested_or_expected() -> None:
     named = ANSWERED_HERE | set(ANSWERED_ELSEWHERE) | set(EXPECTED)
     assert named == {f"M{n}" for n in range(1, 27)}
     assert len(ANSWERED_HERE) + len(ANSWERED_ELSEWHERE) + len(EXPECTED) == 26
 
 
 @pytest.mark.parametrize("line", sorted(ANSWERED_ELSEWHERE))
-def test_what_is_answered_elsewhere_is_there(line: str) -> None:
+def test_every_named_test_exists(line: str) -> None:
     name, word = ANSWERED_ELSEWHERE[line]
     text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
     assert re.search(rf"def test_\w*{word}", text)
@@ -66,7 +68,6 @@ def test_m1_an_empty_text_is_not_the_expected_one() -> None:
     assert not evidence.judge("x", Measurement("x", "", "text", source="s"), equal_to("ok"))
 
 
-@pytest.mark.parametrize("workers", ["0"], indirect=True)
 def test_m2_checks_of_a_service_that_is_down_are_errors_each(gate: Gate) -> None:
     run = gate(
         """
@@ -86,19 +87,12 @@ def test_two(service, evidence):
 
 
 def test_m6_a_check_that_can_never_fail_is_not_proven() -> None:
-    from readiness.model.evidence import Outcome
-    from readiness.prove.prover import Proof
-    from tests.support.records import make_check
-
     late = Measurement("time", 2.0, "s", source="s", limit=at_most(1.0), key="late")
     red = make_check(outcome=Outcome.FAIL, measurements=(late,))
 
     def proof(**changes: object) -> Proof:
-        facts = {
-            "fault": "f", "story": "s", "expected": {"a.b[c]": frozenset({"late"})},
-            "seen": {"a.b[c]": red}, "after": {}, "error": "", "duration_s": 0.0,
-        }  # fmt: skip
-        return Proof(**(facts | changes))  # type: ignore[arg-type]
+        facts = {"expected": {"a.b[c]": frozenset({"late"})}, "seen": {"a.b[c]": red}}
+        return Proof("f", "s", **(facts | changes))  # type: ignore[arg-type]
 
     assert proof().proven
     assert not proof(seen={}).proven

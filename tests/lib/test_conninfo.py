@@ -27,7 +27,7 @@ SECRETS = st.text(
 WORDS = st.sampled_from(sorted(SECRET_WORDS))
 
 
-def test_every_word_that_libpq_marks_is_a_secret_or_known_not_to_be_one() -> None:
+def test_every_password_option_of_libpq_is_classified() -> None:
     marked = {
         option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar != b""
     }
@@ -94,7 +94,7 @@ def test_a_literal_secret_is_refused(literal: str) -> None:
         "postgresql://db/shop?sslkey=/etc/key.pem&sslcert=/etc/cert.pem",
     ],
 )
-def test_what_holds_no_secret_may_stand_there(literal: str) -> None:
+def test_a_conninfo_without_secrets_is_allowed(literal: str) -> None:
     assert Dsn.from_config(literal).reveal() == literal
 
 
@@ -117,7 +117,7 @@ def test_what_holds_no_secret_may_stand_there(literal: str) -> None:
         ("host=s3cr3t\ud800", "UTF-8"),
     ],
 )
-def test_what_libpq_does_not_read_is_one_error(text: str, reason: str) -> None:
+def test_an_invalid_conninfo_is_one_error(text: str, reason: str) -> None:
     assert reason in _not_quoted_by(Interpolated(text))
     assert "s3cr3t" not in redact(f"could not read {text}")
     with pytest.raises(CouldNotMeasure) as caught:
@@ -145,7 +145,7 @@ def test_what_libpq_does_not_read_is_one_error(text: str, reason: str) -> None:
         ("", "localhost:5432/"),
     ],
 )
-def test_the_address_is_where_libpq_connects_to(dsn: str, address: str) -> None:
+def test_the_address_is_that_of_libpq(dsn: str, address: str) -> None:
     assert Dsn(dsn).address == address
 
 
@@ -198,7 +198,7 @@ def test_no_secret_is_shown_in_either_form(word: str, secret: str) -> None:
 
 
 @given(secret=SECRETS)
-def test_a_password_before_the_host_is_one_in_any_form(secret: str) -> None:
+def test_a_password_before_the_host_is_found_in_any_form(secret: str) -> None:
     encoded = quote(secret, safe="")
     text = f"postgresql://app:{encoded}@db/shop"
     with pytest.raises(PydanticCustomError):
@@ -207,7 +207,7 @@ def test_a_password_before_the_host_is_one_in_any_form(secret: str) -> None:
 
 
 @given(text=st.text(max_size=60) | st.text(alphabet="postgresql:/@?&=%= '\\password", max_size=40))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_conninfo_is_parsed_or_refused(text: str) -> None:
     try:
         read = parse(text)
     except NotConninfo:
@@ -235,7 +235,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("https://app:s3cr3t@${HOST}", False),
     ],
 )
-def test_a_secret_beside_a_reference_is_a_literal(text: str, *, allowed: bool) -> None:
+def test_a_secret_beside_a_variable_is_a_literal(text: str, *, allowed: bool) -> None:
     environ = {
         "DSN": "host=db password=from-outside",
         "PW": "from-outside",

@@ -30,7 +30,7 @@ def test_durations_of_prometheus(text: str, expected: float) -> None:
         "1ms1s", "٣s", "1e3s", "+1s", "1us", "00", "0 s", "9" * 5000 + "s", "1h\n",
     ],
 )  # fmt: skip
-def test_what_prometheus_refuses(text: str) -> None:
+def test_durations_that_prometheus_rejects(text: str) -> None:
     with pytest.raises(NoData, match=r"not a valid|longer than Prometheus"):
         prometheus_seconds(text)
 
@@ -40,12 +40,12 @@ def test_what_prometheus_refuses(text: str) -> None:
     [(30.0, "30s"), (300.0, "5m"), (5400.0, "1h30m"), (0.0, "0s"), (0.5, "500ms"), (86400.0, "1d"),
      (90.25, "1m30s250ms")],
 )  # fmt: skip
-def test_durations_are_written(value: float, expected: str) -> None:
+def test_durations_are_formatted(value: float, expected: str) -> None:
     assert prometheus_text(value) == expected
 
 
 @given(st.integers(min_value=0, max_value=9_000_000_000_000))
-def test_what_is_written_is_read(milliseconds: int) -> None:
+def test_formatted_durations_are_parsed_back(milliseconds: int) -> None:
     assert prometheus_seconds(prometheus_text(milliseconds / 1000)) == milliseconds / 1000
 
 
@@ -59,6 +59,6 @@ def test_durations_of_compose(text: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "-1s", "1y", "1M", "s", ".s", "1s x", "٣s"])
-def test_what_compose_refuses_or_no_wait_can_be(text: str) -> None:
+def test_durations_that_compose_rejects_and_negative_ones(text: str) -> None:
     with pytest.raises(ValueError, match="not a valid"):
         compose_seconds(text)

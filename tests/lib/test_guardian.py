@@ -12,8 +12,7 @@ import pytest
 from readiness.lib import watchdog
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError
-from tests.support.processes import gone
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, gone
 
 
 def owner(body: str) -> subprocess.Popen[str]:
@@ -122,7 +121,7 @@ def test_a_guarded_child_that_was_never_registered_is_found() -> None:
     assert eventually(lambda: gone(int(lines[0])))
 
 
-def test_a_fork_that_holds_the_pipe_does_not_blind_the_watchdog(tmp_path: Path) -> None:
+def test_a_fork_that_holds_the_pipe_does_not_stop_the_watchdog(tmp_path: Path) -> None:
     folder = tmp_path / "scratch"
     folder.mkdir()
     lines = killed(
@@ -143,13 +142,13 @@ def test_a_fork_that_holds_the_pipe_does_not_blind_the_watchdog(tmp_path: Path) 
         os.kill(int(lines[0]), signal.SIGKILL)
 
 
-def test_the_end_of_a_block_undoes_nothing(tmp_path: Path) -> None:
+def test_a_normal_end_undoes_nothing(tmp_path: Path) -> None:
     with Guardian() as guard:
         guard.remove(tmp_path)
     assert tmp_path.exists()
 
 
-def test_undo_does_it_now_and_leaves_what_was_forgotten(tmp_path: Path) -> None:
+def test_undo_runs_now_and_skips_forgotten_entries(tmp_path: Path) -> None:
     gone_folder, kept = tmp_path / "gone", tmp_path / "kept"
     gone_folder.mkdir()
     kept.mkdir()
@@ -161,7 +160,7 @@ def test_undo_does_it_now_and_leaves_what_was_forgotten(tmp_path: Path) -> None:
     assert kept.exists()
 
 
-def test_a_link_goes_and_what_it_points_to_stays(tmp_path: Path) -> None:
+def test_a_link_is_removed_and_its_target_stays(tmp_path: Path) -> None:
     precious, link = tmp_path / "precious", tmp_path / "link"
     precious.mkdir()
     link.symlink_to(precious)
@@ -187,7 +186,7 @@ def test_a_reused_process_number_is_left_alone() -> None:
         bystander.wait(10)
 
 
-def test_a_closed_guardian_refuses_new_things(tmp_path: Path) -> None:
+def test_a_closed_guardian_refuses_new_entries(tmp_path: Path) -> None:
     guard = Guardian()
     guard.close()
     guard.close()

@@ -15,7 +15,7 @@ from readiness.lib import http
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.model.secrets import Secret
 from readiness.servers import programs
-from tests.support.programs import needed
+from tests.support.processes import needed
 from tests.support.small_servers import Line, Reply, SmallServer, in_time, raw_server
 
 pytestmark = pytest.mark.contract
@@ -59,7 +59,7 @@ def test_an_endless_body_is_cut_off() -> None:
     assert "head -c" in caught.value.remedy
 
 
-def test_a_body_of_exactly_the_limit_is_taken() -> None:
+def test_a_body_of_exactly_the_limit_is_accepted() -> None:
     body = b"x" * 1000
     reply = once(HEAD + b"Content-Length: 1000\r\n\r\n" + body)
 
@@ -109,7 +109,7 @@ def test_an_answer_that_drips_is_bounded_as_a_whole(begin: bytes) -> None:
         ask_raw(talk, timeout_s=SOON_S)
 
 
-def test_silence_is_bounded() -> None:
+def test_a_silent_server_is_bounded() -> None:
     with pytest.raises(TookTooLong) as caught:
         ask_raw(lambda line: line.drip(b""), timeout_s=SOON_S)
 
@@ -187,7 +187,7 @@ def test_a_body_that_is_not_utf_8_is_an_answer() -> None:
     assert "is not JSON" in reason
 
 
-def test_json_that_is_nested_without_end_is_no_crash() -> None:
+def test_endlessly_nested_json_does_not_crash() -> None:
     body = b"[" * 200_000
     answer = ask_raw(once(HEAD + b"Content-Length: 200000\r\n\r\n" + body))
 
@@ -222,12 +222,12 @@ def test_a_proxy_of_this_machine_is_not_used(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:99999/", "http://[::1/", "ftp://127.0.0.1/", "http:///x", "nonsense"]
 )
-def test_an_address_that_cannot_be_asked_is_unreachable(url: str) -> None:
+def test_an_invalid_address_is_unreachable(url: str) -> None:
     with pytest.raises(Unreachable):
         in_time(lambda: http.get(url, timeout_s=LATE_S))
 
 
-def test_a_name_that_nobody_knows_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_name_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -243,7 +243,7 @@ def test_a_label_too_long_for_a_name_is_unreachable() -> None:
 
 
 @pytest.mark.parametrize("token", ["canary-7f3a\nX-Evil: 1", "canary-7f3a-ключ"])
-def test_a_token_that_cannot_be_sent_is_not_told(token: str) -> None:
+def test_a_token_that_cannot_be_sent_is_not_shown(token: str) -> None:
     with SmallServer({}) as server, pytest.raises(Unreachable) as caught:
         http.get(f"{server.url}/x", timeout_s=LATE_S, bearer=Secret(token))
 
@@ -252,7 +252,7 @@ def test_a_token_that_cannot_be_sent_is_not_told(token: str) -> None:
     assert caught.value.__suppress_context__
 
 
-def test_user_and_password_of_an_address_are_not_told() -> None:
+def test_user_and_password_of_an_address_are_not_shown() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -307,8 +307,11 @@ def test_a_session_survives_an_answer_that_failed() -> None:
 
 
 def test_post_sends_its_body_once() -> None:
-    with SmallServer({"/x": Reply(status=503, headers={"Retry-After": "7"})}) as server:
-        answer = http.post(f"{server.url}/x", b"a,b", timeout_s=LATE_S, content_type="text/csv")
+    with (
+        SmallServer({"/x": Reply(status=503, headers={"Retry-After": "7"})}) as server,
+        http.Session(timeout_s=LATE_S) as session,
+    ):
+        answer = session.post(f"{server.url}/x", b"a,b", content_type="text/csv")
 
     assert (answer.status, answer.retry_after) == (503, "7")
     assert [(m, h["content-type"]) for m, _, h in server.requests] == [("POST", "text/csv")]
@@ -331,7 +334,7 @@ def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_that_nobody_signed_is_not_accepted(self_signed: ssl.SSLContext) -> None:
+def test_a_self_signed_certificate_is_not_accepted(self_signed: ssl.SSLContext) -> None:
     reply = once(HEAD + b"Content-Length: 2\r\n\r\nok")
     with raw_server(reply, self_signed) as address:
         with pytest.raises(

@@ -11,10 +11,9 @@ from typing import Final
 import pytest
 
 from readiness.lib import watchdog
-from tests.plugin.harness import CONFIG, HEAD
+from tests.plugin.gates import CONFIG, HEAD
 from tests.support.leftovers import MARK
-from tests.support.processes import gone
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, gone
 
 pytestmark = pytest.mark.contract
 

@@ -87,7 +87,7 @@ def test_the_application_sees_no_error_while_all_checks_run(
     assert found["database.sequence-exhaustion[crowded]"] == "pass"
 
 
-def test_a_backup_says_before_it_starts_that_there_are_too_few_locks_and_its_remedy_helps(
+def test_a_backup_with_too_few_locks_is_refused_with_a_remedy_that_helps(
     crowded: PrivatePostgres, tmp_path: Path
 ) -> None:
     with (
@@ -137,7 +137,7 @@ def _unharmed(beside: Beside, of: Room, of_dump: int = 0) -> None:
     ],
     ids=["orphans", "sequences"],
 )
-def test_where_others_hold_the_locks_it_is_an_error_that_says_so(
+def test_locks_held_by_others_are_an_error(
     crowded: PrivatePostgres, work: Callable[[object], object]
 ) -> None:
     with (
@@ -205,7 +205,7 @@ def test_one_table_that_needs_too_many_locks_is_an_error(
             need_room(connection, ['"public"."many"'])
 
 
-def test_work_is_split_by_its_locks_and_in_its_order(dsn: Dsn) -> None:
+def test_work_is_split_by_locks_and_keeps_its_order(dsn: Dsn) -> None:
     with connect(dsn, timeout_s=10) as connection:
         of = room(connection)
         assert of.all == 64 * 100

@@ -34,38 +34,38 @@ def silent_port() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-def test_a_value_comes_back_and_we_are_named(dsn: Dsn) -> None:
+def test_a_query_returns_a_value_under_our_application_name(dsn: Dsn) -> None:
     with connect(dsn, timeout_s=5, application_name="readiness-test") as connection:
         name = fetch_value(connection, "select current_setting('application_name')")
     assert name == "readiness-test"
 
 
-def test_parameters_and_percent_signs(dsn: Dsn) -> None:
+def test_parameters_and_percent_signs_are_passed(dsn: Dsn) -> None:
     with connect(dsn, timeout_s=5) as connection:
         assert fetch(connection, "select %s::int + 1", [1]) == [(2,)]
         assert fetch(connection, "select 'a' like '%a'") == [(True,)]
 
 
-def test_a_server_that_is_off(closed_port: int) -> None:
+def test_a_stopped_server_is_unreachable(closed_port: int) -> None:
     dsn = Dsn(f"postgresql://me:hidden-word@127.0.0.1:{closed_port}/db")
     with pytest.raises(Unreachable, match=r"pg_isready -h 127\.0\.0\.1") as caught:
         connect(dsn, timeout_s=2).__enter__()
     assert "hidden-word" not in str(caught.value)
 
 
-def test_a_server_that_never_answers(silent_port: int) -> None:
+def test_a_server_that_never_answers_is_an_error(silent_port: int) -> None:
     dsn = Dsn(f"postgresql://me@127.0.0.1:{silent_port}/db")
     with pytest.raises(Unreachable):
         connect(dsn, timeout_s=2).__enter__()
 
 
-def test_a_wrong_password(role: Dsn) -> None:
+def test_a_wrong_password_is_not_permitted(role: Dsn) -> None:
     with pytest.raises(NotPermitted) as caught:
         connect(_with_password(role, "wrong-horse"), timeout_s=5).__enter__()
     assert "wrong-horse" not in str(caught.value)
 
 
-def test_a_database_that_is_not_there(server: PrivatePostgres) -> None:
+def test_a_missing_database_is_an_error(server: PrivatePostgres) -> None:
     with pytest.raises(Unreachable, match="does not exist"):
         connect(Dsn(server.dsn("nowhere")), timeout_s=5).__enter__()
 
@@ -76,7 +76,7 @@ def test_a_connection_string_with_a_mistake_is_not_repeated() -> None:
     assert "secret-word" not in str(caught.value)
 
 
-def test_a_privilege_that_is_missing(shop: Dsn, role: Dsn) -> None:
+def test_a_missing_privilege_is_not_permitted(shop: Dsn, role: Dsn) -> None:
     with (
         pytest.raises(NotPermitted, match=r"select \* from shop\.orders"),
         connect(role, timeout_s=5) as connection,
@@ -92,12 +92,12 @@ def test_a_mistake_in_sql_names_the_statement(dsn: Dsn, mistake: str) -> None:
 
 
 @pytest.mark.parametrize("nothing", ["select 1 where false", "select null", "select 1, 2"])
-def test_no_value_is_no_data(dsn: Dsn, nothing: str) -> None:
+def test_a_missing_value_is_no_data(dsn: Dsn, nothing: str) -> None:
     with pytest.raises(NoData), connect(dsn, timeout_s=5) as connection:
         fetch_value(connection, nothing)
 
 
-def test_a_statement_that_takes_too_long(dsn: Dsn) -> None:
+def test_a_slow_statement_is_cancelled(dsn: Dsn) -> None:
     with pytest.raises(TookTooLong, match="pg_sleep"), connect(dsn, timeout_s=0.1) as connection:
         fetch(connection, "select pg_sleep(60)")
 
@@ -114,7 +114,7 @@ def _ask_for_ever(dsn: Dsn) -> None:
             fetch(connection, "select 1")
 
 
-def test_a_server_that_hangs_does_not_hang_us(dsn: Dsn) -> None:
+def test_a_hanging_server_does_not_block_us(dsn: Dsn) -> None:
     with pytest.raises(TookTooLong, match="aborted after"):
         _ask_one_that_hangs(dsn)
 

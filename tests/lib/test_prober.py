@@ -18,10 +18,9 @@ from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import Mode, Plan
 from readiness.lib.prober.prober import probing
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
-from tests.support.processes import gone
+from tests.support.processes import eventually, gone
 from tests.support.rollouts import Rollouts, rollouts
 from tests.support.small_servers import Line, Reply, SmallServer, raw_server
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -46,7 +45,7 @@ def problems(seen: Observation) -> set[str]:
     return {sample.problem for sample in seen.samples}
 
 
-def test_a_good_service_is_asked_in_both_ways() -> None:
+def test_a_good_service_gets_both_kinds_of_requests() -> None:
     routes = {"/version": Reply('{"version": "1.5.0"}', headers={"X-Replica": "a"})}
     with SmallServer(routes) as server:
         seen = probe(f"{server.url}/version", version_key="version", replica_header="x-replica")
@@ -59,7 +58,7 @@ def test_a_good_service_is_asked_in_both_ways() -> None:
     assert not seen.hangups
 
 
-def test_every_request_says_what_the_plan_says() -> None:
+def test_every_request_has_the_headers_of_the_plan() -> None:
     with SmallServer({"/a?b=c": Reply("ok")}) as server:
         assert problems(probe(f"{server.url}/a", headers={"Authorization": "Bearer t"})) == {
             "status 404"
@@ -77,13 +76,13 @@ def test_another_status_is_a_failure_and_no_redirect_is_followed() -> None:
         assert {path for _, path, _ in server.requests} == {"/"}
 
 
-def test_nobody_listens() -> None:
+def test_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     assert problems(probe(f"http://127.0.0.1:{port}/")) == {"refused"}
 
 
-def test_no_such_name() -> None:
+def test_an_unknown_name_is_a_failure() -> None:
     assert problems(probe("http://no-such-host.invalid/")) <= {"no such name", "no answer in time"}
 
 
@@ -118,7 +117,7 @@ def test_an_answer_that(how: str) -> None:
     assert problems(seen) == {problem}
 
 
-def test_a_certificate_that_nobody_vouches_for() -> None:
+def test_an_untrusted_certificate_is_a_failure() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with raw_server(lambda _: None, context) as address:  # it has no certificate at all
         assert problems(probe(f"https://{address}/")) <= {"no TLS", "not reachable"}
@@ -142,7 +141,7 @@ def service() -> Iterator[Rollouts]:
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_what_a_change_did_is_told(service: Rollouts, how: str) -> None:
+def test_the_effect_of_a_change_is_described(service: Rollouts, how: str) -> None:
     with probing(Plan(url=service.url, version_key="version")) as prober:
         prober.wait(lambda seen: len(seen.samples) >= ENOUGH, SOON_S)
         service.change(how)
@@ -178,7 +177,7 @@ def test_a_prober_that_is_killed_has_no_record() -> None:
             prober.stop()
 
 
-def test_what_does_not_come_is_waited_for_only_so_long() -> None:
+def test_a_missing_answer_is_awaited_until_a_deadline() -> None:
     with (
         SmallServer({"/": Reply("ok")}) as server,
         probing(Plan(url=f"{server.url}/")) as prober,
@@ -187,7 +186,7 @@ def test_what_does_not_come_is_waited_for_only_so_long() -> None:
         prober.wait(lambda seen: "2.0" in seen.versions, 0.1)
 
 
-def test_it_ends_with_whoever_started_it() -> None:
+def test_the_prober_ends_with_its_parent() -> None:
     script = (
         "import sys, time\n"
         "from readiness.lib.prober.plan import Plan\n"

@@ -1,6 +1,6 @@
-"""What a record says: absolute failures and gaps, and when it is not to be believed."""
+"""The record of a prober: failures, gaps, when it is not trusted, and when a drill is repeated."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -18,6 +18,7 @@ from readiness.lib.prober.plan import (
     decode,
     encode,
 )
+from readiness.lib.prober.watched import fairly
 from readiness.model.errors import NoData
 
 PLAN = Plan(url="http://127.0.0.1:1/", rate_per_s=50)
@@ -47,12 +48,12 @@ def hangup(seen: Observation, *, idle: bool) -> Observation:
         End(9.0, 450, 0.25),
     ],
 )
-def test_a_line_is_read_as_it_was_written(line: Line) -> None:
+def test_an_encoded_line_is_decoded(line: Line) -> None:
     assert decode(encode(line)) == line
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '["s"]', '["x",1]', '["s",1,"other",0,0,0]', "["])
-def test_what_is_no_line_is_told_so(text: str) -> None:
+def test_an_invalid_line_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="not a line"):
         decode(text)
 
@@ -64,7 +65,7 @@ def test_nine_seconds_of_outage_in_three_minutes_are_nine_seconds() -> None:
     assert seen.longest_gap_s == pytest.approx(9.0)
 
 
-def test_a_gap_is_told_for_each_kind_of_connection() -> None:
+def test_gaps_are_reported_for_each_kind_of_connection() -> None:
     samples = [sample(n, "refused" if n in {10, 12, 14, 30} else "") for n in range(60)]
     gaps = Observation(PLAN, tuple(samples), ()).outages()
     assert [(gap.mode, gap.requests) for gap in gaps] == [(Mode.NEW, 3), (Mode.NEW, 1)]
@@ -75,36 +76,36 @@ def test_a_gap_that_does_not_end_lasts_to_the_end() -> None:
     assert record(100, range(50, 100)).longest_gap_s == pytest.approx(1.0)
 
 
-def test_no_failure_is_no_gap() -> None:
+def test_without_a_failure_there_is_no_gap() -> None:
     assert record(100).longest_gap_s == 0
     assert record(100).failed == ()
 
 
-def test_latency_counts_from_when_a_request_was_due() -> None:
+def test_latency_counts_from_the_due_time() -> None:
     seen = Observation(PLAN, tuple(sample(n, late_s=0.03, took_s=0.05) for n in range(100)), ())
     assert seen.latency_s(0.99) == pytest.approx(0.05)
 
 
-def test_it_says_how_short_an_outage_it_would_have_seen() -> None:
+def test_the_shortest_detectable_outage_is_reported() -> None:
     assert record(100).shortest_seen_s == pytest.approx(PLAN.period_s)
 
 
-def test_a_prober_that_kept_its_rate_is_believed() -> None:
+def test_a_prober_that_kept_its_rate_is_trusted() -> None:
     record(100).must_be_fair()
 
 
-def test_a_prober_that_sent_nothing_is_not_believed() -> None:
+def test_a_prober_that_sent_nothing_is_not_trusted() -> None:
     with pytest.raises(NoData, match="nothing was sent"):
         record(0).must_be_fair()
 
 
-def test_a_prober_that_was_too_late_is_not_believed() -> None:
+def test_a_prober_that_was_late_is_not_trusted() -> None:
     seen = Observation(PLAN, tuple(sample(n, late_s=0.06) for n in range(100)), ())
     with pytest.raises(NoData, match="too late"):
         seen.must_be_fair()
 
 
-def test_a_prober_that_stood_still_is_not_believed() -> None:
+def test_a_prober_that_stood_still_is_not_trusted() -> None:
     """M10: what came and went in between was seen by nobody."""
     before = [sample(n) for n in range(2000)]
     after = [sample(n) for n in range(2014, 4000)]
@@ -112,7 +113,7 @@ def test_a_prober_that_stood_still_is_not_believed() -> None:
         Observation(PLAN, (*before, *after), ()).must_be_fair()
 
 
-def test_a_part_of_a_record() -> None:
+def test_a_part_of_a_record_is_judged_alone() -> None:
     part = record(100, range(50, 60)).between(1.0, 1.2)
     assert len(part.samples) == 10
     assert len(part.failed) == 10
@@ -132,7 +133,7 @@ def test_requests_lost_on_kept_connections_alone_were_closed() -> None:
     assert behaviour(Observation(PLAN, tuple(samples), ())) is Behaviour.CLOSED
 
 
-def test_an_error_that_is_answered_tells_as_much_over_a_kept_connection() -> None:
+def test_an_answered_error_over_a_kept_connection_is_a_failure_of_the_service() -> None:
     samples = [
         replace(sample(n, "status 503" if n in range(51, 90, 4) else ""), status=503)
         for n in range(200)
@@ -140,5 +141,39 @@ def test_an_error_that_is_answered_tells_as_much_over_a_kept_connection() -> Non
     assert behaviour(Observation(PLAN, tuple(samples), ())) is Behaviour.LATE
 
 
-def test_what_is_wrong_has_a_remedy() -> None:
+def test_every_behaviour_has_a_remedy() -> None:
     assert [word for word in Behaviour if not word.remedy] == [Behaviour.UNNOTICED]
+
+
+@dataclass(frozen=True)
+class Done:
+    number: int
+    is_starved: bool
+
+
+class Drills:
+    """A machine that is too busy for the first few."""
+
+    def __init__(self, starved: int) -> None:
+        self.starved, self.done = starved, 0
+
+    def __call__(self) -> Done:
+        self.done += 1
+        return Done(self.done, self.done <= self.starved)
+
+
+def test_a_measured_drill_runs_once() -> None:
+    assert fairly(Drills(0)) == Done(1, False)
+
+
+def test_a_starved_short_drill_is_repeated() -> None:
+    assert fairly(Drills(3)) == Done(4, False)
+
+
+def test_repetition_ends() -> None:
+    assert fairly(Drills(100)) == Done(6, True)
+
+
+def test_a_starved_long_drill_runs_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(again, "_PATIENCE_S", -1)
+    assert fairly(Drills(100)) == Done(2, True)

@@ -41,7 +41,7 @@ def test_the_ranks_are_those_of_the_tables(n: int, q: float, ranks: tuple[int, i
 
 
 @pytest.mark.parametrize(("q", "n"), [(0.9, 29), (0.95, 59), (0.99, 299), (0.999, 2995)])
-def test_fewer_samples_cannot_bound_it_from_above(q: float, n: int) -> None:
+def test_too_few_samples_have_no_upper_bound(q: float, n: int) -> None:
     assert fewest_samples(q) == n
     assert bound_ranks(n, q)[1] == n
     assert bound_ranks(n - 1, q)[1] is None
@@ -95,7 +95,7 @@ def test_the_upper_bound_covers_the_truth_as_often_as_it_says() -> None:
 
 
 @given(numbers)
-def test_the_picture_has_few_points_and_rises(samples: list[float]) -> None:
+def test_quantile_points_are_few_and_ascending(samples: list[float]) -> None:
     points = quantile_points(samples)
     assert len(points) <= 21
     assert [p[1] for p in points] == sorted(p[1] for p in points)
@@ -103,6 +103,6 @@ def test_the_picture_has_few_points_and_rises(samples: list[float]) -> None:
 
 
 @pytest.mark.parametrize("samples", [[], [1.0, math.nan]])
-def test_nothing_is_said_of_no_data(samples: list[float]) -> None:
+def test_missing_samples_are_no_data(samples: list[float]) -> None:
     with pytest.raises(NoData):
         percentile_bounds(samples, 0.95)

@@ -41,7 +41,7 @@ EVERY = list(Scalars)
         ("- " * 100_000, "line 1: is nested too deeply"),
     ],
 )
-def test_what_is_broken_is_broken_for_all(scalars: Scalars, text: str, told: str) -> None:
+def test_invalid_yaml_is_refused_for_every_reader(scalars: Scalars, text: str, told: str) -> None:
     with pytest.raises(BrokenYaml) as caught:
         read_all(text, scalars)
     assert told in str(caught.value)
@@ -53,11 +53,11 @@ def test_what_is_broken_is_broken_for_all(scalars: Scalars, text: str, told: str
     ["{yes: 1, 'no': 2}", "x: 1\ny: 2\nz: 3", "1: a\n2: b", "01: a\n2: b", "a: {b: 1}\nc: {b: 1}",
      "a: 1\nA: 2", "1.0: a\n'1.00': b", "? |\n  a\n: 1\na: 2"],
 )  # fmt: skip
-def test_different_keys_are_no_duplicates(scalars: Scalars, text: str) -> None:
+def test_different_keys_are_not_duplicates(scalars: Scalars, text: str) -> None:
     assert isinstance(read_one(text, scalars), dict)
 
 
-def test_the_two_that_disagreed_agree() -> None:
+def test_two_readers_agree() -> None:
     text = "apiVersion: v1\nkind: A\nspec: {yes: 1, true: 2}\n"
     assert mistakes(text.encode(), ".yaml") == ["line 3: duplicate key 'true' (first on line 3)"]
     with pytest.raises(NoData, match=r"line 3: duplicate key 'true' \(first on line 3\)"):
@@ -72,7 +72,7 @@ spec:
 """
 
 
-def test_an_equals_sign_is_a_text() -> None:
+def test_an_equals_sign_is_text() -> None:
     """As in the CustomResourceDefinitions of prometheus-operator."""
     assert mistakes(CRD.encode(), ".yaml") == []
     (found,) = documents(CRD, "file")
@@ -101,18 +101,18 @@ def test_scalars(text: str, go_v2: object, go_v3: object) -> None:
     assert read_one(f"a: {text}", Scalars.GO_V3) == {"a": go_v3}
 
 
-def test_not_a_number_is_one_of_go() -> None:
+def test_not_a_number_is_a_float() -> None:
     found: Any = read_one("a: .NaN", Scalars.GO_V2)
     assert math.isnan(found["a"])
 
 
-def test_keys_are_named_as_the_reader_names_them() -> None:
+def test_keys_have_the_names_of_the_reader() -> None:
     text = "yes: 1\n0x10: 2\n1.0: 3\nnull: 4\n"
     assert list(read_one(text, Scalars.GO_V2)) == ["true", "16", "1", "null"]  # type: ignore[call-overload]
     assert list(read_one(text, Scalars.GO_V3)) == ["yes", "0x10", "1.0", "null"]  # type: ignore[call-overload]
 
 
-def test_texts_stay_as_they_are_written() -> None:
+def test_texts_are_kept_as_written() -> None:
     text = "a: yes\nb: 017\nc:\nd: 2026-01-01\ne: [1.0, ~]\n"
     assert read_one(text, Scalars.TEXTS) == {
         "a": "yes", "b": "017", "c": "", "d": "2026-01-01", "e": ["1.0", "~"],
@@ -120,7 +120,7 @@ def test_texts_stay_as_they_are_written() -> None:
 
 
 @pytest.mark.parametrize("scalars", EVERY)
-def test_own_keys_go_before_merged_ones_and_the_first_before_the_rest(scalars: Scalars) -> None:
+def test_own_keys_override_merged_ones_and_the_first_overrides_the_rest(scalars: Scalars) -> None:
     text = (
         "a: &a {x: a, v: a}\nb: &b {<<: *a, v: b, z: b}\n"
         "one: {v: own, <<: *b}\ntwo: {<<: [*a, *b]}\n"
@@ -130,18 +130,18 @@ def test_own_keys_go_before_merged_ones_and_the_first_before_the_rest(scalars: S
     assert found["two"] == {"x": "a", "v": "a", "z": "b"}
 
 
-def test_documents_and_empty_ones() -> None:
+def test_empty_documents_are_none() -> None:
     assert read_all("---\na: 1\n---\n---\nb: 2\n...\n", Scalars.GO_V2) == [
         {"a": 1}, None, {"b": 2},
     ]  # fmt: skip
     assert read_all("", Scalars.GO_V2) == read_all("# nothing\n", Scalars.GO_V2) == []
     assert read_one("", Scalars.GO_V2) is None
-    with pytest.raises(BrokenYaml, match="has 2 documents, where one is read"):
+    with pytest.raises(BrokenYaml, match="has 2 documents, where one is expected"):
         read_one("a: 1\n---\nb: 1\n", Scalars.GO_V2)
 
 
 @pytest.mark.parametrize("tag", ["!Ref", "!!binary", "!!python/name:os.system", "!reset"])
-def test_a_tag_that_is_not_read_is_an_error(tag: str) -> None:
+def test_an_unknown_tag_is_an_error(tag: str) -> None:
     for body in (f"a: {tag} b", f"a: {tag} [b]"):
         with pytest.raises(BrokenYaml, match="line 1: "):
             read_all(body, Scalars.GO_V2)
@@ -154,7 +154,7 @@ def laughs(levels: int, each: int) -> str:
 
 
 @pytest.mark.parametrize("scalars", EVERY)
-def test_a_billion_laughs_are_refused_and_some_are_not(scalars: Scalars) -> None:
+def test_excessive_aliases_are_refused_and_some_allowed(scalars: Scalars) -> None:
     """The bounds are those of go-yaml, whose own tests have these two."""
     assert read_one(laughs(levels=2, each=10), scalars)
     with pytest.raises(BrokenYaml, match="its aliases expand to too much"):
@@ -168,7 +168,7 @@ def test_aliases_do_not_nest_without_end() -> None:
         read_one("\n".join(lines), Scalars.GO_V2)
 
 
-def test_depth_does_not_end_the_process() -> None:
+def test_deep_nesting_does_not_crash_the_process() -> None:
     """libyaml's composer recurses on the C stack: this was a segmentation fault, and no report."""
     program = (
         "from readiness.lib.yaml_reader import *\n"
@@ -181,7 +181,7 @@ def test_depth_does_not_end_the_process() -> None:
     assert done.stdout.strip() == "refused", done.stderr
 
 
-def test_nobody_else_reads_yaml() -> None:
+def test_no_other_module_parses_yaml() -> None:
     root = bundle.root()
     readers = set()
     for folder in ("readiness", "suites"):

@@ -21,8 +21,7 @@ from readiness.model.evidence import encode_measurement
 from readiness.model.record import load
 from readiness.model.secrets import Secret
 from readiness.report import write_all
-from tests.support.courses import lost_requests
-from tests.support.records import make_check, make_measurement, make_record
+from tests.support.records import lost_requests, make_check, make_measurement, make_record
 
 
 def of(kind: Kind, values: Values, step_s: float = 1.0) -> Course:

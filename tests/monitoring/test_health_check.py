@@ -10,8 +10,8 @@ from readiness.areas.monitoring.config import Service
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.monitored_service import MonitoredService, drilled, missed, misses, suite
+from tests.support.processes import Undo
 from tests.support.small_servers import HANG_S, Reply
-from tests.support.undo import Undo
 
 pytestmark = pytest.mark.contract
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from readiness.areas.monitoring.config import ErrorTracker, Service
-from readiness.lib import patience
+from readiness.lib import retry
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret
@@ -92,7 +92,7 @@ class Tracker(SmallServer):
 
 @pytest.fixture
 def tracker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
-    monkeypatch.setattr(patience, "_EVERY_S", 0.05)
+    monkeypatch.setattr(retry, "_EVERY_S", 0.05)
     with Tracker() as server:
         yield server
 

@@ -16,9 +16,9 @@ from readiness.model.measurement import Measurement
 from readiness.servers.processes import free_port
 from tests.support import real_prometheus
 from tests.support.monitored_service import TEXT_FORMAT, missed, misses, suite
+from tests.support.processes import eventually
 from tests.support.real_prometheus import job
 from tests.support.small_servers import Reply, SmallServer
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 

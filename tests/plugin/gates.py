@@ -1,14 +1,89 @@
-"""A gate in a folder of its own, run as a user would run it with plain pytest."""
+"""Runs a gate in a folder of its own, as a user would with plain pytest; gives what it left."""
 
 import importlib
+import json
 import os
 import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from readiness import report
 from readiness.run import plugin
-from tests.plugin.harness import CONFIG, HEAD, Gate, Run
+
+HEAD = """
+import pytest
+from readiness import Evidence, Measurement, at_most, check
+
+def figure(value, unit="ms"):
+    return Measurement("figure", value, unit, source="the test")
+"""
+
+CONFIG = """
+[target]
+name = "demo"
+release = "1.0"
+"""
+
+PASS = """
+@check("own.good", title="t", why="w", fix="f", severity="blocker")
+def test_good(evidence):
+    evidence.judge("value", figure(1), at_most(2))
+"""
+FAIL = """
+@check("own.bad", title="t", why="w", fix="f", severity="blocker")
+def test_bad(evidence):
+    evidence.judge("value", figure(3), at_most(2), "too slow")
+"""
+MANY = """
+@check("own.many", title="t", why="w", fix="f", severity="blocker")
+@pytest.mark.parametrize("n", range(6))
+def test_many(evidence, n):
+    evidence.judge("value", figure(1), at_most(2))
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left."""
+
+    code: int
+    text: str
+    folder: Path
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return json.loads((self.folder / "reports/readiness.json").read_text())  # type: ignore[no-any-return]
+
+    @property
+    def has_record(self) -> bool:
+        return (self.folder / "reports/readiness.json").exists()
+
+    @property
+    def verdict(self) -> str:
+        return str(self.record["verdict"])
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        return {
+            f"{c['id']}[{c['subject']}]" if c["subject"] else c["id"]: c["outcome"]
+            for c in self.record["checks"]
+        }
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {
+            str(path.relative_to(self.folder)): path.read_text(errors="replace")
+            for path in (self.folder / "reports").rglob("*")
+            if path.is_file()
+        }
+
+
+Gate = Callable[..., Run]
+
 
 # pytester forgets what a run in this process imports; what is here before, it leaves alone.
 for _package in (plugin, report):
@@ -16,10 +91,21 @@ for _package in (plugin, report):
         importlib.import_module(_module.name)
 
 
-@pytest.fixture(params=["0", "2"], ids=["serial", "xdist"])
+def not_applicable(checks: Mapping[str, str]) -> str:
+    """The tables that exclude checks, by id, with the reason."""
+    lines = [f'"{check}" = "{reason}"\n' for check, reason in checks.items()]
+    return "".join(["[gate.not_applicable]\n", *lines])
+
+
+BOTH: Final = pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "xdist"], indirect=True)
+"""For what depends on how events reach the controller: their order, handover, the plan."""
+XDIST: Final = pytest.mark.parametrize("workers", ["2"], indirect=True)
+
+
+@pytest.fixture
 def workers(request: pytest.FixtureRequest) -> str:
-    """Both ways to run: in one process, and with two workers."""
-    return str(request.param)
+    """How many workers run the checks: none, in one process, unless a test is marked otherwise."""
+    return str(getattr(request, "param", "0"))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.harness import CONFIG, HEAD, Gate
+from tests.plugin.gates import CONFIG, HEAD, XDIST, Gate
 
 # As pytest-rerunfailures and flaky do it: only the report of the last try is seen.
 PLUGIN = """
@@ -49,6 +49,7 @@ def rerunner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(site), inherited])))
 
 
+@XDIST
 @pytest.mark.usefixtures("rerunner")
 def test_a_run_loads_no_plugin_that_runs_a_check_again(tmp_path: Path, workers: str) -> None:
     (tmp_path / "readiness.toml").write_text(f'{CONFIG}[gate]\nsuites = ["checks"]\n')
@@ -73,6 +74,6 @@ def test_plain_pytest_names_the_plugin_and_is_incomplete(gate: Gate) -> None:
     assert "plugin pytest_again can change an outcome" in " ".join(run.record["reasons"])
 
 
-def test_plugins_that_change_no_outcome_leave_a_run_whole(gate: Gate) -> None:
+def test_plugins_that_change_no_outcome_are_allowed(gate: Gate) -> None:
     run = gate(SECOND_TRY.replace("3 if", "1 if"), "-p", "pytester", apart=True)
     assert (run.code, run.verdict) == (0, "READY"), run.text

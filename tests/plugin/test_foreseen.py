@@ -10,6 +10,7 @@ import pytest
 
 from readiness.lib import bundle
 from readiness.run import catalogue_file, gate
+from tests.plugin.gates import not_applicable
 
 CONFIG = """
 [target]
@@ -22,13 +23,12 @@ timeout_s = 0.5
 
 [signoffs]
 required = ["uat", "security"]
-
-[gate.not_applicable]
-scaling = "one replica is enough"
-"monitoring.metrics-truth" = "nothing is counted"
 """
-SIGNER = CONFIG.replace('release = "1.0"', 'release = "1.0"\ndeployer = "somebody"')
-# What the process is told not to import, and why: `-k` matches names that only pytest knows.
+EXCLUDED = not_applicable(
+    {"scaling": "one replica is enough", "monitoring.metrics-truth": "nothing is counted"}
+)
+SIGNER = CONFIG.replace('release = "1.0"', 'release = "1.0"\ndeployer = "somebody"') + EXCLUDED
+# With `-k`, every module is imported, because only pytest knows the names that it matches.
 COLLECTING = "not no_such_name_at_all"
 
 
@@ -89,7 +89,9 @@ def test_a_module_whose_checks_cannot_run_is_not_imported(tmp_path: Path) -> Non
     assert ended.stderr.strip().splitlines()[-1] == "3 []", ended.stdout
 
 
-def test_a_module_that_was_edited_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edited_module_is_not_planned_from_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     edited = "backup/test_fresh.py"
     true = catalogue_file.hashes
 

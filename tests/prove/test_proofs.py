@@ -1,4 +1,4 @@
-"""What `readiness prove` says of a fault that this machine cannot try: never that it is proven."""
+"""How faults are tried and proven; one that this machine cannot try is never proven."""
 
 import json
 import os
@@ -33,11 +33,8 @@ RED = make_check(outcome=Outcome.FAIL, measurements=(LATE,))
 
 
 def proof(**changes: Any) -> Proof:
-    facts: dict[str, Any] = {
-        "fault": "f", "story": "s", "expected": {"a.b[c]": MISSES}, "seen": {"a.b[c]": RED},
-        "after": {}, "error": "", "duration_s": 1.0,
-    }  # fmt: skip
-    return Proof(**(facts | changes))
+    facts: dict[str, Any] = {"expected": {"a.b[c]": MISSES}, "seen": {"a.b[c]": RED}}
+    return Proof("f", "s", **(facts | changes))
 
 
 PROVEN = proof()
@@ -56,7 +53,7 @@ UNTRIED = proof(seen={}, untried="timescale is absent: not built", needs="timesc
         ([], ExitCode.NOT_READY),
     ],
 )
-def test_the_exit_code_tells_untried_from_proven_and_refuted(
+def test_exit_code_for_proven_refuted_and_untried_faults(
     ended: list[Proof], code: ExitCode
 ) -> None:
     assert command._exit_code(ended) == code
@@ -78,7 +75,7 @@ def test_a_part_that_may_be_absent_does_not_change_the_exit_code(
     assert command._exit_code(ended, optional) == code
 
 
-def test_an_optional_part_that_there_is_not_is_a_usage_error() -> None:
+def test_an_unknown_optional_part_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="unknown part 'flet'"):
         command.run(
             pattern="", quick=True, healthy=0, systems=1, provider=None, optional=["flet"],
@@ -86,7 +83,7 @@ def test_an_optional_part_that_there_is_not_is_a_usage_error() -> None:
         )  # fmt: skip
 
 
-def test_the_table_and_the_page_tell_it_with_the_reason() -> None:
+def test_table_and_page_show_untried_faults_with_the_reason() -> None:
     text = proofs.summary([PROVEN, UNTRIED])
     assert "NOT TRIED" in text
     assert "cannot be tried here: timescale is absent: not built" in text
@@ -126,22 +123,22 @@ def test_a_fault_of_an_absent_part_is_not_applied(
     assert (told["proven"], told["untried"]) == (False, "timescale is absent: it is not built")
 
 
-class _Looker:
-    """Says of each look what it was told to; keeps which checks it was asked for."""
+class _Runner:
+    """Gives the results in `said`, one for each run, and records the requested checks."""
 
     def __init__(self, *said: tuple[dict[str, CheckResult], str]) -> None:
         self.said = list(said)
         self.asked: list[set[str]] = []
         self.specs = [entry.spec for entry in catalogue.entries()]
 
-    def look(
+    def run(
         self, _: ReferenceSystem, checks: Collection[str]
     ) -> tuple[dict[str, CheckResult], str]:
         self.asked.append(set(checks))
         return self.said.pop(0)
 
     def interrupt(self) -> None:
-        raise AssertionError("nobody asked for that")
+        raise AssertionError("interrupted")
 
 
 NOTHING: tuple[dict[str, CheckResult], str] = ({}, "")
@@ -162,37 +159,37 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[_System]:
 
 
 def prove(
-    looker: _Looker, *faults: Fault, quick: bool = True, second_try: bool = False
+    runner: _Runner, *faults: Fault, quick: bool = True, second_try: bool = False
 ) -> list[Proof]:
     prover = Prover(
         provider=None, systems=1, say=lambda _: None, quick=quick, second_try=second_try,
-        looker=looker,
+        runner=runner,
     )  # fmt: skip
     return list(prover.prove(faults, healthy=0))
 
 
 @pytest.mark.usefixtures("started")
-def test_a_fault_is_proven_by_two_looks_and_the_lane_by_a_last_one() -> None:
-    looker = _Looker((SEEN, ""), NOTHING, NOTHING)
-    first, last = prove(looker, MARKED)
+def test_a_fault_is_proven_by_two_runs_and_its_lane_by_a_last_one() -> None:
+    runner = _Runner((SEEN, ""), NOTHING, NOTHING)
+    first, last = prove(runner, MARKED)
     assert (first.proven, first.fault, set(first.seen)) == (True, "f", set(SEEN))
     assert (last.proven, last.fault) == (True, f"{HEALTHY}, lane 1 of 1, after its faults")
-    assert looker.asked[:2] == [{"signoff.manual-items"}] * 2
-    assert looker.asked[2] == {s.id for s in looker.specs if s.effect is Effect.OBSERVE}
+    assert runner.asked[:2] == [{"signoff.manual-items"}] * 2
+    assert runner.asked[2] == {s.id for s in runner.specs if s.effect is Effect.OBSERVE}
 
 
 @pytest.mark.usefixtures("started")
 def test_a_finding_at_the_end_of_a_lane_is_not_proven() -> None:
     found = {"a.b[c]": RED}
-    first, last = prove(_Looker((SEEN, ""), NOTHING, (found, "")), MARKED)
+    first, last = prove(_Runner((SEEN, ""), NOTHING, (found, "")), MARKED)
     assert (first.proven, last.proven, last.seen) == (True, False, found)
 
 
-def test_ctrl_c_ends_the_look_and_the_system(started: list[_System]) -> None:
+def test_ctrl_c_ends_the_checks_and_the_system(started: list[_System]) -> None:
     ended = threading.Event()
 
-    class Interrupted(_Looker):
-        def look(
+    class Interrupted(_Runner):
+        def run(
             self, _: ReferenceSystem, checks: Collection[str]
         ) -> tuple[dict[str, CheckResult], str]:
             self.asked.append(set(checks))
@@ -203,49 +200,49 @@ def test_ctrl_c_ends_the_look_and_the_system(started: list[_System]) -> None:
         def interrupt(self) -> None:
             ended.set()
 
-    looker = Interrupted()
+    runner = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        prove(looker, MARKED, MARKED)
-    assert len(looker.asked) == 1
+        prove(runner, MARKED, MARKED)
+    assert len(runner.asked) == 1
     assert [system.stopped for system in started] == [True]
 
 
 @pytest.mark.parametrize(
-    "looks",
+    "runs",
     [
         [({}, "pytest ended by signal SIGKILL before the verdict.")],
         [(SEEN, ""), (SEEN, "")],
         [(SEEN, ""), ({}, "nothing was judged: x")],
     ],
-    ids=["crash", "still red", "cannot look again"],
+    ids=["crash", "still failing", "cannot run again"],
 )
-def test_a_system_in_doubt_is_replaced(
-    started: list[_System], looks: list[tuple[dict[str, CheckResult], str]]
+def test_a_system_that_may_be_broken_is_replaced(
+    started: list[_System], runs: list[tuple[dict[str, CheckResult], str]]
 ) -> None:
-    looker = _Looker(*looks, (SEEN, ""), NOTHING, NOTHING)
-    first, second, _ = prove(looker, MARKED, MARKED)
+    runner = _Runner(*runs, (SEEN, ""), NOTHING, NOTHING)
+    first, second, _ = prove(runner, MARKED, MARKED)
     assert (first.proven, second.proven) == (False, True)
     assert len(started) == 2
-    assert looker.said == []
+    assert runner.said == []
 
 
 def test_a_system_on_which_a_fault_was_refuted_is_kept(started: list[_System]) -> None:
     first, second, _ = prove(
-        _Looker(NOTHING, NOTHING, (SEEN, ""), NOTHING, NOTHING), MARKED, MARKED
+        _Runner(NOTHING, NOTHING, (SEEN, ""), NOTHING, NOTHING), MARKED, MARKED
     )
     assert (first.proven, second.proven) == (False, True)
     assert len(started) == 1
 
 
 @pytest.mark.parametrize(
-    ("second_look", "proven"), [((SEEN, ""), True), (NOTHING, False)], ids=["proven", "refuted"]
+    ("second_run", "proven"), [((SEEN, ""), True), (NOTHING, False)], ids=["proven", "refuted"]
 )
-def test_what_is_not_proven_is_tried_once_more_on_a_new_system(
-    started: list[_System], second_look: tuple[dict[str, CheckResult], str], *, proven: bool
+def test_an_unproven_fault_is_tried_again_on_a_new_system(
+    started: list[_System], second_run: tuple[dict[str, CheckResult], str], *, proven: bool
 ) -> None:
-    # Seen by nobody, over, healthy; then once more.
-    looker = _Looker(NOTHING, NOTHING, NOTHING, second_look, NOTHING, NOTHING)
-    healthy, again, after = prove(looker, MARKED, second_try=True)
+    # Not seen, undone, healthy; then the second try.
+    runner = _Runner(NOTHING, NOTHING, NOTHING, second_run, NOTHING, NOTHING)
+    healthy, again, after = prove(runner, MARKED, second_try=True)
     assert (again.fault, again.proven, again.second_try) == (MARKED.name, proven, True)
     assert [p.second_try for p in (healthy, after)] == [False, False]
     assert len(started) == 2
@@ -255,11 +252,11 @@ def test_what_is_not_proven_is_tried_once_more_on_a_new_system(
 
 
 @pytest.mark.usefixtures("started")
-def test_all_checks_that_can_see_a_fault_are_run() -> None:
-    looker = _Looker((SEEN, ""), NOTHING, NOTHING)
-    prove(looker, MARKED, quick=False)
-    parallel = {s.id for s in looker.specs if not s.effect.needs_quiet}
-    assert looker.asked[:2] == [parallel, parallel]
+def test_without_quick_all_parallel_checks_run() -> None:
+    runner = _Runner((SEEN, ""), NOTHING, NOTHING)
+    prove(runner, MARKED, quick=False)
+    parallel = {s.id for s in runner.specs if not s.effect.needs_quiet}
+    assert runner.asked[:2] == [parallel, parallel]
 
 
 DRILL = Fault("d", "s", {"deployment.rollback[x]": MISSES}, lambda _: nullcontext())
@@ -267,23 +264,23 @@ SLOW = make_check(id="deployment.rollback", subject="x", outcome=Outcome.FAIL, m
 
 
 @pytest.mark.usefixtures("started")
-@pytest.mark.parametrize("after", [{}, {SLOW.name: SLOW}], ids=["green", "still red"])
-def test_drills_are_looked_at_again_once_for_all_of_them(after: dict[str, CheckResult]) -> None:
+@pytest.mark.parametrize("after", [{}, {SLOW.name: SLOW}], ids=["passing", "still failing"])
+def test_drills_are_run_again_once_for_all_their_faults(after: dict[str, CheckResult]) -> None:
     found = ({SLOW.name: SLOW}, "")
-    # The other one comes first, with a look of its own afterwards.
+    # The other fault comes first, with a run of its own afterwards.
     said = [(SEEN, ""), NOTHING, found, found, (after, "")]
-    looker = _Looker(*said, *([] if after else [NOTHING]))
+    runner = _Runner(*said, *([] if after else [NOTHING]))
     proofs = {
-        proof.fault: proof for proof in prove(looker, DRILL, MARKED, replace(DRILL, name="e"))
+        proof.fault: proof for proof in prove(runner, DRILL, MARKED, replace(DRILL, name="e"))
     }
-    assert looker.said == []
-    assert looker.asked[4] == {"deployment.rollback"}
+    assert runner.said == []
+    assert runner.asked[4] == {"deployment.rollback"}
     assert {proofs["d"].proven, proofs["e"].proven} == {not after}
     assert proofs["d"].after == proofs["e"].after == after
 
 
-def test_without_the_look_afterwards_nothing_is_proven() -> None:
-    assert not replace(PROVEN, looked_again=False).proven
+def test_a_fault_without_a_run_after_it_is_not_proven() -> None:
+    assert not replace(PROVEN, rechecked=False).proven
 
 
 def test_the_proof_names_the_judgements_that_missed() -> None:
@@ -307,7 +304,7 @@ def test_the_proof_names_the_judgements_that_missed() -> None:
         assert "missed: endless, late" in difference
 
 
-def test_an_error_is_what_a_fault_without_judgements_expects_and_nothing_else_does() -> None:
+def test_only_a_fault_without_judgements_expects_an_error() -> None:
     lost = make_check(outcome=Outcome.ERROR)
     assert proof(seen={"a.b[c]": lost}, expected={"a.b[c]": frozenset()}).proven
     assert not proof(seen={"a.b[c]": lost}, expected={"a.b[c]": frozenset({"late"})}).proven

@@ -15,7 +15,7 @@ from readiness.model.record import RunRecord
 from readiness.prove.warm import Forked, Warm, shut_down
 from readiness.run.progress import Silent
 from readiness.run.supervisor import Options, run
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 CONFIG = """
 [target]

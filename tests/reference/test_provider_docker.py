@@ -26,8 +26,8 @@ from readiness.servers import docker_removal
 from readiness.servers.docker import IMAGE_VARIABLE, DockerPostgres, default_image
 from readiness.servers.postgres import StopMode
 from readiness.servers.processes import free_port
-from tests.support import postgres_image
-from tests.support.waiting import eventually
+from tests.support import docker_engine
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -38,7 +38,7 @@ SETTINGS = {"shared_preload_libraries": "pg_stat_statements", "log_line_prefix":
 def host(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of an engine of our own, which has the image."""
     with closing(docker.DockerClient(docker_host)) as client:
-        postgres_image.build(client.api, tmp_path_factory.mktemp("image") / "layer.tar")
+        docker_engine.build(client.api, tmp_path_factory.mktemp("image") / "layer.tar")
     return docker_host
 
 
@@ -253,5 +253,5 @@ def test_reference_system_runs_in_docker(engine: Any) -> None:
 
 
 def test_image_has_the_release_of_the_local_pg_dump(engine: Any) -> None:
-    assert default_image() == f"postgres:{postgres_image.release()}"
+    assert default_image() == f"postgres:{docker_engine.release()}"
     assert engine.images.get(default_image())

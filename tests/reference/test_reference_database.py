@@ -18,7 +18,7 @@ from readiness.servers.files import CACHE
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.shop import settings_of
 from tests.support.database_health import failures
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 

@@ -23,7 +23,7 @@ from readiness.reference.drill import ADMIN_DSN, FOLDER
 from readiness.reference.levers import Levers
 from readiness.reference.system import ReferenceSystem
 from readiness.servers.files import kept
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 

@@ -20,7 +20,7 @@ from readiness.lib import watchdog
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference.system import STARTABLE, ReferenceSystem
 from readiness.servers import programs
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
 

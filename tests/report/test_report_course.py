@@ -13,8 +13,7 @@ from readiness.model.measurement import Moment
 from readiness.report import html
 from readiness.report.course import Picture, picture
 from readiness.report.drills import MOST, drills
-from tests.support.courses import lost_requests
-from tests.support.records import make_check, make_measurement, make_record
+from tests.support.records import lost_requests, make_check, make_measurement, make_record
 
 
 def drawn(course: Course | None, *moments: Moment) -> Picture:

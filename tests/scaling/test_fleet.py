@@ -21,8 +21,7 @@ from readiness.servers.fleet.behaviour import Behaviour as FleetBehaviour
 from readiness.servers.fleet.behaviour import Rollout, Scaler
 from readiness.servers.fleet.releases import BAD, NEW, OLD
 from readiness.servers.fleet.starting import COUNT, Fleet
-from tests.support.processes import gone
-from tests.support.waiting import eventually
+from tests.support.processes import eventually, gone
 
 pytestmark = pytest.mark.contract
 

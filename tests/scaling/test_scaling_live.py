@@ -18,10 +18,8 @@ from readiness.lib.drill.safety import FOLDER, Place, Safety, locked
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from suites.scaling.test_live import test_under_load as judge
-from tests.support.processes import gone
+from tests.support.processes import Undo, eventually, gone
 from tests.support.small_servers import Reply, SmallServer
-from tests.support.undo import Undo
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 

@@ -25,7 +25,7 @@ from readiness.model.secrets import Dsn
 from readiness.servers import programs
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
 from tests.support.monitored_service import suite
-from tests.support.programs import needed
+from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
 

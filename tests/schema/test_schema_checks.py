@@ -66,9 +66,9 @@ def missed(check: str, dsn: Dsn, **schema: Any) -> str:
 @pytest.mark.parametrize(
     ("need", "named"),
     [
-        ("schema.lists_objects", "[databases.db] `schema.objects`, `schema.manifest` or"),
-        ("schema.protects_rows", "[databases.db] `schema.row_security` or a table under"),
-        ("schema.app_dsn", "`app_dsn` in [databases.db.schema]"),
+        ("schema.lists_objects", "in [databases.db], set `schema.objects`, `schema.manifest` or"),
+        ("schema.protects_rows", "in [databases.db], set `schema.row_security` or a table under"),
+        ("schema.app_dsn", "set `app_dsn` in [databases.db.schema]"),
     ],
 )
 def test_a_check_that_is_not_configured_names_its_keys(need: str, named: str) -> None:

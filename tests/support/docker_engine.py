@@ -1,22 +1,30 @@
-"""A Docker engine of our own, which touches nothing of the machine's and leaves nothing.
+"""A Docker engine of our own, which leaves nothing, and an image of this machine's PostgreSQL.
 
 It lives in namespaces of its own: its processes, its mounts and its /run end with it. Only the
-bridge and the control groups are the machine's; the guardian removes them.
+bridge and the control groups are the machine's; the guardian removes them. The image
+needs no registry: it holds the programs and the libraries that they are linked with.
 """
 
+import io
 import os
+import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, Unreachable
+from readiness.servers.binaries import find_binaries
 from readiness.servers.docker import knock
+
+if TYPE_CHECKING:
+    from docker.api import APIClient  # type: ignore[import-untyped]
 
 NEEDED: Final = "READINESS_TEST_NEEDS_DOCKER"
 """With this variable, a machine without an engine is a failure."""
@@ -111,3 +119,68 @@ def _wait_for(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise ReadinessError(f"the engine did not start: {log.read_text()[-3000:]}")
+
+
+_ENTRYPOINT: Final = Path(__file__).with_name("postgres_entrypoint.sh")
+_SERVER: Final = ("postgres", "initdb", "pg_ctl", "pg_isready", "psql")
+_TOOLS: Final = ("bin/sh", "bin/chmod", "bin/chown", "bin/mkdir", "usr/bin/id", "usr/bin/setpriv")
+_ACCOUNTS: Final = "root:x:0:0::/:/bin/sh\npostgres:x:999:999::/:/bin/sh\n"
+_GROUPS: Final = "root:x:0:\npostgres:x:999:\n"
+_DATA: Final = "/var/lib/postgresql/data"
+
+
+def release() -> str:
+    """The major release of this machine's PostgreSQL, which is the tag of the image."""
+    return find_binaries("local").version.partition(".")[0]
+
+
+def build(engine: "APIClient", file: Path) -> str:
+    """Give the engine the image `postgres:RELEASE`; gives its name. The file is for its layer."""
+    server = find_binaries("local")
+    with tarfile.open(file, "w", dereference=True) as archive:
+        for path in _files(server.folder, release()):
+            archive.add(path)
+        archive.add(_ENTRYPOINT, "entrypoint.sh")
+        _add_text(archive, "etc/passwd", _ACCOUNTS)
+        _add_text(archive, "etc/group", _GROUPS)
+        tmp = tarfile.TarInfo("tmp")
+        tmp.type, tmp.mode = tarfile.DIRTYPE, 0o1777
+        archive.addfile(tmp)
+    engine.import_image(
+        src=str(file),
+        repository="postgres",
+        tag=release(),
+        changes=[
+            f"ENV PATH={server.folder}:/usr/bin:/bin",
+            f"ENV PGDATA={_DATA}",
+            f"VOLUME {_DATA}",
+            'ENTRYPOINT ["/entrypoint.sh"]',
+            'CMD ["postgres"]',
+            "EXPOSE 5432",
+        ],
+    )
+    return f"postgres:{release()}"
+
+
+def _files(folder: Path, version: str) -> Iterator[Path]:
+    modules = [
+        path
+        for path in folder.with_name("lib").glob("*.so")
+        if not path.name.startswith("llvmjit")  # larger than all the rest, and optional
+    ]
+    programs = [*(folder / name for name in _SERVER), *(Path("/") / name for name in _TOOLS)]
+    linked = [*programs, *modules]
+    data = (Path(f"/usr/share/postgresql/{version}"), Path("/usr/share/zoneinfo"))
+    yield from sorted({*linked, *_libraries(linked), *(path for path in data if path.exists())})
+
+
+def _libraries(linked: Iterable[Path]) -> set[Path]:
+    told = subprocess.run(["ldd", *linked], capture_output=True, text=True, check=True).stdout
+    return {Path(path) for path in re.findall(r"(/\S+) \(0x", told)}
+
+
+def _add_text(archive: tarfile.TarFile, name: str, text: str) -> None:
+    content = text.encode()
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))

@@ -1,22 +1,36 @@
-"""A small target that changes its release by a command, well or otherwise."""
+"""Small targets of a deployment drill: changed by a command, or by docker-compose."""
 
+import io
 import json
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx
 
 from readiness.areas.deployment.adapters import adapter_of
+from readiness.areas.deployment.adapters.compose import ComposeAdapter
 from readiness.areas.deployment.config import Deployment
 from readiness.areas.deployment.drill.drill import Drilled, drill
 from readiness.config.loading import Loaded, load
 from readiness.lib.drill.safety import FOLDER, Place, Safety
-from readiness.lib.undo import Undo as UndoProtocol
+from readiness.lib.guardian import Undo as UndoProtocol
+from readiness.model.errors import ReadinessError
 from readiness.run.safety import fingerprint
+from readiness.servers.processes import free_port
+from readiness.servers.programs import BUSYBOX, get
+from tests.support.processes import Undo
 from tests.support.small_servers import Reply, SmallServer
-from tests.support.undo import Undo
+
+if TYPE_CHECKING:
+    from docker.api import APIClient  # type: ignore[import-untyped]
 
 OLD, NEW = "1.4.0", "1.5.0"
 ENVIRONMENT = "production"
@@ -154,3 +168,141 @@ def drilled_target(folder: Path, release: str = NEW) -> Iterator[DrilledTarget]:
         path = folder / "readiness.toml"
         path.write_text(_toml(server.url, folder))
         yield DrilledTarget(folder, load(path, {}), server)
+
+
+ABSENT: Final = "1.6.0"
+"""A release that there is no image of."""
+_PROJECT: Final = "shop"
+
+
+@dataclass(frozen=True)
+class ComposedTarget(Target):
+    """A service of a compose project."""
+
+    @property
+    def adapter(self) -> ComposeAdapter:
+        return self.adapter_of("api")
+
+    def adapter_of(self, service: str) -> ComposeAdapter:
+        assert self.deployment.compose
+        settings = self.deployment.compose.model_copy(update={"service": service})
+        return ComposeAdapter(settings, wait_s=20)
+
+    @property
+    def version(self) -> str:
+        """What is served, as the service tells it."""
+        answer = httpx.get(self.deployment.url, trust_env=False, timeout=10)
+        told = answer.json()["version"]
+        assert isinstance(told, str)
+        return told
+
+    def up(self, release: str) -> None:
+        (call,) = self.adapter.deploy(release)
+        _run(call.argv, **call.env)
+
+    def compose(self, *arguments: str) -> None:
+        """Run docker-compose itself."""
+        file = str(self.folder / "docker-compose.yml")
+        argv = ["docker-compose", "--file", file, "--project-name", _PROJECT, *arguments]
+        _run(argv, TAG=OLD)
+
+
+def programs() -> None:
+    """See whether there is what one needs beside an engine.
+
+    Raises:
+        ReadinessError: something is missing.
+    """
+    if not shutil.which("docker-compose"):
+        raise ReadinessError("docker-compose not found", remedy="apt-get install docker-compose")
+    get(BUSYBOX)
+
+
+def build(engine: "APIClient", registry: str, file: Path) -> None:
+    """Give the engine the images of both releases. The file is for their layers."""
+    for release in (OLD, NEW):
+        with tarfile.open(file, "w", dereference=True) as archive:
+            archive.add(get(BUSYBOX), "bin/busybox")
+            page = json.dumps({"version": release}).encode()
+            entry = tarfile.TarInfo("www/version")
+            entry.size = len(page)
+            archive.addfile(entry, io.BytesIO(page))
+        engine.import_image(
+            src=str(file),
+            repository=f"{registry}/shop",
+            tag=release,
+            changes=['ENTRYPOINT ["/bin/busybox"]'],
+        )
+
+
+@contextmanager
+def composed_target(folder: Path, registry: str) -> Iterator[ComposedTarget]:
+    """The service, while the block runs; it serves the old release at first."""
+    port = free_port()
+    (folder / "docker-compose.yml").write_text(_compose(registry, port))
+    for release in (OLD, NEW, ABSENT):
+        (folder / f"settings-{release}.env").write_text(f"OF={release}\nPASSWORD=of-ours\n")
+    path = folder / "readiness.toml"
+    path.write_text(_compose_toml(port, folder))
+    target = ComposedTarget(folder, load(path, {}))
+    try:
+        target.up(OLD)
+        yield target
+    finally:
+        target.compose("down")
+
+
+def _compose(registry: str, port: int) -> str:
+    # As process 1 it would not hear SIGTERM. The files of the settings need the variable, too.
+    return f"""
+version: "3.7"
+services:
+  api:
+    image: {registry}/shop:${{TAG:?}}
+    command: ["httpd", "-f", "-h", "/www", "-p", "127.0.0.1:{port}"]
+    env_file: settings-${{TAG}}.env
+    network_mode: host
+    stop_signal: SIGKILL
+  beside:
+    image: {registry}/shop:{OLD}
+    command: ["sleep", "600"]
+    network_mode: none
+    stop_signal: SIGKILL
+    healthcheck: {{ test: [CMD, /bin/busybox, test, -e, /well], interval: 1s, retries: 1000 }}
+"""
+
+
+def _compose_toml(port: int, folder: Path) -> str:
+    # A container that is made again is away for a while: that is not to end the drill.
+    return f"""
+[target]
+name = "shop"
+release = "{NEW}"
+[deployment]
+url = "http://127.0.0.1:{port}/version"
+previous = "{OLD}"
+adapter = "compose"
+rate_per_s = 50
+steady_s = 1
+change_within_s = 60
+abort_failures = 10000
+abort_outage_s = 60
+[deployment.compose]
+tool = ["docker-compose"]
+wait = false
+files = ["{folder / "docker-compose.yml"}"]
+project = "{_PROJECT}"
+service = "api"
+"""
+
+
+def _run(argv: Sequence[str], **env: str) -> None:
+    done = subprocess.run(
+        argv,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

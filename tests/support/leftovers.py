@@ -14,7 +14,7 @@ import pytest
 
 from readiness.lib import watchdog
 from readiness.lib.guardian import Guardian
-from tests.support.waiting import eventually
+from tests.support.processes import eventually
 
 MARK: Final = "READINESS_TEST_SESSION"
 _OURS: Final = ("readiness-", "rdy-", "order-service-")

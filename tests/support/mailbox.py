@@ -14,9 +14,8 @@ from pathlib import Path
 from readiness.servers import programs
 from readiness.servers.binaries import server_account
 from readiness.servers.processes import free_port
-from tests.support.programs import needed
+from tests.support.processes import eventually, needed
 from tests.support.small_servers import HANG_S
-from tests.support.waiting import eventually
 
 PASSWORD = "correct-horse-battery"
 

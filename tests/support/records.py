@@ -1,12 +1,12 @@
-"""Records for tests: one factory, and the realistic run that the committed sample shows."""
+"""Records for tests: one factory, one check of every outcome, and the course of a drill."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from readiness.model.check import Effect, Severity
-from readiness.model.course import Course
+from readiness.model.course import Band, Course, Series, Track
 from readiness.model.evidence import Outcome
-from readiness.model.measurement import Limit, Measurement, Moment, at_least, at_most, equal_to
+from readiness.model.measurement import Limit, Measurement, Moment, at_most, equal_to
 from readiness.model.record import (
     CheckResult,
     Facts,
@@ -22,7 +22,27 @@ from readiness.model.record import (
     WaiverState,
 )
 from readiness.model.verdict import judge
-from tests.support.courses import lost_requests
+
+SLOTS = 40
+
+
+def lost_requests() -> Course:
+    """Ten seconds: 1.4.0 goes at 4 s, 1.5.0 comes at 5 s, and no replica serves in between."""
+    old = tuple(10.0 if slot < 16 else 0.0 for slot in range(SLOTS))
+    new = tuple(10.0 if slot >= 20 else 0.0 for slot in range(SLOTS))
+    failed = tuple(10.0 if 16 <= slot < 20 else 0.0 for slot in range(SLOTS))
+    served = tuple(2.0 if 14 <= slot < 24 else 3.0 for slot in range(SLOTS))
+    return Course(
+        0.25,
+        (Band(0, 3, "steady"), Band(3, 10, "deploy 1.5.0")),
+        (
+            Track("answers by release", "parts", (Series("1.4.0", old), Series("1.5.0", new))),
+            Track("failed requests", "misses", (Series("failed requests", failed),)),
+            Track("replicas that serve", "level", (Series("replicas", served),), 3, "3 needed"),
+        ),
+        ("deploy 1.5.0 (40 failed): start the new release before the old one is stopped",),
+    )
+
 
 BEGAN = datetime(2026, 11, 20, 14, 3, 7, tzinfo=UTC)
 LAST_WEEK = datetime(2026, 11, 13, 9, 41, 52, tzinfo=UTC)
@@ -221,16 +241,3 @@ def small_record() -> RunRecord:
             SuiteResult(name="security", state=SuiteState.NOT_APPLICABLE, reason="no public part"),
         ],
     )  # fmt: skip
-
-
-__all__ = [
-    "BEGAN",
-    "LAST_WEEK",
-    "at_least",
-    "equal_to",
-    "make_check",
-    "make_many",
-    "make_measurement",
-    "make_record",
-    "small_record",
-]

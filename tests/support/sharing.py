@@ -44,7 +44,7 @@ _LONG: Final = (
     "database/test_database_replication.py",
     "backup/test_pgbackrest.py",
     "backup/test_barman.py",
-    "plugin/test_scenarios.py",
+    "plugin/test_phases.py",
 )
 _LINE_OF: Final = {file: line for line, files in _LINES.items() for file in files}
 _ORDER: Final = [*_LINE_OF, *_LONG]

@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 from pydantic_core import PydanticCustomError
 
 from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, Url, tables
-from readiness.config.base.subject import Find, of
+from readiness.config.base.area import Find, of
 from readiness.config.base.watching import both_or_none
 from readiness.model.secrets import Dsn, Secret
 

@@ -5,9 +5,8 @@ from datetime import date
 from typing import Final
 
 from readiness.areas.deployment.config import TABLES, Config, Deployment, SavedLayer
-from readiness.config.base.area import Area, Drills, Recovery
+from readiness.config.base.area import Area, Drills, Recovery, of
 from readiness.config.base.mistakes import Mistake, known
-from readiness.config.base.subject import of
 from readiness.model.secrets import without_credentials
 
 __all__ = ["AREA"]

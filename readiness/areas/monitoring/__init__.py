@@ -5,8 +5,7 @@ from functools import partial
 from typing import Final
 
 from readiness.areas.monitoring.config import Config, Service
-from readiness.config.base.area import Area, Look
-from readiness.config.base.subject import Find, of
+from readiness.config.base.area import Area, Find, Look, of
 
 __all__ = ["AREA"]
 

@@ -18,8 +18,8 @@ from readiness.areas.performance.config import Ingest, WritePath
 from readiness.areas.performance.table_shape import ScratchTable, scratch_copy
 from readiness.config.base.tables import Service
 from readiness.lib.http import Session, session_for
-from readiness.lib.patience import until
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value, source_of, translated
+from readiness.lib.retry import until
 from readiness.lib.sampling import percentile, quantile_points
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
 from readiness.model.measurement import Measurement

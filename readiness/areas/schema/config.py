@@ -18,7 +18,7 @@ from readiness.config.base import (
     Text,
     tables,
 )
-from readiness.config.base.subject import Find
+from readiness.config.base.area import Find
 from readiness.model.secrets import Dsn
 
 Strategy = Literal["full-copy", "dual-write", "table-by-table"]

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from readiness.config.base.area import Area
-from readiness.config.base.subject import Item
+from readiness.config.base.area import Area, Item
 from readiness.config.base.tables import Config
 
 __all__ = ["AREA"]

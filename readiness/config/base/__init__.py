@@ -78,7 +78,7 @@ class Model(BaseModel):
     conditions: ClassVar[Mapping[str, str]] = {}
     """For each property that a check may need: what a table without it would have to declare."""
     place: ClassVar[str] = ""
-    """Where the table stands in the file, as `backup.shop`; the loader sets it."""
+    """The table's place in the file, as `backup.shop`; the loader sets it."""
 
     def deciding(self, key: str) -> str:
         """The key for a message, and whether it has its default.
@@ -89,7 +89,7 @@ class Model(BaseModel):
         return f"`{self.place}.{key}`{default}"
 
     def placed(self, place: str) -> Self:
-        """The same table, which stands at this place of the file."""
+        """The same table with this place."""
         copy = self.model_copy()
         # Not a field: two equal tables in different places compare equal.
         object.__setattr__(copy, "place", place)

@@ -1,17 +1,44 @@
-"""The interface of an area. The engine iterates over `Area` objects and names none."""
+"""The interface of an area, with its kinds of subject. The engine iterates over `Area` objects."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from readiness.config.base import Named
 from readiness.config.base.mistakes import Mistake
-from readiness.config.base.subject import Find
 from readiness.config.base.tables import Config
+
+_S = TypeVar("_S", bound=Named)
+
+
+class Subject(Protocol):
+    """Anything with a name that becomes part of a check's id."""
+
+    @property
+    def name(self) -> str:
+        """The name, as the configuration gives it."""
+        ...
+
+
+class Item:
+    """A subject without a table of its own, such as a required sign-off."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+Find = Callable[[Any], Sequence[Subject]]
+"""Finds the subjects of one kind in a configuration."""
+
+
+def of(tables: Mapping[str, _S]) -> list[_S]:
+    """The values of a table of tables."""
+    return list(tables.values())
+
 
 Configured = Callable[[Path | None], Any]
 """Loads the configuration from the named file, else from the one that is found."""

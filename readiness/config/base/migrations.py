@@ -1,4 +1,7 @@
-"""The table [databases.NAME.migrations]: how a database's schema is changed."""
+"""The table [databases.NAME.migrations]: how a database's schema is changed.
+
+Stands alone, as its subject is neither monitoring nor the tables that all areas read.
+"""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,7 @@
-"""A mistake in `readiness.toml`, and the kinds that several areas check."""
+"""A mistake in `readiness.toml`, and the kinds that several areas check.
+
+Stands alone: the models, the areas and the scanner of lines all use it.
+"""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from readiness.model.suggest import did_you_mean
 
 Path = tuple[str | int, ...]
-"""The keys from the top of the file to a value; a number stands for a place in a list."""
+"""The keys from the top of the file to a value; a number is an index of a list."""
 
 
 @dataclass(frozen=True, slots=True)

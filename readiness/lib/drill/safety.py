@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol, Self
 import psycopg
 
 from readiness.lib import watchdog
+from readiness.lib.guardian import Undo
 from readiness.lib.postgres import connect, fetch
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import Dsn
 

@@ -1,12 +1,12 @@
-"""Asks a Prometheus: its targets, rules and alerts, and what a query gives.
+"""A client of Prometheus: its targets, rules and alerts, and queries.
 
-Works with the HTTP API v1 of Prometheus 2 and 3, and of what speaks like it.
+It uses the HTTP API v1 of Prometheus 2 and 3 and of compatible servers.
 """
 
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import Field, TypeAdapter
 
@@ -31,6 +31,7 @@ from readiness.model.errors import NoData, TookTooLong
 
 _NAME: Final = "Prometheus"
 _OK: Final = 200
+_T = TypeVar("_T")
 
 
 class _Envelope(api.Reply):
@@ -82,8 +83,6 @@ _RULES: Final = TypeAdapter(_Rules)
 _ALERTS: Final = TypeAdapter(_Alerts)
 _PEERS: Final = TypeAdapter(_Peers)
 _RUNTIME: Final = TypeAdapter(RuntimeInfo)
-_FLAGS: Final = TypeAdapter(dict[str, str])
-_BUILD: Final = TypeAdapter(dict[str, str])
 _LOADED: Final = TypeAdapter(_Loaded)
 _STRINGS: Final = TypeAdapter(dict[str, str])
 _RESULT: Final = TypeAdapter(_Result)
@@ -93,14 +92,10 @@ _LABEL_SETS: Final = TypeAdapter(tuple[Labels, ...])
 
 
 class Prometheus:
-    """One Prometheus; use it as a context manager.
+    """One Prometheus, a context manager.
 
-    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` when it
-    wants a login, `NoData` when something else answers or the question is refused.
-
-    Attributes:
-        settings: how the configuration describes it.
-        url: its address.
+    Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` if it
+    requires a login, `NoData` if something else answers or the request is refused.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -119,16 +114,14 @@ class Prometheus:
 
     def targets(self) -> tuple[Target, ...]:
         """The active targets."""
-        found, answer = self._ask("/api/v1/targets", {"state": "active"})
-        return api.shaped(_TARGETS, found, answer, _NAME).active
+        return self._read(_TARGETS, "/api/v1/targets", {"state": "active"}).active
 
     def rules(self) -> tuple[RuleGroup, ...]:
-        """The rules that are loaded, in their groups."""
-        found, answer = self._ask("/api/v1/rules")
-        return api.shaped(_RULES, found, answer, _NAME).groups
+        """The loaded rules, in their groups."""
+        return self._read(_RULES, "/api/v1/rules").groups
 
     def alerting_rules(self) -> tuple[Rule, ...]:
-        """The alerting ones alone.
+        """The loaded alerting rules.
 
         Raises:
             NoData: there are none.
@@ -136,25 +129,23 @@ class Prometheus:
         rules = tuple(r for g in self.rules() for r in g.rules if r.type == "alerting")
         if not rules:
             raise NoData(
-                "it has no alerting rule loaded",
+                "no alerting rule is loaded",
                 where=f"{self.url}/api/v1/rules",
                 remedy="name the rule files in `rule_files` of prometheus.yml, and reload",
             )
         return rules
 
     def alerts(self) -> tuple[Alert, ...]:
-        """What is pending or firing now."""
-        found, answer = self._ask("/api/v1/alerts")
-        return api.shaped(_ALERTS, found, answer, _NAME).alerts
+        """The alerts that are pending or firing now."""
+        return self._read(_ALERTS, "/api/v1/alerts").alerts
 
     def alertmanagers(self) -> tuple[str, ...]:
-        """Where it sends alerts to, as `http://am:9093`; it lists those that are down, too."""
-        found, answer = self._ask("/api/v1/alertmanagers")
-        peers = api.shaped(_PEERS, found, answer, _NAME).active
+        """The Alertmanagers that it sends to, as `http://am:9093`, also those that are down."""
+        peers = self._read(_PEERS, "/api/v1/alertmanagers").active
         return tuple(peer.url.partition("/api/")[0] for peer in peers)
 
     def external_labels(self) -> Labels:
-        """The labels that it adds to each alert which does not have them already.
+        """The labels that it adds to each alert that does not have them.
 
         Raises:
             NoData: it does not show its configuration.
@@ -171,29 +162,26 @@ class Prometheus:
 
     def runtime(self) -> RuntimeInfo:
         """How it runs."""
-        found, answer = self._ask("/api/v1/status/runtimeinfo")
-        return api.shaped(_RUNTIME, found, answer, _NAME)
+        return self._read(_RUNTIME, "/api/v1/status/runtimeinfo")
 
     def flags(self) -> dict[str, str]:
-        """Its command line; what is not set there has its default, mostly."""
-        found, answer = self._ask("/api/v1/status/flags")
-        return api.shaped(_FLAGS, found, answer, _NAME)
+        """Its flags; most that were not given have their default."""
+        return self._read(_STRINGS, "/api/v1/status/flags")
 
     def version(self) -> str:
         """Its version, as `2.42.0`."""
-        found, answer = self._ask("/api/v1/status/buildinfo")
-        return api.shaped(_BUILD, found, answer, _NAME).get("version", "unknown")
+        return self._read(_STRINGS, "/api/v1/status/buildinfo").get("version", "unknown")
 
     def lookback_s(self) -> float:
         """Seconds after which the last sample of a series no longer counts; 5 min by default."""
         return prometheus_seconds(self.flags().get("query.lookback-delta", "5m"))
 
     def query(self, expression: str, at: float | None = None) -> tuple[Sample, ...]:
-        """The instant vector that an expression gives; a scalar becomes one sample without labels.
+        """The instant vector of a PromQL expression; a scalar becomes one sample without labels.
 
         Args:
             expression: PromQL.
-            at: Unix time; default: its own now.
+            at: Unix time; default: now, by its own clock.
 
         Raises:
             NoData: the expression is refused, or gives neither a vector nor a scalar.
@@ -214,7 +202,7 @@ class Prometheus:
         return self.query("vector(1)")[0].at
 
     def number(self, expression: str) -> float:
-        """The one number that an expression gives.
+        """The single number that an expression gives.
 
         Raises:
             NoData: it gives none, several, or NaN.
@@ -232,14 +220,7 @@ class Prometheus:
     def query_range(
         self, expression: str, start: float, end: float, step_s: float
     ) -> tuple[Points, ...]:
-        """What an expression gave over time; at most 11,000 steps.
-
-        Args:
-            expression: PromQL.
-            start: Unix time of the first value.
-            end: Unix time of the last one, at most.
-            step_s: seconds between two values.
-        """
+        """The values of an expression from `start` to `end` (Unix time); at most 11,000 steps."""
         found, answer = self._ask(
             "/api/v1/query_range",
             {
@@ -258,13 +239,12 @@ class Prometheus:
         """The label sets of the series that match any of the selectors within a time."""
         asked = [("match[]", selector) for selector in selectors]
         asked += [("start", f"{start:.3f}"), ("end", f"{end:.3f}")]
-        found, answer = self._ask("/api/v1/series", asked, post=True)
-        return api.shaped(_LABEL_SETS, found, answer, _NAME)
+        return self._read(_LABEL_SETS, "/api/v1/series", asked, post=True)
 
     def clock_offset_s(self) -> tuple[float, float]:
-        """How far its clock is ahead of ours, in seconds, and how exactly that is known.
+        """How far its clock is ahead of ours, and the uncertainty, both in seconds.
 
-        Half of the round trip is the error; its answer has milliseconds.
+        The answer has milliseconds: the uncertainty is half of the round trip.
         """
         before = time.time()
         theirs = self.number("time()")
@@ -272,7 +252,7 @@ class Prometheus:
         return theirs - (before + after) / 2, (after - before) / 2
 
     def metrics(self) -> metrics.Exposition:
-        """Its own metrics, which a proxy before it may hide.
+        """Its own metrics; a proxy may hide them.
 
         Raises:
             NoData: it does not answer with metrics.
@@ -287,10 +267,21 @@ class Prometheus:
             )
         return exposition
 
+    def _read(
+        self,
+        kind: TypeAdapter[_T],
+        path: str,
+        parameters: api.Parameters | None = None,
+        *,
+        post: bool = False,
+    ) -> _T:
+        found, answer = self._ask(path, parameters, post=post)
+        return api.shaped(kind, found, answer, _NAME)
+
     def _ask(
         self, path: str, parameters: api.Parameters | None = None, *, post: bool = False
     ) -> tuple[object, Answer]:
-        """The `data` of an answer. Long questions go as a form, which has no limit of length."""
+        """The `data` of an answer. With `post`, the query may be of any length."""
         if post:
             form = api.address("", "", parameters).removeprefix("?").encode()
             answer = self._session.post(
@@ -306,6 +297,6 @@ class Prometheus:
         if envelope.error_type in {"timeout", "canceled"}:
             raise TookTooLong(clean(envelope.error, 200), where=answer.url)
         raise NoData(
-            f"it refuses the question ({envelope.error_type}): {clean(envelope.error, 300)}",
+            f"the query was refused ({envelope.error_type}): {clean(envelope.error, 300)}",
             where=answer.url,
         )

@@ -1,7 +1,7 @@
-"""Reads a metrics endpoint as strictly as Prometheus does, line by line.
+"""Parses a metrics endpoint as strictly as Prometheus does, line by line.
 
-Client libraries read more than Prometheus takes (and rename counters on the way), so that a
-page which they accept can still be a failed scrape. Hence a grammar of our own.
+Client libraries accept more than Prometheus does (and rename counters), so that a page that they
+parse can still be a failed scrape. Therefore this is a grammar of its own.
 """
 
 import difflib
@@ -50,7 +50,7 @@ _KINDS: Final = {
 
 
 class Format(StrEnum):
-    """How an exposition is written, by its content type."""
+    """The format of an exposition, by its content type."""
 
     TEXT = "text"
     OPENMETRICS = "openmetrics"
@@ -77,17 +77,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """What a metrics endpoint answered.
+    """The answer of a metrics endpoint.
 
     Attributes:
-        url: where.
-        status: the HTTP status; whatever it is, the body was read.
-        content_type: the header as it came.
-        format: what the content type stands for.
-        samples: the value of each series, the first one where a series stands twice.
+        url: its address.
+        status: the HTTP status; the body was read whatever it is.
+        content_type: the header.
+        format: of the content type.
+        samples: the value of each series, the first one of a duplicate series.
         names: the metrics that are declared or have samples.
-        duplicates: series that stand more than once.
-        problems: what Prometheus would refuse, each with its line number.
+        duplicates: series that occur more than once.
+        problems: what Prometheus would reject, each with its line number.
     """
 
     url: str
@@ -109,7 +109,7 @@ class Reading:
 
 
 def scrape(service: Service) -> Exposition:
-    """Ask a service for its metrics, as Prometheus would.
+    """Request the metrics of a service, as Prometheus does.
 
     Raises:
         CouldNotMeasure: see `readiness.lib.http.Session.request`; 16 MiB are allowed.
@@ -118,7 +118,7 @@ def scrape(service: Service) -> Exposition:
 
 
 def parse(answer: Answer) -> Exposition:
-    """Read an answer as an exposition. Never raises: what is wrong with it is in `problems`."""
+    """Parse an answer. Never raises: mistakes are in `problems`."""
     form = format_of(answer.content_type)
     samples: dict[Series, float] = {}
     names: set[str] = set()
@@ -155,7 +155,7 @@ def parse(answer: Answer) -> Exposition:
 
 
 def format_of(content_type: str) -> Format:
-    """The format a content type stands for; `text/plain` without a version is the text format."""
+    """The format of a content type; `text/plain` without a version is the text format."""
     media, *rest = (part.strip() for part in content_type.lower().split(";"))
     pairs = (part.partition("=") for part in rest)
     version = {key.strip(): value.strip(' "') for key, _, value in pairs}.get("version", "")
@@ -167,13 +167,13 @@ def format_of(content_type: str) -> Format:
 
 
 def read(exposition: Exposition, selector: str) -> Reading:
-    """Sum the series a selector matches. None may exist yet, if its metric is declared.
+    """Sum the series that a selector matches; 0 if there are none and its metric is declared.
 
-    A counter with labels has no series before its first event: absent then means 0.
+    A counter with labels has no series before its first event.
 
     Raises:
         CouldNotMeasure: the selector is not of the form `name{label="value"}`.
-        NoData: the answer is no exposition, the metric is not in it at all, or the sum is NaN.
+        NoData: the status is not 200, the metric is not declared, or the sum is NaN.
     """
     wanted = parse_selector(selector)
     if exposition.status != 200:  # noqa: PLR2004 - OK
@@ -242,7 +242,7 @@ def _ended(body: bytes) -> bool:
 
 
 def _declared(line: str, form: Format) -> Iterator[str]:
-    """The metric names that a comment declares; ValueError if Prometheus refuses the line."""
+    """The metric names that a comment declares; ValueError if Prometheus rejects the line."""
     found = _COMMENT.fullmatch(line.strip(" \t"))
     if found is None:
         if re.match(r"[ \t]*#[ \t]+(HELP|TYPE)[ \t]", line):
@@ -305,7 +305,7 @@ def _labels(text: str, name: str) -> tuple[Series, str]:
         if label := _LABEL.match(text, place):
             key = _unquoted(label[1])
             if key in labels:
-                raise ValueError("a label that stands twice")
+                raise ValueError("a duplicate label")
             labels[key] = _unquoted(label[2])
         elif not name and (label := _QUOTED_NAME.match(text, place)):
             name = _unquoted(label[0])

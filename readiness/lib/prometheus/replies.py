@@ -1,4 +1,4 @@
-"""What a Prometheus answers: targets, rules, alerts, samples."""
+"""The answers of Prometheus: targets, rules, alerts, samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +17,13 @@ class Target(api.Reply):
     """One active target.
 
     Attributes:
-        labels: as its series have them, `job` and `instance` among them.
-        pool: the scrape job's name.
-        url: what is scraped.
+        labels: of its series, `job` and `instance` among them.
+        pool: the name of the scrape job.
+        url: the scraped address.
         health: `up`, `down`, or `unknown` before the first scrape.
         error: why the last scrape failed; empty if it did not.
-        last_scrape: when that was; year 1 if it never was.
-        last_duration_s: seconds it took.
-        interval_s: seconds between two scrapes.
-        timeout_s: seconds a scrape may take.
+        last_scrape: year 1 if there was none.
+        last_duration_s: seconds that it took.
     """
 
     labels: Labels
@@ -55,13 +53,12 @@ class Target(api.Reply):
 
 
 class Alert(api.Reply):
-    """One alert that is pending or firing.
+    """One alert whose condition holds since `active_at`.
 
     Attributes:
-        labels: with their templates filled in; without the external labels.
-        annotations: the same.
+        labels: with templates filled in, without the external labels.
+        annotations: with templates filled in.
         state: `pending` or `firing`.
-        active_at: since when its condition holds.
     """
 
     labels: Labels
@@ -76,18 +73,16 @@ class Alert(api.Reply):
 
 
 class Rule(api.Reply):
-    """One rule, as it is loaded.
+    """One loaded rule.
 
     Attributes:
         name: of the alert, or of the series that it records.
-        type: `alerting` or `recording`.
         query: its expression, in PromQL.
         for_s: seconds that it must hold, 0 for recording rules.
-        labels: with templates, not filled in.
-        annotations: the same.
+        labels: with templates, not filled in, as the annotations.
         health: `ok`, `err`, or `unknown` before the first evaluation.
         error: why the last evaluation failed; empty if it did not.
-        evaluated: when that was; year 1 if it never was.
+        evaluated: the last evaluation; year 1 if there was none.
         state: `inactive`, `pending`, `firing` (and `unknown` since 3.8).
         alerts: those that are pending or firing.
     """
@@ -111,15 +106,7 @@ class Rule(api.Reply):
 
 
 class RuleGroup(api.Reply):
-    """Rules that are evaluated one after the other.
-
-    Attributes:
-        name: of the group, unique in its file.
-        file: where it stands.
-        interval_s: seconds between two evaluations.
-        evaluation_s: seconds that the last one took.
-        rules: in their order.
-    """
+    """Rules that are evaluated in sequence; `evaluation_s` is the duration of the last time."""
 
     name: str
     file: str
@@ -129,12 +116,11 @@ class RuleGroup(api.Reply):
 
 
 class RuntimeInfo(api.Reply):
-    """How it runs.
+    """The state of the server.
 
     Attributes:
         config_loaded: whether the last reload succeeded; if not, an older configuration runs.
-        retention: as text: `15d`, `15d or 10GiB`.
-        server_time: its own clock, since 2.53.
+        retention: as `15d` or `15d or 10GiB`.
     """
 
     config_loaded: bool = Field(alias="reloadConfigSuccess")

@@ -82,7 +82,7 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
     elif subject is None:
         settled = "not-run"
         undeclared = missing(state.loaded.config, spec.each, spec.needs)
-        reason = f"Not configured: set {undeclared}, {OR_NOT}"
+        reason = f"Not configured: {undeclared}, {OR_NOT}"
     elif not permission.allowed:
         settled, reason = "not-run", permission.reason
     return Planned(

@@ -14,8 +14,7 @@ from uuid import uuid4
 import pytest
 
 from readiness import __version__
-from readiness.config.loading import Loaded, load
-from readiness.config.locate import configured
+from readiness.config.loading import Loaded, configured, load
 from readiness.model.check import Effect
 from readiness.model.errors import ReadinessError, UsageError
 from readiness.model.measurement import now

@@ -20,9 +20,9 @@ from readiness.areas.alerting.config import (
 from readiness.areas.alerting.inboxes import TIMEOUT_S, Watched, reader_of, texts, wait, watch
 from readiness.areas.alerting.probes.synthetic import new_probe
 from readiness.lib import api, command, http
-from readiness.lib.patience import until
+from readiness.lib.guardian import Undo
+from readiness.lib.retry import until
 from readiness.lib.text import clean
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.secrets import Secret
 

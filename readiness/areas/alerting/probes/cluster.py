@@ -15,10 +15,10 @@ from readiness.config.base.watching import Alertmanager
 from readiness.lib import http
 from readiness.lib.alertmanager import HeldAlert, Peer, Silence, Status
 from readiness.lib.durations import prometheus_seconds
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.exposition import Series
 from readiness.lib.prometheus.replies import Alert
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
 

@@ -31,11 +31,11 @@ from readiness.config.base.watching import Alertmanager
 from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import command, postgres
 from readiness.lib.alertmanager import Peer
-from readiness.lib.patience import until
+from readiness.lib.guardian import Undo
 from readiness.lib.postgres import Connection
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, RuleGroup
-from readiness.lib.undo import Undo
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData, SafetyRefusal
 
 _POLL_S: Final = 0.05

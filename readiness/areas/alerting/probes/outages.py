@@ -23,9 +23,9 @@ from readiness.areas.alerting.probes.synthetic import Synthetic, new_probe, synt
 from readiness.config.base.watching import Alertmanager
 from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib.alertmanager import Peer
-from readiness.lib.patience import until
+from readiness.lib.guardian import Undo
 from readiness.lib.prometheus import Prometheus
-from readiness.lib.undo import Undo
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Moment
 

@@ -26,9 +26,9 @@ from readiness.areas.alerting.bounds import (
     key_for,
 )
 from readiness.areas.alerting.promql import Selector, descend, parse, selectors
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, Target
+from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs

@@ -7,9 +7,9 @@ from typing import Final
 
 from readiness.areas.alerting.promql import Match, Selector, selectors
 from readiness.lib import http
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, RuleGroup, Sample
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 

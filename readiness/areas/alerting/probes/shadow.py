@@ -23,7 +23,7 @@ from readiness.areas.alerting.reach import SEVERITY, holders, placed, routes_of,
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
 from readiness.lib.guardian import Guardian
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import NoData
 from readiness.servers.alertmanager import PrivateAlertmanager
 

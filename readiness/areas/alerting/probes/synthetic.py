@@ -14,7 +14,7 @@ from readiness.areas.alerting.inboxes import LAST_LOOK_S, Message, Watched, read
 from readiness.areas.alerting.reach import ALERT_NAME, refuse_unless_contained, routes_of
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, Matcher, NewAlert, Peer, Status
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
 ALERT: Final = "ReadinessProbe"

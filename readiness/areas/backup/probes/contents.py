@@ -14,7 +14,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import Final
 
-from readiness.lib.account import Account
+from readiness.lib.command import Account
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.servers.binaries import Binaries, Ended, run_program
 

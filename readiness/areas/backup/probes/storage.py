@@ -13,8 +13,8 @@ from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import Piece, no_backup
 from readiness.lib import command
 from readiness.lib.files import BackupFile, files_in
+from readiness.lib.guardian import Undo
 from readiness.lib.text import clean
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, Unreachable
 
 _ENOUGH: Final = 256

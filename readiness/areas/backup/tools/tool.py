@@ -13,8 +13,7 @@ from typing import Any, Final, Protocol
 
 from readiness.areas.backup.config import Backup, Physical
 from readiness.lib import command
-from readiness.lib.account import Account
-from readiness.lib.command import Answer
+from readiness.lib.command import Account, Answer
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.servers.binaries import server_account
 

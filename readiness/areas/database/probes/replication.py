@@ -6,7 +6,6 @@ from typing import Final
 
 from readiness.areas.database.config import Database, Standby
 from readiness.lib import postgres
-from readiness.lib.patience import until
 from readiness.lib.postgres.session import (
     in_recovery,
     looking,
@@ -14,6 +13,7 @@ from readiness.lib.postgres.session import (
     seeing_all_sessions,
     system_of,
 )
+from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure
 

@@ -16,10 +16,10 @@ from psycopg import sql
 from readiness.areas.database.config import P95
 from readiness.areas.database.snapshots import Snapshot, StatementUse
 from readiness.lib import postgres
-from readiness.lib.patience import until
 from readiness.lib.postgres import Connection
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample
+from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import NoData, NotPermitted
 

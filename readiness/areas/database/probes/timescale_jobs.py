@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.lib import postgres
-from readiness.lib.patience import until
 from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import in_recovery, need_role
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _FIRST_LOOK_S: Final = 15.0

@@ -17,7 +17,7 @@ from psycopg import errors
 from readiness.areas.database.config import Pooler as PoolerSettings
 from readiness.areas.database.probes import sessions
 from readiness.areas.database.reference.parts import POOL_SIZE, DatabaseParts, Pooler
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import Dsn
 from readiness.servers.shop import NAME as SHOP

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from readiness.lib.guardian import Guardian
-from readiness.lib.patience import until
+from readiness.lib.retry import until
 from readiness.model.errors import ReadinessError, ReferenceSystemError
 from readiness.model.secrets import register
 from readiness.servers.binaries import Binaries, find_binaries

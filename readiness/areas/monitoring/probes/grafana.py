@@ -16,8 +16,8 @@ from readiness.areas.monitoring.config import Grafana as Settings
 from readiness.areas.monitoring.probes.dashboards import Panel, Query, Source, fill_in, panels_of
 from readiness.lib import api
 from readiness.lib.http import Answer, Session
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
+from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from readiness.areas.monitoring.config import Drill, Service
 from readiness.lib import command
+from readiness.lib.guardian import Undo
 from readiness.lib.http import Answer, ask
 from readiness.lib.text import clean
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement, Moment
 

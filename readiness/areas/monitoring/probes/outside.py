@@ -14,9 +14,9 @@ from readiness.areas.monitoring.config import ErrorTracker, Service
 from readiness.config.base.watching import BlackboxProbe
 from readiness.lib import api, http
 from readiness.lib.http import Answer, Session
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 from readiness.model.secrets import Secret, register

@@ -8,9 +8,9 @@ from typing import Final
 import promql_parser
 
 from readiness.config.base.watching import Job
-from readiness.lib.patience import until
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample, Target
+from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement

@@ -13,10 +13,10 @@ from readiness.config.base.tables import Database
 from readiness.config.base.watching import Job
 from readiness.lib import postgres
 from readiness.lib.durations import prometheus_seconds
-from readiness.lib.patience import until
 from readiness.lib.postgres import Connection
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample
+from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement

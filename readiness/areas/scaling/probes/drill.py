@@ -16,11 +16,11 @@ from readiness.areas.scaling.config import Live, Scaling
 from readiness.lib import command
 from readiness.lib.drill.counting import Said, Sampler, counted, sampling
 from readiness.lib.drill.safety import Safety, alone
+from readiness.lib.guardian import Undo
 from readiness.lib.prober import watched
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.prober import Prober, probing
 from readiness.lib.text import listed
-from readiness.lib.undo import Undo
 from readiness.model.errors import CouldNotMeasure, NoData
 
 Counts = Sequence[Said[int]]

@@ -5,7 +5,7 @@ from readiness.lib.text import clean
 
 
 @given(st.text(), st.integers(min_value=1, max_value=300))
-def test_the_text_is_one_line_that_prints_and_is_not_longer(text: str, longest: int) -> None:
+def test_cleaned_text_is_one_short_printable_line(text: str, longest: int) -> None:
     found = clean(text, longest)
 
     assert len(found) <= longest
@@ -13,10 +13,10 @@ def test_the_text_is_one_line_that_prints_and_is_not_longer(text: str, longest: 
     assert len(found.splitlines()) <= 1
 
 
-def test_terminal_codes_and_text_that_runs_backwards_lose_their_effect() -> None:
+def test_terminal_codes_and_bidirectional_marks_are_removed() -> None:
     assert clean("a\x1b[31mb\r\nc\u202ed") == "a [31mb c d"
 
 
-def test_what_is_too_long_ends_with_an_ellipsis() -> None:
+def test_long_text_ends_with_an_ellipsis() -> None:
     assert clean("abcdef", 4) == "abc…"
     assert clean("abcd", 4) == "abcd"

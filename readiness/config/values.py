@@ -1,10 +1,17 @@
-"""The single values of a configuration, with their paths."""
+"""All keys of a configuration with their effective values and origins."""
 
+import json
 from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING
 
 from readiness.config.base import Model, Named
 from readiness.config.base.mistakes import Path
 from readiness.config.base.tables import Config
+from readiness.model.secrets import Dsn, Secret, redact
+
+if TYPE_CHECKING:
+    from readiness.config.loading import Loaded
 
 
 def leaves(config: Config) -> Iterator[tuple[Path, object]]:
@@ -32,3 +39,27 @@ def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
             yield from _leaves(item, (*path, index))
     else:
         yield path, value
+
+
+def show(loaded: "Loaded") -> str:
+    """Every key with its effective value and its origin, one a line; secrets as ‹set›."""
+    rows = [
+        (f"{dotted(path)} = {_shown(value)}", loaded.origins[dotted(path)])
+        for path, value in leaves(loaded.config)
+    ]
+    width = min(72, max(len(left) for left, _ in rows))
+    lines = [f"# {loaded.path}", f"# sha256 {loaded.sha256}"]
+    lines += [f"{left:<{width}}  # {origin}" for left, origin in rows]
+    return redact("\n".join(lines)) + "\n"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Dsn):
+        return f"‹set› ({value.address})"
+    if isinstance(value, Secret):
+        return "‹set›"
+    if value is None:
+        return "‹not set›"
+    if isinstance(value, date):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False)

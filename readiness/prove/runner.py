@@ -31,7 +31,7 @@ Findings = dict[str, CheckResult]
 """The checks that did not pass, by name."""
 
 
-class Looker:
+class CheckRunner:
     """Runs checks in forks of a warm process; several threads may share one.
 
     Most checks wait, for example for a scrape, so the files are divided among several forks. A
@@ -56,7 +56,7 @@ class Looker:
         """Stop running checks and start no others."""
         self._warm.interrupt()
 
-    def look(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
+    def run(self, system: ReferenceSystem, checks: Collection[str]) -> tuple[Findings, str]:
         """Run these checks, by id.
 
         Returns:
@@ -69,7 +69,7 @@ class Looker:
         found: list[tuple[Findings, str]] = []
         with ThreadPoolExecutor(self._forks) as pool:
             for turn in (parallel - later, later):
-                found += pool.map(lambda part: self._run(system, part), self._dealt(turn))
+                found += pool.map(lambda part: self._run(system, part), self._divided(turn))
         if quiet:
             found.append(self._run(system, quiet))
         seen: Findings = {}
@@ -90,7 +90,7 @@ class Looker:
         self._took.update(took)
         return _findings(record)
 
-    def _dealt(self, checks: Iterable[str]) -> list[list[str]]:
+    def _divided(self, checks: Iterable[str]) -> list[list[str]]:
         """The checks in parts of similar duration, as many as are worth a fork."""
         by_file: dict[Path, list[str]] = defaultdict(list)
         for check in sorted(checks):

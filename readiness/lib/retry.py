@@ -1,7 +1,8 @@
-"""Detects load on the measuring machine, which makes a fast target look slow.
+"""Measures again: until a condition holds, or because this machine was disturbed.
 
-Signs are CPU time stolen by the host (`/proc/stat`, proc(5)) and threads that wake late. A pass
-measured meanwhile counts, as interference makes nothing faster; a miss is measured again.
+Load on the measuring machine makes a fast target look slow. Its signs are CPU time stolen by the
+host (`/proc/stat`, proc(5)) and threads that wake late. A pass measured meanwhile counts, because
+interference makes nothing faster; a miss is measured again.
 """
 
 import os
@@ -16,8 +17,9 @@ from typing import Final, TypeVar
 from readiness.model.errors import CouldNotMeasure, TookTooLong, Unreachable
 from readiness.model.measurement import Measurement
 
-Measured = TypeVar("Measured")
+T = TypeVar("T")
 
+_EVERY_S: Final = 0.5
 _MOST_STOLEN: Final = 0.5
 """Share of the time that passed: undisturbed, all would have taken half as long at best."""
 _MOST_LATE_S: Final = 0.25
@@ -26,8 +28,32 @@ _PATIENCE_S: Final = 30.0
 _TICK_S: Final = 0.01
 _GLANCE_S: Final = 1.0
 _STAT: Final = Path("/proc/stat")
-# The place of the figure in the line "cpu", behind that word; in ticks of the clock, see proc(5).
+# The column of the line "cpu" with the stolen time, in clock ticks; see proc(5).
 _STOLEN: Final = 8
+
+
+def until(
+    look: Callable[[], T],
+    good: Callable[[T], bool],
+    *,
+    within_s: float,
+    every_s: float | None = None,
+) -> T:
+    """Call `look` until its result is good or the time is over; gives the last result.
+
+    Args:
+        look: its exceptions are not caught.
+        good: whether to stop.
+        within_s: seconds from the first call to the last one.
+        every_s: seconds between two calls; default: half a second.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        seen = look()
+        left = deadline - time.monotonic()
+        if good(seen) or left <= 0:
+            return seen
+        time.sleep(min(every_s or _EVERY_S, left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +118,16 @@ def watching() -> Iterator[Watch]:
 
 
 def undisturbed(
-    measure: Callable[[], Measured],
-    settled: Callable[[Measured], bool],
+    measure: Callable[[], T],
+    settled: Callable[[T], bool],
     tell: Callable[[Measurement], None],
-) -> Measured:
-    """Measure, and again (at most four times) if interference may explain a miss.
+) -> T:
+    """Measure, at most four times while interference may explain a miss.
 
-    A settled result counts as it is, and so does a miss on a quiet machine.
+    A settled result counts, and so does a miss on a quiet machine.
 
     Args:
-        measure: takes the measurement, from the beginning.
+        measure: takes the whole measurement.
         settled: whether it passes, or misses in a way that interference cannot explain, such
             as a lost row.
         tell: receives a measurement for each discarded attempt.
@@ -142,7 +168,7 @@ def _await_quiet() -> None:
 
 
 def _stolen_s() -> float:
-    """Seconds stolen since the machine started, over all processors; 0 where nobody tells."""
+    """Seconds stolen since the machine started, over all processors; 0 if unknown."""
     with suppress(OSError, ValueError, IndexError):
         first = _STAT.read_text(encoding="ascii").partition("\n")[0]
         return int(first.split()[_STOLEN]) / os.sysconf("SC_CLK_TCK")

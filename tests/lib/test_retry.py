@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.lib import interference
-from readiness.lib.interference import Interference, undisturbed, watching
+from readiness.lib import retry
+from readiness.lib.retry import Interference, undisturbed, watching
 from readiness.model.errors import CouldNotMeasure, TookTooLong
 from readiness.model.measurement import Measurement
 
@@ -34,8 +34,8 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(interference.Watch, "seen", lambda _watch: machine.seen())
-    monkeypatch.setattr(interference, "_await_quiet", lambda: None)
+    monkeypatch.setattr(retry.Watch, "seen", lambda _watch: machine.seen())
+    monkeypatch.setattr(retry, "_await_quiet", lambda: None)
     return machine
 
 
@@ -45,13 +45,13 @@ def measured(machine: Machine, *values: float) -> float:
     )
 
 
-def test_a_pass_is_taken_even_on_a_disturbed_machine(machine: Machine) -> None:
+def test_a_pass_counts_on_a_disturbed_machine(machine: Machine) -> None:
     machine.states = [STOLEN]
     assert measured(machine, 7) == 7
     assert not machine.told
 
 
-def test_a_miss_on_a_quiet_machine_is_taken_at_once(machine: Machine) -> None:
+def test_a_miss_on_a_quiet_machine_counts(machine: Machine) -> None:
     machine.states = [QUIET]
     assert measured(machine, 150) == 150
     assert machine.attempts == 1
@@ -66,13 +66,13 @@ def test_a_miss_on_a_disturbed_machine_is_measured_again(
     assert [m.value for m in machine.told] == [str(state)] * 2
 
 
-def test_a_machine_that_is_never_quiet_measures_nothing(machine: Machine) -> None:
+def test_a_machine_that_is_never_quiet_is_an_error(machine: Machine) -> None:
     machine.states = [STOLEN] * 4
     with pytest.raises(CouldNotMeasure, match="disturbed in all 4 attempts; last: 70%"):
         measured(machine, 150, 150, 150, 150)
 
 
-def test_an_error_on_a_quiet_machine_stays_itself(machine: Machine) -> None:
+def test_an_error_on_a_quiet_machine_is_kept(machine: Machine) -> None:
     machine.states = [QUIET]
 
     def measure() -> float:
@@ -95,7 +95,7 @@ def test_an_error_on_a_disturbed_machine_is_tried_again(machine: Machine) -> Non
     assert undisturbed(measure, lambda _value: True, machine.told.append) == 3
 
 
-def test_an_error_on_a_machine_that_is_never_quiet_stays_itself(machine: Machine) -> None:
+def test_an_error_on_a_machine_that_is_never_quiet_is_kept(machine: Machine) -> None:
     machine.states = [LATE] * 4
 
     def measure() -> float:
@@ -107,7 +107,7 @@ def test_an_error_on_a_machine_that_is_never_quiet_stays_itself(machine: Machine
     assert len(machine.told) == 4
 
 
-def test_a_thread_that_is_held_up_is_seen() -> None:
+def test_a_delayed_thread_is_noticed() -> None:
     with watching() as watch:
         ctypes.PyDLL(None).usleep(600_000)  # keeps the interpreter's lock, as a stalled machine
     assert watch.seen().late_s > 0.4
@@ -118,7 +118,7 @@ def test_stolen_time_is_read_as_the_kernel_writes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stat = tmp_path / "stat"
-    monkeypatch.setattr(interference, "_STAT", stat)
+    monkeypatch.setattr(retry, "_STAT", stat)
     # user nice system idle iowait irq softirq steal guest guest_nice, as in proc(5)
     stat.write_text("cpu  1000 0 500 9000 100 0 0 100 0 0\ncpu0 1 2 3\n")
     with watching() as watch:
@@ -128,11 +128,11 @@ def test_stolen_time_is_read_as_the_kernel_writes_it(
 
 
 @pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "cpu a b c d e f g h\n"])
-def test_a_system_that_does_not_tell_steals_nothing(
+def test_unknown_stolen_time_counts_as_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
     stat = tmp_path / "stat"
-    monkeypatch.setattr(interference, "_STAT", stat)
+    monkeypatch.setattr(retry, "_STAT", stat)
     stat.write_text(text)
     with watching() as watch:
         pass
