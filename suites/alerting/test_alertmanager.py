@@ -140,8 +140,8 @@ def _too_broad(rule: InhibitRule, alerts: Sequence[Labels], dead_man: str) -> It
     failure_title="An Alertmanager is missing, outside the cluster, or does not get every alert",
     why="""Prometheus lists an Alertmanager as `active` that has been down for a month, and a
     relabeling that drops `severity=critical` leaves every counter at zero: the page is lost between
-    the two. Peers that do not know each other notify everybody twice, and a missing second peer is
-    noticed on the day the first one fails.""",
+    the two. Peers that do not know each other send every notification twice, and a missing second
+    peer is noticed on the day the first one fails.""",
     fix="""Compare what Prometheus sends to, what fires, and what each peer knows:
     curl -s PROMETHEUS/api/v1/alertmanagers
     curl -si ALERTMANAGER/-/ready

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -37,7 +38,7 @@ ESCALATION = {"escalates", "waits", "in_time", "honors_acknowledgements"}
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The addresses of the engine, and of the inbox that it tells."""
+    """The addresses of the engine, and of the inbox that it sends to."""
     folder = tmp_path_factory.mktemp("engine")
     with Guardian() as guardian:
         inbox = started("inbox", [], folder, guardian)
@@ -85,6 +86,15 @@ def target_of(engine: AlertEngine, inbox: str) -> Config:
         for name in pager.TIERS
     }
     return Config(target=Target(name="shop"), alerting=Alerting(channels=channels, engine=engine))
+
+
+@contextmanager
+def faulty(url: str, fault: str) -> Iterator[None]:
+    httpx.post(f"{url}/_ctl", json={fault: False}, trust_env=False)
+    try:
+        yield
+    finally:
+        httpx.post(f"{url}/_ctl", json={}, trust_env=False)
 
 
 def judged(config: Config, undo: Undo | None = None) -> Evidence:
@@ -136,16 +146,12 @@ def test_fault_of_the_engine_is_a_miss(fault: str, miss: str, servers: tuple[str
     engine = engine_at(url).model_copy(update={"within_s": 4.0})
     if fault not in ESCALATION:
         engine = engine.model_copy(update={"escalation": None})
-    config = target_of(engine, inbox)
-    httpx.post(f"{url}/_ctl", json={fault: False}, trust_env=False)
-    try:
-        assert miss in misses(judged(config))
-    finally:
-        httpx.post(f"{url}/_ctl", json={}, trust_env=False)
+    with faulty(url, fault):
+        assert miss in misses(judged(target_of(engine, inbox)))
 
 
 def test_history_that_marks_firing_alerts_as_ended_is_an_error(servers: tuple[str, str]) -> None:
-    """The word stands in each entry: that it is there in the end would be no proof."""
+    """A text that every entry contains does not prove an end."""
     url, inbox = servers
     engine = engine_at(url)
     vague = EngineHistory(url=f"{url}/history", resolved_text="rd")
@@ -157,12 +163,9 @@ def test_history_that_marks_firing_alerts_as_ended_is_an_error(servers: tuple[st
 def test_an_acknowledged_alert_that_was_seen_nowhere_is_an_error(servers: tuple[str, str]) -> None:
     url, inbox = servers
     blind = engine_at(url).model_copy(update={"history": None})
-    httpx.post(f"{url}/_ctl", json={"notifies_first": False}, trust_env=False)
-    try:
+    with faulty(url, "notifies_first"):
         found = [error.message for error in judged(target_of(blind, inbox)).lost]
-        assert any("seen neither at the first tier nor in the history" in text for text in found)
-    finally:
-        httpx.post(f"{url}/_ctl", json={}, trust_env=False)
+    assert any("seen neither at the first tier nor in the history" in text for text in found)
 
 
 def test_an_inbox_that_cannot_be_read_is_an_error(servers: tuple[str, str]) -> None:

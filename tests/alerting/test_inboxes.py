@@ -1,4 +1,4 @@
-"""What arrived is read where it arrived; whatever cannot be read is an error, never `nothing`."""
+"""Messages are read at the channel; a channel that cannot be read is an error, not empty."""
 
 import json
 import sys
@@ -90,7 +90,7 @@ def test_slack_is_read_by_its_history() -> None:
 
 
 def test_slack_error_in_a_200_answer_is_not_permitted() -> None:
-    """Its HTTP status is 200 whatever happens; the error stands in the body."""
+    """Its HTTP status is always 200; the error is in the body."""
     with SmallServer({}) as server:
         server.otherwise = Reply('{"ok": false, "error": "missing_scope"}')
         with pytest.raises(NotPermitted, match="missing_scope") as refused:

@@ -1,4 +1,4 @@
-"""Rules are tried by the real promtool: which shapes can be driven, and what is found of them."""
+"""Rules are tried with the real promtool: correct ones, wrong ones, and unsupported ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where alerts go, what inhibits them, and that synthetic ones reach nobody else."""
+"""Where alerts go, what inhibits them, and that synthetic ones reach only their receiver."""
 
 import json
 from collections.abc import Mapping
@@ -355,7 +355,7 @@ def test_contained_alert_that_inhibits_no_real_one_is_allowed(inhibit: str) -> N
         pytest.param(
             """[{matchers: ['severity="critical"'], receiver: pager},
                 {matchers: ['readiness_probe!=""'], receiver: probe}]""",
-            id="a real route stands before it",
+            id="a real route comes before it",
         ),
         pytest.param(
             """[{matchers: ['readiness_probe!=""'], receiver: probe, continue: true},

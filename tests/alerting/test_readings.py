@@ -1,4 +1,4 @@
-"""What is read without a server: messages, histories, beats, missed evaluations, subjects."""
+"""Pure functions on messages, histories, beats, missed evaluations and subjects."""
 
 import json
 from collections.abc import Sequence
@@ -143,7 +143,7 @@ def test_only_the_row_with_the_id_is_found(document: object) -> None:
 
 
 def test_nested_id_finds_the_whole_row() -> None:
-    """The end stands beside it, not in the part that has the id."""
+    """The end of the alert is beside the part that has the id."""
     row = {"labels": {"probe": PROBE}, "state": "resolved"}
     assert list(rows_of(json.dumps({"alerts": [row]}), PROBE)) == [row]
 

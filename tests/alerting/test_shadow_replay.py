@@ -1,6 +1,5 @@
 """The shadow replay against a real Alertmanager: what is sent, when, and what is inhibited."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +17,13 @@ from readiness.servers import programs
 from readiness.servers.alertmanager import PrivateAlertmanager
 from tests.support.alerting_samples import CRITICAL, POLICY, WARNING, Document, peer, running
 from tests.support.monitored_service import misses, suite
-from tests.support.processes import eventually, needed
+from tests.support.processes import eventually, gone, needed
 
 pytestmark = pytest.mark.contract
+
+HURRIED = POLICY.model_copy(
+    update={"severities": {"critical": CRITICAL.model_copy(update={"budget_s": 1.0})}}
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +51,7 @@ def of(replay: Replay, name: str) -> Replayed:
     return next(alert for alert in replay.alerts if alert.name == name)
 
 
-def told(alert: Replayed) -> set[str]:
+def notified(alert: Replayed) -> set[str]:
     return {f"{found.receiver}/{found.integration}" for found in alert.deliveries}
 
 
@@ -61,8 +64,8 @@ def test_notified_channels_are_seen(guardian: Guardian) -> None:
     seen = running()
     replay = play(seen, guardian)
 
-    assert told(of(replay, "Down")) == {"pager/pagerduty[0]", "sms/webhook[0]", "chat/slack[0]"}
-    assert told(of(replay, "Slow")) == {"chat/slack[0]"}
+    assert notified(of(replay, "Down")) == {"pager/pagerduty[0]", "sms/webhook[0]", "chat/slack[0]"}
+    assert notified(of(replay, "Slow")) == {"chat/slack[0]"}
     assert [dict(found.group) for found in of(replay, "Slow").deliveries] == [{"alertname": "Slow"}]
     assert all(alert.agrees for alert in replay.alerts)
     assert len([alert for alert in replay.alerts if alert.is_test]) == 2
@@ -79,9 +82,7 @@ def test_group_wait_is_waited_for(guardian: Guardian) -> None:
 
 def test_rule_that_notifies_too_late_is_named(guardian: Guardian) -> None:
     seen = running(lambda c: [r.update(group_wait="2m") for r in routes(c, "pager", "sms")])
-    policy = CRITICAL.model_copy(update={"budget_s": 1.0})
-    hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
-    replay = shadow.replay(seen, hurried, peer(), guardian)
+    replay = shadow.replay(seen, HURRIED, peer(), guardian)
 
     assert "Down notifies chat, not pager or sms" in misses(judged(seen, replay))
 
@@ -94,12 +95,9 @@ def test_muted_route_sends_nothing(guardian: Guardian) -> None:
         for route in routes(config, "pager", "sms"):
             route["mute_time_intervals"] = ["always"]
 
-    policy = CRITICAL.model_copy(update={"budget_s": 1.0})
-    hurried = POLICY.model_copy(update={"severities": {"critical": policy}})
-    seen = running(edit)
-    replay = shadow.replay(seen, hurried, peer(), guardian)
+    replay = shadow.replay(running(edit), HURRIED, peer(), guardian)
 
-    assert told(of(replay, "Down")) == {"chat/slack[0]"}
+    assert notified(of(replay, "Down")) == {"chat/slack[0]"}
     assert of(replay, "Down").agrees
 
 
@@ -205,12 +203,4 @@ def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
     child.stdout.close()
 
     assert eventually(lambda: not folder.exists())
-    assert eventually(lambda: not _runs(pid))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert eventually(lambda: gone(pid))

@@ -175,5 +175,5 @@ def test_repetition_ends() -> None:
 
 
 def test_a_starved_long_drill_runs_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(again, "_PATIENCE_S", -1)
+    monkeypatch.setattr(watched, "_PATIENCE_S", -1)
     assert fairly(Drills(100)) == Done(2, True)

@@ -151,8 +151,8 @@ class Line:
 
     def plus(self, other: "Line") -> "Line":
         """The sum of both."""
-        together = self.accumulates or other.accumulates
-        return Line(self.start + other.start, self.slope + other.slope, together)
+        accumulates = self.accumulates or other.accumulates
+        return Line(self.start + other.start, self.slope + other.slope, accumulates)
 
     def times(self, factor: float) -> "Line":
         """The product with a number."""
@@ -338,7 +338,8 @@ class _Plan:
 
     def _call(self, node: Call, value: Line, *, summed: bool) -> None:
         name, inner = node.func.name, [a for a in node.args if isinstance(a, Expr)]
-        ranged = next((a for a in map(bare, inner) if _is_range(a)), None)
+        ranges = (a for a in map(bare, inner) if isinstance(a, MatrixSelector | SubqueryExpr))
+        ranged = next(ranges, None)
         if name in _THROUGH and inner:
             self.solve(inner[0], value, summed=summed)
         elif name == "histogram_quantile":
@@ -420,10 +421,6 @@ def _that_holds(bound: Bound) -> float:
 def _filters(node: BinaryExpr) -> bool:
     one_number = (number(node.lhs) is None) is not (number(node.rhs) is None)
     return one_number and not (node.modifier and node.modifier.return_bool)
-
-
-def _is_range(node: Expr) -> bool:
-    return isinstance(node, MatrixSelector | SubqueryExpr)
 
 
 def _over_range(function: str, node: MatrixSelector, value: Line) -> Line | None:

@@ -61,7 +61,7 @@ def _refusal(source: str, why: str) -> NoData:
     return NoData(
         f"the regular expression {source[:120]!r} cannot be evaluated: {why[:200]}",
         remedy="check it with `amtool check-config` or `promtool check rules`; if they accept it,"
-        " write it shorter (the shadow replay runs it as it stands)",
+        " write it shorter (the shadow replay runs it unchanged)",
     )
 
 

@@ -151,7 +151,7 @@ class Spanned:
     """A range of a rule, and the interval at which its series are scraped."""
 
     rule: str  # the name of the rule
-    selector: str  # what the range stands behind
+    selector: str  # that has the range
     range_s: float  # seconds that it spans
     interval_s: float  # seconds between two samples
 
