@@ -133,6 +133,12 @@ def tail(samples: Sequence[Sample], release: str) -> Sequence[Sample]:
     return samples
 
 
+def is_steady(samples: Sequence[Sample], release: str, steady_s: float) -> bool:
+    """Whether the last answers are all good ones of this release, for long enough."""
+    settled = tail(samples, release)
+    return len(settled) >= IN_A_ROW and settled[-1].due - settled[0].due >= steady_s
+
+
 def plan_of(deployment: Deployment) -> Plan:
     """What the prober sends to a target."""
     return watched.plan_of(deployment, deployment.version_key)
@@ -231,9 +237,7 @@ class Watch:
     def _arrive(self, goal: str, patience: "_Patience", quiet: Callable[[], bool]) -> str:
         while True:
             seen = self._prober.seen().between(patience.began)
-            settled = tail(seen.samples, goal)
-            long_s = settled[-1].due - settled[0].due if settled else 0.0
-            if len(settled) >= IN_A_ROW and long_s >= self._settings.steady_s and quiet():
+            if is_steady(seen.samples, goal, self._settings.steady_s) and quiet():
                 return ""
             if problem := self._too_bad(patience, seen):
                 versions = listed(dict.fromkeys(s.version or "none" for s in seen.samples[-100:]))

@@ -13,7 +13,7 @@ from typing import Final, Self
 from readiness.areas.deployment.adapters import adapter_of
 from readiness.areas.deployment.adapters.adapter import Adapter, Call
 from readiness.areas.deployment.config import Config, Data, Deployment
-from readiness.areas.deployment.drill.change import IN_A_ROW, plan_of, tail
+from readiness.areas.deployment.drill.change import IN_A_ROW, is_steady, plan_of, tail
 from readiness.config.base.area import Recovery
 from readiness.lib import command
 from readiness.lib.drill.safety import RECOVER, Noted, Notes, Place, Safety, locked
@@ -82,7 +82,8 @@ def _is_there(prober: Prober, adapter: Adapter, release: str) -> bool:
         seen = prober.wait(lambda seen: len(seen.between(began).samples) >= IN_A_ROW, _GLANCE_S)
     except TookTooLong:
         return False
-    return _settled(seen.between(began), release)
+    samples = seen.between(began).samples
+    return len(tail(samples, release)) == len(samples) >= IN_A_ROW
 
 
 def _restore(deployment: Deployment, adapter: Adapter, release: str, prober: Prober) -> Restored:
@@ -123,12 +124,7 @@ def _run(calls: Sequence[Call], deployment: Deployment) -> str:
 
 
 def _is_steady(since: float, release: str, steady_s: float, seen: Observation) -> bool:
-    settled = tail(seen.between(since).samples, release)
-    return len(settled) >= IN_A_ROW and settled[-1].due - settled[0].due >= steady_s
-
-
-def _settled(seen: Observation, release: str) -> bool:
-    return len(tail(seen.samples, release)) == len(seen.samples) >= IN_A_ROW
+    return is_steady(seen.between(since).samples, release, steady_s)
 
 
 class Kept:
