@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from readiness.lib.prober import watched
 from readiness.lib.prober.judging import Behaviour, behaviour
 from readiness.lib.prober.observation import Observation
 from readiness.lib.prober.plan import (
