@@ -16,7 +16,7 @@ from readiness.lib import bundle, signoffs
 from readiness.model.errors import ConfigError, UsageError
 from readiness.model.measurement import now
 from readiness.run import catalogue
-from readiness.run.waivers import misnamed
+from readiness.run.decisions import misnamed
 
 _SOON = timedelta(days=14)
 

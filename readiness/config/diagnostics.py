@@ -184,8 +184,6 @@ def _hint(detail: ErrorDetails) -> str:
 
 
 def _remedy(path: Path, value: object) -> str:
-    if path[:2] == ("gate", "not_applicable") and isinstance(value, dict):
-        return f'put quotes around an id that has a dot in it: "{path[-1]}.…" = "reason"'
     if isinstance(value, dict | list):
         step = "[]" if isinstance(value, dict) else "NAME"
         meant = [place.label for place in places() if place.path == (*path, step)]

@@ -1,7 +1,7 @@
 """The parts of the reference system, and which checks do not apply without them.
 
 Few machines have every part. For an absent part no tables are written, and its checks are declared
-in [gate.not_applicable] with the reason, so that a healthy system is READY on any machine.
+in [[not_applicable]] with the reason, so that a healthy system is READY on any machine.
 """
 
 import re
@@ -124,7 +124,7 @@ WATCHING: Final = (
 def not_applicable(
     config: Config, absent: Mapping[str, str], specs: Iterable[CheckSpec]
 ) -> dict[str, str]:
-    """What the reference system's readiness.toml has in [gate.not_applicable].
+    """What the reference system's readiness.toml has in [[not_applicable]].
 
     A check whose subject is declared nowhere, though no absent part would declare it, is not
     among them: the run would show it as not run, and it is a mistake of ours.

@@ -22,11 +22,13 @@ class Permission:
         effect: the effect.
         allowed: whether it is allowed.
         reason: why, or why not, for the plan and the report.
+        remedy: what would allow it; empty if it is allowed.
     """
 
     effect: Effect
     allowed: bool
     reason: str
+    remedy: str = ""
 
 
 def fingerprint(config: Config, environment: str) -> str:
@@ -124,9 +126,16 @@ def _permission(
     if effect is Effect.OBSERVE:
         return Permission(effect, True, "reading is always allowed")
     if effect not in in_file:
-        return Permission(effect, False, f"[target] {key} does not name {effect.value!r}")
+        reason = f"[target] {key} does not name {effect.value!r}"
+        return Permission(effect, False, reason, f"add {effect.value!r} to [target] {key}")
     if not effect.needs_quiet:
         return Permission(effect, True, f"[target] {key} names {effect.value!r}")
     if effect not in asked:
-        return Permission(effect, False, f"not asked for with --allow {effect.value}")
+        return Permission(
+            effect,
+            False,
+            f"not asked for with --allow {effect.value}",
+            f"readiness run --allow {effect.value} --confirm FINGERPRINT"
+            " (printed by `readiness plan`)",
+        )
     return Permission(effect, True, f"asked for with --allow {effect.value}, and confirmed")

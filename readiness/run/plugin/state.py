@@ -7,6 +7,7 @@ import platform
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 from uuid import uuid4
@@ -17,6 +18,7 @@ from readiness import __version__
 from readiness.config.loading import Loaded, load
 from readiness.config.locate import configured
 from readiness.model.check import Effect
+from readiness.model.decision import Decision
 from readiness.model.errors import ReadinessError, UsageError
 from readiness.model.measurement import now
 from readiness.model.record import RunFacts, Selection, TargetFacts
@@ -25,13 +27,14 @@ from readiness.model.secrets import redact
 from readiness.run.gate import HELD
 from readiness.run.journal import REFUSAL
 from readiness.run.plugin import foreign
+from readiness.run.profile import Profile
 from readiness.run.safety import Permission, fingerprint, permissions
 
 KEY: Final = pytest.StashKey["State"]()
 _FILE: Final = "gate.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """The facts that do not change during a run.
 
@@ -49,11 +52,23 @@ class State:
     target: TargetFacts
     run: RunFacts
 
+    @cached_property
+    def profile(self) -> Profile:
+        """What the verdict requires."""
+        return Profile.of(self.loaded.config)
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The decisions of the configuration."""
+        return self.loaded.config.decisions
+
     def save(self) -> None:
         """Write it into the run's folder for the other processes; holds no secret."""
         shared = {
             "config": str(self.loaded.path),
-            "permissions": {e: [p.allowed, p.reason] for e, p in self.permissions.items()},
+            "permissions": {
+                e: [p.allowed, p.reason, p.remedy] for e, p in self.permissions.items()
+            },
             "target": self.target.model_dump(mode="json"),
             "run": self.run.model_dump(mode="json"),
         }
@@ -79,8 +94,8 @@ class State:
             loaded=loaded,
             folder=folder,
             permissions={
-                Effect(e): Permission(Effect(e), allowed, reason)
-                for e, (allowed, reason) in shared["permissions"].items()
+                Effect(e): Permission(Effect(e), *words)
+                for e, words in shared["permissions"].items()
             },
             target=TargetFacts.model_validate(shared["target"]),
             run=run,
