@@ -58,10 +58,9 @@ def _too_late(place: Path, day: date, today: date, key: str, days: int) -> Itera
     except OverflowError:
         last = date.max
     if day > last:
-        verb = {"review": "is reviewed", "until": "ends"}.get(str(place[-1]), "expires")
         yield Mistake(
             place,
-            f"{verb} on {day}, more than {days} days ahead, the limit of [gate] {key}",
+            f"{day} is more than {days} days ahead, the limit of [gate] {key}",
             f"use {last} or earlier, and renew it if it is still needed",
         )
 

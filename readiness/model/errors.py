@@ -136,7 +136,13 @@ class NoData(CouldNotMeasure):
 
 
 class NotPermitted(CouldNotMeasure):
-    """The credentials do not allow the request."""
+    """The credentials do not allow the request.
+
+    Attributes:
+        grants: the SQL statements that would allow it, if they are known.
+    """
+
+    grants: tuple[str, ...] = ()
 
 
 class TookTooLong(CouldNotMeasure):

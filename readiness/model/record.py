@@ -130,10 +130,20 @@ class SuiteResult(_Frozen):
 
 
 class TargetFacts(_Frozen):
-    """What was judged. `environment` is reported by the target, `note` comes from the file."""
+    """What was judged.
+
+    Attributes:
+        name: the name of the system.
+        environment: as the target reports it.
+        source: where it reports it, or why it is treated as production.
+        release: the release that is judged.
+        fingerprint: see `readiness.run.safety.fingerprint`.
+        note: from the file.
+    """
 
     name: str
     environment: str
+    source: str = ""
     release: str
     fingerprint: str
     note: str = ""

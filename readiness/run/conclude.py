@@ -159,7 +159,7 @@ def _suites(plan: Iterable[Planned], results: Sequence[CheckResult]) -> Iterable
         mine = [p for p in planned if p.suite == name]
         outcomes = {r.outcome for r in results if r.suite == name}
         if not any(p.asked for p in mine):
-            missing = ", ".join(sorted({p.undeclared for p in mine}))
+            missing = ", ".join(sorted({p.undeclared or p.reason for p in mine}))
             reason = f"not declared: {missing}"
             yield SuiteResult(name=name, state=SuiteState.NOT_ASKED, reason=reason)
         elif outcomes & _JUDGED:

@@ -97,7 +97,7 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
         reason=reason,
         remedy=remedy,
         undeclared=undeclared,
-        asked=not undeclared or state.profile.requires(spec) or bool(named),
+        asked=subject is not None or state.profile.requires(spec) or bool(named),
         selected=_selected(spec, subject or "", state),
     )
 

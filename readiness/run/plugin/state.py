@@ -135,6 +135,7 @@ def begin(config: pytest.Config) -> State:
         target=TargetFacts(
             name=loaded.config.target.name,
             environment=seen.environment,
+            source=seen.origin,
             release=loaded.config.target.release,
             fingerprint=fingerprint(loaded.config, seen.environment),
             note=loaded.config.target.note,
