@@ -131,6 +131,7 @@ def begin(config: pytest.Config) -> State:
             asked=_effects(option.readiness_allow),
             confirm=option.readiness_confirm,
             said=seen.said,
+            silent=seen.note if loaded.config.target.marker else "",
         ),
         target=TargetFacts(
             name=loaded.config.target.name,
