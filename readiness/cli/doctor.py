@@ -1,16 +1,16 @@
 """`readiness doctor`: checks that programs and endpoints are available; changes nothing."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
 
 from readiness.areas.registry import areas
+from readiness.cli.output import emit
 from readiness.config.base.tables import Config
 from readiness.config.loading import configured
-from readiness.model.clean import line as printable
-from readiness.model.errors import ReadinessError
+from readiness.model.errors import NotPermitted, ReadinessError
 from readiness.model.exitcodes import ExitCode
 from readiness.run import marker
 from readiness.servers import programs
@@ -26,16 +26,27 @@ class Diagnosis:
         well: whether it is usable.
         detail: what was found.
         needed: whether checks cannot be judged without it.
+        remedy: what makes it usable.
+        place: where it is, for the heading of the SQL script.
+        grants: SQL statements that give the missing privileges.
     """
 
     thing: str
     well: bool
     detail: str
     needed: bool = True
+    remedy: str = ""
+    place: str = ""
+    grants: tuple[str, ...] = ()
 
 
-def run(path: Path | None, *, reference: bool) -> int:
-    """Print one line per program and endpoint; 0 if nothing that is needed is missing.
+def run(path: Path | None, *, reference: bool, form: str = "text") -> int:
+    """Print one line per program and endpoint, and what fixes the rest.
+
+    With a configuration only what this file needs is examined.
+
+    Returns:
+        The exit code: 0 if nothing that is needed is missing.
 
     Raises:
         UsageError: there is no configuration, and the reference system was not asked for.
@@ -44,43 +55,58 @@ def run(path: Path | None, *, reference: bool) -> int:
     if reference:
         # A program that cannot be downloaded is reported in its own line.
         programs.fetch(programs.REFERENCE, lambda line: click.echo(line, err=True))
-    found = list(tools(of_reference=reference))
-    if not reference:
-        found += target(configured(path).config)
-    for diagnosis in found:
-        word = "ok" if diagnosis.well else "MISSING" if diagnosis.needed else "absent"
-        click.echo(f"{word:<8} {diagnosis.thing:<28} {printable(diagnosis.detail)}")
-    missing = [d for d in found if d.needed and not d.well]
-    if missing:
-        click.echo(f"\n{len(missing)} missing: checks that need them will end as `error`")
+        found = list(tools())
+    else:
+        found = list(target(configured(path).config))
+    emit(form, [asdict(one) for one in found], _text(found))
+    missing = any(one.needed and not one.well for one in found)
     return ExitCode.INCOMPLETE if missing else ExitCode.READY
 
 
-def tools(*, of_reference: bool) -> Iterator[Diagnosis]:
-    """The programs on this machine that checks and the reference system use.
-
-    Args:
-        of_reference: whether to download missing programs.
-    """
-    look = programs.get if of_reference else programs.find
+def tools() -> Iterator[Diagnosis]:
+    """The programs that the reference system uses."""
     yield _diagnose("PostgreSQL programs", lambda: _programs(find_binaries()))
     for program in (*programs.REFERENCE, programs.SQUAWK):
         if program != programs.POSTGRES:
-            yield replace(_diagnose(program.name, lambda p=program: look(p)), needed=False)  # type: ignore[misc]
+            one = _diagnose(program.name, lambda p=program: programs.get(p))  # type: ignore[misc]
+            yield replace(one, needed=False)
 
 
 def target(config: Config) -> Iterator[Diagnosis]:
-    """Every endpoint that the target declares."""
+    """Everything that the checks of this configuration need."""
     seen = marker.environment(config)
     yield Diagnosis(
         "environment marker",
-        config.target.marker is not None and not seen.note,
-        f"{seen.environment} {seen.note or f'({seen.source})'}",
+        config.target.marker is not None and seen.said,
+        f"{seen.environment} ({seen.origin})",
         needed=False,
     )
     for area in areas():
         for name, look in area.looks(config):
             yield _diagnose(name, look)
+
+
+def _text(found: Sequence[Diagnosis]) -> Iterator[str]:
+    for one in found:
+        word = "ok" if one.well else "MISSING" if one.needed else "absent"
+        yield f"{word:<8} {one.thing:<28} {one.detail}"
+    missing = [one for one in found if one.needed and not one.well]
+    if not missing:
+        return
+    yield ""
+    yield f"{len(missing)} missing: checks that need them will end as `error`."
+    remedies = dict.fromkeys(one.remedy for one in missing if one.remedy and not one.grants)
+    if remedies:
+        yield ""
+        yield "To fix:"
+        yield from (f"  {number}. {remedy}" for number, remedy in enumerate(remedies, 1))
+    if any(one.grants for one in missing):
+        yield ""
+        yield "Missing privileges, as SQL for a superuser:"
+    for place in dict.fromkeys(one.place for one in missing if one.grants):
+        yield f"  -- {place}"
+        mine = (grant for one in missing if one.place == place for grant in one.grants)
+        yield from (f"  {grant};" for grant in dict.fromkeys(mine))
 
 
 def _programs(binaries: Binaries) -> str:
@@ -91,4 +117,12 @@ def _diagnose(thing: str, look: Callable[[], str]) -> Diagnosis:
     try:
         return Diagnosis(thing, well=True, detail=look())
     except ReadinessError as error:
-        return Diagnosis(thing, well=False, detail=error.sentence)
+        place = f"{error.where}: " if error.where else ""
+        return Diagnosis(
+            thing,
+            well=False,
+            detail=f"{place}{error.message}",
+            remedy=error.remedy,
+            place=error.where,
+            grants=error.grants if isinstance(error, NotPermitted) else (),
+        )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from readiness import __version__
+from readiness.cli.output import format_option
 from readiness.lib.options import config_option
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -153,16 +154,18 @@ def init(path: Path) -> None:
 @main.command()
 @config_option
 @click.option("--reference", is_flag=True, help="Check what the reference system needs.")
-def doctor(config: Path | None, reference: bool) -> None:
+@format_option
+def doctor(config: Path | None, reference: bool, form: str) -> None:
     """Check that every program and endpoint the checks need is available."""
     from readiness.cli import doctor as command
 
-    sys.exit(command.run(config, reference=reference))
+    sys.exit(command.run(config, reference=reference, form=form))
 
 
 @main.command()
 @config_option
 @_selection_options
+@format_option
 def plan(**asked: Any) -> None:
     """Show what would run, and the target's fingerprint."""
     from readiness.cli import plan as command
@@ -262,11 +265,12 @@ def diff(old: Path, new: Path) -> None:
 
 @main.command()
 @config_option
-def waivers(config: Path | None) -> None:
-    """List the waivers, with owner and expiry."""
+@format_option
+def waivers(config: Path | None, form: str) -> None:
+    """List the waivers and other decisions, with owner and expiry."""
     from readiness.cli import policy as command
 
-    command.waivers(config)
+    command.waivers(config, form)
 
 
 @main.command()
@@ -277,11 +281,13 @@ def waivers(config: Path | None) -> None:
 @click.option("--release", help="The release it is for (default: the target's).")
 @click.option("--expires", help="The last day on which it is valid, as YYYY-MM-DD.")
 @click.option("--write", is_flag=True, help="Append it to the file instead of printing it.")
+@click.option("--check", is_flag=True, help="Exit 1 unless every required item is signed.")
+@format_option
 def signoff(**asked: Any) -> None:
     """List the sign-offs, or add one."""
     from readiness.cli import policy as command
 
-    command.signoff(**asked)
+    sys.exit(command.signoff(**asked))
 
 
 @main.group()
@@ -300,11 +306,12 @@ def show(config: Path | None) -> None:
 
 @config.command()
 @config_option
-def check(config: Path | None) -> None:
+@format_option
+def check(config: Path | None, form: str) -> None:
     """Check the file without contacting the target."""
     from readiness.cli import policy as command
 
-    command.check(config)
+    sys.exit(command.check(config, form))
 
 
 @config.command()

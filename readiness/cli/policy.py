@@ -1,36 +1,62 @@
 """`readiness waivers`, `readiness signoff` and `readiness config`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Final
 
 import click
 
 from readiness.cli import signing
+from readiness.cli.output import emit
 from readiness.config.base.tables import Signoff
-from readiness.config.loading import Loaded, configured
+from readiness.config.loading import Loaded, configured, locate
 from readiness.config.subjects import subjects
 from readiness.config.values import show as shown
 from readiness.lib import bundle, signoffs
-from readiness.model.errors import ConfigError, UsageError
+from readiness.model.decision import Decision, Kind
+from readiness.model.errors import ConfigError, Problem, UsageError
+from readiness.model.exitcodes import ExitCode
 from readiness.model.measurement import now
 from readiness.run import catalogue
-from readiness.run.waivers import misnamed
+from readiness.run.decisions import misnamed
 
-_SOON = timedelta(days=14)
+_SOON: Final = timedelta(days=14)
+_LAST_DAY: Final = {
+    Kind.WAIVER: "expires on",
+    Kind.NOT_APPLICABLE: "to be reviewed on",
+    Kind.OBSERVE_ONLY: "decides after",
+}
+_AFTERWARDS: Final = {
+    Kind.WAIVER: "the failure counts again",
+    Kind.NOT_APPLICABLE: "the checks are required again",
+    Kind.OBSERVE_ONLY: "the checks decide",
+}
 
 
-def waivers(config: Path | None) -> None:
-    """Print every waiver with its state today."""
-    loaded = configured(config)
-    if not loaded.config.waiver:
-        click.echo("no waivers")
-    for waiver in loaded.config.waiver:
-        subject = f"[{waiver.subject}]" if waiver.subject else ""
-        click.echo(f"{waiver.check}{subject}")
-        click.echo(f"  {_state(waiver.expires)}")
-        click.echo(f"  owner {waiver.owner}, approved by {waiver.approver}")
-        click.echo(f"  {waiver.reason}")
+def waivers(config: Path | None, form: str) -> None:
+    """Print every decision of the file with its state today: waivers, exclusions, observing."""
+    decisions = configured(config).config.decisions
+    emit(form, [_decision(one) for one in decisions], _decisions(decisions))
+
+
+def _decision(decision: Decision) -> dict[str, object]:
+    days = (decision.expires - now().date()).days
+    plain = decision.model_dump(mode="json", exclude={"state"})
+    return plain | {"valid": days >= 0, "days_left": max(days, 0)}
+
+
+def _decisions(decisions: Sequence[Decision]) -> Iterator[str]:
+    if not decisions:
+        yield "no waivers and no other decisions"
+    for one in decisions:
+        yield f"{one.kind}  {one.what}"
+        yield f"  {_state(one)}"
+        yield f"  owner {one.owner}" + (f", approved by {one.approver}" if one.approver else "")
+        if one.error:
+            yield f"  accepts only the error that contains {one.error!r}"
+        yield f"  {one.reason}"
 
 
 def signoff(
@@ -42,13 +68,18 @@ def signoff(
     release: str | None,
     expires: str | None,
     write: bool,
-) -> None:
-    """List the sign-offs, or add one."""
+    check: bool,
+    form: str,
+) -> int:
+    """List the sign-offs, or add one.
+
+    Returns:
+        The exit code: 1 if `check` is set and a required item is not signed, else 0.
+    """
     loaded = configured(config)
     target = loaded.config.target
     if item is None:
-        _list_signoffs(config)
-        return
+        return _list_signoffs(loaded, form, check=check)
     if not person or not evidence:
         raise UsageError(
             "--person and --evidence are required",
@@ -73,23 +104,26 @@ def signoff(
         click.echo(f"added the sign-off for {item} to {loaded.path}")
     else:
         click.echo(signing.block(made))
+    return ExitCode.READY
 
 
-def _list_signoffs(config: Path | None) -> None:
-    loaded = configured(config)
+def _list_signoffs(loaded: Loaded, form: str, *, check: bool) -> int:
     target, policy = loaded.config.target, loaded.config.signoffs
-    if policy is None:
-        click.echo('no sign-offs are required; to require some: [signoffs] required = ["ITEM"]')
-        return
-    for item in policy.required:
-        state = signoffs.state(
+    states = [
+        signoffs.state(
             item,
             loaded.config.signoff,
             release=target.release,
             deployer=target.deployer,
             today=now().date(),
         )
-        click.echo(f"{item}: {'signed' if state.signed else '; '.join(state.problems)}")
+        for item in (policy.required if policy else ())
+    ]
+    rows = [f"{one.item}: {'signed' if one.signed else '; '.join(one.problems)}" for one in states]
+    none = 'no sign-offs are required; to require some: [signoffs] required = ["ITEM"]'
+    emit(form, [asdict(one) for one in states], rows or [none])
+    missing = check and not all(one.signed for one in states)
+    return ExitCode.NOT_READY if missing else ExitCode.READY
 
 
 def show(config: Path | None) -> None:
@@ -97,17 +131,26 @@ def show(config: Path | None) -> None:
     click.echo(shown(configured(config)))
 
 
-def check(config: Path | None) -> None:
-    """Print that the file has no mistakes.
+def check(config: Path | None, form: str) -> int:
+    """Print every mistake of the file that `run` would refuse; contacts nothing.
 
-    Raises:
-        ConfigError: it has mistakes, or decides on a check, suite or subject that does not exist.
+    Returns:
+        The exit code: 2 if there are mistakes.
     """
-    loaded = configured(config)
-    problems = misnamed(loaded.config, set(_known(loaded)), origins=loaded.origins)
-    if problems:
+    path, problems = _mistakes(config)
+    if problems and form == "text":
         raise ConfigError(problems)
-    click.echo(f"{loaded.path}: no mistakes found")
+    emit(form, [asdict(problem) for problem in problems], [f"{path}: no mistakes found"])
+    return ExitCode.NOTHING_JUDGED if problems else ExitCode.READY
+
+
+def _mistakes(config: Path | None) -> tuple[Path, Sequence[Problem]]:
+    path = locate(config)
+    try:
+        loaded = configured(path)
+        return path, misnamed(loaded.config, set(_known(loaded)), origins=loaded.origins)
+    except ConfigError as error:
+        return path, error.problems
 
 
 def _known(loaded: Loaded) -> Iterator[tuple[str, str]]:
@@ -127,12 +170,12 @@ def _known(loaded: Loaded) -> Iterator[tuple[str, str]]:
             yield from ((w.check, w.subject) for w in loaded.config.waiver if w.check == spec.id)
 
 
-def _state(expires: date) -> str:
-    today = now().date()
-    if expires < today:
-        return f"EXPIRED on {expires}; the failure counts again"
-    soon = " (soon)" if expires - today <= _SOON else ""
-    return f"expires on {expires}{soon}"
+def _state(decision: Decision) -> str:
+    today, last = now().date(), decision.expires
+    if decision.is_valid(today):
+        soon = " (soon)" if last - today <= _SOON else ""
+        return f"{_LAST_DAY[decision.kind]} {last}{soon}"
+    return f"EXPIRED on {last}; {_AFTERWARDS[decision.kind]}"
 
 
 def _date(text: str) -> date:

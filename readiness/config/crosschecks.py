@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from readiness.areas.registry import areas
-from readiness.config.base.mistakes import Mistake, known, twice
+from readiness.config.base.mistakes import Mistake, Path, known, twice
 from readiness.config.base.tables import Config, DatabaseMarker, HttpMarker
 from readiness.config.values import leaves
 from readiness.model.secrets import Secret
@@ -15,7 +15,10 @@ def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
     """Mistakes that concern several tables."""
     yield from _secrets(config)
     yield from _marker(config)
-    yield from twice(("waiver",), "check", ((w.check, w.subject) for w in config.waiver))
+    waivers = ((w.check, w.subject, w.error) for w in config.waiver)
+    yield from twice(("waiver",), "check", waivers)
+    yield from twice(("not_applicable",), "what", (d.what for d in config.not_applicable))
+    yield from twice(("observe_only",), "what", (d.what for d in config.observe_only))
     yield from _dates(config, today)
     yield from _signoffs(config)
     for area in areas():
@@ -37,19 +40,29 @@ def _marker(config: Config) -> Iterator[Mistake]:
 
 
 def _dates(config: Config, today: date) -> Iterator[Mistake]:
-    days = config.gate.waiver_max_days
+    gate = config.gate
+    for index, waiver in enumerate(config.waiver):
+        place: Path = ("waiver", index, "expires")
+        yield from _too_late(place, waiver.expires, today, "waiver_max_days", gate.waiver_max_days)
+    for index, observed in enumerate(config.observe_only):
+        place = ("observe_only", index, "until")
+        yield from _too_late(place, observed.until, today, "waiver_max_days", gate.waiver_max_days)
+    for index, excused in enumerate(config.not_applicable):
+        place = ("not_applicable", index, "review")
+        yield from _too_late(place, excused.review, today, "review_max_days", gate.review_max_days)
+
+
+def _too_late(place: Path, day: date, today: date, key: str, days: int) -> Iterator[Mistake]:
     try:
         last = today + timedelta(days=days)
     except OverflowError:
         last = date.max
-    for index, waiver in enumerate(config.waiver):
-        if waiver.expires > last:
-            yield Mistake(
-                ("waiver", index, "expires"),
-                f"expires on {waiver.expires}, more than {days} days ahead, the limit"
-                " of [gate] waiver_max_days",
-                f"use {last} or earlier, and renew it if it is still needed",
-            )
+    if day > last:
+        yield Mistake(
+            place,
+            f"{day} is more than {days} days ahead, the limit of [gate] {key}",
+            f"use {last} or earlier, and renew it if it is still needed",
+        )
 
 
 def _signoffs(config: Config) -> Iterator[Mistake]:

@@ -60,6 +60,12 @@ _SECRET: Final = {
     "secret_type": "a secret is text, written as ${VARIABLE}",
     "secret_literal": "a secret must not be written in the file: use ${VARIABLE}",
 }
+_MOVED: Final[Mapping[Path, str]] = {
+    (
+        "gate",
+        "not_applicable",
+    ): "decide for each entry: [[not_applicable]] with what, reason, owner, approver and review"
+}
 _REMEDIES: Final = {"dsn": "write postgresql://user:${PASSWORD}@host:5432/database"}
 
 
@@ -140,6 +146,8 @@ def _missing(path: Path) -> Mistake:
 
 
 def _unknown(path: Path, value: object) -> Mistake:
+    if path in _MOVED:
+        return Mistake(path, f"{str(path[-1])!r} is no longer part of [{path[0]}]", _MOVED[path])
     key = str(path[-1])
     word = "table" if isinstance(value, dict) else "key"
     place = place_of(path[:-1])
@@ -184,8 +192,6 @@ def _hint(detail: ErrorDetails) -> str:
 
 
 def _remedy(path: Path, value: object) -> str:
-    if path[:2] == ("gate", "not_applicable") and isinstance(value, dict):
-        return f'put quotes around an id that has a dot in it: "{path[-1]}.…" = "reason"'
     if isinstance(value, dict | list):
         step = "[]" if isinstance(value, dict) else "NAME"
         meant = [place.label for place in places() if place.path == (*path, step)]

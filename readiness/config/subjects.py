@@ -41,6 +41,11 @@ def subjects(config: Config, kind: str, needs: Iterable[str] = ()) -> list[Subje
     return [subject for subject in found if not any(lacks(subject, need) for need in wanted)]
 
 
+def declares(config: Config, kinds: Iterable[str]) -> bool:
+    """Whether the target declares a subject of one of these kinds; an unknown kind has none."""
+    return any(kind in _kinds() and subjects(config, kind) for kind in kinds)
+
+
 def undeclared(config: Config, kind: str, needs: Iterable[str] = ()) -> str:
     """What to do so that the target declares such a subject; empty if it does.
 

@@ -31,7 +31,7 @@ _HEAD: Final = """\
 #
 # Lines that begin with `# ` are explanations; lines that begin with `#` alone are examples: remove
 # the `#` to use them. A table that is left out is "not verified", and the verdict is INCOMPLETE
-# until it is filled in or declared in [gate.not_applicable].
+# until it is filled in or excused in [[not_applicable]].
 #
 # ${VARIABLE} and ${VARIABLE:-default} come from the environment; `$${` is a plain `${`.
 # A secret must come from there: it is never written in this file.

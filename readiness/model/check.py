@@ -61,6 +61,8 @@ class CheckSpec:
             it must meet; it is judged on those subjects alone that have all of them.
         failure_title: what is true when it fails, as one sentence; empty for the title.
         judgements: the keys of what it judges.
+        core: whether the profile `core` requires it.
+        explains: ids of checks that its failure makes fail or impossible to judge.
     """
 
     id: str
@@ -73,6 +75,8 @@ class CheckSpec:
     needs: tuple[str, ...] = ()
     failure_title: str = ""
     judgements: tuple[str, ...] = ()
+    core: bool = False
+    explains: tuple[str, ...] = ()
 
     @property
     def suite(self) -> str:
@@ -89,7 +93,7 @@ class CheckSpec:
         known = {field.name: raw[field.name] for field in fields(cls)}
         known["severity"] = Severity(str(raw["severity"]))
         known["effect"] = Effect(str(raw["effect"]))
-        for name in ("needs", "judgements"):
+        for name in ("needs", "judgements", "explains"):
             known[name] = tuple(known[name])  # type: ignore[arg-type]
         return cls(**known)  # type: ignore[arg-type]
 
@@ -106,6 +110,8 @@ def check(
     needs: str | tuple[str, ...] = (),
     failure_title: str = "",
     judgements: tuple[str, ...] = (),
+    core: bool = False,
+    explains: tuple[str, ...] = (),
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Declare a pytest function to be a check.
 
@@ -121,6 +127,8 @@ def check(
         needs: one key or several that the subject must have.
         failure_title: what is true when it fails.
         judgements: the only keys that it may judge; empty allows any.
+        core: whether the profile `core` requires it wherever its area is declared.
+        explains: checks that cannot pass, or cannot be judged, while this one fails.
 
     Raises:
         ValueError: the id is not of that form, or a text is empty.
@@ -140,6 +148,8 @@ def check(
         needs=(needs,) if isinstance(needs, str) else needs,
         failure_title=failure_title,
         judgements=judgements,
+        core=core,
+        explains=explains,
     )
 
     def declare(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -13,8 +13,22 @@ ReadinessError
     └── TookTooLong       the deadline passed before the answer came
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something could not be judged; several checks may share it.
+
+    Attributes:
+        what: what was asked, and what it answered.
+        remedy: the next action.
+    """
+
+    what: str
+    remedy: str = ""
 
 
 class ReadinessError(Exception):
@@ -24,13 +38,16 @@ class ReadinessError(Exception):
         message: what went wrong, one sentence, with the observed value.
         where: the file, key, address or query it concerns.
         remedy: the next action, with the command if there is one.
+        cause: what several errors of this kind have in common, if that is not what `cause` says
+            without it.
     """
 
-    def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
+    def __init__(self, message: str, *, where: str = "", remedy: str = "", cause: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.where = where
         self.remedy = remedy
+        self._cause = cause
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
@@ -40,6 +57,25 @@ class ReadinessError(Exception):
     def sentence(self) -> str:
         """The error on one line, for a table or an annotation."""
         return " ".join(str(self).replace("\n  → ", ". ").split())
+
+    @property
+    def cause(self) -> Cause:
+        """What to group it by: the server for an address, and the message up to its first `;`.
+
+        The rest of a message names what cannot be judged because of it.
+        """
+        words = self.message.split("; ", 1)[0]
+        place = _origin(self.where)
+        what = self._cause or (f"{place}: {words}" if place else words)
+        return Cause(" ".join(what.split()), self.remedy)
+
+
+def _origin(where: str) -> str:
+    """The scheme, host and port of an address; any other place as it is."""
+    address = re.match(r"https?://[^/\s?#]+", where)
+    if address:
+        return address[0]
+    return "" if where == "PATH" else where
 
 
 class UsageError(ReadinessError):
@@ -100,7 +136,13 @@ class NoData(CouldNotMeasure):
 
 
 class NotPermitted(CouldNotMeasure):
-    """The credentials do not allow the request."""
+    """The credentials do not allow the request.
+
+    Attributes:
+        grants: the SQL statements that would allow it, if they are known.
+    """
+
+    grants: tuple[str, ...] = ()
 
 
 class TookTooLong(CouldNotMeasure):

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from readiness.model import course, figures
-from readiness.model.errors import CouldNotMeasure, NoData, UsageError
+from readiness.model.errors import Cause, CouldNotMeasure, NoData, UsageError
 from readiness.model.measurement import Limit, Measurement, Moment
 from readiness.model.secrets import redact
 
@@ -165,6 +165,7 @@ class Finding:
     measurements: tuple[Measurement, ...]
     started: datetime
     duration_s: float
+    causes: tuple[Cause, ...] = ()
 
     def to_json(self) -> str:
         """Encode as JSON; never raises, and secrets are redacted."""
@@ -175,6 +176,7 @@ class Finding:
                 "measurements": [_encode_or_tell(m) for m in self.measurements],
                 "started": self.started.isoformat(),
                 "duration_s": self.duration_s,
+                "causes": [[redact(c.what), redact(c.remedy)] for c in self.causes],
             },
             default=_last_resort,
         )

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from readiness.model.check import CheckSpec, Effect, Severity
+from readiness.model.decision import Decision, Kind
 from readiness.model.errors import RecordError
 from readiness.model.evidence import Outcome, encode_measurement
 from readiness.model.measurement import Measurement
@@ -21,6 +22,9 @@ _OF_THE_SPEC: Final = (
     *("id", "suite", "title", "severity", "effect", "why", "fix", "failure_title"),
 )
 _LARGEST_FILE: Final = 256 * 1024 * 1024
+
+
+_JUDGED: Final = frozenset({Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.WAIVED})
 
 
 class Verdict(StrEnum):
@@ -40,13 +44,11 @@ class _Frozen(BaseModel):
     )
 
 
-class WaiverNote(_Frozen):
-    """The waiver that accepts a failure, as the report shows it."""
+class CauseNote(_Frozen):
+    """Why a check could not be judged, and what to do about it."""
 
-    owner: str
-    approver: str
-    reason: str
-    expires: date
+    what: str
+    remedy: str = ""
 
 
 class CheckResult(_Frozen):
@@ -66,13 +68,31 @@ class CheckResult(_Frozen):
     started: datetime | None = None
     duration_s: float = 0.0
     measurements: tuple[Measurement, ...] = ()
-    waiver: WaiverNote | None = None
+    waiver: Decision | None = None
+    """The waiver that accepts its failure."""
+    decision: Decision | None = None
+    """Why it does not apply, or does not decide yet."""
+    causes: tuple[CauseNote, ...] = ()
+    """Why it, or a part of it, could not be judged."""
+    explained_by: tuple[str, ...] = ()
+    """The names of failed checks that explain why it failed or could not be judged."""
 
     @classmethod
     def of(cls, spec: CheckSpec, subject: str, **known: Any) -> Self:
         """The result of a check on a subject; `known` holds fields that are not in the spec."""
         told = {name: getattr(spec, name) for name in _OF_THE_SPEC}
         return cls(subject=subject, **told, **known)
+
+    @property
+    def decides(self) -> bool:
+        """Whether its outcome can decide the verdict."""
+        observed = self.decision is not None and self.decision.kind is Kind.OBSERVE_ONLY
+        return self.severity.decides and not observed
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it was measured and held against its limits."""
+        return self.outcome in _JUDGED
 
     @property
     def headline(self) -> str:
@@ -97,6 +117,8 @@ class SuiteState(StrEnum):
     VERIFIED = "verified"
     NOT_VERIFIED = "not-verified"
     NOT_APPLICABLE = "not-applicable"
+    NOT_ASKED = "not-asked"
+    """Neither the profile nor the file asks for any of its checks."""
 
 
 class SuiteResult(_Frozen):
@@ -108,10 +130,20 @@ class SuiteResult(_Frozen):
 
 
 class TargetFacts(_Frozen):
-    """What was judged. `environment` is reported by the target, `note` comes from the file."""
+    """What was judged.
+
+    Attributes:
+        name: the name of the system.
+        environment: as the target reports it.
+        source: where it reports it, or why it is treated as production.
+        release: the release that is judged.
+        fingerprint: see `readiness.run.safety.fingerprint`.
+        note: from the file.
+    """
 
     name: str
     environment: str
+    source: str = ""
     release: str
     fingerprint: str
     note: str = ""
@@ -160,16 +192,57 @@ class Incident(_Frozen):
     message: str
 
 
-class WaiverState(_Frozen):
-    """A waiver of the configuration and its effect in this run."""
+class NotAsked(_Frozen):
+    """A check that neither the profile nor the file asks for."""
 
-    check: str
+    id: str
     subject: str = ""
-    owner: str
-    approver: str
     reason: str
-    expires: date
-    state: Literal["applied", "expired", "unused"]
+
+
+class Policy(_Frozen):
+    """What the verdict requires.
+
+    Attributes:
+        profile: `core`, `full`, or `own` for a list of the team.
+        min_coverage: the least share of the required checks that must be judged; 0 if none is set.
+    """
+
+    profile: str = "full"
+    min_coverage: float = 0.0
+
+
+class Coverage(_Frozen):
+    """How much of what the verdict requires was judged, as checks on subjects.
+
+    Attributes:
+        profile: what required them.
+        required: those that decide: judged, excused, or neither.
+        judged: those of them that were measured.
+        excused: those of them that are declared not applicable.
+        decisions: how many decisions excuse them.
+        observed: those that are shown and do not decide yet; not among the required ones.
+        not_asked: those that neither the profile nor the file asks for.
+        min_coverage: see `Policy`.
+    """
+
+    profile: str = ""
+    required: int = 0
+    judged: int = 0
+    excused: int = 0
+    decisions: int = 0
+    observed: int = 0
+    not_asked: int = 0
+    min_coverage: float = 0.0
+
+    def __str__(self) -> str:
+        parts = [f"judged {self.judged} of {self.required} required"]
+        if self.excused:
+            how = f"{self.decisions} decision" + ("s" if self.decisions != 1 else "")
+            parts.append(f"{self.excused} declared not applicable by {how}")
+        if self.observed:
+            parts.append(f"{self.observed} only observed")
+        return "; ".join(parts)
 
 
 class SignoffNote(_Frozen):
@@ -209,7 +282,9 @@ class Facts(_Frozen):
     checks: tuple[CheckResult, ...]
     suites: tuple[SuiteResult, ...]
     incidents: tuple[Incident, ...] = ()
-    waivers: tuple[WaiverState, ...] = ()
+    policy: Policy = Policy()
+    decisions: tuple[Decision, ...] = ()
+    not_asked: tuple[NotAsked, ...] = ()
     signoffs: tuple[SignoffNote, ...] = ()
     changes: Changes | None = None
 
@@ -220,6 +295,7 @@ class RunRecord(Facts):
     format: Literal["readiness/1"] = FORMAT
     verdict: Verdict
     reasons: tuple[str, ...]
+    coverage: Coverage = Coverage()
     counts: dict[Outcome, int] = Field(default_factory=dict)
     record_sha256: str = ""
 
@@ -234,8 +310,9 @@ class RunRecord(Facts):
         return _render(self._payload() | {"record_sha256": self.record_sha256})
 
     def _payload(self) -> dict[str, object]:
-        order = ("format", "verdict", "reasons", "target", "run", "counts", "suites", "incidents",
-                 "waivers", "signoffs", "changes")  # fmt: skip
+        order = ("format", "verdict", "reasons", "coverage", "target", "run", "policy", "counts",
+                 "suites", "incidents", "decisions", "not_asked", "signoffs",
+                 "changes")  # fmt: skip
         plain = self.model_dump(mode="json", exclude={"checks", "record_sha256"})
         payload: dict[str, object] = {key: plain[key] for key in order}
         payload["checks"] = [_check_payload(c) for c in self.checks]
@@ -253,12 +330,16 @@ def ordered(checks: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
     return tuple(sorted(checks, key=lambda check: (check.suite, check.id, check.subject)))
 
 
-def seal(facts: Facts, verdict: Verdict, reasons: Iterable[str]) -> RunRecord:
+def seal(facts: Facts, verdict: Verdict, reasons: Iterable[str], coverage: Coverage) -> RunRecord:
     """Make the record; its hash reveals later changes."""
     values = {name: getattr(facts, name) for name in Facts.model_fields}
     values["checks"] = ordered(facts.checks)
     record = RunRecord(
-        **values, verdict=verdict, reasons=tuple(reasons), counts=count(facts.checks)
+        **values,
+        verdict=verdict,
+        reasons=tuple(reasons),
+        coverage=coverage,
+        counts=count(facts.checks),
     )
     return record.model_copy(update={"record_sha256": _digest(record._payload())})  # noqa: SLF001
 
@@ -319,6 +400,9 @@ def _check_payload(check: CheckResult) -> dict[str, object]:
         "duration_s": check.duration_s,
         "measurements": [encode_measurement(m) | {"at": _time(m.at)} for m in check.measurements],
         "waiver": check.waiver.model_dump(mode="json") if check.waiver else None,
+        "decision": check.decision.model_dump(mode="json") if check.decision else None,
+        "explained_by": list(check.explained_by),
+        "causes": [cause.model_dump(mode="json") for cause in check.causes],
     }
 
 

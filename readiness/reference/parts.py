@@ -1,7 +1,7 @@
 """The parts of the reference system, and which checks do not apply without them.
 
 Few machines have every part. Tables of an absent part are not written, and its checks are listed in
-[gate.not_applicable] with the reason, so that a healthy system is READY on any machine.
+[[not_applicable]] with the reason, so that a healthy system is READY on any machine.
 """
 
 import re
@@ -124,7 +124,7 @@ WATCHING: Final = (
 def not_applicable(
     config: Config, absent: Mapping[str, str], specs: Iterable[CheckSpec]
 ) -> dict[str, str]:
-    """The table [gate.not_applicable] of the reference system's readiness.toml.
+    """What the reference system's readiness.toml has in [[not_applicable]].
 
     It does not list a check without subjects that no absent part explains: that is a bug here, and
     the run must report the check as not run.

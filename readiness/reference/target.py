@@ -95,8 +95,11 @@ def readiness_toml(facts: Facts) -> str:
 
 
 def _not_applicable(lacking: Mapping[str, str]) -> str:
-    lines = [f"{quoted(check)} = {quoted(reason)}" for check, reason in sorted(lacking.items())]
-    return "\n".join([_NOT_APPLICABLE, *lines, ""]) if lines else ""
+    review = (datetime.now(UTC) + timedelta(days=_SIGNOFF_DAYS)).date().isoformat()
+    return "".join(
+        _NOT_APPLICABLE.format(check=quoted(check), reason=quoted(reason), review=review)
+        for check, reason in sorted(lacking.items())
+    )
 
 
 def _alerts(facts: Facts) -> bool:
@@ -140,14 +143,22 @@ marker = {{ service = "orders", path = "/version", field = "environment" }}
 allow = ["observe", "write", "load", "disrupt"]
 
 [gate]
+# Every check, not only those that no system may lack.
+profile = "full"
 # The fleet has its own database and balancer, and does not depend on Prometheus. Monitoring is not
 # listed: its drill closes the database in which drills of a deployment take their lock.
 independent = [["alerting", "database"], ["deployment", "scaling"]]
 """
 
 _NOT_APPLICABLE: Final = """
-# A suite or check that does not apply, with the reason.
-[gate.not_applicable]"""
+# A part of the reference system that this machine lacks.
+[[not_applicable]]
+what = {check}
+reason = {reason}
+owner = "readiness"
+approver = "readiness"
+review = {review}
+"""
 
 _SERVICE: Final = """
 [services.orders]

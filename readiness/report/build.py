@@ -11,6 +11,7 @@ from typing import Final
 
 from readiness.model import figures
 from readiness.model.clean import line
+from readiness.model.decision import Decision as Decided
 from readiness.model.errors import NoData
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import Measurement
@@ -21,7 +22,6 @@ from readiness.model.record import (
     SignoffNote,
     SuiteResult,
     SuiteState,
-    WaiverState,
 )
 from readiness.report.richtext import rich
 from readiness.report.view import (
@@ -30,6 +30,7 @@ from readiness.report.view import (
     VERDICT_SHAPES,
     ChangeGroup,
     ChangeLine,
+    Decision,
     Figure,
     Group,
     Reason,
@@ -38,7 +39,6 @@ from readiness.report.view import (
     Since,
     Suite,
     View,
-    Waiver,
     change_text,
 )
 
@@ -85,7 +85,7 @@ def build(record: RunRecord, room: Room | None = None) -> View:
         suites=_suites(record, anchors, day, room),
         since=_since(record, anchors),
         incidents=tuple((line(i.kind, 80), line(i.message)) for i in record.incidents),
-        waivers=tuple(_waiver(w, today) for w in record.waivers),
+        decisions=tuple(_decision(d, today) for d in record.decisions),
         signoffs=tuple(_signoff(s, record.target.release, today) for s in record.signoffs),
         record_sha256=line(record.record_sha256, 64),
     )
@@ -297,11 +297,11 @@ def _change(change: Change, anchors: Mapping[tuple[str, str], str]) -> ChangeLin
     return ChangeLine(line(name, 300), known, change_text(change))
 
 
-def _waiver(waiver: WaiverState, today: date) -> Waiver:
-    name = f"{waiver.check}[{waiver.subject}]" if waiver.subject else waiver.check
-    return Waiver(
-        line(name, 300), waiver.state, line(waiver.owner, 200), line(waiver.approver, 200),
-        line(waiver.reason), waiver.expires.isoformat(), _expiry(waiver.expires, today),
+def _decision(decision: Decided, today: date) -> Decision:
+    return Decision(
+        decision.kind, line(decision.what, 300), decision.state, line(decision.owner, 200),
+        line(decision.approver, 200), line(decision.reason), decision.expires.isoformat(),
+        _expiry(decision.expires, today),
     )  # fmt: skip
 
 

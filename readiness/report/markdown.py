@@ -69,7 +69,7 @@ def _chunks(view: View) -> Iterator[str]:
     yield from _changes(view)
     for outcome in ORDER[:3]:
         yield from _findings(view, outcome)
-    yield from _waivers(view)
+    yield from _decisions(view)
     yield from _signoffs(view)
     yield from _findings(view, Outcome.WARN)
     yield f"\nRecord SHA-256: `{view.record_sha256 or 'none'}`. All times are UTC.\n"
@@ -161,14 +161,14 @@ def _prose(text: str) -> str:
     return f"{before}{escape(text)}{after}"
 
 
-def _waivers(view: View) -> Iterator[str]:
-    if view.waivers:
-        yield "\n## Waivers\n\n| Check | State | Reason | Owner | Approved by | Expires |\n"
-        yield "| --- | --- | --- | --- | --- | --- |\n"
-    for waiver in view.waivers:
-        expires = f"{waiver.expires} **{waiver.note}**" if waiver.note else waiver.expires
-        cells = (waiver.name, waiver.state, waiver.reason, waiver.owner, waiver.approver)
-        yield f"| {' | '.join(map(escape, cells))} | {expires} |\n"
+def _decisions(view: View) -> Iterator[str]:
+    if view.decisions:
+        yield "\n## Decisions\n\n| Kind | What | State | Reason | Owner | Approved by | Until |\n"
+        yield "| --- | --- | --- | --- | --- | --- | --- |\n"
+    for one in view.decisions:
+        until = f"{one.expires} **{one.note}**" if one.note else one.expires
+        cells = (one.kind, one.name, one.state, one.reason, one.owner, one.approver)
+        yield f"| {' | '.join(map(escape, cells))} | {until} |\n"
     yield from _findings(view, Outcome.WAIVED)
 
 

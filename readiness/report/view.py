@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.model.clean import line
+from readiness.model.decision import Kind
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import Measurement
 from readiness.model.record import Change, Verdict
@@ -208,9 +209,10 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiver:
-    """A waiver, its effect and its expiry."""
+class Decision:
+    """A waiver or another decision, its effect and its expiry."""
 
+    kind: Kind
     name: str
     state: str
     owner: str
@@ -279,7 +281,7 @@ class View:
     suites: tuple[Suite, ...]
     since: Since | None
     incidents: tuple[tuple[str, str], ...]
-    waivers: tuple[Waiver, ...]
+    decisions: tuple[Decision, ...]
     signoffs: tuple[Signoff, ...]
     record_sha256: str
 

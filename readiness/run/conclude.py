@@ -25,9 +25,11 @@ from readiness.model.record import (
 )
 from readiness.model.verdict import judge
 from readiness.report import diff, history
-from readiness.run import waivers
+from readiness.run import decisions
 from readiness.run.ledger import OR_NOT, Ledger, Planned
+from readiness.run.profile import policy
 
+_MISSED = frozenset({Outcome.FAIL, Outcome.WAIVED})
 _JUDGED = {Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR}
 
 
@@ -95,7 +97,7 @@ def conclude(
 
     Args:
         ledger: of a run that has begun.
-        config: the target, for waivers, sign-offs and what is not applicable.
+        config: the target, for decisions and sign-offs.
         reports: the folder of the reports and of earlier records.
         baseline: a record to compare with instead of the latest of the history.
 
@@ -103,20 +105,42 @@ def conclude(
         RecordError: the baseline cannot be read.
     """
     target, run = begun(ledger)
-    results, states = waivers.apply(ledger.results(), config.waiver, run.started.date())
+    results, decided = decisions.apply(ledger.results(), config.decisions, run.started.date())
+    results = _linked(results, ledger.plan.values())
     facts = Facts(
         target=target,
         run=run.ended(now(), interrupted=ledger.interrupted, partial=ledger.partial),
         checks=tuple(results),
-        suites=tuple(_suites(ledger.plan.values(), results, config)),
+        suites=tuple(_suites(ledger.plan.values(), results)),
         incidents=tuple(ledger.incidents),
-        waivers=tuple(states),
+        policy=policy(config),
+        decisions=tuple(decided),
+        not_asked=tuple(ledger.not_asked()),
         signoffs=tuple(SignoffNote(**s.model_dump()) for s in config.signoff),
     )
     earlier = load(baseline) if baseline else history.latest(reports, target.name)
     if earlier:
         facts = facts.model_copy(update={"changes": diff.changes(earlier, facts)})
     return judge(facts)
+
+
+def _linked(results: Sequence[CheckResult], plan: Iterable[Planned]) -> list[CheckResult]:
+    """Link what missed or could not be judged to the failures that explain it.
+
+    Only failures on the same subject count, if there are any.
+    """
+    explains = {p.id: frozenset(p.spec.explains) for p in plan if p.spec.explains}
+    failed = [r for r in results if r.outcome in _MISSED and r.id in explains]
+
+    def linked(result: CheckResult) -> CheckResult:
+        if result.outcome not in _MISSED | {Outcome.ERROR}:
+            return result
+        found = [other for other in failed if result.id in explains[other.id]]
+        found = [other for other in found if other.subject == result.subject] or found
+        names = tuple(other.name for other in found)
+        return result.model_copy(update={"explained_by": names}) if names else result
+
+    return [linked(result) for result in results]
 
 
 def begun(ledger: Ledger) -> tuple[TargetFacts, RunFacts]:
@@ -129,34 +153,29 @@ def begun(ledger: Ledger) -> tuple[TargetFacts, RunFacts]:
     )
 
 
-def _suites(
-    plan: Iterable[Planned], results: Sequence[CheckResult], config: Config
-) -> Iterable[SuiteResult]:
+def _suites(plan: Iterable[Planned], results: Sequence[CheckResult]) -> Iterable[SuiteResult]:
     planned = list(plan)
-    for name in sorted({p.suite for p in planned} | _declared_away(config)):
+    for name in sorted({p.suite for p in planned}):
         mine = [p for p in planned if p.suite == name]
         outcomes = {r.outcome for r in results if r.suite == name}
-        reason = config.gate.not_applicable.get(name, "")
-        if reason:
-            yield SuiteResult(name=name, state=SuiteState.NOT_APPLICABLE, reason=reason)
+        if not any(p.asked for p in mine):
+            missing = ", ".join(
+                sorted({p.undeclared.partition(" with ")[0] or p.reason for p in mine})
+            )
+            reason = f"not declared: {missing}"
+            yield SuiteResult(name=name, state=SuiteState.NOT_ASKED, reason=reason)
         elif outcomes & _JUDGED:
             yield SuiteResult(name=name, state=SuiteState.VERIFIED)
         elif outcomes and outcomes <= {Outcome.NOT_APPLICABLE}:
-            yield SuiteResult(
-                name=name,
-                state=SuiteState.NOT_APPLICABLE,
-                reason="every check in it is declared not applicable",
-            )
+            reasons = sorted({p.reason for p in mine if p.settled == "not-applicable"})
+            reason = "; ".join(reasons) or "every check in it is not applicable"
+            yield SuiteResult(name=name, state=SuiteState.NOT_APPLICABLE, reason=reason)
         else:
             yield SuiteResult(name=name, state=SuiteState.NOT_VERIFIED, reason=_why_not(mine))
 
 
-def _declared_away(config: Config) -> set[str]:
-    return {name for name in config.gate.not_applicable if "." not in name}
-
-
 def _why_not(planned: Sequence[Planned]) -> str:
-    selected = [p for p in planned if p.selected]
+    selected = [p for p in planned if p.selected and p.asked]
     if not selected:
         return "not selected"
     if all(p.undeclared for p in selected):

@@ -27,7 +27,7 @@ from pydantic import ConfigDict, TypeAdapter
 from readiness.model.check import CheckSpec, Effect
 from readiness.model.evidence import Outcome, worst
 from readiness.model.measurement import Measurement
-from readiness.model.record import CheckResult, Incident
+from readiness.model.record import CauseNote, CheckResult, Incident, NotAsked
 from readiness.run.journal import Event
 
 OR_NOT: Final = "or mark the check not applicable"
@@ -44,7 +44,10 @@ class Planned:
         spec: the check.
         subject: what it is judged on.
         settled: the outcome, if it is known without running it, with its `reason`.
+        remedy: what to do so that it can be judged, if it is settled.
         undeclared: how to declare a subject, if the lack of one is the reason.
+        asked: whether the profile, the file or the selection asks for it; if not, it is counted
+            and is not part of the verdict.
         selected: whether the user's selection includes it.
     """
 
@@ -53,7 +56,9 @@ class Planned:
     subject: str
     settled: Literal["", "not-run", "not-applicable"] = ""
     reason: str = ""
+    remedy: str = ""
     undeclared: str = ""
+    asked: bool = True
     selected: bool = True
 
     @property
@@ -88,6 +93,7 @@ class _Progress:
     outcome: Outcome | None = None
     messages: list[str] = field(default_factory=list)
     measurements: tuple[Measurement, ...] = ()
+    causes: tuple[CauseNote, ...] = ()
     started: datetime | None = None
     duration_s: float = 0.0
     finished: bool = False
@@ -131,8 +137,16 @@ class Ledger:
             take(event)
 
     def results(self) -> list[CheckResult]:
-        """One result for each check that was planned and selected."""
-        return [self.result_of(p.nodeid) for p in self.plan.values() if p.selected]
+        """One result for each check that was planned, selected and asked for."""
+        return [self.result_of(p.nodeid) for p in self.plan.values() if p.selected and p.asked]
+
+    def not_asked(self) -> list[NotAsked]:
+        """The planned checks that neither the profile nor the file asks for."""
+        return [
+            NotAsked(id=p.id, subject=p.subject, reason=p.reason)
+            for p in self.plan.values()
+            if p.selected and not p.asked
+        ]
 
     def unreported(self) -> list[str]:
         """The node ids of selected checks that have not reported their end."""
@@ -203,6 +217,10 @@ class Ledger:
             progress.measurements = (
                 _MEASUREMENTS.validate_python(finding["measurements"]) or progress.measurements
             )
+            progress.causes += tuple(
+                CauseNote(what=str(what), remedy=str(remedy))
+                for what, remedy in finding.get("causes", ())
+            )
             progress.duration_s = max(progress.duration_s, float(finding["duration_s"]))
         self._status(progress, event, has_finding=isinstance(finding, dict))
         if event["when"] == "teardown":
@@ -226,6 +244,9 @@ class Ledger:
         planned = self.plan[nodeid]
         progress = self._progress.get(planned.nodeid, _Progress())
         outcome, message = self._conclusion(planned, progress)
+        causes = tuple(dict.fromkeys(progress.causes))
+        if outcome in {Outcome.ERROR, Outcome.NOT_RUN} and not causes:
+            causes = (_cause(planned, outcome, message),)
         return CheckResult.of(
             planned.spec,
             planned.subject,
@@ -234,6 +255,7 @@ class Ledger:
             started=progress.started,
             duration_s=round(progress.duration_s, 3),
             measurements=progress.measurements,
+            causes=causes,
         )
 
     def _conclusion(self, planned: Planned, progress: _Progress) -> tuple[Outcome, str]:
@@ -247,3 +269,12 @@ class Ledger:
         if planned.settled:
             return Outcome(planned.settled), planned.reason
         return Outcome.NOT_RUN, "planned, but never reported"
+
+
+def _cause(planned: Planned, outcome: Outcome, message: str) -> CauseNote:
+    """Why a check did not run, or ended as an error that says no cause of its own."""
+    if outcome is Outcome.NOT_RUN and planned.undeclared:
+        return CauseNote(what=f"Not configured: {planned.undeclared}", remedy=planned.remedy)
+    if outcome is Outcome.NOT_RUN and planned.settled:
+        return CauseNote(what=planned.reason, remedy=planned.remedy)
+    return CauseNote(what=message or "it did not finish", remedy=planned.remedy)

@@ -41,6 +41,14 @@ class Marker:
         """Whether the target itself reported it."""
         return not self.note
 
+    @property
+    def origin(self) -> str:
+        """Who says so, for a person: where it was reported, or why production is assumed."""
+        if self.said:
+            return f"reported by {self.source}"
+        asked = f"{self.source}: " if self.source else ""
+        return f"treated as production: {asked}{self.note}"
+
 
 def environment(config: Config) -> Marker:
     """Ask the target which environment it is; takes at most 5 s and never raises.

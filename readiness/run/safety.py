@@ -22,11 +22,13 @@ class Permission:
         effect: the effect.
         allowed: whether it is allowed.
         reason: why, or why not, for the plan and the report.
+        remedy: what would allow it; empty if it is allowed.
     """
 
     effect: Effect
     allowed: bool
     reason: str
+    remedy: str = ""
 
 
 def fingerprint(config: Config, environment: str) -> str:
@@ -60,6 +62,7 @@ def permissions(
     asked: Collection[Effect],
     confirm: str | None,
     said: bool = True,
+    silent: str = "",
 ) -> dict[Effect, Permission]:
     """What this run may do. Environment variables have no influence.
 
@@ -71,8 +74,9 @@ def permissions(
         environment: as the target reports it, else production.
         asked: effects named with `--allow`.
         confirm: the fingerprint given with `--confirm`.
-        said: whether the target reported its environment. If it did not answer, the run goes on
-            as in production, and the checks report what is wrong with the target.
+        said: whether the target reported its environment; if not, it is treated as production.
+        silent: why its marker did not answer. An outage must not end without a report: nothing is
+            refused then, only what production allows is allowed, and the rest does not run.
 
     Raises:
         SafetyRefusal: the target is not what the file declares, something is asked for that the
@@ -82,6 +86,8 @@ def permissions(
         _agree(config.target.environment, environment)
     key = "allow_in_production" if is_production(environment) else "allow"
     in_file = {Effect.OBSERVE, *getattr(config.target, key)}
+    if silent:
+        return {effect: _unanswered(effect, in_file, silent) for effect in Effect}
     for effect in sorted(set(asked) - in_file):
         raise SafetyRefusal(
             f"{effect.value!r} is not allowed in the environment {environment!r}",
@@ -118,15 +124,35 @@ def _confirm(
         )
 
 
+def _unanswered(effect: Effect, in_file: Collection[Effect], silent: str) -> Permission:
+    if effect is Effect.OBSERVE:
+        return Permission(effect, True, "reading is always allowed")
+    if effect is Effect.WRITE and effect in in_file:
+        return Permission(effect, True, "[target] allow_in_production names 'write'")
+    return Permission(
+        effect,
+        False,
+        f"the target did not report its environment: {silent}",
+        "make the place in [target.marker] answer, and run again",
+    )
+
+
 def _permission(
     effect: Effect, key: str, in_file: Collection[Effect], asked: Collection[Effect]
 ) -> Permission:
     if effect is Effect.OBSERVE:
         return Permission(effect, True, "reading is always allowed")
     if effect not in in_file:
-        return Permission(effect, False, f"[target] {key} does not name {effect.value!r}")
+        reason = f"[target] {key} does not name {effect.value!r}"
+        return Permission(effect, False, reason, f"add {effect.value!r} to [target] {key}")
     if not effect.needs_quiet:
         return Permission(effect, True, f"[target] {key} names {effect.value!r}")
     if effect not in asked:
-        return Permission(effect, False, f"not asked for with --allow {effect.value}")
+        return Permission(
+            effect,
+            False,
+            f"not asked for with --allow {effect.value}",
+            f"readiness run --allow {effect.value} --confirm FINGERPRINT"
+            " (printed by `readiness plan`)",
+        )
     return Permission(effect, True, f"asked for with --allow {effect.value}, and confirmed")

@@ -97,7 +97,7 @@ def test_c7_an_unused_waiver_is_shown(gate: Gate, soon: str) -> None:
     run = gate(
         PASS + FAIL.replace("figure(3)", "figure(1)"), config=CONFIG + WAIVER.format(expires=soon)
     )
-    assert run.record["waivers"][0]["state"] == "unused"
+    assert run.record["decisions"][0]["state"] == "unused"
     assert "unused" in run.files["reports/readiness.html"]
 
 

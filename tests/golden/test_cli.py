@@ -92,8 +92,18 @@ name = "demo"
 [services.api]
 url = "http://127.0.0.1:1"
 
-[gate.not_applicable]
-scalling = "one replica is enough"
+[[not_applicable]]
+what = "scalling"
+reason = "one replica is enough"
+owner = "Ada"
+approver = "Grace"
+review = 2099-01-01
+
+[[observe_only]]
+what = "monitorng.*"
+reason = "first weeks"
+owner = "Ada"
+until = 2099-01-01
 
 [[waiver]]
 check = "monitoring.health-endpoint"
@@ -113,12 +123,14 @@ expires = 2099-01-01
 
 
 def test_config_check_finds_decisions_on_what_does_not_exist(folder: Path) -> None:
-    limit = "[gate]\nwaiver_max_days = 40000\n"
+    limit = "[gate]\nwaiver_max_days = 40000\nreview_max_days = 40000\n"
     (folder / "readiness.toml").write_text(limit + DECISIONS)
     command = ["config", "check", "--config", "readiness.toml"]
     compare("decisions", command)
     right = DECISIONS.replace("scalling", "scaling").replace('"ap"', '"api"')
-    right = right.replace('health-endpoint"', 'health-endpoints"')
+    right = right.replace('health-endpoint"', 'health-endpoints"').replace(
+        "monitorng", "monitoring"
+    )
     (folder / "readiness.toml").write_text(limit + right)
     result = CliRunner().invoke(main, command, prog_name="readiness")
     assert (result.exit_code, result.output) == (0, "readiness.toml: no mistakes found\n")

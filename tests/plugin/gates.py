@@ -6,6 +6,7 @@ import os
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,8 +94,12 @@ for _package in (plugin, report):
 
 def not_applicable(checks: Mapping[str, str]) -> str:
     """The tables that exclude checks, by id, with the reason."""
-    lines = [f'"{check}" = "{reason}"\n' for check, reason in checks.items()]
-    return "".join(["[gate.not_applicable]\n", *lines])
+    review = (datetime.now(UTC) + timedelta(days=30)).date()
+    return "".join(
+        f'[[not_applicable]]\nwhat = "{check}"\nreason = "{reason}"\nowner = "Ada"\n'
+        f'approver = "Grace"\nreview = {review}\n'
+        for check, reason in checks.items()
+    )
 
 
 BOTH: Final = pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "xdist"], indirect=True)

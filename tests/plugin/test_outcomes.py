@@ -106,7 +106,9 @@ def test_absent(backup, evidence):
 def test_load(evidence):
     evidence.judge("value", figure(1), at_most(2))
 """
-LIMITS = "[gate]\ncheck_timeout_s = 3\n" + not_applicable({"own.absent": "nothing is stored"})
+LIMITS = "[gate]\nprofile = 'full'\ncheck_timeout_s = 3\n" + not_applicable(
+    {"own.absent": "nothing is stored"}
+)
 # check -> its outcome, and a part of its message
 EXPECTED = {
     "own.good": ("pass", ""),

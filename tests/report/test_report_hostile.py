@@ -9,6 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from readiness.model.course import Band, Course, Series, Track
+from readiness.model.decision import Decision, Kind
 from readiness.model.measurement import Limit, Moment
 from readiness.model.record import (
     Change,
@@ -21,8 +22,6 @@ from readiness.model.record import (
     SuiteState,
     TargetFacts,
     Verdict,
-    WaiverNote,
-    WaiverState,
 )
 from readiness.report import github, write_all
 from readiness.report.console import summary
@@ -70,7 +69,10 @@ def _record(text: str) -> RunRecord:
     pictured = make_measurement(
         name=text, timeline=[Moment(0, text, True), Moment(1, text, False)], course=course
     )
-    waiver = WaiverNote(owner=text, approver=text, reason=text, expires=BEGAN.date())
+    waiver = Decision(
+        kind=Kind.WAIVER, what=text, owner=text, approver=text, reason=text, expires=BEGAN.date(),
+        state="applied",
+    )  # fmt: skip
     outcomes = ["pass", "warn", "fail", "error", "waived", "not-applicable", "not-run"]
     checks = [
         make_check(
@@ -90,12 +92,7 @@ def _record(text: str) -> RunRecord:
             SuiteResult(name=f"{text}2", state=SuiteState.NOT_VERIFIED, reason=text),
         ],
         incidents=(Incident(kind=text, message=text),),
-        waivers=(
-            WaiverState(
-                check=text, subject=text, owner=text, approver=text, reason=text,
-                expires=BEGAN.date(), state="applied",
-            ),
-        ),
+        decisions=(waiver,),
         signoffs=(
             SignoffNote(item=text, person=text, evidence=text, release=text, expires=BEGAN.date()),
             SignoffNote(

@@ -159,3 +159,17 @@ def test_a_target_that_is_not_what_the_file_declares_is_refused() -> None:
 def test_a_target_that_did_not_answer_is_handled_as_production() -> None:
     found = permissions(config(), "production", asked=[], confirm=None, said=False)
     assert [effect for effect, p in found.items() if p.allowed] == [OBSERVE]
+
+
+@pytest.mark.parametrize("in_production", [["observe"], ["observe", "write", "load"]])
+def test_a_marker_that_does_not_answer_stops_drills_and_not_the_report(
+    in_production: list[str],
+) -> None:
+    found = permissions(
+        config(in_production=in_production), "production", asked=[LOAD, DISRUPT],
+        confirm="of staging", said=False, silent="connection refused",
+    )  # fmt: skip
+    may_write = {WRITE} & {Effect(word) for word in in_production}
+    assert {effect for effect, p in found.items() if p.allowed} == {OBSERVE} | may_write
+    assert found[LOAD].reason == "the target did not report its environment: connection refused"
+    assert found[LOAD].remedy

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from readiness.model.check import Effect, Severity
 from readiness.model.course import Band, Course, Series, Track
+from readiness.model.decision import Decision, Kind
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import Limit, Measurement, Moment, at_most, equal_to
 from readiness.model.record import (
@@ -18,8 +19,6 @@ from readiness.model.record import (
     SuiteResult,
     SuiteState,
     TargetFacts,
-    WaiverNote,
-    WaiverState,
 )
 from readiness.model.verdict import judge
 
@@ -80,7 +79,7 @@ def make_check(
     fix: str = "Read the plan with `EXPLAIN (ANALYZE, BUFFERS)`.",
     measurements: Iterable[Measurement] | None = None,
     duration_s: float = 1.24,
-    waiver: WaiverNote | None = None,
+    waiver: Decision | None = None,
 ) -> CheckResult:
     given = [make_measurement(limit=at_most(100))] if measurements is None else measurements
     return CheckResult(
@@ -172,7 +171,10 @@ def make_many(count: int, *, subjects: int = 10) -> RunRecord:
 
 def small_record() -> RunRecord:
     """One check of every outcome, for the golden files."""
-    note = WaiverNote(
+    note = Decision(
+        kind=Kind.WAIVER,
+        what="database.index-use[orders-db]",
+        state="applied",
         owner="ana@example.com",
         approver="cto@example.com",
         reason="The index is built in week 48.",
@@ -220,11 +222,10 @@ def small_record() -> RunRecord:
             make_check("database.replica-lag", "orders-db", "not-applicable", measurements=[],
                        title="Replicas follow closely", message="the target has no replica"),
         ],
-        waivers=(
-            WaiverState(check="database.index-use", subject="orders-db", state="applied",
-                        **note.model_dump()),
-            WaiverState(check="backup.age", owner="bo", approver="cy", state="expired",
-                        reason="Storage moved.", expires=date(2026, 10, 1)),
+        decisions=(
+            note,
+            Decision(kind=Kind.WAIVER, what="backup.age", state="expired", owner="bo",
+                     approver="cy", reason="Storage moved.", expires=date(2026, 10, 1)),
         ),
         signoffs=(
             SignoffNote(item="on-call", person="Dee", release="2026.11.3",

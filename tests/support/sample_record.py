@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
+from readiness.model.decision import Decision, Kind
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import Limit, Measurement, Moment, at_least, at_most, equal_to
 from readiness.model.record import (
@@ -12,14 +13,15 @@ from readiness.model.record import (
     SuiteResult,
     SuiteState,
     TargetFacts,
-    WaiverNote,
-    WaiverState,
 )
 from readiness.report.diff import changes
 from tests.support.records import LAST_WEEK, make_check, make_measurement, make_record
 
 _API = "https://orders.staging.example"
-_WAIVER = WaiverNote(
+_WAIVER = Decision(
+    kind=Kind.WAIVER,
+    what="database.index-use[orders-db]",
+    state="applied",
     owner="ana.ruiz@example.com",
     approver="head-of-platform@example.com",
     reason="The index is built in the maintenance window of 28 November (DB-2214).",
@@ -179,7 +181,7 @@ def _check(
     *measurements: Measurement,
     message: str = "",
     duration_s: float = 0.8,
-    waiver: WaiverNote | None = None,
+    waiver: Decision | None = None,
 ) -> CheckResult:
     return make_check(
         text.id,
@@ -640,13 +642,11 @@ def sample() -> RunRecord:
         target=TargetFacts(
             name="orders", environment="staging", release="2026.11.3", fingerprint="b41c-90ee-77d2"
         ),
-        waivers=(
-            WaiverState(
-                check=_INDEX.id, subject="orders-db", state="applied", **_WAIVER.model_dump()
-            ),
-            WaiverState(
-                check=_DEAD.id,
-                subject="stock-db",
+        decisions=(
+            _WAIVER,
+            Decision(
+                kind=Kind.WAIVER,
+                what=f"{_DEAD.id}[stock-db]",
                 owner="bo.lind@example.com",
                 approver="head-of-platform@example.com",
                 state="unused",

@@ -70,6 +70,7 @@ AREA: Final = Area(
     config=Config,
     extends=(Database,),
     kinds=KINDS,
+    implied_by=("prometheus",),
     mistakes=_mistakes,
     patterns={
         LABEL_PATTERN: "the name of a label: letters, digits and '_'",

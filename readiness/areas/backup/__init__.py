@@ -46,6 +46,7 @@ AREA: Final = Area(
     "backup",
     config=Config,
     kinds={"backup": ("[backup.NAME]", lambda config: list(config.backup.values()))},
+    implied_by=("database",),
     mistakes=_mistakes,
     looks=_looks,
 )

@@ -17,5 +17,10 @@ def _schema(configured: Configured) -> click.Command:
 
 
 AREA: Final = Area(
-    "schema", config=Config, extends=(Database,), kinds=KINDS, commands={"schema": _schema}
+    "schema",
+    config=Config,
+    extends=(Database,),
+    kinds=KINDS,
+    implied_by=("database",),
+    commands={"schema": _schema},
 )

@@ -94,6 +94,8 @@ class Area:
         config: the tables that it adds to the file.
         extends: what it adds to each [services.NAME] and [databases.NAME].
         kinds: its kinds of subject: where each is declared, for messages, and how to find them.
+        implied_by: kinds of subject, of any area, that a target cannot have without this area: a
+            database needs backups.
         mistakes: finds mistakes that concern several of its tables.
         patterns: for each regular expression of its models, a description of what it matches.
         looks: what `readiness doctor` examines, by name.
@@ -107,6 +109,7 @@ class Area:
     config: type[Config] = Config
     extends: tuple[type[Named], ...] = ()
     kinds: Mapping[str, tuple[str, Find]] = field(default_factory=dict)
+    implied_by: tuple[str, ...] = ()
     mistakes: Callable[[Any, date], Iterator[Mistake]] = nothing
     patterns: Mapping[str, str] = field(default_factory=dict)
     looks: Callable[[Any], Iterator[tuple[str, Look]]] = nothing

@@ -5,7 +5,7 @@ Durations end in `_s`, `_ms` or `_h`.
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag
 
@@ -17,12 +17,14 @@ from readiness.config.base import (
     Named,
     Path_,
     Positive,
+    Share,
     Text,
     Url,
 )
 from readiness.config.base.migrations import Migrations
 from readiness.config.base.watching import Alertmanager, Prometheus
 from readiness.model.check import Effect
+from readiness.model.decision import Decision, Kind
 from readiness.model.secrets import Dsn, Secret
 
 
@@ -82,10 +84,18 @@ class Target(Model):
 class Gate(Model):
     """How the gate decides."""
 
-    suites: list[Text] = Field(default=[], description="folders with checks of your own")
-    not_applicable: dict[str, Text] = Field(
-        default={}, description="suite or check id that does not apply here, with the reason"
+    profile: Literal["core", "full"] | Annotated[list[Text], Field(min_length=1)] = Field(
+        "core",
+        description="what a verdict requires: `core` (what no area may lack, in the areas that this"
+        " file declares), `full` (every check), or a list of check ids; what the file declares"
+        " beyond it is judged and decides, too",
     )
+    min_coverage: Share | None = Field(
+        None,
+        description="the least share of the required checks that must be judged, from 0 to 1; below"
+        " it the verdict is INCOMPLETE",
+    )
+    suites: list[Text] = Field(default=[], description="folders with checks of your own")
     independent: list[Annotated[list[Text], Field(min_length=1)]] = Field(
         default=[],
         description="drills that do not disturb each other: lists of suites or check ids; the lists"
@@ -93,7 +103,12 @@ class Gate(Model):
     )
     check_timeout_s: Positive = Field(1200, description="seconds; a slower check is an error")
     run_timeout_s: Positive = Field(3600, description="seconds; a longer run is stopped")
-    waiver_max_days: Count = Field(90, description="days; how far ahead a waiver may expire")
+    waiver_max_days: Count = Field(
+        90, description="days; how far ahead a waiver may expire, or [[observe_only]] may end"
+    )
+    review_max_days: Count = Field(
+        366, description="days; how far ahead the review of [[not_applicable]] may be"
+    )
 
 
 class Service(Named):
@@ -141,15 +156,73 @@ class SignoffPolicy(Model):
     )
 
 
+_WHAT: Final = (
+    "a check id, `id[subject]`, an area, or a pattern of these with `*`, as `backup` or `scaling.*`"
+)
+
+
 class Waiver(Model):
     """An accepted failure."""
 
-    check: Text = Field(..., description="the id of the check, as `backup.age`")
+    check: Text = Field(..., description="the id of the check, as `backup.fresh`")
     subject: str = Field("", description="one subject; empty for all of the check")
+    error: str = Field(
+        "",
+        description="accept an error instead of a failure: text that its message must contain; any"
+        " other error still counts",
+    )
     owner: Text = Field(..., description="who is responsible for the fix")
     approver: Text = Field(..., description="who accepted it")
     reason: Text = Field(..., description="justification")
     expires: date = Field(..., description="last day (UTC) on which it counts")
+
+    @property
+    def decision(self) -> Decision:
+        """As the engine and the record know it."""
+        return Decision(
+            kind=Kind.WAIVER,
+            what=f"{self.check}[{self.subject}]" if self.subject else self.check,
+            **self.model_dump(include={"owner", "approver", "reason", "expires", "error"}),
+        )
+
+
+class NotApplicable(Model):
+    """A decision that a check does not apply to the target; it is listed on the page."""
+
+    what: Text = Field(..., description=_WHAT)
+    reason: Text = Field(..., description="why it does not apply")
+    owner: Text = Field(..., description="who answers for it")
+    approver: Text = Field(..., description="who agreed")
+    review: date = Field(
+        ..., description="last day (UTC) on which it counts; after it the checks are required again"
+    )
+
+    @property
+    def decision(self) -> Decision:
+        """As the engine and the record know it."""
+        return Decision(
+            kind=Kind.NOT_APPLICABLE,
+            expires=self.review,
+            **self.model_dump(include={"what", "owner", "approver", "reason"}),
+        )
+
+
+class ObserveOnly(Model):
+    """A check that is judged and shown, and does not decide until a day."""
+
+    what: Text = Field(..., description=f"{_WHAT}, or `*` for all")
+    reason: Text = Field(..., description="why it does not decide yet")
+    owner: Text = Field(..., description="who prepares the day on which it decides")
+    until: date = Field(..., description="last day (UTC) on which it does not decide")
+
+    @property
+    def decision(self) -> Decision:
+        """As the engine and the record know it."""
+        return Decision(
+            kind=Kind.OBSERVE_ONLY,
+            expires=self.until,
+            **self.model_dump(include={"what", "owner", "reason"}),
+        )
 
 
 class Config(Model):
@@ -168,6 +241,21 @@ class Config(Model):
     signoffs: SignoffPolicy | None = Field(None, description="which sign-offs a release needs")
     signoff: list[Signoff] = Field(default=[], description="the sign-offs")
     waiver: list[Waiver] = Field(default=[], description="accepted failures")
+    not_applicable: list[NotApplicable] = Field(
+        default=[], description="what does not apply to the target"
+    )
+    observe_only: list[ObserveOnly] = Field(
+        default=[], description="what is judged and does not decide yet"
+    )
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """All decisions: waivers first, each kind in the order of the file."""
+        return (
+            *(one.decision for one in self.waiver),
+            *(one.decision for one in self.not_applicable),
+            *(one.decision for one in self.observe_only),
+        )
 
     def named(self) -> Self:
         """The same, with name and place set in each table."""

@@ -12,9 +12,9 @@ from readiness.config.subjects import undeclared as missing
 from readiness.lib import bundle
 from readiness.model.check import CheckSpec, Effect, spec_of
 from readiness.model.errors import ConfigError, Problem, UsageError
+from readiness.run.decisions import excusing, misnamed, unknown_ids
 from readiness.run.ledger import OR_NOT, Planned
 from readiness.run.plugin.state import State
-from readiness.run.waivers import misnamed, unknown_ids
 
 PLANNED: Final = pytest.StashKey[Planned]()
 NOTHING: Final = "not-configured"
@@ -73,25 +73,31 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
         spec: the check.
         state: the run.
     """
-    gate = state.loaded.config.gate
-    declared = gate.not_applicable.get(spec.suite) or gate.not_applicable.get(spec.id)
+    today = state.run.started.date()
+    excused, expired = excusing(spec.id, subject or "", state.decisions, today)
     permission = state.permissions[spec.effect]
-    settled, reason, undeclared = "", "", ""
-    if declared:
-        settled, reason = "not-applicable", declared
+    settled, reason, remedy, undeclared = "", "", "", ""
+    if excused:
+        settled, reason = "not-applicable", excused.reason
     elif subject is None:
         settled = "not-run"
         undeclared = missing(state.loaded.config, spec.each, spec.needs)
         reason = f"Not configured: {undeclared}, {OR_NOT}"
+        remedy = f"{undeclared}, or decide in [[not_applicable]] that it does not apply"
+        if expired:
+            reason += f" ({expired.owner}'s decision expired on {expired.expires})"
     elif not permission.allowed:
-        settled, reason = "not-run", permission.reason
+        settled, reason, remedy = "not-run", permission.reason, permission.remedy
+    named = {spec.id, spec.suite} & {*state.run.selection.select, *state.run.selection.suites}
     return Planned(
         nodeid=nodeid,
         spec=spec,
         subject=subject or "",
         settled=settled,  # type: ignore[arg-type]
         reason=reason,
+        remedy=remedy,
         undeclared=undeclared,
+        asked=subject is not None or state.profile.requires(spec) or bool(named),
         selected=_selected(spec, subject or "", state),
     )
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.model.errors import ReadinessError, TookTooLong
+from readiness.model.errors import Cause, ReadinessError, TookTooLong
 from readiness.model.evidence import (
     PROPERTY,
     CheckFailed,
@@ -29,6 +29,8 @@ EVIDENCE: Final = pytest.StashKey[Evidence]()
 _STARTED: Final = pytest.StashKey[datetime]()
 _CONCLUDED: Final = pytest.StashKey[tuple[Outcome, str]]()
 _LONGEST_MESSAGE: Final = 2000
+_UNJUDGED: Final = {Outcome.ERROR, Outcome.FAIL}
+"""A check that failed may also have parts that could not be judged."""
 
 
 class Running:
@@ -99,6 +101,7 @@ class Running:
             measurements=tuple(evidence.measurements) if call.when == "call" else (),
             started=item.stash.get(_STARTED, now()),
             duration_s=call.duration,
+            causes=tuple(_causes(error, evidence)) if outcome in _UNJUDGED else (),
         )
 
     @contextmanager
@@ -141,6 +144,15 @@ def _classify(error: BaseException, evidence: Evidence, phase: str) -> tuple[Out
     if phase == "teardown":
         return Outcome.ERROR, f"cleaning up failed: {_describe(error)}"
     return Outcome.ERROR, _describe(error)
+
+
+def _causes(error: BaseException | None, evidence: Evidence) -> Iterator[Cause]:
+    """Why the check, or a part of it, could not be judged."""
+    if isinstance(error, ReadinessError) and error not in evidence.lost:
+        yield error.cause
+    elif error is not None and not isinstance(error, ReadinessError | CheckFailed):
+        yield Cause(_describe(error))
+    yield from (lost.cause for lost in evidence.lost)
 
 
 def _describe(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import platform
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 from uuid import uuid4
@@ -16,6 +17,7 @@ import pytest
 from readiness import __version__
 from readiness.config.loading import Loaded, configured, load
 from readiness.model.check import Effect
+from readiness.model.decision import Decision
 from readiness.model.errors import ReadinessError, UsageError
 from readiness.model.measurement import now
 from readiness.model.record import RunFacts, Selection, TargetFacts
@@ -24,13 +26,14 @@ from readiness.model.secrets import redact
 from readiness.run.gate import HELD
 from readiness.run.journal import REFUSAL
 from readiness.run.plugin import foreign
+from readiness.run.profile import Profile
 from readiness.run.safety import Permission, fingerprint, permissions
 
 KEY: Final = pytest.StashKey["State"]()
 _FILE: Final = "gate.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """The facts that do not change during a run.
 
@@ -48,11 +51,23 @@ class State:
     target: TargetFacts
     run: RunFacts
 
+    @cached_property
+    def profile(self) -> Profile:
+        """What the verdict requires."""
+        return Profile.of(self.loaded.config)
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The decisions of the configuration."""
+        return self.loaded.config.decisions
+
     def save(self) -> None:
         """Write it into the run's folder for the other processes; holds no secret."""
         shared = {
             "config": str(self.loaded.path),
-            "permissions": {e: [p.allowed, p.reason] for e, p in self.permissions.items()},
+            "permissions": {
+                e: [p.allowed, p.reason, p.remedy] for e, p in self.permissions.items()
+            },
             "target": self.target.model_dump(mode="json"),
             "run": self.run.model_dump(mode="json"),
         }
@@ -78,8 +93,8 @@ class State:
             loaded=loaded,
             folder=folder,
             permissions={
-                Effect(e): Permission(Effect(e), allowed, reason)
-                for e, (allowed, reason) in shared["permissions"].items()
+                Effect(e): Permission(Effect(e), *words)
+                for e, words in shared["permissions"].items()
             },
             target=TargetFacts.model_validate(shared["target"]),
             run=run,
@@ -115,10 +130,12 @@ def begin(config: pytest.Config) -> State:
             asked=_effects(option.readiness_allow),
             confirm=option.readiness_confirm,
             said=seen.said,
+            silent=seen.note if loaded.config.target.marker else "",
         ),
         target=TargetFacts(
             name=loaded.config.target.name,
             environment=seen.environment,
+            source=seen.origin,
             release=loaded.config.target.release,
             fingerprint=fingerprint(loaded.config, seen.environment),
             note=loaded.config.target.note,

@@ -1,0 +1,101 @@
+"""What to do next: failures and shared causes, in the order of the blockers that they release."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from readiness.model.check import Severity
+from readiness.model.evidence import Outcome
+from readiness.model.record import CauseNote, CheckResult, RunRecord
+
+_UNJUDGED: Final = frozenset({Outcome.ERROR, Outcome.NOT_RUN})
+_SEVERITIES: Final = tuple(Severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do.
+
+    Attributes:
+        kind: `failure`, a check that failed; `cause`, why checks could not be judged.
+        severity: the highest severity among its checks.
+        text: the failure's message, or the cause.
+        remedy: the fix of the check, or the remedy of the cause; may hold commands.
+        checks: the checks that it makes pass or judges.
+        explained: further checks that failed or could not be judged because of this failure.
+    """
+
+    kind: Literal["failure", "cause"]
+    severity: Severity
+    text: str
+    remedy: str
+    checks: tuple[CheckResult, ...]
+    explained: tuple[CheckResult, ...] = ()
+
+    @property
+    def blockers(self) -> int:
+        """How many blockers it releases."""
+        released = (*self.checks, *self.explained)
+        return sum(check.severity is Severity.BLOCKER for check in released)
+
+    @property
+    def unblocks(self) -> str:
+        """What it releases, as `1 + 6` or `9 checks`."""
+        if self.kind == "failure":
+            more = f" + {len(self.explained)}" if self.explained else ""
+            return f"{len(self.checks)}{more}"
+        return f"{len(self.checks)} check" + ("s" if len(self.checks) != 1 else "")
+
+
+def steps(record: RunRecord) -> tuple[Step, ...]:
+    """Everything to do until the run is READY, most urgent first.
+
+    Only what decides the verdict is among them. A failure that another one explains stands with
+    that one.
+    """
+    deciding = [check for check in record.checks if check.decides]
+    explained = {check.name for check in deciding if _explanations(check, deciding)}
+    found = [
+        *_failures([c for c in deciding if c.name not in explained], deciding),
+        *_causes(c for c in deciding if c.outcome in _UNJUDGED and c.name not in explained),
+    ]
+    return tuple(sorted(found, key=_urgency))
+
+
+def causes(checks: Iterable[CheckResult]) -> dict[CauseNote, tuple[CheckResult, ...]]:
+    """The checks that could not be judged, by their causes, in the order of the record."""
+    found: dict[str, tuple[CauseNote, list[CheckResult]]] = {}
+    for check in checks:
+        for cause in check.causes:
+            # Remedies may differ by a path or a table: the first one stands for all.
+            _, mine = found.setdefault(cause.what, (cause, []))
+            if check not in mine:
+                mine.append(check)
+    return {cause: tuple(mine) for cause, mine in found.values()}
+
+
+def _explanations(check: CheckResult, deciding: Iterable[CheckResult]) -> set[str]:
+    failed = {other.name for other in deciding if other.outcome is Outcome.FAIL}
+    return set(check.explained_by) & failed
+
+
+def _failures(checks: Iterable[CheckResult], deciding: list[CheckResult]) -> Iterator[Step]:
+    for check in checks:
+        if check.outcome is Outcome.FAIL:
+            follows = tuple(other for other in deciding if check.name in other.explained_by)
+            severity = _highest((check, *follows))
+            yield Step("failure", severity, check.message, check.fix, (check,), follows)
+
+
+def _causes(checks: Iterable[CheckResult]) -> Iterator[Step]:
+    for cause, mine in causes(checks).items():
+        yield Step("cause", _highest(mine), cause.what, cause.remedy, mine)
+
+
+def _highest(checks: Iterable[CheckResult]) -> Severity:
+    return min((check.severity for check in checks), key=_SEVERITIES.index)
+
+
+def _urgency(step: Step) -> tuple[int, int, int, str]:
+    released = len(step.checks) + len(step.explained)
+    return (-step.blockers, _SEVERITIES.index(step.severity), -released, step.text)
