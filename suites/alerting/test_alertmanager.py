@@ -25,6 +25,7 @@ _QUEUE_MAX: Final = 0.1
     "alerting.alertmanager-config",
     title="All Alertmanagers run the current configuration, and it loses no alert",
     failure_title="Alertmanager runs an outdated configuration, or one that loses alerts",
+    explains=("alerting.routing", "alerting.delivery"),
     why="""A configuration with a mistake is refused at reload with one line in a log, and the old
     one keeps running. A receiver without an integration accepts every page and sends nothing, and
     an inhibition rule with an empty `equal` mutes every warning everywhere.""",
@@ -138,6 +139,7 @@ def _too_broad(rule: InhibitRule, alerts: Sequence[Labels], dead_man: str) -> It
     "alerting.alertmanager-cluster",
     title="Every Alertmanager is reachable, in the cluster, and gets every alert",
     failure_title="An Alertmanager is missing, outside the cluster, or does not get every alert",
+    explains=("alerting.failover",),
     why="""Prometheus lists an Alertmanager as `active` that has been down for a month, and a
     relabeling that drops `severity=critical` leaves every counter at zero: the page is lost between
     the two. Peers that do not know each other send every notification twice, and a missing second

@@ -37,6 +37,7 @@ def _probe(target: Config) -> SyntheticProbe:
     "alerting.delivery",
     title="A synthetic alert arrives at the channel in time, complete, once, and resolves",
     failure_title="A synthetic alert is lost, late, incomplete, duplicated or never resolved",
+    core=True,
     why="""Alertmanager answers 200, shows the alert as active and counts no failure although no one
     is paged: the mail server drops the mail, Slack answers 200 with `invalid_token`. A page that
     says `<no value>`, comes five times or never resolves costs the night's first half hour.""",

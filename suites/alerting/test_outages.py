@@ -23,6 +23,7 @@ from readiness.model.errors import NoData
     "alerting.dead-man",
     title="The alert that always fires keeps arriving at the dead man's switch",
     failure_title="The alert that always fires does not keep arriving at the dead man's switch",
+    core=True,
     why="""A dead Prometheus cannot alert that it is dead, and four minutes later all its alerts are
     reported as resolved: an all-clear for a system without monitoring. Only an external switch can
     notice, which receives an alert that always fires and calls when that stops.""",

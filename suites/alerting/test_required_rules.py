@@ -23,6 +23,7 @@ _RULES: Final = "GET /api/v1/rules"
     "alerting.required-rules",
     title="The agreed alert rule is loaded, and fires just beyond its bound",
     failure_title="The agreed alert rule is missing, differs, or does not fire as agreed",
+    core=True,
     why="""A rule that is only in a repository never fires. One that compares seconds with the 3000
     of a specification in milliseconds is loaded, healthy and never fires either, which shows only
     in the incident that it was written for.""",
@@ -192,6 +193,7 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
     "alerting.job-loss",
     title="An alert fires when the targets of a job are down or gone",
     failure_title="No alert fires when the targets of a job are down or gone",
+    core=True,
     why="""A rule on a metric stops firing when the metric ends: if the application dies while its
     alert fires, all channels show it as resolved. Only a rule on `up == 0` notices that, and only
     `absent()` notices a job whose targets have vanished from service discovery.""",

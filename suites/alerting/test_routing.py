@@ -29,6 +29,7 @@ _SHADOW: Final = "a private Alertmanager with the running configuration"
     "alerting.routing",
     title="Every loaded rule of this severity notifies the agreed channels",
     failure_title="Rules of this severity do not notify the agreed channels",
+    core=True,
     why="""One letter in a matcher (`severity="crit"`) sends every page to the default receiver,
     where it is read on Monday. Routes, groups, inhibition and time intervals can each look right
     alone; only all loaded rules firing at once show which channels are notified.""",
@@ -182,6 +183,7 @@ def _refuse_disagreement(replay: Replay) -> None:
     "alerting.notification-timing",
     title="Alerts of this severity are not delayed, muted or silenced, and are repeated in time",
     failure_title="Alerts of this severity are delayed, muted, silenced or repeated too late",
+    core=True,
     why="""`group_wait` is 30 s by default, a time interval meant for office mail mutes the pages
     every night, and last week's silence covers the rule that fires today. Alertmanager shows the
     alert as active all the same, and no one is paged.""",

@@ -18,6 +18,8 @@ from readiness.model.measurement import now
     failure_title="Backups are old, incomplete or too small",
     each="backup",
     severity="blocker",
+    core=True,
+    explains=("backup.recovery-objectives", "backup.retention"),
     why="""What was written since the newest backup is lost in a disaster, and so is what it lacks:
     the roles, the uploaded files, the second half of a dump on a full disk. Backup jobs stop
     without an alert: an expired password, a cron entry that went with its host.""",

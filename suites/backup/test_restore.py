@@ -33,6 +33,7 @@ RestoreOf = Callable[[Backup], AnyRestore]
     each="backup",
     needs="is_restorable",
     severity="blocker",
+    core=True,
     why="""Half a file still lists its contents, a restore that skips errors ends in a database that
     answers, and a dump can lack rows, an index or a right without any error. Only a restored copy
     that is compared with what was backed up shows what a disaster would leave.""",

@@ -20,6 +20,7 @@ from readiness.lib.text import worst
     each="backup",
     needs="copies",
     severity="major",
+    core=True,
     why="""Fire, theft, a closed cloud account or ransomware destroy the backups together with the
     database, unless a copy is elsewhere. The job that makes the copy stops as silently as the one
     that makes the backups.""",

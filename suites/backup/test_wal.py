@@ -22,6 +22,7 @@ from readiness.lib.text import worst
     each="backup",
     needs="archives_wal",
     severity="blocker",
+    explains=("backup.archive-end-to-end", "backup.point-in-time"),
     why="""A restore replays one WAL file after the other and stops at the first that is missing,
     without an error: the server starts, and everything after the gap is gone. While the archiver
     fails, WAL files fill the server's own disk until it stops.""",

@@ -23,6 +23,7 @@ _COUNTERS = "pg_stat_user_indexes and the snapshots"
     failure_title="Indexes are unused, duplicate or missing",
     each="database",
     severity="major",
+    explains=("database.statement-latency", "performance.query-latency"),
     why="""Each index is written at every insert and takes memory, disk and backup space; an unused
     or duplicate one costs that for nothing. Without an index on a foreign key, each delete of a
     parent reads the whole child table while it holds a lock.""",

@@ -88,6 +88,7 @@ def _judge_checksums(database: Database, evidence: Evidence) -> None:
     failure_title="A sequence is near the largest number that its column takes",
     each="database",
     severity="blocker",
+    core=True,
     why="""The day an `integer` key reaches 2147483647, every insert into the table fails, and
     rewriting it to `bigint` takes hours with the table locked. The sequence itself often still
     has room: it is the column that is full.""",

@@ -16,6 +16,7 @@ _STREAMING = "streaming"
     each="database",
     needs="standbys",
     severity="blocker",
+    explains=("database.replication-lag", "database.replication-slots"),
     why="""A standby that lost its primary still answers, with older and older data; after a
     failover everything written since is gone. Its own figures do not show it: without a receiver,
     received and replayed are equal, which most exporters call a lag of zero.""",

@@ -62,6 +62,7 @@ _RISKS = {
     failure_title="A setting risks committed data",
     each="database",
     severity="blocker",
+    core=True,
     why="""With `fsync` or `full_page_writes` off, a power cut damages the database, which shows
     weeks later. `zero_damaged_pages` deletes what it cannot read. Without autovacuum, tables grow
     until the server stops to protect itself.""",
@@ -204,6 +205,7 @@ def test_sessions(database: Database, evidence: Evidence) -> None:
     failure_title="Connections run out, or clients of the pooler wait for one",
     each="database",
     severity="blocker",
+    core=True,
     why="""When the last connection is taken, every new client is refused, a restart of the
     application included. When a pool is full, clients queue: requests take longer and time out,
     while the database looks idle.""",

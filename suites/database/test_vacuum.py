@@ -114,6 +114,7 @@ def _judge_statistics(database: Database, evidence: Evidence) -> None:
     failure_title="Transaction IDs are near wraparound",
     each="database",
     severity="blocker",
+    core=True,
     why="""Three million transaction IDs before the end, the server takes no more writes, and only
     hours of vacuum bring it back. It can be seen months ahead.""",
     fix="""Remove what keeps vacuum away (database.vacuum names it), then freeze the oldest tables:

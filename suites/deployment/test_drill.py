@@ -42,6 +42,7 @@ DrillOf = Callable[[Deployment], Drilled]
     severity="blocker",
     effect="disrupt",
     judgements=("failed-requests", "longest-gap", "wrong-release", "latency", "capacity"),
+    core=True,
     why="""Nine seconds without an answer in three minutes are 95 % of success, and everybody who
     was there saw an error. A deployment that loses requests, or that two of three replicas cannot
     carry at noon, is put off until the night, and changes become larger and rarer.""",
@@ -130,6 +131,7 @@ def _judge_latency(
         "redeployment",
         "redeployed-configuration",
     ),
+    core=True,
     why="""\"We can always roll back\" is believed until the night on which the command prints
     \"done\" and nothing has changed, or the old code starts with the new release's settings. A
     rollback that was never tried is a second outage on top of the first.""",
@@ -218,6 +220,7 @@ def _judge_redeployment(drilled: Drilled, settings: Deployment, evidence: Eviden
     severity="blocker",
     effect="disrupt",
     judgements=("readable",),
+    core=True,
     why="""Between a deployment and its rollback, customers go on ordering. If the old release
     cannot read what the new one wrote, or the rollback drops a column, their orders are lost, and
     no second attempt brings them back.""",

@@ -37,6 +37,8 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
         "report-complete",
         "report-release",
     ),
+    core=True,
+    explains=("deployment.zero-downtime", "deployment.rollback"),
     why="""One replica that stayed behind answers every third user from the old release, and a
     worker that nobody restarted runs new jobs with old code. Both look like a bug that comes and
     goes, and everything that is measured is measured on a mixture.""",

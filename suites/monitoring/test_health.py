@@ -16,6 +16,8 @@ _JSON = "application/json"
     "monitoring.health-endpoints",
     title="Health endpoints answer 200, quickly, and report the running version",
     failure_title="A health endpoint fails, is slow, or lacks required fields",
+    core=True,
+    explains=("monitoring.ready-tracks-dependency", "deployment.version-uniform"),
     why="""Load balancers, orchestrators and the people on call all act on these three answers.
     A health page that is a login form, a stack trace or a catch-all page keeps a dead instance in
     service, and without a version it is unclear what is deployed.""",
@@ -105,6 +107,7 @@ def _judge_answers(endpoint: Endpoint, service: Service, evidence: Evidence) -> 
     "monitoring.ready-tracks-dependency",
     title="Ready answers 503 while a dependency is away and 200 once it is back; live stays 200",
     failure_title="Ready or live answers wrongly while a dependency is away",
+    core=True,
     why="""A ready endpoint that ignores the database sends users to an instance that can only
     fail. A live endpoint that depends on it makes the orchestrator restart every instance at once,
     which turns a short outage of the database into a long outage of everything.""",

@@ -137,6 +137,8 @@ def test_metrics_truth(service: Service, evidence: Evidence) -> None:
     "monitoring.scrape-jobs",
     title="Prometheus scrapes the job as agreed, and gets the required metrics",
     failure_title="The job is not scraped as agreed, or required metrics are missing",
+    core=True,
+    explains=("monitoring.metrics-truth", "alerting.job-loss"),
     why="""`up == 0` fires for a target that is down, and never for one that Prometheus no longer
     knows: the alerts of a job that was lost in a refactoring are silent for ever. The same is true
     of a metric that was renamed, and of an exporter that is up without its database.""",

@@ -18,6 +18,7 @@ _DEFAULT_SHARE: float = Settings.model_fields["overhead_max_share"].default
     "monitoring.prometheus",
     title="Prometheus runs its current configuration, and its clock is right",
     failure_title="Prometheus runs an old configuration, or a clock is wrong",
+    explains=("alerting.rules-healthy", "monitoring.scrape-jobs", "monitoring.database-overhead"),
     why="""A configuration or rule file with a mistake is rejected at reload, with one line in a
     log: the rules that were merged last week do not exist. A clock that is off by a minute starts
     and ends silences at the wrong time and misdates every graph.""",

@@ -87,6 +87,7 @@ def _judge_application(
     each="query",
     severity="blocker",
     effect="load",
+    core=True,
     why="""A query that is slow here, alone and warmed up, is slower under traffic: connections are
     held longer, the pool is exhausted, and requests that have nothing to do with it wait too.""",
     fix="""See where the time goes, with parameters from readiness.toml:

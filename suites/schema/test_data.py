@@ -122,6 +122,7 @@ def _like(name: str, found: Fingerprint) -> list[str]:
     each="database",
     severity="blocker",
     judgements=("not-validated", "triggers-off", "orphans", "sequences"),
+    core=True,
     why="""After an import with triggers off or a restore of data alone, child rows lack their
     parent although the constraint claims to be valid, and the next dump cannot be restored. A
     sequence that is behind makes the application's next INSERT fail with a duplicate key.""",

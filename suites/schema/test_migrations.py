@@ -38,6 +38,8 @@ _NOT_MIGRATED = ROLES | {"extension"}
     needs="migrations",
     severity="blocker",
     judgements=("pending", "half-done", "unknown", "altered", "heads", "objects-differ"),
+    core=True,
+    explains=("schema.fingerprint",),
     why="""Code that runs against another schema fails on a column that does not exist yet, or no
     longer. If the schema was changed by hand, the table of versions still claims that all is
     well, and tests pass in environments that are made from the migrations alone.""",

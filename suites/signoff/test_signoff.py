@@ -12,6 +12,7 @@ from readiness.lib.signoffs import state
     "signoff.manual-items",
     title="Somebody other than the deployer has signed the item off for this release",
     failure_title="The item is not signed off for this release",
+    core=True,
     why="""No program can see that the runbook was read, the on-call rota is filled, or the rollback
     was rehearsed. A sign-off that is expired, of an earlier release, or by the deployer says
     nothing about what goes live now.""",
@@ -20,7 +21,8 @@ from readiness.lib.signoffs import state
 Let somebody who is not the deployer do what the item requires, and add the sign-off:
     readiness signoff ITEM --person NAME --evidence LINK --expires YYYY-MM-DD --write
 Expired or for another release: do it again before you renew it; do not only change the date.""",
-    severity="blocker",
+    # Not a blocker: a verdict needs one that was measured, so that READY cannot be declared.
+    severity="major",
     effect="observe",
     each="signoff_item",
     judgements=("signed",),
