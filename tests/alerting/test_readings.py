@@ -254,10 +254,10 @@ def test_a_subject_is_a_table_and_what_it_needs() -> None:
     assert [channel.name for channel in subjects(config, "channel", ["inbox"])] == ["pager", "sms"]
     assert subjects(target(None), "alert_engine") == []
     for kind, need, said in (
-        ("canary", "stop_source", "[alerting.canary] stop_source"),
-        ("synthetic_probe", "drill", "[alerting.probe] drill"),
-        ("dead_man", "stop", "[alerting.dead_man] stop"),
-        ("alertmanager", "stop_peer", "[alertmanager] stop_peer"),
+        ("canary", "stop_source", "add [alerting.canary] with `stop_source`"),
+        ("synthetic_probe", "drill", "add [alerting.probe] with `drill`"),
+        ("dead_man", "stop", "add [alerting.dead_man] with `stop`"),
+        ("alertmanager", "stop_peer", "add [alertmanager] with `stop_peer`"),
     ):
         assert undeclared(config, kind, [need]) == said
 
@@ -265,4 +265,4 @@ def test_a_subject_is_a_table_and_what_it_needs() -> None:
 def test_a_key_that_is_missing_is_named_with_its_table() -> None:
     bare = {"target": {"name": "shop"}, "alertmanager": {"urls": ["http://am.example.com"]}}
     config = Config.model_validate(bare).named()
-    assert undeclared(config, "alertmanager", ["stop_peer"]) == "`stop_peer` in [alertmanager]"
+    assert undeclared(config, "alertmanager", ["stop_peer"]) == "set `stop_peer` in [alertmanager]"

@@ -20,7 +20,6 @@ _LINES: Final = {
         "end_to_end/test_new_user.py",
         "scaling/test_fleet.py",
         "scaling/test_scaling_live.py",
-        "deployment/test_graceful_stop.py",
         "lib/test_prober.py",
     ),
 }
