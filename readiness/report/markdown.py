@@ -167,7 +167,7 @@ def _decisions(view: View) -> Iterator[str]:
         yield "| --- | --- | --- | --- | --- | --- | --- |\n"
     for one in view.decisions:
         until = f"{one.expires} **{one.note}**" if one.note else one.expires
-        cells = (one.kind, one.name, one.state, one.reason, one.owner, one.approver)
+        cells = (one.kind, one.what, one.state, one.reason, one.owner, one.approver)
         yield f"| {' | '.join(map(escape, cells))} | {until} |\n"
     yield from _findings(view, Outcome.WAIVED)
 
