@@ -1,13 +1,14 @@
 """`readiness.html`: the static page for the change ticket."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from readiness.model.course import Course
 from readiness.model.evidence import Outcome
 from readiness.model.record import RunRecord
 from readiness.report import charts, course_rows
@@ -24,6 +25,7 @@ _LONG_SOURCE: Final = 400
 _SHORT_SOURCE: Final = 60
 _BUFFERED_NODES: Final = 400
 _MOST_AREAS: Final = 40
+_MOST_STEPS: Final = 100
 # Figures of a finding beyond its misses are folded if there are more.
 _MOST_FIGURES: Final = 4
 # Outcomes that are colored in the table of areas.
@@ -39,11 +41,13 @@ class _Drills:
         at: the charts that stand with a finding, by the anchor of its check.
         linked: the charts that further findings refer to, by the anchors of those.
         passed: the charts of drills of which every check passed.
+        drawn: the drills that have a chart.
     """
 
     at: dict[str, list[Drill]]
     linked: dict[str, list[Drill]]
     passed: list[Drill]
+    drawn: Mapping[Course, Drill]
 
 
 def render(
@@ -63,17 +67,17 @@ def render(
         v=view,
         annex=evidence == "full",
         pictured=not large,
-        drills=_placed(drills(record).values(), view),
+        drills=_placed(drills(record), view),
         printed_id=re.sub(r"[^A-Za-z0-9._-]+", "-", record.run.id)[:60],
     )
     stream.enable_buffering(_BUFFERED_NODES)
     return stream
 
 
-def _placed(found: Iterable[Drill], view: View) -> _Drills:
+def _placed(found: Mapping[Course, Drill], view: View) -> _Drills:
     rows = view.rows
-    places = _Drills({}, {}, [])
-    for drill in found:
+    places = _Drills({}, {}, [], found)
+    for drill in found.values():
         loud = [c.anchor for c in drill.checks if rows[c.anchor].outcome not in _QUIET]
         if loud:
             places.at.setdefault(loud[0], []).append(drill)
@@ -104,6 +108,7 @@ def _template() -> Template:
         counted=counted,
         by_source=by_source,
         most_areas=_MOST_AREAS,
+        most_steps=_MOST_STEPS,
         most_figures=_MOST_FIGURES,
         bar_of=charts.bar,
         spark_of=charts.sparkline,

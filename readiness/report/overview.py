@@ -204,7 +204,7 @@ def _coverage(covered: Coverage) -> Iterator[str]:
     if covered.not_asked:
         yield f"{covered.not_asked:,} not asked for"
     if covered.min_coverage:
-        yield f"at least {covered.min_coverage:.0%} agreed"
+        yield f"at least {covered.min_coverage * 100:.3g} % agreed"
 
 
 def _dated(
