@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from readiness.model.errors import ReadinessError
-from readiness.model.record import RunRecord
+from readiness.model.record import RunRecord, resealed
 from readiness.report import files
 
 __all__ = ["write_all", "write_record"]
@@ -44,6 +44,7 @@ def write_all(
 
     environ = os.environ if environ is None else environ
     files.make_folder(folder)
+    record = resealed(record)
     as_json = lru_cache(record.to_json)
 
     def page() -> Iterable[str]:

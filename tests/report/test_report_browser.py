@@ -8,7 +8,7 @@ import html as entities
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,7 +133,7 @@ class _Browser:
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[_Browser]:
+def browser(tmp_path: Path) -> _Browser:
     return _Browser(tmp_path)
 
 

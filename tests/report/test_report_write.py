@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -129,3 +130,16 @@ def test_earlier_records_beside_the_reports_are_drawn(tmp_path: Path) -> None:
 def test_the_annex_can_be_left_out_of_the_page(tmp_path: Path) -> None:
     write_all(small_record(), tmp_path, environ={}, evidence="findings")
     assert 'id="annex"' not in (tmp_path / "readiness.html").read_text()
+
+
+def test_record_of_an_older_tool_can_be_read_again_after_it_was_reported(tmp_path: Path) -> None:
+    raw = json.loads(make_record().to_json())
+    del raw["record_sha256"], raw["coverage"], raw["policy"], raw["not_asked"]
+    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"))
+    raw["record_sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    older = tmp_path / "older.json"
+    older.write_text(json.dumps(raw), encoding="utf-8")
+    written = write_all(load(older), tmp_path, environ={})
+    again = load(written[0])
+    assert again.checks == make_record().checks
+    assert again.record_sha256 in (tmp_path / "readiness.html").read_text(encoding="utf-8")

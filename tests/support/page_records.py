@@ -8,7 +8,7 @@ from typing import Final
 
 from readiness.model.decision import Decision, Kind
 from readiness.model.evidence import Outcome
-from readiness.model.measurement import Measurement
+from readiness.model.measurement import Measurement, at_most
 from readiness.model.record import (
     CauseNote,
     CheckResult,
@@ -24,15 +24,20 @@ from readiness.report.diff import changes
 
 SAMPLE: Final = Path(__file__).parents[2] / "reports" / "sample" / "readiness.json"
 _UNTIL: Final = date(2027, 1, 31)
-_EXCUSED: Final = Decision(
-    kind=Kind.NOT_APPLICABLE,
-    what="database.*timescale*",
-    owner="ana.ruiz@example.com",
-    approver="head-of-platform@example.com",
-    reason="The shop stores no time series.",
-    expires=_UNTIL,
-    state="applied",
-)
+_SLOW: Final = "performance.query-latency[recent-orders]"
+_KEY: Final = "`performance.queries[1].max_p95_ms`, default"
+_EXCUSED: Final = {
+    check: Decision(
+        kind=Kind.NOT_APPLICABLE,
+        what=check,
+        owner="ana.ruiz@example.com",
+        approver="head-of-platform@example.com",
+        reason="The shop stores no time series.",
+        expires=_UNTIL,
+        state="applied",
+    )
+    for check in ("database.timescale", "database.hypertables")
+}
 _OBSERVED: Final = Decision(
     kind=Kind.OBSERVE_ONLY,
     what="scaling",
@@ -62,9 +67,9 @@ _CAUSES: Final = (
 
 
 def ready() -> RunRecord:
-    """Every check of the sample passes; two checks do not apply by one decision."""
+    """Every check of the sample passes; two checks do not apply by two decisions."""
     sample = load(SAMPLE)
-    return _judged(sample, map(_passing, sample.checks), decisions=(_EXCUSED,))
+    return _judged(sample, map(_passing, sample.checks), decisions=tuple(_EXCUSED.values()))
 
 
 def errors() -> RunRecord:
@@ -96,7 +101,7 @@ def errors() -> RunRecord:
             for s in sample.suites
         ),
         policy=Policy(profile="core", min_coverage=0.5),
-        decisions=(_EXCUSED, _OBSERVED, _WAIVER),
+        decisions=(*_EXCUSED.values(), _OBSERVED, _WAIVER),
         not_asked=tuple(
             NotAsked(id=c.id, subject=c.subject, reason="not declared: [[signoff]]")
             for c in left_out
@@ -118,16 +123,15 @@ def _unwell(sample: RunRecord) -> dict[str, CheckResult]:
     waived = {"outcome": Outcome.WAIVED, "waiver": _WAIVER}
     found = {
         _WAIVER.what: by_name[_WAIVER.what].model_copy(update=waived),
-        "performance.query-latency[recent-orders]": by_name[
-            "performance.query-latency[recent-orders]"
-        ],
+        _SLOW: _too_slow(by_name[_SLOW]),
     }
     for suite in ("signoff", "scaling"):
         by_name = {name: check for name, check in by_name.items() if check.suite != suite}
-    others = iter([c for c in by_name.values() if c.name not in found and c.severity.decides])
+    kept = [c for c in by_name.values() if c.name not in found and c.id not in _EXCUSED]
+    others = iter([c for c in kept if c.severity.decides])
     for what, command, blocked in _CAUSES:
         for _ in range(blocked):
-            check = next(o for o in others if o.outcome is not Outcome.NOT_APPLICABLE)
+            check = next(others)
             note = CauseNote(what=what, remedy=f"Look at it:\n\n    {command}")
             found[check.name] = check.model_copy(
                 update={
@@ -139,10 +143,25 @@ def _unwell(sample: RunRecord) -> dict[str, CheckResult]:
 
 
 def _passing(check: CheckResult) -> CheckResult:
-    if check.outcome is Outcome.NOT_APPLICABLE:
-        return check.model_copy(update={"decision": _EXCUSED})
+    if check.id in _EXCUSED:
+        excused = {"outcome": Outcome.NOT_APPLICABLE, "measurements": ()}
+        return check.model_copy(update={**excused, "decision": _EXCUSED[check.id]})
     kept = tuple(map(_within, check.measurements))
     return check.model_copy(update={"outcome": Outcome.PASS, "message": "", "measurements": kept})
+
+
+def _too_slow(check: CheckResult) -> CheckResult:
+    measured = tuple(
+        replace(m, value=121.4, limit=at_most(100, _KEY))
+        if m.name == "p95 latency, 95 % lower bound"
+        else _within(m)
+        for m in check.measurements
+    )
+    assert any(m.is_missed for m in measured)
+    message = f"p95 is at least 121.4 ms (95 % confidence); limit 100 ms ({_KEY})"
+    return check.model_copy(
+        update={"outcome": Outcome.FAIL, "message": message, "measurements": measured}
+    )
 
 
 def _within(measurement: Measurement) -> Measurement:
