@@ -135,8 +135,15 @@ def _reasons(record: RunRecord, anchors: Mapping[tuple[str, str], str]) -> tuple
         for c in record.checks
         if c.outcome in {Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN}
     }
+    # A suite without any answer is a reason of its own; its checks say the same one by one.
+    unjudged = {c.suite for c in record.checks if c.decides and c.outcome in groups.UNJUDGED}
+    suites = tuple(f"Suite {' '.join(suite.split())} is not verified" for suite in unjudged)
     return tuple(
-        Reason(line(text), known.get(_named(text), ""), of_check=_named(text) in known)
+        Reason(
+            line(text),
+            known.get(_named(text), ""),
+            of_check=_named(text) in known or text.startswith(suites),
+        )
         for text in record.reasons
     )
 

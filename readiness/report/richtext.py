@@ -11,6 +11,13 @@ _INDENT: Final = 4
 _INLINE: Final = re.compile(
     r"`(?P<code>[^`\n]+)`|(?P<link>https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)])"
 )
+# What remedies name to run, in a shell or in psql.
+_PROGRAMS: Final = (
+    "sudo|curl|pg_isready|psql|pg_[a-z]+|readiness|systemctl|journalctl|apt-get|ssh|amtool|promtool"
+    "|kubectl|docker|openssl|python|pip|git|make|export|chmod|grant|alter|create|select|vacuum"
+)
+_RUNS: Final = re.compile(rf"(?:{_PROGRAMS}) \S", re.IGNORECASE)
+_AFTER_COLON: Final = re.compile(rf": ((?:{_PROGRAMS}) \S.*)$")
 # A row such as "Half done: undo what it left".
 _LABEL: Final = re.compile(r"[A-Z][\w ,'/-]{0,40}: +\S")
 
@@ -83,8 +90,14 @@ def rich(text: str) -> RichText:
 
 
 def command(text: RichText) -> str:
-    """The first block of commands; empty if there is none."""
-    return next((block.spans[0].text for block in text if block.kind == "code"), "")
+    """The first commands: a block, code in a sentence, or what follows a colon; empty for none."""
+    block = next((block.spans[0].text for block in text if block.kind == "code"), "")
+    if block:
+        return block
+    inline = (s.text for b in text for s in b.spans if s.kind == "code" and _RUNS.match(s.text))
+    sentences = ("".join(span.text for span in block.spans) for block in text)
+    ends = (match[1] for match in map(_AFTER_COLON.search, sentences) if match)
+    return next(inline, "") or next(ends, "")
 
 
 def paragraph(text: RichText) -> tuple[Span, ...]:

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from readiness.model.measurement import at_most
-from readiness.model.record import Change, Changes, RunRecord, Selection, Verdict
+from readiness.model.record import (
+    Change,
+    Changes,
+    RunRecord,
+    Selection,
+    SuiteResult,
+    SuiteState,
+    Verdict,
+)
 from readiness.report import build, html
 from tests.support.page_records import errors, ready
 from tests.support.records import (
@@ -149,6 +157,19 @@ def test_incomplete_names_the_conditions_that_are_not_about_one_check() -> None:
     text = _page(make_record([make_check()])).text
     assert "Do not ship yet: the run is incomplete." in text
     assert "No blocker was judged: what was measured cannot show that the target is ready." in text
+
+
+def test_a_suite_without_answers_is_said_once_by_its_steps() -> None:
+    record = make_record(
+        [make_check("backup.age", outcome="not-run", message="not configured: [backup.NAME]")],
+        suites=[
+            SuiteResult(name="backup", state=SuiteState.NOT_VERIFIED, reason="set [backup.NAME]"),
+            SuiteResult(name="schema", state=SuiteState.NOT_VERIFIED, reason="not selected"),
+        ],
+    )
+    text = _page(record).text
+    assert "Suite backup is not verified" not in text
+    assert "Suite schema is not verified: not selected." in text
 
 
 def test_a_step_that_others_depend_on_says_so() -> None:
