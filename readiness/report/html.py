@@ -68,6 +68,7 @@ def render(
         annex=evidence == "full",
         pictured=not large,
         drills=_placed(drills(record), view),
+        anchors={row.name: anchor for anchor, row in view.rows.items()},
         printed_id=re.sub(r"[^A-Za-z0-9._-]+", "-", record.run.id)[:60],
     )
     stream.enable_buffering(_BUFFERED_NODES)
