@@ -104,7 +104,6 @@ def _template() -> Template:
         order=ORDER,
         headings=HEADINGS,
         loud=_LOUD,
-        quiet=_QUIET,
         tally=tally,
         counted=counted,
         by_source=by_source,

@@ -178,12 +178,6 @@ class Group:
         return self.outcome not in {Outcome.ERROR, Outcome.NOT_RUN}
 
     @property
-    def common_source(self) -> str:
-        """The source of all figures, if they share one."""
-        sources = {figure.source for row in self.rows for figure in row.figures}
-        return sources.pop() if len(sources) == 1 and len(self.rows) > 1 else ""
-
-    @property
     def common_figure(self) -> Figure | None:
         """The figure, if each subject passed with a single one of the same name and limit."""
         found = [figure for row in self.rows for figure in row.figures]
@@ -195,11 +189,6 @@ class Group:
     def left_out(self) -> bool:
         """Whether the record holds more figures than are shown."""
         return any(row.left_out for row in self.rows)
-
-    @property
-    def has_figures(self) -> bool:
-        """Whether anything was measured."""
-        return any(row.figures for row in self.rows)
 
     @property
     def tally(self) -> str:
