@@ -256,19 +256,35 @@ class SignoffNote(_Frozen):
 
 
 class Change(_Frozen):
-    """One difference to an earlier record."""
+    """One difference to an earlier record.
+
+    Attributes:
+        lost: what is no longer judged: severity and title of a check that was, and is not any
+            more.
+    """
 
     check: str
     subject: str = ""
-    kind: Literal["newly-failing", "fixed", "still-failing", "new", "removed", "limit-changed"]
+    kind: Literal[
+        "newly-failing",
+        "not-applicable",
+        "still-failing",
+        "fixed",
+        "figure-moved",
+        "limit-changed",
+        "new",
+        "removed",
+    ]
     before: str = ""
     after: str = ""
+    lost: str = ""
 
 
 class Changes(_Frozen):
-    """What changed since an earlier record."""
+    """What changed since an earlier record: the last READY one, if there is any."""
 
     since_run: str
+    since_release: str = ""
     since: datetime
     since_verdict: Verdict
     items: tuple[Change, ...] = ()
@@ -341,6 +357,14 @@ def seal(facts: Facts, verdict: Verdict, reasons: Iterable[str], coverage: Cover
         coverage=coverage,
         counts=count(facts.checks),
     )
+    return record.model_copy(update={"record_sha256": _digest(record._payload())})  # noqa: SLF001
+
+
+def resealed(record: RunRecord) -> RunRecord:
+    """The record with the hash of what `to_json` writes.
+
+    One that an older tool wrote lacks fields of today, which are written, too.
+    """
     return record.model_copy(update={"record_sha256": _digest(record._payload())})  # noqa: SLF001
 
 

@@ -7,16 +7,21 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Literal
 
 from readiness.model.errors import ReadinessError
-from readiness.model.record import RunRecord
+from readiness.model.record import RunRecord, resealed
 from readiness.report import files
 
 __all__ = ["write_all", "write_record"]
 
 
 def write_all(
-    record: RunRecord, folder: Path, *, environ: Mapping[str, str] | None = None
+    record: RunRecord,
+    folder: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    evidence: Literal["full", "findings"] = "full",
 ) -> list[Path]:
     """Write readiness.json, .html, .xml, .md and a copy of the record in `history/`.
 
@@ -27,6 +32,7 @@ def write_all(
         record: the run.
         folder: the folder for the reports; created if missing.
         environ: the environment variables; those of the process by default.
+        evidence: `findings` leaves the figures of what passed out of the page.
 
     Returns:
         The files written, the newest record in `history/` last.
@@ -34,14 +40,22 @@ def write_all(
     Raises:
         ReadinessError: raised at the end, names each output that could not be written.
     """
-    from readiness.report import github, history, html, junit, markdown
+    from readiness.report import github, history, html, junit, markdown, trends
 
     environ = os.environ if environ is None else environ
     files.make_folder(folder)
+    record = resealed(record)
     as_json = lru_cache(record.to_json)
+
+    def page() -> Iterable[str]:
+        # Earlier records are large: they are read only if something must be compared.
+        wanted = trends.MOST if trends.are_wanted(record) else 0
+        earlier = history.earlier(folder, record, wanted)
+        return html.render(record, evidence=evidence, earlier=earlier)
+
     steps: list[Callable[[], Path | None]] = [
         partial(_write, folder / "readiness.json", lambda: [as_json()]),
-        partial(_write, folder / "readiness.html", partial(html.render, record)),
+        partial(_write, folder / "readiness.html", page),
         partial(_write, folder / "readiness.xml", lambda: [junit.render(record)]),
         partial(_write, folder / "readiness.md", lambda: [markdown.render(record)]),
         lambda: history.store(record, folder, as_json()),

@@ -11,7 +11,6 @@ from typing import Final
 
 from readiness.model import figures
 from readiness.model.clean import line
-from readiness.model.decision import Decision as Decided
 from readiness.model.errors import NoData
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import Measurement
@@ -23,14 +22,17 @@ from readiness.model.record import (
     SuiteResult,
     SuiteState,
 )
-from readiness.report.richtext import rich
+from readiness.report import groups
+from readiness.report.groups import expiry
+from readiness.report.overview import coverage_of, overview
+from readiness.report.richtext import rich, spans
+from readiness.report.trends import Trends
 from readiness.report.view import (
     CHANGE_HEADINGS,
     ORDER,
     VERDICT_SHAPES,
     ChangeGroup,
     ChangeLine,
-    Decision,
     Figure,
     Group,
     Reason,
@@ -42,7 +44,6 @@ from readiness.report.view import (
     change_text,
 )
 
-SOON_DAYS: Final = 14
 _LONGEST_ANCHOR: Final = 80
 # More changes than this usually mean a new suite, or an earlier partial run.
 _MOST_NEW: Final = 10
@@ -64,28 +65,46 @@ class Room:
     passed_figures: int = 1000
 
 
-def build(record: RunRecord, room: Room | None = None) -> View:
-    """Build the view of a record within these limits."""
-    room = room or Room()
+def build(record: RunRecord, room: Room | None = None, trends: Trends | None = None) -> View:
+    """Build the view of a record.
+
+    Args:
+        record: the run.
+        room: limits on the shown evidence.
+        trends: the last runs of its checks, if they are known.
+    """
+    room, trends = room or Room(), trends or Trends()
+    record = groups.with_causes(record)
     day = figures.in_utc(record.run.started).date()
     today = figures.in_utc(record.run.finished).date()
     anchors = _anchors(record.checks)
     note = line(record.target.note, 2000)
+    reasons = _reasons(record, anchors)
     return View(
         verdict=record.verdict,
         shape=VERDICT_SHAPES[record.verdict],
         title=f"{line(record.target.name, 100)} · {line(record.target.environment, 100)}"
         f" · release {line(record.target.release, 100)}",
-        reasons=_reasons(record, anchors),
+        overview=overview(
+            record,
+            (reason.text for reason in reasons if not reason.of_check),
+            anchors,
+            groups.cause_anchors(record),
+            groups.decision_anchors(record),
+        ),
+        reasons=reasons,
         banners=tuple(_banners(record)),
         note=note,
         facts=tuple((name, value) for name, value in _facts(record, note) if value),
         counts=record.counts,
         total=len(record.checks),
-        suites=_suites(record, anchors, day, room),
+        suites=_suites(record, _Rows(anchors, day, room, trends)),
         since=_since(record, anchors),
         incidents=tuple((line(i.kind, 80), line(i.message)) for i in record.incidents),
-        decisions=tuple(_decision(d, today) for d in record.decisions),
+        causes=groups.cause_groups(record, anchors),
+        decisions=groups.decided(record, anchors, today),
+        found_not_applicable=groups.found_not_applicable(record, anchors),
+        not_asked=groups.not_asked(record.not_asked),
         signoffs=tuple(_signoff(s, record.target.release, today) for s in record.signoffs),
         record_sha256=line(record.record_sha256, 64),
     )
@@ -116,7 +135,17 @@ def _reasons(record: RunRecord, anchors: Mapping[tuple[str, str], str]) -> tuple
         for c in record.checks
         if c.outcome in {Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN}
     }
-    return tuple(Reason(line(text), known.get(_named(text), "")) for text in record.reasons)
+    # A suite without any answer is a reason of its own; its checks say the same one by one.
+    unjudged = {c.suite for c in record.checks if c.decides and c.outcome in groups.UNJUDGED}
+    suites = tuple(f"Suite {' '.join(suite.split())} is not verified" for suite in unjudged)
+    return tuple(
+        Reason(
+            line(text),
+            known.get(_named(text), ""),
+            of_check=_named(text) in known or text.startswith(suites),
+        )
+        for text in record.reasons
+    )
 
 
 def _named(reason: str) -> str:
@@ -147,6 +176,7 @@ def _facts(record: RunRecord, note: str) -> Iterator[tuple[str, str]]:
     yield "Took", figures.duration(run.duration_s)
     yield "Run by", " on ".join(line(part, 200) for part in (run.user, run.host) if part)
     yield "Selection", _selection(record)
+    yield "Profile", line(coverage_of(record).profile, 40)
     yield "Tool", f"readiness {line(run.tool_version, 60)}"
     yield "Run", line(run.id, 100)
     yield "Target fingerprint", line(target.fingerprint, 200)
@@ -168,99 +198,111 @@ def _selection(record: RunRecord) -> str:
     return line(text, 600) or "all checks"
 
 
-def _suites(
-    record: RunRecord, anchors: Mapping[tuple[str, str], str], day: date, room: Room
-) -> tuple[Suite, ...]:
+def _suites(record: RunRecord, rows: "_Rows") -> tuple[Suite, ...]:
     ordered = sorted(record.checks, key=lambda c: (c.suite, c.id, c.subject))
     checks = {name: tuple(found) for name, found in groupby(ordered, key=lambda c: c.suite)}
     declared = {suite.name: suite for suite in record.suites}
     unknown = {
         name: SuiteResult(name=name, state=SuiteState.VERIFIED) for name in checks.keys() - declared
     }
+    named = sorted((declared | unknown).items())
     return tuple(
-        _suite(suite, checks.get(name, ()), anchors, day, room)
-        for name, suite in sorted((declared | unknown).items())
+        _suite(suite, f"a{place}", checks.get(name, ()), rows)
+        for place, (name, suite) in enumerate(named)
     )
 
 
-def _suite(
-    suite: SuiteResult,
-    checks: tuple[CheckResult, ...],
-    anchors: Mapping[tuple[str, str], str],
-    day: date,
-    room: Room,
-) -> Suite:
+def _suite(suite: SuiteResult, mark: str, checks: tuple[CheckResult, ...], rows: "_Rows") -> Suite:
     counts = dict.fromkeys(ORDER, 0)
     for check in checks:
         counts[check.outcome] += 1
-    groups = tuple(
-        _group(tuple(found), anchors, day, room) for _, found in groupby(checks, key=lambda c: c.id)
-    )
     return Suite(
-        line(suite.name, 100), f"suite-{_slug(suite.name)}", suite.state.value.replace("-", " "),
-        line(suite.reason), counts, groups,
-    )  # fmt: skip
-
-
-def _group(
-    checks: tuple[CheckResult, ...],
-    anchors: Mapping[tuple[str, str], str],
-    day: date,
-    room: Room,
-) -> Group:
-    first = checks[0]
-    return Group(
-        id=line(first.id, 200),
-        anchor=anchor(first.id),
-        suite=line(first.suite, 100),
-        requirement=line(first.title, 300),
-        failure_title=line(first.failure_title, 300),
-        severity=first.severity.value,
-        effect=first.effect.value,
-        decides=first.severity.decides,
-        why=rich(first.why),
-        fix=rich(first.fix),
-        rows=tuple(_row(c, anchors[c.id, c.subject], day, room) for c in checks),
+        name=line(suite.name, 100),
+        anchor=f"suite-{_slug(suite.name)}",
+        mark=mark,
+        state=suite.state.value.replace("-", " "),
+        reason=line(suite.reason),
+        judged=_judged(checks),
+        counts=counts,
+        groups=tuple(rows.group(tuple(found)) for _, found in groupby(checks, key=lambda c: c.id)),
     )
 
 
-def _row(check: CheckResult, at: str, day: date, room: Room) -> Row:
-    waiver = check.waiver
-    kept, longest = check.measurements, room.source
-    if check.outcome is Outcome.PASS:
-        judged_first = sorted(kept, key=lambda m: m.limit is None)
-        kept, longest = tuple(judged_first[: room.passed_figures]), room.passed_source
-    return Row(
-        name=line(check.name, 300),
-        subject=line(check.subject, 200),
-        anchor=at,
-        outcome=check.outcome,
-        message=line(check.message),
-        took=figures.duration(check.duration_s) if check.duration_s else "",
-        started=figures.clock(check.started, day) if check.started else "",
-        figures=tuple(_figure(m, day, longest) for m in kept),
-        left_out=len(check.measurements) - len(kept),
-        waiver=f"accepted by {line(waiver.approver, 100)} for {line(waiver.owner, 100)}"
-        f" until {waiver.expires}: {line(waiver.reason, 500)}"
-        if waiver
-        else "",
-    )
+def _judged(checks: Iterable[CheckResult]) -> str:
+    """What found by itself that it does not apply is not among those to be judged."""
+    asked = [c for c in checks if c.outcome is not Outcome.NOT_APPLICABLE or c.decision]
+    judged = sum(check.is_judged for check in asked)
+    return f"{judged:,} of {len(asked):,} judged" if asked else ""
 
 
-def _figure(measurement: Measurement, day: date, longest_source: int) -> Figure:
-    observed, limit = figures.observed_and_limit(
-        measurement.value, measurement.limit, measurement.unit
-    )
-    return Figure(
-        name=line(measurement.name, 200),
-        observed=observed,
-        limit=limit,
-        holds=_holds(measurement),
-        samples=figures.number(measurement.samples),
-        source=_source(measurement.source, longest_source),
-        at=figures.clock(measurement.at, day),
-        measurement=measurement,
-    )
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Builds groups and rows."""
+
+    anchors: Mapping[tuple[str, str], str]
+    day: date
+    room: Room
+    trends: Trends
+
+    def group(self, checks: tuple[CheckResult, ...]) -> Group:
+        first = checks[0]
+        return Group(
+            id=line(first.id, 200),
+            anchor=anchor(first.id),
+            suite=line(first.suite, 100),
+            requirement=line(first.title, 300),
+            failure_title=line(first.failure_title, 300),
+            severity=first.severity.value,
+            effect=first.effect.value,
+            decides=first.severity.decides,
+            why=rich(first.why),
+            fix=rich(first.fix),
+            rows=tuple(map(self.row, checks)),
+        )
+
+    def row(self, check: CheckResult) -> Row:
+        waiver = check.waiver
+        kept, longest = check.measurements, self.room.source
+        if check.outcome is Outcome.PASS:
+            judged_first = sorted(kept, key=lambda m: m.limit is None)
+            kept, longest = tuple(judged_first[: self.room.passed_figures]), self.room.passed_source
+        message = line(check.message)
+        return Row(
+            name=line(check.name, 300),
+            subject=line(check.subject, 200),
+            anchor=self.anchors[check.id, check.subject],
+            outcome=check.outcome,
+            message=message,
+            took=figures.duration(check.duration_s) if check.duration_s else "",
+            started=figures.clock(check.started, self.day) if check.started else "",
+            figures=tuple(self.figure(check, m, longest) for m in kept),
+            left_out=len(check.measurements) - len(kept),
+            waiver=f"accepted by {line(waiver.approver, 100)} for {line(waiver.owner, 100)}"
+            f" until {waiver.expires}: {line(waiver.reason, 500)}"
+            if waiver
+            else "",
+            text=spans(message),
+            observed_only=groups.observed_only(check),
+            follows=tuple(line(name, 300) for name in check.explained_by),
+            past=self.trends.of(check),
+        )
+
+    def figure(self, check: CheckResult, measurement: Measurement, longest: int) -> Figure:
+        observed, limit = figures.observed_and_limit(
+            measurement.value, measurement.limit, measurement.unit
+        )
+        return Figure(
+            name=line(measurement.name, 200),
+            observed=observed,
+            limit=limit,
+            holds=_holds(measurement),
+            samples=figures.number(measurement.samples),
+            source=_source(measurement.source, longest),
+            at=figures.clock(measurement.at, self.day),
+            setting=spans(line(measurement.limit.setting, 200)) if measurement.limit else (),
+            measurement=measurement,
+            past=self.trends.values(check, measurement),
+        )
 
 
 def _source(source: str, longest: int) -> str:
@@ -297,16 +339,8 @@ def _change(change: Change, anchors: Mapping[tuple[str, str], str]) -> ChangeLin
     return ChangeLine(line(name, 300), known, change_text(change))
 
 
-def _decision(decision: Decided, today: date) -> Decision:
-    return Decision(
-        decision.kind, line(decision.what, 300), decision.state, line(decision.owner, 200),
-        line(decision.approver, 200), line(decision.reason), decision.expires.isoformat(),
-        _expiry(decision.expires, today),
-    )  # fmt: skip
-
-
 def _signoff(signoff: SignoffNote, release: str, today: date) -> Signoff:
-    notes = [_expiry(signoff.expires, today)]
+    notes = [expiry(signoff.expires, today)]
     if signoff.release != release:
         notes.append("for another release")
     evidence = line(signoff.evidence, 500)
@@ -315,12 +349,3 @@ def _signoff(signoff: SignoffNote, release: str, today: date) -> Signoff:
         bool(re.fullmatch(r"https?://[^\s<>\"'`\\]+", evidence)), line(signoff.release, 200),
         signoff.expires.isoformat(), ", ".join(note for note in notes if note),
     )  # fmt: skip
-
-
-def _expiry(expires: date, today: date) -> str:
-    days = (expires - today).days
-    if days < 0:
-        return "expired"
-    if days > SOON_DAYS:
-        return ""
-    return f"expires in {days} days" if days != 1 else "expires in 1 day"

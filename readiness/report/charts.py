@@ -1,6 +1,7 @@
 """Computes the coordinates of small charts; the template draws them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +9,10 @@ from readiness.model.clean import line
 from readiness.model.figures import number, quantity
 from readiness.model.measurement import Measurement
 
-BAR_WIDTH: Final = 120
+BAR_WIDTH: Final = 200
+SPARK_WIDTH: Final = 110
+SPARK_HEIGHT: Final = 26
+_SPARK_EDGE: Final = 4
 CHART_WIDTH: Final = 420
 _LABEL_X: Final = 44
 _ROOM_RIGHT: Final = 96
@@ -24,6 +28,17 @@ class Bar:
     value: int
     limit: int
     kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """The figures of the last runs as a line, in pixels; the last point is this run."""
+
+    path: str
+    x: int
+    y: int
+    limit_y: int | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +98,44 @@ class Timeline:
 def bar(measurement: Measurement) -> Bar | None:
     """A bar; None unless value and limit are numbers that can be drawn to scale."""
     limit = measurement.limit
-    if limit is None or limit.op in {"==", "!="}:
+    if limit is None or limit.op == "!=":
         return None
     value, allowed = _drawable(measurement.value), _drawable(limit.value)
-    if value is None or not allowed:
+    if value is None or allowed is None or not (value or allowed):
         return None
     top = max(value, allowed) * 1.15
     return Bar(
         max(1, round(value / top * BAR_WIDTH)),
-        round(allowed / top * BAR_WIDTH),
+        max(1, round(allowed / top * BAR_WIDTH)),
         limit.holds(measurement.value),
+    )
+
+
+def sparkline(measurement: Measurement, past: Sequence[float]) -> Spark | None:
+    """The figures of the last runs; None unless there are earlier ones that can be drawn."""
+    value = _drawable(measurement.value)
+    values = [known for known in map(_drawable, past) if known is not None]
+    if value is None or not values:
+        return None
+    values.append(value)
+    limit = measurement.limit
+    allowed = _drawable(limit.value) if limit else None
+    drawn = values if allowed is None else [*values, allowed]
+    low, high = min(drawn), max(drawn)
+
+    def height(value: float) -> int:
+        share = (value - low) / (high - low) if high > low else 0.5
+        return SPARK_HEIGHT - _SPARK_EDGE - round(share * (SPARK_HEIGHT - 2 * _SPARK_EDGE))
+
+    step = (SPARK_WIDTH - 2 * _SPARK_EDGE) / (len(values) - 1)
+    points = [(_SPARK_EDGE + round(index * step), height(one)) for index, one in enumerate(values)]
+    shown = [quantity(one, measurement.unit, share=False) for one in values]
+    return Spark(
+        path="M" + "L".join(f"{x} {y}" for x, y in points),
+        x=points[-1][0],
+        y=points[-1][1],
+        limit_y=None if allowed is None else height(allowed),
+        text=f"last {len(values)} runs: {', '.join(shown)}",
     )
 
 

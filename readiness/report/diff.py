@@ -1,5 +1,6 @@
-"""What changed between two runs: checks, outcomes and limits."""
+"""What changed between two runs: checks, outcomes, limits, and figures near their limits."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
@@ -13,6 +14,9 @@ _Key = tuple[str, str]
 # A waived failure still counts as failing: a waiver must not look like a fix.
 _BAD: Final = frozenset({Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR, Outcome.NOT_RUN})
 _ABSENT: Final = frozenset({Outcome.NOT_APPLICABLE})
+# A figure has moved if it uses this share of its limit, and so many times as much as before.
+_USED: Final = 0.5
+_TIMES: Final = 1.5
 _RANK: Final = {kind: rank for rank, kind in enumerate(CHANGE_HEADINGS)}
 
 
@@ -21,7 +25,7 @@ def changes(old: RunRecord, new: Facts) -> Changes:
 
     A check that failed, is waived, could not be judged or did not run counts as failing; one that
     is not applicable counts as absent. `before` of one that still fails is the first day on which
-    records show it failing.
+    records show it failing. `lost` says what was judged before and is not any more.
     """
     before, after = _by_key(old), _by_key(new)
     since = _failing_since(old)
@@ -30,8 +34,16 @@ def changes(old: RunRecord, new: Facts) -> Changes:
         for key in sorted(before.keys() | after.keys())
         for change in _compare(key, before.get(key), after.get(key), since)
     ]
+    not_asked = {(one.id, one.subject): one.reason for one in new.not_asked}
+    found = [
+        change.model_copy(update={"after": f"not asked for: {reason}"})
+        if change.kind == "removed" and (reason := not_asked.get((change.check, change.subject)))
+        else change
+        for change in found
+    ]
     return Changes(
         since_run=old.run.id,
+        since_release=old.target.release,
         since=old.run.started,
         since_verdict=old.verdict,
         items=tuple(sorted(found, key=lambda c: _RANK[c.kind])),
@@ -83,20 +95,38 @@ def _compare(
             subject=key[1],
             kind=kind,
             before=before,
-            after=new.outcome.value if new else "",
+            after=_after(new),
+            lost=_lost(old) if kind in {"not-applicable", "removed"} else "",
         )
     if old and new:
         yield from _limits(key, old, new)
+        yield from _moved(key, old, new)
+
+
+def _after(new: CheckResult | None) -> str:
+    if new is None:
+        return ""
+    decision = new.decision
+    if new.outcome in _ABSENT and decision:
+        return f"{new.outcome} until {decision.expires} ({decision.owner}): {decision.reason}"
+    return new.outcome.value
+
+
+def _lost(old: CheckResult | None) -> str:
+    """What was judged then; empty if nothing was."""
+    return f'{old.severity} "{old.title}"' if old and old.is_judged else ""
 
 
 def _kind(
     old: CheckResult | None, new: CheckResult | None
-) -> Literal["newly-failing", "fixed", "still-failing", "new", "removed"] | None:
+) -> Literal["newly-failing", "not-applicable", "fixed", "still-failing", "new", "removed"] | None:
     was_there = old is not None and old.outcome not in _ABSENT
     is_there = new is not None and new.outcome not in _ABSENT
     was_bad = old is not None and old.outcome in _BAD
     if not is_there:
-        return "removed" if was_there else None
+        if not was_there:
+            return None
+        return "not-applicable" if new is not None else "removed"
     if new is not None and new.outcome in _BAD:
         return "still-failing" if was_bad else "newly-failing"
     if was_bad:
@@ -126,3 +156,40 @@ def _limits_by_name(check: CheckResult) -> dict[str, list[str]]:
         limit = figures.limit_alone(measurement.limit, measurement.unit)
         found.setdefault(measurement.name, set()).add(limit)
     return {name: sorted(limits) for name, limits in found.items()}
+
+
+def _moved(key: _Key, old: CheckResult, new: CheckResult) -> Iterator[Change]:
+    """The figures that came much nearer to their limits, or went past them."""
+    before, after = _used(old), _used(new)
+    for name in sorted(before.keys() & after.keys()):
+        (was, shown_before), (used, shown) = before[name], after[name]
+        if used >= _USED and used >= _TIMES * was:
+            yield Change(
+                check=key[0],
+                subject=key[1],
+                kind="figure-moved",
+                before=f"{name} {shown_before}",
+                after=shown,
+            )
+
+
+def _used(check: CheckResult) -> dict[str, tuple[float, str]]:
+    """How much of its limit each figure uses, and the figure; those of a name of its own alone."""
+    found: dict[str, tuple[float, str]] = {}
+    several: set[str] = set()
+    for measurement in check.measurements:
+        value, limit = measurement.value, measurement.limit
+        if limit is None or not (_positive(value) and _positive(limit.value)):
+            continue
+        if limit.op not in {"<=", "<", ">=", ">"}:
+            continue
+        used = float(value) / float(limit.value)
+        if measurement.name in found:
+            several.add(measurement.name)
+        shown = figures.observed_and_limit(value, limit, measurement.unit)[0]
+        found[measurement.name] = (used if limit.op[0] == "<" else 1 / used, shown)
+    return {name: figure for name, figure in found.items() if name not in several}
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

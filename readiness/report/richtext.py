@@ -7,9 +7,19 @@ from typing import Final, Literal
 from readiness.model.clean import clean
 
 _LONGEST: Final = 4000
+_INDENT: Final = 4
 _INLINE: Final = re.compile(
     r"`(?P<code>[^`\n]+)`|(?P<link>https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)])"
 )
+# What remedies name to run, in a shell or in psql.
+_PROGRAMS: Final = (
+    "sudo|curl|pg_isready|psql|pg_[a-z]+|readiness|systemctl|journalctl|apt-get|ssh|amtool|promtool"
+    "|kubectl|docker|openssl|python|pip|git|make|export|chmod|grant|alter|create|select|vacuum"
+)
+_RUNS: Final = re.compile(rf"(?:{_PROGRAMS}) \S", re.IGNORECASE)
+_AFTER_COLON: Final = re.compile(rf": ((?:{_PROGRAMS}) \S.*)$")
+# A row such as "Half done: undo what it left".
+_LABEL: Final = re.compile(r"[A-Z][\w ,'/-]{0,40}: +\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ def rich(text: str) -> RichText:
         prose.clear()
         code.clear()
 
-    for row in clean(text, _LONGEST).split("\n"):
+    for row in _dedented(clean(text, _LONGEST)).split("\n"):
         if row.strip().startswith("```"):
             flush()
             fenced = not fenced
@@ -79,10 +89,47 @@ def rich(text: str) -> RichText:
     return tuple(blocks)
 
 
+def command(text: RichText) -> str:
+    """The first commands: a block, code in a sentence, or what follows a colon; empty for none."""
+    block = next((block.spans[0].text for block in text if block.kind == "code"), "")
+    if block:
+        return block
+    inline = (s.text for b in text for s in b.spans if s.kind == "code" and _RUNS.match(s.text))
+    sentences = ("".join(span.text for span in block.spans) for block in text)
+    ends = (match[1] for match in map(_AFTER_COLON.search, sentences) if match)
+    return next(inline, "") or next(ends, "")
+
+
+def paragraph(text: RichText) -> tuple[Span, ...]:
+    """The first paragraph; empty if there is none."""
+    return next((block.spans for block in text if block.kind == "paragraph"), ())
+
+
 def plain(text: RichText) -> str:
     """Flatten to one line of text, code in backticks."""
     words = (f"`{s.text}`" if s.kind == "code" else s.text for b in text for s in _lines(b))
     return " ".join("".join(words).split())
+
+
+def _dedented(text: str) -> str:
+    """Without the indentation that the rows after the first share, if prose is among them.
+
+    So texts look that stand in the middle of a module. What is deeper than the prose is a command,
+    whatever its depth, unless the row before it ends with a comma; a row that begins with a label
+    is a paragraph.
+    """
+    first, *others = text.split("\n")
+    indents = [len(row) - len(row.lstrip()) for row in others if row.strip()]
+    shared = min(indents, default=0)
+    if shared < _INDENT or (indents[0] == shared and not _LABEL.match(others[0].strip())):
+        return text
+    rows = [first]
+    for row in (row[shared:] for row in others):
+        is_prose = not row.startswith(" ") or rows[-1].endswith(",")
+        if _LABEL.match(row):
+            rows.append("")
+        rows.append(row.lstrip() if is_prose else f"{' ' * _INDENT}{row.removeprefix('  ')}")
+    return "\n".join(rows)
 
 
 def _lines(block: Block) -> tuple[Span, ...]:

@@ -5,15 +5,21 @@ reasons, outcomes and counts are those of the record.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final, Literal
 
 from readiness.model.clean import line
-from readiness.model.decision import Kind
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import Measurement
 from readiness.model.record import Change, Verdict
-from readiness.report.richtext import RichText
+from readiness.report.groups import Cause, Decided, Reasoned
+from readiness.report.overview import Overview
+from readiness.report.richtext import RichText, Span
+from readiness.report.trends import Past
+
+Shown = Literal["full", "findings"]
+"""Whether the figures of what passed are shown, too."""
 
 SHAPES: Final[Mapping[Outcome, str]] = {
     Outcome.PASS: "✓",
@@ -50,8 +56,10 @@ HEADINGS: Final[Mapping[Outcome, str]] = {
 }
 CHANGE_HEADINGS: Final[Mapping[str, str]] = {
     "newly-failing": "Newly failing",
+    "not-applicable": "Became not applicable",
     "still-failing": "Still failing",
     "fixed": "Fixed",
+    "figure-moved": "Figures that moved towards their limit",
     "limit-changed": "Changed limits",
     "new": "New checks",
     "removed": "Removed checks",
@@ -70,7 +78,9 @@ class Figure:
         samples: the number of observations, with separators.
         source: the query, address or command.
         at: the time; without the date if that is the day of the run.
+        setting: the key that decided the limit.
         measurement: the exact figures, for charts.
+        past: the figures of earlier runs, oldest first.
     """
 
     name: str
@@ -80,7 +90,9 @@ class Figure:
     samples: str
     source: str
     at: str
+    setting: tuple[Span, ...]
     measurement: Measurement
+    past: tuple[float, ...] = ()
 
     def __str__(self) -> str:
         limit = f", limit {self.limit}" if self.limit else ""
@@ -89,7 +101,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One check on one subject."""
+    """One check on one subject.
+
+    Attributes:
+        message: what happened, as plain text; `text` has its code apart.
+        left_out: figures that only the record has.
+        waiver: who accepted its failure, and until when.
+        observed_only: whether a decision says that it does not decide yet.
+        follows: the names of failures that explain it.
+        past: the same check in earlier runs, oldest first.
+    """
 
     name: str
     subject: str
@@ -101,6 +122,22 @@ class Row:
     figures: tuple[Figure, ...]
     left_out: int
     waiver: str
+    text: tuple[Span, ...] = ()
+    observed_only: bool = False
+    follows: tuple[str, ...] = ()
+    past: tuple[Past, ...] = ()
+
+    @property
+    def streaks(self) -> tuple[tuple[Outcome, tuple[Past, ...]], ...]:
+        """The earlier runs, neighbors of one outcome together."""
+        streaks = groupby(self.past, lambda past: past.outcome)
+        return tuple((outcome, tuple(found)) for outcome, found in streaks)
+
+    @property
+    def urgent_first(self) -> tuple[Figure, ...]:
+        """Its figures: those that missed their limit, other judged ones, the rest."""
+        rank = {False: 0, True: 1, None: 2}
+        return tuple(sorted(self.figures, key=lambda figure: rank[figure.holds]))
 
     @property
     def needs_reading(self) -> bool:
@@ -141,12 +178,6 @@ class Group:
         return self.outcome not in {Outcome.ERROR, Outcome.NOT_RUN}
 
     @property
-    def common_source(self) -> str:
-        """The source of all figures, if they share one."""
-        sources = {figure.source for row in self.rows for figure in row.figures}
-        return sources.pop() if len(sources) == 1 and len(self.rows) > 1 else ""
-
-    @property
     def common_figure(self) -> Figure | None:
         """The figure, if each subject passed with a single one of the same name and limit."""
         found = [figure for row in self.rows for figure in row.figures]
@@ -160,11 +191,6 @@ class Group:
         return any(row.left_out for row in self.rows)
 
     @property
-    def has_figures(self) -> bool:
-        """Whether anything was measured."""
-        return any(row.figures for row in self.rows)
-
-    @property
     def tally(self) -> str:
         """The outcomes of its rows: `1 fail, 3 pass`."""
         return tally(count_rows(self.rows))
@@ -174,23 +200,46 @@ class Group:
         """Whether any of its rows deserves attention."""
         return any(row.needs_reading for row in self.rows)
 
-    def only(self, outcome: Outcome) -> "Group":
-        """The same check, with the rows of one outcome."""
-        rows = tuple(row for row in self.rows if row.outcome == outcome)
-        return Group(
-            self.id, self.anchor, self.suite, self.requirement, self.failure_title,
-            self.severity, self.effect, self.decides, self.why, self.fix, rows,
-        )  # fmt: skip
+    def only(self, outcome: Outcome, *, observed_only: bool | None = None) -> "Group":
+        """The same check, with the rows of one outcome.
+
+        Args:
+            outcome: the outcome.
+            observed_only: take only rows that decide (False) or do not decide yet (True).
+        """
+        return self.part(
+            row
+            for row in self.rows
+            if row.outcome == outcome and observed_only in {None, row.observed_only}
+        )
+
+    def part(self, rows: Iterable[Row]) -> "Group":
+        """The same check, with some of its rows; only the first part has its anchor."""
+        kept = tuple(rows)
+        first = min(self.rows, key=_place)
+        return replace(self, rows=kept, anchor=self.anchor if first in kept else "")
+
+
+def _place(row: Row) -> tuple[bool, int]:
+    """Where a row stands on the page."""
+    return row.observed_only, ORDER.index(row.outcome)
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One suite, its counts and its checks."""
+    """One area, its counts and its checks.
+
+    Attributes:
+        mark: the class of its parts of the page.
+        judged: how many checks were judged, in words: `59 of 70 judged`.
+    """
 
     name: str
     anchor: str
+    mark: str
     state: str
     reason: str
+    judged: str
     counts: Mapping[Outcome, int]
     groups: tuple[Group, ...]
 
@@ -202,24 +251,11 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason of the verdict, and the anchor of its check."""
+    """A reason of the verdict, and the anchor of its check if it is about one."""
 
     text: str
     anchor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A waiver or another decision, its effect and its expiry."""
-
-    kind: Kind
-    name: str
-    state: str
-    owner: str
-    approver: str
-    reason: str
-    expires: str
-    note: str
+    of_check: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +303,20 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything that an output shows, in its order."""
+    """Everything that an output shows.
+
+    Attributes:
+        overview: the first screen.
+        causes: why checks could not be judged, each with the checks that it blocks.
+        decisions: what people decided, each with the checks that it covers.
+        found_not_applicable: what does not apply by itself, by reason.
+        not_asked: what neither the profile nor the file asks for, by reason.
+    """
 
     verdict: Verdict
     shape: str
     title: str
+    overview: Overview
     reasons: tuple[Reason, ...]
     banners: tuple[str, ...]
     note: str
@@ -281,15 +326,61 @@ class View:
     suites: tuple[Suite, ...]
     since: Since | None
     incidents: tuple[tuple[str, str], ...]
-    decisions: tuple[Decision, ...]
+    causes: tuple[Cause, ...]
+    decisions: tuple[Decided, ...]
+    found_not_applicable: tuple[Reasoned, ...]
+    not_asked: tuple[Reasoned, ...]
     signoffs: tuple[Signoff, ...]
     record_sha256: str
 
-    def groups(self, outcome: Outcome) -> tuple[Group, ...]:
-        """The checks with this outcome, those that decide first."""
-        every = (group for suite in self.suites for group in suite.groups)
-        kept = (group.only(outcome) for group in every)
+    def groups(self, outcome: Outcome, *, observed_only: bool | None = None) -> tuple[Group, ...]:
+        """The checks with this outcome, those that decide first.
+
+        Args:
+            outcome: the outcome.
+            observed_only: see `Group.only`.
+        """
+        kept = (group.only(outcome, observed_only=observed_only) for group in self._groups())
         return tuple(sorted((g for g in kept if g.rows), key=lambda g: not g.decides))
+
+    def observed(self) -> tuple[Group, ...]:
+        """The checks that do not decide yet, unless they do not apply."""
+        kept = (
+            group.part(
+                row
+                for row in group.rows
+                if row.observed_only and row.outcome is not Outcome.NOT_APPLICABLE
+            )
+            for group in self._groups()
+        )
+        return tuple(group for group in kept if group.rows)
+
+    def passed(self, suite: Suite) -> tuple[Group, ...]:
+        """The checks of an area that passed."""
+        kept = (group.only(Outcome.PASS, observed_only=False) for group in suite.groups)
+        return tuple(group for group in kept if group.rows)
+
+    def mark(self, suite: str) -> str:
+        """The class of the parts of an area."""
+        return next((one.mark for one in self.suites if one.name == suite), "")
+
+    @property
+    def not_asked_total(self) -> int:
+        """The number of checks that are not asked for."""
+        return sum(len(group.members) for group in self.not_asked)
+
+    @property
+    def rows(self) -> Mapping[str, Row]:
+        """The rows by their anchors."""
+        return {row.anchor: row for group in self._groups() for row in group.rows}
+
+    def _groups(self) -> Iterable[Group]:
+        return (group for suite in self.suites for group in suite.groups)
+
+
+def by_source(given: Iterable[Figure]) -> tuple[tuple[str, tuple[Figure, ...]], ...]:
+    """The figures in their order, neighbors of one source together."""
+    return tuple((source, tuple(found)) for source, found in groupby(given, lambda f: f.source))
 
 
 def tally(counts: Mapping[Outcome, int]) -> str:
@@ -310,4 +401,5 @@ def change_text(change: Change) -> str:
     before, after = line(change.before, 300), line(change.after, 300)
     if change.kind == "still-failing":
         return f"{after or 'failing'} since {before}" if before else after
-    return " → ".join(part for part in (before, after) if part)
+    text = " → ".join(part for part in (before, after) if part)
+    return f"{text}; no longer judged: {line(change.lost, 300)}" if change.lost else text

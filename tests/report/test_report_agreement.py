@@ -1,5 +1,6 @@
 """All outputs show the same verdict and the same numbers, for they are made from one record."""
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import pytest
 from readiness.model.evidence import Outcome
 from readiness.model.record import RunRecord
 from readiness.report import write_all
+from readiness.report.build import anchor, build
 from readiness.report.console import summary
 from readiness.report.view import ORDER
+from tests.support.page_records import errors
 from tests.support.records import make_many, make_record, small_record
 from tests.support.sample_record import sample
 
@@ -23,6 +26,7 @@ RECORDS: dict[str, Callable[[], RunRecord]] = {
     "ready": make_record,
     "large": lambda: make_many(1200),
     "empty": lambda: make_record([]),
+    "errors": errors,
 }
 
 
@@ -102,6 +106,14 @@ def test_every_output_names_every_reason(tmp_path: Path) -> None:
     markdown = (tmp_path / "readiness.md").read_text().replace("\\", "").replace("&lt;", "<")
     for reason in record.reasons:
         assert reason in printed
-        assert reason.replace("<", "&lt;") in page
         assert reason in said
-        assert reason in markdown
+    # The page and the Markdown say a reason that is about a check where its evidence is.
+    for said_once in build(record).reasons:
+        if not said_once.of_check:
+            assert said_once.text.replace("<", "&lt;") in page
+            assert said_once.text in markdown
+    for check in record.checks:
+        if check.decides and check.outcome in {Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN}:
+            assert check.message in html.unescape(re.sub("<[^>]*>", "", page))
+            assert check.message in markdown
+            assert f'id="{anchor(check.id, check.subject)}"' in page

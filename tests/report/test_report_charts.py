@@ -1,6 +1,6 @@
 import pytest
 
-from readiness.model.measurement import Moment, Value, at_least, at_most, equal_to
+from readiness.model.measurement import Limit, Moment, Value, at_least, at_most, equal_to
 from readiness.report import charts
 from tests.support.records import make_measurement
 
@@ -24,10 +24,37 @@ def test_no_bar_of_what_has_no_scale(value: Value) -> None:
     assert charts.bar(make_measurement(value, at_least(5))) is None
 
 
-def test_no_bar_without_a_limit_or_of_an_equality() -> None:
+def test_no_bar_without_a_limit_or_of_nothing() -> None:
     assert charts.bar(make_measurement(5)) is None
-    assert charts.bar(make_measurement(5, equal_to(5))) is None
-    assert charts.bar(make_measurement(5, at_most(0))) is None
+    assert charts.bar(make_measurement(0, at_most(0))) is None
+
+
+@pytest.mark.parametrize("limit", [at_most(0), equal_to(0)])
+def test_a_limit_of_zero_is_drawn_at_the_left_edge(limit: Limit) -> None:
+    bar = charts.bar(make_measurement(19, limit))
+    assert bar is not None
+    assert (bar.limit, bar.kept) == (1, False)
+    assert bar.value > 100
+
+
+def test_sparkline_ends_with_this_run_and_draws_the_limit() -> None:
+    spark = charts.sparkline(make_measurement(150, at_most(100)), (50, 100))
+    assert spark is not None
+    assert spark.text == "last 3 runs: 50 ms, 100 ms, 150 ms"
+    assert spark.path == "M4 22L55 13L106 4"
+    assert (spark.x, spark.y, spark.limit_y) == (106, 4, 13)
+
+
+def test_no_sparkline_without_earlier_figures_or_of_what_has_no_scale() -> None:
+    assert charts.sparkline(make_measurement(150, at_most(100)), ()) is None
+    assert charts.sparkline(make_measurement("text"), (1, 2)) is None
+    assert charts.sparkline(make_measurement(1), (float("nan"),)) is None
+
+
+def test_sparkline_of_equal_figures_is_level() -> None:
+    spark = charts.sparkline(make_measurement(5), (5, 5))
+    assert spark is not None
+    assert spark.path == "M4 13L55 13L106 13"
 
 
 def test_quantiles_grow_with_their_values() -> None:

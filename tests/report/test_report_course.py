@@ -197,12 +197,29 @@ def test_what_several_checks_show_stands_there_once_the_worst_first() -> None:
     ]  # fmt: skip
     text = "".join(html.render(record))
     assert text.count('<figure class="course">') == 1
-    assert text.count('<a href="#drill-1">Chart of this drill</a>') == 3
-    assert '<li><a href="#drills">Drills</a></li>' in text
+    failure = text[text.index('<h2 id="fail"') : text.index('<h2 id="areas"')]
+    assert failure.count('id="drill-1"') == 1
+
+
+def test_a_second_failure_links_to_the_chart_of_the_first() -> None:
+    shown = make_measurement(course=lost_requests(), name="drill: deploy and roll back")
+    names = ("deployment.zero-downtime", "deployment.rollback")
+    record = make_record(make_check(name, "shop", "fail", measurements=[shown]) for name in names)
+    text = "".join(html.render(record))
+    assert text.count('<figure class="course">') == 1
+    assert text.count('<a href="#drill-1">Chart of this drill') == 1
+
+
+def test_the_chart_of_a_drill_that_passed_is_in_the_annex() -> None:
+    record = make_record([make_check(measurements=[make_measurement(course=lost_requests())])])
+    text = "".join(html.render(record))
+    assert '<figure class="course">' in text[text.index('id="annex"') :]
+    short = "".join(html.render(record, evidence="findings"))
+    assert '<figure class="course">' not in short
 
 
 def test_without_a_drill_there_is_no_section_of_them() -> None:
-    assert 'id="drills"' not in "".join(html.render(make_record()))
+    assert 'id="drill-1"' not in "".join(html.render(make_record()))
 
 
 def test_too_many_drills_are_told_in_words() -> None:

@@ -1,9 +1,10 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
-from readiness.model.measurement import at_most
-from readiness.model.record import Changes, RunRecord
+from readiness.model.decision import Decision, Kind
+from readiness.model.measurement import Limit, at_least, at_most
+from readiness.model.record import Changes, NotAsked, RunRecord
 from readiness.report.diff import changes, render_diff
 from tests.support.records import BEGAN, make_check, make_measurement, make_record
 
@@ -34,7 +35,7 @@ def _found(old: str | None, new: str | None) -> list[tuple[str, str, str]]:
         ("fail", "fail", [("still-failing", "2026-11-20", "fail")]),
         ("fail", "waived", [("still-failing", "2026-11-20", "waived")]),
         ("pass", "waived", [("newly-failing", "pass", "waived")]),
-        ("fail", "not-applicable", [("removed", "fail", "not-applicable")]),
+        ("fail", "not-applicable", [("not-applicable", "fail", "not-applicable")]),
         ("not-applicable", "pass", [("new", "not-applicable", "pass")]),
         (None, "pass", [("new", "", "pass")]),
         ("pass", None, [("removed", "pass", "")]),
@@ -68,7 +69,7 @@ def test_still_failing_names_the_first_day_on_record() -> None:
 def test_the_text_names_each_check_under_its_kind() -> None:
     text = render_diff(changes(_record("pass", 100), _record("fail", 200, days=1)))
     assert text == (
-        "Since run run-0 of 2026-11-20 14:03:07 UTC (READY):\n"
+        "Since run run-0 of 2026-11-20 14:03:07 UTC (INCOMPLETE):\n"
         "\n"
         "Newly failing (1)\n"
         "  performance.query-latency[orders-db]: pass → fail\n"
@@ -76,6 +77,69 @@ def test_the_text_names_each_check_under_its_kind() -> None:
         "Changed limits (1)\n"
         "  performance.query-latency[orders-db]: p95 latency ≤ 100 ms → ≤ 200 ms\n"
     )
+
+
+@pytest.mark.parametrize("after", ["not-applicable", None])
+def test_what_is_no_longer_judged_is_named(after: str | None) -> None:
+    (found,) = changes(_record("pass"), _record(after, days=1)).items
+    assert found.lost == 'major "The promised queries answer within their limit"'
+    assert f"no longer judged: {found.lost}" in render_diff(
+        changes(_record("pass"), _record(after, days=1))
+    )
+
+
+def test_nothing_is_lost_of_what_was_not_judged_before() -> None:
+    (found,) = changes(_record("error"), _record("not-applicable", days=1)).items
+    assert found.lost == ""
+
+
+def test_decision_behind_what_became_not_applicable_is_named() -> None:
+    decision = Decision(
+        kind=Kind.NOT_APPLICABLE, what="performance", owner="ana", reason="no database",
+        expires=date(2027, 1, 31),
+    )  # fmt: skip
+    new = make_check(outcome="not-applicable").model_copy(update={"decision": decision})
+    (found, _) = changes(_record("pass"), make_record([new])).items
+    assert found.kind == "not-applicable"
+    assert found.after == "not-applicable until 2027-01-31 (ana): no database"
+
+
+def test_what_is_not_asked_for_any_more_gives_the_reason() -> None:
+    new = make_record(
+        [make_check(subject="other")],
+        not_asked=[NotAsked(id="performance.query-latency", subject="orders-db", reason="core")],
+    )
+    (found,) = changes(_record("pass"), new).items
+    assert (found.kind, found.after) == ("removed", "not asked for: core")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "limit", "moved"),
+    [
+        (12, 60, at_most(100), True),
+        (12, 140, at_most(100), True),
+        (12, 40, at_most(100), False),
+        (50, 60, at_most(100), False),
+        (200, 120, at_least(100), True),
+        (200, 190, at_least(100), False),
+        (12, 60, None, False),
+        (0, 60, at_most(100), False),
+        (12, float("nan"), at_most(100), False),
+    ],
+)
+def test_figures_that_came_near_their_limit_are_named(
+    before: float, after: float, limit: Limit | None, moved: bool
+) -> None:
+    old, new = (make_record([make_check(measurements=[make_measurement(value, limit)])])
+                for value in (before, after))  # fmt: skip
+    found = [c for c in changes(old, new).items if c.kind == "figure-moved"]
+    assert [(c.before, c.after) for c in found] == (
+        [(f"p95 latency {before} ms", f"{after} ms")] if moved else []
+    )
+
+
+def test_the_release_that_was_ready_is_named() -> None:
+    assert changes(_record("pass"), _record("pass")).since_release == "2026.11.3"
 
 
 def test_the_text_says_when_nothing_changed() -> None:

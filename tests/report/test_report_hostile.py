@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,9 +13,12 @@ from readiness.model.course import Band, Course, Series, Track
 from readiness.model.decision import Decision, Kind
 from readiness.model.measurement import Limit, Moment
 from readiness.model.record import (
+    CauseNote,
     Change,
     Changes,
     Incident,
+    NotAsked,
+    Policy,
     RunRecord,
     Selection,
     SignoffNote,
@@ -23,9 +27,10 @@ from readiness.model.record import (
     TargetFacts,
     Verdict,
 )
-from readiness.report import github, write_all
+from readiness.report import github, html, write_all
 from readiness.report.console import summary
 from readiness.report.diff import render_diff
+from tests.support.page_records import errors
 from tests.support.records import BEGAN, make_check, make_measurement, make_record, small_record
 from tests.support.sample_record import sample
 
@@ -63,7 +68,7 @@ def _record(text: str) -> RunRecord:
         (text,),
     )  # fmt: skip
     number = make_measurement(
-        104.6, Limit("<=", 100), name=text, unit=text, source=text,
+        104.6, Limit("<=", 100, text), name=text, unit=text, source=text,
         quantiles=[(0.5, 1.0)], timeline=[Moment(0, text, True), Moment(1, text, False)],
     )  # fmt: skip
     pictured = make_measurement(
@@ -82,9 +87,26 @@ def _record(text: str) -> RunRecord:
         )
         for outcome in outcomes
     ]  # fmt: skip
+    others = {"owner": text, "approver": text, "reason": text, "expires": BEGAN.date()}
+    excused = Decision(kind=Kind.NOT_APPLICABLE, what=f"{text}.excused", **others)
+    observed = Decision(kind=Kind.OBSERVE_ONLY, what=f"{text}.observed", **others)
+    cause = CauseNote(what=text, remedy=f"{text}\n\n    {text}")
+    known = {"failure_title": text, "causes": (cause,), "explained_by": (text,)}
+    checks = [check.model_copy(update=known) for check in checks] + [
+        make_check(f"{text}.{slug}", text, outcome, title=text, message=text).model_copy(
+            update={**known, "decision": decision}
+        )
+        for slug, outcome, decision in (
+            ("excused", "not-applicable", excused),
+            ("observed", "fail", observed),
+            ("observed-error", "error", observed),
+        )
+    ]
     return make_record(
         checks,
         run_id=text,
+        policy=Policy(profile=text),
+        not_asked=(NotAsked(id=text, subject=text, reason=text),),
         target=TargetFacts(name=text, environment=text, release=text, fingerprint=text),
         selection=Selection(suites=(text,), select=(text,), partial=True, reason=text),
         suites=[
@@ -92,7 +114,7 @@ def _record(text: str) -> RunRecord:
             SuiteResult(name=f"{text}2", state=SuiteState.NOT_VERIFIED, reason=text),
         ],
         incidents=(Incident(kind=text, message=text),),
-        decisions=(waiver,),
+        decisions=(waiver, excused, observed),
         signoffs=(
             SignoffNote(item=text, person=text, evidence=text, release=text, expires=BEGAN.date()),
             SignoffNote(
@@ -102,11 +124,12 @@ def _record(text: str) -> RunRecord:
         ),
         changes=Changes(
             since_run=text,
+            since_release=text,
             since=BEGAN,
             since_verdict=Verdict.READY,
             items=tuple(
-                Change(check=text, subject=text, kind=kind, before=text, after=text)
-                for kind in ("newly-failing", "still-failing", "limit-changed")
+                Change(check=text, subject=text, kind=kind, before=text, after=text, lost=text)
+                for kind in get_args(Change.model_fields["kind"].annotation)
             ),
         ),
     )  # fmt: skip
@@ -143,7 +166,7 @@ class _Shape(HTMLParser):
 
 def _shape_of_our_own(folder: Path) -> set[tuple[str, str]]:
     shape: set[tuple[str, str]] = set()
-    for record in (sample(), small_record()):
+    for record in (sample(), small_record(), errors()):
         write_all(record, folder, environ={})
         shape |= _Shape((folder / "readiness.html").read_text()).shape
     # A record with banners, incidents and the rest of what the two do not have.
@@ -168,9 +191,18 @@ def test_the_page_has_only_our_elements(written: Path, ours: set[tuple[str, str]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in page.ids)
 
 
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_earlier_runs_and_anchors_stay_text(kind: str, ours: set[tuple[str, str]]) -> None:
+    record = _record(HOSTILE[kind])
+    text = "".join(html.render(record, earlier=[record, record])).encode("utf-8", "replace")
+    page = _Shape(text.decode())
+    assert page.shape - {("circle", name) for name in ("", "class", "cx", "cy", "r")} <= ours
+    assert len(page.ids) == len(set(page.ids))
+
+
 def test_the_xml_can_be_parsed(written: Path) -> None:
     root = ET.parse(written / "readiness.xml").getroot()  # noqa: S314 - we have just written it
-    assert root.get("tests") == "8"
+    assert root.get("tests") == "11"
     assert {element.tag for element in root.iter()} <= {
         "testsuites", "testsuite", "testcase", "properties", "property",
         "failure", "error", "skipped", "system-out",
@@ -183,7 +215,7 @@ def test_the_markdown_makes_only_our_elements(written: Path) -> None:
     page = _Shape(render.render(text))
     assert {tag for tag, _ in page.shape} <= {
         "h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td",
-        "blockquote", "strong", "b", "code", "details", "summary",
+        "blockquote", "strong", "b", "code", "pre", "details", "summary",
     }  # fmt: skip
     assert {name for _, name in page.shape} <= {"", "style"}  # markdown-it aligns cells
     assert not re.search(r"[@#]\w|\bGH-\d", re.sub(r"&#x?\w+;|^#+ ", "", text, flags=re.MULTILINE))

@@ -1,7 +1,10 @@
+import html
+
 import pytest
 from markdown_it import MarkdownIt
 
 from readiness.report import markdown
+from tests.support.page_records import errors, ready
 from tests.support.records import make_check, make_record, small_record
 
 RENDER = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
@@ -35,8 +38,8 @@ RENDER = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strike
     ],
 )
 def test_escaped_text_is_shown_as_it_stands(text: str) -> None:
-    html = RENDER.render(f"- {markdown.escape(text)}")
-    inner = html.removeprefix("<ul>\n<li>").removesuffix("</li>\n</ul>\n")
+    made = RENDER.render(f"- {markdown.escape(text)}")
+    inner = made.removeprefix("<ul>\n<li>").removesuffix("</li>\n</ul>\n")
     assert "<" not in inner
     shown = inner.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
     assert shown.replace("&amp;", "&").replace("\u2060", "") == " ".join(text.split())
@@ -77,3 +80,49 @@ def test_findings_are_folded_with_their_fix() -> None:
     assert "<details>\n<summary>✗ <b>A bad release rolls back without a lost request</b>" in text
     assert "How to fix it: Read the plan with <code>EXPLAIN (ANALYZE, BUFFERS)</code>" in text
     assert "observed 104.6 ms, limit ≤ 100 ms" in text
+
+
+def test_order_is_verdict_shipping_coverage_steps_failures_causes_decisions() -> None:
+    text = markdown.render(errors())
+    order = [
+        "# ✗ NOT READY",
+        "**Do not ship: 1 required failure; 25 required checks could not be judged.**",
+        "- Coverage: Judged 87 of 114 required",
+        "- Not applicable: 2 required checks by 2 decisions",
+        "- Accepted risks: 1 observe-only decision until 31 Jan 2027",
+        "- Changes: Since the last READY",
+        "## Do this, in order",
+        "## Failed (1)",
+        "## Could not be judged (25), by cause",
+        "## Failed, accepted by a waiver (1)",
+        "## Decisions",
+        "## Observed only",
+        "## What changed",
+        "## Areas",
+        "Record SHA-256",
+    ]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+
+
+def test_a_cause_is_one_fold_with_its_remedy_and_what_it_blocks() -> None:
+    text = markdown.render(errors())
+    assert text.count("GRANT pg\\_read\\_all\\_stats TO monitor;</code> | 4 checks |") == 1
+    head = "<b>role monitor lacks pg_read_all_stats on shop</b> · blocks 4 checks</summary>"
+    fold = text[text.index(head) :].split("</details>")[0]
+    assert "<pre>GRANT pg_read_all_stats TO monitor;</pre>" in fold
+    assert fold.count("\n- ◆ ") == 4
+
+
+def test_checks_that_passed_are_counted_only() -> None:
+    text = markdown.render(ready())
+    assert len(text) < 6_000
+    assert not any(f"`{check.name}`" in text for check in ready().checks if check.outcome == "pass")
+
+
+@pytest.mark.parametrize("command", ["npm i @scope/x # now", "psql -c 'select 1 < 2'", "see GH-12"])
+def test_a_command_can_be_copied_as_it_is(command: str) -> None:
+    check = make_check(outcome="fail", fix=f"Do:\n\n    {command}\n    {command}")
+    shown = html.unescape(RENDER.render(markdown.render(make_record([check]))))
+    assert f"<pre>{command}\n{command}</pre>" in shown
+    assert f"<code>{command}</code> … 2 lines" in shown

@@ -1,4 +1,6 @@
-from readiness.report.richtext import Block, Span, plain, rich
+import pytest
+
+from readiness.report.richtext import Block, Span, command, paragraph, plain, rich
 
 
 def test_backticks_links_and_words() -> None:
@@ -33,3 +35,44 @@ def test_only_http_becomes_a_link() -> None:
 
 def test_as_one_line() -> None:
     assert plain(rich("Run `x`\n\n    y")) == "Run `x` `y`"
+
+
+@pytest.mark.parametrize(
+    ("remedy", "expected"),
+    [
+        ("Do:\n\n    one\n    two\n\nThen:\n\n    three", "one\ntwo"),
+        ("Run `pg_restore -l FILE`.\n\n    select 1", "select 1"),
+        ("Set `x`, then run `psql -c 'select 1'`.", "psql -c 'select 1'"),
+        (
+            "check that it runs and listens: curl -sv --max-time 5 'http://127.0.0.1:19/'",
+            "curl -sv --max-time 5 'http://127.0.0.1:19/'",
+        ),
+        ("use one of: email, slack", ""),
+        ("set `role` in [backup.shop], or decide that it does not apply", ""),
+        ("", ""),
+    ],
+)
+def test_first_command_of_a_remedy(remedy: str, expected: str) -> None:
+    assert command(rich(remedy)) == expected
+
+
+def test_first_paragraph_of_a_remedy() -> None:
+    assert paragraph(rich("Set `a`.\n\nThen b.")) == (
+        Span("text", "Set "), Span("code", "a"), Span("text", "."),
+    )  # fmt: skip
+
+
+def test_text_from_the_middle_of_a_module_has_its_prose_apart_from_its_commands() -> None:
+    blocks = rich(
+        "Too old: make a backup,\n      or look at the job:\n      pg_dump shop\n        --jobs=4\n"
+        "    Too small: compare it,\n      table by table\n    Then run it again."
+    )
+    assert [(b.kind, "".join(s.text for s in b.spans)) for b in blocks] == [
+        ("paragraph", "Too old: make a backup, or look at the job:"),
+        ("code", "pg_dump shop\n  --jobs=4"),
+        ("paragraph", "Too small: compare it, table by table Then run it again."),
+    ]
+
+
+def test_commands_that_all_have_one_indentation_stay_commands() -> None:
+    assert [b.kind for b in rich("Run:\n    select 1\n      from shop")] == ["paragraph", "code"]

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 from readiness.model.errors import ReadinessError
 from readiness.model.record import load
 from readiness.report import html, write_all
-from tests.support.records import make_check, make_record, small_record
+from tests.support.records import LAST_WEEK, make_check, make_record, small_record
 
 FILES = ["readiness.json", "readiness.html", "readiness.xml", "readiness.md"]
 
@@ -44,7 +45,7 @@ def test_an_unwritable_output_does_not_keep_the_others(tmp_path: Path) -> None:
 def test_a_fault_in_one_output_does_not_keep_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_record: object) -> list[str]:
+    def broken(_record: object, **_: object) -> list[str]:
         raise ZeroDivisionError
 
     monkeypatch.setattr(html, "render", broken)
@@ -60,7 +61,7 @@ def test_an_older_file_is_left_whole_when_writing_fails(
     write_all(small_record(), tmp_path, environ={})
     before = (tmp_path / "readiness.html").read_bytes()
 
-    def torn(_record: object) -> object:
+    def torn(_record: object, **_: object) -> object:
         yield "<!DOCTYPE html>"
         raise OSError(28, "No space left on device")
 
@@ -114,3 +115,31 @@ def test_a_summary_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(ReadinessError, match="job summary") as caught:
         write_all(small_record(), tmp_path / "reports", environ=environ)
     assert "GITHUB_STEP_SUMMARY" in caught.value.where
+
+
+def test_earlier_records_beside_the_reports_are_drawn(tmp_path: Path) -> None:
+    before = make_record([make_check(outcome="pass")], began=LAST_WEEK, run_id="before")
+    failed = make_record([make_check(outcome="fail")])
+    write_all(before, tmp_path, environ={})
+    write_all(failed, tmp_path, environ={})
+    assert "Last runs:" in (tmp_path / "readiness.html").read_text()
+    write_all(failed, tmp_path / "elsewhere", environ={})
+    assert "Last runs:" not in (tmp_path / "elsewhere" / "readiness.html").read_text()
+
+
+def test_the_annex_can_be_left_out_of_the_page(tmp_path: Path) -> None:
+    write_all(small_record(), tmp_path, environ={}, evidence="findings")
+    assert 'id="annex"' not in (tmp_path / "readiness.html").read_text()
+
+
+def test_record_of_an_older_tool_can_be_read_again_after_it_was_reported(tmp_path: Path) -> None:
+    raw = json.loads(make_record().to_json())
+    del raw["record_sha256"], raw["coverage"], raw["policy"], raw["not_asked"]
+    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"))
+    raw["record_sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    older = tmp_path / "older.json"
+    older.write_text(json.dumps(raw), encoding="utf-8")
+    written = write_all(load(older), tmp_path, environ={})
+    again = load(written[0])
+    assert again.checks == make_record().checks
+    assert again.record_sha256 in (tmp_path / "readiness.html").read_text(encoding="utf-8")

@@ -1,0 +1,251 @@
+"""The page in a browser: first screen, paper, contrast and structure, phone.
+
+A script measures a copy of the page: the page itself runs none, and fetches nothing.
+"""
+
+import functools
+import html as entities
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from readiness.model.record import RunRecord
+from readiness.report import files, html
+from readiness.servers import programs
+from readiness.servers.programs import AbsentError
+from tests.support import npm
+from tests.support.page_records import errors, ready
+from tests.support.programs import needed, skip
+from tests.support.records import small_record
+
+_AXE: Final = (
+    "axe-core",
+    "4.10.3",
+    "sha512-Xm7bpRXnDSX2YE2YFfBk2FnF0ep6tmG7xPh8iHee8MIcrgq762Nkce856dYtJYLkuIoYZvGfTs/PbZhideTcEg==",
+)
+_QUIET: Final = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+_RECORDS: Final[dict[str, Callable[[], RunRecord]]] = {
+    "ready": ready,
+    "errors": errors,
+    "small": small_record,
+}
+# What a script finds is the text of the document that the browser prints at the end.
+_FOUND: Final = re.compile(r'<pre id="found">(.*?)</pre>', re.DOTALL)
+_SHOW: Final = """
+function show(found) {
+  document.body.innerHTML = '<pre id="found"></pre>';
+  document.getElementById('found').textContent = JSON.stringify(found);
+}
+"""
+_MEASURE: Final = """
+const bottom = (part) => part.getBoundingClientRect().bottom;
+show({
+  verdict: bottom(document.querySelector('h1')),
+  ship: bottom(document.querySelector('.ship')),
+  summary: bottom(document.querySelector('.sum')),
+  steps: [...document.querySelectorAll('.steps tbody tr')].map(bottom),
+  inner: innerWidth,
+  width: document.documentElement.scrollWidth,
+});
+"""
+# A window is never narrower than 500 pixels; a frame may be.
+_PHONE: Final = """
+for (const fold of document.querySelectorAll('details')) fold.open = true;
+const page = document.documentElement.outerHTML.replace(/<script[^]*<\\/script>/, '');
+const frame = document.createElement('iframe');
+frame.style.border = 0;
+frame.width = 390;
+frame.height = 844;
+frame.onload = () => {
+  const inside = frame.contentDocument.documentElement;
+  const wide = [...inside.querySelectorAll('body *')].filter(
+    (part) => part.getBoundingClientRect().right > 391 && !part.closest('.scroll, svg'));
+  show({
+    inner: frame.contentWindow.innerWidth,
+    width: inside.scrollWidth,
+    wide: wide.slice(0, 5).map((part) => part.outerHTML.slice(0, 200)),
+  });
+};
+frame.srcdoc = `<!DOCTYPE html>${page}`;
+document.body.append(frame);
+"""
+_AUDIT: Final = """
+for (const fold of document.querySelectorAll('details')) fold.open = true;
+axe.run(document, {resultTypes: ['violations']}).then((found) => show({
+  dark: matchMedia('(prefers-color-scheme: dark)').matches,
+  checked: found.passes.length,
+  violations: found.violations.map((v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html)]),
+}));
+"""
+
+
+class _Browser:
+    """Chromium, with a profile of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = needed(programs.CHROMIUM)
+        self._folder = folder
+        self.page = folder / "page.html"
+
+    def load(self, record: RunRecord) -> None:
+        files.write(self.page, html.render(record))
+
+    def run(self, script: str, *options: str) -> Any:
+        """What a script gives to `show` in a copy of the page."""
+        text = self.page.read_text(encoding="utf-8")
+        text = re.sub(r"<meta http-equiv=[^>]*>", "", text)
+        copy = self._folder / "copy.html"
+        copy.write_text(text.replace("</body>", f"<script>{_SHOW}{script}</script></body>"))
+        printed = self._start("--virtual-time-budget=60000", "--dump-dom", *options, copy.as_uri())
+        found = _FOUND.search(printed)
+        assert found, printed[-2000:]
+        return json.loads(entities.unescape(found[1]))
+
+    def printed(self) -> tuple[int, str]:
+        """The number of pages on paper, and their text."""
+        pdf, text = self._folder / "page.pdf", self._folder / "page.txt"
+        self._start("--no-pdf-header-footer", f"--print-to-pdf={pdf}", self.page.as_uri())
+        subprocess.run([needed(programs.PDFTOTEXT), "-layout", pdf, text], check=True)
+        pages = text.read_text(encoding="utf-8").split("\f")
+        return len(pages) - 1, "\n".join(pages)
+
+    def _start(self, *options: str) -> str:
+        profile = f"--user-data-dir={self._folder / 'profile'}"
+        return subprocess.run(
+            [self._program, *_QUIET, profile, *options],
+            check=True, capture_output=True, text=True, timeout=180,
+        ).stdout  # fmt: skip
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> _Browser:
+    return _Browser(tmp_path)
+
+
+@functools.cache
+def _axe() -> str:
+    try:
+        return (npm.package(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
+    except AbsentError as problem:
+        skip(problem)
+
+
+def _letters(text: str) -> str:
+    """Without what a line break on paper adds or takes away."""
+    return re.sub(r"[\s\u00ad-]+", "", text)
+
+
+@pytest.mark.parametrize("name", ["ready", "errors"])
+def test_first_screen_holds_verdict_coverage_and_decisions(browser: _Browser, name: str) -> None:
+    browser.load(_RECORDS[name]())
+    seen = browser.run(_MEASURE, "--window-size=1280,800")
+    assert seen["inner"] == seen["width"] == 1280
+    assert max(seen["verdict"], seen["ship"]) < 120
+    assert seen["summary"] < 220
+
+
+def test_seven_causes_and_a_failure_are_eight_steps_on_the_first_screen(browser: _Browser) -> None:
+    browser.load(errors())
+    seen = browser.run(_MEASURE, "--window-size=1280,800")
+    assert len(seen["steps"]) == 8
+    # Fonts of another machine may be a little higher: the last step may be cut.
+    assert seen["steps"][-2] < 800
+
+
+@pytest.mark.parametrize("name", _RECORDS)
+def test_a_phone_needs_no_sideways_scrolling(browser: _Browser, name: str) -> None:
+    browser.load(_RECORDS[name]())
+    seen = browser.run(_PHONE)
+    assert seen["inner"] == 390
+    assert seen["wide"] == []
+    assert seen["width"] <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", _RECORDS)
+def test_axe_finds_no_violation(browser: _Browser, name: str, scheme: str) -> None:
+    axe = _axe()
+    browser.load(_RECORDS[name]())
+    # 0 is dark and 1 is light in Blink's PreferredColorScheme.
+    chosen = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
+    found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
+    assert found["dark"] == (scheme == "dark")
+    assert found["checked"] > 20
+    assert found["violations"] == []
+
+
+def test_ready_page_fits_on_twenty_sheets_and_into_200_kilobytes(browser: _Browser) -> None:
+    browser.load(ready())
+    assert browser.page.stat().st_size < 200_000
+    pages, text = browser.printed()
+    assert pages <= 20
+    for number in range(1, pages + 1):
+        assert f"page {number} of {pages}" in text
+    assert text.count(f"readiness {ready().run.id}") == pages
+
+
+def test_page_of_25_errors_fits_on_forty_sheets(browser: _Browser) -> None:
+    browser.load(errors())
+    pages, text = browser.printed()
+    assert pages <= 40
+    for step in ("GRANT pg_read_all_stats TO monitor;", "systemctl status prometheus"):
+        assert _letters(step) in _letters(text)
+
+
+@pytest.mark.parametrize("name", ["small", "errors"])
+def test_what_is_folded_on_the_screen_is_printed(browser: _Browser, name: str) -> None:
+    record = _RECORDS[name]()
+    browser.load(record)
+    printed = _letters(browser.printed()[1])
+    for check in record.checks:
+        shown = check.name if check.outcome == "not-applicable" else check.headline
+        assert _letters(shown)[:30] in printed, check.name
+        if check.outcome == "fail":
+            assert _letters(check.why)[:60] in printed, check.name
+
+
+@pytest.mark.parametrize(
+    ("choice", "seen", "hidden"),
+    [
+        ("show-all", ["fail", "error", "areas", "passed", "annex"], []),
+        ("show-findings", ["fail", "error", "observed"], ["areas", "passed", "annex", "changes"]),
+    ],
+)
+def test_filter_shows_findings_alone(
+    browser: _Browser, choice: str, seen: list[str], hidden: list[str]
+) -> None:
+    browser.load(errors())
+    assert _visible(browser, choice, [*seen, *hidden]) == seen
+
+
+def test_filter_by_area_shows_its_findings_and_passes_alone(browser: _Browser) -> None:
+    record = errors()
+    browser.load(record)
+    area = f"show-a{sorted({suite.name for suite in record.suites}).index('performance')}"
+    names = ["fail", "performance.query-latency", "error", "suite-performance", "suite-backup"]
+    assert _visible(browser, area, [*names, "areas"]) == [
+        "fail", "performance.query-latency", "suite-performance",
+    ]  # fmt: skip
+
+
+def _visible(browser: _Browser, choice: str, anchors: list[str]) -> list[str]:
+    """The anchors that are shown once a filter was chosen."""
+    script = f"""
+document.getElementById('{choice}').checked = true;
+show({json.dumps(anchors)}.filter((id) => document.getElementById(id).checkVisibility()));"""
+    return [str(anchor) for anchor in browser.run(script)]
