@@ -18,7 +18,9 @@ __all__ = ["write_all", "write_record"]
 def write_all(
     record: RunRecord, folder: Path, *, environ: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write readiness.json, .html, .xml, .md and a copy of the record in `history/`.
+    """Write readiness.json, the files made from it, and a copy of the record in `history/`.
+
+    These are the page (.html), .md, .pr.md, JUnit (.xml), CTRF (.ctrf.json) and metrics (.prom).
 
     In a GitHub Actions job, also print annotations and append the Markdown to the job summary. An
     output that cannot be written does not prevent the others.
@@ -34,7 +36,16 @@ def write_all(
     Raises:
         ReadinessError: raised at the end, names each output that could not be written.
     """
-    from readiness.report import github, history, html, junit, markdown
+    from readiness.report import (
+        ctrf,
+        github,
+        history,
+        html,
+        junit,
+        markdown,
+        openmetrics,
+        pull_request,
+    )
 
     environ = os.environ if environ is None else environ
     files.make_folder(folder)
@@ -44,6 +55,9 @@ def write_all(
         partial(_write, folder / "readiness.html", partial(html.render, record)),
         partial(_write, folder / "readiness.xml", lambda: [junit.render(record)]),
         partial(_write, folder / "readiness.md", lambda: [markdown.render(record)]),
+        partial(_write, folder / "readiness.pr.md", lambda: [pull_request.render(record)]),
+        partial(_write, folder / "readiness.ctrf.json", lambda: [ctrf.render(record)]),
+        partial(_write, folder / "readiness.prom", lambda: [openmetrics.render(record)]),
         lambda: history.store(record, folder, as_json()),
     ]
     if github.is_wanted(environ):
