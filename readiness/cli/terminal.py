@@ -1,4 +1,4 @@
-"""Width and color of the terminal."""
+"""Width and color of the terminal, and whether this is a CI job."""
 
 import os
 import shutil
@@ -15,3 +15,8 @@ def colored(out: TextIO) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or out.isatty()
+
+
+def in_ci(out: TextIO) -> bool:
+    """Whether a CI system keeps the output as a log: it sets `CI`, and there is no terminal."""
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"} and not out.isatty()

@@ -39,7 +39,7 @@ def test_a_heartbeat_says_what_runs() -> None:
     ledger = ledger_of(PLAN, START)
     progress.event(START, ledger)
     progress.tick(ledger)
-    assert out.getvalue() == "... running own.a[demo] for 0 s; 2 checks to go\n"
+    assert out.getvalue() == "... running own.a[demo] for 0 s; 0 of 2 checks, 1 s\n"
 
 
 def test_a_heartbeat_before_anything_is_planned() -> None:
