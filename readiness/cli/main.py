@@ -92,7 +92,7 @@ def _complete(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]
     def complete(ctx: click.Context, _parameter: click.Parameter, begun: str) -> Any:
         from readiness.cli import completion
 
-        return completion.offers(kind, ctx.params, begun)
+        return completion.offers(kind, ctx, begun)
 
     return complete
 

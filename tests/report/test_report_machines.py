@@ -95,7 +95,8 @@ def test_an_id_in_ctrf_is_the_same_in_every_run() -> None:
 def _samples(text: str) -> dict[tuple[str, str], float]:
     """The samples as both parsers read them: node_exporter's format and OpenMetrics."""
     plain = [s for family in text_string_to_metric_families(text) for s in family.samples]
-    strict = [s for f in openmetrics_parser.text_string_to_metric_families(text) for s in f.samples]
+    families = openmetrics_parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    strict = [sample for family in families for sample in family.samples]
     assert [(s.name, s.labels, s.value) for s in plain] == [
         (s.name, s.labels, s.value) for s in strict
     ]
