@@ -55,13 +55,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except ReadinessError as error:
-            from readiness.model.clean import clean
-            from readiness.model.secrets import redact
+            from readiness.cli.terminal import told
 
-            first, *rest = redact(str(error)).splitlines()
-            click.echo(f"readiness: {clean(first)}", err=True)
-            for text in rest:
-                click.echo(clean(text), err=True)
+            for row in told(error):
+                click.echo(row, err=True)
             ctx.exit(2)
 
 

@@ -28,6 +28,7 @@ _SYNTAX: Final = re.compile(r"\s--?\w|[|;$'\"=(]|\S/\S|\b[A-Z_]{3,}\b")
 _QUERY: Final = re.compile(r"(?:select|grant|alter) ")
 _LONGEST_COMMAND: Final = 6
 _LABEL: Final = re.compile(r"\s*([a-z][a-z0-9-]*(?:, [a-z][a-z0-9-]*)*): ")
+_OPTION: Final = re.compile(r"\s--?[a-zA-Z]")
 _TOOLS: Final = re.compile(
     r"(?:apt-get|apt|pip|dnf|brew|kubectl|psql|readiness|systemctl|docker|curl|amtool|promtool"
     r"|grant|alter|create|sudo)\s\S"
@@ -43,6 +44,7 @@ class Area:
         counts: its checks by outcome.
         judged: how many were measured.
         total: how many apply, or are excused by a decision.
+        excused: how many a decision declares not applicable.
         note: why none of them was judged; empty if some were.
         applies: whether any of them applies to the target.
     """
@@ -51,6 +53,7 @@ class Area:
     counts: dict[Outcome, int]
     judged: int
     total: int
+    excused: int
     note: str
     applies: bool
 
@@ -71,6 +74,8 @@ class Area:
         shown = (o for o in ORDER if o not in {Outcome.PASS, Outcome.NOT_APPLICABLE})
         parts = [f"{self.judged:,} of {self.total:,} judged"]
         parts += [f"{self.counts[o]:,} {o}" for o in shown if self.counts[o]]
+        if self.excused:
+            parts.append(f"{self.excused:,} excused")
         return ", ".join(parts)
 
 
@@ -88,12 +93,14 @@ def _area(name: str, record: RunRecord, state: SuiteState | None, reason: str) -
     counts = dict.fromkeys(ORDER, 0)
     for check in mine:
         counts[check.outcome] += 1
+    excused = sum(c.outcome is Outcome.NOT_APPLICABLE and c.decision is not None for c in mine)
     apart = {SuiteState.NOT_APPLICABLE, SuiteState.NOT_ASKED}
     return Area(
         name=line(name, 60),
         counts=counts,
         judged=sum(check.is_judged for check in mine),
-        total=sum(c.outcome is not Outcome.NOT_APPLICABLE or c.decision is not None for c in mine),
+        total=len(mine) - counts[Outcome.NOT_APPLICABLE] + excused,
+        excused=excused,
         note=": ".join(filter(None, [(state or "").replace("-", " "), line(reason, 300)])),
         applies=state not in apart
         and (not mine or any(c.outcome is not Outcome.NOT_APPLICABLE for c in mine)),
@@ -239,7 +246,9 @@ def _is_about(row: str, missed: Sequence[str]) -> bool:
 def _after_words(row: str) -> str:
     """The command at the end of a sentence such as `install it: apt-get install pgbackrest`."""
     tail = row.rsplit(": ", 1)[-1].strip().strip("`")
-    return tail if _TOOLS.match(tail) and "; or " not in tail else ""
+    has_option = tail != row and _PROGRAM.match(tail) and _OPTION.search(tail)
+    known = _TOOLS.match(tail) or has_option
+    return tail if known and "; or " not in tail else ""
 
 
 def _indent(row: str) -> int:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
+from readiness.model.decision import Decision, Kind
 from readiness.model.measurement import at_most
 from readiness.model.record import CauseNote, Incident, RunRecord, SuiteResult, SuiteState
 from readiness.report.console import MOST_LINES, summary
@@ -168,6 +170,36 @@ def test_a_statement_over_several_lines_is_one_command() -> None:
 )
 def test_where_the_fix_has_no_short_command_the_check_is_shown(fix: str) -> None:
     assert _command_of(fix) == "readiness show --check a.b"
+
+
+@pytest.mark.parametrize(
+    ("remedy", "command"),
+    [
+        ("check that it listens: pg_isready -h db -p 5432", "   $ pg_isready -h db -p 5432"),
+        ("apt-get install pgbackrest", "   $ apt-get install pgbackrest"),
+        ("grant pg_monitor to shop", "   $ grant pg_monitor to shop"),
+        ("set `role` in [backup.shop]", "          → set role in [backup.shop]"),
+        ("make it: a -x; or name one: --config F", "          → make it: a -x; or name one: --c"),
+    ],
+)
+def test_a_remedy_is_a_command_or_a_sentence(remedy: str, command: str) -> None:
+    cause = CauseNote(what="nobody answered", remedy=remedy)
+    check = make_check("a.b", "", "error").model_copy(update={"causes": (cause,)})
+    rows = _rows(make_record([check]))
+    assert [row for row in rows if row.startswith(command)]
+
+
+def test_an_area_says_what_decisions_excuse() -> None:
+    decision = Decision(
+        kind=Kind.NOT_APPLICABLE, what="a.*", owner="ana", reason="none", expires=date(2027, 1, 1)
+    )
+    excused = make_check("a.b", "", "not-applicable").model_copy(update={"decision": decision})
+    by_itself = make_check("a.c", "", "not-applicable")
+    rows = _rows(make_record([make_check("a.a", severity="blocker"), excused, by_itself]))
+    assert rows[0] == "✓ a  1 of 2 judged, 1 excused"
+    assert rows[3] == (
+        "Judged 1 of 2 required (profile full); 1 declared not applicable by 1 decision"
+    )
 
 
 def test_a_command_stays_on_its_line() -> None:
