@@ -28,6 +28,11 @@ _SYNTAX: Final = re.compile(r"\s--?\w|[|;$'\"=(]|\S/\S|\b[A-Z_]{3,}\b")
 _QUERY: Final = re.compile(r"(?:select|grant|alter) ")
 _LONGEST_COMMAND: Final = 6
 _LABEL: Final = re.compile(r"\s*([a-z][a-z0-9-]*(?:, [a-z][a-z0-9-]*)*): ")
+# Braces, quotes, signs and options, which a sentence has not; an apostrophe is none of them.
+_CODE: Final = re.compile(r"""[{}=<>|$"\\]|;(?=$|  )|(?<!\w)'|'(?!\w)|(?<!\w)--?\w""")
+_SENTENCE: Final = re.compile(
+    r"\s*(?:(?:[A-Z][a-z]+|A)[ :,][^{]|[a-z][a-z0-9-]*(?:, [a-z][a-z0-9-]*)*: [a-z])"
+)
 _OPTION: Final = re.compile(r"\s--?[a-zA-Z]")
 _TOOLS: Final = re.compile(
     r"(?:apt-get|apt|pip|dnf|brew|kubectl|psql|readiness|systemctl|docker|curl|amtool|promtool"
@@ -253,6 +258,13 @@ def _after_words(row: str) -> str:
 
 def _indent(row: str) -> int:
     return len(row) - len(row.lstrip())
+
+
+def is_pasted(row: str) -> bool:
+    """Whether a row of a fix is a command or a piece of a file, rather than a sentence."""
+    if _SENTENCE.match(row):
+        return False
+    return _is_command(row.strip()) or bool(_CODE.search(row))
 
 
 def _is_command(row: str) -> bool:

@@ -152,9 +152,17 @@ def _rich(text: str, width: int, lead: str) -> Iterator[str]:
     indent = " " * len(lead)
     for block in rich(text):
         if block.kind == "code":
-            rows = clean(block.spans[0].text, 4000).split("\n")
-            yield from (f"{indent}  {row}" for row in rows)
+            for row in clean(block.spans[0].text, 4000).split("\n"):
+                yield from _pasted(f"{indent}  {row}", width)
         else:
             words = "".join(span.text for span in block.spans)
             yield from wrap(words, width, indent, lead)
         lead = indent
+
+
+def _pasted(row: str, width: int) -> list[str]:
+    """A row of a block; only a sentence among the commands is wrapped."""
+    if len(row) <= width or brief.is_pasted(row):
+        return [row]
+    lead = row[: len(row) - len(row.lstrip())]
+    return wrap(row.strip(), width, f"{lead}  ", lead)

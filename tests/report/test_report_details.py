@@ -73,3 +73,18 @@ def test_what_only_is_observed_says_who_decided_that() -> None:
     text = details.one([check], width=80, color=False)
     assert "  fail, does not decide; major, effect observe, took 1.2 s\n" in text
     assert "  observe-only: new here (ana, until 2027-01-01)\n" in text
+
+
+def test_in_a_block_sentences_are_wrapped_and_commands_are_not() -> None:
+    command = "psql -c 'select relname from pg_class' --set=x " + "--set=y " * 9
+    file = "resources: {requests: {cpu: 250m, memory: 256Mi}, limits: {memory: 256Mi, cpu: 250m}}"
+    sentence = "Changed by hand: write a migration for it, or undo it as [databases.NAME] says"
+    fix = f"Look:\n    {sentence} and the team's log\n      {command}\n      {file}\n"
+    text = details.one([make_check("a.b", "", "fail", fix=fix)], width=80, color=False)
+    rows = text.splitlines()
+    assert any(row.strip() == command.strip() for row in rows)
+    assert any(row.strip() == file for row in rows)
+    told = [row for row in rows if row.startswith(("    Changed", "      [datab"))]
+    assert all(len(row) <= 80 for row in told)
+    assert sentence not in text
+    assert sentence in " ".join(text.split())
