@@ -162,7 +162,11 @@ def _source(path: Path) -> "Source | None":
     known = {dotted(key): line for key, line in scan(text).at.items()}
 
     def line_of(key: str) -> int | None:
-        """The line of the key, or of the nearest table above it; a default has no line."""
+        """The line of a key or of the nearest table above it, or of a subject's table."""
+        tables = (name for name in known if key and name.removeprefix(root).count(".") == 1)
+        named = next((name for name in tables if name.endswith(f".{key}")), "")
+        if named:
+            return known[named]
         parts = re.split(r"(?=[.\[])", root + key) if key else []
         above = ("".join(parts[:end]) for end in range(len(parts), 0, -1))
         return next((known[name] for name in above if name in known), None)

@@ -12,6 +12,7 @@ from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
 from readiness.model.record import CheckResult, RunRecord
 from readiness.report import markdown, pull_request
+from readiness.report.steps import Step, steps
 
 # GitHub shows at most ten of a kind and drops the others silently.
 MOST: Final = 10
@@ -27,7 +28,8 @@ class Source:
 
     Attributes:
         path: relative to the checkout.
-        line_of: the line of a dotted key, or of the nearest table; None if neither is there.
+        line_of: the line of a dotted key or of the nearest table, or of the table of a subject;
+            None if it is not there.
     """
 
     path: str
@@ -51,15 +53,23 @@ def announce(record: RunRecord, environ: Mapping[str, str], source: Source | Non
 
 
 def annotations(record: RunRecord, source: Source | None = None) -> list[str]:
-    """Workflow commands for the ten most important findings, and one that counts the rest."""
-    found = [c for outcome in _FOUND for c in record.checks if c.outcome is outcome]
-    found.sort(key=lambda check: not check.decides)
+    """Workflow commands for the ten most important findings, and one that counts the rest.
+
+    A cause that several checks share is one of them; a failure that another one explains is not.
+    """
     source = source or Source(record.run.config_file, lambda _: None)
-    commands = [_annotation(check, source) for check in found[:MOST]]
+    found = [_step(step, source) for step in steps(record)]
+    found += [
+        _annotation("warning", check, _told(check), source)
+        for outcome in _FOUND
+        for check in record.checks
+        if check.outcome is outcome and not check.decides
+    ]
     if len(found) > MOST:
         rest = f"{len(found) - MOST} more findings in readiness.html"
-        commands.append(_command("notice", {"title": f"readiness {record.verdict}"}, rest))
-    return commands
+        notice = _command("notice", {"title": f"readiness {record.verdict}"}, rest)
+        return [*found[:MOST], notice]
+    return found
 
 
 def print_annotations(
@@ -110,13 +120,25 @@ def append_summary(record: RunRecord, environ: Mapping[str, str]) -> None:
     )
 
 
-def _annotation(check: CheckResult, source: Source) -> str:
-    kind = "error" if check.decides else "warning"
-    message = f"{check.outcome}: {line(check.message) or line(check.headline, 300)}"
-    values = {"title": f"readiness {line(check.name, 300)}"}
+def _step(step: Step, source: Source) -> str:
+    check, *others = step.checks
+    if step.kind == "failure":
+        return _annotation("error", check, _told(check), source)
+    remedy = f". {line(step.remedy, 500)}" if step.remedy else ""
+    more = f" and {len(others)} more" if others else ""
+    message = f"{check.outcome}: {line(step.text, 1000)}{remedy}"
+    return _annotation("error", check, message, source, more)
+
+
+def _told(check: CheckResult) -> str:
+    return f"{check.outcome}: {line(check.message) or line(check.headline, 300)}"
+
+
+def _annotation(kind: str, check: CheckResult, message: str, source: Source, more: str = "") -> str:
+    values = {"title": f"readiness {line(check.name, 300)}{more}"}
     if source.path:
         values["file"] = line(source.path, 300)
-        found = source.line_of(_deciding(check))
+        found = source.line_of(_deciding(check) or check.subject)
         if found:
             values["line"] = str(found)
     return _command(kind, values, message)

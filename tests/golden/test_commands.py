@@ -160,6 +160,7 @@ def test_a_shell_gets_ids_and_no_message_from_a_file_with_mistakes(folder: Path,
         ("databases.crm.growth_max", 5),  # a default: the line of its table
         ("performance.queries[1].sql", 14),
         ("performance.queries[1].max_p95_ms", 12),
+        ("crm", 5),  # a subject: the line of its table
         ("nowhere.x", None),
         ("", None),
     ],

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from readiness.model.measurement import Limit
+from readiness.model.record import CauseNote
 from readiness.report import github, markdown, pull_request
 from tests.support.records import make_check, make_measurement, make_record, small_record
 
@@ -44,6 +45,21 @@ def test_an_annotation_names_the_line_of_the_deciding_key(setting: str, place: s
     lines = {"backup.shop.max_age_h": 12}
     (command,) = github.annotations(record, github.Source("deploy/readiness.toml", lines.get))
     assert command.startswith(f"::error title=readiness a.b,file=deploy/readiness.toml{place}::")
+
+
+def test_a_cause_is_said_once_with_its_remedy() -> None:
+    cause = CauseNote(what="http://p:9090: connection refused", remedy="start it: systemctl start")
+    checks = [
+        make_check(f"alerting.rule-{n}", "prometheus", "error", message=f"it refused {n}")
+        for n in range(12)
+    ]
+    record = make_record(check.model_copy(update={"causes": (cause,)}) for check in checks)
+    lines = {"prometheus": 7}
+    (command,) = github.annotations(record, github.Source("readiness.toml", lines.get))
+    assert command == (
+        "::error title=readiness alerting.rule-0[prometheus] and 11 more,file=readiness.toml,line=7"
+        "::error: http://p:9090: connection refused. start it: systemctl start"
+    )
 
 
 def test_nothing_is_said_of_what_passed() -> None:
