@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -16,6 +17,9 @@ from readiness.model.suggest import did_you_mean
 from readiness.model.verdict import judge
 from readiness.report import diff as differ
 from readiness.report import write_all
+
+# What fails now, and what was judged before and is no more.
+_WORSE: Final = frozenset({"newly-failing", "removed", "not-applicable"})
 
 
 def report(path: Path, reports: Path) -> int:
@@ -54,7 +58,7 @@ def diff(old: Path, new: Path, form: str = "text", *, exit_code: bool = False) -
     """
     before, after = records.load(old), records.load(new)
     found = differ.changes(before, after)
-    worse = differ.is_worse(found)
+    worse = any(item.kind in _WORSE for item in found.items)
     if form == "json":
         told = found.model_dump(mode="json")
         runs = {"to_run": after.run.id, "to_verdict": after.verdict, "worse": worse}

@@ -13,7 +13,6 @@ _Key = tuple[str, str]
 # A waived failure still counts as failing: a waiver must not look like a fix.
 _BAD: Final = frozenset({Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR, Outcome.NOT_RUN})
 _ABSENT: Final = frozenset({Outcome.NOT_APPLICABLE})
-_WORSE: Final = frozenset({"newly-failing", "removed"})
 _RANK: Final = {kind: rank for rank, kind in enumerate(CHANGE_HEADINGS)}
 
 
@@ -37,11 +36,6 @@ def changes(old: RunRecord, new: Facts) -> Changes:
         since_verdict=old.verdict,
         items=tuple(sorted(found, key=lambda c: _RANK[c.kind])),
     )
-
-
-def is_worse(found: Changes) -> bool:
-    """Whether a check newly fails, or was judged before and is no more."""
-    return any(item.kind in _WORSE for item in found.items)
 
 
 def render_diff(found: Changes) -> str:
