@@ -1,12 +1,13 @@
 """`python -m readiness.cli.docs`: renews the generated files of a checkout.
 
-`suites/catalogue.json`, `suites/ids.txt`, the JSON schema, and the pages of all checks and keys.
+`suites/catalogue.json`, `suites/ids.txt`, the JSON schemas of file and record, and the pages of all
+checks and keys.
 """
 
 from readiness.cli.explain import markdown
 from readiness.config import schema, template
 from readiness.lib import bundle
-from readiness.report import files
+from readiness.report import files, record_schema
 from readiness.run import catalogue, catalogue_file
 
 
@@ -21,6 +22,7 @@ def main() -> None:
     docs = bundle.root() / "docs"
     files.write(docs / "checks.md", [markdown(catalogue.entries())])
     files.write(docs / "configuration.md", [template.reference()])
+    files.write(docs / record_schema.NAME, [record_schema.render()])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`readiness list` and `readiness explain`: the catalogue for people and machines."""
 
-import difflib
 import json
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 
 from readiness.cli.terminal import width
 from readiness.model.errors import UsageError
+from readiness.model.suggest import did_you_mean
 from readiness.run import catalogue
 from readiness.run.catalogue_file import FaultNote
 
@@ -37,8 +37,8 @@ def show_all(config: Path | None, form: str) -> None:
             click.echo(f"{spec.id:<36} {spec.severity:<8} {spec.effect:<8} {spec.title}")
 
 
-def show_one(name: str, config: Path | None) -> None:
-    """Print what a check is, why, how to fix it, and what proves it.
+def show_one(name: str, config: Path | None, form: str = "text") -> None:
+    """Print what a check is, why, how to fix it, and what proves it; as `text` or `json`.
 
     Raises:
         UsageError: there is no such check.
@@ -46,13 +46,20 @@ def show_one(name: str, config: Path | None) -> None:
     entries = {entry.spec.id: entry for entry in catalogue.entries(_own(config))}
     plain = name.partition("[")[0]
     if plain not in entries:
-        near = difflib.get_close_matches(plain, entries, n=1)
+        hint = did_you_mean(plain, entries)
         raise UsageError(
-            f"unknown check {plain!r}" + (f". Did you mean {near[0]!r}?" if near else ""),
+            f"unknown check {plain!r}" + (f". {hint}" if hint else ""),
             where="readiness explain",
             remedy="list all checks: readiness list",
         )
     entry = entries[plain]
+    if form == "json":
+        click.echo(json.dumps(_explained(entry), indent=1))
+    else:
+        _explain(entry)
+
+
+def _explain(entry: catalogue.Entry) -> None:
     spec = entry.spec
     click.echo(f"{spec.id}\n{spec.title}\n")
     click.echo(f"severity  {spec.severity}\neffect    {spec.effect}")
@@ -113,6 +120,16 @@ def _as_json(entry: catalogue.Entry) -> dict[str, object]:
         "judgements": list(spec.judgements),
         "faults": [fault.name for fault in entry.faults],
     }
+
+
+def _explained(entry: catalogue.Entry) -> dict[str, object]:
+    spec = entry.spec
+    proofs = [
+        {"name": f.name, "story": f.story, "needs": f.needs, "misses": sorted(f.misses[spec.id])}
+        for f in entry.faults
+    ]
+    more = {"each": spec.each, "needs": list(spec.needs), "core": spec.core}
+    return _as_json(entry) | more | {"explains": list(spec.explains), "faults": proofs}
 
 
 def _own(config: Path | None) -> list[Path]:

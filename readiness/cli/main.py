@@ -18,7 +18,11 @@ class _Group(click.Group):
     """`run` is the default command; an error of ours is one message and exit code 2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in {"--help", "-h", "--version"}):
+        other = {"--help", "-h", "--version"}
+        # A shell that completes a command asks without arguments, too.
+        if (not args and not ctx.resilient_parsing) or (
+            args and args[0].startswith("-") and args[0] not in other
+        ):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -51,13 +55,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except ReadinessError as error:
-            from readiness.model.clean import clean
-            from readiness.model.secrets import redact
+            from readiness.cli.terminal import told
 
-            first, *rest = redact(str(error)).splitlines()
-            click.echo(f"readiness: {clean(first)}", err=True)
-            for text in rest:
-                click.echo(clean(text), err=True)
+            for row in told(error):
+                click.echo(row, err=True)
             ctx.exit(2)
 
 
@@ -82,17 +83,39 @@ def main() -> None:
     """
 
 
+def _complete(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """What a shell offers for an argument: `areas`, `ids`, `selections` or `recorded`."""
+
+    def complete(ctx: click.Context, _parameter: click.Parameter, begun: str) -> Any:
+        from readiness.cli import completion
+
+        return completion.offers(kind, ctx, begun)
+
+    return complete
+
+
 def _selection_options(function: _F) -> _F:
     for option in (
-        click.option("--ignore", multiple=True, metavar="ID", help="Skip this check (repeatable)."),
+        click.option(
+            "--ignore",
+            multiple=True,
+            metavar="ID",
+            help="Skip this check (repeatable).",
+            shell_complete=_complete("selections"),
+        ),
         click.option(
             "--select",
             multiple=True,
             metavar="ID",
             help="Judge only this check: ID or ID[SUBJECT] (repeatable).",
+            shell_complete=_complete("selections"),
         ),
         click.option(
-            "--suite", multiple=True, metavar="NAME", help="Judge only this suite (repeatable)."
+            "--suite",
+            multiple=True,
+            metavar="NAME",
+            help="Judge only this suite (repeatable).",
+            shell_complete=_complete("areas"),
         ),
     ):
         function = option(function)
@@ -132,6 +155,7 @@ def _selection_options(function: _F) -> _F:
 )
 @click.option("--report-only", is_flag=True, help="Exit 0 whatever the verdict.")
 @click.option("--debug", is_flag=True, help="Also write pytest.html, the log of the test runner.")
+@click.option("-v", "--verbose", is_flag=True, help="Also print every finding with its fix.")
 def run(**asked: Any) -> None:
     """Judge the target (the default command)."""
     from readiness.cli import run as command
@@ -192,13 +216,14 @@ def list_(config: Path | None, form: str, *, judgements: bool) -> None:
 
 
 @main.command()
-@click.argument("id")
+@click.argument("id", shell_complete=_complete("ids"))
 @config_option
-def explain(id: str, config: Path | None) -> None:  # noqa: A002 - the argument's name in the help
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def explain(id: str, config: Path | None, form: str) -> None:  # noqa: A002 - as the help says it
     """Explain one check: why, how to fix it, what proves it."""
     from readiness.cli import explain as command
 
-    command.show_one(id, config)
+    command.show_one(id, config, form)
 
 
 @main.command()
@@ -256,11 +281,32 @@ def report(record: Path, reports: Path) -> None:
 @main.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-def diff(old: Path, new: Path) -> None:
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--exit-code", is_flag=True, help="Exit 1 if a check newly fails or is no longer judged."
+)
+def diff(old: Path, new: Path, form: str, exit_code: bool) -> None:
     """Show what changed from one record to another."""
     from readiness.cli import records as command
 
-    command.diff(old, new)
+    sys.exit(command.diff(old, new, form, exit_code=exit_code))
+
+
+@main.command(name="show")
+@click.argument("record", default=Path("reports/readiness.json"), type=click.Path(path_type=Path))
+@click.option("--causes", is_flag=True, help="Only what to do, in order, and what it unblocks.")
+@click.option(
+    "--check",
+    default="",
+    metavar="ID",
+    help="Everything about one check: ID or ID[SUBJECT].",
+    shell_complete=_complete("recorded"),
+)
+def show_record(record: Path, causes: bool, check: str) -> None:
+    """Show the details of a run from its record (default: reports/readiness.json)."""
+    from readiness.cli import records as command
+
+    command.show(record, only_causes=causes, check=check)
 
 
 @main.command()

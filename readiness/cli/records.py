@@ -1,16 +1,25 @@
-"""`readiness report` and `readiness diff`: both need only records."""
+"""`readiness report`, `readiness show` and `readiness diff`: they need only records."""
 
+import json
+import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from readiness.cli.run import summary
+from readiness.cli.terminal import colored, width
 from readiness.model import record as records
-from readiness.model.errors import RecordError
+from readiness.model.errors import RecordError, UsageError
 from readiness.model.exitcodes import exit_code
+from readiness.model.record import CheckResult, RunRecord
+from readiness.model.suggest import did_you_mean
 from readiness.model.verdict import judge
 from readiness.report import diff as differ
 from readiness.report import write_all
+
+# What fails now, and what was judged before and is no more.
+_WORSE: Final = frozenset({"newly-failing", "removed", "not-applicable"})
 
 
 def report(path: Path, reports: Path) -> int:
@@ -28,14 +37,78 @@ def report(path: Path, reports: Path) -> int:
             remedy="use the record as the run wrote it",
         )
     write_all(record, reports)
-    click.echo(summary(record, reports))
+    click.echo(summary(record, reports), nl=False)
     return exit_code(record)
 
 
-def diff(old: Path, new: Path) -> None:
-    """Print what changed from one record to another.
+def diff(old: Path, new: Path, form: str = "text", *, exit_code: bool = False) -> int:
+    """Print what changed from one record to another, as `text` or `json`.
+
+    Args:
+        old: the earlier record.
+        new: the later record.
+        form: `text` or `json`.
+        exit_code: whether to tell it by the exit code.
+
+    Returns:
+        With `exit_code`, 1 if a check newly fails or is no longer judged; else 0.
 
     Raises:
         RecordError: one of them cannot be read.
     """
-    click.echo(differ.render_diff(differ.changes(records.load(old), records.load(new))))
+    before, after = records.load(old), records.load(new)
+    found = differ.changes(before, after)
+    worse = any(item.kind in _WORSE for item in found.items)
+    if form == "json":
+        told = found.model_dump(mode="json")
+        runs = {"to_run": after.run.id, "to_verdict": after.verdict, "worse": worse}
+        click.echo(json.dumps(told | runs, indent=1))
+    else:
+        click.echo(differ.render_diff(found), nl=False)
+    return int(worse and exit_code)
+
+
+def show(path: Path, *, only_causes: bool, check: str) -> None:
+    """Print a record: everything, what to do and why, or one check.
+
+    Args:
+        path: the record.
+        only_causes: whether to print only what to do, with the checks that it releases.
+        check: an id, or `id[subject]`; empty for all.
+
+    Raises:
+        RecordError: the record cannot be read.
+        UsageError: it has no such check.
+    """
+    from readiness.report import console, details
+
+    record = records.load(path)
+    columns, color = width(), colored(sys.stdout)
+    if check:
+        found = _named(record, check)
+        click.echo(details.one(found, width=columns, color=color), nl=False)
+        return
+    told = details.causes if only_causes else details.details
+    click.echo(told(record, width=columns, color=color))
+    page = path.with_suffix(".html")
+    report = str(page) if page.exists() else ""
+    click.echo(console.verdict(record, width=columns, color=color, report=report), nl=False)
+
+
+def _named(record: RunRecord, check: str) -> list[CheckResult]:
+    found = [c for c in record.checks if check in {c.id, c.name}]
+    if found:
+        return found
+    asked = next((a for a in record.not_asked if check in {a.id, f"{a.id}[{a.subject}]"}), None)
+    if asked:
+        raise UsageError(
+            f"{check!r} was not judged: {asked.reason}",
+            where="--check",
+            remedy=f"explain it: readiness explain {asked.id}",
+        )
+    hint = did_you_mean(check, (name for c in record.checks for name in (c.id, c.name)))
+    raise UsageError(
+        f"{check!r} is not in this record" + (f". {hint}" if hint else ""),
+        where="--check",
+        remedy="list its checks: readiness show",
+    )

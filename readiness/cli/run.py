@@ -1,15 +1,17 @@
 """`readiness run`: judges a target or the reference system."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from readiness.cli.terminal import colored, width
+from readiness.cli.terminal import colored, in_ci, width
 from readiness.config.loading import locate
 from readiness.model.check import Effect
 from readiness.model.errors import UsageError
@@ -18,6 +20,9 @@ from readiness.run.conclude import Ended
 from readiness.run.progress import Progress, choose
 from readiness.run.supervisor import File, Options
 from readiness.run.supervisor import run as judge
+
+if TYPE_CHECKING:
+    from readiness.report.github import Source
 
 _ALL = tuple(effect.value for effect in Effect if effect.needs_quiet)
 
@@ -34,6 +39,7 @@ class _Asked:
     baseline: Path | None
     report_only: bool
     debug: bool
+    verbose: bool = False
 
 
 def run(
@@ -60,9 +66,9 @@ def run(
                 remedy="leave out --config or --reference",
             )
         with reference_options(asked.reports, provider) as options:
-            return _judge(_with(options, asked))
+            return _judge(_with(options, asked), verbose=asked.verbose)
     options = Options(File(locate(config)), asked.reports, allow=tuple(allow), confirm=confirm)
-    return _judge(_with(options, asked))
+    return _judge(_with(options, asked), verbose=asked.verbose)
 
 
 @contextmanager
@@ -102,30 +108,70 @@ def _with(options: Options, asked: _Asked) -> Options:
     )
 
 
-def _judge(options: Options) -> int:
-    progress: Progress = choose()
+def _judge(options: Options, *, verbose: bool) -> int:
+    progress: Progress = choose(reports=options.reports, brief=in_ci(sys.stdout))
     ended = judge(options, progress)
-    _show(ended, options.reports)
+    _show(ended, options, verbose=verbose)
     return ended.code
 
 
-def _show(ended: Ended, reports: Path) -> None:
+def _show(ended: Ended, options: Options, *, verbose: bool) -> None:
     if ended.record is None:
         raise UsageError(ended.refusal)
     from readiness.report import github  # imported late to start the run sooner
 
-    github.announce(ended.record, os.environ)
-    click.echo(summary(ended.record, reports))
+    if github.is_wanted(os.environ):
+        github.announce(ended.record, os.environ, _source(options.loaded.path))
+    if verbose:
+        from readiness.report import details
+
+        text = details.details(ended.record, width=width(), color=colored(sys.stdout))
+        click.echo(f"\n{text}")
+    click.echo(f"\n{summary(ended.record, options.reports)}", nl=False)
     if ended.refusal:
         raise UsageError(ended.refusal)
 
 
 def summary(record: RunRecord, reports: Path) -> str:
-    """The verdict and the path of the page, for the terminal."""
+    """The end of a run for the terminal: what to do, the verdict and the path of the page."""
     from readiness.report import console
 
-    text = console.summary(record, width=width(), color=colored(sys.stdout))
-    return f"{text.rstrip()}\n\nReport: {reports / 'readiness.html'}"
+    return console.summary(
+        record,
+        width=width(),
+        color=colored(sys.stdout),
+        report=str(reports / "readiness.html"),
+        in_ci=in_ci(sys.stdout),
+    )
+
+
+def _source(path: Path) -> "Source | None":
+    """The lines of the configuration file, for annotations; None outside of the checkout."""
+    from readiness.config.loading import PROJECT_FILE
+    from readiness.config.source import scan
+    from readiness.config.values import dotted
+    from readiness.report.github import Source
+
+    checkout = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    try:
+        inside = path.resolve().relative_to(checkout)
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
+        return None
+    root = "tool.readiness." if path.name == PROJECT_FILE else ""
+    known = {dotted(key): line for key, line in scan(text).at.items()}
+
+    def line_of(key: str) -> int | None:
+        """The line of a key or of the nearest table above it, or of a subject's table."""
+        tables = (name for name in known if key and name.removeprefix(root).count(".") == 1)
+        named = next((name for name in tables if name.endswith(f".{key}")), "")
+        if named:
+            return known[named]
+        parts = re.split(r"(?=[.\[])", root + key) if key else []
+        above = ("".join(parts[:end]) for end in range(len(parts), 0, -1))
+        return next((known[name] for name in above if name in known), None)
+
+    return Source(inside.as_posix(), line_of)
 
 
 def _known_workers(workers: str) -> None:

@@ -1,8 +1,17 @@
-"""Width and color of the terminal."""
+"""The terminal: its width and color, whether there is one, and how an error stands on it."""
 
 import os
 import shutil
-from typing import TextIO
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Final, TextIO
+
+from readiness.model.clean import clean
+from readiness.model.errors import ReadinessError
+from readiness.model.secrets import redact
+
+_REMEDY: Final = "  → "
 
 
 def width() -> int:
@@ -15,3 +24,30 @@ def colored(out: TextIO) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or out.isatty()
+
+
+def in_ci(out: TextIO) -> bool:
+    """Whether a CI system keeps the output as a log: it sets `CI`, and there is no terminal."""
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"} and not out.isatty()
+
+
+def told(error: ReadinessError, out: TextIO | None = None) -> Iterator[str]:
+    """The lines of an error.
+
+    On a terminal they are broken between words; elsewhere, for a log or a program, they are not.
+    A remedy with a command is never broken: somebody will paste it.
+    """
+    is_terminal = (out or sys.stderr).isatty()
+    for number, row in enumerate(redact(str(error)).splitlines()):
+        text = clean(row) if number else f"readiness: {clean(row)}"
+        if is_terminal and not (text.startswith(_REMEDY) and ": " in text):
+            yield from textwrap.wrap(
+                text,
+                width(),
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+                drop_whitespace=True,
+            )
+        else:
+            yield text

@@ -23,7 +23,9 @@ def write_all(
     environ: Mapping[str, str] | None = None,
     evidence: Literal["full", "findings"] = "full",
 ) -> list[Path]:
-    """Write readiness.json, .html, .xml, .md and a copy of the record in `history/`.
+    """Write readiness.json, the files made from it, and a copy of the record in `history/`.
+
+    These are the page (.html), .md, .pr.md, JUnit (.xml), CTRF (.ctrf.json) and metrics (.prom).
 
     In a GitHub Actions job, also print annotations and append the Markdown to the job summary. An
     output that cannot be written does not prevent the others.
@@ -40,7 +42,17 @@ def write_all(
     Raises:
         ReadinessError: raised at the end, names each output that could not be written.
     """
-    from readiness.report import github, history, html, junit, markdown, trends
+    from readiness.report import (
+        ctrf,
+        github,
+        history,
+        html,
+        junit,
+        markdown,
+        openmetrics,
+        pull_request,
+        trends,
+    )
 
     environ = os.environ if environ is None else environ
     files.make_folder(folder)
@@ -58,6 +70,9 @@ def write_all(
         partial(_write, folder / "readiness.html", page),
         partial(_write, folder / "readiness.xml", lambda: [junit.render(record)]),
         partial(_write, folder / "readiness.md", lambda: [markdown.render(record)]),
+        partial(_write, folder / "readiness.pr.md", lambda: [pull_request.render(record)]),
+        partial(_write, folder / "readiness.ctrf.json", lambda: [ctrf.render(record)]),
+        partial(_write, folder / "readiness.prom", lambda: [openmetrics.render(record)]),
         lambda: history.store(record, folder, as_json()),
     ]
     if github.is_wanted(environ):

@@ -1,137 +1,182 @@
-"""The summary on the terminal."""
+"""The end of a run on the terminal: at most 25 lines, the verdict in the last."""
 
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
-from readiness.model.clean import no_command
+from readiness.model import figures
+from readiness.model.clean import clean, no_command
 from readiness.model.evidence import Outcome
 from readiness.model.record import RunRecord, Verdict
-from readiness.report.build import build
-from readiness.report.richtext import RichText
-from readiness.report.view import HEADINGS, ORDER, SHAPES, Group, View, tally
+from readiness.report import brief
+from readiness.report.brief import Area
+from readiness.report.layout import NARROWEST, Paint, height, painter, wrap
+from readiness.report.steps import Step, steps
+from readiness.report.view import ORDER, SHAPES, VERDICT_SHAPES
 
-NARROWEST: Final = 40
-_MOST_REASONS: Final = 8
-_MOST_FINDINGS: Final = 20
-_COLOURS: Final = {
-    Verdict.READY.value: "1;32",
-    Verdict.NOT_READY.value: "1;31",
-    Verdict.INCOMPLETE.value: "1;33",
-    Outcome.FAIL.value: "31",
-    Outcome.ERROR.value: "33",
-    Outcome.NOT_RUN.value: "33",
-    Outcome.WAIVED.value: "35",
-    Outcome.WARN.value: "33",
-    Outcome.PASS.value: "32",
-    "bold": "1",
-    "soft": "2",
-}
-_Paint = Callable[[str, str], str]
+MOST_LINES: Final = 25
+_MOST_WARNINGS: Final = 3
+_MOST_AREAS: Final = 10
+_FEWEST_AREAS: Final = 4
+_FIRST_COMMANDS: Final = 3
+_LONGEST_COMMAND: Final = 3
+"""Rows that a command may take; a longer one is left to `readiness show`."""
 
 
-def summary(record: RunRecord, *, width: int, color: bool, report: str = "") -> str:
-    """The summary of a run for a terminal.
+def summary(
+    record: RunRecord, *, width: int, color: bool, report: str = "", in_ci: bool = False
+) -> str:
+    """The end of a run for a terminal, at most 25 lines of at least 80 columns.
 
     Args:
         record: the run.
         width: columns, at least 40.
         color: whether to use colors.
-        report: the path of the page, for the last line.
+        report: the path of the page.
+        in_ci: whether to leave out what is not applicable.
     """
-    view = build(record)
-    lines = _lines(view, max(width, NARROWEST), _painter(color), report)
-    return "\n".join(map(no_command, lines)) + "\n"
+    width = max(width, NARROWEST)
+    page = _Page(record, steps(record), width, painter(color), report, in_ci)
+    return "\n".join(no_command(row) for row in page.rows()) + "\n"
 
 
-def _painter(color: bool) -> _Paint:
-    def paint(text: str, what: str) -> str:
-        code = _COLOURS.get(what)
-        return f"\x1b[{code}m{text}\x1b[0m" if color and code else text
-
-    return paint
-
-
-def _lines(view: View, width: int, paint: _Paint, report: str) -> Iterator[str]:
-    yield paint(f"{view.shape} {view.verdict}", view.verdict.value)
-    yield from _wrap(view.title, width)
-    for banner in view.banners:
-        yield from (paint(row, "bold") for row in _wrap(f"!! {banner}", width, "   "))
-    if view.note:
-        yield from _wrap(view.note, width)
-    yield ""
-    for reason in view.reasons[:_MOST_REASONS]:
-        yield from _wrap(f"• {reason.text}", width, "  ")
-    if len(view.reasons) > _MOST_REASONS:
-        yield f"  and {len(view.reasons) - _MOST_REASONS:,} more reasons"
-    yield ""
-    yield from _table(view, width, paint)
-    for outcome in ORDER[:5]:
-        yield from _findings(view, outcome, width, paint)
-    if report:
-        yield ""
-        yield from _wrap(f"Report: {report}", width)
+def verdict(record: RunRecord, *, width: int, color: bool, report: str = "") -> str:
+    """The last lines of the same: what decided, the coverage and the verdict."""
+    width = max(width, NARROWEST)
+    page = _Page(record, steps(record), width, painter(color), report, in_ci=False)
+    return "\n".join(no_command(row) for row in page.end()) + "\n"
 
 
-def _table(view: View, width: int, paint: _Paint) -> Iterator[str]:
-    shown = [o for o in ORDER if view.counts[o]] or [Outcome.PASS]
-    first = max([5, *(len(suite.name) for suite in view.suites)])
-    first = min(first, width // 3)
-    for suite in view.suites:
-        name = textwrap.shorten(suite.name, first, placeholder="…").ljust(first)
-        words = tally(suite.counts) if suite.total else suite.state
-        if suite.total and suite.state != "verified":
-            words = f"{words}; {suite.state}"
-        if suite.reason:
-            words = f"{words}: {suite.reason}"
-        worst = next((o for o in shown if suite.counts[o]), None)
-        mark = SHAPES[worst] if worst else "○"
-        rows = textwrap.wrap(words, width - first - 4) or [""]
-        yield f"{paint(mark, worst.value if worst else 'soft')} {name}  {rows[0]}"
-        yield from (" " * (first + 4) + row for row in rows[1:])
-    lead = f"  {'all'.ljust(first)}  "
-    total = _wrap(tally(view.counts), width, " " * len(lead), lead)
-    yield from (paint(row, "bold") for row in total)
+@dataclass(frozen=True, slots=True)
+class _Page:
+    record: RunRecord
+    todo: tuple[Step, ...]
+    width: int
+    paint: Paint
+    report: str
+    in_ci: bool
 
+    def rows(self) -> list[str]:
+        """The first of ever shorter versions that fits; the verdict and its reasons always do."""
+        end = list(self.end())
+        room = MOST_LINES - _total(end, self.width)
+        everything = len(self.todo)
+        for most, text_rows in product((None, _MOST_AREAS), (2, 1)):
+            areas = list(self._areas(most))
+            work = self._work(everything, text_rows=text_rows, commands=everything)
+            if _total([*areas, *work], self.width) <= room:
+                return [*areas, *work, *end]
+        # What to do is worth more lines than where.
+        work = self._work(everything, text_rows=1, commands=_FIRST_COMMANDS)
+        for most in range(_MOST_AREAS, _FEWEST_AREAS - 1, -1):
+            areas = list(self._areas(most))
+            if _total([*areas, *work], self.width) <= room:
+                break
+        return [*areas, *self._shortened(room - _total(areas, self.width)), *end]
 
-def _findings(view: View, outcome: Outcome, width: int, paint: _Paint) -> Iterator[str]:
-    groups = view.groups(outcome)
-    if not groups:
-        return
-    yield ""
-    yield paint(f"{HEADINGS[outcome]} ({view.counts[outcome]:,})", "bold")
-    for group in groups[:_MOST_FINDINGS]:
-        yield from _finding(group, outcome, width, paint)
-    if len(groups) > _MOST_FINDINGS:
-        yield f"  and {len(groups) - _MOST_FINDINGS:,} more checks, in the report"
+    def _shortened(self, room: int) -> list[str]:
+        """A line for each step, as far as there is room; then commands, the first steps first."""
+        shown = len(self.todo)
+        if _total(self._work(shown, text_rows=1, commands=0), self.width) > room:
+            shown = min(shown, max(1, room - 3))  # heading, the rest, a blank line
+        best = self._work(shown, text_rows=1, commands=0)
+        for commands in range(1, shown + 1):
+            longer = self._work(shown, text_rows=1, commands=commands)
+            if _total(longer, self.width) > room:
+                break
+            best = longer
+        return best
 
+    def _areas(self, most: int | None) -> Iterator[str]:
+        """A line for each area, or at most so many; those that are well then share one."""
+        folded = most is not None
+        found = brief.areas(self.record)
+        apart = [area for area in found if not area.applies]
+        own = [area for area in found if area.applies and not (folded and area.is_well)]
+        well = [area for area in found if folded and area.is_well]
+        widest = max((len(area.name) for area in own), default=0)
+        name = min(widest, self.width // 3)
+        own.sort(key=lambda area: ORDER.index(area.worst or Outcome.NOT_RUN))
+        shown = own[:most]
+        for area in sorted(shown, key=lambda area: area.name):
+            yield self._area(area, name)
+        if len(own) > len(shown):
+            yield f"  and {len(own) - len(shown):,} more areas"
+        if well:
+            checks = sum(area.judged for area in well)
+            names = ", ".join(area.name for area in well)
+            yield from wrap(f"all {checks:,} passed: {names}", self.width, "  ", "✓ ", rows=2)
+        if apart and not self.in_ci:
+            names = ", ".join(area.name for area in apart)
+            rows = wrap(f"not judged here: {names}", self.width, "  ", "– ", rows=2)
+            yield from (self.paint(row, "soft") for row in rows)
+        if found:
+            yield ""
 
-def _finding(group: Group, outcome: Outcome, width: int, paint: _Paint) -> Iterator[str]:
-    for row in group.rows[:_MOST_FINDINGS]:
-        name = _wrap(f"{SHAPES[outcome]} {row.name}", width, "  ")
-        yield from (paint(part, outcome.value) for part in name)
-        yield from _wrap(row.message or group.title, width, "  ", "  ")
-        if row.waiver:
-            yield from _wrap(row.waiver, width, "  ", "  ")
-    if len(group.rows) > _MOST_FINDINGS:
-        yield f"  and {len(group.rows) - _MOST_FINDINGS:,} more subjects, in the report"
-    if outcome is not Outcome.WAIVED and group.was_measured:
-        yield from _fix(group.fix, width)
+    def _area(self, area: Area, widest: int) -> str:
+        name = area.name if len(area.name) <= widest else f"{area.name[: widest - 1]}…"
+        mark = SHAPES[area.worst] if area.worst and not area.is_well else "✓" if area.worst else "○"
+        (row,) = wrap(str(area), self.width, "", f"  {name.ljust(widest)}  ", rows=1)
+        return self.paint(mark, "pass" if area.is_well else area.worst or "soft") + row[1:]
 
+    def _work(self, shown: int, *, text_rows: int, commands: int) -> list[str]:
+        if not self.todo:
+            return []
+        column = self._column
+        heading = "Do this, in order".ljust(self.width - column) + "unblocks".rjust(column)
+        rows = [self.paint(heading, "bold")]
+        for number, step in enumerate(self.todo[:shown], 1):
+            rows += self._step(number, step, text_rows, with_command=number <= commands)
+        if shown < len(self.todo):
+            rows.append(f"   and {len(self.todo) - shown:,} more: readiness show --causes")
+        return [*rows, ""]
 
-def _fix(fix: RichText, width: int) -> Iterator[str]:
-    lead = "  → "
-    for block in fix:
-        if block.kind == "code":
-            # Commands are not wrapped, so that they can be copied.
-            yield from (f"      {row}" for row in block.spans[0].text.split("\n"))
+    @property
+    def _column(self) -> int:
+        return max(len("unblocks"), *(len(step.unblocks) for step in self.todo))
+
+    def _step(
+        self, number: int, step: Step, text_rows: int, *, with_command: bool
+    ) -> Iterator[str]:
+        lead = f"{number:>2} {step.severity.upper():<8} "
+        released = step.unblocks.rjust(self._column)
+        room = self.width - self._column - 2
+        first, *others = wrap(brief.said(step), room, " " * len(lead), lead, rows=text_rows)
+        yield self.paint(first.ljust(room), "bold") + "  " + released
+        yield from others
+        advice = brief.advice(step)
+        if with_command and advice:
+            yield from wrap(advice, self.width, " " * len(lead), " " * (len(lead) - 2) + "→ ",
+                            rows=text_rows)  # fmt: skip
+        elif with_command:
+            command = f"   $ {clean(brief.command(step), 2000)}"
+            if height(command, self.width) > _LONGEST_COMMAND:
+                command = f"   $ {brief.show_command(step.checks[0])}"
+            yield command
+
+    def end(self) -> Iterator[str]:
+        """What decided, how much was judged, and in the last line the verdict."""
+        warned = list(brief.warnings(self.record, self.todo))
+        for text in warned[:_MOST_WARNINGS]:
+            rows = wrap(text, self.width, "   ", "!! ", rows=2)
+            yield from (self.paint(row, "bold") for row in rows)
+        if len(warned) > _MOST_WARNINGS:
+            yield f"   and {len(warned) - _MOST_WARNINGS:,} more: readiness show"
+        yield from wrap(brief.answer(self.record), self.width, "  ", rows=2)
+        yield from wrap(brief.covered(self.record), self.width, "  ", rows=2)
+        took = f"took {figures.duration(self.record.run.duration_s)}"
+        if self.report:
+            yield f"Page {self.report} · {took}"
         else:
-            text = "".join(span.text for span in block.spans)
-            yield from _wrap(text, width, "    ", lead)
-        lead = "    "
+            yield took[:1].upper() + took[1:]
+        verdict = self.record.verdict
+        ends = brief.ends(self.record)
+        room = self.width - len(f"{VERDICT_SHAPES[verdict]} {verdict}   · {ends}")
+        named = wrap(brief.title(self.record), max(room, 10), rows=1)
+        head = self.paint(f"{VERDICT_SHAPES[verdict]} {verdict}", Verdict(verdict).value)
+        yield f"{head}  {''.join(named)} · {ends}"
 
 
-def _wrap(text: str, width: int, indent: str = "", first: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
-    )
+def _total(rows: Iterable[str], width: int) -> int:
+    return sum(height(row, width) for row in rows)

@@ -66,12 +66,18 @@ def causes(checks: Iterable[CheckResult]) -> dict[CauseNote, tuple[CheckResult, 
     """The checks that could not be judged, by their causes, in the order of the record."""
     found: dict[str, tuple[CauseNote, list[CheckResult]]] = {}
     for check in checks:
-        for cause in check.causes:
+        # A record of an earlier version has no causes.
+        for cause in check.causes or _message_of(check):
             # Remedies may differ by a path or a table: the first one stands for all.
             _, mine = found.setdefault(cause.what, (cause, []))
             if check not in mine:
                 mine.append(check)
     return {cause: tuple(mine) for cause, mine in found.values()}
+
+
+def _message_of(check: CheckResult) -> tuple[CauseNote, ...]:
+    unjudged = check.outcome in _UNJUDGED
+    return (CauseNote(what=check.message or f"{check.name} did not report"),) if unjudged else ()
 
 
 def _explanations(check: CheckResult, deciding: Iterable[CheckResult]) -> set[str]:

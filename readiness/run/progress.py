@@ -3,12 +3,18 @@
 import sys
 import time
 from collections import Counter
-from typing import Any, Final, Protocol, TextIO
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from readiness.model.clean import clean, line
 from readiness.model.evidence import Outcome
+from readiness.model.figures import duration
 from readiness.run.journal import Event
 from readiness.run.ledger import Ledger, Planned
+
+if TYPE_CHECKING:
+    from readiness.model.record import RunRecord
 
 HEARTBEAT_S: Final = 30.0
 _STYLES: Final = {
@@ -72,12 +78,83 @@ class _Running:
         return None
 
 
-class Lines:
-    """A line for every finished check, and a heartbeat while a long one runs."""
+class Overall:
+    """How far the run is: `37 of 120 checks, 1 min 12 s, about 3 min left`.
 
-    def __init__(self, out: TextIO | None = None, heartbeat_s: float = HEARTBEAT_S) -> None:
+    The estimate is made from the latest record of the same target: what the checks took that are
+    still to come. Those that need quiet run one after another; of the others, which run in
+    parallel, the same share of the time is left as of their durations.
+
+    Args:
+        reports: the folder with earlier records; None for no estimate.
+    """
+
+    def __init__(self, reports: Path | None = None) -> None:
+        self._began = time.monotonic()
+        self._reports = reports
+        self._before: RunRecord | None = None
+        self._looked = False
+
+    def of(self, ledger: Ledger) -> str:
+        """The sentence for a ledger with a plan."""
+        selected = [p for p in ledger.plan.values() if p.selected and p.asked]
+        left = set(ledger.unreported())
+        done = sum(p.nodeid not in left for p in selected)
+        parts = [f"{done} of {len(selected)} checks", self._elapsed()]
+        rest = self._rest(ledger, [p for p in selected if p.nodeid in left])
+        if rest is not None and done < len(selected):
+            parts.append(f"about {duration(max(1, round(rest)))} left")
+        return ", ".join(parts)
+
+    def _elapsed(self) -> str:
+        return duration(max(1, round(time.monotonic() - self._began)))
+
+    def _rest(self, ledger: Ledger, left: Sequence[Planned]) -> float | None:
+        before = self._record(ledger)
+        if before is None:
+            return None
+        took = {(c.id, c.subject): c.duration_s for c in before.checks}
+        quiet = sum(c.duration_s for c in before.checks if c.effect.needs_quiet)
+        parallel = sum(took.values()) - quiet
+        wall = max(0.0, before.run.duration_s - quiet)
+        alone = sum(took.get((p.id, p.subject), 0) for p in left if p.effect.needs_quiet)
+        beside = sum(took.get((p.id, p.subject), 0) for p in left if not p.effect.needs_quiet)
+        return alone + (wall * beside / parallel if parallel else 0.0)
+
+    def _record(self, ledger: Ledger) -> "RunRecord | None":
+        """The latest record of the target; looked for once, when the target is known."""
+        if not self._looked and ledger.begun is not None and self._reports is not None:
+            from readiness.report import history
+
+            self._looked = True
+            target = ledger.begun.get("target")
+            name = target.get("name") if isinstance(target, dict) else None
+            self._before = history.latest(self._reports, str(name))
+        return self._before
+
+
+class Lines:
+    """A line for every finished check, and a heartbeat while a long one runs.
+
+    Args:
+        out: where to write; default: standard output.
+        heartbeat_s: seconds without a line until one says what runs.
+        overall: says how far the run is.
+        brief: whether to leave out checks that are not applicable, as for the log of a CI job.
+    """
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
+        *,
+        overall: Overall | None = None,
+        brief: bool = False,
+    ) -> None:
         self._out = out or sys.stdout
         self._heartbeat_s = heartbeat_s
+        self._overall = overall or Overall()
+        self._brief = brief
         self._running = _Running()
         self._last = time.monotonic()
         self._planned = False
@@ -87,11 +164,13 @@ class Lines:
         self._running.take(event)
         if event["event"] == "plan" and not self._planned:
             self._planned = True
-            selected = sum(p.selected for p in ledger.plan.values())
+            selected = sum(p.selected and p.asked for p in ledger.plan.values())
             self._say(f"{selected} checks planned")
         nodeid = str(event.get("nodeid", ""))
         outcome = ledger.outcome_of(nodeid)
         ends = event["event"] == "crash" or event.get("when") == "teardown"
+        if self._brief and outcome is Outcome.NOT_APPLICABLE:
+            return
         if outcome and ends and nodeid in ledger.plan:
             result = ledger.result_of(nodeid)
             took = f"{result.duration_s:.1f} s"
@@ -107,8 +186,7 @@ class Lines:
             return
         oldest = self._running.oldest(ledger.plan)
         what = f"running {oldest[0]} for {oldest[1]:.0f} s" if oldest else "waiting"
-        left = len(ledger.unreported())
-        self._say(f"... {what}; {left} checks to go")
+        self._say(f"... {what}; {self._overall.of(ledger)}")
 
     def close(self) -> None:
         """Do nothing."""
@@ -120,12 +198,13 @@ class Lines:
 
 
 class Live:
-    """One live line per suite: counts, the running check and its seconds."""
+    """How far the run is, and a live line per suite: counts, the running check and its seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, overall: Overall | None = None) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
+        self._overall = overall or Overall()
         self._running = _Running()
         self._live: Any = RichLive(console=Console(), refresh_per_second=8, transient=True)
         self._live.start()
@@ -136,22 +215,31 @@ class Live:
 
     def tick(self, ledger: Ledger) -> None:
         """Redraw."""
-        self._live.update(self._table(ledger))
+        self._live.update(self._view(ledger))
 
     def close(self) -> None:
         """Release the terminal."""
         self._live.stop()
+
+    def _view(self, ledger: Ledger) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        if not ledger.plan:
+            return Text("collecting the checks ...")
+        return Group(Text(self._overall.of(ledger), style="bold"), self._table(ledger))
 
     def _table(self, ledger: Ledger) -> Any:
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        if not ledger.plan:
-            table.add_row("collecting the checks ...")
-        suites = sorted({p.suite for p in ledger.plan.values() if p.selected})
-        for suite in suites:
-            mine = [p for p in ledger.plan.values() if p.suite == suite and p.selected]
+        # What is too long for the terminal is cut: lines that wrap would jump.
+        for _ in range(4):
+            table.add_column(no_wrap=True, overflow="ellipsis")
+        planned = [p for p in ledger.plan.values() if p.selected and p.asked]
+        for suite in sorted({p.suite for p in planned}):
+            mine = [p for p in planned if p.suite == suite]
             ended = [ledger.outcome_of(p.nodeid) for p in mine]
             found = Counter(outcome for outcome in ended if outcome)
             oldest = self._running.oldest(ledger.plan, suite)
@@ -174,7 +262,16 @@ def name_of(planned: Planned) -> str:
     return f"{planned.id}[{planned.subject}]" if planned.subject else planned.id
 
 
-def choose(out: TextIO | None = None) -> Progress:
-    """Live lines on a terminal, plain lines elsewhere."""
+def choose(
+    out: TextIO | None = None, *, reports: Path | None = None, brief: bool = False
+) -> Progress:
+    """Live lines on a terminal, plain lines elsewhere.
+
+    Args:
+        out: where to write; default: standard output.
+        reports: the folder with earlier records, for the estimate.
+        brief: whether plain lines leave out what is not applicable.
+    """
     stream = out or sys.stdout
-    return Live() if stream.isatty() else Lines(stream)
+    overall = Overall(reports)
+    return Live(overall) if stream.isatty() else Lines(stream, overall=overall, brief=brief)

@@ -25,7 +25,9 @@ from tests.support.monitored_service import MonitoredService
 from tests.support.processes import eventually
 
 ROOT = Path(__file__).parents[2]
-FILES = {"readiness.html", "readiness.json", "readiness.xml", "readiness.md"}
+FILES = {
+    f"readiness.{kind}" for kind in ("html", "json", "xml", "md", "pr.md", "ctrf.json", "prom")
+}
 
 
 def clean_environment() -> dict[str, str]:

@@ -23,6 +23,7 @@ NO_FILE = {
     "unknown-provider": ["run", "--reference", "--provider", "podman"],
     "unknown-check": ["explain", "backup.restoers"],
     "missing-record": ["report", "nope.json"],
+    "nothing-to-show": ["show"],
     "missing-old-record": ["diff", "a.json", "b.json"],
     "unknown-fault": ["prove", "-k", "no such fault"],
     "workers": ["run", "-n", "many"],
@@ -83,6 +84,24 @@ def test_a_mistake_with_a_file(name: str, folder: Path) -> None:
         '[target]\nname = "demo"\nrelease = "1"\ndeployer = "bot"\n'
     )
     compare(name, WITH_FILE[name])
+
+
+def test_a_file_that_is_empty_judges_nothing(folder: Path) -> None:
+    (folder / "readiness.toml").write_text("")
+    compare("empty-file", ["run", "--config", "readiness.toml"])
+
+
+def test_a_file_that_declares_nothing_judges_nothing(folder: Path) -> None:
+    (folder / "readiness.toml").write_text('[target]\nname = "demo"\n')
+    compare("nothing-declared", ["run", "--config", "readiness.toml"])
+    assert not (folder / "reports").exists()
+
+
+def test_a_check_that_is_not_in_the_record(folder: Path) -> None:
+    from tests.support.records import small_record
+
+    (folder / "record.json").write_text(small_record().to_json())
+    compare("unknown-recorded-check", ["show", "record.json", "--check", "monitoring.target-up"])
 
 
 DECISIONS = """

@@ -14,6 +14,7 @@ from readiness.model.record import RunRecord
 from readiness.report import write_all
 from readiness.report.build import anchor, build
 from readiness.report.console import summary
+from readiness.report.details import details
 from readiness.report.view import ORDER
 from tests.support.page_records import errors
 from tests.support.records import make_many, make_record, small_record
@@ -62,11 +63,26 @@ def _from_xml(folder: Path) -> tuple[str, Counts]:
 
 
 def _from_console(record: RunRecord) -> tuple[str, Counts]:
-    text = summary(record, width=200, color=False)
-    row = re.search(r"^  all +(.*)$", text, re.MULTILINE)
+    last = summary(record, width=200, color=False).splitlines()[-1]
+    text = details(record, width=200, color=False)
+    row = re.search(r"^  all: (.*)$", text, re.MULTILINE)
     assert row
     shown = {outcome: _number(n) for n, outcome in re.findall(r"([\d,]+) ([a-z-]+)", row[1])}
-    return text.splitlines()[0][2:], {o: shown.get(o.value, 0) for o in ORDER}
+    return last[2:].split("  ")[0], {o: shown.get(o.value, 0) for o in ORDER}
+
+
+def _from_ctrf(folder: Path) -> tuple[str, Counts]:
+    results = json.loads((folder / "readiness.ctrf.json").read_text())["results"]
+    raw = [test["rawStatus"] for test in results["tests"]]
+    return raw[0], {o: raw[1:].count(o.value) for o in ORDER}
+
+
+def _from_metrics(folder: Path) -> tuple[str, Counts]:
+    text = (folder / "readiness.prom").read_text()
+    verdict = re.search(r'^readiness_verdict\{.*verdict="(.*)"\} 1\.0$', text, re.MULTILINE)
+    assert verdict
+    rows = re.findall(r'readiness_checks\{.*outcome="(.*)",severity=.*\} (\d+)\.0\n', text)
+    return verdict[1], {o: sum(int(n) for name, n in rows if name == o.value) for o in ORDER}
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -78,6 +94,8 @@ def test_every_output_says_the_same(name: str, tmp_path: Path) -> None:
     assert _from_html(tmp_path) == expected
     assert _from_markdown(tmp_path) == expected
     assert _from_xml(tmp_path) == expected
+    assert _from_ctrf(tmp_path) == expected
+    assert _from_metrics(tmp_path) == expected
     assert _from_console(record) == expected
 
 
@@ -88,7 +106,8 @@ def test_the_cases_of_the_xml_are_the_checks(name: str, tmp_path: Path) -> None:
     root = ET.parse(tmp_path / "readiness.xml").getroot()  # noqa: S314 - we have just written it
     counts = record.counts
     assert int(root.get("tests", "")) - 1 == len(record.checks)
-    assert len(root.findall("testsuite/testcase/failure")) == counts[Outcome.FAIL] + int(
+    failed = sum(c.outcome is Outcome.FAIL and c.decides for c in record.checks)
+    assert len(root.findall("testsuite/testcase/failure")) == failed + int(
         record.verdict == "NOT READY"
     )
     assert len(root.findall("testsuite/testcase/skipped")) == (
@@ -99,7 +118,7 @@ def test_the_cases_of_the_xml_are_the_checks(name: str, tmp_path: Path) -> None:
 def test_every_output_names_every_reason(tmp_path: Path) -> None:
     record = small_record()
     write_all(record, tmp_path, environ={})
-    printed = " ".join(summary(record, width=500, color=False).split())
+    printed = " ".join(details(record, width=500, color=False).split())
     page = (tmp_path / "readiness.html").read_text()
     xml = ET.parse(tmp_path / "readiness.xml").getroot()  # noqa: S314 - we have just written it
     said = str(xml.findtext("testsuite/testcase/failure"))

@@ -18,9 +18,9 @@ from readiness.model.record import RunRecord
 from readiness.report import files, html
 from readiness.servers import programs
 from readiness.servers.programs import AbsentError
-from tests.support import npm
+from tests.support import timescale_server
 from tests.support.page_records import errors, ready
-from tests.support.programs import needed, skip
+from tests.support.processes import needed, skip
 from tests.support.records import small_record
 
 _AXE: Final = (
@@ -140,7 +140,7 @@ def browser(tmp_path: Path) -> _Browser:
 @functools.cache
 def _axe() -> str:
     try:
-        return (npm.package(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
+        return (timescale_server.package(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
     except AbsentError as problem:
         skip(problem)
 

@@ -1,5 +1,6 @@
 """What a target says may hold anything; nothing of it may become more than text."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from markdown_it import MarkdownIt
+from prometheus_client.parser import text_string_to_metric_families
 
 from readiness.model.course import Band, Course, Series, Track
 from readiness.model.decision import Decision, Kind
@@ -27,7 +29,7 @@ from readiness.model.record import (
     TargetFacts,
     Verdict,
 )
-from readiness.report import github, html, write_all
+from readiness.report import details, github, html, write_all
 from readiness.report.console import summary
 from readiness.report.diff import render_diff
 from tests.support.page_records import errors
@@ -200,6 +202,23 @@ def test_earlier_runs_and_anchors_stay_text(kind: str, ours: set[tuple[str, str]
     assert len(page.ids) == len(set(page.ids))
 
 
+def test_the_comment_makes_only_our_elements(written: Path) -> None:
+    text = (written / "readiness.pr.md").read_text(encoding="utf-8")
+    render = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
+    page = _Shape(render.render(text))
+    assert {tag for tag, _ in page.shape} <= {
+        "h2", "h3", "p", "ul", "ol", "li", "blockquote", "strong", "pre", "code",
+    }  # fmt: skip
+    assert {name for _, name in page.shape} <= {"", "class"}
+
+
+def test_the_machines_can_read_their_files(written: Path) -> None:
+    json.loads((written / "readiness.ctrf.json").read_text(encoding="utf-8"))
+    metrics = (written / "readiness.prom").read_text(encoding="utf-8")
+    families = list(text_string_to_metric_families(metrics))
+    assert len(families) == 8
+
+
 def test_the_xml_can_be_parsed(written: Path) -> None:
     root = ET.parse(written / "readiness.xml").getroot()  # noqa: S314 - we have just written it
     assert root.get("tests") == "11"
@@ -222,7 +241,8 @@ def test_the_markdown_makes_only_our_elements(written: Path) -> None:
 
 
 def test_no_file_holds_an_escape_or_reorders_text(written: Path) -> None:
-    names = ["readiness.json", "readiness.html", "readiness.xml", "readiness.md"]
+    names = sorted(path.name for path in written.glob("readiness.*"))
+    assert len(names) == 7
     for name in names:
         content = (written / name).read_bytes()
         assert b"\x1b" not in content
@@ -236,15 +256,22 @@ def test_no_file_holds_an_escape_or_reorders_text(written: Path) -> None:
 def test_the_terminal_gets_text_alone(kind: str) -> None:
     record = _record(HOSTILE[kind])
     assert record.changes is not None
-    printed = [summary(record, width=80, color=False), render_diff(record.changes)]
+    printed = [
+        summary(record, width=80, color=False),
+        details.details(record, width=80, color=False),
+        details.causes(record, width=80, color=False),
+        details.one(record.checks, width=80, color=False),
+        render_diff(record.changes),
+    ]
     for text in printed:
         text.encode("utf-8")
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
-    rows = printed[0].splitlines() + printed[1].splitlines()
+    rows = [row for text in printed for row in text.splitlines()]
     assert not [row for row in rows if row.lstrip().startswith("::") or "##[" in row]
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_an_annotation_is_one_line_and_one_command(kind: str) -> None:
     for command in github.annotations(_record(HOSTILE[kind])):
-        assert re.fullmatch(r"::(error|warning|notice) title=[^:,\r\n]*::[^\r\n]*", command)
+        values = r"title=[^:,\r\n]*(,file=readiness\.toml)?"
+        assert re.fullmatch(rf"::(error|warning|notice) {values}::[^\r\n]*", command)

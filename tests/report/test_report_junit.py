@@ -1,10 +1,19 @@
+"""JUnit agrees with the verdict: what decides is a failure or an error, nothing else is."""
+
+from datetime import date
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from readiness.model.decision import Decision, Kind
 from readiness.model.record import RunRecord, SuiteResult, SuiteState
 from readiness.report import junit
 from tests.support.records import make_check, make_record, small_record
+
+GOOD = make_check("backup.restores", severity="blocker")
+OBSERVED = Decision(
+    kind=Kind.OBSERVE_ONLY, what="performance", owner="ana", reason="new", expires=date(2027, 1, 1)
+)
 
 
 def _root(record: RunRecord) -> ET.Element:
@@ -13,6 +22,12 @@ def _root(record: RunRecord) -> ET.Element:
 
 def _kind(case: ET.Element) -> str:
     return next((e.tag for e in case if e.tag in {"failure", "error", "skipped"}), "passed")
+
+
+def _case(record: RunRecord) -> ET.Element:
+    case = _root(record).find("testsuite[@name='performance']/testcase")
+    assert case is not None
+    return case
 
 
 @pytest.mark.parametrize(
@@ -28,13 +43,35 @@ def _kind(case: ET.Element) -> str:
     ],
 )
 def test_outcomes(outcome: str, kind: str) -> None:
-    root = _root(make_record([make_check(outcome=outcome, message="because")]))
-    case = root.find("testsuite[@name='performance']/testcase")
-    assert case is not None
+    case = _case(make_record([make_check(outcome=outcome, message="because")]))
     assert _kind(case) == kind
     assert case.get("name") == "performance.query-latency[orders-db]"
     if kind != "passed":
-        assert "because" in str(case[0].get("message"))
+        found = case.find(kind)
+        assert found is not None
+        assert "because" in str(found.get("message"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"), [("fail", "passed"), ("error", "skipped"), ("not-run", "skipped")]
+)
+@pytest.mark.parametrize("why", ["minor", "observed"])
+def test_what_does_not_decide_turns_no_build_red(outcome: str, kind: str, why: str) -> None:
+    check = make_check(
+        outcome=outcome, message="because", severity="minor" if why == "minor" else "major"
+    )
+    if why == "observed":
+        check = check.model_copy(update={"decision": OBSERVED})
+    record = make_record([GOOD, check])
+    assert record.verdict == "READY"
+    root = _root(record)
+    assert (root.get("failures"), root.get("errors")) == ("0", "0")
+    case = _case(record)
+    assert _kind(case) == kind
+    assert f"{outcome}: because\nIt does not decide the verdict" in case.findtext("system-out", "")
+    values = {p.get("name"): p.get("value") for p in case.iter("property")}
+    assert values["outcome"] == outcome
+    assert values["decides"] == "no"
 
 
 def test_totals_are_sums_and_each_suite_is_there() -> None:
@@ -53,12 +90,20 @@ def test_totals_are_sums_and_each_suite_is_there() -> None:
 
 def test_the_verdict_is_a_property_and_a_case() -> None:
     root = _root(small_record())
-    values = {p.get("name"): p.get("value") for p in root.iter("property")}
+    values = {p.get("name"): p.get("value") for p in root[0].iter("property")}
     assert values["verdict"] == "NOT READY"
     assert values["release"] == "2026.11.3"
+    assert values["profile"] == "full"
+    assert values["coverage"] == "judged 4 of 6 required"
     case = root.find("testsuite[@name='readiness']/testcase")
     assert case is not None
     assert _kind(case) == "failure"
+
+
+def test_every_suite_has_its_time_and_host() -> None:
+    for suite in _root(small_record()):
+        assert suite.get("timestamp") == "2026-11-20T14:03:07"
+        assert suite.get("hostname") == "ci-runner-7"
 
 
 def test_a_run_that_is_incomplete_is_never_all_green() -> None:
@@ -71,5 +116,5 @@ def test_a_run_that_is_incomplete_is_never_all_green() -> None:
 
 
 def test_a_ready_run_is_all_green() -> None:
-    root = _root(make_record())
+    root = _root(make_record([GOOD]))
     assert (root.get("failures"), root.get("errors")) == ("0", "0")

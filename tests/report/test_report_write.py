@@ -10,15 +10,23 @@ from readiness.model.record import load
 from readiness.report import html, write_all
 from tests.support.records import LAST_WEEK, make_check, make_record, small_record
 
-FILES = ["readiness.json", "readiness.html", "readiness.xml", "readiness.md"]
+FILES = [
+    "readiness.json",
+    "readiness.html",
+    "readiness.xml",
+    "readiness.md",
+    "readiness.pr.md",
+    "readiness.ctrf.json",
+    "readiness.prom",
+]
 
 
 def test_everything_is_written(tmp_path: Path) -> None:
     record = small_record()
     written = write_all(record, tmp_path / "new" / "reports", environ={})
-    assert [path.name for path in written[:4]] == FILES
-    assert written[4].parent.name == "history"
-    assert load(written[0]) == load(written[4]) == record
+    assert [path.name for path in written[:-1]] == FILES
+    assert written[-1].parent.name == "history"
+    assert load(written[0]) == load(written[-1]) == record
     assert {path.stat().st_mode & 0o777 for path in written} == {0o644}
     assert not list((tmp_path / "new" / "reports").glob(".*"))
 
@@ -102,7 +110,7 @@ def test_in_github_actions_annotations_and_summary(
     markdown = (tmp_path / "reports" / "readiness.md").read_text()
     assert summary.read_text() == "before\n" + markdown
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("::error title=readiness deployment.rollback-lossless::fail: ")
+    assert printed[0].startswith("::error title=readiness deployment.rollback-lossless,file=")
 
 
 def test_elsewhere_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,17 @@
 """What a person sees while a run goes on."""
 
 import io
+from pathlib import Path
 
-from readiness.run.progress import Lines, Live, choose
+import pytest
+from rich.console import Console
+
+from readiness.model.evidence import Outcome
+from readiness.report import history
+from readiness.run.journal import Event
+from readiness.run.progress import Lines, Live, Overall, choose
 from tests.plugin.events import ledger_of, plan_event, report_event
+from tests.support.records import make_check, make_record
 
 PLAN = plan_event("a", "b")
 START = {"event": "start", "nodeid": "a", "at": "2026-11-20T12:00:00+00:00"}
@@ -15,6 +23,22 @@ FAILED = {
     },
 }  # fmt: skip
 END = report_event("a", when="teardown")
+
+
+BEGIN: Event = {"event": "begin", "target": {"name": "orders"}}
+
+
+def earlier(folder: Path) -> Path:
+    """A record of a run of 702.3 s: 100 s of checks beside each other, then 300 s alone."""
+    record = make_record(
+        [
+            make_check("own.a", "demo", duration_s=75),
+            make_check("own.b", "demo", duration_s=25),
+            make_check("own.c", "demo", duration_s=300, effect="load"),
+        ]
+    )
+    history.store(record, folder)
+    return folder
 
 
 def follow(progress: Lines | Live) -> None:
@@ -39,13 +63,67 @@ def test_a_heartbeat_says_what_runs() -> None:
     ledger = ledger_of(PLAN, START)
     progress.event(START, ledger)
     progress.tick(ledger)
-    assert out.getvalue() == "... running own.a[demo] for 0 s; 2 checks to go\n"
+    assert out.getvalue() == "... running own.a[demo] for 0 s; 0 of 2 checks, 1 s\n"
 
 
 def test_a_heartbeat_before_anything_is_planned() -> None:
     out = io.StringIO()
     Lines(out, heartbeat_s=0).tick(ledger_of())
     assert out.getvalue() == "... collecting the checks\n"
+
+
+def test_the_rest_is_estimated_from_the_latest_record(tmp_path: Path) -> None:
+    overall = Overall(earlier(tmp_path))
+    plan = plan_event("a", "b", "c")
+    plan["items"][2]["spec"]["effect"] = "load"  # type: ignore[index]
+    # 402 s went by for 100 s of checks, side by side; then 300 s for the one that runs alone.
+    assert overall.of(ledger_of(BEGIN, plan)) == "0 of 3 checks, 1 s, about 11 min 42 s left"
+    ended = ledger_of(BEGIN, plan, FAILED, END)
+    assert overall.of(ended) == "1 of 3 checks, 1 s, about 6 min 41 s left"
+    all_ended = ledger_of(
+        BEGIN, plan, *(report_event(name, when="teardown") for name in ("a", "b", "c"))
+    )
+    assert overall.of(all_ended) == "3 of 3 checks, 1 s"
+
+
+@pytest.mark.parametrize("target", ["orders", "another"])
+def test_without_a_record_of_the_target_nothing_is_estimated(tmp_path: Path, target: str) -> None:
+    folder = tmp_path if target == "orders" else earlier(tmp_path)
+    begin: Event = {"event": "begin", "target": {"name": target}}
+    assert Overall(folder).of(ledger_of(begin, PLAN)) == "0 of 2 checks, 1 s"
+    assert Overall().of(ledger_of(begin, PLAN)) == "0 of 2 checks, 1 s"
+
+
+def test_a_ci_log_has_no_line_about_what_does_not_apply() -> None:
+    skipped: Event = {
+        **report_event("b"),
+        "finding": {
+            "outcome": Outcome.NOT_APPLICABLE, "message": "no replica", "measurements": [],
+            "duration_s": 0.1,
+        },
+    }  # fmt: skip
+    end = report_event("b", when="teardown")
+    printed = []
+    for brief in (False, True):
+        out = io.StringIO()
+        progress, ledger = Lines(out, brief=brief), ledger_of()
+        for event in (PLAN, skipped, end):
+            ledger.apply(event)
+            progress.event(event, ledger)
+        printed.append(out.getvalue().splitlines())
+    assert printed[0] == ["2 checks planned", "not-applicable own.b[demo]  (0.1 s)  no replica"]
+    assert printed[1] == ["2 checks planned"]
+
+
+def test_live_lines_begin_with_how_far_the_run_is_and_keep_to_the_width() -> None:
+    progress = Live()
+    progress.close()
+    ledger = ledger_of(plan_event(*(f"a-check-of-a-long-name-{n}" * 4 for n in range(3))), START)
+    out = io.StringIO()
+    Console(file=out, width=80).print(progress._view(ledger))
+    rows = out.getvalue().splitlines()
+    assert rows[0] == "0 of 3 checks, 1 s"
+    assert len(rows) == 2
 
 
 def test_live_lines_show_each_suite_and_what_runs() -> None:

@@ -132,7 +132,7 @@ def validate(planned: Sequence[Planned], state: State) -> None:
     """Check that the ids written by the user exist.
 
     Raises:
-        ReadinessError: an id, suite or waiver matches nothing, or nothing is selected.
+        ReadinessError: an id, suite or waiver matches nothing, or nothing is selected or asked for.
     """
     choice = state.run.selection
     names = {p.id for p in planned} | {f"{p.id}[{p.subject}]" for p in planned if p.subject}
@@ -150,6 +150,13 @@ def validate(planned: Sequence[Planned], state: State) -> None:
             "the selection matches no check",
             where="--suite / --select / --ignore",
             remedy="list all checks: readiness list",
+        )
+    if not any(p.selected and p.asked for p in planned):
+        raise UsageError(
+            "declares nothing that could be judged",
+            where=str(state.loaded.path),
+            remedy="declare services, databases or backups; an example of each table: readiness"
+            " init example.toml",
         )
 
 
