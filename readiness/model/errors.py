@@ -138,11 +138,14 @@ class NoData(CouldNotMeasure):
 class NotPermitted(CouldNotMeasure):
     """The credentials do not allow the request.
 
-    Attributes:
+    Args:
+        message: this and the other words: see `ReadinessError`.
         grants: the SQL statements that would allow it, if they are known.
     """
 
-    grants: tuple[str, ...] = ()
+    def __init__(self, message: str, *, grants: Sequence[str] = (), **words: str) -> None:
+        super().__init__(message, **words)
+        self.grants = tuple(grants)
 
 
 class TookTooLong(CouldNotMeasure):

@@ -6,7 +6,10 @@ from contextlib import closing, contextmanager
 import psycopg
 import pytest
 
+from readiness.areas.database import AREA
+from readiness.areas.database.config import Config
 from readiness.areas.database.probes import sessions
+from readiness.model.errors import NotPermitted
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import database, errors, execute, failures, name_of, warnings
@@ -47,6 +50,19 @@ def test_missing_rights_are_named(role: Dsn, run: Run) -> None:
     # A right that is not inherited is none.
     run(f"alter role {name_of(role)} noinherit; grant pg_monitor to {name_of(role)}")
     assert expected in failures("privileges", database(role))
+
+
+def test_doctor_lists_the_grants_that_make_the_checks_pass(role: Dsn, run: Run) -> None:
+    run("create schema hidden; create sequence hidden.numbers")
+    subject = database(role)
+    config = Config.model_validate({"target": {"name": "t"}, "databases": {"d": subject}})
+    [(_, look)] = [found for found in AREA.looks(config) if "database" in found[0]]
+    with pytest.raises(NotPermitted, match="lacks privileges") as problem:
+        look()
+    assert f"grant pg_monitor to {name_of(role)}" in problem.value.grants
+    run("; ".join(problem.value.grants))
+    assert "PostgreSQL" in look()
+    assert failures("privileges", subject) == ""
 
 
 def test_superuser_fails(dsn: Dsn) -> None:

@@ -1,6 +1,7 @@
 """The reference system starts, does what it says, and leaves nothing."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,21 +9,33 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 import pytest
+import tomlkit
 
 from readiness.config.loading import load
 from readiness.config.models import Config
-from readiness.lib import watchdog
+from readiness.lib import bundle, watchdog
 from readiness.model.errors import ReferenceSystemError
+from readiness.model.evidence import Outcome
+from readiness.model.record import Verdict
 from readiness.reference.system import STARTABLE, ReferenceSystem
+from readiness.run import catalogue, marker
+from readiness.run.progress import Silent
+from readiness.run.safety import fingerprint
+from readiness.run.supervisor import Options, run
 from readiness.servers import programs
 from tests.support.processes import eventually
 
 pytestmark = pytest.mark.contract
+IN_THE_README = {"api": "orders"}
+"""The names that the README gives to parts of the reference system."""
+NEEDS_TABLES = {"restore_level", "bad_release"}
+"""Keys that ask for others, which the file of the README does not have."""
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +250,55 @@ def test_absent_parts_have_a_reason(system: ReferenceSystem) -> None:
 
 
 @pytest.mark.fast
+def as_in_the_readme(system: ReferenceSystem, folder: Path) -> Path:
+    """Of the reference system's file only the tables that the first file in the README has."""
+    blocks = re.findall(r"```toml\n(.*?)```", (bundle.root() / "README.md").read_text(), re.DOTALL)
+    first = tomlkit.parse(blocks[0]).unwrap()
+    whole = tomlkit.parse(system.config_path.read_text()).unwrap()
+
+    def kept(own: dict[str, Any], readme: dict[str, Any]) -> dict[str, Any]:
+        names = {IN_THE_README.get(name, name): table for name, table in readme.items()}
+        return {
+            key: kept(value, names[key]) if isinstance(value, dict) else value
+            for key, value in own.items()
+            if key not in NEEDS_TABLES and (not isinstance(value, dict | list) or key in names)
+        }
+
+    # What this machine lacks is excused in the reference system's own file.
+    asked = {
+        **kept(whole, first),
+        "not_applicable": [*first["not_applicable"], *whole.get("not_applicable", [])],
+    }
+    path = folder / "readiness.toml"
+    path.write_text(tomlkit.dumps(asked))
+    return path
+
+
+def test_the_first_file_of_the_readme_becomes_ready(
+    system: ReferenceSystem, tmp_path: Path
+) -> None:
+    loaded = load(as_in_the_readme(system, tmp_path), os.environ | system.environ)
+    assert loaded.config.gate.profile == "core"
+    seen = marker.environment(loaded.config)
+    ended = run(
+        Options(
+            loaded, tmp_path / "reports", allow=("load", "disrupt"), workers="2",
+            confirm=fingerprint(loaded.config, seen.environment), environ=system.environ,
+        ),
+        Silent(),
+    )  # fmt: skip
+    assert ended.record, ended.refusal
+    assert ended.record.verdict is Verdict.READY, ended.record.reasons
+    failed = [check for check in ended.record.checks if check.outcome is Outcome.FAIL]
+    assert [check.message for check in failed] == []
+    covered = ended.record.coverage
+    core = {entry.spec.id for entry in catalogue.entries() if entry.spec.core}
+    judged = {check.id for check in ended.record.checks if check.is_judged}
+    excused = {c.id for c in ended.record.checks if c.outcome is Outcome.NOT_APPLICABLE}
+    assert core <= judged | excused | {"signoff.manual-items"}
+    assert covered.required == covered.judged + covered.excused > len(core)
+
+
 def test_prometheus_scrapes_every_job(system: ReferenceSystem) -> None:
     prometheus = config_of(system).prometheus
     if prometheus is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -13,7 +14,7 @@ from readiness.areas.alerting.config import (
     Config,
     Database,
 )
-from readiness.config.base.area import Area
+from readiness.config.base.area import Area, Look
 from readiness.config.base.mistakes import Mistake, Path, known, twice
 
 __all__ = ["AREA"]
@@ -65,6 +66,16 @@ def _read(config: Config) -> dict[Path, str]:
     return found
 
 
+def _looks(config: Config) -> Iterator[tuple[str, Look]]:
+    from readiness.areas.alerting.probes import rule_trial
+    from readiness.servers import programs
+
+    if config.prometheus and config.alerting and config.alerting.rules:
+        yield "promtool (alert rules)", rule_trial.find
+    if config.alertmanager and config.alerting and config.alerting.severities:
+        yield "alertmanager (routing)", partial(programs.find, programs.ALERTMANAGER)
+
+
 AREA: Final = Area(
     "alerting",
     config=Config,
@@ -72,6 +83,7 @@ AREA: Final = Area(
     kinds=KINDS,
     implied_by=("prometheus",),
     mistakes=_mistakes,
+    looks=_looks,
     patterns={
         LABEL_PATTERN: "the name of a label: letters, digits and '_'",
         LISTEN_PATTERN: "an address to listen on, as 127.0.0.1:9469",

@@ -25,6 +25,15 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
 def _looks(config: Config) -> Iterator[tuple[str, Look]]:
     for backup in config.backup.values():
         yield f"backup {backup.name}", partial(_backup, backup)
+    if any(backup.is_restorable for backup in config.backup.values()):
+        yield "PostgreSQL programs (restore)", _programs
+
+
+def _programs() -> str:
+    from readiness.servers.binaries import find_binaries
+
+    found = find_binaries()
+    return f"{found.version} in {found.folder}"
 
 
 def _backup(backup: Backup) -> str:

@@ -9,6 +9,7 @@ import click
 
 from readiness.areas.database.config import Config, Database, Hypertable, Pooler
 from readiness.config.base.area import Area, Configured, Look
+from readiness.model.errors import NotPermitted
 
 __all__ = ["AREA", "ExpectedHypertable"]
 
@@ -52,11 +53,23 @@ def _pooler(settings: Pooler) -> str:
 
 
 def _database(database: Database) -> str:
-    from readiness.lib.postgres.session import looking, need_role
+    from readiness.areas.database.probes import server
+    from readiness.lib import clocks, postgres
+    from readiness.lib.postgres.session import looking
 
     with looking(database) as connection:
-        need_role(connection, "pg_monitor", "statistics are hidden")
         version = connection.info.parameter_status("server_version")
+        clocks.agree(
+            postgres.fetch_value(connection, "select clock_timestamp()"), database.dsn.address
+        )
+    lacking = server.grants(database)
+    if lacking:
+        raise NotPermitted(
+            "the monitoring role lacks privileges",
+            where=database.dsn.address,
+            remedy=f"as superuser: {'; '.join(lacking)}",
+            grants=lacking,
+        )
     return f"{database.dsn.address}, PostgreSQL {version}"
 
 

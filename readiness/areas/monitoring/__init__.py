@@ -40,9 +40,10 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
 
 
 def _service(service: Service) -> str:
-    from readiness.lib import http
+    from readiness.lib import clocks, http
 
     answer = http.ask(service, service.live)
+    clocks.agree_http(answer.headers.get("date"), service.url)
     return f"{service.url} answers {answer.status} at {service.live}"
 
 

@@ -1,11 +1,13 @@
 """Schema: whether a database has the schema of the release, and can be changed safely."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import click
 
 from readiness.areas.schema.config import KINDS, Config, Database
-from readiness.config.base.area import Area, Configured
+from readiness.config.base.area import Area, Configured, Look
 
 __all__ = ["AREA"]
 
@@ -16,11 +18,22 @@ def _schema(configured: Configured) -> click.Command:
     return schema(configured)
 
 
+def _looks(config: Config) -> Iterator[tuple[str, Look]]:
+    from readiness.servers import binaries, programs
+
+    tried = [d.migrations for d in config.databases.values() if d.migrations]
+    if any(migrations.lint for migrations in tried):
+        yield "squawk (migrations)", partial(programs.find, programs.SQUAWK)
+    if any(migrations.scratch_dsn is None for migrations in tried):
+        yield "PostgreSQL programs (migrations)", lambda: str(binaries.find_binaries().folder)
+
+
 AREA: Final = Area(
     "schema",
     config=Config,
     extends=(Database,),
     kinds=KINDS,
+    looks=_looks,
     implied_by=("database",),
     commands={"schema": _schema},
 )

@@ -83,6 +83,13 @@ select format('%I.%I', n.nspname, c.relname),
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
 order by 1""".replace("@OWN@", NOT_OURS)
+_AMCHECK: Final = """
+select p.oid::regprocedure::text
+from pg_proc p join pg_depend d on d.objid = p.oid and d.deptype = 'e'
+     join pg_extension e on e.oid = d.refobjid
+where e.extname = 'amcheck' and not has_function_privilege(p.oid, 'execute')
+      and (p.proname = 'verify_heapam' or p.proname = 'bt_index_check' and p.pronargs = 2)
+order by 1"""
 # setting -> the value with which a crash or damage loses data
 _UNSAFE: Final = {
     "fsync": "off",
@@ -195,6 +202,21 @@ def rights(database: Database) -> Rights:
         sequences = postgres.fetch(connection, _SEQUENCES)
     hidden = tuple(name for name, readable in sequences if not readable)
     return Rights(role, superuser, tuple(lacking), len(sequences), hidden)
+
+
+def grants(database: Database) -> list[str]:
+    """The SQL statements that give the role of `dsn` what the checks need; none if it has it."""
+    found = rights(database)
+    role = found.role
+    schemas = sorted({name.partition(".")[0] for name in found.hidden_sequences})
+    with looking(database) as connection:
+        functions = postgres.fetch(connection, _AMCHECK)
+    return [
+        *([f"grant pg_monitor to {role}"] if found.lacking else []),
+        *(f"grant usage on schema {schema} to {role}" for schema in schemas),
+        *(f"grant select on all sequences in schema {schema} to {role}" for schema in schemas),
+        *(f"grant execute on function {name} to {role}" for (name,) in functions),
+    ]
 
 
 def settings(database: Database) -> list[Setting]:
