@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from readiness import __version__
 from readiness.cli.output import format_option
 from readiness.lib.options import config_option
+
+if TYPE_CHECKING:
+    from readiness.report import EvidenceShown
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -94,6 +97,15 @@ def _complete(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]
     return complete
 
 
+_evidence_option = click.option(
+    "--evidence",
+    type=click.Choice(["full", "findings"]),
+    default="full",
+    show_default=True,
+    help="Figures of what passed on the page: all, or none.",
+)
+
+
 def _selection_options(function: _F) -> _F:
     for option in (
         click.option(
@@ -154,6 +166,7 @@ def _selection_options(function: _F) -> _F:
     help="Record to compare with (default: the previous run).",
 )
 @click.option("--report-only", is_flag=True, help="Exit 0 whatever the verdict.")
+@_evidence_option
 @click.option("--debug", is_flag=True, help="Also write pytest.html, the log of the test runner.")
 @click.option("-v", "--verbose", is_flag=True, help="Also print every finding with its fix.")
 def run(**asked: Any) -> None:
@@ -271,11 +284,12 @@ def recover(config: Path | None) -> None:
 @click.option(
     "--reports", default=Path("reports"), type=click.Path(path_type=Path), show_default=True
 )
-def report(record: Path, reports: Path) -> None:
+@_evidence_option
+def report(record: Path, reports: Path, evidence: "EvidenceShown") -> None:
     """Write all reports again from a record."""
     from readiness.cli import records as command
 
-    sys.exit(command.report(record, reports))
+    sys.exit(command.report(record, reports, evidence))
 
 
 @main.command()

@@ -21,6 +21,7 @@ from readiness.model.exitcodes import ExitCode
 from readiness.model.measurement import now
 from readiness.run import catalogue
 from readiness.run.decisions import misnamed
+from readiness.run.gate import own_suites
 
 _SOON: Final = timedelta(days=14)
 _LAST_DAY: Final = {
@@ -148,9 +149,12 @@ def _mistakes(config: Path | None) -> tuple[Path, Sequence[Problem]]:
     path = locate(config)
     try:
         loaded = configured(path)
+        list(own_suites(loaded))
         return path, misnamed(loaded.config, set(_known(loaded)), origins=loaded.origins)
     except ConfigError as error:
         return path, error.problems
+    except UsageError as error:  # a folder or a module of the user's own checks
+        return path, [Problem(error.where, error.message, error.remedy)]
 
 
 def _known(loaded: Loaded) -> Iterator[tuple[str, str]]:

@@ -15,14 +15,14 @@ from readiness.model.exitcodes import exit_code
 from readiness.model.record import CheckResult, RunRecord
 from readiness.model.suggest import did_you_mean
 from readiness.model.verdict import judge
+from readiness.report import EvidenceShown, write_all
 from readiness.report import diff as differ
-from readiness.report import write_all
 
 # What fails now, and what was judged before and is no more.
 _WORSE: Final = frozenset({"newly-failing", "removed", "not-applicable"})
 
 
-def report(path: Path, reports: Path) -> int:
+def report(path: Path, reports: Path, evidence: EvidenceShown = "full") -> int:
     """Write all reports again from a record; the exit code is that of its verdict.
 
     Raises:
@@ -30,13 +30,13 @@ def report(path: Path, reports: Path) -> int:
     """
     record = records.load(path)
     again = judge(record)
-    if (again.verdict, again.reasons) != (record.verdict, record.reasons):
+    if again.verdict is not record.verdict:
         raise RecordError(
             f"its verdict is {record.verdict}, but its checks give {again.verdict}",
             where=str(path),
             remedy="use the record as the run wrote it",
         )
-    write_all(record, reports)
+    write_all(record, reports, evidence=evidence)
     click.echo(summary(record, reports), nl=False)
     return exit_code(record)
 

@@ -22,6 +22,7 @@ from readiness.run.supervisor import File, Options
 from readiness.run.supervisor import run as judge
 
 if TYPE_CHECKING:
+    from readiness.report import EvidenceShown
     from readiness.report.github import Source
 
 _ALL = tuple(effect.value for effect in Effect if effect.needs_quiet)
@@ -40,6 +41,7 @@ class _Asked:
     report_only: bool
     debug: bool
     verbose: bool = False
+    evidence: "EvidenceShown" = "full"
 
 
 def run(
@@ -105,6 +107,7 @@ def _with(options: Options, asked: _Asked) -> Options:
         baseline=asked.baseline,
         report_only=asked.report_only,
         debug=asked.debug,
+        evidence=asked.evidence,
     )
 
 

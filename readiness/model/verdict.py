@@ -26,7 +26,7 @@ def judge(facts: Facts) -> RunRecord:
         return seal(facts, Verdict.NOT_READY, failed + unjudged, covered)
     if unjudged:
         return seal(facts, Verdict.INCOMPLETE, unjudged, covered)
-    return seal(facts, Verdict.READY, [_all_well(facts)], covered)
+    return seal(facts, Verdict.READY, _all_well(facts), covered)
 
 
 def coverage(facts: Facts) -> Coverage:
@@ -98,17 +98,17 @@ def _too_little(facts: Facts, covered: Coverage) -> Iterator[str]:
         yield f"Coverage is below `min_coverage` of [gate]: {share}, {least:.0%} are agreed."
 
 
-def _all_well(facts: Facts) -> str:
+def _all_well(facts: Facts) -> Iterator[str]:
     required = [c for c in facts.checks if c.decides and c.is_judged]
     waived = sum(c.outcome is Outcome.WAIVED for c in required)
-    suites = sum(s.state is SuiteState.VERIFIED for s in facts.suites)
-    text = (
-        f"All {len(required)} required checks in {suites} suites were judged; none failed"
-        if not waived
-        else f"{len(required) - waived} of {len(required)} required checks passed;"
-        f" {waived} accepted by a waiver, in {suites} suites"
-    )
-    return f"{text}."
+    if waived:
+        passed = f"{len(required) - waived} of {len(required)} required checks passed"
+        yield f"{passed}; {waived} failed and are waived."
+    else:
+        yield f"All {len(required)} required checks were judged, and none failed."
+    if not_asked := [s.name for s in facts.suites if s.state is SuiteState.NOT_ASKED]:
+        names = ", ".join(not_asked)
+        yield f"Not part of this verdict, as the file declares nothing for it: {names}."
 
 
 def _sentence(what: str, detail: str = "") -> str:

@@ -13,7 +13,10 @@ from readiness.model.errors import ReadinessError
 from readiness.model.record import RunRecord, resealed
 from readiness.report import files
 
-__all__ = ["write_all", "write_record"]
+__all__ = ["EvidenceShown", "write_all", "write_record"]
+
+EvidenceShown = Literal["full", "findings"]
+"""How much of what passed is on the page: all figures, or none."""
 
 
 def write_all(
@@ -21,7 +24,7 @@ def write_all(
     folder: Path,
     *,
     environ: Mapping[str, str] | None = None,
-    evidence: Literal["full", "findings"] = "full",
+    evidence: EvidenceShown = "full",
 ) -> list[Path]:
     """Write readiness.json, the files made from it, and a copy of the record in `history/`.
 

@@ -24,7 +24,7 @@ from readiness.model.record import (
     load,
 )
 from readiness.model.verdict import judge
-from readiness.report import diff, history
+from readiness.report import EvidenceShown, diff, history
 from readiness.run import decisions
 from readiness.run.ledger import OR_NOT, Ledger, Planned
 from readiness.run.profile import policy
@@ -41,12 +41,14 @@ class Ending:
         reports: the folder of the reports and of earlier records.
         baseline: a record to compare with instead of the latest of the history.
         record_only: whether to write the record only, without reports.
+        evidence: `findings` leaves the figures of what passed out of the page.
         environ: environment variables that say whether this is a GitHub Actions job; None: ours.
     """
 
     reports: Path
     baseline: Path | None = None
     record_only: bool = False
+    evidence: EvidenceShown = "full"
     environ: Mapping[str, str] | None = None
 
 
@@ -84,7 +86,7 @@ def finish(ledger: Ledger, config: Config, ending: Ending) -> Ended:
         if ending.record_only:
             write_record(record, ending.reports)
         else:
-            write_all(record, ending.reports, environ=ending.environ)
+            write_all(record, ending.reports, environ=ending.environ, evidence=ending.evidence)
     except ReadinessError as error:
         return Ended(ExitCode.INCOMPLETE, record, str(error), ledger)
     return Ended(exit_code(record), record, "", ledger)

@@ -18,6 +18,7 @@ from readiness.run.journal import REFUSAL
 
 if TYPE_CHECKING:
     from readiness.config.loading import Loaded
+    from readiness.report import EvidenceShown
 
 PLUGINS: Final = ("xdist.plugin", "pytest_benchmark.plugin", "readiness.run.plugin")
 DEBUG_PLUGINS: Final = ("pytest_metadata.plugin", "pytest_html.plugin")
@@ -43,6 +44,7 @@ class Request:
     collect_only: bool
     record_only: bool
     debug: bool
+    evidence: "EvidenceShown"
 
     def write(self, folder: Path) -> None:
         """Write it into the run's folder."""
@@ -107,11 +109,17 @@ def _arguments(request: Request, folder: Path, loaded: "Loaded") -> list[str]:
     arguments += ["--readiness-report-only"] if request.report_only else []
     arguments += ["--readiness-record-only"] if request.record_only else []
     arguments += ["--readiness-debug"] if request.debug else []
+    arguments += [f"--readiness-evidence={request.evidence}"]
     arguments += ["--collect-only", "-q"] if request.collect_only else []
-    return [*arguments, str(bundle.suites()), *_own_suites(loaded)]
+    return [*arguments, str(bundle.suites()), *own_suites(loaded)]
 
 
-def _own_suites(loaded: "Loaded") -> Iterator[str]:
+def own_suites(loaded: "Loaded") -> Iterator[str]:
+    """The folders with the user's own checks.
+
+    Raises:
+        UsageError: one does not exist.
+    """
     for name in loaded.config.gate.suites:
         folder = (loaded.path.parent / name).resolve()
         if not folder.exists():

@@ -33,6 +33,7 @@ from readiness.run.progress import Progress
 
 if TYPE_CHECKING:
     from readiness.config.loading import Loaded
+    from readiness.report import EvidenceShown
 
 _LOG: Final = "pytest.log"
 _TIMEOUT_S: Final = 3600.0
@@ -64,6 +65,7 @@ class Options:
     report_only: bool = False
     collect_only: bool = False
     record_only: bool = False
+    evidence: "EvidenceShown" = "full"
     debug: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -172,7 +174,9 @@ def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) 
     ledger.apply({"event": "incident", "kind": "killed", "message": message})
     if follower.interrupted:
         ledger.apply({"event": "interrupted"})
-    ending = Ending(options.reports, baseline=options.baseline, environ={})
+    ending = Ending(
+        options.reports, baseline=options.baseline, environ={}, evidence=options.evidence
+    )
     return finish(ledger, loaded.config, ending)
 
 
@@ -288,6 +292,7 @@ def _request(options: Options) -> Request:
         report_only=options.report_only,
         collect_only=options.collect_only,
         record_only=options.record_only,
+        evidence=options.evidence,
         debug=options.debug,
     )
 

@@ -91,3 +91,6 @@ def test_mistakes_are_listed_for_programs(folder: Path) -> None:
     (folder / "readiness.toml").write_text(FILE.replace("scrape-jobs", "scrape-job"))
     [mistake] = as_json("config", "check", code=2)
     assert "Did you mean 'monitoring.scrape-jobs'?" in mistake["message"]
+    (folder / "readiness.toml").write_text(FILE + "[gate]\nsuites = ['checks']\n")
+    [mistake] = as_json("config", "check", code=2)
+    assert mistake["message"] == "no folder 'checks' beside the file"

@@ -88,7 +88,7 @@ def test_a_run_that_is_ready_says_so_in_few_lines() -> None:
     assert _rows(make_record([make_check(severity="blocker")])) == [
         "✓ performance  1 of 1 judged",
         "",
-        "All 1 required checks in 1 suites were judged; none failed.",
+        "All 1 required checks were judged, and none failed.",
         "Judged 1 of 1 required (profile full)",
         "Page reports/readiness.html · took 11 min 42 s",
         "✓ READY  orders 2026.11.3 · staging · exit 0",

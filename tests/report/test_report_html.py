@@ -149,7 +149,7 @@ def test_first_screen_has_verdict_then_shipping_then_coverage_then_steps() -> No
 
 def test_ready_says_ship_and_has_no_steps() -> None:
     text = _page(make_record([make_check(severity="blocker")])).text
-    assert "Ship: all 1 required checks in 1 suites were judged; none failed." in text
+    assert "Ship: all 1 required checks were judged, and none failed." in text
     assert "Do this, in order" not in text
 
 

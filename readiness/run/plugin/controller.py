@@ -222,6 +222,7 @@ class Controller:
             Path(options.readiness_reports),
             baseline=Path(options.readiness_baseline) if options.readiness_baseline else None,
             record_only=options.readiness_record_only,
+            evidence=options.readiness_evidence,
             # Under `readiness run` the supervisor prints the annotations.
             environ={} if options.readiness_folder else None,
         )

@@ -42,6 +42,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--readiness-report-only", action="store_true", help="exit 0 whatever the verdict"
     )
     group.addoption("--readiness-debug", action="store_true", help="also write pytest.html")
+    group.addoption(
+        "--readiness-evidence",
+        choices=["full", "findings"],
+        default="full",
+        help="findings: leave the figures of what passed out of the page",
+    )
     # Internal: between the processes of one run.
     group.addoption("--readiness-folder", help=_INTERNAL)
     group.addoption("--readiness-quiet-phase", help=_INTERNAL)
