@@ -30,7 +30,7 @@ class Decision(BaseModel):
         approver: who accepted it; empty where nobody has to.
         reason: justification.
         expires: the last day (UTC) on which it counts.
-        error: for a waiver that accepts an error: text that its message must contain.
+        error: for a waiver that accepts an error: text that each of its causes must contain.
         state: its effect in the run.
     """
 

@@ -105,7 +105,9 @@ def _accepts(waiver: Decision, result: CheckResult) -> bool:
     if waiver.kind is not Kind.WAIVER:
         return False
     if waiver.error:
-        return result.outcome is Outcome.ERROR and waiver.error in result.message
+        # Each of its causes must be the named one: a second cause is not accepted with it.
+        causes = [cause.what for cause in result.causes] or [result.message]
+        return result.outcome is Outcome.ERROR and all(waiver.error in what for what in causes)
     return result.outcome is Outcome.FAIL
 
 

@@ -168,8 +168,8 @@ class Waiver(Model):
     subject: str = Field("", description="one subject; empty for all of the check")
     error: str = Field(
         "",
-        description="accept an error instead of a failure: text that its message must contain; any"
-        " other error still counts",
+        description="accept an error instead of a failure: text that each of its causes must"
+        " contain; any other error still counts",
     )
     owner: Text = Field(..., description="who is responsible for the fix")
     approver: Text = Field(..., description="who accepted it")
