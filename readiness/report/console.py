@@ -165,6 +165,8 @@ class _Page:
             yield f"   and {len(warned) - _MOST_WARNINGS:,} more: readiness show"
         yield from wrap(brief.answer(self.record), self.width, "  ", rows=2)
         yield from wrap(brief.covered(self.record), self.width, "  ", rows=2)
+        if note := self.record.target.note:
+            yield from wrap(clean(note), self.width, "  ", rows=2)
         took = f"took {figures.duration(self.record.run.duration_s)}"
         if self.report:
             yield f"Page {self.report} · {took}"

@@ -424,7 +424,7 @@ def test_no_rule_at_all_is_an_error(prometheus: Ruled) -> None:
     prometheus.load()
 
     for name in QUALITY:
-        with pytest.raises(NoData, match="no alerting rule loaded"):
+        with pytest.raises(NoData, match="no alerting rule is loaded"):
             quality(name, prometheus.settings)
 
 

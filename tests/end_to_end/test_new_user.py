@@ -127,6 +127,7 @@ name = "shop"
 environment = "test"
 
 [gate]
+profile = "full"
 suites = ["checks"]
 """
 

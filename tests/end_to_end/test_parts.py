@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from readiness.model.errors import Unreachable
+from readiness.reference.parts import PARTS
 from readiness.servers.binaries import find_binaries
 from readiness.servers.programs import WITHOUT
 from tests.parts import EVERY, MONITORING, OTHERS
@@ -48,4 +49,5 @@ def test_a_machine_without_most_parts_is_ready_and_reports_its_coverage(
     said = " ".join(printed.split())
     first, last = said.split(" checks planned")
     assert "fleet (haproxy is disabled" in first
-    assert "fleet (haproxy is disabled" in last
+    assert "Reference system: " in last
+    assert f" parts of {len(PARTS)}; without: " in last
