@@ -54,7 +54,6 @@ def write_all(
         markdown,
         openmetrics,
         pull_request,
-        trends,
     )
 
     environ = os.environ if environ is None else environ
@@ -64,7 +63,7 @@ def write_all(
 
     def page() -> Iterable[str]:
         # Earlier records are large: they are read only if something must be compared.
-        wanted = trends.MOST if trends.are_wanted(record) else 0
+        wanted = history.MOST if history.are_wanted(record) else 0
         earlier = history.earlier(folder, record, wanted)
         return html.render(record, evidence=evidence, earlier=earlier)
 

@@ -24,9 +24,9 @@ from readiness.model.record import (
 )
 from readiness.report import groups
 from readiness.report.groups import expiry
+from readiness.report.history import Trends
 from readiness.report.overview import coverage_of, overview
 from readiness.report.richtext import rich, spans
-from readiness.report.trends import Trends
 from readiness.report.view import (
     CHANGE_HEADINGS,
     ORDER,

@@ -14,8 +14,8 @@ from readiness.model.record import RunRecord
 from readiness.report import charts, course_rows
 from readiness.report.build import Room, build
 from readiness.report.drills import Drill, drills
+from readiness.report.history import trends
 from readiness.report.overview import counted
-from readiness.report.trends import trends
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Shown, View, by_source, tally
 
 # Beyond this many checks the page omits charts of checks that passed and truncates long sources.

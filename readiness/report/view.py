@@ -14,9 +14,9 @@ from readiness.model.evidence import Outcome
 from readiness.model.measurement import Measurement
 from readiness.model.record import Change, Verdict
 from readiness.report.groups import Cause, Decided, Reasoned
+from readiness.report.history import Past
 from readiness.report.overview import Overview
 from readiness.report.richtext import RichText, Span
-from readiness.report.trends import Past
 
 Shown = Literal["full", "findings"]
 """Whether the figures of what passed are shown, too."""

@@ -274,7 +274,9 @@ class Ledger:
 def _cause(planned: Planned, outcome: Outcome, message: str) -> CauseNote:
     """Why a check did not run, or ended as an error that says no cause of its own."""
     if outcome is Outcome.NOT_RUN and planned.undeclared:
-        return CauseNote(what=f"Not configured: {planned.undeclared}", remedy=planned.remedy)
+        # By table: a table that is missing lacks all of its keys.
+        table = planned.undeclared.partition(" with ")[0]
+        return CauseNote(what=f"Not configured: {table}", remedy=planned.remedy)
     if outcome is Outcome.NOT_RUN and planned.settled:
         return CauseNote(what=planned.reason, remedy=planned.remedy)
     return CauseNote(what=message or "it did not finish", remedy=planned.remedy)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from readiness.model.course import Band, Course, Kind, Series, Track, Values
 from readiness.model.measurement import Moment
 from readiness.report import html
-from readiness.report.course import Picture, picture
-from readiness.report.drills import MOST, drills
+from readiness.report.drills import MOST, Picture, drills, picture
 from tests.support.records import lost_requests, make_check, make_measurement, make_record
 
 
