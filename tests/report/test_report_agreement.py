@@ -17,8 +17,7 @@ from readiness.report.console import summary
 from readiness.report.details import details
 from readiness.report.view import ORDER
 from tests.support.page_records import errors
-from tests.support.records import make_many, make_record, small_record
-from tests.support.sample_record import sample
+from tests.support.records import make_many, make_record, sample, small_record
 
 Counts = dict[str, int]
 RECORDS: dict[str, Callable[[], RunRecord]] = {

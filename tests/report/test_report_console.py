@@ -12,8 +12,7 @@ from readiness.model.measurement import at_most
 from readiness.model.record import CauseNote, Incident, RunRecord, SuiteResult, SuiteState
 from readiness.report.console import MOST_LINES, summary
 from readiness.report.layout import height
-from tests.support.records import make_check, make_many, make_record, small_record
-from tests.support.sample_record import sample
+from tests.support.records import make_check, make_many, make_record, sample, small_record
 
 PAGE = "reports/readiness.html"
 

@@ -33,8 +33,14 @@ from readiness.report import details, github, html, write_all
 from readiness.report.console import summary
 from readiness.report.diff import render_diff
 from tests.support.page_records import errors
-from tests.support.records import BEGAN, make_check, make_measurement, make_record, small_record
-from tests.support.sample_record import sample
+from tests.support.records import (
+    BEGAN,
+    make_check,
+    make_measurement,
+    make_record,
+    sample,
+    small_record,
+)
 
 HOSTILE = {
     "element": "<img src=x onerror=alert(1)><script>alert(2)</script>",

@@ -24,9 +24,9 @@ from tests.support.records import (
     make_many,
     make_measurement,
     make_record,
+    sample,
     small_record,
 )
-from tests.support.sample_record import sample
 
 CSS = (Path(html.__file__).parent / "templates" / "style.css").read_text()
 

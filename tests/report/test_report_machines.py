@@ -14,8 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from readiness.model.record import CauseNote, RunRecord
 from readiness.report import ctrf, openmetrics, pull_request, record_schema
-from tests.support.records import make_check, make_many, make_record, small_record
-from tests.support.sample_record import sample
+from tests.support.records import make_check, make_many, make_record, sample, small_record
 
 ROOT = Path(__file__).parents[2]
 GOOD = make_check("backup.restores", severity="blocker")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from readiness.model.check import Effect, Severity
 from readiness.model.course import Band, Course, Series, Track
@@ -19,6 +20,7 @@ from readiness.model.record import (
     SuiteResult,
     SuiteState,
     TargetFacts,
+    load,
 )
 from readiness.model.verdict import judge
 
@@ -242,3 +244,8 @@ def small_record() -> RunRecord:
             SuiteResult(name="security", state=SuiteState.NOT_APPLICABLE, reason="no public part"),
         ],
     )  # fmt: skip
+
+
+def sample() -> RunRecord:
+    """A run of a made-up shop, with every kind of figure, drill, decision and change."""
+    return load(Path(__file__).parents[1] / "golden" / "report" / "sample.json")
