@@ -29,6 +29,9 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 _LAST_PORT: Final = 65535
 _FIRST_ERROR: Final = 400
 _EXCERPT: Final = 300
+# X509_V_ERR_CERT_HAS_EXPIRED and X509_V_ERR_HOSTNAME_MISMATCH of OpenSSL.
+_EXPIRED: Final = 10
+_OTHER_NAME: Final = 62
 _USER_INFO: Final = re.compile(r"(?<=//)[^/?#]*@")
 
 
@@ -308,14 +311,25 @@ def _unreachable(error: httpx.HTTPError, url: str) -> Unreachable:
             return Unreachable(
                 f"the certificate is not accepted: {clean(cause.verify_message)}",
                 where=url,
-                remedy="install the CA certificate on this machine (or name it in"
-                " SSL_CERT_FILE), or set `verify_tls = false`",
+                remedy=_trusted(cause.verify_code, url),
             )
     return Unreachable(
         _reason(causes[-1]),
         where=url,
         remedy=f"check that it runs and listens: curl -sv --max-time 5 '{url}'",
     )
+
+
+def _trusted(code: int, url: str) -> str:
+    """What makes a certificate acceptable; `code` is that of OpenSSL's verification."""
+    address = httpx.URL(url)
+    place = f"{address.host}:{address.port or 443}"
+    if code == _EXPIRED:
+        look = f"openssl s_client -connect {place} </dev/null | openssl x509 -noout -dates"
+        return f"renew the certificate; see its dates: {look}"
+    if code == _OTHER_NAME:
+        return f"use a name that the certificate has, or issue one for {address.host}"
+    return "install the certificate of its CA on this machine, or name its file in SSL_CERT_FILE"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

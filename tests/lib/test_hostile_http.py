@@ -345,8 +345,19 @@ def test_a_self_signed_certificate_is_not_accepted(self_signed: ssl.SSLContext) 
             lambda: http.get(f"https://{address}/", timeout_s=LATE_S, verify=False)
         )
 
-    assert "verify_tls = false" in caught.value.remedy
+    assert "SSL_CERT_FILE" in caught.value.remedy
     assert unverified.body == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(10, "renew the certificate"), (62, "a name that the certificate has"), (19, "its CA")],
+    ids=["expired", "another name", "unknown CA"],
+)
+def test_the_remedy_of_a_certificate_fixes_the_certificate(code: int, remedy: str) -> None:
+    said = http._trusted(code, "https://shop.example.com/health")
+    assert remedy in said
+    assert "verify_tls" not in said
 
 
 def test_a_drip_over_tls_is_bounded(self_signed: ssl.SSLContext) -> None:
