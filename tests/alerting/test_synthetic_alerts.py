@@ -154,6 +154,7 @@ def test_a_channel_that_cannot_be_read_is_an_error_of_that_channel(
     settings, probe = parts(target)
     with system.levers.stop_program("inbox"), synthetic(settings, probe) as sender:
         trip = travel(sender, probed_channels(target), 0.2)
+    assert trip.arrivals
     for arrival in trip.arrivals.values():
         assert isinstance(arrival.problem, CouldNotMeasure)
         assert not arrival.fired

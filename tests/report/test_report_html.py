@@ -112,6 +112,7 @@ def test_every_check_has_its_anchor_once_and_every_link_reaches_one(record: RunR
     ids = Counter(page.values("id"))
     assert [name for name, times in ids.items() if times > 1] == []
     links = page.values("href")
+    assert links
     assert {build.anchor(c.id, c.subject) for c in record.checks} <= ids.keys()
     assert {link[1:] for link in links if link.startswith("#")} <= ids.keys()
     assert all(link.startswith(("#", "https://", "http://")) for link in links)
