@@ -132,5 +132,16 @@ def test_a_suite_needs_the_reference_system_for_types_only() -> None:
     assert wrong == []
 
 
+def test_what_a_module_runs_is_its_last_statement() -> None:
+    """What is defined after it would not be there yet."""
+    early = [
+        path.relative_to(ROOT).as_posix()
+        for path in files()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body[:-1]
+        if isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
+    ]
+    assert early == []
+
+
 def test_locust_is_imported_nowhere() -> None:
     assert not [source for source, target in arrows() if target.partition(".")[0] == "locust"]

@@ -231,11 +231,11 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
-
-
 def refused(*names: str) -> bool:
     """Whether one of these names is disabled."""
     hidden = {name.strip() for name in os.environ.get(WITHOUT, "").split(",")}
     return not hidden.isdisjoint(names)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
