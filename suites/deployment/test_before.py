@@ -232,9 +232,9 @@ def _judge_patience(settings: Order, order: StartOrder, evidence: Evidence) -> N
 
 
 def _objections(order: StartOrder) -> Iterator[tuple[str, str, list[str]]]:
-    yield "condition", "dependencies that wait for a start only", order.loose
+    yield "condition", "dependencies that do not wait until the other is ready", order.loose
     yield "health-check", "services waited for without a working health check", order.unchecked
-    yield "known-service", "dependencies on services not in the file", order.unknown
+    yield "known-service", "dependencies on services that compose does not start", order.unknown
     yield "no-cycle", "cycles of dependencies", [" → ".join(order.cycle)] if order.cycle else []
 
 

@@ -281,7 +281,7 @@ def test_too_little_patience_with_a_service_is_found(tmp_path: Path) -> None:
 def test_the_message_names_what_is_wrong_with_the_order(tmp_path: Path) -> None:
     found = compose(tmp_path, "services:\n  a: { depends_on: [b, c] }\n  b: { depends_on: [a] }\n")
     assert "a waits for b: service_started" in found
-    assert "1 dependencies on services not in the file" in found
+    assert "1 dependencies on services that compose does not start" in found
     assert "1 cycles of dependencies" in found
 
 

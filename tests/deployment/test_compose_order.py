@@ -57,6 +57,11 @@ def test_missing_conditions_are_composes_default() -> None:
         {"interval": "10s"},
         {"disable": True, "test": ["CMD", "pg_isready"]},
         {"test": ["NONE"]},
+        {"test": "curl -f http://localhost/ || true"},
+        {"test": ["CMD", "sh", "-c", "exit 0"]},
+        {"test": ["CMD-SHELL", "pg_isready || exit 0"]},
+        {"test": ["CMD", "echo", "ok"]},
+        {"test": ["CMD-SHELL", "curl http://localhost/; exit 0"]},
         {"test": "NONE"},
         {"test": ["CMD-SHELL", "exit 0"]},
         {"test": ["CMD", "true"]},
@@ -88,6 +93,53 @@ def test_a_health_check_that_can_fail_counts(test: Any) -> None:
 def test_patience_follows_from_the_health_check(words: Any, seconds: float) -> None:
     found = waits(healthcheck={**CHECK, **words})
     assert found.patience_s["db"] == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("restart", ["always", "unless-stopped"])
+def test_the_end_of_what_is_always_restarted_never_comes(restart: str) -> None:
+    found = waits("service_completed_successfully", restart=restart)
+    assert found.loose == [f"app waits for the end of db, which has `restart: {restart}`"]
+    assert waits("service_completed_successfully", restart="on-failure").loose == []
+
+
+def test_a_dependency_that_is_not_required_may_be_in_another_file() -> None:
+    how = {"condition": "service_healthy", "required": False}
+    found = order(app={"depends_on": {"db": how}}, web={"depends_on": {"app": {}}})
+    assert (found.unknown, found.unchecked) == ([], [])
+    assert order(app={"depends_on": {"db": {}}}).unknown == ["app → db"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "active", "unknown"),
+    [
+        (None, [], ["app → db (only in profile dev)"]),
+        (None, ["dev"], []),
+        (["dev"], [], []),
+        (["dev", "test"], [], ["app → db (only in profile dev)"]),
+    ],
+)
+def test_compose_refuses_a_dependency_of_another_profile(
+    mine: list[str] | None, active: list[str], unknown: list[str]
+) -> None:
+    how = {"db": {"condition": "service_healthy"}}
+    app = {"depends_on": how} | ({"profiles": mine} if mine else {})
+    services = {"app": app, "db": {"healthcheck": CHECK, "profiles": ["dev"]}}
+    assert start_order({"services": services}, active).unknown == unknown
+
+
+def test_profiles_of_the_env_file_are_on(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(
+        json.dumps(
+            {"services": {
+                "app": {"depends_on": {"db": {"condition": "service_healthy"}}},
+                "db": {"healthcheck": CHECK, "profiles": ["dev"]},
+            }}
+        )
+    )  # fmt: skip
+    assert read_order(Order(compose=str(file))).unknown
+    (tmp_path / ".env").write_text("TAG=1\nCOMPOSE_PROFILES=dev,local\n")
+    assert read_order(Order(compose=str(file))).unknown == []
 
 
 @pytest.mark.parametrize(

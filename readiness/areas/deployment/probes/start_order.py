@@ -5,25 +5,21 @@ was started, not until anything in it answers.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
 from readiness.areas.deployment.config import Order
 from readiness.areas.deployment.probes.files import parsed
-from readiness.lib import command
+from readiness.lib import command, shell
 from readiness.lib.durations import compose_seconds
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_one
 from readiness.model.errors import CouldNotMeasure, NoData
 
-_SHELL: Final = ("CMD", "CMD-SHELL")
-_NONE: Final = "NONE"
-# Commands that always succeed: such a health check counts as none.
-_YES: Final = frozenset({"true", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0", "echo"})
 # The texts that compose reads as true (`toBoolean` in the loader of compose-go).
 _TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
 # The defaults of the engine, if the file has no value or 0.
@@ -32,6 +28,8 @@ _RETRIES: Final = 3
 STARTED: Final = "service_started"
 HEALTHY: Final = "service_healthy"
 COMPLETED: Final = "service_completed_successfully"
+# Restart policies of the engine that start a container again after any end.
+_ENDLESS: Final = frozenset({"always", "unless-stopped"})
 _SHARED: Final = ("network_mode", "ipc", "pid")
 _WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
 _COMPOSE: Final = (("docker", "compose"), ("docker-compose",))
@@ -61,12 +59,20 @@ def _disabled(found: Mapping[object, object]) -> bool:
 
 
 def _can_fail(found: Mapping[object, object]) -> bool:
+    """Whether its test exists and may fail; one that always succeeds counts as none."""
     test = found.get("test")
-    words = [str(word) for word in test] if isinstance(test, list) else [str(test or "")]
-    if words[:1] == [_NONE]:
-        return False
-    command = " ".join(words[1:] if words[:1] and words[0] in _SHELL else words).strip()
-    return bool(command) and command not in _YES
+    if not isinstance(test, list):
+        return test != "NONE" and shell.can_fail(str(test or ""))
+    words = [str(word) for word in test]
+    match words:
+        case [] | ["NONE", *_] | ["CMD"]:
+            return False
+        case ["CMD", *command]:
+            return shell.command_can_fail(command)
+        case ["CMD-SHELL", *command]:
+            return shell.can_fail(" ".join(command))
+        case _:
+            return shell.command_can_fail(words)
 
 
 def _seconds(said: object) -> float:
@@ -95,12 +101,14 @@ class Dependency:
     Attributes:
         condition: until when it waits.
         said: the key of the file, as `depends_on` or `links`.
+        required: whether compose refuses to start it without the other one.
     """
 
     service: str
     on: str
     condition: str
     said: str = "depends_on"
+    required: bool = True
 
     def __str__(self) -> str:
         return f"{self.service} → {self.on}"
@@ -114,19 +122,41 @@ class StartOrder:
         services: their names.
         dependencies: all of them.
         patience_s: how long others wait for each service with a health check that can fail.
+        restarted: the services that are started again when they end, with their policy.
+        profiles: the profiles of the services that start only with one of them.
+        active: the profiles that are on by default.
     """
 
     services: frozenset[str]
     dependencies: tuple[Dependency, ...]
     patience_s: Mapping[str, float]
+    restarted: Mapping[str, str] = field(default_factory=dict)
+    profiles: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    active: frozenset[str] = frozenset()
+
+    @property
+    def _binding(self) -> list[Dependency]:
+        """Without those that compose ignores: not required, on a service in another file."""
+        return [one for one in self.dependencies if one.required or one.on in self.services]
 
     @property
     def loose(self) -> list[str]:
-        """Descriptions of the dependencies that wait for a start only."""
+        """Descriptions of the dependencies that do not wait until the other one is ready.
+
+        They wait for a start only, or for the end of what is started again whenever it ends.
+        """
         return [
-            f"{one.service} waits for {one.on}: {one.condition} ({one.said})"
-            for one in self.dependencies
-            if one.condition not in {HEALTHY, COMPLETED}
+            *(
+                f"{one.service} waits for {one.on}: {one.condition} ({one.said})"
+                for one in self._binding
+                if one.condition not in {HEALTHY, COMPLETED}
+            ),
+            *(
+                f"{one.service} waits for the end of {one.on}, which has `restart:"
+                f" {self.restarted[one.on]}`"
+                for one in self.dependencies
+                if one.condition == COMPLETED and one.on in self.restarted
+            ),
         ]
 
     @property
@@ -137,8 +167,24 @@ class StartOrder:
 
     @property
     def unknown(self) -> list[str]:
-        """Dependencies on services that are not in the file."""
-        return [str(one) for one in self.dependencies if one.on not in self.services]
+        """Dependencies on services that are not in the file, or only in a profile.
+
+        Compose refuses to start what requires them.
+        """
+        needed = [one for one in self.dependencies if one.required]
+        return [
+            *(str(one) for one in needed if one.on not in self.services),
+            *(
+                f"{one} (only in profile {', '.join(sorted(self.profiles[one.on]))})"
+                for one in needed
+                if one.on in self.profiles and not self._start_together(one)
+            ),
+        ]
+
+    def _start_together(self, one: Dependency) -> bool:
+        """Whether the other service starts wherever this one does."""
+        theirs, mine = self.profiles[one.on], self.profiles.get(one.service)
+        return bool(theirs & self.active) or (mine is not None and mine <= theirs)
 
     @property
     def cycle(self) -> list[str]:
@@ -153,8 +199,12 @@ class StartOrder:
         return []
 
 
-def start_order(document: object) -> StartOrder:
+def start_order(document: object, active: Collection[str] = ()) -> StartOrder:
     """The start order that a parsed compose file describes.
+
+    Args:
+        document: the parsed file.
+        active: the profiles that are on by default.
 
     Raises:
         UnreadableError: it is not a compose file, or a part of it is in another file.
@@ -173,7 +223,21 @@ def start_order(document: object) -> StartOrder:
         frozenset(services),
         tuple(d for name, service in services.items() for d in _dependencies(name, service)),
         dict(_patience(services)),
+        {name: policy for name, service in services.items() if (policy := _restarts(service))},
+        {name: profiles for name, service in services.items() if (profiles := _profiles(service))},
+        frozenset(active),
     )
+
+
+def _restarts(service: Mapping[object, object]) -> str:
+    """The policy by which it is started again even after it ended well; else empty."""
+    policy = str(service.get("restart") or "no")
+    return policy if policy in _ENDLESS else ""
+
+
+def _profiles(service: Mapping[object, object]) -> frozenset[str]:
+    found = service.get("profiles")
+    return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
 
 
 def _patience(services: Mapping[str, Mapping[object, object]]) -> Iterator[tuple[str, float]]:
@@ -203,8 +267,10 @@ def _explicit(name: str, depends_on: object) -> Iterator[Dependency]:
                 yield Dependency(name, str(on), STARTED)
         case dict():
             for on, how in depends_on.items():
-                condition = how.get("condition") if isinstance(how, Mapping) else None
-                yield Dependency(name, str(on), str(condition or STARTED))
+                words = how if isinstance(how, Mapping) else {}
+                condition = str(words.get("condition") or STARTED)
+                required = str(words.get("required", "true")).lower() in _TRUE
+                yield Dependency(name, str(on), condition, required=required)
         case _:
             raise UnreadableError(f"`depends_on` of {name} is neither a list nor a mapping")
 
@@ -244,7 +310,7 @@ def read_order(order: Order) -> StartOrder:
     except (OSError, ValueError):
         raise CouldNotMeasure("cannot be parsed", where=order.compose, remedy=_WHOLE) from None
     try:
-        found = start_order(document)
+        found = start_order(document, _active(path))
     except UnreadableError as error:
         whole = written_by_compose(path, document)
         if whole is None:
@@ -260,6 +326,16 @@ def read_order(order: Order) -> StartOrder:
     return found
 
 
+def _active(path: Path) -> list[str]:
+    """The profiles that `COMPOSE_PROFILES` in the `.env` beside the file turns on."""
+    try:
+        text = path.with_name(".env").read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return []
+    found = re.findall(r"^\s*COMPOSE_PROFILES=[\"']?([\w.,-]*)", text, re.MULTILINE)
+    return found[-1].split(",") if found else []
+
+
 def written_by_compose(path: Path, document: object) -> StartOrder | None:
     """The order in the file as compose writes it, with all that it includes, extends and fills in.
 
@@ -272,7 +348,7 @@ def written_by_compose(path: Path, document: object) -> StartOrder | None:
         argv = [*tool, "--file", str(path), "--profile", "*", "config"]
         with suppress(CouldNotMeasure, UnreadableError, BrokenYaml):
             said = command.run(argv, "write the file", _WHOLE, timeout_s=_COMPOSE_S)
-            found = start_order(read_one(said, Scalars.GO_V3))
+            found = start_order(read_one(said, Scalars.GO_V3), _active(path))
             if own <= found.services:
                 return found
     return None

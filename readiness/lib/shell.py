@@ -1,0 +1,75 @@
+"""Whether a shell script can fail, by its shape: nothing of it is run. Alone: it knows no area."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+_SHELLS: Final = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
+_SUCCEEDS: Final = frozenset({"true", ":", "echo", "printf"})
+_ENDS: Final = frozenset({";", "&", "\n"})
+_OPERATORS: Final = frozenset({"&&", "||"})
+# Scripts with these are not looked into: they are taken to be able to fail.
+_COMPOUND: Final = frozenset(
+    {"if", "then", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "{", "}"}
+    | {"(", ")", "!", "function"}
+)
+
+
+def can_fail(script: str) -> bool:
+    """Whether the script may end with another status than 0.
+
+    Only what surely succeeds counts as such: `curl URL || true`, `pg_isready; exit 0`, `echo ok`.
+    """
+    lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|()\n")
+    lexer.whitespace = " \t\r"
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:
+        return True  # a quote that is not closed: the shell refuses it
+    if _COMPOUND & set(words):
+        return True
+    commands: list[list[str]] = [[]]
+    for word in words:
+        if set(word) <= _ENDS:
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    # An `exit` of its own ends the script, whatever comes after it; else the last one decides.
+    given = [one for one in commands if one]
+    ends = (one for one in given if one[0] == "exit" and not _OPERATORS & set(one))
+    return _list_can_fail(next(ends, given[-1] if given else []))
+
+
+def _list_can_fail(words: Sequence[str]) -> bool:
+    """Whether commands that are joined by `&&` and `||`, from left to right, can fail."""
+    fails, operator, current = False, "", list[str]()
+    for word in [*words, ""]:
+        if word and word not in _OPERATORS:
+            current.append(word)
+            continue
+        this = _command_can_fail(current)
+        if not operator and current[:1] == ["exit"]:
+            return this  # what follows is not reached
+        fails = this if not operator else (fails or this) if operator == "&&" else fails and this
+        operator, current = word, []
+    return fails
+
+
+def _command_can_fail(words: Sequence[str]) -> bool:
+    if not words:
+        return False
+    if "|" in words:  # the status of a pipeline is that of its last command
+        return _command_can_fail(words[len(words) - 1 - list(words)[::-1].index("|") + 1 :])
+    name, *arguments = words
+    name = name.rpartition("/")[2]
+    if name in _SHELLS and "-c" in arguments[:-1]:
+        return can_fail(arguments[arguments.index("-c") + 1])
+    if name == "exit":
+        return arguments[:1] != ["0"]
+    return name not in _SUCCEEDS
+
+
+def command_can_fail(words: Sequence[str]) -> bool:
+    """The same for a command with its arguments that no shell reads."""
+    return _command_can_fail([word for word in words if word != "|"])
