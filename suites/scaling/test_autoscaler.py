@@ -211,7 +211,15 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
 
 
 def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:
-    if up := scaling.pace("up"):
+    for verb, speed in (("added", found.up), ("removed", found.down)):
+        if speed.select == "Disabled":  # whatever pace was agreed
+            evidence.judge(
+                f"{verb}-at-least",
+                Measurement(f"pods ever {verb}", 0, "count", side),
+                at_least(1),
+                says=f"{side}: {found.name} has selectPolicy Disabled: no pod is ever {verb}",
+            )
+    if found.up.select != "Disabled" and (up := scaling.pace("up")):
         pods, seconds = up
         setting = scaling.deciding("up_pods")
         _judge_rate(evidence, side, "added", up, setting, upward(found, pods, seconds))
@@ -221,7 +229,7 @@ def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evide
             at_most(seconds, scaling.deciding("up_s")),
             says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
         )
-    if down := scaling.pace("down"):
+    if found.down.select != "Disabled" and (down := scaling.pace("down")):
         setting = scaling.deciding("down_pods")
         _judge_rate(evidence, side, "removed", down, setting, downward(found, *down))
     evidence.record(

@@ -54,6 +54,7 @@ AGREED = {
     "min_replicas": 3, "max_replicas": 10, "cpu_percent": 70, "memory_percent": 80,
     "up_pods": 2, "up_s": 15, "down_pods": 1, "down_s": 60,
 }  # fmt: skip
+UNSET = {key: None for key in AGREED if not key.endswith("_s")}
 
 
 def shop(folder: Path, **more: Any) -> Scaling:
@@ -152,11 +153,11 @@ NOT_AGREED = [
 def test_values_that_are_not_configured_are_not_judged(name: str, manifests: Path) -> None:
     (fault,) = [fault for fault in FAULTS if fault.name == name]
     with fault.apply(cast("ReferenceSystem", System(manifests))):
-        assert missed(shop(manifests, **dict.fromkeys(AGREED))) == {}
+        assert missed(shop(manifests, **UNSET)) == {}
 
 
 def test_a_check_says_what_it_does_not_judge_and_which_key_to_set(manifests: Path) -> None:
-    scaling, said = shop(manifests, **dict.fromkeys(AGREED)), []
+    scaling, said = shop(manifests, **UNSET), []
     for name in ("test_autoscaler", "test_autoscaler_policy"):
         evidence = Evidence()
         getattr(suite("scaling.test_autoscaler"), name)(
@@ -179,7 +180,7 @@ def test_a_check_says_what_it_does_not_judge_and_which_key_to_set(manifests: Pat
 def test_maximum_that_equals_the_minimum_is_a_miss(manifests: Path) -> None:
     path = manifests / "autoscaler.yaml"
     path.write_text(path.read_text().replace("maxReplicas: 10", "maxReplicas: 3"))
-    found = missed(shop(manifests, **dict.fromkeys(AGREED)))
+    found = missed(shop(manifests, **UNSET))
     assert found["scaling.autoscaler[shop]"] == {"max-replicas"}
 
 
@@ -233,3 +234,19 @@ def test_manifests_get_the_defaults_of_the_live_namespace(manifests: Path) -> No
     objects["items"].append(made("v1", "LimitRange", given, metadata={"uid": "77"}))
     live.write_text(json.dumps(objects))
     assert missed(shop(manifests)) == {}
+
+
+@pytest.mark.parametrize("direction", ["scaleUp", "scaleDown"])
+def test_a_direction_that_is_switched_off_fails_without_an_agreed_pace(
+    direction: str, manifests: Path
+) -> None:
+    path = manifests / "autoscaler.yaml"
+    text = path.read_text()
+    assert f"{direction}:\n" in text
+    path.write_text(
+        text.replace(f"{direction}:\n", f"{direction}:\n      selectPolicy: Disabled\n")
+    )
+    verb = "added" if direction == "scaleUp" else "removed"
+    found = missed(shop(manifests, **UNSET))
+    assert found["scaling.autoscaler-policy[shop]"] == {f"{verb}-at-least"}
+    assert missed(shop(manifests))["scaling.autoscaler-policy[shop]"] == {f"{verb}-at-least"}

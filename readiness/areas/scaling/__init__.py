@@ -11,11 +11,7 @@ from readiness.config.base.mistakes import Mistake, Path, known
 __all__ = ["AREA"]
 
 
-_TOGETHER: Final = (
-    ("database", "database_role", "connections_per_replica"),
-    ("up_pods", "up_s"),
-    ("down_pods", "down_s"),
-)
+_TOGETHER: Final = (("database", "database_role", "connections_per_replica"),)
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:

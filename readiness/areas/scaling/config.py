@@ -96,14 +96,19 @@ class Scaling(Named):
     up_pods: Count | None = Field(
         None, description="pods that it adds in `up_s`, no more and no fewer; default: not judged"
     )
-    up_s: Positive | None = Field(
-        None, description="seconds; the period of `up_pods`; Kubernetes acts every 15 s"
+    # The period of Kubernetes' own policies: kubernetes.io, horizontal-pod-autoscale,
+    # "Default behavior".
+    up_s: Positive = Field(
+        15, description="seconds; the period of `up_pods`, by default that of Kubernetes' policies"
     )
     down_pods: Count | None = Field(
         None,
         description="pods that it removes in `down_s`, no more and no fewer; default: not judged",
     )
-    down_s: Positive | None = Field(None, description="seconds; the period of `down_pods`")
+    down_s: Positive = Field(
+        15,
+        description="seconds; the period of `down_pods`, by default that of Kubernetes' policies",
+    )
     max_unavailable: Annotated[int, Field(ge=0)] = Field(
         0,
         description="pods that a rolling update may make unavailable at once, at any replica count",
@@ -132,7 +137,7 @@ class Scaling(Named):
         """How many pods may be added (or removed) in how many seconds; None if not configured."""
         up = direction == "up"
         pods, seconds = (self.up_pods, self.up_s) if up else (self.down_pods, self.down_s)
-        return None if pods is None or seconds is None else (pods, seconds)
+        return None if pods is None else (pods, seconds)
 
 
 class Config(tables.Config):

@@ -272,8 +272,8 @@ def drill(scaling: Scaling, live: Live, safety: Safety) -> Scaled:
         CouldNotMeasure: the service is not steady before, another drill runs, replicas cannot be
             counted, or the load ended by itself.
     """
-    paces_s = [pace_s for pace_s in (scaling.up_s, scaling.down_s) if pace_s is not None]
-    period_s = min([_SLOWEST_S, *(pace_s / _COUNTS_IN_A_PERIOD for pace_s in paces_s)])
+    paces = [pace for pace in (scaling.pace("up"), scaling.pace("down")) if pace]
+    period_s = min([_SLOWEST_S, *(seconds / _COUNTS_IN_A_PERIOD for _, seconds in paces)])
     with (
         alone(safety),
         probing(watched.plan_of(live)) as prober,
