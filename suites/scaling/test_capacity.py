@@ -198,11 +198,14 @@ def _judge_budget(view: View, evidence: Evidence) -> None:
 
 def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
     rollout = rollout_of(view.workload)
+    paused = view.workload.spec.paused
     evidence.judge(
         "strategy",
-        Measurement("update strategy", rollout.type, "text", view.side),
+        Measurement("update strategy", "paused" if paused else rollout.type, "text", view.side),
         equal_to(ROLLING),
-        says=f"{view.side}: {view.name} is updated by {rollout.type}, {ROLLING} required",
+        says=f"{view.side}: {view.name} has `paused: true`, so that no update starts"
+        if paused
+        else f"{view.side}: {view.name} is updated by {rollout.type}, {ROLLING} required",
     )
     probed = [c.name for c in view.workload.spec.template.spec.containers if c.readiness_probe]
     evidence.judge(

@@ -100,6 +100,32 @@ def test_date_stays_text() -> None:
         (hpa(maxReplicas=0), "maxReplicas"),
         (hpa(minReplicas=-1), "minReplicas"),
         (made("apps/v1", "Deployment", None), "spec"),
+        (
+            made("policy/v1", "PodDisruptionBudget", {"minAvailable": 1, "maxUnavailable": 1}),
+            "accepts: minAvailable and maxUnavailable exclude each other",
+        ),
+        (
+            deployment(
+                template={
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "app",
+                                "resources": {
+                                    "requests": {"memory": "1Gi"},
+                                    "limits": {"memory": "512Mi"},
+                                },
+                            }
+                        ]
+                    }
+                }
+            ),
+            "the request of memory is above its limit",
+        ),
+        (
+            made("kustomize.config.k8s.io/v1beta1", "Kustomization", {}),
+            "these are not what is applied",
+        ),
         (made("autoscaling/v2beta2", "HorizontalPodAutoscaler", {}), "write it as autoscaling/v2"),
         (made("extensions/v1beta1", "Deployment", {}), "write it as apps/v1"),
         (made("policy/v1beta1", "PodDisruptionBudget", {}), "write it as policy/v1"),

@@ -250,3 +250,11 @@ def test_a_direction_that_is_switched_off_fails_without_an_agreed_pace(
     found = missed(shop(manifests, **UNSET))
     assert found["scaling.autoscaler-policy[shop]"] == {f"{verb}-at-least"}
     assert missed(shop(manifests))["scaling.autoscaler-policy[shop]"] == {f"{verb}-at-least"}
+
+
+def test_a_paused_deployment_has_no_update_strategy(manifests: Path) -> None:
+    path = manifests / "deployment.yaml"
+    text = path.read_text()
+    assert text.count("\nspec:\n") == 1
+    path.write_text(text.replace("\nspec:\n", "\nspec:\n  paused: true\n"))
+    assert missed(shop(manifests)) == {"scaling.disruption[shop]": {"strategy"}}

@@ -148,6 +148,7 @@ _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
     ("", "Node"): (Node, ("v1",)),
     ("", "Pod"): (Pod, ("v1",)),
 }
+_KUSTOMIZATION: Final = ("kustomize.config.k8s.io", "Kustomization")
 _O = TypeVar("_O", bound=Object)
 
 
@@ -201,6 +202,12 @@ def _object(document: Document) -> Object | None:
     group = document.group
     if group in _MOVED and ("apps", document.kind) in _KINDS:
         raise _unknown(document, f"write it as {_MOVED[group]}")
+    if (group, document.kind) == _KUSTOMIZATION:
+        raise NoData(
+            "a Kustomization changes the objects beside it: these are not what is applied",
+            where=document.where,
+            remedy="name what is applied in `manifests`: kustomize build FOLDER > FILE",
+        )
     if (group, document.kind) not in _KINDS:
         return None
     model, versions = _KINDS[group, document.kind]
@@ -227,7 +234,8 @@ def _wrong(document: Document, error: ValidationError) -> NoData:
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     return NoData(
-        f"{document.kind}: {place} is not what the API server accepts: {first['msg']}",
+        f"{document.kind}: {place} is not what the API server accepts:"
+        f" {first['msg'].removeprefix('Value error, ')}",
         where=document.where,
         remedy="kubectl apply --dry-run=server -f FILE",
     )

@@ -1,8 +1,8 @@
 """The Kubernetes objects that decide how a workload scales; other fields are not read."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from readiness.areas.scaling.kubernetes.parts import (
     ABSENT,
@@ -17,6 +17,7 @@ from readiness.areas.scaling.kubernetes.parts import (
     Requirement,
     Selector,
     Texts,
+    amount,
 )
 
 
@@ -25,6 +26,13 @@ class Resources(Part):
 
     requests: Quantities = Field(default={})
     limits: Quantities = Field(default={})
+
+    @model_validator(mode="after")
+    def _requests_fit(self) -> Self:
+        for name in sorted(self.requests.keys() & self.limits.keys()):
+            if amount(self.requests[name]) > amount(self.limits[name]):
+                raise ValueError(f"the request of {name} is above its limit")
+        return self
 
 
 class Container(Part):
@@ -108,6 +116,7 @@ class WorkloadSpec(Part):
     """The specification of a Deployment or a StatefulSet."""
 
     replicas: int | None = None
+    paused: bool = False
     strategy: Strategy | None = None
     update_strategy: Strategy | None = None
     template: Template
@@ -133,6 +142,12 @@ class BudgetSpec(Part):
     selector: Selector | None = None
     min_available: IntOrPercent | None = None
     max_unavailable: IntOrPercent | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.min_available is not None and self.max_unavailable is not None:
+            raise ValueError("minAvailable and maxUnavailable exclude each other")
+        return self
 
 
 class DisruptionBudget(Object):
