@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from readiness.config.base import Model, Named
 from readiness.config.base.mistakes import Path
 from readiness.config.base.tables import Config
+from readiness.model.record import Setting
 from readiness.model.secrets import Dsn, Secret, redact
 
 if TYPE_CHECKING:
@@ -39,6 +40,21 @@ def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
             yield from _leaves(item, (*path, index))
     else:
         yield path, value
+
+
+_LONGEST: Final = 120
+"""Characters of a value in the record; a request body or a statement may be long."""
+
+
+def settings(loaded: "Loaded") -> Iterator[Setting]:
+    """What the file and the environment set, for the record; secrets as ‹set›."""
+    for path, value in leaves(loaded.config):
+        key = dotted(path)
+        origin = loaded.origins[key]
+        if origin != "default":
+            shown = redact(_shown(value))
+            text = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+            yield Setting(key=key, value=text, origin=origin.rpartition("/")[2])
 
 
 def show(loaded: "Loaded") -> str:

@@ -139,6 +139,7 @@ class TargetFacts(_Frozen):
         release: the release that is judged.
         fingerprint: see `readiness.run.safety.fingerprint`.
         note: from the file.
+        links: where whoever is on call looks, by name: dashboard, runbook.
     """
 
     name: str
@@ -147,6 +148,15 @@ class TargetFacts(_Frozen):
     release: str
     fingerprint: str
     note: str = ""
+    links: dict[str, str] = Field(default_factory=dict)
+
+
+class Setting(_Frozen):
+    """A key that the configuration file sets, its value without secrets, and its place."""
+
+    key: str
+    value: str
+    origin: str
 
 
 class Selection(_Frozen):
@@ -176,6 +186,8 @@ class RunFacts(_Frozen):
     interrupted: bool = False
     plugins: tuple[str, ...] = ()
     """Installed pytest plugins that were loaded and that no run needs, as `name version`."""
+    configuration: tuple[Setting, ...] = ()
+    """What the file and the environment set; all other keys have their documented defaults."""
 
     def ended(self, at: datetime, *, interrupted: bool, partial: str) -> Self:
         """The same at the end of the run; `partial` says why not everything was selected."""

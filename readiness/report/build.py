@@ -80,6 +80,7 @@ def build(record: RunRecord, room: Room | None = None, trends: Trends | None = N
     anchors = _anchors(record.checks)
     note = line(record.target.note, 2000)
     reasons = _reasons(record, anchors)
+    places = {setting.key: setting.origin for setting in record.run.configuration}
     return View(
         verdict=record.verdict,
         shape=VERDICT_SHAPES[record.verdict],
@@ -98,7 +99,7 @@ def build(record: RunRecord, room: Room | None = None, trends: Trends | None = N
         facts=tuple((name, value) for name, value in _facts(record, note) if value),
         counts=record.counts,
         total=len(record.checks),
-        suites=_suites(record, _Rows(anchors, day, room, trends)),
+        suites=_suites(record, _Rows(anchors, day, room, trends, places)),
         since=_since(record, anchors),
         incidents=tuple((line(i.kind, 80), line(i.message)) for i in record.incidents),
         causes=groups.cause_groups(record, anchors),
@@ -107,6 +108,11 @@ def build(record: RunRecord, room: Room | None = None, trends: Trends | None = N
         not_asked=groups.not_asked(record.not_asked),
         signoffs=tuple(_signoff(s, record.target.release, today) for s in record.signoffs),
         record_sha256=line(record.record_sha256, 64),
+        links=tuple((line(k, 100), line(v, 500)) for k, v in record.target.links.items()),
+        configuration=tuple(
+            (line(s.key, 200), line(s.value, 200), line(s.origin, 200))
+            for s in record.run.configuration
+        ),
     )
 
 
@@ -243,6 +249,7 @@ class _Rows:
     day: date
     room: Room
     trends: Trends
+    places: Mapping[str, str]
 
     def group(self, checks: tuple[CheckResult, ...]) -> Group:
         first = checks[0]
@@ -287,6 +294,12 @@ class _Rows:
             past=self.trends.of(check),
         )
 
+    def decided(self, setting: str) -> str:
+        """The key that decided, and where the file sets it."""
+        text = line(setting, 200)
+        key = text.strip("`")
+        return f"{text}, {line(self.places[key], 200)}" if key in self.places else text
+
     def figure(self, check: CheckResult, measurement: Measurement, longest: int) -> Figure:
         observed, limit = figures.observed_and_limit(
             measurement.value, measurement.limit, measurement.unit
@@ -299,7 +312,7 @@ class _Rows:
             samples=figures.number(measurement.samples),
             source=_source(measurement.source, longest),
             at=figures.clock(measurement.at, self.day),
-            setting=spans(line(measurement.limit.setting, 200)) if measurement.limit else (),
+            setting=spans(self.decided(measurement.limit.setting)) if measurement.limit else (),
             measurement=measurement,
             past=self.trends.values(check, measurement),
         )

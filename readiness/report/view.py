@@ -332,6 +332,8 @@ class View:
     not_asked: tuple[Reasoned, ...]
     signoffs: tuple[Signoff, ...]
     record_sha256: str
+    links: tuple[tuple[str, str], ...] = ()
+    configuration: tuple[tuple[str, str, str], ...] = ()
 
     def groups(self, outcome: Outcome, *, observed_only: bool | None = None) -> tuple[Group, ...]:
         """The checks with this outcome, those that decide first.

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from readiness.config.base.tables import DatabaseMarker, HttpMarker
 from readiness.config.loading import find, load, read
 from readiness.config.template import template
+from readiness.config.values import settings as settings_of
 from readiness.config.values import show
 from readiness.model.check import Effect
 from readiness.model.errors import ConfigError
@@ -341,3 +342,20 @@ def test_values_with_their_origins_and_no_secret(tmp_path: Path) -> None:
     assert "services.api.bearer = ‹set› # env TOKEN" in lines
     assert "databases.orders.dsn = ‹set› (db:5432/orders) # env TOKEN" in lines
     assert CANARY not in shown
+
+
+def test_the_record_gets_what_is_set_without_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "readiness.toml"
+    file.write_text(
+        '[target]\nname = "shop"\n[links]\nrunbook = "https://wiki/x"\n'
+        '[databases.shop]\ndsn = "postgresql://m:${PW}@db/shop"\n'
+        '[services.api]\nurl = "http://api"\nbearer = "${TOKEN}"\n'
+        f'[gate]\nsuites = ["{"a" * 300}"]\n'
+    )
+    loaded = load(file, {"PW": "correct-horse", "TOKEN": "battery-staple"})
+    found = {setting.key: (setting.value, setting.origin) for setting in settings_of(loaded)}
+    assert found["links.runbook"] == ('"https://wiki/x"', "readiness.toml:4")
+    assert found["services.api.bearer"][0] == "‹set›"
+    assert "correct-horse" not in str(found)
+    assert len(found["gate.suites"][0]) == 120
+    assert "services.api.health" not in found  # has its default

@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from readiness.model.record import (
     Changes,
     RunRecord,
     Selection,
+    Setting,
     SuiteResult,
     SuiteState,
     Verdict,
@@ -428,3 +430,36 @@ def test_all_text_has_enough_contrast(theme: int) -> None:
     for text, ground in pairs:
         light, dark = sorted((_luminance(colours[text]), _luminance(colours[ground])))[::-1]
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+def test_links_and_the_configuration_are_for_people_on_call_and_auditors() -> None:
+    record = small_record()
+    key = "performance.queries[1].max_p95_ms"
+    checks = tuple(
+        check.model_copy(
+            update={
+                "measurements": tuple(
+                    replace(m, limit=replace(m.limit, setting=f"`{key}`")) if m.limit else m
+                    for m in check.measurements
+                )
+            }
+        )
+        for check in record.checks
+    )
+    setting = Setting(key=key, value="100", origin="readiness.toml:12")
+    known = record.model_copy(
+        update={
+            "checks": checks,
+            "run": record.run.model_copy(update={"configuration": (setting,)}),
+            "target": record.target.model_copy(
+                update={"links": {"runbook": "https://wiki.example.com/orders"}}
+            ),
+        }
+    )
+    page = _page(known)
+    assert "https://wiki.example.com/orders" in page.values("href")
+    assert "Configuration 1 key set by the file or the environment" in page.text
+    assert f"{key} = 100 readiness.toml:12" in page.text
+    assert f"{key} , readiness.toml:12" in page.text  # the key is code
+    short = _Page("".join(html.render(known, evidence="findings")))
+    assert "Configuration 1 key" not in short.text

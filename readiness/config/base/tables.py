@@ -111,6 +111,13 @@ class Gate(Model):
     )
 
 
+class Links(Model):
+    """Where people on call look; the page shows it beside the verdict."""
+
+    dashboard: Url | None = Field(None, description="address of the dashboard")
+    runbook: Url | None = Field(None, description="address of the runbook")
+
+
 class Service(Named):
     """An HTTP service."""
 
@@ -238,6 +245,7 @@ class Config(Model):
     )
     prometheus: Prometheus | None = Field(None, description="the Prometheus that watches it")
     alertmanager: Alertmanager | None = Field(None, description="the Alertmanager that notifies")
+    links: Links = Field(Links(), description="links for people on call, shown on the page")
     signoffs: SignoffPolicy | None = Field(None, description="which sign-offs a release needs")
     signoff: list[Signoff] = Field(default=[], description="the sign-offs")
     waiver: list[Waiver] = Field(default=[], description="accepted failures")

@@ -16,6 +16,7 @@ import pytest
 
 from readiness import __version__
 from readiness.config.loading import Loaded, configured, load
+from readiness.config.values import settings
 from readiness.model.check import Effect
 from readiness.model.decision import Decision
 from readiness.model.errors import ReadinessError, UsageError
@@ -139,6 +140,7 @@ def begin(config: pytest.Config) -> State:
             release=loaded.config.target.release,
             fingerprint=fingerprint(loaded.config, seen.environment),
             note=loaded.config.target.note,
+            links=loaded.config.links.model_dump(exclude_none=True),
         ),
         run=RunFacts(
             id=f"{moment:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
@@ -153,6 +155,7 @@ def begin(config: pytest.Config) -> State:
             host=platform.node(),
             user=_user(),
             plugins=foreign.active(config),
+            configuration=tuple(settings(loaded)),
         ),
         # Last: a refused run creates no folder.
         folder=Path(option.readiness_folder or tempfile.mkdtemp(prefix="readiness-run-")),
