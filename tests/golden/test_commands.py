@@ -12,7 +12,8 @@ from readiness.cli.run import _source
 from readiness.model.record import CheckResult, RunRecord
 from tests.support.records import make_check, make_record, small_record
 
-SAMPLE = Path(__file__).parents[2] / "reports" / "sample" / "readiness.json"
+EARLIER = Path(__file__).with_name("report") / "earlier.json"
+"""A record of the time before coverage, decisions and causes."""
 GOOD = make_check("backup.restores", "shop", severity="blocker")
 BAD = make_check("backup.restores", "shop", "fail", severity="blocker", message="it does not")
 
@@ -60,8 +61,8 @@ def test_show_can_name_causes_alone_or_one_check(folder: Path) -> None:
 
 @pytest.mark.parametrize("how", [[], ["--causes"], ["--check", "backup.fresh"]])
 def test_show_reads_the_record_of_an_earlier_version(how: list[str]) -> None:
-    assert "coverage" not in json.loads(SAMPLE.read_text())
-    shown = _call("show", str(SAMPLE), *how)
+    assert "coverage" not in json.loads(EARLIER.read_text())
+    shown = _call("show", str(EARLIER), *how)
     assert shown.exit_code == 0
     assert "backup.fresh[shop]" in shown.output
 
