@@ -42,7 +42,7 @@ def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
         yield path, value
 
 
-_LONGEST: Final = 120
+_LONGEST: Final = 80
 """Characters of a value in the record; a request body or a statement may be long."""
 
 

@@ -18,6 +18,7 @@ from readiness.model.record import (
     Change,
     CheckResult,
     RunRecord,
+    Setting,
     SignoffNote,
     SuiteResult,
     SuiteState,
@@ -109,11 +110,14 @@ def build(record: RunRecord, room: Room | None = None, trends: Trends | None = N
         signoffs=tuple(_signoff(s, record.target.release, today) for s in record.signoffs),
         record_sha256=line(record.record_sha256, 64),
         links=tuple((line(k, 100), line(v, 500)) for k, v in record.target.links.items()),
-        configuration=tuple(
-            (line(s.key, 200), line(s.value, 200), line(s.origin, 200))
-            for s in record.run.configuration
-        ),
+        configuration=tuple(_setting(s, record.run.config_file) for s in record.run.configuration),
     )
+
+
+def _setting(setting: Setting, file: str) -> str:
+    """A key as a line, after its line in the file."""
+    place = line(setting.origin, 60).removeprefix(f"{file}:")
+    return f"{place:>4} {line(setting.key, 200)} = {line(setting.value, 200)}"
 
 
 def anchor(check: str, subject: str = "") -> str:

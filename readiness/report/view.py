@@ -333,7 +333,7 @@ class View:
     signoffs: tuple[Signoff, ...]
     record_sha256: str
     links: tuple[tuple[str, str], ...] = ()
-    configuration: tuple[tuple[str, str, str], ...] = ()
+    configuration: tuple[str, ...] = ()
 
     def groups(self, outcome: Outcome, *, observed_only: bool | None = None) -> tuple[Group, ...]:
         """The checks with this outcome, those that decide first.

@@ -357,5 +357,5 @@ def test_the_record_gets_what_is_set_without_secrets(tmp_path: Path) -> None:
     assert found["links.runbook"] == ('"https://wiki/x"', "readiness.toml:4")
     assert found["services.api.bearer"][0] == "‹set›"
     assert "correct-horse" not in str(found)
-    assert len(found["gate.suites"][0]) == 120
+    assert len(found["gate.suites"][0]) == 80
     assert "services.api.health" not in found  # has its default
