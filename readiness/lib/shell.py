@@ -1,7 +1,7 @@
 """Whether a shell script can fail, by its shape: nothing of it is run. Alone: it knows no area."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 _SHELLS: Final = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
@@ -31,14 +31,23 @@ def can_fail(script: str) -> bool:
         return True
     commands: list[list[str]] = [[]]
     for word in words:
-        if set(word) <= _ENDS:
+        if word in _ENDS or set(word) <= {";", "\n"}:
             commands.append([])
         else:
             commands[-1].append(word)
-    # An `exit` of its own ends the script, whatever comes after it; else the last one decides.
-    given = [one for one in commands if one]
-    ends = (one for one in given if one[0] == "exit" and not _OPERATORS & set(one))
-    return _list_can_fail(next(ends, given[-1] if given else []))
+    for one in filter(None, commands):
+        # An `exit` of its own ends the script, whatever comes after it.
+        if one[0] == "exit" and not _OPERATORS & set(one):
+            return _command_can_fail(one)
+        # What may end it earlier: `|| exit 1`, or any command after `set -e`.
+        if one[0] == "set" or any(_command_can_fail(tail) for tail in _exits(one)):
+            return True
+    return _list_can_fail(next(filter(None, reversed(commands)), []))
+
+
+def _exits(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Each `exit` among commands that are joined, with its status."""
+    return (words[at : at + 2] for at, word in enumerate(words) if word == "exit")
 
 
 def _list_can_fail(words: Sequence[str]) -> bool:
@@ -49,8 +58,6 @@ def _list_can_fail(words: Sequence[str]) -> bool:
             current.append(word)
             continue
         this = _command_can_fail(current)
-        if not operator and current[:1] == ["exit"]:
-            return this  # what follows is not reached
         fails = this if not operator else (fails or this) if operator == "&&" else fails and this
         operator, current = word, []
     return fails

@@ -8,12 +8,15 @@ SUCCEED = [
     "true", ":", "exit 0", "echo ok", "/bin/true", "curl -f http://localhost/ || true",
     "pg_isready || exit 0", "curl http://localhost/; exit 0", "false; true", "false\ntrue",
     "false && true || echo no", "false | echo yes", "sh -c 'exit 0'", "bash -c 'false || :'",
-    "exit 0; false", "(",
+    "exit 0; false", "false||true", "true && false || exit 0", "(",
 ]  # fmt: skip
 FAIL = [
     "false", "exit 1", "true; false", "false || exit 1", "true && false", "false || true && false",
     "true | grep x", "sh -c 'false'", "exit 1; true",
-    "exit 1 || exit 0", "if true; then exit 1; fi",
+    "exit 1 || exit 0", "curl -f x && exit 0 || exit 1",
+    "curl -f x&&exit 0||exit 1",
+    "curl -f x || exit 1; exit 0", "set -e; curl -f x; exit 0",
+    "curl -f x || exit", "if true; then exit 1; fi",
     "test -f /nowhere", "curl http://localhost/; exit",
     "echo ok; false", "cat /nowhere", "echo 'a || true' && false", "! true",
 ]  # fmt: skip
