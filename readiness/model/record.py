@@ -91,7 +91,7 @@ class CheckResult(_Frozen):
 
     @property
     def is_judged(self) -> bool:
-        """Whether it was measured and held against its limits."""
+        """Whether it was measured and compared with its limits."""
         return self.outcome in _JUDGED
 
     @property

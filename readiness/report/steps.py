@@ -1,6 +1,6 @@
 """What to do next: failures and shared causes, in the order of the blockers that they release."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -54,9 +54,13 @@ def steps(record: RunRecord) -> tuple[Step, ...]:
     that one.
     """
     deciding = [check for check in record.checks if check.decides]
-    explained = {check.name for check in deciding if _explanations(check, deciding)}
+    failed = {check.name: check for check in deciding if check.outcome is Outcome.FAIL}
+    # The failures at the start of each chain; a circle has none, and hides nothing.
+    first = [check for check in failed.values() if not failed.keys() & set(check.explained_by)]
+    follows = {check.name: _follows(check, deciding) for check in first}
+    explained = {check.name for found in follows.values() for check in found}
     found = [
-        *_failures([c for c in deciding if c.name not in explained], deciding),
+        *_failures([c for c in deciding if c.name not in explained], follows),
         *_causes(c for c in deciding if c.outcome in _UNJUDGED and c.name not in explained),
     ]
     return tuple(sorted(found, key=_urgency))
@@ -80,15 +84,20 @@ def _message_of(check: CheckResult) -> tuple[CauseNote, ...]:
     return (CauseNote(what=check.message or f"{check.name} did not report"),) if unjudged else ()
 
 
-def _explanations(check: CheckResult, deciding: Iterable[CheckResult]) -> set[str]:
-    failed = {other.name for other in deciding if other.outcome is Outcome.FAIL}
-    return set(check.explained_by) & failed
+def _follows(check: CheckResult, deciding: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """What a failure explains, and what that explains in its turn."""
+    known = {check.name}
+    while more := {c.name for c in deciding if known & set(c.explained_by)} - known:
+        known |= more
+    return tuple(c for c in deciding if c.name in known and c is not check)
 
 
-def _failures(checks: Iterable[CheckResult], deciding: list[CheckResult]) -> Iterator[Step]:
+def _failures(
+    checks: Iterable[CheckResult], explained: Mapping[str, tuple[CheckResult, ...]]
+) -> Iterator[Step]:
     for check in checks:
         if check.outcome is Outcome.FAIL:
-            follows = tuple(other for other in deciding if check.name in other.explained_by)
+            follows = explained.get(check.name, ())
             severity = _highest((check, *follows))
             yield Step("failure", severity, check.message, check.fix, (check,), follows)
 

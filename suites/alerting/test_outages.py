@@ -151,7 +151,7 @@ def test_dead_man_calls(
     title='When a firing target dies, a target-down alert follows the false "resolved"',
     failure_title='A firing target died, and all that followed was a false "resolved"',
     why="""If a target goes down while one of its alerts is firing, its metrics become stale, and
-    seconds later every channel shows the alert as resolved. The person on call goes back to sleep
+    seconds later every channel shows the alert as resolved. The person on call stops looking
     while the system is down.""",
     fix="""Add a rule for every job, with a short `for`:
     - alert: TargetDown

@@ -246,7 +246,7 @@ def sum_fits(copy: BackupFile) -> Measurement:
     """Whether the copy matches its checksum.
 
     Raises:
-        NoData: there is no valid checksum beside it.
+        NoData: its checksum file is missing or not valid.
         CouldNotMeasure: one of the files cannot be read.
     """
     file = copy.path.with_name(f"{copy.path.name}{_SUM}")
