@@ -83,7 +83,7 @@ sample: $(VENV)/test
 lock: $(VENV)/test
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
-	  --extra reference --extra migrations \
+	  --extra reference --extra migrations --extra load \
 	  --output-file requirements.lock pyproject.toml requirements-build.in
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \

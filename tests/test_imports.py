@@ -143,5 +143,9 @@ def test_what_a_module_runs_is_its_last_statement() -> None:
     assert early == []
 
 
-def test_locust_is_imported_nowhere() -> None:
-    assert not [source for source, target in arrows() if target.partition(".")[0] == "locust"]
+def test_locust_is_imported_by_its_own_process_alone() -> None:
+    """It patches the standard library of whoever imports it."""
+    locustfile = "readiness.areas.performance.locustfile"
+    found = {source for source, target in arrows() if target.partition(".")[0] == "locust"}
+    assert found == {locustfile}
+    assert not [source for source, target in arrows() if target == locustfile]

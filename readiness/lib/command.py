@@ -183,6 +183,7 @@ def started(
     *,
     account: Account | None = None,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[Started]:
     """Start a command; it is killed at the end of the block if it still runs.
 
@@ -192,6 +193,7 @@ def started(
         remedy: what to do when it cannot be run.
         account: the account it runs as; default: our own.
         env: variables on top of our own.
+        cwd: the folder that it runs in; default: our own.
 
     Raises:
         CouldNotMeasure: it cannot be started.
@@ -211,6 +213,7 @@ def started(
                 stdout=output,
                 stderr=errors,
                 env={**os.environ, **env} if env else None,
+                cwd=cwd,
                 start_new_session=True,  # Ctrl-C must not end a command that restores the target
                 **(account.popen if account else {}),
             )

@@ -212,6 +212,24 @@ params = [[1], [7], [42], [1234], [4999]]
 name = "recent-orders"
 dsn = "${REFERENCE_APP_DSN}"
 sql = "select * from shop.recent_orders order by created_at desc limit 50"
+
+# What customers do at the busiest hour. Short, so that a run ends soon; 30 s are the default.
+[[performance.load]]
+name = "customers"
+service = "orders"
+rate = 40
+duration_s = 8
+warm_up_s = 1
+max_p95_ms = 100
+max_p99_ms = 500
+min_per_s = 35
+
+[[performance.load.requests]]
+path = "/api/customers/7/orders"
+weight = 3
+
+[[performance.load.requests]]
+path = "/api/customers/1234/orders"
 """
 
 _SIGNOFFS: Final = """

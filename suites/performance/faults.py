@@ -58,3 +58,34 @@ a_query_stalls = broken_by(
     # No p95 shows it.
     lambda levers: levers.slow_view("shop.recent_orders", ms=1500, every=100),
 )
+
+_LOAD: Final = "performance.load[customers]"
+_CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
+
+slow_under_load = broken_by(
+    "slow_under_load",
+    "The list of a customer's orders waits 150 ms for another service.",
+    {_LOAD: {"p95"}},
+    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 150}),
+)
+
+slow_tail_under_load = broken_by(
+    "slow_tail_under_load",
+    "Each 33rd request waits 800 ms: 3 % of the customers do, and no p95 shows it.",
+    {_LOAD: {"p99"}},
+    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 800}, every={_CUSTOMERS: 33}),
+)
+
+requests_fail_under_load = broken_by(
+    "requests_fail_under_load",
+    "Each tenth request ends with 503.",
+    {_LOAD: {"errors"}},
+    lambda levers: levers.behave(status={_CUSTOMERS: 503}, every={_CUSTOMERS: 10}),
+)
+
+load_is_not_kept_up = broken_by(
+    "load_is_not_kept_up",
+    "Requests queue for 3 s before they are answered.",
+    {_LOAD: {"p95", "p99", "throughput"}},
+    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 3000}),
+)

@@ -1,11 +1,12 @@
 """Performance: whether the target is fast enough, and stays so."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.performance.config import Config, Query
+from readiness.areas.performance.config import Config, Load, Query
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, known, twice
 
@@ -21,6 +22,39 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     yield from twice(("performance", "ingest"), "name", (i.name for i in performance.ingest))
     yield from twice(("performance", "queries"), "name", (q.name for q in performance.queries))
     yield from _placeholders(performance.queries)
+    yield from twice(("performance", "load"), "name", (one.name for one in performance.load))
+    for index, load in enumerate(performance.load):
+        place = ("performance", "load", index)
+        yield from known((*place, "service"), load.service, "services", config.services)
+        for key, what, remedy in _contradictions(load):
+            yield Mistake((*place, key), what, remedy)
+
+
+def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
+    """Key, mistake and remedy of what does not fit together."""
+    if bool(load.requests) == bool(load.locustfile):
+        yield "requests", "either `requests` or `locustfile` is needed", "keep one of the two"
+    elif load.requests and not load.rate:
+        yield "rate", "is missing; it is required with `requests`", "set the declared peak"
+    elif load.locustfile and not load.users:
+        yield "users", "is missing; it is required with `locustfile`", "set how many there are"
+    if load.rate and load.rate * load.duration_s < load.fewest:
+        yield (
+            "duration_s",
+            (
+                f"{load.rate:g} requests/s for {load.duration_s:g} s are too few to be sure of the"
+                f" objectives: {load.fewest} are needed"
+            ),
+            f"set it to {math.ceil(load.fewest / load.rate)}, or raise `rate`",
+        )
+    if load.max_p99_ms and load.max_p99_ms < load.max_p95_ms:
+        yield "max_p99_ms", "is below `max_p95_ms`, which no service can keep", "raise it"
+    if load.max_p95_ms >= load.timeout_s * 1000:
+        yield (
+            "timeout_s",
+            "ends each request before it can be slower than `max_p95_ms`",
+            f"set it above {load.max_p95_ms / 1000:g}",
+        )
 
 
 def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
@@ -44,6 +78,7 @@ AREA: Final = Area(
     kinds={
         "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
         "query": ("[[performance.queries]]", lambda c: c.performance.queries),
+        "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,
 )

@@ -1,10 +1,11 @@
-"""The tables of performance: tables that store rows, and queries with a promised latency."""
+"""The tables of performance: rows that are stored, queries, and loads with objectives."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from readiness.config.base import Body, Count, Model, Name, Path_, Positive, Text, tables
+from readiness.lib.sampling import fewest_samples
 from readiness.model.secrets import Dsn
 
 
@@ -55,6 +56,62 @@ class Query(Model):
     budget_s: Positive = Field(15, description="seconds; a slow query is measured less often")
 
 
+class LoadRequest(Model):
+    """One request of a mix."""
+
+    path: Path_ = Field(..., description="path of the request")
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        "GET", description="method of the request"
+    )
+    body: Body | None = Field(
+        None, description="the JSON body; `{n}` becomes a number never sent before"
+    )
+    weight: Count = Field(1, description="its share of the requests, against the other weights")
+    status: Annotated[list[int], Field(min_length=1)] = Field(
+        default=[200], description="statuses that count as answered"
+    )
+
+
+class Load(Model):
+    """A realistic load with its service level objectives."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(..., description="the [services.NAME] that the requests are sent to")
+    requests: Annotated[list[LoadRequest], Field(min_length=1)] = Field(
+        default=[], description="the mix of requests; they arrive at `rate`, whatever is answered"
+    )
+    rate: Positive | None = Field(
+        None, description="requests a second; required with `requests`, use the declared peak"
+    )
+    locustfile: Text | None = Field(
+        None, description="instead of `requests`: a locustfile, whose users decide when they send"
+    )
+    users: Count | None = Field(None, description="users of the locustfile; required with it")
+    processes: Count = Field(1, description="processes of locust that share the load")
+    duration_s: Positive = Field(30, description="seconds that are judged, after the warm-up")
+    warm_up_s: Annotated[float, Field(ge=0)] = Field(
+        5, description="seconds of the same load before, which are not judged"
+    )
+    timeout_s: Positive = Field(5, description="seconds until a request counts as failed")
+    max_p95_ms: Positive = Field(..., description="milliseconds; slowest p95 of good answers")
+    max_p99_ms: Positive | None = Field(None, description="milliseconds; slowest p99 of them")
+    max_error_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.01, description="largest share of requests that may fail"
+    )
+    min_per_s: Positive | None = Field(
+        None, description="fewest good answers a second, counted over the whole duration"
+    )
+    max_late_ms: Positive = Field(
+        50, description="milliseconds; if 1 % is sent later than this, the generator was too slow"
+    )
+
+    @property
+    def fewest(self) -> int:
+        """The least number of answers that can bound each of its objectives with 95 %."""
+        quantiles = [0.95, 1 - self.max_error_ratio, *([0.99] if self.max_p99_ms else [])]
+        return max(map(fewest_samples, quantiles))
+
+
 class Performance(Model):
     """Performance baselines."""
 
@@ -63,6 +120,9 @@ class Performance(Model):
     )
     queries: Annotated[list[Query], Field(min_length=1)] = Field(
         default=[], description="queries with a promised latency, as [[performance.queries]]"
+    )
+    load: Annotated[list[Load], Field(min_length=1)] = Field(
+        default=[], description="loads with objectives, as [[performance.load]]"
     )
 
 

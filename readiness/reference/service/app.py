@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import itertools
 import json
 import logging
 import time
@@ -133,6 +134,16 @@ async def get_orders(request: Request) -> Response:
     return Json({"orders": [_shown(request, order) for order in found]})
 
 
+async def get_customer_orders(request: Request) -> Response:
+    """The newest orders of one customer."""
+    number = request.path_params["customer_id"]
+    if not (number.isascii() and number.isdigit() and int(number) < 1 << 31):
+        return error(404, "no such customer")
+    async with _pool(request).connection() as connection:
+        found = await orders.of_customer(connection, int(number))
+    return Json({"orders": [_shown(request, order) for order in found]})
+
+
 async def get_order(request: Request) -> Response:
     """One order."""
     number = request.path_params["order_id"]
@@ -238,6 +249,7 @@ class Around:
         self._app = app
         self._routes = routes
         self._behaviour = behaviour
+        self._numbers = itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -275,9 +287,10 @@ class Around:
     async def _answer(
         self, route: str, behaviour: Behaviour, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        if route in behaviour.delay_ms:
+        hit = next(self._numbers) % behaviour.every.get(route, 1) == 0
+        if hit and route in behaviour.delay_ms:
             await asyncio.sleep(behaviour.delay_ms[route] / 1000)
-        if route in behaviour.status or route in behaviour.body:
+        if hit and (route in behaviour.status or route in behaviour.body):
             await _canned(route, behaviour)(scope, receive, send)
             return
         try:
@@ -310,6 +323,7 @@ ROUTES: Final = [
     Route("/api/orders", get_orders),
     Route("/api/orders", post_orders, methods=["POST"]),
     Route("/api/orders/{order_id}", get_order),
+    Route("/api/customers/{customer_id}/orders", get_customer_orders),
     Route("/admin/stats", get_stats),
     Route("/admin/maintenance", post_maintenance, methods=["POST"]),
     Route("/cron/expire-orders", post_expire, methods=["POST"]),

@@ -97,6 +97,16 @@ async def newest(connection: Connection, limit: int, status: str | None) -> list
     return await cursor.fetchall()
 
 
+async def of_customer(connection: Connection, customer: int) -> list[dict[str, Any]]:
+    """The 20 newest orders of one customer."""
+    cursor = await connection.execute(
+        f"select {_COLUMNS} from shop.orders where customer_id = %s"  # noqa: S608 - a constant
+        " order by created_at desc limit 20",
+        [customer],
+    )
+    return await cursor.fetchall()
+
+
 async def expire(connection: Connection) -> int:
     """Expire orders that were not paid within 30 days; returns their number."""
     cursor = await connection.execute(

@@ -60,7 +60,11 @@ class Settings:
 
 
 class Behaviour(BaseModel):
-    """The faults of the service. The keys of the maps are routes, such as `/api/orders`."""
+    """The faults of the service. The keys of the maps are routes, such as `/api/orders`.
+
+    Attributes:
+        every: for a route with a delay, status or body: only each n-th request has it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,6 +72,7 @@ class Behaviour(BaseModel):
     status: dict[str, int] = {}
     body: dict[str, str] = {}
     content_type: dict[str, str] = {}
+    every: dict[str, int] = {}
     ready_ignores_database: bool = False
     live_needs_database: bool = False
     ready_needs_restart: bool = False

@@ -1,0 +1,308 @@
+"""Load by locust, which always runs in processes of its own, and what users would have seen."""
+
+import json
+import math
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from readiness.areas.performance.config import Load
+from readiness.config.base.tables import Service
+from readiness.lib import command
+from readiness.lib.sampling import percentile
+from readiness.lib.text import listed
+from readiness.model.course import MOST_SLOTS, Band, Course, Series, Track
+from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong
+from readiness.servers.processes import free_port
+
+LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
+_BEARER: Final = "READINESS_LOAD_BEARER"
+_FOLDER: Final = "READINESS_LOAD"
+_REMEDY: Final = "pip install 'readiness[load]'"
+# Locust loads in a second or two, more on a busy machine; workers are awaited before it begins.
+_STARTING_S: Final = 60.0
+_WORKERS_S: Final = 15
+# Sums of floating point seconds since 1970.
+_ROUNDING_S: Final = 1e-5
+_LATE_QUANTILE: Final = 0.99
+# Above this share of a core a generator measures its own queue rather than the target.
+_MOST_CPU: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request; its moments are seconds since 1970.
+
+    Attributes:
+        due: when it was to be sent; for users of a locustfile, when it was.
+        sent: when it was.
+        took_ms: from `due` to the complete answer, so that waiting for its turn counts.
+        name: which request of the mix.
+        problem: why it failed; empty if it did not.
+    """
+
+    due: float
+    sent: float
+    took_ms: float
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one run of the load saw, without its warm-up.
+
+    Attributes:
+        asked: all requests, in the order in which they were due.
+        planned: how many were to be sent; None where users of a locustfile decide.
+        seconds: from the end of the warm-up to the last moment.
+        cpu: the busiest generator's share of a core.
+        source: which requests were sent, and how many a second.
+    """
+
+    asked: tuple[Asked, ...]
+    planned: int | None
+    seconds: float
+    cpu: float
+    source: str
+
+    @property
+    def good(self) -> list[float]:
+        """Milliseconds of each request that was answered well."""
+        return [one.took_ms for one in self.asked if not one.problem]
+
+    @property
+    def good_per_s(self) -> float:
+        """Good answers a second: those that were complete before the time was over."""
+        end = self.asked[0].due + self.seconds
+        done = sum(not one.problem and one.due + one.took_ms / 1000 <= end for one in self.asked)
+        return done / self.seconds
+
+    @property
+    def failed(self) -> int:
+        """How many requests failed."""
+        return sum(bool(one.problem) for one in self.asked)
+
+    @property
+    def problems(self) -> str:
+        """The most frequent ways to fail, with their numbers."""
+        counts = Counter(f"{a.name}: {a.problem}" for a in self.asked if a.problem)
+        return listed([f"{count} x {what}" for what, count in counts.most_common(3)])
+
+    @property
+    def late_ms(self) -> float:
+        """How late the generator sent: the p99, in milliseconds."""
+        return 1000 * percentile([one.sent - one.due for one in self.asked], _LATE_QUANTILE)
+
+
+class _Seen(BaseModel):
+    """The file of one generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    began: float
+    cpu_s: float
+    wall_s: Annotated[float, Field(gt=0)]
+    seen: list[tuple[float, float, float, str, str]]
+
+
+def load(load: Load, service: Service, *, seconds: float) -> Loaded:
+    """Send the load once.
+
+    Args:
+        load: the declared load.
+        service: what the requests are sent to.
+        seconds: how long, after the warm-up.
+
+    Raises:
+        CouldNotMeasure: locust is missing, did not start or did not end, or the locustfile is
+            wrong.
+        TookTooLong: its generators could not keep up with the plan.
+        NoData: no request was sent.
+    """
+    if find_spec("locust") is None:
+        raise CouldNotMeasure("locust is not installed; it sends the load", remedy=_REMEDY)
+    with tempfile.TemporaryDirectory(prefix="readiness-load-") as place:
+        folder = Path(place)
+        (folder / "plan.json").write_text(_plan(load, service, seconds), encoding="utf-8")
+        _locust(load, service, folder, seconds)
+        files = [_read(path) for path in sorted(folder.glob("seen-*.json"))]
+    return _loaded(load, service, files, seconds)
+
+
+def course(loaded: Loaded, max_p95_ms: float) -> Course:
+    """The picture of a load: answers, failures and p95 of each slot."""
+    began = loaded.asked[0].due
+    step_s = max(1, math.ceil(loaded.seconds / MOST_SLOTS))
+    slots: list[list[Asked]] = [[] for _ in range(math.ceil(loaded.seconds / step_s))]
+    for one in loaded.asked:
+        slots[min(int((one.due - began) / step_s), len(slots) - 1)].append(one)
+    return Course(
+        float(step_s),
+        (Band(0.0, loaded.seconds, "under load"),),
+        (
+            Track("answers", "parts", (Series("answered", tuple(map(_answered, slots))),)),
+            Track("failed requests", "misses", (Series("failed", tuple(map(_failed, slots))),)),
+            Track(
+                "p95 in ms",
+                "level",
+                (Series("p95 in ms", tuple(map(_p95, slots))),),
+                limit=max_p95_ms,
+                limit_label=f"at most {max_p95_ms:g} ms",
+            ),
+        ),
+    )
+
+
+def _answered(slot: Sequence[Asked]) -> float:
+    return sum(not one.problem for one in slot)
+
+
+def _failed(slot: Sequence[Asked]) -> float:
+    return sum(bool(one.problem) for one in slot)
+
+
+def _p95(slot: Sequence[Asked]) -> float | None:
+    good = [one.took_ms for one in slot if not one.problem]
+    return percentile(good, 0.95) if good else None
+
+
+def _plan(load: Load, service: Service, seconds: float) -> str:
+    rate = load.rate or 0.0
+    stages = [[rate, load.warm_up_s], [rate, seconds]] if load.requests else []
+    requests = [
+        {
+            "method": request.method,
+            "path": request.path,
+            "name": f"{request.method} {request.path}",
+            "weight": request.weight,
+            "body": request.body or "",
+            "headers": {"Content-Type": "application/json"} if request.body else {},
+            "status": request.status,
+        }
+        for request in load.requests
+    ]
+    return json.dumps(
+        {
+            "stages": stages,
+            "requests": requests,
+            "verify_tls": service.verify_tls,
+            "timeout_s": load.timeout_s,
+            "processes": load.processes,
+        }
+    )
+
+
+def _locust(load: Load, service: Service, folder: Path, seconds: float) -> None:
+    total_s = load.warm_up_s + seconds
+    # Our own generator ends by itself, once the last answer is there.
+    limit_s = total_s if load.locustfile else total_s + 2 * load.timeout_s + _WORKERS_S
+    argv = [*_clean_environment(), *_program(load, service, limit_s)]
+    variables = {_FOLDER: str(folder)}
+    if service.bearer:
+        variables[_BEARER] = service.bearer.reveal()
+    if not load.locustfile:
+        # Its settings in the working folder or in HOME are for the user's own runs.
+        variables["HOME"] = str(folder)
+    with command.started(
+        argv, "send the load", _REMEDY, env=variables, cwd=None if load.locustfile else folder
+    ) as running:
+        answer = running.wait(limit_s + load.timeout_s + _STARTING_S)
+    if answer.status != 0:
+        raise CouldNotMeasure(
+            f"locust ended with {answer.status}: {answer.said}",
+            where=load.locustfile or f"[[performance.load]] {load.name}",
+            remedy="run it by hand: locust --headless -f "
+            f"{load.locustfile or 'LOCUSTFILE'} --host {service.url}",
+        )
+
+
+def _clean_environment() -> Iterator[str]:
+    """Locust takes each of its options from the environment, too."""
+    yield "env"
+    for name in sorted(os.environ):
+        if name.startswith("LOCUST_"):
+            yield from ("-u", name)
+
+
+def _program(load: Load, service: Service, limit_s: float) -> Iterator[str]:
+    files = [str(LOCUSTFILE), *([load.locustfile] if load.locustfile else [])]
+    users = load.users if load.locustfile else load.processes
+    yield from (sys.executable, "-m", "locust", "-f", ",".join(files), "--headless")
+    yield from ("--host", service.url, "-u", str(users), "-r", str(users))
+    yield from ("-t", f"{math.ceil(limit_s)}s", "--stop-timeout", f"{math.ceil(load.timeout_s)}")
+    # Failed requests are data: an exit code means that locust itself failed.
+    yield from ("--exit-code-on-error", "0", "--only-summary", "--skip-log")
+    if load.processes > 1:
+        port = str(free_port())
+        yield from ("--processes", str(load.processes), "--master-bind-host", "127.0.0.1")
+        yield from ("--master-bind-port", port, "--master-port", port)
+        yield from ("--expect-workers-max-wait", str(_WORKERS_S))
+
+
+def _read(path: Path) -> _Seen:
+    try:
+        return _Seen.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise CouldNotMeasure(
+            f"the record of a load generator cannot be read: {type(error).__name__}"
+        ) from None
+
+
+def _loaded(load: Load, service: Service, files: Sequence[_Seen], seconds: float) -> Loaded:
+    asked = [(Asked(*row), one.began) for one in files for row in one.seen]
+    where = load.locustfile or f"[[performance.load]] {load.name}"
+    if not asked:
+        raise NoData("locust sent no request", where=where, remedy=_by_hand(load, service))
+    if len(files) < load.processes:
+        raise CouldNotMeasure(
+            f"{len(files)} of {load.processes} load generators left a record", where=where
+        )
+    warm = [one for one, began in asked if one.due >= began + load.warm_up_s - _ROUNDING_S]
+    judged = tuple(sorted(warm, key=lambda one: one.due))
+    if not judged:
+        raise NoData("locust sent no request after the warm-up", where=where)
+    rate = f"{load.rate:g} requests/s" if load.requests else f"{load.users} users of {where}"
+    loaded = Loaded(
+        asked=judged,
+        planned=round((load.rate or 0) * seconds) if load.requests else None,
+        seconds=seconds,
+        cpu=max(one.cpu_s / one.wall_s for one in files),
+        source=f"{rate} to {service.url}",
+    )
+    _require_able(load, loaded)
+    return loaded
+
+
+def _require_able(load: Load, loaded: Loaded) -> None:
+    """A starved generator measures itself.
+
+    Raises:
+        TookTooLong: it was too slow for its plan.
+    """
+    unable = ""
+    if loaded.cpu > _MOST_CPU:
+        unable = f"its busiest process took {loaded.cpu:.0%} of a core"
+    elif loaded.late_ms > load.max_late_ms:
+        unable = f"1 % of its requests were sent more than {loaded.late_ms:.0f} ms late"
+    elif loaded.planned and len(loaded.asked) < 0.98 * loaded.planned:
+        unable = f"it sent {len(loaded.asked)} of {loaded.planned} requests"
+    if unable:
+        raise TookTooLong(
+            f"the load generator was the bottleneck: {unable}",
+            where=f"[[performance.load]] {load.name}",
+            remedy="raise `processes`, lower `rate`, or run readiness on a machine of its own",
+        )
+
+
+def _by_hand(load: Load, service: Service) -> str:
+    file = load.locustfile or LOCUSTFILE.name
+    return f"see what it says: locust --headless -f {file} --host {service.url} -t 10s"
