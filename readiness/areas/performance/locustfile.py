@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -162,6 +163,8 @@ def _stop(environment: Environment, **_: object) -> None:
 
 
 def _prepare(environment: Environment, **_: object) -> None:
+    with suppress(OSError):  # a higher priority keeps the schedule, where it is permitted
+        os.nice(-5)
     gevent.spawn(_end_with, os.getppid())
     runner = environment.runner
     if isinstance(runner, MasterRunner):
