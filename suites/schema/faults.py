@@ -41,6 +41,15 @@ grant_by_hand = sql_fault(
     do="grant select on shop.products to pg_monitor",
     undo="revoke select on shop.products from pg_monitor",
 )
+default_privileges_by_hand = sql_fault(
+    "default_privileges_by_hand",
+    "Somebody granted everybody rights on each table that is yet to be created.",
+    {"schema.fingerprint[shop]": {"objects-differ"}},
+    do="alter default privileges for role shop_owner in schema shop grant select on tables to"
+    " public",
+    undo="alter default privileges for role shop_owner in schema shop revoke select on tables from"
+    " public",
+)
 
 
 extension_missing = broken_by(
