@@ -255,3 +255,48 @@ def test_django_runs_exactly_what_is_pending(
     assert {*before.pending} - {"shop.0002_s"} == planned
     assert ("ended with 1" in said) == bool(before.pending)
     assert (after.pending, before.unknown, after.unknown) == ((), (), ())
+
+
+MANAGE = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+OPERATIONS = {
+    "0001_a": "migrations.CreateModel('Part', [('id', models.BigAutoField(primary_key=True))])",
+    "0002_b": "migrations.AddField('Part', 'k', models.IntegerField(null=True))",
+    "0003_c": "migrations.AddField('Part', 'l', models.IntegerField(null=True))",
+    "0002_s": "migrations.AddField('Part', 'k', models.IntegerField(null=True)),"
+    " migrations.AddField('Part', 'l', models.IntegerField(null=True))",
+    "0004_d": "migrations.RunPython(lambda apps, editor: None, migrations.RunPython.noop)",
+}
+NEEDS = {"0002_b": "0001_a", "0003_c": "0002_b", "0002_s": "0001_a", "0004_d": "0003_c"}
+
+
+def test_what_django_prints_leads_to_its_schema(
+    dsn: Dsn, tmp_path: Path, spare: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those that were squashed still beside the squashed one, and Python code that fills."""
+    monkeypatch.setenv("TEST_DSN", dsn.reveal())
+    folder = tmp_path / "shop" / "migrations"
+    folder.mkdir(parents=True)
+    for path in (folder, folder.parent):
+        (path / "__init__.py").touch()
+    (tmp_path / "settings.py").write_text(SETTINGS.replace(', "stock"', ""))
+    manage = tmp_path / "manage.py"
+    manage.write_text(MANAGE)
+    for name, operations in OPERATIONS.items():
+        needs = [("shop", NEEDS[name])] if name in NEEDS else []
+        replaces = [("shop", "0002_b"), ("shop", "0003_c")] if name == "0002_s" else []
+        (folder / f"{name}.py").write_text(
+            f"from django.db import models\n{MIGRATION.format(needs=needs, replaces=replaces)}"
+            f"    operations = [{operations}]\n"
+        )
+    told(dsn, tmp_path, DRIVE_DJANGO, "migrate")
+    settings = {
+        "tool": "django",
+        "folder": str(tmp_path),
+        "up": [sys.executable, str(manage), "sqlmigrate", "{app}", "{version}"],
+    }
+    assert failures("test_migrations_drift", dsn, spare, settings) == []
