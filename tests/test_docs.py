@@ -33,6 +33,13 @@ def commands(page: str) -> set[str]:
     return {" ".join(command.split()) for command in typed + named}
 
 
+def test_checks_named_beside_other_linters_exist() -> None:
+    page = (ROOT / "docs/linters.md").read_text(encoding="utf-8")
+    checks = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:database|schema)\.[a-z-]+)`", page))
+    assert named <= set(re.findall(r"^### `(.+)`$", checks, re.MULTILINE))
+
+
 def test_the_first_readiness_toml_is_valid(tmp_path: Path) -> None:
     example = examples(README, "toml")[0]
     path = tmp_path / "readiness.toml"

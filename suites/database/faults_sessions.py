@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 
 _VACUUM = "database.vacuum[shop]"
+# The saved schema has the options of each table.
+_OPTIONS: Final = {"schema.fingerprint[shop]": {"objects-differ"}}
 
 
 transaction_never_ends = broken_by(
@@ -100,7 +102,7 @@ prepared_transaction_is_forgotten = broken_by(
 autovacuum_is_off_for_a_table = broken_by(
     "autovacuum_is_off_for_a_table",
     "Autovacuum was switched off for one table during an import.",
-    {_VACUUM: {"autovacuum-off"}},
+    {_VACUUM: {"autovacuum-off"}, **_OPTIONS},
     lambda levers: levers.sql(
         "alter table shop.products set (autovacuum_enabled = off)",
         "alter table shop.products reset (autovacuum_enabled)",
@@ -110,7 +112,7 @@ autovacuum_is_off_for_a_table = broken_by(
 vacuum_is_overdue = broken_by(
     "vacuum_is_overdue",
     "A migration holds a lock that autovacuum needs, and the table has waited too long.",
-    {_VACUUM: {"vacuum-overdue"}},
+    {_VACUUM: {"vacuum-overdue"}, **_OPTIONS},
     lambda levers: (
         levers.limits(vacuum_overdue_h=0.00001),
         levers.sql(
@@ -137,7 +139,7 @@ table_was_never_analyzed = broken_by(
 statistics_are_stale = broken_by(
     "statistics_are_stale",
     "A batch rewrote a table, and autovacuum has not analyzed it since.",
-    {_VACUUM: {"stale-statistics"}},
+    {_VACUUM: {"stale-statistics"}, **_OPTIONS},
     lambda levers: (
         levers.limits(vacuum_overdue_h=0.00001),
         levers.sql_each((), ("vacuum analyze shop.order_items",)),

@@ -41,6 +41,15 @@ grant_by_hand = sql_fault(
     do="grant select on shop.products to pg_monitor",
     undo="revoke select on shop.products from pg_monitor",
 )
+default_privileges_by_hand = sql_fault(
+    "default_privileges_by_hand",
+    "Somebody granted everybody rights on each table that is yet to be created.",
+    {"schema.fingerprint[shop]": {"objects-differ"}},
+    do="alter default privileges for role shop_owner in schema shop grant select on tables to"
+    " public",
+    undo="alter default privileges for role shop_owner in schema shop revoke select on tables from"
+    " public",
+)
 
 
 extension_missing = broken_by(
@@ -77,7 +86,7 @@ row_security_off = sql_fault(
     _CHANGED
     | {
         _SECURITY: {"enabled", "policies-off", "others-seen", "no-tenant"},
-        _WRITES: {"refused"},
+        _WRITES: {"refused", "reach"},
     },
     do=f"alter table {_NOTES} disable row level security",
     undo=f"alter table {_NOTES} enable row level security",
@@ -92,7 +101,7 @@ policy_dropped = sql_fault(
 policy_lets_all_in = sql_fault(
     "policy_lets_all_in",
     "A policy lets every depot see all rows; its name and all flags are unchanged.",
-    _CHANGED | {_SECURITY: {"others-seen", "no-tenant"}},
+    _CHANGED | {_SECURITY: {"others-seen", "no-tenant"}, _WRITES: {"reach"}},
     do=f"alter policy own_depot on {_NOTES} using (true) with check ({_OWN})",
     undo=_RESTORE_POLICY,
 )
@@ -110,6 +119,30 @@ policy_accepts_all_writes = sql_fault(
     _CHANGED | {_WRITES: {"refused"}},
     do=f"alter policy own_depot on {_NOTES} with check (true)",
     undo=_RESTORE_POLICY,
+)
+policy_deletes_all = sql_fault(
+    "policy_deletes_all",
+    "A policy hides the rows of other depots, but a DELETE without WHERE deletes them.",
+    _CHANGED | {_WRITES: {"reach"}},
+    do=f"create policy clean_up on {_NOTES} for delete to shop_app using (true)",
+    undo=f"drop policy clean_up on {_NOTES}",
+)
+view_reaches_around = sql_fault(
+    "view_reaches_around",
+    "A view reads a protected table as its owner: each depot sees the notes of all.",
+    _CHANGED | {_SECURITY: {"bypassed"}},
+    do="create view shop.note_texts as select delivery_note_id, body from shop.delivery_notes;"
+    "alter view shop.note_texts owner to shop_owner; grant select on shop.note_texts to shop_app",
+    undo="drop view shop.note_texts",
+)
+function_led_astray = sql_fault(
+    "function_led_astray",
+    "A SECURITY DEFINER function finds its tables by the search_path of its caller.",
+    _CHANGED | {"schema.application-role[shop]": {"search-path"}},
+    do="create function shop.has_notes() returns boolean language sql security definer"
+    " as 'select exists (select from shop.delivery_notes)';"
+    "alter function shop.has_notes() owner to shop_owner",
+    undo="drop function shop.has_notes()",
 )
 powerful_application = sql_fault(
     "powerful_application",

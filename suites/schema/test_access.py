@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
-from readiness.areas.schema.config import Database, DatabaseSchema
-from readiness.areas.schema.probes.access import Guard, Sight, guards, powers, sights, writings
+from readiness.areas.schema.config import Database, DatabaseSchema, Tenancy
+from readiness.areas.schema.probes.access import Guard, guards, led_astray, powers
+from readiness.areas.schema.probes.bypass import Bypass, bypasses
+from readiness.areas.schema.probes.tenants import Reach, Sight, reaches, sights, writings
 from readiness.lib.postgres import connect
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
@@ -17,10 +19,10 @@ from readiness.model.errors import NoData
     each="database",
     needs="schema.protects_rows",
     severity="blocker",
-    judgements=("enabled", "policies-off", "others-seen", "own-seen", "no-tenant"),
+    judgements=("enabled", "policies-off", "others-seen", "own-seen", "no-tenant", "bypassed"),
     why="""Policies of a table whose row level security is off protect nothing, and no error says
-    so. Or every flag is right and a policy allows everything: customers then see each other's
-    data, which only a session that acts as a tenant can show.""",
+    so. Or every flag is right and a policy allows everything, or a view reads the table as its
+    owner, to whom policies do not apply: customers then see each other's data.""",
     fix="""Off:                    alter table TABLE enable row level security;
     The application owns it: alter table TABLE force row level security;
       better, let it connect as another role, see schema.application-role
@@ -28,7 +30,11 @@ from readiness.model.errors import NoData
       select policyname, roles, cmd, qual, with_check from pg_policies where tablename = 'TABLE';
       select rolname, rolsuper, rolbypassrls from pg_roles where rolname = 'APP';
       (permissive policies are combined with OR: the USING of one of them is too wide)
-    Rows without a tenant:   use current_setting(NAME, true), which is then NULL""",
+    Rows without a tenant:   use current_setting(NAME, true), which is then NULL
+    A view reaches around:   alter view VIEW set (security_invoker = true);      # PostgreSQL 15
+      before 15, and materialized views: filter by tenant in the view, or revoke select on it
+    A function does:         alter function FUNCTION security invoker;
+    Meant for all tenants:   list it in `shared` of [databases.NAME.schema]""",
 )
 def test_row_security(database: Database, evidence: Evidence) -> None:
     """Reads only; schema.row-security-writes tries to write rows of others."""
@@ -42,27 +48,38 @@ def test_row_security(database: Database, evidence: Evidence) -> None:
                 database.dsn, schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
             ):
                 _judge_sight(sight, table, evidence)
+    with evidence.attempt():
+        _judge_bypasses(database, schema, evidence)
 
 
 @check(
     "schema.row-security-writes",
-    title="A tenant cannot write rows of another tenant",
-    failure_title="A tenant can write rows of another tenant",
+    title="A tenant cannot write or delete rows of another tenant",
+    failure_title="A tenant can write or delete rows of another tenant",
     each="database",
     needs="schema.tenancy",
     severity="blocker",
     effect="write",
-    judgements=("refused",),
-    why="""A policy may hide the rows of others and still accept new ones for them. One tenant can
-    then plant data in another one's account, or move its own rows there.""",
-    fix="""WITH CHECK of a policy is too wide, or missing while USING is too wide:
+    judgements=("refused", "reach"),
+    why="""A policy may hide the rows of others and still accept new ones for them: one tenant
+    plants data in another one's account. And policies for SELECT do not protect from a DELETE
+    without WHERE, which reads no column: one tenant empties the table of all.""",
+    fix="""See the policies:
       select policyname, roles, cmd, qual, with_check from pg_policies where tablename = 'TABLE';
-      alter policy NAME on TABLE with check (COLUMN = current_setting('SETTING', true));""",
+    Writes rows for others: WITH CHECK is too wide, or missing while USING is too wide
+      alter policy NAME on TABLE with check (COLUMN = current_setting('SETTING', true));
+    Reaches rows of others: USING of the policy for UPDATE or DELETE is too wide
+      alter policy NAME on TABLE using (COLUMN = current_setting('SETTING', true));""",
 )
 def test_row_security_writes(database: Database, evidence: Evidence) -> None:
-    """Each attempt runs in a transaction that is rolled back."""
+    """Each attempt runs in a transaction that is rolled back; see `reaches` for what it locks."""
     schema = database.schema or DatabaseSchema()
     for table, tenancy in schema.tenancy.items():
+        with evidence.attempt():
+            for reach in reaches(
+                database.dsn, schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
+            ):
+                _judge_reach(reach, table, evidence)
         with evidence.attempt():
             for tenant, ways in writings(
                 schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
@@ -88,14 +105,17 @@ def test_row_security_writes(database: Database, evidence: Evidence) -> None:
     failure_title="The application's role may do more than read and write rows",
     each="database",
     needs="schema.app_dsn",
-    judgements=("powers",),
+    judgements=("powers", "search-path"),
     why="""A single SQL injection has the rights of this role. If it owns the tables it can drop
-    them, and with BYPASSRLS or a membership it reads every tenant's rows.""",
+    them or switch their row security off, and with BYPASSRLS or a membership it reads every
+    tenant's rows. A SECURITY DEFINER function without a search_path of its own runs what its caller
+    puts in its way, with the rights of the function's owner.""",
     fix="""The message has the statement that revokes each right. Let the application connect as
     its own role, and run migrations as the owner:
       create role app login;  grant usage on schema S to app;
       grant select, insert, update, delete on all tables in schema S to app;
-      revoke create on schema public from public;      # PostgreSQL 14 and before""",
+      revoke create on schema public from public;      # PostgreSQL 14 and before
+    Functions: alter function FUNCTION set search_path = SCHEMA, pg_temp;""",
 )
 def test_application_role(database: Database, evidence: Evidence) -> None:
     """Asked as the role itself: rights through memberships count."""
@@ -104,6 +124,7 @@ def test_application_role(database: Database, evidence: Evidence) -> None:
         raise NoData("the application's role is not set", where="[databases.NAME.schema] app_dsn")
     with connect(app, timeout_s=database.timeout_s) as connection:
         role, found = powers(connection)
+        astray = led_astray(connection)
     evidence.record(Measurement("role of the application", role, "text", "current_user"))
     what = [f"{power.what} {listed(power.on)}".rstrip() for power in found]
     revoked = "; ".join(power.revoke for power in found[:3])
@@ -113,6 +134,16 @@ def test_application_role(database: Database, evidence: Evidence) -> None:
         equal_to(0),
         f"revoke with: {revoked}",
         says=f"The role {role} {listed(what, between=' and ')}",
+    )
+    evidence.judge(
+        "search-path",
+        Measurement(
+            "SECURITY DEFINER functions without a search_path", len(astray), "count", "pg_proc"
+        ),
+        equal_to(0),
+        listed(astray),
+        says=f"{role} may run {len(astray)} SECURITY DEFINER functions that look up names in its"
+        " own search_path",
     )
 
 
@@ -186,3 +217,76 @@ def _judge_sight(sight: Sight, table: str, evidence: Evidence) -> None:
 
 def _count(name: str, value: int, table: str) -> Measurement:
     return Measurement(name, value, "count", f"select from {table}, as the tenant")
+
+
+def _judge_reach(reach: Reach, table: str, evidence: Evidence) -> None:
+    who = f"Tenant {reach.tenant}" if reach.tenant else "A session without a valid tenant"
+    statement = f"{reach.way} without where"
+    evidence.judge(
+        "reach",
+        Measurement(
+            f"rows of others in {table} that {reach.tenant or 'nobody'} would {reach.way}",
+            reach.others,
+            "count",
+            f"{statement}, rows counted and not changed",
+        ),
+        equal_to(0),
+        says=f"{who} can {reach.way} {reach.others:,} rows of others in {table}"
+        f" ({statement.upper()})",
+    )
+
+
+def _judge_bypasses(database: Database, schema: DatabaseSchema, evidence: Evidence) -> None:
+    """By trying where a view has the tenant's column; else by what it asks of its user."""
+    logins = [dsn for one in schema.tenancy.values() for dsn in (one.logins or {}).values()]
+    logins += [schema.app_dsn] if schema.app_dsn else []
+    roles = {str(login.words.get("user") or "") for login in logins}
+    if not roles:
+        evidence.record(Measurement("views that reach around", "not asked", "text", "app_dsn"))
+        return
+    known = {*schema.tenancy, *schema.shared}
+    tables = {*(schema.row_security or ()), *schema.tenancy}
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        found = [one for one in bypasses(connection, tables, roles) if one.name not in known]
+    leaks, unclear = [], []
+    for one in found:
+        tenancy = _tenancy_of(one, schema)
+        if tenancy:
+            leaks += [one] if _shows_others(one, tenancy, database, schema) else []
+        elif one.asks or one.totals:
+            unclear.append(one.name)
+        else:
+            leaks.append(one)
+    evidence.record(
+        Measurement(
+            "views that may filter by tenant, not judged", listed(unclear) or "none", "text",
+            "pg_rewrite",
+        )
+    )  # fmt: skip
+    evidence.judge(
+        "bypassed",
+        Measurement(
+            "views and functions that reach around row security",
+            len(leaks),
+            "count",
+            "pg_rewrite, pg_proc",
+        ),
+        equal_to(0),
+        listed(map(str, leaks), between="; "),
+        says=f"Every tenant sees the rows of all others through {len(leaks)} views or functions",
+    )
+
+
+def _tenancy_of(one: Bypass, schema: DatabaseSchema) -> Tenancy | None:
+    """How to act as a tenant, where the view has the column with the tenant of a table it reads."""
+    tables = one.reads.split(", ")
+    found = (schema.tenancy[table] for table in tables if table in schema.tenancy)
+    return next((tenancy for tenancy in found if tenancy.column in one.columns), None)
+
+
+def _shows_others(
+    one: Bypass, tenancy: Tenancy, database: Database, schema: DatabaseSchema
+) -> bool:
+    timeout_s = database.timeout_s
+    seen = sights(database.dsn, schema.app_dsn, one.name, tenancy, timeout_s=timeout_s)
+    return any(sight.others for sight in seen)

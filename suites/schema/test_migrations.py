@@ -1,15 +1,20 @@
 """Are all migrations applied, do they create this schema, and are they safe to run?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.schema.config import Database
-from readiness.areas.schema.probes.migration_risks import Blocking, blocking, remarks
+from readiness.areas.schema.probes.migration_risks import (
+    Blocking,
+    blocking,
+    limits_of,
+    remarks,
+)
 from readiness.areas.schema.probes.rows import size_of
 from readiness.config.base.migrations import Migrations
-from readiness.lib.migrations.model import Applied, State
+from readiness.lib.migrations.model import Applied, State, without_replaced
 from readiness.lib.migrations.reading import migrations_of, release_of, state_of
 from readiness.lib.migrations.replay import (
     on_copies,
@@ -19,7 +24,7 @@ from readiness.lib.migrations.replay import (
     versions_of,
 )
 from readiness.lib.migrations.scratch import Scratch
-from readiness.lib.migrations.scripts import up_of
+from readiness.lib.migrations.scripts import not_printed, up_of
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.fingerprint import ROLES, differences, fingerprint
 from readiness.lib.text import listed
@@ -62,7 +67,10 @@ def test_migrations_drift(
         state, applied = state_of(connection, settings)
         _judge_state(state, applied, evidence)
         release, found = release_of(connection), fingerprint(connection)
-    steps = [m for m in migrations_of(settings) if m.version in applied.versions]
+        migrations = migrations_of(settings)
+    done = applied.versions
+    steps = [m for m in without_replaced(migrations, done) if m.version in done]
+    partial_steps = [m.version for m in steps if not_printed(up_of(settings, m))]
     with (
         scratch_beside(database) as server,
         replayed(server, settings, steps) as dsn,
@@ -76,7 +84,18 @@ def test_migrations_drift(
             f" definitions in its own way, and {len(changes)} differ, such as {changes[0]}",
             remedy=f"name a scratch server of release {release} in `scratch_dsn`",
         )
+    if changes and partial_steps and not any(change.what == "missing" for change in changes):
+        raise CouldNotMeasure(
+            f"{listed(partial_steps)} cannot be written as SQL in full, and {len(changes)} objects"
+            f" differ that it may have changed, such as {changes[0]}",
+            remedy="compare by hand with a database that all migrations made, and name these"
+            " objects in `ignore`",
+        )
     evidence.record(Measurement("migrations run again", len(steps), "count", settings.folder))
+    evidence.record(
+        Measurement("run without what is not SQL", listed(partial_steps) or "none", "text",
+            settings.folder)
+    )  # fmt: skip
     evidence.judge(
         "objects-differ",
         Measurement(
@@ -136,6 +155,7 @@ def test_migrations_reversible(
         listed(wrong, between="; "),
         says=f"{len(wrong)} of the newest migrations cannot be rolled back cleanly",
     )
+    _need_sql([one.version for one in found if one.untried])
 
 
 @check(
@@ -150,6 +170,7 @@ def test_migrations_reversible(
     Behind one long report, one ALTER TABLE takes the whole service down.""",
     fix="""Waits too long: put this at the top of the migration, and run it again when it gives up
       set lock_timeout = '2s';
+      or once for all: alter role MIGRATOR set lock_timeout = '2s';
     Leaves objects:  one transaction per migration, or `if not exists` in each statement
     Index:           create index concurrently ...
     Constraint:      add constraint ... not valid;      # validate it in the next migration
@@ -164,21 +185,38 @@ def test_migrations_locks(
 ) -> None:
     """Runs each on a scratch server while a transaction holds a writer's locks on every table."""
     settings = _settings(database)
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        limits = limits_of(connection, settings)
+    told = ", ".join(f"{name} {value}" for name, value in limits.items())
+    evidence.record(
+        Measurement("limits of the migrating role", told or "none", "text", "pg_db_role_setting")
+    )
     with evidence.attempt():
         with scratch_beside(database) as server:
             steps = migrations_of(settings)
-            found = on_copies(server, settings, steps, partial(blocking, settings))
+            found = on_copies(server, settings, steps, partial(blocking, settings, limits))
         for one in found:
             _judge_wait(one, settings, evidence)
         _judge_rewrites(found, database, settings, evidence)
+        untried = {one.version for one in found if one.untried}
+        _need_sql(sorted(untried.difference(settings.irreversible)))
     with evidence.attempt():
-        _judge_lint(database, settings, evidence)
+        _judge_lint(database, settings, limits, evidence)
 
 
 def _settings(database: Database) -> Migrations:
     if database.migrations is None:
         raise NoData("the migrations are not configured", where="[databases.NAME.migrations]")
     return database.migrations
+
+
+def _need_sql(untried: list[str]) -> None:
+    if untried:
+        raise CouldNotMeasure(
+            f"{listed(untried)} has a part that its tool cannot write as SQL, which was not tried",
+            remedy="try it by hand on a copy; to accept that it is not tried here, list it in"
+            " `irreversible` of [databases.NAME.migrations]",
+        )
 
 
 def _judge_state(state: State, applied: Applied, evidence: Evidence) -> None:
@@ -190,7 +228,7 @@ def _judge_state(state: State, applied: Applied, evidence: Evidence) -> None:
         ("half-done", state.failed, "migrations began and did not finish"),
         ("unknown", state.unknown, "applied migrations are not in the repository"),
         ("altered", state.altered, "migrations differ from the file that was applied"),
-        ("heads", state.heads[1:], "branches of migrations are not merged"),
+        ("heads", state.forks, "branches of migrations are not merged"),
     ):
         evidence.judge(
             key,
@@ -236,7 +274,9 @@ def _judge_rewrites(
             )
 
 
-def _judge_lint(database: Database, settings: Migrations, evidence: Evidence) -> None:
+def _judge_lint(
+    database: Database, settings: Migrations, limits: Mapping[str, str], evidence: Evidence
+) -> None:
     """Rules of style (`prefer-…`) are counted and not judged."""
     if not settings.lint:
         source = settings.deciding("lint")
@@ -246,7 +286,7 @@ def _judge_lint(database: Database, settings: Migrations, evidence: Evidence) ->
         release = release_of(connection)
     _, newest = parted(settings, migrations_of(settings))
     scripts = [(step.version, up_of(settings, step)) for step in newest]
-    found = remarks(scripts, exclude=settings.lint_exclude, server=release)
+    found = remarks(scripts, exclude=settings.lint_exclude, server=release, limits=limits)
     grave = [remark for remark in found if not remark.of_taste]
     source = f"squawk, {len(scripts)} migrations"
     evidence.record(Measurement("findings of style", len(found) - len(grave), "count", source))

@@ -6,9 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations import files
-from readiness.lib.migrations.model import Applied, Migration, heads_of, in_order, state
-from readiness.lib.migrations.scripts import script, split
+from readiness.lib.migrations.model import (
+    Applied,
+    Migration,
+    forks_of,
+    heads_of,
+    in_order,
+    state,
+    without_replaced,
+)
+from readiness.lib.migrations.scripts import (
+    down_of,
+    not_printed,
+    one_way,
+    script,
+    split,
+    up_of,
+    without_transactions,
+)
 from readiness.model.errors import CouldNotMeasure, NoData
 
 
@@ -55,6 +72,27 @@ def test_flyway_checksum_ignores_line_ends(tmp_path: Path) -> None:
     other = tmp_path / "V2__a.sql"
     other.write_bytes(b"\xef\xbb\xbfcreate table a (i int);\ncreate table b (i int);")
     assert files.flyway_checksum(path) == files.flyway_checksum(other) == "-510823241"
+
+
+def test_flyway_placeholders_are_filled_in(tmp_path: Path) -> None:
+    path = tmp_path / "V1__a.sql"
+    path.write_text("create table ${owner}.a (f text default '${flyway:filename}');")
+    settings = {"tool": "flyway", "folder": str(tmp_path)}
+    with pytest.raises(CouldNotMeasure, match=r"the placeholder \$\{owner\} has no value") as told:
+        up_of(Migrations.model_validate(settings), Migration("1", path))
+    assert """placeholders = { "owner" = 'VALUE' }""" in told.value.remedy
+    filled = Migrations.model_validate({**settings, "placeholders": {"owner": "shop"}})
+    assert (
+        up_of(filled, Migration("1", path)) == "create table shop.a (f text default 'V1__a.sql');"
+    )
+
+
+def test_flyway_sums_up_repeatable_files_with_their_values(tmp_path: Path) -> None:
+    (tmp_path / "R__a.sql").write_text("select '${x}';")
+    (tmp_path / "R__b.sql").write_text("select 'y';")
+    unknown, plain = files.flyway(tmp_path)
+    assert unknown.checksum is None
+    assert files.flyway(tmp_path, {"x": "y"})[0].checksum == plain.checksum
 
 
 def alembic(folder: Path, revision: str, down: str) -> None:
@@ -113,6 +151,52 @@ def test_django_files_are_read_with_what_they_replace(tmp_path: Path) -> None:
     assert found["shop.0001_initial"].after == ()
     assert found["shop.0002_b"].after == ("shop.0001_initial",)
     assert found["shop.0002_squashed"].replaces == ("shop.0001_initial", "shop.0002_b")
+
+
+def graph(**steps: tuple[str, str, str]) -> list[Migration]:
+    """Migrations by version: what each is after, what it needs, and its labels."""
+    return [
+        Migration(
+            version,
+            Path(version),
+            after=tuple(after.split()),
+            needs=tuple(needs.split()),
+            labels=tuple(labels.split()),
+        )
+        for version, (after, needs, labels) in steps.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "forks"),
+    [
+        # Two lines with labels, and a line beside that without one.
+        ({"a1": ("", "", "billing"), "a2": ("a1", "", ""), "b1": ("", "", "mail")}, ()),
+        ({"a1": ("", "", "billing"), "b1": ("", "", "")}, ()),
+        # A head that another one needs is applied with it.
+        ({"a1": ("", "", ""), "b1": ("", "", ""), "b2": ("b1", "a1", "")}, ()),
+        # A label where the lines part, and where they have come together again.
+        ({"a": ("", "", ""), "b": ("a", "", ""), "c": ("a", "", "c")}, ()),
+        ({"a": ("", "", ""), "b": ("a", "", ""), "c": ("a", "", ""), "d": ("b c", "", "")}, ()),
+        # A label that both have says nothing about either.
+        ({"a": ("", "", "x"), "b": ("a", "", ""), "c": ("a", "", "")}, ("c",)),
+        ({"a": ("", "", ""), "b": ("a", "", ""), "c": ("a", "", ""), "d": ("c", "", "")}, ("d",)),
+        # Nobody declared the second base.
+        ({"a": ("", "", ""), "b": ("", "", "")}, ("b",)),
+    ],
+)
+def test_only_heads_that_nobody_declared_are_forks(
+    steps: dict[str, tuple[str, str, str]], forks: tuple[str, ...]
+) -> None:
+    assert forks_of(graph(**steps)) == forks
+
+
+def test_a_squashed_migration_is_run_in_place_of_those_it_replaces() -> None:
+    squashed = Migration("s", Path("s"), replaces=("a", "b"))
+    found = [*some("a", "b"), squashed, *some("c")]
+    assert versions(without_replaced(found)) == ["s", "c"]
+    assert versions(without_replaced(found, {"a", "b", "s", "c"})) == ["s", "c"]
+    assert versions(without_replaced(found, {"a"})) == ["a", "b", "c"]
 
 
 def some(*names: str, **options: str) -> list[Migration]:
@@ -191,6 +275,74 @@ def test_transaction_statements_are_removed(text: str, count: int, *, transactio
     found = script(text)
     assert len(found.statements) == count
     assert found.transactional is transactional
+
+
+_DBMATE = "-- migrate:up{}\ncreate table a ();\n\n-- migrate:down\ndrop table a;\n"
+_GOOSE = """-- +goose Up
+-- +goose StatementBegin
+create function f() returns int language plpgsql as $$ begin return 1; end; $$;
+-- +goose StatementEnd
+-- +goose Down
+drop function f();
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "up", "down"),
+    [
+        ("select 1;", ["select 1;"], None),
+        (_DBMATE.format(""), ["create table a ();"], ["drop table a;"]),
+        (
+            _DBMATE.replace("migrate:", "+migrate ").format(" notransaction"),
+            None,
+            ["drop table a;"],
+        ),
+        (_DBMATE.replace("migrate:", "+goose ").format(""), None, ["drop table a;"]),
+        (_GOOSE, 1, ["drop function f();"]),
+        ("-- +goose Up\nselect 1;", ["select 1;"], None),
+        # Prose about a marker is none.
+        ("-- then migrate:down\nselect 1;", ["select 1;"], None),
+    ],
+)
+def test_up_and_down_in_one_file_are_told_apart(
+    tmp_path: Path, text: str, up: list[str] | int | None, down: list[str] | None
+) -> None:
+    path = tmp_path / "1_a.sql"
+    path.write_text(text)
+    settings = Migrations.model_validate({"tool": "sql", "folder": str(tmp_path)})
+    step = Migration("1", path)
+    statements = [*script(up_of(settings, step)).statements]
+    assert not any("drop" in statement for statement in statements)
+    if up is not None:
+        assert len(statements) == (up if isinstance(up, int) else len(up))
+    back = down_of(settings, step)
+    assert (back and [s.rpartition("\n")[2] for s in script(back).statements]) == down
+
+
+@pytest.mark.parametrize(
+    ("text", "transactional"),
+    [
+        (_DBMATE.format(" transaction:false"), False),
+        (
+            _DBMATE.replace("create table a ()", "create index concurrently i on a (b)").format(""),
+            True,
+        ),
+        (f"-- +goose NO TRANSACTION\n{_GOOSE}", False),
+        (_DBMATE.replace("migrate:", "+migrate ").format(" notransaction"), False),
+    ],
+)
+def test_a_marker_decides_on_the_transaction(text: str, *, transactional: bool) -> None:
+    assert script(one_way(text, "up") or "").transactional is transactional
+
+
+def test_transactions_are_left_out_and_lines_stay() -> None:
+    text = "BEGIN;\n\ncreate table t ();\nCOMMIT;\ndo $$\nbegin\nend;\n$$;"
+    assert without_transactions(text) == ("\n\ncreate table t ();\n\ndo $$\nbegin\nend;\n$$;")
+
+
+def test_what_django_cannot_print_is_noticed() -> None:
+    assert not_printed("--\n-- THIS OPERATION CANNOT BE WRITTEN AS SQL\n--")
+    assert not not_printed("select 1;")
 
 
 @given(st.text(alphabet="'\"$;-/*aE\\\n ", max_size=40))

@@ -135,6 +135,18 @@ def test_dirty_row_is_half_done(dsn: Dsn, run: Run, plain: Path) -> None:
     assert "1 migrations began and did not finish: 02" in at_head(sql(dsn, plain))
 
 
+def test_goose_keeps_a_line_for_each_run(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"0000{number}_x.sql").write_text("-- +goose Up\nselect 1;\n-- +goose Down\n")
+    run("create table goose_db_version (id serial, version_id bigint, is_applied boolean);"
+        " insert into goose_db_version (version_id, is_applied) values"
+        " (0, true), (1, true), (2, true)")  # fmt: skip
+    migrations = sql(dsn, tmp_path, table="goose_db_version")
+    assert at_head(migrations) == ""
+    run("insert into goose_db_version (version_id, is_applied) values (2, false)")
+    assert at_head(migrations) == "1 migrations of the release are not applied: 00002"
+
+
 def test_missing_history_is_an_error(dsn: Dsn, role: Dsn, run: Run, plain: Path) -> None:
     with pytest.raises(NotPermitted):
         at_head(sql(role, plain))
@@ -258,6 +270,65 @@ def test_rollback(dsn: Dsn, plain: Path, spare: Dsn, down: str | None, expected:
     assert says(found, expected), found
 
 
+def test_a_migration_that_can_run_nowhere_fails(dsn: Dsn, plain: Path, spare: Dsn) -> None:
+    (plain / "02_i.up.sql").write_text(
+        "create type m as enum ('a'); alter type m add value 'b'; create table e (m m);"
+        "create type n as enum ('a');"
+    )
+    (plain / "03_e.up.sql").write_text(
+        "alter type n add value 'b'; alter table e add n n default 'b';"
+    )
+    (plain / "03_e.down.sql").write_text("alter table e drop n;")
+    found = on_scratch("test_migrations_reversible", sql(dsn, plain), spare)
+    assert "03: fails on a scratch server: unsafe use of new value" in found
+
+
+_LEFT_OUT = "select 1; -- THIS OPERATION CANNOT BE WRITTEN AS SQL"
+
+
+@pytest.mark.parametrize(
+    ("change", "accepted", "drift"),
+    [
+        ("select 1", True, ""),
+        ("select 1", False, ""),
+        ("alter table x drop j", True, "column j on public.x is missing"),
+        ("create table by_python (i integer)", True, None),
+    ],
+)
+def test_drift_is_judged_without_what_is_not_sql(
+    dsn: Dsn,
+    run: Run,
+    tmp_path: Path,
+    spare: Dsn,
+    change: str,
+    *,
+    accepted: bool,
+    drift: str | None,
+) -> None:
+    """What Python code alone can have made is no finding, but an error."""
+    (tmp_path / "a.py").write_text('revision = "a"\ndown_revision = None\n')
+    run("create table x (i integer, j integer); create table alembic_version (version_num text);"
+        " insert into alembic_version values ('a')")  # fmt: skip
+    run(change)
+    migrations = subject(
+        dsn,
+        tool="alembic",
+        folder=str(tmp_path),
+        up=[shutil.which("echo") or "echo", f"create table x (i int, j int); {_LEFT_OUT}"],
+        down=[shutil.which("echo") or "echo", "drop table x"],
+        irreversible=["a"] if accepted else [],
+    )
+    if drift is None:
+        with pytest.raises(CouldNotMeasure, match="a cannot be written as SQL in full"):
+            on_scratch("test_migrations_drift", migrations, spare)
+    else:
+        assert says(on_scratch("test_migrations_drift", migrations, spare), drift)
+    for check in ("test_migrations_reversible", "test_migrations_locks"):
+        errors = [e.message for e in judged(check, migrations, spare).lost]
+        untried = "a has a part that its tool cannot write as SQL, which was not tried"
+        assert (untried in errors) != accepted
+
+
 def test_accepted_irreversible_migration_is_not_tried(dsn: Dsn, plain: Path, spare: Dsn) -> None:
     (plain / "02_i.down.sql").unlink()
     migrations = sql(dsn, plain, irreversible=["02"])
@@ -305,6 +376,52 @@ def lint(database: Database) -> str:
     if others:
         raise others[0]
     return "; ".join(evidence.failures)
+
+
+@pytest.mark.parametrize(
+    ("up", "rules"),
+    [
+        ("begin;\nalter table a add b bigint;\ncommit;", []),
+        (
+            """begin; commit;
+            create index concurrently if not exists a_t on public.a (t);
+            begin; commit;""",
+            [],
+        ),
+        ("create index concurrently if not exists a_t on public.a (t);", []),
+        (
+            """-- migrate:up transaction:false
+            create index concurrently if not exists a_t on public.a (t);
+            -- migrate:down
+            drop table a;""",
+            [],
+        ),
+        ("begin;\nalter table a alter t type varchar(9);\ncommit;", ["changing-column-type"]),
+    ],
+)
+def test_squawk_is_told_about_transactions(
+    dsn: Dsn, run: Run, plain: Path, up: str, rules: list[str]
+) -> None:
+    """What the tool or the file says to begin and end them is no finding."""
+    needed(programs.SQUAWK)
+    for limit in ("lock_timeout", "statement_timeout"):
+        statement = f"alter database %I set {limit} = ''2s''"
+        run(f"do $$ begin execute format('{statement}', current_database()); end $$")
+    (plain / "02_i.up.sql").write_text(up)
+    found = lint(sql(dsn, plain))
+    assert [rule for rule in rules if rule in found] == rules
+    assert bool(found) == bool(rules), found
+
+
+def test_timeout_of_the_migrating_role_counts(
+    dsn: Dsn, role: Dsn, plain: Path, run: Run, spare: Dsn
+) -> None:
+    (plain / "02_i.up.sql").write_text("create index a_t on public.a (t);")
+    migrator = str(role.words["user"])
+    waits = "Other sessions wait behind migration 02 for more than 1 s"
+    assert waits in on_scratch("test_migrations_locks", sql(dsn, plain, role=migrator), spare)
+    run(f"alter role {migrator} set lock_timeout = '200ms'")
+    assert on_scratch("test_migrations_locks", sql(dsn, plain, role=migrator), spare) == ""
 
 
 def test_squawk_findings_fail(dsn: Dsn, plain: Path) -> None:

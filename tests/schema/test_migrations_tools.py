@@ -3,16 +3,23 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
 
+from readiness.areas.schema.config import Database
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import State
 from readiness.lib.migrations.reading import state_of
+from readiness.lib.migrations.scratch import scratch
 from readiness.lib.postgres import connect
+from readiness.model.evidence import Evidence
 from readiness.model.secrets import Dsn
+from readiness.servers.postgres import SCRATCH, PrivatePostgres
+from tests.support.monitored_service import suite
 
 pytestmark = [pytest.mark.contract, pytest.mark.server]
 
@@ -30,6 +37,14 @@ with engine.connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
+"""
+EITHER_ENV = """
+from alembic import context
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql")
+    with context.begin_transaction():
+        context.run_migrations()
+else:
 """
 REVISION = """
 from typing import Sequence, Union
@@ -69,6 +84,14 @@ class Migration(migrations.Migration):
     replaces = {replaces!r}
 """
 Down = str | tuple[str, ...] | None
+
+
+@pytest.fixture(scope="module")
+def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dsn]:
+    """A scratch server, empty."""
+    folder = tmp_path_factory.mktemp("scratch")
+    with PrivatePostgres.start(folder, settings=SCRATCH) as running:
+        yield Dsn(running.dsn())
 
 
 def told(dsn: Dsn, folder: Path, program: str, *lines: str) -> list[str]:
@@ -132,6 +155,59 @@ def test_alembic_runs_exactly_what_is_pending(
     assert (after.pending, before.unknown, after.unknown) == ((), (), ())
 
 
+_STEP = "    op.execute({!r})\n"
+_ALONE = """    with op.get_context().autocommit_block():
+        op.execute({!r})
+"""
+
+
+def test_what_alembic_prints_of_a_graph_leads_to_its_schema(
+    dsn: Dsn, tmp_path: Path, spare: Dsn
+) -> None:
+    """Labels, a dependency, a merge, and an index that is built outside of a transaction."""
+    index = "create index concurrently if not exists ta_i on ta (i)"
+    graph: dict[str, tuple[Down, str, str]] = {
+        "a1": (None, _STEP.format("create table ta (i int)"), _STEP.format("drop table ta")),
+        "b1": (None, _STEP.format("create table tb (i int)"), _STEP.format("drop table tb")),
+        "b2": ("b1", _STEP.format("create table tc (i int)"), _STEP.format("drop table tc")),
+        "m": (("a1", "b2"), _ALONE.format(index), _ALONE.format("drop index concurrently ta_i")),
+    }
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "env.py").write_text(EITHER_ENV + indent(ALEMBIC_ENV, "    "))
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s\n")
+    for version, (down, up, back) in graph.items():
+        needs = "a1" if version == "b2" else None
+        label = {"a1": ("billing",), "b1": ("mail",)}.get(version)
+        text = REVISION.format(version=version, down=down, label=label, needs=needs)
+        head, _, _ = text.partition("def upgrade")
+        (tmp_path / "versions" / f"{version}.py").write_text(
+            f"from alembic import op{head}def upgrade() -> None:\n{up}"
+            f"def downgrade() -> None:\n{back}"
+        )
+    told(dsn, tmp_path, DRIVE_ALEMBIC, "upgrade heads")
+    tool = [sys.executable, "-m", "alembic", "-c", str(tmp_path / "alembic.ini")]
+    settings: dict[str, Any] = {
+        "tool": "alembic",
+        "folder": str(tmp_path / "versions"),
+        "up": [*tool, "upgrade", "{previous}:{version}", "--sql"],
+        "down": [*tool, "downgrade", "{version}:{previous}", "--sql"],
+        "newest": 2,
+    }
+    assert failures("test_migrations_drift", dsn, spare, settings) == []
+    assert failures("test_migrations_reversible", dsn, spare, settings) == []
+
+
+def failures(name: str, dsn: Dsn, spare: Dsn, settings: dict[str, Any]) -> list[str]:
+    """What a check of migrations finds, with a scratch server; all of it must be measured."""
+    function = getattr(suite("schema.test_migrations"), name)
+    evidence = Evidence(function.__readiness_check__.judgements)
+    made = Migrations.model_validate(settings)
+    database = Database(name="db", dsn=dsn, migrations=made)
+    function(database, lambda asked: scratch(spare, asked.dsn), evidence)
+    assert not evidence.lost
+    return [*evidence.failures]
+
+
 @pytest.mark.parametrize(
     ("reached", "squashed", "removed"),
     [
@@ -179,3 +255,48 @@ def test_django_runs_exactly_what_is_pending(
     assert {*before.pending} - {"shop.0002_s"} == planned
     assert ("ended with 1" in said) == bool(before.pending)
     assert (after.pending, before.unknown, after.unknown) == ((), (), ())
+
+
+MANAGE = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+OPERATIONS = {
+    "0001_a": "migrations.CreateModel('Part', [('id', models.BigAutoField(primary_key=True))])",
+    "0002_b": "migrations.AddField('Part', 'k', models.IntegerField(null=True))",
+    "0003_c": "migrations.AddField('Part', 'l', models.IntegerField(null=True))",
+    "0002_s": "migrations.AddField('Part', 'k', models.IntegerField(null=True)),"
+    " migrations.AddField('Part', 'l', models.IntegerField(null=True))",
+    "0004_d": "migrations.RunPython(lambda apps, editor: None, migrations.RunPython.noop)",
+}
+NEEDS = {"0002_b": "0001_a", "0003_c": "0002_b", "0002_s": "0001_a", "0004_d": "0003_c"}
+
+
+def test_what_django_prints_leads_to_its_schema(
+    dsn: Dsn, tmp_path: Path, spare: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those that were squashed still beside the squashed one, and Python code that fills."""
+    monkeypatch.setenv("TEST_DSN", dsn.reveal())
+    folder = tmp_path / "shop" / "migrations"
+    folder.mkdir(parents=True)
+    for path in (folder, folder.parent):
+        (path / "__init__.py").touch()
+    (tmp_path / "settings.py").write_text(SETTINGS.replace(', "stock"', ""))
+    manage = tmp_path / "manage.py"
+    manage.write_text(MANAGE)
+    for name, operations in OPERATIONS.items():
+        needs = [("shop", NEEDS[name])] if name in NEEDS else []
+        replaces = [("shop", "0002_b"), ("shop", "0003_c")] if name == "0002_s" else []
+        (folder / f"{name}.py").write_text(
+            f"from django.db import models\n{MIGRATION.format(needs=needs, replaces=replaces)}"
+            f"    operations = [{operations}]\n"
+        )
+    told(dsn, tmp_path, DRIVE_DJANGO, "migrate")
+    settings = {
+        "tool": "django",
+        "folder": str(tmp_path),
+        "up": [sys.executable, str(manage), "sqlmigrate", "{app}", "{version}"],
+    }
+    assert failures("test_migrations_drift", dsn, spare, settings) == []

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.schema.config import Database, DatabaseSchema
+from readiness.areas.schema.config import Database, DatabaseSchema, Tenancy
 from readiness.areas.schema.manifest import read, save
 from readiness.areas.schema.probes.integrity import foreign_keys, orphans
+from readiness.areas.schema.probes.tenants import reaches
 from readiness.config.models import Config
 from readiness.config.subjects import undeclared
-from readiness.lib.postgres import connect
+from readiness.lib.postgres import connect, is_at_least
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.evidence import CheckFailed, Evidence
 from readiness.model.secrets import Dsn
@@ -259,6 +260,115 @@ def test_what_a_tenant_can_write_is_rolled_back(
     assert sorted(rows) == [("a", 5), ("b", 5)]
 
 
+_OWN = "tenant = current_setting('app.tenant', true)"
+_EACH = f"""alter policy own on s.notes rename to reads;
+    alter table s.notes add deleted boolean default false;
+    drop policy reads on s.notes; create policy reads on s.notes for select
+        using ({_OWN} and not deleted);
+    create policy adds on s.notes for insert with check ({_OWN});"""
+_HIDE = "update s.notes set deleted = true where id in (1, 2);"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        # Each tenant reaches a row of its own that it does not see: not one of others.
+        (
+            f"{_EACH} {_HIDE} create policy deletes on s.notes for delete using ({_OWN});",
+            "",
+        ),
+        (
+            f"{_EACH} create policy deletes on s.notes for delete using (true)",
+            "Tenant a can delete 5 rows of others in s.notes (DELETE WITHOUT WHERE)",
+        ),
+        (
+            f"""{_EACH} create policy changes on s.notes for update
+            using (current_setting('app.tenant', true) <> '') with check ({_OWN})""",
+            "A session without a valid tenant can update 10 rows of others in s.notes",
+        ),
+        # A session without a tenant is refused by an error.
+        ("alter policy own on s.notes using (tenant = current_setting('app.tenant'))", ""),
+        # A setting that was never set fails in the same way.
+        (
+            f"""{_EACH} create policy deletes on s.notes for delete
+            using (tenant = 'a' and {_OWN} or tenant = 'b')""",
+            "A session without a valid tenant can delete 5 rows of others",
+        ),
+        (f"{_EACH} revoke delete, update on s.notes from public", ""),
+    ],
+)
+def test_rows_reached_without_where_are_counted_and_not_locked(
+    schema: Dsn, application: Dsn, run: Run, change: str, expected: str
+) -> None:
+    run(change)
+    with connect(schema, timeout_s=5) as other, other.transaction(force_rollback=True):
+        other.execute("select from s.notes for update")  # would block whoever locks a row
+        found = missed_reach(schema, application)
+    assert says(found, expected), found
+
+
+def missed_reach(schema: Dsn, application: Dsn) -> str:
+    tenancy = Tenancy.model_validate(_TENANCY["s.notes"])
+    found = reaches(schema, application, "s.notes", tenancy, timeout_s=2)
+    evidence = Evidence(("reach",))
+    for reach in found:
+        suite("schema.test_access")._judge_reach(reach, "s.notes", evidence)
+    return misses(evidence)
+
+
+_VIEW = (
+    "create view s.all_notes as select {} from s.notes {}; grant select on s.all_notes to public"
+)
+_FUNCTION = """create function s.notes_of() returns {} language sql security definer
+    set search_path = s as $$ select {} $$"""
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (_VIEW.format("*", ""), "s.all_notes reads s.notes as "),
+        (_VIEW.format("id, t", ""), "s.all_notes reads s.notes as "),
+        (_VIEW.format("*", f"where {_OWN}"), ""),
+        (_VIEW.format("id, t", f"where {_OWN}"), ""),
+        (_VIEW.format("*", "where tenant <> ''"), "sees the rows of all others through 1 views"),
+        # Sums may be meant for all; nobody may read it; or it was declared.
+        (_VIEW.format("count(*)", ""), ""),
+        (_VIEW.format("id", "").replace("to public", "to pg_monitor"), ""),
+        (_VIEW.format("id", "").replace("all_notes", "declared"), ""),
+        (
+            """create materialized view s.m as select id, t from s.notes;
+            grant select on s.m to public""",
+            "s.m reads s.notes as ",
+        ),
+        (
+            """create view s.below as select id, t from s.notes;
+            create view s.above as select * from s.below; grant select on s.above to public""",
+            "s.above reads s.notes as ",
+        ),
+        (
+            """create view s.i with (security_invoker = true) as select * from s.notes;
+            grant select on s.i to public""",
+            "",
+        ),
+        (_FUNCTION.format("setof s.notes", "* from notes"), "s.notes_of() reads s.notes as "),
+        (_FUNCTION.format("setof s.notes", f"* from notes where {_OWN}"), ""),
+        (_FUNCTION.format("boolean", "exists (select from notes)"), ""),
+        (_FUNCTION.format("setof bigint", "count(*) from notes"), ""),
+    ],
+)
+def test_what_reaches_around_row_security(
+    schema: Dsn, application: Dsn, run: Run, change: str, expected: str
+) -> None:
+    with connect(schema, timeout_s=5) as connection:
+        if "security_invoker" in change and not is_at_least(connection, 15):
+            pytest.skip("security_invoker is of PostgreSQL 15")
+    run(change)
+    check = "test_access.test_row_security"
+    declared = {"tenancy": _TENANCY, "app_dsn": application, "shared": ["s.declared"]}
+    found = missed(check, schema, **declared)
+    assert says(found, expected), found
+
+
 def test_a_tenant_without_rows_cannot_try_to_write(schema: Dsn, application: Dsn, run: Run) -> None:
     run("drop policy own on s.notes")
     with pytest.raises(NoData, match="tenant a sees no row of its own"):
@@ -282,6 +392,19 @@ def test_without_a_way_to_become_a_tenant_nothing_is_judged(schema: Dsn, check: 
         ("alter table s.child owner to {role}", "owns, and may drop, s.child"),
         ("grant truncate on s.child to {role}", "may truncate s.child"),
         ("grant create on schema s to public", "may create objects in s"),
+        (
+            "alter table s.notes owner to {role}; alter table s.notes force row level security",
+            "owns, and may switch off the row security of, s.notes",
+        ),
+        (_FUNCTION.format("boolean", "true"), ""),
+        (
+            _FUNCTION.format("boolean", "true").replace("set search_path = s", ""),
+            "may run 1 SECURITY DEFINER functions that look up names in its own search_path",
+        ),
+        (
+            _FUNCTION.format("boolean", "true").replace("security definer set search_path = s", ""),
+            "",
+        ),
     ],
 )
 def test_the_application_role(

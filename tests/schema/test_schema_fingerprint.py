@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from readiness.areas.schema.manifest import save as save_schema
+from readiness.areas.schema.manifest import schema_of
 from readiness.cli.main import main
 from readiness.lib.postgres import connect
 from readiness.lib.postgres.contents import TableContent
@@ -172,6 +174,69 @@ def test_change_is_named_by_its_object(dsn: Dsn, run: Run, change: str, told: st
     changes = [str(found) for found in differences(before, of(dsn)) if not _owner_of(found.name)]
     assert len(changes) == 1, changes
     assert changes[0].startswith(told), changes[0]
+
+
+_HERE = "do $$ begin execute format('{}', current_database()); end $$"
+
+
+@contract
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("alter publication p drop table s.child", "publication p on s.child is missing"),
+        ("alter publication p set (publish = 'insert')", "publication p is `insert`, expected `in"),
+        (
+            "alter default privileges in schema s grant all on tables to public",
+            "default-grant to public on tables of ",
+        ),
+        (
+            "alter table s.t set (autovacuum_enabled = false, fillfactor = 10)",
+            "options of s.t was not expected",
+        ),
+        ("alter table s.t set (toast.autovacuum_enabled = false)", "options of s.t was not expec"),
+        (
+            "alter table s.noted alter body set storage external",
+            "options of column body of s.noted was not expected",
+        ),
+        (
+            _HERE.format("alter database %I set search_path = pg_catalog"),
+            "setting search_path in this database was not expected",
+        ),
+        (
+            _HERE.format("alter database %I set app.key = ''secret''"),
+            'setting "app.key" in this database was not expected',
+        ),
+        (
+            _HERE.format("alter role pg_monitor in database %I set work_mem = ''8MB''"),
+            "setting work_mem of pg_monitor in this database was not expected",
+        ),
+        (
+            _HERE.format("grant all on database %I to pg_monitor"),
+            "database grant to pg_monitor was",
+        ),
+        (_HERE.format("alter database %I connection limit 9"), "database connections was not"),
+        # Neither a name nor a row of the catalog that is written by itself.
+        ("analyze s.t; vacuum s.t", ""),
+    ],
+)
+def test_what_surrounds_the_objects_is_saved_and_compared(
+    dsn: Dsn, run: Run, tmp_path: Path, change: str, told: str
+) -> None:
+    run(_SCHEMA)
+    run("create table s.noted (body text); create publication p for table s.t, s.child")
+    saved = save_schema(dsn, tmp_path / "schema.json", timeout_s=10)
+    with connect(dsn, timeout_s=10) as connection:
+        assert saved.changes(schema_of(connection)) == []
+        try:
+            run(change)
+            changes = [str(found) for found in saved.changes(schema_of(connection))]
+        finally:
+            run(_HERE.format("alter database %I reset all"))
+    assert len(changes) == bool(told), changes
+    assert "secret" not in " ".join(changes)
+    assert all(found.startswith(told) for found in changes), changes
+    earlier = saved.model_copy(update={"format": "readiness-schema/1", "objects": of(dsn)})
+    assert earlier.changes(of(dsn)) == []
 
 
 def _owner_of(name: str) -> bool:

@@ -69,6 +69,10 @@ class DatabaseSchema(Model):
     row_security: Annotated[list[Table], Field(min_length=1)] | None = Field(
         None, description="tables that must be protected by row level security"
     )
+    shared: list[Text] = Field(
+        default=[],
+        description="views and functions that may show rows of all tenants: `shop.totals`",
+    )
     app_dsn: Dsn | None = Field(None, description="the role that the application connects as")
     timeout_s: Positive = Field(
         30, description="seconds; limit for the search for orphaned foreign keys"

@@ -1,6 +1,7 @@
 """The saved schema: its file, and the command `readiness schema save` that writes it."""
 
 import sys
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -11,15 +12,22 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from readiness.areas.schema.config import Config, Database
 from readiness.config.base.area import Configured
 from readiness.lib.options import config_option
-from readiness.lib.postgres import connect
-from readiness.lib.postgres.fingerprint import Change, Fingerprint, differences, fingerprint
+from readiness.lib.postgres import Connection, connect
+from readiness.lib.postgres.fingerprint import (
+    SURROUNDINGS,
+    Change,
+    Fingerprint,
+    differences,
+    fingerprint,
+    surroundings,
+)
 from readiness.model.clean import clean
 from readiness.model.errors import CouldNotMeasure, UsageError
 from readiness.model.measurement import now
 from readiness.model.secrets import Dsn
 from readiness.model.suggest import did_you_mean
 
-FORMAT: Final = "readiness-schema/1"
+FORMAT: Final = "readiness-schema/2"
 _LARGEST: Final = 64 * 1024 * 1024
 _REMEDY: Final = "write it from a database whose schema is right: readiness schema save NAME"
 _WHERE = "readiness schema save"
@@ -34,10 +42,24 @@ class SchemaManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["readiness-schema/1"] = FORMAT
+    format: Literal["readiness-schema/1", "readiness-schema/2"] = FORMAT
     saved_at: AwareDatetime
     server: int
     objects: Fingerprint
+
+    @property
+    def missing_kinds(self) -> frozenset[str]:
+        """What an earlier version did not save, and which cannot be compared."""
+        return frozenset() if self.format == FORMAT else SURROUNDINGS
+
+    def changes(self, found: Fingerprint, ignore: Collection[str] = ()) -> list[Change]:
+        """How a database differs from what was saved."""
+        return differences(self.objects, found, without=self.missing_kinds, ignore=ignore)
+
+
+def schema_of(connection: Connection) -> Fingerprint:
+    """What is saved of a database, and compared with it."""
+    return {**fingerprint(connection), **surroundings(connection)}
 
 
 def save(dsn: Dsn, path: Path, *, timeout_s: float, at: datetime | None = None) -> SchemaManifest:
@@ -46,7 +68,7 @@ def save(dsn: Dsn, path: Path, *, timeout_s: float, at: datetime | None = None) 
         manifest = SchemaManifest(
             saved_at=at or now(),
             server=connection.info.server_version // 10_000,
-            objects=dict(sorted(fingerprint(connection).items())),
+            objects=dict(sorted(schema_of(connection).items())),
         )
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -155,6 +177,5 @@ def _manifest(database: Database) -> Path:
 
 def _changes(database: Database, path: Path) -> list[Change]:
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = fingerprint(connection)
-    ignore = database.schema.ignore if database.schema else ()
-    return differences(read(path).objects, found, ignore=ignore)
+        found = schema_of(connection)
+    return read(path).changes(found, database.schema.ignore if database.schema else ())

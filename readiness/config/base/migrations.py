@@ -34,7 +34,17 @@ class Migrations(Model):
         3, description="how many of the newest are judged by rollback, locks and squawk"
     )
     irreversible: list[Text] = Field(
-        default=[], description="versions that cannot be rolled back, which was accepted"
+        default=[],
+        description="versions that cannot be rolled back, or have a part that is not SQL, which was"
+        " accepted",
+    )
+    placeholders: dict[str, str] = Field(
+        default={}, description="with flyway: the values of its placeholders, `${name}`"
+    )
+    role: Identifier | None = Field(
+        None,
+        description="the role that runs them, whose `lock_timeout` counts; default: the owner of"
+        " the table of what was applied",
     )
     ignore: list[Text] = Field(
         default=[], description="patterns of objects that do not come from migrations"

@@ -4,9 +4,10 @@ import ast
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from readiness.lib.migrations.model import Migration
@@ -14,6 +15,7 @@ from readiness.model.errors import CouldNotMeasure
 
 _PLAIN: Final = re.compile(r"(?P<version>\d+)[._-]?(?P<name>.*?)(?P<way>\.up|\.down)?\.sql")
 _FLYWAY: Final = re.compile(r"(?P<kind>[VUR])(?P<version>[\d._]*)__(?P<name>.*)\.sql")
+_PLACEHOLDER: Final = re.compile(r"\$\{([\w.:-]+)\}")
 _LARGEST: Final = 16 * 1024 * 1024
 _REMEDY: Final = "check `folder` of its migrations"
 
@@ -51,7 +53,7 @@ def plain(folder: Path) -> list[Migration]:
     ]
 
 
-def flyway(folder: Path) -> list[Migration]:
+def flyway(folder: Path, values: Mapping[str, str] = MappingProxyType({})) -> list[Migration]:
     """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`."""
     versioned: dict[tuple[int, ...], Migration] = {}
     repeatable: list[Migration] = []
@@ -66,7 +68,9 @@ def flyway(folder: Path) -> list[Migration]:
             undo[version] = path
         elif found["kind"] == "R":
             repeatable.append(
-                Migration(found["name"].replace("_", " "), path, checksum=flyway_checksum(path))
+                Migration(
+                    found["name"].replace("_", " "), path, checksum=_of_repeatable(path, values)
+                )
             )
         elif version:
             versioned[_numbers(version)] = Migration(version, path, checksum=flyway_checksum(path))
@@ -80,10 +84,42 @@ def flyway(folder: Path) -> list[Migration]:
 
 def flyway_checksum(path: Path) -> str:
     """As flyway writes it down: CRC-32 of the lines without their ends, as a signed number."""
+    return _checksum(text_of(path))
+
+
+def _of_repeatable(path: Path, values: Mapping[str, str]) -> str | None:
+    """Of the text with its placeholders filled in; None where a value is not known here."""
+    text = text_of(path)
+    known = all(name in values for name in _PLACEHOLDER.findall(text))
+    return _checksum(with_values(text, path, values)) if known else None
+
+
+def _checksum(text: str) -> str:
     value = 0
-    for line in re.split(r"\r\n|\r|\n", text_of(path)):
+    for line in re.split(r"\r\n|\r|\n", text):
         value = zlib.crc32(line.encode(), value)
     return str(value - (1 << 32) if value >= 1 << 31 else value)
+
+
+def with_values(text: str, path: Path, values: Mapping[str, str]) -> str:
+    """A flyway script with its placeholders filled in; `${flyway:filename}` is known.
+
+    Raises:
+        CouldNotMeasure: one has no value.
+    """
+    known = {"flyway:filename": path.name, **values}
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] in known:
+            return known[found[1]]
+        raise CouldNotMeasure(
+            f"the placeholder {found[0]} has no value",
+            where=str(path),
+            remedy=f'set it in [databases.NAME.migrations]: placeholders = {{ "{found[1]}" ='
+            " 'VALUE' }",
+        )
+
+    return _PLACEHOLDER.sub(value, text)
 
 
 def is_repeatable(migration: Migration) -> bool:
@@ -131,9 +167,18 @@ def alembic(folder: Path) -> list[Migration]:
         if after is None or "down_revision" not in names:
             raise CouldNotMeasure("cannot read its down_revision", where=str(path))
         needs = _several(names.get("depends_on")) or ()
-        found.append(Migration(revision, path, after, needs=needs))
-        labels |= dict.fromkeys(_several(names.get("branch_labels")) or (), revision)
-    return [replace(m, needs=tuple(labels.get(need, need) for need in m.needs)) for m in found]
+        own = _several(names.get("branch_labels")) or ()
+        found.append(Migration(revision, path, after, needs=needs, labels=own))
+        labels |= dict.fromkeys(own, revision)
+    known = {m.version for m in found}
+    return [replace(m, needs=tuple(_revision(n, labels, known) for n in m.needs)) for m in found]
+
+
+def _revision(named: str, labels: Mapping[str, str], known: set[str]) -> str:
+    """The revision that a label, or the beginning of its name, stands for."""
+    named = labels.get(named, named)
+    like = [version for version in known if version.startswith(named)]
+    return like[0] if named not in known and len(like) == 1 else named
 
 
 def django(folder: Path) -> list[Migration]:

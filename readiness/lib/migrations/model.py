@@ -1,6 +1,7 @@
 """What a repository has of migrations, what a database had of them, and how the two differ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class Migration:
         checksum: of the file, where the tool keeps one; None where it does not.
         down: the file of its rollback, where that is a separate file.
         replaces: the versions that it stands for (squashed).
+        labels: the names of the line that begins with it (alembic's `branch_labels`).
     """
 
     version: str
@@ -27,6 +29,7 @@ class Migration:
     down: Path | None = None
     replaces: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class State:
         unknown: applied, not in the repository.
         failed: begun, and not ended well.
         altered: their file is another one than the one that was applied.
-        heads: the ends of the repository; two of them in one line are a fork.
+        heads: the ends of the repository.
+        forks: ends that nobody declared and that ought to be merged into another one.
     """
 
     pending: tuple[str, ...]
@@ -55,9 +59,15 @@ class State:
     failed: tuple[str, ...]
     altered: tuple[str, ...]
     heads: tuple[str, ...]
+    forks: tuple[str, ...] = ()
 
 
-def state(migrations: Iterable[Migration], applied: Applied, heads: Iterable[str]) -> State:
+def state(
+    migrations: Iterable[Migration],
+    applied: Applied,
+    heads: Iterable[str],
+    forks: Iterable[str] = (),
+) -> State:
     """Compares the repository with what was applied."""
     known = {migration.version: migration for migration in migrations}
     done = set(applied.versions)
@@ -77,6 +87,7 @@ def state(migrations: Iterable[Migration], applied: Applied, heads: Iterable[str
             if version in known and known[version].checksum not in (None, written)
         ),
         heads=tuple(heads),
+        forks=tuple(forks),
     )
 
 
@@ -116,3 +127,45 @@ def heads_of(migrations: Iterable[Migration]) -> tuple[str, ...]:
     found = list(migrations)
     built_on = {version for migration in found for version in migration.after}
     return tuple(m.version for m in found if m.version not in built_on)
+
+
+def forks_of(migrations: Iterable[Migration]) -> tuple[str, ...]:
+    """The heads beyond the first that have neither a label of their own nor one that needs them.
+
+    Labels are how alembic keeps several lines on purpose; a head that another one depends on is
+    applied with that: https://alembic.sqlalchemy.org/en/latest/branches.html
+    """
+    known = {migration.version: migration for migration in migrations}
+    heads = heads_of(known.values())
+    lines = {head: set(_line(head, known)) for head in heads}
+    needed = {need for migration in known.values() for need in migration.needs}
+    undeclared = []
+    for head in heads:
+        shared: set[str] = set().union(*(lines[other] for other in heads if other != head))
+        own = lines[head] - shared
+        if head not in needed and not any(known[version].labels for version in own):
+            undeclared.append(head)
+    return tuple(undeclared[1:])
+
+
+def without_replaced(
+    migrations: Sequence[Migration], done: AbstractSet[str] | None = None
+) -> list[Migration]:
+    """Squashed migrations in place of those that they replace, as on a new database.
+
+    Where it is known what was applied (`done`), a squashed one that was not is left out instead.
+    """
+    used = [m for m in migrations if m.replaces and (done is None or m.version in done)]
+    replaced = {old for m in used for old in m.replaces}
+    unused = {m.version for m in migrations if m.replaces and m not in used}
+    return [m for m in migrations if m.version not in replaced | unused]
+
+
+def _line(head: str, known: Mapping[str, Migration]) -> Iterator[str]:
+    """What a head builds on, and itself."""
+    waiting = [head]
+    while waiting:
+        version = waiting.pop()
+        if version in known:
+            yield version
+            waiting += known[version].after

@@ -7,7 +7,15 @@ from psycopg import sql
 
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations import files
-from readiness.lib.migrations.model import Applied, Migration, State, heads_of, in_order, state
+from readiness.lib.migrations.model import (
+    Applied,
+    Migration,
+    State,
+    forks_of,
+    heads_of,
+    in_order,
+    state,
+)
 from readiness.lib.postgres import Connection, Row, fetch, fetch_value, source_of
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -26,6 +34,10 @@ _QUERIES: Final = {
     "sql": "select {column}::text from {table}",
 }
 _DIRTY: Final = "select {column}::text from {table} where dirty"
+# It keeps a line for each time that a version was applied or rolled back; 0 is where it began.
+_GOOSE: Final = """
+    select version_id::text from (select distinct on (version_id) version_id, is_applied
+        from {} order by version_id, id desc) last where is_applied and version_id > 0"""
 _COLUMNS: Final = """
     select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0
         and not attisdropped"""
@@ -45,7 +57,7 @@ def migrations_of(settings: Migrations) -> list[Migration]:
         case "django":
             return in_order(files.django(folder), str(folder))
         case "flyway":
-            found = files.flyway(folder)
+            found = files.flyway(folder, settings.placeholders)
         case "sql":
             found = files.plain(folder)
     if not found:
@@ -61,7 +73,9 @@ def state_of(connection: Connection, settings: Migrations) -> tuple[State, Appli
     applied = _applied(connection, settings, migrations)
     if not applied.versions and not applied.failed:
         raise NoData("the table lists no applied migration", where=applied.source)
-    return state(migrations, applied, _heads(settings, migrations)), applied
+    heads = _heads(settings, migrations)
+    forks = forks_of(migrations) if settings.tool == "alembic" else heads[1:]
+    return state(migrations, applied, heads, forks), applied
 
 
 def _heads(settings: Migrations, migrations: list[Migration]) -> tuple[str, ...]:
@@ -88,6 +102,8 @@ def _applied(connection: Connection, settings: Migrations, migrations: list[Migr
             where=connection.info.dbname,
             remedy="name it in `table`, with its schema, or apply the migrations",
         )
+    if settings.tool == "sql" and "is_applied" in columns:
+        return _goose(connection, table, migrations)
     names = {"table": table, "column": sql.Identifier(settings.column)}
     statement = sql.SQL(_QUERIES[settings.tool]).format(**names)
     rows, source = fetch(connection, statement), source_of(statement, connection)
@@ -154,9 +170,15 @@ def _plain(
     return Applied(frozenset(done), source, failed)
 
 
+def _goose(connection: Connection, table: sql.Identifier, migrations: list[Migration]) -> Applied:
+    statement = sql.SQL(_GOOSE).format(table)
+    return _plain(fetch(connection, statement), source_of(statement, connection), migrations, None)
+
+
 def _as_known(version: str, known: dict[int, str]) -> str:
-    """`1` and `0001` are one version: the repository's way to write it."""
-    return known.get(int(version), version) if version.isdigit() else version
+    """`1` and `0001` are one version, and so is `1_name.sql`: the repository's way to write it."""
+    number = version if version.isdigit() else version.partition("_")[0]
+    return known.get(int(number), version) if number.isdigit() else version
 
 
 def release_of(connection: Connection) -> int:

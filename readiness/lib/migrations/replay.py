@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
+
+import psycopg
 
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.files import is_repeatable, text_of
-from readiness.lib.migrations.model import Migration
+from readiness.lib.migrations.model import Migration, without_replaced
 from readiness.lib.migrations.reading import version_table
 from readiness.lib.migrations.scratch import Scratch
-from readiness.lib.migrations.scripts import down_of, script, up_of
+from readiness.lib.migrations.scripts import down_of, not_printed, script, up_of
 from readiness.lib.postgres import Connection, connect, translated
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Change, Fingerprint, differences, fingerprint
@@ -19,6 +21,12 @@ from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import Dsn
 
 _T = TypeVar("_T")
+# Errors that no role, extension or table of another server would prevent.
+_OWN_FAULTS: Final = {
+    "55P04": "use a new value of an enum in the migration after the one that adds it",
+    "42601": "it is not valid SQL",
+    "25001": "run it outside of a transaction, as its tool allows",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class Rollback:
         rows: tables whose rows differ after its rollback.
         again: objects that differ after the second run from the first.
         rows_before: how many rows had to survive.
+        untried: whether it has a part that its tool cannot write as SQL.
     """
 
     version: str
@@ -39,6 +48,7 @@ class Rollback:
     rows: tuple[str, ...] = ()
     again: tuple[Change, ...] = ()
     rows_before: int = 0
+    untried: bool = False
 
     @property
     def wrong(self) -> str:
@@ -52,6 +62,21 @@ class Rollback:
         if self.again:
             return f"{self.version}: after it is run again {self.again[0]}"
         return ""
+
+
+class MigrationFails(CouldNotMeasure):
+    """A migration fails whatever the server has beside it."""
+
+
+def _state_of(error: BaseException | None) -> str:
+    """What PostgreSQL called the error that caused this one; empty for another cause."""
+    while error and not isinstance(error, psycopg.Error):
+        error = error.__cause__
+    return (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
+
+
+def _is_its_own_fault(error: CouldNotMeasure) -> bool:
+    return _state_of(error) in _OWN_FAULTS
 
 
 def execute(connection: Connection, text: str) -> None:
@@ -89,6 +114,12 @@ def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
     try:
         apply(dsn, text, settings.timeout_s)
     except CouldNotMeasure as error:
+        if _is_its_own_fault(error):
+            raise MigrationFails(
+                f"{migration.version} fails on a scratch server: {error.message}",
+                where=str(migration.path),
+                remedy="correct it; " + _OWN_FAULTS.get(_state_of(error), "it fails everywhere"),
+            ) from error
         raise CouldNotMeasure(
             f"{migration.version} fails on a scratch server: {error.message}",
             where=str(migration.path),
@@ -115,7 +146,8 @@ def on_copies(
         for migration in newest:
             with server.database(dsn) as copy:
                 found.append(judge(copy, migration))
-            run(dsn, settings, migration)
+            if migration is not newest[-1]:
+                run(dsn, settings, migration)
     return found
 
 
@@ -123,7 +155,7 @@ def parted(
     settings: Migrations, migrations: Sequence[Migration]
 ) -> tuple[Sequence[Migration], Sequence[Migration]]:
     """The older migrations, which are only run, and the newest, which are judged."""
-    steps = [m for m in migrations if not is_repeatable(m)]
+    steps = [m for m in without_replaced(migrations) if not is_repeatable(m)]
     cut = max(0, len(steps) - settings.newest)
     return steps[:cut], steps[cut:]
 
@@ -138,8 +170,25 @@ def roll_back(settings: Migrations, dsn: Dsn, migration: Migration) -> Rollback:
     down = down_of(settings, migration)
     if down is None:
         return Rollback(migration.version, "it has no rollback script")
-    before, rows = _look(dsn, settings)
-    run(dsn, settings, migration)
+    if not_printed(down) or not_printed(up_of(settings, migration)):
+        return Rollback(migration.version, untried=True)
+    before = _look(dsn, settings)
+    try:
+        run(dsn, settings, migration)
+    except MigrationFails as error:
+        return Rollback(migration.version, error.message.partition(" ")[2])
+    return _down_and_up(settings, dsn, migration, down, before)
+
+
+def _down_and_up(
+    settings: Migrations,
+    dsn: Dsn,
+    migration: Migration,
+    down: str,
+    looked: tuple[Fingerprint, dict[str, TableContent]],
+) -> Rollback:
+    """Roll back a migration that has just been run; compares with what was there before it."""
+    before, rows = looked
     after, _ = _look(dsn, settings)
     counted = sum(content.rows for content in rows.values())
     try:
@@ -152,9 +201,6 @@ def roll_back(settings: Migrations, dsn: Dsn, migration: Migration) -> Rollback:
     lost = _changed(rows, rows_back, settings)
     if left or lost:
         return Rollback(migration.version, "", tuple(left), lost, rows_before=counted)
-    if settings.tool == "alembic" and not migration.after:
-        # Printed for an empty database, its first migration makes the table of versions, too.
-        apply(dsn, f"drop table if exists {version_table(settings)}", settings.timeout_s)
     try:
         run(dsn, settings, migration)
     except CouldNotMeasure as error:

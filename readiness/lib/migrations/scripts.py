@@ -1,14 +1,16 @@
 """The SQL of a migration: from its files or printed by its tool, and cut into statements."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 
 from readiness.config.base.migrations import Migrations
 from readiness.lib import command
-from readiness.lib.migrations.files import text_of
+from readiness.lib.migrations.files import text_of, with_values
 from readiness.lib.migrations.model import Migration
+from readiness.lib.migrations.reading import version_table
 from readiness.model.errors import CouldNotMeasure
 
 # What a semicolon may stand in without ending a statement: `begin atomic` is a function's body.
@@ -25,6 +27,20 @@ _ALONE: Final = re.compile(
     r"\bconcurrently\b|^\s*(vacuum|create\s+database|drop\s+database|alter\s+system)\b",
     re.IGNORECASE,
 )
+# dbmate (`migrate:`), goose and sql-migrate (`+migrate`) keep both ways in one file.
+_WAY: Final = re.compile(
+    r"^[ \t]*--[ \t]*(?:migrate:|\+goose[ \t]+|\+migrate[ \t]+)(up|down)\b", re.IGNORECASE
+)
+_NO_TRANSACTION: Final = re.compile(
+    r"^[ \t]*--[ \t]*(?:migrate:(?:up|down)\b.*\btransaction:false\b"
+    r"|\+goose[ \t]+no[ \t]+transaction\b|\+migrate[ \t]+(?:up|down)\b.*\bnotransaction\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_RUNNING: Final = re.compile(
+    r"^-- Running (?:upgrade[^\n]*? -> (?P<up>[^\s,]+)|downgrade (?P<down>[^\s,]+) -> )",
+    re.MULTILINE,
+)
+_BOOKKEEPING: Final = r"\s*(?:create\s+table|insert\s+into|update|delete\s+from)\s+(?:\w+\.)?{}\b"
 _WORDS: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 # The tools print SQL and nothing more: a tool that may change a database could take the wrong one.
 _UP: Final = {
@@ -54,8 +70,54 @@ class Script:
 
 def script(text: str) -> Script:
     """The statements of a migration."""
-    found = [s for s in split(text) if not _TRANSACTION.fullmatch(_bare(s))]
+    found = [s for s in split(text) if not _ends_or_begins(s)]
+    if any(map(_WAY.match, text.splitlines())):  # such a tool decides by its marker alone
+        return Script(tuple(found), not _NO_TRANSACTION.search(text))
     return Script(tuple(found), not any(_ALONE.search(_bare(s)) for s in found))
+
+
+def without_transactions(text: str) -> str:
+    """The text without what begins and ends transactions; each line stays where it is."""
+    return _blanked(text, _ends_or_begins)
+
+
+def _blanked(text: str, unwanted: Callable[[str], bool]) -> str:
+    place, parts = 0, []
+    for statement in split(text):
+        start = text.index(statement, place)
+        blank = "\n" * statement.count("\n") if unwanted(statement) else statement
+        parts += [text[place:start], blank]
+        place = start + len(statement)
+    return "".join([*parts, text[place:]])
+
+
+def _ends_or_begins(statement: str) -> bool:
+    return bool(_TRANSACTION.fullmatch(_bare(statement)))
+
+
+def one_way(text: str, way: Literal["up", "down"]) -> str | None:
+    """A file's part for one way, each line where it was; None where markers leave it out."""
+    kept, now, marked = [], "", False
+    for line in text.splitlines():
+        if found := _WAY.match(line):
+            now = found[1].lower()
+            marked = marked or now == way
+        kept.append(line if now in ("", way) else "")
+    return "\n".join(kept) if marked or not now else None
+
+
+def _step_of(text: str, version: str, way: Literal["up", "down"]) -> str:
+    """What alembic printed for one revision: it prints those that it depends on, too."""
+    marks = list(_RUNNING.finditer(text))
+    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+        if mark[way] == version:
+            opened = [s for s in split(text[: mark.start()]) if _ends_or_begins(s)]
+            begun = bool(opened) and not re.search(
+                r"commit|end|rollback", opened[-1], re.IGNORECASE
+            )
+            step = text[mark.start() : after.start() if after else len(text)]
+            return f"{'BEGIN;' if begun else ''}\n{step}"
+    return text
 
 
 def split(text: str) -> Iterator[str]:
@@ -117,14 +179,35 @@ def up_of(settings: Migrations, migration: Migration) -> str:
     """The SQL of a migration."""
     if settings.tool in _UP:
         return _printed(settings.up or _UP[settings.tool], settings, migration, "up")
-    return text_of(migration.path)
+    text = _of_file(settings, migration.path)
+    up = one_way(text, "up")
+    if up is None:
+        raise CouldNotMeasure(
+            "has a marker for its rollback alone",
+            where=str(migration.path),
+            remedy="begin what is applied with `-- migrate:up` or `-- +goose Up`",
+        )
+    return up
 
 
 def down_of(settings: Migrations, migration: Migration) -> str | None:
     """The SQL of its rollback; None if it has none."""
     if settings.tool in _DOWN:
         return _printed(settings.down or _DOWN[settings.tool], settings, migration, "down")
-    return text_of(migration.down) if migration.down else None
+    if migration.down:
+        return _of_file(settings, migration.down)
+    text = _of_file(settings, migration.path)
+    return one_way(text, "down") if any(map(_WAY.match, text.splitlines())) else None
+
+
+def not_printed(text: str) -> bool:
+    """Whether the tool left out a part that it cannot write as SQL, such as Python code."""
+    return bool(_NOT_SQL.search(text))
+
+
+def _of_file(settings: Migrations, path: Path) -> str:
+    text = text_of(path)
+    return with_values(text, path, settings.placeholders) if settings.tool == "flyway" else text
 
 
 def filled_in(argv: Sequence[str], tool: str, migration: Migration) -> list[str]:
@@ -138,19 +221,20 @@ def filled_in(argv: Sequence[str], tool: str, migration: Migration) -> list[str]
     return [_FIELD.sub(lambda found: values[found[1]], part) for part in argv]
 
 
-def _printed(argv: Sequence[str], settings: Migrations, migration: Migration, way: str) -> str:
+def _printed(
+    argv: Sequence[str], settings: Migrations, migration: Migration, way: Literal["up", "down"]
+) -> str:
     filled = filled_in(argv, settings.tool, migration)
     said = command.run(
         filled,
         f"print the SQL of {migration.version}",
-        f"name a command that prints it in `{way}` of [databases.NAME.migrations]",
+        f"name a command that prints it in `{way}` of [databases.NAME.migrations]; a migration that"
+        " reads the database must not do so when it is printed: context.is_offline_mode()",
         timeout_s=settings.timeout_s,
     )
-    if _NOT_SQL.search(said):
-        raise CouldNotMeasure(
-            f"{migration.version} has a part that its tool cannot write as SQL",
-            where=str(migration.path),
-            remedy="try it by hand on a copy; to accept that its rollback cannot be tried here,"
-            " list it in `irreversible`",
-        )
-    return said
+    if settings.tool != "alembic":
+        return said
+    # The line that it keeps of itself needs a table that the first revision alone creates.
+    own = re.compile(_BOOKKEEPING.format(re.escape(version_table(settings))), re.IGNORECASE)
+    step = _step_of(said, migration.version, way)
+    return _blanked(step, lambda statement: bool(own.match(_bare(statement))))

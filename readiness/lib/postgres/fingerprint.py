@@ -17,9 +17,14 @@ Fingerprint = dict[str, str]
 ROLES: Final = frozenset({"owner", "grant"})
 """The kinds that name roles: another server may not have them."""
 
-_STATEMENT, _TEXTS = (
+SURROUNDINGS: Final = frozenset({
+    "publication", "options", "default-grant", "setting", "database"
+})  # fmt: skip
+"""The kinds that `surroundings` reads."""
+
+_STATEMENT, _TEXTS, _DATABASE = (
     (files("readiness.lib.postgres") / name).read_text(encoding="utf-8")
-    for name in ("fingerprint.sql", "fingerprint_texts.sql")
+    for name in ("fingerprint.sql", "fingerprint_texts.sql", "fingerprint_database.sql")
 )
 # How the text of such an object is printed; none where it is gone. Aggregates have none.
 _PRINT: Final = {
@@ -120,6 +125,18 @@ def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
             fix_settings(connection, _FIXED)
             found.update(_printed(connection, some))
     return found
+
+
+def surroundings(connection: Connection) -> Fingerprint:
+    """What surrounds the objects: publications, storage options, settings and default privileges.
+
+    The database's own rights and options are among them, without its name. Values of settings that
+    an extension or an application defines are replaced by their MD5 sum, as they may be secrets.
+    """
+    with in_snapshot(connection, ""):
+        fix_settings(connection, _FIXED)
+        rows = fetch(connection, _DATABASE)
+    return {f"{kind} {name}": definition or "" for kind, name, definition in rows}
 
 
 def _printed(connection: Connection, texts: Sequence[_Text]) -> Iterator[tuple[str, str]]:

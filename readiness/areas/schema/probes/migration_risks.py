@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,8 +14,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from readiness.config.base.migrations import Migrations
 from readiness.lib.migrations.model import Migration
+from readiness.lib.migrations.reading import version_table
 from readiness.lib.migrations.replay import execute
-from readiness.lib.migrations.scripts import script, up_of
+from readiness.lib.migrations.scripts import not_printed, script, up_of, without_transactions
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value, translated
 from readiness.lib.postgres.fingerprint import Change, differences, fingerprint
 from readiness.lib.text import clean
@@ -37,6 +38,21 @@ _BLOCKS_OTHERS: Final = """
     select exists (select from pg_locks where pid = %s and not granted and locktype = 'relation'
         and mode in ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock',
             'ShareLock'))"""
+# Later ones win: of the database, of the role, of both.
+_LIMITS: Final = """
+    select split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)
+    from pg_db_role_setting s, unnest(s.setconfig) x
+    where s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+        and s.setrole in (0, coalesce((select oid from pg_roles where rolname = %(role)s),
+            (select relowner from pg_class where oid = to_regclass(%(table)s))))
+        and split_part(x, '=', 1) in ('lock_timeout', 'statement_timeout')
+        and substr(x, strpos(x, '=') + 1) !~ '^0+\\D*$'
+    order by s.setrole <> 0, s.setdatabase <> 0"""
+# What squawk asks for where the migration itself does not set it.
+_ASKED_FOR: Final = {
+    "lock_timeout": {"require-lock-timeout"},
+    "statement_timeout": {"require-statement-timeout"},
+}
 _STRONG: Final = ("AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock")
 _INSTALL: Final = "pip install squawk-cli"
 _TIMEOUT_S: Final = 60.0
@@ -52,6 +68,7 @@ class Blocking:
         left: objects that it left behind when it gave up.
         locks: strong locks on tables that existed before, such as `ShareLock on shop.orders`.
         rewritten: tables that it rewrites under a lock that blocks everybody.
+        untried: whether it has a part that its tool cannot write as SQL.
     """
 
     version: str
@@ -60,27 +77,51 @@ class Blocking:
     left: tuple[Change, ...]
     locks: tuple[str, ...]
     rewritten: tuple[str, ...]
+    untried: bool = False
 
 
-def blocking(settings: Migrations, dsn: Dsn, migration: Migration) -> Blocking:
-    """Run a migration while a transaction holds a writer's locks on every table."""
+def blocking(
+    settings: Migrations, limits: Mapping[str, str], dsn: Dsn, migration: Migration
+) -> Blocking:
+    """Run a migration while a transaction holds a writer's locks on every table.
+
+    It has the timeouts (`limits`) of the role that runs migrations.
+    """
     text = up_of(settings, migration)
     locks, rewritten = _traced(dsn, text, settings)
     with connect(dsn, timeout_s=settings.timeout_s) as watcher:
         before = fingerprint(watcher)
         with connect(dsn, timeout_s=settings.timeout_s) as blocker, blocker.transaction():
             _write_everywhere(blocker)
-            attempt = _Attempt(dsn, text, settings)
+            attempt = _Attempt(dsn, text, settings, limits)
             waited = attempt.watch(watcher, settings.max_blocked_s)
         left = differences(before, fingerprint(watcher)) if attempt.gave_up else []
-    return Blocking(migration.version, waited, attempt.gave_up, tuple(left), locks, rewritten)
+    return Blocking(
+        migration.version,
+        waited,
+        attempt.gave_up,
+        tuple(left),
+        locks,
+        rewritten,
+        untried=not_printed(text),
+    )
+
+
+def limits_of(connection: Connection, settings: Migrations) -> dict[str, str]:
+    """The timeouts that the role which runs migrations has, of its own or of the database."""
+    table = sql.Identifier(*version_table(settings).split(".", 1)).as_string(connection)
+    names = {"table": table, "role": settings.role}
+    return {name: value for name, value in fetch(connection, _LIMITS, names)}  # noqa: C416 - rows
 
 
 class _Attempt:
     """A migration that runs in its own thread."""
 
-    def __init__(self, dsn: Dsn, text: str, settings: Migrations) -> None:
+    def __init__(
+        self, dsn: Dsn, text: str, settings: Migrations, limits: Mapping[str, str]
+    ) -> None:
         self.gave_up = False
+        self._limits = limits
         self._dsn, self._text, self._settings = dsn, text, settings
         self._pid = 0
         self._problem: CouldNotMeasure | None = None
@@ -125,6 +166,8 @@ class _Attempt:
         try:
             with connect(self._dsn, timeout_s=self._settings.timeout_s) as connection:
                 self._pid = connection.info.backend_pid
+                for name, value in self._limits.items():
+                    fetch(connection, "select set_config(%s, %s, false)", [name, value])
                 self._ready.set()
                 execute(connection, self._text)
         except CouldNotMeasure as error:
@@ -206,14 +249,19 @@ _violations: Final = TypeAdapter(list[_Violation])
 
 
 def remarks(
-    scripts: Sequence[tuple[str, str]], *, exclude: Collection[str], server: int
+    scripts: Sequence[tuple[str, str]],
+    *,
+    exclude: Collection[str],
+    server: int,
+    limits: Collection[str] = (),
 ) -> list[Remark]:
     """The findings of squawk on migrations, in their order.
 
     Args:
-        scripts: version and SQL of each migration; each is run in a transaction.
+        scripts: version and SQL of each migration.
         exclude: rules that are ignored.
         server: the major release of PostgreSQL that they are for.
+        limits: timeouts that the role sets which runs them.
 
     Raises:
         Unreachable: squawk is not installed.
@@ -222,20 +270,23 @@ def remarks(
         program = programs.find(programs.SQUAWK)
     except programs.AbsentError as problem:
         raise Unreachable(problem.message, where="PATH", remedy=problem.remedy) from None
-    with tempfile.TemporaryDirectory(prefix="readiness-") as folder:
-        files = {}
-        for number, (version, script) in enumerate(scripts):
-            path = Path(folder) / f"{number:04}.sql"
-            path.write_text(script, encoding="utf-8")
-            files[str(path)] = version
-        options = ["--reporter=json", "--assume-in-transaction", f"--pg-version={server}.0"]
-        if exclude:
-            options.append(f"--exclude={','.join(exclude)}")
-        said = _run([program, *options, *files], folder)
-    return [
-        Remark(files.get(v.file, v.file), v.line + 1, v.rule_name, v.message)
-        for v in _parsed(said, program)
-    ]
+    needless = {rule for limit in limits for rule in _ASKED_FOR[limit]}
+    options = ["--reporter=json", f"--pg-version={server}.0"]
+    if exclude:
+        options.append(f"--exclude={','.join(exclude)}")
+    found: list[Remark] = []
+    for version, text in scripts:
+        # What the tool prints to begin and end transactions is no nesting of them.
+        alone = not script(text).transactional
+        around = [] if alone else ["--assume-in-transaction"]
+        with tempfile.TemporaryDirectory(prefix="readiness-") as folder:
+            path = Path(folder) / "migration.sql"
+            path.write_text(text if alone else without_transactions(text), encoding="utf-8")
+            said = _run([program, *options, *around, str(path)], folder)
+        found += [
+            Remark(version, v.line + 1, v.rule_name, v.message) for v in _parsed(said, program)
+        ]
+    return [remark for remark in found if remark.rule not in needless]
 
 
 def _run(argv: Sequence[str], folder: str) -> str:

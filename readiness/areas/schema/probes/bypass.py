@@ -1,0 +1,129 @@
+"""Views and functions that read protected tables as a role to which their policies do not apply."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from readiness.areas.schema.probes.rows import text_of
+from readiness.lib.postgres import Connection, fetch
+from readiness.lib.postgres.session import OF_THE_APPLICATION
+
+_PROTECTED: Final = """
+    protected as (
+        select c.oid, c.relname, c.relowner, c.relforcerowsecurity,
+            n.nspname || '.' || c.relname as name
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relrowsecurity
+            and c.oid in (select to_regclass(t) from unnest(%(tables)s::text[]) t)
+    ), application as (select oid from pg_roles where rolname = any(%(roles)s))"""
+# The policies of the table `t` do not apply to the role `o`.
+_UNBOUND: Final = """(o.rolsuper or o.rolbypassrls
+    or not t.relforcerowsecurity and pg_has_role(o.oid, t.relowner, 'USAGE'))"""
+# A view reads tables as its owner, a security_invoker as who uses it, and as the owner of a
+# materialized view above it. What asks who uses it (`asks`) may filter by tenant. `runs` is the
+# role that `relation` is read as, and 0 whoever uses the view. Rules are read as they are stored:
+# to print one would lock what it names.
+_VIEWS: Final = f"""
+with recursive {_PROTECTED}, used as (
+    select distinct w.ev_class as view, d.refobjid as relation,
+        w.ev_action::text ~ ':hasAggs true' as totals,
+        w.ev_action::text ~ 'SQLVALUEFUNCTION :op (9|1\\d)\\M' or w.ev_action::text ~ (':funcid ('
+            || 'pg_catalog.current_setting(text)'::regprocedure::oid || '|'
+            || 'pg_catalog.current_setting(text, boolean)'::regprocedure::oid || ')\\M')
+            or exists (select from pg_depend f where f.classid = 'pg_rewrite'::regclass
+                and f.objid = w.oid and f.refclassid = 'pg_proc'::regclass) as asks
+    from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+    where w.ev_type = '1' and d.refclassid = 'pg_class'::regclass and d.refobjid <> w.ev_class
+), views as (
+    select c.oid, c.relowner, c.relkind, c.relnamespace, n.nspname || '.' || c.relname as name,
+        exists (select from unnest(c.reloptions) x
+            where x in ('security_invoker=true', 'security_invoker=on', 'security_invoker=1',
+                'security_invoker=yes')) as invoker
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where {OF_THE_APPLICATION} and c.relkind in ('v', 'm')
+), way as (
+    select v.oid as top, u.relation, case when v.relkind = 'm' then v.relowner else 0 end as base,
+        case when v.invoker then 0 else v.relowner end as runs, u.totals,
+        u.asks or v.invoker as asks, array[v.oid] as passed
+    from views v join used u on u.view = v.oid
+    union all
+    select y.top, u.relation, case when v.relkind = 'm' then v.relowner else y.base end,
+        case when v.invoker then y.base else v.relowner end, y.totals or u.totals,
+        y.asks or u.asks or v.invoker, y.passed || v.oid
+    from way y join views v on v.oid = y.relation join used u on u.view = v.oid
+    where not v.oid = any(y.passed)
+)
+select v.name, string_agg(distinct t.name, ', ') filter (where {_UNBOUND}),
+    min(o.rolname::text) filter (where {_UNBOUND}), bool_or(y.totals),
+    v.relkind <> 'm' and bool_or(y.asks),
+    (select array_agg(a.attname::text) from pg_attribute a
+        where a.attrelid = v.oid and a.attnum > 0)
+from way y join views v on v.oid = y.top left join protected t on t.oid = y.relation
+    left join pg_roles o on o.oid = y.runs
+where exists (select from application r where has_any_column_privilege(r.oid, v.oid, 'SELECT')
+    and has_schema_privilege(r.oid, v.relnamespace, 'USAGE'))
+group by v.oid, v.name, v.relkind
+having bool_or(t.oid is not null and {_UNBOUND})
+order by 1"""  # noqa: S608 - constants
+# Without arguments, and a body that asks for nothing of its caller: it returns the same to all.
+_FUNCTIONS: Final = f"""
+with {_PROTECTED}, bodies as (
+    select p.*, n.nspname, regexp_replace(case p.prosrc when '' then pg_get_functiondef(p.oid)
+        else p.prosrc end, '--[^\\n]*|/\\*.*?\\*/', ' ', 'g') as body
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        join pg_language l on l.oid = p.prolang
+    where {OF_THE_APPLICATION} and p.prosecdef and p.prokind = 'f'
+        and l.lanname in ('sql', 'plpgsql') and p.pronargs = 0
+        and (p.proretset or exists (select from pg_class c where c.reltype = p.prorettype
+            and c.oid in (select oid from protected)))
+        and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
+            and d.objid = p.oid and d.deptype = 'e')
+        and not exists (select from pg_depend d where d.classid = 'pg_policy'::regclass
+            and d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid)
+        and exists (select from application r where has_function_privilege(r.oid, p.oid, 'EXECUTE')
+            and has_schema_privilege(r.oid, p.pronamespace, 'USAGE'))
+)
+select b.nspname || '.' || b.proname || '()', min(t.name), o.rolname::text
+from bodies b join pg_roles o on o.oid = b.proowner
+    join protected t on b.body ~* ('\\m' || t.relname || '\\M') and {_UNBOUND}
+where b.body !~* '\\m(current_setting|current_user|current_role|session_user|system_user|user)\\M'
+    and b.body !~* '\\m(count|sum|avg|min|max)\\s*\\('
+    and not exists (select from pg_proc q join pg_namespace n on n.oid = q.pronamespace
+        where {OF_THE_APPLICATION} and q.oid <> b.oid
+            and b.body ~* ('\\m' || regexp_replace(q.proname, '\\W', '.', 'g') || '"?\\s*\\('))
+group by 1, 3 order by 1"""  # noqa: S608 - constants
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """A view or a function that the application may use.
+
+    Attributes:
+        reads: the protected tables.
+        role: whom it runs as.
+        totals: whether it returns sums or counts, which may be meant for all.
+        asks: whether it asks who uses it, and may filter by that.
+        columns: of a view.
+    """
+
+    name: str
+    reads: str
+    role: str
+    totals: bool = False
+    asks: bool = False
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} reads {self.reads} as {self.role}, whom no policy binds"
+
+
+def bypasses(
+    connection: Connection, tables: Collection[str], roles: Collection[str]
+) -> list[Bypass]:
+    """The views and functions that these roles may use, and that reach around row security."""
+    names = {"tables": [text_of(connection, table) for table in tables], "roles": list(roles)}
+    views = [
+        Bypass(name, reads, role, totals, asks, tuple(columns))
+        for name, reads, role, totals, asks, columns in fetch(connection, _VIEWS, names)
+    ]
+    return views + [Bypass(*row) for row in fetch(connection, _FUNCTIONS, names)]
