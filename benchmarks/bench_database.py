@@ -1,7 +1,7 @@
 """What all observing checks of a database take where it has 2,000 tables and 10,000 indexes.
 
 And the locks that they hold at most beside an application, where 3,000 tables, 15,000 indexes and
-default settings leave too few for all of them.
+default settings leave too few for all of them, and the entries of pg_stat_statements they evict.
 
 PYTHONPATH=. python benchmarks/bench_database.py [TABLES]
 """
@@ -15,6 +15,7 @@ from typing import Final
 
 import psycopg
 
+from readiness.areas.backup.manifest import write_backup
 from readiness.areas.database.probes import counters
 from readiness.areas.database.reference import past
 from readiness.areas.schema import manifest as schema_manifest
@@ -90,13 +91,21 @@ def beside_an_application(tables: int = 3000) -> bool:
             schema_manifest.save(Dsn(dsn), manifest, timeout_s=60)
             config = crowded_database.CONFIG.format(manifest=manifest)
             found = judged(folder, dsn, config, ("database", "schema"))
+        evicted = crowded_database.evictions(server)
+        with crowded_database.application(server.dsn(), tables) as dumped:
+            write_backup(server.dsn(), folder)
     print(
         f"{filled_s:8.2f} s  to make {tables} tables and {tables * INDEXES} indexes\n"
         f"{beside.together:8} locks at most, of {most.all}; demanded {most.alone},"
         f" during {len(found)} checks\n"
-        f"{beside.transactions:8} transactions of the application, {len(beside.errors)} failed"
+        f"{beside.transactions:8} transactions of the application, {len(beside.errors)} failed\n"
+        f"{evicted:8} evictions of pg_stat_statements, which has {crowded_database.ENTRIES}"
+        " entries; demanded 0\n"
+        f"{dumped.held['pg_dump']:8} locks of pg_dump in a backup,"
+        f" {len(dumped.errors)} failed queries of the application"
     )
-    return not beside.errors and 0 < beside.together <= most.alone
+    harmless = not beside.errors and not dumped.errors and not evicted
+    return harmless and 0 < beside.together <= most.alone
 
 
 def fill(server: PrivatePostgres, tables: int) -> None:

@@ -37,6 +37,13 @@ SCRATCH: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Settings for a server whose data may be lost: faster and quieter."""
 
+# Enough to restore some thousand tables in one transaction; more for a source that has more.
+_FEWEST_LOCKS: Final = 256
+_MOST_LOCKS: Final = 4096
+_SESSIONS: Final = 100
+# Those whose functions and views do not work where they are not loaded. Others would begin to work
+# on the copy as on the source: jobs, replication.
+_PASSIVE_LIBRARIES: Final = ("pg_stat_statements", "pgaudit", "pg_stat_kcache", "pg_wait_sampling")
 _START_TIMEOUT_S: Final = 60.0
 _FILL_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 30.0
@@ -51,6 +58,31 @@ _COPY_TIMEOUT_S: Final = 120.0
 # After this time a refusal of the superuser is final; before, another server may have our port.
 _REFUSED_S: Final = 3.0
 _FOR_NOW: Final = ("the database system is", "too many", "connection slots")
+
+
+def settings_like(source: Mapping[str, str], binaries: Binaries) -> dict[str, str]:
+    """Settings of a private server that what a source holds can be restored to.
+
+    Args:
+        source: settings of the source, as far as they are known.
+        binaries: the programs it runs; libraries that they lack are left out.
+    """
+    sessions = sum(
+        int(source.get(name, 0)) for name in ("max_connections", "max_prepared_transactions")
+    )
+    locks = int(source.get("max_locks_per_transaction", 0)) * sessions // _SESSIONS
+    release = binaries.folder.parent
+    libraries = [
+        library
+        for library in _PASSIVE_LIBRARIES
+        if library in source.get("shared_preload_libraries", "").replace(" ", "").split(",")
+        and any(release.glob(f"lib/**/{library}.*"))
+    ]
+    return {
+        "max_connections": str(_SESSIONS),
+        "max_locks_per_transaction": str(min(max(locks, _FEWEST_LOCKS), _MOST_LOCKS)),
+        **({"shared_preload_libraries": ",".join(libraries)} if libraries else {}),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,13 +70,19 @@ def _judge_databases(database: Database, evidence: Evidence) -> None:
     because = f"bytes since the counters began: {found.worst_by('temp_bytes')}"
     keys = ("temp_warn_bytes_per_h", "temp_max_bytes_per_h")
     no_more_than(evidence, "temp-files", found.temp_bytes_per_h, limits, keys, because)
+    if found.blocks.samples < counters.FEWEST_BLOCKS:
+        because = "too few for a share: a new or idle server, which no cache could slow down"
+        least = at_least(counters.FEWEST_BLOCKS)
+        evidence.judge("cache-hits", found.blocks, least, because, warn_only=True)
+        return
     because = f"blocks that were not in the cache: {found.worst_by('reads')}"
     keys = ("cache_hit_warn_share", "cache_hit_min_share")
     no_less_than(evidence, "cache-hits", found.cache_hit_share, limits, keys, because)
 
 
 def _judge_reach(database: Database, evidence: Evidence) -> None:
-    reach = trends.reach(database, _live(database))
+    live = _live(database)
+    reach = trends.reach(database, live)
     source = "pg_stat_bgwriter.stats_reset" + (" and the snapshots" if database.history else "")
     name = "Days that the counters of tables and indexes reach back"
     lost = "they started again after a time that no snapshot covers"
@@ -84,7 +90,13 @@ def _judge_reach(database: Database, evidence: Evidence) -> None:
     because = lost if reach.broken_at else "nothing older is known"
     keys = ("evidence_warning_days", "evidence_min_days")
     agreed = database.history or _DEFAULT.placed(f"{database.place}.history")
-    no_less_than(evidence, "reach", measured, agreed, keys, because)
+    if reach.from_the_start(live.server) and reach.days < agreed.evidence_min_days:
+        judged_from = trends.day_of(reach.since, agreed.evidence_min_days)
+        because = f"the server itself is no older; judged from {judged_from} on"
+        least = at_least(agreed.evidence_min_days, agreed.deciding("evidence_min_days"))
+        evidence.judge("reach", measured, least, because, warn_only=True)
+    else:
+        no_less_than(evidence, "reach", measured, agreed, keys, because)
     unseen_h = reach.unseen_s / counters.HOUR_S
     evidence.record(Measurement("Hours of it that nothing covers", unseen_h, "h", source))
 
@@ -181,7 +193,15 @@ def test_growth(database: Database, evidence: Evidence) -> None:
     """From the oldest snapshot of the last 30 days until now, scaled to 30 days."""
     history, live = _history(database), _live(database)
     then = Store(Path(history.path)).usage_at(live.server, live.at - trends.MONTH_S)
-    grown = trends.growth([then] if then else [], live, least_days=history.growth_min_days)
+    grown = trends.growth([then] if then else [], live)
+    if grown.days < history.growth_min_days:
+        # The first days of a history: neither a failure nor a month's growth.
+        reach = Measurement("Days that the snapshots reach back", grown.days, "days", history.path)
+        least = at_least(history.growth_min_days, history.deciding("growth_min_days"))
+        judged_from = trends.day_of(live.at, history.growth_min_days - grown.days)
+        because = f"growth is judged from {judged_from} on, if snapshots run hourly until then"
+        evidence.judge("growth", reach, least, because, warn_only=True)
+        return
     evidence.judge(
         "growth",
         Measurement("Growth in 30 days", grown.month, "bytes", history.path, 2),

@@ -1,6 +1,6 @@
 """Indexes that only cost, that are missing, or that no query may use."""
 
-from readiness import Evidence, Measurement, check
+from readiness import Evidence, Measurement, at_least, check
 from readiness.areas.database import trends
 from readiness.areas.database.config import Database
 from readiness.areas.database.grading import none_of, size
@@ -71,7 +71,7 @@ def _judge_duplicates(database: Database, found: list[Index], evidence: Evidence
 def _judge_use(
     database: Database, connection: Connection, found: list[Index], evidence: Evidence
 ) -> None:
-    """By counters and snapshots together; raises NoData if they reach back too few days."""
+    """By counters and snapshots together, once they reach back far enough."""
     limits = database.indexes
     plain = {
         index.oid: index for index in found if index.droppable and index.name not in limits.keep
@@ -80,7 +80,9 @@ def _judge_use(
     snapshots, reach = trends.scans(database, live)
     known = [use for use in trends.uses(snapshots, live) if use.index.oid in plain]
     unused = _idle(known, live.at, limits.unused_days)
-    _refuse_too_short(known, reach, limits.unused_days)
+    if _is_undecided(known, reach, limits.unused_days):
+        _judge_reach(database, known, reach, evidence)
+        return
     wasted = sum(use.index.size for use in unused)
     because = [_described(use, plain[use.index.oid], live.at) for use in unused]
     if wasted >= limits.unused_max_bytes:
@@ -108,20 +110,42 @@ def _described(use: Use, index: Index, now: float) -> str:
     )
 
 
-def _refuse_too_short(known: list[Use], reach: trends.Reach, days: float) -> None:
-    """Raise NoData if an index was unused, but not for long enough to call it so.
+def _is_undecided(known: list[Use], reach: trends.Reach, days: float) -> bool:
+    """Whether an index was unused, but not for long enough to call it so.
 
     An index that was created within that time is not one of them.
     """
-    unseen = [use for use in known if use.last is None and use.known_from_the_start]
-    if reach.days < days and unseen:
+    return reach.days < days and bool(_unseen(known))
+
+
+def _unseen(known: list[Use]) -> list[str]:
+    return [use.index.name for use in known if use.last is None and use.known_from_the_start]
+
+
+def _judge_reach(
+    database: Database, known: list[Use], reach: trends.Reach, evidence: Evidence
+) -> None:
+    """Warn in the first days of a history, which says when indexes are judged.
+
+    Raises:
+        NoData: a gap cut the history off, so that nobody knows what was used before.
+    """
+    limits, unseen = database.indexes, _unseen(known)
+    so_far = f"{len(unseen)} indexes unused until now: {worst(unseen)}"
+    if reach.broken_at is not None:
         raise NoData(
             f"counters and snapshots reach back {reach.days:.1f} days, too few to call"
-            f" {len(unseen)} indexes unused for {days:g} days:"
-            f" {worst(use.index.name for use in unseen)}",
+            f" {len(unseen)} indexes unused for {limits.unused_days:g} days: {worst(unseen)}",
             where="pg_stat_user_indexes",
             remedy="run `readiness snapshot` each hour, and wait; see database.counters",
         )
+    measured = Measurement(
+        "Days that counters and snapshots reach back", reach.days, "days", _COUNTERS, len(known)
+    )
+    least = at_least(limits.unused_days, limits.deciding("unused_days"))
+    judged_from = trends.day_of(reach.since, limits.unused_days)
+    because = f"use is judged from {judged_from} on; {so_far}"
+    evidence.judge("unused", measured, least, because, warn_only=True)
 
 
 def _judge_foreign_keys(database: Database, found: list[ForeignKey], evidence: Evidence) -> None:

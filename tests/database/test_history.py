@@ -118,20 +118,20 @@ def test_index_of_the_first_snapshot_is_known_from_the_start() -> None:
 def test_growth_is_scaled_to_a_month_and_names_the_tables() -> None:
     first = shot(15, size=1000, tables={"a": 400, "b": 10})
     live = shot(0, size=1600, tables={"a": 900, "b": 5, "c": 100})
-    found = growth([shot(60, size=1), first], live, least_days=7)
+    found = growth([shot(60, size=1), first], live)
 
     assert (found.month, found.days) == (1200, 15)
     assert found.tables == (("a", 500), ("c", 100))
 
 
 def test_growth_of_a_shrinking_database_is_negative() -> None:
-    assert growth([shot(30, size=100)], shot(0, size=40), least_days=7).month == -60
+    assert growth([shot(30, size=100)], shot(0, size=40)).month == -60
 
 
-@pytest.mark.parametrize("snapshots", [[], [shot(3, size=1)], [shot(60, size=1)]])
-def test_growth_of_too_few_days_is_no_data(snapshots: list[Snapshot]) -> None:
+@pytest.mark.parametrize("snapshots", [[], [shot(60, size=1)]])
+def test_growth_without_a_snapshot_of_the_month_is_no_data(snapshots: list[Snapshot]) -> None:
     with pytest.raises(NoData, match="snapshot"):
-        growth(snapshots, shot(0, size=2), least_days=7)
+        growth(snapshots, shot(0, size=2))
 
 
 def usage(at: float, *, server: Server = SERVER, since: float = 1.0) -> Snapshot:

@@ -9,13 +9,13 @@ from click.testing import CliRunner
 from readiness.areas.database.config import Database
 from readiness.areas.database.probes import counters
 from readiness.areas.database.snapshots import Snapshot, Store
-from readiness.areas.database.trends import reaching
+from readiness.areas.database.trends import Reach, reaching
 from readiness.cli.main import main
 from readiness.lib import postgres
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import database as declared
-from tests.support.database_health import errors, execute, failures, warnings
+from tests.support.database_health import errors, execute, failures, judged, warnings
 
 pytestmark = pytest.mark.contract
 
@@ -128,13 +128,25 @@ def test_checks_without_a_usable_file_name_the_command(
     assert "not a history of readiness" in errors(check, watched(own, tmp_path / "h"))
 
 
-def test_one_day_is_too_short_to_call_an_index_unused(database: Database) -> None:
+def test_first_day_warns_from_when_on_it_is_judged(database: Database) -> None:
     store(database, live(database))
 
-    found = errors("indexes", database)
-    assert "unused for 30 days: " in found
+    found = warnings("indexes.unused", database)
+    assert "use is judged from 20" in found
     assert "public.t_idle" in found
-    assert "see database.counters" in found
+    assert "growth is judged from 20" in warnings("growth", database)
+    assert "the server itself is no older; judged from 20" in warnings("counters.reach", database)
+    for check in ("indexes", "growth", "counters"):
+        evidence = judged(check, database)
+        assert (evidence.lost, evidence.failures) == ([], [])
+
+
+def test_counters_that_were_emptied_since_the_server_was_made_fail(database: Database) -> None:
+    old = live(database).server
+    made = int(old.created or 0) - 40 * int(DAY)
+    assert not Reach(old.counters_since, old.counters_since + 1, 0, None, None).from_the_start(
+        old.model_copy(update={"system": str(made << 32)})
+    )
 
 
 def test_index_unused_for_forty_days_is_named_with_its_drop(

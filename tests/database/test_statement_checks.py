@@ -170,6 +170,20 @@ def test_means_of_too_long_a_window_are_no_data(counted: PrivatePostgres) -> Non
     assert "databases.NAME.history" in found
 
 
+def test_snapshot_just_before_the_run_hides_no_statement(
+    counted: PrivatePostgres, tmp_path: Path
+) -> None:
+    as_app(counted, "select pg_sleep(0.02)", 20)
+    subject = database(
+        counted,
+        statements={"warning_ms": 10.0, "roles": ["app"]},
+        history={"path": str(tmp_path / "h")},
+    )
+    Store(tmp_path / "h").append(taken(subject), keep_days=400)
+
+    assert "in 20 calls by app" in warnings("statement-latency", subject)
+
+
 def test_evictions_warn_then_fail(counted: PrivatePostgres) -> None:
     as_app(counted, "select 1", 25)
     assert warnings("statement-eviction", database(counted)) == ""
@@ -180,6 +194,18 @@ def test_evictions_warn_then_fail(counted: PrivatePostgres) -> None:
 
     strict = database(counted, statements={"evictions_max_per_day": 0.5})
     assert "evictions_max_per_day`): each removes" in failures("statement-eviction", strict)
+
+
+def test_evictions_by_a_dump_are_not_the_applications(counted: PrivatePostgres) -> None:
+    names = [f"dumped_{n}" for n in range(120)]
+    execute(counted.dsn(), ";".join(f"create table {name} ()" for name in names), _RESET)
+    locks = ";".join(f"LOCK TABLE {name} IN ACCESS SHARE MODE" for name in names)
+    execute(counted.dsn(), f"begin; {locks}; commit")
+
+    strict = database(counted, statements={"evictions_max_per_day": 0.5})
+    found = warnings("statement-eviction", strict)
+    assert "that ran once are pg_dump's or those of watcher" in found
+    assert failures("statement-eviction", strict) == ""
 
 
 def test_missing_extension_is_named_by_each_check(dsn: Dsn) -> None:

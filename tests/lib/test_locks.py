@@ -1,12 +1,13 @@
 """Checks beside an application, where all tables together need more locks than the server has.
 
-750 tables with 16 locks for each transaction: as many in proportion as 3,000 tables have with the
-default of 64, which benchmarks/bench_database.py measures.
+750 tables with 18 locks for each transaction: about as many in proportion as 3,000 tables have
+with the default of 64, which benchmarks/bench_database.py measures.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from psycopg import sql
 
 from readiness.areas.backup.manifest import read_manifest, write_backup
 from readiness.areas.schema import manifest as schema_manifest
-from readiness.areas.schema.probes.integrity import foreign_keys, orphans, sequences
+from readiness.areas.schema.probes.integrity import Orphans, foreign_keys, orphans, sequences
 from readiness.config.loading import load
 from readiness.lib.files import manifest_path as path_of
 from readiness.lib.guardian import Guardian
@@ -26,13 +27,15 @@ from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import Dsn
 from readiness.run.progress import Silent
 from readiness.run.supervisor import Options, run
-from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.binaries import find_binaries
+from readiness.servers.postgres import PrivatePostgres, settings_like
 from tests.support.crowded_database import (
     CONFIG,
     MONITOR,
     PASSWORD,
     Beside,
     application,
+    evictions,
     fill,
     settings,
 )
@@ -40,7 +43,7 @@ from tests.support.crowded_database import (
 pytestmark = pytest.mark.contract
 
 TABLES: Final = 750
-MAX_LOCKS: Final = 16
+MAX_LOCKS: Final = 18
 WORKERS: Final = 2
 ROOM: Final = Room(MAX_LOCKS, sessions=100, taken=0)
 
@@ -82,15 +85,38 @@ def test_the_application_sees_no_error_while_all_checks_run(
     assert record
     found = {check.name: check.outcome for check in record.checks}
     _unharmed(beside, ROOM)
+    assert evictions(crowded) == 0
     assert found["schema.integrity[crowded]"] == "pass"
     assert found["schema.fingerprint[crowded]"] == "pass"
     assert found["database.sequence-exhaustion[crowded]"] == "pass"
 
 
-def test_a_backup_with_too_few_locks_is_refused_with_a_remedy_that_helps(
-    crowded: PrivatePostgres, tmp_path: Path
+def test_a_backup_is_written_where_pg_dump_can_write_one(
+    crowded: PrivatePostgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with application(crowded.dsn(), TABLES) as beside:
+        dump = write_backup(crowded.dsn(), tmp_path)
+    of_dump = beside.held.pop("pg_dump")
+    assert of_dump > 2 * TABLES
+    assert "few locks are left to the application" in capsys.readouterr().err
+    _unharmed(beside, ROOM, of_dump)
+    assert evictions(crowded) == 0
+    manifest = read_manifest(path_of(dump))
+    assert len(manifest.tables) == TABLES == len(manifest.sequences or {})
+    assert {content.rows for content in manifest.tables.values()} == {1}
+    assert settings_like(manifest.settings or {}, find_binaries()) == {
+        "max_connections": "100",
+        "max_locks_per_transaction": "256",
+        "shared_preload_libraries": "pg_stat_statements",
+    }
+
+
+def test_a_backup_with_too_few_locks_is_refused_with_a_remedy_that_helps(
+    crowded: PrivatePostgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = ROOM.all // 4
     with (
+        _holding(crowded, held),
         application(crowded.dsn(), TABLES) as beside,
         pytest.raises(CouldNotMeasure, match="pg_dump, which locks all tables at once") as told,
     ):
@@ -99,26 +125,26 @@ def test_a_backup_with_too_few_locks_is_refused_with_a_remedy_that_helps(
     _unharmed(beside, ROOM)
     assert "pg_dump" not in beside.held
 
-    before = MAX_LOCKS
     advice = re.match(r"alter system set max_locks_per_transaction = (\d+);", told.value.remedy)
     assert advice
     with psycopg.connect(crowded.dsn(), autocommit=True) as connection:
         connection.execute(advice[0].encode())
     try:
         crowded.restart()
-        with application(crowded.dsn(), TABLES) as beside:
-            dump = write_backup(crowded.dsn(), tmp_path)
-        of_dump = beside.held.pop("pg_dump")
-        raised = Room(int(advice[1]), sessions=100, taken=0)
-        assert 2 * TABLES < of_dump <= raised.for_dump
-        _unharmed(beside, raised, of_dump)
-        manifest = read_manifest(path_of(dump))
-        assert len(manifest.tables) == TABLES == len(manifest.sequences or {})
-        assert {content.rows for content in manifest.tables.values()} == {1}
+        with _holding(crowded, held):
+            write_backup(crowded.dsn(), tmp_path)
+        assert capsys.readouterr().err == ""
     finally:
         with psycopg.connect(crowded.dsn(), autocommit=True) as connection:
-            connection.execute(f"alter system set max_locks_per_transaction = {before}".encode())
+            connection.execute(f"alter system set max_locks_per_transaction = {MAX_LOCKS}".encode())
         crowded.restart()
+
+
+@contextmanager
+def _holding(server: PrivatePostgres, locks: int) -> Iterator[None]:
+    with psycopg.connect(server.dsn(), autocommit=True) as holder:
+        holder.execute("select pg_advisory_lock(n) from generate_series(1, %s) n", [locks])
+        yield
 
 
 def _unharmed(beside: Beside, of: Room, of_dump: int = 0) -> None:
@@ -141,15 +167,31 @@ def test_locks_held_by_others_are_an_error(
     crowded: PrivatePostgres, work: Callable[[object], object]
 ) -> None:
     with (
-        psycopg.connect(crowded.dsn(), autocommit=True) as holder,
+        _holding(crowded, ROOM.all - 50),
         connect(_watcher(crowded), timeout_s=60) as connection,
     ):
-        holder.execute("select pg_advisory_lock(n) from generate_series(1, %s) n", [ROOM.all - 50])
         with pytest.raises(
             CouldNotMeasure, match=r"are held, and readiness may take at most \d"
         ) as told:
             work(connection)
         assert "max_locks_per_transaction" in told.value.remedy
+
+
+def test_statements_that_are_counted_one_by_one_are_an_error_with_a_remedy_that_helps(
+    crowded: PrivatePostgres,
+) -> None:
+    def search() -> list[Orphans]:
+        with connect(_watcher(crowded), timeout_s=60) as connection:
+            return list(orphans(connection, foreign_keys(connection), most=10, within_s=60))
+
+    with psycopg.connect(crowded.dsn(), autocommit=True) as connection:
+        connection.execute(f"alter role {MONITOR} set pg_stat_statements.track = 'all'".encode())
+        with pytest.raises(CouldNotMeasure, match="would fill pg_stat_statements") as told:
+            search()
+        connection.execute(told.value.remedy.partition("; or")[0].encode())
+        assert search()
+        connection.execute(f"alter role {MONITOR} reset pg_stat_statements.track".encode())
+    assert evictions(crowded) == 0
 
 
 _SHAPES: Final = """

@@ -162,3 +162,37 @@ def _listens(port: int) -> bool:
 )
 def test_permanent_refusal_differs_from_a_slow_start(told: str, *, for_good: bool) -> None:
     assert postgres._refuses(told) is for_good
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({}, {}),
+        ({"max_locks_per_transaction": "64", "max_connections": "100"}, {}),
+        (
+            {
+                "max_locks_per_transaction": "512",
+                "max_connections": "300",
+                "max_prepared_transactions": "100",
+                "shared_preload_libraries": "pg_cron, pg_stat_statements, not_there",
+            },
+            {
+                "max_locks_per_transaction": "2048",
+                "shared_preload_libraries": "pg_stat_statements",
+            },
+        ),
+        (
+            {"max_locks_per_transaction": "1024", "max_connections": "5000"},
+            {"max_locks_per_transaction": "4096"},
+        ),
+    ],
+)
+def test_a_copy_has_the_locks_of_its_source_and_what_only_counts(
+    tmp_path: Path, source: dict[str, str], expected: dict[str, str]
+) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "pg_stat_statements.so").touch()
+    (tmp_path / "lib" / "pg_cron.so").touch()
+    like = postgres.settings_like(source, Binaries(tmp_path / "bin", "15.1", "local"))
+    usual = {"max_connections": "100", "max_locks_per_transaction": "256"}
+    assert like == usual | expected

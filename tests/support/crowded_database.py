@@ -15,6 +15,8 @@ from readiness.servers.postgres import SCRATCH, PrivatePostgres
 MONITOR: Final = "watcher"
 PASSWORD: Final = "correct horse battery"
 INDEXES: Final = 5
+ENTRIES: Final = 500
+"""Of pg_stat_statements; a tenth of the default."""
 CONFIG: Final = """
 [target]
 name = "crowded"
@@ -51,11 +53,15 @@ _HELD: Final = """
 
 
 def settings(max_locks: int) -> dict[str, str]:
-    """Settings of a server with so many locks for each transaction; 64 are the default."""
+    """Settings of a server with so many locks for each transaction; 64 are the default.
+
+    It counts fewer statements than there are tables; the application's own are left out.
+    """
     return {
         **SCRATCH,
         "max_locks_per_transaction": str(max_locks),
         "shared_preload_libraries": "pg_stat_statements",
+        "pg_stat_statements.max": str(ENTRIES),
         "shared_buffers": "256MB",
     }
 
@@ -80,6 +86,15 @@ def fill(server: PrivatePostgres, tables: int) -> None:
         for first in range(0, tables, _BATCH):
             last = min(first + _BATCH, tables) - 1
             connection.execute(_MAKE.format(first=first, last=last).encode())
+        connection.execute("select pg_stat_statements_reset()")
+
+
+def evictions(server: PrivatePostgres) -> int:
+    """How often pg_stat_statements made room since the tables were made."""
+    with psycopg.connect(server.dsn()) as connection:
+        found = connection.execute("select dealloc from pg_stat_statements_info").fetchone()
+    assert found
+    return int(found[0])
 
 
 @dataclass
@@ -122,6 +137,7 @@ def application(dsn: str, tables: int) -> Iterator[Beside]:
 def _use(dsn: str, tables: int, seen: Beside, over: threading.Event) -> None:
     first, touched = 0, round(tables * _TOUCHED)
     with psycopg.connect(dsn, autocommit=True, application_name="application") as connection:
+        connection.execute("set pg_stat_statements.track = none")
         while not over.is_set():
             numbers = [(first + n) % tables for n in range(touched)]
             first = (first + touched) % tables

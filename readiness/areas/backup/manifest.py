@@ -5,7 +5,7 @@ python -m readiness.areas.backup.manifest --dsn-env DATABASE_URL --folder /backu
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,13 +18,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from readiness.lib.files import FORMAT, LARGEST_MANIFEST, manifest_path, sha256_of
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
-from readiness.lib.postgres.batches import in_snapshot, last_values, need_room_for_dump
+from readiness.lib.postgres.batches import in_snapshot, last_values, need_room_for_backup
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Fingerprint, fingerprint
+from readiness.lib.postgres.session import settings_for_a_copy
+from readiness.lib.postgres.unrecorded import untracked
 from readiness.model.errors import CouldNotMeasure, NotPermitted, ReadinessError, UsageError
 from readiness.model.measurement import now
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries, find_binaries, run_program
+from readiness.servers.binaries import Binaries, Ended, find_binaries, run_program
 
 _LONGEST_S: Final = 6 * 3600.0
 COMMAND: Final = "python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER"
@@ -97,6 +99,7 @@ class Manifest(BaseModel):
         objects: every object of the schema with its definition.
         sequences: the state of each before the dump began.
         database_bytes: size of the database with its indexes.
+        settings: of the server, such as the number of locks, which a copy needs as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,6 +118,7 @@ class Manifest(BaseModel):
     sequences: dict[str, SequenceState] | None = None
     large_objects: LargeObjects | None = None
     database_bytes: Annotated[int, Field(ge=0)] | None = None
+    settings: dict[str, str] | None = None
 
 
 def write_backup(
@@ -147,7 +151,8 @@ def write_backup(
         connect(where, timeout_s=_LONGEST_S, total_s=_LONGEST_S) as connection,
         connect(where, timeout_s=_LONGEST_S, total_s=_LONGEST_S) as keeper,
     ):
-        need_room_for_dump(connection)
+        if warning := need_room_for_backup(connection):
+            click.echo(f"Warning: {warning}", err=True)
         dump = folder / f"{name or _name(connection)}.dump"
         partial = _reserve(dump)
         try:
@@ -275,7 +280,7 @@ def _dump(
 ) -> Manifest:
     started = now()
     values = sequences(connection)  # before the dump: these keep to no snapshot
-    _pg_dump(binaries, where, snapshot, partial)
+    _pg_dump(binaries, where, snapshot, partial, untracked(connection))
     finished = now()
     with in_snapshot(connection, snapshot):
         roles = [role for (role,) in fetch(connection, _ROLES)]
@@ -294,12 +299,26 @@ def _dump(
         sequences=values,
         large_objects=objects,
         database_bytes=fetch_value(connection, "select pg_database_size(current_database())"),
+        settings=settings_for_a_copy(connection),
     )
 
 
-def _pg_dump(binaries: Binaries, where: Dsn, snapshot: str, file: Path) -> None:
+def _pg_dump(
+    binaries: Binaries, where: Dsn, snapshot: str, file: Path, settings: Mapping[str, str]
+) -> None:
     arguments = ["--format=custom", f"--snapshot={snapshot}", f"--file={file}"]
-    ended = run_program(binaries, "pg_dump", arguments, timeout_s=_LONGEST_S, dsn=where)
+    before = os.environ.get("PGOPTIONS", "")
+    options = [before, *(f"-c {name}={value}" for name, value in settings.items())]
+
+    def run(options: str) -> Ended:
+        return run_program(
+            binaries, "pg_dump", arguments, timeout_s=_LONGEST_S, dsn=where,
+            environ={"PGOPTIONS": options},
+        )  # fmt: skip
+
+    ended = run(" ".join(filter(None, options)))
+    if settings and not ended.clean and "startup parameter" in str(ended):
+        ended = run(before)  # a pooler refuses them
     if not ended.clean:
         raise CouldNotMeasure(
             f"pg_dump {binaries.version} failed: {ended}",

@@ -59,6 +59,11 @@ class Server(_Part):
     started: float
     counters_since: float
 
+    @property
+    def created(self) -> float | None:
+        """Unix time at which initdb made the cluster, which begins its identifier."""
+        return float(int(self.system) >> 32) if self.system.isdigit() else None
+
     def is_other_than(self, server: "Server") -> bool:
         """Whether it is certainly not the same database."""
         systems = self.system and server.system and self.system != server.system

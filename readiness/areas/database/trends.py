@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from readiness.areas.database.config import Database, History
-from readiness.areas.database.snapshots import IndexUse, Mark, Scans, Snapshot, Store
+from readiness.areas.database.snapshots import IndexUse, Mark, Scans, Server, Snapshot, Store
 from readiness.model.errors import NoData
 
 _HOUR_S: Final = 3600.0
@@ -38,6 +39,17 @@ class Reach:
     def days(self) -> float:
         """The length of that time."""
         return (self.until - self.since) / _DAY_S
+
+    def from_the_start(self, server: Server) -> bool:
+        """Whether it begins with the server itself, on its first day: nothing older exists."""
+        created = server.created
+        begins = created is not None and self.since - created < _DAY_S
+        return begins and self.broken_at is None
+
+
+def day_of(since: float, days: float) -> str:
+    """The date on which so many days will have passed."""
+    return f"{datetime.fromtimestamp(since + days * _DAY_S, UTC):%Y-%m-%d}"
 
 
 def reaching(snapshots: Sequence[Mark], live: Mark, *, gap_max_s: float) -> Reach:
@@ -167,11 +179,11 @@ class Growth:
         return self.grown * 30 / self.days
 
 
-def growth(snapshots: Sequence[Snapshot], live: Snapshot, *, least_days: float) -> Growth:
+def growth(snapshots: Sequence[Snapshot], live: Snapshot) -> Growth:
     """The growth of the last month, or of the part of it that snapshots, oldest first, cover.
 
     Raises:
-        NoData: the snapshots do not reach back `least_days`.
+        NoData: there is no snapshot of that time.
     """
     # Of older days one snapshot each is kept: the one before the month may be a day older.
     within = [s for s in snapshots if live.at - MONTH_S - _DAY_S <= s.at < live.at]
@@ -180,13 +192,6 @@ def growth(snapshots: Sequence[Snapshot], live: Snapshot, *, least_days: float) 
             "there is no snapshot of the last 30 days", remedy="run `readiness snapshot` each hour"
         )
     first, days = within[0], (live.at - within[0].at) / _DAY_S
-    if days < least_days:
-        raise NoData(
-            f"the snapshots reach back {days:.2g} days; at least {least_days:g} required to judge a"
-            " month",
-            where=live.server.database,
-            remedy="run `readiness snapshot` each hour, and wait",
-        )
     more = {name: size - first.tables.get(name, 0) for name, size in live.tables.items()}
     most = sorted(((n, s) for n, s in more.items() if s > 0), key=lambda t: (-t[1], t[0]))
     return Growth(live.size - first.size, days, tuple(most[:_MOST]))

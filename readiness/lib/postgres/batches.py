@@ -24,8 +24,11 @@ _BATCH_SHARE: Final = 1 / 40
 _ALONE_SHARE: Final = 1 / 10
 """Of the free locks: what one transaction may take where it cannot be split."""
 _DUMP_SHARE: Final = 3 / 4
-"""Of the free locks: what `pg_dump` may take, which locks all tables in one transaction."""
+"""Of the free locks: what `pg_dump` may take in a check; it locks all tables in one transaction."""
+_BACKUP_SHARE: Final = 0.98
+"""The same of all locks that there really are, in a backup: where pg_dump can, a backup can."""
 _DUMP_CATALOG: Final = 250
+_PG_DUMP: Final = "pg_dump, which locks all tables at once,"
 _SPARE: Final = 1.1
 """What is advised exceeds what is needed now by so much: the locks of others vary."""
 _VALID_S: Final = 1.0
@@ -33,7 +36,10 @@ _ROOM: Final = """
     select current_setting('max_locks_per_transaction')::integer,
         current_setting('max_connections')::integer
         + current_setting('max_prepared_transactions')::integer,
-        (select count(*) from pg_locks where not fastpath)"""
+        (select count(*) from pg_locks where not fastpath),
+        current_setting('autovacuum_max_workers')::integer + 1
+        + current_setting('max_worker_processes')::integer
+        + current_setting('max_wal_senders')::integer"""
 # The server locks TOAST and its index as well, once a long value is read.
 _OWN: Final = """
     select c.oid, 1 + case when c.reltoastrelid <> 0 then 2 else 0 end
@@ -49,10 +55,14 @@ _LOCKS: Final = f"""
     select tree.root::bigint, sum(own.locks)::bigint from tree join own on own.oid = tree.member
     group by 1"""  # noqa: S608 - constants
 _NAMED: Final = "oid in (select to_regclass(n) from unnest(%s::text[]) n)"
-# Tables and sequences it locks; what views and rules name, while it prints them.
+# Tables and sequences it locks, and what views and rules name.
 _DUMPED: Final = """
     select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and c.relpersistence <> 't'
+    where (c.relkind in ('r', 'p', 'S') or c.relkind in ('v', 'm', 'f') and exists (
+            select from pg_depend d join pg_rewrite w on w.oid = d.objid and w.ev_class <> c.oid
+            where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass
+            and d.refobjid = c.oid))
+        and c.relpersistence <> 't'
         and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'"""
 
 _T = TypeVar("_T")
@@ -66,11 +76,13 @@ class Room:
         each: its `max_locks_per_transaction`.
         sessions: its `max_connections` and `max_prepared_transactions` together.
         taken: how many locks are held now.
+        workers: processes of its own that have a share of the locks, too.
     """
 
     each: int
     sessions: int
     taken: int
+    workers: int = 0
 
     @property
     def all(self) -> int:
@@ -94,8 +106,13 @@ class Room:
 
     @property
     def for_dump(self) -> int:
-        """The most that `pg_dump` may take."""
+        """The most that `pg_dump` may take in a check."""
         return int(self.free * _DUMP_SHARE)
+
+    @property
+    def for_backup(self) -> int:
+        """The most that `pg_dump` can take: the workers of the server seldom need their share."""
+        return int(self.each * (self.sessions + self.workers) * _BACKUP_SHARE) - self.taken
 
 
 def room(connection: Connection) -> Room:
@@ -167,10 +184,31 @@ def need_room_for_dump(connection: Connection) -> None:
     Raises:
         CouldNotMeasure: it would not.
     """
-    wanted = int(fetch(connection, _DUMPED)[0][0]) + _DUMP_CATALOG
-    seen = room(connection)
+    wanted, seen = _of_dump(connection), room(connection)
     if wanted > seen.for_dump:
-        raise _too_little(wanted, "pg_dump, which locks all tables at once,", seen, _DUMP_SHARE)
+        raise _too_little(wanted, _PG_DUMP, seen, _DUMP_SHARE)
+
+
+def need_room_for_backup(connection: Connection) -> str:
+    """Make sure that the server has the locks that `pg_dump` takes.
+
+    Returns:
+        A warning where few are left to the application, else nothing.
+
+    Raises:
+        CouldNotMeasure: it has not: `pg_dump` would fail, or a query of the application.
+    """
+    wanted, seen = _of_dump(connection), room(connection)
+    if wanted > seen.for_backup:
+        raise _too_little(wanted, _PG_DUMP, seen, _DUMP_SHARE, most=seen.for_backup)
+    if wanted > seen.for_dump:
+        short = _too_little(wanted, _PG_DUMP, seen, _DUMP_SHARE)
+        return f"few locks are left to the application: {short.message}; {short.remedy}"
+    return ""
+
+
+def _of_dump(connection: Connection) -> int:
+    return int(fetch(connection, _DUMPED)[0][0]) + _DUMP_CATALOG
 
 
 @contextmanager
@@ -188,15 +226,20 @@ def in_snapshot(connection: Connection, snapshot: str = "") -> Iterator[None]:
 
 def fix_settings(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set these for the rest of the transaction."""
+    if not settings:
+        return
     calls = [sql.SQL("set_config({}, {}, true)").format(*pair) for pair in settings.items()]
     fetch(connection, sql.SQL("select ") + sql.SQL(", ").join(calls))
 
 
-def _too_little(wanted: int, what: str, seen: Room, share: float) -> CouldNotMeasure:
+def _too_little(
+    wanted: int, what: str, seen: Room, share: float, *, most: int | None = None
+) -> CouldNotMeasure:
     enough = ceil(_SPARE * (seen.taken + wanted / share) / seen.sessions)
+    may = int(seen.free * share) if most is None else max(0, most)
     return CouldNotMeasure(
         f"{what} takes {wanted} locks in one transaction; {seen.taken} of {seen.all} are held,"
-        f" and readiness may take at most {int(seen.free * share)} of the free ones",
+        f" and readiness may take at most {may} of the free ones",
         where="pg_locks",
         remedy=f"alter system set max_locks_per_transaction = {enough}; then restart the server"
         f" (it is {seen.each} now); or run it when fewer locks are held",

@@ -7,6 +7,7 @@ from psycopg import sql
 
 from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.batches import batches, fix_settings, in_snapshot, locks_of_tables
+from readiness.lib.postgres.unrecorded import rows_of, untracked
 
 # The text of a row depends on these; fixed, it is the same on every server. row_security makes
 # a policy that hides rows an error: a sum of some rows would look like that of all.
@@ -21,6 +22,8 @@ _FIXED: Final = {
     "search_path": "",
     "row_security": "off",
 }
+# Beside an application: with the snapshot of a dump, tables are read on the database itself.
+_BESIDE: Final = {"max_parallel_workers_per_gather": "0"}
 # Leaves of partitioned tables hold the rows. Tables of extensions come with the extension.
 _TABLES: Final = """
     select n.nspname, c.relname, c.oid::bigint
@@ -32,8 +35,8 @@ _TABLES: Final = """
     order by 1, 2"""
 # SUM and not XOR, under which two equal rows vanish; that of bigint is counted with 128 bits.
 _CONTENT: Final = """
-    select count(*), coalesce(sum(('x' || substr(md5((t.*)::text), 1, 16))::bit(64)::bigint), 0)
-        ::text
+    select count(*) as rows,
+        coalesce(sum(('x' || substr(md5((t.*)::text), 1, 16))::bit(64)::bigint), 0)::text as sum
     from only {} t"""
 
 
@@ -96,17 +99,18 @@ def table_contents(connection: Connection, snapshot: str = "") -> dict[str, Tabl
     locks = locks_of_tables(connection)
     with in_snapshot(connection, snapshot):
         tables = [_Table(*row) for row in fetch(connection, _TABLES)]
+    settings = {**(_BESIDE if snapshot else {}), **untracked(connection)}
     found: dict[str, TableContent] = {}
     for some in batches(connection, tables, lambda table: locks.get(table.oid, 1)):
         with in_snapshot(connection, snapshot):
+            fix_settings(connection, settings)
             found |= {str(table): content_of(connection, table.identifier) for table in some}
     return found
 
 
 def content_of(connection: Connection, table: sql.Identifier) -> TableContent:
     """Counts and checksum of one table, within the caller's transaction."""
-    fix_settings(connection, _FIXED)
-    rows, checksum = fetch(connection, sql.SQL(_CONTENT).format(table))[0]
+    ((rows, checksum),) = rows_of(connection, sql.SQL(_CONTENT).format(table), _FIXED)
     return TableContent(rows, checksum)
 
 

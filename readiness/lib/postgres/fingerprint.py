@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.batches import batches, fix_settings, in_snapshot
+from readiness.lib.postgres.unrecorded import SMALL
 from readiness.model.errors import CouldNotMeasure
 
 Fingerprint = dict[str, str]
@@ -113,8 +114,10 @@ def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
     Raises:
         CouldNotMeasure: the server has too few locks left.
     """
+    # A backup had better wait for a lock than fail.
+    settings = _FIXED if snapshot else {**_FIXED, **SMALL}
     with in_snapshot(connection, snapshot):
-        fix_settings(connection, _FIXED)
+        fix_settings(connection, settings)
         rows = fetch(connection, _STATEMENT)
         texts = [_Text(*row) for row in fetch(connection, _TEXTS)]
     if not rows:
@@ -122,7 +125,7 @@ def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
     found = {f"{kind} {name}": definition or "" for kind, name, definition in rows}
     for some in batches(connection, texts, lambda text: text.locks):
         with in_snapshot(connection, snapshot):
-            fix_settings(connection, _FIXED)
+            fix_settings(connection, settings)
             found.update(_printed(connection, some))
     return found
 

@@ -17,6 +17,9 @@ OF_THE_APPLICATION: Final = "n.nspname !~ '^(pg_|information_schema$|readiness_|
 """The application's own schemas. Chunks are left out, as their hypertable is judged instead.
 `fingerprint.sql` has the same rule."""
 
+_OF_THE_SERVER: Final = """
+    select name, setting from pg_settings where name in ('max_locks_per_transaction',
+        'max_connections', 'max_prepared_transactions', 'shared_preload_libraries')"""
 _SYSTEM: Final = "select system_identifier::text from pg_control_system()"
 
 
@@ -64,6 +67,11 @@ def system_of(connection: Connection) -> str:
         return str(postgres.fetch_value(connection, _SYSTEM))
     except NotPermitted:
         return ""
+
+
+def settings_for_a_copy(connection: Connection) -> dict[str, str]:
+    """Settings of the server that a copy of it needs as well; those that the role may see."""
+    return dict(postgres.fetch(connection, _OF_THE_SERVER))
 
 
 def in_recovery(connection: Connection) -> bool:

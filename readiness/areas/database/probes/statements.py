@@ -43,6 +43,11 @@ _INFO: Final = sql.SQL("""
 select dealloc, extract(epoch from stats_reset)::float8 from {schema}.pg_stat_statements_info""")
 # What the gate does in a target's name carries this word; see `probes/write_path.py`.
 OWN: Final = re.compile(r"\breadiness_|/\* readiness \*/")
+_OF_PG_DUMP: Final = re.compile(
+    r"^\s*(?:COPY .* TO stdout|LOCK TABLE .* IN ACCESS SHARE MODE"
+    r"|SELECT last_value, is_called FROM )",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,19 @@ def read(connection: Connection) -> StatementCounters:
         since=info[0][1] if info else None,
         evictions=info[0][0] if info else None,
     )
+
+
+def run_once(counted: StatementCounters, *, monitor: str) -> tuple[int, int]:
+    """How many statements ran once, and how many of them are not the application's.
+
+    They are what pg_stat_statements evicts: those of `pg_dump`, of the gate, and of the role of
+    the monitoring do not show that the application's texts differ each time.
+    """
+    once = [one for one in counted.statements.values() if one.calls == 1]
+    others = sum(
+        one.own or one.role == monitor or bool(_OF_PG_DUMP.match(one.text)) for one in once
+    )
+    return len(once), others
 
 
 def required(connection: Connection) -> tuple[sql.Identifier, tuple[int, ...]]:

@@ -8,10 +8,10 @@ from typing import Final
 
 from psycopg import sql
 
-from readiness.areas.schema.probes.rows import all_rows
-from readiness.lib.postgres import Connection, fetch, fetch_value
+from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.batches import batches, locks_of_tables
 from readiness.lib.postgres.session import OF_THE_APPLICATION
+from readiness.lib.postgres.unrecorded import ALL_ROWS, need_entries, rows_of, seeing_all_rows
 from readiness.model.errors import NotPermitted, TookTooLong
 
 _OWN: Final = f"""{OF_THE_APPLICATION}
@@ -53,7 +53,7 @@ _KEYS: Final = """
     where k.contype = 'f' and @OWN@ order by 8, 2, 3, 1""".replace("@OWN@", _OWN)
 # A sample of the pages, where there are more rows than may be read; else all of them.
 _ORPHANS: Final = """
-    select count(*) from (
+    select count(*) as orphans from (
         select from (select {columns} from only {child} {sample} where {there} limit {most}) child
         where not exists (select from {parent} parent where {equal}) limit {most}) orphans"""
 _SPARE: Final = 1.2
@@ -175,20 +175,22 @@ def orphans(
             where="pg_constraint",
             remedy=f"grant select on {', '.join(tables[:5])} to {connection.info.user}",
         )
+    settings = {**ALL_ROWS, **need_entries(connection, len(keys))}
     end, done = time.monotonic() + within_s, 0
     for some in batches(connection, keys, lambda key: key.locks):
-        with all_rows(connection):
-            for key in some:
-                if time.monotonic() > end:
-                    raise TookTooLong(
-                        f"only {done} of {len(keys)} foreign keys were searched in {within_s:g} s",
-                        where=str(key),
-                        remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
-                    )
-                sampled = key.rows > most
-                rows = int(fetch_value(connection, _statement(key, most, sampled=sampled)))
-                yield Orphans(key, rows, sampled)
-                done += 1
+        for key in some:
+            if time.monotonic() > end:
+                raise TookTooLong(
+                    f"only {done} of {len(keys)} foreign keys were searched in {within_s:g} s",
+                    where=str(key),
+                    remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
+                )
+            sampled = key.rows > most
+            # In a transaction of its own: a lock that a migration waits for is released soon.
+            with seeing_all_rows(connection):
+                ((rows,),) = rows_of(connection, _statement(key, most, sampled=sampled), settings)
+            yield Orphans(key, rows, sampled)
+            done += 1
 
 
 def _statement(key: ForeignKey, most: int, *, sampled: bool) -> sql.Composed:
@@ -279,11 +281,12 @@ def sequences(connection: Connection) -> Sequences:
             )
         else:
             left_out.append(f"{tn}.{table}.{column}")
+    settings = {**ALL_ROWS, **need_entries(connection, len(columns) // _AT_ONCE + 1)}
     found: list[Numbered] = []
     for some in batches(connection, columns, lambda one: one.locks, longest=_AT_ONCE):
         asked = sql.SQL(" union all ").join(starmap(_compared, enumerate(some)))
-        with all_rows(connection):
-            rows = sorted(fetch(connection, asked))
+        with seeing_all_rows(connection):
+            rows = sorted(rows_of(connection, asked, settings))
         for one, (_, largest, following) in zip(some, rows, strict=True):
             found.append(Numbered(str(one), following, largest))
     return Sequences(tuple(found), tuple(left_out))
@@ -296,8 +299,8 @@ def _compared(number: int, numbered: _Column) -> sql.Composed:
     goes up.
     """
     return sql.SQL(
-        "select {}, (select max({}) from {}), last_value + case when is_called then {} else 0 end"
-        " from {}"
+        "select {} as number, (select max({}) from {}) as largest,"
+        " last_value + case when is_called then {} else 0 end as following from {}"
     ).format(
         sql.Literal(number),
         sql.Identifier(numbered.column),

@@ -7,8 +7,9 @@ from typing import Final
 from psycopg import sql
 
 from readiness.lib.postgres import Connection, fetch, fetch_value, source_of
-from readiness.lib.postgres.batches import need_room
-from readiness.model.errors import NoData, NotPermitted
+from readiness.lib.postgres.batches import fix_settings, need_room
+from readiness.lib.postgres.unrecorded import ALL_ROWS, seeing_all_rows
+from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
 
 _HOUR_S: Final = 3600.0
@@ -23,20 +24,9 @@ def all_rows(connection: Connection) -> Iterator[None]:
 
     Rows hidden by row level security would otherwise count as missing.
     """
-    try:
-        with connection.transaction(force_rollback=True):
-            fetch(connection, "set transaction read only")
-            fetch(connection, "set local row_security = off")
-            yield
-    except NotPermitted as error:
-        if "row-level security" not in error.message:
-            raise
-        role = connection.info.user
-        raise NotPermitted(
-            error.message,
-            where=error.where,
-            remedy=f"alter role {role} bypassrls; it then sees all rows of what it may select",
-        ) from None
+    with seeing_all_rows(connection), connection.transaction(force_rollback=True):
+        fix_settings(connection, ALL_ROWS)
+        yield
 
 
 def named(table: str) -> sql.Identifier:
